@@ -1,0 +1,1 @@
+//! The registry of everything an operator can start.

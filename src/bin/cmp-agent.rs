@@ -1,0 +1,2 @@
+//! The agent on a host.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The API and, by role, the issuer.
+fn main() {}

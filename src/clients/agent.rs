@@ -1,0 +1,1 @@
+//! The wake-up of an agent, step by step: name, connect, HTTP.

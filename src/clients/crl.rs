@@ -1,0 +1,1 @@
+//! Fetches and reads certificate revocation lists.

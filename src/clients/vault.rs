@@ -1,0 +1,1 @@
+//! Vault or OpenBao, through `vaultrs`.

@@ -1,0 +1,114 @@
+//! Agents: the daemons on the hosts, and when one counts as silent.
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Stored status; *silent* is derived from the last check-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentStatus {
+    /// May check in.
+    Active,
+    /// May not check in, and may not enrol again.
+    Banned,
+}
+
+impl AgentStatus {
+    /// The word stored and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Banned => "banned",
+        }
+    }
+
+    /// Back from the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Active, Self::Banned]
+            .into_iter()
+            .find(|status| status.word() == word)
+    }
+}
+
+/// How an agent is, seen from its last check-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentHealth {
+    /// Missed more than [`SILENT_AFTER_INTERVALS`] check-ins.
+    Silent,
+    /// Banned by a person.
+    Banned,
+    /// Never checked in.
+    Never,
+    /// Missed one or two check-ins.
+    Late,
+    /// Checks in.
+    Healthy,
+}
+
+/// After so many missed intervals an agent counts as silent.
+pub const SILENT_AFTER_INTERVALS: i32 = 3;
+
+/// One agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// `agt_…`
+    pub id: String,
+    /// Grows by one with every change of the row; a check-in is not one.
+    pub version: i64,
+    /// The host's name.
+    pub hostname: String,
+    /// Where its wake-up listens, e.g. `http://web-01:8084`.
+    pub address: String,
+    /// Where TLS is served with what it installs, e.g. `web-01:443`, if anywhere.
+    pub tls_address: Option<String>,
+    /// The directories that its own configuration allows installations in.
+    pub install_dirs: Vec<String>,
+    /// The agent's program version.
+    pub agent_version: String,
+    /// Stored status.
+    pub status: AgentStatus,
+    /// When it checked in last.
+    pub last_checkin: Option<DateTime<Utc>>,
+    /// Seconds between check-ins, chosen by the server.
+    pub checkin_interval_s: i64,
+    /// How many installations it has.
+    pub n_installations: i64,
+    /// When it enrolled.
+    pub enrolled_at: DateTime<Utc>,
+    /// When the row changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Agent {
+    /// How it is at `now`.
+    #[must_use]
+    pub fn health(&self, now: DateTime<Utc>) -> AgentHealth {
+        let interval = Duration::seconds(self.checkin_interval_s);
+        match (self.status, self.last_checkin) {
+            (AgentStatus::Banned, _) => AgentHealth::Banned,
+            (AgentStatus::Active, None) => AgentHealth::Never,
+            (AgentStatus::Active, Some(at)) if now - at > interval * SILENT_AFTER_INTERVALS => {
+                AgentHealth::Silent
+            }
+            (AgentStatus::Active, Some(at)) if now - at > interval + interval / 2 => AgentHealth::Late,
+            (AgentStatus::Active, Some(_)) => AgentHealth::Healthy,
+        }
+    }
+}
+
+impl AgentHealth {
+    /// The word shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Banned => "banned",
+            Self::Never => "never seen",
+            Self::Late => "late",
+            Self::Healthy => "healthy",
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! A certificate as the inventory keeps it: stored facts, and what is derived from them and the time.
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::reason::Reason;
+
+/// Stored status. *Expired*, *expiring* and *not yet valid* are derived from time, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateStatus {
+    /// Issued and not revoked.
+    Active,
+    /// The wish to revoke is durable, the CA has not confirmed.
+    RevocationPending,
+    /// The CA confirmed the revocation.
+    Revoked,
+    /// On hold (reason `certificateHold`); may come back.
+    Held,
+}
+
+impl CertificateStatus {
+    /// The word stored and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::RevocationPending => "revocation_pending",
+            Self::Revoked => "revoked",
+            Self::Held => "held",
+        }
+    }
+
+    /// Back from the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Active, Self::RevocationPending, Self::Revoked, Self::Held]
+            .into_iter()
+            .find(|s| s.word() == word)
+    }
+
+    /// Whether the status may change to `to`. Revoked stays revoked (RFC 5280 §5.3.1 allows only
+    /// `certificateHold` to be taken back).
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        use CertificateStatus::{Active, Held, RevocationPending, Revoked};
+        matches!(
+            (self, to),
+            (Active, RevocationPending | Held)
+                | (RevocationPending, Revoked | RevocationPending)
+                | (Held, Active | RevocationPending | Revoked)
+        )
+    }
+}
+
+/// What a revocation has come to; a CA's 200 is not yet a revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// The reason that was given.
+    pub reason: Reason,
+    /// When somebody asked for it.
+    pub asked_at: DateTime<Utc>,
+    /// When the CA accepted it.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// When the serial was first seen in a fetched CRL.
+    pub in_crl_at: Option<DateTime<Utc>>,
+    /// When a verifier was seen to refuse the certificate.
+    pub seen_refused_at: Option<DateTime<Utc>>,
+}
+
+/// One issued certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// `crt_…`
+    pub id: String,
+    /// Grows by one with every change of the row.
+    pub version: i64,
+    /// The subject's distinguished name, e.g. `CN=web.example.com`.
+    pub subject: String,
+    /// Subject alternative names: DNS names and IP addresses as text.
+    pub sans: Vec<String>,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// Lower-case hex pairs with colons, as Vault writes it.
+    pub serial: String,
+    /// SHA-256 over the DER, lower-case hex.
+    pub fingerprint_sha256: String,
+    /// SHA-256 over the SubjectPublicKeyInfo DER, lower-case hex.
+    pub spki_sha256: String,
+    /// Such as `ecdsa-p256` (see [`super::key::KeyAlgorithm`]) or what the certificate holds else.
+    pub key_algorithm: String,
+    /// First moment of validity.
+    pub not_before: DateTime<Utc>,
+    /// Last moment of validity.
+    pub not_after: DateTime<Utc>,
+    /// Stored status.
+    pub status: CertificateStatus,
+    /// How far its revocation is, if one was asked for.
+    pub revocation: Option<Revocation>,
+    /// The adapter that it came through, `adp_…`.
+    pub adapter_id: Option<String>,
+    /// The request that it came from, `req_…`.
+    pub request_id: Option<String>,
+    /// The certificate that it replaces.
+    pub replaces: Option<String>,
+    /// The certificate that replaced it.
+    pub replaced_by: Option<String>,
+    /// On how many places it is expected.
+    pub n_installations: i64,
+    /// When the row was made.
+    pub created_at: DateTime<Utc>,
+    /// When the row changed last.
+    pub updated_at: DateTime<Utc>,
+    /// The certificate in PEM; only in a detail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pem: Option<String>,
+    /// Its issuers in PEM, the nearest first; only in a detail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_pem: Option<String>,
+}
+
+/// How soon a certificate needs somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// `not_after` has passed.
+    Expired,
+    /// Within a day.
+    Hours,
+    /// Within a week.
+    Days,
+    /// Within thirty days.
+    Weeks,
+    /// Later.
+    None,
+}
+
+impl Certificate {
+    /// The first common name of the subject, or the first SAN, or the whole subject.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        common_name(&self.subject)
+            .or_else(|| self.sans.first().map(String::as_str))
+            .unwrap_or(&self.subject)
+    }
+
+    /// How soon it needs somebody, at `now`.
+    #[must_use]
+    pub fn urgency(&self, now: DateTime<Utc>) -> Urgency {
+        urgency(self.not_after, now)
+    }
+
+    /// The last four digits of the serial, which a revocation asks for.
+    #[must_use]
+    pub fn serial_tail(&self) -> String {
+        let hex: String = self.serial.chars().filter(char::is_ascii_hexdigit).collect();
+        hex[hex.len().saturating_sub(4)..].to_owned()
+    }
+}
+
+/// How soon something that ends at `not_after` needs somebody.
+#[must_use]
+pub fn urgency(not_after: DateTime<Utc>, now: DateTime<Utc>) -> Urgency {
+    let left = not_after - now;
+    if left <= Duration::zero() {
+        Urgency::Expired
+    } else if left <= Duration::days(1) {
+        Urgency::Hours
+    } else if left <= Duration::days(7) {
+        Urgency::Days
+    } else if left <= Duration::days(30) {
+        Urgency::Weeks
+    } else {
+        Urgency::None
+    }
+}
+
+/// The value of the first `CN=` in a distinguished name as x509 tools print it.
+#[must_use]
+pub fn common_name(subject: &str) -> Option<&str> {
+    subject
+        .split(',')
+        .map(str::trim)
+        .find_map(|part| part.strip_prefix("CN="))
+        .filter(|cn| !cn.is_empty())
+}
+
+/// A serial in any notation (colons, spaces, `0x`, any case) to lower-case hex pairs with colons;
+/// `None` if it isn't hex, is empty, or is longer than 20 octets (RFC 5280 §4.1.2.2).
+#[must_use]
+pub fn normal_serial(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .unwrap_or(text);
+    let mut digits = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        match c {
+            ':' | ' ' | '-' => {}
+            c if c.is_ascii_hexdigit() => digits.push(c.to_ascii_lowercase()),
+            _ => return None,
+        }
+    }
+    if digits.is_empty() {
+        return None;
+    }
+    if digits.len() % 2 == 1 {
+        digits.insert(0, '0');
+    }
+    while digits.len() > 40 && digits.starts_with("00") {
+        digits.drain(..2);
+    }
+    if digits.len() > 40 {
+        return None;
+    }
+    let pairs: Vec<&str> = (0..digits.len()).step_by(2).map(|i| &digits[i..i + 2]).collect();
+    Some(pairs.join(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn common_names() {
+        assert_eq!(common_name("O=x, CN=a.example.com"), Some("a.example.com"));
+        assert_eq!(common_name("O=x"), None);
+    }
+
+    #[test]
+    fn serials_in_any_notation() {
+        for text in ["39:DD:2e", "0x39dd2e", "39dd2e", "39 dd 2e", "39-dd-2E"] {
+            assert_eq!(normal_serial(text).as_deref(), Some("39:dd:2e"), "{text}");
+        }
+        assert_eq!(normal_serial("f").as_deref(), Some("0f"));
+        for text in ["", "0x", "xyz", "39:dg"] {
+            assert_eq!(normal_serial(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn revoked_is_final() {
+        use CertificateStatus::{Active, Held, RevocationPending, Revoked};
+        for to in [Active, Held, RevocationPending, Revoked] {
+            assert!(!Revoked.may_become(to));
+        }
+        assert!(!RevocationPending.may_become(Active));
+        assert!(Held.may_become(Active));
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_serial_stays_itself(bytes in proptest::collection::vec(any::<u8>(), 1..20)) {
+            let text = hex::encode(&bytes);
+            let normal = normal_serial(&text).unwrap();
+            prop_assert_eq!(normal_serial(&normal), Some(normal));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*") {
+            let _ = normal_serial(&text);
+            let _ = common_name(&text);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Findings: what needs a person now, ranked by risk, with the action that answers it.
+//!
+//! A finding is derived from facts whenever somebody looks; none is stored, so a cured trouble's
+//! finding disappears by itself.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::certificate::{Urgency, urgency};
+use super::id::EntityKind;
+
+/// How bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Something is broken now or breaks within hours.
+    Critical,
+    /// Breaks soon, or something failed that isn't felt yet.
+    Warning,
+    /// Worth knowing.
+    Notice,
+}
+
+impl Severity {
+    /// The word shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// What sort of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Vault is sealed: nothing is issued or revoked.
+    VaultSealed,
+    /// A certificate that is in use has expired.
+    ExpiredInUse,
+    /// A certificate that is in use expires soon.
+    ExpiringInUse,
+    /// A key that is known to others is still in use.
+    CompromisedKeyInUse,
+    /// A revoked certificate is still installed.
+    RevokedInUse,
+    /// Renewed on disk, the old one still served; or disk and expectation differ.
+    NotServed,
+    /// An agent missed its check-ins.
+    AgentSilent,
+    /// A request failed for good.
+    RequestFailed,
+    /// A request waits on somebody.
+    RequestStuck,
+    /// A revocation that the CA has not confirmed.
+    RevocationPending,
+    /// One key in several certificates.
+    SharedKey,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What sort of trouble.
+    pub kind: FindingKind,
+    /// How bad.
+    pub severity: Severity,
+    /// Higher comes first.
+    pub risk: i64,
+    /// The thing to act on.
+    pub entity: EntityKind,
+    /// Its id.
+    pub entity_id: String,
+    /// Its version, for the plan that answers the finding.
+    pub version: i64,
+    /// The thing's name as people know it.
+    pub subject: String,
+    /// What is wrong, one line.
+    pub what: String,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+    /// When it breaks (or broke).
+    pub due: Option<DateTime<Utc>>,
+    /// What it takes down, by name.
+    pub takes_down: Vec<String>,
+    /// The id of the action that answers it, such as `reissue`.
+    pub answer: Option<String>,
+}
+
+/// What the risk is worked out from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RiskFacts {
+    /// When it breaks.
+    pub due: Option<DateTime<Utc>>,
+    /// Its renewal failed.
+    pub renewal_failing: bool,
+    /// The agent that would renew it is silent.
+    pub agent_silent: bool,
+    /// It is really served by somebody.
+    pub served: bool,
+    /// On how many hosts.
+    pub n_hosts: i64,
+}
+
+/// Risk, not date: time left × renewal failing × agent silent × really served × how many hosts.
+#[must_use]
+pub fn risk(facts: &RiskFacts, now: DateTime<Utc>) -> i64 {
+    let time = match facts.due.map(|due| urgency(due, now)) {
+        Some(Urgency::Expired) => 1000,
+        Some(Urgency::Hours) => 400,
+        Some(Urgency::Days) => 100,
+        Some(Urgency::Weeks) => 20,
+        Some(Urgency::None) | None => 10,
+    };
+    let failing = if facts.renewal_failing { 2 } else { 1 };
+    let silent = if facts.agent_silent { 2 } else { 1 };
+    let served = if facts.served { 3 } else { 1 };
+    time * failing * silent * served * facts.n_hosts.clamp(1, 50)
+}
+
+/// Sorts findings, the worst first; equal ones stay in a fixed order, so that rows don't jump.
+pub fn rank(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        (a.severity, -a.risk, a.due, a.kind, &a.entity_id).cmp(&(
+            b.severity,
+            -b.risk,
+            b.due,
+            b.kind,
+            &b.entity_id,
+        ))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_served_one_with_days_outranks_an_unused_one_with_hours() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let unused = RiskFacts {
+            due: Some(now + Duration::hours(30)),
+            n_hosts: 0,
+            ..RiskFacts::default()
+        };
+        let used = RiskFacts {
+            due: Some(now + Duration::days(3)),
+            served: true,
+            renewal_failing: true,
+            n_hosts: 2,
+            ..RiskFacts::default()
+        };
+        assert!(risk(&used, now) > risk(&unused, now));
+    }
+}

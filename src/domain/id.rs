@@ -1,0 +1,125 @@
+//! Ids: text with a prefix that says what it names and a tail that sorts by time of making.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What an id, an audit row, a target or a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityKind {
+    /// One issued certificate, `crt_…`.
+    Certificate,
+    /// One key pair, named by the SHA-256 of its SubjectPublicKeyInfo.
+    Key,
+    /// One agent, `agt_…`.
+    Agent,
+    /// One issuance request, `req_…`.
+    Request,
+    /// One certificate at one path on one agent, `ins_…`.
+    Installation,
+    /// One run of a plan, `run_…`.
+    Run,
+    /// One job for an agent or the issuer, `job_…`.
+    Job,
+    /// One adapter, `adp_…`.
+    Adapter,
+    /// One API token, `tok_…`.
+    Token,
+    /// One audit row, by its sequence number.
+    Audit,
+    /// A Vault node, named by its address.
+    Vault,
+}
+
+impl EntityKind {
+    /// The word used in the database, in audit rows and on screen.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Key => "key",
+            Self::Agent => "agent",
+            Self::Request => "request",
+            Self::Installation => "installation",
+            Self::Run => "run",
+            Self::Job => "job",
+            Self::Adapter => "adapter",
+            Self::Token => "token",
+            Self::Audit => "audit",
+            Self::Vault => "vault",
+        }
+    }
+
+    /// Back from the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Certificate,
+            Self::Key,
+            Self::Agent,
+            Self::Request,
+            Self::Installation,
+            Self::Run,
+            Self::Job,
+            Self::Adapter,
+            Self::Token,
+            Self::Audit,
+            Self::Vault,
+        ]
+        .into_iter()
+        .find(|kind| kind.word() == word)
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Certificate => "crt",
+            Self::Key => "key",
+            Self::Agent => "agt",
+            Self::Request => "req",
+            Self::Installation => "ins",
+            Self::Run => "run",
+            Self::Job => "job",
+            Self::Adapter => "adp",
+            Self::Token => "tok",
+            Self::Audit => "aud",
+            Self::Vault => "vlt",
+        }
+    }
+}
+
+impl fmt::Display for EntityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A new id such as `crt_01k9…`; later ids of one kind sort after earlier ones.
+#[must_use]
+pub fn new_id(kind: EntityKind) -> String {
+    format!(
+        "{}_{}",
+        kind.prefix(),
+        ulid::Ulid::generate().to_string().to_lowercase()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_carry_their_prefix() {
+        assert!(new_id(EntityKind::Certificate).starts_with("crt_"));
+        assert_eq!(new_id(EntityKind::Agent).len(), 30);
+    }
+
+    #[test]
+    fn words_round_trip() {
+        assert_eq!(
+            EntityKind::from_word(EntityKind::Vault.word()),
+            Some(EntityKind::Vault)
+        );
+        assert_eq!(EntityKind::from_word("certificates"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! Installations: one certificate at one path on one agent, and the three truths about it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One certificate at one path on one agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// `ins_…`
+    pub id: String,
+    /// Grows by one with every change of what is expected.
+    pub version: i64,
+    /// The agent.
+    pub agent_id: String,
+    /// The agent's host name.
+    pub hostname: String,
+    /// Where the certificate is, on the agent.
+    pub path: String,
+    /// Where it is served, `host:port`, if it is.
+    pub tls_address: Option<String>,
+    /// The certificate that should be there.
+    pub certificate_id: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its last moment of validity.
+    pub not_after: DateTime<Utc>,
+    /// Its fingerprint: *expected*.
+    pub expected_sha256: String,
+    /// What the agent last read from the file: *on disk*.
+    pub on_disk_sha256: Option<String>,
+    /// What a real TLS handshake last showed: *served*.
+    pub served_sha256: Option<String>,
+    /// Why there was no handshake, or why the last installation was rolled back.
+    pub error: Option<String>,
+    /// When the agent last looked.
+    pub checked_at: Option<DateTime<Utc>>,
+}
+
+/// How the three truths agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Truth {
+    /// Expected, on disk and served are one certificate.
+    Agrees,
+    /// As expected on disk, but another one is served: not reloaded.
+    ServedOld,
+    /// Another certificate is on disk than expected.
+    DiskDiffers,
+    /// Nothing is on disk.
+    Missing,
+    /// On disk as expected, but no handshake came about.
+    NotServed,
+    /// The agent has not reported yet.
+    Unknown,
+}
+
+impl Installation {
+    /// How the three truths agree.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        if self.checked_at.is_none() {
+            return Truth::Unknown;
+        }
+        match (&self.on_disk_sha256, &self.served_sha256) {
+            (None, _) => Truth::Missing,
+            (Some(disk), _) if *disk != self.expected_sha256 => Truth::DiskDiffers,
+            (Some(_), Some(served)) if *served != self.expected_sha256 => Truth::ServedOld,
+            (Some(_), Some(_)) => Truth::Agrees,
+            (Some(_), None) if self.tls_address.is_some() => Truth::NotServed,
+            (Some(_), None) => Truth::Agrees,
+        }
+    }
+}
+
+impl Truth {
+    /// The words shown.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Agrees => "agrees",
+            Self::ServedOld => "old one still served",
+            Self::DiskDiffers => "another one on disk",
+            Self::Missing => "nothing on disk",
+            Self::NotServed => "not served",
+            Self::Unknown => "not reported yet",
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Words and rules of the certificate platform (design §1). No I/O, no clock, no database.
+
+pub mod agent;
+pub mod audit;
+pub mod certificate;
+pub mod finding;
+pub mod id;
+pub mod installation;
+pub mod key;
+pub mod link;
+pub mod reason;
+pub mod request;
+pub mod role;
+pub mod secret;

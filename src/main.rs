@@ -1,0 +1,2 @@
+//! The terminal console; `demo` starts the embedded platform beside it.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Plans are data; one executor carries them out.

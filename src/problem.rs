@@ -1,0 +1,139 @@
+//! What a person is told when something did not go well: what happened, to what, and what to do
+//! next. Low-level errors become a `Problem` at the edge (HTTP reply, screen, command line) only.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which sort of trouble it is; decides the HTTP status and whether asking again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The request itself is malformed or names something that isn't allowed (400).
+    BadInput,
+    /// No, unknown or expired credentials (401).
+    NotAuthenticated,
+    /// The caller's role doesn't allow it, or read-only mode forbids it (403).
+    Forbidden,
+    /// There is no such thing (404).
+    NotFound,
+    /// It contradicts the present state: already revoked, version changed (409).
+    Conflict,
+    /// Understood and refused for a reason of the domain: key not on the agent, path not allowed (422).
+    Refused,
+    /// Too many requests for now (429).
+    TooMany,
+    /// A backend that is needed answered with an error (502).
+    BackendFailed,
+    /// A backend that is needed isn't available now: sealed, down, refusing connections (503).
+    Unavailable,
+    /// No answer within the time allowed: it may or may not have happened (504).
+    NoAnswer,
+    /// A defect of ours (500).
+    Internal,
+}
+
+impl ProblemKind {
+    /// The HTTP status that carries this kind.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadInput => 400,
+            Self::NotAuthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict => 409,
+            Self::Refused => 422,
+            Self::TooMany => 429,
+            Self::Internal => 500,
+            Self::BackendFailed => 502,
+            Self::Unavailable => 503,
+            Self::NoAnswer => 504,
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody changing it.
+    #[must_use]
+    pub fn may_be_retried(self) -> bool {
+        matches!(
+            self,
+            Self::TooMany | Self::BackendFailed | Self::Unavailable | Self::NoAnswer
+        )
+    }
+}
+
+/// A sentence for a tired person and the next step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Which sort.
+    pub kind: ProblemKind,
+    /// What happened, to what. One sentence without a period, literals in backticks.
+    pub what: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a next step.
+    pub fn new(kind: ProblemKind, what: impl Into<String>) -> Self {
+        Self {
+            kind,
+            what: what.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with the next step.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Malformed or not allowed input.
+    pub fn bad_input(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::BadInput, what)
+    }
+
+    /// No such thing.
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::NotFound, what)
+    }
+
+    /// Contradicts the present state.
+    pub fn conflict(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Conflict, what)
+    }
+
+    /// Refused by a rule of the domain.
+    pub fn refused(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Refused, what)
+    }
+
+    /// A needed backend is away.
+    pub fn unavailable(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Unavailable, what)
+    }
+
+    /// It may or may not have happened.
+    pub fn no_answer(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::NoAnswer, what)
+    }
+
+    /// A defect of ours.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Internal, what)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.hint {
+            Some(hint) => write!(f, " (hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}

@@ -1,0 +1,1 @@
+//! The agent on a host: makes keys, installs certificates, reports.

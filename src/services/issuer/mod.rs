@@ -1,0 +1,1 @@
+//! The issuer: has requests signed and certificates revoked at the CA.

@@ -1,0 +1,8 @@
+//! The platform's own daemons, and the embedded platform that runs them all in one process.
+
+pub mod agent;
+pub mod api;
+pub mod issuer;
+pub mod platform;
+pub mod scheduler;
+pub mod vault;

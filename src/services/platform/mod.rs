@@ -1,0 +1,1 @@
+//! The embedded platform: everything in one process on loopback.

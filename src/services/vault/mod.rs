@@ -1,0 +1,1 @@
+//! The bundled Vault-compatible server.

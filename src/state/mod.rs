@@ -1,0 +1,1 @@
+//! What a console knows and can be told.

@@ -1,0 +1,1 @@
+//! The database: every SQL statement of the platform, and nothing else.

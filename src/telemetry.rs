@@ -1,0 +1,1 @@
+//! Logs: to a file for the console, JSON on stderr for the services. Never a secret.

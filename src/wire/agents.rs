@@ -1,0 +1,208 @@
+//! Bodies of `/api/v1/agents` and of the agent's own wake-up: enrolment, reports, jobs.
+//!
+//! The agent dials the server: it reports, and the answer carries its jobs. The server never sends
+//! commands, only jobs of the kinds below.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::agent::Agent;
+use crate::domain::installation::Installation;
+use crate::domain::secret::Secret;
+use crate::problem::Problem;
+
+/// `GET /api/v1/agents/{id}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentDetail {
+    /// The agent.
+    pub agent: Agent,
+    /// What is expected on it.
+    pub installations: Vec<Installation>,
+}
+
+/// `POST /api/v1/agents/{id}/install`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstallBody {
+    /// The certificate.
+    pub cert_id: String,
+    /// Where, on the agent.
+    pub path: String,
+    /// Why, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The ticket, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// The reply to an installation: accepted, to be followed at `/api/v1/jobs/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallReply {
+    /// The agent's job.
+    pub job_id: String,
+    /// What is expected now.
+    pub installation: Installation,
+    /// The audit row's number.
+    pub audit_seq: i64,
+}
+
+/// `POST /api/v1/agents/enrol`, with the one-time token as bearer token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolBody {
+    /// The host's name.
+    pub hostname: String,
+    /// Where its wake-up listens.
+    pub address: String,
+    /// Where TLS is served with what it installs.
+    #[serde(default)]
+    pub tls_address: Option<String>,
+    /// The directories that its configuration allows.
+    pub install_dirs: Vec<String>,
+    /// The agent's program version.
+    pub agent_version: String,
+}
+
+/// The reply to an enrolment.
+#[derive(Clone, Debug, Deserialize)]
+pub struct EnrolReply {
+    /// `agt_…`
+    pub agent_id: String,
+    /// The agent's own token, shown once.
+    pub token: Secret,
+    /// Seconds between reports.
+    pub checkin_interval_s: i64,
+}
+
+/// `POST /api/v1/agents/{id}/report`: a check-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The agent's program version.
+    pub agent_version: String,
+    /// Where its wake-up listens now.
+    pub address: String,
+    /// Where TLS is served now.
+    #[serde(default)]
+    pub tls_address: Option<String>,
+    /// The directories that its configuration allows.
+    pub install_dirs: Vec<String>,
+    /// What is at the paths that it knows of.
+    pub installations: Vec<ReportedInstallation>,
+    /// The SPKI hashes of the private keys that it holds.
+    pub keys: Vec<String>,
+}
+
+/// What the agent found at one path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedInstallation {
+    /// The path.
+    pub path: String,
+    /// The fingerprint of the certificate in the file.
+    pub on_disk_sha256: Option<String>,
+    /// The fingerprint that a handshake showed.
+    pub served_sha256: Option<String>,
+    /// Why there is no fingerprint.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// The answer to a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportReply {
+    /// Seconds until the next report, before jitter.
+    pub checkin_interval_s: i64,
+    /// What to do now, in this order. A job is repeated in later answers until its result arrived.
+    pub jobs: Vec<AgentJob>,
+}
+
+/// One job for an agent. Carrying one out twice has the effect of once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentJob {
+    /// `job_…`
+    pub id: String,
+    /// What to do.
+    #[serde(flatten)]
+    pub work: AgentWork,
+}
+
+/// What an agent can be asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AgentWork {
+    /// Make a key and a CSR, and post the CSR to `/api/v1/requests/{request_id}/csr`. Asked again for
+    /// the same request, it answers with the same key.
+    MakeKey {
+        /// The request.
+        request_id: String,
+        /// Such as `ecdsa-p256`.
+        key_algorithm: String,
+        /// The CSR's common name.
+        common_name: String,
+        /// The CSR's subject alternative names.
+        sans: Vec<String>,
+    },
+    /// Install a certificate whose private key the agent holds.
+    Install {
+        /// The certificate.
+        certificate_id: String,
+        /// Where.
+        path: String,
+        /// The certificate in PEM.
+        certificate_pem: String,
+        /// Its issuers in PEM, the nearest first.
+        chain_pem: String,
+        /// Its fingerprint, which disk and handshake must show.
+        fingerprint_sha256: String,
+        /// Its key's SPKI hash.
+        spki_sha256: String,
+    },
+}
+
+/// `POST /api/v1/agents/{id}/jobs/{job_id}`: how a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// Whether it was done.
+    pub done: bool,
+    /// Which step failed: `make_key`, `path`, `key`, `check`, `stage`, `swap`, `reload`, `handshake`.
+    #[serde(default)]
+    pub failed_step: Option<String>,
+    /// What it said, the reload command's stderr included.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Whether the previous set is back in place.
+    #[serde(default)]
+    pub rolled_back: bool,
+    /// What is at the path now.
+    #[serde(default)]
+    pub installation: Option<ReportedInstallation>,
+}
+
+/// `GET /api/v1/jobs/{id}`: how far a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// `job_…`
+    pub id: String,
+    /// `queued`, `done` or `failed`.
+    pub status: String,
+    /// How it ended, once it has.
+    pub result: Option<JobResult>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// `POST http://agent-host:8084/checkin`: the agent dials out now and answers with what happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeReply {
+    /// The agent, if it is enrolled.
+    pub agent_id: Option<String>,
+    /// Whether its report arrived.
+    pub reported: bool,
+    /// How many jobs it was given.
+    pub n_jobs: usize,
+    /// Why its report did not arrive.
+    #[serde(default)]
+    pub problem: Option<Problem>,
+}

@@ -1,0 +1,94 @@
+//! Bodies of `/api/v1/certs` and `/api/v1/keys`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::certificate::Certificate;
+use crate::domain::installation::Installation;
+use crate::domain::key::Key;
+
+/// `GET /api/v1/certs/{id}`: one certificate with what it touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateDetail {
+    /// The certificate, with PEM and chain.
+    pub certificate: Certificate,
+    /// Its key.
+    pub key: Option<Key>,
+    /// Where it is expected.
+    pub installations: Vec<Installation>,
+    /// Other certificates with the same key.
+    pub same_key: Vec<Certificate>,
+}
+
+/// `GET /api/v1/keys/{spki}`: one key with the certificates that carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDetail {
+    /// The key.
+    pub key: Key,
+    /// All certificates with it.
+    pub certificates: Vec<Certificate>,
+}
+
+/// `POST /api/v1/certs/{id}/revoke`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    /// A reason of RFC 5280 §5.3.1, by name or number.
+    pub reason: String,
+    /// Why, in the operator's words, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The ticket, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// `POST /api/v1/certs/{id}/reissue`; an empty body is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReissueBody {
+    /// The fresh key's algorithm; the old one's if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_algorithm: Option<String>,
+    /// Why, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The ticket, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// `POST /api/v1/certs`: the wish for a new certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestBody {
+    /// The common name.
+    pub common_name: String,
+    /// Further names; the common name is added if it isn't among them.
+    #[serde(default)]
+    pub sans: Vec<String>,
+    /// The agent that makes the key.
+    pub agent_id: String,
+    /// Where it installs the certificate; not installed if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_path: Option<String>,
+    /// The key's algorithm; ECDSA P-256 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_algorithm: Option<String>,
+    /// Why, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The ticket, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// The reply to a revocation: accepted, to be followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeReply {
+    /// The certificate after the wish was recorded.
+    pub certificate: Certificate,
+    /// The issuer's job.
+    pub job_id: String,
+    /// The audit row's number.
+    pub audit_seq: i64,
+}

@@ -1,0 +1,32 @@
+//! Bodies of `/readyz`, `/api/v1/findings` and `/api/v1/me`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::finding::Finding;
+use crate::domain::link::BackendHealth;
+use crate::domain::role::Role;
+
+/// `GET /readyz`: 200 when all that is needed is there, else 503 with the same body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Whether requests can be served.
+    pub ready: bool,
+    /// Each backend that the server depends on.
+    pub backends: Vec<BackendHealth>,
+}
+
+/// `GET /api/v1/findings`: ranked, the worst first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// The findings.
+    pub findings: Vec<Finding>,
+}
+
+/// `GET /api/v1/me`: who the token is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// The token's name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}

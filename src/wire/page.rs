@@ -1,0 +1,73 @@
+//! Keyset pages: a window over an ordered list, continued by an opaque cursor.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::EntityKind;
+
+/// Rows in a page when the caller does not say.
+pub const DEFAULT_LIMIT: u32 = 100;
+/// Rows in a page at most.
+pub const MAX_LIMIT: u32 = 500;
+
+/// The question for a page, as query parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PageQuery {
+    /// The cursor that the page before ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Rows wanted, 1 to [`MAX_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The column to sort by, with `-` in front for descending; which columns is up to the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
+    /// Only rows whose name, subject, id or the like contains this, in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// Only rows with this stored status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Certificates: only those that end before this moment (RFC 3339) and are not revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_before: Option<String>,
+    /// Certificates: only those with this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spki: Option<String>,
+    /// Certificates and requests: only those of this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Audit: only rows about this entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Requests: only those that are not at their end or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<bool>,
+}
+
+impl PageQuery {
+    /// The limit, within bounds.
+    #[must_use]
+    pub fn limit_or_default(&self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
+    }
+}
+
+/// One page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows, in the order asked for.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+    /// How many rows match in all.
+    pub total: i64,
+}
+
+/// One line of the event stream: something changed, ask again if you show it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Change {
+    /// What sort of thing.
+    pub entity: EntityKind,
+    /// Which one.
+    pub id: String,
+}

@@ -1,0 +1,53 @@
+//! `application/problem+json` (RFC 9457): a [`Problem`] on its way through HTTP.
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Problem, ProblemKind};
+
+/// The media type.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// The body of an error reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemJson {
+    /// `about:blank`-style URI that names the kind.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// What happened, to what.
+    pub title: String,
+    /// The HTTP status, repeated.
+    pub status: u16,
+    /// The next step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The kind, for programs.
+    pub code: ProblemKind,
+}
+
+impl From<Problem> for ProblemJson {
+    fn from(problem: Problem) -> Self {
+        let code = serde_json::to_value(problem.kind).ok();
+        let code = code
+            .as_ref()
+            .and_then(|value| value.as_str())
+            .unwrap_or("internal")
+            .to_owned();
+        Self {
+            type_uri: format!("urn:cmp:problem:{code}"),
+            title: problem.what,
+            status: problem.kind.status(),
+            detail: problem.hint,
+            code: problem.kind,
+        }
+    }
+}
+
+impl From<ProblemJson> for Problem {
+    fn from(json: ProblemJson) -> Self {
+        Self {
+            kind: json.code,
+            what: json.title,
+            hint: json.detail,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Bodies of `/api/v1/requests`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::request::Request;
+
+/// The reply to a request or a reissue: accepted, to be followed. A reissue of a certificate that is
+/// installed in several places makes one request an installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestReply {
+    /// The requests that were made.
+    pub requests: Vec<Request>,
+    /// The audit row's number.
+    pub audit_seq: i64,
+}
+
+/// `POST /api/v1/requests/{id}/csr`, by the agent that made the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsrBody {
+    /// The certification request (PKCS #10) in PEM.
+    pub csr_pem: String,
+}

@@ -1,0 +1,54 @@
+//! Bodies of `/api/v1/runs`: what a console says before and after it carries a plan out, so that the
+//! audit row is there before the first change.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::AuditOutcome;
+use crate::domain::id::EntityKind;
+
+/// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunBegin {
+    /// `run_…`, made by whoever carries it out.
+    pub id: String,
+    /// The action's id, such as `revoke`.
+    pub action: String,
+    /// What sort of thing it is about.
+    pub entity_type: EntityKind,
+    /// Which things.
+    pub entity_ids: Vec<String>,
+    /// Why, in the operator's words.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// The ticket.
+    #[serde(default)]
+    pub ticket: Option<String>,
+    /// The plan, as data.
+    pub plan: serde_json::Value,
+    /// SHA-256 over the plan's canonical JSON.
+    pub digest: String,
+}
+
+/// `POST /api/v1/runs/{id}/steps`: a step of the run began or ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStepRecord {
+    /// Its place in the plan, from 0.
+    pub index: i64,
+    /// The step's name.
+    pub name: String,
+    /// `running`, `proven`, `refused`, `failed` or `unknown`.
+    pub status: String,
+    /// What it said.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// `POST /api/v1/runs/{id}/end`: the run ended. Idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// How.
+    pub outcome: AuditOutcome,
+    /// The proof, or what went wrong.
+    #[serde(default)]
+    pub note: Option<String>,
+}
