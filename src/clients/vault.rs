@@ -1,1 +1,0 @@
-//! Vault or OpenBao, through `vaultrs`.
