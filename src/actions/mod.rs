@@ -1,1 +1,216 @@
-//! The registry of everything an operator can start.
+//! The registry of everything an operator can start: one file an operation, its entry in [`ALL`].
+//! From the entry come key, clash check, help, availability, read-only rule and the tests over all
+//! actions. Confirmation and execution are not an action's business (`plan/`).
+
+use futures::future::BoxFuture;
+
+use crate::domain::id::EntityKind;
+use crate::domain::link::LinkState;
+use crate::domain::role::Role;
+use crate::plan::plan::{Inputs, Plan, Target};
+use crate::plan::ports::Reads;
+use crate::plan::step::Step;
+use crate::plan::tier::Tier;
+use crate::problem::Problem;
+
+mod force_checkin;
+mod install_certificate;
+mod reissue_certificate;
+mod revoke_certificate;
+mod steps;
+mod unseal_vault;
+
+/// Every action, in the order of help.
+pub static ALL: &[&dyn Action] = &[
+    &revoke_certificate::RevokeCertificate,
+    &reissue_certificate::ReissueCertificate,
+    &install_certificate::InstallCertificate,
+    &force_checkin::ForceCheckin,
+    &unseal_vault::UnsealVault,
+];
+
+/// What an action says of itself.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name in plans, findings and on the command line.
+    pub id: &'static str,
+    /// What it does, at most 24 columns, no period.
+    pub title: &'static str,
+    /// The key that starts it.
+    pub key: &'static str,
+    /// What it works on, the preferred sort first.
+    pub kinds: &'static [EntityKind],
+    /// How much harm it can do to one thing.
+    pub tier: Tier,
+    /// One sentence for help, no period.
+    pub help: &'static str,
+    /// How it proves that it worked, no period.
+    pub proof: &'static str,
+}
+
+/// What is known of the backends when availability is asked for; pure data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Changes are forbidden in this context.
+    pub read_only: bool,
+    /// What the console's token may do, once known.
+    pub role: Option<Role>,
+    /// How the API answers.
+    pub api: LinkState,
+    /// How Vault answers; sealed is `Degraded`.
+    pub vault: LinkState,
+    /// Vault says that it is sealed.
+    pub vault_sealed: bool,
+}
+
+/// Whether an action can be started now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// It can.
+    Ready,
+    /// It can't, and why, in a few words.
+    Disabled(String),
+}
+
+/// One operation that an operator can start.
+pub trait Action: Sync {
+    /// What it says of itself.
+    fn spec(&self) -> &'static Spec;
+
+    /// Whether it can be started on these things, asked for every frame: pure and cheap.
+    fn available(&self, on: &[Target], facts: &Facts) -> Availability;
+
+    /// What it would do, by real reads and no writes.
+    fn plan<'a>(
+        &'a self,
+        on: Vec<Target>,
+        inputs: Inputs,
+        with: &'a Reads,
+    ) -> BoxFuture<'a, Result<Plan, Problem>>;
+
+    /// The code that its plans' steps name.
+    fn steps(&self) -> &'static [&'static dyn Step];
+}
+
+/// The action with this id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static dyn Action> {
+    ALL.iter().copied().find(|action| action.spec().id == id)
+}
+
+/// The step with this name, among all actions.
+#[must_use]
+pub fn find_step(name: &str) -> Option<&'static dyn Step> {
+    ALL.iter()
+        .flat_map(|action| action.steps())
+        .copied()
+        .find(|step| step.name() == name)
+}
+
+/// Whether `action` can be started on `on`: the rules that hold for all, then its own.
+#[must_use]
+pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availability {
+    if facts.read_only {
+        return Availability::Disabled("this context is read-only".to_owned());
+    }
+    if facts.role.is_some_and(|role| !role.may_operate()) {
+        return Availability::Disabled("your token may only read".to_owned());
+    }
+    if on.is_empty() {
+        let kind = action.spec().kinds.first().map_or("thing", |kind| kind.word());
+        return Availability::Disabled(format!("select a {kind} first"));
+    }
+    action.available(on, facts)
+}
+
+/// The things among `candidates` that `action` works on: all of its most preferred sort that is there.
+#[must_use]
+pub fn fitting(action: &dyn Action, candidates: &[Target]) -> Vec<Target> {
+    for kind in action.spec().kinds {
+        let fit: Vec<Target> = candidates
+            .iter()
+            .filter(|target| target.kind == *kind)
+            .cloned()
+            .collect();
+        if !fit.is_empty() {
+            return fit;
+        }
+    }
+    Vec::new()
+}
+
+fn needs_api(facts: &Facts) -> Option<Availability> {
+    (facts.api == LinkState::Down).then(|| Availability::Disabled("the API does not answer".to_owned()))
+}
+
+fn needs_ca(facts: &Facts) -> Option<Availability> {
+    needs_api(facts)
+        .or_else(|| {
+            facts
+                .vault_sealed
+                .then(|| Availability::Disabled("Vault is sealed: unseal it first".to_owned()))
+        })
+        .or_else(|| {
+            (facts.vault == LinkState::Down)
+                .then(|| Availability::Disabled("Vault does not answer".to_owned()))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_keys_and_step_names_are_unique_and_titles_are_short() {
+        let mut seen = BTreeSet::new();
+        for action in ALL {
+            let spec = action.spec();
+            assert!(
+                seen.insert(spec.id) && seen.insert(spec.key),
+                "{} clashes",
+                spec.id
+            );
+            assert!(spec.title.chars().count() <= 24, "{}", spec.title);
+            for text in [spec.title, spec.help, spec.proof] {
+                assert!(!text.ends_with('.') && !text.is_empty(), "{text}");
+            }
+            for step in action.steps() {
+                assert!(find_step(step.name()).is_some_and(|found| found.name() == step.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_irreversible_sits_on_the_end_of_an_escape_sequence() {
+        // A split escape sequence ends in one of these letters (design §5).
+        for action in ALL
+            .iter()
+            .filter(|action| action.spec().tier >= Tier::Irreversible)
+        {
+            assert!(
+                !"[]ABCDFHOPQRS~".contains(action.spec().key),
+                "{}",
+                action.spec().id
+            );
+        }
+    }
+
+    #[test]
+    fn read_only_disables_every_action() {
+        let facts = Facts {
+            read_only: true,
+            role: Some(Role::Admin),
+            api: LinkState::Up,
+            vault: LinkState::Up,
+            vault_sealed: false,
+        };
+        for action in ALL {
+            assert!(matches!(
+                availability(*action, &[], &facts),
+                Availability::Disabled(_)
+            ));
+        }
+    }
+}

@@ -1,1 +1,446 @@
-//! The platform's HTTP API.
+//! The platform's HTTP API: a reader that can only ask, and a writer that changes things and is made
+//! by the executor alone (`plan/ports.rs`).
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use reqwest::{Method, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::agent::Agent;
+use crate::domain::audit::AuditRow;
+use crate::domain::certificate::Certificate;
+use crate::domain::key::Key;
+use crate::domain::request::Request;
+use crate::domain::secret::Secret;
+use crate::problem::{Problem, ProblemKind};
+use crate::wire::agents::{AgentDetail, InstallBody, InstallReply, JobView};
+use crate::wire::certs::{CertificateDetail, KeyDetail, ReissueBody, RevokeBody, RevokeReply};
+use crate::wire::health::{Findings, Me, Ready};
+use crate::wire::page::{Change, Page, PageQuery};
+use crate::wire::problem_json::ProblemJson;
+use crate::wire::requests::RequestReply;
+use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
+
+/// How long one question may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long connecting may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// The longest event line that is still believed to be one, in bytes.
+const MAX_EVENT: usize = 64 * 1024;
+
+/// Asks the API; can't change anything.
+#[derive(Clone, Debug)]
+pub struct ApiReader {
+    http: reqwest::Client,
+    base: String,
+    token: Option<Secret>,
+}
+
+impl ApiReader {
+    /// For the API at `base`, such as `http://127.0.0.1:8082`.
+    ///
+    /// # Errors
+    /// When the TLS set-up of this machine can't be used.
+    pub fn new(base: &str, token: Option<Secret>) -> Result<Self, Problem> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .build()
+            .map_err(|error| {
+                Problem::internal(format!("the HTTP client can't be set up: {}", words(&error)))
+            })?;
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            token,
+        })
+    }
+
+    /// The address that it asks.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A page of certificates.
+    ///
+    /// # Errors
+    /// What the API answered, or that it didn't.
+    pub async fn certificates(&self, query: &PageQuery) -> Result<Page<Certificate>, Problem> {
+        self.get("/api/v1/certs", query).await
+    }
+
+    /// One certificate with what it touches.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn certificate(&self, id: &str) -> Result<CertificateDetail, Problem> {
+        self.get(&format!("/api/v1/certs/{id}"), &()).await
+    }
+
+    /// A page of agents.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn agents(&self, query: &PageQuery) -> Result<Page<Agent>, Problem> {
+        self.get("/api/v1/agents", query).await
+    }
+
+    /// One agent with its installations.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn agent(&self, id: &str) -> Result<AgentDetail, Problem> {
+        self.get(&format!("/api/v1/agents/{id}"), &()).await
+    }
+
+    /// A page of issuance requests.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn requests(&self, query: &PageQuery) -> Result<Page<Request>, Problem> {
+        self.get("/api/v1/requests", query).await
+    }
+
+    /// One issuance request.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn request(&self, id: &str) -> Result<Request, Problem> {
+        self.get(&format!("/api/v1/requests/{id}"), &()).await
+    }
+
+    /// A page of audit rows.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn audit(&self, query: &PageQuery) -> Result<Page<AuditRow>, Problem> {
+        self.get("/api/v1/audit", query).await
+    }
+
+    /// A page of keys.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn keys(&self, query: &PageQuery) -> Result<Page<Key>, Problem> {
+        self.get("/api/v1/keys", query).await
+    }
+
+    /// One key with its certificates.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn key(&self, spki: &str) -> Result<KeyDetail, Problem> {
+        self.get(&format!("/api/v1/keys/{spki}"), &()).await
+    }
+
+    /// The ranked findings.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn findings(&self) -> Result<Findings, Problem> {
+        self.get("/api/v1/findings", &()).await
+    }
+
+    /// How far a job is.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn job(&self, id: &str) -> Result<JobView, Problem> {
+        self.get(&format!("/api/v1/jobs/{id}"), &()).await
+    }
+
+    /// Who the token is.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn me(&self) -> Result<Me, Problem> {
+        self.get("/api/v1/me", &()).await
+    }
+
+    /// How the server and what it depends on are; a server that isn't ready is an answer too.
+    ///
+    /// # Errors
+    /// That it doesn't answer at all.
+    pub async fn ready(&self) -> Result<Ready, Problem> {
+        let response = self.send(Method::GET, "/readyz", |request| request).await?;
+        match response.status() {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => parse(response).await,
+            _ => Err(refusal(response).await),
+        }
+    }
+
+    /// The event stream: a line for each change, until the connection ends.
+    ///
+    /// # Errors
+    /// What the API answered, or that it didn't.
+    pub async fn events(&self) -> Result<impl Stream<Item = Change> + use<>, Problem> {
+        let url = format!("{}/api/v1/events", self.base);
+        let mut request = self.http.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let response = tokio::time::timeout(LIMIT, request.send())
+            .await
+            .map_err(|_| self.no_answer(ProblemKind::Unavailable))?
+            .map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let lines = response
+            .bytes_stream()
+            .scan(Vec::new(), |rest: &mut Vec<u8>, chunk| {
+                let changes = chunk.ok().map(|chunk| {
+                    rest.extend_from_slice(&chunk);
+                    take_changes(rest)
+                });
+                futures::future::ready(changes)
+            });
+        Ok(lines.flat_map(futures::stream::iter))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Problem> {
+        let response = self
+            .send(Method::GET, path, |request| request.query(query))
+            .await?;
+        if response.status().is_success() {
+            parse(response).await
+        } else {
+            Err(refusal(response).await)
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        build: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Result<Response, Problem> {
+        let changes = method != Method::GET;
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .timeout(LIMIT);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        build(request).send().await.map_err(|error| {
+            // A change that was sent and not answered may have happened; one that never got a
+            // connection has not.
+            if changes && !error.is_connect() {
+                self.no_answer(ProblemKind::NoAnswer)
+            } else if error.is_timeout() {
+                self.no_answer(ProblemKind::Unavailable)
+            } else {
+                self.unreachable(&error)
+            }
+        })
+    }
+
+    fn no_answer(&self, kind: ProblemKind) -> Problem {
+        Problem::new(
+            kind,
+            format!(
+                "the API at `{}` did not answer within {} s",
+                self.base,
+                LIMIT.as_secs()
+            ),
+        )
+        .hint("check that cmp-server runs and that the link is up")
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Problem {
+        Problem::unavailable(format!(
+            "the API at `{}` can't be reached: {}",
+            self.base,
+            words(error)
+        ))
+        .hint("check that cmp-server runs there and that the address is right")
+    }
+}
+
+/// Changes things through the API. Every call carries an idempotency key, so that asking again after
+/// a lost answer does a thing once.
+#[derive(Clone, Debug)]
+pub struct ApiWriter(ApiReader);
+
+impl ApiWriter {
+    /// With the reader's address and token.
+    #[must_use]
+    pub fn new(reader: ApiReader) -> Self {
+        Self(reader)
+    }
+
+    /// Asks for a revocation.
+    ///
+    /// # Errors
+    /// What the API answered; `NoAnswer` when it may have happened.
+    pub async fn revoke(&self, id: &str, body: &RevokeBody, key: &str) -> Result<RevokeReply, Problem> {
+        self.post(&format!("/api/v1/certs/{id}/revoke"), body, key).await
+    }
+
+    /// Asks for a reissue with a fresh key.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn reissue(&self, id: &str, body: &ReissueBody, key: &str) -> Result<RequestReply, Problem> {
+        self.post(&format!("/api/v1/certs/{id}/reissue"), body, key).await
+    }
+
+    /// Asks for an installation.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn install(&self, agent: &str, body: &InstallBody, key: &str) -> Result<InstallReply, Problem> {
+        self.post(&format!("/api/v1/agents/{agent}/install"), body, key)
+            .await
+    }
+
+    /// Records that a run begins; after this the audit row is there.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn begin_run(&self, body: &RunBegin) -> Result<(), Problem> {
+        self.post::<serde_json::Value>("/api/v1/runs", body, &format!("{}/begin", body.id))
+            .await
+            .map(drop)
+    }
+
+    /// Records a step of a run.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn record_step(&self, run: &str, body: &RunStepRecord) -> Result<(), Problem> {
+        let key = format!("{run}/{}/{}", body.index, body.status);
+        self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/steps"), body, &key)
+            .await
+            .map(drop)
+    }
+
+    /// Records how a run ended.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn end_run(&self, run: &str, body: &RunEnd) -> Result<(), Problem> {
+        self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/end"), body, &format!("{run}/end"))
+            .await
+            .map(drop)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: &str,
+    ) -> Result<T, Problem> {
+        let response = self
+            .0
+            .send(Method::POST, path, |request| {
+                request.header("Idempotency-Key", key).json(body)
+            })
+            .await?;
+        if response.status().is_success() {
+            parse(response).await
+        } else {
+            Err(refusal(response).await)
+        }
+    }
+}
+
+async fn parse<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
+    let url = response.url().path().to_owned();
+    let bytes = response
+        .bytes()
+        .await
+        .map_err(|error| Problem::no_answer(format!("the answer to `{url}` broke off: {}", words(&error))))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::new(
+            ProblemKind::BackendFailed,
+            format!("the answer to `{url}` can't be read: {error}"),
+        )
+        .hint("is the server of the same version as this console?")
+    })
+}
+
+async fn refusal(response: Response) -> Problem {
+    let status = response.status();
+    let url = response.url().path().to_owned();
+    let body = response.bytes().await.unwrap_or_default();
+    match serde_json::from_slice::<ProblemJson>(&body) {
+        Ok(problem) => problem.into(),
+        Err(_) => {
+            let kind = match status.as_u16() {
+                401 => ProblemKind::NotAuthenticated,
+                403 => ProblemKind::Forbidden,
+                404 => ProblemKind::NotFound,
+                409 => ProblemKind::Conflict,
+                429 => ProblemKind::TooMany,
+                500..=599 => ProblemKind::BackendFailed,
+                _ => ProblemKind::BadInput,
+            };
+            Problem::new(kind, format!("`{url}` was answered with {status}"))
+                .hint("is this really the platform's API, or a proxy in front of it?")
+        }
+    }
+}
+
+/// The innermost cause: reqwest's own sentence repeats the address and hides the reason.
+fn words(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Takes all whole lines out of `rest` and reads the changes in them.
+fn take_changes(rest: &mut Vec<u8>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line: Vec<u8> = rest.drain(..=end).collect();
+        if let Some(data) = line.strip_prefix(b"data:")
+            && let Ok(change) = serde_json::from_slice(data)
+        {
+            changes.push(change);
+        }
+    }
+    if rest.len() > MAX_EVENT {
+        rest.clear();
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::id::EntityKind;
+
+    #[test]
+    fn changes_are_read_across_chunks() {
+        let mut rest =
+            b"event: change\ndata: {\"entity\":\"agent\",\"id\":\"agt_1\"}\n\ndata: {\"ent".to_vec();
+        let changes = take_changes(&mut rest);
+        assert_eq!(
+            changes,
+            [Change {
+                entity: EntityKind::Agent,
+                id: "agt_1".to_owned()
+            }]
+        );
+        rest.extend_from_slice(b"ity\":\"request\",\"id\":\"req_1\"}\n: keep-alive\n");
+        assert_eq!(take_changes(&mut rest).len(), 1);
+        assert!(rest.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_stream_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let mut rest = bytes;
+            let _ = take_changes(&mut rest);
+            prop_assert!(!rest.contains(&b'\n'));
+        }
+    }
+}

@@ -1,1 +1,16 @@
-//! Plans are data; one executor carries them out.
+//! Plans are data; one executor carries them out. Planning only reads; a change needs [`ports::Writes`],
+//! which only the executor makes, from a [`confirm::Confirmed`] that only the confirm rules make, after
+//! the run is on record. No action has a rule of its own here.
+
+pub mod confirm;
+pub mod executor;
+pub mod journal;
+pub mod outcome;
+#[expect(
+    clippy::module_inception,
+    reason = "the room is named after the one thing it is about"
+)]
+pub mod plan;
+pub mod ports;
+pub mod step;
+pub mod tier;

@@ -1,1 +1,259 @@
-//! What a console knows and can be told.
+//! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
+
+pub mod binding;
+pub mod cmd;
+pub mod effect;
+pub mod event;
+pub mod layer;
+pub mod link;
+pub mod loaded;
+pub mod query;
+pub mod run;
+pub mod screen;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::actions::{self, Action, Availability, Facts};
+use crate::domain::finding::Finding;
+use crate::domain::id::EntityKind;
+use crate::domain::link::{Backend, LinkState};
+use crate::domain::role::Role;
+use crate::plan::plan::Target;
+
+use layer::Layer;
+use link::Link;
+use loaded::Loaded;
+use query::{Answer, Query};
+use run::Run;
+use screen::{Place, Screen, ViewId};
+
+/// A terminal's size in cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+}
+
+/// Below this a sentence is shown instead of a screen.
+pub const SMALLEST: Size = Size {
+    width: 40,
+    height: 10,
+};
+
+/// Which environment the console is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextInfo {
+    /// Its name.
+    pub name: String,
+    /// Changes are forbidden.
+    pub read_only: bool,
+    /// Vault's address, which names the Vault node as a target.
+    pub vault: String,
+}
+
+/// How important a toast is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// It worked.
+    Good,
+    /// Worth reading.
+    Plain,
+    /// It did not work.
+    Bad,
+}
+
+/// A short message at the bottom; the newest is shown until the next key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    /// How important.
+    pub tone: Tone,
+    /// What it says.
+    pub text: String,
+}
+
+/// One line of the command log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedCommand {
+    /// When it was carried out.
+    pub at: DateTime<Utc>,
+    /// The equivalent command, without secrets.
+    pub command: String,
+    /// How it ended.
+    pub how: String,
+}
+
+/// Everything that a console shows.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The time as of the last event.
+    pub now: DateTime<Utc>,
+    /// The terminal's size.
+    pub size: Size,
+    /// Which environment.
+    pub context: ContextInfo,
+    /// What the token may do, once known.
+    pub role: Option<Role>,
+    /// How each backend answers.
+    pub links: BTreeMap<Backend, Link>,
+    /// What is still being started, in words; none once all is up.
+    pub starting: Option<String>,
+    /// Where the operator is, the current place last.
+    pub places: Vec<Place>,
+    /// Cursor, marks, filter and sort of each screen.
+    pub screens: BTreeMap<ViewId, Screen>,
+    /// What was answered, by question.
+    pub data: BTreeMap<Query, Loaded<Answer>>,
+    /// Dialogs, the topmost last.
+    pub layers: Vec<Layer>,
+    /// Runs by id, the newest last.
+    pub runs: Vec<Run>,
+    /// The newest message.
+    pub toast: Option<Toast>,
+    /// What was carried out, the newest last.
+    pub command_log: Vec<LoggedCommand>,
+    /// Set when the console is to end.
+    pub quit: bool,
+}
+
+impl State {
+    /// A console that knows nothing yet.
+    #[must_use]
+    pub fn new(context: ContextInfo, size: Size, now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            size,
+            context,
+            role: None,
+            links: BTreeMap::new(),
+            starting: None,
+            places: vec![Place {
+                view: ViewId::Triage,
+                subject: None,
+            }],
+            screens: BTreeMap::new(),
+            data: BTreeMap::new(),
+            layers: Vec::new(),
+            runs: Vec::new(),
+            toast: None,
+            command_log: Vec::new(),
+            quit: false,
+        }
+    }
+
+    /// Where the operator is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.places.last().cloned().unwrap_or(Place {
+            view: ViewId::Triage,
+            subject: None,
+        })
+    }
+
+    /// The current screen's cursor, marks, filter and sort.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        self.screens.get(&self.place().view).cloned().unwrap_or_default()
+    }
+
+    /// The same, to change.
+    pub fn screen_mut(&mut self) -> &mut Screen {
+        let view = self.place().view;
+        self.screens.entry(view).or_default()
+    }
+
+    /// How a backend answers.
+    #[must_use]
+    pub fn link(&self, backend: Backend) -> LinkState {
+        self.links
+            .get(&backend)
+            .map_or(LinkState::Unknown, |link| link.state)
+    }
+
+    /// Whether Vault said that it is sealed.
+    #[must_use]
+    pub fn vault_sealed(&self) -> bool {
+        self.links
+            .get(&Backend::Vault)
+            .and_then(|link| link.seal.as_ref())
+            .is_some_and(|seal| seal.sealed)
+    }
+
+    /// What availability is worked out from.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            read_only: self.context.read_only,
+            role: self.role,
+            api: self.link(Backend::Api),
+            vault: self.link(Backend::Vault),
+            vault_sealed: self.vault_sealed(),
+        }
+    }
+
+    /// Vault as a target: it has no row, so no version.
+    #[must_use]
+    pub fn vault_target(&self) -> Target {
+        Target {
+            kind: EntityKind::Vault,
+            id: self.context.vault.clone(),
+            version: 0,
+            name: "Vault".to_owned(),
+            status: String::new(),
+        }
+    }
+
+    /// What `action` would work on: what fits among `selected`; Vault needs no selection.
+    #[must_use]
+    pub fn targets_for(&self, action: &dyn Action, selected: &[Target]) -> Vec<Target> {
+        if action.spec().kinds.contains(&EntityKind::Vault) {
+            return vec![self.vault_target()];
+        }
+        actions::fitting(action, selected)
+    }
+
+    /// Whether `action` can be started on `selected`.
+    #[must_use]
+    pub fn availability(&self, action: &dyn Action, selected: &[Target]) -> Availability {
+        actions::availability(action, &self.targets_for(action, selected), &self.facts())
+    }
+
+    /// The answer to `query`, if there is one.
+    #[must_use]
+    pub fn answer(&self, query: &Query) -> Option<&Answer> {
+        self.data.get(query).and_then(|loaded| loaded.value.as_ref())
+    }
+
+    /// The findings: the API's, and those that the console sees by itself.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = link::own_findings(self);
+        if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
+            findings.extend(answered.iter().cloned());
+        }
+        crate::domain::finding::rank(&mut findings);
+        findings
+    }
+
+    /// Shows a message.
+    pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
+        self.toast = Some(Toast {
+            tone,
+            text: text.into(),
+        });
+    }
+
+    /// The run with this id.
+    pub fn run_mut(&mut self, id: &str) -> Option<&mut Run> {
+        self.runs.iter_mut().find(|run| run.id == id)
+    }
+
+    /// The run with this id.
+    #[must_use]
+    pub fn run(&self, id: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.id == id)
+    }
+}

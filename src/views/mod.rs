@@ -1,1 +1,2 @@
-//! One file a screen: state in, cells out.
+//! One file a screen: state in, cells out. A view draws and says which rows it shows; it changes
+//! nothing and asks nobody.

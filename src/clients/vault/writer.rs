@@ -77,7 +77,9 @@ impl VaultWriter {
             .iter()
             .map(String::as_str)
             .partition(|name| name.parse::<std::net::IpAddr>().is_ok());
-        options.alt_names(names.join(","));
+        if !names.is_empty() {
+            options.alt_names(names.join(","));
+        }
         if !ips.is_empty() {
             options.ip_sans(ips.join(","));
         }

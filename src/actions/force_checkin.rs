@@ -1,0 +1,144 @@
+//! Force check-in: the agent is woken and dials out now; proven by a newer `last_checkin`. When it
+//! can't be reached, the step of reaching it that failed is named.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Action, Availability, Facts, Spec};
+use crate::domain::id::{EntityKind, new_id};
+use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
+use crate::plan::ports::{Reads, Writes};
+use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::plan::tier::Tier;
+use crate::problem::{Problem, ProblemKind};
+
+/// See the module.
+pub(super) struct ForceCheckin;
+
+static SPEC: Spec = Spec {
+    id: "checkin",
+    title: "Force check-in",
+    key: "c",
+    kinds: &[EntityKind::Agent],
+    tier: Tier::Harmless,
+    help: "wake the agent, so that it checks in now",
+    proof: "a newer last check-in, or which step of reaching it failed",
+};
+
+impl Action for ForceCheckin {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn available(&self, on: &[Target], _facts: &Facts) -> Availability {
+        match on {
+            [one] if one.status == "banned" => Availability::Disabled("it is banned".to_owned()),
+            _ => Availability::Ready,
+        }
+    }
+
+    fn plan<'a>(
+        &'a self,
+        on: Vec<Target>,
+        _inputs: Inputs,
+        with: &'a Reads,
+    ) -> BoxFuture<'a, Result<Plan, Problem>> {
+        Box::pin(plan(on, with))
+    }
+
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        &[&Wake]
+    }
+}
+
+async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
+    let mut targets = Vec::new();
+    let mut changes = Vec::new();
+    let mut steps = Vec::new();
+    for target in on {
+        let agent = with.api.agent(&target.id).await?.agent;
+        changes.push(format!("{} checks in now", agent.hostname));
+        steps.push(PlannedStep {
+            step: Wake.name().to_owned(),
+            title: format!("wake {}", agent.hostname),
+            target: targets.len(),
+            args: json!({"agent": agent.id, "address": agent.address, "before": agent.last_checkin}),
+            command: format!("curl -X POST {}/checkin", agent.address.trim_end_matches('/')),
+        });
+        targets.push(Target {
+            version: agent.version,
+            name: agent.hostname,
+            ..target
+        });
+    }
+    let title = match targets.as_slice() {
+        [one] => format!("Force check-in of {}", one.name),
+        many => format!("Force check-in of {} agents", many.len()),
+    };
+    Ok(Plan {
+        run_id: new_id(EntityKind::Run),
+        action: SPEC.id.to_owned(),
+        title,
+        targets,
+        tier: SPEC.tier,
+        phrase: String::new(),
+        phrase_is: String::new(),
+        fields: Vec::new(),
+        changes,
+        breaks: Vec::new(),
+        steps,
+        works_without_api: true,
+        made_at: with.clock.now(),
+    })
+}
+
+/// Wakes the agent.
+struct Wake;
+
+impl Step for Wake {
+    fn name(&self) -> &'static str {
+        "wake_agent"
+    }
+
+    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async move {
+            let reply = with.wake(text(&cx.args, "address")?).await.map_err(|failure| {
+                Problem::new(ProblemKind::BackendFailed, failure.to_string()).hint(
+                    "look at the host: is it up, and does `systemctl status cmp-agent` say that it runs?",
+                )
+            })?;
+            if let Some(problem) = reply.problem.filter(|_| !reply.reported) {
+                let what = format!("the agent answers but could not check in: {}", problem.what);
+                return Err(Problem::new(ProblemKind::BackendFailed, what).hint(
+                    problem
+                        .hint
+                        .unwrap_or_else(|| "look at the agent's log".to_owned()),
+                ));
+            }
+            Ok(json!({"jobs": reply.n_jobs}))
+        })
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let before: Option<DateTime<Utc>> =
+                serde_json::from_value(cx.args["before"].clone()).unwrap_or_default();
+            let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
+            Ok(match agent.last_checkin {
+                Some(at) if before.is_none_or(|before| at > before) => Proof::Proven(format!(
+                    "{} checked in at {}",
+                    agent.hostname,
+                    at.format("%H:%M:%SZ")
+                )),
+                _ => Proof::NotYet("woken; its check-in has not arrived yet".to_owned()),
+            })
+        })
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(20)
+    }
+}

@@ -1,0 +1,215 @@
+//! Revoke: the CA is asked to revoke, and the proof is the serial in a CRL fetched afterwards. It does
+//! not replace the certificate; that is `reissue`.
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Action, Availability, Facts, Spec, needs_ca};
+use crate::domain::certificate::Certificate;
+use crate::domain::id::{EntityKind, new_id};
+use crate::domain::installation::{Installation, Truth};
+use crate::domain::reason::Reason;
+use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
+use crate::plan::ports::{Reads, Writes};
+use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::plan::tier::Tier;
+use crate::problem::Problem;
+use crate::wire::certs::RevokeBody;
+
+/// See the module.
+pub(super) struct RevokeCertificate;
+
+static SPEC: Spec = Spec {
+    id: "revoke",
+    title: "Revoke",
+    key: "X",
+    kinds: &[EntityKind::Certificate],
+    tier: Tier::Irreversible,
+    help: "have the CA revoke the certificate, with a reason of RFC 5280",
+    proof: "the serial is in the CRL that was fetched afterwards",
+};
+
+impl Action for RevokeCertificate {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
+        if let [one] = on
+            && one.status == "revoked"
+        {
+            return Availability::Disabled("it is revoked already".to_owned());
+        }
+        needs_ca(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn plan<'a>(
+        &'a self,
+        on: Vec<Target>,
+        inputs: Inputs,
+        with: &'a Reads,
+    ) -> BoxFuture<'a, Result<Plan, Problem>> {
+        Box::pin(plan(on, inputs, with))
+    }
+
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        &[&Revoke]
+    }
+}
+
+async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
+    let reason = inputs
+        .get("reason")
+        .map_or(Some(Reason::KeyCompromise), |text| Reason::parse(text));
+    let reason = reason.ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?;
+    let mut targets = Vec::new();
+    let mut changes = Vec::new();
+    let mut breaks = Vec::new();
+    let mut steps = Vec::new();
+    let mut phrase = String::new();
+    for target in on {
+        let detail = with.api.certificate(&target.id).await?;
+        let certificate = &detail.certificate;
+        changes.push(format!(
+            "{} serial {} becomes revoked ({reason})",
+            certificate.name(),
+            certificate.serial
+        ));
+        if reason == Reason::KeyCompromise {
+            changes.push(format!(
+                "its key {}… is never certified again{}",
+                certificate.spki_sha256.get(..12).unwrap_or_default(),
+                others(&detail.same_key)
+            ));
+        }
+        breaks.extend(
+            detail
+                .installations
+                .iter()
+                .filter_map(|installation| broken(installation, certificate)),
+        );
+        phrase = certificate.serial_tail();
+        steps.push(PlannedStep {
+            step: Revoke.name().to_owned(),
+            title: format!("revoke {}", certificate.name()),
+            target: targets.len(),
+            args: json!({"certificate": certificate.id, "serial": certificate.serial, "reason": reason.name()}),
+            command: format!(
+                "curl -X POST {}/api/v1/certs/{}/revoke -H \"Authorization: Bearer $TOKEN\" -d '{{\"reason\": \"{reason}\"}}'",
+                with.api.base(),
+                certificate.id
+            ),
+        });
+        targets.push(Target {
+            version: certificate.version,
+            name: certificate.name().to_owned(),
+            ..target
+        });
+    }
+    let title = match targets.as_slice() {
+        [one] => format!("Revoke {}", one.name),
+        many => format!("Revoke {} certificates", many.len()),
+    };
+    Ok(Plan {
+        run_id: new_id(EntityKind::Run),
+        action: SPEC.id.to_owned(),
+        title,
+        tier: SPEC.tier.of_many(targets.len()),
+        targets,
+        phrase,
+        phrase_is: "the last four of the serial".to_owned(),
+        fields: vec![Field {
+            name: "reason".to_owned(),
+            label: "Reason".to_owned(),
+            value: reason.name().to_owned(),
+            options: Reason::FOR_LEAVES
+                .iter()
+                .map(|reason| reason.name().to_owned())
+                .collect(),
+        }],
+        changes,
+        breaks,
+        steps,
+        works_without_api: false,
+        made_at: with.clock.now(),
+    })
+}
+
+fn others(same_key: &[Certificate]) -> String {
+    match same_key {
+        [] => String::new(),
+        [one] => format!("; {} has the same key and is NOT revoked by this", one.name()),
+        many => format!(
+            "; {} other certificates have the same key and are NOT revoked by this",
+            many.len()
+        ),
+    }
+}
+
+fn broken(installation: &Installation, certificate: &Certificate) -> Option<String> {
+    let served = installation.served_sha256.as_deref() == Some(certificate.fingerprint_sha256.as_str());
+    match (served, installation.truth()) {
+        (true, _) => Some(format!(
+            "{} serves it now at {}: clients that check revocation will refuse it",
+            installation.hostname,
+            installation.tls_address.as_deref().unwrap_or(&installation.path)
+        )),
+        (false, Truth::Missing) => None,
+        (false, _) => Some(format!(
+            "{} has it at {}",
+            installation.hostname, installation.path
+        )),
+    }
+}
+
+/// Asks for the revocation; proven by the CRL.
+struct Revoke;
+
+impl Step for Revoke {
+    fn name(&self) -> &'static str {
+        "revoke"
+    }
+
+    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async move {
+            let body = RevokeBody {
+                reason: text(&cx.args, "reason")?.to_owned(),
+                comment: cx.comment.clone(),
+                ticket: cx.ticket.clone(),
+            };
+            let reply = with
+                .api
+                .revoke(text(&cx.args, "certificate")?, &body, &cx.key)
+                .await?;
+            Ok(json!({"job": reply.job_id, "audit": reply.audit_seq}))
+        })
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let serial = text(&cx.args, "serial")?;
+            // A CRL fetched before the CA accepted proves nothing, so acceptance comes first.
+            let certificate = with
+                .api
+                .certificate(text(&cx.args, "certificate")?)
+                .await?
+                .certificate;
+            let Some(revocation) = certificate.revocation else {
+                return Ok(Proof::NotYet("the wish is not on record yet".to_owned()));
+            };
+            if revocation.accepted_at.is_none() {
+                return Ok(Proof::NotYet("asked; the CA has not accepted yet".to_owned()));
+            }
+            let crl = with.crl().await?;
+            Ok(if crl.lists(serial) {
+                Proof::Proven(format!(
+                    "serial {serial} is in the CRL{} of {}",
+                    crl.number.map(|number| format!(" #{number}")).unwrap_or_default(),
+                    crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
+                ))
+            } else {
+                Proof::NotYet("accepted by the CA, not in its CRL yet".to_owned())
+            })
+        })
+    }
+}

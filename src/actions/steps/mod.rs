@@ -1,0 +1,3 @@
+//! Steps that several actions share.
+
+pub(super) mod prove_handshake;

@@ -1,0 +1,110 @@
+//! A step that changes nothing: it is proven when a real handshake serves the certificate that an
+//! earlier step brought about, or the one that the plan names.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::plan::ports::{Reads, Writes};
+use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::problem::{Problem, ProblemKind};
+
+/// See the module.
+pub(in crate::actions) struct ProveHandshake;
+
+impl Step for ProveHandshake {
+    fn name(&self) -> &'static str {
+        "prove_handshake"
+    }
+
+    fn run<'a>(
+        &'a self,
+        _cx: &'a StepContext,
+        _with: &'a Writes<'a>,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({})) })
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let address = text(&cx.args, "address")?;
+            let wanted = wanted(cx, with, address).await?;
+            let served = match with.served(address, text(&cx.args, "name")?).await {
+                Ok(served) => served.fingerprint_sha256,
+                Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
+            };
+            if wanted.fingerprints.contains(&served) {
+                let short = served.get(..16).unwrap_or(&served);
+                return Ok(Proof::Proven(format!(
+                    "{address} serves the new certificate {short}…"
+                )));
+            }
+            // An installation that was rolled back will not come about by waiting.
+            if let Some(error) = wanted.rolled_back {
+                return Ok(Proof::Refuted(
+                    Problem::new(ProblemKind::BackendFailed, format!("{address}: {error}"))
+                        .hint("the agent put the old one back; mend the cause and install again"),
+                ));
+            }
+            Ok(Proof::NotYet(format!(
+                "{address} still serves another certificate"
+            )))
+        })
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+}
+
+struct Wanted {
+    fingerprints: Vec<String>,
+    rolled_back: Option<String>,
+}
+
+async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted, Problem> {
+    let mut certificates: Vec<String> = Vec::new();
+    if let Some(id) = cx.args["certificate"].as_str() {
+        certificates.push(id.to_owned());
+    }
+    for id in requests(&cx.earlier) {
+        certificates.extend(with.api.request(&id).await?.certificate_id);
+    }
+    let mut wanted = Wanted {
+        fingerprints: Vec::new(),
+        rolled_back: None,
+    };
+    for id in &certificates {
+        wanted
+            .fingerprints
+            .push(with.api.certificate(id).await?.certificate.fingerprint_sha256);
+    }
+    // After a rollback the old certificate is the expected one again, and the row tells what happened.
+    certificates.extend(cx.args["old"].as_str().map(str::to_owned));
+    for id in &certificates {
+        let installations = with.api.certificate(id).await?.installations;
+        let here = installations
+            .into_iter()
+            .find(|here| here.tls_address.as_deref() == Some(address));
+        if let Some(installation) = here
+            && installation.checked_at.is_some_and(|at| at >= cx.began_at)
+            && installation
+                .on_disk_sha256
+                .is_some_and(|disk| !wanted.fingerprints.contains(&disk))
+        {
+            wanted.rolled_back = installation.error;
+        }
+    }
+    Ok(wanted)
+}
+
+/// The requests that earlier steps made.
+fn requests(earlier: &[Value]) -> Vec<String> {
+    let lists = earlier.iter().filter_map(|result| result["requests"].as_array());
+    lists
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,316 @@
+//! Unseal: share by share, then proven by what it is for: the PKI mount is there and a test issuance
+//! works. A share is never in a plan, an event, a record or a command line.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use rcgen::{CertificateParams, DnType, KeyPair};
+use serde_json::{Value, json};
+
+use super::{Action, Availability, Facts, Spec};
+use crate::clients::vault::SealStatus;
+use crate::domain::id::{EntityKind, new_id};
+use crate::domain::link::LinkState;
+use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
+use crate::plan::ports::{Entered, Reads, Writes};
+use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::plan::tier::Tier;
+use crate::problem::{Problem, ProblemKind};
+
+/// See the module.
+pub(super) struct UnsealVault;
+
+static SPEC: Spec = Spec {
+    id: "unseal",
+    title: "Unseal Vault",
+    key: "u",
+    kinds: &[EntityKind::Vault],
+    tier: Tier::Irreversible,
+    help: "enter unseal shares until Vault is open",
+    proof: "unsealed, the PKI mount is there, and a test issuance works",
+};
+
+/// The name that the test certificate is issued for, as the runbook has it.
+const TEST_NAME: &str = "test.example.com";
+
+impl Action for UnsealVault {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn available(&self, _on: &[Target], facts: &Facts) -> Availability {
+        match (facts.vault, facts.vault_sealed) {
+            (LinkState::Down, _) => Availability::Disabled("Vault does not answer".to_owned()),
+            (LinkState::Up, false) => Availability::Disabled("Vault is not sealed".to_owned()),
+            _ => Availability::Ready,
+        }
+    }
+
+    fn plan<'a>(
+        &'a self,
+        on: Vec<Target>,
+        _inputs: Inputs,
+        with: &'a Reads,
+    ) -> BoxFuture<'a, Result<Plan, Problem>> {
+        Box::pin(plan(on, with))
+    }
+
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        &[&EnterShares, &PkiMount, &TestIssuance]
+    }
+}
+
+async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
+    let status = with.vault.seal_status().await?;
+    if !status.sealed {
+        return Err(Problem::conflict(format!(
+            "Vault at `{}` is not sealed",
+            with.vault_address
+        )));
+    }
+    let vault = format!("VAULT_ADDR={}", with.vault_address);
+    let step = |step: &dyn Step, title: String, command: String| PlannedStep {
+        step: step.name().to_owned(),
+        title,
+        target: 0,
+        args: json!({}),
+        command,
+    };
+    Ok(Plan {
+        run_id: new_id(EntityKind::Run),
+        action: SPEC.id.to_owned(),
+        title: "Unseal Vault".to_owned(),
+        targets: on.into_iter().take(1).collect(),
+        tier: SPEC.tier,
+        phrase: "unseal".to_owned(),
+        phrase_is: "the word".to_owned(),
+        fields: Vec::new(),
+        changes: vec![
+            format!(
+                "Vault at {} opens after {} of {} shares",
+                with.vault_address, status.t, status.n
+            ),
+            "what waits on the CA goes on: requests are issued, revocations carried out".to_owned(),
+            format!("a certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour"),
+        ],
+        breaks: Vec::new(),
+        steps: vec![
+            step(&EnterShares, "enter shares".to_owned(), String::new()),
+            step(
+                &PkiMount,
+                format!("look for the mount {}", with.pki_mount),
+                format!("{vault} vault secrets list"),
+            ),
+            step(
+                &TestIssuance,
+                format!("issue a test certificate for {TEST_NAME}"),
+                format!(
+                    "{vault} vault write {}/sign/{} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
+                    with.pki_mount, with.pki_role
+                ),
+            ),
+        ],
+        works_without_api: true,
+        made_at: with.clock.now(),
+    })
+}
+
+/// Takes shares until Vault is open.
+struct EnterShares;
+
+impl Step for EnterShares {
+    fn name(&self) -> &'static str {
+        "enter_shares"
+    }
+
+    fn run<'a>(
+        &'a self,
+        _cx: &'a StepContext,
+        with: &'a Writes<'a>,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(ceremony(with))
+    }
+
+    fn prove<'a>(&'a self, _cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let status = with.vault.seal_status().await?;
+            Ok(if status.sealed {
+                Proof::NotYet(progress(&status))
+            } else {
+                Proof::Proven("unsealed".to_owned())
+            })
+        })
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+}
+
+/// The nonce names the ceremony: it appears with the first share and goes with a reset, a success or a
+/// failed combine. A nonce that changes between two of our shares means that somebody else reset it.
+async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
+    let mut status = with.reads.vault.seal_status().await?;
+    let mut nonce = status.nonce.clone();
+    with.note(progress(&status));
+    while status.sealed {
+        let vault = format!("VAULT_ADDR={} vault operator unseal", with.reads.vault_address);
+        let answer = match with.secrets.next().await {
+            Entered::Secret(share) if share.is_empty() => continue,
+            Entered::Secret(share) => {
+                let answer = with.vault.unseal(&share).await;
+                with.command(format!("{vault} <share>"));
+                answer
+            }
+            Entered::Reset => {
+                let answer = with.vault.reset_unseal().await;
+                nonce.clear();
+                with.command(format!("{vault} -reset"));
+                answer
+            }
+            Entered::Stop => {
+                return Err(Problem::new(
+                    ProblemKind::Refused,
+                    format!("stopped by you with {}", progress(&status)),
+                )
+                .hint("shares that were entered stay at Vault until somebody resets the ceremony"));
+            }
+        };
+        match answer {
+            Ok(now) => {
+                let reset = !nonce.is_empty() && !now.nonce.is_empty() && now.nonce != nonce;
+                let twice =
+                    now.sealed && now.nonce == nonce && now.progress == status.progress && now.progress > 0;
+                nonce.clone_from(&now.nonce);
+                with.note(if reset {
+                    format!(
+                        "the nonce changed: somebody else reset the ceremony; {}",
+                        progress(&now)
+                    )
+                } else if twice {
+                    format!("that share was entered before; {}", progress(&now))
+                } else {
+                    progress(&now)
+                });
+                status = now;
+            }
+            // Vault notices a wrong share only at the threshold, and then drops them all.
+            Err(words) => {
+                status = with.reads.vault.seal_status().await?;
+                nonce.clone_from(&status.nonce);
+                with.note(if status.progress == 0 {
+                    format!("Vault refused: {words}; all shares were dropped, enter every one again")
+                } else {
+                    format!("Vault refused: {words}; {}", progress(&status))
+                });
+            }
+        }
+    }
+    Ok(json!({}))
+}
+
+fn progress(status: &SealStatus) -> String {
+    if status.sealed {
+        format!("sealed, {} of {} shares", status.progress, status.t)
+    } else {
+        "unsealed".to_owned()
+    }
+}
+
+/// Looks for the PKI mount.
+struct PkiMount;
+
+impl Step for PkiMount {
+    fn name(&self) -> &'static str {
+        "pki_mount"
+    }
+
+    fn run<'a>(
+        &'a self,
+        _cx: &'a StepContext,
+        _with: &'a Writes<'a>,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({})) })
+    }
+
+    fn prove<'a>(&'a self, _cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let mounts = with.vault.mounts().await?;
+            let wanted = with.pki_mount.trim_end_matches('/');
+            Ok(if mounts.iter().any(|mount| mount.path == wanted) {
+                Proof::Proven(format!("the mount {wanted} is there"))
+            } else {
+                Proof::Refuted(
+                    Problem::not_found(format!("Vault has no mount `{wanted}`"))
+                        .hint("is this the right Vault, and does the token's policy allow `sys/mounts`?"),
+                )
+            })
+        })
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// Has a throw-away CSR signed: a bare `sign` without a CSR is an error in Vault.
+struct TestIssuance;
+
+impl Step for TestIssuance {
+    fn name(&self) -> &'static str {
+        "test_issuance"
+    }
+
+    fn run<'a>(
+        &'a self,
+        _cx: &'a StepContext,
+        with: &'a Writes<'a>,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async move {
+            let csr = throw_away_csr()
+                .map_err(|error| Problem::internal(format!("no test request could be made: {error}")))?;
+            let reads = with.reads;
+            let pem = with
+                .vault
+                .sign(
+                    &reads.pki_mount,
+                    &reads.pki_role,
+                    &csr,
+                    TEST_NAME,
+                    &[],
+                    Some("1h"),
+                )
+                .await?;
+            Ok(json!({"certificate": pem.certificate_pem}))
+        })
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, _with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let pem = pem::parse(text(&cx.result, "certificate")?).map_err(|error| {
+                Problem::new(
+                    ProblemKind::BackendFailed,
+                    format!("Vault signed no PEM: {error}"),
+                )
+            })?;
+            let (_, certificate) = x509_parser::parse_x509_certificate(pem.contents()).map_err(|error| {
+                Problem::new(
+                    ProblemKind::BackendFailed,
+                    format!("Vault signed no certificate: {error}"),
+                )
+            })?;
+            let serial = crate::domain::certificate::normal_serial(&hex::encode(certificate.raw_serial()));
+            Ok(Proof::Proven(format!(
+                "unsealed, and a test certificate was issued: serial {}",
+                serial.unwrap_or_default()
+            )))
+        })
+    }
+}
+
+fn throw_away_csr() -> Result<String, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(vec![TEST_NAME.to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, TEST_NAME);
+    params.serialize_request(&key)?.pem()
+}

@@ -1,0 +1,178 @@
+//! The configuration of `cmp-console`: named contexts, and which one is used.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{ConfigError, read};
+use crate::domain::secret::Secret;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleConfig {
+    /// The context that is used when none is named on the command line.
+    pub default_context: Option<String>,
+    /// The contexts by name.
+    #[serde(default)]
+    pub contexts: BTreeMap<String, Context>,
+}
+
+/// One environment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// The API's address, such as `http://127.0.0.1:8082`.
+    pub api: String,
+    /// Vault's address, such as `http://127.0.0.1:8200`.
+    pub vault: String,
+    /// The environment variable that holds the API token.
+    #[serde(default = "default_api_token_env")]
+    pub api_token_env: String,
+    /// The environment variable that holds the Vault token.
+    #[serde(default = "default_vault_token_env")]
+    pub vault_token_env: String,
+    /// Where the PKI engine is mounted in Vault.
+    #[serde(default = "default_mount")]
+    pub pki_mount: String,
+    /// The role that a test issuance is made with.
+    #[serde(default = "default_role")]
+    pub pki_role: String,
+    /// Forbids every change.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Tokens that were handed over in memory (the demo's); never in the file.
+    #[serde(skip)]
+    pub tokens: Tokens,
+}
+
+/// Tokens in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// The API's.
+    pub api: Option<Secret>,
+    /// Vault's.
+    pub vault: Option<Secret>,
+}
+
+fn default_api_token_env() -> String {
+    "CMP_TOKEN".to_owned()
+}
+
+fn default_vault_token_env() -> String {
+    "VAULT_TOKEN".to_owned()
+}
+
+fn default_mount() -> String {
+    "cmp-pki".to_owned()
+}
+
+fn default_role() -> String {
+    "cmp-role".to_owned()
+}
+
+/// Why there is no context to open.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// The file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No file was found.
+    #[error("there is no configuration file at `{}`; copy config.example.toml there, or try `cmp-console demo`", path.display())]
+    NoFile {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The named context isn't in the file.
+    #[error("`{name}` is no context in `{}`; it has: {known}", path.display())]
+    NoContext {
+        /// Which file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// The names that are there.
+        known: String,
+    },
+}
+
+/// Reads the file (`--config`, or the user's own) and picks the context by name or default.
+///
+/// # Errors
+/// What is wrong, where, and what is allowed.
+pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<(String, Context), ContextError> {
+    let path = file.map_or_else(default_path, Path::to_owned);
+    if file.is_none() && !path.exists() {
+        return Err(ContextError::NoFile { path });
+    }
+    let mut config: ConsoleConfig = read(&path)?;
+    let known = config.contexts.keys().cloned().collect::<Vec<_>>().join(", ");
+    let name = match name.map(str::to_owned).or(config.default_context) {
+        Some(name) => name,
+        None if config.contexts.len() == 1 => known.clone(),
+        None => String::new(),
+    };
+    let mut context = config.contexts.remove(&name).ok_or(ContextError::NoContext {
+        path,
+        name: name.clone(),
+        known,
+    })?;
+    let from_env = |variable: &str| {
+        std::env::var(variable)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .map(Secret::new)
+    };
+    context.tokens.api = from_env(&context.api_token_env);
+    context.tokens.vault = from_env(&context.vault_token_env);
+    Ok((name, context))
+}
+
+/// `$XDG_CONFIG_HOME/cmp-console/config.toml`, or under `~/.config`.
+#[must_use]
+pub fn default_path() -> PathBuf {
+    let base = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    base.unwrap_or_else(|| home().join(".config"))
+        .join("cmp-console/config.toml")
+}
+
+/// `$XDG_STATE_HOME/cmp-console`, or under `~/.local/state`: logs, reports, the local journal.
+#[must_use]
+pub fn state_dir() -> PathBuf {
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    base.unwrap_or_else(|| home().join(".local/state"))
+        .join("cmp-console")
+}
+
+fn home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn the_example_is_valid() {
+        let text = include_str!("../../config.example.toml");
+        let config: ConsoleConfig = parse(Path::new("config.example.toml"), text).unwrap();
+        assert!(config.contexts.contains_key("prod-eu"));
+    }
+
+    #[test]
+    fn a_wrong_file_names_line_and_what_is_allowed() {
+        let text = "[contexts.demo]\napi = \"http://x\"\nvault = \"http://y\"\nread_onyl = true\n";
+        let error = parse::<ConsoleConfig>(Path::new("c.toml"), text)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 4") && error.contains("read_onyl") && error.contains("read_only"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! The one loop that carries plans out: guard, versions, record, run, prove, record. Used by whoever
+//! has a confirmed plan; it draws nothing and decides nothing about confirmation.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::confirm::{Confirmed, Guard};
+use super::journal::{Journal, Recorded};
+use super::outcome::Outcome;
+use super::plan::{Plan, PlannedStep};
+use super::ports::{Changes, Reads, SecretEntry, Writes};
+use super::step::{Proof, Step, StepContext};
+use crate::problem::{Problem, ProblemKind};
+use crate::wire::runs::RunStepRecord;
+
+/// How often a lost answer is asked for again, with the same key.
+const ASK_AGAIN: u32 = 3;
+/// Between two looks at whether a step has come about.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What happens while a plan is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEvent {
+    /// The run is on record.
+    Began(Recorded),
+    /// The step at this index began.
+    StepStarted(usize),
+    /// The step at this index says how it goes.
+    StepNote(usize, String),
+    /// The step at this index ended.
+    StepEnded(usize, Outcome),
+    /// The step at this index was left out, since an earlier one of its target did not come about.
+    StepSkipped(usize),
+    /// A command was carried out, without its secrets, and how it ended.
+    Command(String, String),
+    /// All is over.
+    Ended(Outcome),
+}
+
+/// Everything that the executor works with.
+pub struct Means<'a> {
+    /// What can be asked.
+    pub reads: &'a Reads,
+    /// What can be changed.
+    pub changes: &'a Changes,
+    /// Secrets that a person types.
+    pub secrets: &'a SecretEntry,
+    /// Where runs are recorded.
+    pub journal: &'a Journal,
+    /// Whether changes are allowed.
+    pub guard: Guard,
+    /// Finds a step's code by its name.
+    pub find_step: &'a (dyn Fn(&str) -> Option<&'static dyn Step> + Send + Sync),
+}
+
+/// Carries a confirmed plan out and tells `watch` how it goes.
+pub async fn execute(
+    confirmed: Confirmed,
+    means: &Means<'_>,
+    watch: &(dyn Fn(RunEvent) + Send + Sync),
+) -> Outcome {
+    let outcome = carry_out(&confirmed, means, watch).await;
+    watch(RunEvent::Ended(outcome.clone()));
+    outcome
+}
+
+async fn carry_out(
+    confirmed: &Confirmed,
+    means: &Means<'_>,
+    watch: &(dyn Fn(RunEvent) + Send + Sync),
+) -> Outcome {
+    let plan = confirmed.plan();
+    if means.guard == Guard::ReadOnly {
+        return Outcome::Refused(
+            Problem::new(
+                ProblemKind::Forbidden,
+                format!("{} was refused: this console is read-only", plan.title),
+            )
+            .hint("open the context without `read_only`"),
+        );
+    }
+    if let Err(problem) = unchanged(plan, means.reads).await {
+        return Outcome::Refused(problem);
+    }
+    let recorded = match means.journal.begin(&means.changes.api, confirmed).await {
+        Ok(recorded) => recorded,
+        Err(problem) => return Outcome::Refused(problem),
+    };
+    watch(RunEvent::Began(recorded));
+    let mut results: Vec<(usize, Value)> = Vec::new();
+    let mut stopped: BTreeSet<usize> = BTreeSet::new();
+    let mut worst: Option<Outcome> = None;
+    let mut proofs: Vec<String> = Vec::new();
+    for (index, planned) in plan.steps.iter().enumerate() {
+        if stopped.contains(&planned.target) {
+            watch(RunEvent::StepSkipped(index));
+            continue;
+        }
+        let earlier = results.iter().filter(|(target, _)| *target == planned.target);
+        let cx = StepContext {
+            args: planned.args.clone(),
+            key: plan.step_key(index),
+            began_at: means.reads.clock.now(),
+            result: Value::Null,
+            earlier: earlier.map(|(_, result)| result.clone()).collect(),
+            comment: confirmed.comment().map(str::to_owned),
+            ticket: confirmed.ticket().map(str::to_owned),
+        };
+        let record = |status: &str, note: Option<String>| RunStepRecord {
+            index: i64::try_from(index).unwrap_or(i64::MAX),
+            name: planned.step.clone(),
+            status: status.to_owned(),
+            note,
+        };
+        watch(RunEvent::StepStarted(index));
+        means
+            .journal
+            .step(
+                &means.changes.api,
+                recorded,
+                &plan.run_id,
+                &record("running", None),
+            )
+            .await;
+        let (outcome, result) = one_step(index, planned, cx, means, watch).await;
+        let note = Some(outcome.words());
+        means
+            .journal
+            .step(
+                &means.changes.api,
+                recorded,
+                &plan.run_id,
+                &record(outcome.word(), note),
+            )
+            .await;
+        watch(RunEvent::StepEnded(index, outcome.clone()));
+        results.push((planned.target, result));
+        match outcome {
+            Outcome::Proven(proof) => proofs.push(proof),
+            outcome => {
+                stopped.insert(planned.target);
+                worst = Some(worse(worst, outcome));
+            }
+        }
+    }
+    let outcome = worst.unwrap_or_else(|| Outcome::Proven(summary(plan, &proofs)));
+    means
+        .journal
+        .end(&means.changes.api, recorded, &plan.run_id, &outcome)
+        .await;
+    outcome
+}
+
+/// An unknown end outranks a failed one: somebody has to look.
+fn worse(before: Option<Outcome>, now: Outcome) -> Outcome {
+    match before {
+        Some(before @ Outcome::Unknown(_)) => before,
+        Some(before) if !matches!(now, Outcome::Unknown(_)) => before,
+        _ => now,
+    }
+}
+
+fn summary(plan: &Plan, proofs: &[String]) -> String {
+    match (plan.targets.len(), proofs.last()) {
+        (0 | 1, Some(proof)) => proof.clone(),
+        (n, _) => format!("{n} of {n} proven"),
+    }
+}
+
+/// Refuses when a thing is no longer as it was when the plan was made.
+async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem> {
+    for target in &plan.targets {
+        match reads.version(target.kind, &target.id).await {
+            Ok(Some(now)) if now != target.version => {
+                return Err(Problem::conflict(format!(
+                    "{} {} changed since the plan was made (version {} then, {now} now); nothing was done",
+                    target.kind, target.name, target.version
+                ))
+                .hint("look at it again and make a new plan"));
+            }
+            Ok(_) => {}
+            // Where the API is away there is nothing newer to compare with, and only plans that mend
+            // what is broken get further than this (see the journal).
+            Err(problem) if plan.works_without_api && problem.kind.may_be_retried() => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(())
+}
+
+async fn one_step(
+    index: usize,
+    planned: &PlannedStep,
+    mut cx: StepContext,
+    means: &Means<'_>,
+    watch: &(dyn Fn(RunEvent) + Send + Sync),
+) -> (Outcome, Value) {
+    let Some(step) = (means.find_step)(&planned.step) else {
+        let problem = Problem::internal(format!("no step is called `{}`", planned.step));
+        return (Outcome::Refused(problem), Value::Null);
+    };
+    let note = |words: String| watch(RunEvent::StepNote(index, words));
+    let command = |line: String| watch(RunEvent::Command(line, "sent".to_owned()));
+    let with = Writes::new(means.reads, means.changes, means.secrets, &note, &command);
+    let mut lost: Option<Problem> = None;
+    for attempt in 1..=ASK_AGAIN {
+        match step.run(&cx, &with).await {
+            Ok(result) => {
+                cx.result = result;
+                lost = None;
+                break;
+            }
+            Err(problem) if problem.kind == ProblemKind::NoAnswer => {
+                note(format!(
+                    "no answer, asked again with the same key ({attempt} of {ASK_AGAIN})"
+                ));
+                lost = Some(problem);
+            }
+            Err(problem) => {
+                if !planned.command.is_empty() {
+                    watch(RunEvent::Command(
+                        planned.command.clone(),
+                        format!("refused: {}", problem.what),
+                    ));
+                }
+                return (Outcome::Failed(problem), Value::Null);
+            }
+        }
+    }
+    if !planned.command.is_empty() {
+        let how = if lost.is_some() { "no answer" } else { "ok" };
+        watch(RunEvent::Command(planned.command.clone(), how.to_owned()));
+    }
+    let outcome = look(step, &cx, means.reads, &note, lost).await;
+    (outcome, cx.result)
+}
+
+/// Looks until it is proven, refuted, or the step's limit is over.
+async fn look(
+    step: &dyn Step,
+    cx: &StepContext,
+    reads: &Reads,
+    note: &(dyn Fn(String) + Send + Sync),
+    lost: Option<Problem>,
+) -> Outcome {
+    let until = Instant::now() + step.limit();
+    let mut said = String::new();
+    loop {
+        let seen = match step.prove(cx, reads).await {
+            Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
+            Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
+            Ok(Proof::NotYet(words)) => words,
+            Err(problem) if problem.kind.may_be_retried() => problem.what,
+            Err(problem) => return Outcome::Failed(problem),
+        };
+        if seen != said {
+            note(seen.clone());
+            said = seen;
+        }
+        if Instant::now() >= until {
+            let what = lost.map_or(said, |problem| problem.what);
+            return Outcome::Unknown(
+                Problem::no_answer(format!("not proven within {} s: {what}", step.limit().as_secs()))
+                    .hint("it may still come about; look at the thing itself before doing it again"),
+            );
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_end_outranks_a_failed_one() {
+        let failed = Outcome::Failed(Problem::internal("f"));
+        let unknown = Outcome::Unknown(Problem::no_answer("u"));
+        assert_eq!(worse(Some(failed.clone()), unknown.clone()), unknown);
+        assert_eq!(worse(Some(unknown.clone()), failed.clone()), unknown);
+        assert_eq!(worse(None, failed.clone()), failed);
+    }
+}

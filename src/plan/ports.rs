@@ -1,0 +1,174 @@
+//! What planning and carrying out may touch: [`Reads`] has nothing that changes anything; [`Writes`] is
+//! made by the executor only.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::clients::agent::{WakeFailure, wake};
+use crate::clients::api::{ApiReader, ApiWriter};
+use crate::clients::crl::{self, Crl};
+use crate::clients::tls_probe::{self, ProbeError, Served};
+use crate::clients::vault::{VaultReader, VaultWriter};
+use crate::clock::Clock;
+use crate::domain::id::EntityKind;
+use crate::domain::secret::Secret;
+use crate::problem::Problem;
+use crate::wire::agents::WakeReply;
+
+/// How long waking an agent may take, its own report included.
+const WAKE_LIMIT: Duration = Duration::from_secs(15);
+/// How long a handshake may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What can be asked of the backends of one context.
+#[derive(Clone)]
+pub struct Reads {
+    /// The API.
+    pub api: ApiReader,
+    /// Vault.
+    pub vault: VaultReader,
+    /// The time.
+    pub clock: Clock,
+    /// Where Vault is, for commands that people could type.
+    pub vault_address: String,
+    /// The mount that certificates come from.
+    pub pki_mount: String,
+    /// The role that certificates are signed with.
+    pub pki_role: String,
+}
+
+impl Reads {
+    /// Fetches the CA's revocation list as it is published now.
+    ///
+    /// # Errors
+    /// That it can't be had.
+    pub async fn crl(&self) -> Result<Crl, Problem> {
+        crl::fetch(&self.crl_url()).await
+    }
+
+    /// Where the revocation list is published.
+    #[must_use]
+    pub fn crl_url(&self) -> String {
+        format!(
+            "{}/v1/{}/crl",
+            self.vault_address.trim_end_matches('/'),
+            self.pki_mount
+        )
+    }
+
+    /// What is served at `address` for `name` now.
+    ///
+    /// # Errors
+    /// Which step of the handshake failed.
+    pub async fn served(&self, address: &str, name: &str) -> Result<Served, ProbeError> {
+        tls_probe::probe(address, name, PROBE_LIMIT).await
+    }
+
+    /// The version that a thing has now; `None` where there is nothing to compare.
+    ///
+    /// # Errors
+    /// That it is gone, or that the API doesn't answer.
+    pub async fn version(&self, kind: EntityKind, id: &str) -> Result<Option<i64>, Problem> {
+        Ok(match kind {
+            EntityKind::Certificate => Some(self.api.certificate(id).await?.certificate.version),
+            EntityKind::Agent => Some(self.api.agent(id).await?.agent.version),
+            EntityKind::Request => Some(self.api.request(id).await?.version),
+            EntityKind::Key => Some(self.api.key(id).await?.key.version),
+            _ => None,
+        })
+    }
+}
+
+/// Where a step that needs secrets gets them from: a person who types them, outside of every event,
+/// plan and record.
+pub struct SecretEntry(Mutex<tokio::sync::mpsc::Receiver<Entered>>);
+
+/// What a person did at a secret's prompt.
+#[derive(Debug)]
+pub enum Entered {
+    /// Entered this.
+    Secret(Secret),
+    /// Wants to start the ceremony again.
+    Reset,
+    /// Gave up.
+    Stop,
+}
+
+impl SecretEntry {
+    /// With the receiving end; the sending end is the prompt's.
+    #[must_use]
+    pub fn new(receiver: tokio::sync::mpsc::Receiver<Entered>) -> Self {
+        Self(Mutex::new(receiver))
+    }
+
+    /// The next thing that the person does; a closed prompt is a stop.
+    pub async fn next(&self) -> Entered {
+        self.0.lock().await.recv().await.unwrap_or(Entered::Stop)
+    }
+}
+
+/// What can be changed, and what can be said about it meanwhile.
+pub struct Writes<'a> {
+    /// What can be asked.
+    pub reads: &'a Reads,
+    /// The API.
+    pub api: &'a ApiWriter,
+    /// Vault.
+    pub vault: &'a VaultWriter,
+    /// Secrets that a person types.
+    pub secrets: &'a SecretEntry,
+    note: &'a (dyn Fn(String) + Send + Sync),
+    command: &'a (dyn Fn(String) + Send + Sync),
+}
+
+impl<'a> Writes<'a> {
+    pub(super) fn new(
+        reads: &'a Reads,
+        changes: &'a Changes,
+        secrets: &'a SecretEntry,
+        note: &'a (dyn Fn(String) + Send + Sync),
+        command: &'a (dyn Fn(String) + Send + Sync),
+    ) -> Self {
+        Self {
+            reads,
+            api: &changes.api,
+            vault: &changes.vault,
+            secrets,
+            note,
+            command,
+        }
+    }
+
+    /// Says how it goes, on the step's line.
+    pub fn note(&self, words: impl Into<String>) {
+        (self.note)(words.into());
+    }
+
+    /// Puts a command into the command log that was not in the plan, without secrets.
+    pub fn command(&self, line: impl Into<String>) {
+        (self.command)(line.into());
+    }
+
+    /// Wakes the agent at `address`, so that it checks in now.
+    ///
+    /// # Errors
+    /// Which step of reaching it failed.
+    pub async fn wake(&self, address: &str) -> Result<WakeReply, WakeFailure> {
+        wake(address, WAKE_LIMIT).await
+    }
+}
+
+/// The means of changing things, kept where only the executor can use them.
+pub struct Changes {
+    pub(super) api: ApiWriter,
+    vault: VaultWriter,
+}
+
+impl Changes {
+    /// Keeps them.
+    #[must_use]
+    pub fn new(api: ApiWriter, vault: VaultWriter) -> Self {
+        Self { api, vault }
+    }
+}

@@ -1,0 +1,52 @@
+//! What keys mean: every command that a console knows.
+
+use super::screen::ViewId;
+
+/// A command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cmd {
+    /// One row down.
+    Down,
+    /// One row up.
+    Up,
+    /// To the first row.
+    Top,
+    /// To the last row.
+    Bottom,
+    /// Half a page down.
+    HalfDown,
+    /// Half a page up.
+    HalfUp,
+    /// The next pane.
+    NextPane,
+    /// The pane before.
+    PreviousPane,
+    /// Open what the cursor is on.
+    Open,
+    /// Back to where one came from.
+    Back,
+    /// End the console.
+    Quit,
+    /// Show the keys.
+    Help,
+    /// Filter the list.
+    Filter,
+    /// Sort by the next column.
+    Sort,
+    /// Turn the order round.
+    Reverse,
+    /// Mark or unmark the row.
+    Mark,
+    /// Unmark all rows.
+    Unmark,
+    /// Copy what the cursor is on.
+    Copy,
+    /// Ask again.
+    Refresh,
+    /// Put the console into the background.
+    Suspend,
+    /// Show a screen.
+    Show(ViewId),
+    /// Start the action with this id.
+    Start(&'static str),
+}

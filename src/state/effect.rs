@@ -1,0 +1,50 @@
+//! All that a console can ask for. Data: a test compares it.
+
+use super::loaded::Generation;
+use super::query::Query;
+use crate::plan::confirm::Confirmed;
+use crate::plan::plan::{Inputs, Target};
+
+/// Something to be done outside of the state.
+#[derive(Debug)]
+pub enum Effect {
+    /// Ask the API.
+    Ask {
+        /// What.
+        query: Query,
+        /// The how-manieth question.
+        asked: Generation,
+        /// How many rows.
+        rows: u32,
+    },
+    /// Make a plan.
+    Plan {
+        /// For the run with this number of the console's own.
+        run: String,
+        /// By the action with this id.
+        action: &'static str,
+        /// On these things.
+        on: Vec<Target>,
+        /// With these inputs.
+        inputs: Inputs,
+    },
+    /// Carry a plan out.
+    Execute {
+        /// The run.
+        run: String,
+        /// The plan, confirmed.
+        confirmed: Box<Confirmed>,
+    },
+    /// Hand the hidden field over to the run.
+    SubmitSecret(String),
+    /// Start the ceremony of the run again.
+    ResetSecret(String),
+    /// Give up entering secrets for the run.
+    StopSecret(String),
+    /// Ask the backends how they are, now.
+    CheckLinks,
+    /// Copy text to the terminal's clipboard.
+    Copy(String),
+    /// Put the program into the background.
+    Suspend,
+}

@@ -1,0 +1,65 @@
+//! All that can happen to a console, in one closed and ordered list. No secret is in an event.
+
+use chrono::{DateTime, Utc};
+
+use super::Size;
+use super::link::Link;
+use super::loaded::Generation;
+use super::query::{Answer, Query};
+use crate::domain::link::Backend;
+use crate::domain::role::Role;
+use crate::plan::executor::RunEvent;
+use crate::plan::plan::Plan;
+use crate::problem::Problem;
+use crate::wire::page::Change;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A key, by its name in the keymap: `j`, `ctrl-d`, `enter`, `space`.
+    Key(String),
+    /// Text was pasted.
+    Paste(String),
+    /// The hidden field of a secret holds so many characters now.
+    SecretTyped(usize),
+    /// The terminal has another size.
+    Resize(Size),
+    /// What the state showed until now is on the screen.
+    Painted,
+    /// A minute went by.
+    Minute,
+    /// An answer came.
+    Answer {
+        /// To what.
+        query: Query,
+        /// To the how-manieth question.
+        asked: Generation,
+        /// What was answered.
+        result: Result<Answer, Problem>,
+    },
+    /// Something changed at the server.
+    Changed(Vec<Change>),
+    /// The event stream broke off and is back: anything may have changed.
+    StreamBack,
+    /// A backend answers in this way now.
+    Link(Backend, Link),
+    /// Who the token is.
+    Me(Role),
+    /// A plan was made, or can't be.
+    Planned(String, Result<Box<Plan>, Problem>),
+    /// A run goes on.
+    Run(String, RunEvent),
+    /// What is being started, in words; none when all is up.
+    Starting(Option<String>),
+    /// The terminal is gone, or the program is told to end.
+    HangUp,
+}
+
+/// An event with its time.
+#[derive(Clone, Debug)]
+pub struct Timed {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub event: Event,
+}

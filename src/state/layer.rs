@@ -1,0 +1,74 @@
+//! Layers: dialogs above the screen. The topmost one gets the keys. A dialog hears keys only after it
+//! was painted: what was typed before it was on screen was not meant for it.
+
+use tui_textarea::TextArea;
+
+/// A dialog.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// The keys.
+    Help {
+        /// The first line shown.
+        scroll: u16,
+    },
+    /// The filter of a list.
+    Filter(Box<TextArea<'static>>),
+    /// A run: its plan, then its steps.
+    Run(Box<RunLayer>),
+}
+
+/// The dialog of one run.
+#[derive(Clone, Debug)]
+pub struct RunLayer {
+    /// Which run.
+    pub run: String,
+    /// It was painted in its present phase; only now it hears keys.
+    pub armed: bool,
+    /// Where the focus is: 0 is the confirmation, then the plan's fields, then reason, then ticket.
+    pub focus: usize,
+    /// What is typed to confirm.
+    pub typed: TextArea<'static>,
+    /// The text of the plan's fields, in their order.
+    pub fields: Vec<TextArea<'static>>,
+    /// Why, in the operator's words.
+    pub comment: TextArea<'static>,
+    /// The ticket.
+    pub ticket: TextArea<'static>,
+    /// How many characters the hidden field of a secret holds.
+    pub secret_typed: usize,
+    /// What is wrong with what was entered.
+    pub complaint: Option<String>,
+    /// The first line shown, where the plan is longer than the dialog.
+    pub scroll: u16,
+}
+
+impl RunLayer {
+    /// For a run that was just started.
+    #[must_use]
+    pub fn new(run: String) -> Self {
+        Self {
+            run,
+            armed: false,
+            focus: 0,
+            typed: TextArea::default(),
+            fields: Vec::new(),
+            comment: TextArea::default(),
+            ticket: TextArea::default(),
+            secret_typed: 0,
+            complaint: None,
+            scroll: 0,
+        }
+    }
+
+    /// How many places the focus can be at.
+    #[must_use]
+    pub fn n_focus(&self) -> usize {
+        self.fields.len() + 3
+    }
+}
+
+/// The text of a one-line field.
+#[must_use]
+pub fn line(area: &TextArea<'_>) -> String {
+    area.lines().first().cloned().unwrap_or_default()
+}

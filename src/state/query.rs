@@ -1,0 +1,120 @@
+//! The questions that a console asks, and their answers. A question is data and the key of its answer.
+
+use crate::domain::agent::Agent;
+use crate::domain::audit::AuditRow;
+use crate::domain::certificate::Certificate;
+use crate::domain::finding::Finding;
+use crate::domain::id::EntityKind;
+use crate::domain::request::Request;
+use crate::wire::agents::AgentDetail;
+use crate::wire::certs::CertificateDetail;
+use crate::wire::page::{Change, PageQuery};
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Query {
+    /// The ranked findings.
+    Findings,
+    /// Certificates that end within the next thirty days, the first to end first.
+    Expiring,
+    /// Agents, those longest silent first.
+    AgentHealth,
+    /// Requests that are not at their end, or failed.
+    OpenRequests,
+    /// The newest audit rows.
+    RecentAudit,
+    /// A list of certificates.
+    Certificates(ListQuery),
+    /// A list of agents.
+    Agents(ListQuery),
+    /// A list of requests.
+    Requests(ListQuery),
+    /// A list of audit rows.
+    Audit(ListQuery),
+    /// One certificate.
+    Certificate(String),
+    /// One agent.
+    Agent(String),
+    /// One request.
+    Request(String),
+    /// The audit rows about one thing.
+    AuditOf(String),
+}
+
+/// What a list is filtered and sorted by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListQuery {
+    /// Only rows that contain this.
+    pub q: String,
+    /// The column, with `-` for descending; the list's own order if empty.
+    pub sort: String,
+}
+
+impl ListQuery {
+    /// As the API takes it.
+    #[must_use]
+    pub fn page(&self, default_sort: &str) -> PageQuery {
+        let sort = if self.sort.is_empty() {
+            default_sort
+        } else {
+            &self.sort
+        };
+        PageQuery {
+            q: (!self.q.is_empty()).then(|| self.q.clone()),
+            sort: Some(sort.to_owned()),
+            ..PageQuery::default()
+        }
+    }
+}
+
+/// A window over a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window<T> {
+    /// The rows from the beginning as far as they were asked for.
+    pub rows: Vec<T>,
+    /// How many there are in all.
+    pub total: i64,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Findings.
+    Findings(Vec<Finding>),
+    /// Certificates.
+    Certificates(Window<Certificate>),
+    /// Agents.
+    Agents(Window<Agent>),
+    /// Requests.
+    Requests(Window<Request>),
+    /// Audit rows.
+    Audit(Window<AuditRow>),
+    /// One certificate.
+    Certificate(Box<CertificateDetail>),
+    /// One agent.
+    Agent(Box<AgentDetail>),
+    /// One request.
+    Request(Box<Request>),
+}
+
+impl Query {
+    /// Whether the answer may be another one after `change`.
+    #[must_use]
+    pub fn concerns(&self, change: &Change) -> bool {
+        use EntityKind as Kind;
+        match self {
+            Self::Findings => change.entity != Kind::Audit && change.entity != Kind::Run,
+            Self::Expiring | Self::Certificates(_) => {
+                matches!(change.entity, Kind::Certificate | Kind::Installation | Kind::Key)
+            }
+            Self::AgentHealth | Self::Agents(_) => matches!(change.entity, Kind::Agent),
+            Self::OpenRequests | Self::Requests(_) => change.entity == Kind::Request,
+            Self::RecentAudit | Self::Audit(_) | Self::AuditOf(_) => change.entity == Kind::Audit,
+            Self::Certificate(_) => {
+                matches!(change.entity, Kind::Certificate | Kind::Installation | Kind::Key)
+            }
+            Self::Agent(id) => change.entity == Kind::Installation || change.id == *id,
+            Self::Request(id) => change.id == *id,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs as the console follows them: planned, carried out, ended. An answer is addressed to its run,
+//! never to whatever dialog happens to be open.
+
+use crate::plan::executor::RunEvent;
+use crate::plan::journal::Recorded;
+use crate::plan::outcome::Outcome;
+use crate::plan::plan::{Inputs, Plan, Target};
+
+/// Where one step is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepState {
+    /// Not yet.
+    Waiting,
+    /// Now.
+    Running,
+    /// Over.
+    Ended(Outcome),
+    /// Left out.
+    Skipped,
+}
+
+/// One step's line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepLine {
+    /// What it does.
+    pub title: String,
+    /// Which step.
+    pub step: String,
+    /// Where it is.
+    pub state: StepState,
+    /// What it last said.
+    pub note: String,
+}
+
+/// Where a run is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The plan is being made.
+    Planning,
+    /// The plan waits for a person.
+    Planned,
+    /// It is being carried out.
+    Running,
+    /// It is over.
+    Ended(Outcome),
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The console's own name for it, from the moment the key was pressed.
+    pub id: String,
+    /// The action's id.
+    pub action: &'static str,
+    /// The things, frozen when the key was pressed.
+    pub on: Vec<Target>,
+    /// What the fields were set to.
+    pub inputs: Inputs,
+    /// Where it is.
+    pub phase: Phase,
+    /// The plan, until it is confirmed, and after for its title.
+    pub plan: Option<Box<Plan>>,
+    /// Its steps.
+    pub steps: Vec<StepLine>,
+    /// Where it is on record.
+    pub recorded: Option<Recorded>,
+}
+
+impl Run {
+    /// A run that waits for its plan.
+    #[must_use]
+    pub fn new(id: String, action: &'static str, on: Vec<Target>) -> Self {
+        Self {
+            id,
+            action,
+            on,
+            inputs: Inputs::new(),
+            phase: Phase::Planning,
+            plan: None,
+            steps: Vec::new(),
+            recorded: None,
+        }
+    }
+
+    /// What it does, as far as it is known.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.plan
+            .as_ref()
+            .map_or_else(|| self.action.to_owned(), |plan| plan.title.clone())
+    }
+
+    /// Whether it goes on without the dialog.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// The step that waits for a person's secret, if one does.
+    #[must_use]
+    pub fn wants_secret(&self) -> bool {
+        self.is_running()
+            && self
+                .steps
+                .iter()
+                .any(|line| line.state == StepState::Running && line.step == "enter_shares")
+    }
+
+    /// Takes the plan's steps over.
+    pub fn begin(&mut self) {
+        self.phase = Phase::Running;
+        self.steps = self
+            .plan
+            .iter()
+            .flat_map(|plan| &plan.steps)
+            .map(|planned| StepLine {
+                title: planned.title.clone(),
+                step: planned.step.clone(),
+                state: StepState::Waiting,
+                note: String::new(),
+            })
+            .collect();
+    }
+
+    /// Takes an event of the executor in.
+    pub fn take(&mut self, event: RunEvent) {
+        let mut line = |index: usize, change: &dyn Fn(&mut StepLine)| {
+            if let Some(line) = self.steps.get_mut(index) {
+                change(line);
+            }
+        };
+        match event {
+            RunEvent::Began(recorded) => self.recorded = Some(recorded),
+            RunEvent::StepStarted(index) => line(index, &|line| line.state = StepState::Running),
+            RunEvent::StepNote(index, note) => line(index, &|line| line.note.clone_from(&note)),
+            RunEvent::StepSkipped(index) => line(index, &|line| line.state = StepState::Skipped),
+            RunEvent::StepEnded(index, outcome) => line(index, &|line| {
+                line.note = outcome.words();
+                line.state = StepState::Ended(outcome.clone());
+            }),
+            RunEvent::Command(..) => {}
+            RunEvent::Ended(outcome) => self.phase = Phase::Ended(outcome),
+        }
+    }
+}
