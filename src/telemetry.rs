@@ -33,12 +33,12 @@ const SILENT: [&str; 8] = [
 /// Targets that may see data: warnings and errors only.
 const QUIET: [&str; 1] = ["sqlx"];
 
-/// The services' log: JSON lines on stderr.
-pub fn to_stderr() {
+/// The services' log: JSON lines on stderr, from `least` upward unless the environment says otherwise.
+pub fn to_stderr(least: Level) {
     let layer = tracing_subscriber::fmt::layer()
         .json()
         .with_writer(io::stderr)
-        .with_filter(filter())
+        .with_filter(filter(least))
         .with_filter(filter_fn(may_be_logged));
     // A second call, as in tests, keeps the first log.
     let _ = tracing_subscriber::registry().with(layer).try_init();
@@ -57,7 +57,7 @@ pub fn to_file() -> io::Result<PathBuf> {
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(Mutex::new(file))
-        .with_filter(filter())
+        .with_filter(filter(Level::INFO))
         .with_filter(filter_fn(may_be_logged));
     let _ = tracing_subscriber::registry().with(layer).try_init();
     Ok(path)
@@ -88,9 +88,9 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn filter() -> EnvFilter {
+fn filter(least: Level) -> EnvFilter {
     EnvFilter::builder()
-        .with_default_directive(Level::INFO.into())
+        .with_default_directive(least.into())
         .with_env_var(FILTER_VARIABLE)
         .from_env_lossy()
 }

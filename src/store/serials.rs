@@ -23,10 +23,9 @@ pub async fn unknown(conn: &mut Conn, serials: &[String]) -> Result<Vec<String>,
         for serial in some {
             query = query.bind(serial);
         }
-        let known = query
-            .fetch_all(conn.raw())
-            .await
-            .map_err(StoreError::because("comparing the CA's serials with the inventory"))?;
+        let known = query.fetch_all(conn.raw()).await.map_err(StoreError::because(
+            "comparing the CA's serials with the inventory",
+        ))?;
         let known: BTreeSet<String> = known.into_iter().collect();
         strange.extend(some.iter().filter(|serial| !known.contains(*serial)).cloned());
     }

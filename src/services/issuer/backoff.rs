@@ -12,7 +12,9 @@ const LONGEST_S: i64 = 600;
 pub(super) fn next_attempt(now: DateTime<Utc>, attempt: i64, id: &str) -> DateTime<Utc> {
     let doublings = u32::try_from(attempt.clamp(0, 16)).unwrap_or(0);
     let pause_ms = 1000 * (FIRST_S << doublings).min(LONGEST_S);
-    let spread = id.bytes().fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1000);
+    let spread = id
+        .bytes()
+        .fold(0_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1000);
     now + Duration::milliseconds(pause_ms + pause_ms / 4 * spread / 1000)
 }
 

@@ -145,7 +145,9 @@ mod tests {
         let mut params =
             CertificateParams::new(vec!["a.example.com".to_owned(), "192.0.2.7".to_owned()]).unwrap();
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "a.example.com");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "a.example.com");
         params.serial_number = Some(SerialNumber::from_slice(&[0x9f, 0x01, 0x02]));
         let certificate = params.self_signed(&key).unwrap();
         let facts = read(&certificate.pem()).unwrap();
@@ -153,6 +155,7 @@ mod tests {
         assert_eq!(facts.sans, ["a.example.com", "192.0.2.7"]);
         assert_eq!(facts.serial, "9f:01:02");
         assert_eq!(facts.key_algorithm, "ecdsa-p256");
+        params.serial_number = None;
         let csr = params.serialize_request(&key).unwrap().pem().unwrap();
         assert_eq!(spki_of_csr(&csr).unwrap(), facts.spki_sha256);
     }

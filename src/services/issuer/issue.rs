@@ -99,7 +99,11 @@ impl Issuer {
         let id = &issuing.request.id;
         let read = match facts::read(&signed.pem) {
             Ok(read) if read.spki_sha256 == issuing.spki_sha256 => read,
-            Ok(_) => return self.fail(issuing, "the CA's certificate carries another key than the CSR").await,
+            Ok(_) => {
+                return self
+                    .fail(issuing, "the CA's certificate carries another key than the CSR")
+                    .await;
+            }
             Err(error) => {
                 let words = format!("the CA's answer is no certificate: {error}");
                 return self.fail(issuing, &words).await;

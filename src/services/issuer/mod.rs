@@ -11,6 +11,8 @@ pub mod facts;
 mod issue;
 mod revoke;
 mod roster;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 
+pub(crate) use issue::inventory;
 use roster::Roster;
 
 /// How often it looks for work that nobody woke it for: another process may have written it.
@@ -205,7 +208,12 @@ struct Round {
 async fn until_work(changes: &mut broadcast::Receiver<crate::wire::page::Change>) {
     loop {
         match changes.recv().await {
-            Ok(change) if matches!(change.entity, EntityKind::Request | EntityKind::Job | EntityKind::Adapter) => {
+            Ok(change)
+                if matches!(
+                    change.entity,
+                    EntityKind::Request | EntityKind::Job | EntityKind::Adapter
+                ) =>
+            {
                 // One commit often changes several things; they are taken together.
                 while changes.try_recv().is_ok() {}
                 return;

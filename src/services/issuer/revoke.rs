@@ -78,7 +78,11 @@ impl Issuer {
         let mut tx = self.store.begin().await?;
         revocation::fail_revocation(&mut tx, job, words).await?;
         tx.commit().await?;
-        tracing::error!(certificate = job.certificate_id, words, "the CA refused a revocation");
+        tracing::error!(
+            certificate = job.certificate_id,
+            words,
+            "the CA refused a revocation"
+        );
         Ok(())
     }
 }

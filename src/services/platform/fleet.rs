@@ -244,20 +244,26 @@ pub(super) const HOSTS: [Host; 15] = [
     Host {
         name: "vpn-01",
         presence: Presence::Gone,
-        sites: &[site("vpn.example.com", d(2)), site("vpn-admin.example.com", d(36))],
+        sites: &[
+            site("vpn.example.com", d(2)),
+            site("vpn-admin.example.com", d(36)),
+        ],
     },
 ];
 
-/// What was there before: replaced by the site of that name when it was this many hours old.
+/// What was there before: the predecessor of the site of that name.
 pub(super) struct Past {
     /// The site's name.
     pub(super) name: &'static str,
-    /// How long ago it was replaced, beyond its successor's age: zero, but for a few.
+    /// Whether it was revoked when it was replaced.
     pub(super) revoked: bool,
 }
 
-/// Certificates of the past: each was issued ten days short of its lifetime before its successor.
-pub(super) const PAST: [Past; 14] = [
+/// How old a certificate of the past was when it was replaced, in hours.
+pub(super) const REPLACED_AT_H: i64 = d(80);
+
+/// Certificates of the past.
+pub(super) const PAST: [Past; 15] = [
     past("www.example.com"),
     past("shop.example.com"),
     past("blog.example.com"),
@@ -271,6 +277,7 @@ pub(super) const PAST: [Past; 14] = [
     past("cdn.example.com"),
     past("cdn-02.example.com"),
     past("webmail.example.com"),
+    past("press.example.com"),
     Past {
         name: "tokens.example.com",
         revoked: true,
@@ -293,7 +300,10 @@ mod tests {
 
     #[test]
     fn it_is_as_large_as_promised() {
-        let n_live = HOSTS.iter().filter(|host| host.presence != Presence::Gone).count();
+        let n_live = HOSTS
+            .iter()
+            .filter(|host| host.presence != Presence::Gone)
+            .count();
         assert!(n_live >= 14, "{n_live} agents");
         let n_certificates = sites().count() + PAST.len();
         assert!(n_certificates >= 64, "{n_certificates} certificates");
@@ -303,14 +313,32 @@ mod tests {
     fn every_trouble_is_there() {
         let n = |trouble: Trouble| sites().filter(|site| site.trouble == trouble).count();
         assert_eq!(n(Trouble::NotReloaded), 1);
+        let not_reloaded = sites().find(|site| site.trouble == Trouble::NotReloaded).unwrap();
+        assert!(
+            PAST.iter().any(|past| past.name == not_reloaded.name),
+            "there is an old one to serve"
+        );
         assert!(n(Trouble::WaitsOnCa) >= 3);
         assert_eq!(
-            sites().filter(|site| matches!(site.trouble, Trouble::RefusedName(_))).count(),
+            sites()
+                .filter(|site| matches!(site.trouble, Trouble::RefusedName(_)))
+                .count(),
             1
         );
-        assert_eq!(sites().filter(|site| site.left_h < 0).count(), 1, "expired in use");
-        assert_eq!(sites().filter(|site| (0..24).contains(&site.left_h)).count(), 2, "hours");
-        assert!(sites().filter(|site| (24..24 * 7).contains(&site.left_h)).count() >= 4, "days");
+        assert_eq!(
+            sites().filter(|site| site.left_h < 0).count(),
+            1,
+            "expired in use"
+        );
+        assert_eq!(
+            sites().filter(|site| (0..24).contains(&site.left_h)).count(),
+            2,
+            "hours"
+        );
+        assert!(
+            sites().filter(|site| (24..24 * 7).contains(&site.left_h)).count() >= 4,
+            "days"
+        );
         for presence in [Presence::BackedOff, Presence::Gone] {
             assert_eq!(HOSTS.iter().filter(|host| host.presence == presence).count(), 1);
         }

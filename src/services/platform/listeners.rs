@@ -56,7 +56,9 @@ pub enum BindError {
         owner: Option<String>,
     },
     /// The system refused.
-    #[error("port {port} for {service} can't be had: {source}; choose another with {option} N, or {option} 0 for a free one")]
+    #[error(
+        "port {port} for {service} can't be had: {source}; choose another with {option} N, or {option} 0 for a free one"
+    )]
     Refused {
         /// Which port.
         port: u16,
@@ -80,7 +82,9 @@ pub enum BindError {
 }
 
 fn by_whom(owner: &Option<String>) -> String {
-    owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+    owner
+        .as_ref()
+        .map_or_else(String::new, |owner| format!(" by {owner}"))
 }
 
 /// A bound port.

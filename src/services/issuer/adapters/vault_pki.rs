@@ -151,7 +151,10 @@ impl Adapter for VaultPki {
     fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>> {
         Box::pin(async {
             let serials = self.reader.certificates(&self.config.mount).await?;
-            Ok(serials.iter().filter_map(|serial| normal_serial(serial)).collect())
+            Ok(serials
+                .iter()
+                .filter_map(|serial| normal_serial(serial))
+                .collect())
         })
     }
 
@@ -204,7 +207,10 @@ mod tests {
             AdapterError::from(VaultError::Refused(words.clone())),
             AdapterError::Refused(words)
         );
-        assert!(matches!(AdapterError::from(VaultError::Sealed), AdapterError::Away(_)));
+        assert!(matches!(
+            AdapterError::from(VaultError::Sealed),
+            AdapterError::Away(_)
+        ));
         assert!(matches!(
             AdapterError::from(VaultError::Unknown(String::new())),
             AdapterError::Unknown(_)
