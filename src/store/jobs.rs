@@ -203,6 +203,35 @@ pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>,
         .collect())
 }
 
+/// Where the agent listens that a queued job is for.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
+    )
+    .bind(id)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading whom a job is for"))
+}
+
+/// Where the agents listen that have something to do.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.status = 'queued' AND a.status = 'active'",
+    )
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading whom jobs are for"))
+}
+
 /// One.
 ///
 /// # Errors

@@ -11,21 +11,21 @@ use cmp_console::store::requests::NewRequest;
 use cmp_console::store::{Store, adapters, agents};
 use cmp_console::wire::agents::EnrolBody;
 
-pub struct Fixture {
-    pub store: Store,
-    pub clock: Clock,
-    pub adapter: Adapter,
-    pub agent: Agent,
-    pub url: String,
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) adapter: Adapter,
+    pub(crate) agent: Agent,
+    pub(crate) url: String,
     _dir: tempfile::TempDir,
 }
 
-pub fn noon() -> DateTime<Utc> {
+pub(crate) fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/cmp.db", dir.path().display());
         let clock = Clock::fixed(noon());
@@ -46,7 +46,7 @@ impl Fixture {
         }
     }
 
-    pub fn request(&self, name: &str) -> NewRequest {
+    pub(crate) fn request(&self, name: &str) -> NewRequest {
         NewRequest {
             common_name: name.to_owned(),
             sans: vec![name.to_owned()],
@@ -61,7 +61,7 @@ impl Fixture {
     }
 }
 
-pub fn enrol(hostname: &str) -> EnrolBody {
+pub(crate) fn enrol(hostname: &str) -> EnrolBody {
     EnrolBody {
         hostname: hostname.to_owned(),
         address: "http://127.0.0.1:1".to_owned(),
@@ -72,7 +72,7 @@ pub fn enrol(hostname: &str) -> EnrolBody {
 }
 
 /// Certificate number `n`, with a key of its own.
-pub fn certificate(n: u32) -> NewCertificate {
+pub(crate) fn certificate(n: u32) -> NewCertificate {
     NewCertificate {
         subject: format!("CN=host-{:03}.example.com", n % 7),
         sans: vec![format!("host-{n}.example.com")],
@@ -89,7 +89,7 @@ pub fn certificate(n: u32) -> NewCertificate {
     }
 }
 
-pub fn entry(action: &str) -> AuditEntry {
+pub(crate) fn entry(action: &str) -> AuditEntry {
     AuditEntry {
         actor: "ops".to_owned(),
         action: action.to_owned(),
