@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::failed;
 
 /// The subcommand's name.
-pub(super) const SUBCOMMAND: &str = "demo-reload";
+pub(super) use crate::services::platform::RELOAD_SUBCOMMAND as SUBCOMMAND;
 
 /// A server that takes longer to reload counts as not reloaded.
 const LIMIT: Duration = Duration::from_secs(5);
