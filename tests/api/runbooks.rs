@@ -11,7 +11,8 @@ async fn curl(line: &str) -> serde_json::Value {
         .output()
         .await
         .unwrap();
-    serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{line}: {out:?}"))
+    assert!(out.status.success(), "{line}: {out:?}");
+    serde_json::from_slice(&out.stdout).unwrap()
 }
 
 #[tokio::test]
