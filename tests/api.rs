@@ -6,6 +6,8 @@
 mod agents;
 #[path = "api/bad_input.rs"]
 mod bad_input;
+#[path = "api/crowd.rs"]
+mod crowd;
 #[path = "api/events.rs"]
 mod events;
 #[path = "api/findings.rs"]
