@@ -14,5 +14,7 @@ mod jobs;
 mod pages;
 #[path = "store/revocation.rs"]
 mod revocation;
+#[path = "store/states.rs"]
+mod states;
 #[path = "store/tokens.rs"]
 mod tokens;

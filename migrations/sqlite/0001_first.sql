@@ -90,11 +90,13 @@ CREATE TABLE certificates (
     CONSTRAINT certificates_revocation_has_time
         CHECK ((revocation_reason IS NULL) = (revocation_asked_at IS NULL))
 );
-CREATE INDEX certificates_by_not_after ON certificates (not_after, id);
+-- With the status behind the key, counting what expires reads the index only.
+CREATE INDEX certificates_by_not_after ON certificates (not_after, id, status);
 CREATE INDEX certificates_by_subject ON certificates (subject, id);
 CREATE INDEX certificates_by_status ON certificates (status, id);
+CREATE INDEX certificates_by_status_not_after ON certificates (status, not_after, id);
 CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
-CREATE INDEX certificates_by_spki ON certificates (spki_sha256, not_after);
+CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
 CREATE INDEX certificates_by_replaces ON certificates (replaces);
 CREATE INDEX certificates_by_serial ON certificates (serial);
 

@@ -243,7 +243,7 @@ pub async fn unconfirmed_revocations(
     .map_err(StoreError::because("looking for unconfirmed revocations"))
 }
 
-/// A key in several certificates that are neither revoked nor replaced nor over.
+/// A key in several certificates that are neither revoked, nor replaced and gone, nor over.
 #[derive(Clone, Debug, FromRow)]
 pub struct SharedKey {
     /// The key.
@@ -254,6 +254,8 @@ pub struct SharedKey {
     pub n_certificates: i64,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// One of them, which a fresh key would do good.
+    pub certificate_id: String,
 }
 
 /// Keys in several live certificates.
@@ -263,8 +265,13 @@ pub struct SharedKey {
 pub async fn shared_keys(conn: &mut Conn) -> Result<Vec<SharedKey>, StoreError> {
     let now = conn.now();
     sqlx::query_as(
-        "SELECT c.spki_sha256, k.version, COUNT(*) AS n_certificates, MAX(c.created_at) AS since \
-         FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
+        // First the few keys in question, in the order of an index, then what is to be said of them.
+        "WITH several AS (SELECT s.spki_sha256 FROM certificates s \
+           WHERE s.status = 'active' AND s.not_after > $1 GROUP BY s.spki_sha256 HAVING COUNT(*) > 1) \
+         SELECT c.spki_sha256, k.version, COUNT(*) AS n_certificates, MAX(c.created_at) AS since, \
+         MAX(c.id) AS certificate_id \
+         FROM several JOIN certificates c ON c.spki_sha256 = several.spki_sha256 \
+         JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
          WHERE c.status = 'active' AND c.not_after > $1 AND (c.replaced_by IS NULL \
            OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id)) \
          GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1 ORDER BY n_certificates DESC LIMIT $2",

@@ -8,14 +8,14 @@ use axum::response::Response;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::adapter::AdapterStatus;
-use crate::domain::agent::AgentHealth;
+use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgency};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, rank, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::store::findings::{self as facts, InUse};
-use crate::store::{Conn, StoreError, adapters};
+use crate::store::{Conn, StoreError, adapters, agents, certificates};
 use crate::wire::health::Findings;
 
 use super::ApiState;
@@ -39,27 +39,38 @@ async fn all(conn: &mut Conn) -> Result<Vec<Finding>, StoreError> {
     let now = conn.now();
     let mut found = Vec::new();
     let in_trouble = facts::certificates_in_trouble(conn, now + Duration::days(HORIZON_D)).await?;
-    certificates(&in_trouble, now, &mut found);
-    for it in facts::installations_in_trouble(conn).await? {
-        found.extend(installation(&it, now));
+    certificates_in_use(&in_trouble, now, &mut found);
+    let in_trouble = facts::installations_in_trouble(conn).await?;
+    let mut not_served: BTreeMap<&str, Finding> = BTreeMap::new();
+    for it in &in_trouble {
+        let Some(finding) = installation(it, now) else {
+            continue;
+        };
+        match not_served.get_mut(it.certificate_id.as_str()) {
+            Some(known) => known.takes_down.extend(finding.takes_down),
+            None => {
+                not_served.insert(&it.certificate_id, finding);
+            }
+        }
     }
-    agents(conn, now, &mut found).await?;
+    found.extend(not_served.into_values());
+    silent_agents(conn, now, &mut found).await?;
     for request in facts::failed_requests(conn).await? {
-        found.push(failed(&request, now));
+        found.push(failed(conn, &request, now).await?);
     }
     waiting(conn, now, &mut found).await?;
     for it in facts::unconfirmed_revocations(conn, now - Duration::seconds(PATIENCE_S)).await? {
         found.push(unconfirmed(it, now));
     }
     for it in facts::shared_keys(conn).await? {
-        found.push(shared(it, now));
+        found.push(shared(conn, it, now).await?);
     }
     rank(&mut found);
     Ok(found)
 }
 
 /// One finding a certificate and kind, however many hosts it is on.
-fn certificates(in_trouble: &[InUse], now: DateTime<Utc>, found: &mut Vec<Finding>) {
+fn certificates_in_use(in_trouble: &[InUse], now: DateTime<Utc>, found: &mut Vec<Finding>) {
     let mut by_certificate: BTreeMap<&str, Vec<&InUse>> = BTreeMap::new();
     for it in in_trouble {
         by_certificate.entry(&it.certificate_id).or_default().push(it);
@@ -162,6 +173,12 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
 /// The three truths disagree. One that is being installed right now is given its time.
 fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
     let patience = Duration::seconds(PATIENCE_S);
+    let is_good =
+        it.status == CertificateStatus::Active && it.key_status == KeyStatus::Active && it.not_after > now;
+    if !is_good {
+        // It needs a fresh one, which another finding says; installing it again is no help.
+        return None;
+    }
     if it.installing_since.is_some_and(|since| now - since < patience) {
         return None;
     }
@@ -205,9 +222,9 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
         kind: FindingKind::NotServed,
         severity,
         risk: risk(&facts, now),
-        entity: EntityKind::Installation,
-        entity_id: it.installation_id.clone(),
-        version: it.installation_version,
+        entity: EntityKind::Certificate,
+        entity_id: it.certificate_id.clone(),
+        version: it.certificate_version,
         subject: name(&it.subject),
         what: format!("{what}, on {} at {}{said}", it.hostname, it.path),
         since: Some(it.updated_at),
@@ -217,7 +234,11 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
     })
 }
 
-async fn agents(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) -> Result<(), StoreError> {
+async fn silent_agents(
+    conn: &mut Conn,
+    now: DateTime<Utc>,
+    found: &mut Vec<Finding>,
+) -> Result<(), StoreError> {
     // The shortest interval there can be; which of them are silent is asked of each.
     for agent in facts::agents_quiet_since(conn, now - Duration::seconds(1)).await? {
         let never_came = agent.health(now) == AgentHealth::Never
@@ -258,7 +279,8 @@ async fn agents(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) -
     Ok(())
 }
 
-fn failed(request: &Request, now: DateTime<Utc>) -> Finding {
+/// The thing to act on is the certificate that was to be replaced, where there is one.
+async fn failed(conn: &mut Conn, request: &Request, now: DateTime<Utc>) -> Result<Finding, StoreError> {
     let facts = RiskFacts {
         due: Some(now + Duration::days(3)),
         renewal_failing: true,
@@ -266,20 +288,33 @@ fn failed(request: &Request, now: DateTime<Utc>) -> Finding {
         ..RiskFacts::default()
     };
     let error = request.error_message.as_deref().unwrap_or("no reason given");
-    Finding {
+    let replaces = match &request.replaces {
+        Some(id) => certificates::read(conn, id).await?,
+        None => None,
+    };
+    let (entity, entity_id, version, answer) = match replaces {
+        Some(old) => (
+            EntityKind::Certificate,
+            old.id,
+            old.version,
+            Some("reissue".to_owned()),
+        ),
+        None => (EntityKind::Request, request.id.clone(), request.version, None),
+    };
+    Ok(Finding {
         kind: FindingKind::RequestFailed,
         severity: Severity::Warning,
         risk: risk(&facts, now),
-        entity: EntityKind::Request,
-        entity_id: request.id.clone(),
-        version: request.version,
+        entity,
+        entity_id,
+        version,
         subject: request.common_name.clone(),
-        what: format!("its request failed: {error}"),
+        what: format!("request {} failed: {error}", request.id),
         since: Some(request.updated_at),
         due: None,
         takes_down: Vec::new(),
-        answer: request.replaces.is_some().then(|| "reissue".to_owned()),
-    }
+        answer,
+    })
 }
 
 /// What waits for a paused adapter is one finding; what waits for something else is one each.
@@ -303,6 +338,12 @@ async fn waiting(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) 
             n_hosts: i64::try_from(blocked.len()).unwrap_or(i64::MAX),
             ..RiskFacts::default()
         };
+        // What is unsealed is the Vault behind the adapter.
+        let vault = adapter.config.get("address").and_then(|address| address.as_str());
+        let (entity, entity_id) = match vault {
+            Some(address) if is_sealed => (EntityKind::Vault, address.to_owned()),
+            _ => (EntityKind::Adapter, adapter.id.clone()),
+        };
         found.push(Finding {
             kind: if is_sealed {
                 FindingKind::VaultSealed
@@ -311,8 +352,8 @@ async fn waiting(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) 
             },
             severity: Severity::Critical,
             risk: risk(&facts, now),
-            entity: EntityKind::Adapter,
-            entity_id: adapter.id.clone(),
+            entity,
+            entity_id,
             version: adapter.version,
             subject: adapter.name.clone(),
             what: format!(
@@ -328,31 +369,31 @@ async fn waiting(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) 
             answer: is_sealed.then(|| "unseal".to_owned()),
         });
     }
+    let mut by_agent: BTreeMap<&str, Vec<&Request>> = BTreeMap::new();
     for request in &waiting {
         let paused = adapters
             .iter()
             .any(|it| it.id == request.adapter_id && it.status == AdapterStatus::Paused);
-        if !(paused && waits_for_ca(&request)) {
-            found.push(stuck(request, now));
+        match &request.agent_id {
+            Some(agent) if request.waiting_on == Some(WaitingOn::Key) => {
+                by_agent.entry(agent).or_default().push(request);
+            }
+            _ if paused && waits_for_ca(&request) => {}
+            _ => found.push(stuck(request, now)),
         }
+    }
+    for (agent, requests) in by_agent {
+        let agent = agents::existing(conn, agent).await?;
+        found.push(waits_for_key(agent, &requests, now));
     }
     Ok(())
 }
 
 fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
-    let facts = RiskFacts {
-        due: Some(now + Duration::days(5)),
-        renewal_failing: request.attempt > 0,
-        n_hosts: 1,
-        ..RiskFacts::default()
-    };
-    // A key that doesn't come is an agent that doesn't come: wake it.
-    let waits_for_key = request.waiting_on == Some(WaitingOn::Key);
-    let wakes = request.agent_id.as_ref().filter(|_| waits_for_key);
     Finding {
         kind: FindingKind::RequestStuck,
         severity: Severity::Warning,
-        risk: risk(&facts, now),
+        risk: risk(&stuck_facts(request.attempt > 0, 1, now), now),
         entity: EntityKind::Request,
         entity_id: request.id.clone(),
         version: request.version,
@@ -361,7 +402,45 @@ fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
         since: Some(request.created_at),
         due: request.next_attempt_at,
         takes_down: Vec::new(),
-        answer: wakes.map(|_| "checkin".to_owned()),
+        answer: None,
+    }
+}
+
+/// A key that doesn't come is an agent that doesn't come: wake it.
+fn waits_for_key(agent: Agent, requests: &[&Request], now: DateTime<Utc>) -> Finding {
+    Finding {
+        kind: FindingKind::RequestStuck,
+        severity: Severity::Warning,
+        risk: risk(&stuck_facts(false, requests.len(), now), now),
+        entity: EntityKind::Agent,
+        entity_id: agent.id,
+        version: agent.version,
+        subject: agent.hostname,
+        what: format!("{} for its key and CSR", waits(requests.len())),
+        since: requests.iter().map(|request| request.created_at).min(),
+        due: None,
+        takes_down: requests
+            .iter()
+            .map(|request| request.common_name.clone())
+            .collect(),
+        answer: Some("checkin".to_owned()),
+    }
+}
+
+fn stuck_facts(renewal_failing: bool, n: usize, now: DateTime<Utc>) -> RiskFacts {
+    RiskFacts {
+        due: Some(now + Duration::days(5)),
+        renewal_failing,
+        n_hosts: i64::try_from(n).unwrap_or(i64::MAX),
+        ..RiskFacts::default()
+    }
+}
+
+fn waits(n: usize) -> String {
+    if n == 1 {
+        "1 request waits".to_owned()
+    } else {
+        format!("{n} requests wait")
     }
 }
 
@@ -396,29 +475,30 @@ fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
     }
 }
 
-fn shared(it: facts::SharedKey, now: DateTime<Utc>) -> Finding {
+/// The thing to act on is one of the certificates; with a fresh key for it there is one less.
+async fn shared(conn: &mut Conn, it: facts::SharedKey, now: DateTime<Utc>) -> Result<Finding, StoreError> {
     let facts = RiskFacts {
         due: Some(now + Duration::days(20)),
         n_hosts: it.n_certificates,
         ..RiskFacts::default()
     };
-    Finding {
+    let certificate = certificates::existing(conn, &it.certificate_id).await?;
+    let others = certificates::by_spki(conn, &it.spki_sha256).await?;
+    let n = usize::try_from(it.n_certificates).unwrap_or(0);
+    Ok(Finding {
         kind: FindingKind::SharedKey,
         severity: Severity::Notice,
         risk: risk(&facts, now),
-        entity: EntityKind::Key,
-        subject: it.spki_sha256.chars().take(16).collect(),
-        entity_id: it.spki_sha256,
-        version: it.version,
-        what: format!(
-            "one key in {}",
-            counted(usize::try_from(it.n_certificates).unwrap_or(0), "certificate")
-        ),
+        entity: EntityKind::Certificate,
+        subject: certificate.name().to_owned(),
+        entity_id: certificate.id,
+        version: certificate.version,
+        what: format!("its key is in {}", counted(n, "certificate")),
         since: Some(it.since),
         due: None,
-        takes_down: Vec::new(),
+        takes_down: others.iter().map(|it| it.name().to_owned()).collect(),
         answer: Some("reissue".to_owned()),
-    }
+    })
 }
 
 fn name(subject: &str) -> String {

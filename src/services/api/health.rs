@@ -29,7 +29,8 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     match others(&api).await {
         Ok(others) if answered.is_ok() => backends.extend(others),
         _ => {
-            backends.extend([Backend::Issuer, Backend::Agents].map(|it| health(it, LinkState::Unknown, None)))
+            let unknown = [Backend::Issuer, Backend::Agents].map(|it| health(it, LinkState::Unknown, None));
+            backends.extend(unknown);
         }
     }
     backends.push(health(Backend::Cache, LinkState::Absent, None));

@@ -26,7 +26,7 @@ pub(super) async fn run(state: ApiState) {
         match addresses(&state, &heard).await {
             Ok(addresses) => addresses.into_iter().for_each(|address| wake(&state, address)),
             Err(error) => {
-                tracing::warn!(%error, "agents with jobs are not woken, they wait for their check-in")
+                tracing::warn!(%error, "agents with jobs are not woken, they wait for their check-in");
             }
         }
         heard = loop {
