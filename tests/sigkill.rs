@@ -21,13 +21,20 @@ async fn requests(demo: &Demo) -> BTreeMap<String, Value> {
         .collect()
 }
 
+/// The same, once nothing will happen to any of them by itself.
+async fn at_their_end(demo: &Demo) -> Option<BTreeMap<String, Value>> {
+    let now = requests(demo).await;
+    let open = |row: &Value| matches!(row["status"].as_str(), Some("pending" | "issuing"));
+    (!now.values().any(open)).then_some(now)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_in_the_middle_of_twenty_reissues() {
     let tmp = tempfile::tempdir().unwrap();
     let state = tmp.path().join("state");
     let first = Demo::start(tmp.path(), Some(&state));
     first.unseal().await;
-    let before = requests(&first).await;
+    let before = eventually("what waited for the unseal is at its end", async || at_their_end(&first).await).await;
     let healthy = ["web-0", "api-01", "api-03", "db-0", "cdn-0", "mail-0"];
     let mut wanted = Vec::new();
     for agent in first.ready["agents"].as_array().unwrap() {
@@ -63,12 +70,7 @@ async fn killed_in_the_middle_of_twenty_reissues() {
     let (_, seal) = second.vault("GET", "sys/seal-status", None).await;
     assert_eq!(seal["sealed"], json!(true), "as Vault comes up");
     second.unseal().await;
-    let ended = eventually("every request is at its end", async || {
-        let now = requests(&second).await;
-        let open = |row: &Value| matches!(row["status"].as_str(), Some("pending" | "issuing"));
-        (!now.values().any(open)).then_some(now)
-    })
-    .await;
+    let ended = eventually("every request is at its end", async || at_their_end(&second).await).await;
     for id in &asked.1 {
         let request = &ended[id];
         let failed_before = before.get(id).is_some_and(|before| before["status"] == "failed");
