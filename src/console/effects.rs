@@ -111,9 +111,7 @@ impl Effects {
     pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
         match effect {
             Effect::Ask { query, asked, rows } => {
-                let Some(backends) = self.backends.get().cloned() else {
-                    return None;
-                };
+                let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
                     let result = ask(&backends.reads, &query, rows).await;

@@ -82,7 +82,9 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
         };
         let slow = link.and_then(|link| link.latency_ms).map_or("", latency_words);
         let note = link
-            .filter(|link| matches!(link.state, LinkState::Degraded | LinkState::Down) && area.width >= 100)
+            // What stops everything is named at every width; the rest where there is room.
+            .filter(|link| matches!(link.state, LinkState::Degraded | LinkState::Down))
+            .filter(|_| area.width >= 100 || backend == Backend::Vault)
             .and_then(|link| link.note.as_deref())
             .unwrap_or_default();
         let mut text = format!("{glyph}{}", backend.word());
@@ -194,14 +196,7 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
         let key = if ready { Meaning::Key } else { Meaning::Dim };
         let word = if ready { Meaning::Plain } else { Meaning::Dim };
         x = put(buffer, area, x, y, spec.key, palette.style(key));
-        x = put(
-            buffer,
-            area,
-            x + 1,
-            y,
-            &spec.title.to_lowercase(),
-            palette.style(word),
-        ) + 2;
+        x = put(buffer, area, x + 1, y, spec.id, palette.style(word)) + 2;
     }
     let more: &[(&str, &str)] = match state.place().view {
         ViewId::Triage => &[("enter", "open"), ("tab", "pane"), ("?", "keys"), ("q", "quit")],

@@ -65,7 +65,8 @@ pub(super) fn draw(
     let list = u16::try_from(below.rows.len())
         .unwrap_or(u16::MAX)
         .saturating_add(3)
-        .clamp(4, area.height / 2);
+        .clamp(4, (area.height / 2).max(4))
+        .min(area.height);
     let top = Rect {
         height: area.height - list,
         ..area
