@@ -1,6 +1,13 @@
 //! Holds the floors (ARCHITECTURE.md): modules import downward only, and what touches the outside world
 //! stays in its room.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,13 @@
 //! Snapshots of every screen and dialog at 80×24 and 120×40, and what holds for all of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+#[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/fixtures.rs"]
 mod fixtures;
 

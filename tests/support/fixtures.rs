@@ -19,11 +19,11 @@ use cmp_console::wire::agents::AgentDetail;
 use cmp_console::wire::certs::CertificateDetail;
 
 /// 2026-11-23 03:07:00Z.
-pub fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_403_220, 0).unwrap()
 }
 
-pub fn certificate(index: i64, name: &str, ends: Duration) -> Certificate {
+pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate {
     Certificate {
         id: format!("crt_{index:04}"),
         version: 1,
@@ -50,7 +50,7 @@ pub fn certificate(index: i64, name: &str, ends: Duration) -> Certificate {
     }
 }
 
-pub fn certificates() -> Vec<Certificate> {
+pub(crate) fn certificates() -> Vec<Certificate> {
     vec![
         certificate(1, "pay.example.com", -Duration::days(2)),
         certificate(2, "shop.example.com", Duration::hours(5)),
@@ -60,7 +60,7 @@ pub fn certificates() -> Vec<Certificate> {
     ]
 }
 
-pub fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Agent {
+pub(crate) fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Agent {
     Agent {
         id: format!("agt_{index:04}"),
         version: 1,
@@ -78,7 +78,7 @@ pub fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Agent {
     }
 }
 
-pub fn agents() -> Vec<Agent> {
+pub(crate) fn agents() -> Vec<Agent> {
     vec![
         agent(1, "db-02", Some(Duration::days(2))),
         agent(2, "api-03", Some(Duration::hours(5))),
@@ -87,7 +87,7 @@ pub fn agents() -> Vec<Agent> {
     ]
 }
 
-pub fn request(index: i64, name: &str, status: RequestStatus, error: Option<&str>) -> Request {
+pub(crate) fn request(index: i64, name: &str, status: RequestStatus, error: Option<&str>) -> Request {
     Request {
         id: format!("req_{index:04}"),
         version: 3,
@@ -111,7 +111,7 @@ pub fn request(index: i64, name: &str, status: RequestStatus, error: Option<&str
     }
 }
 
-pub fn requests() -> Vec<Request> {
+pub(crate) fn requests() -> Vec<Request> {
     let refusal = "subject alternate name db.internal not allowed by this role";
     vec![
         request(
@@ -124,7 +124,7 @@ pub fn requests() -> Vec<Request> {
     ]
 }
 
-pub fn audit() -> Vec<AuditRow> {
+pub(crate) fn audit() -> Vec<AuditRow> {
     let entry = |action: &str, outcome, id: &str| AuditEntry {
         actor: "ops".to_owned(),
         action: action.to_owned(),
@@ -153,7 +153,7 @@ pub fn audit() -> Vec<AuditRow> {
     vec![second, first]
 }
 
-pub fn findings() -> Vec<Finding> {
+pub(crate) fn findings() -> Vec<Finding> {
     let finding =
         |kind, severity, id: &str, subject: &str, what: &str, due, takes: &[&str], answer: &str| Finding {
             kind,
@@ -193,7 +193,7 @@ pub fn findings() -> Vec<Finding> {
     ]
 }
 
-pub fn installation(certificate: &Certificate, served_old: bool) -> Installation {
+pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Installation {
     let fingerprint = certificate.fingerprint_sha256.clone();
     Installation {
         id: "ins_0001".to_owned(),
@@ -213,7 +213,7 @@ pub fn installation(certificate: &Certificate, served_old: bool) -> Installation
     }
 }
 
-pub fn certificate_detail() -> CertificateDetail {
+pub(crate) fn certificate_detail() -> CertificateDetail {
     let certificate = certificates().remove(1);
     CertificateDetail {
         key: Some(Key {
@@ -232,14 +232,14 @@ pub fn certificate_detail() -> CertificateDetail {
     }
 }
 
-pub fn agent_detail() -> AgentDetail {
+pub(crate) fn agent_detail() -> AgentDetail {
     AgentDetail {
         agent: agents().remove(2),
         installations: vec![installation(&certificates()[1], true)],
     }
 }
 
-pub fn link(state: LinkState, note: Option<&str>) -> Link {
+pub(crate) fn link(state: LinkState, note: Option<&str>) -> Link {
     Link {
         state,
         note: note.map(str::to_owned),
@@ -249,7 +249,7 @@ pub fn link(state: LinkState, note: Option<&str>) -> Link {
     }
 }
 
-pub fn sealed(progress: u64) -> Link {
+pub(crate) fn sealed(progress: u64) -> Link {
     Link {
         seal: Some(Seal {
             sealed: progress < 3,
@@ -268,7 +268,7 @@ pub fn sealed(progress: u64) -> Link {
     }
 }
 
-pub fn answer(state: &mut State, query: Query, value: Answer) {
+pub(crate) fn answer(state: &mut State, query: Query, value: Answer) {
     let loaded = Loaded {
         value: Some(value),
         as_of: Some(now()),
@@ -280,7 +280,7 @@ pub fn answer(state: &mut State, query: Query, value: Answer) {
 }
 
 /// A console that has just been opened and knows nothing yet.
-pub fn blank(width: u16, height: u16) -> State {
+pub(crate) fn blank(width: u16, height: u16) -> State {
     let context = ContextInfo {
         name: "demo".to_owned(),
         read_only: false,
@@ -292,7 +292,7 @@ pub fn blank(width: u16, height: u16) -> State {
 }
 
 /// A console with a whole night's facts.
-pub fn night(width: u16, height: u16) -> State {
+pub(crate) fn night(width: u16, height: u16) -> State {
     let mut state = blank(width, height);
     let all = |rows: Vec<Certificate>| Answer::Certificates(Window { total: 64, rows });
     let list = ListQuery::default();
