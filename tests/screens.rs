@@ -160,7 +160,7 @@ fn lists() {
 #[test]
 fn details() {
     snapshot("certificate", |state| {
-        go(state, ViewId::Certificate, Some("crt_0002"))
+        go(state, ViewId::Certificate, Some("crt_0002"));
     });
     snapshot("agent", |state| go(state, ViewId::Agent, Some("agt_0003")));
     snapshot("request", |state| go(state, ViewId::Request, Some("req_0001")));
@@ -195,7 +195,7 @@ fn dialogs() {
             .push(Layer::Filter(Box::new(TextArea::from(["shop".to_owned()]))));
     });
     snapshot("plan_irreversible", |state| {
-        open_run(state, "revoke", plan(Tier::Irreversible))
+        open_run(state, "revoke", plan(Tier::Irreversible));
     });
     snapshot("plan_reversible", |state| {
         let plan = Plan {
@@ -205,7 +205,7 @@ fn dialogs() {
         open_run(state, "reissue", plan);
     });
     snapshot("toast", |state| {
-        state.say(Tone::Bad, "web-07: connection refused")
+        state.say(Tone::Bad, "web-07: connection refused");
     });
 }
 
