@@ -53,6 +53,8 @@ pub struct ContextInfo {
     pub read_only: bool,
     /// Vault's address, which names the Vault node as a target.
     pub vault: String,
+    /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
+    pub shares_in: Option<String>,
 }
 
 /// How important a toast is.

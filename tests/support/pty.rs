@@ -42,7 +42,12 @@ impl Pty {
     /// Starts any program in a pseudo-terminal.
     pub(crate) fn start_by(program: &str, arguments: &[&str], columns: u16, rows: u16) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
@@ -58,7 +63,14 @@ impl Pty {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let writer = pair.master.take_writer().unwrap();
         let parser = vt100::Parser::new(rows, columns, 0);
-        let seen = Arc::new((Mutex::new(Seen { parser, bytes: 0, closed: false }), Condvar::new()));
+        let seen = Arc::new((
+            Mutex::new(Seen {
+                parser,
+                bytes: 0,
+                closed: false,
+            }),
+            Condvar::new(),
+        ));
         let shared = Arc::clone(&seen);
         std::thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
@@ -74,7 +86,14 @@ impl Pty {
                 }
             }
         });
-        Self { master: Some(pair.master), writer: Some(writer), child, seen, home, started }
+        Self {
+            master: Some(pair.master),
+            writer: Some(writer),
+            child,
+            seen,
+            home,
+            started,
+        }
     }
 
     /// Types keys, as they are sent by a terminal.
@@ -110,7 +129,10 @@ impl Pty {
                 return screen;
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && !seen.closed, "waited in vain for {what}; on screen:\n{screen}");
+            assert!(
+                !left.is_zero() && !seen.closed,
+                "waited in vain for {what}; on screen:\n{screen}"
+            );
             (seen, _) = changed.wait_timeout(seen, left).unwrap();
         }
     }
@@ -134,8 +156,19 @@ impl Pty {
 
     /// Another size.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.seen.0.lock().unwrap().parser.screen_mut().set_size(rows, columns);
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.seen
+            .0
+            .lock()
+            .unwrap()
+            .parser
+            .screen_mut()
+            .set_size(rows, columns);
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         self.master.as_ref().unwrap().resize(size).unwrap();
     }
 

@@ -46,7 +46,7 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
             vec![Line::Text("reading what it would do…".to_owned(), Meaning::Dim)],
             "esc cancels",
         ),
-        _ => running(run, layer, text_width),
+        _ => running(state, run, layer, text_width),
     };
     if let Some(complaint) = &layer.complaint {
         lines.extend(
@@ -213,7 +213,7 @@ fn planned<'a>(
     }
 }
 
-fn running<'a>(run: &Run, layer: &'a RunLayer, width: usize) -> (Vec<Line<'a>>, &'static str) {
+fn running<'a>(state: &State, run: &Run, layer: &'a RunLayer, width: usize) -> (Vec<Line<'a>>, &'static str) {
     let mut lines = Vec::new();
     for step in &run.steps {
         let (glyph, meaning) = match &step.state {
@@ -242,6 +242,14 @@ fn running<'a>(run: &Run, layer: &'a RunLayer, width: usize) -> (Vec<Line<'a>>, 
             n => format!("share (typed or pasted, never shown): {n} characters"),
         };
         lines.push(Line::Text(typed, Meaning::Key));
+        if let Some(path) = &state.context.shares_in {
+            let words = format!("this demo keeps its shares in {path}; a real platform never would");
+            lines.extend(
+                wrap(&words, width)
+                    .into_iter()
+                    .map(|line| Line::Text(line, Meaning::Dim)),
+            );
+        }
         return (
             lines,
             "enter gives the share, ctrl-r resets the ceremony, esc stops",
