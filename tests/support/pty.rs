@@ -28,6 +28,10 @@ pub(crate) struct Pty {
     started: Instant,
 }
 
+fn cells(n: u16) -> std::num::NonZeroU16 {
+    std::num::NonZeroU16::new(n).unwrap()
+}
+
 /// The program under test.
 pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_cmp-console"))
@@ -62,7 +66,7 @@ impl Pty {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let writer = pair.master.take_writer().unwrap();
-        let parser = vt100::Parser::new(rows, columns, 0);
+        let parser = vt100::Parser::new(cells(rows), cells(columns), 0);
         let seen = Arc::new((
             Mutex::new(Seen {
                 parser,
@@ -162,7 +166,7 @@ impl Pty {
             .unwrap()
             .parser
             .screen_mut()
-            .set_size(rows, columns);
+            .set_size(cells(rows), cells(columns));
         let size = PtySize {
             rows,
             cols: columns,
