@@ -16,7 +16,10 @@ use cmp_console::clients::tls_probe::probe;
 /// What is served at `address` for `name`.
 async fn served(address: &str, name: &str) -> String {
     let limit = std::time::Duration::from_secs(5);
-    probe(address, Some(name), limit).await.unwrap().fingerprint_sha256
+    probe(address, Some(name), limit)
+        .await
+        .unwrap()
+        .fingerprint_sha256
 }
 
 fn name_of(certificate: &Value) -> String {
@@ -25,15 +28,22 @@ fn name_of(certificate: &Value) -> String {
 
 async fn certificate_named(demo: &Demo, name: &str) -> Value {
     let rows = demo.all(&format!("/api/v1/certs?q={name}")).await;
-    let newest = rows.into_iter().filter(|row| name_of(row) == name && row["replaced_by"].is_null());
-    newest.last().unwrap_or_else(|| panic!("there is a certificate for {name}"))
+    let newest = rows
+        .into_iter()
+        .filter(|row| name_of(row) == name && row["replaced_by"].is_null());
+    newest
+        .last()
+        .unwrap_or_else(|| panic!("there is a certificate for {name}"))
 }
 
 /// The runbook's line, with host, id and token filled in and nothing else changed.
 fn curl(line: &str) -> (bool, String) {
     let output = Command::new("sh")
         .arg("-c")
-        .arg(format!("{} -sS -w '\\n%{{http_code}}'", line.replace("\\\n", " ")))
+        .arg(format!(
+            "{} -sS -w '\\n%{{http_code}}'",
+            line.replace("\\\n", " ")
+        ))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -70,8 +80,14 @@ async fn a_night_of_trouble_and_its_cures() {
         .await;
         let certificate = issued["certificate_id"].as_str().unwrap();
         let detail = demo.read(&format!("/api/v1/certs/{certificate}")).await;
-        let fingerprint = detail["certificate"]["fingerprint_sha256"].as_str().unwrap().to_owned();
-        let address = detail["installations"][0]["tls_address"].as_str().unwrap().to_owned();
+        let fingerprint = detail["certificate"]["fingerprint_sha256"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let address = detail["installations"][0]["tls_address"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let name = issued["common_name"].as_str().unwrap().to_owned();
         eventually("the new certificate is served", async || {
             (served(&address, &name).await == fingerprint).then_some(())
@@ -92,7 +108,9 @@ async fn refused_request_is_cured(demo: &Demo) {
     let words = failed[0]["error_message"].as_str().unwrap();
     assert!(words.contains("not allowed by this role"), "{words}");
     let old = failed[0]["replaces"].as_str().unwrap();
-    let (status, reply) = demo.post(&format!("/api/v1/certs/{old}/reissue"), json!({})).await;
+    let (status, reply) = demo
+        .post(&format!("/api/v1/certs/{old}/reissue"), json!({}))
+        .await;
     assert!((200..300).contains(&status), "{reply}");
     let id = reply["requests"][0]["id"].as_str().unwrap();
     eventually("the plain reissue is issued", async || {
@@ -110,7 +128,10 @@ async fn runbook_lines(demo: &Demo, tmp: &Path) {
     let token = demo.text("/operator_token");
     let api = demo.text("/api");
     let agent = demo.agent("web-02");
-    let (agent_id, dir) = (agent["id"].as_str().unwrap(), agent["install_dir"].as_str().unwrap());
+    let (agent_id, dir) = (
+        agent["id"].as_str().unwrap(),
+        agent["install_dir"].as_str().unwrap(),
+    );
     let certificate = certificate_named(demo, "careers.example.com").await;
     let id = certificate["id"].as_str().unwrap();
 
@@ -140,12 +161,18 @@ async fn runbook_lines(demo: &Demo, tmp: &Path) {
     assert!(ok, "{text}");
     eventually("the serial is in the CRL", async || {
         let detail = demo.read(&format!("/api/v1/certs/{id}")).await;
-        detail["certificate"]["revocation"]["in_crl_at"].as_str().map(str::to_owned)
+        detail["certificate"]["revocation"]["in_crl_at"]
+            .as_str()
+            .map(str::to_owned)
     })
     .await;
     if let (Some(before), Some(after)) = (before, verifies().await) {
         assert!(before.0, "accepted before: {}", before.1);
-        assert!(!after.0 && after.1.contains("revoked"), "refused after: {}", after.1);
+        assert!(
+            !after.0 && after.1.contains("revoked"),
+            "refused after: {}",
+            after.1
+        );
     }
 }
 
@@ -165,7 +192,10 @@ async fn verified_by_openssl(demo: &Demo, tmp: &Path, path: &str) -> Option<(boo
         .output()
         .unwrap();
     let words = [output.stdout, output.stderr].concat();
-    Some((output.status.success(), String::from_utf8_lossy(&words).into_owned()))
+    Some((
+        output.status.success(),
+        String::from_utf8_lossy(&words).into_owned(),
+    ))
 }
 
 #[test]
@@ -204,7 +234,12 @@ fn a_port_in_use_is_named_with_a_way_out() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    for part in [port.as_str(), "Vault", "--vault-port", &std::process::id().to_string()] {
+    for part in [
+        port.as_str(),
+        "Vault",
+        "--vault-port",
+        &std::process::id().to_string(),
+    ] {
         assert!(words.contains(part), "{words}");
     }
     assert!(leftovers(tmp.path()).is_empty());
@@ -212,7 +247,11 @@ fn a_port_in_use_is_named_with_a_way_out() {
 
 #[test]
 fn wrong_usage_ends_with_two() {
-    for arguments in [&["demo", "--frobnicate"][..], &["nonsense"], &["demo", "--api-port", "70000"]] {
+    for arguments in [
+        &["demo", "--frobnicate"][..],
+        &["nonsense"],
+        &["demo", "--api-port", "70000"],
+    ] {
         let output = Command::new(demo::PROGRAM).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }

@@ -34,7 +34,10 @@ async fn killed_in_the_middle_of_twenty_reissues() {
     let state = tmp.path().join("state");
     let first = Demo::start(tmp.path(), Some(&state));
     first.unseal().await;
-    let before = eventually("what waited for the unseal is at its end", async || at_their_end(&first).await).await;
+    let before = eventually("what waited for the unseal is at its end", async || {
+        at_their_end(&first).await
+    })
+    .await;
     let healthy = ["web-0", "api-01", "api-03", "db-0", "cdn-0", "mail-0"];
     let mut wanted = Vec::new();
     for agent in first.ready["agents"].as_array().unwrap() {
@@ -50,13 +53,19 @@ async fn killed_in_the_middle_of_twenty_reissues() {
     wanted.truncate(N_REISSUES);
     assert_eq!(wanted.len(), N_REISSUES);
     for id in &wanted {
-        let (status, reply) = first.post(&format!("/api/v1/certs/{id}/reissue"), json!({})).await;
+        let (status, reply) = first
+            .post(&format!("/api/v1/certs/{id}/reissue"), json!({}))
+            .await;
         assert!((200..300).contains(&status), "{reply}");
     }
     // In the middle: some are issued, some are not.
     let asked = eventually("some are issued", async || {
         let now = requests(&first).await;
-        let new: Vec<&Value> = now.iter().filter(|(id, _)| !before.contains_key(*id)).map(|it| it.1).collect();
+        let new: Vec<&Value> = now
+            .iter()
+            .filter(|(id, _)| !before.contains_key(*id))
+            .map(|it| it.1)
+            .collect();
         let n_issued = new.iter().filter(|request| request["status"] == "issued").count();
         (new.len() >= N_REISSUES && n_issued >= 3)
             .then(|| (n_issued, now.keys().cloned().collect::<BTreeSet<String>>()))
@@ -70,7 +79,10 @@ async fn killed_in_the_middle_of_twenty_reissues() {
     let (_, seal) = second.vault("GET", "sys/seal-status", None).await;
     assert_eq!(seal["sealed"], json!(true), "as Vault comes up");
     second.unseal().await;
-    let ended = eventually("every request is at its end", async || at_their_end(&second).await).await;
+    let ended = eventually("every request is at its end", async || {
+        at_their_end(&second).await
+    })
+    .await;
     for id in &asked.1 {
         let request = &ended[id];
         let failed_before = before.get(id).is_some_and(|before| before["status"] == "failed");
@@ -87,7 +99,9 @@ async fn nothing_is_signed_twice(demo: &Demo, requests: &BTreeMap<String, Value>
     let (status, list) = demo.vault("LIST", "cmp-pki/certs", None).await;
     assert_eq!(status, 200);
     let (_, root) = demo.vault("GET", "cmp-pki/cert/ca", None).await;
-    let root = facts::read(root["data"]["certificate"].as_str().unwrap()).unwrap().serial;
+    let root = facts::read(root["data"]["certificate"].as_str().unwrap())
+        .unwrap()
+        .serial;
     let at_ca: BTreeSet<String> = list["data"]["keys"]
         .as_array()
         .unwrap()
@@ -96,7 +110,10 @@ async fn nothing_is_signed_twice(demo: &Demo, requests: &BTreeMap<String, Value>
         .filter(|serial| *serial != root)
         .collect();
     let rows = demo.all("/api/v1/certs").await;
-    let ours: BTreeSet<String> = rows.iter().map(|row| row["serial"].as_str().unwrap().to_owned()).collect();
+    let ours: BTreeSet<String> = rows
+        .iter()
+        .map(|row| row["serial"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(ours.len(), rows.len(), "no serial twice");
     assert_eq!(at_ca, ours, "no certificate at the CA that nobody owns");
     let mut of_requests = BTreeSet::new();
@@ -118,7 +135,10 @@ async fn installed_and_whole(demo: &Demo, state: &Path) {
         let installed = demo.read(&format!("/api/v1/agents/{id}")).await["installations"].clone();
         for it in installed.as_array().unwrap() {
             let path = it["path"].as_str().unwrap();
-            assert!(path.starts_with(state.canonicalize().unwrap().to_str().unwrap()), "{path}");
+            assert!(
+                path.starts_with(state.canonicalize().unwrap().to_str().unwrap()),
+                "{path}"
+            );
             let expected = it["expected_sha256"].as_str().unwrap();
             eventually("what is expected is on disk, with its key", async || {
                 let pem = std::fs::read_to_string(path).ok()?;

@@ -15,7 +15,9 @@ pub(super) fn main(arguments: &DemoArguments) -> ExitCode {
         Err(error) => return failed(&format!("where this program lies is not known: {error}")),
     };
     if !arguments.headless && !std::io::stdout().is_terminal() {
-        return failed(&"the console needs a terminal, and standard output is none; `demo --headless` needs none");
+        return failed(
+            &"the console needs a terminal, and standard output is none; `demo --headless` needs none",
+        );
     }
     let options = Options {
         state: arguments.state.clone(),

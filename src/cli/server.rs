@@ -45,7 +45,12 @@ struct Arguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
     /// What this process does
-    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "api,issuer,scheduler")]
+    #[arg(
+        long,
+        value_name = "ROLES",
+        value_delimiter = ',',
+        default_value = "api,issuer,scheduler"
+    )]
     roles: Vec<ServerRole>,
     /// Where Vault is; makes or changes the adapter `vault`. Without it, the adapters stay as they are
     #[arg(long, value_name = "ADDR")]
@@ -91,15 +96,18 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let mut signals = StopSignals::catch()?;
     let vault_token = std::env::var(VAULT_TOKEN).ok().map(Secret::new);
     if has(ServerRole::Issuer) && vault_token.is_none() {
-        bail!("the issuer needs its token at Vault in {VAULT_TOKEN}; leave `issuer` out of --roles otherwise");
+        bail!(
+            "the issuer needs its token at Vault in {VAULT_TOKEN}; leave `issuer` out of --roles otherwise"
+        );
     }
     // Before the database, because a port in use is told at once.
     let listener = match has(ServerRole::Api) {
-        true => Some(
-            TcpListener::bind(arguments.listen)
-                .await
-                .wrap_err_with(|| format!("`{}` can't be listened on; choose another with --listen", arguments.listen))?,
-        ),
+        true => Some(TcpListener::bind(arguments.listen).await.wrap_err_with(|| {
+            format!(
+                "`{}` can't be listened on; choose another with --listen",
+                arguments.listen
+            )
+        })?),
         false => None,
     };
     let store = Store::open(&arguments.database, Clock::system()).await?;
@@ -154,7 +162,10 @@ async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
             "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,
         });
         let before = adapters::all(&mut tx).await?;
-        if !before.iter().any(|row| row.name == "vault" && row.config == config) {
+        if !before
+            .iter()
+            .any(|row| row.name == "vault" && row.config == config)
+        {
             adapters::upsert(&mut tx, "vault", vault_pki::KIND, &config).await?;
         }
     }

@@ -323,7 +323,9 @@ impl ApiWriter {
     /// # Errors
     /// See [`Self::revoke`].
     pub async fn end_run(&self, run: &str, body: &RunEnd) -> Result<(), Problem> {
-        self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/end"), body, &format!("{run}/end"))
+        // A run that ended unknown may be told to have come about later: another end, another key.
+        let key = format!("{run}/end/{}", body.outcome.word());
+        self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/end"), body, &key)
             .await
             .map(drop)
     }

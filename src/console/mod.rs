@@ -1,1 +1,246 @@
-//! The console's loop.
+//! The console's loop: one ordered channel of events into `update`, effects out to tasks, and a frame
+//! written when what is on screen changed. The loop owns no I/O but the terminal and awaits no backend.
+
+mod dialogs;
+pub mod effects;
+pub mod input;
+mod links;
+mod lists;
+pub mod terminal;
+pub mod update;
+
+use std::time::Duration;
+
+use chrono::Timelike;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::domain::secret::SecretBuffer;
+use crate::state::effect::Effect;
+use crate::state::event::{Event, Timed};
+use crate::state::{ContextInfo, State};
+use crate::views;
+
+use effects::{Backends, Effects};
+use input::{Input, typed_character};
+use terminal::{Terminal, TerminalError};
+use update::{update, wants_secret};
+
+/// Events that may wait.
+const WAITING: usize = 1024;
+/// Between two frames at least.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// What comes from whoever starts the backends.
+pub enum Startup {
+    /// They are up: these are their clients.
+    Connected(Box<Backends>),
+    /// They can't be started, and why.
+    Failed(String),
+}
+
+/// Runs a console until the person quits or the terminal is gone. The first frame is on screen before
+/// anything is awaited; `startup` tells when the backends are there.
+///
+/// # Errors
+/// That the terminal went away, or that the backends can't be started.
+pub async fn run(
+    mut terminal: Terminal,
+    context: ContextInfo,
+    starting: Option<String>,
+    clock: Clock,
+    mut startup: mpsc::Receiver<Startup>,
+) -> Result<(), ConsoleError> {
+    let mut state = State::new(context, terminal.size(), clock.now());
+    state.mono = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    state.starting = starting.or_else(|| Some("connecting".to_owned()));
+    paint(&mut state, &mut terminal)?;
+
+    let (to, mut events) = mpsc::channel::<Event>(WAITING);
+    let (keys, mut inputs) = mpsc::channel::<Input>(WAITING);
+    input::start(&keys).map_err(TerminalError::from)?;
+    let mut effects = Effects::new(to.clone());
+    let mut secret = SecretBuffer::new();
+    let mut asked = Vec::new();
+    let mut minute = tokio::time::interval_at(next_minute(&clock), Duration::from_mins(1));
+    minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut signals = Signals::new().map_err(TerminalError::from)?;
+    let mut waits_for_startup = true;
+    while !state.quit {
+        let event = tokio::select! {
+            biased;
+            () = signals.any() => Event::HangUp,
+            input = inputs.recv() => match input {
+                Some(input) => hear(input, &state, &mut secret),
+                None => Event::HangUp,
+            },
+            Some(event) = events.recv() => event,
+            startup = startup.recv(), if waits_for_startup => match startup {
+                Some(Startup::Connected(backends)) => {
+                    waits_for_startup = false;
+                    effects.connect(*backends);
+                    Event::Starting(None)
+                }
+                Some(Startup::Failed(why)) => return Err(ConsoleError::Startup(why)),
+                None => {
+                    waits_for_startup = false;
+                    continue;
+                }
+            },
+            _ = minute.tick() => Event::Minute,
+        };
+        update(
+            &mut state,
+            Timed {
+                at: clock.now(),
+                event,
+            },
+            &mut asked,
+        );
+        // What has come meanwhile goes into the same frame. Keys too: a dialog that was never painted
+        // doesn't hear them.
+        while let Ok(input) = inputs.try_recv() {
+            let event = hear(input, &state, &mut secret);
+            update(
+                &mut state,
+                Timed {
+                    at: clock.now(),
+                    event,
+                },
+                &mut asked,
+            );
+            if !asked.is_empty() {
+                break;
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            update(
+                &mut state,
+                Timed {
+                    at: clock.now(),
+                    event,
+                },
+                &mut asked,
+            );
+        }
+        for effect in std::mem::take(&mut asked) {
+            match effects.carry_out(effect) {
+                Some(Effect::Copy(text)) => terminal.copy(&text).map_err(TerminalError::from)?,
+                Some(Effect::Suspend) => terminal.suspend().map_err(TerminalError::from)?,
+                Some(Effect::SubmitSecret(run)) => effects.submit(&run, secret.take()),
+                _ => {}
+            }
+        }
+        if !wants_secret(&state) {
+            secret.clear();
+        }
+        if paint(&mut state, &mut terminal)? {
+            update(
+                &mut state,
+                Timed {
+                    at: clock.now(),
+                    event: Event::Painted,
+                },
+                &mut asked,
+            );
+            tokio::time::sleep(FRAME).await;
+        } else if !state.layers.is_empty() {
+            update(
+                &mut state,
+                Timed {
+                    at: clock.now(),
+                    event: Event::Painted,
+                },
+                &mut asked,
+            );
+        }
+        for effect in std::mem::take(&mut asked) {
+            effects.carry_out(effect);
+        }
+    }
+    Ok(())
+}
+
+/// Why a console ended otherwise than by the person.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// The terminal.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
+    /// The backends can't be started.
+    #[error("{0}")]
+    Startup(String),
+}
+
+/// What came from the terminal, as an event; a secret's characters go into their buffer instead.
+fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Event {
+    match input {
+        Input::HangUp => Event::HangUp,
+        Input::Resize(size) => Event::Resize(size),
+        Input::Paste(mut text) if wants_secret(state) => {
+            let first = text.trim_start().lines().next().unwrap_or_default();
+            first.chars().for_each(|c| secret.push(c));
+            zeroize::Zeroize::zeroize(&mut text);
+            Event::SecretTyped(secret.n_chars())
+        }
+        Input::Paste(text) => Event::Paste(text),
+        Input::Key(key) if wants_secret(state) => {
+            match (key.as_str(), typed_character(&key)) {
+                ("backspace", _) => secret.pop(),
+                (_, Some(c)) => secret.push(c),
+                _ => return Event::Key(key),
+            }
+            Event::SecretTyped(secret.n_chars())
+        }
+        Input::Key(key) => Event::Key(key),
+    }
+}
+
+/// Draws the state; writes only when cells differ. The header's time alone is no reason to write.
+fn paint(state: &mut State, terminal: &mut Terminal) -> Result<bool, ConsoleError> {
+    let frame = |state: &State| {
+        let area = Rect::new(0, 0, state.size.width.max(1), state.size.height.max(1));
+        let mut buffer = Buffer::empty(area);
+        views::draw(state, area, &mut buffer);
+        buffer
+    };
+    if !terminal.differs(&frame(state)) {
+        return Ok(false);
+    }
+    state.clock_label = state.now.format("%H:%MZ").to_string();
+    terminal.show(frame(state)).map_err(TerminalError::from)?;
+    Ok(true)
+}
+
+fn next_minute(clock: &Clock) -> tokio::time::Instant {
+    let into = clock.now().second();
+    tokio::time::Instant::now() + Duration::from_secs(u64::from(60 - into.min(59)))
+}
+
+/// SIGTERM, SIGINT and SIGHUP all end the console in order.
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+            _ = self.hup.recv() => {}
+        }
+    }
+}

@@ -53,6 +53,8 @@ pub struct ContextInfo {
     pub read_only: bool,
     /// Vault's address, which names the Vault node as a target.
     pub vault: String,
+    /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
+    pub shares_in: Option<String>,
 }
 
 /// How important a toast is.
@@ -91,8 +93,12 @@ pub struct LoggedCommand {
 pub struct State {
     /// The time as of the last event.
     pub now: DateTime<Utc>,
+    /// The time as the header shows it: that of the last change on screen, so that nothing ticks.
+    pub clock_label: String,
     /// The terminal's size.
     pub size: Size,
+    /// No colours (`NO_COLOR`).
+    pub mono: bool,
     /// Which environment.
     pub context: ContextInfo,
     /// What the token may do, once known.
@@ -125,7 +131,9 @@ impl State {
     pub fn new(context: ContextInfo, size: Size, now: DateTime<Utc>) -> Self {
         Self {
             now,
+            clock_label: String::new(),
             size,
+            mono: false,
             context,
             role: None,
             links: BTreeMap::new(),

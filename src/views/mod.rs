@@ -1,2 +1,214 @@
-//! One file a screen: state in, cells out. A view draws and says which rows it shows; it changes
-//! nothing and asks nobody.
+//! One file a screen: state in, cells out. A view draws, says which rows it shows and which questions
+//! it needs answered; it changes nothing and asks nobody.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::loaded::Loaded;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::widgets::frame::frame;
+use crate::widgets::table::{self, Cell, Column, Line, Look};
+use crate::widgets::text::put;
+use crate::widgets::theme::{Meaning, Palette};
+
+mod agent;
+mod agents;
+mod audit;
+mod audit_row;
+mod certificate;
+mod certificates;
+pub mod chrome;
+mod command_log;
+mod detail;
+pub mod dialogs;
+mod request;
+mod requests;
+mod services;
+mod triage;
+
+/// One screen.
+pub struct View {
+    /// Which.
+    pub id: ViewId,
+    /// Its title.
+    pub title: &'static str,
+    /// How many panes the focus can be in.
+    pub n_panes: usize,
+    /// The columns that it can be sorted by: the API's name and the label.
+    pub sorts: &'static [(&'static str, &'static str)],
+    /// Whether it can be filtered.
+    pub filters: bool,
+    /// The questions whose answers it shows.
+    pub needs: fn(&State) -> Vec<Query>,
+    /// The rows of a pane, in order.
+    pub rows: fn(&State, usize) -> Vec<Row>,
+    /// Draws it.
+    pub draw: fn(&State, Rect, &mut Buffer),
+}
+
+/// Every screen.
+pub static ALL: &[&View] = &[
+    &triage::VIEW,
+    &certificates::VIEW,
+    &agents::VIEW,
+    &requests::VIEW,
+    &audit::VIEW,
+    &services::VIEW,
+    &command_log::VIEW,
+    &certificate::VIEW,
+    &agent::VIEW,
+    &request::VIEW,
+    &audit_row::VIEW,
+];
+
+/// One row of a list: what it shows, what can be done with it, where Enter leads.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What the cursor and the marks remember it by.
+    pub id: String,
+    /// Its cells.
+    pub cells: Vec<Cell>,
+    /// What actions can work on, the preferred thing first.
+    pub targets: Vec<Target>,
+    /// Where Enter leads.
+    pub open: Option<Place>,
+    /// What `y` copies.
+    pub copy: String,
+}
+
+/// The view with this id.
+#[must_use]
+pub fn find(id: ViewId) -> &'static View {
+    ALL.iter()
+        .copied()
+        .find(|view| view.id == id)
+        .unwrap_or(&triage::VIEW)
+}
+
+/// The rows of the pane that has the focus.
+#[must_use]
+pub fn focused_rows(state: &State) -> Vec<Row> {
+    (find(state.place().view).rows)(state, state.screen().pane)
+}
+
+/// What actions would work on: the marked rows, or the one with the cursor.
+#[must_use]
+pub fn selected(state: &State) -> Vec<Target> {
+    let rows = focused_rows(state);
+    let screen = state.screen();
+    let marked: Vec<Target> = rows
+        .iter()
+        .filter(|row| screen.marks.contains(&row.id))
+        .flat_map(|row| row.targets.clone())
+        .collect();
+    if !marked.is_empty() {
+        return marked;
+    }
+    let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+    rows.get(screen.cursor_index(screen.pane, &ids))
+        .map(|row| row.targets.clone())
+        .unwrap_or_default()
+}
+
+/// Draws everything: header, screen, footer, dialogs.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    chrome::draw(state, area, buffer);
+    for layer in &state.layers {
+        dialogs::draw(state, layer, area, buffer);
+    }
+}
+
+fn palette(state: &State) -> Palette {
+    if state.mono {
+        Palette::Mono
+    } else {
+        Palette::Sixteen
+    }
+}
+
+/// Draws a framed table of a pane's rows with its freshness; where there are none, why.
+struct Pane<'a> {
+    title: &'a str,
+    index: usize,
+    columns: &'a [Column],
+    headings: bool,
+    query: Option<&'a Query>,
+    empty: &'a str,
+}
+
+impl Pane<'_> {
+    fn draw(&self, state: &State, area: Rect, buffer: &mut Buffer) {
+        let palette = palette(state);
+        let screen = state.screen();
+        let view = find(state.place().view);
+        let rows = (view.rows)(state, self.index);
+        let focused = screen.pane == self.index;
+        let loaded = self.query.and_then(|query| state.data.get(query));
+        let note = freshness(state, loaded);
+        let total = loaded
+            .and_then(|loaded| loaded.value.as_ref())
+            .map_or(rows.len(), |answer| total(answer, &rows));
+        let title = match (rows.is_empty(), total == rows.len()) {
+            (true, _) => self.title.to_owned(),
+            (false, true) => format!("{} {}", self.title, rows.len()),
+            (false, false) => format!("{} {} of {total}", self.title, rows.len()),
+        };
+        let inner = frame(buffer, area, palette, &title, (&note, Meaning::Warn), focused);
+        if rows.is_empty() {
+            let known = self.query.is_none() || loaded.is_some_and(|loaded| loaded.value.is_some());
+            let text = match loaded.and_then(|loaded| loaded.trouble.as_ref()) {
+                Some(problem) => problem.what.clone(),
+                None if known => self.empty.to_owned(),
+                None => "asking…".to_owned(),
+            };
+            let style = palette.style(Meaning::Dim);
+            put(buffer, inner, inner.x + 1, inner.y, &text, style);
+            return;
+        }
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+        let lines: Vec<Line<'_>> = rows
+            .iter()
+            .map(|row| Line {
+                cells: &row.cells,
+                marked: screen.marks.contains(&row.id),
+            })
+            .collect();
+        let look = Look {
+            palette,
+            cursor: screen.cursor_index(self.index, &ids),
+            focused,
+            headings: self.headings,
+        };
+        table::draw(buffer, inner, self.columns, &lines, &look);
+    }
+}
+
+fn total(answer: &Answer, rows: &[Row]) -> usize {
+    let total = match answer {
+        Answer::Certificates(window) => window.total,
+        Answer::Agents(window) => window.total,
+        Answer::Requests(window) => window.total,
+        Answer::Audit(window) => window.total,
+        _ => return rows.len(),
+    };
+    usize::try_from(total).unwrap_or(rows.len())
+}
+
+/// `STALE since 14:02:11Z` where the newest answer was none.
+fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
+    match loaded {
+        Some(Loaded {
+            trouble: Some(_),
+            as_of: Some(at),
+            value: Some(_),
+            ..
+        }) => {
+            format!("STALE since {}", crate::widgets::when::ago(*at, state.now))
+        }
+        Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
+        _ => String::new(),
+    }
+}

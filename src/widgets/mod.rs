@@ -1,1 +1,7 @@
-//! Pieces that several screens draw.
+//! Pieces that several screens draw. They know cells and meanings, not what is shown.
+
+pub mod frame;
+pub mod table;
+pub mod text;
+pub mod theme;
+pub mod when;

@@ -31,7 +31,10 @@ impl Demo {
     pub fn start(tmp: &Path, state: Option<&Path>) -> Self {
         let began = Instant::now();
         let mut command = command(tmp, state);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let stdout = child.stdout.take().unwrap();
         let (sender, line) = mpsc::channel();
         std::thread::spawn(move || {
@@ -44,12 +47,16 @@ impl Demo {
             .expect("it says that it is ready in time")
             .unwrap();
         let took = began.elapsed();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("one line of JSON, not `{line}`: {e}"));
+        let ready =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("one line of JSON, not `{line}`: {e}"));
         Self {
             child,
             ready,
             took,
-            http: reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap(),
+            http: reqwest::Client::builder()
+                .timeout(Duration::from_secs(20))
+                .build()
+                .unwrap(),
         }
     }
 
@@ -69,7 +76,9 @@ impl Demo {
     pub fn agent(&self, hostname: &str) -> Value {
         let agents = self.ready["agents"].as_array().unwrap();
         let found = agents.iter().find(|agent| agent["hostname"] == hostname);
-        found.unwrap_or_else(|| panic!("there is an agent {hostname}")).clone()
+        found
+            .unwrap_or_else(|| panic!("there is an agent {hostname}"))
+            .clone()
     }
 
     pub async fn read(&self, path: &str) -> Value {
@@ -80,7 +89,11 @@ impl Demo {
             .send()
             .await
             .unwrap();
-        assert!(reply.status().is_success(), "{path}: {}", reply.text().await.unwrap());
+        assert!(
+            reply.status().is_success(),
+            "{path}: {}",
+            reply.text().await.unwrap()
+        );
         reply.json().await.unwrap()
     }
 
@@ -186,7 +199,10 @@ pub fn command(tmp: &Path, state: Option<&Path>) -> Command {
     if let Some(state) = state {
         command.arg("--state").arg(state);
     }
-    command.env("TMPDIR", tmp).env_remove("VAULT_ADDR").env_remove("VAULT_TOKEN");
+    command
+        .env("TMPDIR", tmp)
+        .env_remove("VAULT_ADDR")
+        .env_remove("VAULT_TOKEN");
     command
 }
 

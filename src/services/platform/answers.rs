@@ -52,7 +52,8 @@ async fn until_yes<'a>(
 /// Reads with the operator's token, so that the database has answered too.
 fn api(access: &Access) -> BoxFuture<'_, Result<(), String>> {
     async {
-        let api = ApiReader::new(&access.api, Some(access.operator_token.clone())).map_err(|e| e.to_string())?;
+        let api =
+            ApiReader::new(&access.api, Some(access.operator_token.clone())).map_err(|e| e.to_string())?;
         let query = PageQuery {
             limit: Some(1),
             ..PageQuery::default()

@@ -186,12 +186,11 @@ impl Bound {
         let store = Store::open(&database_url, store_clock)
             .await
             .map_err(PlatformError::store("opening the demo's database"))?;
-        let vault = Vault::open(layout.vault_dir(), vault_clock.clone()).map_err(|error| {
-            PlatformError::Part(format!("opening the demo's Vault: {error}"))
-        })?;
+        let vault = Vault::open(&layout.vault_dir(), vault_clock.clone())
+            .map_err(|error| PlatformError::Part(format!("opening the demo's Vault: {error}")))?;
         let (secrets, afterwards) = if is_filled {
-            let secrets = DemoSecrets::load(state.path())
-                .map_err(PlatformError::io("reading the demo's secrets"))?;
+            let secrets =
+                DemoSecrets::load(state.path()).map_err(PlatformError::io("reading the demo's secrets"))?;
             running::relocate(&store, &places, &layout)
                 .await
                 .map_err(PlatformError::store("recording the new addresses"))?;

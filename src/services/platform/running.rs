@@ -165,10 +165,7 @@ fn config(place: &HostPlace, layout: &Layout, program: &std::path::Path) -> Agen
 }
 
 /// The agents as the ready line names them.
-pub(super) async fn ready_agents(
-    store: &Store,
-    places: &[HostPlace],
-) -> Result<Vec<ReadyAgent>, StoreError> {
+pub(super) async fn ready_agents(store: &Store, places: &[HostPlace]) -> Result<Vec<ReadyAgent>, StoreError> {
     let rows = agents::page(&mut store.read().await?, &everything()).await?.items;
     let agents = places.iter().filter_map(|place| {
         let row = rows.iter().find(|row| row.hostname == place.host.name)?;
@@ -217,9 +214,14 @@ pub(super) async fn relocate(store: &Store, places: &[HostPlace], layout: &Layou
 async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     let body = place.enrol_body();
-    let keys = KeyStore::open(&place.state_dir).ok().and_then(|keys| keys.held().ok());
+    let keys = KeyStore::open(&place.state_dir)
+        .ok()
+        .and_then(|keys| keys.held().ok());
     let Some(keys) = keys else {
-        tracing::warn!(agent = place.host.name, "its keys can't be read, so its new address is not recorded");
+        tracing::warn!(
+            agent = place.host.name,
+            "its keys can't be read, so its new address is not recorded"
+        );
         return tx.rollback().await;
     };
     let found = installations::by_agent(&mut tx, agent_id).await?;

@@ -1,1 +1,198 @@
-//! The bundled Vault-compatible server.
+//! The bundled Vault-compatible server: what the platform needs of Vault's HTTP API, with its shapes,
+//! status codes and refusals, over a real seal, a real barrier and a real CA. It is no replacement for
+//! Vault in production: one node, no audit devices, no leases.
+
+mod barrier;
+mod kv;
+mod pki;
+mod policy;
+mod reply;
+mod router;
+mod seal;
+mod sys;
+mod token;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+
+use barrier::Barrier;
+use policy::Capability;
+pub use reply::{Body, Reply};
+use seal::Seal;
+
+/// Why the server can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The state directory can't be used.
+    #[error("Vault's storage can't be used: {0}")]
+    Storage(#[from] std::io::Error),
+    /// What is stored can't be read.
+    #[error("Vault's storage is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The server. Clones are one server.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    /// One request at a time changes state: what Vault does with finer locks, a bundled server can do
+    /// with one, and no interleaving has to be thought of.
+    core: Mutex<Core>,
+}
+
+/// All state behind the lock.
+struct Core {
+    clock: Clock,
+    seal: Seal,
+    barrier: Barrier,
+}
+
+/// One request.
+struct Request<'a> {
+    operation: Capability,
+    path: &'a str,
+    body: &'a Value,
+}
+
+impl Vault {
+    /// Opens the server on its state directory; it is sealed.
+    ///
+    /// # Errors
+    /// The directory can't be used, or what is in it is damaged.
+    pub fn open(dir: &Path, clock: Clock) -> Result<Self, VaultError> {
+        let core = Core {
+            clock: clock.clone(),
+            seal: Seal::open(dir)?,
+            barrier: Barrier::open(&dir.join("barrier"))?,
+        };
+        Ok(Self(Arc::new(Inner {
+            clock,
+            core: Mutex::new(core),
+        })))
+    }
+
+    /// One request, as the HTTP layer makes it: `path` is without `/v1/`.
+    pub async fn handle(&self, method: &str, path: &str, token: Option<&str>, body: Value) -> Reply {
+        let operation = match method.to_ascii_uppercase().as_str() {
+            "GET" | "HEAD" => Capability::Read,
+            "LIST" => Capability::List,
+            "POST" | "PUT" | "PATCH" => Capability::Update,
+            "DELETE" => Capability::Delete,
+            _ => return Reply::error(405, "unsupported operation"),
+        };
+        let path = path.trim_matches('/');
+        let mut core = self.0.core.lock().await;
+        core.handle(
+            &Request {
+                operation,
+                path,
+                body: &body,
+            },
+            token,
+        )
+    }
+
+    /// The routes below `/v1/`.
+    pub fn router(&self) -> axum::Router {
+        router::router(self.clone())
+    }
+
+    /// The clock that everything is dated by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+}
+
+impl Core {
+    fn handle(&mut self, request: &Request<'_>, token: Option<&str>) -> Reply {
+        if let Some(reply) = self.without_barrier(request, token) {
+            return reply;
+        }
+        if !self.barrier.is_open() {
+            let initialized = self.seal.is_initialized();
+            return Reply::error(
+                503,
+                if initialized {
+                    "Vault is sealed"
+                } else {
+                    "Vault is not initialized"
+                },
+            );
+        }
+        // Certificates, chains and revocation lists are public in Vault too.
+        if request.operation == Capability::Read
+            && let Some(reply) = pki::public(self, request.path)
+        {
+            return reply;
+        }
+        let Some(caller) = token.and_then(|token| token::find(self, token)) else {
+            return Reply::error(403, "permission denied");
+        };
+        if !self.allows(&caller, request) {
+            return Reply::error(403, "permission denied");
+        }
+        self.route(request, &caller)
+    }
+
+    fn allows(&self, caller: &token::Token, request: &Request<'_>) -> bool {
+        // Every token may look at, renew and end itself.
+        let own = matches!(
+            request.path,
+            "auth/token/lookup-self" | "auth/token/renew-self" | "auth/token/revoke-self"
+        );
+        own || caller.is_root() || policy::allows(self, &caller.policies, request.path, request.operation)
+    }
+
+    fn route(&mut self, request: &Request<'_>, caller: &token::Token) -> Reply {
+        if let Some(reply) = sys::route(self, request, caller) {
+            return reply;
+        }
+        if let Some(rest) = request.path.strip_prefix("auth/token/") {
+            return token::route(self, request, rest, caller).unwrap_or_else(|| no_handler(request.path));
+        }
+        let Some((mount, kind)) = sys::mount_of(self, request.path) else {
+            return no_handler(request.path);
+        };
+        let rest = request
+            .path
+            .strip_prefix(mount.as_str())
+            .unwrap_or_default()
+            .trim_start_matches('/');
+        let reply = match kind.as_str() {
+            "pki" => pki::route(self, request, &mount, rest),
+            _ => kv::route(self, request, &mount, rest),
+        };
+        reply.unwrap_or_else(|| {
+            Reply::error(
+                404,
+                &format!(
+                    "no handler for route \"{}\". route entry not found.",
+                    request.path
+                ),
+            )
+        })
+    }
+}
+
+fn no_handler(path: &str) -> Reply {
+    Reply::error(
+        404,
+        &format!("no handler for route \"{path}\". route entry not found."),
+    )
+}
+
+/// Answers a failed write to storage as Vault does: a 500 that names no secret.
+fn storage(error: &std::io::Error) -> Reply {
+    Reply::error(
+        500,
+        &format!("1 error occurred:\n\t* storage failed: {error}\n\n"),
+    )
+}

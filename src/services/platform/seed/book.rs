@@ -182,11 +182,22 @@ impl Book {
         let mut entry = done(OPERATOR, "reissue", EntityKind::Certificate, &replaces.id);
         entry.detail = Some(format!("request `{}`", request.id));
         audit::append(tx, entry).await?;
-        requests::set_csr(tx, &request.id, &key.csr_pem, &key.spki_sha256, key.algorithm.word()).await
+        requests::set_csr(
+            tx,
+            &request.id,
+            &key.csr_pem,
+            &key.spki_sha256,
+            key.algorithm.word(),
+        )
+        .await
     }
 
     /// A certificate was revoked, and the CRL shows it.
-    pub(super) async fn revoked(&self, at: DateTime<Utc>, certificate: &Certificate) -> Result<(), StoreError> {
+    pub(super) async fn revoked(
+        &self,
+        at: DateTime<Utc>,
+        certificate: &Certificate,
+    ) -> Result<(), StoreError> {
         let mut tx = self.at(at).await?;
         revocation::ask(&mut tx, &certificate.id, Reason::Superseded).await?;
         let mut entry = done(OPERATOR, "revoke", EntityKind::Certificate, &certificate.id);

@@ -9,7 +9,7 @@ use crate::domain::secret::Secret;
 use crate::services::issuer::adapters::SignedCertificate;
 use crate::services::platform::error::PlatformError;
 use crate::services::platform::fleet::LIFETIME_H;
-use crate::services::vault::Vault;
+use crate::services::vault::{Body, Vault};
 
 /// Where the PKI engine is mounted.
 pub(in crate::services::platform) const MOUNT: &str = "cmp-pki";
@@ -219,9 +219,18 @@ async fn initialise(vault: &Vault) -> Result<(Secret, Vec<Secret>), PlatformErro
     let keys: Vec<Secret> = reply
         .get("keys_base64")
         .and_then(Value::as_array)
-        .map(|keys| keys.iter().filter_map(Value::as_str).map(|key| Secret::new(key.to_owned())).collect())
+        .map(|keys| {
+            keys.iter()
+                .filter_map(Value::as_str)
+                .map(|key| Secret::new(key.to_owned()))
+                .collect()
+        })
         .unwrap_or_default();
-    let Some(root) = reply.get("root_token").and_then(Value::as_str).filter(|_| status == 200) else {
+    let Some(root) = reply
+        .get("root_token")
+        .and_then(Value::as_str)
+        .filter(|_| status == 200)
+    else {
         return Err(refused(doing, &reply));
     };
     for share in keys.iter().take(3) {
@@ -235,7 +244,11 @@ async fn initialise(vault: &Vault) -> Result<(Secret, Vec<Secret>), PlatformErro
 
 async fn call(vault: &Vault, method: &str, path: &str, token: Option<&Secret>, body: Value) -> (u16, Value) {
     let reply = vault.handle(method, path, token.map(Secret::expose), body).await;
-    (reply.status, reply.body)
+    let body = match reply.body {
+        Body::Json(body) => body,
+        Body::Empty | Body::Bytes(..) => Value::Null,
+    };
+    (reply.status, body)
 }
 
 fn words(reply: &Value) -> String {

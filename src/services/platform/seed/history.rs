@@ -3,9 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::key::KeyAlgorithm;
-use crate::services::platform::fleet::{
-    HOSTS, LIFETIME_H, PAST, REPLACED_AT_H, Site, SiteKey, Trouble,
-};
+use crate::services::platform::fleet::{HOSTS, LIFETIME_H, PAST, REPLACED_AT_H, Site, SiteKey, Trouble};
 
 /// One certificate to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,11 @@ impl Set {
     fn write_files(&self) -> io::Result<()> {
         let key = self.path.with_extension("key");
         put(&key, 0o600, self.key_pem.expose().as_bytes())?;
-        put(&self.path.with_extension("chain.pem"), 0o644, self.chain_pem.as_bytes())?;
+        put(
+            &self.path.with_extension("chain.pem"),
+            0o644,
+            self.chain_pem.as_bytes(),
+        )?;
         put(&self.path, 0o644, self.certificate_pem.as_bytes())
     }
 
@@ -115,7 +119,9 @@ pub(super) fn furnish(
     for key in waiting {
         keys.adopt(&key.key_pem).map_err(part)?;
     }
-    schedule(place, presence, now).write(&place.state_dir).map_err(part)
+    schedule(place, presence, now)
+        .write(&place.state_dir)
+        .map_err(part)
 }
 
 fn schedule(place: &HostPlace, presence: Presence, now: DateTime<Utc>) -> Schedule {

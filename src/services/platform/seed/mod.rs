@@ -71,13 +71,17 @@ pub(super) async fn fill(
     };
     let establishing = Ca::establish(vault, vault_clock, ca::founded(now), &layout.vault_address);
     let (ca, ceremony) = establishing.await?;
-    let keys = making.await.map_err(|error| PlatformError::Part(error.to_string()))??;
+    let keys = making
+        .await
+        .map_err(|error| PlatformError::Part(error.to_string()))??;
     let keys = Arc::new(keys);
 
     let (signed_tx, signed_rx) = mpsc::channel(16);
     let signing = tokio::spawn(sign_all(ca, Arc::clone(&history), Arc::clone(&keys), signed_tx));
     let booked = book_all(layout, places, store, &history, &keys, signed_rx, now).await;
-    let ca_pem = signing.await.map_err(|error| PlatformError::Part(error.to_string()))?;
+    let ca_pem = signing
+        .await
+        .map_err(|error| PlatformError::Part(error.to_string()))?;
     // When signing failed, booking ended early because of it.
     let ca_pem = ca_pem?;
     let (operator_token, viewer_token, afterwards) = booked?;
@@ -121,13 +125,22 @@ async fn sign_all(
     let mut serials = Vec::with_capacity(history.certificates.len());
     for certified in &history.certificates {
         let names = certified.site().names();
-        let signed = ca.sign(certified.at, &keys[certified.key].csr_pem, &names).await?;
+        let signed = ca
+            .sign(certified.at, &keys[certified.key].csr_pem, &names)
+            .await?;
         let signed = signed.map_err(|words| PlatformError::Vault {
             doing: "signing the fleet's certificates",
             words,
         })?;
-        serials.push(facts::read(&signed.pem).map(|read| read.serial).unwrap_or_default());
-        if let Some(old) = certified.replaces.filter(|old| history.certificates[*old].revoked) {
+        serials.push(
+            facts::read(&signed.pem)
+                .map(|read| read.serial)
+                .unwrap_or_default(),
+        );
+        if let Some(old) = certified
+            .replaces
+            .filter(|old| history.certificates[*old].revoked)
+        {
             ca.revoke(certified.at, &serials[old]).await?;
         }
         if answers.send(Answer::Signed(signed)).await.is_err() {
@@ -139,7 +152,9 @@ async fn sign_all(
             match ca.sign(asked.at, &keys[asked.key].csr_pem, &asked.names).await? {
                 Err(words) => Answer::Refused(words),
                 Ok(_) => {
-                    return Err(PlatformError::Part("the CA signed what its role forbids".to_owned()));
+                    return Err(PlatformError::Part(
+                        "the CA signed what its role forbids".to_owned(),
+                    ));
                 }
             }
         } else {
@@ -183,7 +198,10 @@ async fn book_all(
             let agent = &enrolled[certified.host].agent;
             let key = &keys[certified.key];
             let new = book.issued(certified, agent, &path, key, &signed, old).await?;
-            if let Some(old) = certified.replaces.filter(|old| history.certificates[*old].revoked) {
+            if let Some(old) = certified
+                .replaces
+                .filter(|old| history.certificates[*old].revoked)
+            {
                 book.revoked(certified.at, &certificates[old]).await?;
             }
             certificates.push(new);
@@ -199,7 +217,8 @@ async fn book_all(
             let agent = &enrolled[certified.host].agent;
             let replaces = &certificates[asked.replaces];
             let key = &keys[asked.key];
-            book.asked(asked, agent, &path, key, replaces, refusal.as_deref()).await?;
+            book.asked(asked, agent, &path, key, replaces, refusal.as_deref())
+                .await?;
         }
         book.sealed(now - Duration::minutes(25)).await?;
         Ok(Some((operator, viewer, book, enrolled, certificates)))

@@ -1,0 +1,290 @@
+//! Keys inside dialogs. A run's dialog hears nothing before it was painted, confirms by the rule of its
+//! plan's tier only, and never by the key that opened it.
+
+use tui_textarea::{Input, Key, TextArea};
+
+use crate::plan::confirm::{Answer, confirm};
+use crate::plan::tier::Ask;
+use crate::state::effect::Effect;
+use crate::state::layer::{Layer, RunLayer, line};
+use crate::state::run::Phase;
+use crate::state::{State, Tone};
+
+/// Whether the dialog of `run` is open.
+pub(super) fn is_open(state: &State, run: &str) -> bool {
+    state
+        .layers
+        .iter()
+        .any(|layer| matches!(layer, Layer::Run(layer) if layer.run == run))
+}
+
+/// A key for the topmost dialog.
+pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
+    match state.layers.pop() {
+        None => {}
+        Some(Layer::Help { scroll }) => match key {
+            "esc" | "q" | "?" => {}
+            "j" | "down" => state.layers.push(Layer::Help {
+                scroll: scroll.saturating_add(1).min(100),
+            }),
+            "k" | "up" => state.layers.push(Layer::Help {
+                scroll: scroll.saturating_sub(1),
+            }),
+            "ctrl-d" | "pagedown" => state.layers.push(Layer::Help {
+                scroll: scroll.saturating_add(10).min(100),
+            }),
+            "ctrl-u" | "pageup" => state.layers.push(Layer::Help {
+                scroll: scroll.saturating_sub(10),
+            }),
+            _ => state.layers.push(Layer::Help { scroll }),
+        },
+        Some(Layer::Filter(mut text)) => match key {
+            "esc" => {}
+            "enter" => state.screen_mut().list.q = line(&text).trim().to_owned(),
+            key => {
+                type_into(&mut text, key);
+                state.layers.push(Layer::Filter(text));
+            }
+        },
+        Some(Layer::Run(layer)) => run_key(state, layer, key, effects),
+    }
+}
+
+/// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key.
+pub(super) fn paste(state: &mut State, text: &str) {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(1024).collect();
+    match state.layers.last_mut() {
+        Some(Layer::Filter(area)) => drop(area.insert_str(text)),
+        Some(Layer::Run(layer)) if layer.armed => {
+            if let Some(area) = focused_area(layer) {
+                area.insert_str(text);
+            }
+        }
+        _ => state.say(Tone::Plain, "pasted text was ignored: no field is open"),
+    }
+}
+
+/// The plan is there: fill the fields, or start what needs no confirmation.
+pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
+    let context = state.context.name.clone();
+    let Some(plan) = state.run(id).and_then(|run| run.plan.clone()) else {
+        return;
+    };
+    if plan.asks(&context) == Ask::Nothing {
+        return execute(state, id, &Answer::Started, None, None, effects);
+    }
+    for layer in &mut state.layers {
+        if let Layer::Run(layer) = layer
+            && layer.run == id
+        {
+            layer.fields = plan
+                .fields
+                .iter()
+                .map(|field| TextArea::from([field.value.clone()]))
+                .collect();
+            layer.complaint = None;
+            layer.armed = false;
+        }
+    }
+}
+
+fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut Vec<Effect>) {
+    let Some(run) = state.run(&layer.run) else { return };
+    let (id, phase, secret) = (layer.run.clone(), run.phase.clone(), run.wants_secret());
+    match (key, &phase) {
+        ("esc", Phase::Planning | Phase::Planned) => {
+            state.runs.retain(|run| run.id != id);
+            return state.say(Tone::Plain, "cancelled, nothing was done");
+        }
+        ("esc", Phase::Running) if secret => {
+            effects.push(Effect::StopSecret(id));
+            layer.secret_typed = 0;
+        }
+        ("esc", Phase::Running) => return,
+        ("esc" | "q" | "enter", Phase::Ended(_)) if layer.armed => return,
+        ("esc", _) => return,
+        ("ctrl-d" | "pagedown", _) => layer.scroll = layer.scroll.saturating_sub(5),
+        ("ctrl-u" | "pageup", _) => layer.scroll = layer.scroll.saturating_add(5).min(500),
+        _ if !layer.armed => {}
+        ("enter", Phase::Running) if secret => {
+            effects.push(Effect::SubmitSecret(id));
+            layer.secret_typed = 0;
+        }
+        ("ctrl-r", Phase::Running) if secret => {
+            effects.push(Effect::ResetSecret(id));
+            layer.secret_typed = 0;
+        }
+        (key, Phase::Planned) => planned_key(state, &mut layer, key, effects),
+        _ => {}
+    }
+    state.layers.push(Layer::Run(layer));
+}
+
+fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut Vec<Effect>) {
+    let Some(plan) = state.run(&layer.run).and_then(|run| run.plan.clone()) else {
+        return;
+    };
+    layer.complaint = None;
+    let n_fields = layer.fields.len();
+    match key {
+        "tab" | "down" => {
+            plan_again(state, layer, effects);
+            layer.focus = (layer.focus + 1) % layer.n_focus();
+        }
+        "backtab" | "up" => {
+            plan_again(state, layer, effects);
+            layer.focus = (layer.focus + layer.n_focus() - 1) % layer.n_focus();
+        }
+        _ if layer.focus == 0 => {
+            let asks = plan.asks(&state.context.name);
+            let comment = Some(line(&layer.comment)).filter(|text| !text.trim().is_empty());
+            let ticket = Some(line(&layer.ticket)).filter(|text| !text.trim().is_empty());
+            match (asks, key) {
+                (Ask::Yes, "y") => {
+                    layer.armed = false;
+                    execute(state, &layer.run, &Answer::Yes, comment, ticket, effects);
+                }
+                (Ask::Type(wanted), "enter") => {
+                    let typed = line(&layer.typed);
+                    if typed.trim() == wanted {
+                        layer.armed = false;
+                        execute(
+                            state,
+                            &layer.run,
+                            &Answer::Typed(&typed),
+                            comment,
+                            ticket,
+                            effects,
+                        );
+                    } else {
+                        layer.complaint = Some(format!("type `{wanted}` to go on, or esc to cancel"));
+                    }
+                }
+                (Ask::Type(_), key) => type_into(&mut layer.typed, key),
+                _ => {}
+            }
+        }
+        _ if layer.focus <= n_fields => {
+            let index = layer.focus - 1;
+            let field = &plan.fields[index];
+            if field.options.is_empty() {
+                if key == "enter" {
+                    plan_again(state, layer, effects);
+                    layer.focus = 0;
+                } else {
+                    type_into(&mut layer.fields[index], key);
+                }
+                return;
+            }
+            let n = field.options.len();
+            let at = field
+                .options
+                .iter()
+                .position(|option| *option == field.value)
+                .unwrap_or(0);
+            let at = match key {
+                "right" | "l" | "space" => (at + 1) % n,
+                "left" | "h" => (at + n - 1) % n,
+                _ => return layer.focus = if key == "enter" { 0 } else { layer.focus },
+            };
+            layer.fields[index] = TextArea::from([field.options[at].clone()]);
+            plan_again(state, layer, effects);
+        }
+        "enter" => layer.focus = 0,
+        key => {
+            if let Some(area) = focused_area(layer) {
+                type_into(area, key);
+            }
+        }
+    }
+}
+
+/// Makes the plan again when a field says something else than the plan was made with.
+fn plan_again(state: &mut State, layer: &mut RunLayer, effects: &mut Vec<Effect>) {
+    let Some(run) = state.run_mut(&layer.run) else {
+        return;
+    };
+    let Some(plan) = &run.plan else { return };
+    let changed = plan
+        .fields
+        .iter()
+        .zip(&layer.fields)
+        .any(|(field, area)| field.value != line(area));
+    if !changed {
+        return;
+    }
+    run.inputs = plan
+        .fields
+        .iter()
+        .zip(&layer.fields)
+        .map(|(field, area)| (field.name.clone(), line(area)))
+        .collect();
+    run.phase = Phase::Planning;
+    layer.typed = TextArea::default();
+    layer.armed = false;
+    effects.push(Effect::Plan {
+        run: run.id.clone(),
+        action: run.action,
+        on: run.on.clone(),
+        inputs: run.inputs.clone(),
+    });
+}
+
+fn execute(
+    state: &mut State,
+    id: &str,
+    answer: &Answer<'_>,
+    comment: Option<String>,
+    ticket: Option<String>,
+    effects: &mut Vec<Effect>,
+) {
+    let context = state.context.name.clone();
+    let Some(run) = state.run_mut(id) else { return };
+    let Some(plan) = run.plan.clone() else { return };
+    match confirm(*plan, &context, answer, comment, ticket) {
+        Ok(confirmed) => {
+            run.begin();
+            effects.push(Effect::Execute {
+                run: id.to_owned(),
+                confirmed: Box::new(confirmed),
+            });
+        }
+        Err((_, problem)) => state.say(Tone::Bad, problem.to_string()),
+    }
+}
+
+fn focused_area(layer: &mut RunLayer) -> Option<&mut TextArea<'static>> {
+    let n = layer.fields.len();
+    match layer.focus {
+        0 => Some(&mut layer.typed),
+        focus if focus <= n => layer.fields.get_mut(focus - 1),
+        focus if focus == n + 1 => Some(&mut layer.comment),
+        _ => Some(&mut layer.ticket),
+    }
+}
+
+/// A key for a one-line field; what would break the line is no key for it.
+fn type_into(area: &mut TextArea<'static>, key: &str) {
+    let (ctrl, name) = key
+        .strip_prefix("ctrl-")
+        .map_or((false, key), |name| (true, name));
+    let key = match name {
+        "space" => Key::Char(' '),
+        "backspace" => Key::Backspace,
+        "delete" => Key::Delete,
+        "left" => Key::Left,
+        "right" => Key::Right,
+        "home" => Key::Home,
+        "end" => Key::End,
+        name => match (name.chars().next(), name.chars().count()) {
+            (Some(c), 1) if !(ctrl && matches!(c, 'm' | 'j')) => Key::Char(c),
+            _ => return,
+        },
+    };
+    area.input(Input {
+        key,
+        ctrl,
+        alt: false,
+        shift: false,
+    });
+}

@@ -1,0 +1,341 @@
+//! Effects become tasks, and what comes of them becomes events. Nothing here draws or decides.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use chrono::Duration as Span;
+use futures::StreamExt;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, Sender};
+
+use super::links;
+use crate::actions;
+use crate::clients::api::{ApiReader, ApiWriter};
+use crate::clients::vault::{VaultReader, VaultWriter};
+use crate::clock::Clock;
+use crate::config::console::Context;
+use crate::domain::secret::Secret;
+use crate::plan::confirm::{Confirmed, Guard};
+use crate::plan::executor::{Means, RunEvent, execute};
+use crate::plan::journal::Journal;
+use crate::plan::outcome::Outcome;
+use crate::plan::ports::{Changes, Entered, Reads, SecretEntry};
+use crate::problem::Problem;
+use crate::state::effect::Effect;
+use crate::state::event::Event;
+use crate::state::query::{Answer, ListQuery, Query, Window};
+use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
+
+/// Between the end of an event stream and the next try.
+const STREAM_AGAIN: Duration = Duration::from_secs(2);
+/// Changes that come within this time are told together.
+const TOGETHER: Duration = Duration::from_millis(80);
+/// How many events of one run may wait to be told.
+const RUN_EVENTS: usize = 4096;
+
+/// The backends of one context, and what may be changed there.
+pub struct Backends {
+    /// What can be asked.
+    pub reads: Reads,
+    changes: Changes,
+    journal: Journal,
+    guard: Guard,
+}
+
+impl Backends {
+    /// Clients for a context; connects to nothing yet.
+    ///
+    /// # Errors
+    /// That an address or this machine's TLS can't be used.
+    pub fn new(context: &Context, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
+        let api = ApiReader::new(&context.api, context.tokens.api.clone())?;
+        let reads = Reads {
+            vault: VaultReader::new(&context.vault, context.tokens.vault.as_ref())?,
+            clock,
+            vault_address: context.vault.clone(),
+            pki_mount: context.pki_mount.clone(),
+            pki_role: context.pki_role.clone(),
+            api: api.clone(),
+        };
+        let vault = VaultWriter::new(&context.vault, context.tokens.vault.as_ref())?;
+        Ok(Self {
+            reads,
+            changes: Changes::new(ApiWriter::new(api), vault),
+            journal: Journal::new(&state_dir.join("journal.jsonl")),
+            guard: if context.read_only {
+                Guard::ReadOnly
+            } else {
+                Guard::ReadWrite
+            },
+        })
+    }
+}
+
+/// Carries effects out.
+pub struct Effects {
+    to: Sender<Event>,
+    backends: Arc<OnceLock<Arc<Backends>>>,
+    look: Arc<Notify>,
+    prompts: BTreeMap<String, Sender<Entered>>,
+}
+
+impl Effects {
+    /// With where events go; the backends come later.
+    #[must_use]
+    pub fn new(to: Sender<Event>) -> Self {
+        Self {
+            to,
+            backends: Arc::new(OnceLock::new()),
+            look: Arc::new(Notify::new()),
+            prompts: BTreeMap::new(),
+        }
+    }
+
+    /// The backends are known: watch their links and the event stream from now on.
+    pub fn connect(&self, backends: Backends) {
+        let backends = Arc::new(backends);
+        if self.backends.set(Arc::clone(&backends)).is_err() {
+            return;
+        }
+        tokio::spawn(links::watch(
+            Arc::clone(&backends),
+            self.to.clone(),
+            Arc::clone(&self.look),
+        ));
+        tokio::spawn(follow_changes(backends, self.to.clone()));
+    }
+
+    /// Carries one effect out; what needs the terminal is given back.
+    pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
+        match effect {
+            Effect::Ask { query, asked, rows } => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let result = ask(&backends.reads, &query, rows).await;
+                    let _closed = to.send(Event::Answer { query, asked, result }).await;
+                });
+            }
+            Effect::Plan {
+                run,
+                action,
+                on,
+                inputs,
+            } => {
+                let backends = self.backends.get().cloned();
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let result = match (backends, actions::find(action)) {
+                        (Some(backends), Some(action)) => {
+                            action.plan(on, inputs, &backends.reads).await.map(Box::new)
+                        }
+                        _ => Err(Problem::unavailable("the backends are still being started")),
+                    };
+                    let _closed = to.send(Event::Planned(run, result)).await;
+                });
+            }
+            Effect::Execute { run, confirmed } => self.execute(run, *confirmed),
+            Effect::ResetSecret(run) => self.enter(&run, Entered::Reset),
+            Effect::StopSecret(run) => self.enter(&run, Entered::Stop),
+            Effect::CheckLinks => self.look.notify_one(),
+            effect @ (Effect::Copy(_) | Effect::Suspend | Effect::SubmitSecret(_)) => return Some(effect),
+        }
+        None
+    }
+
+    /// Hands a secret over to the run that waits for it.
+    pub fn submit(&mut self, run: &str, secret: Secret) {
+        self.enter(run, Entered::Secret(secret));
+    }
+
+    fn enter(&mut self, run: &str, entered: Entered) {
+        if let Some(prompt) = self.prompts.get(run) {
+            // Full: the person is faster than Vault; the key is dropped as any key too many.
+            let _full = prompt.try_send(entered);
+        }
+    }
+
+    fn execute(&mut self, run: String, confirmed: Confirmed) {
+        let Some(backends) = self.backends.get().cloned() else {
+            return;
+        };
+        let (prompt, entered) = mpsc::channel(8);
+        self.prompts.insert(run.clone(), prompt);
+        let (events, mut told) = mpsc::channel::<RunEvent>(RUN_EVENTS);
+        let to = self.to.clone();
+        let name = run.clone();
+        tokio::spawn(async move {
+            let mut ended = false;
+            while let Some(event) = told.recv().await {
+                ended |= matches!(event, RunEvent::Ended(_));
+                if to.send(Event::Run(name.clone(), event)).await.is_err() {
+                    return;
+                }
+            }
+            if !ended {
+                // The task is gone without a word: it panicked. What it did is not known.
+                let problem = Problem::internal("the run broke off by a defect of this program")
+                    .hint("look at the thing itself before doing it again");
+                let _closed = to
+                    .send(Event::Run(name, RunEvent::Ended(Outcome::Unknown(problem))))
+                    .await;
+            }
+        });
+        tokio::spawn(async move {
+            let secrets = SecretEntry::new(entered);
+            let means = Means {
+                reads: &backends.reads,
+                changes: &backends.changes,
+                secrets: &secrets,
+                journal: &backends.journal,
+                guard: backends.guard,
+                find_step: &actions::find_step,
+            };
+            let watch = |event: RunEvent| {
+                if let Err(error) = events.try_send(event) {
+                    tracing::error!(%run, %error, "an event of {run} was lost");
+                }
+            };
+            execute(confirmed, &means, &watch).await;
+        });
+    }
+}
+
+async fn follow_changes(backends: Arc<Backends>, to: Sender<Event>) {
+    loop {
+        if let Ok(stream) = backends.reads.api.events().await {
+            if to.send(Event::StreamBack).await.is_err() {
+                return;
+            }
+            let mut changes = std::pin::pin!(stream);
+            while let Some(first) = changes.next().await {
+                let mut together = vec![first];
+                let until = tokio::time::sleep(TOGETHER);
+                let mut until = std::pin::pin!(until);
+                let open = loop {
+                    tokio::select! {
+                        () = &mut until => break true,
+                        next = changes.next() => match next {
+                            Some(change) if together.contains(&change) => {}
+                            Some(change) => together.push(change),
+                            None => break false,
+                        },
+                    }
+                };
+                if to.send(Event::Changed(together)).await.is_err() {
+                    return;
+                }
+                if !open {
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(STREAM_AGAIN).await;
+    }
+}
+
+async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answer, Problem> {
+    let api = &reads.api;
+    let soon = (reads.clock.now() + Span::days(30)).to_rfc3339();
+    let fixed = |sort: &str| PageQuery {
+        sort: Some(sort.to_owned()),
+        ..PageQuery::default()
+    };
+    Ok(match query {
+        Query::Findings => Answer::Findings(api.findings().await?.findings),
+        Query::Expiring => {
+            let page = PageQuery {
+                expires_before: Some(soon),
+                ..fixed("not_after")
+            };
+            Answer::Certificates(
+                pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
+            )
+        }
+        Query::AgentHealth => Answer::Agents(
+            pages(rows, fixed("last_checkin"), |page| async move {
+                api.agents(&page).await
+            })
+            .await?,
+        ),
+        Query::OpenRequests => {
+            let page = PageQuery {
+                open: Some(true),
+                ..fixed("-created_at")
+            };
+            Answer::Requests(pages(rows, page, |page| async move { api.requests(&page).await }).await?)
+        }
+        Query::RecentAudit => Answer::Audit(
+            pages(rows.min(50), fixed("-seq"), |page| async move {
+                api.audit(&page).await
+            })
+            .await?,
+        ),
+        Query::Certificates(list) => {
+            let page = list.page("not_after");
+            Answer::Certificates(
+                pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
+            )
+        }
+        Query::Agents(list) => Answer::Agents(
+            pages(rows, list.page("hostname"), |page| async move {
+                api.agents(&page).await
+            })
+            .await?,
+        ),
+        Query::Requests(list) => Answer::Requests(
+            pages(rows, list.page("-created_at"), |page| async move {
+                api.requests(&page).await
+            })
+            .await?,
+        ),
+        Query::Audit(list) => Answer::Audit(
+            pages(
+                rows,
+                list.page("-seq"),
+                |page| async move { api.audit(&page).await },
+            )
+            .await?,
+        ),
+        Query::Certificate(id) => Answer::Certificate(Box::new(api.certificate(id).await?)),
+        Query::Agent(id) => Answer::Agent(Box::new(api.agent(id).await?)),
+        Query::Request(id) => Answer::Request(Box::new(api.request(id).await?)),
+        Query::AuditOf(id) => {
+            let page = PageQuery {
+                entity: Some(id.clone()),
+                ..ListQuery::default().page("-seq")
+            };
+            Answer::Audit(pages(rows, page, |page| async move { api.audit(&page).await }).await?)
+        }
+    })
+}
+
+/// As many pages as it takes for `rows` rows.
+async fn pages<T, F>(
+    rows: u32,
+    mut page: PageQuery,
+    fetch: impl Fn(PageQuery) -> F,
+) -> Result<Window<T>, Problem>
+where
+    F: Future<Output = Result<Page<T>, Problem>>,
+{
+    let mut window = Window {
+        rows: Vec::new(),
+        total: 0,
+    };
+    loop {
+        let known = u32::try_from(window.rows.len()).unwrap_or(u32::MAX);
+        page.limit = Some(rows.saturating_sub(known).clamp(1, MAX_LIMIT));
+        let answer = fetch(page.clone()).await?;
+        window.rows.extend(answer.items);
+        window.total = answer.total;
+        match answer.next {
+            Some(next) if window.rows.len() < usize::try_from(rows).unwrap_or(usize::MAX) => {
+                page.after = Some(next);
+            }
+            _ => return Ok(window),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What the person types, read on a thread of its own, and whether the terminal is still there.
+//!
+//! crossterm alone spins for ever once a terminal has hung up (crossterm #793), so its reader is asked
+//! only when there is something to read, and a second thread watches for the hang-up.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::thread;
+
+use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::sync::mpsc::Sender;
+
+use crate::state::Size;
+
+/// What came from the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A key, by its name in the keymap.
+    Key(String),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size.
+    Resize(Size),
+    /// The terminal is gone.
+    HangUp,
+}
+
+/// Starts the two threads; they end with the program.
+///
+/// # Errors
+/// That no thread can be started.
+pub fn start(to: &Sender<Input>) -> io::Result<()> {
+    let reader = to.clone();
+    thread::Builder::new()
+        .name("keys".to_owned())
+        .spawn(move || read(&reader))?;
+    let watcher = to.clone();
+    thread::Builder::new()
+        .name("hang-up".to_owned())
+        .spawn(move || watch(&watcher))?;
+    Ok(())
+}
+
+fn read(to: &Sender<Input>) {
+    let stdin = io::stdin();
+    loop {
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            // A resize interrupts the wait; crossterm then has an event of its own.
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return gone(to),
+        }
+        if fds[0]
+            .revents()
+            .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+        {
+            return gone(to);
+        }
+        while let Ok(true) = event::poll(std::time::Duration::ZERO) {
+            let Ok(event) = event::read() else { return gone(to) };
+            if let Some(input) = translate(event)
+                && to.blocking_send(input).is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for nothing but the hang-up.
+fn watch(to: &Sender<Input>) {
+    let stdin = io::stdin();
+    loop {
+        let mut fds = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return gone(to),
+        }
+        if fds[0]
+            .revents()
+            .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+        {
+            return gone(to);
+        }
+    }
+}
+
+fn gone(to: &Sender<Input>) {
+    // Full or closed: the loop is either about to hear it from the other thread or gone itself.
+    let _sent = to.try_send(Input::HangUp);
+}
+
+fn translate(event: event::Event) -> Option<Input> {
+    match event {
+        event::Event::Key(key) if key.kind != KeyEventKind::Release => name(key).map(Input::Key),
+        event::Event::Paste(text) => Some(Input::Paste(text)),
+        event::Event::Resize(width, height) => Some(Input::Resize(Size { width, height })),
+        _ => None,
+    }
+}
+
+/// The key's name in the keymap; a key with Alt has none, since it may be a split escape sequence.
+fn name(key: KeyEvent) -> Option<String> {
+    if key.modifiers.contains(KeyModifiers::ALT) {
+        return None;
+    }
+    let name = match key.code {
+        KeyCode::Char(' ') => "space".to_owned(),
+        KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            format!("ctrl-{}", c.to_ascii_lowercase())
+        }
+        KeyCode::Char(c) => c.to_string(),
+        KeyCode::Enter => "enter".to_owned(),
+        KeyCode::Esc => "esc".to_owned(),
+        KeyCode::Tab => "tab".to_owned(),
+        KeyCode::BackTab => "backtab".to_owned(),
+        KeyCode::Backspace => "backspace".to_owned(),
+        KeyCode::Delete => "delete".to_owned(),
+        KeyCode::Up => "up".to_owned(),
+        KeyCode::Down => "down".to_owned(),
+        KeyCode::Left => "left".to_owned(),
+        KeyCode::Right => "right".to_owned(),
+        KeyCode::Home => "home".to_owned(),
+        KeyCode::End => "end".to_owned(),
+        KeyCode::PageUp => "pageup".to_owned(),
+        KeyCode::PageDown => "pagedown".to_owned(),
+        _ => return None,
+    };
+    Some(name)
+}
+
+/// The character that a key's name types, for a field whose content must not become an event.
+#[must_use]
+pub fn typed_character(key: &str) -> Option<char> {
+    let mut chars = key.chars();
+    match (key, chars.next(), chars.next()) {
+        ("space", ..) => Some(' '),
+        (_, Some(c), None) => Some(c),
+        _ => None,
+    }
+}

@@ -1,0 +1,126 @@
+//! Asks every backend how it is, every few seconds and when told to; says so only when it changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+
+use super::effects::Backends;
+use crate::domain::link::{Backend, LinkState};
+use crate::state::event::Event;
+use crate::state::link::{Link, Seal, latency_words};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Watches until nobody listens.
+pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<Notify>) {
+    let mut told: BTreeMap<Backend, Link> = BTreeMap::new();
+    let mut known = false;
+    loop {
+        if !known && let Ok(me) = backends.reads.api.me().await {
+            known = true;
+            if to.send(Event::Me(me.role)).await.is_err() {
+                return;
+            }
+        }
+        let (platform, vault) = tokio::join!(platform(&backends), vault(&backends));
+        for (backend, link) in platform.into_iter().chain([(Backend::Vault, vault)]) {
+            if told
+                .get(&backend)
+                .is_none_or(|before| looks_different(before, &link))
+            {
+                told.insert(backend, link.clone());
+                if to.send(Event::Link(backend, link)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        // Asked for or due, whichever comes first.
+        let _due = tokio::time::timeout(EVERY, look.notified()).await;
+    }
+}
+
+/// Only what is on screen counts: a latency that jitters is no news.
+fn looks_different(before: &Link, now: &Link) -> bool {
+    let words = |link: &Link| link.latency_ms.map(latency_words);
+    before.state != now.state
+        || before.note != now.note
+        || before.seal != now.seal
+        || words(before) != words(now)
+}
+
+async fn platform(backends: &Backends) -> Vec<(Backend, Link)> {
+    let clock = &backends.reads.clock;
+    let began = Instant::now();
+    let answer = backends.reads.api.ready().await;
+    let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
+    let as_of = clock.now();
+    let link = |state, note, latency_ms| Link {
+        state,
+        note,
+        latency_ms,
+        as_of,
+        seal: None,
+    };
+    match answer {
+        Ok(ready) => {
+            let mut links = vec![(Backend::Api, link(LinkState::Up, None, latency_ms))];
+            let reported = ready
+                .backends
+                .into_iter()
+                .filter(|health| health.backend != Backend::Vault);
+            links.extend(
+                reported.map(|health| (health.backend, link(health.state, health.note, health.latency_ms))),
+            );
+            links
+        }
+        Err(problem) => {
+            let mut links = vec![(Backend::Api, link(LinkState::Down, Some(problem.what), None))];
+            // What is behind the API can't be seen without it.
+            let hidden = [Backend::Database, Backend::Issuer, Backend::Agents];
+            links.extend(hidden.map(|backend| (backend, link(LinkState::Unknown, None, None))));
+            links
+        }
+    }
+}
+
+async fn vault(backends: &Backends) -> Link {
+    let began = Instant::now();
+    let answer = backends.reads.vault.seal_status().await;
+    let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
+    let as_of = backends.reads.clock.now();
+    match answer {
+        Ok(status) => Link {
+            state: if status.sealed {
+                LinkState::Degraded
+            } else {
+                LinkState::Up
+            },
+            note: status
+                .sealed
+                .then(|| format!("sealed {}/{}", status.progress, status.t)),
+            latency_ms,
+            as_of,
+            seal: Some(Seal {
+                sealed: status.sealed,
+                initialized: status.initialized,
+                threshold: status.t,
+                shares: status.n,
+                progress: status.progress,
+                nonce: status.nonce,
+                version: status.version,
+            }),
+        },
+        Err(error) => Link {
+            state: LinkState::Down,
+            note: Some(error.to_string()),
+            latency_ms: None,
+            as_of,
+            seal: None,
+        },
+    }
+}

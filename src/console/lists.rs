@@ -1,0 +1,131 @@
+//! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
+
+use tui_textarea::TextArea;
+
+use super::update::grow;
+use crate::state::cmd::Cmd;
+use crate::state::effect::Effect;
+use crate::state::layer::Layer;
+use crate::state::screen::ViewId;
+use crate::state::{State, Tone};
+use crate::views;
+
+/// Carries a list command out.
+pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
+    let view = views::find(state.place().view);
+    match cmd {
+        Cmd::Down => step(state, 1),
+        Cmd::Up => step(state, -1),
+        Cmd::Top => step(state, isize::MIN / 2),
+        Cmd::Bottom => step(state, isize::MAX / 2),
+        Cmd::HalfDown | Cmd::HalfUp => {
+            let half = isize::try_from(state.size.height.saturating_sub(5) / 2)
+                .unwrap_or(1)
+                .max(1);
+            let by = if cmd == Cmd::HalfDown { half } else { -half };
+            if is_detail(view.id) {
+                let screen = state.screen_mut();
+                let by = i16::try_from(by).unwrap_or(1);
+                screen.scroll = screen.scroll.saturating_add_signed(by).min(200);
+            } else {
+                step(state, by);
+            }
+        }
+        Cmd::NextPane => turn(state, 1, view.n_panes),
+        Cmd::PreviousPane => turn(state, view.n_panes - 1, view.n_panes),
+        Cmd::Open => {
+            let place = current(state).and_then(|row| row.open);
+            if let Some(place) = place {
+                state.screens.remove(&place.view);
+                state.places.push(place);
+            }
+        }
+        Cmd::Back => back(state),
+        Cmd::Filter if view.filters => {
+            let text = TextArea::from([state.screen().list.q]);
+            state.layers.push(Layer::Filter(Box::new(text)));
+        }
+        Cmd::Sort if !view.sorts.is_empty() => {
+            let list = &mut state.screen_mut().list;
+            let now = list.sort.trim_start_matches('-');
+            let at = view.sorts.iter().position(|(name, _)| *name == now);
+            let next = at.map_or(0, |at| at + 1) % view.sorts.len();
+            view.sorts[next].0.clone_into(&mut list.sort);
+        }
+        Cmd::Reverse if !view.sorts.is_empty() => {
+            let list = &mut state.screen_mut().list;
+            list.sort = match list.sort.strip_prefix('-') {
+                Some(rising) => rising.to_owned(),
+                None if list.sort.is_empty() => format!("-{}", view.sorts[0].0),
+                None => format!("-{}", list.sort),
+            };
+        }
+        Cmd::Filter | Cmd::Sort | Cmd::Reverse => {
+            state.say(Tone::Plain, "this screen has its own order; open a list (2 to 5)");
+        }
+        Cmd::Mark => {
+            if let Some(row) = current(state) {
+                let marks = &mut state.screen_mut().marks;
+                if !marks.remove(&row.id) {
+                    marks.insert(row.id);
+                }
+                step(state, 1);
+            }
+        }
+        Cmd::Unmark => state.screen_mut().marks.clear(),
+        Cmd::Copy => {
+            if let Some(row) = current(state) {
+                state.say(Tone::Plain, format!("copied {}", row.copy));
+                effects.push(Effect::Copy(row.copy));
+            }
+        }
+        Cmd::Quit | Cmd::Help | Cmd::Show(_) | Cmd::Refresh | Cmd::Suspend | Cmd::Start(_) => {}
+    }
+}
+
+fn is_detail(view: ViewId) -> bool {
+    matches!(
+        view,
+        ViewId::Certificate | ViewId::Agent | ViewId::Request | ViewId::AuditRow
+    )
+}
+
+fn current(state: &State) -> Option<views::Row> {
+    let rows = views::focused_rows(state);
+    let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let screen = state.screen();
+    rows.into_iter().nth(screen.cursor_index(screen.pane, &ids))
+}
+
+fn step(state: &mut State, by: isize) {
+    let ids: Vec<String> = views::focused_rows(state).into_iter().map(|row| row.id).collect();
+    if ids.is_empty() {
+        return;
+    }
+    let screen = state.screen();
+    let index = screen
+        .cursor_index(screen.pane, &ids)
+        .saturating_add_signed(by)
+        .min(ids.len() - 1);
+    state
+        .screen_mut()
+        .set_cursor(screen.pane, Some(ids[index].clone()));
+    grow(state, index, ids.len());
+}
+
+fn turn(state: &mut State, by: usize, n: usize) {
+    let screen = state.screen_mut();
+    screen.pane = (screen.pane + by) % n.max(1);
+}
+
+/// One thing at a time: the filter, the marks, then the screen.
+fn back(state: &mut State) {
+    let screen = state.screen_mut();
+    if !screen.list.q.is_empty() {
+        screen.list.q.clear();
+    } else if !screen.marks.is_empty() {
+        screen.marks.clear();
+    } else if state.places.len() > 1 {
+        state.places.pop();
+    }
+}

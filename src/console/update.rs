@@ -1,0 +1,253 @@
+//! What happens becomes what is known: `update` takes one event in and says what is to be done about
+//! it. Pure: it asks nobody and draws nothing.
+
+use super::{dialogs, lists};
+use crate::actions::{self, Availability};
+use crate::domain::link::{Backend, LinkState};
+use crate::plan::executor::RunEvent;
+use crate::plan::outcome::Outcome;
+use crate::plan::plan::Plan;
+use crate::problem::Problem;
+use crate::state::binding::{keymap, lookup};
+use crate::state::cmd::Cmd;
+use crate::state::effect::Effect;
+use crate::state::event::{Event, Timed};
+use crate::state::layer::{Layer, RunLayer};
+use crate::state::query::Query;
+use crate::state::run::{Phase, Run};
+use crate::state::screen::{Place, ViewId};
+use crate::state::{LoggedCommand, State, Tone};
+use crate::views;
+
+/// Rows that a list asks for at first, and by how many it grows.
+const ROWS: u32 = 200;
+/// Lines that the command log keeps.
+const LOG: usize = 1000;
+/// Answers kept of screens that are not open.
+const KEPT_ANSWERS: usize = 48;
+
+/// Takes one event in.
+pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) {
+    state.now = timed.at;
+    match timed.event {
+        Event::Key(key) => on_key(state, &key, effects),
+        Event::Paste(text) => dialogs::paste(state, &text),
+        Event::SecretTyped(n) => {
+            if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+                layer.secret_typed = n;
+            }
+        }
+        Event::Resize(size) => state.size = size,
+        Event::Painted => {
+            if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+                layer.armed = true;
+            }
+        }
+        Event::Minute => touch(state, |query| *query == Query::Findings),
+        Event::Answer { query, asked, result } => {
+            let now = state.now;
+            if let Some(loaded) = state.data.get_mut(&query) {
+                loaded.take(asked, result, now);
+            }
+        }
+        Event::Changed(changes) => {
+            touch(state, |query| changes.iter().any(|change| query.concerns(change)));
+        }
+        Event::StreamBack => touch(state, |_| true),
+        Event::Link(backend, link) => {
+            let was = state.link(backend);
+            let sealed = state.vault_sealed();
+            let now = link.state;
+            state.links.insert(backend, link);
+            let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
+            if back || sealed != state.vault_sealed() {
+                touch(state, |_| true);
+            }
+        }
+        Event::Me(role) => state.role = Some(role),
+        Event::Planned(run, result) => planned(state, &run, result, effects),
+        Event::Run(run, event) => run_goes_on(state, &run, &event, effects),
+        Event::Starting(what) => {
+            state.starting = what;
+            touch(state, |_| true);
+        }
+        Event::HangUp => state.quit = true,
+    }
+    ask(state, effects);
+}
+
+/// Whether the top dialog takes characters as a secret, so that they must not become events.
+#[must_use]
+pub fn wants_secret(state: &State) -> bool {
+    match state.layers.last() {
+        Some(Layer::Run(layer)) => layer.armed && state.run(&layer.run).is_some_and(Run::wants_secret),
+        _ => false,
+    }
+}
+
+fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
+    let warned = state.toast.take();
+    if key == "ctrl-c" && !state.layers.is_empty() {
+        return dialogs::key(state, "esc", effects);
+    }
+    if !state.layers.is_empty() {
+        return dialogs::key(state, key, effects);
+    }
+    let Some(cmd) = lookup(&keymap(), key) else { return };
+    match cmd {
+        Cmd::Quit => {
+            let running = state.runs.iter().filter(|run| run.is_running()).count();
+            if running == 0 || warned.is_some_and(|toast| toast.text.starts_with("still running")) {
+                state.quit = true;
+            } else {
+                state.say(
+                    Tone::Plain,
+                    format!("still running: {running}; press {key} again to leave it to itself"),
+                );
+            }
+        }
+        Cmd::Help => state.layers.push(Layer::Help { scroll: 0 }),
+        Cmd::Show(view) => {
+            state.places = vec![Place {
+                view: ViewId::Triage,
+                subject: None,
+            }];
+            if view != ViewId::Triage {
+                state.places.push(Place { view, subject: None });
+            }
+        }
+        Cmd::Refresh => {
+            touch(state, |_| true);
+            effects.push(Effect::CheckLinks);
+            state.say(Tone::Plain, "asked again");
+        }
+        Cmd::Suspend => effects.push(Effect::Suspend),
+        Cmd::Start(id) => start(state, id, effects),
+        cmd => lists::on(state, cmd, effects),
+    }
+}
+
+/// Starts an action on what is selected now; from here on only the frozen targets count.
+fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
+    let Some(action) = actions::find(id) else { return };
+    let selected = views::selected(state);
+    if let Availability::Disabled(why) = state.availability(action, &selected) {
+        return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
+    }
+    let on = state.targets_for(action, &selected);
+    let run = format!("#{}", state.runs.len() + 1);
+    state.runs.push(Run::new(run.clone(), id, on.clone()));
+    if action.spec().tier > crate::plan::tier::Tier::Harmless {
+        state
+            .layers
+            .push(Layer::Run(Box::new(RunLayer::new(run.clone()))));
+    } else {
+        state.say(Tone::Plain, format!("{}: under way", action.spec().title));
+    }
+    effects.push(Effect::Plan {
+        run,
+        action: id,
+        on,
+        inputs: crate::plan::plan::Inputs::new(),
+    });
+}
+
+fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effects: &mut Vec<Effect>) {
+    let Some(run) = state.run_mut(id) else { return };
+    match result {
+        Err(problem) => {
+            run.phase = Phase::Ended(Outcome::Refused(problem.clone()));
+            if !dialogs::is_open(state, id) {
+                state.say(Tone::Bad, problem.to_string());
+            }
+        }
+        Ok(plan) => {
+            run.phase = Phase::Planned;
+            run.plan = Some(plan);
+            dialogs::planned(state, id, effects);
+        }
+    }
+}
+
+fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<Effect>) {
+    if let RunEvent::Command(command, how) = event {
+        state.command_log.push(LoggedCommand {
+            at: state.now,
+            command: command.clone(),
+            how: how.clone(),
+        });
+        if state.command_log.len() > LOG {
+            state.command_log.remove(0);
+        }
+    }
+    let wanted_secret = state.run(id).is_some_and(Run::wants_secret);
+    let Some(run) = state.run_mut(id) else { return };
+    run.take(event.clone());
+    let title = run.title();
+    if let RunEvent::Ended(outcome) = event {
+        touch(state, |_| true);
+        effects.push(Effect::CheckLinks);
+        if !dialogs::is_open(state, id) {
+            let tone = if outcome.is_proven() {
+                Tone::Good
+            } else {
+                Tone::Bad
+            };
+            state.say(tone, format!("{title}: {}", outcome.words()));
+        }
+    }
+    if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {
+        effects.push(Effect::CheckLinks);
+    }
+}
+
+/// Marks answers that may be another one now.
+fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
+    for (query, loaded) in &mut state.data {
+        if which(query) {
+            loaded.dirty = true;
+        }
+    }
+}
+
+/// Asks what the open screen needs and does not know, or no longer knows.
+fn ask(state: &mut State, effects: &mut Vec<Effect>) {
+    if state.starting.is_some() {
+        return;
+    }
+    let mut needs = (views::find(state.place().view).needs)(state);
+    // The sealed Vault's finding names the requests that wait on it, and is shown whatever is open.
+    needs.extend([Query::Findings, Query::OpenRequests]);
+    if state.data.len() > KEPT_ANSWERS {
+        state.data.retain(|query, _| needs.contains(query));
+    }
+    for query in needs {
+        let loaded = state.data.entry(query.clone()).or_default();
+        loaded.rows = loaded.rows.max(ROWS);
+        if loaded.dirty && !loaded.waiting {
+            loaded.dirty = false;
+            loaded.waiting = true;
+            loaded.asked += 1;
+            effects.push(Effect::Ask {
+                query,
+                asked: loaded.asked,
+                rows: loaded.rows,
+            });
+        }
+    }
+}
+
+/// Asks for more rows when the cursor comes near the last one that is known.
+pub(super) fn grow(state: &mut State, index: usize, n: usize) {
+    if index + 20 < n {
+        return;
+    }
+    for query in (views::find(state.place().view).needs)(state) {
+        if let Some(loaded) = state.data.get_mut(&query)
+            && usize::try_from(loaded.rows).is_ok_and(|rows| rows <= n)
+        {
+            loaded.rows += ROWS;
+            loaded.dirty = true;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The PKI engine: one CA a mount, roles, signing, revocation, CRL. It knows no reasons and keeps no
+//! inventory but serials, as Vault doesn't.
+
+mod crl;
+mod names;
+mod revoke;
+mod role;
+mod root;
+mod sign;
+
+use chrono::{DateTime, Utc};
+use rcgen::{Issuer, KeyPair};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::policy::Capability;
+use super::{Body, Core, Reply, Request, storage};
+
+/// A CA's certificate and key.
+#[derive(Clone, Serialize, Deserialize)]
+struct Ca {
+    certificate_pem: String,
+    key_pem: String,
+    not_after: DateTime<Utc>,
+}
+
+/// One issued certificate.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stored {
+    certificate_pem: String,
+    not_after: DateTime<Utc>,
+}
+
+impl Ca {
+    fn read(core: &Core, mount: &str) -> Result<Self, Reply> {
+        match core.barrier.read(&format!("pki/{mount}/ca")) {
+            Ok(Some(ca)) => Ok(ca),
+            Ok(None) => Err(Reply::error(
+                400,
+                "could not fetch the CA certificate (was one set?): no default issuer currently configured",
+            )),
+            Err(error) => Err(storage(&error)),
+        }
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Reply> {
+        let broken = |error: rcgen::Error| Reply::error(500, &format!("the CA can't be used: {error}"));
+        let key = KeyPair::from_pem(&self.key_pem).map_err(broken)?;
+        Issuer::from_ca_cert_pem(&self.certificate_pem, key).map_err(broken)
+    }
+}
+
+/// Where a certificate is kept; a serial's colons are dashes, as Vault stores them.
+fn certificate_path(mount: &str, serial: &str) -> String {
+    format!("pki/{mount}/certs/{}", serial.replace(':', "-"))
+}
+
+fn to_time(at: DateTime<Utc>) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.timestamp()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A duration in seconds: a number, digits, or `720h`, `30m`, `1h30m`, `7d`; `None` if it is none.
+pub(super) fn duration(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().filter(|seconds| *seconds >= 0),
+        Value::String(text) => parse_duration(text),
+        _ => None,
+    }
+}
+
+fn parse_duration(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(i64::from(seconds));
+    }
+    let mut total = 0_i64;
+    let mut digits = String::new();
+    for c in text.chars() {
+        if c.is_ascii_digit() {
+            digits.push(c);
+            continue;
+        }
+        let unit = match c {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        total = total.checked_add(digits.parse::<i64>().ok()?.checked_mul(unit)?)?;
+        digits.clear();
+    }
+    (digits.is_empty() && !text.is_empty()).then_some(total)
+}
+
+/// What everybody may read: the CA, its chain, certificates and the CRL.
+pub(super) fn public(core: &Core, path: &str) -> Option<Reply> {
+    let (mount, kind) = super::sys::mount_of(core, path)?;
+    if kind != "pki" {
+        return None;
+    }
+    let rest = path.strip_prefix(mount.as_str())?.trim_start_matches('/');
+    let ca = || Ca::read(core, &mount);
+    let der = |pem: &str| pem::parse(pem).map(pem::Pem::into_contents).unwrap_or_default();
+    let bytes = |kind, bytes| Reply {
+        status: 200,
+        body: Body::Bytes(kind, bytes),
+    };
+    let reply = match rest {
+        "ca" => ca().map(|ca| bytes("application/pkix-cert", der(&ca.certificate_pem))),
+        "ca/pem" | "ca_chain" => {
+            ca().map(|ca| bytes("application/pem-certificate-chain", ca.certificate_pem.into_bytes()))
+        }
+        "cert/ca" | "cert/ca_chain" => {
+            ca().map(|ca| Reply::data(json!({"certificate": ca.certificate_pem.trim(), "ca_chain": ca.certificate_pem.trim(), "revocation_time": 0})))
+        }
+        "crl" => crl::current(core, &mount).map(|list| bytes("application/pkix-crl", der(&list))),
+        "crl/pem" => crl::current(core, &mount).map(|list| bytes("application/x-pem-file", list.into_bytes())),
+        "cert/crl" => crl::current(core, &mount)
+            .map(|list| Reply::data(json!({"certificate": list.trim(), "revocation_time": 0}))),
+        rest => {
+            let serial = rest.strip_prefix("cert/").filter(|serial| !serial.contains('/'))?;
+            Ok(revoke::read(core, &mount, serial))
+        }
+    };
+    Some(reply.unwrap_or_else(|refusal| refusal))
+}
+
+/// Everything that needs a token.
+pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &str) -> Option<Reply> {
+    let body = request.body;
+    let reply = match (request.operation, rest) {
+        (Capability::Update, "root/generate/internal" | "root/generate/exported") => {
+            root::generate(core, mount, body, rest.ends_with("exported"))
+        }
+        (Capability::Update, "revoke") => revoke::revoke(core, mount, body),
+        (Capability::Update | Capability::Read, "crl/rotate") => {
+            crl::rebuild(core, mount).map(|_| Reply::data(json!({"success": true})))
+        }
+        (Capability::List, "certs") => {
+            let serials = core.barrier.list(&format!("pki/{mount}/certs"));
+            Ok(Reply::keys(
+                &serials
+                    .iter()
+                    .map(|serial| serial.replace('-', ":"))
+                    .collect::<Vec<_>>(),
+            ))
+        }
+        (Capability::List | Capability::Read, "roles") => {
+            Ok(Reply::keys(&core.barrier.list(&format!("pki/{mount}/roles"))))
+        }
+        (operation, "config/urls" | "config/crl") => Ok(config(core, operation, mount, rest, body)),
+        (operation, rest) => {
+            let (verb, name) = rest.split_once('/')?;
+            if name.contains('/') || name.is_empty() {
+                return None;
+            }
+            match (operation, verb) {
+                (operation, "roles") => role::route(core, operation, mount, name, body),
+                (Capability::Update, "sign") => sign::sign(core, mount, name, body),
+                (Capability::Update, "issue") => sign::issue(core, mount, name, body),
+                _ => return None,
+            }
+        }
+    };
+    Some(reply.unwrap_or_else(|refusal| refusal))
+}
+
+/// `config/urls` and `config/crl`: kept and given back.
+fn config(core: &Core, operation: Capability, mount: &str, name: &str, body: &Value) -> Reply {
+    let path = format!("pki/{mount}/{name}");
+    let fallback = match name {
+        "config/urls" => json!({
+            "issuing_certificates": [], "crl_distribution_points": [], "ocsp_servers": [], "enable_templating": false,
+        }),
+        _ => json!({"expiry": "72h", "disable": false, "auto_rebuild": false}),
+    };
+    let mut now: Value = core.barrier.read(&path).ok().flatten().unwrap_or(fallback);
+    match operation {
+        Capability::Update => {
+            for (field, value) in body.as_object().into_iter().flatten() {
+                if let Some(kept) = now.get_mut(field) {
+                    *kept = match (&*kept, value) {
+                        // Vault takes lists as comma-separated text too.
+                        (Value::Array(_), Value::String(text)) => {
+                            json!(text.split(',').map(str::trim).collect::<Vec<_>>())
+                        }
+                        _ => value.clone(),
+                    };
+                }
+            }
+            match core.barrier.write(&path, &now) {
+                Ok(()) => Reply::data(now),
+                Err(error) => storage(&error),
+            }
+        }
+        _ => Reply::data(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_vault_reads_them() {
+        assert_eq!(duration(&json!("720h")), Some(2_592_000));
+        assert_eq!(duration(&json!("1h30m")), Some(5400));
+        assert_eq!(duration(&json!("60")), Some(60));
+        assert_eq!(duration(&json!(60)), Some(60));
+        assert_eq!(duration(&json!("1x")), None);
+        assert_eq!(duration(&json!("")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_duration_makes_it_panic(text in "\\PC{0,40}") {
+            let _ = parse_duration(&text);
+        }
+    }
+}

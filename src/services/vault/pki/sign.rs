@@ -1,0 +1,266 @@
+//! Signing: a CSR, or a key made here, becomes a certificate within a role's bounds. It is stored before
+//! the answer leaves, so that a lost answer can be looked up among the certificates.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Duration, Utc};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
+    PublicKeyData, RsaKeySize, SanType, SerialNumber,
+};
+use serde_json::{Value, json};
+
+use super::super::reply::random;
+use super::super::{Core, Reply, storage};
+use super::role::Role;
+use super::{Ca, Stored, certificate_path, duration, names, to_time};
+
+/// A mount's default lifetime in seconds, as Vault's.
+const DEFAULT_TTL: i64 = 32 * 86_400;
+
+/// 20 octets, positive (RFC 5280 §4.1.2.2).
+pub(super) fn new_serial() -> [u8; 20] {
+    let mut serial: [u8; 20] = random();
+    serial[0] = serial[0] & 0x7f | 0x01;
+    serial
+}
+
+/// Lower-case hex pairs with colons.
+pub(super) fn serial_text(serial: &[u8]) -> String {
+    serial
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .join(":")
+}
+
+/// The names that were asked for.
+struct Names {
+    common_name: String,
+    dns: Vec<String>,
+    ips: Vec<IpAddr>,
+}
+
+/// `sign/<role>`.
+pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Result<Reply, Reply> {
+    let role = Role::read(core, mount, role)?;
+    let pem = body["csr"].as_str().unwrap_or_default();
+    if pem.trim().is_empty() {
+        return Err(Reply::error(400, "\"csr\" is empty"));
+    }
+    let csr = CertificateSigningRequestParams::from_pem(pem.trim())
+        .map_err(|error| Reply::error(400, &format!("certificate request could not be parsed: {error}")))?;
+    check_key(
+        csr.public_key.der_bytes(),
+        csr.public_key.algorithm() == &PKCS_RSA_SHA256,
+    )?;
+    let mut names = asked(body)?;
+    if role.use_csr_common_name {
+        let name = csr
+            .params
+            .distinguished_name
+            .get(&DnType::CommonName)
+            .map(text)
+            .unwrap_or_default();
+        if !name.is_empty() {
+            names.common_name = name;
+        }
+    }
+    if role.use_csr_sans {
+        (names.dns, names.ips) = (Vec::new(), Vec::new());
+        for san in &csr.params.subject_alt_names {
+            match san {
+                SanType::DnsName(name) => names.dns.push(name.as_str().to_owned()),
+                SanType::IpAddress(ip) => names.ips.push(*ip),
+                other => {
+                    return Err(Reply::error(
+                        400,
+                        &format!("subject alternate name {other:?} not allowed by this role"),
+                    ));
+                }
+            }
+        }
+    }
+    finish(core, mount, &role, names, &csr.public_key, body).map(Reply::data)
+}
+
+/// `issue/<role>`: the key is made here and leaves with the answer.
+pub(super) fn issue(core: &mut Core, mount: &str, role: &str, body: &Value) -> Result<Reply, Reply> {
+    let role = Role::read(core, mount, role)?;
+    let rsa = role.key_type == "rsa";
+    let key = if rsa {
+        KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
+    } else {
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+    };
+    let key = key.map_err(|error| Reply::error(500, &format!("no key can be made: {error}")))?;
+    let mut data = finish(core, mount, &role, asked(body)?, &key, body)?;
+    data["private_key"] = json!(key.serialize_pem().trim());
+    data["private_key_type"] = json!(if rsa { "rsa" } else { "ec" });
+    Ok(Reply::data(data))
+}
+
+fn asked(body: &Value) -> Result<Names, Reply> {
+    let list = |name: &str| -> Vec<String> {
+        match &body[name] {
+            Value::String(text) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|n| !n.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let ips: Result<Vec<IpAddr>, Reply> = list("ip_sans")
+        .iter()
+        .map(|ip| {
+            ip.parse()
+                .map_err(|_| Reply::error(400, &format!("the value {ip:?} is not a valid IP address")))
+        })
+        .collect();
+    Ok(Names {
+        common_name: body["common_name"].as_str().unwrap_or_default().to_owned(),
+        dns: list("alt_names"),
+        ips: ips?,
+    })
+}
+
+fn text(value: &DnValue) -> String {
+    match value {
+        DnValue::Utf8String(text) => text.clone(),
+        DnValue::PrintableString(text) => text.as_str().to_owned(),
+        DnValue::Ia5String(text) => text.as_str().to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// RSA keys below 2048 bits are refused, as Vault refuses them.
+fn check_key(key: &[u8], is_rsa: bool) -> Result<(), Reply> {
+    // An RSAPublicKey with 2048 bits is at least 257 + 4 bytes of DER (RFC 8017 A.1.1).
+    if is_rsa && key.len() < 260 {
+        return Err(Reply::error(400, "role requires a minimum of a 2048-bit key"));
+    }
+    Ok(())
+}
+
+fn finish(
+    core: &mut Core,
+    mount: &str,
+    role: &Role,
+    mut names: Names,
+    key: &impl PublicKeyData,
+    body: &Value,
+) -> Result<Value, Reply> {
+    if names.common_name.is_empty() && role.require_cn {
+        return Err(Reply::error(
+            400,
+            "the common_name field is required, or must be provided in a CSR with \"use_csr_common_name\" set to true, unless \"require_cn\" is set to false",
+        ));
+    }
+    let is_host = !names.common_name.is_empty() && names.common_name.parse::<IpAddr>().is_err();
+    if is_host
+        && body["exclude_cn_from_sans"].as_bool() != Some(true)
+        && !names.dns.contains(&names.common_name)
+    {
+        names.dns.insert(0, names.common_name.clone());
+    }
+    names::check(role, &names.common_name, &names.dns, &names.ips)
+        .map_err(|words| Reply::error(400, &words))?;
+    let ca = Ca::read(core, mount)?;
+    let now = core.clock.now();
+    let not_after = end(role, &ca, body, now)?;
+    let serial = new_serial();
+    let broken =
+        |error: rcgen::Error| Reply::error(400, &format!("the certificate can't be signed: {error}"));
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, names.common_name.as_str());
+    for name in &names.dns {
+        params
+            .subject_alt_names
+            .push(SanType::DnsName(name.as_str().try_into().map_err(broken)?));
+    }
+    params
+        .subject_alt_names
+        .extend(names.ips.iter().map(|ip| SanType::IpAddress(*ip)));
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyEncipherment,
+        KeyUsagePurpose::KeyAgreement,
+    ];
+    let usages = [
+        (role.server_flag, ExtendedKeyUsagePurpose::ServerAuth),
+        (role.client_flag, ExtendedKeyUsagePurpose::ClientAuth),
+    ];
+    params.extended_key_usages = usages
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, usage)| usage)
+        .collect();
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = to_time(now - Duration::seconds(role.not_before_duration));
+    params.not_after = to_time(not_after);
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    let certificate = params.signed_by(key, &ca.issuer()?).map_err(broken)?;
+    let serial = serial_text(&serial);
+    if !role.no_store {
+        let stored = Stored {
+            certificate_pem: certificate.pem(),
+            not_after,
+        };
+        core.barrier
+            .write(&certificate_path(mount, &serial), &stored)
+            .map_err(|error| storage(&error))?;
+    }
+    Ok(json!({
+        "certificate": certificate.pem().trim(),
+        "issuing_ca": ca.certificate_pem.trim(),
+        "ca_chain": [ca.certificate_pem.trim()],
+        "serial_number": serial,
+        "expiration": not_after.timestamp(),
+    }))
+}
+
+/// When it ends: what is asked for, within the role's and the CA's bounds.
+fn end(role: &Role, ca: &Ca, body: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, Reply> {
+    let wanted = match &body["not_after"] {
+        Value::String(text) if !text.is_empty() => DateTime::parse_from_rfc3339(text)
+            .map_err(|_| Reply::error(400, &format!("the not_after value {text:?} is not a time")))?
+            .with_timezone(&Utc),
+        _ => {
+            let given = match &body["ttl"] {
+                Value::Null => 0,
+                ttl => duration(ttl).ok_or_else(|| Reply::error(400, "the ttl is not a duration"))?,
+            };
+            let mut ttl = [given, role.ttl, DEFAULT_TTL]
+                .into_iter()
+                .find(|ttl| *ttl > 0)
+                .unwrap_or(DEFAULT_TTL);
+            if role.max_ttl > 0 {
+                ttl = ttl.min(role.max_ttl);
+            }
+            now + Duration::seconds(ttl)
+        }
+    };
+    if wanted <= now {
+        return Err(Reply::error(400, "the certificate would end before it begins"));
+    }
+    if wanted > ca.not_after {
+        let at = |at: DateTime<Utc>| at.to_rfc3339();
+        return Err(Reply::error(
+            400,
+            &format!(
+                "cannot satisfy request, as TTL would result in notAfter of {} that is beyond the expiration of the CA certificate at {}",
+                at(wanted),
+                at(ca.not_after)
+            ),
+        ));
+    }
+    Ok(wanted)
+}

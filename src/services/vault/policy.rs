@@ -1,0 +1,187 @@
+//! Policies: which paths a token may do what at. Enough of Vault's HCL for paths and capabilities;
+//! parameters, templates and Sentinel are not spoken.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Core, Reply, storage};
+
+/// Where policies are kept.
+pub(super) const FOLDER: &str = "core/policies";
+
+/// What may be done at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Capability {
+    Create,
+    Read,
+    Update,
+    Delete,
+    List,
+    Sudo,
+    Deny,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rule {
+    path: String,
+    capabilities: Vec<Capability>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Policy {
+    text: String,
+    rules: Vec<Rule>,
+}
+
+/// Whether any of the policies allows it and none denies it. For each policy the most specific rule
+/// that matches counts.
+pub(super) fn allows(core: &Core, policies: &[String], path: &str, wanted: Capability) -> bool {
+    let mut allowed = false;
+    for name in policies {
+        let policy: Policy = core.barrier.read_or_default(&format!("{FOLDER}/{name}"));
+        let best = policy
+            .rules
+            .iter()
+            .filter(|rule| matches(&rule.path, path))
+            .max_by_key(|rule| specificity(&rule.path));
+        let Some(rule) = best else { continue };
+        if rule.capabilities.contains(&Capability::Deny) {
+            return false;
+        }
+        let creates = wanted == Capability::Update && rule.capabilities.contains(&Capability::Create);
+        allowed |= creates || rule.capabilities.contains(&wanted);
+    }
+    allowed
+}
+
+/// A literal path before `+`, and `+` before a trailing `*`.
+fn specificity(pattern: &str) -> (bool, bool, usize) {
+    (!pattern.ends_with('*'), !pattern.contains('+'), pattern.len())
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    let (pattern, prefix) = pattern
+        .strip_suffix('*')
+        .map_or((pattern, false), |pattern| (pattern, true));
+    let mut wanted = pattern.split('/').peekable();
+    let mut given = path.split('/');
+    while let Some(part) = wanted.next() {
+        let last = wanted.peek().is_none();
+        match given.next() {
+            Some(given) if part == "+" || part == given => {}
+            Some(given) if last && prefix && given.starts_with(part) => return true,
+            _ => return false,
+        }
+        if last && prefix {
+            return true;
+        }
+    }
+    given.next().is_none()
+}
+
+/// `sys/policies/acl/<name>`.
+pub(super) fn route(core: &mut Core, operation: Capability, name: &str, body: &Value) -> Reply {
+    let path = format!("{FOLDER}/{name}");
+    let done = |result: std::io::Result<()>| result.map_or_else(|error| storage(&error), |()| Reply::empty());
+    match operation {
+        Capability::Update if name == "root" => Reply::error(400, "cannot update \"root\" policy"),
+        Capability::Update => {
+            let text = body["policy"].as_str().unwrap_or_default();
+            match parse(text) {
+                Ok(rules) => done(core.barrier.write(
+                    &path,
+                    &Policy {
+                        text: text.to_owned(),
+                        rules,
+                    },
+                )),
+                Err(error) => Reply::error(400, &format!("failed to parse policy: {error}")),
+            }
+        }
+        Capability::Delete => done(core.barrier.remove(&path)),
+        _ => match core.barrier.read::<Policy>(&path) {
+            Ok(Some(policy)) => Reply::data(json!({"name": name, "policy": policy.text})),
+            Ok(None) => Reply::not_found(),
+            Err(error) => storage(&error),
+        },
+    }
+}
+
+/// Reads `path "x" { capabilities = ["read"] }` blocks, comments and line breaks anywhere.
+fn parse(text: &str) -> Result<Vec<Rule>, String> {
+    let clean: String = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut rules = Vec::new();
+    let mut rest = clean.trim();
+    while !rest.is_empty() {
+        rest = rest
+            .strip_prefix("path")
+            .ok_or("a block begins with `path`")?
+            .trim_start();
+        let (path, after) = quoted(rest).ok_or("`path` is followed by a quoted path")?;
+        let body = after
+            .trim_start()
+            .strip_prefix('{')
+            .ok_or("the path is followed by `{`")?;
+        let (body, after) = body.split_once('}').ok_or("a block ends with `}`")?;
+        let list = body
+            .split_once("capabilities")
+            .ok_or("a block names its capabilities")?
+            .1;
+        let list = list
+            .trim_start()
+            .strip_prefix('=')
+            .ok_or("`capabilities` is followed by `=`")?;
+        let capabilities = serde_json::from_str(list.trim().trim_end_matches(';'))
+            .map_err(|error| format!("capabilities of `{path}`: {error}"))?;
+        rules.push(Rule {
+            path: path.to_owned(),
+            capabilities,
+        });
+        rest = after.trim_start();
+    }
+    Ok(rules)
+}
+
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('"')?.split_once('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_match_as_vault_matches_them() {
+        assert!(matches("cmp-pki/sign/cmp-role", "cmp-pki/sign/cmp-role"));
+        assert!(!matches("cmp-pki/sign", "cmp-pki/sign/cmp-role"));
+        assert!(matches("cmp-pki/*", "cmp-pki/sign/x"));
+        assert!(matches("cmp-pki/si*", "cmp-pki/sign/x"));
+        assert!(matches("+/sign/x", "cmp-pki/sign/x"));
+        assert!(!matches("+/sign/x", "a/b/sign/x"));
+        assert!(matches("*", "anything/at/all"));
+    }
+
+    #[test]
+    fn blocks_are_read() {
+        let text = "# what the issuer may do\npath \"cmp-pki/sign/cmp-role\" {\n  capabilities = [\"create\", \"update\"]\n}\npath \"sys/mounts\" { capabilities = [\"read\"] }";
+        let rules = parse(text).unwrap();
+        assert_eq!(rules.len(), 2);
+        assert_eq!(rules[1].capabilities, [Capability::Read]);
+        assert!(parse("path x {}").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,120}", path in "[a-z/+*]{0,20}") {
+            let _ = parse(&text);
+            let _ = matches(&text, &path);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One agent: how it is, and what is installed on it with the three truths side by side.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::agents::{meaning, target};
+use super::certificate::{INSTALLATIONS, installation_cells};
+use super::detail::{self, Below, fact, fact_that_means};
+use super::{Row, View};
+use crate::domain::id::EntityKind;
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::widgets::when::{ago, full};
+use crate::wire::agents::AgentDetail;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Agent,
+    title: "Agent",
+    n_panes: 1,
+    sorts: &[],
+    filters: false,
+    needs: |state| query(state).into_iter().collect(),
+    rows: |state, _| detail(state).map(rows).unwrap_or_default(),
+    draw,
+};
+
+fn query(state: &State) -> Option<Query> {
+    state.place().subject.map(Query::Agent)
+}
+
+fn detail(state: &State) -> Option<&AgentDetail> {
+    match state.answer(&query(state)?) {
+        Some(Answer::Agent(detail)) => Some(detail),
+        _ => None,
+    }
+}
+
+fn rows(detail: &AgentDetail) -> Vec<Row> {
+    let itself = target(&detail.agent);
+    if detail.installations.is_empty() {
+        return vec![Row {
+            id: itself.id.clone(),
+            cells: vec![crate::widgets::table::plain("nothing is installed")],
+            copy: detail.agent.address.clone(),
+            targets: vec![itself],
+            open: None,
+        }];
+    }
+    detail
+        .installations
+        .iter()
+        .map(|installation| Row {
+            id: installation.id.clone(),
+            cells: installation_cells(
+                installation,
+                &format!("{} {}", installation.subject, installation.path),
+            ),
+            targets: vec![
+                itself.clone(),
+                Target {
+                    kind: EntityKind::Certificate,
+                    id: installation.certificate_id.clone(),
+                    version: 0,
+                    name: installation.subject.clone(),
+                    status: String::new(),
+                },
+            ],
+            open: Some(Place {
+                view: ViewId::Certificate,
+                subject: Some(installation.certificate_id.clone()),
+            }),
+            copy: installation.path.clone(),
+        })
+        .collect()
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(detail) = detail(state) else {
+        if let Some(query) = query(state) {
+            detail::nothing(state, area, buffer, &query);
+        }
+        return;
+    };
+    let agent = &detail.agent;
+    let health = agent.health(state.now);
+    let last = agent.last_checkin.map_or("never".to_owned(), |at| {
+        format!("{} ({})", full(at), ago(at, state.now))
+    });
+    let facts = vec![
+        fact_that_means("Health", health.word(), meaning(health)),
+        fact("Status", agent.status.word()),
+        fact("Checked in", last),
+        fact("Interval", format!("{} s", agent.checkin_interval_s)),
+        fact("Address", agent.address.clone()),
+        fact(
+            "TLS",
+            agent
+                .tls_address
+                .clone()
+                .unwrap_or_else(|| "not served".to_owned()),
+        ),
+        fact("Directories", agent.install_dirs.join(" ")),
+        fact("Version", agent.agent_version.clone()),
+        fact("Enrolled", full(agent.enrolled_at)),
+        fact("Id", agent.id.clone()),
+    ];
+    let rows = rows(detail);
+    let below = Below {
+        title: "Installations",
+        columns: INSTALLATIONS,
+        rows: &rows,
+        empty: "nothing is installed",
+    };
+    detail::draw(state, area, buffer, &agent.hostname, &facts, &below);
+}

@@ -1,0 +1,151 @@
+//! All agents, as a list.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Pane, Row, View};
+use crate::domain::agent::{Agent, AgentHealth};
+use crate::domain::id::EntityKind;
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::widgets::table::{Column, Width, cell, plain};
+use crate::widgets::theme::Meaning;
+use crate::widgets::when::ago;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Agents,
+    title: "Agents",
+    n_panes: 1,
+    sorts: &[
+        ("last_checkin", "last check-in"),
+        ("hostname", "host"),
+        ("status", "status"),
+    ],
+    filters: true,
+    needs: |state| vec![query(state)],
+    rows: |state, _| rows_of(state, &query(state)),
+    draw,
+};
+
+/// The columns where there is little room. The last check-in of a healthy agent is left out, since it
+/// would change with every check-in.
+pub(super) const NARROW: &[Column] = &[
+    Column {
+        title: "agent",
+        width: Width::Fill(1),
+    },
+    Column {
+        title: "health",
+        width: Width::Fixed(10),
+    },
+    Column {
+        title: "since",
+        width: Width::From(9, 36),
+    },
+];
+
+const WIDE: &[Column] = &[
+    Column {
+        title: "agent",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "health",
+        width: Width::Fixed(10),
+    },
+    Column {
+        title: "silent",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "last check-in",
+        width: Width::Fixed(13),
+    },
+    Column {
+        title: "on",
+        width: Width::Fixed(3),
+    },
+    Column {
+        title: "address",
+        width: Width::From(28, 90),
+    },
+];
+
+fn query(state: &State) -> Query {
+    Query::Agents(state.screen().list)
+}
+
+/// The rows of an answer that holds agents.
+pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+    match state.answer(query) {
+        Some(Answer::Agents(window)) => window.rows.iter().map(|agent| row(agent, state)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What an agent's health means.
+pub(super) fn meaning(health: AgentHealth) -> Meaning {
+    match health {
+        AgentHealth::Healthy => Meaning::Good,
+        AgentHealth::Late | AgentHealth::Never | AgentHealth::Banned => Meaning::Warn,
+        AgentHealth::Silent => Meaning::Bad,
+    }
+}
+
+/// An agent as a target.
+pub(super) fn target(agent: &Agent) -> Target {
+    Target {
+        kind: EntityKind::Agent,
+        id: agent.id.clone(),
+        version: agent.version,
+        name: agent.hostname.clone(),
+        status: agent.status.word().to_owned(),
+    }
+}
+
+fn row(agent: &Agent, state: &State) -> Row {
+    let health = agent.health(state.now);
+    let last = agent
+        .last_checkin
+        .map(|at| ago(at, state.now))
+        .unwrap_or_default();
+    let silent = if health == AgentHealth::Silent {
+        last.clone()
+    } else {
+        String::new()
+    };
+    Row {
+        id: agent.id.clone(),
+        cells: vec![
+            plain(agent.hostname.clone()),
+            cell(health.word(), meaning(health)),
+            cell(silent, Meaning::Warn),
+            plain(last),
+            plain(agent.n_installations.to_string()),
+            cell(agent.address.clone(), Meaning::Dim),
+        ],
+        targets: vec![target(agent)],
+        open: Some(Place {
+            view: ViewId::Agent,
+            subject: Some(agent.id.clone()),
+        }),
+        copy: agent.id.clone(),
+    }
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let query = query(state);
+    let empty = "no agent matches";
+    Pane {
+        title: "Agents",
+        index: 0,
+        columns: WIDE,
+        headings: true,
+        query: Some(&query),
+        empty,
+    }
+    .draw(state, area, buffer);
+}

@@ -1,0 +1,153 @@
+//! The audit trail, the newest row first.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Pane, Row, View};
+use crate::domain::audit::{AuditOutcome, AuditRow};
+use crate::domain::id::EntityKind;
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::widgets::table::{Column, Width, cell, plain};
+use crate::widgets::theme::Meaning;
+use crate::widgets::when::ago;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Audit,
+    title: "Audit",
+    n_panes: 1,
+    sorts: &[("seq", "number")],
+    filters: true,
+    needs: |state| vec![query(state)],
+    rows: |state, _| rows_of(state, &query(state)),
+    draw,
+};
+
+/// The columns where there is little room.
+pub(super) const NARROW: &[Column] = &[
+    Column {
+        title: "when",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "who",
+        width: Width::From(9, 44),
+    },
+    Column {
+        title: "what",
+        width: Width::Fixed(10),
+    },
+    Column {
+        title: "outcome",
+        width: Width::Fixed(7),
+    },
+    Column {
+        title: "on",
+        width: Width::Fill(1),
+    },
+];
+
+const WIDE: &[Column] = &[
+    Column {
+        title: "when",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "who",
+        width: Width::Fixed(12),
+    },
+    Column {
+        title: "what",
+        width: Width::Fixed(10),
+    },
+    Column {
+        title: "outcome",
+        width: Width::Fixed(7),
+    },
+    Column {
+        title: "on",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "why",
+        width: Width::Fill(2),
+    },
+];
+
+fn query(state: &State) -> Query {
+    Query::Audit(state.screen().list)
+}
+
+/// What an outcome means.
+pub(super) fn meaning(outcome: AuditOutcome) -> Meaning {
+    match outcome {
+        AuditOutcome::Asked => Meaning::Plain,
+        AuditOutcome::Done => Meaning::Good,
+        AuditOutcome::Refused | AuditOutcome::Unknown => Meaning::Warn,
+        AuditOutcome::Failed => Meaning::Bad,
+    }
+}
+
+/// The rows of an answer that holds audit rows.
+pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+    match state.answer(query) {
+        Some(Answer::Audit(window)) => window.rows.iter().map(|audit| row(audit, state)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What actions can work on from an audit row: the thing that it is about.
+pub(super) fn targets(row: &AuditRow) -> Vec<Target> {
+    let acts = matches!(row.entity_type, EntityKind::Certificate | EntityKind::Agent);
+    let target = Target {
+        kind: row.entity_type,
+        id: row.entity_id.clone(),
+        version: 0,
+        name: row.entity_id.clone(),
+        status: String::new(),
+    };
+    acts.then_some(target).into_iter().collect()
+}
+
+fn row(audit: &AuditRow, state: &State) -> Row {
+    Row {
+        id: audit.seq.to_string(),
+        cells: vec![
+            plain(ago(audit.timestamp, state.now)),
+            plain(audit.actor.clone()),
+            plain(audit.action.clone()),
+            cell(audit.outcome.word(), meaning(audit.outcome)),
+            plain(format!("{} {}", audit.entity_type, audit.entity_id)),
+            plain(
+                audit
+                    .reason
+                    .clone()
+                    .or_else(|| audit.detail.clone())
+                    .unwrap_or_default(),
+            ),
+        ],
+        targets: targets(audit),
+        open: Some(Place {
+            view: ViewId::AuditRow,
+            subject: Some(audit.seq.to_string()),
+        }),
+        copy: audit.hash.clone(),
+    }
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let query = query(state);
+    let empty = "no audit row matches";
+    Pane {
+        title: "Audit",
+        index: 0,
+        columns: WIDE,
+        headings: true,
+        query: Some(&query),
+        empty,
+    }
+    .draw(state, area, buffer);
+}

@@ -1,0 +1,244 @@
+//! One certificate: what it says, how long it is valid, its key, its revocation, and where it is
+//! installed with the three truths side by side.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::certificates::{status, target};
+use super::detail::{self, Below, Fact, fact, fact_that_means};
+use super::{Row, View};
+use crate::domain::certificate::Certificate;
+use crate::domain::id::EntityKind;
+use crate::domain::installation::{Installation, Truth};
+use crate::domain::key::KeyStatus;
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::widgets::table::{Cell, Column, Width, cell, plain};
+use crate::widgets::theme::Meaning;
+use crate::widgets::when::{full, until};
+use crate::wire::certs::CertificateDetail;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Certificate,
+    title: "Certificate",
+    n_panes: 1,
+    sorts: &[],
+    filters: false,
+    needs: |state| query(state).into_iter().collect(),
+    rows: |state, _| detail(state).map(rows).unwrap_or_default(),
+    draw,
+};
+
+fn query(state: &State) -> Option<Query> {
+    state.place().subject.map(Query::Certificate)
+}
+
+fn detail(state: &State) -> Option<&CertificateDetail> {
+    match state.answer(&query(state)?) {
+        Some(Answer::Certificate(detail)) => Some(detail),
+        _ => None,
+    }
+}
+
+/// The columns of installations, here and on an agent.
+pub(super) const INSTALLATIONS: &[Column] = &[
+    Column {
+        title: "on",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "expected",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "on disk",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "served",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "",
+        width: Width::Fill(2),
+    },
+];
+
+fn rows(detail: &CertificateDetail) -> Vec<Row> {
+    let itself = target(&detail.certificate);
+    if detail.installations.is_empty() {
+        // Without an installation the certificate itself is the one row, so that keys work on it.
+        return vec![Row {
+            id: itself.id.clone(),
+            cells: vec![plain("not installed anywhere")],
+            copy: detail.certificate.serial.clone(),
+            targets: vec![itself],
+            open: None,
+        }];
+    }
+    detail
+        .installations
+        .iter()
+        .map(|installation| {
+            let agent = Target {
+                kind: EntityKind::Agent,
+                id: installation.agent_id.clone(),
+                version: 0,
+                name: installation.hostname.clone(),
+                status: String::new(),
+            };
+            Row {
+                id: installation.id.clone(),
+                cells: installation_cells(
+                    installation,
+                    &format!("{}:{}", installation.hostname, installation.path),
+                ),
+                targets: vec![itself.clone(), agent],
+                open: Some(Place {
+                    view: ViewId::Agent,
+                    subject: Some(installation.agent_id.clone()),
+                }),
+                copy: installation.path.clone(),
+            }
+        })
+        .collect()
+}
+
+/// The cells of an installation: expected, on disk and served side by side.
+pub(super) fn installation_cells(installation: &Installation, on: &str) -> Vec<Cell> {
+    let short = |fingerprint: &Option<String>| {
+        let fingerprint = fingerprint.as_deref();
+        let meaning = match fingerprint {
+            Some(text) if text == installation.expected_sha256 => Meaning::Good,
+            Some(_) => Meaning::Bad,
+            None => Meaning::Warn,
+        };
+        cell(fingerprint.and_then(|text| text.get(..8)).unwrap_or("-"), meaning)
+    };
+    let truth = installation.truth();
+    let meaning = match truth {
+        Truth::Agrees => Meaning::Good,
+        Truth::Unknown => Meaning::Dim,
+        _ => Meaning::Bad,
+    };
+    let words = match &installation.error {
+        Some(error) => format!("{}: {error}", truth.words()),
+        None => truth.words().to_owned(),
+    };
+    vec![
+        plain(on),
+        plain(installation.expected_sha256.get(..8).unwrap_or_default()),
+        short(&installation.on_disk_sha256),
+        short(&installation.served_sha256),
+        cell(words, meaning),
+    ]
+}
+
+fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
+    let certificate = &detail.certificate;
+    let (word, meaning) = status(certificate, state);
+    let mut facts = vec![
+        fact_that_means("Status", word, meaning),
+        fact("Subject", certificate.subject.clone()),
+        fact("SANs", certificate.sans.join(" ")),
+        fact("Issuer", certificate.issuer.clone()),
+        fact("Serial", certificate.serial.clone()),
+        fact_that_means("Validity", validity(certificate, state, width), meaning),
+        fact("From", full(certificate.not_before)),
+        fact(
+            "To",
+            format!(
+                "{} ({})",
+                full(certificate.not_after),
+                until(certificate.not_after, state.now)
+            ),
+        ),
+        fact("SHA-256", certificate.fingerprint_sha256.clone()),
+    ];
+    let key = detail.key.as_ref();
+    let compromised = key.is_some_and(|key| key.status == KeyStatus::Compromised);
+    let held = key
+        .and_then(|key| key.agent_id.as_deref())
+        .map_or("no agent", |id| id);
+    facts.push(fact_that_means(
+        "Key",
+        format!(
+            "{} {}{}",
+            certificate.key_algorithm,
+            key.map_or("", |key| key.status.word()),
+            format_args!(", held by {held}")
+        ),
+        if compromised { Meaning::Bad } else { Meaning::Plain },
+    ));
+    facts.push(fact("Key SHA-256", certificate.spki_sha256.clone()));
+    if !detail.same_key.is_empty() {
+        let names: Vec<&str> = detail.same_key.iter().map(Certificate::name).collect();
+        facts.push(fact_that_means("Same key", names.join(" "), Meaning::Warn));
+    }
+    let chain = certificate
+        .chain_pem
+        .as_deref()
+        .unwrap_or_default()
+        .matches("BEGIN CERTIFICATE")
+        .count();
+    facts.push(fact(
+        "Chain",
+        format!("{chain} above it, up to {}", certificate.issuer),
+    ));
+    if let Some(id) = &certificate.replaces {
+        facts.push(fact("Replaces", id.clone()));
+    }
+    if let Some(id) = &certificate.replaced_by {
+        facts.push(fact("Replaced by", id.clone()));
+    }
+    if let Some(revocation) = &certificate.revocation {
+        let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), full);
+        facts.push(fact_that_means(
+            "Revocation",
+            revocation.reason.name(),
+            Meaning::Warn,
+        ));
+        facts.push(fact("  asked", full(revocation.asked_at)));
+        facts.push(fact("  accepted", at(revocation.accepted_at)));
+        facts.push(fact("  in CRL", at(revocation.in_crl_at)));
+    }
+    facts
+}
+
+/// The validity as a bar: how much of the lifetime is used up.
+fn validity(certificate: &Certificate, state: &State, width: u16) -> String {
+    let cells = i64::from(width.saturating_sub(24).clamp(10, 50));
+    let whole = (certificate.not_after - certificate.not_before)
+        .num_seconds()
+        .max(1);
+    let used = (state.now - certificate.not_before).num_seconds().clamp(0, whole);
+    let full = usize::try_from(used * cells / whole).unwrap_or(0);
+    let rest = usize::try_from(cells).unwrap_or(0) - full;
+    format!(
+        "[{}{}] {}%",
+        "#".repeat(full),
+        ".".repeat(rest),
+        used * 100 / whole
+    )
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(detail) = detail(state) else {
+        if let Some(query) = query(state) {
+            detail::nothing(state, area, buffer, &query);
+        }
+        return;
+    };
+    let rows = rows(detail);
+    let below = Below {
+        title: "Installations",
+        columns: INSTALLATIONS,
+        rows: &rows,
+        empty: "not installed anywhere",
+    };
+    let facts = facts(detail, state, area.width);
+    detail::draw(state, area, buffer, detail.certificate.name(), &facts, &below);
+}

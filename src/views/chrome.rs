@@ -1,0 +1,209 @@
+//! What every screen has: the header with context and links, the title line, the footer with keys.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{find, palette, selected};
+use crate::actions::{self, Availability};
+use crate::domain::link::{Backend, LinkState};
+use crate::state::link::latency_words;
+use crate::state::run::Phase;
+use crate::state::screen::ViewId;
+use crate::state::{SMALLEST, State, Tone};
+use crate::widgets::text::put;
+use crate::widgets::theme::Meaning;
+
+/// Rows that the header takes.
+pub const HEADER: u16 = 2;
+/// Rows that the footer takes.
+pub const FOOTER: u16 = 1;
+
+/// Where the screen itself is drawn.
+#[must_use]
+pub fn body(area: Rect) -> Rect {
+    Rect {
+        y: area.y + HEADER,
+        height: area.height.saturating_sub(HEADER + FOOTER),
+        ..area
+    }
+}
+
+/// Draws header, screen and footer.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    if area.width < SMALLEST.width || area.height < SMALLEST.height {
+        let text = format!(
+            "{}x{} is too small; at least {}x{} is needed",
+            area.width, area.height, SMALLEST.width, SMALLEST.height
+        );
+        for (y, line) in
+            (area.y..area.bottom()).zip(crate::widgets::text::wrap(&text, usize::from(area.width)))
+        {
+            put(
+                buffer,
+                area,
+                area.x,
+                y,
+                &line,
+                palette(state).style(Meaning::Plain),
+            );
+        }
+        return;
+    }
+    links(state, area, buffer);
+    title(state, area, buffer);
+    (find(state.place().view).draw)(state, body(area), buffer);
+    footer(state, area, buffer);
+}
+
+fn links(state: &State, area: Rect, buffer: &mut Buffer) {
+    let palette = palette(state);
+    let y = area.y;
+    let mut x = put(buffer, area, area.x, y, " cmp ", palette.style(Meaning::Cursor));
+    let name = format!(" {} ", state.context.name);
+    x = put(buffer, area, x, y, &name, palette.style(Meaning::Title));
+    if state.context.read_only {
+        x = put(buffer, area, x, y, "READ-ONLY ", palette.style(Meaning::Warn));
+    }
+    // The time of the last change on screen, not a clock that ticks: a screen at rest stays at rest.
+    let clock = format!(" {} ", state.clock_label);
+    let clock_x = area.right().saturating_sub(8);
+    let room = Rect {
+        width: clock_x.saturating_sub(area.x),
+        ..area
+    };
+    for backend in Backend::ALL {
+        let link = state.links.get(&backend);
+        let (glyph, meaning) = match link.map_or(LinkState::Unknown, |link| link.state) {
+            LinkState::Unknown => ("?", Meaning::Dim),
+            LinkState::Up => ("+", Meaning::Good),
+            LinkState::Degraded => ("!", Meaning::Warn),
+            LinkState::Down => ("X", Meaning::Bad),
+            LinkState::Absent => ("-", Meaning::Dim),
+        };
+        let slow = link.and_then(|link| link.latency_ms).map_or("", latency_words);
+        let note = link
+            // What stops everything is named at every width; the rest where there is room.
+            .filter(|link| matches!(link.state, LinkState::Degraded | LinkState::Down))
+            .filter(|_| area.width >= 100 || backend == Backend::Vault)
+            .and_then(|link| link.note.as_deref())
+            .unwrap_or_default();
+        let mut text = format!("{glyph}{}", backend.word());
+        for extra in [slow, note].into_iter().filter(|extra| !extra.is_empty()) {
+            text.push(' ');
+            text.push_str(extra);
+        }
+        x = put(buffer, room, x + 1, y, &text, palette.style(meaning));
+    }
+    put(buffer, area, clock_x, y, &clock, palette.style(Meaning::Title));
+}
+
+fn title(state: &State, area: Rect, buffer: &mut Buffer) {
+    let palette = palette(state);
+    let y = area.y + 1;
+    let place = state.place();
+    let view = find(place.view);
+    let trail: Vec<&str> = state.places.iter().map(|place| find(place.view).title).collect();
+    let mut x = put(
+        buffer,
+        area,
+        area.x + 1,
+        y,
+        &trail.join(" > "),
+        palette.style(Meaning::Title),
+    );
+    let screen = state.screen();
+    let mut notes = Vec::new();
+    if !screen.list.q.is_empty() {
+        notes.push(format!("/{}", screen.list.q));
+    }
+    if !screen.list.sort.is_empty() {
+        let column = screen.list.sort.trim_start_matches('-');
+        let label = view
+            .sorts
+            .iter()
+            .find(|(name, _)| *name == column)
+            .map_or(column, |(_, label)| label);
+        notes.push(format!(
+            "by {label}{}",
+            if screen.list.sort.starts_with('-') {
+                " (falling)"
+            } else {
+                ""
+            }
+        ));
+    }
+    if !screen.marks.is_empty() {
+        let shown = super::focused_rows(state)
+            .iter()
+            .filter(|row| screen.marks.contains(&row.id))
+            .count();
+        let hidden = screen.marks.len() - shown;
+        let hidden = if hidden > 0 {
+            format!(" ({hidden} not shown)")
+        } else {
+            String::new()
+        };
+        notes.push(format!("{} marked{hidden}", screen.marks.len()));
+    }
+    if let Some(starting) = &state.starting {
+        notes.push(starting.clone());
+    }
+    for note in notes {
+        x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));
+    }
+    let running = state
+        .runs
+        .iter()
+        .filter(|run| matches!(run.phase, Phase::Running))
+        .count();
+    if running > 0 {
+        put(
+            buffer,
+            area,
+            x + 2,
+            y,
+            &format!("{running} running"),
+            palette.style(Meaning::Key),
+        );
+    }
+}
+
+fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
+    let palette = palette(state);
+    let y = area.bottom() - 1;
+    if let Some(toast) = &state.toast {
+        let (word, meaning) = match toast.tone {
+            Tone::Good => ("ok", Meaning::Good),
+            Tone::Plain => ("note", Meaning::Plain),
+            Tone::Bad => ("trouble", Meaning::Bad),
+        };
+        let x = put(
+            buffer,
+            area,
+            area.x + 1,
+            y,
+            &format!("{word}: "),
+            palette.style(meaning),
+        );
+        put(buffer, area, x, y, &toast.text, palette.style(Meaning::Plain));
+        return;
+    }
+    let mut x = area.x + 1;
+    let selected = selected(state);
+    for action in actions::ALL {
+        let spec = action.spec();
+        let ready = state.availability(*action, &selected) == Availability::Ready;
+        let key = if ready { Meaning::Key } else { Meaning::Dim };
+        let word = if ready { Meaning::Plain } else { Meaning::Dim };
+        x = put(buffer, area, x, y, spec.key, palette.style(key));
+        x = put(buffer, area, x + 1, y, spec.id, palette.style(word)) + 2;
+    }
+    let more: &[(&str, &str)] = match state.place().view {
+        ViewId::Triage => &[("enter", "open"), ("tab", "pane"), ("?", "keys"), ("q", "quit")],
+        _ => &[("enter", "open"), ("/", "filter"), ("esc", "back"), ("?", "keys")],
+    };
+    for (key, what) in more {
+        x = put(buffer, area, x, y, key, palette.style(Meaning::Key));
+        x = put(buffer, area, x + 1, y, what, palette.style(Meaning::Plain)) + 2;
+    }
+}

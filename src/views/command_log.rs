@@ -1,0 +1,74 @@
+//! Everything that the console carried out, as the equivalent command line, secrets left out.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Pane, Row, View};
+use crate::state::State;
+use crate::state::screen::ViewId;
+use crate::widgets::table::{Column, Width, cell, plain};
+use crate::widgets::theme::Meaning;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::CommandLog,
+    title: "Command log",
+    n_panes: 1,
+    sorts: &[],
+    filters: false,
+    needs: |_| Vec::new(),
+    rows: |state, _| rows(state),
+    draw,
+};
+
+const COLUMNS: &[Column] = &[
+    Column {
+        title: "when",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "how",
+        width: Width::Fixed(14),
+    },
+    Column {
+        title: "command (y copies it)",
+        width: Width::Fill(1),
+    },
+];
+
+fn rows(state: &State) -> Vec<Row> {
+    let commands = state.command_log.iter().enumerate().rev();
+    commands
+        .map(|(index, logged)| Row {
+            id: index.to_string(),
+            cells: vec![
+                plain(logged.at.format("%H:%M:%SZ").to_string()),
+                cell(
+                    logged.how.clone(),
+                    if logged.how == "ok" {
+                        Meaning::Good
+                    } else {
+                        Meaning::Plain
+                    },
+                ),
+                plain(logged.command.clone()),
+            ],
+            targets: Vec::new(),
+            open: None,
+            copy: logged.command.clone(),
+        })
+        .collect()
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let empty = "nothing was carried out from this console yet";
+    Pane {
+        title: "Command log",
+        index: 0,
+        columns: COLUMNS,
+        headings: true,
+        query: None,
+        empty,
+    }
+    .draw(state, area, buffer);
+}

@@ -1,0 +1,150 @@
+//! What all details share: labelled lines, sections, and a list at the end that the cursor moves in.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Row, palette};
+use crate::state::State;
+use crate::widgets::frame::frame;
+use crate::widgets::table::{self, Column, Line, Look};
+use crate::widgets::text::{put, wrap};
+use crate::widgets::theme::Meaning;
+
+/// One fact.
+pub(super) struct Fact {
+    /// What it is called.
+    pub(super) label: &'static str,
+    /// What it says.
+    pub(super) text: String,
+    /// What it means.
+    pub(super) meaning: Meaning,
+}
+
+/// A plain fact.
+pub(super) fn fact(label: &'static str, text: impl Into<String>) -> Fact {
+    Fact {
+        label,
+        text: text.into(),
+        meaning: Meaning::Plain,
+    }
+}
+
+/// A fact with a meaning.
+pub(super) fn fact_that_means(label: &'static str, text: impl Into<String>, meaning: Meaning) -> Fact {
+    Fact {
+        label,
+        text: text.into(),
+        meaning,
+    }
+}
+
+/// A list below the facts.
+pub(super) struct Below<'a> {
+    /// Its title.
+    pub(super) title: &'a str,
+    /// Its columns.
+    pub(super) columns: &'a [Column],
+    /// Its rows.
+    pub(super) rows: &'a [Row],
+    /// What is said where there are none.
+    pub(super) empty: &'a str,
+}
+
+const LABEL: u16 = 13;
+
+/// Draws the facts in a frame and the list below them.
+pub(super) fn draw(
+    state: &State,
+    area: Rect,
+    buffer: &mut Buffer,
+    title: &str,
+    facts: &[Fact],
+    below: &Below<'_>,
+) {
+    let palette = palette(state);
+    let list = u16::try_from(below.rows.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(3)
+        .clamp(4, (area.height / 2).max(4))
+        .min(area.height);
+    let top = Rect {
+        height: area.height - list,
+        ..area
+    };
+    let inner = frame(buffer, top, palette, title, ("", Meaning::Plain), false);
+    let width = usize::from(inner.width.saturating_sub(LABEL + 2));
+    let lines: Vec<(&str, String, Meaning)> = facts
+        .iter()
+        .flat_map(|fact| {
+            let wrapped = wrap(&fact.text, width);
+            wrapped
+                .into_iter()
+                .enumerate()
+                .map(|(index, line)| (if index == 0 { fact.label } else { "" }, line, fact.meaning))
+        })
+        .collect();
+    let scroll =
+        usize::from(state.screen().scroll).min(lines.len().saturating_sub(usize::from(inner.height)));
+    for (y, (label, text, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
+        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
+        put(
+            buffer,
+            inner,
+            inner.x + 1 + LABEL,
+            y,
+            text,
+            palette.style(*meaning),
+        );
+    }
+    let bottom = Rect {
+        y: area.y + top.height,
+        height: list,
+        ..area
+    };
+    let inner = frame(buffer, bottom, palette, below.title, ("", Meaning::Plain), true);
+    if below.rows.is_empty() {
+        put(
+            buffer,
+            inner,
+            inner.x + 1,
+            inner.y,
+            below.empty,
+            palette.style(Meaning::Dim),
+        );
+        return;
+    }
+    let screen = state.screen();
+    let ids: Vec<String> = below.rows.iter().map(|row| row.id.clone()).collect();
+    let lines: Vec<Line<'_>> = below
+        .rows
+        .iter()
+        .map(|row| Line {
+            cells: &row.cells,
+            marked: screen.marks.contains(&row.id),
+        })
+        .collect();
+    let look = Look {
+        palette,
+        cursor: screen.cursor_index(0, &ids),
+        focused: true,
+        headings: true,
+    };
+    table::draw(buffer, inner, below.columns, &lines, &look);
+}
+
+/// Says why there is nothing to show.
+pub(super) fn nothing(state: &State, area: Rect, buffer: &mut Buffer, query: &crate::state::query::Query) {
+    let palette = palette(state);
+    let text = match state.data.get(query).and_then(|loaded| loaded.trouble.as_ref()) {
+        Some(problem) => problem.to_string(),
+        None => "asking…".to_owned(),
+    };
+    put(
+        buffer,
+        area,
+        area.x + 2,
+        area.y + 1,
+        &text,
+        palette.style(Meaning::Dim),
+    );
+}

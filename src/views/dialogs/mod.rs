@@ -1,0 +1,23 @@
+//! Dialogs above the screen: help, a list's filter, and a run from its plan to its proof.
+
+mod filter;
+mod help;
+mod run;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::state::State;
+use crate::state::layer::Layer;
+
+/// Draws one dialog.
+pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer) {
+    if area.width < crate::state::SMALLEST.width || area.height < crate::state::SMALLEST.height {
+        return;
+    }
+    match layer {
+        Layer::Help { scroll } => help::draw(state, *scroll, area, buffer),
+        Layer::Filter(text) => filter::draw(state, text, area, buffer),
+        Layer::Run(layer) => run::draw(state, layer, area, buffer),
+    }
+}

@@ -1,0 +1,91 @@
+//! One issuance request: why it is stuck, who must act, when it is tried again, and its audit rows.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::detail::{self, Below, fact, fact_that_means};
+use super::requests::{meaning, targets};
+use super::{Row, View, audit};
+use crate::domain::request::Request;
+use crate::state::State;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::ViewId;
+use crate::widgets::when::full;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Request,
+    title: "Request",
+    n_panes: 1,
+    sorts: &[],
+    filters: false,
+    needs: |state| {
+        let subject = state.place().subject;
+        subject
+            .into_iter()
+            .flat_map(|id| [Query::Request(id.clone()), Query::AuditOf(id)])
+            .collect()
+    },
+    rows: |state, _| rows(state),
+    draw,
+};
+
+fn request(state: &State) -> Option<&Request> {
+    match state.answer(&Query::Request(state.place().subject?)) {
+        Some(Answer::Request(request)) => Some(request),
+        _ => None,
+    }
+}
+
+/// The audit rows; actions work on what the request is about.
+fn rows(state: &State) -> Vec<Row> {
+    let Some(request) = request(state) else {
+        return Vec::new();
+    };
+    let mut rows = audit::rows_of(state, &Query::AuditOf(request.id.clone()));
+    for row in &mut rows {
+        row.targets = targets(request);
+    }
+    rows
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(request) = request(state) else {
+        if let Some(id) = state.place().subject {
+            detail::nothing(state, area, buffer, &Query::Request(id));
+        }
+        return;
+    };
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let facts = vec![
+        fact_that_means("Status", request.status.word(), meaning(request.status)),
+        fact_that_means("Why", request.why(), meaning(request.status)),
+        fact(
+            "Next try",
+            request
+                .next_attempt_at
+                .map_or("when what it waits on is there".to_owned(), full),
+        ),
+        fact("Tries", request.attempt.to_string()),
+        fact("Names", request.sans.join(" ")),
+        fact("Key", request.key_algorithm.clone()),
+        fact("Agent", or_none(&request.agent_id)),
+        fact("Path", or_none(&request.install_path)),
+        fact("Replaces", or_none(&request.replaces)),
+        fact("Certificate", or_none(&request.certificate_id)),
+        fact("Key SHA-256", or_none(&request.spki_sha256)),
+        fact(
+            "Asked by",
+            format!("{} at {}", request.requested_by, full(request.created_at)),
+        ),
+        fact("Id", request.id.clone()),
+    ];
+    let rows = rows(state);
+    let below = Below {
+        title: "Audit",
+        columns: audit::NARROW,
+        rows: &rows,
+        empty: "no audit row",
+    };
+    detail::draw(state, area, buffer, &request.common_name, &facts, &below);
+}

@@ -1,0 +1,156 @@
+//! All issuance requests, as a list: why each is stuck and who must act.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Pane, Row, View};
+use crate::domain::id::EntityKind;
+use crate::domain::request::{Request, RequestStatus};
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::widgets::table::{Column, Width, cell, plain};
+use crate::widgets::theme::Meaning;
+use crate::widgets::when::ago;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Requests,
+    title: "Requests",
+    n_panes: 1,
+    sorts: &[
+        ("created_at", "asked"),
+        ("status", "status"),
+        ("common_name", "name"),
+    ],
+    filters: true,
+    needs: |state| vec![query(state)],
+    rows: |state, _| rows_of(state, &query(state)),
+    draw,
+};
+
+/// The columns where there is little room.
+pub(super) const NARROW: &[Column] = &[
+    Column {
+        title: "request",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "status",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "why",
+        width: Width::Fill(3),
+    },
+];
+
+const WIDE: &[Column] = &[
+    Column {
+        title: "request",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "status",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "why",
+        width: Width::Fill(4),
+    },
+    Column {
+        title: "tries",
+        width: Width::Fixed(5),
+    },
+    Column {
+        title: "asked",
+        width: Width::Fixed(10),
+    },
+    Column {
+        title: "by",
+        width: Width::From(12, 100),
+    },
+];
+
+fn query(state: &State) -> Query {
+    Query::Requests(state.screen().list)
+}
+
+/// The rows of an answer that holds requests.
+pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+    match state.answer(query) {
+        Some(Answer::Requests(window)) => window.rows.iter().map(|request| row(request, state)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a request's status means.
+pub(super) fn meaning(status: RequestStatus) -> Meaning {
+    match status {
+        RequestStatus::Issued => Meaning::Good,
+        RequestStatus::Failed => Meaning::Bad,
+        RequestStatus::Pending | RequestStatus::Issuing => Meaning::Warn,
+        RequestStatus::Denied | RequestStatus::Cancelled => Meaning::Dim,
+    }
+}
+
+/// What actions can work on from a request: itself, and the certificate that it made or was to replace.
+pub(super) fn targets(request: &Request) -> Vec<Target> {
+    let certificate = request.certificate_id.as_ref().or(request.replaces.as_ref());
+    let target = |kind, id: &str, version, status: &str| Target {
+        kind,
+        id: id.to_owned(),
+        version,
+        name: request.common_name.clone(),
+        status: status.to_owned(),
+    };
+    let mut targets = vec![target(
+        EntityKind::Request,
+        &request.id,
+        request.version,
+        request.status.word(),
+    )];
+    targets.extend(certificate.map(|id| target(EntityKind::Certificate, id, 0, "")));
+    targets.extend(
+        request
+            .agent_id
+            .as_ref()
+            .map(|id| target(EntityKind::Agent, id, 0, "")),
+    );
+    targets
+}
+
+fn row(request: &Request, state: &State) -> Row {
+    Row {
+        id: request.id.clone(),
+        cells: vec![
+            plain(request.common_name.clone()),
+            cell(request.status.word(), meaning(request.status)),
+            plain(request.why()),
+            plain(request.attempt.to_string()),
+            plain(ago(request.created_at, state.now)),
+            cell(request.requested_by.clone(), Meaning::Dim),
+        ],
+        targets: targets(request),
+        open: Some(Place {
+            view: ViewId::Request,
+            subject: Some(request.id.clone()),
+        }),
+        copy: request.id.clone(),
+    }
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let query = query(state);
+    let empty = "no request matches";
+    Pane {
+        title: "Requests",
+        index: 0,
+        columns: WIDE,
+        headings: true,
+        query: Some(&query),
+        empty,
+    }
+    .draw(state, area, buffer);
+}

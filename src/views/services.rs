@@ -1,0 +1,155 @@
+//! The backends: how each answers, since when, and Vault's seal with its progress.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Pane, Row, View, palette};
+use crate::domain::link::{Backend, LinkState};
+use crate::state::State;
+use crate::state::screen::ViewId;
+use crate::widgets::frame::frame;
+use crate::widgets::table::{Column, Width, cell, plain};
+use crate::widgets::text::put;
+use crate::widgets::theme::Meaning;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Services,
+    title: "Services",
+    n_panes: 1,
+    sorts: &[],
+    filters: false,
+    needs: |_| Vec::new(),
+    rows: |state, _| rows(state),
+    draw,
+};
+
+const COLUMNS: &[Column] = &[
+    Column {
+        title: "backend",
+        width: Width::Fixed(9),
+    },
+    Column {
+        title: "answers",
+        width: Width::Fixed(12),
+    },
+    Column {
+        title: "in",
+        width: Width::Fixed(8),
+    },
+    Column {
+        title: "",
+        width: Width::Fill(1),
+    },
+];
+
+fn rows(state: &State) -> Vec<Row> {
+    Backend::ALL
+        .iter()
+        .map(|backend| {
+            let link = state.links.get(backend);
+            let (word, meaning) = match link.map_or(LinkState::Unknown, |link| link.state) {
+                LinkState::Unknown => ("not asked", Meaning::Dim),
+                LinkState::Up => ("up", Meaning::Good),
+                LinkState::Degraded => ("degraded", Meaning::Warn),
+                LinkState::Down => ("DOWN", Meaning::Bad),
+                LinkState::Absent => ("absent", Meaning::Dim),
+            };
+            let latency = link.and_then(|link| link.latency_ms).map(|ms| match ms {
+                0..10 => "<10 ms",
+                10..100 => "<100 ms",
+                100..1000 => "<1 s",
+                _ => ">1 s",
+            });
+            Row {
+                id: backend.word().to_owned(),
+                cells: vec![
+                    plain(backend.word()),
+                    cell(word, meaning),
+                    plain(latency.unwrap_or_default()),
+                    plain(link.and_then(|link| link.note.clone()).unwrap_or_default()),
+                ],
+                targets: if *backend == Backend::Vault {
+                    vec![state.vault_target()]
+                } else {
+                    Vec::new()
+                },
+                open: None,
+                copy: backend.word().to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let top = Rect {
+        height: 9.min(area.height),
+        ..area
+    };
+    Pane {
+        title: "Services",
+        index: 0,
+        columns: COLUMNS,
+        headings: true,
+        query: None,
+        empty: "",
+    }
+    .draw(state, top, buffer);
+    let below = Rect {
+        y: top.bottom(),
+        height: area.height - top.height,
+        ..area
+    };
+    if below.height < 3 {
+        return;
+    }
+    let palette = palette(state);
+    let inner = frame(buffer, below, palette, "Vault", ("", Meaning::Plain), false);
+    let Some(seal) = state
+        .links
+        .get(&Backend::Vault)
+        .and_then(|link| link.seal.as_ref())
+    else {
+        put(
+            buffer,
+            inner,
+            inner.x + 1,
+            inner.y,
+            "not asked yet",
+            palette.style(Meaning::Dim),
+        );
+        return;
+    };
+    let entered = usize::try_from(seal.progress).unwrap_or(0);
+    let missing = usize::try_from(seal.threshold.saturating_sub(seal.progress)).unwrap_or(0);
+    let (word, meaning) = match (seal.initialized, seal.sealed) {
+        (false, _) => ("not initialised", Meaning::Bad),
+        (true, true) => ("SEALED: press u", Meaning::Bad),
+        (true, false) => ("unsealed", Meaning::Good),
+    };
+    let mut lines = vec![
+        ("Address", state.context.vault.clone(), Meaning::Plain),
+        ("Version", seal.version.clone(), Meaning::Plain),
+        ("Seal", word.to_owned(), meaning),
+        (
+            "Shares",
+            format!("{} of {} are needed", seal.threshold, seal.shares),
+            Meaning::Plain,
+        ),
+    ];
+    if seal.sealed {
+        let bar = format!(
+            "[{}{}] {entered} entered",
+            "#".repeat(entered),
+            ".".repeat(missing)
+        );
+        lines.push(("Progress", bar, Meaning::Warn));
+        if !seal.nonce.is_empty() {
+            lines.push(("Nonce", seal.nonce.clone(), Meaning::Plain));
+        }
+    }
+    for (y, (label, text, meaning)) in (inner.y..inner.bottom()).zip(lines) {
+        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
+        put(buffer, inner, inner.x + 12, y, &text, palette.style(meaning));
+    }
+}

@@ -1,0 +1,91 @@
+//! Text that fits: cut at a width, with an ellipsis, never in the middle of a character.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// `text` in at most `width` columns, with `…` where something was cut off.
+#[must_use]
+pub fn fit(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut fitted = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let columns = c.width().unwrap_or(0);
+        if used + columns > width.saturating_sub(1) {
+            break;
+        }
+        fitted.push(c);
+        used += columns;
+    }
+    if width > 0 {
+        fitted.push('…');
+    }
+    fitted
+}
+
+/// Writes `text` at `(x, y)` as far as `area` reaches; gives the column after it.
+pub fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
+    if y >= area.bottom() || x >= area.right() {
+        return x;
+    }
+    let width = usize::from(area.right() - x);
+    let (end, _) = buffer.set_stringn(x, y, fit(text, width), width, style);
+    end
+}
+
+/// `text` in lines of at most `width` columns, broken at spaces where there are any.
+#[must_use]
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(8);
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            let mut word = word;
+            while line.width() + usize::from(!line.is_empty()) + word.width() > width {
+                if line.is_empty() {
+                    // A word longer than the line, such as a fingerprint: cut where it must be.
+                    let at = word.char_indices().nth(width).map_or(word.len(), |(at, _)| at);
+                    lines.push(word[..at].to_owned());
+                    word = &word[at..];
+                } else {
+                    lines.push(std::mem::take(&mut line));
+                }
+                if word.is_empty() {
+                    break;
+                }
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_fits_is_never_wider(text in "\\PC{0,60}", width in 0usize..40) {
+            prop_assert!(fit(&text, width).width() <= width.max(text.width().min(width)));
+        }
+
+        #[test]
+        fn wrapping_ends_and_loses_no_word(text in "[a-z ]{0,120}", width in 8usize..40) {
+            let joined: String = wrap(&text, width).concat().split(' ').collect();
+            let all: String = text.split(' ').collect();
+            prop_assert_eq!(joined, all);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The console as people use it: the real program, in a pseudo-terminal, over the embedded platform.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::path::Path;
+use std::time::Duration;
+
+use pty::Pty;
+
+const FREE_PORTS: [&str; 8] = [
+    "--api-port",
+    "0",
+    "--vault-port",
+    "0",
+    "--agent-port",
+    "0",
+    "--tls-port",
+    "0",
+];
+
+fn demo(state: &Path, columns: u16, rows: u16) -> Pty {
+    let state = state.display().to_string();
+    let mut arguments = vec!["demo", "--state", &state];
+    arguments.extend(FREE_PORTS);
+    Pty::start(&arguments, columns, rows)
+}
+
+fn shares(state: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(state.join("demo-secrets.json")).unwrap();
+    let secrets: serde_json::Value = serde_json::from_str(&text).unwrap();
+    secrets["unseal_keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Every pane holds data.
+fn is_full(screen: &str) -> bool {
+    ["Findings ", "Expiring ", "Agents ", "Requests ", "Audit "]
+        .iter()
+        .all(|title| {
+            screen
+                .split(title)
+                .skip(1)
+                .any(|after| after.starts_with(|c: char| c.is_ascii_digit()))
+        })
+}
+
+fn unseal(pty: &mut Pty, state: &Path) {
+    pty.wait_for("is sealed (0 of 3 shares)");
+    pty.send("u");
+    pty.wait_for("type the word (unseal), then enter:");
+    pty.send("unseal\r");
+    pty.wait_for("sealed, 0 of 3 shares");
+    pty.wait_for("share (typed or pasted, never shown):");
+    let shares = shares(state);
+    // Typed, then pasted.
+    pty.send(&shares[0]);
+    pty.wait_for(&format!("{} characters", shares[0].len()));
+    pty.send("\r");
+    pty.wait_for("sealed, 1 of 3 shares");
+    pty.send(&format!("\x1b[200~{}\x1b[201~", shares[1]));
+    pty.wait_for("characters");
+    pty.send("\r");
+    pty.wait_for("sealed, 2 of 3 shares");
+    pty.send(&shares[2]);
+    pty.send("\r");
+    let screen = pty.wait_for("PROVEN: unsealed, and a test certificate was issued");
+    for share in &shares {
+        assert!(!screen.contains(share.as_str()));
+    }
+    pty.send("\x1b");
+    pty.wait("the finding to be gone", |screen| {
+        !screen.contains("is sealed") && !screen.contains("PROVEN")
+    });
+}
+
+/// Moves the cursor down until its row holds `text`.
+fn cursor_to(pty: &mut Pty, text: &str) {
+    let on = |screen: &str| {
+        screen
+            .lines()
+            .any(|line| line.contains('>') && line.contains(text))
+    };
+    for _ in 0..40 {
+        let before = pty.screen();
+        if on(&before) {
+            return;
+        }
+        pty.send("j");
+        pty.wait("the cursor to move", |screen| screen != before);
+    }
+    panic!("no row with `{text}`; on screen:\n{}", pty.screen());
+}
+
+#[test]
+fn the_first_frame_comes_before_the_platform_and_every_pane_is_filled() {
+    for (columns, rows) in [(120, 40), (80, 24)] {
+        let home = tempfile::tempdir().unwrap();
+        let mut pty = demo(&home.path().join("state"), columns, rows);
+        pty.wait_for("Findings");
+        pty.wait("all panes to hold data", is_full);
+        pty.send("?");
+        pty.wait_for("have the CA revoke the certificate");
+        pty.send("\x1b");
+        pty.wait("help to be closed", |screen| {
+            !screen.contains("have the CA revoke")
+        });
+        pty.resize(30, 8);
+        pty.wait_for("is too small");
+        pty.resize(columns, rows);
+        pty.wait("all panes again", is_full);
+        pty.send("q");
+        assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
+    }
+}
+
+#[test]
+fn each_action_by_keys_alone_from_trouble_to_proof() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let mut pty = demo(&state, 160, 50);
+    pty.wait("all panes to hold data", is_full);
+
+    // u: the sealed Vault.
+    unseal(&mut pty, &state);
+
+    // r: the certificate that expired in use.
+    pty.wait_for("critical");
+    cursor_to(&mut pty, "expired");
+    let subject = row_word(&pty.screen(), "expired");
+    pty.send("r");
+    pty.wait(&format!("the plan for {subject}"), |s| {
+        s.contains(&format!("Reissue {subject}")) && s.contains("press y")
+    });
+    pty.send("y");
+    pty.wait_for("PROVEN:");
+    assert!(pty.screen().contains("serves the new certificate"));
+    pty.send("\x1b");
+    pty.wait("its finding to be gone", |screen| {
+        !screen
+            .lines()
+            .any(|line| line.contains(&subject) && line.contains("expired"))
+    });
+
+    // i: renewed on disk, still the old one served.
+    cursor_to(&mut pty, "i install");
+    let subject = row_word(&pty.screen(), "i install");
+    pty.send("i");
+    pty.wait(&format!("the plan for {subject}"), |s| {
+        s.contains(&format!("Install {subject}")) && s.contains("press y")
+    });
+    pty.send("y");
+    pty.wait_for("PROVEN:");
+    pty.send("\x1b");
+    pty.wait("its finding to be gone", |screen| {
+        !screen.contains("PROVEN")
+            && !screen
+                .lines()
+                .any(|line| line.contains(&subject) && line.contains("i install"))
+    });
+
+    // c: the agent that stopped checking in; and the one that is truly gone says which step failed.
+    cursor_to(&mut pty, "c checkin");
+    pty.send("\x1b[F");
+    let mut proven = false;
+    for _ in 0..2 {
+        pty.send("g");
+        cursor_to(&mut pty, "c checkin");
+        let subject = row_word(&pty.screen(), "c checkin");
+        pty.send("c");
+        let screen = pty.wait("the end of the check-in", |s| {
+            s.contains("checked in at") || s.contains("trouble:")
+        });
+        if screen.contains("checked in at") {
+            proven = true;
+            pty.wait("its finding to be gone", |screen| {
+                !screen
+                    .lines()
+                    .any(|line| line.contains(&subject) && line.contains("c checkin"))
+            });
+            break;
+        }
+        assert!(screen.contains("connect"), "{screen}");
+        pty.send("j");
+    }
+    assert!(proven, "no silent agent could be woken:\n{}", pty.screen());
+
+    // X: any certificate that is in use, by its serial, with a reason.
+    pty.send("2");
+    pty.wait_for("Certificates");
+    pty.wait("rows", |screen| screen.contains("active"));
+    cursor_to(&mut pty, "active");
+    pty.send("X");
+    let screen = pty.wait_for("type the last four of the serial");
+    let phrase = screen
+        .split("the last four of the serial (")
+        .nth(1)
+        .unwrap()
+        .get(..4)
+        .unwrap()
+        .to_owned();
+    pty.send("\r");
+    pty.wait_for("to go on, or esc to cancel");
+    pty.send(&format!("{phrase}\r"));
+    pty.wait_for("PROVEN: serial");
+    assert!(pty.screen().contains("is in the CRL"));
+    pty.send("\x1b");
+    pty.wait_for("REVOKED");
+
+    // What was done is in the command log, without secrets.
+    pty.send("@");
+    let screen = pty.wait_for("vault operator unseal <share>");
+    for wanted in ["/revoke", "/reissue", "/install", "/checkin"] {
+        assert!(screen.contains(wanted), "{wanted} is missing:\n{screen}");
+    }
+    pty.send("q");
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+/// The name in the row that has the cursor and holds `text`.
+fn row_word(screen: &str, text: &str) -> String {
+    let row = screen
+        .lines()
+        .find(|line| line.contains('>') && line.contains(text))
+        .unwrap();
+    row.split_whitespace()
+        .find(|word| word.contains('-') || word.contains('.'))
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn what_is_not_a_terminal_is_told_so() {
+    let output = std::process::Command::new(pty::program())
+        .arg("demo")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("terminal"));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_wrong_configuration_leaves_the_terminal_untouched() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, "[contexts.x]\napi = \"http://a\"\nvualt = \"http://v\"\n").unwrap();
+    let file = file.display().to_string();
+    let mut pty = Pty::start(&["--config", &file], 100, 30);
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(2));
+    let screen = pty.screen();
+    assert!(
+        screen.contains("line 3") && screen.contains("vualt") && screen.contains("vault"),
+        "{screen}"
+    );
+}

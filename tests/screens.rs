@@ -1,0 +1,285 @@
+//! Snapshots of every screen and dialog at 80×24 and 120×40, and what holds for all of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/fixtures.rs"]
+mod fixtures;
+
+use cmp_console::domain::id::EntityKind;
+use cmp_console::plan::executor::RunEvent;
+use cmp_console::plan::outcome::Outcome;
+use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
+use cmp_console::plan::tier::Tier;
+use cmp_console::problem::Problem;
+use cmp_console::state::layer::{Layer, RunLayer};
+use cmp_console::state::run::{Phase, Run};
+use cmp_console::state::screen::{Place, ViewId};
+use cmp_console::state::{LoggedCommand, State, Tone};
+use cmp_console::views;
+use fixtures::{blank, night, now};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tui_textarea::TextArea;
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+
+fn drawn(state: &State) -> Buffer {
+    let area = Rect::new(0, 0, state.size.width, state.size.height);
+    let mut buffer = Buffer::empty(area);
+    views::draw(state, area, &mut buffer);
+    buffer
+}
+
+fn text(state: &State) -> String {
+    let buffer = drawn(state);
+    let rows = buffer.content().chunks(usize::from(buffer.area.width.max(1)));
+    rows.map(|row| {
+        let line: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
+        format!("{}\n", line.trim_end())
+    })
+    .collect()
+}
+
+fn snapshot(name: &str, prepare: impl Fn(&mut State)) {
+    for (width, height) in SIZES {
+        let mut state = night(width, height);
+        prepare(&mut state);
+        insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&state));
+    }
+}
+
+fn go(state: &mut State, view: ViewId, subject: Option<&str>) {
+    state.places.push(Place {
+        view,
+        subject: subject.map(str::to_owned),
+    });
+}
+
+fn plan(tier: Tier) -> Plan {
+    Plan {
+        run_id: "run_0001".to_owned(),
+        action: "revoke".to_owned(),
+        title: "Revoke shop.example.com".to_owned(),
+        targets: vec![Target {
+            kind: EntityKind::Certificate,
+            id: "crt_0002".to_owned(),
+            version: 1,
+            name: "shop.example.com".to_owned(),
+            status: "active".to_owned(),
+        }],
+        tier,
+        phrase: "8402".to_owned(),
+        phrase_is: "the last four of the serial".to_owned(),
+        fields: vec![Field {
+            name: "reason".to_owned(),
+            label: "Reason".to_owned(),
+            value: "keyCompromise".to_owned(),
+            options: vec!["keyCompromise".to_owned(), "superseded".to_owned()],
+        }],
+        changes: vec!["shop.example.com serial 39:dd becomes revoked (keyCompromise)".to_owned()],
+        breaks: vec!["web-01 serves it now at 127.0.0.1:9445: clients will refuse it".to_owned()],
+        steps: vec![PlannedStep {
+            step: "revoke".to_owned(),
+            title: "revoke shop.example.com".to_owned(),
+            target: 0,
+            args: serde_json::json!({}),
+            command: "curl -X POST http://127.0.0.1:8082/api/v1/certs/crt_0002/revoke".to_owned(),
+        }],
+        works_without_api: false,
+        made_at: now(),
+    }
+}
+
+fn open_run(state: &mut State, action: &'static str, plan: Plan) {
+    let mut run = Run::new("#1".to_owned(), action, plan.targets.clone());
+    run.phase = Phase::Planned;
+    let mut layer = RunLayer::new("#1".to_owned());
+    layer.fields = plan
+        .fields
+        .iter()
+        .map(|field| TextArea::from([field.value.clone()]))
+        .collect();
+    layer.armed = true;
+    run.plan = Some(Box::new(plan));
+    state.runs.push(run);
+    state.layers.push(Layer::Run(Box::new(layer)));
+}
+
+#[test]
+fn triage() {
+    snapshot("triage", |_| {});
+}
+
+#[test]
+fn triage_knows_nothing_yet() {
+    for (width, height) in SIZES {
+        let mut state = blank(width, height);
+        state.starting = Some("starting the embedded platform".to_owned());
+        insta::assert_snapshot!(format!("triage_blank_{width}x{height}"), text(&state));
+    }
+}
+
+#[test]
+fn triage_keeps_what_it_knew_when_the_api_is_lost() {
+    snapshot("triage_stale", |state| {
+        for loaded in state.data.values_mut() {
+            loaded.trouble = Some(Problem::unavailable("the API can't be reached"));
+        }
+        state.links.insert(
+            cmp_console::domain::link::Backend::Api,
+            fixtures::link(
+                cmp_console::domain::link::LinkState::Down,
+                Some("connection refused"),
+            ),
+        );
+    });
+}
+
+#[test]
+fn lists() {
+    snapshot("certificates", |state| go(state, ViewId::Certificates, None));
+    snapshot("agents", |state| go(state, ViewId::Agents, None));
+    snapshot("requests", |state| go(state, ViewId::Requests, None));
+    snapshot("audit", |state| go(state, ViewId::Audit, None));
+    snapshot("certificates_marked", |state| {
+        go(state, ViewId::Certificates, None);
+        let screen = state.screen_mut();
+        screen
+            .marks
+            .extend(["crt_0002".to_owned(), "crt_9999".to_owned()]);
+        screen.set_cursor(0, Some("crt_0003".to_owned()));
+    });
+}
+
+#[test]
+fn details() {
+    snapshot("certificate", |state| {
+        go(state, ViewId::Certificate, Some("crt_0002"));
+    });
+    snapshot("agent", |state| go(state, ViewId::Agent, Some("agt_0003")));
+    snapshot("request", |state| go(state, ViewId::Request, Some("req_0001")));
+    snapshot("audit_row", |state| go(state, ViewId::AuditRow, Some("2")));
+}
+
+#[test]
+fn services_and_command_log() {
+    snapshot("services", |state| {
+        go(state, ViewId::Services, None);
+        state
+            .links
+            .insert(cmp_console::domain::link::Backend::Vault, fixtures::sealed(2));
+    });
+    snapshot("command_log", |state| {
+        go(state, ViewId::CommandLog, None);
+        state.command_log.push(LoggedCommand {
+            at: now(),
+            command: "VAULT_ADDR=http://127.0.0.1:8200 vault operator unseal <share>".to_owned(),
+            how: "sent".to_owned(),
+        });
+    });
+}
+
+#[test]
+fn dialogs() {
+    snapshot("help", |state| state.layers.push(Layer::Help { scroll: 0 }));
+    snapshot("filter", |state| {
+        go(state, ViewId::Certificates, None);
+        state
+            .layers
+            .push(Layer::Filter(Box::new(TextArea::from(["shop".to_owned()]))));
+    });
+    snapshot("plan_irreversible", |state| {
+        open_run(state, "revoke", plan(Tier::Irreversible));
+    });
+    snapshot("plan_reversible", |state| {
+        let plan = Plan {
+            title: "Reissue shop.example.com".to_owned(),
+            ..plan(Tier::Reversible)
+        };
+        open_run(state, "reissue", plan);
+    });
+    snapshot("toast", |state| {
+        state.say(Tone::Bad, "web-07: connection refused");
+    });
+}
+
+#[test]
+fn runs() {
+    let begin = |state: &mut State| {
+        open_run(state, "revoke", plan(Tier::Irreversible));
+        state.runs[0].begin();
+        state.runs[0].take(RunEvent::StepStarted(0));
+    };
+    snapshot("run_running", |state| {
+        begin(state);
+        state.runs[0].take(RunEvent::StepNote(
+            0,
+            "accepted by the CA, not in its CRL yet".to_owned(),
+        ));
+    });
+    snapshot("run_proven", |state| {
+        begin(state);
+        let proven = Outcome::Proven("serial 39:dd is in the CRL #4".to_owned());
+        state.runs[0].take(RunEvent::StepEnded(0, proven.clone()));
+        state.runs[0].take(RunEvent::Ended(proven));
+    });
+    snapshot("run_unseal", |state| {
+        let mut plan = plan(Tier::Irreversible);
+        plan.title = "Unseal Vault".to_owned();
+        plan.steps[0].step = "enter_shares".to_owned();
+        plan.steps[0].title = "enter shares".to_owned();
+        open_run(state, "unseal", plan);
+        state.runs[0].begin();
+        state.runs[0].take(RunEvent::StepStarted(0));
+        state.runs[0].take(RunEvent::StepNote(0, "sealed, 1 of 3 shares".to_owned()));
+        if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+            layer.secret_typed = 44;
+        }
+    });
+}
+
+#[test]
+fn no_size_makes_any_screen_panic() {
+    let views = [
+        (ViewId::Triage, None),
+        (ViewId::Certificates, None),
+        (ViewId::Services, None),
+        (ViewId::CommandLog, None),
+        (ViewId::Certificate, Some("crt_0002")),
+        (ViewId::Agent, Some("agt_0003")),
+        (ViewId::Request, Some("req_0001")),
+    ];
+    for width in [1, 2, 10, 39, 40, 41, 60, 200] {
+        for height in [1, 2, 9, 10, 11, 13, 24, 60] {
+            for (view, subject) in views {
+                let mut state = night(width, height);
+                go(&mut state, view, subject);
+                drawn(&state);
+                open_run(&mut state, "revoke", plan(Tier::Irreversible));
+                drawn(&state);
+                state.layers = vec![Layer::Help { scroll: 3 }];
+                let shown = text(&state);
+                if width < 40 || height < 10 {
+                    assert!(!shown.contains("Keys"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_colour_keeps_every_meaning() {
+    let mut state = night(120, 40);
+    let with = text(&state);
+    state.mono = true;
+    assert_eq!(text(&state), with);
+    for cell in drawn(&state).content() {
+        assert_eq!(cell.fg, ratatui::style::Color::Reset);
+    }
+}
