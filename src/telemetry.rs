@@ -105,8 +105,7 @@ fn allowed(target: &str, level: Level) -> bool {
             .strip_prefix(*krate)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with("::") || rest.starts_with('_'))
     };
-    !SILENT.iter().any(|krate| is_of(&krate))
-        && (level <= Level::WARN || !QUIET.iter().any(|krate| is_of(&krate)))
+    !SILENT.iter().any(is_of) && (level <= Level::WARN || !QUIET.iter().any(is_of))
 }
 
 #[cfg(test)]

@@ -161,3 +161,28 @@ fn spki_of_key(path: &Path) -> String {
     let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
     hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki))
 }
+
+/// Killed at any moment of its first start, the next one fills the state anew and is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_it_fills_an_empty_state() {
+    let tmp = tempfile::tempdir().unwrap();
+    let state = tmp.path().join("state");
+    // Each run gets a little further than the one before; how far depends on the machine.
+    for n_entries in 1..=5 {
+        let mut child = demo::command(tmp.path(), Some(&state))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("it has begun", async || {
+            let n = std::fs::read_dir(&state).map_or(0, Iterator::count);
+            (n >= n_entries).then_some(())
+        })
+        .await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let whole = Demo::start(tmp.path(), Some(&state));
+    assert!(whole.all("/api/v1/certs").await.len() >= 64);
+    assert_eq!(whole.read("/api/v1/audit/verify").await["whole"], json!(true));
+    assert!(whole.terminate().success());
+}

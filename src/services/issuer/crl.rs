@@ -21,6 +21,8 @@ const LONGEST: Duration = Duration::from_secs(120);
 pub(super) struct Watch {
     due: Instant,
     pause: Duration,
+    /// The last look found less than it looked for.
+    in_vain: bool,
 }
 
 impl Default for Watch {
@@ -28,6 +30,7 @@ impl Default for Watch {
         Self {
             due: Instant::now(),
             pause: FIRST,
+            in_vain: false,
         }
     }
 }
@@ -38,7 +41,16 @@ impl Watch {
         *self = Self::default();
     }
 
+    /// How long until there is something to look for, `period` at most.
+    pub(super) fn next_look(&self, period: Duration) -> Duration {
+        match self.in_vain {
+            true => self.due.saturating_duration_since(Instant::now()).min(period),
+            false => period,
+        }
+    }
+
     fn looked_in_vain(&mut self) {
+        self.in_vain = true;
         self.due = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(LONGEST);
     }
@@ -87,8 +99,7 @@ impl Issuer {
             watch.looked_in_vain();
         } else {
             // Nothing is missing; the next acceptance, or another process's, is seen within a period.
-            watch.pause = FIRST;
-            watch.due = Instant::now();
+            *watch = Watch::default();
         }
         Ok(())
     }

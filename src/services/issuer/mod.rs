@@ -29,9 +29,9 @@ pub(crate) use issue::inventory;
 use roster::Roster;
 
 /// How often it looks for work that nobody woke it for: another process may have written it.
-const PERIOD: Duration = Duration::from_secs(2);
-/// How often a paused CA is asked whether it is back.
-const WATCH: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_secs(5);
+/// How often a paused CA is asked whether it is back; nothing else is done as often.
+const WATCH: Duration = Duration::from_millis(1000);
 /// How long a claim holds when its worker is gone.
 const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 /// Requests claimed at once, and calls to a CA at once.
@@ -78,10 +78,10 @@ impl Issuer {
             if worked.again {
                 continue;
             }
-            let pause = if worked.paused { WATCH } else { PERIOD };
             tokio::select! {
                 () = until_work(&mut changes) => {}
-                () = tokio::time::sleep(pause) => {}
+                () = self.until_back(&worked.paused) => {}
+                () = tokio::time::sleep(crl.next_look(PERIOD)) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
@@ -109,7 +109,7 @@ impl Issuer {
         let mut round = Round::default();
         for row in &adapters {
             if row.status == AdapterStatus::Paused && !self.is_back(row).await? {
-                round.paused = true;
+                round.paused.push(row.clone());
             }
         }
         let due = issuance::claimable(&mut self.store.read().await?, BATCH).await?;
@@ -131,6 +131,22 @@ impl Issuer {
         }
         self.look_into_crls(&adapters, crl).await?;
         Ok(round)
+    }
+
+    /// Until one of these CAs can work again; never if there is none.
+    async fn until_back(&self, paused: &[AdapterRow]) {
+        let adapters: Vec<_> = paused.iter().filter_map(|row| self.roster.adapter(row)).collect();
+        if adapters.is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(WATCH).await;
+            for adapter in &adapters {
+                if adapter.ready().await.is_ok() {
+                    return;
+                }
+            }
+        }
     }
 
     /// Whether a paused adapter's CA can work again; then the adapter is resumed.
@@ -200,8 +216,8 @@ impl Issuer {
 struct Round {
     /// There may be more to do right now.
     again: bool,
-    /// Some CA is away.
-    paused: bool,
+    /// Whose CA is away.
+    paused: Vec<AdapterRow>,
 }
 
 /// Until something changed that the issuer cares for.

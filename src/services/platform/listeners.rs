@@ -89,16 +89,16 @@ fn by_whom(owner: &Option<String>) -> String {
 
 /// A bound port.
 #[derive(Debug)]
-pub struct Listener {
+pub(super) struct Listener {
     /// Bound and listening, not blocking.
-    pub socket: TcpListener,
+    pub(super) socket: TcpListener,
     /// Where.
-    pub address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 /// One host's two ports.
 #[derive(Debug)]
-pub enum HostPorts {
+pub(super) enum HostPorts {
     /// The agent's wake-up and its TLS.
     Bound {
         /// `POST /checkin`.
@@ -117,17 +117,17 @@ pub enum HostPorts {
 
 /// All ports, bound.
 #[derive(Debug)]
-pub struct Listeners {
+pub(super) struct Listeners {
     /// The HTTP API.
-    pub api: Listener,
+    pub(super) api: Listener,
     /// The bundled Vault.
-    pub vault: Listener,
+    pub(super) vault: Listener,
     /// One entry a host, in the order given.
-    pub hosts: Vec<HostPorts>,
+    pub(super) hosts: Vec<HostPorts>,
 }
 
 /// Binds everything on loopback. `hosts` are names, and whether the host is there at all.
-pub fn bind_all(ports: Ports, hosts: &[(&str, bool)]) -> Result<Listeners, BindError> {
+pub(super) fn bind_all(ports: Ports, hosts: &[(&str, bool)]) -> Result<Listeners, BindError> {
     let api = bind(ports.api, "the API", "--api-port")?;
     let vault = bind(ports.vault, "Vault", "--vault-port")?;
     let mut bound = Vec::with_capacity(hosts.len());

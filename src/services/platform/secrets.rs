@@ -21,21 +21,21 @@ const WARNING: &str = "Secrets of a DEMO: unseal keys and tokens in clear text, 
 
 /// All that the ready line and a restart need.
 #[derive(Clone, Deserialize)]
-pub struct DemoSecrets {
+pub(super) struct DemoSecrets {
     /// Vault's root token.
-    pub vault_root_token: Secret,
+    pub(super) vault_root_token: Secret,
     /// The issuer's token at Vault.
-    pub issuer_token: Secret,
+    pub(super) issuer_token: Secret,
     /// The console's token at Vault: test issuance and reading mounts.
-    pub console_token: Secret,
+    pub(super) console_token: Secret,
     /// The five shares.
-    pub unseal_keys: Vec<Secret>,
+    pub(super) unseal_keys: Vec<Secret>,
     /// How many of them open Vault.
-    pub unseal_threshold: u64,
+    pub(super) unseal_threshold: u64,
     /// An API token that may operate.
-    pub operator_token: Secret,
+    pub(super) operator_token: Secret,
     /// An API token that may look.
-    pub viewer_token: Secret,
+    pub(super) viewer_token: Secret,
 }
 
 impl DemoSecrets {
@@ -43,7 +43,7 @@ impl DemoSecrets {
     ///
     /// # Errors
     /// The file is gone or damaged.
-    pub fn load(dir: &Path) -> io::Result<Self> {
+    pub(super) fn load(dir: &Path) -> io::Result<Self> {
         let text = Zeroizing::new(fs::read(dir.join(FILE))?);
         // The parser's words could quote a secret, so they are left out.
         serde_json::from_slice(&text)
@@ -54,7 +54,7 @@ impl DemoSecrets {
     ///
     /// # Errors
     /// The disk refused.
-    pub fn save(&self, dir: &Path) -> io::Result<()> {
+    pub(super) fn save(&self, dir: &Path) -> io::Result<()> {
         let exposed: Vec<&str> = self.unseal_keys.iter().map(Secret::expose).collect();
         let text = json!({
             "_": WARNING,

@@ -55,7 +55,7 @@ fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -
 
 /// The directory of one run, locked. Dropped, a temporary one is removed.
 #[derive(Debug)]
-pub struct StateDir {
+pub(super) struct StateDir {
     path: PathBuf,
     temporary: bool,
     _lock: File,
@@ -63,7 +63,7 @@ pub struct StateDir {
 
 impl StateDir {
     /// Takes the user's directory, which is kept.
-    pub fn kept(path: &Path) -> Result<Self, StateDirError> {
+    pub(super) fn kept(path: &Path) -> Result<Self, StateDirError> {
         private_dir(path)?;
         let path = path
             .canonicalize()
@@ -82,7 +82,7 @@ impl StateDir {
     }
 
     /// Makes one under the system's temporary directory, which is removed at the end.
-    pub fn temporary() -> Result<Self, StateDirError> {
+    pub(super) fn temporary() -> Result<Self, StateDirError> {
         Self::temporary_in(&std::env::temp_dir())
     }
 
@@ -111,18 +111,18 @@ impl StateDir {
 
     /// Where.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether it was filled to the end in an earlier run.
     #[must_use]
-    pub fn is_filled(&self) -> bool {
+    pub(super) fn is_filled(&self) -> bool {
         self.path.join(FILLED).exists()
     }
 
     /// Marks it as filled, durably.
-    pub fn mark_filled(&self) -> Result<(), StateDirError> {
+    pub(super) fn mark_filled(&self) -> Result<(), StateDirError> {
         let path = self.path.join(FILLED);
         let marked = File::create(&path).and_then(|file| file.sync_all());
         marked.map_err(io_error("marking the state as complete", &path))?;
@@ -132,7 +132,7 @@ impl StateDir {
     }
 
     /// Removes what a run that was killed while it filled the directory left there.
-    pub fn clear(&self) -> Result<(), StateDirError> {
+    pub(super) fn clear(&self) -> Result<(), StateDirError> {
         let entries =
             fs::read_dir(&self.path).map_err(io_error("reading the state directory", &self.path))?;
         for entry in entries.flatten().filter(|entry| entry.file_name() != LOCK) {
@@ -159,7 +159,7 @@ impl Drop for StateDir {
 }
 
 /// Removes the temporary directories of runs that are dead.
-pub fn sweep() {
+pub(super) fn sweep() {
     sweep_in(&std::env::temp_dir());
 }
 

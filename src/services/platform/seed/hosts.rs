@@ -137,7 +137,7 @@ fn schedule(place: &HostPlace, presence: Presence, now: DateTime<Utc>) -> Schedu
         // Spread over one interval, so that the fleet doesn't speak with one voice.
         Presence::Reports | Presence::Gone => {
             let index = i64::try_from(place.index).unwrap_or(0);
-            schedule.due_at = Some(now + Duration::milliseconds(2000 + index * 1100));
+            schedule.due_at = Some(now + Duration::milliseconds(2000 + index * 1900));
         }
     }
     schedule
