@@ -1,5 +1,6 @@
 //! Words and rules of the certificate platform (design §1). No I/O, no clock, no database.
 
+pub mod adapter;
 pub mod agent;
 pub mod audit;
 pub mod certificate;

@@ -206,3 +206,26 @@ pub struct WakeReply {
     #[serde(default)]
     pub problem: Option<Problem>,
 }
+
+/// `POST /api/v1/agents/{id}/checkin`: the server woke the agent, or found out why it can't.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckinReply {
+    /// Whether the agent answered.
+    pub reached: bool,
+    /// Which step failed, if it didn't: `name`, `connect`, `http`; `report` if the agent answered that
+    /// its own report did not arrive.
+    pub failed_step: Option<String>,
+    /// Why.
+    pub problem: Option<Problem>,
+    /// Its last check-in now.
+    pub last_checkin: Option<DateTime<Utc>>,
+}
+
+/// The reply to `POST /api/v1/agents/{id}/token`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TokenReply {
+    /// The one-time enrolment token, shown once.
+    pub token: Secret,
+    /// Until when it is good.
+    pub expires_at: DateTime<Utc>,
+}

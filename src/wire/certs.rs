@@ -1,5 +1,6 @@
 //! Bodies of `/api/v1/certs` and `/api/v1/keys`.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::certificate::Certificate;
@@ -91,4 +92,12 @@ pub struct RevokeReply {
     pub job_id: String,
     /// The audit row's number.
     pub audit_seq: i64,
+}
+
+/// `POST /api/v1/certs/{id}/crl-seen`: the serial was seen in a CRL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlSeenBody {
+    /// When that CRL was fetched.
+    pub in_crl_at: DateTime<Utc>,
 }

@@ -30,3 +30,16 @@ pub struct Me {
     /// What it may do.
     pub role: Role,
 }
+
+/// `GET /api/v1/audit/verify`: the whole chain was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainReport {
+    /// Whether it is whole.
+    pub whole: bool,
+    /// How many rows were checked and are good.
+    pub n_rows: Option<i64>,
+    /// The last row's hash.
+    pub head: Option<String>,
+    /// Where it is broken.
+    pub broken: Option<String>,
+}

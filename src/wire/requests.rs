@@ -21,3 +21,15 @@ pub struct CsrBody {
     /// The certification request (PKCS #10) in PEM.
     pub csr_pem: String,
 }
+
+/// Why, for the audit: the body of every change that needs nothing else. An empty body is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhyBody {
+    /// In the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}

@@ -1,6 +1,7 @@
 //! Bodies of `/api/v1/runs`: what a console says before and after it carries a plan out, so that the
 //! audit row is there before the first change.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::AuditOutcome;
@@ -51,4 +52,56 @@ pub struct RunEnd {
     /// The proof, or what went wrong.
     #[serde(default)]
     pub note: Option<String>,
+}
+
+/// The reply to each of the three: the run as it is recorded now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// `run_…`
+    pub id: String,
+    /// The action's id.
+    pub action: String,
+    /// What sort of thing it is about.
+    pub entity_type: EntityKind,
+    /// Which things.
+    pub entity_ids: Vec<String>,
+    /// Why, in the operator's words.
+    pub comment: Option<String>,
+    /// The ticket.
+    pub ticket: Option<String>,
+    /// Who carries it out.
+    pub actor: String,
+    /// SHA-256 over the plan's canonical JSON.
+    pub digest: String,
+    /// `asked` while it is under way, then how it ended.
+    pub outcome: AuditOutcome,
+    /// The proof, or what went wrong.
+    pub note: Option<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The plan, as data; only in a detail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<serde_json::Value>,
+    /// Its steps so far; only in a detail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<RunStepView>,
+}
+
+/// One step of a run, as it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStepView {
+    /// Its place in the plan, from 0.
+    pub index: i64,
+    /// The step's name.
+    pub name: String,
+    /// `running`, `proven`, `refused`, `failed` or `unknown`.
+    pub status: String,
+    /// What it said.
+    pub note: Option<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
 }

@@ -1,0 +1,275 @@
+-- The whole schema on SQLite. Times are RFC 3339 text in UTC, which sorts as time does; lists are JSON
+-- text; ids are text. Names that the runbooks query are kept exact.
+
+CREATE TABLE adapters (
+    id            TEXT PRIMARY KEY NOT NULL,
+    version       INTEGER NOT NULL DEFAULT 1,
+    name          TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    config        TEXT NOT NULL,
+    status        TEXT NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
+    paused_reason TEXT,
+    paused_at     TEXT,
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL,
+    CONSTRAINT adapters_name_once UNIQUE (name)
+);
+
+CREATE TABLE agents (
+    id                 TEXT PRIMARY KEY NOT NULL,
+    version            INTEGER NOT NULL DEFAULT 1,
+    hostname           TEXT NOT NULL,
+    address            TEXT NOT NULL,
+    tls_address        TEXT,
+    install_dirs       TEXT NOT NULL,
+    agent_version      TEXT NOT NULL,
+    status             TEXT NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
+    last_checkin       TEXT,
+    checkin_interval_s INTEGER NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
+    enrolled_at        TEXT NOT NULL,
+    updated_at         TEXT NOT NULL,
+    CONSTRAINT agents_hostname_once UNIQUE (hostname)
+);
+CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-01T00:00:00+00:00'), id);
+CREATE INDEX agents_by_hostname ON agents (hostname, id);
+CREATE INDEX agents_by_status ON agents (status, id);
+
+CREATE TABLE keys (
+    spki_sha256    TEXT PRIMARY KEY NOT NULL,
+    version        INTEGER NOT NULL DEFAULT 1,
+    algorithm      TEXT NOT NULL,
+    status         TEXT NOT NULL CONSTRAINT keys_status_known CHECK (status IN ('active', 'compromised', 'retired')),
+    created_at     TEXT NOT NULL,
+    compromised_at TEXT,
+    CONSTRAINT keys_compromised_has_time CHECK ((status = 'compromised') = (compromised_at IS NOT NULL))
+);
+CREATE INDEX keys_by_created_at ON keys (created_at, spki_sha256);
+CREATE INDEX keys_by_status ON keys (status, spki_sha256);
+
+-- A key may be on several hosts, and an agent may hold keys that the inventory doesn't know.
+CREATE TABLE key_holders (
+    agent_id    TEXT NOT NULL REFERENCES agents (id),
+    spki_sha256 TEXT NOT NULL,
+    since       TEXT NOT NULL,
+    PRIMARY KEY (agent_id, spki_sha256)
+);
+CREATE INDEX key_holders_by_key ON key_holders (spki_sha256, agent_id);
+
+CREATE TABLE certificates (
+    id                     TEXT PRIMARY KEY NOT NULL,
+    version                INTEGER NOT NULL DEFAULT 1,
+    subject                TEXT NOT NULL,
+    sans                   TEXT NOT NULL,
+    issuer                 TEXT NOT NULL,
+    serial                 TEXT NOT NULL,
+    fingerprint_sha256     TEXT NOT NULL,
+    spki_sha256            TEXT NOT NULL REFERENCES keys (spki_sha256),
+    key_algorithm          TEXT NOT NULL,
+    not_before             TEXT NOT NULL,
+    not_after              TEXT NOT NULL,
+    status                 TEXT NOT NULL CONSTRAINT certificates_status_known
+                           CHECK (status IN ('active', 'revocation_pending', 'revoked', 'held')),
+    revocation_reason      TEXT,
+    revocation_asked_at    TEXT,
+    revocation_accepted_at TEXT,
+    in_crl_at              TEXT,
+    seen_refused_at        TEXT,
+    adapter_id             TEXT REFERENCES adapters (id),
+    request_id             TEXT REFERENCES issuance_requests (id),
+    replaces               TEXT REFERENCES certificates (id),
+    replaced_by            TEXT REFERENCES certificates (id),
+    pem                    TEXT NOT NULL,
+    chain_pem              TEXT NOT NULL,
+    created_at             TEXT NOT NULL,
+    updated_at             TEXT NOT NULL,
+    CONSTRAINT certificates_serial_once UNIQUE (issuer, serial),
+    CONSTRAINT certificates_fingerprint_once UNIQUE (fingerprint_sha256),
+    CONSTRAINT certificates_request_once UNIQUE (request_id),
+    CONSTRAINT certificates_revocation_has_reason
+        CHECK ((status = 'active') = (revocation_reason IS NULL)),
+    CONSTRAINT certificates_revocation_has_time
+        CHECK ((revocation_reason IS NULL) = (revocation_asked_at IS NULL))
+);
+-- With the status behind the key, counting what expires reads the index only.
+CREATE INDEX certificates_by_not_after ON certificates (not_after, id, status);
+CREATE INDEX certificates_by_subject ON certificates (subject, id);
+CREATE INDEX certificates_by_status ON certificates (status, id);
+CREATE INDEX certificates_by_status_not_after ON certificates (status, not_after, id);
+CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
+CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
+CREATE INDEX certificates_by_replaces ON certificates (replaces);
+
+CREATE TRIGGER certificates_revoked_is_final BEFORE UPDATE OF status ON certificates
+WHEN OLD.status = 'revoked' AND NEW.status <> 'revoked'
+BEGIN SELECT RAISE(ABORT, 'certificates_revoked_is_final'); END;
+
+CREATE TABLE installations (
+    id                      TEXT PRIMARY KEY NOT NULL,
+    version                 INTEGER NOT NULL DEFAULT 1,
+    agent_id                TEXT NOT NULL REFERENCES agents (id),
+    path                    TEXT NOT NULL,
+    certificate_id          TEXT NOT NULL REFERENCES certificates (id),
+    expected_sha256         TEXT NOT NULL,
+    previous_certificate_id TEXT REFERENCES certificates (id),
+    on_disk_sha256          TEXT,
+    served_sha256           TEXT,
+    install_error           TEXT,
+    report_error            TEXT,
+    checked_at              TEXT,
+    created_at              TEXT NOT NULL,
+    updated_at              TEXT NOT NULL,
+    CONSTRAINT installations_path_once UNIQUE (agent_id, path)
+);
+CREATE INDEX installations_by_certificate ON installations (certificate_id);
+
+CREATE TABLE issuance_requests (
+    id              TEXT PRIMARY KEY NOT NULL,
+    version         INTEGER NOT NULL DEFAULT 1,
+    common_name     TEXT NOT NULL,
+    sans            TEXT NOT NULL,
+    key_algorithm   TEXT NOT NULL,
+    adapter_id      TEXT NOT NULL REFERENCES adapters (id),
+    agent_id        TEXT REFERENCES agents (id),
+    install_path    TEXT,
+    replaces        TEXT REFERENCES certificates (id),
+    certificate_id  TEXT REFERENCES certificates (id),
+    spki_sha256     TEXT,
+    csr_pem         TEXT,
+    status          TEXT NOT NULL CONSTRAINT requests_status_known
+                    CHECK (status IN ('pending', 'issuing', 'issued', 'failed', 'denied', 'cancelled')),
+    waiting_on      TEXT CONSTRAINT requests_waiting_on_known CHECK (waiting_on IN ('approval', 'key', 'ca')),
+    attempt         INTEGER NOT NULL DEFAULT 0,
+    error_message   TEXT,
+    next_attempt_at TEXT,
+    claimed_by      TEXT,
+    lease_until     TEXT,
+    requested_by    TEXT NOT NULL,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL,
+    CONSTRAINT requests_pending_waits CHECK ((status = 'pending') = (waiting_on IS NOT NULL)),
+    CONSTRAINT requests_issued_has_certificate CHECK (status <> 'issued' OR certificate_id IS NOT NULL)
+);
+CREATE INDEX issuance_requests_by_status ON issuance_requests (status, waiting_on, id);
+CREATE INDEX issuance_requests_by_created_at ON issuance_requests (created_at, id);
+CREATE INDEX issuance_requests_by_common_name ON issuance_requests (common_name, id);
+CREATE INDEX issuance_requests_by_replaces ON issuance_requests (replaces);
+CREATE INDEX issuance_requests_by_agent ON issuance_requests (agent_id, id);
+-- Two CSRs with one key would put one key in two certificates.
+CREATE UNIQUE INDEX issuance_requests_key_once ON issuance_requests (spki_sha256)
+    WHERE spki_sha256 IS NOT NULL AND status IN ('pending', 'issuing', 'issued');
+
+CREATE TRIGGER issuance_requests_end_is_final BEFORE UPDATE OF status ON issuance_requests
+WHEN OLD.status IN ('issued', 'denied', 'cancelled') AND NEW.status <> OLD.status
+BEGIN SELECT RAISE(ABORT, 'issuance_requests_end_is_final'); END;
+
+CREATE TABLE jobs (
+    id              TEXT PRIMARY KEY NOT NULL,
+    kind            TEXT NOT NULL CONSTRAINT jobs_kind_known CHECK (kind IN ('make_key', 'install', 'revoke')),
+    status          TEXT NOT NULL CONSTRAINT jobs_status_known CHECK (status IN ('queued', 'done', 'failed')),
+    agent_id        TEXT REFERENCES agents (id),
+    request_id      TEXT REFERENCES issuance_requests (id),
+    certificate_id  TEXT REFERENCES certificates (id),
+    installation_id TEXT REFERENCES installations (id),
+    work            TEXT,
+    attempt         INTEGER NOT NULL DEFAULT 0,
+    error_message   TEXT,
+    next_attempt_at TEXT,
+    claimed_by      TEXT,
+    lease_until     TEXT,
+    result          TEXT,
+    created_at      TEXT NOT NULL,
+    ended_at        TEXT,
+    CONSTRAINT jobs_ended_has_time CHECK ((status = 'queued') = (ended_at IS NULL))
+);
+CREATE INDEX jobs_queued_by_agent ON jobs (agent_id, id) WHERE status = 'queued';
+CREATE INDEX jobs_queued_by_kind ON jobs (kind, id) WHERE status = 'queued';
+CREATE INDEX jobs_by_request ON jobs (request_id);
+CREATE INDEX jobs_by_installation ON jobs (installation_id, status);
+CREATE INDEX jobs_by_certificate ON jobs (certificate_id, status);
+
+-- Only the SHA-256 of a token is kept.
+CREATE TABLE tokens (
+    id         TEXT PRIMARY KEY NOT NULL,
+    name       TEXT NOT NULL,
+    purpose    TEXT NOT NULL CONSTRAINT tokens_purpose_known CHECK (purpose IN ('bearer', 'enrol')),
+    role       TEXT NOT NULL CONSTRAINT tokens_role_known CHECK (role IN ('agent', 'viewer', 'operator', 'admin')),
+    hash       TEXT NOT NULL,
+    agent_id   TEXT REFERENCES agents (id),
+    expires_at TEXT,
+    spent_at   TEXT,
+    revoked_at TEXT,
+    created_at TEXT NOT NULL,
+    CONSTRAINT tokens_hash_once UNIQUE (hash)
+);
+CREATE INDEX tokens_by_agent ON tokens (agent_id);
+
+CREATE TABLE idempotency (
+    caller       TEXT NOT NULL,
+    key          TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    status       INTEGER NOT NULL,
+    body         TEXT NOT NULL,
+    created_at   TEXT NOT NULL,
+    CONSTRAINT idempotency_once PRIMARY KEY (caller, key)
+);
+CREATE INDEX idempotency_by_created_at ON idempotency (created_at);
+
+CREATE TABLE runs (
+    id          TEXT PRIMARY KEY NOT NULL,
+    action      TEXT NOT NULL,
+    entity_type TEXT NOT NULL,
+    entity_ids  TEXT NOT NULL,
+    comment     TEXT,
+    ticket      TEXT,
+    plan        TEXT NOT NULL,
+    digest      TEXT NOT NULL,
+    actor       TEXT NOT NULL,
+    outcome     TEXT NOT NULL CONSTRAINT runs_outcome_known
+                CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
+    note        TEXT,
+    started_at  TEXT NOT NULL,
+    ended_at    TEXT
+);
+CREATE INDEX runs_by_started_at ON runs (started_at, id);
+
+CREATE TABLE run_steps (
+    run_id     TEXT NOT NULL REFERENCES runs (id),
+    idx        INTEGER NOT NULL CONSTRAINT run_steps_index_from_zero CHECK (idx >= 0),
+    name       TEXT NOT NULL,
+    status     TEXT NOT NULL CONSTRAINT run_steps_status_known
+               CHECK (status IN ('running', 'proven', 'refused', 'failed', 'unknown')),
+    note       TEXT,
+    started_at TEXT NOT NULL,
+    ended_at   TEXT,
+    PRIMARY KEY (run_id, idx)
+);
+
+CREATE TABLE audit_logs (
+    seq         INTEGER PRIMARY KEY NOT NULL,
+    timestamp   TEXT NOT NULL,
+    actor       TEXT NOT NULL,
+    action      TEXT NOT NULL,
+    entity_type TEXT NOT NULL,
+    entity_id   TEXT NOT NULL,
+    outcome     TEXT NOT NULL CONSTRAINT audit_logs_outcome_known
+                CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
+    reason      TEXT,
+    ticket      TEXT,
+    run_id      TEXT,
+    source      TEXT NOT NULL,
+    detail      TEXT,
+    prev_hash   TEXT NOT NULL,
+    hash        TEXT NOT NULL,
+    CONSTRAINT audit_logs_prev_hash_once UNIQUE (prev_hash)
+);
+CREATE INDEX audit_logs_by_entity ON audit_logs (entity_type, entity_id, seq);
+CREATE INDEX audit_logs_by_entity_id ON audit_logs (entity_id, seq);
+
+CREATE TRIGGER audit_logs_no_update BEFORE UPDATE ON audit_logs
+BEGIN SELECT RAISE(ABORT, 'audit_logs_append_only'); END;
+CREATE TRIGGER audit_logs_no_delete BEFORE DELETE ON audit_logs
+BEGIN SELECT RAISE(ABORT, 'audit_logs_append_only'); END;
+-- Without this, REPLACE would delete a row behind the trigger's back.
+CREATE TRIGGER audit_logs_gap_free BEFORE INSERT ON audit_logs
+WHEN NEW.seq <> (SELECT COALESCE(MAX(seq), 0) + 1 FROM audit_logs)
+BEGIN SELECT RAISE(ABORT, 'audit_logs_gap_free'); END;

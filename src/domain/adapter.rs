@@ -1,0 +1,58 @@
+//! Adapters: the issuer's plug for one CA, and why it is paused.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Whether the issuer may use it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdapterStatus {
+    /// In use.
+    Active,
+    /// Its CA can't be asked for now; what waits on it waits without burning an attempt.
+    Paused,
+}
+
+impl AdapterStatus {
+    /// The word stored and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// Back from the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Active, Self::Paused]
+            .into_iter()
+            .find(|status| status.word() == word)
+    }
+}
+
+/// One adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// `adp_…`
+    pub id: String,
+    /// Grows by one with every change of the row.
+    pub version: i64,
+    /// Its name, such as `vault`.
+    pub name: String,
+    /// What sort of CA, such as `vault_pki`.
+    pub kind: String,
+    /// Its configuration: addresses, mount, role. Never a credential.
+    pub config: serde_json::Value,
+    /// Whether the issuer may use it now.
+    pub status: AdapterStatus,
+    /// Why it is paused.
+    pub paused_reason: Option<String>,
+    /// Since when it is paused.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// When the row was made.
+    pub created_at: DateTime<Utc>,
+    /// When the row changed last.
+    pub updated_at: DateTime<Utc>,
+}

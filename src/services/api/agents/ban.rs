@@ -1,0 +1,42 @@
+//! `POST /api/v1/agents/{id}/ban`: it may not check in any more, and its tokens are taken back.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::agent::Agent;
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+use crate::services::api::ApiState;
+use crate::services::api::audited::{Attempt, Door};
+use crate::services::api::caller::{Call, Needs};
+use crate::services::api::input::{self, Ids};
+use crate::services::api::reply::problem_of;
+use crate::store::{agents, tokens};
+use crate::wire::requests::WhyBody;
+
+/// Bans an agent.
+pub(in crate::services::api) async fn ban(
+    State(api): State<ApiState>,
+    Ids(id): Ids<String>,
+    call: Call,
+) -> Response {
+    let attempt = Attempt::new("ban", EntityKind::Agent, &id);
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result = carry_out(&mut door, &id, &call.body).await;
+    door.close(result, |agent, _| agent).await
+}
+
+async fn carry_out(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
+    let body: WhyBody = input::json_or_default(body)?;
+    door.attempt.because(body.comment, body.ticket);
+    if !agents::ban(&mut door.tx, id).await.map_err(problem_of)? {
+        return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
+    }
+    tokens::revoke_of_agent(&mut door.tx, id)
+        .await
+        .map_err(problem_of)?;
+    agents::existing(&mut door.tx, id).await.map_err(problem_of)
+}

@@ -1,0 +1,90 @@
+//! `POST /api/v1/agents/enrol`: a one-time token becomes an agent with a token of its own, in one
+//! transaction.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::domain::agent::Agent;
+use crate::domain::id::EntityKind;
+use crate::domain::role::Role;
+use crate::problem::{Problem, ProblemKind};
+use crate::services::api::ApiState;
+use crate::services::api::audited::{Attempt, Door};
+use crate::services::api::caller::{Call, Needs};
+use crate::services::api::input;
+use crate::services::api::reply::problem_of;
+use crate::store::agents;
+use crate::store::tokens::{self, NewToken, Purpose};
+use crate::wire::agents::EnrolBody;
+
+/// Enrols an agent, or enrols it again.
+pub(in crate::services::api) async fn enrol(State(api): State<ApiState>, call: Call) -> Response {
+    let entity = call.caller.token.agent_id.as_deref().unwrap_or("new");
+    let attempt = Attempt::new("enrol", EntityKind::Agent, entity);
+    let mut door = match Door::open(&api, &call, &Needs::Enrolment, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    door.status = StatusCode::CREATED;
+    let result = carry_out(&api, &mut door, &call).await;
+    // The token itself is put in by the door, so that it isn't kept with the answer.
+    door.close(result, |agent, _| {
+        serde_json::json!({
+            "agent_id": agent.id,
+            "checkin_interval_s": agent.checkin_interval_s,
+        })
+    })
+    .await
+}
+
+async fn carry_out(api: &ApiState, door: &mut Door<'_>, call: &Call) -> Result<Agent, Problem> {
+    let body: EnrolBody = input::json(&call.body)?;
+    let hostname_fits = (1..=253).contains(&body.hostname.len())
+        && body
+            .hostname
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    if !hostname_fits {
+        return Err(Problem::bad_input(format!(
+            "`{}` is not a host name",
+            body.hostname
+        )));
+    }
+    let token = &call.caller.token;
+    if !tokens::spend(&mut door.tx, &token.id).await.map_err(problem_of)? {
+        return Err(Problem::new(
+            ProblemKind::NotAuthenticated,
+            "the enrolment token was spent already",
+        )
+        .hint("ask for a new one"));
+    }
+    let agent = match &token.agent_id {
+        Some(id) => {
+            let agent = agents::enrol_again(&mut door.tx, id, &body)
+                .await
+                .map_err(problem_of)?;
+            tokens::revoke_of_agent(&mut door.tx, id)
+                .await
+                .map_err(problem_of)?;
+            agent
+        }
+        None => agents::insert(&mut door.tx, &body, api.checkin_interval_s)
+            .await
+            .map_err(problem_of)?,
+    };
+    let new = NewToken {
+        name: format!("agent:{}", agent.hostname),
+        purpose: Purpose::Bearer,
+        role: Role::Agent,
+        agent_id: Some(agent.id.clone()),
+        expires_at: None,
+    };
+    let secret = door.mint().map_err(problem_of)?;
+    tokens::create(&mut door.tx, &new, &secret)
+        .await
+        .map_err(problem_of)?;
+    door.attempt.entity_id.clone_from(&agent.id);
+    door.attempt.detail = Some(format!("host {} at {}", agent.hostname, agent.address));
+    Ok(agent)
+}

@@ -1,0 +1,87 @@
+//! `POST /api/v1/agents/{id}/jobs/{job_id}`: how a job ended. Said twice, it counts once.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::audit::AuditOutcome;
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+use crate::services::api::ApiState;
+use crate::services::api::audited::{Attempt, Door};
+use crate::services::api::caller::{Call, Needs};
+use crate::services::api::input::{self, Ids};
+use crate::services::api::reply::problem_of;
+use crate::store::jobs;
+use crate::wire::agents::{JobResult, JobView};
+
+/// Records the end of a job and what follows from it.
+pub(in crate::services::api) async fn end(
+    State(api): State<ApiState>,
+    Ids((id, job_id)): Ids<(String, String)>,
+    call: Call,
+) -> Response {
+    let attempt = Attempt::new("job", EntityKind::Job, &job_id);
+    let mut door = match Door::open(&api, &call, &Needs::Agent(id.clone()), attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result = record(&mut door, &id, &job_id, &call.body).await;
+    door.close(result, |job, _| job).await
+}
+
+async fn record(door: &mut Door<'_>, id: &str, job_id: &str, body: &[u8]) -> Result<JobView, Problem> {
+    let result: JobResult = input::json(body)?;
+    let ended = jobs::end(&mut door.tx, id, job_id, &result)
+        .await
+        .map_err(problem_of)?;
+    let Some(job) = ended else {
+        door.nothing_to_do();
+        return view(door, job_id).await;
+    };
+    // The row is about what the job was about, so that it is found where one looks for it.
+    let about = match job.kind.as_str() {
+        "install" => job
+            .certificate_id
+            .map(|id| ("install", EntityKind::Certificate, id)),
+        "make_key" => job.request_id.map(|id| ("make-key", EntityKind::Request, id)),
+        _ => None,
+    };
+    if let Some((action, entity_type, entity_id)) = about {
+        door.attempt.action = action;
+        door.attempt.entity_type = entity_type;
+        door.attempt.entity_id = entity_id;
+    }
+    door.attempt.outcome = if result.done {
+        AuditOutcome::Done
+    } else {
+        AuditOutcome::Failed
+    };
+    door.attempt.detail = Some(told(id, &result));
+    view(door, job_id).await
+}
+
+async fn view(door: &mut Door<'_>, job_id: &str) -> Result<JobView, Problem> {
+    jobs::read(&mut door.tx, job_id)
+        .await
+        .map_err(problem_of)?
+        .map(jobs::Job::view)
+        .ok_or_else(|| Problem::not_found(format!("there is no job `{job_id}`")))
+}
+
+fn told(agent_id: &str, result: &JobResult) -> String {
+    let place = match &result.installation {
+        Some(there) => format!("on agent {agent_id} at {}", there.path),
+        None => format!("on agent {agent_id}"),
+    };
+    if result.done {
+        return place;
+    }
+    let step = result.failed_step.as_deref().unwrap_or("unknown step");
+    let error = result.error.as_deref().unwrap_or("no reason given");
+    let back = if result.rolled_back {
+        ", the previous set is back in place"
+    } else {
+        ""
+    };
+    format!("{place}: {step}: {error}{back}")
+}

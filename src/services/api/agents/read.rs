@@ -1,0 +1,23 @@
+//! `GET /api/v1/agents/{id}`
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::services::api::ApiState;
+use crate::services::api::caller::Reader;
+use crate::services::api::input::Ids;
+use crate::services::api::reply::{self, Refusal};
+use crate::store::{agents, installations};
+use crate::wire::agents::AgentDetail;
+
+/// One, with what is expected on it.
+pub(in crate::services::api) async fn read(
+    State(api): State<ApiState>,
+    _: Reader,
+    Ids(id): Ids<String>,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    let agent = agents::existing(&mut conn, &id).await?;
+    let installations = installations::by_agent(&mut conn, &id).await?;
+    Ok(reply::json(&AgentDetail { agent, installations }))
+}

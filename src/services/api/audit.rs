@@ -1,0 +1,42 @@
+//! `GET /api/v1/audit` and `GET /api/v1/audit/verify`
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::store::{StoreError, audit};
+use crate::wire::health::ChainReport;
+
+use super::ApiState;
+use super::caller::Reader;
+use super::input::Asked;
+use super::reply::{self, Refusal};
+
+/// A page.
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    _: Reader,
+    Asked(query): Asked,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    Ok(reply::json(&audit::page(&mut conn, &query).await?))
+}
+
+/// Checks the whole chain.
+pub(super) async fn verify(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
+    let report = match audit::verify(&api.store).await {
+        Ok((n_rows, head)) => ChainReport {
+            whole: true,
+            n_rows: Some(n_rows),
+            head: Some(head),
+            broken: None,
+        },
+        Err(StoreError::Chain(broken)) => ChainReport {
+            whole: false,
+            n_rows: None,
+            head: None,
+            broken: Some(broken.to_string()),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    Ok(reply::json(&report))
+}

@@ -1,0 +1,195 @@
+//! Who asks: a bearer token into a name, a role and a place. What a role may do is asked of `domain`.
+
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use crate::clock::Clock;
+use crate::domain::role::Role;
+use crate::domain::secret::Secret;
+use crate::problem::{Problem, ProblemKind};
+use crate::store::tokens::{self, Purpose, Token};
+
+use super::reply::{Refusal, problem_of};
+use super::{ApiState, idempotency};
+
+/// Who asks, and from where.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The token's row.
+    pub(super) token: Token,
+    /// The peer's address.
+    pub(super) source: String,
+}
+
+/// A caller who may read.
+pub(super) struct Reader(pub(super) Caller);
+
+impl FromRequestParts<ApiState> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Refusal> {
+        let secret = bearer(&parts.headers)?;
+        let caller = known(api, &secret, source(parts)).await?;
+        good(&caller.token, &api.clock)?;
+        bears(&caller.token)?;
+        if !caller.token.role.may_read() {
+            return Err(Refusal(
+                Problem::new(
+                    ProblemKind::Forbidden,
+                    "an agent's token doesn't read the inventory",
+                )
+                .hint("use a token of the role viewer or operator"),
+            ));
+        }
+        Ok(Self(caller))
+    }
+}
+
+/// A request for a change, read in whole before anything is decided: who, what exactly, and under which
+/// key it may be sent again. Whether the caller may is decided where it leaves an audit row.
+pub(super) struct Call {
+    /// Who.
+    pub(super) caller: Caller,
+    /// The token itself, from which one that is handed out can be derived.
+    pub(super) secret: Secret,
+    /// The body.
+    pub(super) body: Bytes,
+    /// The `Idempotency-Key`.
+    pub(super) key: Option<String>,
+    /// SHA-256 over method, path and body.
+    pub(super) request_hash: String,
+}
+
+impl FromRequest<ApiState> for Call {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, api: &ApiState) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let secret = bearer(&parts.headers)?;
+        let caller = known(api, &secret, source(&parts)).await?;
+        let key = idempotency::key(&parts.headers)?;
+        let target = format!("{} {}", parts.method, parts.uri.path());
+        let body = Bytes::from_request(Request::from_parts(parts, body), api)
+            .await
+            .map_err(|rejection| {
+                Problem::bad_input(format!("the body can't be read: {}", rejection.body_text()))
+            })?;
+        let request_hash = idempotency::hash(&target, &body);
+        Ok(Self {
+            caller,
+            secret,
+            body,
+            key,
+            request_hash,
+        })
+    }
+}
+
+/// The token in the header.
+fn bearer(headers: &HeaderMap) -> Result<Secret, Problem> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        })
+        .filter(|token| !token.is_empty())
+        .map(|token| Secret::new(token.to_owned()))
+        .ok_or_else(|| {
+            Problem::new(ProblemKind::NotAuthenticated, "the request carries no token")
+                .hint("send the header `Authorization: Bearer <token>`")
+        })
+}
+
+async fn known(api: &ApiState, secret: &Secret, source: String) -> Result<Caller, Problem> {
+    let found = async {
+        let mut conn = api.store.read().await?;
+        tokens::find(&mut conn, secret.expose()).await
+    };
+    match found.await.map_err(problem_of)? {
+        Some(token) => Ok(Caller { token, source }),
+        None => Err(
+            Problem::new(ProblemKind::NotAuthenticated, "the token is unknown")
+                .hint("check that the whole token was copied, and that it is this environment's"),
+        ),
+    }
+}
+
+fn source(parts: &Parts) -> String {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
+}
+
+/// Whether the token is still good. Says which it is: expired, spent or taken back.
+pub(super) fn good(token: &Token, clock: &Clock) -> Result<(), Problem> {
+    let no =
+        |what: String| Err(Problem::new(ProblemKind::NotAuthenticated, what).hint("ask for a new token"));
+    match (token.revoked_at, token.expires_at, token.spent_at) {
+        (Some(at), _, _) => no(format!(
+            "the token `{}` was taken back at {}",
+            token.name,
+            at.format("%F %TZ")
+        )),
+        (_, Some(at), _) if at <= clock.now() => no(format!(
+            "the token `{}` expired at {}",
+            token.name,
+            at.format("%F %TZ")
+        )),
+        (_, _, Some(at)) => no(format!(
+            "the one-time token `{}` was spent at {}",
+            token.name,
+            at.format("%F %TZ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is a token for requests at all.
+pub(super) fn bears(token: &Token) -> Result<(), Problem> {
+    if token.purpose == Purpose::Bearer {
+        return Ok(());
+    }
+    Err(
+        Problem::new(ProblemKind::Forbidden, "an enrolment token only enrols an agent")
+            .hint("`POST /api/v1/agents/enrol`"),
+    )
+}
+
+/// What a caller must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// One who carries out actions.
+    Operator,
+    /// This agent.
+    Agent(String),
+    /// One who holds an enrolment token.
+    Enrolment,
+}
+
+impl Needs {
+    /// Whether the token will do.
+    pub(super) fn allow(&self, token: &Token) -> Result<(), Problem> {
+        let no = |what: String| Err(Problem::new(ProblemKind::Forbidden, what));
+        match self {
+            Self::Enrolment if token.purpose == Purpose::Enrol => Ok(()),
+            Self::Enrolment => no("enrolling needs an enrolment token".to_owned()),
+            Self::Operator | Self::Agent(_) if token.purpose == Purpose::Enrol => bears(token),
+            Self::Operator if token.role.may_operate() => Ok(()),
+            Self::Operator => no(format!(
+                "the token `{}` may not change anything: its role is {}",
+                token.name,
+                token.role.word()
+            ))
+            .map_err(|problem| problem.hint("use a token of the role operator")),
+            Self::Agent(id) if token.role == Role::Agent && token.agent_id.as_ref() == Some(id) => Ok(()),
+            Self::Agent(_) => no("this is for the agent itself, with its own token".to_owned()),
+        }
+    }
+}

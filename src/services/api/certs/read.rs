@@ -1,0 +1,31 @@
+//! `GET /api/v1/certs/{id}`
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::services::api::ApiState;
+use crate::services::api::caller::Reader;
+use crate::services::api::input::Ids;
+use crate::services::api::reply::{self, Refusal};
+use crate::store::{certificates, installations, keys};
+use crate::wire::certs::CertificateDetail;
+
+/// One certificate with what it touches.
+pub(in crate::services::api) async fn read(
+    State(api): State<ApiState>,
+    _: Reader,
+    Ids(id): Ids<String>,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    let certificate = certificates::existing(&mut conn, &id).await?;
+    let key = keys::read(&mut conn, &certificate.spki_sha256).await?;
+    let installations = installations::by_certificate(&mut conn, &id).await?;
+    let mut same_key = certificates::by_spki(&mut conn, &certificate.spki_sha256).await?;
+    same_key.retain(|other| other.id != id);
+    Ok(reply::json(&CertificateDetail {
+        certificate,
+        key,
+        installations,
+        same_key,
+    }))
+}

@@ -1,0 +1,136 @@
+//! `POST /api/v1/certs`: the wish for a new certificate.
+
+use std::net::IpAddr;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::domain::agent::AgentStatus;
+use crate::domain::id::EntityKind;
+use crate::domain::key::KeyAlgorithm;
+use crate::domain::request::Request;
+use crate::problem::Problem;
+use crate::services::api::ApiState;
+use crate::services::api::audited::{Attempt, Door};
+use crate::services::api::caller::{Call, Needs};
+use crate::services::api::reply::problem_of;
+use crate::services::api::{input, paths};
+use crate::store::requests::NewRequest;
+use crate::store::{adapters, agents, requests};
+use crate::wire::certs::RequestBody;
+use crate::wire::requests::RequestReply;
+
+/// Makes a request; the agent makes the key.
+pub(in crate::services::api) async fn request(State(api): State<ApiState>, call: Call) -> Response {
+    let attempt = Attempt::new("request", EntityKind::Request, "new").asked();
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    door.status = StatusCode::ACCEPTED;
+    let result = make(&mut door, &call.body).await;
+    door.close(result, |request, audit_seq| RequestReply {
+        requests: vec![request],
+        audit_seq,
+    })
+    .await
+}
+
+async fn make(door: &mut Door<'_>, body: &[u8]) -> Result<Request, Problem> {
+    let body: RequestBody = input::json(body)?;
+    door.attempt.because(body.comment, body.ticket);
+    door.attempt.detail = Some(format!("for {}", body.common_name));
+    let key_algorithm = algorithm(body.key_algorithm.as_deref(), KeyAlgorithm::default())?;
+    let mut sans = vec![body.common_name.clone()];
+    for name in body.sans {
+        if !sans.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            sans.push(name);
+        }
+    }
+    sans.iter().try_for_each(|name| check_name(name))?;
+    let agent = agents::existing(&mut door.tx, &body.agent_id)
+        .await
+        .map_err(problem_of)?;
+    if agent.status == AgentStatus::Banned {
+        return Err(Problem::refused(format!(
+            "the agent `{}` is banned",
+            agent.hostname
+        )));
+    }
+    if let Some(path) = &body.install_path {
+        paths::allowed(path, &agent)?;
+    }
+    let adapter = adapters::default(&mut door.tx).await.map_err(problem_of)?;
+    let new = NewRequest {
+        common_name: body.common_name,
+        sans,
+        key_algorithm: key_algorithm.word().to_owned(),
+        adapter_id: adapter.id,
+        agent_id: agent.id,
+        install_path: body.install_path,
+        replaces: None,
+        requested_by: door.actor().to_owned(),
+        needs_approval: false,
+    };
+    let request = requests::insert(&mut door.tx, &new).await.map_err(problem_of)?;
+    door.attempt.entity_id.clone_from(&request.id);
+    Ok(request)
+}
+
+/// The algorithm by its word, or `otherwise`.
+pub(super) fn algorithm(word: Option<&str>, otherwise: KeyAlgorithm) -> Result<KeyAlgorithm, Problem> {
+    let Some(word) = word else {
+        return Ok(otherwise);
+    };
+    KeyAlgorithm::from_word(word).ok_or_else(|| {
+        Problem::bad_input(format!("`{word}` is not a key algorithm")).hint(format!(
+            "allowed: {}",
+            KeyAlgorithm::ALL.map(KeyAlgorithm::word).join(", ")
+        ))
+    })
+}
+
+/// A DNS name (RFC 1123, one `*` in front at most) or an IP address; whether it is allowed is the CA's
+/// matter.
+fn check_name(name: &str) -> Result<(), Problem> {
+    let labels = name.strip_prefix("*.").unwrap_or(name);
+    let is_dns = name.len() <= 253
+        && labels.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        });
+    if is_dns || name.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(Problem::bad_input(format!(
+        "`{name}` is neither a DNS name nor an IP address"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in ["a.example.com", "*.example.com", "web-01", "10.0.0.1", "::1"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            "a..b",
+            "-a.example.com",
+            "a b",
+            "*.*.x",
+            "a.example.com/",
+            "ä.example.com",
+        ] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}

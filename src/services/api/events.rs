@@ -1,0 +1,96 @@
+//! `GET /api/v1/events`: what changes, as it changes, as server-sent events. Each says only what to ask
+//! for again, so a missed one does no harm that the next one doesn't mend.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use crate::domain::id::EntityKind;
+use crate::wire::page::Change;
+
+use super::ApiState;
+use super::caller::Reader;
+
+/// Changes within this time are told together, each once.
+const COALESCE: Duration = Duration::from_millis(50);
+
+/// A line at least this often, so that a dead connection is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The id that stands for all of a kind, when so much changed that some of it was missed.
+const ALL: &str = "*";
+
+/// The stream, until the server goes down.
+pub(super) async fn events(State(api): State<ApiState>, _: Reader) -> Response {
+    let changes = api.store.changes();
+    let stream = lines(changes).take_until(async move { api.drained().await });
+    let mut response = Sse::new(stream)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response();
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    response
+}
+
+fn lines(changes: Receiver<Change>) -> impl Stream<Item = Result<Event, Infallible>> {
+    let start = (changes, VecDeque::new());
+    stream::unfold(
+        start,
+        |(mut changes, mut told): (_, VecDeque<Change>)| async move {
+            loop {
+                if let Some(change) = told.pop_front() {
+                    let line = serde_json::to_string(&change).unwrap_or_default();
+                    return Some((Ok(Event::default().data(line)), (changes, told)));
+                }
+                told = next(&mut changes).await?;
+            }
+        },
+    )
+}
+
+/// The next changes, each once; `None` when there will be no more.
+async fn next(changes: &mut Receiver<Change>) -> Option<VecDeque<Change>> {
+    let first = match changes.recv().await {
+        Ok(change) => change,
+        Err(RecvError::Lagged(_)) => return Some(everything()),
+        Err(RecvError::Closed) => return None,
+    };
+    let mut told = VecDeque::from([first]);
+    tokio::time::sleep(COALESCE).await;
+    loop {
+        match changes.try_recv() {
+            Ok(change) if told.contains(&change) => {}
+            Ok(change) => told.push_back(change),
+            Err(TryRecvError::Lagged(_)) => return Some(everything()),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(told),
+        }
+    }
+}
+
+fn everything() -> VecDeque<Change> {
+    [
+        EntityKind::Certificate,
+        EntityKind::Key,
+        EntityKind::Agent,
+        EntityKind::Request,
+        EntityKind::Installation,
+        EntityKind::Run,
+        EntityKind::Job,
+        EntityKind::Adapter,
+        EntityKind::Audit,
+    ]
+    .into_iter()
+    .map(|entity| Change {
+        entity,
+        id: ALL.to_owned(),
+    })
+    .collect()
+}

@@ -1,0 +1,98 @@
+//! `GET /healthz` and `GET /readyz`, for load balancers and for the console's header. They need no
+//! token and tell nothing that needs one.
+
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::domain::adapter::AdapterStatus;
+use crate::domain::link::{Backend, BackendHealth, LinkState};
+use crate::store::{StoreError, adapters, agents};
+use crate::wire::health::Ready;
+
+use super::ApiState;
+use super::reply;
+
+/// The process is there.
+pub(super) async fn healthz() -> Response {
+    reply::json(&serde_json::json!({ "ok": true }))
+}
+
+/// It can serve.
+pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
+    let asked = Instant::now();
+    let answered = api.store.ping().await;
+    let latency_ms = u32::try_from(asked.elapsed().as_millis()).ok();
+    let mut backends = vec![database(&answered, latency_ms)];
+    match others(&api).await {
+        Ok(others) if answered.is_ok() => backends.extend(others),
+        _ => {
+            let unknown = [Backend::Issuer, Backend::Agents].map(|it| health(it, LinkState::Unknown, None));
+            backends.extend(unknown);
+        }
+    }
+    backends.push(health(Backend::Cache, LinkState::Absent, None));
+    let ready = answered.is_ok() && !api.is_draining();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = serde_json::to_string(&Ready { ready, backends }).unwrap_or_default();
+    // The same body with both statuses: it isn't a problem, it is the answer.
+    let mut response = reply::raw(StatusCode::OK, &body);
+    *response.status_mut() = status;
+    response
+}
+
+fn database(answered: &Result<(), StoreError>, latency_ms: Option<u32>) -> BackendHealth {
+    match answered {
+        Ok(()) => BackendHealth {
+            latency_ms,
+            ..health(Backend::Database, LinkState::Up, None)
+        },
+        Err(_) => health(
+            Backend::Database,
+            LinkState::Down,
+            Some("doesn't answer".to_owned()),
+        ),
+    }
+}
+
+async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
+    let mut conn = api.store.read().await?;
+    let adapters = adapters::all(&mut conn).await?;
+    let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
+    let issuer = match (adapters.is_empty(), paused) {
+        (true, _) => health(Backend::Issuer, LinkState::Absent, None),
+        (false, None) => health(Backend::Issuer, LinkState::Up, None),
+        (false, Some(adapter)) => {
+            let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
+            health(
+                Backend::Issuer,
+                LinkState::Degraded,
+                Some(format!("paused: {why}")),
+            )
+        }
+    };
+    let count = agents::headcount(&mut conn).await?;
+    let state = match (count.n_all, count.n_healthy) {
+        (0, _) => LinkState::Absent,
+        (all, healthy) if all == healthy => LinkState::Up,
+        (_, 0) => LinkState::Down,
+        _ => LinkState::Degraded,
+    };
+    let note = format!("{} of {} agents healthy", count.n_healthy, count.n_all);
+    Ok(vec![issuer, health(Backend::Agents, state, Some(note))])
+}
+
+fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {
+    BackendHealth {
+        backend,
+        state,
+        note,
+        latency_ms: None,
+    }
+}

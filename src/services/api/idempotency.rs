@@ -1,0 +1,113 @@
+//! `Idempotency-Key`: a request that is sent again on a bad link is answered again, and carried out
+//! once. The answer is kept in the change's own transaction, so there is no moment between the two.
+
+use aws_lc_rs::{digest, hmac};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::secret::Secret;
+use crate::problem::Problem;
+use crate::store::idempotency::{Answer, find, keep};
+use crate::store::{StoreError, Tx};
+
+use super::caller::Call;
+use super::reply;
+
+/// No key is longer.
+const MAX_KEY: usize = 200;
+
+/// The header, if it is there.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    match value.to_str().map(str::trim) {
+        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY => Ok(Some(key.to_owned())),
+        _ => Err(Problem::bad_input("the header `Idempotency-Key` can't be used")
+            .hint(format!("1 to {MAX_KEY} printable ASCII characters"))),
+    }
+}
+
+/// What was asked, in one hash.
+pub(super) fn hash(target: &str, body: &[u8]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(target.as_bytes());
+    context.update(b"\n");
+    context.update(body);
+    hex::encode(context.finish())
+}
+
+/// The answer that this call was given before.
+pub(super) async fn replay(
+    tx: &mut Tx,
+    call: &Call,
+    hands_out_token: bool,
+) -> Result<Option<Response>, StoreError> {
+    let Some(key) = &call.key else {
+        return Ok(None);
+    };
+    let Some(answer) = find(tx, &call.caller.token.id, key).await? else {
+        return Ok(None);
+    };
+    if answer.request_hash != call.request_hash {
+        return Ok(Some(reply::problem(
+            Problem::refused(format!(
+                "the Idempotency-Key `{key}` was used for another request"
+            ))
+            .hint("use a fresh key for every new request"),
+        )));
+    }
+    let status = u16::try_from(answer.status)
+        .ok()
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .unwrap_or(StatusCode::OK);
+    let body = match handed_out(call) {
+        Some(token) if hands_out_token && status.is_success() => with_token(&answer.body, &token),
+        _ => answer.body,
+    };
+    Ok(Some(reply::raw(status, &body)))
+}
+
+/// Keeps the answer, if the call has a key.
+pub(super) async fn remember(
+    tx: &mut Tx,
+    call: &Call,
+    status: StatusCode,
+    body: &str,
+) -> Result<(), StoreError> {
+    let Some(key) = &call.key else {
+        return Ok(());
+    };
+    let answer = Answer {
+        request_hash: call.request_hash.clone(),
+        status: i64::from(status.as_u16()),
+        body: body.to_owned(),
+    };
+    keep(tx, &call.caller.token.id, key, &answer).await
+}
+
+/// The token that an answer to this call hands out. It follows from the caller's own token and the key,
+/// so that it can be told again without being kept. Without a key there is none.
+pub(super) fn handed_out(call: &Call) -> Option<Secret> {
+    let idempotency_key = call.key.as_ref()?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, call.secret.expose().as_bytes());
+    let said = format!("cmp token\n{idempotency_key}\n{}", call.request_hash);
+    let tag = hmac::sign(&key, said.as_bytes());
+    Some(Secret::new(format!(
+        "cmp_{}",
+        URL_SAFE_NO_PAD.encode(tag.as_ref())
+    )))
+}
+
+/// Puts the token into an answer that is kept without it.
+pub(super) fn with_token(body: &str, token: &Secret) -> String {
+    match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(serde_json::Value::Object(mut fields)) => {
+            fields.insert("token".to_owned(), token.expose().into());
+            serde_json::Value::Object(fields).to_string()
+        }
+        _ => body.to_owned(),
+    }
+}

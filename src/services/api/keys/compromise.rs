@@ -1,0 +1,44 @@
+//! `POST /api/v1/keys/{spki}/compromise`: never certified again. Its certificates are revoked one by one.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+use crate::services::api::ApiState;
+use crate::services::api::audited::{Attempt, Door};
+use crate::services::api::caller::{Call, Needs};
+use crate::services::api::input::{self, Ids};
+use crate::services::api::reply::problem_of;
+use crate::store::keys;
+use crate::wire::certs::KeyDetail;
+use crate::wire::requests::WhyBody;
+
+use super::read::detail;
+
+/// Blocks the key.
+pub(in crate::services::api) async fn compromise(
+    State(api): State<ApiState>,
+    Ids(spki): Ids<String>,
+    call: Call,
+) -> Response {
+    let attempt = Attempt::new("compromise", EntityKind::Key, &spki);
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result = block(&mut door, &spki, &call.body).await;
+    door.close(result, |detail, _| detail).await
+}
+
+async fn block(door: &mut Door<'_>, spki: &str, body: &[u8]) -> Result<KeyDetail, Problem> {
+    let body: WhyBody = input::json_or_default(body)?;
+    door.attempt.because(body.comment, body.ticket);
+    let first = keys::mark_compromised(&mut door.tx, spki)
+        .await
+        .map_err(problem_of)?;
+    if !first {
+        return Err(Problem::conflict("this key is marked as compromised already"));
+    }
+    detail(&mut door.tx, spki).await
+}

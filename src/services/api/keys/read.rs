@@ -1,0 +1,30 @@
+//! `GET /api/v1/keys/{spki}`
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+use crate::services::api::ApiState;
+use crate::services::api::caller::Reader;
+use crate::services::api::input::Ids;
+use crate::services::api::reply::{self, Refusal, problem_of};
+use crate::store::{Conn, certificates, keys};
+use crate::wire::certs::KeyDetail;
+
+/// One key with the certificates that carry it.
+pub(in crate::services::api) async fn read(
+    State(api): State<ApiState>,
+    _: Reader,
+    Ids(spki): Ids<String>,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    Ok(reply::json(&detail(&mut conn, &spki).await?))
+}
+
+pub(super) async fn detail(conn: &mut Conn, spki: &str) -> Result<KeyDetail, Problem> {
+    let key = keys::read(conn, spki).await.map_err(problem_of)?;
+    let key = key.ok_or_else(|| Problem::not_found(format!("there is no {} `{spki}`", EntityKind::Key)))?;
+    let certificates = certificates::by_spki(conn, spki).await.map_err(problem_of)?;
+    Ok(KeyDetail { key, certificates })
+}

@@ -1,0 +1,111 @@
+//! Answers: JSON, or a problem in `application/problem+json`.
+
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::problem::{Problem, ProblemKind};
+use crate::store::StoreError;
+use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson};
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) Problem);
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self(problem_of(error))
+    }
+}
+
+/// The words for a store's error; what isn't the caller's doing is logged here, once.
+pub(super) fn problem_of(error: StoreError) -> Problem {
+    let report = chain(&error);
+    let problem = Problem::from(error);
+    if matches!(problem.kind, ProblemKind::Internal | ProblemKind::Unavailable) {
+        tracing::error!("{report}");
+    }
+    problem
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        problem(self.0)
+    }
+}
+
+/// The answer for a problem.
+pub(super) fn problem(problem: Problem) -> Response {
+    let body = ProblemJson::from(problem);
+    problem_json(&body)
+}
+
+fn problem_json(body: &ProblemJson) -> Response {
+    let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let text = serde_json::to_string(body).unwrap_or_default();
+    raw(status, &text)
+}
+
+/// The answer for JSON that was made before. A problem is told by its status.
+pub(super) fn raw(status: StatusCode, body: &str) -> Response {
+    let media_type = if status.is_client_error() || status.is_server_error() {
+        MEDIA_TYPE
+    } else {
+        "application/json"
+    };
+    let mut response = (status, body.to_owned()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// 200 with JSON.
+pub(super) fn json<T: Serialize>(value: &T) -> Response {
+    json_as(StatusCode::OK, value)
+}
+
+/// Any status with JSON.
+pub(super) fn json_as<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_string(value) {
+        Ok(text) => raw(status, &text),
+        Err(error) => problem(Problem::internal(format!("the answer can't be written: {error}"))),
+    }
+}
+
+/// There is nothing at this path.
+pub(super) async fn no_route(uri: Uri) -> Response {
+    problem(Problem::not_found(format!("there is no route `{}`", uri.path())))
+}
+
+/// There is something at this path, but not for this method. The kinds of problems don't know 405, so
+/// only the number is set.
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let mut body = ProblemJson::from(Problem::bad_input(format!(
+        "`{}` doesn't know the method {method}",
+        uri.path()
+    )));
+    body.status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
+    body.type_uri = "urn:cmp:problem:method_not_allowed".to_owned();
+    problem_json(&body)
+}

@@ -1,0 +1,61 @@
+//! `/api/v1/requests`
+
+mod approve;
+mod cancel;
+mod csr;
+mod deny;
+mod list;
+mod read;
+mod retry;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::domain::id::EntityKind;
+use crate::domain::request::Request;
+use crate::problem::Problem;
+use crate::store::{StoreError, Tx};
+use crate::wire::requests::WhyBody;
+
+use super::ApiState;
+use super::audited::{Attempt, Door};
+use super::caller::{Call, Needs};
+use super::input;
+use super::reply::problem_of;
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/requests", get(list::list))
+        .route("/requests/{id}", get(read::read))
+        .route("/requests/{id}/approve", post(approve::approve))
+        .route("/requests/{id}/deny", post(deny::deny))
+        .route("/requests/{id}/cancel", post(cancel::cancel))
+        .route("/requests/{id}/retry", post(retry::retry))
+        .route("/requests/{id}/csr", post(csr::csr))
+}
+
+/// What an operator decides about a request, with nothing but a why.
+async fn decide(
+    api: &ApiState,
+    call: &Call,
+    action: &'static str,
+    id: &str,
+    decision: impl AsyncFnOnce(&mut Tx, &str, Option<&str>) -> Result<Request, StoreError>,
+) -> Response {
+    let attempt = Attempt::new(action, EntityKind::Request, id);
+    let mut door = match Door::open(api, call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result: Result<Request, Problem> = match input::json_or_default::<WhyBody>(&call.body) {
+        Ok(why) => {
+            door.attempt.because(why.comment.clone(), why.ticket);
+            decision(&mut door.tx, id, why.comment.as_deref())
+                .await
+                .map_err(problem_of)
+        }
+        Err(problem) => Err(problem),
+    };
+    door.close(result, |request, _| request).await
+}

@@ -1,0 +1,131 @@
+//! `/api/v1/runs`: what a console says before and after it carries a plan out, so that the audit row is
+//! there before the first change and the run survives the console.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+use crate::store::runs;
+use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView};
+
+use super::ApiState;
+use super::audited::{Attempt, Door};
+use super::caller::{Call, Needs, Reader};
+use super::input::{self, Asked, Ids};
+use super::reply::{self, Refusal, problem_of};
+
+/// A page.
+pub(super) async fn list(
+    State(api): State<ApiState>,
+    _: Reader,
+    Asked(query): Asked,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    Ok(reply::json(&runs::page(&mut conn, &query).await?))
+}
+
+/// One, with plan and steps.
+pub(super) async fn read(
+    State(api): State<ApiState>,
+    _: Reader,
+    Ids(id): Ids<String>,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    Ok(reply::json(&runs::existing(&mut conn, &id).await?))
+}
+
+/// A run begins. Said twice, it counts once.
+pub(super) async fn begin(State(api): State<ApiState>, call: Call) -> Response {
+    let attempt = Attempt::new("run", EntityKind::Run, "new").asked();
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    door.status = StatusCode::CREATED;
+    let result = record_begin(&mut door, &call.body).await;
+    door.close(result, |run, _| run).await
+}
+
+async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Problem> {
+    let run: RunBegin = input::json(body)?;
+    let is_id = run.id.strip_prefix("run_").is_some_and(|tail| {
+        (1..=60).contains(&tail.len()) && tail.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    });
+    if !is_id {
+        return Err(Problem::bad_input(format!("`{}` is not a run's id", run.id))
+            .hint("`run_` and letters or digits"));
+    }
+    about(door, &run.id, run.entity_type, &run.entity_ids);
+    door.attempt.because(run.comment.clone(), run.ticket.clone());
+    door.attempt.detail = Some(format!(
+        "plan `{}` on {} {}",
+        run.action,
+        run.entity_ids.len(),
+        run.entity_type
+    ));
+    let actor = door.actor().to_owned();
+    if !runs::begin(&mut door.tx, &run, &actor)
+        .await
+        .map_err(problem_of)?
+    {
+        door.nothing_to_do();
+    }
+    runs::existing(&mut door.tx, &run.id).await.map_err(problem_of)
+}
+
+/// The row is about the run's one target, or about the run where there are several.
+fn about(door: &mut Door<'_>, run_id: &str, entity_type: EntityKind, entity_ids: &[String]) {
+    (door.attempt.entity_type, door.attempt.entity_id) = match entity_ids {
+        [only] => (entity_type, only.clone()),
+        _ => (EntityKind::Run, run_id.to_owned()),
+    };
+    door.attempt.run_id = Some(run_id.to_owned());
+}
+
+/// A step began or ended. It leaves no audit row of its own: what it changes does.
+pub(super) async fn step(State(api): State<ApiState>, Ids(id): Ids<String>, call: Call) -> Response {
+    let mut attempt = Attempt::new("run-step", EntityKind::Run, &id);
+    attempt.run_id = Some(id.clone());
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result = record_step(&mut door, &id, &call.body).await;
+    door.nothing_to_do();
+    door.close(result, |run, _| run).await
+}
+
+async fn record_step(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunView, Problem> {
+    let step: RunStepRecord = input::json(body)?;
+    runs::step(&mut door.tx, id, &step).await.map_err(problem_of)?;
+    runs::existing(&mut door.tx, id).await.map_err(problem_of)
+}
+
+/// The run ended. Said twice, it counts once.
+pub(super) async fn end(State(api): State<ApiState>, Ids(id): Ids<String>, call: Call) -> Response {
+    let attempt = Attempt::new("run", EntityKind::Run, &id);
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result = record_end(&mut door, &id, &call.body).await;
+    door.close(result, |run, _| run).await
+}
+
+async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunView, Problem> {
+    let end: RunEnd = input::json(body)?;
+    let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
+    about(door, id, run.entity_type, &run.entity_ids);
+    door.attempt.because(run.comment, run.ticket);
+    door.attempt.outcome = end.outcome;
+    door.attempt.detail = Some(match &end.note {
+        Some(note) => format!("plan `{}`: {note}", run.action),
+        None => format!("plan `{}`", run.action),
+    });
+    if !runs::end(&mut door.tx, id, &end).await.map_err(problem_of)? {
+        door.nothing_to_do();
+    }
+    runs::existing(&mut door.tx, id).await.map_err(problem_of)
+}

@@ -1,0 +1,78 @@
+//! What all routes share: the store, how agents are woken, and whether the server is going down.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::problem::Problem;
+use crate::store::Store;
+use crate::wire::agents::WakeReply;
+
+/// Seconds between check-ins that a newly enrolled agent is told.
+const CHECKIN_INTERVAL_S: i64 = 30;
+
+/// Why an agent was not reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// Which step failed: `name`, `connect`, `http`.
+    pub failed_step: String,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// Wakes an agent at its address: it dials out now, and tells what came of it. Has a time limit of its
+/// own.
+pub trait Wake: Send + Sync {
+    /// See [`Wake`].
+    fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>>;
+}
+
+/// What all routes share. Clones share it.
+#[derive(Clone)]
+pub struct ApiState {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) wake: Arc<dyn Wake>,
+    pub(super) checkin_interval_s: i64,
+    draining: watch::Sender<bool>,
+}
+
+impl ApiState {
+    /// A state over `store`, whose clock it takes.
+    #[must_use]
+    pub fn new(store: Store, wake: Arc<dyn Wake>) -> Self {
+        let clock = store.clock().clone();
+        Self {
+            store,
+            clock,
+            wake,
+            checkin_interval_s: CHECKIN_INTERVAL_S,
+            draining: watch::Sender::new(false),
+        }
+    }
+
+    /// The same with another interval for agents that enrol from now on.
+    #[must_use]
+    pub fn checkin_interval(mut self, seconds: i64) -> Self {
+        self.checkin_interval_s = seconds.max(1);
+        self
+    }
+
+    /// From now on the server is not ready, and event streams end.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Ends once the server is going down.
+    pub(super) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender lives in `self`, so this can't fail.
+        let _ = draining.wait_for(|draining| *draining).await;
+    }
+}

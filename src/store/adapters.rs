@@ -1,0 +1,142 @@
+//! Adapters: their rows, paused and resumed. What waits on one is in `issuance`.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+
+use crate::domain::adapter::{Adapter, AdapterStatus};
+use crate::domain::id::{EntityKind, new_id};
+
+use super::row::word;
+use super::{Conn, StoreError, Tx};
+
+/// Makes the adapter `name`, or gives it a new configuration.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn upsert(
+    tx: &mut Tx,
+    name: &str,
+    kind: &str,
+    config: &serde_json::Value,
+) -> Result<Adapter, StoreError> {
+    let now = tx.now();
+    let adapter: Wrapped = sqlx::query_as(
+        "INSERT INTO adapters (id, name, kind, config, status, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, 'active', $5, $5) \
+         ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
+         version = adapters.version + 1, updated_at = excluded.updated_at RETURNING *",
+    )
+    .bind(new_id(EntityKind::Adapter))
+    .bind(name)
+    .bind(kind)
+    .bind(Json(config))
+    .bind(now)
+    .fetch_one(tx.raw())
+    .await
+    .map_err(StoreError::because("configuring an adapter"))?;
+    tx.changed(EntityKind::Adapter, &adapter.0.id);
+    Ok(adapter.0)
+}
+
+/// All, by name; there are few.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn all(conn: &mut Conn) -> Result<Vec<Adapter>, StoreError> {
+    let rows: Vec<Wrapped> = sqlx::query_as("SELECT * FROM adapters ORDER BY name")
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because("reading the adapters"))?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// One.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Adapter>, StoreError> {
+    let row: Option<Wrapped> = sqlx::query_as("SELECT * FROM adapters WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading an adapter"))?;
+    Ok(row.map(|row| row.0))
+}
+
+/// The one that new requests go through: the oldest.
+///
+/// # Errors
+/// None is configured, or the database doesn't answer.
+pub async fn default(conn: &mut Conn) -> Result<Adapter, StoreError> {
+    let row: Option<Wrapped> = sqlx::query_as("SELECT * FROM adapters ORDER BY id LIMIT 1")
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading the adapters"))?;
+    row.map(|row| row.0)
+        .ok_or_else(|| StoreError::not_found(EntityKind::Adapter, "default"))
+}
+
+/// Pauses it, saying why. Returns whether that changed anything.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn pause(tx: &mut Tx, id: &str, reason: &str) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(
+        "UPDATE adapters SET status = 'paused', paused_reason = $2, \
+         paused_at = COALESCE(paused_at, $3), version = version + 1, updated_at = $3 \
+         WHERE id = $1 AND (status <> 'paused' OR paused_reason <> $2)",
+    )
+    .bind(id)
+    .bind(reason)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("pausing an adapter"))?;
+    if done.rows_affected() > 0 {
+        tx.changed(EntityKind::Adapter, id);
+    }
+    Ok(done.rows_affected() > 0)
+}
+
+/// Lets it work again. Returns whether that changed anything.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn resume(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(
+        "UPDATE adapters SET status = 'active', paused_reason = NULL, paused_at = NULL, \
+         version = version + 1, updated_at = $2 WHERE id = $1 AND status = 'paused'",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("resuming an adapter"))?;
+    if done.rows_affected() > 0 {
+        tx.changed(EntityKind::Adapter, id);
+    }
+    Ok(done.rows_affected() > 0)
+}
+
+struct Wrapped(Adapter);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let Json(config) = row.try_get("config")?;
+        Ok(Self(Adapter {
+            id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            name: row.try_get("name")?,
+            kind: row.try_get("kind")?,
+            config,
+            status: word(row, "status", AdapterStatus::from_word)?,
+            paused_reason: row.try_get("paused_reason")?,
+            paused_at: row.try_get("paused_at")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        }))
+    }
+}

@@ -1,0 +1,281 @@
+//! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+
+use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::id::{EntityKind, new_id};
+use crate::problem::Problem;
+use crate::wire::agents::{EnrolBody, Report};
+use crate::wire::page::{Page, PageQuery};
+
+use super::row::{list, word};
+use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::{Conn, StoreError, Tx, holders, installations};
+
+const LIST: List = List {
+    columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
+    from: "agents a",
+    id: "a.id",
+    sorts: &[
+        SortColumn {
+            name: "hostname",
+            sql: "a.hostname",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "last_checkin",
+            // Those that never checked in come first.
+            sql: "COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00')",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "status",
+            sql: "a.status",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "id",
+            sql: "a.id",
+            sorts: Sorts::Text,
+        },
+    ],
+    default_sort: "hostname",
+    parameters: &["q", "status"],
+    doing: "reading the agents",
+};
+
+/// How many agents there are, and how many check in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headcount {
+    /// All that are not banned.
+    pub n_all: i64,
+    /// Those that checked in within the last two intervals.
+    pub n_healthy: i64,
+}
+
+/// Makes an agent.
+///
+/// # Errors
+/// One of this host name is there already, or the database doesn't answer.
+pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Result<Agent, StoreError> {
+    let id = new_id(EntityKind::Agent);
+    let now = tx.now();
+    sqlx::query(
+        "INSERT INTO agents (id, hostname, address, tls_address, install_dirs, agent_version, status, \
+         checkin_interval_s, enrolled_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $8)",
+    )
+    .bind(&id)
+    .bind(&new.hostname)
+    .bind(&new.address)
+    .bind(&new.tls_address)
+    .bind(Json(&new.install_dirs))
+    .bind(&new.agent_version)
+    .bind(checkin_interval_s)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("enrolling an agent"))?;
+    tx.changed(EntityKind::Agent, &id);
+    existing(tx, &id).await
+}
+
+/// The agent `id` enrols again, as what it says it is now.
+///
+/// # Errors
+/// It is banned or unknown, another one has the host name, or the database doesn't answer.
+pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent, StoreError> {
+    let agent = existing(tx, id).await?;
+    if agent.status == AgentStatus::Banned {
+        return Err(banned(&agent).into());
+    }
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE agents SET hostname = $2, address = $3, tls_address = $4, install_dirs = $5, \
+         agent_version = $6, enrolled_at = $7, updated_at = $7, version = version + 1 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(&new.hostname)
+    .bind(&new.address)
+    .bind(&new.tls_address)
+    .bind(Json(&new.install_dirs))
+    .bind(&new.agent_version)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("enrolling an agent again"))?;
+    tx.changed(EntityKind::Agent, id);
+    existing(tx, id).await
+}
+
+/// One.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Agent>, StoreError> {
+    let row: Option<Wrapped> = sqlx::query_as(
+        "SELECT a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations \
+         FROM agents a WHERE a.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading an agent"))?;
+    Ok(row.map(|row| row.0))
+}
+
+/// One that has to be there.
+///
+/// # Errors
+/// There is no such agent, or the database doesn't answer.
+pub async fn existing(conn: &mut Conn, id: &str) -> Result<Agent, StoreError> {
+    read(conn, id)
+        .await?
+        .ok_or_else(|| StoreError::not_found(EntityKind::Agent, id))
+}
+
+/// One page, by host name if nothing else is said.
+///
+/// # Errors
+/// A bad query, or the database doesn't answer.
+pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, StoreError> {
+    let mut filter = Where::default();
+    if let Some(status) = &query.status {
+        let status = AgentStatus::from_word(status).ok_or_else(|| {
+            Problem::bad_input(format!("`{status}` is not a status of agents"))
+                .hint("allowed: active, banned; silence is derived from `last_checkin`")
+        })?;
+        filter.and("a.status = ?", Bind::Text(status.word().to_owned()));
+    }
+    if let Some(q) = &query.q {
+        filter.and(
+            "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' \
+             OR LOWER(a.address) LIKE ? ESCAPE '\\'",
+            contains(q),
+        );
+    }
+    let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
+    Ok(page.map(|row| row.0))
+}
+
+/// Records a report: the check-in, the installations and the keys. A handful of statements when
+/// nothing changed since the last one.
+///
+/// # Errors
+/// The agent is unknown or banned, or the database doesn't answer.
+pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
+    let now = tx.now();
+    let row: Option<Wrapped> = sqlx::query_as(
+        "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
+         agent_version = $6, \
+         version = version + CASE WHEN address <> $3 OR COALESCE(tls_address, '') <> COALESCE($4, '') \
+           OR install_dirs <> $5 OR agent_version <> $6 THEN 1 ELSE 0 END, \
+         updated_at = CASE WHEN address <> $3 OR COALESCE(tls_address, '') <> COALESCE($4, '') \
+           OR install_dirs <> $5 OR agent_version <> $6 THEN $2 ELSE updated_at END \
+         WHERE id = $1 \
+         RETURNING *, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = agents.id) AS n_installations",
+    )
+    .bind(id)
+    .bind(now)
+    .bind(&report.address)
+    .bind(&report.tls_address)
+    .bind(Json(&report.install_dirs))
+    .bind(&report.agent_version)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("recording a check-in"))?;
+    let agent = row.ok_or_else(|| StoreError::not_found(EntityKind::Agent, id))?.0;
+    if agent.status == AgentStatus::Banned {
+        return Err(banned(&agent).into());
+    }
+    tx.changed(EntityKind::Agent, id);
+    installations::reported(tx, id, &report.installations).await?;
+    holders::set(tx, id, &report.keys).await?;
+    Ok(agent)
+}
+
+/// Bans it. Returns whether it wasn't banned before.
+///
+/// # Errors
+/// There is no such agent, or the database doesn't answer.
+pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(
+        "UPDATE agents SET status = 'banned', version = version + 1, updated_at = $2 \
+         WHERE id = $1 AND status <> 'banned'",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("banning an agent"))?;
+    if done.rows_affected() == 0 {
+        existing(tx, id).await?;
+        return Ok(false);
+    }
+    tx.changed(EntityKind::Agent, id);
+    Ok(true)
+}
+
+/// How many there are, and how many check in.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
+    let now = conn.now();
+    // The interval is a column, so the comparison is made in numbers, which both databases have, by
+    // the few intervals that are in use.
+    let intervals: Vec<i64> =
+        sqlx::query_scalar("SELECT DISTINCT checkin_interval_s FROM agents WHERE status = 'active'")
+            .fetch_all(conn.raw())
+            .await
+            .map_err(StoreError::because("counting the agents"))?;
+    let mut count = Headcount {
+        n_all: 0,
+        n_healthy: 0,
+    };
+    for interval in intervals {
+        let (n_all, n_healthy): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COUNT(*) FILTER (WHERE last_checkin >= $2) FROM agents \
+             WHERE status = 'active' AND checkin_interval_s = $1",
+        )
+        .bind(interval)
+        .bind(now - chrono::Duration::seconds(interval) * crate::domain::agent::SILENT_AFTER_INTERVALS)
+        .fetch_one(conn.raw())
+        .await
+        .map_err(StoreError::because("counting the agents"))?;
+        count.n_all += n_all;
+        count.n_healthy += n_healthy;
+    }
+    Ok(count)
+}
+
+fn banned(agent: &Agent) -> Problem {
+    Problem::new(
+        crate::problem::ProblemKind::Forbidden,
+        format!("the agent `{}` is banned", agent.hostname),
+    )
+}
+
+pub(super) struct Wrapped(pub(super) Agent);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(Agent {
+            id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            hostname: row.try_get("hostname")?,
+            address: row.try_get("address")?,
+            tls_address: row.try_get("tls_address")?,
+            install_dirs: list(row, "install_dirs")?,
+            agent_version: row.try_get("agent_version")?,
+            status: word(row, "status", AgentStatus::from_word)?,
+            last_checkin: row.try_get("last_checkin")?,
+            checkin_interval_s: row.try_get("checkin_interval_s")?,
+            n_installations: row.try_get("n_installations")?,
+            enrolled_at: row.try_get("enrolled_at")?,
+            updated_at: row.try_get("updated_at")?,
+        }))
+    }
+}

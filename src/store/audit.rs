@@ -1,0 +1,162 @@
+//! The audit trail: appended in the transaction of the change that a row tells of, never changed.
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
+use crate::domain::id::EntityKind;
+use crate::wire::page::{Page, PageQuery};
+
+use super::row::word;
+use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::{Conn, Store, StoreError, Tx};
+
+const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
+                       run_id, source, detail, prev_hash, hash";
+
+/// How many rows are checked at once.
+const BATCH: i64 = 1000;
+
+const LIST: List = List {
+    columns: COLUMNS,
+    from: "audit_logs",
+    id: "seq",
+    sorts: &[SortColumn {
+        name: "seq",
+        sql: "seq",
+        sorts: Sorts::Number,
+    }],
+    default_sort: "-seq",
+    parameters: &["q", "entity"],
+    doing: "reading the audit trail",
+};
+
+/// Appends `entry`, chained to the row before it.
+///
+/// # Errors
+/// The row can't be written; then the caller's change must not be made either.
+pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
+    let doing = "writing the audit row";
+    let head: Option<(i64, String)> =
+        sqlx::query_as("SELECT seq, hash FROM audit_logs ORDER BY seq DESC LIMIT 1")
+            .fetch_optional(tx.raw())
+            .await
+            .map_err(StoreError::because(doing))?;
+    let (seq, prev_hash) = head.unwrap_or((0, GENESIS.to_owned()));
+    let row = AuditRow::chained(entry, seq + 1, tx.now(), prev_hash);
+    sqlx::query(
+        "INSERT INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, \
+         ticket, run_id, source, detail, prev_hash, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(row.seq)
+    .bind(row.timestamp)
+    .bind(&row.actor)
+    .bind(&row.action)
+    .bind(row.entity_type.word())
+    .bind(&row.entity_id)
+    .bind(row.outcome.word())
+    .bind(&row.reason)
+    .bind(&row.ticket)
+    .bind(&row.run_id)
+    .bind(&row.source)
+    .bind(&row.detail)
+    .bind(&row.prev_hash)
+    .bind(&row.hash)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    tx.changed(EntityKind::Audit, &row.seq.to_string());
+    Ok(row)
+}
+
+/// One page, the newest first if nothing else is said.
+///
+/// # Errors
+/// A bad query, or the database doesn't answer.
+pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<AuditRow>, StoreError> {
+    let mut filter = Where::default();
+    if let Some(entity) = &query.entity {
+        filter.and("entity_id = ?", Bind::Text(entity.clone()));
+    }
+    if let Some(q) = &query.q {
+        filter.and(
+            "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' \
+             OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' \
+             OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+            contains(q),
+        );
+    }
+    let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
+    Ok(page.map(|row| row.0))
+}
+
+/// One row.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, seq: i64) -> Result<Option<AuditRow>, StoreError> {
+    Ok(rows_after(conn, seq - 1, 1)
+        .await?
+        .into_iter()
+        .find(|row| row.seq == seq))
+}
+
+/// At most `limit` rows after number `seq`, ascending.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn rows_after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+    let rows: Vec<Wrapped> = sqlx::query_as(
+        "SELECT seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, run_id, \
+         source, detail, prev_hash, hash FROM audit_logs WHERE seq > $1 ORDER BY seq LIMIT $2",
+    )
+    .bind(seq)
+    .bind(limit)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading the audit trail"))?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// Checks the whole chain, a batch at a time; returns how many rows it has and the last one's hash.
+///
+/// # Errors
+/// The first break, or the database doesn't answer.
+pub async fn verify(store: &Store) -> Result<(i64, String), StoreError> {
+    let mut head = (0, GENESIS.to_owned());
+    loop {
+        // A connection a batch, so that a long chain doesn't keep one from everybody else.
+        let mut conn = store.read().await?;
+        let rows = rows_after(&mut conn, head.0, BATCH).await?;
+        if rows.is_empty() {
+            return Ok(head);
+        }
+        head = verify_chain(head, &rows)?;
+    }
+}
+
+struct Wrapped(AuditRow);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let timestamp: DateTime<Utc> = row.try_get("timestamp")?;
+        Ok(Self(AuditRow {
+            seq: row.try_get("seq")?,
+            timestamp,
+            actor: row.try_get("actor")?,
+            action: row.try_get("action")?,
+            entity_type: word(row, "entity_type", EntityKind::from_word)?,
+            entity_id: row.try_get("entity_id")?,
+            outcome: word(row, "outcome", AuditOutcome::from_word)?,
+            reason: row.try_get("reason")?,
+            ticket: row.try_get("ticket")?,
+            run_id: row.try_get("run_id")?,
+            source: row.try_get("source")?,
+            detail: row.try_get("detail")?,
+            prev_hash: row.try_get("prev_hash")?,
+            hash: row.try_get("hash")?,
+        }))
+    }
+}

@@ -1,0 +1,307 @@
+//! Certificates: inserted and read. How one is revoked is in `revocation`.
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+
+use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
+use crate::domain::id::{EntityKind, new_id};
+use crate::domain::reason::Reason;
+use crate::problem::Problem;
+use crate::wire::page::{Page, PageQuery};
+
+use super::row::{list, optional_word, word};
+use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::{Conn, StoreError, Tx, keys};
+
+const LIST: List = List {
+    columns: "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
+              c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
+              c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_at, c.seen_refused_at, \
+              c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \
+              NULL AS pem, NULL AS chain_pem, \
+              (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations",
+    from: "certificates c",
+    id: "c.id",
+    sorts: &[
+        SortColumn {
+            name: "not_after",
+            sql: "c.not_after",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "subject",
+            sql: "c.subject",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "status",
+            sql: "c.status",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "created_at",
+            sql: "c.created_at",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "id",
+            sql: "c.id",
+            sorts: Sorts::Text,
+        },
+    ],
+    default_sort: "not_after",
+    parameters: &["q", "status", "expires_before", "spki", "agent"],
+    doing: "reading the certificates",
+};
+
+/// What is read from an issued certificate, and where it came from.
+#[derive(Clone, Debug)]
+pub struct NewCertificate {
+    /// The subject's distinguished name.
+    pub subject: String,
+    /// Subject alternative names.
+    pub sans: Vec<String>,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// Lower-case hex pairs with colons.
+    pub serial: String,
+    /// SHA-256 over the DER.
+    pub fingerprint_sha256: String,
+    /// SHA-256 over the SubjectPublicKeyInfo DER.
+    pub spki_sha256: String,
+    /// Such as `ecdsa-p256`.
+    pub key_algorithm: String,
+    /// First moment of validity.
+    pub not_before: DateTime<Utc>,
+    /// Last moment of validity.
+    pub not_after: DateTime<Utc>,
+    /// The adapter that it came through.
+    pub adapter_id: Option<String>,
+    /// In PEM.
+    pub pem: String,
+    /// Its issuers in PEM, the nearest first.
+    pub chain_pem: String,
+}
+
+/// Puts a certificate, and its key, into the inventory.
+///
+/// # Errors
+/// It is there already, or the database doesn't answer.
+pub async fn insert(tx: &mut Tx, new: &NewCertificate) -> Result<Certificate, StoreError> {
+    insert_from(tx, new, None, None).await
+}
+
+/// The same for one that came out of a request.
+pub(super) async fn insert_from(
+    tx: &mut Tx,
+    new: &NewCertificate,
+    request_id: Option<&str>,
+    replaces: Option<&str>,
+) -> Result<Certificate, StoreError> {
+    keys::upsert(tx, &new.spki_sha256, &new.key_algorithm).await?;
+    let id = new_id(EntityKind::Certificate);
+    let now = tx.now();
+    sqlx::query(
+        "INSERT INTO certificates (id, subject, sans, issuer, serial, fingerprint_sha256, spki_sha256, \
+         key_algorithm, not_before, not_after, status, adapter_id, request_id, replaces, pem, chain_pem, \
+         created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, $15, $16, $16)",
+    )
+    .bind(&id)
+    .bind(&new.subject)
+    .bind(Json(&new.sans))
+    .bind(&new.issuer)
+    .bind(&new.serial)
+    .bind(&new.fingerprint_sha256)
+    .bind(&new.spki_sha256)
+    .bind(&new.key_algorithm)
+    .bind(new.not_before)
+    .bind(new.not_after)
+    .bind(&new.adapter_id)
+    .bind(request_id)
+    .bind(replaces)
+    .bind(&new.pem)
+    .bind(&new.chain_pem)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("putting a certificate into the inventory"))?;
+    tx.changed(EntityKind::Certificate, &id);
+    tx.changed(EntityKind::Key, &new.spki_sha256);
+    existing(tx, &id).await
+}
+
+/// One, with PEM and chain.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Certificate>, StoreError> {
+    let row: Option<Wrapped> = sqlx::query_as(
+        "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
+         FROM certificates c WHERE c.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading a certificate"))?;
+    Ok(row.map(|row| row.0))
+}
+
+/// One that has to be there.
+///
+/// # Errors
+/// There is no such certificate, or the database doesn't answer.
+pub async fn existing(conn: &mut Conn, id: &str) -> Result<Certificate, StoreError> {
+    read(conn, id)
+        .await?
+        .ok_or_else(|| StoreError::not_found(EntityKind::Certificate, id))
+}
+
+/// All with this key, the ones that end last first, without PEM.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Certificate>, StoreError> {
+    let rows: Vec<Wrapped> = sqlx::query_as(
+        "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
+         FROM certificates c WHERE c.spki_sha256 = $1 ORDER BY c.not_after DESC, c.id",
+    )
+    .bind(spki)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading the certificates of a key"))?;
+    Ok(rows.into_iter().map(|row| row.0.without_pem()).collect())
+}
+
+/// The one with this fingerprint, with PEM and chain.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option<Certificate>, StoreError> {
+    let row: Option<Wrapped> = sqlx::query_as(
+        "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
+         FROM certificates c WHERE c.fingerprint_sha256 = $1",
+    )
+    .bind(fingerprint)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading a certificate by its fingerprint"))?;
+    Ok(row.map(|row| row.0))
+}
+
+/// Revoked ones that no fetched CRL was seen to hold yet, the oldest first, without PEM: what the
+/// issuer looks for in each CRL that it fetches.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn revoked_not_in_crl(conn: &mut Conn, limit: u32) -> Result<Vec<Certificate>, StoreError> {
+    let rows: Vec<Wrapped> = sqlx::query_as(
+        "SELECT c.*, 0 AS n_installations FROM certificates c \
+         WHERE c.status = 'revoked' AND c.in_crl_at IS NULL ORDER BY c.id LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(
+        "reading which certificates should be in the CRL",
+    ))?;
+    Ok(rows.into_iter().map(|row| row.0.without_pem()).collect())
+}
+
+/// One page, what ends first first if nothing else is said.
+///
+/// # Errors
+/// A bad query, or the database doesn't answer.
+pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate>, StoreError> {
+    let mut filter = Where::default();
+    if let Some(status) = &query.status {
+        let status = CertificateStatus::from_word(status).ok_or_else(|| {
+            Problem::bad_input(format!("`{status}` is not a status of certificates"))
+                .hint("allowed: active, revocation_pending, revoked, held")
+        })?;
+        filter.and("c.status = ?", Bind::Text(status.word().to_owned()));
+    }
+    if let Some(before) = &query.expires_before {
+        let before = DateTime::parse_from_rfc3339(before).map_err(|error| {
+            Problem::bad_input(format!("`expires_before={before}` is not a moment: {error}"))
+                .hint("write it as `2026-01-31T12:00:00Z`")
+        })?;
+        filter.and("c.not_after < ?", Bind::Time(before.with_timezone(&Utc)));
+        filter.and_plain("c.status <> 'revoked'");
+    }
+    if let Some(spki) = &query.spki {
+        filter.and("c.spki_sha256 = ?", Bind::Text(spki.to_lowercase()));
+    }
+    if let Some(agent) = &query.agent {
+        filter.and(
+            "c.id IN (SELECT i.certificate_id FROM installations i WHERE i.agent_id = ?)",
+            Bind::Text(agent.clone()),
+        );
+    }
+    if let Some(q) = &query.q {
+        filter.and(
+            "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' \
+             OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' \
+             OR c.fingerprint_sha256 LIKE ? ESCAPE '\\'",
+            contains(q),
+        );
+    }
+    let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
+    Ok(page.map(|row| row.0))
+}
+
+impl Certificate {
+    /// The same without PEM and chain, as it is in a list.
+    fn without_pem(self) -> Self {
+        Self {
+            pem: None,
+            chain_pem: None,
+            ..self
+        }
+    }
+}
+
+struct Wrapped(Certificate);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let reason = optional_word(row, "revocation_reason", Reason::parse)?;
+        let asked_at: Option<DateTime<Utc>> = row.try_get("revocation_asked_at")?;
+        let revocation = match (reason, asked_at) {
+            (Some(reason), Some(asked_at)) => Some(Revocation {
+                reason,
+                asked_at,
+                accepted_at: row.try_get("revocation_accepted_at")?,
+                in_crl_at: row.try_get("in_crl_at")?,
+                seen_refused_at: row.try_get("seen_refused_at")?,
+            }),
+            _ => None,
+        };
+        Ok(Self(Certificate {
+            id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            subject: row.try_get("subject")?,
+            sans: list(row, "sans")?,
+            issuer: row.try_get("issuer")?,
+            serial: row.try_get("serial")?,
+            fingerprint_sha256: row.try_get("fingerprint_sha256")?,
+            spki_sha256: row.try_get("spki_sha256")?,
+            key_algorithm: row.try_get("key_algorithm")?,
+            not_before: row.try_get("not_before")?,
+            not_after: row.try_get("not_after")?,
+            status: word(row, "status", CertificateStatus::from_word)?,
+            revocation,
+            adapter_id: row.try_get("adapter_id")?,
+            request_id: row.try_get("request_id")?,
+            replaces: row.try_get("replaces")?,
+            replaced_by: row.try_get("replaced_by")?,
+            n_installations: row.try_get("n_installations")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            pem: row.try_get("pem")?,
+            chain_pem: row.try_get("chain_pem")?,
+        }))
+    }
+}

@@ -1,0 +1,120 @@
+//! What can go wrong in the store, and what a person is told about it.
+
+use crate::domain::audit::ChainError;
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+
+use super::constraint;
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be opened.
+    #[error("opening the database `{url}`")]
+    Open {
+        /// Its address.
+        url: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("bringing the schema of `{url}` up to date")]
+    Migrate {
+        /// Its address.
+        url: String,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// No connection could be had.
+    #[error("connecting to the database")]
+    Connect(#[source] sqlx::Error),
+    /// A statement failed.
+    #[error("{doing}")]
+    Query {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        source: sqlx::Error,
+    },
+    /// A row holds something that this program doesn't know.
+    #[error("a row of `{table}` holds `{value}`, which means nothing")]
+    Row {
+        /// Where.
+        table: &'static str,
+        /// What.
+        value: String,
+    },
+    /// There is no such thing.
+    #[error("there is no {kind} `{id}`")]
+    NotFound {
+        /// What sort.
+        kind: EntityKind,
+        /// Its id.
+        id: String,
+    },
+    /// A rule says no; nothing was changed.
+    #[error("{0}")]
+    Refused(Problem),
+    /// The audit trail is broken.
+    #[error("the audit chain is broken")]
+    Chain(#[from] ChainError),
+}
+
+impl StoreError {
+    /// For `map_err`: a statement failed while `doing` this.
+    pub(super) fn because(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Query { doing, source }
+    }
+
+    pub(super) fn not_found(kind: EntityKind, id: &str) -> Self {
+        Self::NotFound {
+            kind,
+            id: id.to_owned(),
+        }
+    }
+
+    /// The constraint that was broken, by name, if that is what happened.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&'static str> {
+        match self {
+            Self::Query { source, .. } => constraint::broken(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<Problem> for StoreError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if let Some(name) = error.constraint() {
+            return constraint::words(name);
+        }
+        match error {
+            StoreError::Refused(problem) => problem,
+            StoreError::NotFound { kind, id } => Self::not_found(format!("there is no {kind} `{id}`")),
+            StoreError::Open { .. } | StoreError::Connect(_) => {
+                Self::unavailable("the database doesn't answer").hint("look at the API's log, then try again")
+            }
+            StoreError::Query { doing, source } => match source {
+                sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Io(_)
+                | sqlx::Error::WorkerCrashed => {
+                    Self::unavailable(format!("the database doesn't answer while {doing}"))
+                }
+                sqlx::Error::Database(source) => {
+                    Self::unavailable(format!("the database refused while {doing}: {source}"))
+                }
+                _ => Self::internal(format!("the database gave something unexpected while {doing}")),
+            },
+            StoreError::Chain(broken) => Self::internal(format!("the audit chain is broken: {broken}"))
+                .hint("keep the database as it is and compare it with a backup"),
+            StoreError::Migrate { .. } | StoreError::Row { .. } => Self::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Answers that were given, by caller and key, so that a request that is sent again is answered again
+//! and not carried out again. An answer is kept in the transaction of the change that it tells of.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::{Conn, StoreError, Tx};
+
+/// An answer that was given.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Answer {
+    /// SHA-256 over what was asked.
+    pub request_hash: String,
+    /// The HTTP status.
+    pub status: i64,
+    /// The body.
+    pub body: String,
+}
+
+/// The answer that `caller` got for `key`, if it did.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn find(conn: &mut Conn, caller: &str, key: &str) -> Result<Option<Answer>, StoreError> {
+    sqlx::query_as("SELECT request_hash, status, body FROM idempotency WHERE caller = $1 AND key = $2")
+        .bind(caller)
+        .bind(key)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("looking for an answer given before"))
+}
+
+/// Keeps an answer.
+///
+/// # Errors
+/// One is there already, or the database doesn't answer.
+pub async fn keep(tx: &mut Tx, caller: &str, key: &str, answer: &Answer) -> Result<(), StoreError> {
+    let now = tx.now();
+    sqlx::query(
+        "INSERT INTO idempotency (caller, key, request_hash, status, body, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(caller)
+    .bind(key)
+    .bind(&answer.request_hash)
+    .bind(answer.status)
+    .bind(&answer.body)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("keeping an answer"))?;
+    Ok(())
+}
+
+/// Forgets what was answered before `before`.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn forget(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = sqlx::query("DELETE FROM idempotency WHERE created_at < $1")
+        .bind(before)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("forgetting old answers"))?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,238 @@
+//! Installations: what is expected where, and what the agents found there.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use crate::domain::certificate::Certificate;
+use crate::domain::id::{EntityKind, new_id};
+use crate::domain::installation::Installation;
+use crate::wire::agents::ReportedInstallation;
+
+use super::{Conn, StoreError, Tx};
+
+/// From now on `certificate` is expected at `path` on the agent. What was expected there before is
+/// remembered until the installation is done, in case it is rolled back.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn expect(
+    tx: &mut Tx,
+    agent_id: &str,
+    path: &str,
+    certificate: &Certificate,
+) -> Result<Installation, StoreError> {
+    let now = tx.now();
+    // While an installation is under way, what it was to replace is still what is really there.
+    let id: String = sqlx::query_scalar(
+        "INSERT INTO installations (id, agent_id, path, certificate_id, expected_sha256, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+         ON CONFLICT (agent_id, path) DO UPDATE SET \
+         previous_certificate_id = CASE \
+           WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = installations.id \
+                        AND j.status = 'queued') THEN installations.previous_certificate_id \
+           ELSE installations.certificate_id END, \
+         certificate_id = excluded.certificate_id, expected_sha256 = excluded.expected_sha256, \
+         install_error = NULL, version = installations.version + 1, updated_at = excluded.updated_at \
+         RETURNING id",
+    )
+    .bind(new_id(EntityKind::Installation))
+    .bind(agent_id)
+    .bind(path)
+    .bind(&certificate.id)
+    .bind(&certificate.fingerprint_sha256)
+    .bind(now)
+    .fetch_one(tx.raw())
+    .await
+    .map_err(StoreError::because("recording what is expected on an agent"))?;
+    tx.changed(EntityKind::Installation, &id);
+    tx.changed(EntityKind::Agent, agent_id);
+    tx.changed(EntityKind::Certificate, &certificate.id);
+    existing(tx, &id).await
+}
+
+/// One.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Installation>, StoreError> {
+    Ok(some(conn, "i.id = $1", id).await?.into_iter().next())
+}
+
+async fn existing(conn: &mut Conn, id: &str) -> Result<Installation, StoreError> {
+    read(conn, id)
+        .await?
+        .ok_or_else(|| StoreError::not_found(EntityKind::Installation, id))
+}
+
+/// What is expected on an agent, by path.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn by_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<Installation>, StoreError> {
+    some(conn, "i.agent_id = $1", agent_id).await
+}
+
+/// Where a certificate is expected.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn by_certificate(conn: &mut Conn, certificate_id: &str) -> Result<Vec<Installation>, StoreError> {
+    some(conn, "i.certificate_id = $1", certificate_id).await
+}
+
+async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<Installation>, StoreError> {
+    let rows: Vec<Wrapped> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "SELECT i.id, i.version, i.agent_id, a.hostname, i.path, a.tls_address, i.certificate_id, \
+         c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
+         COALESCE(i.install_error, i.report_error) AS error, i.checked_at \
+         FROM installations i JOIN agents a ON a.id = i.agent_id \
+         JOIN certificates c ON c.id = i.certificate_id WHERE {which} ORDER BY a.hostname, i.path"
+    )))
+    .bind(value)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading what is expected on an agent"))?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// What an agent found. Paths that nothing is expected at are passed over.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation]) -> Result<(), StoreError> {
+    let doing = "recording what an agent found";
+    let now = tx.now();
+    let known: Vec<Found> = sqlx::query_as(
+        "UPDATE installations SET checked_at = $2 WHERE agent_id = $1 \
+         RETURNING id, path, on_disk_sha256, served_sha256, report_error",
+    )
+    .bind(agent_id)
+    .bind(now)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let nothing = ReportedInstallation {
+        path: String::new(),
+        on_disk_sha256: None,
+        served_sha256: None,
+        error: Some("the agent knows of nothing at this path".to_owned()),
+    };
+    for row in known {
+        let now_there = found.iter().find(|it| it.path == row.path).unwrap_or(&nothing);
+        let same = row.on_disk_sha256 == now_there.on_disk_sha256
+            && row.served_sha256 == now_there.served_sha256
+            && row.report_error == now_there.error;
+        if !same {
+            found_at(tx, &row.id, now_there).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn found_at(tx: &mut Tx, id: &str, found: &ReportedInstallation) -> Result<(), StoreError> {
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE installations SET on_disk_sha256 = $2, served_sha256 = $3, report_error = $4, \
+         checked_at = $5, updated_at = $5 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(&found.on_disk_sha256)
+    .bind(&found.served_sha256)
+    .bind(&found.error)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording what an agent found"))?;
+    tx.changed(EntityKind::Installation, id);
+    Ok(())
+}
+
+/// An installation came about; `found` is what is there now.
+pub(super) async fn done(
+    tx: &mut Tx,
+    id: &str,
+    found: Option<&ReportedInstallation>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE installations SET install_error = NULL, previous_certificate_id = NULL WHERE id = $1",
+    )
+    .bind(id)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording an installation"))?;
+    tx.changed(EntityKind::Installation, id);
+    match found {
+        Some(found) => found_at(tx, id, found).await,
+        None => Ok(()),
+    }
+}
+
+/// An installation did not come about. Where the previous set is back in place, it is what is expected
+/// again.
+pub(super) async fn failed(
+    tx: &mut Tx,
+    id: &str,
+    error: &str,
+    previous_is_back: bool,
+    found: Option<&ReportedInstallation>,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let doing = "recording a failed installation";
+    sqlx::query("UPDATE installations SET install_error = $2, updated_at = $3 WHERE id = $1")
+        .bind(id)
+        .bind(error)
+        .bind(now)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    if previous_is_back {
+        sqlx::query(
+            "UPDATE installations SET certificate_id = previous_certificate_id, \
+             expected_sha256 = (SELECT c.fingerprint_sha256 FROM certificates c \
+                                WHERE c.id = installations.previous_certificate_id), \
+             previous_certificate_id = NULL, version = version + 1 \
+             WHERE id = $1 AND previous_certificate_id IS NOT NULL",
+        )
+        .bind(id)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    }
+    tx.changed(EntityKind::Installation, id);
+    match found {
+        Some(found) => found_at(tx, id, found).await,
+        None => Ok(()),
+    }
+}
+
+#[derive(FromRow)]
+struct Found {
+    id: String,
+    path: String,
+    on_disk_sha256: Option<String>,
+    served_sha256: Option<String>,
+    report_error: Option<String>,
+}
+
+struct Wrapped(Installation);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(Installation {
+            id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            agent_id: row.try_get("agent_id")?,
+            hostname: row.try_get("hostname")?,
+            path: row.try_get("path")?,
+            tls_address: row.try_get("tls_address")?,
+            certificate_id: row.try_get("certificate_id")?,
+            subject: row.try_get("subject")?,
+            not_after: row.try_get("not_after")?,
+            expected_sha256: row.try_get("expected_sha256")?,
+            on_disk_sha256: row.try_get("on_disk_sha256")?,
+            served_sha256: row.try_get("served_sha256")?,
+            error: row.try_get("error")?,
+            checked_at: row.try_get("checked_at")?,
+        }))
+    }
+}

@@ -1,0 +1,354 @@
+//! What the issuer does with requests: each function is one transition with its audit row, guarded by
+//! the status, so that a crash between two of them can be driven on and nothing is signed twice.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::domain::audit::{AuditEntry, AuditOutcome};
+use crate::domain::certificate::Certificate;
+use crate::domain::id::EntityKind;
+use crate::domain::request::{Request, RequestStatus};
+use crate::problem::Problem;
+
+use super::certificates::NewCertificate;
+use super::requests::{Wrapped, existing};
+use super::{Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs};
+
+/// A request that was claimed to be issued.
+#[derive(Clone, Debug)]
+pub struct Issuing {
+    /// The request, now `issuing`.
+    pub request: Request,
+    /// The CSR to have signed.
+    pub csr_pem: String,
+    /// The SPKI hash of its key.
+    pub spki_sha256: String,
+    /// An earlier worker was cut off after it began: the CA may have signed already.
+    pub resumed: bool,
+}
+
+/// Requests that may be begun now, the oldest first: those that wait for an unpaused CA and are due,
+/// and those whose worker was cut off.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn claimable(conn: &mut Conn, limit: u32) -> Result<Vec<Request>, StoreError> {
+    let now = conn.now();
+    let rows: Vec<Wrapped> = sqlx::query_as(
+        "SELECT r.* FROM issuance_requests r JOIN adapters a ON a.id = r.adapter_id \
+         WHERE a.status = 'active' AND ( \
+           (r.status = 'pending' AND r.waiting_on = 'ca' \
+             AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= $1)) \
+           OR (r.status = 'issuing' AND (r.lease_until IS NULL OR r.lease_until <= $1))) \
+         ORDER BY r.id LIMIT $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading which requests are due"))?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// Claims a request for `owner` and writes `issuing`, before the CA is called. `None` if another worker
+/// has it, or it isn't due any more.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn begin_issue(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    lease: Duration,
+) -> Result<Option<Issuing>, StoreError> {
+    let doing = "beginning to issue";
+    let now = tx.now();
+    let before = existing(tx, id).await?;
+    let claimed: Option<(String, Option<String>)> = sqlx::query_as(
+        "UPDATE issuance_requests SET status = 'issuing', waiting_on = NULL, claimed_by = $2, \
+         lease_until = $3, next_attempt_at = NULL, version = version + 1, updated_at = $4 \
+         WHERE id = $1 AND csr_pem IS NOT NULL AND ( \
+           (status = 'pending' AND waiting_on = 'ca' AND (next_attempt_at IS NULL OR next_attempt_at <= $4)) \
+           OR (status = 'issuing' AND (lease_until IS NULL OR lease_until <= $4))) \
+         RETURNING csr_pem, spki_sha256",
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(now + lease)
+    .bind(now)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let Some((csr_pem, Some(spki_sha256))) = claimed else {
+        return Ok(None);
+    };
+    let resumed = before.status == RequestStatus::Issuing;
+    let detail = if resumed {
+        format!("driven on by {owner} after an earlier worker was cut off")
+    } else {
+        format!("asks the CA for `{}`", before.common_name)
+    };
+    tx.changed(EntityKind::Request, id);
+    let entry = by_issuer(
+        "issue",
+        EntityKind::Request,
+        id,
+        AuditOutcome::Asked,
+        Some(detail),
+    );
+    audit::append(tx, entry).await?;
+    Ok(Some(Issuing {
+        request: existing(tx, id).await?,
+        csr_pem,
+        spki_sha256,
+        resumed,
+    }))
+}
+
+/// The CA signed: inserts the certificate, links it with what it replaces, expects it where it is to be
+/// installed and queues that, and writes the audit row, all or nothing.
+///
+/// # Errors
+/// The request isn't being issued, the certificate has another key, or the database doesn't answer.
+pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Result<Certificate, StoreError> {
+    let request = guard(tx, id).await?;
+    if request.spki_sha256.as_deref() != Some(new.spki_sha256.as_str()) {
+        return Err(Problem::refused(format!(
+            "the CA's certificate for request `{id}` carries another key than the CSR"
+        ))
+        .into());
+    }
+    let replaces = request.replaces.as_deref();
+    let mut new = new.clone();
+    new.adapter_id.get_or_insert(request.adapter_id.clone());
+    let certificate = certificates::insert_from(tx, &new, Some(id), replaces).await?;
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE issuance_requests SET status = 'issued', certificate_id = $2, error_message = NULL, \
+         claimed_by = NULL, lease_until = NULL, version = version + 1, updated_at = $3 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(&certificate.id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording an issued certificate"))?;
+    tx.changed(EntityKind::Request, id);
+    if let Some(old) = replaces {
+        sqlx::query(
+            "UPDATE certificates SET replaced_by = $2, version = version + 1, updated_at = $3 WHERE id = $1",
+        )
+        .bind(old)
+        .bind(&certificate.id)
+        .bind(now)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("linking a certificate with what it replaces"))?;
+        tx.changed(EntityKind::Certificate, old);
+    }
+    if let (Some(agent_id), Some(path)) = (&request.agent_id, &request.install_path) {
+        let installation = installations::expect(tx, agent_id, path, &certificate).await?;
+        jobs::queue_install(tx, &installation, &certificate).await?;
+    }
+    let detail = format!("certificate `{}`, serial {}", certificate.id, certificate.serial);
+    let entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Done, Some(detail));
+    audit::append(tx, entry).await?;
+    certificates::existing(tx, &certificate.id).await
+}
+
+/// The CA can't be asked now (sealed): the request waits again, no attempt is burnt, and the adapter is
+/// paused for all others.
+///
+/// # Errors
+/// The request isn't being issued, or the database doesn't answer.
+pub async fn pause_issue(tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError> {
+    let request = guard(tx, id).await?;
+    wait_again(tx, id, reason, None, false).await?;
+    let detail = Some("no attempt burnt".to_owned());
+    let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
+    entry.reason = Some(reason.to_owned());
+    audit::append(tx, entry).await?;
+    pause_adapter(tx, &request.adapter_id, reason).await
+}
+
+/// The CA refused for now (429, 5xx, no answer before it began): again at `at`, one attempt burnt.
+///
+/// # Errors
+/// The request isn't being issued, or the database doesn't answer.
+pub async fn retry_issue_later(
+    tx: &mut Tx,
+    id: &str,
+    error: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    guard(tx, id).await?;
+    wait_again(tx, id, error, Some(at), true).await?;
+    let detail = Some(format!("again at {}", at.to_rfc3339()));
+    let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
+    entry.reason = Some(error.to_owned());
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// The CA refused for good (400, 403): the request failed, in the CA's own words.
+///
+/// # Errors
+/// The request isn't being issued, or the database doesn't answer.
+pub async fn fail_issue(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
+    guard(tx, id).await?;
+    fail(tx, id, error).await?;
+    let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, None);
+    entry.reason = Some(error.to_owned());
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// The agent couldn't make the key; the audit row is the job's.
+pub(super) async fn key_failed(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
+    let request = existing(tx, id).await?;
+    if request.status.may_become(RequestStatus::Failed) {
+        fail(tx, id, &format!("the agent: {error}")).await?;
+    }
+    Ok(())
+}
+
+/// Pauses an adapter and says so on everything that waits for it.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Result<(), StoreError> {
+    if !adapters::pause(tx, adapter_id, reason).await? {
+        return Ok(());
+    }
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "UPDATE issuance_requests SET error_message = $2, version = version + 1 \
+         WHERE adapter_id = $1 AND status = 'pending' AND waiting_on = 'ca' \
+         AND COALESCE(error_message, '') <> $2 RETURNING id",
+    )
+    .bind(adapter_id)
+    .bind(reason)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("pausing an adapter"))?;
+    for id in waiting {
+        tx.changed(EntityKind::Request, &id);
+    }
+    let mut entry = by_issuer("pause", EntityKind::Adapter, adapter_id, AuditOutcome::Done, None);
+    entry.reason = Some(reason.to_owned());
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// Lets an adapter work again; what waited for it is due at once.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreError> {
+    if !adapters::resume(tx, adapter_id).await? {
+        return Ok(());
+    }
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "UPDATE issuance_requests SET error_message = NULL, next_attempt_at = NULL, version = version + 1 \
+         WHERE adapter_id = $1 AND status = 'pending' AND waiting_on = 'ca' RETURNING id",
+    )
+    .bind(adapter_id)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("resuming an adapter"))?;
+    for id in waiting {
+        tx.changed(EntityKind::Request, &id);
+    }
+    sqlx::query(
+        "UPDATE jobs SET next_attempt_at = NULL WHERE kind = 'revoke' AND status = 'queued' \
+         AND certificate_id IN (SELECT c.id FROM certificates c WHERE c.adapter_id = $1)",
+    )
+    .bind(adapter_id)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("resuming an adapter"))?;
+    let entry = by_issuer(
+        "resume",
+        EntityKind::Adapter,
+        adapter_id,
+        AuditOutcome::Done,
+        None,
+    );
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// Only a request that is being issued may go on; this is what makes each end happen once.
+async fn guard(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
+    let request = existing(tx, id).await?;
+    if request.status == RequestStatus::Issuing {
+        return Ok(request);
+    }
+    Err(Problem::conflict(format!(
+        "request `{id}` isn't being issued: it is {}",
+        request.status.word()
+    ))
+    .into())
+}
+
+async fn wait_again(
+    tx: &mut Tx,
+    id: &str,
+    error: &str,
+    at: Option<DateTime<Utc>>,
+    burns: bool,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE issuance_requests SET status = 'pending', waiting_on = 'ca', error_message = $2, \
+         next_attempt_at = $3, attempt = attempt + $4, claimed_by = NULL, lease_until = NULL, \
+         version = version + 1, updated_at = $5 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(error)
+    .bind(at)
+    .bind(i64::from(burns))
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("putting a request back"))?;
+    tx.changed(EntityKind::Request, id);
+    Ok(())
+}
+
+async fn fail(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE issuance_requests SET status = 'failed', waiting_on = NULL, error_message = $2, \
+         attempt = attempt + 1, next_attempt_at = NULL, claimed_by = NULL, lease_until = NULL, \
+         version = version + 1, updated_at = $3 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(error)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording that a request failed"))?;
+    tx.changed(EntityKind::Request, id);
+    Ok(())
+}
+
+/// An audit row of the issuer's.
+pub(super) fn by_issuer(
+    action: &str,
+    entity_type: EntityKind,
+    entity_id: &str,
+    outcome: AuditOutcome,
+    detail: Option<String>,
+) -> AuditEntry {
+    AuditEntry {
+        actor: "issuer".to_owned(),
+        action: action.to_owned(),
+        entity_type,
+        entity_id: entity_id.to_owned(),
+        outcome,
+        reason: None,
+        ticket: None,
+        run_id: None,
+        source: "issuer".to_owned(),
+        detail,
+    }
+}

@@ -1,0 +1,425 @@
+//! Jobs: what an agent or the issuer is to do. A job is durable before anybody hears of it, and
+//! repeated until its end is recorded.
+
+use chrono::{DateTime, Duration, Utc};
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+
+use crate::domain::certificate::Certificate;
+use crate::domain::id::{EntityKind, new_id};
+use crate::domain::installation::Installation;
+use crate::domain::request::Request;
+use crate::problem::Problem;
+use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
+
+use super::{Conn, StoreError, Tx, installations, issuance};
+
+/// How many jobs an agent is given at once.
+const AT_ONCE: i64 = 50;
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// `job_…`
+    pub id: String,
+    /// `make_key`, `install` or `revoke`.
+    pub kind: String,
+    /// `queued`, `done` or `failed`.
+    pub status: String,
+    /// The agent that it is for.
+    pub agent_id: Option<String>,
+    /// The request that it is about.
+    pub request_id: Option<String>,
+    /// The certificate that it is about.
+    pub certificate_id: Option<String>,
+    /// The installation that it is about.
+    pub installation_id: Option<String>,
+    /// How often it was tried and failed.
+    pub attempt: i64,
+    /// The last error.
+    pub error_message: Option<String>,
+    /// How it ended.
+    pub result: Option<JobResult>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl Job {
+    /// What the API says of it.
+    #[must_use]
+    pub fn view(self) -> JobView {
+        JobView {
+            id: self.id,
+            status: self.status,
+            result: self.result,
+            created_at: self.created_at,
+            ended_at: self.ended_at,
+        }
+    }
+}
+
+/// Has the request's agent make its key and CSR.
+pub(super) async fn queue_make_key(tx: &mut Tx, request: &Request) -> Result<Option<String>, StoreError> {
+    let Some(agent_id) = &request.agent_id else {
+        return Ok(None);
+    };
+    let work = AgentWork::MakeKey {
+        request_id: request.id.clone(),
+        key_algorithm: request.key_algorithm.clone(),
+        common_name: request.common_name.clone(),
+        sans: request.sans.clone(),
+    };
+    let job = Queued {
+        kind: "make_key",
+        agent_id: Some(agent_id),
+        request_id: Some(&request.id),
+        certificate_id: None,
+        installation_id: None,
+        work: Some(&work),
+    };
+    queue(tx, job).await.map(Some)
+}
+
+/// Has the agent install what is expected. An older installation at the same place, not done yet, is
+/// overtaken by it.
+///
+/// # Errors
+/// The certificate comes without its PEM, or the database doesn't answer.
+pub async fn queue_install(
+    tx: &mut Tx,
+    installation: &Installation,
+    certificate: &Certificate,
+) -> Result<String, StoreError> {
+    let overtaken = JobResult {
+        done: false,
+        failed_step: None,
+        error: Some("overtaken by a newer installation at the same path".to_owned()),
+        rolled_back: false,
+        installation: None,
+    };
+    let now = tx.now();
+    let old: Vec<String> = sqlx::query_scalar(
+        "UPDATE jobs SET status = 'failed', result = $2, ended_at = $3, error_message = $4 \
+         WHERE installation_id = $1 AND status = 'queued' RETURNING id",
+    )
+    .bind(&installation.id)
+    .bind(Json(&overtaken))
+    .bind(now)
+    .bind(&overtaken.error)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("queueing an installation"))?;
+    for id in old {
+        tx.changed(EntityKind::Job, &id);
+    }
+    let (Some(pem), Some(chain_pem)) = (&certificate.pem, &certificate.chain_pem) else {
+        return Err(
+            Problem::internal(format!("certificate `{}` came without its PEM", certificate.id)).into(),
+        );
+    };
+    let work = AgentWork::Install {
+        certificate_id: certificate.id.clone(),
+        path: installation.path.clone(),
+        certificate_pem: pem.clone(),
+        chain_pem: chain_pem.clone(),
+        fingerprint_sha256: certificate.fingerprint_sha256.clone(),
+        spki_sha256: certificate.spki_sha256.clone(),
+    };
+    let job = Queued {
+        kind: "install",
+        agent_id: Some(&installation.agent_id),
+        request_id: None,
+        certificate_id: Some(&certificate.id),
+        installation_id: Some(&installation.id),
+        work: Some(&work),
+    };
+    queue(tx, job).await
+}
+
+/// Has the issuer tell the CA that the certificate is revoked.
+pub(super) async fn queue_revoke(tx: &mut Tx, certificate_id: &str) -> Result<String, StoreError> {
+    let job = Queued {
+        kind: "revoke",
+        agent_id: None,
+        request_id: None,
+        certificate_id: Some(certificate_id),
+        installation_id: None,
+        work: None,
+    };
+    queue(tx, job).await
+}
+
+struct Queued<'a> {
+    kind: &'static str,
+    agent_id: Option<&'a str>,
+    request_id: Option<&'a str>,
+    certificate_id: Option<&'a str>,
+    installation_id: Option<&'a str>,
+    work: Option<&'a AgentWork>,
+}
+
+async fn queue(tx: &mut Tx, job: Queued<'_>) -> Result<String, StoreError> {
+    let id = new_id(EntityKind::Job);
+    let now = tx.now();
+    sqlx::query(
+        "INSERT INTO jobs (id, kind, status, agent_id, request_id, certificate_id, installation_id, work, \
+         created_at) VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(&id)
+    .bind(job.kind)
+    .bind(job.agent_id)
+    .bind(job.request_id)
+    .bind(job.certificate_id)
+    .bind(job.installation_id)
+    .bind(job.work.map(Json))
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("queueing a job"))?;
+    tx.changed(EntityKind::Job, &id);
+    Ok(id)
+}
+
+/// What the agent has to do now, the oldest first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>, StoreError> {
+    let rows: Vec<(String, Json<AgentWork>)> = sqlx::query_as(
+        "SELECT id, work FROM jobs WHERE agent_id = $1 AND status = 'queued' AND work IS NOT NULL \
+         ORDER BY id LIMIT $2",
+    )
+    .bind(agent_id)
+    .bind(AT_ONCE)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading an agent's jobs"))?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, Json(work))| AgentJob { id, work })
+        .collect())
+}
+
+/// Where the agent listens that a queued job is for.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
+    )
+    .bind(id)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading whom a job is for"))
+}
+
+/// Where the agents listen that have something to do.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.status = 'queued' AND a.status = 'active'",
+    )
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading whom jobs are for"))
+}
+
+/// One.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Job>, StoreError> {
+    sqlx::query_as("SELECT * FROM jobs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading a job"))
+}
+
+/// Records how an agent's job ended, and what follows from it for the installation or the request.
+/// Said twice, it counts once; `None` then.
+///
+/// # Errors
+/// The job is unknown or another agent's, or the database doesn't answer.
+pub async fn end(
+    tx: &mut Tx,
+    agent_id: &str,
+    id: &str,
+    result: &JobResult,
+) -> Result<Option<Job>, StoreError> {
+    let job = read(tx, id)
+        .await?
+        .filter(|job| job.agent_id.as_deref() == Some(agent_id))
+        .ok_or_else(|| StoreError::not_found(EntityKind::Job, id))?;
+    if job.status != "queued" {
+        return Ok(None);
+    }
+    finish(tx, id, result).await?;
+    let error = said(result);
+    match (&job.installation_id, &job.request_id) {
+        (Some(installation), _) if result.done => {
+            installations::done(tx, installation, result.installation.as_ref()).await?;
+        }
+        (Some(installation), _) => {
+            let back = result.rolled_back || nothing_was_touched(result);
+            let found = result.installation.as_ref();
+            installations::failed(tx, installation, &error, back, found).await?;
+        }
+        (None, Some(request)) if !result.done => issuance::key_failed(tx, request, &error).await?,
+        (None, _) => {}
+    }
+    read(tx, id).await
+}
+
+/// Which step failed and what it said, in one line.
+fn said(result: &JobResult) -> String {
+    match (&result.failed_step, &result.error) {
+        (Some(step), Some(error)) => format!("{step}: {error}"),
+        (Some(step), None) => format!("{step} failed"),
+        (None, Some(error)) => error.clone(),
+        (None, None) => "the agent gave no reason".to_owned(),
+    }
+}
+
+/// The steps before the swap leave what is there as it was.
+fn nothing_was_touched(result: &JobResult) -> bool {
+    matches!(
+        result.failed_step.as_deref(),
+        Some("path" | "key" | "check" | "stage")
+    )
+}
+
+pub(super) async fn finish(tx: &mut Tx, id: &str, result: &JobResult) -> Result<(), StoreError> {
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE jobs SET status = $2, result = $3, error_message = $4, ended_at = $5, claimed_by = NULL, \
+         lease_until = NULL WHERE id = $1 AND status = 'queued'",
+    )
+    .bind(id)
+    .bind(if result.done { "done" } else { "failed" })
+    .bind(Json(result))
+    .bind(&result.error)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording the end of a job"))?;
+    tx.changed(EntityKind::Job, id);
+    Ok(())
+}
+
+/// Ends the jobs that a request still has.
+pub(super) async fn finish_for_request(
+    tx: &mut Tx,
+    request_id: &str,
+    result: &JobResult,
+) -> Result<(), StoreError> {
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM jobs WHERE request_id = $1 AND status = 'queued'")
+            .bind(request_id)
+            .fetch_all(tx.raw())
+            .await
+            .map_err(StoreError::because("reading the jobs of a request"))?;
+    for id in ids {
+        finish(tx, &id, result).await?;
+    }
+    Ok(())
+}
+
+/// Claims the oldest due revocation for `owner`, so that no other worker takes it while the lease
+/// lasts. Those of a paused adapter wait.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn claim_revoke(tx: &mut Tx, owner: &str, lease: Duration) -> Result<Option<Job>, StoreError> {
+    let now = tx.now();
+    sqlx::query_as(
+        "UPDATE jobs SET claimed_by = $1, lease_until = $2 WHERE id = ( \
+           SELECT j.id FROM jobs j JOIN certificates c ON c.id = j.certificate_id \
+           LEFT JOIN adapters a ON a.id = c.adapter_id \
+           WHERE j.kind = 'revoke' AND j.status = 'queued' \
+             AND (j.lease_until IS NULL OR j.lease_until <= $3) \
+             AND (j.next_attempt_at IS NULL OR j.next_attempt_at <= $3) \
+             AND (a.status IS NULL OR a.status = 'active') \
+           ORDER BY j.id LIMIT 1) RETURNING *",
+    )
+    .bind(owner)
+    .bind(now + lease)
+    .bind(now)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("claiming a job"))
+}
+
+/// What `owner` claimed in an earlier life is free again: for the start of a worker whose name no
+/// other one has.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn release(tx: &mut Tx, owner: &str) -> Result<u64, StoreError> {
+    let doing = "freeing what an earlier worker had claimed";
+    let jobs = sqlx::query("UPDATE jobs SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1")
+        .bind(owner)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    let requests = sqlx::query(
+        "UPDATE issuance_requests SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1",
+    )
+    .bind(owner)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    Ok(jobs.rows_affected() + requests.rows_affected())
+}
+
+/// Puts a claimed job back until `at`. `burns` says whether that counts as a failed attempt; a sealed
+/// Vault doesn't.
+pub(super) async fn put_back(
+    tx: &mut Tx,
+    id: &str,
+    error: &str,
+    at: Option<DateTime<Utc>>,
+    burns: bool,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE jobs SET claimed_by = NULL, lease_until = NULL, error_message = $2, next_attempt_at = $3, \
+         attempt = attempt + $4 WHERE id = $1 AND status = 'queued'",
+    )
+    .bind(id)
+    .bind(error)
+    .bind(at)
+    .bind(i64::from(burns))
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("putting a job back"))?;
+    tx.changed(EntityKind::Job, id);
+    Ok(())
+}
+
+impl FromRow<'_, SqliteRow> for Job {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let result: Option<Json<JobResult>> = row.try_get("result")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            kind: row.try_get("kind")?,
+            status: row.try_get("status")?,
+            agent_id: row.try_get("agent_id")?,
+            request_id: row.try_get("request_id")?,
+            certificate_id: row.try_get("certificate_id")?,
+            installation_id: row.try_get("installation_id")?,
+            attempt: row.try_get("attempt")?,
+            error_message: row.try_get("error_message")?,
+            result: result.map(|Json(result)| result),
+            created_at: row.try_get("created_at")?,
+            ended_at: row.try_get("ended_at")?,
+        })
+    }
+}

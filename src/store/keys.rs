@@ -1,0 +1,154 @@
+//! Keys: what the inventory knows of key pairs. Who holds the private halves is in `holders`.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use crate::domain::id::EntityKind;
+use crate::domain::key::{Key, KeyStatus};
+use crate::wire::page::{Page, PageQuery};
+
+use super::row::word;
+use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::{Conn, StoreError, Tx};
+
+/// `$now` is the last bind; certificates that are revoked or over don't count.
+const LIST: List = List {
+    columns: "k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
+              (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256) AS agent_id, \
+              (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
+               AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates",
+    from: "keys k",
+    id: "k.spki_sha256",
+    sorts: &[
+        SortColumn {
+            name: "created_at",
+            sql: "k.created_at",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "status",
+            sql: "k.status",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "id",
+            sql: "k.spki_sha256",
+            sorts: Sorts::Text,
+        },
+    ],
+    default_sort: "-created_at",
+    parameters: &["q", "status", "agent"],
+    doing: "reading the keys",
+};
+
+/// Makes the key known if it isn't yet.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn upsert(tx: &mut Tx, spki: &str, algorithm: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(
+        "INSERT INTO keys (spki_sha256, algorithm, status, created_at) VALUES ($1, $2, 'active', $3) \
+         ON CONFLICT (spki_sha256) DO NOTHING",
+    )
+    .bind(spki)
+    .bind(algorithm)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording a key"))?;
+    if done.rows_affected() > 0 {
+        tx.changed(EntityKind::Key, spki);
+    }
+    Ok(())
+}
+
+/// One.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError> {
+    let now = conn.now();
+    let row: Option<Wrapped> = sqlx::query_as(
+        "SELECT k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
+         (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256) AS agent_id, \
+         (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
+          AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates \
+         FROM keys k WHERE k.spki_sha256 = $2",
+    )
+    .bind(now)
+    .bind(spki)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading a key"))?;
+    Ok(row.map(|row| row.0))
+}
+
+/// One page.
+///
+/// # Errors
+/// A bad query, or the database doesn't answer.
+pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, StoreError> {
+    let mut filter = Where::default();
+    // Always true; it puts `now` at `$1`, where the columns look for it.
+    filter.and("? IS NOT NULL", Bind::Time(conn.now()));
+    if let Some(status) = &query.status {
+        filter.and("k.status = ?", Bind::Text(status.clone()));
+    }
+    if let Some(agent) = &query.agent {
+        filter.and(
+            "EXISTS (SELECT 1 FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 AND h.agent_id = ?)",
+            Bind::Text(agent.clone()),
+        );
+    }
+    if let Some(q) = &query.q {
+        filter.and(
+            "k.spki_sha256 LIKE ? ESCAPE '\\' OR k.algorithm LIKE ? ESCAPE '\\'",
+            contains(q),
+        );
+    }
+    let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
+    Ok(page.map(|row| row.0))
+}
+
+/// Blocks the key for ever. Returns whether it wasn't blocked before.
+///
+/// # Errors
+/// There is no such key, or the database doesn't answer.
+pub async fn mark_compromised(tx: &mut Tx, spki: &str) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(
+        "UPDATE keys SET status = 'compromised', compromised_at = $2, version = version + 1 \
+         WHERE spki_sha256 = $1 AND status <> 'compromised'",
+    )
+    .bind(spki)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("marking a key as compromised"))?;
+    if done.rows_affected() > 0 {
+        tx.changed(EntityKind::Key, spki);
+        return Ok(true);
+    }
+    match read(tx, spki).await? {
+        Some(_) => Ok(false),
+        None => Err(StoreError::not_found(EntityKind::Key, spki)),
+    }
+}
+
+struct Wrapped(Key);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(Key {
+            spki_sha256: row.try_get("spki_sha256")?,
+            version: row.try_get("version")?,
+            algorithm: row.try_get("algorithm")?,
+            status: word(row, "status", KeyStatus::from_word)?,
+            agent_id: row.try_get("agent_id")?,
+            n_certificates: row.try_get("n_certificates")?,
+            created_at: row.try_get("created_at")?,
+            compromised_at: row.try_get("compromised_at")?,
+        }))
+    }
+}

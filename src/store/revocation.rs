@@ -1,0 +1,300 @@
+//! Revocations: from the wish, which is durable at once, over the CA's yes to the proof in a CRL. The
+//! key is blocked with the wish, whatever the CA says later.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::audit::{AuditEntry, AuditOutcome};
+use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::id::EntityKind;
+use crate::domain::reason::Reason;
+use crate::problem::Problem;
+use crate::wire::agents::JobResult;
+
+use super::issuance::{by_issuer, pause_adapter};
+use super::jobs::Job;
+use super::{StoreError, Tx, audit, certificates, jobs, keys};
+
+/// Somebody wants it revoked: status `revocation_pending`, the key blocked on `keyCompromise`, and the
+/// issuer's job. Returns the certificate after that and the job. The audit row is the caller's.
+///
+/// # Errors
+/// It is revoked already (only its reason may still become `keyCompromise`), unknown, or the database
+/// doesn't answer.
+pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, String), StoreError> {
+    let certificate = certificates::existing(tx, id).await?;
+    let now = tx.now();
+    match &certificate.revocation {
+        Some(before) if worsens(before.reason, reason) => {
+            // The date stays: RFC 5280 knows only the change of the reason.
+            change(
+                tx,
+                "UPDATE certificates SET revocation_reason = $2, version = version + 1, updated_at = $3 \
+                 WHERE id = $1",
+                id,
+                reason,
+                now,
+            )
+            .await?;
+        }
+        Some(before) => {
+            let queued = queued_job(tx, id).await?;
+            if certificate.status == CertificateStatus::Revoked || queued.is_some() {
+                return Err(twice(&certificate, before.reason, reason).into());
+            }
+            // The CA refused the earlier wish for good; asked again, it is tried again.
+        }
+        None if certificate
+            .status
+            .may_become(CertificateStatus::RevocationPending) =>
+        {
+            change(
+                tx,
+                "UPDATE certificates SET status = 'revocation_pending', revocation_reason = $2, \
+                 revocation_asked_at = $3, version = version + 1, updated_at = $3 WHERE id = $1",
+                id,
+                reason,
+                now,
+            )
+            .await?;
+        }
+        None => {
+            return Err(Problem::conflict(format!(
+                "certificate `{id}` can't be revoked: it is {}",
+                certificate.status.word()
+            ))
+            .into());
+        }
+    }
+    if reason == Reason::KeyCompromise {
+        keys::mark_compromised(tx, &certificate.spki_sha256).await?;
+    }
+    tx.changed(EntityKind::Key, &certificate.spki_sha256);
+    let job = match queued_job(tx, id).await? {
+        Some(job) => job,
+        None => jobs::queue_revoke(tx, id).await?,
+    };
+    Ok((certificates::existing(tx, id).await?, job))
+}
+
+fn worsens(before: Reason, now: Reason) -> bool {
+    now == Reason::KeyCompromise && before != Reason::KeyCompromise
+}
+
+fn twice(certificate: &Certificate, before: Reason, now: Reason) -> Problem {
+    let what = if certificate.status == CertificateStatus::Revoked {
+        "is revoked already"
+    } else {
+        "is being revoked already"
+    };
+    let problem = Problem::conflict(format!("certificate `{}` {what}, for {before}", certificate.id));
+    if now == Reason::KeyCompromise {
+        problem
+    } else {
+        problem.hint("only its reason may still change, to `keyCompromise`")
+    }
+}
+
+async fn change(
+    tx: &mut Tx,
+    sql: &'static str,
+    id: &str,
+    reason: Reason,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query(sql)
+        .bind(id)
+        .bind(reason.name())
+        .bind(now)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording a revocation"))?;
+    tx.changed(EntityKind::Certificate, id);
+    Ok(())
+}
+
+async fn queued_job(tx: &mut Tx, id: &str) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT id FROM jobs WHERE certificate_id = $1 AND kind = 'revoke' AND status = 'queued' LIMIT 1",
+    )
+    .bind(id)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("looking for a revocation under way"))
+}
+
+/// The CA said yes: status `revoked`, the job is done. It is not proven before it is in a CRL.
+///
+/// # Errors
+/// The job isn't a revocation, or the database doesn't answer.
+pub async fn accept_revocation(
+    tx: &mut Tx,
+    job: &Job,
+    accepted_at: DateTime<Utc>,
+) -> Result<Certificate, StoreError> {
+    let id = about(job)?;
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE certificates SET status = 'revoked', \
+         revocation_accepted_at = COALESCE(revocation_accepted_at, $2), version = version + 1, \
+         updated_at = $3 WHERE id = $1 AND status IN ('revocation_pending', 'revoked')",
+    )
+    .bind(id)
+    .bind(accepted_at)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording that the CA revoked"))?;
+    tx.changed(EntityKind::Certificate, id);
+    let certificate = certificates::existing(tx, id).await?;
+    tx.changed(EntityKind::Key, &certificate.spki_sha256);
+    let done = JobResult {
+        done: true,
+        failed_step: None,
+        error: None,
+        rolled_back: false,
+        installation: None,
+    };
+    jobs::finish(tx, &job.id, &done).await?;
+    let detail = Some(format!("the CA accepted serial {}", certificate.serial));
+    let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
+    audit::append(tx, entry).await?;
+    Ok(certificate)
+}
+
+/// The CA can't be asked now (sealed): the job waits, no attempt is burnt, the adapter is paused.
+///
+/// # Errors
+/// The job isn't a revocation, or the database doesn't answer.
+pub async fn pause_revocation(tx: &mut Tx, job: &Job, reason: &str) -> Result<(), StoreError> {
+    let certificate = certificates::existing(tx, about(job)?).await?;
+    jobs::put_back(tx, &job.id, reason, None, false).await?;
+    match &certificate.adapter_id {
+        Some(adapter) => pause_adapter(tx, adapter, reason).await,
+        None => Ok(()),
+    }
+}
+
+/// The CA refused for now: again at `at`, one attempt burnt.
+///
+/// # Errors
+/// The job isn't a revocation, or the database doesn't answer.
+pub async fn retry_revocation_later(
+    tx: &mut Tx,
+    job: &Job,
+    error: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let id = about(job)?;
+    jobs::put_back(tx, &job.id, error, Some(at), true).await?;
+    let detail = Some(format!("again at {}", at.to_rfc3339()));
+    let mut entry = by_issuer(
+        "revoke",
+        EntityKind::Certificate,
+        id,
+        AuditOutcome::Failed,
+        detail,
+    );
+    entry.reason = Some(error.to_owned());
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// The CA refused for good. The wish stays; somebody has to look, and may ask again.
+///
+/// # Errors
+/// The job isn't a revocation, or the database doesn't answer.
+pub async fn fail_revocation(tx: &mut Tx, job: &Job, error: &str) -> Result<(), StoreError> {
+    let id = about(job)?;
+    let failed = JobResult {
+        done: false,
+        failed_step: None,
+        error: Some(error.to_owned()),
+        rolled_back: false,
+        installation: None,
+    };
+    jobs::finish(tx, &job.id, &failed).await?;
+    tx.changed(EntityKind::Certificate, id);
+    let mut entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Failed, None);
+    entry.reason = Some(error.to_owned());
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// The serial was seen in a CRL that was fetched at `at`. Counts the first time only; returns whether
+/// it was that. The audit row is the caller's; [`record_in_crl`] writes the issuer's.
+///
+/// # Errors
+/// It isn't revoked, or the database doesn't answer.
+pub async fn seen_in_crl(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    let certificate = certificates::existing(tx, id).await?;
+    if certificate.status != CertificateStatus::Revoked {
+        return Err(Problem::conflict(format!(
+            "certificate `{id}` isn't revoked: it is {}",
+            certificate.status.word()
+        ))
+        .into());
+    }
+    first_time(
+        tx,
+        "UPDATE certificates SET in_crl_at = $2, version = version + 1, updated_at = $3 \
+         WHERE id = $1 AND in_crl_at IS NULL",
+        id,
+        at,
+    )
+    .await
+}
+
+/// The issuer found the serial in a CRL that it fetched at `at`.
+///
+/// # Errors
+/// It isn't revoked, or the database doesn't answer.
+pub async fn record_in_crl(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    if seen_in_crl(tx, id, at).await? {
+        let entry: AuditEntry = by_issuer(
+            "revoke",
+            EntityKind::Certificate,
+            id,
+            AuditOutcome::Done,
+            Some(format!("in the CRL fetched at {}", at.to_rfc3339())),
+        );
+        audit::append(tx, entry).await?;
+    }
+    Ok(())
+}
+
+/// A verifier was seen to refuse the certificate. Counts the first time only.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn seen_refused(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    first_time(
+        tx,
+        "UPDATE certificates SET seen_refused_at = $2, version = version + 1, updated_at = $3 \
+         WHERE id = $1 AND seen_refused_at IS NULL AND status = 'revoked'",
+        id,
+        at,
+    )
+    .await
+}
+
+async fn first_time(tx: &mut Tx, sql: &'static str, id: &str, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(sql)
+        .bind(id)
+        .bind(at)
+        .bind(now)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording the proof of a revocation"))?;
+    if done.rows_affected() > 0 {
+        tx.changed(EntityKind::Certificate, id);
+    }
+    Ok(done.rows_affected() > 0)
+}
+
+fn about(job: &Job) -> Result<&str, StoreError> {
+    job.certificate_id
+        .as_deref()
+        .filter(|_| job.kind == "revoke")
+        .ok_or_else(|| Problem::internal(format!("job `{}` is not a revocation", job.id)).into())
+}

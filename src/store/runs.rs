@@ -1,0 +1,242 @@
+//! Runs: plans being carried out, step by step, so that one survives a lost connection.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+
+use crate::domain::audit::AuditOutcome;
+use crate::domain::id::EntityKind;
+use crate::problem::Problem;
+use crate::wire::page::{Page, PageQuery};
+use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
+
+use super::row::{list, word};
+use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::{Conn, StoreError, Tx};
+
+const LIST: List = List {
+    columns: "r.id, r.action, r.entity_type, r.entity_ids, r.comment, r.ticket, r.actor, r.digest, \
+              r.outcome, r.note, r.started_at, r.ended_at",
+    from: "runs r",
+    id: "r.id",
+    sorts: &[SortColumn {
+        name: "started_at",
+        sql: "r.started_at",
+        sorts: Sorts::Time,
+    }],
+    default_sort: "-started_at",
+    parameters: &["q", "status", "entity", "open"],
+    doing: "reading the runs",
+};
+
+/// Records that a run begins. `false` if that was recorded before.
+///
+/// # Errors
+/// Another plan has this id, or the database doesn't answer.
+pub async fn begin(tx: &mut Tx, run: &RunBegin, actor: &str) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sqlx::query(
+        "INSERT INTO runs (id, action, entity_type, entity_ids, comment, ticket, plan, digest, actor, \
+         outcome, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'asked', $10) \
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(&run.id)
+    .bind(&run.action)
+    .bind(run.entity_type.word())
+    .bind(Json(&run.entity_ids))
+    .bind(&run.comment)
+    .bind(&run.ticket)
+    .bind(Json(&run.plan))
+    .bind(&run.digest)
+    .bind(actor)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording that a run begins"))?;
+    if done.rows_affected() == 0 {
+        let before = existing(tx, &run.id).await?;
+        if before.digest != run.digest || before.actor != actor {
+            return Err(Problem::conflict(format!("run `{}` was begun with another plan", run.id)).into());
+        }
+        return Ok(false);
+    }
+    tx.changed(EntityKind::Run, &run.id);
+    Ok(true)
+}
+
+/// Records a step, or what became of it.
+///
+/// # Errors
+/// The run is unknown or over, the status means nothing, or the database doesn't answer.
+pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord) -> Result<(), StoreError> {
+    if !["running", "proven", "refused", "failed", "unknown"].contains(&step.status.as_str()) {
+        return Err(
+            Problem::bad_input(format!("`{}` is not a status of steps", step.status))
+                .hint("allowed: running, proven, refused, failed, unknown")
+                .into(),
+        );
+    }
+    if step.index < 0 {
+        return Err(Problem::bad_input("a step's index counts from 0").into());
+    }
+    let run = existing(tx, run_id).await?;
+    if run.ended_at.is_some() {
+        return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", run.outcome.word())).into());
+    }
+    let now = tx.now();
+    let ended_at = (step.status != "running").then_some(now);
+    sqlx::query(
+        "INSERT INTO run_steps (run_id, idx, name, status, note, started_at, ended_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run_id, idx) DO UPDATE SET \
+         name = excluded.name, status = excluded.status, note = excluded.note, ended_at = excluded.ended_at",
+    )
+    .bind(run_id)
+    .bind(step.index)
+    .bind(&step.name)
+    .bind(&step.status)
+    .bind(&step.note)
+    .bind(now)
+    .bind(ended_at)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording a step of a run"))?;
+    tx.changed(EntityKind::Run, run_id);
+    Ok(())
+}
+
+/// Records how a run ended. `false` if that was recorded before. An `unknown` end may still become a
+/// known one.
+///
+/// # Errors
+/// It ended otherwise, is unknown, or the database doesn't answer.
+pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd) -> Result<bool, StoreError> {
+    if end.outcome == AuditOutcome::Asked {
+        return Err(Problem::bad_input("`asked` is not the end of a run")
+            .hint("allowed: done, refused, failed, unknown")
+            .into());
+    }
+    let before = existing(tx, run_id).await?;
+    if before.outcome == end.outcome {
+        return Ok(false);
+    }
+    if !matches!(before.outcome, AuditOutcome::Asked | AuditOutcome::Unknown) {
+        return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", before.outcome.word())).into());
+    }
+    let now = tx.now();
+    sqlx::query("UPDATE runs SET outcome = $2, note = $3, ended_at = $4 WHERE id = $1")
+        .bind(run_id)
+        .bind(end.outcome.word())
+        .bind(&end.note)
+        .bind(now)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording the end of a run"))?;
+    tx.changed(EntityKind::Run, run_id);
+    Ok(true)
+}
+
+/// One, with its plan and steps.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<RunView>, StoreError> {
+    let doing = "reading a run";
+    let row: Option<SqliteRow> = sqlx::query("SELECT * FROM runs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let mut run = Wrapped::from_row(&row).map_err(StoreError::because(doing))?.0;
+    let Json(plan) = row.try_get("plan").map_err(StoreError::because(doing))?;
+    run.plan = Some(plan);
+    let steps: Vec<Step> = sqlx::query_as("SELECT * FROM run_steps WHERE run_id = $1 ORDER BY idx")
+        .bind(id)
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    run.steps = steps.into_iter().map(|step| step.0).collect();
+    Ok(Some(run))
+}
+
+/// One that has to be there.
+///
+/// # Errors
+/// There is no such run, or the database doesn't answer.
+pub async fn existing(conn: &mut Conn, id: &str) -> Result<RunView, StoreError> {
+    read(conn, id)
+        .await?
+        .ok_or_else(|| StoreError::not_found(EntityKind::Run, id))
+}
+
+/// One page, the newest first if nothing else is said.
+///
+/// # Errors
+/// A bad query, or the database doesn't answer.
+pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<RunView>, StoreError> {
+    let mut filter = Where::default();
+    if let Some(status) = &query.status {
+        let outcome = AuditOutcome::from_word(status).ok_or_else(|| {
+            Problem::bad_input(format!("`{status}` is not an outcome of runs"))
+                .hint("allowed: asked, done, refused, failed, unknown")
+        })?;
+        filter.and("r.outcome = ?", Bind::Text(outcome.word().to_owned()));
+    }
+    match query.open {
+        Some(true) => filter.and_plain("r.ended_at IS NULL"),
+        Some(false) => filter.and_plain("r.ended_at IS NOT NULL"),
+        None => {}
+    }
+    if let Some(entity) = &query.entity {
+        filter.and("r.entity_ids LIKE ? ESCAPE '\\'", contains(entity));
+    }
+    if let Some(q) = &query.q {
+        filter.and(
+            "r.id LIKE ? ESCAPE '\\' OR LOWER(r.action) LIKE ? ESCAPE '\\' \
+             OR LOWER(r.actor) LIKE ? ESCAPE '\\' OR r.entity_ids LIKE ? ESCAPE '\\'",
+            contains(q),
+        );
+    }
+    let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
+    Ok(page.map(|row| row.0))
+}
+
+struct Wrapped(RunView);
+
+impl FromRow<'_, SqliteRow> for Wrapped {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(RunView {
+            id: row.try_get("id")?,
+            action: row.try_get("action")?,
+            entity_type: word(row, "entity_type", EntityKind::from_word)?,
+            entity_ids: list(row, "entity_ids")?,
+            comment: row.try_get("comment")?,
+            ticket: row.try_get("ticket")?,
+            actor: row.try_get("actor")?,
+            digest: row.try_get("digest")?,
+            outcome: word(row, "outcome", AuditOutcome::from_word)?,
+            note: row.try_get("note")?,
+            started_at: row.try_get("started_at")?,
+            ended_at: row.try_get("ended_at")?,
+            plan: None,
+            steps: Vec::new(),
+        }))
+    }
+}
+
+struct Step(RunStepView);
+
+impl FromRow<'_, SqliteRow> for Step {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(RunStepView {
+            index: row.try_get("idx")?,
+            name: row.try_get("name")?,
+            status: row.try_get("status")?,
+            note: row.try_get("note")?,
+            started_at: row.try_get("started_at")?,
+            ended_at: row.try_get("ended_at")?,
+        }))
+    }
+}

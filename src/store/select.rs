@@ -1,0 +1,295 @@
+//! Pages: one way to turn a [`PageQuery`] into a statement over a keyset window.
+//!
+//! Text of a statement comes only from constants in this folder; whatever a caller said is bound.
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, FromRow, Row, Sqlite};
+
+use crate::problem::Problem;
+use crate::wire::page::{Page, PageQuery};
+
+use super::cursor::{Cursor, SortValue};
+use super::{Conn, StoreError};
+
+/// A value to bind.
+#[derive(Clone, Debug)]
+pub(super) enum Bind {
+    Text(String),
+    Time(DateTime<Utc>),
+    Number(i64),
+}
+
+impl From<SortValue> for Bind {
+    fn from(value: SortValue) -> Self {
+        match value {
+            SortValue::Text(text) => Self::Text(text),
+            SortValue::Time(at) => Self::Time(at),
+            SortValue::Number(n) => Self::Number(n),
+        }
+    }
+}
+
+/// What a sort column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sorts {
+    Text,
+    Time,
+    Number,
+}
+
+/// A column that a list can be sorted by.
+pub(super) struct SortColumn {
+    /// The word in `sort=`.
+    pub(super) name: &'static str,
+    /// The expression; never null.
+    pub(super) sql: &'static str,
+    /// What it holds.
+    pub(super) sorts: Sorts,
+}
+
+/// A list: what is selected, and by what it can be sorted.
+pub(super) struct List {
+    /// Columns, comma separated.
+    pub(super) columns: &'static str,
+    /// `table t JOIN …`
+    pub(super) from: &'static str,
+    /// The column with the id, unique.
+    pub(super) id: &'static str,
+    /// What can be sorted by; the first is the default.
+    pub(super) sorts: &'static [SortColumn],
+    /// `-` when the default is descending.
+    pub(super) default_sort: &'static str,
+    /// Which query parameters mean something here.
+    pub(super) parameters: &'static [&'static str],
+    /// Said when a statement fails.
+    pub(super) doing: &'static str,
+}
+
+/// Conditions, joined by AND.
+#[derive(Default)]
+pub(super) struct Where {
+    text: String,
+    binds: Vec<Bind>,
+}
+
+impl Where {
+    /// Adds a condition; each `?` in it stands for `bind`, bound once.
+    pub(super) fn and(&mut self, condition: &'static str, bind: Bind) {
+        self.binds.push(bind);
+        let place = format!("${}", self.binds.len());
+        self.push(&condition.replace('?', &place));
+    }
+
+    /// Adds a condition that binds nothing.
+    pub(super) fn and_plain(&mut self, condition: &'static str) {
+        self.push(condition);
+    }
+
+    fn push(&mut self, condition: &str) {
+        self.text.push_str(if self.text.is_empty() {
+            " WHERE ("
+        } else {
+            " AND ("
+        });
+        self.text.push_str(condition);
+        self.text.push(')');
+    }
+}
+
+/// `%text%` in lower case for LIKE … ESCAPE '\', with its wildcards taken literally.
+pub(super) fn contains(text: &str) -> Bind {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    Bind::Text(pattern)
+}
+
+impl List {
+    /// Refuses parameters that this list doesn't know, by name.
+    fn check(&self, query: &PageQuery) -> Result<(), Problem> {
+        let given = [
+            ("q", query.q.is_some()),
+            ("status", query.status.is_some()),
+            ("expires_before", query.expires_before.is_some()),
+            ("spki", query.spki.is_some()),
+            ("agent", query.agent.is_some()),
+            ("entity", query.entity.is_some()),
+            ("open", query.open.is_some()),
+        ];
+        match given
+            .iter()
+            .find(|(name, given)| *given && !self.parameters.contains(name))
+        {
+            Some((name, _)) => {
+                Err(
+                    Problem::bad_input(format!("the parameter `{name}` means nothing in this list")).hint(
+                        format!("allowed: after, limit, sort, {}", self.parameters.join(", ")),
+                    ),
+                )
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn order(&self, sort: &str) -> Result<(&'static SortColumn, Direction), Problem> {
+        let (name, direction) = match sort.strip_prefix('-') {
+            Some(name) => (name, Direction::Down),
+            None => (sort, Direction::Up),
+        };
+        self.sorts
+            .iter()
+            .find(|column| column.name == name)
+            .map(|column| (column, direction))
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.sorts.iter().map(|column| column.name).collect();
+                Problem::bad_input(format!("this list can't be sorted by `{sort}`")).hint(format!(
+                    "allowed: {}; with `-` in front for descending",
+                    names.join(", ")
+                ))
+            })
+    }
+
+    /// The page that `query` asks for, among the rows that `filter` lets through.
+    pub(super) async fn page<T>(
+        &self,
+        conn: &mut Conn,
+        query: &PageQuery,
+        filter: Where,
+    ) -> Result<Page<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        self.check(query)?;
+        let sort = query.sort.as_deref().unwrap_or(self.default_sort);
+        let (column, direction) = self.order(sort)?;
+        let limit = query.limit_or_default();
+        let total = self.total(conn, &filter).await?;
+
+        let mut window = filter;
+        if let Some(after) = &query.after {
+            let cursor = Cursor::decode(after, sort)?;
+            window.after(column, self.id, direction, cursor)?;
+        }
+        let by = match direction {
+            Direction::Up => "ASC",
+            Direction::Down => "DESC",
+        };
+        let columns = self.columns;
+        let (from, id, sql) = (self.from, self.id, column.sql);
+        let text = format!(
+            "SELECT {columns}, {sql} AS sort_value, {id} AS sort_id FROM {from}{} \
+             ORDER BY {sql} {by}, {id} {by} LIMIT {}",
+            window.text,
+            limit + 1
+        );
+        let mut rows = bound(text, window.binds)
+            .fetch_all(conn.raw())
+            .await
+            .map_err(StoreError::because(self.doing))?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = match rows.last() {
+            Some(last) if more => Some(
+                cursor_of(last, sort, column.sorts)
+                    .map_err(StoreError::because(self.doing))?
+                    .encode(),
+            ),
+            _ => None,
+        };
+        let items = rows
+            .iter()
+            .map(T::from_row)
+            .collect::<Result<Vec<T>, sqlx::Error>>()
+            .map_err(StoreError::because(self.doing))?;
+        Ok(Page { items, next, total })
+    }
+
+    async fn total(&self, conn: &mut Conn, filter: &Where) -> Result<i64, StoreError> {
+        let text = format!("SELECT COUNT(*) FROM {}{}", self.from, filter.text);
+        let row = bound(text, filter.binds.clone())
+            .fetch_one(conn.raw())
+            .await
+            .map_err(StoreError::because(self.doing))?;
+        row.try_get(0).map_err(StoreError::because(self.doing))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Up,
+    Down,
+}
+
+impl Where {
+    /// Only rows after `cursor`, as a row-value comparison, which both databases answer by index.
+    fn after(
+        &mut self,
+        column: &SortColumn,
+        id: &str,
+        direction: Direction,
+        cursor: Cursor,
+    ) -> Result<(), Problem> {
+        let fits = matches!(
+            (column.sorts, &cursor.value),
+            (Sorts::Text, SortValue::Text(_))
+                | (Sorts::Time, SortValue::Time(_))
+                | (Sorts::Number, SortValue::Number(_))
+        );
+        if !fits {
+            return Err(
+                Problem::bad_input("the cursor `after` is not one that this API made")
+                    .hint("start again without `after`"),
+            );
+        }
+        self.binds.push(cursor.value.into());
+        // A number as id (audit rows) must be compared as a number.
+        self.binds.push(match (column.sorts, column.sql == id) {
+            (Sorts::Number, true) => Bind::Number(cursor.id.parse().unwrap_or(i64::MAX)),
+            _ => Bind::Text(cursor.id),
+        });
+        let n = self.binds.len();
+        let than = match direction {
+            Direction::Up => '>',
+            Direction::Down => '<',
+        };
+        let sql = column.sql;
+        self.push(&format!("({sql}, {id}) {than} (${}, ${n})", n - 1));
+        Ok(())
+    }
+}
+
+fn cursor_of(row: &SqliteRow, sort: &str, sorts: Sorts) -> Result<Cursor, sqlx::Error> {
+    let value = match sorts {
+        Sorts::Text => SortValue::Text(row.try_get("sort_value")?),
+        Sorts::Time => SortValue::Time(row.try_get("sort_value")?),
+        Sorts::Number => SortValue::Number(row.try_get("sort_value")?),
+    };
+    let id = match sorts {
+        Sorts::Number => row.try_get::<i64, _>("sort_id")?.to_string(),
+        Sorts::Text | Sorts::Time => row.try_get("sort_id")?,
+    };
+    Ok(Cursor {
+        order: sort.to_owned(),
+        value,
+        id,
+    })
+}
+
+fn bound(text: String, binds: Vec<Bind>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(text));
+    for bind in binds {
+        query = match bind {
+            Bind::Text(text) => query.bind(text),
+            Bind::Time(at) => query.bind(at),
+            Bind::Number(n) => query.bind(n),
+        };
+    }
+    query
+}

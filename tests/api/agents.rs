@@ -1,0 +1,161 @@
+//! An agent's life: its key, its certificate, its installation, and what it may not do.
+
+use std::time::Duration;
+
+use cmp_console::store::issuance::{begin_issue, complete_issue};
+use cmp_console::wire::agents::{AgentWork, ReportReply};
+use cmp_console::wire::requests::CsrBody;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Server, certificate};
+
+fn csr(name: &str) -> String {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    let csr_pem = params.serialize_request(&key).unwrap().pem().unwrap();
+    serde_json::to_string(&CsrBody { csr_pem }).unwrap()
+}
+
+impl Server {
+    async fn as_agent(&self, path: &str, body: &str) -> (reqwest::StatusCode, Value) {
+        self.call(Method::POST, path, &self.agent_token, body, None).await
+    }
+
+    async fn report(&self, installations: &str) -> ReportReply {
+        let body = format!(
+            r#"{{"agent_version":"1","address":"http://127.0.0.1:1","install_dirs":["/srv/tls"],
+            "installations":{installations},"keys":["{}"]}}"#,
+            certificate(1, 0).spki_sha256
+        );
+        let (status, reply) = self
+            .as_agent(&format!("/api/v1/agents/{}/report", self.agent), &body)
+            .await;
+        assert_eq!(status, 200, "{reply}");
+        serde_json::from_value(reply).unwrap()
+    }
+
+    async fn was_woken(&self) {
+        let woken = async {
+            while self.woken.lock().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(2), woken).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn from_the_wish_to_the_installation() {
+    let it = Server::start().await;
+    let body = format!(
+        r#"{{"common_name":"new.example.com","agent_id":"{}","install_path":"/srv/tls/new.pem"}}"#,
+        it.agent
+    );
+    let (status, reply) = it.post("/api/v1/certs", &body).await;
+    assert_eq!(status, 202, "{reply}");
+    let id = reply["requests"][0]["id"].as_str().unwrap().to_owned();
+    it.was_woken().await;
+
+    let jobs = it.report("[]").await.jobs;
+    assert!(matches!(&jobs[0].work, AgentWork::MakeKey { request_id, .. } if *request_id == id));
+    let path = format!("/api/v1/requests/{id}/csr");
+    assert_eq!(it.as_agent(&path, &csr("other.example.com")).await.0, 422);
+    assert_eq!(it.as_agent(&path, r#"{"csr_pem": "x"}"#).await.0, 400);
+    assert_eq!(it.post(&path, &csr("new.example.com")).await.0, 403);
+    let mine = csr("new.example.com");
+    let (status, request) = it.as_agent(&path, &mine).await;
+    assert_eq!(status, 200, "{request}");
+    assert_eq!(request["waiting_on"], "ca");
+    assert_eq!(it.as_agent(&path, &mine).await.0, 200);
+    assert_eq!(it.as_agent(&path, &csr("new.example.com")).await.0, 409);
+    assert!(it.report("[]").await.jobs.is_empty());
+
+    let mut tx = it.store.begin().await.unwrap();
+    let issuing = begin_issue(&mut tx, &id, "w", chrono::Duration::seconds(30))
+        .await
+        .unwrap()
+        .unwrap();
+    let mut new = certificate(9, 90);
+    new.spki_sha256 = issuing.spki_sha256;
+    let issued = complete_issue(&mut tx, &id, &new).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let jobs = it.report("[]").await.jobs;
+    assert!(
+        matches!(&jobs[0].work, AgentWork::Install { certificate_id, .. } if *certificate_id == issued.id)
+    );
+    let path = format!("/api/v1/agents/{}/jobs/{}", it.agent, jobs[0].id);
+    let there = format!(
+        r#"{{"path":"/srv/tls/new.pem","on_disk_sha256":"{0}","served_sha256":"{0}"}}"#,
+        issued.fingerprint_sha256
+    );
+    let result = format!(r#"{{"done":true,"installation":{there}}}"#);
+    let n_rows = it.rows().await.len();
+    assert_eq!(it.as_agent(&path, &result).await.1["status"], "done");
+    assert_eq!(it.as_agent(&path, &result).await.1["status"], "done");
+    let rows = it.rows().await;
+    assert_eq!(rows.len(), n_rows + 1, "said twice, recorded once");
+    assert_eq!(rows[n_rows].action, "install");
+    assert!(it.report(&format!("[{there}]")).await.jobs.is_empty());
+    let (_, detail) = it.get(&format!("/api/v1/certs/{}", issued.id)).await;
+    assert_eq!(
+        detail["installations"][0]["served_sha256"],
+        issued.fingerprint_sha256
+    );
+}
+
+#[tokio::test]
+async fn an_agent_acts_for_itself_only() {
+    let it = Server::start().await;
+    let (status, _) = it.as_agent("/api/v1/agents/agt_other/report", "{}").await;
+    assert_eq!(status, 403);
+    let (status, _) = it
+        .as_agent("/api/v1/agents/agt_other/jobs/job_1", r#"{"done":true}"#)
+        .await;
+    assert_eq!(status, 403);
+    let path = format!("/api/v1/agents/{}/jobs/job_none", it.agent);
+    assert_eq!(it.as_agent(&path, r#"{"done":true}"#).await.0, 404);
+    assert_eq!(
+        it.post(&format!("/api/v1/agents/{}/ban", it.agent), "").await.0,
+        200
+    );
+    let (status, problem) = it
+        .as_agent(&format!("/api/v1/agents/{}/report", it.agent), "{}")
+        .await;
+    assert_eq!(status, 401, "{problem}");
+    let (status, problem) = it.post(&format!("/api/v1/certs/{}/reissue", it.cert), "").await;
+    assert_eq!(status, 422);
+    assert!(
+        problem["title"].as_str().unwrap().contains("only banned agents"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn a_check_in_tells_what_came_of_it() {
+    let it = Server::start().await;
+    let path = format!("/api/v1/agents/{}/checkin", it.agent);
+    let (status, reply) = it.post(&path, "").await;
+    assert_eq!(status, 200);
+    assert_eq!(reply["reached"], true);
+    let gone = crate::support::enrol("gone");
+    let gone = cmp_console::wire::agents::EnrolBody {
+        address: "http://127.0.0.1:9".to_owned(),
+        ..gone
+    };
+    let mut tx = it.store.begin().await.unwrap();
+    let gone = cmp_console::store::agents::insert(&mut tx, &gone, 60)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let (status, reply) = it.post(&format!("/api/v1/agents/{}/checkin", gone.id), "").await;
+    assert_eq!(status, 200);
+    assert_eq!(reply["failed_step"], "connect");
+    assert_eq!(reply["problem"]["what"], "connection refused");
+    let outcomes: Vec<_> = it.rows().await.iter().map(|row| row.outcome.word()).collect();
+    assert_eq!(outcomes, ["asked", "done", "asked", "failed"]);
+}

@@ -1,0 +1,218 @@
+//! Each slip is told in words, leaves an audit row where something was attempted, and changes nothing.
+
+use chrono::Duration;
+use cmp_console::domain::audit::AuditOutcome;
+use cmp_console::domain::role::Role;
+use cmp_console::store::audit;
+use reqwest::Method;
+
+use crate::support::{Server, noon};
+
+#[tokio::test]
+async fn every_slip_is_told_recorded_and_without_effect() {
+    let it = Server::start().await;
+    let revoke = format!("/api/v1/certs/{}/revoke", it.cert);
+    let install = format!("/api/v1/agents/{}/install", it.agent);
+    let body = |cert: &str, path: &str| format!(r#"{{"cert_id": "{cert}", "path": "{path}"}}"#);
+    let slips = [
+        (revoke.clone(), r#"{"reason": "#.to_owned(), 400, "line 1 column"),
+        (
+            revoke.clone(),
+            r#"{"reason": "x", "why": 1}"#.to_owned(),
+            400,
+            "unknown field `why`",
+        ),
+        (
+            revoke.clone(),
+            r#"{"reason": "stolen"}"#.to_owned(),
+            400,
+            "`stolen` is not a reason",
+        ),
+        (
+            revoke.clone(),
+            r#"{"reason": "certificateHold"}"#.to_owned(),
+            400,
+            "not a reason",
+        ),
+        (
+            "/api/v1/certs/crt_none/revoke".to_owned(),
+            r#"{"reason": "superseded"}"#.to_owned(),
+            404,
+            "there is no certificate `crt_none`",
+        ),
+        (
+            install.clone(),
+            body(&it.cert, "/etc/shadow"),
+            422,
+            "outside the directories",
+        ),
+        (
+            install.clone(),
+            body(&it.cert, "/srv/tls/../x"),
+            422,
+            "doesn't name one place",
+        ),
+        (
+            install.clone(),
+            body(&it.foreign_cert, "/srv/tls/a"),
+            422,
+            "doesn't have the private key",
+        ),
+        (
+            install.clone(),
+            body(&it.expired_cert, "/srv/tls/a"),
+            422,
+            "expired at",
+        ),
+        (
+            install.clone(),
+            body("crt_none", "/srv/tls/a"),
+            404,
+            "there is no certificate",
+        ),
+        (
+            "/api/v1/agents/agt_none/install".to_owned(),
+            body(&it.cert, "/srv/tls/a"),
+            404,
+            "there is no agent",
+        ),
+        ("/api/v1/certs".to_owned(), "{}".to_owned(), 400, "missing field"),
+        (
+            format!("/api/v1/certs/{}/reissue", it.cert),
+            r#"{"key_algorithm": "rsa-512"}"#.to_owned(),
+            400,
+            "not a key algorithm",
+        ),
+        (
+            format!("/api/v1/certs/{}/reissue", it.foreign_cert),
+            String::new(),
+            422,
+            "no agent is known",
+        ),
+        (
+            "/api/v1/keys/ab/compromise".to_owned(),
+            String::new(),
+            404,
+            "there is no key",
+        ),
+        (
+            "/api/v1/requests/req_none/cancel".to_owned(),
+            String::new(),
+            404,
+            "there is no request",
+        ),
+    ];
+    let before = it.facts().await;
+    for (n, (path, body, status, said)) in slips.into_iter().enumerate() {
+        let (answered, problem) = it.post(&path, &body).await;
+        assert_eq!(answered, status, "{path} {body}: {problem}");
+        assert_eq!(problem["status"], status);
+        let title = problem["title"].as_str().unwrap();
+        assert!(title.contains(said), "{path} {body}: {title}");
+        let rows = it.rows().await;
+        assert_eq!(rows.len(), n + 1, "{path} {body}");
+        assert_eq!(rows[n].outcome, AuditOutcome::Refused);
+        assert_eq!(rows[n].actor, "ops");
+    }
+    assert_eq!(it.facts().await, before);
+    let (status, problem) = it.post(&revoke, r#"{"reason": "stolen"}"#).await;
+    assert_eq!(status, 400);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("keyCompromise (1)"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn tokens_that_will_not_do() {
+    let it = Server::start().await;
+    let path = format!("/api/v1/certs/{}/revoke", it.cert);
+    let body = r#"{"reason": "superseded"}"#;
+    let expired = it
+        .token("old", Role::Operator, None, Some(noon() - Duration::hours(1)))
+        .await;
+    let before = it.facts().await;
+    for (token, status, said, leaves_row) in [
+        ("", 401, "carries no token", false),
+        ("cmp_nonsense", 401, "is unknown", false),
+        (expired.as_str(), 401, "`old` expired at", true),
+        (it.viewer.as_str(), 403, "its role is viewer", true),
+        (it.agent_token.as_str(), 403, "its role is agent", true),
+    ] {
+        let n_rows = it.rows().await.len();
+        let (answered, problem) = it.call(Method::POST, &path, token, body, None).await;
+        assert_eq!(answered, status, "{problem}");
+        assert!(problem["title"].as_str().unwrap().contains(said), "{problem}");
+        assert_eq!(it.rows().await.len(), n_rows + usize::from(leaves_row), "{said}");
+    }
+    let (status, problem) = it.call(Method::GET, "/api/v1/certs", &expired, "", None).await;
+    assert_eq!(status, 401);
+    assert!(problem["title"].as_str().unwrap().contains("expired at"));
+    let (status, _) = it
+        .call(Method::GET, "/api/v1/certs", &it.agent_token, "", None)
+        .await;
+    assert_eq!(status, 403);
+    assert_eq!(it.facts().await, before);
+}
+
+#[tokio::test]
+async fn questions_that_mean_nothing() {
+    let it = Server::start().await;
+    for (path, status, said) in [
+        ("/api/v1/certs?sort=serial", 400, "can't be sorted by `serial`"),
+        ("/api/v1/certs?after=xyz", 400, "cursor"),
+        ("/api/v1/certs?colour=red", 400, "`colour` is unknown"),
+        ("/api/v1/certs?limit=many", 400, "limit=many"),
+        ("/api/v1/audit?status=done", 400, "`status` means nothing"),
+        ("/api/v1/certs?status=expired", 400, "not a status"),
+        ("/api/v1/certs/crt_none", 404, "there is no certificate"),
+        ("/api/v1/installations", 400, "`agent` is missing"),
+        ("/api/v1/nothing", 404, "there is no route"),
+        ("/nothing", 404, "there is no route"),
+    ] {
+        let (answered, problem) = it.get(path).await;
+        assert_eq!(answered, status, "{path}: {problem}");
+        assert!(
+            problem["title"].as_str().unwrap().contains(said),
+            "{path}: {problem}"
+        );
+    }
+    let (status, problem) = it
+        .call(Method::DELETE, "/api/v1/certs", &it.operator, "", None)
+        .await;
+    assert_eq!(status, 405);
+    assert_eq!(problem["status"], 405);
+    let big = "x".repeat(2 * 1024 * 1024);
+    let (status, _) = it.post(&format!("/api/v1/certs/{}/revoke", it.cert), &big).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn without_its_audit_row_no_change() {
+    use sqlx::Connection;
+    let it = Server::start().await;
+    let before = it.facts().await;
+    let file = format!("sqlite://{}/cmp.db", it.dir.path().display());
+    let mut conn = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    sqlx::query(
+        "CREATE TRIGGER full BEFORE INSERT ON audit_logs BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    for (path, body) in [
+        (
+            format!("/api/v1/certs/{}/revoke", it.cert),
+            r#"{"reason": "keyCompromise"}"#,
+        ),
+        (format!("/api/v1/agents/{}/ban", it.agent), ""),
+        (format!("/api/v1/agents/{}/checkin", it.agent), ""),
+        (format!("/api/v1/certs/{}/reissue", it.cert), ""),
+    ] {
+        let (status, problem) = it.post(&path, body).await;
+        assert_eq!(status, 503, "{path}: {problem}");
+    }
+    assert!(it.woken.lock().unwrap().is_empty());
+    assert_eq!(it.facts().await, before);
+    assert_eq!(audit::verify(&it.store).await.unwrap().0, 0);
+}

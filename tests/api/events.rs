@@ -1,0 +1,85 @@
+//! What changes is told, unasked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cmp_console::domain::id::EntityKind;
+use cmp_console::services::api::{ApiState, Unreached, Wake, serve};
+use cmp_console::wire::agents::WakeReply;
+use cmp_console::wire::page::Change;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+
+use crate::support::Server;
+
+#[tokio::test]
+async fn a_change_is_delivered_within_a_second() {
+    let it = Server::start().await;
+    let response = it
+        .http
+        .get(format!("{}/api/v1/events", it.base))
+        .bearer_auth(&it.viewer)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(
+        it.post(&format!("/api/v1/agents/{}/ban", it.agent), "")
+            .await
+            .0
+            .is_success()
+    );
+    let mut text = String::new();
+    let mut chunks = response.bytes_stream();
+    let wanted = Change {
+        entity: EntityKind::Agent,
+        id: it.agent.clone(),
+    };
+    let found = async {
+        loop {
+            text.push_str(std::str::from_utf8(&chunks.next().await.unwrap().unwrap()).unwrap());
+            let told = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("data: "))
+                .filter_map(|line| serde_json::from_str::<Change>(line).ok())
+                .any(|change| change == wanted);
+            if told {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), found).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_ends_its_streams() {
+    let it = Server::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let state = ApiState::new(it.store.clone(), Arc::new(Deaf));
+    let serving = tokio::spawn(serve(listener, state, async {
+        let _ = stopped.await;
+    }));
+    let response = it
+        .http
+        .get(format!("{base}/api/v1/events"))
+        .bearer_auth(&it.viewer)
+        .send()
+        .await
+        .unwrap();
+    stop.send(()).unwrap();
+    let ended = async {
+        response.text().await.unwrap();
+        serving.await.unwrap().unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap();
+}
+
+struct Deaf;
+
+impl Wake for Deaf {
+    fn wake(&self, _: String) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
+        Box::pin(std::future::pending())
+    }
+}

@@ -1,0 +1,132 @@
+//! From the wish to the certificate, each transition once.
+
+use chrono::Duration;
+use cmp_console::domain::request::{RequestStatus, WaitingOn};
+use cmp_console::problem::Problem;
+use cmp_console::store::issuance::{
+    begin_issue, claimable, complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
+};
+use cmp_console::store::{audit, certificates, installations, jobs, keys, requests};
+use cmp_console::wire::agents::AgentWork;
+
+use crate::fixture::{Fixture, certificate, noon};
+
+async fn with_csr(it: &Fixture, n: u32) -> String {
+    let mut tx = it.store.begin().await.unwrap();
+    let request = requests::insert(&mut tx, &it.request("a.example.com"))
+        .await
+        .unwrap();
+    let spki = certificate(n).spki_sha256;
+    let request = requests::set_csr(&mut tx, &request.id, "csr", &spki, "ecdsa-p256")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(request.waiting_on, Some(WaitingOn::Ca));
+    request.id
+}
+
+#[tokio::test]
+async fn issued_exactly_once_and_installed() {
+    let it = Fixture::new().await;
+    let mut changes = it.store.changes();
+    let id = with_csr(&it, 1).await;
+    assert!(changes.try_recv().is_ok());
+    let mut tx = it.store.begin().await.unwrap();
+    assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
+    let lease = Duration::seconds(30);
+    let issuing = begin_issue(&mut tx, &id, "w1", lease).await.unwrap().unwrap();
+    assert!(!issuing.resumed);
+    assert!(begin_issue(&mut tx, &id, "w2", lease).await.unwrap().is_none());
+    tx.commit().await.unwrap();
+
+    // The first worker is gone; its lease runs out.
+    it.clock.set(noon() + Duration::seconds(31));
+    let mut tx = it.store.begin().await.unwrap();
+    assert_eq!(claimable(&mut tx, 10).await.unwrap().len(), 1);
+    let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
+    assert!(issuing.resumed);
+    let wrong_key = complete_issue(&mut tx, &id, &certificate(2)).await;
+    assert!(wrong_key.is_err());
+    let issued = complete_issue(&mut tx, &id, &certificate(1)).await.unwrap();
+    assert_eq!(issued.n_installations, 1);
+    assert!(complete_issue(&mut tx, &id, &certificate(1)).await.is_err());
+    tx.commit().await.unwrap();
+
+    let mut conn = it.store.read().await.unwrap();
+    let work = jobs::for_agent(&mut conn, &it.agent.id).await.unwrap();
+    assert!(
+        matches!(&work[0].work, AgentWork::Install { certificate_id, .. } if *certificate_id == issued.id)
+    );
+    let expected = installations::by_agent(&mut conn, &it.agent.id).await.unwrap();
+    assert_eq!(expected[0].certificate_id, issued.id);
+    assert_eq!(audit::verify(&it.store).await.unwrap().0, 3);
+}
+
+#[tokio::test]
+async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
+    let it = Fixture::new().await;
+    let id = with_csr(&it, 1).await;
+    let waiting = with_csr(&it, 2).await;
+    let lease = Duration::seconds(30);
+    let mut tx = it.store.begin().await.unwrap();
+    begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
+    pause_issue(&mut tx, &id, "Vault is sealed").await.unwrap();
+    tx.commit().await.unwrap();
+    let mut conn = it.store.read().await.unwrap();
+    assert!(claimable(&mut conn, 10).await.unwrap().is_empty());
+    for id in [&id, &waiting] {
+        let request = requests::existing(&mut conn, id).await.unwrap();
+        assert_eq!(request.attempt, 0);
+        assert_eq!(request.why(), "waits for the CA: Vault is sealed");
+    }
+    drop(conn);
+
+    let mut tx = it.store.begin().await.unwrap();
+    resume_adapter(&mut tx, &it.adapter.id).await.unwrap();
+    assert_eq!(claimable(&mut tx, 10).await.unwrap().len(), 2);
+    begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
+    retry_issue_later(&mut tx, &id, "429", noon() + Duration::seconds(5))
+        .await
+        .unwrap();
+    assert!(begin_issue(&mut tx, &id, "w", lease).await.unwrap().is_none());
+    assert_eq!(requests::existing(&mut tx, &id).await.unwrap().attempt, 1);
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_request_is_tried_again_with_its_key() {
+    let it = Fixture::new().await;
+    let id = with_csr(&it, 1).await;
+    let mut tx = it.store.begin().await.unwrap();
+    begin_issue(&mut tx, &id, "w", Duration::seconds(30))
+        .await
+        .unwrap();
+    fail_issue(&mut tx, &id, "role refuses it").await.unwrap();
+    let request = requests::existing(&mut tx, &id).await.unwrap();
+    assert_eq!(request.status, RequestStatus::Failed);
+    assert_eq!(request.why(), "role refuses it");
+    let request = requests::retry(&mut tx, &id).await.unwrap();
+    assert_eq!(request.waiting_on, Some(WaitingOn::Ca));
+    let request = requests::cancel(&mut tx, &id, None).await.unwrap();
+    assert_eq!(request.status, RequestStatus::Cancelled);
+    assert!(requests::retry(&mut tx, &id).await.is_err());
+}
+
+#[tokio::test]
+async fn a_compromised_or_used_key_is_not_certified() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    let used = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
+    keys::upsert(&mut tx, "bad", "ecdsa-p256").await.unwrap();
+    assert!(keys::mark_compromised(&mut tx, "bad").await.unwrap());
+    assert!(!keys::mark_compromised(&mut tx, "bad").await.unwrap());
+    assert!(keys::mark_compromised(&mut tx, "unknown").await.is_err());
+    let request = requests::insert(&mut tx, &it.request("a")).await.unwrap();
+    for spki in ["bad", &used.spki_sha256] {
+        let problem: Problem = requests::set_csr(&mut tx, &request.id, "csr", spki, "ecdsa-p256")
+            .await
+            .unwrap_err()
+            .into();
+        assert_eq!(problem.kind.status(), 422, "{problem}");
+    }
+}

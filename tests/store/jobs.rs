@@ -1,0 +1,101 @@
+//! What follows from the end of an installation, and from a report.
+
+use cmp_console::domain::installation::Truth;
+use cmp_console::store::{agents, certificates, installations, jobs};
+use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
+
+use crate::fixture::{Fixture, certificate};
+
+const PATH: &str = "/srv/tls/cert.pem";
+
+fn found(n: u32) -> ReportedInstallation {
+    ReportedInstallation {
+        path: PATH.to_owned(),
+        on_disk_sha256: Some(certificate(n).fingerprint_sha256),
+        served_sha256: None,
+        error: None,
+    }
+}
+
+fn report(found: Vec<ReportedInstallation>) -> Report {
+    Report {
+        agent_version: "1".to_owned(),
+        address: "http://127.0.0.1:1".to_owned(),
+        tls_address: None,
+        install_dirs: vec!["/srv/tls".to_owned()],
+        installations: found,
+        keys: vec![certificate(1).spki_sha256],
+    }
+}
+
+#[tokio::test]
+async fn a_rolled_back_installation_expects_the_old_one_again() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    let old = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
+    let new = certificates::insert(&mut tx, &certificate(2)).await.unwrap();
+    let newest = certificates::insert(&mut tx, &certificate(3)).await.unwrap();
+    installations::expect(&mut tx, &it.agent.id, PATH, &old)
+        .await
+        .unwrap();
+    let agent = agents::check_in(&mut tx, &it.agent.id, &report(vec![found(1)]))
+        .await
+        .unwrap();
+    assert_eq!(agent.version, it.agent.version, "a check-in is no change");
+    let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
+    assert_eq!(there[0].truth(), Truth::Agrees);
+
+    let first = installations::expect(&mut tx, &it.agent.id, PATH, &new)
+        .await
+        .unwrap();
+    let overtaken = jobs::queue_install(&mut tx, &first, &new).await.unwrap();
+    let second = installations::expect(&mut tx, &it.agent.id, PATH, &newest)
+        .await
+        .unwrap();
+    let job = jobs::queue_install(&mut tx, &second, &newest).await.unwrap();
+    assert_eq!(first.id, second.id);
+    assert_eq!(
+        jobs::read(&mut tx, &overtaken).await.unwrap().unwrap().status,
+        "failed"
+    );
+    assert_eq!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().len(), 1);
+
+    let result = JobResult {
+        done: false,
+        failed_step: Some("reload".to_owned()),
+        error: Some("nginx: [emerg]".to_owned()),
+        rolled_back: true,
+        installation: Some(found(1)),
+    };
+    assert!(jobs::end(&mut tx, "agt_other", &job, &result).await.is_err());
+    assert!(
+        jobs::end(&mut tx, &it.agent.id, &job, &result)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        jobs::end(&mut tx, &it.agent.id, &job, &result)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let back = installations::read(&mut tx, &first.id).await.unwrap().unwrap();
+    assert_eq!(back.certificate_id, old.id);
+    assert_eq!(back.error.as_deref(), Some("reload: nginx: [emerg]"));
+    assert_eq!(back.truth(), Truth::Agrees);
+}
+
+#[tokio::test]
+async fn a_banned_agent_may_not_check_in() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    assert!(agents::ban(&mut tx, &it.agent.id).await.unwrap());
+    assert!(!agents::ban(&mut tx, &it.agent.id).await.unwrap());
+    assert!(
+        agents::check_in(&mut tx, &it.agent.id, &report(vec![]))
+            .await
+            .is_err()
+    );
+    assert_eq!(agents::headcount(&mut tx).await.unwrap().n_all, 0);
+}

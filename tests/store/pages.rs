@@ -1,0 +1,158 @@
+//! Pages hold every row once, in order, whatever is sorted by.
+
+use std::collections::BTreeSet;
+
+use cmp_console::domain::certificate::Certificate;
+use cmp_console::problem::{Problem, ProblemKind};
+use cmp_console::store::{Store, certificates};
+use cmp_console::wire::page::PageQuery;
+use proptest::prelude::*;
+
+use crate::fixture::{Fixture, certificate};
+
+async fn all(store: &Store, query: &PageQuery) -> Vec<Certificate> {
+    let mut query = query.clone();
+    let mut rows = Vec::new();
+    loop {
+        let mut conn = store.read().await.unwrap();
+        let page = certificates::page(&mut conn, &query).await.unwrap();
+        assert!(page.items.len() <= query.limit_or_default() as usize);
+        rows.extend(page.items);
+        query.after = page.next;
+        if query.after.is_none() {
+            return rows;
+        }
+    }
+}
+
+async fn filled(n: u32) -> Fixture {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    for i in 0..n {
+        certificates::insert(&mut tx, &certificate(i)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    it
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn complete_and_without_doubles(n in 0_u32..40, limit in 1_u32..9, column in 0_usize..5, down in any::<bool>()) {
+        let sort = ["not_after", "subject", "status", "created_at", "id"][column];
+        let sort = if down { format!("-{sort}") } else { sort.to_owned() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let it = filled(n).await;
+            let query = PageQuery { limit: Some(limit), sort: Some(sort), ..PageQuery::default() };
+            let rows = all(&it.store, &query).await;
+            let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            assert_eq!(rows.len(), n as usize);
+            assert_eq!(ids.len(), n as usize);
+            if column == 0 {
+                let mut sorted: Vec<_> = rows.iter().map(|row| row.not_after).collect();
+                sorted.sort();
+                if down { sorted.reverse(); }
+                assert_eq!(sorted, rows.iter().map(|row| row.not_after).collect::<Vec<_>>());
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn filters_take_wildcards_literally() {
+    let it = filled(20).await;
+    for (q, n) in [("HOST-3.", 1), ("%", 0), ("host_1", 0), ("'", 0), ("host-1", 11)] {
+        let query = PageQuery {
+            q: Some(q.to_owned()),
+            ..PageQuery::default()
+        };
+        assert_eq!(all(&it.store, &query).await.len(), n, "{q}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_refused_by_name() {
+    let it = filled(3).await;
+    let mut conn = it.store.read().await.unwrap();
+    let bad = [
+        PageQuery {
+            sort: Some("serial".to_owned()),
+            ..PageQuery::default()
+        },
+        PageQuery {
+            after: Some("nonsense".to_owned()),
+            ..PageQuery::default()
+        },
+        PageQuery {
+            status: Some("expired".to_owned()),
+            ..PageQuery::default()
+        },
+        PageQuery {
+            expires_before: Some("tomorrow".to_owned()),
+            ..PageQuery::default()
+        },
+        PageQuery {
+            entity: Some("crt_1".to_owned()),
+            ..PageQuery::default()
+        },
+    ];
+    for query in bad {
+        let problem: Problem = certificates::page(&mut conn, &query).await.unwrap_err().into();
+        assert_eq!(problem.kind, ProblemKind::BadInput, "{query:?}");
+        assert!(problem.hint.is_some(), "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_list_can_be_read_by_each_of_its_orders() {
+    use cmp_console::store::{agents, audit, keys, requests, runs};
+    let it = filled(5).await;
+    let mut tx = it.store.begin().await.unwrap();
+    requests::insert(&mut tx, &it.request("a.example.com"))
+        .await
+        .unwrap();
+    requests::insert(&mut tx, &it.request("b.example.com"))
+        .await
+        .unwrap();
+    audit::append(&mut tx, crate::fixture::entry("a")).await.unwrap();
+    audit::append(&mut tx, crate::fixture::entry("b")).await.unwrap();
+    agents::insert(&mut tx, &crate::fixture::enrol("web-02"), 60)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut conn = it.store.read().await.unwrap();
+    let query = |sort: &str, after: Option<String>| PageQuery {
+        sort: Some(sort.to_owned()),
+        limit: Some(1),
+        after,
+        ..PageQuery::default()
+    };
+    for sort in ["hostname", "-last_checkin", "status", "id"] {
+        let first = agents::page(&mut conn, &query(sort, None)).await.unwrap();
+        let next = agents::page(&mut conn, &query(sort, first.next)).await.unwrap();
+        assert_ne!(first.items[0].id, next.items[0].id, "{sort}");
+    }
+    for sort in ["created_at", "-status", "id"] {
+        let first = keys::page(&mut conn, &query(sort, None)).await.unwrap();
+        let next = keys::page(&mut conn, &query(sort, first.next)).await.unwrap();
+        assert_ne!(first.items[0].spki_sha256, next.items[0].spki_sha256, "{sort}");
+    }
+    for sort in ["-created_at", "common_name", "status", "id"] {
+        let first = requests::page(&mut conn, &query(sort, None)).await.unwrap();
+        let next = requests::page(&mut conn, &query(sort, first.next)).await.unwrap();
+        assert_ne!(first.items[0].id, next.items[0].id, "{sort}");
+    }
+    for sort in ["seq", "-seq"] {
+        let first = audit::page(&mut conn, &query(sort, None)).await.unwrap();
+        let next = audit::page(&mut conn, &query(sort, first.next)).await.unwrap();
+        assert_ne!(first.items[0].seq, next.items[0].seq, "{sort}");
+    }
+    assert_eq!(
+        runs::page(&mut conn, &query("started_at", None))
+            .await
+            .unwrap()
+            .total,
+        0
+    );
+}

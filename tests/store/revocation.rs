@@ -1,0 +1,71 @@
+//! Revoked stays revoked; only the reason may still become `keyCompromise`.
+
+use chrono::Duration;
+use cmp_console::domain::certificate::CertificateStatus;
+use cmp_console::domain::key::KeyStatus;
+use cmp_console::domain::reason::Reason;
+use cmp_console::problem::Problem;
+use cmp_console::store::revocation::{accept_revocation, ask, record_in_crl, seen_in_crl};
+use cmp_console::store::{audit, certificates, jobs, keys};
+
+use crate::fixture::{Fixture, certificate, noon};
+
+#[tokio::test]
+async fn from_the_wish_to_the_crl() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    let id = certificates::insert(&mut tx, &certificate(1)).await.unwrap().id;
+    let (asked, job_id) = ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+    assert_eq!(asked.status, CertificateStatus::RevocationPending);
+    assert_eq!(asked.version, 2);
+    assert!(seen_in_crl(&mut tx, &id, noon()).await.is_err());
+    let lease = Duration::seconds(30);
+    let job = jobs::claim_revoke(&mut tx, "w1", lease).await.unwrap().unwrap();
+    assert_eq!(job.id, job_id);
+    assert!(jobs::claim_revoke(&mut tx, "w2", lease).await.unwrap().is_none());
+    let done = accept_revocation(&mut tx, &job, noon()).await.unwrap();
+    assert_eq!(done.status, CertificateStatus::Revoked);
+    assert_eq!(
+        certificates::revoked_not_in_crl(&mut tx, 9).await.unwrap().len(),
+        1
+    );
+    record_in_crl(&mut tx, &id, noon() + Duration::seconds(3))
+        .await
+        .unwrap();
+    record_in_crl(&mut tx, &id, noon() + Duration::seconds(9))
+        .await
+        .unwrap();
+    let proven = certificates::existing(&mut tx, &id).await.unwrap();
+    assert_eq!(
+        proven.revocation.unwrap().in_crl_at,
+        Some(noon() + Duration::seconds(3))
+    );
+    assert!(
+        certificates::revoked_not_in_crl(&mut tx, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    tx.commit().await.unwrap();
+    assert_eq!(audit::verify(&it.store).await.unwrap().0, 2);
+}
+
+#[tokio::test]
+async fn twice_is_refused_but_for_the_compromise() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    let id = certificates::insert(&mut tx, &certificate(1)).await.unwrap().id;
+    let (asked, first_job) = ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+    let again: Problem = ask(&mut tx, &id, Reason::Unspecified).await.unwrap_err().into();
+    assert_eq!(again.kind.status(), 409);
+    it.clock.set(noon() + Duration::seconds(60));
+    let (worse, job) = ask(&mut tx, &id, Reason::KeyCompromise).await.unwrap();
+    assert_eq!(job, first_job);
+    let (before, after) = (asked.revocation.unwrap(), worse.revocation.unwrap());
+    assert_eq!(after.reason, Reason::KeyCompromise);
+    assert_eq!(after.asked_at, before.asked_at);
+    let key = keys::read(&mut tx, &worse.spki_sha256).await.unwrap().unwrap();
+    assert_eq!(key.status, KeyStatus::Compromised);
+    assert!(ask(&mut tx, &id, Reason::Superseded).await.is_err());
+    assert!(ask(&mut tx, "crt_none", Reason::Superseded).await.is_err());
+}
