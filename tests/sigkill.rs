@@ -1,6 +1,14 @@
 //! SIGKILL in the middle of twenty reissues: after a restart and an unseal every request ends issued
 //! exactly once, the audit chain verifies, and no certificate is on disk half written.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's helper fails the test"
+)]
+
 mod demo;
 
 use std::collections::{BTreeMap, BTreeSet};

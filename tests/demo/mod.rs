@@ -1,6 +1,13 @@
 //! The headless demo as its users start it: the real program in a process of its own, spoken to over
 //! its sockets. Shared by the tests that start it.
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test's helper fails the test"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,23 +19,23 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cmp-console");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cmp-console");
 /// Nothing here takes longer, on a machine that is busy with other tests.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running demo; killed when dropped.
-pub struct Demo {
+pub(crate) struct Demo {
     child: Child,
     /// What it said when it was ready.
-    pub ready: Value,
+    pub(crate) ready: Value,
     /// How long that took.
-    pub took: Duration,
+    pub(crate) took: Duration,
     http: reqwest::Client,
 }
 
 impl Demo {
     /// Starts it on free ports and waits for its line. `tmp` is its temporary directory.
-    pub fn start(tmp: &Path, state: Option<&Path>) -> Self {
+    pub(crate) fn start(tmp: &Path, state: Option<&Path>) -> Self {
         let began = Instant::now();
         let mut command = command(tmp, state);
         let mut child = command
@@ -60,7 +67,7 @@ impl Demo {
         }
     }
 
-    pub fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         self.ready
             .pointer(pointer)
             .and_then(Value::as_str)
@@ -68,12 +75,12 @@ impl Demo {
             .to_owned()
     }
 
-    pub fn api(&self, path: &str) -> String {
+    pub(crate) fn api(&self, path: &str) -> String {
         format!("{}{path}", self.text("/api"))
     }
 
     /// An agent of the ready line.
-    pub fn agent(&self, hostname: &str) -> Value {
+    pub(crate) fn agent(&self, hostname: &str) -> Value {
         let agents = self.ready["agents"].as_array().unwrap();
         let found = agents.iter().find(|agent| agent["hostname"] == hostname);
         found
@@ -81,7 +88,7 @@ impl Demo {
             .clone()
     }
 
-    pub async fn read(&self, path: &str) -> Value {
+    pub(crate) async fn read(&self, path: &str) -> Value {
         let reply = self
             .http
             .get(self.api(path))
@@ -98,7 +105,7 @@ impl Demo {
     }
 
     /// All rows of a list.
-    pub async fn all(&self, path: &str) -> Vec<Value> {
+    pub(crate) async fn all(&self, path: &str) -> Vec<Value> {
         let mut rows = Vec::new();
         let mut after = String::new();
         loop {
@@ -112,7 +119,7 @@ impl Demo {
         }
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let reply = self
             .http
             .post(self.api(path))
@@ -124,7 +131,7 @@ impl Demo {
         (reply.status().as_u16(), reply.json().await.unwrap_or(Value::Null))
     }
 
-    pub async fn vault(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn vault(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = format!("{}/v1/{path}", self.text("/vault"));
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self
@@ -139,13 +146,13 @@ impl Demo {
     }
 
     /// A raw body, such as a CRL.
-    pub async fn vault_text(&self, path: &str) -> String {
+    pub(crate) async fn vault_text(&self, path: &str) -> String {
         let url = format!("{}/v1/{path}", self.text("/vault"));
         self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
     /// Gives three of the five shares.
-    pub async fn unseal(&self) {
+    pub(crate) async fn unseal(&self) {
         let keys = self.ready["unseal_keys"].as_array().unwrap();
         assert_eq!((keys.len(), &self.ready["unseal_threshold"]), (5, &json!(3)));
         let mut last = Value::Null;
@@ -158,18 +165,18 @@ impl Demo {
         assert_eq!(last["sealed"], json!(false), "{last}");
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// SIGKILL: nothing can be done about it.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, and how it ended.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let until = Instant::now() + LIMIT;
@@ -190,7 +197,7 @@ impl Drop for Demo {
     }
 }
 
-pub fn command(tmp: &Path, state: Option<&Path>) -> Command {
+pub(crate) fn command(tmp: &Path, state: Option<&Path>) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["demo", "--headless"]);
     for port in ["--api-port", "--vault-port", "--agent-port", "--tls-port"] {
@@ -207,7 +214,7 @@ pub fn command(tmp: &Path, state: Option<&Path>) -> Command {
 }
 
 /// Asks until the answer is there.
-pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     let until = Instant::now() + LIMIT;
     loop {
         if let Some(answer) = ask().await {
@@ -219,7 +226,7 @@ pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
 }
 
 /// What demos left in a temporary directory.
-pub fn leftovers(tmp: &Path) -> Vec<PathBuf> {
+pub(crate) fn leftovers(tmp: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(tmp).unwrap().flatten();
     entries
         .map(|entry| entry.path())
@@ -228,7 +235,7 @@ pub fn leftovers(tmp: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a program is installed. With CI set, it has to be.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     assert!(

@@ -39,6 +39,8 @@ const BATCH: u32 = 32;
 const AT_ONCE: usize = 4;
 /// How often the credential for the CA is prolonged.
 const RENEW: Duration = Duration::from_secs(3600);
+/// And how soon again where that did not come about.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
@@ -72,8 +74,9 @@ impl Issuer {
                     Round::default()
                 }
             };
-            if renew_at <= Instant::now() && self.renew_credentials().await {
-                renew_at = Instant::now() + RENEW;
+            if renew_at <= Instant::now() {
+                let all = self.renew_credentials().await;
+                renew_at = Instant::now() + if all { RENEW } else { RENEW_AGAIN };
             }
             if worked.again {
                 continue;
@@ -204,6 +207,7 @@ impl Issuer {
             };
             // A token that can't be renewed still works until its end; who reads the log has time.
             if let Err(error) = adapter.renew_credential().await {
+                all = false;
                 tracing::warn!(adapter = %row.name, %error, "the issuer's token can't be renewed");
             }
         }
