@@ -20,6 +20,10 @@ use demo::{Demo, command, eventually, has, leftovers};
 use serde_json::{Value, json};
 
 use cmp_console::clients::tls_probe::probe;
+use cmp_console::clients::vault::{VaultError, VaultWriter};
+use cmp_console::domain::secret::Secret;
+use cmp_console::services::issuer::facts;
+use cmp_console::services::platform::{Options, Platform, Ports};
 
 /// What is served at `address` for `name`.
 async fn served(address: &str, name: &str) -> String {
@@ -260,4 +264,75 @@ fn wrong_usage_ends_with_two() {
         let output = Command::new(demo::PROGRAM).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+}
+
+/// In one process with its user, as under the console: its token at Vault is enough for what the
+/// unseal proves, and for no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consoles_token_is_enough_and_no_more() {
+    let tmp = tempfile::tempdir().unwrap();
+    let options = Options {
+        state: Some(tmp.path().join("state")),
+        ports: Ports::FREE,
+        program: demo::PROGRAM.into(),
+    };
+    let platform = Platform::bind(&options).unwrap().start().await.unwrap();
+    let access = platform.access().clone();
+    let writer = VaultWriter::new(&access.vault, Some(&access.vault_token)).unwrap();
+    let reader = writer.reader();
+    assert_eq!(reader.health().await.unwrap().status, 503);
+    assert_eq!(reader.mounts().await, Err(VaultError::Sealed));
+    let line: Value = serde_json::from_str(platform.ready_line().expose()).unwrap();
+    let shares = line["unseal_keys"].as_array().unwrap();
+    let share = |i: usize| Secret::new(shares[i].as_str().unwrap().to_owned());
+    let one = writer.unseal(&share(0)).await.unwrap();
+    assert_eq!((one.progress, one.t, one.sealed), (1, 3, true));
+    assert!(!one.nonce.is_empty());
+    assert_eq!(writer.reset_unseal().await.unwrap().progress, 0);
+    for i in [0, 1, 2] {
+        writer.unseal(&share(i)).await.unwrap();
+    }
+    let status = reader.seal_status().await.unwrap();
+    assert!(!status.sealed && status.kind == "shamir");
+    let mounts = reader.mounts().await.unwrap();
+    assert!(
+        mounts
+            .iter()
+            .any(|mount| mount.path == access.pki_mount && mount.kind == "pki")
+    );
+    let key = rcgen::KeyPair::generate().unwrap();
+    let sign = async |name: &str| {
+        // Vault takes the common name from the CSR where that has one.
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+        writer
+            .sign(&access.pki_mount, &access.pki_role, &csr, name, &[], Some("1h"))
+            .await
+    };
+    let signed = sign("test.example.com").await.unwrap();
+    let read = facts::read(&signed.certificate_pem).unwrap();
+    assert_eq!(read.subject, "CN=test.example.com");
+    assert!(signed.chain.len() == 1 && facts::read(&signed.chain[0]).is_ok());
+    let refused = sign("test.example.org").await.unwrap_err();
+    assert!(matches!(&refused, VaultError::Refused(words) if words.contains("not allowed by this role")));
+    let denied = writer.revoke(&access.pki_mount, &read.serial).await.unwrap_err();
+    assert!(matches!(denied, VaultError::Denied(_)), "{denied}");
+    assert!(
+        reader
+            .ca_chain(&access.pki_mount)
+            .await
+            .unwrap()
+            .contains("BEGIN CERTIFICATE")
+    );
+    assert!(
+        reader
+            .crl(&access.pki_mount)
+            .await
+            .unwrap()
+            .contains("BEGIN X509 CRL")
+    );
+    writer.renew_token().await.unwrap();
+    platform.shutdown().await;
 }

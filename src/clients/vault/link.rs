@@ -67,6 +67,28 @@ impl Link {
         read(reply).await
     }
 
+    /// `GET` with our token; the `data` of the answer.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, VaultError> {
+        #[derive(serde::Deserialize)]
+        struct Enveloped<T> {
+            data: T,
+        }
+        let request = self
+            .http
+            .get(format!("{}/v1/{path}", self.base))
+            .header("x-vault-request", "true")
+            .header("x-vault-token", &self.vault.settings.token);
+        let reply = request
+            .send()
+            .await
+            .map_err(|error| VaultError::from_reqwest(&error))?;
+        let (code, body) = read(reply).await?;
+        if !(200..300).contains(&code) {
+            return Err(refusal(code, &body));
+        }
+        parse(path, &body).map(|enveloped: Enveloped<T>| enveloped.data)
+    }
+
     /// `GET` of a raw body, such as PEM.
     pub(super) async fn fetch_text(&self, path: &str) -> Result<String, VaultError> {
         let (code, body) = self.fetch(path).await?;

@@ -1,5 +1,6 @@
 //! What can be read from Vault. Nothing here changes anything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -118,18 +119,18 @@ impl VaultReader {
     /// # Errors
     /// See [`VaultError`].
     pub async fn mounts(&self) -> Result<Vec<Mount>, VaultError> {
-        let mounts = vaultrs::sys::mount::list(&self.0.vault)
-            .await
-            .map_err(VaultError::from_client)?;
-        let mut mounts: Vec<Mount> = mounts
-            .into_iter()
-            .map(|(path, mount)| Mount {
-                path: path.trim_end_matches('/').to_owned(),
-                kind: mount.mount_type,
-            })
-            .collect();
-        mounts.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(mounts)
+        // `vaultrs` insists on fields that OpenBao no longer sends; we need none of them.
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        let rows: BTreeMap<String, Row> = self.0.read("sys/mounts").await?;
+        let mounts = rows.into_iter().map(|(path, row)| Mount {
+            path: path.trim_end_matches('/').to_owned(),
+            kind: row.kind,
+        });
+        Ok(mounts.collect())
     }
 
     /// The CA's chain in PEM, the issuing CA first.
