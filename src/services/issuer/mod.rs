@@ -31,7 +31,7 @@ use roster::Roster;
 /// How often it looks for work that nobody woke it for: another process may have written it.
 const PERIOD: Duration = Duration::from_secs(5);
 /// How often a paused CA is asked whether it is back; nothing else is done as often.
-const WATCH: Duration = Duration::from_millis(1000);
+const WATCH: Duration = Duration::from_millis(1500);
 /// How long a claim holds when its worker is gone.
 const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 /// Requests claimed at once, and calls to a CA at once.

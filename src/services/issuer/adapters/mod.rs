@@ -73,7 +73,7 @@ pub trait Adapter: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Whether it can work now; cheap, asked every second while it is paused.
+    /// Whether it can work now; cheap, asked every second or two while it is paused.
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
 
     /// Has a CSR signed.
