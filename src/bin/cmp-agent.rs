@@ -1,2 +1,102 @@
-//! The agent on a host.
-fn main() {}
+//! The agent on a host: reads its configuration, then serves until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use cmp_console::clock::Clock;
+use cmp_console::config::agent::AgentConfig;
+use cmp_console::domain::secret::Secret;
+use cmp_console::services::agent::Agent;
+use color_eyre::eyre::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// Makes keys, installs certificates and reports to the certificate management platform.
+#[derive(Debug, Parser)]
+#[command(name = "cmp-agent", version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/cmp-agent.toml")]
+    config: PathBuf,
+    /// Only check the configuration file.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    color_eyre::install()?;
+    let config = match AgentConfig::load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => {
+            // No report with a backtrace: the file is wrong, not the program.
+            eprint(&format!("cmp-agent: {error}"));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    if arguments.check {
+        return Ok(ExitCode::SUCCESS);
+    }
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::try_from_env("CMP_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .wrap_err("the runtime can't be started")?
+        .block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: AgentConfig) -> Result<()> {
+    let listen = config.listen;
+    let token = enrol_token(&config)?;
+    let agent = Agent::new(config, Clock::system(), token)?;
+    let listener = TcpListener::bind(listen).await.wrap_err_with(|| {
+        format!("cannot listen on {listen} (hint: another agent may run; choose another `listen`)")
+    })?;
+    let (stop, stopping) = watch::channel(false);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("told to stop");
+        // The agent may have ended by itself meanwhile.
+        let _ = stop.send(true);
+    });
+    tracing::info!(%listen, "the agent runs, wake-up on {listen}");
+    agent.serve(listener, stopping).await?;
+    Ok(())
+}
+
+/// The one-time token, if its file is there. It may be removed once it was spent.
+fn enrol_token(config: &AgentConfig) -> Result<Option<Secret>> {
+    let Some(file) = &config.enrol_token_file else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let text = zeroize::Zeroizing::new(text);
+            let token = Secret::new(text.trim().to_owned());
+            Ok((!token.is_empty()).then_some(token))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).wrap_err_with(|| format!("cannot read `{}`", file.display())),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "nothing else speaks to the terminal before the log does"
+)]
+fn eprint(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,6 +1,7 @@
 //! Typed clients of the backends. They speak; they decide nothing.
 
 pub mod agent;
+pub mod agent_api;
 pub mod api;
 pub mod crl;
 pub mod tls_probe;

@@ -1,1 +1,351 @@
-//! The configuration of `cmp-agent`.
+//! The configuration of `cmp-agent`: what it is, where it reports, where it may write and what it
+//! runs after an installation. It holds no secret: the one-time token comes from a file of its own.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Where the wake-up listens unless told otherwise.
+pub const DEFAULT_PORT: u16 = 8084;
+
+/// One agent's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// The host's name; the system's own without it.
+    #[serde(default = "system_hostname")]
+    pub hostname: String,
+    /// Where identity, keys and schedule are kept; made with mode 0700.
+    pub state_dir: PathBuf,
+    /// The platform's API, e.g. `https://cmp.example.com:8082`.
+    pub api: String,
+    /// Where the wake-up listens.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// How others reach the wake-up; `http://{hostname}:{port}` without it.
+    #[serde(default)]
+    pub advertise: Option<String>,
+    /// The only directories that certificates may be installed in.
+    pub install_dirs: Vec<PathBuf>,
+    /// Where what it installs is served, `host:port`, for the handshake that proves an installation.
+    #[serde(default)]
+    pub tls_address: Option<String>,
+    /// What makes the server load the new files: a program and its arguments, no shell.
+    #[serde(default)]
+    pub reload: Option<Vec<String>>,
+    /// How long the reload may take before it is killed.
+    #[serde(default = "default_reload_timeout_s")]
+    pub reload_timeout_s: u64,
+    /// How long after the reload the new certificate may take to be served.
+    #[serde(default = "default_handshake_timeout_s")]
+    pub handshake_timeout_s: u64,
+    /// How long one attempt at a handshake may take.
+    #[serde(default = "default_handshake_attempt_s")]
+    pub handshake_attempt_s: u64,
+    /// By how many per cent the interval between check-ins varies, so that a fleet spreads out.
+    #[serde(default = "default_checkin_jitter_percent")]
+    pub checkin_jitter_percent: u8,
+    /// A file with a one-time token; read only while the agent has no identity from it.
+    #[serde(default)]
+    pub enrol_token_file: Option<PathBuf>,
+}
+
+/// Why a configuration was refused, with the place.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentConfigError {
+    /// The file can't be read.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It isn't TOML, or a field is unknown, missing or of the wrong type.
+    #[error("{path}:{line}:{column}: {message}", path = path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// A field has a value that isn't allowed.
+    #[error("{path}{line}: `{field}` {message}", path = path.display(), line = line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The field's line, if it is written there.
+        line: Option<usize>,
+        /// The field.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+}
+
+impl AgentConfig {
+    /// Reads a file and refuses what isn't allowed, with the line.
+    pub fn load(path: &Path) -> Result<Self, AgentConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| AgentConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// The same for a text; `path` only names it.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, AgentConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
+            AgentConfigError::Parse {
+                path: path.to_owned(),
+                line,
+                column,
+                message: error.message().trim().replace('\n', "; "),
+            }
+        })?;
+        config
+            .check()
+            .map_err(|(field, message)| AgentConfigError::Value {
+                path: path.to_owned(),
+                line: line_of(text, field),
+                field,
+                message,
+            })?;
+        Ok(config)
+    }
+
+    /// Which value isn't allowed, and what is; also for a configuration made in code.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.hostname.trim().is_empty() {
+            return Err((
+                "hostname",
+                "must not be empty; write the name of this host".to_owned(),
+            ));
+        }
+        if !(self.api.starts_with("http://") || self.api.starts_with("https://")) {
+            return Err((
+                "api",
+                format!("must start with `http://` or `https://`, not `{}`", self.api),
+            ));
+        }
+        if !self.state_dir.is_absolute() {
+            return Err(("state_dir", must_be_absolute(&self.state_dir)));
+        }
+        if self.install_dirs.is_empty() {
+            return Err((
+                "install_dirs",
+                "must name at least one directory; nothing can be installed without".to_owned(),
+            ));
+        }
+        if let Some(dir) = self.install_dirs.iter().find(|dir| !dir.is_absolute()) {
+            return Err(("install_dirs", must_be_absolute(dir)));
+        }
+        if let Some(address) = &self.tls_address
+            && split_host_port(address).is_none()
+        {
+            return Err((
+                "tls_address",
+                format!("must be `host:port` such as `web-01:443`, not `{address}`"),
+            ));
+        }
+        if self.reload.as_ref().is_some_and(Vec::is_empty) {
+            return Err((
+                "reload",
+                "must hold a program and its arguments, e.g. `[\"systemctl\", \"reload\", \"nginx\"]`"
+                    .to_owned(),
+            ));
+        }
+        for (field, seconds) in [
+            ("reload_timeout_s", self.reload_timeout_s),
+            ("handshake_timeout_s", self.handshake_timeout_s),
+            ("handshake_attempt_s", self.handshake_attempt_s),
+        ] {
+            if !(1..=300).contains(&seconds) {
+                return Err((field, format!("must be from 1 to 300 seconds, not {seconds}")));
+            }
+        }
+        if self.checkin_jitter_percent > 50 {
+            return Err((
+                "checkin_jitter_percent",
+                format!("must be from 0 to 50, not {}", self.checkin_jitter_percent),
+            ));
+        }
+        Ok(())
+    }
+
+    /// How others reach the wake-up that listens on `port`.
+    #[must_use]
+    pub fn advertised(&self, port: u16) -> String {
+        self.advertise
+            .clone()
+            .unwrap_or_else(|| format!("http://{}:{port}", self.hostname))
+    }
+
+    /// How long the reload may take.
+    #[must_use]
+    pub fn reload_timeout(&self) -> Duration {
+        Duration::from_secs(self.reload_timeout_s)
+    }
+
+    /// How long the handshake is tried.
+    #[must_use]
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_s)
+    }
+
+    /// How long one handshake may take.
+    #[must_use]
+    pub fn handshake_attempt(&self) -> Duration {
+        Duration::from_secs(self.handshake_attempt_s)
+    }
+
+    /// A configuration with the defaults of a file that says no more than this.
+    #[must_use]
+    pub fn new(
+        hostname: impl Into<String>,
+        state_dir: impl Into<PathBuf>,
+        api: impl Into<String>,
+        install_dirs: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            hostname: hostname.into(),
+            state_dir: state_dir.into(),
+            api: api.into(),
+            listen: default_listen(),
+            advertise: None,
+            install_dirs,
+            tls_address: None,
+            reload: None,
+            reload_timeout_s: default_reload_timeout_s(),
+            handshake_timeout_s: default_handshake_timeout_s(),
+            handshake_attempt_s: default_handshake_attempt_s(),
+            checkin_jitter_percent: default_checkin_jitter_percent(),
+            enrol_token_file: None,
+        }
+    }
+}
+
+/// `host:port` apart, `[::1]:443` too.
+#[must_use]
+pub fn split_host_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    (!host.is_empty()).then_some((host, port))
+}
+
+fn must_be_absolute(path: &Path) -> String {
+    format!("must be an absolute path, not `{}`", path.display())
+}
+
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+fn line_of(text: &str, field: &str) -> Option<usize> {
+    text.lines()
+        .position(|line| {
+            line.split_once('=')
+                .is_some_and(|(name, _)| name.trim().trim_matches('"') == field)
+        })
+        .map(|index| index + 1)
+}
+
+fn system_hostname() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT))
+}
+
+fn default_reload_timeout_s() -> u64 {
+    30
+}
+
+fn default_handshake_timeout_s() -> u64 {
+    15
+}
+
+fn default_handshake_attempt_s() -> u64 {
+    5
+}
+
+fn default_checkin_jitter_percent() -> u8 {
+    10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "hostname = \"web-01\"\nstate_dir = \"/var/lib/cmp-agent\"\n\
+        api = \"http://api:8082\"\ninstall_dirs = [\"/etc/ssl/cmp\"]\n";
+
+    fn refusal(text: &str) -> String {
+        AgentConfig::parse(text, Path::new("agent.toml"))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_least_file_gets_the_defaults() {
+        let config = AgentConfig::parse(GOOD, Path::new("agent.toml")).unwrap();
+        assert_eq!(
+            config,
+            AgentConfig::new(
+                "web-01",
+                "/var/lib/cmp-agent",
+                "http://api:8082",
+                vec!["/etc/ssl/cmp".into()]
+            )
+        );
+        assert_eq!(config.advertised(8084), "http://web-01:8084");
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_line() {
+        let refusal = refusal(&format!("{GOOD}relaod = [\"true\"]\n"));
+        assert!(refusal.starts_with("agent.toml:5:1: "), "{refusal}");
+        assert!(
+            refusal.contains("relaod") && refusal.contains("`reload`"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_line() {
+        assert_eq!(
+            refusal(&GOOD.replace("/etc/ssl/cmp", "ssl")),
+            "agent.toml:4: `install_dirs` must be an absolute path, not `ssl`"
+        );
+        assert!(refusal(&format!("{GOOD}reload = []\n")).starts_with("agent.toml:5: `reload` must hold"));
+        assert!(refusal(&format!("{GOOD}tls_address = \"web\"\n")).contains("host:port"));
+    }
+
+    #[test]
+    fn hosts_and_ports_come_apart() {
+        assert_eq!(split_host_port("web-01:443"), Some(("web-01", 443)));
+        assert_eq!(split_host_port("[::1]:8443"), Some(("::1", 8443)));
+        assert_eq!(split_host_port("::1:8443"), None);
+        assert_eq!(split_host_port("web-01"), None);
+        assert_eq!(split_host_port(":443"), None);
+    }
+}

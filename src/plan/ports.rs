@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::clients::agent::{WakeFailure, wake};
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::crl::{self, Crl};
-use crate::clients::tls_probe::{self, ProbeError, Served};
+use crate::clients::tls_probe::{self, ProbeFailure, Served};
 use crate::clients::vault::{VaultReader, VaultWriter};
 use crate::clock::Clock;
 use crate::domain::id::EntityKind;
@@ -61,8 +61,8 @@ impl Reads {
     ///
     /// # Errors
     /// Which step of the handshake failed.
-    pub async fn served(&self, address: &str, name: &str) -> Result<Served, ProbeError> {
-        tls_probe::probe(address, name, PROBE_LIMIT).await
+    pub async fn served(&self, address: &str, name: &str) -> Result<Served, ProbeFailure> {
+        tls_probe::probe(address, Some(name), PROBE_LIMIT).await
     }
 
     /// The version that a thing has now; `None` where there is nothing to compare.

@@ -1,1 +1,154 @@
-//! The agent on a host: makes keys, installs certificates, reports.
+//! The agent on a host: makes keys, installs certificates, reports. It takes jobs only from the
+//! platform it enrolled with, writes only where its own configuration allows, and runs only the
+//! command written there.
+
+mod checkin;
+mod enrol;
+mod files;
+mod host;
+mod identity;
+pub mod install;
+mod jobs;
+pub mod keys;
+pub mod managed;
+mod reload;
+mod report;
+mod schedule;
+pub mod tls_server;
+mod wake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use self::checkin::CheckIns;
+pub use self::files::FileError;
+pub use self::host::Host;
+pub use self::identity::{Identity, IdentityError};
+pub use self::schedule::Schedule;
+use crate::clients::agent_api::AgentApi;
+use crate::clock::Clock;
+use crate::config::agent::AgentConfig;
+use crate::domain::secret::Secret;
+use crate::problem::Problem;
+
+/// How long open wake-up calls may take to end once the agent is told to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why an agent could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Its configuration isn't usable.
+    #[error("`{field}` {message}")]
+    Config {
+        /// The field.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// Its state can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its identity is damaged.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Its keys are damaged.
+    #[error(transparent)]
+    Key(#[from] keys::KeyError),
+    /// It has neither an identity nor a one-time token to get one.
+    #[error(
+        "this agent is not enrolled; make a one-time token for it and name its file in `enrol_token_file`"
+    )]
+    NotEnrolled,
+    /// The platform refused or could not be reached.
+    #[error(transparent)]
+    Platform(#[from] Problem),
+    /// The wake-up can't listen.
+    #[error("the wake-up on port 8084 or as configured can't be served: {0}")]
+    Listen(#[source] std::io::Error),
+}
+
+/// One agent, ready to serve.
+#[derive(Debug)]
+pub struct Agent {
+    host: Arc<Host>,
+    api: AgentApi,
+    identity: Option<Identity>,
+    enrol_token: Option<Secret>,
+}
+
+impl Agent {
+    /// Opens the state directory. `enrol_token` is spent at the first check-in if the agent has no
+    /// identity yet, or one from another token.
+    pub fn new(config: AgentConfig, clock: Clock, enrol_token: Option<Secret>) -> Result<Self, AgentError> {
+        let api = AgentApi::new(&config.api)?;
+        let host = Host::open(config, clock)?;
+        let identity = Identity::read(&host.config.state_dir)?;
+        if identity.is_none() && enrol_token.is_none() {
+            return Err(AgentError::NotEnrolled);
+        }
+        Ok(Self {
+            host: Arc::new(host),
+            api,
+            identity,
+            enrol_token,
+        })
+    }
+
+    /// Its id, once it is enrolled.
+    #[must_use]
+    pub fn agent_id(&self) -> Option<&str> {
+        self.identity.as_ref().map(|identity| identity.agent_id.as_str())
+    }
+
+    /// What it has on its host, for whoever prepares it before it serves.
+    #[must_use]
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Spends its one-time token now instead of at the first check-in; harmless if it was spent.
+    pub async fn enrol(&mut self, port: u16) -> Result<&str, AgentError> {
+        if let (None, Some(token)) = (&self.identity, &self.enrol_token) {
+            let address = self.host.config.advertised(port);
+            let (identity, _) = enrol::enrol(&self.host, &self.api, token, address).await?;
+            self.identity = Some(identity);
+        }
+        self.agent_id().ok_or(AgentError::NotEnrolled)
+    }
+
+    /// Checks in by its schedule and whenever it is woken on `listener`, until `shutdown` says true
+    /// or its sender is gone.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<(), AgentError> {
+        let port = listener.local_addr().map_err(AgentError::Listen)?.port();
+        let (routes, callers) = wake::routes();
+        let check_ins = CheckIns::new(self, port);
+        let mut stop = shutdown.clone();
+        let wake_up =
+            axum::serve(listener, routes).with_graceful_shutdown(async move { stopped(&mut stop).await });
+        let mut draining = shutdown.clone();
+        let limited = async {
+            tokio::select! {
+                served = async { wake_up.await } => served,
+                () = async {
+                    stopped(&mut draining).await;
+                    tokio::time::sleep(DRAIN_LIMIT).await;
+                } => Ok(()),
+            }
+        };
+        let ((), served) = tokio::join!(check_ins.run(callers, shutdown), limited);
+        served.map_err(AgentError::Listen)
+    }
+}
+
+/// Returns when the agent is to stop.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it whoever wanted the agent.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}

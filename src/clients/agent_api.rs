@@ -1,0 +1,189 @@
+//! The API as an agent sees it: enrol, report, hand in a CSR, hand in a job's result.
+//!
+//! Every call has a time limit and an idempotency key, so that a resend on a bad link does a thing
+//! once. It retries nothing: when to ask again is the agent's schedule.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use reqwest::{Client, ClientBuilder, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::agent::chain;
+use crate::domain::secret::Secret;
+use crate::problem::{Problem, ProblemKind};
+use crate::wire::agents::{EnrolBody, EnrolReply, JobResult, Report, ReportReply};
+use crate::wire::problem_json::ProblemJson;
+use crate::wire::requests::CsrBody;
+
+/// How long a connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long one call may take in all.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// The most that an answer may hold: a report's answer carries whole chains.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// The platform's API, as an agent sees it.
+#[derive(Clone, Debug)]
+pub struct AgentApi {
+    base: Url,
+    client: Client,
+}
+
+impl AgentApi {
+    /// A client of the API at `base`, e.g. `https://cmp.example.com:8082`.
+    pub fn new(base: &str) -> Result<Self, Problem> {
+        let mut base = Url::parse(base)
+            .map_err(|error| Problem::bad_input(format!("the API's address `{base}` is no URL: {error}")))?;
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let builder = Client::builder()
+            .user_agent(concat!("cmp-agent/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(CALL_LIMIT)
+            .redirect(reqwest::redirect::Policy::none());
+        let client = without_unused_roots(builder, base.scheme())
+            .build()
+            .map_err(|error| Problem::internal(format!("no HTTP client could be made: {}", chain(&error))))?;
+        Ok(Self { base, client })
+    }
+
+    /// Spends a one-time token; `key` is the same for every attempt with it.
+    pub async fn enrol(&self, token: &Secret, key: &str, body: &EnrolBody) -> Result<EnrolReply, Problem> {
+        self.post(token, "api/v1/agents/enrol", Some(key), body).await
+    }
+
+    /// Checks in. No idempotency key: a second report is a newer truth, not a resend.
+    pub async fn report(
+        &self,
+        token: &Secret,
+        agent_id: &str,
+        body: &Report,
+    ) -> Result<ReportReply, Problem> {
+        self.post(token, &format!("api/v1/agents/{agent_id}/report"), None, body)
+            .await
+    }
+
+    /// Hands in the CSR that a request waits for.
+    pub async fn csr(&self, token: &Secret, request_id: &str, body: &CsrBody) -> Result<(), Problem> {
+        let key = key_of("csr", request_id, body);
+        let path = format!("api/v1/requests/{request_id}/csr");
+        self.post::<serde::de::IgnoredAny>(token, &path, Some(&key), body)
+            .await
+            .map(drop)
+    }
+
+    /// Says how a job ended.
+    pub async fn result(
+        &self,
+        token: &Secret,
+        agent_id: &str,
+        job_id: &str,
+        body: &JobResult,
+    ) -> Result<(), Problem> {
+        let key = key_of("result", job_id, body);
+        let path = format!("api/v1/agents/{agent_id}/jobs/{job_id}");
+        self.post::<serde::de::IgnoredAny>(token, &path, Some(&key), body)
+            .await
+            .map(drop)
+    }
+
+    async fn post<Answer: DeserializeOwned>(
+        &self,
+        token: &Secret,
+        path: &str,
+        key: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<Answer, Problem> {
+        let url = self
+            .base
+            .join(path)
+            .map_err(|error| Problem::internal(format!("`{path}` makes no URL: {error}")))?;
+        let mut request = self.client.post(url).bearer_auth(token.expose()).json(body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let reply = request.send().await.map_err(|error| self.unreached(&error))?;
+        let status = reply.status();
+        let text = self.read(reply).await?;
+        if !status.is_success() {
+            return Err(refusal(status, &text, path));
+        }
+        // 204 and an empty 200 both mean "done, nothing to say".
+        let text = if text.is_empty() { b"null".to_vec() } else { text };
+        serde_json::from_slice(&text).map_err(|error| {
+            Problem::new(
+                ProblemKind::BackendFailed,
+                format!("the API's answer to `/{path}` is not understood: {error}"),
+            )
+            .hint("check that the versions of agent and API fit")
+        })
+    }
+
+    async fn read(&self, mut reply: reqwest::Response) -> Result<Vec<u8>, Problem> {
+        let mut text = Vec::new();
+        while let Some(piece) = reply.chunk().await.map_err(|error| self.unreached(&error))? {
+            if text.len() + piece.len() > MAX_ANSWER_BYTES {
+                return Err(Problem::new(
+                    ProblemKind::BackendFailed,
+                    "the API's answer is larger than an agent accepts",
+                ));
+            }
+            text.extend_from_slice(&piece);
+        }
+        Ok(text)
+    }
+
+    fn unreached(&self, error: &reqwest::Error) -> Problem {
+        let base = self.base.as_str().trim_end_matches('/');
+        if error.is_connect() {
+            Problem::unavailable(format!("no connection to the API at `{base}`: {}", chain(error)))
+                .hint("check that the API runs and that this host reaches it")
+        } else {
+            Problem::no_answer(format!(
+                "no whole answer from the API at `{base}`: {}",
+                chain(error)
+            ))
+            .hint("the agent asks again by itself")
+        }
+    }
+}
+
+/// Leaves the system's trust store alone when no TLS will be spoken: reading it costs more than all
+/// the rest of a client.
+pub(crate) fn without_unused_roots(builder: ClientBuilder, scheme: &str) -> ClientBuilder {
+    if scheme == "http" {
+        builder.tls_certs_only([])
+    } else {
+        builder
+    }
+}
+
+/// The same body gives the same key; another body is another wish.
+fn key_of(what: &str, id: &str, body: &impl Serialize) -> String {
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let hash = hex::encode(digest(&SHA256, &bytes));
+    format!("{what}-{id}-{}", hash.get(..16).unwrap_or(&hash))
+}
+
+fn refusal(status: StatusCode, text: &[u8], path: &str) -> Problem {
+    if let Ok(problem) = serde_json::from_slice::<ProblemJson>(text) {
+        return problem.into();
+    }
+    let kind = match status.as_u16() {
+        400 => ProblemKind::BadInput,
+        401 => ProblemKind::NotAuthenticated,
+        403 => ProblemKind::Forbidden,
+        404 => ProblemKind::NotFound,
+        409 => ProblemKind::Conflict,
+        422 => ProblemKind::Refused,
+        429 => ProblemKind::TooMany,
+        503 => ProblemKind::Unavailable,
+        504 => ProblemKind::NoAnswer,
+        _ => ProblemKind::BackendFailed,
+    };
+    Problem::new(kind, format!("the API answered `/{path}` with {status}"))
+        .hint("check that `api` in the agent's configuration is the platform's API")
+}

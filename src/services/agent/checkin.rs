@@ -1,0 +1,248 @@
+//! The check-ins: by schedule, when woken, and once more after jobs were done. One at a time.
+//!
+//! Jobs are carried out beside the check-ins, so that a slow reload never delays an answer to
+//! whoever woke the agent.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::host::Host;
+use super::identity::Identity;
+use super::jobs::{Worked, Worker};
+use super::report::report;
+use super::schedule::Schedule;
+use super::wake::Caller;
+use super::{Agent, AgentError, enrol, stopped};
+use crate::clients::agent_api::AgentApi;
+use crate::domain::secret::Secret;
+use crate::problem::Problem;
+use crate::wire::agents::{AgentJob, WakeReply};
+
+/// At least so long between two check-ins that callers asked for; they share one meanwhile.
+const WAKE_GAP: Duration = Duration::from_millis(200);
+/// The clock may be set while we sleep: look again at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// So many check-ins in a row may follow at once on jobs; after that the interval holds again.
+const MAX_FOLLOW_UPS: u32 = 5;
+/// When to look for the installation that follows a handed-in CSR, if nobody wakes the agent.
+const EXPECTED_AFTER_S: [i64; 4] = [1, 2, 4, 8];
+/// How long a job may go on once the agent is told to stop; it is safe to cut it off.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// The check-ins of one agent.
+pub(super) struct CheckIns {
+    host: Arc<Host>,
+    api: AgentApi,
+    identity: Option<Identity>,
+    /// Still to be spent.
+    enrol_token: Option<Secret>,
+    schedule: Schedule,
+    address: String,
+    worker: Worker,
+    working: Option<JoinHandle<Worked>>,
+    /// Jobs that are being carried out or wait for it.
+    taken: BTreeSet<String>,
+    waiting: Vec<AgentJob>,
+    n_follow_ups: u32,
+    expected_after_s: VecDeque<i64>,
+}
+
+impl CheckIns {
+    pub(super) fn new(agent: Agent, port: u16) -> Self {
+        let Agent {
+            host,
+            api,
+            identity,
+            enrol_token,
+        } = agent;
+        let spent = identity
+            .as_ref()
+            .and_then(|identity| identity.enrolled_with.clone());
+        let enrol_token = enrol_token.filter(|token| spent != Some(enrol::name_of(token)));
+        Self {
+            address: host.config.advertised(port),
+            schedule: Schedule::read(&host.config.state_dir),
+            worker: Worker::new(Arc::clone(&host), api.clone()),
+            host,
+            api,
+            identity,
+            enrol_token,
+            working: None,
+            taken: BTreeSet::new(),
+            waiting: Vec::new(),
+            n_follow_ups: 0,
+            expected_after_s: VecDeque::new(),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut callers: mpsc::Receiver<Caller>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        tokio::select! {
+            () = stopped(&mut shutdown) => {}
+            () = self.go_on(&mut callers) => {}
+        }
+        // Whoever still waits is told that the agent stops.
+        drop(callers);
+        if let Some(mut working) = self.working.take()
+            && timeout(STOP_LIMIT, &mut working).await.is_err()
+        {
+            working.abort();
+        }
+    }
+
+    async fn go_on(&mut self, callers: &mut mpsc::Receiver<Caller>) {
+        let mut not_before = Instant::now();
+        loop {
+            let pause = self.schedule.wait(self.host.clock.now()).min(LONGEST_SLEEP);
+            tokio::select! {
+                Some(first) = callers.recv() => {
+                    sleep_until(not_before).await;
+                    let mut sharing = vec![first];
+                    while let Ok(caller) = callers.try_recv() {
+                        sharing.push(caller);
+                    }
+                    self.schedule.woken();
+                    self.n_follow_ups = 0;
+                    let reply = self.check_in().await;
+                    not_before = Instant::now() + WAKE_GAP;
+                    for caller in sharing {
+                        // A caller that hung up needs no answer.
+                        let _ = caller.send(reply.clone());
+                    }
+                }
+                worked = ended(&mut self.working) => self.worked(worked),
+                () = sleep(pause) => {
+                    if self.schedule.wait(self.host.clock.now()).is_zero() {
+                        self.check_in().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One check-in, noted in the schedule.
+    async fn check_in(&mut self) -> WakeReply {
+        let outcome = self.report().await;
+        let now = self.host.clock.now();
+        let jitter = self.host.config.checkin_jitter_percent;
+        let (n_jobs, problem) = match outcome {
+            Ok((interval_s, jobs)) => {
+                self.schedule.succeeded(now, interval_s, jitter);
+                let n_jobs = jobs.len();
+                if n_jobs == 0 {
+                    self.n_follow_ups = 0;
+                    if let Some(after_s) = self.expected_after_s.pop_front() {
+                        self.schedule.no_later_than(now + TimeDelta::seconds(after_s));
+                    }
+                }
+                self.take(jobs);
+                (n_jobs, None)
+            }
+            Err(problem) => {
+                self.schedule.failed(now, jitter);
+                tracing::warn!(
+                    %problem, n_failures = self.schedule.n_failures, next = ?self.schedule.due_at,
+                    "the check-in failed: {problem}"
+                );
+                (0, Some(problem))
+            }
+        };
+        if let Err(error) = self.schedule.write(&self.host.config.state_dir) {
+            tracing::error!(%error, "the schedule can't be kept");
+        }
+        WakeReply {
+            agent_id: self.identity.as_ref().map(|identity| identity.agent_id.clone()),
+            reported: problem.is_none(),
+            n_jobs,
+            problem,
+        }
+    }
+
+    async fn report(&mut self) -> Result<(i64, Vec<AgentJob>), Problem> {
+        self.enrol_if_needed().await?;
+        let Some(identity) = &self.identity else {
+            return Err(Problem::refused("this agent is not enrolled")
+                .hint("make a one-time token for it and name its file in `enrol_token_file`"));
+        };
+        let report = report(&self.host, self.address.clone()).await;
+        let reply = self
+            .api
+            .report(&identity.token, &identity.agent_id, &report)
+            .await?;
+        Ok((reply.checkin_interval_s, reply.jobs))
+    }
+
+    async fn enrol_if_needed(&mut self) -> Result<(), Problem> {
+        let Some(token) = &self.enrol_token else {
+            return Ok(());
+        };
+        match enrol::enrol(&self.host, &self.api, token, self.address.clone()).await {
+            Ok((identity, interval_s)) => {
+                self.identity = Some(identity);
+                self.schedule.interval_s = interval_s;
+                self.enrol_token = None;
+                Ok(())
+            }
+            Err(AgentError::Platform(problem)) if problem.kind.may_be_retried() => Err(problem),
+            Err(AgentError::Platform(problem)) if self.identity.is_some() => {
+                tracing::warn!(%problem, "the new one-time token was refused; going on as before");
+                self.enrol_token = None;
+                Ok(())
+            }
+            Err(AgentError::Platform(problem)) => Err(problem),
+            Err(error) => Err(Problem::internal(format!("enrolled, but not kept: {error}"))
+                .hint("check the disk and the rights of `state_dir`; the agent tries again by itself")),
+        }
+    }
+
+    /// Takes the jobs that aren't taken yet: a job is given again until its result arrived.
+    fn take(&mut self, jobs: Vec<AgentJob>) {
+        for job in jobs {
+            if self.taken.insert(job.id.clone()) {
+                self.waiting.push(job);
+            }
+        }
+        if self.working.is_none() && !self.waiting.is_empty() {
+            let Some(identity) = self.identity.clone() else {
+                return;
+            };
+            let jobs = std::mem::take(&mut self.waiting);
+            self.taken = jobs.iter().map(|job| job.id.clone()).collect();
+            self.working = Some(tokio::spawn(self.worker.clone().work(identity, jobs)));
+        }
+    }
+
+    fn worked(&mut self, worked: Result<Worked, JoinError>) {
+        self.working = None;
+        self.taken = self.waiting.iter().map(|job| job.id.clone()).collect();
+        let worked = worked.unwrap_or_else(|error| {
+            tracing::error!(%error, "a job ended in a defect of the agent");
+            Worked::default()
+        });
+        if worked.expects_more {
+            self.expected_after_s = EXPECTED_AFTER_S.into();
+        }
+        if worked.changed && self.n_follow_ups < MAX_FOLLOW_UPS && self.schedule.n_failures == 0 {
+            self.n_follow_ups += 1;
+            self.schedule.no_later_than(self.host.clock.now());
+        }
+        self.take(Vec::new());
+    }
+}
+
+/// The end of the jobs, or never if there are none.
+async fn ended(working: &mut Option<JoinHandle<Worked>>) -> Result<Worked, JoinError> {
+    match working {
+        Some(working) => working.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,118 @@
+//! Files that are whole or absent: written beside their place, synced, renamed over it.
+//!
+//! Small state only; installations have a scheme of their own (`install/generations.rs`).
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Readable by the owner alone: everything in the state directory.
+const PRIVATE: u32 = 0o600;
+
+/// A file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} `{path}`: {source}", path = path.display())]
+pub struct FileError {
+    /// A verb: read, write, sync …
+    pub doing: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Says what was being done to which file.
+pub(super) trait Doing<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, FileError>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError {
+            doing,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+/// Makes a directory that only the owner may enter, with its parents.
+pub(super) fn private_dir(path: &Path) -> Result<(), FileError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .doing("make the directory", path)
+}
+
+/// Replaces `path` by `content` at once, with mode 0600.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let staged = staged_name(path);
+    // Left over by a crash: nobody reads it, and create_new below must not meet it.
+    remove_if_there(&staged)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(&staged)
+        .doing("create", &staged)?;
+    file.write_all(content).doing("write", &staged)?;
+    file.sync_all().doing("sync", &staged)?;
+    fs::rename(&staged, path).doing("replace", path)?;
+    match path.parent() {
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// The content, or `None` where there is no file.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing("read", path),
+    }
+}
+
+/// Removes a file or link if there is one.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).doing("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Makes renames in a directory last.
+pub(super) fn sync_dir(path: &Path) -> Result<(), FileError> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .doing("sync the directory", path)
+}
+
+fn staged_name(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.json");
+        fs::write(staged_name(&path), "half").unwrap();
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(read_if_there(&path).unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!staged_name(&path).exists());
+        assert_eq!(read_if_there(&dir.path().join("none")).unwrap(), None);
+    }
+}

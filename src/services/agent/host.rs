@@ -1,0 +1,56 @@
+//! What the agent has on its host: configuration, clock, keys, managed paths. Shared by everything
+//! that carries out a job; it knows nothing of the platform.
+
+use tokio::sync::Mutex;
+
+use super::AgentError;
+use super::install::clean_all;
+use super::keys::KeyStore;
+use super::managed::Managed;
+use crate::clock::Clock;
+use crate::config::agent::AgentConfig;
+
+/// The host as the agent knows it.
+#[derive(Debug)]
+pub struct Host {
+    /// What the person who runs the host decided.
+    pub config: AgentConfig,
+    /// What time it is.
+    pub clock: Clock,
+    /// The private keys.
+    pub keys: KeyStore,
+    /// The paths that it looks after.
+    pub managed: Managed,
+    /// One installation at a time: reloads of one server must not cross.
+    pub(super) installing: Mutex<()>,
+}
+
+impl Host {
+    /// Opens the state directory and cleans what a crash left half made.
+    pub fn open(config: AgentConfig, clock: Clock) -> Result<Self, AgentError> {
+        config
+            .check()
+            .map_err(|(field, message)| AgentError::Config { field, message })?;
+        super::files::private_dir(&config.state_dir)?;
+        let keys = KeyStore::open(&config.state_dir)?;
+        let managed = Managed::open(&config.state_dir)?;
+        let of_managed = managed.all().into_iter().filter_map(|(path, _)| {
+            super::install::Target::resolve(&path, &config.install_dirs)
+                .ok()
+                .map(|target| target.dir().to_owned())
+        });
+        for dir in config.install_dirs.iter().cloned().chain(of_managed) {
+            // What can't be cleaned now is met again by the next installation there.
+            if let Err(error) = clean_all(&dir) {
+                tracing::warn!(%error, "leftovers of an interrupted installation stay");
+            }
+        }
+        Ok(Self {
+            config,
+            clock,
+            keys,
+            managed,
+            installing: Mutex::new(()),
+        })
+    }
+}
