@@ -1,2 +1,7 @@
 //! The terminal console; `demo` starts the embedded platform beside it.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmp_console::cli::console::main()
+}

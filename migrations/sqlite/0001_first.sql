@@ -98,6 +98,7 @@ CREATE INDEX certificates_by_status_not_after ON certificates (status, not_after
 CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
 CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
 CREATE INDEX certificates_by_replaces ON certificates (replaces);
+CREATE INDEX certificates_by_serial ON certificates (serial);
 
 CREATE TRIGGER certificates_revoked_is_final BEFORE UPDATE OF status ON certificates
 WHEN OLD.status = 'revoked' AND NEW.status <> 'revoked'

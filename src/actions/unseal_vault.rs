@@ -195,16 +195,13 @@ async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
                 status = now;
             }
             // Vault notices a wrong share only at the threshold, and then drops them all.
-            Err(problem) => {
+            Err(words) => {
                 status = with.reads.vault.seal_status().await?;
                 nonce.clone_from(&status.nonce);
                 with.note(if status.progress == 0 {
-                    format!(
-                        "Vault refused: {}; all shares were dropped, enter every one again",
-                        problem.what
-                    )
+                    format!("Vault refused: {words}; all shares were dropped, enter every one again")
                 } else {
-                    format!("Vault refused: {}; {}", problem.what, progress(&status))
+                    format!("Vault refused: {words}; {}", progress(&status))
                 });
             }
         }
@@ -239,8 +236,8 @@ impl Step for PkiMount {
     fn prove<'a>(&'a self, _cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
             let mounts = with.vault.mounts().await?;
-            let wanted = format!("{}/", with.pki_mount.trim_end_matches('/'));
-            Ok(if mounts.contains(&wanted) {
+            let wanted = with.pki_mount.trim_end_matches('/');
+            Ok(if mounts.iter().any(|mount| mount.path == wanted) {
                 Proof::Proven(format!("the mount {wanted} is there"))
             } else {
                 Proof::Refuted(

@@ -1,2 +1,7 @@
 //! The API and, by role, the issuer.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmp_console::cli::server::main()
+}

@@ -52,14 +52,14 @@ impl Backends {
     pub fn new(context: &Context, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
         let api = ApiReader::new(&context.api, context.tokens.api.clone())?;
         let reads = Reads {
-            vault: VaultReader::new(&context.vault, context.tokens.vault.clone())?,
+            vault: VaultReader::new(&context.vault, context.tokens.vault.as_ref())?,
             clock,
             vault_address: context.vault.clone(),
             pki_mount: context.pki_mount.clone(),
             pki_role: context.pki_role.clone(),
             api: api.clone(),
         };
-        let vault = VaultWriter::new(&context.vault, context.tokens.vault.clone())?;
+        let vault = VaultWriter::new(&context.vault, context.tokens.vault.as_ref())?;
         Ok(Self {
             reads,
             changes: Changes::new(ApiWriter::new(api), vault),

@@ -115,9 +115,9 @@ async fn vault(backends: &Backends) -> Link {
                 version: status.version,
             }),
         },
-        Err(problem) => Link {
+        Err(error) => Link {
             state: LinkState::Down,
-            note: Some(problem.what),
+            note: Some(error.to_string()),
             latency_ms: None,
             as_of,
             seal: None,

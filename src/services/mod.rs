@@ -6,3 +6,4 @@ pub mod issuer;
 pub mod platform;
 pub mod scheduler;
 pub mod vault;
+pub mod wake;

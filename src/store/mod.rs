@@ -24,6 +24,7 @@ pub mod revocation;
 mod row;
 pub mod runs;
 mod select;
+pub mod serials;
 pub mod tokens;
 
 use std::ops::{Deref, DerefMut};

@@ -1,0 +1,76 @@
+//! `cmp-console demo`: the embedded platform, with the console over it or alone.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use super::console::DemoArguments;
+use super::stop::StopSignals;
+use super::{failed, runtime};
+use crate::services::platform::{Bound, Options, Platform};
+use crate::telemetry;
+
+pub(super) fn main(arguments: &DemoArguments) -> ExitCode {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return failed(&format!("where this program lies is not known: {error}")),
+    };
+    if !arguments.headless && !std::io::stdout().is_terminal() {
+        return failed(
+            &"the console needs a terminal, and standard output is none; `demo --headless` needs none",
+        );
+    }
+    let options = Options {
+        state: arguments.state.clone(),
+        ports: arguments.ports(),
+        program,
+    };
+    // Before a screen is painted: a port in use is told as a sentence.
+    let bound = match Platform::bind(&options) {
+        Ok(bound) => bound,
+        Err(error) => return failed(&error),
+    };
+    if arguments.headless {
+        headless(bound)
+    } else {
+        with_console(bound)
+    }
+}
+
+fn headless(bound: Bound) -> ExitCode {
+    telemetry::to_stderr(tracing::Level::WARN);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    runtime.block_on(async {
+        let mut stop = match StopSignals::catch() {
+            Ok(stop) => stop,
+            Err(error) => return failed(&error),
+        };
+        let started = tokio::select! {
+            started = bound.start() => started,
+            // What was begun goes with its temporary directory, or is begun anew in a kept one.
+            () = stop.received() => return ExitCode::SUCCESS,
+        };
+        let platform = match started {
+            Ok(platform) => platform,
+            Err(error) => return failed(&error),
+        };
+        let mut out = std::io::stdout();
+        let printed = writeln!(out, "{}", platform.ready_line().expose()).and_then(|()| out.flush());
+        if let Err(error) = printed {
+            platform.shutdown().await;
+            return failed(&format!("nobody reads the ready line: {error}"));
+        }
+        stop.received().await;
+        platform.shutdown().await;
+        ExitCode::SUCCESS
+    })
+}
+
+/// CONSOLE: paints its first frame, then awaits `bound.start()` in a task of its own and connects with
+/// `platform.access()`; after the console, `platform.shutdown()`.
+fn with_console(bound: Bound) -> ExitCode {
+    drop(bound);
+    failed(&"the console is not built in yet; `demo --headless` runs the platform alone")
+}

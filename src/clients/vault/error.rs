@@ -1,0 +1,164 @@
+//! How a call to Vault can go wrong, told apart by what the caller does next; no words for people but
+//! the CA's own.
+
+use std::error::Error as _;
+
+use vaultrs::error::ClientError;
+
+use crate::problem::{Problem, ProblemKind};
+
+/// Why a call did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// 503: sealed or not initialised. Nothing happened; wait for the unseal, burn no attempt.
+    #[error("Vault is sealed")]
+    Sealed,
+    /// 403: the token may not do this, or is no longer valid.
+    #[error("Vault denied it: {0}")]
+    Denied(String),
+    /// 400 and other refusals, in the CA's own words. Asking again gives the same answer.
+    #[error("{0}")]
+    Refused(String),
+    /// 404: no such thing, or no such path.
+    #[error("Vault knows no such thing: {0}")]
+    NotFound(String),
+    /// Nothing happened now; later it may: no connection, 429.
+    #[error("{0}")]
+    Retry(String),
+    /// It may or may not have happened: no answer in time, the connection broke, 5xx.
+    #[error("{0}")]
+    Unknown(String),
+    /// It answered something that it never should.
+    #[error("Vault answered something unexpected: {0}")]
+    Garbled(String),
+    /// The address that was given is none.
+    #[error("`{0}` is not an address of Vault")]
+    Address(String),
+}
+
+impl VaultError {
+    /// Whether asking again later, with nothing changed, can help.
+    #[must_use]
+    pub fn may_be_retried(&self) -> bool {
+        matches!(self, Self::Sealed | Self::Retry(_) | Self::Unknown(_))
+    }
+
+    /// From a status and the `errors` of the body.
+    pub(super) fn from_status(code: u16, errors: &[String]) -> Self {
+        let words = if errors.is_empty() {
+            format!("Vault answered with status {code} and no words")
+        } else {
+            errors.join("; ").trim().to_owned()
+        };
+        match code {
+            503 if errors.is_empty() || says_sealed(&words) => Self::Sealed,
+            403 => Self::Denied(words),
+            404 => Self::NotFound(words),
+            429 => Self::Retry(words),
+            // Vault answers 400 "Vault is not initialized" for some paths and 503 for others.
+            400 if words.to_lowercase().contains("not initialized") => Self::Sealed,
+            400..=499 => Self::Refused(words),
+            _ => Self::Unknown(words),
+        }
+    }
+
+    /// From a call through `vaultrs`.
+    pub(super) fn from_client(error: ClientError) -> Self {
+        match error {
+            ClientError::APIError { code, errors } => Self::from_status(code, &errors),
+            ClientError::RestClientError { source } => match source {
+                rustify::errors::ClientError::ServerResponseError { code, content } => {
+                    Self::from_status(code, &content.into_iter().collect::<Vec<_>>())
+                }
+                rustify::errors::ClientError::RequestError { source, .. } => {
+                    match source.downcast_ref::<reqwest::Error>() {
+                        Some(error) => Self::from_reqwest(error),
+                        None => Self::Unknown(source.to_string()),
+                    }
+                }
+                rustify::errors::ClientError::ResponseError { source } => {
+                    Self::Unknown(format!("the answer of Vault broke off: {source}"))
+                }
+                other => Self::Garbled(other.to_string()),
+            },
+            other => Self::Garbled(other.to_string()),
+        }
+    }
+
+    /// From a call through `reqwest`. Only where no connection came about is it certain that nothing
+    /// happened.
+    pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
+        let mut words = String::new();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            words = inner.to_string();
+            cause = inner.source();
+        }
+        if error.is_connect() {
+            Self::Retry(format!("no connection to Vault: {words}"))
+        } else if error.is_timeout() {
+            Self::Unknown("Vault did not answer in time".to_owned())
+        } else {
+            Self::Unknown(format!("the connection to Vault broke: {words}"))
+        }
+    }
+}
+
+fn says_sealed(words: &str) -> bool {
+    let words = words.to_lowercase();
+    words.contains("sealed") || words.contains("not initialized")
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        let what = error.to_string();
+        match error {
+            VaultError::Sealed => Self::unavailable(what).hint("unseal it with `u`"),
+            VaultError::Denied(_) => {
+                Self::new(ProblemKind::Forbidden, what).hint("give a token whose policy allows it")
+            }
+            VaultError::Refused(_) => Self::refused(what),
+            VaultError::NotFound(_) => Self::not_found(what),
+            VaultError::Retry(_) => Self::unavailable(what),
+            VaultError::Unknown(_) => Self::no_answer(what),
+            VaultError::Garbled(_) => Self::new(ProblemKind::BackendFailed, what),
+            VaultError::Address(_) => Self::bad_input(what).hint("such as http://127.0.0.1:8200"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, words: &[&str]) -> VaultError {
+        VaultError::from_status(code, &words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_status_says_what_to_do_next() {
+        assert_eq!(status(503, &["Vault is sealed"]), VaultError::Sealed);
+        assert_eq!(
+            status(503, &["backend busy"]),
+            VaultError::Unknown("backend busy".to_owned())
+        );
+        assert_eq!(
+            status(403, &["permission denied"]),
+            VaultError::Denied("permission denied".to_owned())
+        );
+        assert_eq!(
+            status(400, &["common name x not allowed by this role"]),
+            VaultError::Refused("common name x not allowed by this role".to_owned())
+        );
+        assert!(matches!(status(429, &[]), VaultError::Retry(_)));
+        assert!(matches!(status(500, &["boom"]), VaultError::Unknown(_)));
+        assert!(matches!(status(404, &[]), VaultError::NotFound(_)));
+    }
+
+    #[test]
+    fn what_may_be_retried_is_what_time_can_cure() {
+        assert!(VaultError::Sealed.may_be_retried());
+        assert!(!VaultError::Refused(String::new()).may_be_retried());
+        assert!(!VaultError::Denied(String::new()).may_be_retried());
+    }
+}

@@ -1,0 +1,100 @@
+//! The issuer's plug for one CA. An adapter speaks to its CA and says what came of it; which request,
+//! which retry and which row in the database is the issuer's matter.
+
+pub mod vault_pki;
+
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+
+pub use vault_pki::VaultPki;
+
+/// What a CA can do for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It takes certificates back.
+    pub revoke: bool,
+    /// It keeps the reason of a revocation; where it doesn't, only our tables do.
+    pub reasons: bool,
+    /// It publishes a CRL.
+    pub crl: bool,
+    /// What it signed can be listed, so that a lost answer can be found again.
+    pub list: bool,
+}
+
+/// What is to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The certification request in PEM.
+    pub csr_pem: String,
+    /// The common name.
+    pub common_name: String,
+    /// All names, the common name included.
+    pub sans: Vec<String>,
+}
+
+/// What was signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCertificate {
+    /// The certificate in PEM.
+    pub pem: String,
+    /// Its issuers in PEM, the nearest first.
+    pub chain_pem: String,
+}
+
+/// What the CA said to a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationAnswer {
+    /// It is revoked and belongs into the next CRL.
+    Accepted,
+    /// It had expired; the CA puts it on no CRL.
+    AlreadyExpired,
+}
+
+/// Why a call came to nothing, told apart by what the issuer does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdapterError {
+    /// The CA can't work at all for now, such as a sealed Vault. Nothing happened; the adapter pauses.
+    #[error("{0}")]
+    Away(String),
+    /// Nothing happened; later it may.
+    #[error("{0}")]
+    Retry(String),
+    /// It may or may not have happened: look before asking again.
+    #[error("{0}")]
+    Unknown(String),
+    /// The CA said no, in its own words; asking again gives the same answer.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// One CA.
+pub trait Adapter: Send + Sync {
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether it can work now; cheap, asked every second while it is paused.
+    fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
+
+    /// Has a CSR signed.
+    fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>>;
+
+    /// Takes a certificate back. Twice is once.
+    fn revoke<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>>;
+
+    /// The serials of everything that it signed and keeps.
+    fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>>;
+
+    /// Looks among `serials` for a certificate with this key.
+    fn find_by_spki<'a>(
+        &'a self,
+        spki_sha256: &'a str,
+        serials: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<SignedCertificate>, AdapterError>>;
+
+    /// The CRL as it is published now, in PEM or DER.
+    fn crl(&self) -> BoxFuture<'_, Result<Vec<u8>, AdapterError>>;
+
+    /// Keeps its credential alive.
+    fn renew_credential(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
+}

@@ -1,0 +1,219 @@
+//! The PKI engine of Vault or OpenBao as a CA. Vault takes no reason with a revocation, keeps no
+//! inventory and maps no key to certificates; a lost answer is found again by listing and reading.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+
+use super::{Adapter, AdapterError, Capabilities, Order, RevocationAnswer, SignedCertificate};
+use crate::clients::vault::{Revoked, VaultError, VaultReader, VaultWriter};
+use crate::domain::certificate::normal_serial;
+use crate::domain::secret::Secret;
+use crate::services::issuer::facts;
+
+/// The `config` of an adapter row of kind `vault_pki`. Credentials are never in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Config {
+    /// Where Vault is.
+    pub address: String,
+    /// Where its PKI engine is mounted.
+    pub mount: String,
+    /// The role that signs.
+    pub role: String,
+    /// How long certificates live, such as `2160h`; the role's default if not given.
+    #[serde(default)]
+    pub ttl: Option<String>,
+}
+
+/// The `kind` of such an adapter row.
+pub const KIND: &str = "vault_pki";
+
+/// One PKI mount of one Vault.
+pub struct VaultPki {
+    reader: VaultReader,
+    writer: VaultWriter,
+    config: Config,
+    /// Keys of certificates that were read: what a serial stands for never changes.
+    seen: Mutex<HashMap<String, String>>,
+}
+
+impl VaultPki {
+    /// With the issuer's own token.
+    ///
+    /// # Errors
+    /// The configured address is none.
+    pub fn new(config: Config, token: &Secret) -> Result<Self, VaultError> {
+        let writer = VaultWriter::new(&config.address, Some(token))?;
+        Ok(Self {
+            reader: writer.reader(),
+            writer,
+            config,
+            seen: Mutex::default(),
+        })
+    }
+
+    fn spki_seen(&self, serial: &str) -> Option<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(serial).cloned()
+    }
+
+    fn remember(&self, serial: &str, spki: &str) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(serial.to_owned(), spki.to_owned());
+    }
+
+    async fn find(
+        &self,
+        spki_sha256: &str,
+        serials: &[String],
+    ) -> Result<Option<SignedCertificate>, AdapterError> {
+        for serial in serials {
+            if self.spki_seen(serial).is_some_and(|spki| spki != spki_sha256) {
+                continue;
+            }
+            let kept = match self.reader.certificate(&self.config.mount, serial).await {
+                Ok(kept) => kept,
+                // Tidied away since it was listed.
+                Err(VaultError::NotFound(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Ok(read) = facts::read(&kept.pem) else {
+                tracing::warn!(%serial, "the CA keeps something under this serial that is no certificate");
+                continue;
+            };
+            self.remember(serial, &read.spki_sha256);
+            if read.spki_sha256 == spki_sha256 {
+                let chain_pem = self.reader.ca_chain(&self.config.mount).await?;
+                return Ok(Some(SignedCertificate {
+                    pem: with_newline(kept.pem),
+                    chain_pem: with_newline(chain_pem),
+                }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Adapter for VaultPki {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            revoke: true,
+            reasons: false,
+            crl: true,
+            list: true,
+        }
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async {
+            let status = self.reader.seal_status().await?;
+            if !status.initialized {
+                return Err(AdapterError::Away("Vault is not initialised".to_owned()));
+            }
+            if status.sealed {
+                return Err(AdapterError::Away("Vault is sealed".to_owned()));
+            }
+            Ok(())
+        })
+    }
+
+    fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
+        Box::pin(async {
+            let signed = self
+                .writer
+                .sign(
+                    &self.config.mount,
+                    &self.config.role,
+                    &order.csr_pem,
+                    &order.common_name,
+                    &order.sans,
+                    self.config.ttl.as_deref(),
+                )
+                .await?;
+            Ok(SignedCertificate {
+                pem: with_newline(signed.certificate_pem),
+                chain_pem: signed.chain.into_iter().map(with_newline).collect(),
+            })
+        })
+    }
+
+    fn revoke<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
+        Box::pin(async {
+            Ok(match self.writer.revoke(&self.config.mount, serial).await? {
+                Revoked::Accepted => RevocationAnswer::Accepted,
+                Revoked::AlreadyExpired => RevocationAnswer::AlreadyExpired,
+            })
+        })
+    }
+
+    fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>> {
+        Box::pin(async {
+            let serials = self.reader.certificates(&self.config.mount).await?;
+            Ok(serials
+                .iter()
+                .filter_map(|serial| normal_serial(serial))
+                .collect())
+        })
+    }
+
+    fn find_by_spki<'a>(
+        &'a self,
+        spki_sha256: &'a str,
+        serials: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<SignedCertificate>, AdapterError>> {
+        Box::pin(self.find(spki_sha256, serials))
+    }
+
+    fn crl(&self) -> BoxFuture<'_, Result<Vec<u8>, AdapterError>> {
+        Box::pin(async { Ok(self.reader.crl(&self.config.mount).await?.into_bytes()) })
+    }
+
+    fn renew_credential(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async { Ok(self.writer.renew_token().await?) })
+    }
+}
+
+/// Vault leaves the last newline of a PEM out, and joined files need it.
+fn with_newline(mut pem: String) -> String {
+    if !pem.ends_with('\n') {
+        pem.push('\n');
+    }
+    pem
+}
+
+impl From<VaultError> for AdapterError {
+    fn from(error: VaultError) -> Self {
+        let words = error.to_string();
+        match error {
+            VaultError::Sealed => Self::Away(words),
+            VaultError::Retry(_) => Self::Retry(words),
+            VaultError::Unknown(_) | VaultError::Garbled(_) => Self::Unknown(words),
+            VaultError::Denied(words) | VaultError::Refused(words) => Self::Refused(words),
+            VaultError::NotFound(_) | VaultError::Address(_) => Self::Refused(words),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cas_own_words_reach_the_request() {
+        let words = "common name x not allowed by this role".to_owned();
+        assert_eq!(
+            AdapterError::from(VaultError::Refused(words.clone())),
+            AdapterError::Refused(words)
+        );
+        assert!(matches!(
+            AdapterError::from(VaultError::Sealed),
+            AdapterError::Away(_)
+        ));
+        assert!(matches!(
+            AdapterError::from(VaultError::Unknown(String::new())),
+            AdapterError::Unknown(_)
+        ));
+    }
+}

@@ -1,0 +1,106 @@
+//! The proof of revocations: fetches the CRLs and records which serials are in them. It revokes
+//! nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Issuer;
+use crate::clients::crl::parse;
+use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
+use crate::store::{StoreError, certificates, revocation};
+
+/// How many certificates are looked for at once.
+const AT_ONCE: u32 = 500;
+/// Between two looks at a CRL that lacks what it should hold, at first and at most. A CA may rebuild
+/// its CRL only every quarter of an hour, and a CRL may be large.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// When to look next.
+pub(super) struct Watch {
+    due: Instant,
+    pause: Duration,
+    /// The last look found less than it looked for.
+    in_vain: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            due: Instant::now(),
+            pause: FIRST,
+            in_vain: false,
+        }
+    }
+}
+
+impl Watch {
+    /// The CA accepted a revocation: look at once.
+    pub(super) fn expect_news(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How long until there is something to look for, `period` at most.
+    pub(super) fn next_look(&self, period: Duration) -> Duration {
+        match self.in_vain {
+            true => self.due.saturating_duration_since(Instant::now()).min(period),
+            false => period,
+        }
+    }
+
+    fn looked_in_vain(&mut self) {
+        self.in_vain = true;
+        self.due = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST);
+    }
+}
+
+impl Issuer {
+    /// Looks for revoked certificates that no CRL was seen to hold yet.
+    pub(super) async fn look_into_crls(
+        &self,
+        adapters: &[AdapterRow],
+        watch: &mut Watch,
+    ) -> Result<(), StoreError> {
+        if watch.due > Instant::now() {
+            return Ok(());
+        }
+        let missing = certificates::revoked_not_in_crl(&mut self.store.read().await?, AT_ONCE).await?;
+        let mut found = 0;
+        for row in adapters.iter().filter(|row| row.status == AdapterStatus::Active) {
+            let wanted: Vec<_> = missing
+                .iter()
+                .filter(|it| it.adapter_id.as_deref() == Some(row.id.as_str()))
+                .collect();
+            let Some(adapter) = self.roster.adapter(row).filter(|_| !wanted.is_empty()) else {
+                continue;
+            };
+            let crl = match adapter.crl().await {
+                Ok(bytes) => parse(&bytes),
+                Err(error) => Err(error.to_string()),
+            };
+            let crl = match crl {
+                Ok(crl) => crl,
+                Err(error) => {
+                    tracing::warn!(adapter = %row.name, error, "the CRL can't be read");
+                    continue;
+                }
+            };
+            let mut tx = self.store.begin().await?;
+            let now = tx.now();
+            for certificate in wanted.iter().filter(|it| crl.lists(&it.serial)) {
+                revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
+                found += 1;
+            }
+            tx.commit().await?;
+        }
+        if found < missing.len() {
+            watch.looked_in_vain();
+        } else {
+            // Nothing is missing; the next acceptance, or another process's, is seen within a period.
+            *watch = Watch::default();
+        }
+        Ok(())
+    }
+}

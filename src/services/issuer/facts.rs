@@ -1,0 +1,170 @@
+//! What a certificate says about itself. Serial and dates are taken from here, never from what a CA's
+//! JSON says beside it.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
+use x509_parser::prelude::{FromDer, X509Certificate, X509CertificationRequest};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::domain::certificate::normal_serial;
+use crate::domain::key::KeyAlgorithm;
+
+/// The facts of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The subject's distinguished name.
+    pub subject: String,
+    /// Subject alternative names: DNS names and IP addresses.
+    pub sans: Vec<String>,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// Lower-case hex pairs with colons, as Vault writes it.
+    pub serial: String,
+    /// SHA-256 over the DER.
+    pub fingerprint_sha256: String,
+    /// SHA-256 over the SubjectPublicKeyInfo DER.
+    pub spki_sha256: String,
+    /// Such as `ecdsa-p256`.
+    pub key_algorithm: String,
+    /// First moment of validity.
+    pub not_before: DateTime<Utc>,
+    /// Last moment of validity.
+    pub not_after: DateTime<Utc>,
+}
+
+/// Why there are no facts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FactsError {
+    /// Not PEM.
+    #[error("not in PEM: {0}")]
+    NotPem(String),
+    /// Not a certificate, or not a certification request.
+    #[error("not readable: {0}")]
+    NotDer(String),
+    /// A date or a serial that can't be.
+    #[error("its {0} is out of range")]
+    OutOfRange(&'static str),
+}
+
+/// Reads the first certificate of a PEM text.
+///
+/// # Errors
+/// It holds none.
+pub fn read(pem_text: &str) -> Result<Facts, FactsError> {
+    let pem = pem::parse(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
+    let der = pem.contents();
+    let (_, certificate) =
+        X509Certificate::from_der(der).map_err(|error| FactsError::NotDer(error.to_string()))?;
+    let serial = certificate.raw_serial();
+    // DER puts a zero before a serial whose first bit is set; Vault doesn't write it.
+    let serial = match serial {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        whole => whole,
+    };
+    let validity = certificate.validity();
+    let moment = |time: x509_parser::time::ASN1Time, which| {
+        DateTime::from_timestamp(time.timestamp(), 0).ok_or(FactsError::OutOfRange(which))
+    };
+    Ok(Facts {
+        subject: certificate.subject().to_string(),
+        sans: sans(&certificate),
+        issuer: certificate.issuer().to_string(),
+        serial: normal_serial(&hex::encode(serial)).ok_or(FactsError::OutOfRange("serial"))?,
+        fingerprint_sha256: hex::encode(digest(&SHA256, der)),
+        spki_sha256: hex::encode(digest(&SHA256, certificate.public_key().raw)),
+        key_algorithm: key_algorithm(certificate.public_key()),
+        not_before: moment(validity.not_before, "first moment")?,
+        not_after: moment(validity.not_after, "last moment")?,
+    })
+}
+
+/// The SHA-256 over a certification request's SubjectPublicKeyInfo.
+///
+/// # Errors
+/// It is none.
+pub fn spki_of_csr(csr_pem: &str) -> Result<String, FactsError> {
+    let pem = pem::parse(csr_pem).map_err(|error| FactsError::NotPem(error.to_string()))?;
+    let (_, request) = X509CertificationRequest::from_der(pem.contents())
+        .map_err(|error| FactsError::NotDer(error.to_string()))?;
+    let spki = request.certification_request_info.subject_pki.raw;
+    Ok(hex::encode(digest(&SHA256, spki)))
+}
+
+fn sans(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let names = extension.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => ip(bytes),
+            _ => None,
+        })
+        .collect()
+}
+
+fn ip(bytes: &[u8]) -> Option<String> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(std::net::Ipv4Addr::from(v4).to_string());
+    }
+    <[u8; 16]>::try_from(bytes)
+        .ok()
+        .map(|v6| std::net::Ipv6Addr::from(v6).to_string())
+}
+
+/// The platform's word for it where it has one, else what the certificate holds.
+fn key_algorithm(spki: &SubjectPublicKeyInfo<'_>) -> String {
+    match spki.parsed() {
+        Ok(PublicKey::RSA(rsa)) => format!("rsa-{}", rsa.key_size()),
+        Ok(PublicKey::EC(_)) => {
+            let curve = spki.algorithm.parameters.as_ref().and_then(|it| it.as_oid().ok());
+            match curve {
+                Some(oid) if oid == OID_EC_P256 => KeyAlgorithm::EcdsaP256.word().to_owned(),
+                Some(oid) if oid == OID_NIST_EC_P384 => KeyAlgorithm::EcdsaP384.word().to_owned(),
+                Some(oid) => format!("ecdsa-{oid}"),
+                None => "ecdsa".to_owned(),
+            }
+        }
+        _ => spki.algorithm.algorithm.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
+
+    use super::*;
+
+    #[test]
+    fn facts_come_from_the_certificate_itself() {
+        let key = KeyPair::generate().unwrap();
+        let mut params =
+            CertificateParams::new(vec!["a.example.com".to_owned(), "192.0.2.7".to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "a.example.com");
+        params.serial_number = Some(SerialNumber::from_slice(&[0x9f, 0x01, 0x02]));
+        let certificate = params.self_signed(&key).unwrap();
+        let facts = read(&certificate.pem()).unwrap();
+        assert_eq!(facts.subject, "CN=a.example.com");
+        assert_eq!(facts.sans, ["a.example.com", "192.0.2.7"]);
+        assert_eq!(facts.serial, "9f:01:02");
+        assert_eq!(facts.key_algorithm, "ecdsa-p256");
+        params.serial_number = None;
+        let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+        assert_eq!(spki_of_csr(&csr).unwrap(), facts.spki_sha256);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        assert!(matches!(read("hello"), Err(FactsError::NotPem(_))));
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(read(pem), Err(FactsError::NotDer(_))));
+        assert!(spki_of_csr(pem).is_err());
+    }
+}

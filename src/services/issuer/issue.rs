@@ -1,0 +1,160 @@
+//! One request, from claimed to its certificate.
+
+use std::sync::Arc;
+
+use super::adapters::{Adapter, AdapterError, Order, SignedCertificate};
+use super::backoff::next_attempt;
+use super::{Issuer, LEASE, facts};
+use crate::domain::request::Request;
+use crate::store::certificates::NewCertificate;
+use crate::store::issuance::{self, Issuing};
+use crate::store::{StoreError, adapters as rows, serials};
+
+impl Issuer {
+    /// Drives one due request to its next state. `issuing` is durable before the CA is called.
+    pub(super) async fn issue(&self, request: Request) -> Result<(), StoreError> {
+        let row = rows::read(&mut self.store.read().await?, &request.adapter_id).await?;
+        let Some(adapter) = row.and_then(|row| self.roster.adapter(&row)) else {
+            return self
+                .pause(&request.adapter_id, "the adapter's configuration makes no sense")
+                .await;
+        };
+        let mut tx = self.store.begin().await?;
+        let begun = issuance::begin_issue(&mut tx, &request.id, &self.owner, LEASE).await?;
+        tx.commit().await?;
+        let Some(issuing) = begun else {
+            return Ok(());
+        };
+        // An earlier attempt that ended without an answer may have been carried out all the same.
+        if issuing.resumed || issuing.request.attempt > 0 {
+            match self.find(&adapter, &issuing).await? {
+                Ok(Some(signed)) => {
+                    tracing::info!(request = %request.id, "the CA had signed already; its certificate is taken");
+                    return self.complete(&issuing, &signed).await;
+                }
+                Ok(None) => {}
+                Err(error) => return self.not_found_out(&issuing, error).await,
+            }
+        }
+        let order = Order {
+            csr_pem: issuing.csr_pem.clone(),
+            common_name: issuing.request.common_name.clone(),
+            sans: issuing.request.sans.clone(),
+        };
+        match adapter.sign(&order).await {
+            Ok(signed) => self.complete(&issuing, &signed).await,
+            Err(AdapterError::Away(reason)) => {
+                let mut tx = self.store.begin().await?;
+                issuance::pause_issue(&mut tx, &request.id, &reason).await?;
+                tx.commit().await
+            }
+            Err(AdapterError::Retry(error)) => self.retry_later(&issuing, &error).await,
+            Err(AdapterError::Refused(words)) => self.fail(&issuing, &words).await,
+            Err(AdapterError::Unknown(error)) => self.look_after(&adapter, &issuing, &error).await,
+        }
+    }
+
+    /// Searches the CA for a certificate with the request's key, among those that are not ours yet.
+    async fn find(
+        &self,
+        adapter: &Arc<dyn Adapter>,
+        issuing: &Issuing,
+    ) -> Result<Result<Option<SignedCertificate>, AdapterError>, StoreError> {
+        let kept: Vec<String> = match adapter.serials().await {
+            Ok(serials) => serials.into_iter().collect(),
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut conn = self.store.read().await?;
+        let strange = serials::unknown(&mut conn, &kept).await?;
+        drop(conn);
+        Ok(adapter.find_by_spki(&issuing.spki_sha256, &strange).await)
+    }
+
+    /// No answer to the signature: takes the certificate if it is there. If the CA says that it isn't,
+    /// it answered with an error and is asked again later; if the CA can't be asked, the request stays
+    /// `issuing` and is looked for when its lease ends.
+    async fn look_after(
+        &self,
+        adapter: &Arc<dyn Adapter>,
+        issuing: &Issuing,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        match self.find(adapter, issuing).await? {
+            Ok(Some(signed)) => self.complete(issuing, &signed).await,
+            Ok(None) => self.retry_later(issuing, error).await,
+            Err(error) => self.not_found_out(issuing, error).await,
+        }
+    }
+
+    /// Whether the CA has signed could not be found out: the request stays as it is.
+    async fn not_found_out(&self, issuing: &Issuing, error: AdapterError) -> Result<(), StoreError> {
+        tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
+        match error {
+            AdapterError::Away(reason) => self.pause(&issuing.request.adapter_id, &reason).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn complete(&self, issuing: &Issuing, signed: &SignedCertificate) -> Result<(), StoreError> {
+        let id = &issuing.request.id;
+        let read = match facts::read(&signed.pem) {
+            Ok(read) if read.spki_sha256 == issuing.spki_sha256 => read,
+            Ok(_) => {
+                return self
+                    .fail(issuing, "the CA's certificate carries another key than the CSR")
+                    .await;
+            }
+            Err(error) => {
+                let words = format!("the CA's answer is no certificate: {error}");
+                return self.fail(issuing, &words).await;
+            }
+        };
+        let new = inventory(read, signed, Some(issuing.request.adapter_id.clone()));
+        let mut tx = self.store.begin().await?;
+        let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
+        tx.commit().await?;
+        tracing::info!(request = %id, certificate = %certificate.id, serial = %certificate.serial, "issued");
+        Ok(())
+    }
+
+    async fn retry_later(&self, issuing: &Issuing, error: &str) -> Result<(), StoreError> {
+        let request = &issuing.request;
+        let at = next_attempt(self.store.clock().now(), request.attempt, &request.id);
+        let mut tx = self.store.begin().await?;
+        issuance::retry_issue_later(&mut tx, &request.id, error, at).await?;
+        tx.commit().await?;
+        tracing::warn!(request = %request.id, error, %at, "the CA refused for now");
+        Ok(())
+    }
+
+    async fn fail(&self, issuing: &Issuing, words: &str) -> Result<(), StoreError> {
+        let id = &issuing.request.id;
+        let mut tx = self.store.begin().await?;
+        issuance::fail_issue(&mut tx, id, words).await?;
+        tx.commit().await?;
+        tracing::warn!(request = %id, words, "the CA refused");
+        Ok(())
+    }
+}
+
+/// A signed certificate as the inventory takes it.
+pub(crate) fn inventory(
+    read: facts::Facts,
+    signed: &SignedCertificate,
+    adapter_id: Option<String>,
+) -> NewCertificate {
+    NewCertificate {
+        subject: read.subject,
+        sans: read.sans,
+        issuer: read.issuer,
+        serial: read.serial,
+        fingerprint_sha256: read.fingerprint_sha256,
+        spki_sha256: read.spki_sha256,
+        key_algorithm: read.key_algorithm,
+        not_before: read.not_before,
+        not_after: read.not_after,
+        adapter_id,
+        pem: signed.pem.clone(),
+        chain_pem: signed.chain_pem.clone(),
+    }
+}

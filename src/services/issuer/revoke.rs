@@ -1,0 +1,88 @@
+//! Revocations that were asked for, carried to the CA. A CA's yes is not yet the proof; that is in
+//! `crl`.
+
+use super::adapters::{AdapterError, RevocationAnswer};
+use super::backoff::next_attempt;
+use super::{Issuer, LEASE};
+use crate::store::jobs::{self, Job};
+use crate::store::{StoreError, adapters as rows, certificates, revocation};
+
+impl Issuer {
+    /// Carries out all that is due; whether the CA accepted any.
+    pub(super) async fn revoke_all(&self) -> Result<bool, StoreError> {
+        let mut accepted = false;
+        loop {
+            let mut tx = self.store.begin().await?;
+            let claimed = jobs::claim_revoke(&mut tx, &self.owner, LEASE).await?;
+            tx.commit().await?;
+            let Some(job) = claimed else {
+                return Ok(accepted);
+            };
+            accepted |= self.revoke(&job).await?;
+        }
+    }
+
+    async fn revoke(&self, job: &Job) -> Result<bool, StoreError> {
+        let mut conn = self.store.read().await?;
+        let id = job.certificate_id.as_deref().unwrap_or_default();
+        let certificate = certificates::existing(&mut conn, id).await?;
+        let row = match &certificate.adapter_id {
+            Some(adapter) => rows::read(&mut conn, adapter).await?,
+            None => None,
+        };
+        drop(conn);
+        let Some(adapter) = row.and_then(|row| self.roster.adapter(&row)) else {
+            let words = "no adapter leads to the CA of this certificate";
+            self.fail_revocation(job, words).await?;
+            return Ok(false);
+        };
+        if !adapter.capabilities().revoke {
+            self.fail_revocation(job, "this CA takes nothing back").await?;
+            return Ok(false);
+        }
+        match adapter.revoke(&certificate.serial).await {
+            Ok(answer) => {
+                let mut tx = self.store.begin().await?;
+                let now = tx.now();
+                revocation::accept_revocation(&mut tx, job, now).await?;
+                tx.commit().await?;
+                if answer == RevocationAnswer::AlreadyExpired {
+                    tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
+                }
+                tracing::info!(certificate = id, serial = %certificate.serial, "the CA accepted the revocation");
+                Ok(true)
+            }
+            Err(AdapterError::Away(reason)) => {
+                let mut tx = self.store.begin().await?;
+                revocation::pause_revocation(&mut tx, job, &reason).await?;
+                tx.commit().await?;
+                Ok(false)
+            }
+            // A revocation is done once however often it is asked for.
+            Err(AdapterError::Retry(error) | AdapterError::Unknown(error)) => {
+                let at = next_attempt(self.store.clock().now(), job.attempt, &job.id);
+                let mut tx = self.store.begin().await?;
+                revocation::retry_revocation_later(&mut tx, job, &error, at).await?;
+                tx.commit().await?;
+                tracing::warn!(certificate = id, error, %at, "the CA refused a revocation for now");
+                Ok(false)
+            }
+            Err(AdapterError::Refused(words)) => {
+                self.fail_revocation(job, &words).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn fail_revocation(&self, job: &Job, words: &str) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        revocation::fail_revocation(&mut tx, job, words).await?;
+        tx.commit().await?;
+        tracing::error!(
+            certificate = job.certificate_id,
+            words,
+            "the CA refused a revocation"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! The fleet's keys and CSRs, made on all cores at once: RSA takes long.
+
+use std::thread;
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData};
+
+use crate::domain::key::KeyAlgorithm;
+use crate::domain::secret::Secret;
+
+/// One key with its CSR.
+pub(super) struct MadeKey {
+    /// The private key, PKCS #8 in PEM.
+    pub(super) key_pem: Secret,
+    /// The certification request in PEM.
+    pub(super) csr_pem: String,
+    /// SHA-256 over the SubjectPublicKeyInfo.
+    pub(super) spki_sha256: String,
+    pub(super) algorithm: KeyAlgorithm,
+}
+
+/// Makes all of them, in the order given.
+pub(super) fn make_all(wanted: &[(KeyAlgorithm, Vec<String>)]) -> Result<Vec<MadeKey>, rcgen::Error> {
+    let n = thread::available_parallelism().map_or(2, |n| n.get().min(4));
+    let shares: Vec<Vec<usize>> = (0..n)
+        .map(|offset| (offset..wanted.len()).step_by(n).collect())
+        .collect();
+    let mut made: Vec<Option<MadeKey>> = wanted.iter().map(|_| None).collect();
+    let done: Vec<Result<Vec<(usize, MadeKey)>, rcgen::Error>> = thread::scope(|scope| {
+        let workers: Vec<_> = shares
+            .iter()
+            .map(|share| {
+                scope.spawn(move || {
+                    share
+                        .iter()
+                        .map(|i| make(wanted[*i].0, &wanted[*i].1).map(|key| (*i, key)))
+                        .collect()
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or(Err(rcgen::Error::RemoteKeyError)))
+            .collect()
+    });
+    for share in done {
+        for (i, key) in share? {
+            made[i] = Some(key);
+        }
+    }
+    Ok(made.into_iter().flatten().collect())
+}
+
+fn make(algorithm: KeyAlgorithm, names: &[String]) -> Result<MadeKey, rcgen::Error> {
+    let key = match algorithm {
+        KeyAlgorithm::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+        KeyAlgorithm::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+        KeyAlgorithm::Rsa2048 => rsa(rcgen::RsaKeySize::_2048),
+        KeyAlgorithm::Rsa3072 => rsa(rcgen::RsaKeySize::_3072),
+        KeyAlgorithm::Rsa4096 => rsa(rcgen::RsaKeySize::_4096),
+    }?;
+    let mut params = CertificateParams::new(names.to_vec())?;
+    params.distinguished_name = DistinguishedName::new();
+    if let Some(name) = names.first() {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
+    let csr_pem = params.serialize_request(&key)?.pem()?;
+    let spki = key.subject_public_key_info();
+    Ok(MadeKey {
+        key_pem: Secret::new(key.serialize_pem()),
+        csr_pem,
+        spki_sha256: hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki)),
+        algorithm,
+    })
+}
+
+fn rsa(size: rcgen::RsaKeySize) -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::issuer::facts::spki_of_csr;
+
+    #[test]
+    fn each_csr_carries_its_key() {
+        let names = vec!["a.example.com".to_owned()];
+        let wanted = vec![
+            (KeyAlgorithm::EcdsaP256, names.clone()),
+            (KeyAlgorithm::EcdsaP384, names.clone()),
+            (KeyAlgorithm::EcdsaP256, names),
+        ];
+        let made = make_all(&wanted).unwrap();
+        assert_eq!(made.len(), 3);
+        for key in &made {
+            assert_eq!(spki_of_csr(&key.csr_pem).unwrap(), key.spki_sha256);
+        }
+        assert_ne!(made[0].spki_sha256, made[2].spki_sha256);
+    }
+}
