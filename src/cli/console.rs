@@ -5,13 +5,26 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{demo, failed, reload};
+use tokio::sync::mpsc::Sender;
+
+use super::{demo, failed, open, reload};
+use crate::config::console as config;
+use crate::console::Startup;
 use crate::services::platform::Ports;
+
+/// The exit code for a wrong configuration.
+const USAGE: u8 = 2;
 
 /// A terminal console for the people who are on call for a Certificate Management Platform.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-console", version, about)]
 struct Arguments {
+    /// The configuration file (otherwise ~/.config/cmp-console/config.toml)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The context to open (otherwise the file's default)
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -74,14 +87,28 @@ pub fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
         return failed(&report);
     }
-    match Arguments::parse().command {
-        Some(Command::Demo(arguments)) => demo::main(&arguments),
-        Some(Command::DemoReload { socket }) => reload::main(&socket),
-        None => plain_console(),
+    let arguments = Arguments::parse();
+    match &arguments.command {
+        Some(Command::Demo(arguments)) => demo::main(arguments),
+        Some(Command::DemoReload { socket }) => reload::main(socket),
+        None => plain_console(&arguments),
     }
 }
 
-/// CONSOLE: the console over the configured context starts here.
-fn plain_console() -> ExitCode {
-    failed(&"the console needs a terminal, and standard output is none")
+/// The console over a configured context. A wrong configuration is told before the terminal is touched.
+fn plain_console(arguments: &Arguments) -> ExitCode {
+    let opened = config::open(arguments.config.as_deref(), arguments.context.as_deref());
+    let (name, context) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _code = failed(&error);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let read_only = context.read_only;
+    let connect = |startup: Sender<Startup>| async move {
+        open::connect(&context, None, &startup).await;
+        Some(())
+    };
+    open::console(&name, None, read_only, connect, async |()| {})
 }

@@ -3,9 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use tokio::sync::mpsc::Sender;
+
 use super::console::DemoArguments;
+use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
+use crate::config::console::{Context, Tokens};
+use crate::console::Startup;
 use crate::services::platform::{Bound, Options, Platform};
 use crate::telemetry;
 
@@ -68,9 +73,36 @@ fn headless(bound: Bound) -> ExitCode {
     })
 }
 
-/// CONSOLE: paints its first frame, then awaits `bound.start()` in a task of its own and connects with
-/// `platform.access()`; after the console, `platform.shutdown()`.
+/// The console over the platform: the first frame is painted before the platform is started.
 fn with_console(bound: Bound) -> ExitCode {
-    drop(bound);
-    failed(&"the console is not built in yet; `demo --headless` runs the platform alone")
+    let shares = bound.secrets_file();
+    open::console(
+        "demo",
+        Some("starting the embedded platform".to_owned()),
+        false,
+        |startup: Sender<Startup>| async move {
+            let platform = match bound.start().await {
+                Ok(platform) => platform,
+                Err(error) => {
+                    let _gone = startup.send(Startup::Failed(error.to_string())).await;
+                    return None;
+                }
+            };
+            let access = platform.access();
+            let context = Context {
+                api: access.api.clone(),
+                vault: access.vault.clone(),
+                pki_mount: access.pki_mount.clone(),
+                pki_role: access.pki_role.clone(),
+                tokens: Tokens {
+                    api: Some(access.operator_token.clone()),
+                    vault: Some(access.vault_token.clone()),
+                },
+                ..Context::default()
+            };
+            open::connect(&context, Some(shares), &startup).await;
+            Some(platform)
+        },
+        async |platform: Platform| platform.shutdown().await,
+    )
 }

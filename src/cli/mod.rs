@@ -3,6 +3,7 @@
 
 pub mod console;
 mod demo;
+mod open;
 mod reload;
 pub mod server;
 mod stop;

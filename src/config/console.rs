@@ -56,6 +56,21 @@ pub struct Tokens {
     pub vault: Option<Secret>,
 }
 
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            api: String::new(),
+            vault: String::new(),
+            api_token_env: default_api_token_env(),
+            vault_token_env: default_vault_token_env(),
+            pki_mount: default_mount(),
+            pki_role: default_role(),
+            read_only: false,
+            tokens: Tokens::default(),
+        }
+    }
+}
+
 fn default_api_token_env() -> String {
     "CMP_TOKEN".to_owned()
 }

@@ -35,8 +35,8 @@ const FRAME: Duration = Duration::from_millis(16);
 
 /// What comes from whoever starts the backends.
 pub enum Startup {
-    /// They are up: these are their clients.
-    Connected(Box<Backends>),
+    /// They are up: these are their clients, and where the demo keeps its unseal shares.
+    Connected(Box<Backends>, Option<String>),
     /// They can't be started, and why.
     Failed(String),
 }
@@ -78,8 +78,10 @@ pub async fn run(
             },
             Some(event) = events.recv() => event,
             startup = startup.recv(), if waits_for_startup => match startup {
-                Some(Startup::Connected(backends)) => {
+                Some(Startup::Connected(backends, shares_in)) => {
                     waits_for_startup = false;
+                    state.context.vault.clone_from(&backends.reads.vault_address);
+                    state.context.shares_in = shares_in;
                     effects.connect(*backends);
                     Event::Starting(None)
                 }

@@ -160,6 +160,12 @@ impl Platform {
 }
 
 impl Bound {
+    /// Where the demo's unseal keys and tokens will be.
+    #[must_use]
+    pub fn secrets_file(&self) -> PathBuf {
+        self.state.path().join(secrets::FILE)
+    }
+
     /// Fills an empty state, starts everything and waits until everything answers.
     ///
     /// # Errors

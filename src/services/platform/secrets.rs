@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::domain::secret::Secret;
 
-const FILE: &str = "demo-secrets.json";
+/// The file's name in the state directory.
+pub(super) const FILE: &str = "demo-secrets.json";
 const WARNING: &str = "Secrets of a DEMO: unseal keys and tokens in clear text, so that the demo can \
                        be started again. Never keep a real platform's unseal keys beside its data.";
 

@@ -1,0 +1,76 @@
+//! Opens a console on the terminal: takes it over, paints, and connects the backends beside it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::sync::mpsc::{self, Sender};
+
+use super::{failed, runtime};
+use crate::clock::Clock;
+use crate::config::console::{Context, state_dir};
+use crate::console::effects::Backends;
+use crate::console::terminal::{Terminal, install_panic_hook};
+use crate::console::{self, Startup};
+use crate::state::ContextInfo;
+use crate::telemetry;
+
+/// Runs a console named `name`; `start` brings the backends up meanwhile, and `stop` ends what it gave.
+pub(super) fn console<T, F>(
+    name: &str,
+    starting: Option<String>,
+    read_only: bool,
+    start: impl FnOnce(Sender<Startup>) -> F,
+    stop: impl AsyncFnOnce(T),
+) -> ExitCode
+where
+    T: Send + 'static,
+    F: Future<Output = Option<T>> + Send + 'static,
+{
+    // Without a log file the console still works; there is nobody to tell but the person, who came for
+    // something else.
+    let _log = telemetry::to_file();
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let terminal = match Terminal::open() {
+        Ok(terminal) => terminal,
+        Err(error) => return failed(&error),
+    };
+    install_panic_hook(state_dir());
+    let context = ContextInfo {
+        name: name.to_owned(),
+        read_only,
+        vault: String::new(),
+        shares_in: None,
+    };
+    runtime.block_on(async {
+        let (startup, started) = mpsc::channel(1);
+        let backends = tokio::spawn(start(startup));
+        let ended = console::run(terminal, context, starting, Clock::system(), started).await;
+        if !backends.is_finished() {
+            // The person left before all was up.
+            backends.abort();
+        }
+        if let Ok(Some(backends)) = backends.await {
+            stop(backends).await;
+        }
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        }
+    })
+}
+
+/// Tells the console where its backends are.
+pub(super) async fn connect(context: &Context, shares_in: Option<PathBuf>, startup: &Sender<Startup>) {
+    let connected = match Backends::new(context, &state_dir(), Clock::system()) {
+        Ok(backends) => Startup::Connected(
+            Box::new(backends),
+            shares_in.map(|path| path.display().to_string()),
+        ),
+        Err(problem) => Startup::Failed(problem.to_string()),
+    };
+    // The console was closed already.
+    let _gone = startup.send(connected).await;
+}
