@@ -229,7 +229,8 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
                 .hint("write it as `2026-01-31T12:00:00Z`")
         })?;
         filter.and("c.not_after < ?", Bind::Time(before.with_timezone(&Utc)));
-        filter.and_plain("c.status <> 'revoked'");
+        // One that was replaced has done its duty: its end is no news.
+        filter.and_plain("c.status <> 'revoked' AND c.replaced_by IS NULL");
     }
     if let Some(spki) = &query.spki {
         filter.and("c.spki_sha256 = ?", Bind::Text(spki.to_lowercase()));

@@ -27,7 +27,8 @@ pub struct PageQuery {
     /// Only rows with this stored status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Certificates: only those that end before this moment (RFC 3339) and are not revoked.
+    /// Certificates: only those that end before this moment (RFC 3339) and are neither revoked nor
+    /// replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_before: Option<String>,
     /// Certificates: only those with this key.

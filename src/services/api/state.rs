@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::wire::agents::WakeReply;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
-const CHECKIN_INTERVAL_S: i64 = 30;
+const CHECKIN_INTERVAL_S: i64 = 60;
 
 /// Why an agent was not reached.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use crate::store::{
 use crate::wire::agents::{EnrolBody, JobResult, Report, ReportedInstallation};
 
 /// Seconds between the demo agents' check-ins.
-pub(super) const CHECKIN_INTERVAL_S: i64 = 30;
+pub(super) const CHECKIN_INTERVAL_S: i64 = 60;
 /// Who asked for what, in the demo's past.
 const OPERATOR: &str = "dana";
 const OWNER: &str = "issuer";

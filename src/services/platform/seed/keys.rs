@@ -16,6 +16,27 @@ pub(super) struct MadeKey {
     /// SHA-256 over the SubjectPublicKeyInfo.
     pub(super) spki_sha256: String,
     pub(super) algorithm: KeyAlgorithm,
+    names: Vec<String>,
+}
+
+impl MadeKey {
+    /// A CSR for `names`: the key's own, or another one where the key is shared. The CA takes the
+    /// names from the CSR.
+    pub(super) fn csr_for(&self, names: &[String]) -> Result<String, rcgen::Error> {
+        if self.names == names {
+            return Ok(self.csr_pem.clone());
+        }
+        request(&KeyPair::from_pem(self.key_pem.expose())?, names)
+    }
+}
+
+fn request(key: &KeyPair, names: &[String]) -> Result<String, rcgen::Error> {
+    let mut params = CertificateParams::new(names.to_vec())?;
+    params.distinguished_name = DistinguishedName::new();
+    if let Some(name) = names.first() {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
+    params.serialize_request(key)?.pem()
 }
 
 /// Makes all of them, in the order given.
@@ -58,14 +79,10 @@ fn make(algorithm: KeyAlgorithm, names: &[String]) -> Result<MadeKey, rcgen::Err
         KeyAlgorithm::Rsa3072 => rsa(rcgen::RsaKeySize::_3072),
         KeyAlgorithm::Rsa4096 => rsa(rcgen::RsaKeySize::_4096),
     }?;
-    let mut params = CertificateParams::new(names.to_vec())?;
-    params.distinguished_name = DistinguishedName::new();
-    if let Some(name) = names.first() {
-        params.distinguished_name.push(DnType::CommonName, name);
-    }
-    let csr_pem = params.serialize_request(&key)?.pem()?;
+    let csr_pem = request(&key, names)?;
     let spki = key.subject_public_key_info();
     Ok(MadeKey {
+        names: names.to_vec(),
         key_pem: Secret::new(key.serialize_pem()),
         csr_pem,
         spki_sha256: hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki)),

@@ -125,9 +125,10 @@ async fn sign_all(
     let mut serials = Vec::with_capacity(history.certificates.len());
     for certified in &history.certificates {
         let names = certified.site().names();
-        let signed = ca
-            .sign(certified.at, &keys[certified.key].csr_pem, &names)
-            .await?;
+        let csr = keys[certified.key]
+            .csr_for(&names)
+            .map_err(|error| PlatformError::Part(format!("a certificate can't be asked for: {error}")))?;
+        let signed = ca.sign(certified.at, &csr, &names).await?;
         let signed = signed.map_err(|words| PlatformError::Vault {
             doing: "signing the fleet's certificates",
             words,
