@@ -122,7 +122,7 @@ fn the_first_frame_comes_before_the_platform_and_every_pane_is_filled() {
         pty.resize(columns, rows);
         pty.wait("all panes again", is_full);
         pty.send("q");
-        assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
+        assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0), "on screen:\n{}", pty.screen());
     }
 }
 
@@ -217,7 +217,9 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     pty.wait_for("PROVEN: serial");
     assert!(pty.screen().contains("is in the CRL"));
     pty.send("\x1b");
-    pty.wait_for("REVOKED");
+    pty.wait("the dialog to be closed", |s| {
+        s.contains("REVOKED") && !s.contains("PROVEN")
+    });
 
     // What was done is in the command log, without secrets.
     pty.send("@");
@@ -265,4 +267,79 @@ fn a_wrong_configuration_leaves_the_terminal_untouched() {
         screen.contains("line 3") && screen.contains("vualt") && screen.contains("vault"),
         "{screen}"
     );
+}
+
+/// A pseudo-terminal of our own, so that closing it closes the last end.
+fn bare_terminal() -> (std::os::fd::OwnedFd, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let size = rustix::termios::Winsize {
+        ws_row: 40,
+        ws_col: 120,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    rustix::termios::tcsetwinsize(&master, size).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let path = std::path::PathBuf::from(name.to_str().unwrap());
+    let slave = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    (master, slave)
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_the_program_though_sighup_never_comes() {
+    let home = tempfile::tempdir().unwrap();
+    let (master, slave) = bare_terminal();
+    // It is not the program's controlling terminal, so the kernel sends no SIGHUP when it closes.
+    let mut child = std::process::Command::new(pty::program())
+        .arg("demo")
+        .args(FREE_PORTS)
+        .env("XDG_STATE_HOME", home.path())
+        .env("TMPDIR", home.path())
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(slave);
+    let mut seen = Vec::new();
+    let mut buffer = [0_u8; 8192];
+    while !String::from_utf8_lossy(&seen).contains("Findings") {
+        let n = rustix::io::read(&master, &mut buffer).unwrap();
+        seen.extend_from_slice(&buffer[..n]);
+    }
+    drop(master);
+    let gone = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(
+            gone.elapsed() < Duration::from_secs(5),
+            "it runs on without a terminal"
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn at_rest_nothing_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let mut pty = demo(&home.path().join("state"), 120, 40);
+    pty.wait("all panes to hold data", is_full);
+    // What the start still brings is over when a while has passed without a byte.
+    let mut quiet = false;
+    for _ in 0..20 {
+        quiet = pty.bytes_within(Duration::from_secs(3)) == 0;
+        if quiet {
+            break;
+        }
+    }
+    assert!(quiet, "it never came to rest:\n{}", pty.screen());
+    assert_eq!(pty.bytes_within(Duration::from_secs(20)), 0, "{}", pty.screen());
+    pty.send("q");
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
 }

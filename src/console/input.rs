@@ -13,6 +13,9 @@ use tokio::sync::mpsc::Sender;
 
 use crate::state::Size;
 
+/// How long crossterm may look for more; with no time at all it would not look.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// What came from the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -58,7 +61,7 @@ fn read(to: &Sender<Input>) {
         {
             return gone(to);
         }
-        while let Ok(true) = event::poll(std::time::Duration::ZERO) {
+        while let Ok(true) = event::poll(LOOK) {
             let Ok(event) = event::read() else { return gone(to) };
             if let Some(input) = translate(event)
                 && to.blocking_send(input).is_err()

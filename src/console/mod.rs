@@ -71,7 +71,10 @@ pub async fn run(
     while !state.quit {
         let event = tokio::select! {
             biased;
-            () = signals.any() => Event::HangUp,
+            signal = signals.any() => match signal {
+                Heard::End => Event::HangUp,
+                Heard::Resized => Event::Resize(terminal.size()),
+            },
             input = inputs.recv() => match input {
                 Some(input) => hear(input, &state, &mut secret),
                 None => Event::HangUp,
@@ -221,8 +224,17 @@ fn next_minute(clock: &Clock) -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(u64::from(60 - into.min(59)))
 }
 
-/// SIGTERM, SIGINT and SIGHUP all end the console in order.
+/// What a signal means.
+enum Heard {
+    /// SIGTERM, SIGINT and SIGHUP all end the console in order.
+    End,
+    /// SIGWINCH: the reader waits for keys and hears nothing of it.
+    Resized,
+}
+
+/// The signals that a console listens to.
 struct Signals {
+    resized: tokio::signal::unix::Signal,
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
     hup: tokio::signal::unix::Signal,
@@ -232,17 +244,19 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
+            resized: signal(SignalKind::window_change())?,
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn any(&mut self) {
+    async fn any(&mut self) -> Heard {
         tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-            _ = self.hup.recv() => {}
+            _ = self.term.recv() => Heard::End,
+            _ = self.int.recv() => Heard::End,
+            _ = self.hup.recv() => Heard::End,
+            _ = self.resized.recv() => Heard::Resized,
         }
     }
 }
