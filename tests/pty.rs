@@ -122,7 +122,12 @@ fn the_first_frame_comes_before_the_platform_and_every_pane_is_filled() {
         pty.resize(columns, rows);
         pty.wait("all panes again", is_full);
         pty.send("q");
-        assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0), "on screen:\n{}", pty.screen());
+        assert_eq!(
+            pty.ended_within(Duration::from_secs(10)),
+            Some(0),
+            "on screen:\n{}",
+            pty.screen()
+        );
     }
 }
 

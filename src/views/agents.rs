@@ -86,6 +86,17 @@ pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
     }
 }
 
+/// The rows by health and name: a healthy agent's check-in moves no row, so that a screen at rest stays
+/// at rest.
+pub(super) fn rows_by_health(state: &State) -> Vec<Row> {
+    let Some(Answer::Agents(window)) = state.answer(&Query::AgentHealth) else {
+        return Vec::new();
+    };
+    let mut agents: Vec<&Agent> = window.rows.iter().collect();
+    agents.sort_by_key(|agent| (agent.health(state.now), &agent.hostname));
+    agents.into_iter().map(|agent| row(agent, state)).collect()
+}
+
 /// What an agent's health means.
 pub(super) fn meaning(health: AgentHealth) -> Meaning {
     match health {

@@ -45,7 +45,7 @@ fn rows(state: &State, pane: usize) -> Vec<Row> {
             .map(|finding| finding_row(finding, state.now))
             .collect(),
         1 => certificates::rows_of(state, &Query::Expiring),
-        2 => agents::rows_of(state, &Query::AgentHealth),
+        2 => agents::rows_by_health(state),
         3 => requests::rows_of(state, &Query::OpenRequests),
         _ => audit::rows_of(state, &Query::RecentAudit),
     }
