@@ -105,6 +105,7 @@ impl CheckIns {
             let pause = self.schedule.wait(self.host.clock.now()).min(LONGEST_SLEEP);
             tokio::select! {
                 Some(first) = callers.recv() => {
+                    self.host.forget_handshakes();
                     sleep_until(not_before).await;
                     let mut sharing = vec![first];
                     while let Ok(caller) = callers.try_recv() {

@@ -1,7 +1,10 @@
 //! What the agent has on its host: configuration, clock, keys, managed paths. Shared by everything
 //! that carries out a job; it knows nothing of the platform.
 
+use std::collections::HashMap;
+
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::AgentError;
 use super::install::clean_all;
@@ -21,6 +24,9 @@ pub struct Host {
     pub keys: KeyStore,
     /// The paths that it looks after.
     pub managed: Managed,
+    /// Where disk and handshake agreed lately: the fingerprint and when. Handshakes cost both sides, so
+    /// that a routine report repeats only what is old or was not as it should be.
+    pub(super) agreed: std::sync::Mutex<HashMap<String, (String, Instant)>>,
     /// One installation at a time: reloads of one server must not cross.
     pub(super) installing: Mutex<()>,
 }
@@ -50,7 +56,15 @@ impl Host {
             clock,
             keys,
             managed,
+            agreed: std::sync::Mutex::default(),
             installing: Mutex::new(()),
         })
+    }
+
+    /// The next report makes every handshake anew: somebody asked.
+    pub(super) fn forget_handshakes(&self) {
+        if let Ok(mut agreed) = self.agreed.lock() {
+            agreed.clear();
+        }
     }
 }

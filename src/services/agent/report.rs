@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures::StreamExt;
+use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::host::Host;
@@ -15,6 +16,8 @@ use crate::wire::agents::{Report, ReportedInstallation};
 
 /// So many handshakes at a time, so that a host with many paths isn't flooded by its own agent.
 const AT_ONCE: usize = 8;
+/// How long a handshake that agreed with the disk counts for routine reports.
+const AGREED_FOR: Duration = Duration::from_mins(10);
 /// A report must not wait long for a server that hangs.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -22,7 +25,7 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 pub(super) async fn report(host: &Host, address: String) -> Report {
     let paths = host.managed.all();
     // Collected first: a lazy iterator in the stream would make the future impossible to spawn.
-    let looks: Vec<_> = paths.iter().map(|(path, _)| look(host, path)).collect();
+    let looks: Vec<_> = paths.iter().map(|(path, _)| look_again(host, path)).collect();
     let installations = futures::stream::iter(looks).buffered(AT_ONCE).collect().await;
     let keys = host.keys.held().unwrap_or_else(|error| {
         tracing::error!(%error, "the keys can't be listed");
@@ -42,6 +45,31 @@ pub(super) async fn report(host: &Host, address: String) -> Report {
 pub(super) fn install_dirs(host: &Host) -> Vec<String> {
     let dirs = host.config.install_dirs.iter();
     dirs.map(|dir| dir.to_string_lossy().into_owned()).collect()
+}
+
+/// What is at one path now; a handshake that agreed with the disk lately is not made again.
+async fn look_again(host: &Host, path: &str) -> ReportedInstallation {
+    let agreed = host
+        .agreed
+        .lock()
+        .ok()
+        .and_then(|agreed| agreed.get(path).cloned());
+    if let Some((fingerprint, at)) = agreed
+        && at.elapsed() < AGREED_FOR
+        && tokio::fs::read(path)
+            .await
+            .ok()
+            .and_then(|pem| first_certificate(&pem).ok())
+            .is_some_and(|(_, on_disk)| on_disk == fingerprint)
+    {
+        return ReportedInstallation {
+            path: path.to_owned(),
+            on_disk_sha256: Some(fingerprint.clone()),
+            served_sha256: Some(fingerprint),
+            error: None,
+        };
+    }
+    look(host, path).await
 }
 
 /// What is at one path now, and what is served.
@@ -70,6 +98,14 @@ pub(super) async fn look(host: &Host, path: &str) -> ReportedInstallation {
                     Err(failure) => found.error = Some(failure.to_string()),
                 }
             }
+        }
+    }
+    if let Ok(mut agreed) = host.agreed.lock() {
+        match (&found.on_disk_sha256, &found.served_sha256) {
+            (Some(disk), Some(served)) if disk == served => {
+                agreed.insert(path.to_owned(), (disk.clone(), Instant::now()));
+            }
+            _ => drop(agreed.remove(path)),
         }
     }
     found
