@@ -425,13 +425,7 @@ mod tests {
         let mut rest =
             b"event: change\ndata: {\"entity\":\"agent\",\"id\":\"agt_1\"}\n\ndata: {\"ent".to_vec();
         let changes = take_changes(&mut rest);
-        assert_eq!(
-            changes,
-            [Change {
-                entity: EntityKind::Agent,
-                id: "agt_1".to_owned()
-            }]
-        );
+        assert_eq!(changes, [Change::of(EntityKind::Agent, "agt_1")]);
         rest.extend_from_slice(b"ity\":\"request\",\"id\":\"req_1\"}\n: keep-alive\n");
         assert_eq!(take_changes(&mut rest).len(), 1);
         assert!(rest.is_empty());

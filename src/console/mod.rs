@@ -96,39 +96,22 @@ pub async fn run(
             },
             _ = minute.tick() => Event::Minute,
         };
-        update(
-            &mut state,
-            Timed {
-                at: clock.now(),
-                event,
-            },
-            &mut asked,
-        );
+        let tell = |state: &mut State, event, asked: &mut Vec<Effect>| {
+            let at = clock.now();
+            update(state, Timed { at, event }, asked)
+        };
+        let mut visible = tell(&mut state, event, &mut asked);
         // What has come meanwhile goes into the same frame. Keys too: a dialog that was never painted
         // doesn't hear them.
         while let Ok(input) = inputs.try_recv() {
             let event = hear(input, &state, &mut secret);
-            update(
-                &mut state,
-                Timed {
-                    at: clock.now(),
-                    event,
-                },
-                &mut asked,
-            );
+            visible |= tell(&mut state, event, &mut asked);
             if !asked.is_empty() {
                 break;
             }
         }
         while let Ok(event) = events.try_recv() {
-            update(
-                &mut state,
-                Timed {
-                    at: clock.now(),
-                    event,
-                },
-                &mut asked,
-            );
+            visible |= tell(&mut state, event, &mut asked);
         }
         for effect in std::mem::take(&mut asked) {
             match effects.carry_out(effect) {
@@ -141,25 +124,14 @@ pub async fn run(
         if !wants_secret(&state) {
             secret.clear();
         }
-        if paint(&mut state, &mut terminal)? {
-            update(
-                &mut state,
-                Timed {
-                    at: clock.now(),
-                    event: Event::Painted,
-                },
-                &mut asked,
-            );
-            tokio::time::sleep(FRAME).await;
-        } else if !state.layers.is_empty() {
-            update(
-                &mut state,
-                Timed {
-                    at: clock.now(),
-                    event: Event::Painted,
-                },
-                &mut asked,
-            );
+        if visible {
+            let wrote = paint(&mut state, &mut terminal)?;
+            if wrote || !state.layers.is_empty() {
+                tell(&mut state, Event::Painted, &mut asked);
+            }
+            if wrote {
+                tokio::time::sleep(FRAME).await;
+            }
         }
         for effect in std::mem::take(&mut asked) {
             effects.carry_out(effect);

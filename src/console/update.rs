@@ -26,9 +26,10 @@ const LOG: usize = 1000;
 /// Answers kept of screens that are not open.
 const KEPT_ANSWERS: usize = 48;
 
-/// Takes one event in.
-pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) {
+/// Takes one event in; returns whether the screen may look different now.
+pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> bool {
     state.now = timed.at;
+    let mut visible = !matches!(timed.event, Event::Changed(_));
     match timed.event {
         Event::Key(key) => on_key(state, &key, effects),
         Event::Paste(text) => dialogs::paste(state, &text),
@@ -47,7 +48,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) {
         Event::Answer { query, asked, result } => {
             let now = state.now;
             if let Some(loaded) = state.data.get_mut(&query) {
-                loaded.take(asked, result, now);
+                visible = loaded.take(asked, result, now);
             }
         }
         Event::Changed(changes) => {
@@ -74,6 +75,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) {
         Event::HangUp => state.quit = true,
     }
     ask(state, effects);
+    visible
 }
 
 /// Whether the top dialog takes characters as a secret, so that they must not become events.

@@ -40,20 +40,26 @@ impl<T> Default for Loaded<T> {
     }
 }
 
-impl<T> Loaded<T> {
-    /// Takes an answer in; one to an older question is dropped.
-    pub fn take(&mut self, asked: Generation, result: Result<T, Problem>, now: DateTime<Utc>) {
+impl<T: PartialEq> Loaded<T> {
+    /// Takes an answer in; one to an older question is dropped. Returns whether it says anything else
+    /// than the last one.
+    pub fn take(&mut self, asked: Generation, result: Result<T, Problem>, now: DateTime<Utc>) -> bool {
         if asked < self.asked {
-            return;
+            return false;
         }
         self.waiting = false;
         match result {
             Ok(value) => {
+                let same = self.trouble.is_none() && self.value.as_ref() == Some(&value);
                 self.value = Some(value);
                 self.as_of = Some(now);
                 self.trouble = None;
+                !same
             }
-            Err(problem) => self.trouble = Some(problem),
+            Err(problem) => {
+                self.trouble = Some(problem);
+                true
+            }
         }
     }
 }
@@ -69,10 +75,11 @@ mod tests {
             asked: 2,
             ..Loaded::default()
         };
-        loaded.take(2, Ok(7), at);
+        assert!(loaded.take(2, Ok(7), at));
+        assert!(!loaded.take(2, Ok(7), at), "the same again is no news");
         loaded.asked = 3;
-        loaded.take(3, Err(Problem::unavailable("away")), at);
-        loaded.take(1, Ok(1), at);
+        assert!(loaded.take(3, Err(Problem::unavailable("away")), at));
+        assert!(!loaded.take(1, Ok(1), at));
         assert_eq!(loaded.value, Some(7));
         assert!(loaded.trouble.is_some());
     }

@@ -102,6 +102,13 @@ impl Query {
     #[must_use]
     pub fn concerns(&self, change: &Change) -> bool {
         use EntityKind as Kind;
+        if change.routine {
+            return match self {
+                Self::AgentHealth | Self::Agents(_) => true,
+                Self::Agent(id) => change.id == *id,
+                _ => false,
+            };
+        }
         match self {
             Self::Findings => change.entity != Kind::Audit && change.entity != Kind::Run,
             Self::Expiring | Self::Certificates(_) => {

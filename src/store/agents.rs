@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 
-use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
 use crate::problem::Problem;
 use crate::wire::agents::{EnrolBody, Report};
@@ -166,33 +166,57 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
 /// The agent is unknown or banned, or the database doesn't answer.
 pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
     let now = tx.now();
-    let row: Option<Wrapped> = sqlx::query_as(
-        "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
-         agent_version = $6, \
-         version = version + CASE WHEN address <> $3 OR COALESCE(tls_address, '') <> COALESCE($4, '') \
-           OR install_dirs <> $5 OR agent_version <> $6 THEN 1 ELSE 0 END, \
-         updated_at = CASE WHEN address <> $3 OR COALESCE(tls_address, '') <> COALESCE($4, '') \
-           OR install_dirs <> $5 OR agent_version <> $6 THEN $2 ELSE updated_at END \
-         WHERE id = $1 \
-         RETURNING *, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = agents.id) AS n_installations",
-    )
-    .bind(id)
-    .bind(now)
-    .bind(&report.address)
-    .bind(&report.tls_address)
-    .bind(Json(&report.install_dirs))
-    .bind(&report.agent_version)
-    .fetch_optional(tx.raw())
-    .await
-    .map_err(StoreError::because("recording a check-in"))?;
-    let agent = row.ok_or_else(|| StoreError::not_found(EntityKind::Agent, id))?.0;
-    if agent.status == AgentStatus::Banned {
-        return Err(banned(&agent).into());
+    let before = existing(tx, id).await?;
+    if before.status == AgentStatus::Banned {
+        return Err(banned(&before).into());
     }
-    tx.changed(EntityKind::Agent, id);
+    let agent = Agent {
+        address: report.address.clone(),
+        tls_address: report.tls_address.clone(),
+        install_dirs: report.install_dirs.clone(),
+        agent_version: report.agent_version.clone(),
+        ..before.clone()
+    };
+    let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
+    let agent = if agent == before {
+        sqlx::query("UPDATE agents SET last_checkin = $2 WHERE id = $1")
+            .bind(id)
+            .bind(now)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because("recording a check-in"))?;
+        agent
+    } else {
+        sqlx::query(
+            "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
+             agent_version = $6, version = version + 1, updated_at = $2 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(&agent.address)
+        .bind(&agent.tls_address)
+        .bind(Json(&agent.install_dirs))
+        .bind(&agent.agent_version)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording a check-in"))?;
+        Agent {
+            version: before.version + 1,
+            updated_at: now,
+            ..agent
+        }
+    };
+    if known && agent.version == before.version {
+        tx.heard_of(id);
+    } else {
+        tx.changed(EntityKind::Agent, id);
+    }
     installations::reported(tx, id, &report.installations).await?;
     holders::set(tx, id, &report.keys).await?;
-    Ok(agent)
+    Ok(Agent {
+        last_checkin: Some(now),
+        ..agent
+    })
 }
 
 /// Bans it. Returns whether it wasn't banned before.

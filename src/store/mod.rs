@@ -210,11 +210,20 @@ impl Tx {
     }
 
     fn changed(&mut self, entity: EntityKind, id: &str) {
-        if !self.changed.iter().any(|it| it.entity == entity && it.id == id) {
-            self.changed.push(Change {
-                entity,
-                id: id.to_owned(),
-            });
+        self.tell(Change::of(entity, id));
+    }
+
+    /// A healthy agent checked in.
+    fn heard_of(&mut self, agent_id: &str) {
+        self.tell(Change {
+            routine: true,
+            ..Change::of(EntityKind::Agent, agent_id)
+        });
+    }
+
+    fn tell(&mut self, change: Change) {
+        if !self.changed.contains(&change) {
+            self.changed.push(change);
         }
     }
 }

@@ -83,4 +83,19 @@ pub struct Change {
     pub entity: EntityKind,
     /// Which one.
     pub id: String,
+    /// A healthy agent was heard of again and said nothing new: only its `last_checkin` moved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub routine: bool,
+}
+
+impl Change {
+    /// A change that somebody cares for.
+    #[must_use]
+    pub fn of(entity: EntityKind, id: &str) -> Self {
+        Self {
+            entity,
+            id: id.to_owned(),
+            routine: false,
+        }
+    }
 }

@@ -31,10 +31,7 @@ async fn a_change_is_delivered_within_a_second() {
     );
     let mut text = String::new();
     let mut chunks = response.bytes_stream();
-    let wanted = Change {
-        entity: EntityKind::Agent,
-        id: it.agent.clone(),
-    };
+    let wanted = Change::of(EntityKind::Agent, &it.agent);
     let found = async {
         loop {
             text.push_str(std::str::from_utf8(&chunks.next().await.unwrap().unwrap()).unwrap());

@@ -88,9 +88,6 @@ fn everything() -> VecDeque<Change> {
         EntityKind::Audit,
     ]
     .into_iter()
-    .map(|entity| Change {
-        entity,
-        id: ALL.to_owned(),
-    })
+    .map(|entity| Change::of(entity, ALL))
     .collect()
 }

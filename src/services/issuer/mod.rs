@@ -30,8 +30,6 @@ use roster::Roster;
 
 /// How often it looks for work that nobody woke it for: another process may have written it.
 const PERIOD: Duration = Duration::from_secs(5);
-/// How often a paused CA is asked whether it is back; nothing else is done as often.
-const WATCH: Duration = Duration::from_millis(1500);
 /// How long a claim holds when its worker is gone.
 const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 /// Requests claimed at once, and calls to a CA at once.
@@ -67,23 +65,22 @@ impl Issuer {
         let mut crl = crl::Watch::default();
         let mut renew_at = Instant::now();
         loop {
-            let worked = match self.round(&mut crl).await {
-                Ok(worked) => worked,
+            let again = match self.round(&mut crl).await {
+                Ok(again) => again,
                 Err(error) => {
                     tracing::error!(%error, "the issuer can't use the database");
-                    Round::default()
+                    false
                 }
             };
             if renew_at <= Instant::now() {
                 let all = self.renew_credentials().await;
                 renew_at = Instant::now() + if all { RENEW } else { RENEW_AGAIN };
             }
-            if worked.again {
+            if again {
                 continue;
             }
             tokio::select! {
                 () = until_work(&mut changes) => {}
-                () = self.until_back(&worked.paused) => {}
                 () = tokio::time::sleep(crl.next_look(PERIOD)) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -106,13 +103,12 @@ impl Issuer {
         }
     }
 
-    /// One look at everything.
-    async fn round(&self, crl: &mut crl::Watch) -> Result<Round, StoreError> {
+    /// One look at everything; returns whether there may be more to do right now.
+    async fn round(&self, crl: &mut crl::Watch) -> Result<bool, StoreError> {
         let adapters = rows::all(&mut self.store.read().await?).await?;
-        let mut round = Round::default();
         for row in &adapters {
-            if row.status == AdapterStatus::Paused && !self.is_back(row).await? {
-                round.paused.push(row.clone());
+            if row.status == AdapterStatus::Paused {
+                self.resume_if_back(row).await?;
             }
         }
         let due = issuance::claimable(&mut self.store.read().await?, BATCH).await?;
@@ -127,35 +123,18 @@ impl Issuer {
                 tracing::error!(%error, "a request could not be driven on");
             }
         }
-        // A full batch means that there may be more.
-        round.again = n_due == usize::try_from(BATCH).unwrap_or(usize::MAX);
         if self.revoke_all().await? {
             crl.expect_news();
         }
         self.look_into_crls(&adapters, crl).await?;
-        Ok(round)
+        // A full batch means that there may be more.
+        Ok(n_due == usize::try_from(BATCH).unwrap_or(usize::MAX))
     }
 
-    /// Until one of these CAs can work again; never if there is none.
-    async fn until_back(&self, paused: &[AdapterRow]) {
-        let adapters: Vec<_> = paused.iter().filter_map(|row| self.roster.adapter(row)).collect();
-        if adapters.is_empty() {
-            return std::future::pending().await;
-        }
-        loop {
-            tokio::time::sleep(WATCH).await;
-            for adapter in &adapters {
-                if adapter.ready().await.is_ok() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Whether a paused adapter's CA can work again; then the adapter is resumed.
-    async fn is_back(&self, row: &AdapterRow) -> Result<bool, StoreError> {
+    /// Resumes a paused adapter when its CA can work again.
+    async fn resume_if_back(&self, row: &AdapterRow) -> Result<(), StoreError> {
         let Some(adapter) = self.roster.adapter(row) else {
-            return Ok(false);
+            return Ok(());
         };
         match adapter.ready().await {
             Ok(()) => {
@@ -166,14 +145,14 @@ impl Issuer {
                 jobs::release(&mut tx, &self.owner).await?;
                 tx.commit().await?;
                 tracing::info!(adapter = %row.name, "the adapter works again");
-                Ok(true)
+                Ok(())
             }
             Err(error) => {
                 let reason = error.to_string();
                 if row.paused_reason.as_deref() != Some(reason.as_str()) {
                     self.pause(&row.id, &reason).await?;
                 }
-                Ok(false)
+                Ok(())
             }
         }
     }
@@ -213,15 +192,6 @@ impl Issuer {
         }
         all
     }
-}
-
-/// What one look came to.
-#[derive(Default)]
-struct Round {
-    /// There may be more to do right now.
-    again: bool,
-    /// Whose CA is away.
-    paused: Vec<AdapterRow>,
 }
 
 /// Until something changed that the issuer cares for.
