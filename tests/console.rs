@@ -263,37 +263,190 @@ fn an_answer_to_an_older_question_is_dropped() {
     assert!(matches!(state.answer(&query), Some(Answer::Requests(window)) if window.rows.len() == 2));
 }
 
+#[test]
+fn a_plan_that_comes_after_its_run_was_cancelled_finds_no_other_run() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    let late = plan_for(&state, Tier::Reversible);
+    press(&mut state, "esc");
+    press(&mut state, "j X");
+    assert_ne!(state.runs[0].id, "#1", "an id is never used again");
+    tell(
+        &mut state,
+        Event::Planned("#1".to_owned(), Ok(Box::new(late.clone()))),
+    );
+    assert_eq!(state.runs[0].phase, Phase::Planning);
+    let id = state.runs[0].id.clone();
+    let plan = plan_for(&state, Tier::Reversible);
+    tell(&mut state, Event::Planned(id.clone(), Ok(Box::new(plan))));
+    press(&mut state, "y");
+    assert_eq!(state.runs[0].phase, Phase::Running);
+    tell(&mut state, Event::Planned(id, Ok(Box::new(late))));
+    assert_eq!(state.runs[0].phase, Phase::Running, "a second plan stops nothing");
+}
+
+#[test]
+fn marks_that_can_not_be_seen_stop_every_action() {
+    let mut state = unsealed();
+    press(&mut state, "space");
+    state.screen_mut().marks.insert("crt_gone".to_owned());
+    let effects = press(&mut state, "X");
+    assert!(effects.is_empty() && state.runs.is_empty());
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains("1 of 2 marked rows"))
+    );
+    press(&mut state, "\\");
+    assert!(!press(&mut state, "X").is_empty());
+}
+
+#[test]
+fn what_is_marked_twice_is_one_thing_and_is_unmarked_once_it_is_under_way() {
+    let mut state = unsealed();
+    press(&mut state, "space space");
+    let twice: Vec<_> = cmp_console::views::selected(&state)
+        .into_iter()
+        .chain(cmp_console::views::selected(&state))
+        .collect();
+    assert_eq!(twice.len(), 4);
+    let action = cmp_console::actions::find("reissue").unwrap();
+    assert_eq!(state.targets_for(action, &twice).len(), 2);
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    press(&mut state, "y");
+    assert!(state.screen().marks.is_empty());
+}
+
+#[test]
+fn quitting_with_a_run_under_way_is_asked_twice_in_a_row() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    press(&mut state, "y esc q");
+    assert!(!state.quit);
+    press(&mut state, "j q");
+    assert!(!state.quit, "another key in between takes it back");
+    press(&mut state, "q");
+    assert!(state.quit);
+}
+
+#[test]
+fn a_closed_run_is_found_again() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    press(&mut state, "y esc 7 enter");
+    assert!(matches!(state.layers.last(), Some(Layer::Run(layer)) if layer.run == "#1"));
+}
+
+#[test]
+fn a_question_without_an_answer_is_asked_again_while_its_screen_is_open() {
+    let mut state = unsealed();
+    let query = Query::Certificates(Default::default());
+    let asked = state.data[&query].asked;
+    let result = Err(cmp_console::problem::Problem::unavailable("away"));
+    let effects = tell(
+        &mut state,
+        Event::Answer {
+            query: query.clone(),
+            asked,
+            result,
+        },
+    );
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::AskLater(again) if *again == query))
+    );
+    let effects = tell(&mut state, Event::AskAgain(query.clone()));
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { query: again, .. } if *again == query))
+    );
+}
+
+#[test]
+fn a_confirmation_is_typed_and_a_private_key_is_pasted_nowhere() {
+    let mut state = unsealed();
+    press(&mut state, "X");
+    planned(&mut state, Tier::Irreversible);
+    tell(&mut state, Event::Painted);
+    tell(&mut state, Event::Paste("8401".to_owned()));
+    assert!(!executes(&press(&mut state, "enter")));
+    press(&mut state, "tab");
+    tell(
+        &mut state,
+        Event::Paste("-----BEGIN PRIVATE KEY-----\nMIIsecret".to_owned()),
+    );
+    assert!(!format!("{:?}", state.layers).contains("MIIsecret"));
+    tell(&mut state, Event::Paste("it leaked".to_owned()));
+    assert!(format!("{:?}", state.layers).contains("it leaked"));
+}
+
+#[test]
+fn what_fills_a_field_is_edited_at_its_end() {
+    let mut state = unsealed();
+    press(&mut state, "/ w e b enter / x enter");
+    assert_eq!(state.screen().list.q, "webx");
+}
+
+/// Keys, with those that could confirm something more often than the rest.
 fn any_key() -> impl Strategy<Value = String> {
-    let keys = "j k g G tab backtab enter esc / space s S y 1 2 3 4 5 6 @ ? X r i c u ctrl-d ctrl-u ctrl-r backspace a 8 left right";
+    let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";
     proptest::sample::select(keys.split(' ').map(str::to_owned).collect::<Vec<_>>())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// Whatever is pressed without a plan having been made, nothing is carried out, nothing panics, and
-    /// every screen can be drawn.
+    /// Whatever is pressed, nothing is carried out that was not planned, shown and confirmed by its
+    /// tier's own rule with the key before; nothing panics, and every screen can be drawn.
     #[test]
-    fn no_keys_carry_out_what_was_not_planned(keys in proptest::collection::vec(any_key(), 0..60), plans in any::<bool>()) {
+    fn only_what_was_planned_and_confirmed_is_carried_out(keys in proptest::collection::vec(any_key(), 0..80)) {
         let mut state = unsealed();
+        let mut shown: Option<Tier> = None;
         for key in keys {
+            let typed = match state.layers.last() {
+                Some(Layer::Run(layer)) => cmp_console::state::layer::line(&layer.typed),
+                _ => String::new(),
+            };
             tell(&mut state, Event::Painted);
-            let effects = tell(&mut state, Event::Key(key));
+            let effects = tell(&mut state, Event::Key(key.clone()));
             for effect in effects {
                 match effect {
-                    Effect::Execute { .. } => prop_assert!(plans),
-                    Effect::Plan { run, .. } if plans => {
-                        let failed = cmp_console::problem::Problem::refused("not now");
-                        tell(&mut state, Event::Planned(run, Err(failed)));
+                    Effect::Execute { confirmed, .. } => {
+                        let tier = confirmed.plan().tier;
+                        prop_assert_eq!(Some(tier), shown);
+                        match tier {
+                            Tier::Reversible => prop_assert_eq!(&key, "y"),
+                            Tier::Irreversible => prop_assert!(key == "enter" && typed == "8401", "{} {}", key, typed),
+                            tier => prop_assert!(false, "{tier:?} was carried out by {key}"),
+                        }
+                    }
+                    Effect::Plan { run, action, on, .. } => {
+                        let spec = cmp_console::actions::find(action).unwrap().spec();
+                        let tier = spec.tier.of_many(on.len());
+                        if spec.tier == Tier::Harmless {
+                            continue;
+                        }
+                        shown = Some(tier);
+                        let mut plan = plan_for(&state, tier);
+                        plan.targets = on;
+                        tell(&mut state, Event::Planned(run, Ok(Box::new(plan))));
                     }
                     _ => {}
                 }
             }
-            let area = ratatui::layout::Rect::new(0, 0, 80, 24);
-            let mut buffer = ratatui::buffer::Buffer::empty(area);
-            cmp_console::views::draw(&state, area, &mut buffer);
-            let secrets = state.layers.iter().filter(|layer| matches!(layer, Layer::Run(_))).count();
-            prop_assert!(secrets <= 1);
+            for (width, height) in [(80, 24), (40, 10), (7, 3)] {
+                let area = ratatui::layout::Rect::new(0, 0, width, height);
+                let mut buffer = ratatui::buffer::Buffer::empty(area);
+                cmp_console::views::draw(&state, area, &mut buffer);
+            }
+            let runs = state.layers.iter().filter(|layer| matches!(layer, Layer::Run(_))).count();
+            prop_assert!(runs <= 1);
         }
     }
 }

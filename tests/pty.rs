@@ -86,19 +86,17 @@ fn unseal(pty: &mut Pty, state: &Path) {
     });
 }
 
-/// Moves the cursor down until its row holds `text`.
+/// Moves the cursor to the first row on screen that holds `text`.
 fn cursor_to(pty: &mut Pty, text: &str) {
-    let on = |screen: &str| {
-        screen
-            .lines()
-            .any(|line| line.contains('>') && line.contains(text))
-    };
-    for _ in 0..40 {
-        let before = pty.screen();
-        if on(&before) {
-            return;
+    for _ in 0..60 {
+        let before = pty.wait(&format!("a row with `{text}`"), |screen| screen.contains(text));
+        let at = |wanted: &dyn Fn(&str) -> bool| before.lines().position(|line| wanted(line));
+        let cursor = at(&|line| line.starts_with("│>")).unwrap();
+        match at(&|line| line.contains(text)).unwrap().cmp(&cursor) {
+            std::cmp::Ordering::Equal => return,
+            std::cmp::Ordering::Less => pty.send("k"),
+            std::cmp::Ordering::Greater => pty.send("j"),
         }
-        pty.send("j");
         pty.wait("the cursor to move", |screen| screen != before);
     }
     panic!("no row with `{text}`; on screen:\n{}", pty.screen());
@@ -176,31 +174,26 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
                 .any(|line| line.contains(&subject) && line.contains("i install"))
     });
 
-    // c: the agent that stopped checking in; and the one that is truly gone says which step failed.
-    cursor_to(&mut pty, "c checkin");
-    pty.send("\x1b[F");
-    let mut proven = false;
-    for _ in 0..2 {
-        pty.send("g");
-        cursor_to(&mut pty, "c checkin");
-        let subject = row_word(&pty.screen(), "c checkin");
-        pty.send("c");
-        let screen = pty.wait("the end of the check-in", |s| {
-            s.contains("checked in at") || s.contains("trouble:")
-        });
-        if screen.contains("checked in at") {
-            proven = true;
-            pty.wait("its finding to be gone", |screen| {
-                !screen
-                    .lines()
-                    .any(|line| line.contains(&subject) && line.contains("c checkin"))
-            });
-            break;
-        }
-        assert!(screen.contains("connect"), "{screen}");
-        pty.send("j");
-    }
-    assert!(proven, "no silent agent could be woken:\n{}", pty.screen());
+    // c: the agent that is truly gone says which step of reaching it failed.
+    cursor_to(&mut pty, "warning  vpn-01 ");
+    pty.send("c");
+    pty.wait_for("trouble: Force check-in of vpn-01: connect failed:");
+
+    // c: the agent that stopped checking in, but answers.
+    let silent = |line: &str| line.contains("c checkin") && !line.contains("vpn-01");
+    let row = pty.wait("a silent agent", |screen| screen.lines().any(silent));
+    let row = row.lines().find(|line| silent(line)).unwrap();
+    let subject = row.split_whitespace().find(|word| word.contains('-')).unwrap();
+    cursor_to(&mut pty, &format!("warning  {subject} "));
+    pty.send("c");
+    pty.wait("it to have checked in", |screen| {
+        screen.contains(&format!("Force check-in of {subject}: {subject} checked in at"))
+    });
+    pty.wait("its finding to be gone", |screen| {
+        !screen
+            .lines()
+            .any(|line| line.contains(subject) && line.contains("c checkin"))
+    });
 
     // X: any certificate that is in use, by its serial, with a reason.
     pty.send("2");
@@ -298,12 +291,15 @@ fn bare_terminal() -> (std::os::fd::OwnedFd, std::fs::File) {
 }
 
 #[test]
-fn a_terminal_that_is_gone_ends_the_program_though_sighup_never_comes() {
+fn a_terminal_that_is_gone_ends_the_program_within_a_second_though_sighup_is_ignored() {
     let home = tempfile::tempdir().unwrap();
     let (master, slave) = bare_terminal();
-    // It is not the program's controlling terminal, so the kernel sends no SIGHUP when it closes.
-    let mut child = std::process::Command::new(pty::program())
-        .arg("demo")
+    // It is not the program's controlling terminal, and the shell ignores the signal before it becomes
+    // the program, which inherits that: nothing but the terminal itself tells that it is gone.
+    let mut child = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("trap '' HUP; exec \"$0\" demo \"$@\"")
+        .arg(pty::program())
         .args(FREE_PORTS)
         .env("XDG_STATE_HOME", home.path())
         .env("TMPDIR", home.path())
@@ -315,7 +311,7 @@ fn a_terminal_that_is_gone_ends_the_program_though_sighup_never_comes() {
     drop(slave);
     let mut seen = Vec::new();
     let mut buffer = [0_u8; 8192];
-    while !String::from_utf8_lossy(&seen).contains("Findings") {
+    while !String::from_utf8_lossy(&seen).contains("is sealed") {
         let n = rustix::io::read(&master, &mut buffer).unwrap();
         seen.extend_from_slice(&buffer[..n]);
     }
@@ -323,11 +319,41 @@ fn a_terminal_that_is_gone_ends_the_program_though_sighup_never_comes() {
     let gone = std::time::Instant::now();
     while child.try_wait().unwrap().is_none() {
         assert!(
-            gone.elapsed() < Duration::from_secs(5),
+            gone.elapsed() < Duration::from_secs(1),
             "it runs on without a terminal"
         );
         std::thread::yield_now();
     }
+    let left: Vec<_> = std::fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name != "cmp-console")
+        .collect();
+    assert!(left.is_empty(), "the embedded platform left {left:?} behind");
+}
+
+#[test]
+fn half_an_escape_sequence_is_no_escape() {
+    let home = tempfile::tempdir().unwrap();
+    let mut pty = demo(&home.path().join("state"), 120, 40);
+    pty.wait_for("is sealed (0 of 3 shares)");
+    pty.send("u");
+    pty.wait_for("type the word (unseal), then enter:");
+    // An arrow in two packets, as a laggy link brings it.
+    pty.send("\x1b");
+    pty.send("[A");
+    pty.send("\t");
+    pty.send("un");
+    pty.wait_for("un");
+    assert!(
+        pty.screen().contains("type the word (unseal)"),
+        "{}",
+        pty.screen()
+    );
+    pty.send("\x1b");
+    pty.wait_for("cancelled, nothing was done");
+    pty.send("q");
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn plan(tier: Tier) -> Plan {
 }
 
 fn open_run(state: &mut State, action: &'static str, plan: Plan) {
-    let mut run = Run::new("#1".to_owned(), action, plan.targets.clone());
+    let mut run = Run::new("#1".to_owned(), action, plan.targets.clone(), now());
     run.phase = Phase::Planned;
     let mut layer = RunLayer::new("#1".to_owned());
     layer.fields = plan
@@ -153,7 +153,8 @@ fn lists() {
         screen
             .marks
             .extend(["crt_0002".to_owned(), "crt_9999".to_owned()]);
-        screen.set_cursor(0, Some("crt_0003".to_owned()));
+        let ids: Vec<String> = (1..6).map(|n| format!("crt_000{n}")).collect();
+        screen.put_cursor(0, 2, &ids);
     });
 }
 
@@ -165,6 +166,26 @@ fn details() {
     snapshot("agent", |state| go(state, ViewId::Agent, Some("agt_0003")));
     snapshot("request", |state| go(state, ViewId::Request, Some("req_0001")));
     snapshot("audit_row", |state| go(state, ViewId::AuditRow, Some("2")));
+}
+
+#[test]
+fn runs_of_this_console() {
+    snapshot("runs", |state| {
+        go(state, ViewId::Runs, None);
+        let ends = [
+            Some(Outcome::Proven("serial 4f:2a is in the CRL #7".to_owned())),
+            Some(Outcome::Failed(Problem::refused("connect failed: refused"))),
+            None,
+        ];
+        for end in ends {
+            let id = state.begin_run("revoke", Vec::new());
+            let plan = plan(Tier::Irreversible);
+            let run = state.run_mut(&id).unwrap();
+            run.plan = Some(Box::new(plan));
+            run.begin();
+            run.phase = end.map_or(Phase::Running, Phase::Ended);
+        }
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec};
+use super::{Action, Availability, Facts, Spec, needs_api};
 use crate::domain::id::{EntityKind, new_id};
 use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -33,10 +33,11 @@ impl Action for ForceCheckin {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], _facts: &Facts) -> Availability {
+    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
         match on {
             [one] if one.status == "banned" => Availability::Disabled("it is banned".to_owned()),
-            _ => Availability::Ready,
+            // Where the agent is, and whether it has checked in since, only the API knows.
+            _ => needs_api(facts).unwrap_or(Availability::Ready),
         }
     }
 
@@ -90,7 +91,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
         changes,
         breaks: Vec::new(),
         steps,
-        works_without_api: true,
+        works_without_api: false,
         made_at: with.clock.now(),
     })
 }
@@ -106,9 +107,8 @@ impl Step for Wake {
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
             let reply = with.wake(text(&cx.args, "address")?).await.map_err(|failure| {
-                Problem::new(ProblemKind::BackendFailed, failure.to_string()).hint(
-                    "look at the host: is it up, and does `systemctl status cmp-agent` say that it runs?",
-                )
+                let what = format!("{} failed: {failure}", failure.step.word());
+                Problem::new(ProblemKind::BackendFailed, what).hint(failure.hint)
             })?;
             if let Some(problem) = reply.problem.filter(|_| !reply.reported) {
                 let what = format!("the agent answers but could not check in: {}", problem.what);

@@ -4,7 +4,7 @@
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::steps::prove_handshake::ProveHandshake;
+use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::{Action, Availability, Facts, Spec, needs_api};
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::id::{EntityKind, new_id};
@@ -116,14 +116,14 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
                 json!({"cert_id": certificate.id, "path": path})
             ),
         });
-        if let Some(address) = there.and_then(|there| there.tls_address.clone()) {
-            steps.push(PlannedStep {
-                step: ProveHandshake.name().to_owned(),
-                title: format!("handshake with {address}"),
-                target: targets.len(),
-                args: json!({"address": address, "name": certificate.name(), "certificate": certificate.id}),
-                command: String::new(),
-            });
+        match there.map_or(&agent.agent.tls_address, |there| &there.tls_address) {
+            Some(address) => {
+                let shows = Shows::This(certificate);
+                steps.push(prove_handshake::planned(targets.len(), address, &shows));
+            }
+            None => changes.push(format!(
+                "{hostname} serves nothing from {path}: the proof is the agent's report alone"
+            )),
         }
         path_field = Some(path);
         targets.push(Target {

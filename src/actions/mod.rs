@@ -123,15 +123,17 @@ pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availa
     action.available(on, facts)
 }
 
-/// The things among `candidates` that `action` works on: all of its most preferred sort that is there.
+/// The things among `candidates` that `action` works on: all of its most preferred sort that is there,
+/// each once, though several marked rows may be about the same thing.
 #[must_use]
 pub fn fitting(action: &dyn Action, candidates: &[Target]) -> Vec<Target> {
     for kind in action.spec().kinds {
-        let fit: Vec<Target> = candidates
-            .iter()
-            .filter(|target| target.kind == *kind)
-            .cloned()
-            .collect();
+        let mut fit: Vec<Target> = Vec::new();
+        for target in candidates.iter().filter(|target| target.kind == *kind) {
+            if !fit.iter().any(|other| other.id == target.id) {
+                fit.push(target.clone());
+            }
+        }
         if !fit.is_empty() {
             return fit;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::steps::prove_handshake::ProveHandshake;
+use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::{Action, Availability, Facts, Spec, needs_ca};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::key::KeyAlgorithm;
@@ -105,18 +105,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
                 certificate.id
             ),
         });
-        for address in detail
-            .installations
-            .iter()
-            .filter_map(|installation| installation.tls_address.as_deref())
-        {
-            steps.push(PlannedStep {
-                step: ProveHandshake.name().to_owned(),
-                title: format!("handshake with {address}"),
-                target: targets.len(),
-                args: json!({"address": address, "name": certificate.name(), "old": certificate.id}),
-                command: String::new(),
-            });
+        for installation in &detail.installations {
+            if let Some(address) = &installation.tls_address {
+                let shows = Shows::SuccessorOf(certificate, installation.version);
+                steps.push(prove_handshake::planned(targets.len(), address, &shows));
+            }
         }
         targets.push(Target {
             version: certificate.version,

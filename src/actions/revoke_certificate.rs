@@ -70,6 +70,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
+        refuse_expired(certificate, with)?;
         changes.push(format!(
             "{} serial {} becomes revoked ({reason})",
             certificate.name(),
@@ -133,6 +134,19 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         works_without_api: false,
         made_at: with.clock.now(),
     })
+}
+
+/// A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
+fn refuse_expired(certificate: &Certificate, with: &Reads) -> Result<(), Problem> {
+    if certificate.not_after > with.clock.now() {
+        return Ok(());
+    }
+    let problem = Problem::conflict(format!(
+        "{} expired at {}: no CRL has to list it any more",
+        certificate.name(),
+        certificate.not_after.format("%Y-%m-%d %H:%MZ")
+    ));
+    Err(problem.hint("reissue it where it is still served; what expired is refused without a revocation"))
 }
 
 fn others(same_key: &[Certificate]) -> String {

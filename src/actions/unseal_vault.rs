@@ -30,6 +30,9 @@ static SPEC: Spec = Spec {
     proof: "unsealed, the PKI mount is there, and a test issuance works",
 };
 
+/// Between two looks at what others do to the seal meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The name that the test certificate is issued for, as the runbook has it.
 const TEST_NAME: &str = "test.example.com";
 
@@ -148,46 +151,76 @@ impl Step for EnterShares {
 }
 
 /// The nonce names the ceremony: it appears with the first share and goes with a reset, a success or a
-/// failed combine. A nonce that changes between two of our shares means that somebody else reset it.
+/// failed combine. Others may enter shares too, or reset the ceremony: that is looked for all the while,
+/// and once more before a share is given.
 async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
+    let command = format!("VAULT_ADDR={} vault operator unseal", with.reads.vault_address);
     let mut status = with.reads.vault.seal_status().await?;
-    let mut nonce = status.nonce.clone();
     with.note(progress(&status));
+    let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while status.sealed {
-        let vault = format!("VAULT_ADDR={} vault operator unseal", with.reads.vault_address);
-        let answer = match with.secrets.next().await {
-            Entered::Secret(share) if share.is_empty() => continue,
-            Entered::Secret(share) => {
-                let answer = with.vault.unseal(&share).await;
-                with.command(format!("{vault} <share>"));
-                answer
-            }
-            Entered::Reset => {
-                let answer = with.vault.reset_unseal().await;
-                nonce.clear();
-                with.command(format!("{vault} -reset"));
-                answer
-            }
-            Entered::Stop => {
+        let entered = tokio::select! {
+            entered = with.secrets.next() => Some(entered),
+            _ = looks.tick() => None,
+        };
+        let now = with.reads.vault.seal_status().await;
+        if let Ok(now) = &now
+            && let Some(news) = news(&status, now)
+        {
+            with.note(news);
+        }
+        let answer = match (entered, now) {
+            (Some(Entered::Stop), _) => {
                 return Err(Problem::new(
                     ProblemKind::Refused,
                     format!("stopped by you with {}", progress(&status)),
                 )
                 .hint("shares that were entered stay at Vault until somebody resets the ceremony"));
             }
+            (None, Ok(now)) => {
+                status = now;
+                continue;
+            }
+            (None, Err(_)) => continue,
+            (Some(Entered::Secret(share)), _) if share.is_empty() => continue,
+            (Some(_), Err(problem)) => {
+                with.note(format!("nothing was sent: {problem}; {}", progress(&status)));
+                continue;
+            }
+            (Some(_), Ok(now)) if !now.sealed => {
+                status = now;
+                continue;
+            }
+            // A share belongs to the ceremony that its owner saw on screen.
+            (Some(Entered::Secret(_)), Ok(now)) if was_reset(&status, &now) => {
+                with.note(format!(
+                    "{}; the share was not sent: enter it again if it belongs to this ceremony",
+                    news(&status, &now).unwrap_or_default()
+                ));
+                status = now;
+                continue;
+            }
+            (Some(Entered::Secret(share)), Ok(now)) => {
+                let answer = with.vault.unseal(&share).await;
+                with.command(format!("{command} <share>"));
+                status = now;
+                answer
+            }
+            (Some(Entered::Reset), Ok(_)) => {
+                let answer = with.vault.reset_unseal().await;
+                with.command(format!("{command} -reset"));
+                status.nonce.clear();
+                answer
+            }
         };
         match answer {
             Ok(now) => {
-                let reset = !nonce.is_empty() && !now.nonce.is_empty() && now.nonce != nonce;
-                let twice =
-                    now.sealed && now.nonce == nonce && now.progress == status.progress && now.progress > 0;
-                nonce.clone_from(&now.nonce);
-                with.note(if reset {
-                    format!(
-                        "the nonce changed: somebody else reset the ceremony; {}",
-                        progress(&now)
-                    )
-                } else if twice {
+                let twice = now.sealed
+                    && now.nonce == status.nonce
+                    && now.progress == status.progress
+                    && now.progress > 0;
+                with.note(if twice {
                     format!("that share was entered before; {}", progress(&now))
                 } else {
                     progress(&now)
@@ -197,7 +230,6 @@ async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
             // Vault notices a wrong share only at the threshold, and then drops them all.
             Err(words) => {
                 status = with.reads.vault.seal_status().await?;
-                nonce.clone_from(&status.nonce);
                 with.note(if status.progress == 0 {
                     format!("Vault refused: {words}; all shares were dropped, enter every one again")
                 } else {
@@ -207,6 +239,26 @@ async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
         }
     }
     Ok(json!({}))
+}
+
+/// Whether somebody else began the ceremony anew between two looks.
+fn was_reset(before: &SealStatus, now: &SealStatus) -> bool {
+    now.sealed && !before.nonce.is_empty() && now.nonce != before.nonce
+}
+
+/// What others did between two looks, if anything.
+fn news(before: &SealStatus, now: &SealStatus) -> Option<String> {
+    if !now.sealed {
+        return Some("unsealed by somebody else".to_owned());
+    }
+    let what = if was_reset(before, now) {
+        "the nonce changed: somebody else reset the ceremony"
+    } else if now.progress > before.progress {
+        "somebody else entered a share"
+    } else {
+        return None;
+    };
+    Some(format!("{what}; {}", progress(now)))
 }
 
 fn progress(status: &SealStatus) -> String {
@@ -313,4 +365,28 @@ fn throw_away_csr() -> Result<String, rcgen::Error> {
     let mut params = CertificateParams::new(vec![TEST_NAME.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, TEST_NAME);
     params.serialize_request(&key)?.pem()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(progress: u64, nonce: &str) -> SealStatus {
+        let body = json!({
+            "sealed": true, "initialized": true, "t": 3, "n": 5, "progress": progress,
+            "nonce": nonce, "version": "1", "type": "shamir",
+        });
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn what_others_do_to_the_seal_is_told_and_what_we_know_is_not() {
+        assert_eq!(news(&status(1, "a"), &status(1, "a")), None);
+        assert_eq!(news(&status(0, ""), &status(0, "")), None);
+        let words = |before: &SealStatus, now: &SealStatus| news(before, now).unwrap_or_default();
+        assert!(words(&status(1, "a"), &status(2, "a")).contains("entered a share"));
+        assert!(words(&status(2, "a"), &status(1, "b")).contains("reset"));
+        assert!(words(&status(2, "a"), &status(0, "")).contains("reset"));
+        assert!(!was_reset(&status(0, ""), &status(1, "b")));
+    }
 }

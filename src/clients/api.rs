@@ -27,6 +27,9 @@ use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// The server says something at least every ten seconds; when it doesn't, the connection is dead,
+/// however open it looks from here.
+const STREAM_SILENT: Duration = Duration::from_secs(25);
 /// The longest event line that is still believed to be one, in bytes.
 const MAX_EVENT: usize = 64 * 1024;
 
@@ -171,7 +174,8 @@ impl ApiReader {
         }
     }
 
-    /// The event stream: a line for each change, until the connection ends.
+    /// The event stream: a line for each change, until the connection ends or is silent for longer than
+    /// the server's keep-alive allows.
     ///
     /// # Errors
     /// What the API answered, or that it didn't.
@@ -188,15 +192,13 @@ impl ApiReader {
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
-        let lines = response
-            .bytes_stream()
-            .scan(Vec::new(), |rest: &mut Vec<u8>, chunk| {
-                let changes = chunk.ok().map(|chunk| {
-                    rest.extend_from_slice(&chunk);
-                    take_changes(rest)
-                });
-                futures::future::ready(changes)
-            });
+        let start = (Box::pin(response.bytes_stream()), Vec::new());
+        let lines = futures::stream::unfold(start, |(mut chunks, mut rest)| async move {
+            let chunk = tokio::time::timeout(STREAM_SILENT, chunks.next()).await.ok()??;
+            rest.extend_from_slice(&chunk.ok()?);
+            let changes = take_changes(&mut rest);
+            Some((changes, (chunks, rest)))
+        });
         Ok(lines.flat_map(futures::stream::iter))
     }
 

@@ -1,14 +1,18 @@
 //! Keys inside dialogs. A run's dialog hears nothing before it was painted, confirms by the rule of its
 //! plan's tier only, and never by the key that opened it.
 
-use tui_textarea::{Input, Key, TextArea};
+use tui_textarea::{CursorMove, Input, Key, TextArea};
 
 use crate::plan::confirm::{Answer, confirm};
+use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
 use crate::state::layer::{Layer, RunLayer, line};
 use crate::state::run::Phase;
 use crate::state::{State, Tone};
+
+/// The longest text that a field takes, in characters.
+const LONGEST: usize = 1024;
 
 /// Whether the dialog of `run` is open.
 pub(super) fn is_open(state: &State, run: &str) -> bool {
@@ -40,7 +44,10 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
         },
         Some(Layer::Filter(mut text)) => match key {
             "esc" => {}
-            "enter" => state.screen_mut().list.q = line(&text).trim().to_owned(),
+            "enter" => {
+                line(&text).trim().clone_into(&mut state.screen_mut().list.q);
+                state.screen_mut().release_cursors();
+            }
             key => {
                 type_into(&mut text, key);
                 state.layers.push(Layer::Filter(text));
@@ -50,11 +57,21 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key.
+/// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key, a
+/// confirmation is typed, and a private key belongs into no field.
 pub(super) fn paste(state: &mut State, text: &str) {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(1024).collect();
+    if text.contains("PRIVATE KEY") {
+        return state.say(
+            Tone::Bad,
+            "a private key was pasted and dropped: this console takes none",
+        );
+    }
+    let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     match state.layers.last_mut() {
         Some(Layer::Filter(area)) => drop(area.insert_str(text)),
+        Some(Layer::Run(layer)) if layer.armed && layer.focus == 0 => {
+            layer.complaint = Some("what was pasted was dropped: a confirmation is typed".to_owned());
+        }
         Some(Layer::Run(layer)) if layer.armed => {
             if let Some(area) = focused_area(layer) {
                 area.insert_str(text);
@@ -62,6 +79,26 @@ pub(super) fn paste(state: &mut State, text: &str) {
         }
         _ => state.say(Tone::Plain, "pasted text was ignored: no field is open"),
     }
+}
+
+/// The dialog of a run that was closed.
+pub(super) fn reopen(state: &State, run: String) -> Layer {
+    let plan = state.run(&run).and_then(|run| run.plan.as_deref());
+    let fields = plan.map(fields).unwrap_or_default();
+    Layer::Run(Box::new(RunLayer {
+        fields,
+        ..RunLayer::new(run)
+    }))
+}
+
+/// The plan's fields, each with the cursor at its end.
+fn fields(plan: &Plan) -> Vec<TextArea<'static>> {
+    let field = |value: &String| {
+        let mut area = TextArea::from([value.clone()]);
+        area.move_cursor(CursorMove::End);
+        area
+    };
+    plan.fields.iter().map(|known| field(&known.value)).collect()
 }
 
 /// The plan is there: fill the fields, or start what needs no confirmation.
@@ -77,11 +114,7 @@ pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
         if let Layer::Run(layer) = layer
             && layer.run == id
         {
-            layer.fields = plan
-                .fields
-                .iter()
-                .map(|field| TextArea::from([field.value.clone()]))
-                .collect();
+            layer.fields = fields(&plan);
             layer.complaint = None;
             layer.armed = false;
         }
@@ -100,7 +133,9 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
             effects.push(Effect::StopSecret(id));
             layer.secret_typed = 0;
         }
-        ("esc", Phase::Running) => return,
+        ("esc", Phase::Running) => {
+            return state.say(Tone::Plain, "it goes on; 7 shows it");
+        }
         ("esc" | "q" | "enter", Phase::Ended(_)) if layer.armed => return,
         ("esc", _) => return,
         ("ctrl-d" | "pagedown", _) => layer.scroll = layer.scroll.saturating_sub(5),
@@ -244,6 +279,8 @@ fn execute(
     match confirm(*plan, &context, answer, comment, ticket) {
         Ok(confirmed) => {
             run.begin();
+            // What was marked for it is not marked for the next key.
+            state.screen_mut().marks.clear();
             effects.push(Effect::Execute {
                 run: id.to_owned(),
                 confirmed: Box::new(confirmed),
@@ -277,7 +314,9 @@ fn type_into(area: &mut TextArea<'static>, key: &str) {
         "home" => Key::Home,
         "end" => Key::End,
         name => match (name.chars().next(), name.chars().count()) {
-            (Some(c), 1) if !(ctrl && matches!(c, 'm' | 'j')) => Key::Char(c),
+            (Some(c), 1) if !(ctrl && matches!(c, 'm' | 'j')) && line(area).chars().count() < LONGEST => {
+                Key::Char(c)
+            }
             _ => return,
         },
     };

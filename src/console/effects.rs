@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::Duration as Span;
-use futures::StreamExt;
-use tokio::sync::Notify;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use super::links;
 use crate::actions;
@@ -28,6 +29,8 @@ use crate::state::event::Event;
 use crate::state::query::{Answer, ListQuery, Query, Window};
 use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 
+/// Before a question that had no answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Between the end of an event stream and the next try.
 const STREAM_AGAIN: Duration = Duration::from_secs(2);
 /// Changes that come within this time are told together.
@@ -79,6 +82,8 @@ pub struct Effects {
     backends: Arc<OnceLock<Arc<Backends>>>,
     look: Arc<Notify>,
     prompts: BTreeMap<String, Sender<Entered>>,
+    leaving: watch::Sender<bool>,
+    runs: JoinSet<()>,
 }
 
 impl Effects {
@@ -90,6 +95,18 @@ impl Effects {
             backends: Arc::new(OnceLock::new()),
             look: Arc::new(Notify::new()),
             prompts: BTreeMap::new(),
+            leaving: watch::Sender::new(false),
+            runs: JoinSet::new(),
+        }
+    }
+
+    /// The console ends: runs that are under way are broken off, and their end is put on record as
+    /// unknown, for which they have `limit`.
+    pub async fn leave(mut self, limit: Duration) {
+        self.leaving.send_replace(true);
+        let all = async { while self.runs.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("the end of a run could not be recorded in time");
         }
     }
 
@@ -114,8 +131,16 @@ impl Effects {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let result = ask(&backends.reads, &query, rows).await;
+                    let answer = or_defect(ask(&backends.reads, &query, rows));
+                    let result = answer.await;
                     let _closed = to.send(Event::Answer { query, asked, result }).await;
+                });
+            }
+            Effect::AskLater(query) => {
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                    let _closed = to.send(Event::AskAgain(query)).await;
                 });
             }
             Effect::Plan {
@@ -128,9 +153,9 @@ impl Effects {
                 let to = self.to.clone();
                 tokio::spawn(async move {
                     let result = match (backends, actions::find(action)) {
-                        (Some(backends), Some(action)) => {
-                            action.plan(on, inputs, &backends.reads).await.map(Box::new)
-                        }
+                        (Some(backends), Some(action)) => or_defect(action.plan(on, inputs, &backends.reads))
+                            .await
+                            .map(Box::new),
                         _ => Err(Problem::unavailable("the backends are still being started")),
                     };
                     let _closed = to.send(Event::Planned(run, result)).await;
@@ -183,7 +208,9 @@ impl Effects {
                     .await;
             }
         });
-        tokio::spawn(async move {
+        let leaving = self.leaving.subscribe();
+        while self.runs.try_join_next().is_some() {}
+        self.runs.spawn(async move {
             let secrets = SecretEntry::new(entered);
             let means = Means {
                 reads: &backends.reads,
@@ -192,6 +219,7 @@ impl Effects {
                 journal: &backends.journal,
                 guard: backends.guard,
                 find_step: &actions::find_step,
+                leaving,
             };
             let watch = |event: RunEvent| {
                 if let Err(error) = events.try_send(event) {
@@ -201,6 +229,12 @@ impl Effects {
             execute(confirmed, &means, &watch).await;
         });
     }
+}
+
+/// What `work` gives; that it panicked is an answer too, so that nothing waits for one for ever.
+async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let caught = std::panic::AssertUnwindSafe(work).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
 }
 
 async fn follow_changes(backends: Arc<Backends>, to: Sender<Event>) {

@@ -11,10 +11,15 @@ use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifi
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::mpsc::Sender;
 
+use super::split_escape::SplitEscape;
 use crate::state::Size;
 
 /// How long crossterm may look for more; with no time at all it would not look.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// How long the rest of an escape sequence may be on its way: more than a laggy link needs between two
+/// packets that were sent together, less than a person waits for Esc.
+const ESCAPE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What came from the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +66,24 @@ fn read(to: &Sender<Input>) {
         {
             return gone(to);
         }
-        while let Ok(true) = event::poll(LOOK) {
-            let Ok(event) = event::read() else { return gone(to) };
-            if let Some(input) = translate(event)
-                && to.blocking_send(input).is_err()
-            {
-                return;
+        let mut split = SplitEscape::default();
+        loop {
+            let look = if split.is_waiting() { ESCAPE } else { LOOK };
+            let heard = match event::poll(look) {
+                Ok(true) => match event::read() {
+                    Ok(event) => translate(event)
+                        .into_iter()
+                        .flat_map(|input| split.hear(input))
+                        .collect(),
+                    Err(_) => return gone(to),
+                },
+                _ if split.is_waiting() => split.give_up(),
+                _ => break,
+            };
+            for input in heard {
+                if to.blocking_send(input).is_err() {
+                    return;
+                }
             }
         }
     }
@@ -95,20 +112,33 @@ fn gone(to: &Sender<Input>) {
     let _sent = to.try_send(Input::HangUp);
 }
 
-fn translate(event: event::Event) -> Option<Input> {
+fn translate(event: event::Event) -> Vec<Input> {
     match event {
-        event::Event::Key(key) if key.kind != KeyEventKind::Release => name(key).map(Input::Key),
-        event::Event::Paste(text) => Some(Input::Paste(text)),
-        event::Event::Resize(width, height) => Some(Input::Resize(Size { width, height })),
-        _ => None,
+        event::Event::Key(key) if key.kind != KeyEventKind::Release => keys(key),
+        event::Event::Paste(text) => vec![Input::Paste(text)],
+        event::Event::Resize(width, height) => vec![Input::Resize(Size { width, height })],
+        _ => Vec::new(),
     }
 }
 
-/// The key's name in the keymap; a key with Alt has none, since it may be a split escape sequence.
-fn name(key: KeyEvent) -> Option<String> {
-    if key.modifiers.contains(KeyModifiers::ALT) {
-        return None;
+/// The keys that were pressed, by their names in the keymap. An Esc and a key that came in one packet
+/// look like the key with Alt; no key with Alt means anything here, so they are the two keys, unless the
+/// two begin one of the sequences of ECMA-48 §5.3 that go on.
+fn keys(key: KeyEvent) -> Vec<Input> {
+    let alt = key.modifiers.contains(KeyModifiers::ALT);
+    if alt
+        && matches!(
+            key.code,
+            KeyCode::Char('[' | ']' | 'N' | 'O' | 'P' | 'X' | '^' | '_')
+        )
+    {
+        return Vec::new();
     }
+    let escape = alt.then(|| "esc".to_owned());
+    escape.into_iter().chain(name(key)).map(Input::Key).collect()
+}
+
+fn name(key: KeyEvent) -> Option<String> {
     let name = match key.code {
         KeyCode::Char(' ') => "space".to_owned(),
         KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => {
@@ -142,5 +172,22 @@ pub fn typed_character(key: &str) -> Option<char> {
         ("space", ..) => Some(' '),
         (_, Some(c), None) => Some(c),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(code: KeyCode, modifiers: KeyModifiers) -> Vec<Input> {
+        translate(event::Event::Key(KeyEvent::new(code, modifiers)))
+    }
+
+    #[test]
+    fn an_escape_and_a_key_in_one_packet_are_two_keys() {
+        let two = ["esc", "j"].map(|name| Input::Key(name.to_owned()));
+        assert_eq!(heard(KeyCode::Char('j'), KeyModifiers::ALT), two);
+        assert_eq!(heard(KeyCode::Char('X'), KeyModifiers::ALT), []);
+        assert_eq!(heard(KeyCode::Char('j'), KeyModifiers::NONE), two[1..]);
     }
 }

@@ -1,14 +1,15 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
-use tui_textarea::TextArea;
+use tui_textarea::{CursorMove, TextArea};
 
+use super::dialogs;
 use super::update::grow;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::layer::Layer;
 use crate::state::screen::ViewId;
 use crate::state::{State, Tone};
-use crate::views;
+use crate::views::{self, Opens};
 
 /// Carries a list command out.
 pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
@@ -33,16 +34,21 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
         }
         Cmd::NextPane => turn(state, 1, view.n_panes),
         Cmd::PreviousPane => turn(state, view.n_panes - 1, view.n_panes),
-        Cmd::Open => {
-            let place = current(state).and_then(|row| row.open);
-            if let Some(place) = place {
+        Cmd::Open => match current(state).and_then(|row| row.open) {
+            Some(Opens::Place(place)) => {
                 state.screens.remove(&place.view);
                 state.places.push(place);
             }
-        }
+            Some(Opens::Run(run)) => {
+                let layer = dialogs::reopen(state, run);
+                state.layers.push(layer);
+            }
+            None => {}
+        },
         Cmd::Back => back(state),
         Cmd::Filter if view.filters => {
-            let text = TextArea::from([state.screen().list.q]);
+            let mut text = TextArea::from([state.screen().list.q]);
+            text.move_cursor(CursorMove::End);
             state.layers.push(Layer::Filter(Box::new(text)));
         }
         Cmd::Sort if !view.sorts.is_empty() => {
@@ -51,6 +57,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
             let at = view.sorts.iter().position(|(name, _)| *name == now);
             let next = at.map_or(0, |at| at + 1) % view.sorts.len();
             view.sorts[next].0.clone_into(&mut list.sort);
+            state.screen_mut().release_cursors();
         }
         Cmd::Reverse if !view.sorts.is_empty() => {
             let list = &mut state.screen_mut().list;
@@ -59,6 +66,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
                 None if list.sort.is_empty() => format!("-{}", view.sorts[0].0),
                 None => format!("-{}", list.sort),
             };
+            state.screen_mut().release_cursors();
         }
         Cmd::Filter | Cmd::Sort | Cmd::Reverse => {
             state.say(Tone::Plain, "this screen has its own order; open a list (2 to 5)");
@@ -107,9 +115,7 @@ fn step(state: &mut State, by: isize) {
         .cursor_index(screen.pane, &ids)
         .saturating_add_signed(by)
         .min(ids.len() - 1);
-    state
-        .screen_mut()
-        .set_cursor(screen.pane, Some(ids[index].clone()));
+    state.screen_mut().put_cursor(screen.pane, index, &ids);
     grow(state, index, ids.len());
 }
 

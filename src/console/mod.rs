@@ -1,11 +1,13 @@
 //! The console's loop: one ordered channel of events into `update`, effects out to tasks, and a frame
 //! written when what is on screen changed. The loop owns no I/O but the terminal and awaits no backend.
 
+pub mod defects;
 mod dialogs;
 pub mod effects;
 pub mod input;
 mod links;
 mod lists;
+mod split_escape;
 pub mod terminal;
 pub mod update;
 
@@ -33,6 +35,11 @@ const WAITING: usize = 1024;
 /// Between two frames at least.
 const FRAME: Duration = Duration::from_millis(16);
 
+/// How long runs that are broken off have for their record when the person quits.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
+/// The same when the terminal is gone: the program is to be gone within a second.
+const HUNG_UP_LIMIT: Duration = Duration::from_millis(500);
+
 /// What comes from whoever starts the backends.
 pub enum Startup {
     /// They are up: these are their clients, and where the demo keeps its unseal shares.
@@ -47,27 +54,55 @@ pub enum Startup {
 /// # Errors
 /// That the terminal went away, or that the backends can't be started.
 pub async fn run(
+    terminal: Terminal,
+    context: ContextInfo,
+    starting: Option<String>,
+    clock: Clock,
+    startup: mpsc::Receiver<Startup>,
+) -> Result<(), ConsoleError> {
+    let (to, events) = mpsc::channel::<Event>(WAITING);
+    let mut effects = Effects::new(to);
+    let ended = until_left(terminal, context, starting, clock, startup, events, &mut effects).await;
+    // A person who quits waits for the record; a terminal that is gone waits for nothing.
+    let limit = match ended {
+        Ok(Left::Quit) => LEAVE_LIMIT,
+        Ok(Left::HungUp) | Err(_) => HUNG_UP_LIMIT,
+    };
+    effects.leave(limit).await;
+    ended.map(drop)
+}
+
+/// How a console was left.
+enum Left {
+    /// By a key.
+    Quit,
+    /// The terminal is gone, or the program was told to end.
+    HungUp,
+}
+
+async fn until_left(
     mut terminal: Terminal,
     context: ContextInfo,
     starting: Option<String>,
     clock: Clock,
     mut startup: mpsc::Receiver<Startup>,
-) -> Result<(), ConsoleError> {
+    mut events: mpsc::Receiver<Event>,
+    effects: &mut Effects,
+) -> Result<Left, ConsoleError> {
     let mut state = State::new(context, terminal.size(), clock.now());
     state.mono = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     state.starting = starting.or_else(|| Some("connecting".to_owned()));
     paint(&mut state, &mut terminal)?;
 
-    let (to, mut events) = mpsc::channel::<Event>(WAITING);
     let (keys, mut inputs) = mpsc::channel::<Input>(WAITING);
     input::start(&keys).map_err(TerminalError::from)?;
-    let mut effects = Effects::new(to.clone());
     let mut secret = SecretBuffer::new();
     let mut asked = Vec::new();
     let mut minute = tokio::time::interval_at(next_minute(&clock), Duration::from_mins(1));
     minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut signals = Signals::new().map_err(TerminalError::from)?;
     let mut waits_for_startup = true;
+    let mut hung_up = false;
     while !state.quit {
         let event = tokio::select! {
             biased;
@@ -94,21 +129,24 @@ pub async fn run(
                     continue;
                 }
             },
+            report = defects::next() => Event::Defect(report.display().to_string()),
             _ = minute.tick() => Event::Minute,
         };
+        hung_up |= matches!(event, Event::HangUp);
         let tell = |state: &mut State, event, asked: &mut Vec<Effect>| {
             let at = clock.now();
             update(state, Timed { at, event }, asked)
         };
         let mut visible = tell(&mut state, event, &mut asked);
-        // What has come meanwhile goes into the same frame. Keys too: a dialog that was never painted
-        // doesn't hear them.
-        while let Ok(input) = inputs.try_recv() {
+        // What has come meanwhile goes into the same frame. Keys too (a dialog that was never painted
+        // doesn't hear them), but only until one wants something done: a secret is handed over before
+        // the next character of another one is heard.
+        while asked.is_empty()
+            && let Ok(input) = inputs.try_recv()
+        {
             let event = hear(input, &state, &mut secret);
+            hung_up |= matches!(event, Event::HangUp);
             visible |= tell(&mut state, event, &mut asked);
-            if !asked.is_empty() {
-                break;
-            }
         }
         while let Ok(event) = events.try_recv() {
             visible |= tell(&mut state, event, &mut asked);
@@ -137,7 +175,7 @@ pub async fn run(
             effects.carry_out(effect);
         }
     }
-    Ok(())
+    Ok(if hung_up { Left::HungUp } else { Left::Quit })
 }
 
 /// Why a console ended otherwise than by the person.

@@ -1,8 +1,7 @@
-//! The terminal: taken over, given back on every way out, panics included. Frames are written only
+//! The terminal: taken over, and given back on every way out (for panics see `defects`). Frames are written only
 //! where they differ from the one on screen, between the marks of synchronized output.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::path::PathBuf;
 
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
@@ -128,7 +127,7 @@ fn take_over() -> io::Result<()> {
 }
 
 /// Restores what was enabled. Harmless when done twice; a terminal that is gone can't complain.
-fn give_back() {
+pub(super) fn give_back() {
     let restored = execute!(
         io::stdout(),
         DisableBracketedPaste,
@@ -137,31 +136,4 @@ fn give_back() {
     );
     let cooked = disable_raw_mode();
     drop((restored, cooked));
-}
-
-/// From now on a panic gives the terminal back first, writes a report and says where it is.
-pub fn install_panic_hook(reports: PathBuf) {
-    std::panic::set_hook(Box::new(move |panic| {
-        give_back();
-        let report = reports.join(format!("panic-{}.txt", std::process::id()));
-        let text = format!(
-            "cmp-console {} panicked\n{panic}\n\n{}\n",
-            env!("CARGO_PKG_VERSION"),
-            std::backtrace::Backtrace::force_capture()
-        );
-        let written = std::fs::create_dir_all(&reports).and_then(|()| std::fs::write(&report, text));
-        let mut stderr = io::stderr();
-        let said = match written {
-            Ok(()) => writeln!(
-                stderr,
-                "cmp-console stopped by a defect of its own; the report is {}",
-                report.display()
-            ),
-            Err(error) => writeln!(
-                stderr,
-                "cmp-console stopped by a defect of its own ({error}): {panic}"
-            ),
-        };
-        drop(said);
-    }));
 }

@@ -47,8 +47,17 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Minute => touch(state, |query| *query == Query::Findings),
         Event::Answer { query, asked, result } => {
             let now = state.now;
+            if result.is_err() {
+                effects.push(Effect::AskLater(query.clone()));
+            }
             if let Some(loaded) = state.data.get_mut(&query) {
                 visible = loaded.take(asked, result, now);
+            }
+        }
+        Event::AskAgain(query) => {
+            visible = false;
+            if let Some(loaded) = state.data.get_mut(&query) {
+                loaded.dirty |= loaded.trouble.is_some();
             }
         }
         Event::Changed(changes) => {
@@ -72,9 +81,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.starting = what;
             touch(state, |_| true);
         }
+        Event::Defect(report) => state.say(
+            Tone::Bad,
+            format!("a part of this program broke off by a defect of its own; the report is {report}"),
+        ),
         Event::HangUp => state.quit = true,
     }
     ask(state, effects);
+    if visible {
+        hold_cursors(state);
+    }
     visible
 }
 
@@ -88,7 +104,8 @@ pub fn wants_secret(state: &State) -> bool {
 }
 
 fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
-    let warned = state.toast.take();
+    let leaving = std::mem::take(&mut state.leaving);
+    state.toast = None;
     if key == "ctrl-c" && !state.layers.is_empty() {
         return dialogs::key(state, "esc", effects);
     }
@@ -99,12 +116,18 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     match cmd {
         Cmd::Quit => {
             let running = state.runs.iter().filter(|run| run.is_running()).count();
-            if running == 0 || warned.is_some_and(|toast| toast.text.starts_with("still running")) {
+            if running == 0 || leaving {
                 state.quit = true;
             } else {
+                state.leaving = true;
+                let runs = if running == 1 {
+                    "a run is".to_owned()
+                } else {
+                    format!("{running} runs are")
+                };
                 state.say(
-                    Tone::Plain,
-                    format!("still running: {running}; press {key} again to leave it to itself"),
+                    Tone::Bad,
+                    format!("{runs} under way (7 shows it); {key} again breaks it off and quits"),
                 );
             }
         }
@@ -136,13 +159,20 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     if let Availability::Disabled(why) = state.availability(action, &selected) {
         return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
     }
+    let hidden = views::n_hidden_marks(state);
+    if hidden > 0 {
+        let marked = state.screen().marks.len();
+        return state.say(
+            Tone::Bad,
+            format!("{hidden} of {marked} marked rows can't be seen here: show them, or unmark all (\\)"),
+        );
+    }
     let on = state.targets_for(action, &selected);
-    let run = format!("#{}", state.runs.len() + 1);
-    state.runs.push(Run::new(run.clone(), id, on.clone()));
-    if action.spec().tier > crate::plan::tier::Tier::Harmless {
-        state
-            .layers
-            .push(Layer::Run(Box::new(RunLayer::new(run.clone()))));
+    let many = on.len() > 1;
+    let run = state.begin_run(id, on.clone());
+    if many || action.spec().tier > crate::plan::tier::Tier::Harmless {
+        let layer = RunLayer::new(run.clone());
+        state.layers.push(Layer::Run(Box::new(layer)));
     } else {
         state.say(Tone::Plain, format!("{}: under way", action.spec().title));
     }
@@ -155,7 +185,10 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
 }
 
 fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effects: &mut Vec<Effect>) {
-    let Some(run) = state.run_mut(id) else { return };
+    // A plan that comes late, for a run that is cancelled or under way, is nobody's plan.
+    let Some(run) = state.run_mut(id).filter(|run| run.phase == Phase::Planning) else {
+        return;
+    };
     match result {
         Err(problem) => {
             run.phase = Phase::Ended(Outcome::Refused(problem.clone()));
@@ -200,6 +233,15 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
     }
     if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {
         effects.push(Effect::CheckLinks);
+    }
+}
+
+/// What is shown as selected on the open screen stays selected, whatever comes above it.
+fn hold_cursors(state: &mut State) {
+    let view = views::find(state.place().view);
+    for pane in 0..view.n_panes {
+        let ids: Vec<String> = (view.rows)(state, pane).into_iter().map(|row| row.id).collect();
+        state.screen_mut().hold_cursor(pane, &ids);
     }
 }
 

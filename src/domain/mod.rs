@@ -13,3 +13,4 @@ pub mod reason;
 pub mod request;
 pub mod role;
 pub mod secret;
+pub mod server_name;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::confirm::{Confirmed, Guard};
@@ -54,6 +55,8 @@ pub struct Means<'a> {
     pub guard: Guard,
     /// Finds a step's code by its name.
     pub find_step: &'a (dyn Fn(&str) -> Option<&'static dyn Step> + Send + Sync),
+    /// Becomes true when whoever carries the plan out has to stop.
+    pub leaving: watch::Receiver<bool>,
 }
 
 /// Carries a confirmed plan out and tells `watch` how it goes.
@@ -90,6 +93,29 @@ async fn carry_out(
         Err(problem) => return Outcome::Refused(problem),
     };
     watch(RunEvent::Began(recorded));
+    let mut leaving = means.leaving.clone();
+    let outcome = tokio::select! {
+        outcome = all_steps(confirmed, recorded, means, watch) => outcome,
+        // A sender that is gone never says so: then there is nothing to wait for.
+        Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
+            Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
+                .hint("look at the thing itself before doing it again"),
+        ),
+    };
+    means
+        .journal
+        .end(&means.changes.api, recorded, &plan.run_id, &outcome)
+        .await;
+    outcome
+}
+
+async fn all_steps(
+    confirmed: &Confirmed,
+    recorded: Recorded,
+    means: &Means<'_>,
+    watch: &(dyn Fn(RunEvent) + Send + Sync),
+) -> Outcome {
+    let plan = confirmed.plan();
     let mut results: Vec<(usize, Value)> = Vec::new();
     let mut stopped: BTreeSet<usize> = BTreeSet::new();
     let mut worst: Option<Outcome> = None;
@@ -146,12 +172,7 @@ async fn carry_out(
             }
         }
     }
-    let outcome = worst.unwrap_or_else(|| Outcome::Proven(summary(plan, &proofs)));
-    means
-        .journal
-        .end(&means.changes.api, recorded, &plan.run_id, &outcome)
-        .await;
-    outcome
+    worst.unwrap_or_else(|| Outcome::Proven(summary(plan, &proofs)))
 }
 
 /// An unknown end outranks a failed one: somebody has to look.

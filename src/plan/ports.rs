@@ -57,12 +57,12 @@ impl Reads {
         )
     }
 
-    /// What is served at `address` for `name` now.
+    /// What is served at `address` now to who asks for `name`, or for the address itself.
     ///
     /// # Errors
     /// Which step of the handshake failed.
-    pub async fn served(&self, address: &str, name: &str) -> Result<Served, ProbeFailure> {
-        tls_probe::probe(address, Some(name), PROBE_LIMIT).await
+    pub async fn served(&self, address: &str, name: Option<&str>) -> Result<Served, ProbeFailure> {
+        tls_probe::probe(address, name, PROBE_LIMIT).await
     }
 
     /// The version that a thing has now; `None` where there is nothing to compare.

@@ -98,6 +98,7 @@ pub fn keymap() -> Vec<Binding> {
         row(&["4"], Cmd::Show(ViewId::Requests), "requests", Group::Screens),
         row(&["5"], Cmd::Show(ViewId::Audit), "audit", Group::Screens),
         row(&["6"], Cmd::Show(ViewId::Services), "services", Group::Screens),
+        row(&["7"], Cmd::Show(ViewId::Runs), "runs", Group::Screens),
         row(
             &["@"],
             Cmd::Show(ViewId::CommandLog),

@@ -41,6 +41,8 @@ pub enum Effect {
     ResetSecret(String),
     /// Give up entering secrets for the run.
     StopSecret(String),
+    /// Say later that the question may be asked again, since it had no answer.
+    AskLater(Query),
     /// Ask the backends how they are, now.
     CheckLinks,
     /// Copy text to the terminal's clipboard.

@@ -37,6 +37,8 @@ pub enum Event {
         /// What was answered.
         result: Result<Answer, Problem>,
     },
+    /// A while has passed since a question had no answer.
+    AskAgain(Query),
     /// Something changed at the server.
     Changed(Vec<Change>),
     /// The event stream broke off and is back: anything may have changed.
@@ -51,6 +53,8 @@ pub enum Event {
     Run(String, RunEvent),
     /// What is being started, in words; none when all is up.
     Starting(Option<String>),
+    /// A part of the program broke off by a defect of its own; where the report is.
+    Defect(String),
     /// The terminal is gone, or the program is told to end.
     HangUp,
 }

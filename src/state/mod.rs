@@ -117,10 +117,15 @@ pub struct State {
     pub layers: Vec<Layer>,
     /// Runs by id, the newest last.
     pub runs: Vec<Run>,
+    /// How many runs were ever begun here: an id is never used again, or a late answer would find
+    /// another run.
+    pub n_begun: u32,
     /// The newest message.
     pub toast: Option<Toast>,
     /// What was carried out, the newest last.
     pub command_log: Vec<LoggedCommand>,
+    /// Whether the last key asked to quit while something was under way.
+    pub leaving: bool,
     /// Set when the console is to end.
     pub quit: bool,
 }
@@ -146,8 +151,10 @@ impl State {
             data: BTreeMap::new(),
             layers: Vec::new(),
             runs: Vec::new(),
+            n_begun: 0,
             toast: None,
             command_log: Vec::new(),
+            leaving: false,
             quit: false,
         }
     }
@@ -257,6 +264,14 @@ impl State {
             tone,
             text: text.into(),
         });
+    }
+
+    /// A new run of `action` on `on`, which waits for its plan; gives its id.
+    pub fn begin_run(&mut self, action: &'static str, on: Vec<Target>) -> String {
+        self.n_begun += 1;
+        let id = format!("#{}", self.n_begun);
+        self.runs.push(Run::new(id.clone(), action, on, self.now));
+        id
     }
 
     /// The run with this id.

@@ -105,23 +105,20 @@ impl Query {
         if change.routine {
             return match self {
                 Self::AgentHealth | Self::Agents(_) => true,
-                Self::Agent(id) => change.id == *id,
+                Self::Agent(id) => change.is_about(id),
                 _ => false,
             };
         }
         match self {
             Self::Findings => change.entity != Kind::Audit && change.entity != Kind::Run,
-            Self::Expiring | Self::Certificates(_) => {
+            Self::Expiring | Self::Certificates(_) | Self::Certificate(_) => {
                 matches!(change.entity, Kind::Certificate | Kind::Installation | Kind::Key)
             }
-            Self::AgentHealth | Self::Agents(_) => matches!(change.entity, Kind::Agent),
+            Self::AgentHealth | Self::Agents(_) => change.entity == Kind::Agent,
             Self::OpenRequests | Self::Requests(_) => change.entity == Kind::Request,
             Self::RecentAudit | Self::Audit(_) | Self::AuditOf(_) => change.entity == Kind::Audit,
-            Self::Certificate(_) => {
-                matches!(change.entity, Kind::Certificate | Kind::Installation | Kind::Key)
-            }
-            Self::Agent(id) => change.entity == Kind::Installation || change.id == *id,
-            Self::Request(id) => change.id == *id,
+            Self::Agent(id) => change.entity == Kind::Installation || change.is_about(id),
+            Self::Request(id) => change.is_about(id),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Runs as the console follows them: planned, carried out, ended. An answer is addressed to its run,
 //! never to whatever dialog happens to be open.
 
+use chrono::{DateTime, Utc};
+
 use crate::plan::executor::RunEvent;
 use crate::plan::journal::Recorded;
 use crate::plan::outcome::Outcome;
@@ -64,12 +66,14 @@ pub struct Run {
     pub steps: Vec<StepLine>,
     /// Where it is on record.
     pub recorded: Option<Recorded>,
+    /// When its key was pressed.
+    pub asked_at: DateTime<Utc>,
 }
 
 impl Run {
     /// A run that waits for its plan.
     #[must_use]
-    pub fn new(id: String, action: &'static str, on: Vec<Target>) -> Self {
+    pub fn new(id: String, action: &'static str, on: Vec<Target>, asked_at: DateTime<Utc>) -> Self {
         Self {
             id,
             action,
@@ -79,6 +83,7 @@ impl Run {
             plan: None,
             steps: Vec::new(),
             recorded: None,
+            asked_at,
         }
     }
 
@@ -94,6 +99,16 @@ impl Run {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// The step that is under way, and what it last said.
+    #[must_use]
+    pub fn running_step(&self) -> String {
+        let line = self.steps.iter().find(|line| line.state == StepState::Running);
+        line.map_or_else(String::new, |line| match line.note.as_str() {
+            "" => line.title.clone(),
+            note => format!("{}: {note}", line.title),
+        })
     }
 
     /// The step that waits for a person's secret, if one does.

@@ -22,6 +22,8 @@ pub enum ViewId {
     Services,
     /// What was carried out.
     CommandLog,
+    /// What was started here, and where it is.
+    Runs,
     /// One certificate.
     Certificate,
     /// One agent.
@@ -41,13 +43,19 @@ pub struct Place {
     pub subject: Option<String>,
 }
 
+/// The cursor of one pane: the thing that it is on, and which row that was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    id: Option<String>,
+    index: usize,
+}
+
 /// Cursor, marks, filter and sort of one screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Screen {
     /// Which pane has the focus, where there are several.
     pub pane: usize,
-    /// The row that the cursor is on, by id, for each pane.
-    pub cursors: Vec<Option<String>>,
+    cursors: Vec<Cursor>,
     /// Marked rows, by id.
     pub marks: BTreeSet<String>,
     /// Filter and sort.
@@ -57,26 +65,40 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// The cursor of `pane`: its id.
-    #[must_use]
-    pub fn cursor(&self, pane: usize) -> Option<&str> {
-        self.cursors.get(pane).and_then(|cursor| cursor.as_deref())
-    }
-
-    /// Puts the cursor of `pane` on a row.
-    pub fn set_cursor(&mut self, pane: usize, id: Option<String>) {
-        if self.cursors.len() <= pane {
-            self.cursors.resize(pane + 1, None);
-        }
-        self.cursors[pane] = id;
-    }
-
-    /// Where the cursor of `pane` is among `ids`: on its own row, or on the first.
+    /// Where the cursor of `pane` is among `ids`: on its own thing; where that is gone, on the row that
+    /// it was on, so that a list that shrinks doesn't throw the cursor back to its beginning.
     #[must_use]
     pub fn cursor_index(&self, pane: usize, ids: &[String]) -> usize {
-        self.cursor(pane)
-            .and_then(|id| ids.iter().position(|other| other == id))
-            .unwrap_or(0)
+        let Some(cursor) = self.cursors.get(pane) else {
+            return 0;
+        };
+        let own = cursor
+            .id
+            .as_ref()
+            .and_then(|id| ids.iter().position(|other| other == id));
+        own.unwrap_or(cursor.index.min(ids.len().saturating_sub(1)))
+    }
+
+    /// Puts the cursor of `pane` on the row at `index` among `ids`.
+    pub fn put_cursor(&mut self, pane: usize, index: usize, ids: &[String]) {
+        if self.cursors.len() <= pane {
+            self.cursors.resize(pane + 1, Cursor::default());
+        }
+        let id = ids.get(index).cloned();
+        self.cursors[pane] = Cursor { id, index };
+    }
+
+    /// Ties the cursor of `pane` to the thing that is under it, once there is one: what is shown as
+    /// selected stays selected when rows come above it.
+    pub fn hold_cursor(&mut self, pane: usize, ids: &[String]) {
+        if !ids.is_empty() {
+            self.put_cursor(pane, self.cursor_index(pane, ids), ids);
+        }
+    }
+
+    /// Back to the first row of every pane, as after another filter or order.
+    pub fn release_cursors(&mut self) {
+        self.cursors.clear();
     }
 }
 
@@ -84,12 +106,33 @@ impl Screen {
 mod tests {
     use super::*;
 
+    fn ids(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
     #[test]
     fn the_cursor_follows_its_thing_and_not_its_row() {
         let mut screen = Screen::default();
-        screen.set_cursor(0, Some("b".to_owned()));
-        assert_eq!(screen.cursor_index(0, &["a".to_owned(), "b".to_owned()]), 1);
-        assert_eq!(screen.cursor_index(0, &["b".to_owned(), "a".to_owned()]), 0);
-        assert_eq!(screen.cursor_index(0, &["c".to_owned()]), 0);
+        screen.put_cursor(0, 1, &ids("a b c"));
+        assert_eq!(screen.cursor_index(0, &ids("a b c")), 1);
+        assert_eq!(screen.cursor_index(0, &ids("b c a")), 0);
+    }
+
+    #[test]
+    fn where_its_thing_is_gone_the_cursor_stays_on_the_row() {
+        let mut screen = Screen::default();
+        screen.put_cursor(0, 2, &ids("a b c d"));
+        assert_eq!(screen.cursor_index(0, &ids("a b d e")), 2);
+        assert_eq!(screen.cursor_index(0, &ids("a b")), 1);
+        assert_eq!(screen.cursor_index(0, &[]), 0);
+        screen.hold_cursor(0, &[]);
+        assert_eq!(screen.cursor_index(0, &ids("c a b")), 0, "it is back");
+    }
+
+    #[test]
+    fn what_is_under_the_cursor_is_held_though_nobody_moved_it() {
+        let mut screen = Screen::default();
+        screen.hold_cursor(0, &ids("b c"));
+        assert_eq!(screen.cursor_index(0, &ids("a b c")), 1);
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::agents::{meaning, target};
 use super::certificate::{INSTALLATIONS, installation_cells};
 use super::detail::{self, Below, fact, fact_that_means};
-use super::{Row, View};
+use super::{Opens, Row, View};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -68,10 +68,10 @@ fn rows(detail: &AgentDetail) -> Vec<Row> {
                     status: String::new(),
                 },
             ],
-            open: Some(Place {
+            open: Some(Opens::Place(Place {
                 view: ViewId::Certificate,
                 subject: Some(installation.certificate_id.clone()),
-            }),
+            })),
             copy: installation.path.clone(),
         })
         .collect()

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Pane, Row, View};
+use super::{Opens, Pane, Row, View};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -139,10 +139,10 @@ fn row(agent: &Agent, state: &State) -> Row {
             cell(agent.address.clone(), Meaning::Dim),
         ],
         targets: vec![target(agent)],
-        open: Some(Place {
+        open: Some(Opens::Place(Place {
             view: ViewId::Agent,
             subject: Some(agent.id.clone()),
-        }),
+        })),
         copy: agent.id.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Pane, Row, View};
+use super::{Opens, Pane, Row, View};
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -130,10 +130,10 @@ fn row(audit: &AuditRow, state: &State) -> Row {
             ),
         ],
         targets: targets(audit),
-        open: Some(Place {
+        open: Some(Opens::Place(Place {
             view: ViewId::AuditRow,
             subject: Some(audit.seq.to_string()),
-        }),
+        })),
         copy: audit.hash.clone(),
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
-use super::{Row, View};
+use super::{Opens, Row, View};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
@@ -97,10 +97,10 @@ fn rows(detail: &CertificateDetail) -> Vec<Row> {
                     &format!("{}:{}", installation.hostname, installation.path),
                 ),
                 targets: vec![itself.clone(), agent],
-                open: Some(Place {
+                open: Some(Opens::Place(Place {
                     view: ViewId::Agent,
                     subject: Some(installation.agent_id.clone()),
-                }),
+                })),
                 copy: installation.path.clone(),
             }
         })
@@ -178,16 +178,19 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         let names: Vec<&str> = detail.same_key.iter().map(Certificate::name).collect();
         facts.push(fact_that_means("Same key", names.join(" "), Meaning::Warn));
     }
-    let chain = certificate
-        .chain_pem
-        .as_deref()
-        .unwrap_or_default()
-        .matches("BEGIN CERTIFICATE")
-        .count();
-    facts.push(fact(
-        "Chain",
-        format!("{chain} above it, up to {}", certificate.issuer),
-    ));
+    for (index, link) in detail.chain.iter().enumerate() {
+        let root = if link.subject == link.issuer { ", root" } else { "" };
+        let early = link.not_after < certificate.not_after;
+        facts.push(fact_that_means(
+            if index == 0 { "Chain" } else { "" },
+            format!("{} until {}{root}", link.subject, full(link.not_after)),
+            // What ends before the certificate does ends it.
+            if early { Meaning::Bad } else { Meaning::Plain },
+        ));
+    }
+    if detail.chain.is_empty() {
+        facts.push(fact_that_means("Chain", "none is kept", Meaning::Warn));
+    }
     if let Some(id) = &certificate.replaces {
         facts.push(fact("Replaces", id.clone()));
     }
@@ -204,6 +207,9 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         facts.push(fact("  asked", full(revocation.asked_at)));
         facts.push(fact("  accepted", at(revocation.accepted_at)));
         facts.push(fact("  in CRL", at(revocation.in_crl_at)));
+        if let Some(refused) = revocation.seen_refused_at {
+            facts.push(fact("  refused", full(refused)));
+        }
     }
     facts
 }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Pane, Row, View};
+use super::{Opens, Pane, Row, View};
 use crate::domain::certificate::{Certificate, CertificateStatus, Urgency};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -100,10 +100,10 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
             cell(certificate.serial.clone(), Meaning::Dim),
         ],
         targets: vec![target(certificate)],
-        open: Some(Place {
+        open: Some(Opens::Place(Place {
             view: ViewId::Certificate,
             subject: Some(certificate.id.clone()),
-        }),
+        })),
         copy: certificate.serial.clone(),
     }
 }

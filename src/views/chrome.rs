@@ -133,11 +133,7 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
         ));
     }
     if !screen.marks.is_empty() {
-        let shown = super::focused_rows(state)
-            .iter()
-            .filter(|row| screen.marks.contains(&row.id))
-            .count();
-        let hidden = screen.marks.len() - shown;
+        let hidden = super::n_hidden_marks(state);
         let hidden = if hidden > 0 {
             format!(" ({hidden} not shown)")
         } else {

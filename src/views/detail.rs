@@ -71,7 +71,9 @@ pub(super) fn draw(
         height: area.height - list,
         ..area
     };
-    let inner = frame(buffer, top, palette, title, ("", Meaning::Plain), false);
+    let query = (super::find(state.place().view).needs)(state).into_iter().next();
+    let note = super::freshness(state, query.and_then(|query| state.data.get(&query)));
+    let inner = frame(buffer, top, palette, title, (&note, Meaning::Warn), false);
     let width = usize::from(inner.width.saturating_sub(LABEL + 2));
     let lines: Vec<(&str, String, Meaning)> = facts
         .iter()

@@ -26,6 +26,7 @@ mod detail;
 pub mod dialogs;
 mod request;
 mod requests;
+mod runs;
 mod services;
 mod triage;
 
@@ -58,6 +59,7 @@ pub static ALL: &[&View] = &[
     &audit::VIEW,
     &services::VIEW,
     &command_log::VIEW,
+    &runs::VIEW,
     &certificate::VIEW,
     &agent::VIEW,
     &request::VIEW,
@@ -74,9 +76,18 @@ pub struct Row {
     /// What actions can work on, the preferred thing first.
     pub targets: Vec<Target>,
     /// Where Enter leads.
-    pub open: Option<Place>,
+    pub open: Option<Opens>,
     /// What `y` copies.
     pub copy: String,
+}
+
+/// Where Enter leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// To a screen.
+    Place(Place),
+    /// To the dialog of the run with this id.
+    Run(String),
 }
 
 /// The view with this id.
@@ -92,6 +103,16 @@ pub fn find(id: ViewId) -> &'static View {
 #[must_use]
 pub fn focused_rows(state: &State) -> Vec<Row> {
     (find(state.place().view).rows)(state, state.screen().pane)
+}
+
+/// How many marked rows are not among the rows of the pane that has the focus: filtered out, gone, or in
+/// another pane. An action would not do what the person means.
+#[must_use]
+pub fn n_hidden_marks(state: &State) -> usize {
+    let screen = state.screen();
+    let rows = focused_rows(state);
+    let shown = rows.iter().filter(|row| screen.marks.contains(&row.id)).count();
+    screen.marks.len() - shown
 }
 
 /// What actions would work on: the marked rows, or the one with the cursor.

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Pane, Row, View};
+use super::{Opens, Pane, Row, View};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::Target;
@@ -133,10 +133,10 @@ fn row(request: &Request, state: &State) -> Row {
             cell(request.requested_by.clone(), Meaning::Dim),
         ],
         targets: targets(request),
-        open: Some(Place {
+        open: Some(Opens::Place(Place {
             view: ViewId::Request,
             subject: Some(request.id.clone()),
-        }),
+        })),
         copy: request.id.clone(),
     }
 }

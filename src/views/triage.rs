@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Pane, Row, View, agents, audit, certificates, requests};
+use super::{Opens, Pane, Row, View, agents, audit, certificates, requests};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -95,9 +95,11 @@ fn finding_row(finding: &Finding, now: DateTime<Utc>) -> Row {
             name: finding.subject.clone(),
             status: String::new(),
         }],
-        open: open.map(|view| Place {
-            view,
-            subject: (view != ViewId::Services).then(|| finding.entity_id.clone()),
+        open: open.map(|view| {
+            Opens::Place(Place {
+                view,
+                subject: (view != ViewId::Services).then(|| finding.entity_id.clone()),
+            })
         }),
         copy: finding.entity_id.clone(),
     }

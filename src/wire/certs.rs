@@ -18,6 +18,22 @@ pub struct CertificateDetail {
     pub installations: Vec<Installation>,
     /// Other certificates with the same key.
     pub same_key: Vec<Certificate>,
+    /// The certificates above it, the nearest first.
+    #[serde(default)]
+    pub chain: Vec<ChainLink>,
+}
+
+/// A certificate of a chain, as far as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainLink {
+    /// Its subject.
+    pub subject: String,
+    /// Who signed it; itself, for a root.
+    pub issuer: String,
+    /// Its last moment of validity.
+    pub not_after: DateTime<Utc>,
+    /// SHA-256 over its DER, lower-case hex.
+    pub fingerprint_sha256: String,
 }
 
 /// `GET /api/v1/keys/{spki}`: one key with the certificates that carry it.

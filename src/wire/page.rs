@@ -89,6 +89,15 @@ pub struct Change {
 }
 
 impl Change {
+    /// The id that stands for all of a kind, when so much changed that some of it was missed.
+    pub const ALL: &'static str = "*";
+
+    /// Whether it may be about the thing with this id.
+    #[must_use]
+    pub fn is_about(&self, id: &str) -> bool {
+        self.id == id || self.id == Self::ALL
+    }
+
     /// A change that somebody cares for.
     #[must_use]
     pub fn of(entity: EntityKind, id: &str) -> Self {

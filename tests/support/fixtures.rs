@@ -16,7 +16,7 @@ use cmp_console::state::loaded::Loaded;
 use cmp_console::state::query::{Answer, ListQuery, Query, Window};
 use cmp_console::state::{ContextInfo, Size, State};
 use cmp_console::wire::agents::AgentDetail;
-use cmp_console::wire::certs::CertificateDetail;
+use cmp_console::wire::certs::{CertificateDetail, ChainLink};
 
 /// 2026-11-23 03:07:00Z.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -228,6 +228,20 @@ pub(crate) fn certificate_detail() -> CertificateDetail {
         }),
         installations: vec![installation(&certificate, true)],
         same_key: vec![certificates().remove(3)],
+        chain: vec![
+            ChainLink {
+                subject: "CN=CMP Demo Issuing CA".to_owned(),
+                issuer: "CN=CMP Demo Root CA".to_owned(),
+                not_after: now() + Duration::days(700),
+                fingerprint_sha256: "aa".repeat(32),
+            },
+            ChainLink {
+                subject: "CN=CMP Demo Root CA".to_owned(),
+                issuer: "CN=CMP Demo Root CA".to_owned(),
+                not_after: now() + Duration::days(3000),
+                fingerprint_sha256: "bb".repeat(32),
+            },
+        ],
         certificate,
     }
 }

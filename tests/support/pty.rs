@@ -25,7 +25,6 @@ pub(crate) struct Pty {
     seen: Arc<(Mutex<Seen>, Condvar)>,
     /// Where the program keeps logs and reports.
     pub(crate) home: tempfile::TempDir,
-    started: Instant,
 }
 
 fn cells(n: u16) -> std::num::NonZeroU16 {
@@ -61,7 +60,6 @@ impl Pty {
         command.env("XDG_CONFIG_HOME", home.path().join("config"));
         command.env("TMPDIR", home.path());
         command.env_remove("NO_COLOR");
-        let started = Instant::now();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -96,7 +94,6 @@ impl Pty {
             child,
             seen,
             home,
-            started,
         }
     }
 
@@ -110,6 +107,11 @@ impl Pty {
     /// The screen's text.
     pub(crate) fn screen(&self) -> String {
         self.seen.0.lock().unwrap().parser.screen().contents()
+    }
+
+    /// Whether the program has the alternate screen.
+    pub(crate) fn is_alternate(&self) -> bool {
+        self.seen.0.lock().unwrap().parser.screen().alternate_screen()
     }
 
     /// Bytes that the program has written so far.
@@ -174,22 +176,6 @@ impl Pty {
             pixel_height: 0,
         };
         self.master.as_ref().unwrap().resize(size).unwrap();
-    }
-
-    /// Since the program was started.
-    pub(crate) fn running_for(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// The program's process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.process_id().unwrap()
-    }
-
-    /// Closes the terminal, as a lost connection does.
-    pub(crate) fn hang_up(&mut self) {
-        self.writer = None;
-        self.master = None;
     }
 
     /// Waits for the program's end within `limit`; gives its exit code.

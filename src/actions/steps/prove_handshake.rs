@@ -1,17 +1,53 @@
 //! A step that changes nothing: it is proven when a real handshake serves the certificate that an
 //! earlier step brought about, or the one that the plan names.
+//!
+//! [`planned`] makes the step for one place.
 
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use crate::domain::certificate::Certificate;
+use crate::domain::server_name::server_name;
+use crate::plan::plan::PlannedStep;
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::problem::{Problem, ProblemKind};
 
 /// See the module.
 pub(in crate::actions) struct ProveHandshake;
+
+/// What the handshake must show.
+pub(in crate::actions) enum Shows<'a> {
+    /// This certificate.
+    This(&'a Certificate),
+    /// The one that takes the place of this one, in an installation that has this version now.
+    SuccessorOf(&'a Certificate, i64),
+}
+
+/// The step for `address` (`host:port`) and the plan's target at `target`.
+pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_>) -> PlannedStep {
+    let (certificate, key) = match shows {
+        Shows::This(certificate) => (certificate, "certificate"),
+        Shows::SuccessorOf(certificate, _) => (certificate, "old"),
+    };
+    let mut args = json!({
+        "address": address,
+        "name": server_name(certificate.sans.iter().map(String::as_str)),
+        key: certificate.id,
+    });
+    if let Shows::SuccessorOf(_, version) = shows {
+        args["version"] = json!(version);
+    }
+    PlannedStep {
+        step: ProveHandshake.name().to_owned(),
+        title: format!("handshake with {address}"),
+        target,
+        args,
+        command: String::new(),
+    }
+}
 
 impl Step for ProveHandshake {
     fn name(&self) -> &'static str {
@@ -30,7 +66,7 @@ impl Step for ProveHandshake {
         Box::pin(async move {
             let address = text(&cx.args, "address")?;
             let wanted = wanted(cx, with, address).await?;
-            let served = match with.served(address, text(&cx.args, "name")?).await {
+            let served = match with.served(address, cx.args["name"].as_str()).await {
                 Ok(served) => served.fingerprint_sha256,
                 Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
             };
@@ -80,21 +116,18 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
             .fingerprints
             .push(with.api.certificate(id).await?.certificate.fingerprint_sha256);
     }
-    // After a rollback the old certificate is the expected one again, and the row tells what happened.
-    certificates.extend(cx.args["old"].as_str().map(str::to_owned));
-    for id in &certificates {
-        let installations = with.api.certificate(id).await?.installations;
-        let here = installations
+    // After a rollback the old certificate is the expected one again, in a later version of the
+    // installation than the plan saw.
+    if let (Some(old), Some(planned)) = (cx.args["old"].as_str(), cx.args["version"].as_i64()) {
+        let installations = with.api.certificate(old).await?.installations;
+        let back = installations
             .into_iter()
-            .find(|here| here.tls_address.as_deref() == Some(address));
-        if let Some(installation) = here
-            && installation.checked_at.is_some_and(|at| at >= cx.began_at)
-            && installation
-                .on_disk_sha256
-                .is_some_and(|disk| !wanted.fingerprints.contains(&disk))
-        {
-            wanted.rolled_back = installation.error;
-        }
+            .find(|here| here.tls_address.as_deref() == Some(address) && here.version > planned);
+        wanted.rolled_back = back.map(|installation| {
+            installation
+                .error
+                .unwrap_or_else(|| "the installation did not come about".to_owned())
+        });
     }
     Ok(wanted)
 }

@@ -24,9 +24,6 @@ const COALESCE: Duration = Duration::from_millis(50);
 /// A line at least this often, so that a dead connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The id that stands for all of a kind, when so much changed that some of it was missed.
-const ALL: &str = "*";
-
 /// The stream, until the server goes down.
 pub(super) async fn events(State(api): State<ApiState>, _: Reader) -> Response {
     let changes = api.store.changes();
@@ -88,6 +85,6 @@ fn everything() -> VecDeque<Change> {
         EntityKind::Audit,
     ]
     .into_iter()
-    .map(|entity| Change::of(entity, ALL))
+    .map(|entity| Change::of(entity, Change::ALL))
     .collect()
 }

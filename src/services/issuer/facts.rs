@@ -55,7 +55,19 @@ pub enum FactsError {
 /// It holds none.
 pub fn read(pem_text: &str) -> Result<Facts, FactsError> {
     let pem = pem::parse(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
-    let der = pem.contents();
+    of_der(pem.contents())
+}
+
+/// Reads every certificate of a PEM text, in its order.
+///
+/// # Errors
+/// One of them is none.
+pub fn read_all(pem_text: &str) -> Result<Vec<Facts>, FactsError> {
+    let blocks = pem::parse_many(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
+    blocks.iter().map(|block| of_der(block.contents())).collect()
+}
+
+fn of_der(der: &[u8]) -> Result<Facts, FactsError> {
     let (_, certificate) =
         X509Certificate::from_der(der).map_err(|error| FactsError::NotDer(error.to_string()))?;
     let serial = certificate.raw_serial();

@@ -12,7 +12,7 @@ use crate::plan::tier::{Ask, Tier};
 use crate::state::State;
 use crate::state::layer::RunLayer;
 use crate::state::run::{Phase, Run, StepState};
-use crate::views::palette;
+use crate::views::{palette, runs};
 use crate::widgets::frame::{dialog, frame};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
@@ -38,7 +38,7 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
         Phase::Planning => ("making the plan", Meaning::Dim),
         Phase::Planned => ("", Meaning::Plain),
         Phase::Running => ("running", Meaning::Key),
-        Phase::Ended(outcome) => (outcome.word(), outcome_meaning(outcome)),
+        Phase::Ended(outcome) => (outcome.word(), runs::ended(outcome)),
     };
     let (mut lines, foot) = match (&run.phase, &run.plan) {
         (Phase::Planned, Some(plan)) => planned(state, run, plan, layer, text_width),
@@ -261,18 +261,10 @@ fn running<'a>(state: &State, run: &Run, layer: &'a RunLayer, width: usize) -> (
             lines.extend(
                 wrap(&words, width)
                     .into_iter()
-                    .map(|line| Line::Text(line, outcome_meaning(outcome))),
+                    .map(|line| Line::Text(line, runs::ended(outcome))),
             );
             (lines, "esc closes")
         }
-        _ => (lines, "esc closes this, the run goes on"),
-    }
-}
-
-fn outcome_meaning(outcome: &Outcome) -> Meaning {
-    match outcome {
-        Outcome::Proven(_) => Meaning::Good,
-        Outcome::Refused(_) | Outcome::Unknown(_) => Meaning::Warn,
-        Outcome::Failed(_) => Meaning::Bad,
+        _ => (lines, "esc closes this, the run goes on (7 shows it)"),
     }
 }

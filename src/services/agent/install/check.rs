@@ -270,17 +270,11 @@ fn words(error: &rustls::Error) -> String {
 /// The first DNS name: what a client asks for. Without one the handshake asks for the address.
 fn server_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let sans = certificate.subject_alternative_name().ok().flatten();
-    let dns = sans.and_then(|sans| {
-        sans.value.general_names.iter().find_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            _ => None,
-        })
-    });
-    // `*` can't be asked for; any label in its place is shown the same certificate.
-    dns.map(|name| match name.strip_prefix("*.") {
-        Some(domain) => format!("cmp-probe.{domain}"),
-        None => name,
-    })
+    let names = sans.iter().flat_map(|sans| &sans.value.general_names);
+    crate::domain::server_name::server_name(names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(*name),
+        _ => None,
+    }))
 }
 
 fn encode(certificates: &[Vec<u8>]) -> Vec<u8> {

@@ -7,8 +7,9 @@ use crate::services::api::ApiState;
 use crate::services::api::caller::Reader;
 use crate::services::api::input::Ids;
 use crate::services::api::reply::{self, Refusal};
+use crate::services::issuer::facts;
 use crate::store::{certificates, installations, keys};
-use crate::wire::certs::CertificateDetail;
+use crate::wire::certs::{CertificateDetail, ChainLink};
 
 /// One certificate with what it touches.
 pub(in crate::services::api) async fn read(
@@ -22,7 +23,19 @@ pub(in crate::services::api) async fn read(
     let installations = installations::by_certificate(&mut conn, &id).await?;
     let mut same_key = certificates::by_spki(&mut conn, &certificate.spki_sha256).await?;
     same_key.retain(|other| other.id != id);
+    let chain = facts::read_all(certificate.chain_pem.as_deref().unwrap_or_default())
+        // What can't be read is still there in PEM.
+        .unwrap_or_default()
+        .into_iter()
+        .map(|issuer| ChainLink {
+            subject: issuer.subject,
+            issuer: issuer.issuer,
+            not_after: issuer.not_after,
+            fingerprint_sha256: issuer.fingerprint_sha256,
+        })
+        .collect();
     Ok(reply::json(&CertificateDetail {
+        chain,
         certificate,
         key,
         installations,

@@ -1,0 +1,57 @@
+//! A panic: the terminal is given back, and the person is told where the report is. The panicking program
+//! is this test itself, started once more in a pseudo-terminal, over the console's own hook.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::time::Duration;
+
+use cmp_console::console::defects::install_panic_hook;
+use cmp_console::console::terminal::Terminal;
+use pty::Pty;
+
+/// The part that panics; it does nothing unless it was started by the test below.
+#[test]
+#[ignore = "it is started by the other test"]
+fn the_program_that_panics() {
+    let reports = std::env::var_os("HOME").unwrap();
+    install_panic_hook(reports.into());
+    let mut terminal = Terminal::open().unwrap();
+    let area = ratatui::layout::Rect::new(0, 0, 80, 24);
+    let mut frame = ratatui::buffer::Buffer::empty(area);
+    frame.set_string(0, 0, "a console", ratatui::style::Style::new());
+    terminal.show(frame).unwrap();
+    panic!("a defect for the test");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_says_where_the_report_is() {
+    let itself = std::env::current_exe().unwrap().display().to_string();
+    let arguments = ["--ignored", "--exact", "the_program_that_panics", "--nocapture"];
+    let mut pty = Pty::start_by(&itself, &arguments, 100, 24);
+    let screen = pty.wait_for("the report is");
+    assert!(
+        !screen.contains("a console"),
+        "the console's screen is gone: {screen}"
+    );
+    assert!(!pty.is_alternate(), "the main screen is back");
+    assert_ne!(pty.ended_within(Duration::from_secs(10)), None);
+    let report = std::fs::read_dir(pty.home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("panic-"))
+        .unwrap();
+    let report = std::fs::read_to_string(report).unwrap();
+    assert!(
+        report.contains("a defect for the test") && report.contains("panic.rs"),
+        "{report}"
+    );
+}
