@@ -65,16 +65,11 @@ fn unseal(pty: &mut Pty, state: &Path) {
     pty.wait_for("sealed, 0 of 3 shares");
     pty.wait_for("share (typed or pasted, never shown):");
     let shares = shares(state);
-    // Typed, then pasted.
-    pty.send(&shares[0]);
-    pty.wait_for(&format!("{} characters", shares[0].len()));
-    pty.send("\r");
-    pty.wait_for("sealed, 1 of 3 shares");
-    pty.send(&format!("\x1b[200~{}\x1b[201~", shares[1]));
-    pty.wait_for("characters");
-    pty.send("\r");
+    // Typed ahead of a slow link, two at once; then pasted.
+    pty.send(&format!("{}\r{}\r", shares[0], shares[1]));
     pty.wait_for("sealed, 2 of 3 shares");
-    pty.send(&shares[2]);
+    pty.send(&format!("\x1b[200~{}\x1b[201~", shares[2]));
+    pty.wait_for(&format!("{} characters", shares[2].len()));
     pty.send("\r");
     let screen = pty.wait_for("PROVEN: unsealed, and a test certificate was issued");
     for share in &shares {
@@ -84,6 +79,47 @@ fn unseal(pty: &mut Pty, state: &Path) {
     pty.wait("the finding to be gone", |screen| {
         !screen.contains("is sealed") && !screen.contains("PROVEN")
     });
+}
+
+/// What somebody else does to the seal: an HTTP request of the test's own.
+fn put(address: &str, path: &str, body: &serde_json::Value) {
+    use std::io::{Read, Write};
+    let body = body.to_string();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "PUT /v1/{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn what_others_do_to_the_seal_is_seen_while_a_share_is_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let mut pty = demo(&state, 120, 40);
+    pty.wait_for("is sealed (0 of 3 shares)");
+    pty.send("u");
+    let screen = pty.wait_for("type the word (unseal), then enter:");
+    let address = screen.split("VAULT_ADDR=http://").nth(1).unwrap();
+    let address = address.split_whitespace().next().unwrap();
+    pty.send("unseal\r");
+    pty.wait_for("share (typed or pasted, never shown):");
+    let shares = shares(&state);
+    pty.send(&format!("{}\r", shares[0]));
+    pty.wait_for("sealed, 1 of 3 shares");
+    put(address, "sys/unseal", &serde_json::json!({"key": shares[1]}));
+    pty.wait_for("somebody else entered a share; sealed, 2 of 3 shares");
+    put(address, "sys/unseal", &serde_json::json!({"reset": true}));
+    pty.wait_for("somebody else reset the ceremony; sealed, 0 of 3 shares");
+    for share in &shares[..3] {
+        put(address, "sys/unseal", &serde_json::json!({"key": share}));
+    }
+    pty.wait_for("PROVEN: unsealed, and a test certificate was issued");
 }
 
 /// Moves the cursor to the first row on screen that holds `text`.
