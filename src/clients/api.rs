@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use futures::{Stream, StreamExt};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -326,7 +327,9 @@ impl ApiWriter {
     /// See [`Self::revoke`].
     pub async fn end_run(&self, run: &str, body: &RunEnd) -> Result<(), Problem> {
         // A run that ended unknown may be told to have come about later: another end, another key.
-        let key = format!("{run}/end/{}", body.outcome.word());
+        let words = body.note.as_deref().unwrap_or_default();
+        let digest = hex::encode(digest(&SHA256, words.as_bytes()));
+        let key = format!("{run}/end/{}/{}", body.outcome.word(), &digest[..16]);
         self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/end"), body, &key)
             .await
             .map(drop)

@@ -76,6 +76,19 @@ impl Backends {
     }
 }
 
+impl Backends {
+    /// Hands over what the local journal holds; false when it has to be tried again.
+    pub(super) async fn hand_over_journal(&self) -> bool {
+        match self.journal.hand_over(&self.changes).await {
+            Ok(()) => true,
+            Err(problem) => {
+                tracing::debug!(%problem, "the local journal is not handed over yet");
+                false
+            }
+        }
+    }
+}
+
 /// Carries effects out.
 pub struct Effects {
     to: Sender<Event>,

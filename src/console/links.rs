@@ -20,6 +20,8 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<Notify>) {
     let mut told: BTreeMap<Backend, Link> = BTreeMap::new();
     let mut known = false;
+    // Runs may be left in the local journal from when the API was away.
+    let mut due = true;
     loop {
         if !known && let Ok(me) = backends.reads.api.me().await {
             known = true;
@@ -27,8 +29,12 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
                 return;
             }
         }
+        if due && backends.hand_over_journal().await {
+            due = false;
+        }
         let (platform, vault) = tokio::join!(platform(&backends), vault(&backends));
         for (backend, link) in platform.into_iter().chain([(Backend::Vault, vault)]) {
+            due |= backend == Backend::Api && link.state == LinkState::Down;
             if told
                 .get(&backend)
                 .is_none_or(|before| looks_different(before, &link))

@@ -104,7 +104,13 @@ async fn carry_out(
     };
     means
         .journal
-        .end(&means.changes.api, recorded, &plan.run_id, &outcome)
+        .end(
+            &means.changes.api,
+            recorded,
+            &plan.run_id,
+            &outcome,
+            means.reads.clock.now(),
+        )
         .await;
     outcome
 }

@@ -1,13 +1,19 @@
 //! The journal: runs on record before their first change. In the store, through the API; in a local
-//! file where the API is what is broken. Nothing secret is in a plan, so nothing secret is in here.
+//! file where the API is what is broken, from which it is handed over when the API is back. Nothing
+//! secret is in a plan, so nothing secret is in here.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use tokio::io::AsyncWriteExt;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::confirm::Confirmed;
 use super::outcome::Outcome;
+use super::ports::Changes;
 use crate::clients::api::ApiWriter;
 use crate::domain::id::EntityKind;
 use crate::problem::{Problem, ProblemKind};
@@ -29,12 +35,21 @@ pub struct Journal {
     local: PathBuf,
 }
 
-#[derive(Serialize)]
+/// A line of the local file.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Line<'a> {
-    Begin(&'a RunBegin),
-    Step { run: &'a str, step: &'a RunStepRecord },
-    End { run: &'a str, end: &'a RunEnd },
+enum Line {
+    Begin { run: String, body: RunBegin },
+    Step { run: String, step: RunStepRecord },
+    End { run: String, end: RunEnd },
+}
+
+impl Line {
+    fn run(&self) -> &str {
+        match self {
+            Self::Begin { run, .. } | Self::Step { run, .. } | Self::End { run, .. } => run,
+        }
+    }
 }
 
 impl Journal {
@@ -62,7 +77,8 @@ impl Journal {
         match api.begin_run(&body).await {
             Ok(()) => Ok(Recorded::Audit),
             Err(problem) if plan.works_without_api && is_away(&problem) => {
-                self.append(&Line::Begin(&body)).await?;
+                let run = body.id.clone();
+                self.append(Line::Begin { run, body }).await?;
                 Ok(Recorded::Locally)
             }
             Err(problem) => Err(Problem::new(
@@ -84,7 +100,10 @@ impl Journal {
     pub(super) async fn step(&self, api: &ApiWriter, on: Recorded, run: &str, step: &RunStepRecord) {
         let written = match on {
             Recorded::Audit => api.record_step(run, step).await,
-            Recorded::Locally => self.append(&Line::Step { run, step }).await,
+            Recorded::Locally => {
+                let (run, step) = (run.to_owned(), step.clone());
+                self.append(Line::Step { run, step }).await
+            }
         };
         if let Err(problem) = written {
             tracing::warn!(%run, index = step.index, %problem, "a step of {run} could not be recorded");
@@ -92,8 +111,15 @@ impl Journal {
     }
 
     /// The end; what can't be told to the API is kept locally.
-    pub(super) async fn end(&self, api: &ApiWriter, on: Recorded, run: &str, outcome: &Outcome) {
-        let end = RunEnd {
+    pub(super) async fn end(
+        &self,
+        api: &ApiWriter,
+        on: Recorded,
+        run: &str,
+        outcome: &Outcome,
+        at: DateTime<Utc>,
+    ) {
+        let mut end = RunEnd {
             outcome: outcome.for_audit(),
             note: Some(outcome.words()),
         };
@@ -101,37 +127,135 @@ impl Journal {
             Recorded::Audit => api.end_run(run, &end).await,
             Recorded::Locally => Err(Problem::unavailable("the API did not answer when the run began")),
         };
-        if told.is_err()
-            && let Err(problem) = self.append(&Line::End { run, end: &end }).await
-        {
-            tracing::error!(%run, %problem, "the end of {run} could not be recorded");
+        if told.is_err() {
+            // The audit row will have the time at which it is handed over, so the note has this one.
+            let note = format!(
+                "{} (ended at {})",
+                outcome.words(),
+                at.format("%Y-%m-%d %H:%M:%SZ")
+            );
+            end.note = Some(note);
+            let line = Line::End {
+                run: run.to_owned(),
+                end,
+            };
+            if let Err(problem) = self.append(line).await {
+                tracing::error!(%run, %problem, "the end of {run} could not be recorded");
+            }
         }
     }
 
-    async fn append(&self, line: &Line<'_>) -> Result<(), Problem> {
-        let failed = |error: std::io::Error| {
-            Problem::unavailable(format!(
-                "the local journal `{}` can't be written: {error}",
-                self.local.display()
-            ))
+    /// Hands the ended runs of the local file over to the API, each once however often it is tried (the
+    /// API knows them by their ids). What is under way, or refused, stays in the file.
+    ///
+    /// # Errors
+    /// That the file can't be read or written, or that the API is away again.
+    pub async fn hand_over(&self, changes: &Changes) -> Result<(), Problem> {
+        let failed = |error: std::io::Error| self.unusable(&error);
+        let lines = match tokio::fs::read_to_string(&self.local).await {
+            Ok(text) => text.lines().map(str::to_owned).collect::<Vec<_>>(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
         };
-        let mut text = serde_json::to_string(line)
+        // A last line that a crash cut off is none; its run never ended here.
+        let parsed: Vec<Line> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let mut handed_over = BTreeSet::new();
+        for line in &parsed {
+            if let Line::End { run, .. } = line
+                && hand_over_run(&changes.api, run, &parsed).await?
+            {
+                handed_over.insert(run.clone());
+            }
+        }
+        if handed_over.is_empty() {
+            return Ok(());
+        }
+        let local = self.local.clone();
+        tokio::task::spawn_blocking(move || forget(&local, &handed_over))
+            .await
+            .map_err(|error| Problem::internal(error.to_string()))?
+            .map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &std::io::Error) -> Problem {
+        Problem::unavailable(format!(
+            "the local journal `{}` can't be used: {error}",
+            self.local.display()
+        ))
+    }
+
+    async fn append(&self, line: Line) -> Result<(), Problem> {
+        let mut text = serde_json::to_string(&line)
             .map_err(|error| Problem::internal(format!("the run can't be written down: {error}")))?;
         text.push('\n');
-        if let Some(folder) = self.local.parent() {
-            tokio::fs::create_dir_all(folder).await.map_err(failed)?;
-        }
-        let mut options = tokio::fs::OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&self.local)
+        let local = self.local.clone();
+        tokio::task::spawn_blocking(move || append(&local, &text))
             .await
-            .map_err(failed)?;
-        file.write_all(text.as_bytes()).await.map_err(failed)?;
-        file.sync_all().await.map_err(failed)
+            .map_err(|error| Problem::internal(error.to_string()))?
+            .map_err(|error| self.unusable(&error))
     }
+}
+
+/// Says one run's lines to the API; false when the API refuses them, so that they stay.
+async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<bool, Problem> {
+    for line in lines.iter().filter(|line| line.run() == run) {
+        let said = match line {
+            Line::Begin { body, .. } => api.begin_run(body).await,
+            Line::Step { step, .. } => api.record_step(run, step).await,
+            Line::End { end, .. } => api.end_run(run, end).await,
+        };
+        match said {
+            Ok(()) => {}
+            Err(problem) if is_away(&problem) => return Err(problem),
+            Err(problem) => {
+                tracing::warn!(%run, %problem, "{run} could not be handed over and stays in the local journal");
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The file for its owner alone, locked against other consoles of the same person.
+fn open(local: &Path) -> std::io::Result<File> {
+    if let Some(folder) = local.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = File::options();
+    let file = options
+        .create(true)
+        .read(true)
+        .append(true)
+        .mode(0o600)
+        .open(local)?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn append(local: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = open(local)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Takes the lines of `runs` out, whatever was added meanwhile.
+fn forget(local: &Path, runs: &BTreeSet<String>) -> std::io::Result<()> {
+    let mut file = open(local)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let known = |line: &str| serde_json::from_str::<Line>(line).is_ok_and(|line| runs.contains(line.run()));
+    let kept: String = text
+        .lines()
+        .filter(|line| !known(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    // In append mode what is written goes to the end, which is the beginning now.
+    file.set_len(0)?;
+    file.write_all(kept.as_bytes())?;
+    file.sync_all()
 }
 
 fn is_away(problem: &Problem) -> bool {

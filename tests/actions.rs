@@ -1,0 +1,287 @@
+//! What holds for every registered action, driven over the real embedded platform: planning changes
+//! nothing, read-only refuses it, it is proven and on record, and nothing secret leaves the prompt.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may panic"
+)]
+
+mod demo;
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use cmp_console::actions::{self, Action};
+use cmp_console::clients::api::{ApiReader, ApiWriter};
+use cmp_console::clients::vault::{VaultReader, VaultWriter};
+use cmp_console::clock::Clock;
+use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::secret::Secret;
+use cmp_console::plan::confirm::{Answer, Confirmed, Guard, confirm};
+use cmp_console::plan::executor::{Means, RunEvent, execute};
+use cmp_console::plan::journal::Journal;
+use cmp_console::plan::outcome::Outcome;
+use cmp_console::plan::plan::{Inputs, Plan, Target};
+use cmp_console::plan::ports::{Changes, Entered, Reads, SecretEntry};
+use cmp_console::plan::tier::Ask;
+use demo::Demo;
+use serde_json::Value;
+
+/// A console's means over one demo, without a screen.
+struct Hands {
+    reads: Reads,
+    changes: Changes,
+    journal: Journal,
+}
+
+impl Hands {
+    fn new(demo: &Demo, api: &str, home: &Path) -> Self {
+        let token = |name: &str| Some(Secret::new(demo.text(name)));
+        let vault = demo.text("/vault");
+        let root = token("/vault_root_token");
+        let reader = ApiReader::new(api, token("/operator_token")).unwrap();
+        Self {
+            reads: Reads {
+                api: reader.clone(),
+                vault: VaultReader::new(&vault, root.as_ref()).unwrap(),
+                clock: Clock::system(),
+                vault_address: vault.clone(),
+                pki_mount: "cmp-pki".to_owned(),
+                pki_role: "cmp-role".to_owned(),
+            },
+            changes: Changes::new(
+                ApiWriter::new(reader),
+                VaultWriter::new(&vault, root.as_ref()).unwrap(),
+            ),
+            journal: Journal::new(&home.join("journal.jsonl")),
+        }
+    }
+
+    async fn plan(&self, action: &dyn Action, on: Vec<Target>) -> Plan {
+        let id = action.spec().id;
+        let plan = action.plan(on, Inputs::new(), &self.reads).await;
+        plan.unwrap_or_else(|problem| panic!("{id}: {problem}"))
+    }
+
+    /// Carries it out; gives how it ended and everything that was said meanwhile.
+    async fn carry_out(&self, confirmed: Confirmed, guard: Guard, shares: &[Secret]) -> (Outcome, String) {
+        let (prompt, entered) = tokio::sync::mpsc::channel(8);
+        for share in shares {
+            prompt.send(Entered::Secret(share.clone())).await.unwrap();
+        }
+        let (_stays, leaving) = tokio::sync::watch::channel(false);
+        let secrets = SecretEntry::new(entered);
+        let means = Means {
+            reads: &self.reads,
+            changes: &self.changes,
+            secrets: &secrets,
+            journal: &self.journal,
+            guard,
+            find_step: &actions::find_step,
+            leaving,
+        };
+        let said = Mutex::new(String::new());
+        let watch = |event: RunEvent| said.lock().unwrap().push_str(&format!("{event:?}\n"));
+        let outcome = execute(confirmed, &means, &watch).await;
+        (outcome, said.into_inner().unwrap())
+    }
+}
+
+fn confirmed(plan: Plan) -> Confirmed {
+    let asks = plan.asks("demo");
+    let answer = match &asks {
+        Ask::Nothing => Answer::Started,
+        Ask::Yes => Answer::Yes,
+        Ask::Type(wanted) => Answer::Typed(wanted),
+    };
+    let why = Some("a drill".to_owned());
+    confirm(plan, "demo", &answer, why, Some("INC-1".to_owned())).unwrap()
+}
+
+/// Something that the action can work on: a certificate in use on a healthy agent, that agent, Vault.
+async fn target(demo: &Demo, kind: EntityKind) -> Target {
+    let agent = demo.agent("web-01")["id"].as_str().unwrap().to_owned();
+    let (id, name) = match kind {
+        EntityKind::Certificate => {
+            let detail = demo.read(&format!("/api/v1/agents/{agent}")).await;
+            // The last one: no trouble of the demo's own is on it.
+            let installed = detail["installations"].as_array().unwrap().last().unwrap();
+            let id = installed["certificate_id"].as_str().unwrap().to_owned();
+            (id, installed["subject"].as_str().unwrap().to_owned())
+        }
+        EntityKind::Agent => (agent, "web-01".to_owned()),
+        EntityKind::Vault => (demo.text("/vault"), "Vault".to_owned()),
+        other => panic!("no action works on a {other} yet: say here which one it may have"),
+    };
+    Target {
+        kind,
+        id,
+        version: 0,
+        name,
+        status: "active".to_owned(),
+    }
+}
+
+/// Everything that an action could change, without what moves by itself.
+async fn world(demo: &Demo) -> Value {
+    let mut lists = Vec::new();
+    for path in ["certs", "agents", "requests", "keys", "audit", "runs"] {
+        let mut rows = demo.all(&format!("/api/v1/{path}")).await;
+        for row in &mut rows {
+            let row = row.as_object_mut().unwrap();
+            for moves in ["last_checkin", "updated_at", "next_try_at", "attempts"] {
+                row.remove(moves);
+            }
+        }
+        lists.push(Value::from(rows));
+    }
+    let (_, seal) = demo.vault("GET", "sys/seal-status", None).await;
+    lists.push(seal);
+    lists.into()
+}
+
+fn shares(demo: &Demo) -> Vec<Secret> {
+    let keys = demo.ready["unseal_keys"].as_array().unwrap();
+    keys.iter()
+        .map(|key| Secret::new(key.as_str().unwrap().to_owned()))
+        .collect()
+}
+
+/// The registry, unseal first: the others need an open Vault.
+fn in_order() -> Vec<&'static dyn Action> {
+    let mut all = actions::ALL.to_vec();
+    all.sort_by_key(|action| match action.spec().id {
+        "unseal" => 0,
+        "revoke" => 2,
+        _ => 1,
+    });
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_and_on_record() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let mut secrets: Vec<String> = shares(&demo)
+        .iter()
+        .map(|share| share.expose().to_owned())
+        .collect();
+    secrets.extend(["/vault_root_token", "/operator_token", "/viewer_token"].map(|name| demo.text(name)));
+    for action in in_order() {
+        let id = action.spec().id;
+        let on = vec![target(&demo, action.spec().kinds[0]).await];
+
+        let before = world(&demo).await;
+        let plan = hands.plan(action, on.clone()).await;
+        assert_eq!(world(&demo).await, before, "planning {id} changed something");
+        assert!(!plan.steps.is_empty() && !plan.changes.is_empty(), "{id}");
+
+        let read_only = confirmed(hands.plan(action, on.clone()).await);
+        let (outcome, _) = hands.carry_out(read_only, Guard::ReadOnly, &shares(&demo)).await;
+        assert!(matches!(outcome, Outcome::Refused(_)), "{id}: {outcome:?}");
+        assert_eq!(world(&demo).await, before, "{id} changed something read-only");
+
+        let mut old = hands.plan(action, on.clone()).await;
+        if old.targets[0].kind == EntityKind::Certificate {
+            old.targets[0].version -= 1;
+            let (outcome, _) = hands.carry_out(confirmed(old), Guard::ReadWrite, &[]).await;
+            assert!(matches!(outcome, Outcome::Refused(_)), "{id} on another version");
+            assert_eq!(world(&demo).await, before, "{id} ran on another version");
+        }
+
+        let digest = plan.digest();
+        let (run, steps) = (plan.run_id.clone(), plan.steps.len());
+        let plan_text = serde_json::to_string(&plan).unwrap();
+        let (outcome, said) = hands
+            .carry_out(confirmed(plan), Guard::ReadWrite, &shares(&demo)[..3])
+            .await;
+        assert!(outcome.is_proven(), "{id}: {outcome:?}\n{said}");
+
+        let record = demo.read(&format!("/api/v1/runs/{run}")).await;
+        assert_eq!(record["digest"], digest.as_str(), "{id}");
+        assert_eq!(record["outcome"], "done", "{id}: {record}");
+        assert_eq!(
+            (&record["comment"], &record["ticket"]),
+            (&"a drill".into(), &"INC-1".into())
+        );
+        let recorded = record["steps"].as_array().unwrap();
+        assert_eq!(recorded.len(), steps, "{id}");
+        assert!(
+            recorded.iter().all(|step| step["status"] == "proven"),
+            "{id}: {record}"
+        );
+        let audit = demo.all("/api/v1/audit").await;
+        let rows: Vec<&Value> = audit
+            .iter()
+            .filter(|row| row["run_id"] == run.as_str() && row["action"] == "run")
+            .collect();
+        let words: Vec<&str> = rows.iter().filter_map(|row| row["outcome"].as_str()).collect();
+        assert_eq!(words.len(), 2, "{id}: a row before and a row after, not {rows:?}");
+        assert!(
+            words.contains(&"asked") && words.contains(&"done"),
+            "{id}: {words:?}"
+        );
+
+        let everything = format!("{plan_text}{said}{record}{}", Value::from(audit));
+        for secret in &secrets {
+            assert!(!everything.contains(secret.as_str()), "{id} told a secret");
+        }
+    }
+    assert!(
+        !tmp.path().join("journal.jsonl").exists(),
+        "all of it went to the API"
+    );
+}
+
+/// Unsealing needs no API; what was done meanwhile is in the audit once there is one again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_without_the_api_is_handed_over_when_it_is_back() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    // Nobody listens there.
+    let away = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let hands = Hands::new(&demo, &format!("http://{away}"), tmp.path());
+    let action = actions::find("unseal").unwrap();
+    let on = vec![target(&demo, EntityKind::Vault).await];
+    let plan = hands.plan(action, on.clone()).await;
+    let run = plan.run_id.clone();
+    let (outcome, said) = hands
+        .carry_out(confirmed(plan), Guard::ReadWrite, &shares(&demo)[..3])
+        .await;
+    assert!(
+        outcome.is_proven() && said.contains("Began(Locally)"),
+        "{outcome:?}\n{said}"
+    );
+
+    // One that is under way in another console, and a line that a crash cut off, stay where they are.
+    let local = tmp.path().join("journal.jsonl");
+    let text = std::fs::read_to_string(&local).unwrap();
+    let begun = text.lines().next().unwrap().replace(&run, "run_another");
+    std::fs::write(&local, format!("{text}{begun}\n{{\"event\":\"ste")).unwrap();
+
+    let back = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    assert!(
+        hands.journal.hand_over(&hands.changes).await.is_err(),
+        "the API is still away"
+    );
+    back.journal.hand_over(&back.changes).await.unwrap();
+    back.journal.hand_over(&back.changes).await.unwrap();
+    let record = demo.read(&format!("/api/v1/runs/{run}")).await;
+    assert_eq!(record["outcome"], "done", "{record}");
+    assert!(
+        record["note"].as_str().unwrap().contains("(ended at "),
+        "{record}"
+    );
+    let left = std::fs::read_to_string(&local).unwrap();
+    assert!(!left.contains(&run) && left.contains("run_another"), "{left}");
+    for share in shares(&demo) {
+        assert!(!text.contains(share.expose()));
+    }
+}
