@@ -12,6 +12,7 @@
 mod fixtures;
 
 use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
@@ -132,11 +133,8 @@ fn triage_keeps_what_it_knew_when_the_api_is_lost() {
             loaded.trouble = Some(Problem::unavailable("the API can't be reached"));
         }
         state.links.insert(
-            cmp_console::domain::link::Backend::Api,
-            fixtures::link(
-                cmp_console::domain::link::LinkState::Down,
-                Some("connection refused"),
-            ),
+            Backend::Api,
+            fixtures::link(LinkState::Down, Some("connection refused")),
         );
     });
 }
@@ -189,12 +187,24 @@ fn runs_of_this_console() {
 }
 
 #[test]
+fn services_when_all_is_lost() {
+    snapshot("services_down", |state| {
+        go(state, ViewId::Services, None);
+        for backend in [Backend::Api, Backend::Vault] {
+            let seal = state.links.get(&backend).and_then(|link| link.seal.clone());
+            let why = "no connection: Connection refused (os error 111)";
+            let mut link = fixtures::link(LinkState::Down, Some(why));
+            link.seal = seal;
+            state.links.insert(backend, link);
+        }
+    });
+}
+
+#[test]
 fn services_and_command_log() {
     snapshot("services", |state| {
         go(state, ViewId::Services, None);
-        state
-            .links
-            .insert(cmp_console::domain::link::Backend::Vault, fixtures::sealed(2));
+        state.links.insert(Backend::Vault, fixtures::sealed(2));
     });
     snapshot("command_log", |state| {
         go(state, ViewId::CommandLog, None);

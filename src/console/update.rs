@@ -64,10 +64,14 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             touch(state, |query| changes.iter().any(|change| query.concerns(change)));
         }
         Event::StreamBack => touch(state, |_| true),
-        Event::Link(backend, link) => {
+        Event::Link(backend, mut link) => {
             let was = state.link(backend);
             let sealed = state.vault_sealed();
             let now = link.state;
+            if now == LinkState::Down {
+                // The last that was known, which the screen marks as such.
+                link.seal = state.links.get(&backend).and_then(|link| link.seal.clone());
+            }
             state.links.insert(backend, link);
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             if back || sealed != state.vault_sealed() {

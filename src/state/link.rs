@@ -22,7 +22,7 @@ pub struct Link {
     pub latency_ms: Option<u32>,
     /// When it was asked.
     pub as_of: DateTime<Utc>,
-    /// Vault's own status, for Vault.
+    /// Vault's own status, for Vault; the last that was known while Vault is down.
     pub seal: Option<Seal>,
 }
 

@@ -191,8 +191,8 @@ impl State {
     /// Whether Vault said that it is sealed.
     #[must_use]
     pub fn vault_sealed(&self) -> bool {
-        self.links
-            .get(&Backend::Vault)
+        let link = self.links.get(&Backend::Vault);
+        link.filter(|link| link.state != LinkState::Down)
             .and_then(|link| link.seal.as_ref())
             .is_some_and(|seal| seal.sealed)
     }

@@ -81,12 +81,17 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
             LinkState::Absent => ("-", Meaning::Dim),
         };
         let slow = link.and_then(|link| link.latency_ms).map_or("", latency_words);
-        let note = link
-            // What stops everything is named at every width; the rest where there is room.
-            .filter(|link| matches!(link.state, LinkState::Degraded | LinkState::Down))
-            .filter(|_| area.width >= 100 || backend == Backend::Vault)
-            .and_then(|link| link.note.as_deref())
-            .unwrap_or_default();
+        // What stops everything is named at every width; the rest where there is room. Why a backend is
+        // down is said on the services screen: here it would hide the others.
+        let note = match link {
+            Some(link) if link.state == LinkState::Down => "down",
+            Some(link)
+                if link.state == LinkState::Degraded && (area.width >= 100 || backend == Backend::Vault) =>
+            {
+                link.note.as_deref().unwrap_or_default()
+            }
+            _ => "",
+        };
         let mut text = format!("{glyph}{}", backend.word());
         for extra in [slow, note].into_iter().filter(|extra| !extra.is_empty()) {
             text.push(' ');

@@ -11,6 +11,7 @@ use crate::widgets::frame::frame;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::text::put;
 use crate::widgets::theme::Meaning;
+use crate::widgets::when::ago;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -104,18 +105,24 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let palette = palette(state);
-    let inner = frame(buffer, below, palette, "Vault", ("", Meaning::Plain), false);
-    let Some(seal) = state
-        .links
-        .get(&Backend::Vault)
-        .and_then(|link| link.seal.as_ref())
-    else {
+    let link = state.links.get(&Backend::Vault);
+    let down = link.filter(|link| link.state == LinkState::Down);
+    let note = match down {
+        Some(link) => format!("STALE since {}", ago(link.as_of, state.now)),
+        None => String::new(),
+    };
+    let inner = frame(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);
+    let Some(seal) = link.and_then(|link| link.seal.as_ref()) else {
+        let words = match down.and_then(|link| link.note.as_deref()) {
+            Some(why) => why,
+            None => "not asked yet",
+        };
         put(
             buffer,
             inner,
             inner.x + 1,
             inner.y,
-            "not asked yet",
+            words,
             palette.style(Meaning::Dim),
         );
         return;
@@ -124,6 +131,8 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let missing = usize::try_from(seal.threshold.saturating_sub(seal.progress)).unwrap_or(0);
     let (word, meaning) = match (seal.initialized, seal.sealed) {
         (false, _) => ("not initialised", Meaning::Bad),
+        (true, true) if down.is_some() => ("was sealed", Meaning::Dim),
+        (true, false) if down.is_some() => ("was unsealed", Meaning::Dim),
         (true, true) => ("SEALED: press u", Meaning::Bad),
         (true, false) => ("unsealed", Meaning::Good),
     };
