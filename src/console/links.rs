@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::effects::Backends;
 use crate::domain::link::{Backend, LinkState};
+use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;
 use crate::state::link::{Link, Seal, latency_words};
 
@@ -19,20 +20,22 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Watches until nobody listens.
 pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<Notify>) {
     let mut told: BTreeMap<Backend, Link> = BTreeMap::new();
-    let mut known = false;
+    let mut me = Err(Problem::unavailable("not asked yet"));
     // Runs may be left in the local journal from when the API was away.
     let mut due = true;
     loop {
-        if !known && let Ok(me) = backends.reads.api.me().await {
-            known = true;
-            if to.send(Event::Me(me.role)).await.is_err() {
+        if me.is_err() {
+            me = backends.reads.api.me().await;
+            if let Ok(me) = &me
+                && to.send(Event::Me(me.role)).await.is_err()
+            {
                 return;
             }
         }
         if due && backends.hand_over_journal().await {
             due = false;
         }
-        let (platform, vault) = tokio::join!(platform(&backends), vault(&backends));
+        let (platform, vault) = tokio::join!(platform(&backends, me.as_ref().err()), vault(&backends));
         for (backend, link) in platform.into_iter().chain([(Backend::Vault, vault)]) {
             due |= backend == Backend::Api && link.state == LinkState::Down;
             if told
@@ -46,7 +49,10 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
             }
         }
         // Asked for or due, whichever comes first.
-        let _due = tokio::time::timeout(EVERY, look.notified()).await;
+        if tokio::time::timeout(EVERY, look.notified()).await.is_ok() {
+            // Who asks for a look may do so because the token is no longer taken.
+            me = Err(Problem::unavailable("not asked again yet"));
+        }
     }
 }
 
@@ -59,7 +65,7 @@ fn looks_different(before: &Link, now: &Link) -> bool {
         || words(before) != words(now)
 }
 
-async fn platform(backends: &Backends) -> Vec<(Backend, Link)> {
+async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backend, Link)> {
     let clock = &backends.reads.clock;
     let began = Instant::now();
     let answer = backends.reads.api.ready().await;
@@ -74,7 +80,12 @@ async fn platform(backends: &Backends) -> Vec<(Backend, Link)> {
     };
     match answer {
         Ok(ready) => {
-            let mut links = vec![(Backend::Api, link(LinkState::Up, None, latency_ms))];
+            let refused = refused.filter(|problem| problem.kind == ProblemKind::NotAuthenticated);
+            let api = match refused {
+                Some(problem) => link(LinkState::Degraded, Some(problem.to_string()), latency_ms),
+                None => link(LinkState::Up, None, latency_ms),
+            };
+            let mut links = vec![(Backend::Api, api)];
             let reported = ready
                 .backends
                 .into_iter()

@@ -7,7 +7,7 @@ use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
 use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::state::binding::{keymap, lookup};
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
@@ -21,6 +21,8 @@ use crate::views;
 
 /// Rows that a list asks for at first, and by how many it grows.
 const ROWS: u32 = 200;
+/// How long triage does without the times of healthy check-ins.
+const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
 /// Lines that the command log keeps.
 const LOG: usize = 1000;
 /// Answers kept of screens that are not open.
@@ -47,8 +49,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Minute => touch(state, |query| *query == Query::Findings),
         Event::Answer { query, asked, result } => {
             let now = state.now;
-            if result.is_err() {
+            if let Err(problem) = &result {
                 effects.push(Effect::AskLater(query.clone()));
+                if problem.kind == ProblemKind::NotAuthenticated && state.link(Backend::Api) == LinkState::Up
+                {
+                    effects.push(Effect::CheckLinks);
+                }
             }
             if let Some(loaded) = state.data.get_mut(&query) {
                 visible = loaded.take(asked, result, now);
@@ -61,7 +67,18 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
         }
         Event::Changed(changes) => {
-            touch(state, |query| changes.iter().any(|change| query.concerns(change)));
+            let now = state.now;
+            for (query, loaded) in &mut state.data {
+                // A healthy agent's check-in moves nothing that triage shows, as long as it is known
+                // often enough for the agent not to look late.
+                let is_fresh = || loaded.as_of.is_some_and(|at| now - at < HEALTH_FRESH);
+                let rests = *query == Query::AgentHealth
+                    && changes
+                        .iter()
+                        .all(|change| change.routine || !query.concerns(change))
+                    && is_fresh();
+                loaded.dirty |= !rests && changes.iter().any(|change| query.concerns(change));
+            }
         }
         Event::StreamBack => touch(state, |_| true),
         Event::Link(backend, mut link) => {

@@ -200,10 +200,15 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
         x = put(buffer, area, x + 1, y, spec.id, palette.style(word)) + 2;
     }
     let more: &[(&str, &str)] = match state.place().view {
-        ViewId::Triage => &[("enter", "open"), ("tab", "pane"), ("?", "keys"), ("q", "quit")],
-        _ => &[("enter", "open"), ("/", "filter"), ("esc", "back"), ("?", "keys")],
+        ViewId::Triage => &[("?", "keys"), ("enter", "open"), ("tab", "pane"), ("q", "quit")],
+        _ => &[("?", "keys"), ("enter", "open"), ("/", "filter"), ("esc", "back")],
     };
     for (key, what) in more {
+        // Half a word helps nobody; help has them all.
+        let width = u16::try_from(key.len() + 1 + what.len()).unwrap_or(u16::MAX);
+        if x.saturating_add(width) > area.right() {
+            continue;
+        }
         x = put(buffer, area, x, y, key, palette.style(Meaning::Key));
         x = put(buffer, area, x + 1, y, what, palette.style(Meaning::Plain)) + 2;
     }
