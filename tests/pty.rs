@@ -126,7 +126,7 @@ fn what_others_do_to_the_seal_is_seen_while_a_share_is_asked_for() {
 fn cursor_to(pty: &mut Pty, text: &str) {
     for _ in 0..60 {
         let before = pty.wait(&format!("a row with `{text}`"), |screen| screen.contains(text));
-        let at = |wanted: &dyn Fn(&str) -> bool| before.lines().position(|line| wanted(line));
+        let at = |wanted: &dyn Fn(&str) -> bool| before.lines().position(wanted);
         let cursor = at(&|line| line.starts_with("│>")).unwrap();
         match at(&|line| line.contains(text)).unwrap().cmp(&cursor) {
             std::cmp::Ordering::Equal => return,

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use tokio::sync::mpsc::Sender;
 
 use super::{demo, failed, open, reload};
 use crate::config::console as config;
 use crate::console::Startup;
-use crate::services::platform::Ports;
 
 /// The exit code for a wrong configuration.
 const USAGE: u8 = 2;
@@ -33,48 +32,13 @@ struct Arguments {
 enum Command {
     /// Start a small but real platform on this machine, with a night's worth of trouble in it, and the
     /// console over it
-    Demo(DemoArguments),
+    Demo(demo::DemoArguments),
     /// What the demo's agents run as their reload command
     #[command(name = reload::SUBCOMMAND, hide = true)]
     DemoReload {
         /// The control socket of the server to be reloaded
         socket: PathBuf,
     },
-}
-
-/// `cmp-console demo`
-#[derive(Debug, Args)]
-pub(super) struct DemoArguments {
-    /// Run without the console: print one line of JSON when everything answers, stay until SIGINT or
-    /// SIGTERM
-    #[arg(long)]
-    pub(super) headless: bool,
-    /// Keep the state in this directory (otherwise it is temporary)
-    #[arg(long, value_name = "DIR")]
-    pub(super) state: Option<PathBuf>,
-    /// The API's port, 0 for a free one
-    #[arg(long, value_name = "N", default_value_t = Ports::default().api)]
-    api_port: u16,
-    /// Vault's port, 0 for a free one
-    #[arg(long, value_name = "N", default_value_t = Ports::default().vault)]
-    vault_port: u16,
-    /// The first agent's port, the others follow; 0 for free ones
-    #[arg(long, value_name = "N", default_value_t = Ports::default().agents)]
-    agent_port: u16,
-    /// The first agent's TLS port, the others follow; 0 for free ones
-    #[arg(long, value_name = "N", default_value_t = Ports::default().tls)]
-    tls_port: u16,
-}
-
-impl DemoArguments {
-    pub(super) fn ports(&self) -> Ports {
-        Ports {
-            api: self.api_port,
-            vault: self.vault_port,
-            agents: self.agent_port,
-            tls: self.tls_port,
-        }
-    }
 }
 
 /// Runs the program.

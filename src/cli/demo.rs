@@ -1,18 +1,54 @@
 //! `cmp-console demo`: the embedded platform, with the console over it or alone.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Args;
 use tokio::sync::mpsc::Sender;
 
-use super::console::DemoArguments;
 use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::config::console::{Context, Tokens};
 use crate::console::Startup;
-use crate::services::platform::{Bound, Options, Platform};
+use crate::services::platform::{Bound, Options, Platform, Ports};
 use crate::telemetry;
+
+/// `cmp-console demo`
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Run without the console: print one line of JSON when everything answers, stay until SIGINT or
+    /// SIGTERM
+    #[arg(long)]
+    headless: bool,
+    /// Keep the state in this directory (otherwise it is temporary)
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// The API's port, 0 for a free one
+    #[arg(long, value_name = "N", default_value_t = Ports::default().api)]
+    api_port: u16,
+    /// Vault's port, 0 for a free one
+    #[arg(long, value_name = "N", default_value_t = Ports::default().vault)]
+    vault_port: u16,
+    /// The first agent's port, the others follow; 0 for free ones
+    #[arg(long, value_name = "N", default_value_t = Ports::default().agents)]
+    agent_port: u16,
+    /// The first agent's TLS port, the others follow; 0 for free ones
+    #[arg(long, value_name = "N", default_value_t = Ports::default().tls)]
+    tls_port: u16,
+}
+
+impl DemoArguments {
+    fn ports(&self) -> Ports {
+        Ports {
+            api: self.api_port,
+            vault: self.vault_port,
+            agents: self.agent_port,
+            tls: self.tls_port,
+        }
+    }
+}
 
 pub(super) fn main(arguments: &DemoArguments) -> ExitCode {
     let program = match std::env::current_exe() {

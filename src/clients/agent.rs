@@ -11,6 +11,8 @@ use std::time::Duration;
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
+use super::causes::{chain, sources};
+use super::http::without_unused_roots;
 use crate::wire::agents::WakeReply;
 
 /// Which step of reaching an agent failed.
@@ -141,7 +143,7 @@ fn client(
         .connect_timeout(limit)
         .timeout(limit)
         .resolve_to_addrs(host, addresses);
-    super::agent_api::without_unused_roots(builder, url.scheme()).build()
+    without_unused_roots(builder, url.scheme()).build()
 }
 
 fn unreachable_or_silent(address: &str, error: &reqwest::Error, limit: Duration) -> WakeFailure {
@@ -195,16 +197,6 @@ fn status_words(status: reqwest::StatusCode) -> String {
         Some(reason) => format!("{} ({reason})", status.as_u16()),
         None => status.as_u16().to_string(),
     }
-}
-
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |cause: &&'a (dyn Error + 'static)| (*cause).source())
-}
-
-/// An error with its causes: reqwest's own `Display` leaves them out.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let words: Vec<_> = sources(error).map(ToString::to_string).collect();
-    words.join(": ")
 }
 
 #[cfg(test)]

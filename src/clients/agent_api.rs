@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use reqwest::{Client, ClientBuilder, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::agent::chain;
+use super::causes::chain;
+use super::http::without_unused_roots;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::agents::{EnrolBody, EnrolReply, JobResult, Report, ReportReply};
@@ -148,16 +149,6 @@ impl AgentApi {
             ))
             .hint("the agent asks again by itself")
         }
-    }
-}
-
-/// Leaves the system's trust store alone when no TLS will be spoken: reading it costs more than all
-/// the rest of a client.
-pub(crate) fn without_unused_roots(builder: ClientBuilder, scheme: &str) -> ClientBuilder {
-    if scheme == "http" {
-        builder.tls_certs_only([])
-    } else {
-        builder
     }
 }
 

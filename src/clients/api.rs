@@ -9,6 +9,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::causes::innermost;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
@@ -52,7 +53,7 @@ impl ApiReader {
             .connect_timeout(CONNECT_LIMIT)
             .build()
             .map_err(|error| {
-                Problem::internal(format!("the HTTP client can't be set up: {}", words(&error)))
+                Problem::internal(format!("the HTTP client can't be set up: {}", innermost(&error)))
             })?;
         Ok(Self {
             http,
@@ -257,7 +258,7 @@ impl ApiReader {
         Problem::unavailable(format!(
             "the API at `{}` can't be reached: {}",
             self.base,
-            words(error)
+            innermost(error)
         ))
         .hint("check that cmp-server runs there and that the address is right")
     }
@@ -357,10 +358,9 @@ impl ApiWriter {
 
 async fn parse<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
     let url = response.url().path().to_owned();
-    let bytes = response
-        .bytes()
-        .await
-        .map_err(|error| Problem::no_answer(format!("the answer to `{url}` broke off: {}", words(&error))))?;
+    let bytes = response.bytes().await.map_err(|error| {
+        Problem::no_answer(format!("the answer to `{url}` broke off: {}", innermost(&error)))
+    })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Problem::new(
             ProblemKind::BackendFailed,
@@ -390,15 +390,6 @@ async fn refusal(response: Response) -> Problem {
                 .hint("is this really the platform's API, or a proxy in front of it?")
         }
     }
-}
-
-/// The innermost cause: reqwest's own sentence repeats the address and hides the reason.
-fn words(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 /// Takes all whole lines out of `rest` and reads the changes in them.

@@ -3,6 +3,8 @@
 pub mod agent;
 pub mod agent_api;
 pub mod api;
+mod causes;
 pub mod crl;
+mod http;
 pub mod tls_probe;
 pub mod vault;

@@ -1,33 +1,26 @@
 //! Effects become tasks, and what comes of them becomes events. Nothing here draws or decides.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use chrono::Duration as Span;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::asking::ask;
+use super::backends::Backends;
 use super::links;
 use crate::actions;
-use crate::clients::api::{ApiReader, ApiWriter};
-use crate::clients::vault::{VaultReader, VaultWriter};
-use crate::clock::Clock;
-use crate::config::console::Context;
 use crate::domain::secret::Secret;
-use crate::plan::confirm::{Confirmed, Guard};
+use crate::plan::confirm::Confirmed;
 use crate::plan::executor::{Means, RunEvent, execute};
-use crate::plan::journal::Journal;
 use crate::plan::outcome::Outcome;
-use crate::plan::ports::{Changes, Entered, Reads, SecretEntry};
+use crate::plan::ports::{Entered, SecretEntry};
 use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::Event;
-use crate::state::query::{Answer, ListQuery, Query, Window};
-use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -37,57 +30,6 @@ const STREAM_AGAIN: Duration = Duration::from_secs(2);
 const TOGETHER: Duration = Duration::from_millis(80);
 /// How many events of one run may wait to be told.
 const RUN_EVENTS: usize = 4096;
-
-/// The backends of one context, and what may be changed there.
-pub struct Backends {
-    /// What can be asked.
-    pub reads: Reads,
-    changes: Changes,
-    journal: Journal,
-    guard: Guard,
-}
-
-impl Backends {
-    /// Clients for a context; connects to nothing yet.
-    ///
-    /// # Errors
-    /// That an address or this machine's TLS can't be used.
-    pub fn new(context: &Context, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
-        let api = ApiReader::new(&context.api, context.tokens.api.clone())?;
-        let reads = Reads {
-            vault: VaultReader::new(&context.vault, context.tokens.vault.as_ref())?,
-            clock,
-            vault_address: context.vault.clone(),
-            pki_mount: context.pki_mount.clone(),
-            pki_role: context.pki_role.clone(),
-            api: api.clone(),
-        };
-        let vault = VaultWriter::new(&context.vault, context.tokens.vault.as_ref())?;
-        Ok(Self {
-            reads,
-            changes: Changes::new(ApiWriter::new(api), vault),
-            journal: Journal::new(&state_dir.join("journal.jsonl")),
-            guard: if context.read_only {
-                Guard::ReadOnly
-            } else {
-                Guard::ReadWrite
-            },
-        })
-    }
-}
-
-impl Backends {
-    /// Hands over what the local journal holds; false when it has to be tried again.
-    pub(super) async fn hand_over_journal(&self) -> bool {
-        match self.journal.hand_over(&self.changes).await {
-            Ok(()) => true,
-            Err(problem) => {
-                tracing::debug!(%problem, "the local journal is not handed over yet");
-                false
-            }
-        }
-    }
-}
 
 /// Carries effects out.
 pub struct Effects {
@@ -280,109 +222,5 @@ async fn follow_changes(backends: Arc<Backends>, to: Sender<Event>) {
             }
         }
         tokio::time::sleep(STREAM_AGAIN).await;
-    }
-}
-
-async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answer, Problem> {
-    let api = &reads.api;
-    let soon = (reads.clock.now() + Span::days(30)).to_rfc3339();
-    let fixed = |sort: &str| PageQuery {
-        sort: Some(sort.to_owned()),
-        ..PageQuery::default()
-    };
-    Ok(match query {
-        Query::Findings => Answer::Findings(api.findings().await?.findings),
-        Query::Expiring => {
-            let page = PageQuery {
-                expires_before: Some(soon),
-                ..fixed("not_after")
-            };
-            Answer::Certificates(
-                pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
-            )
-        }
-        Query::AgentHealth => Answer::Agents(
-            pages(rows, fixed("last_checkin"), |page| async move {
-                api.agents(&page).await
-            })
-            .await?,
-        ),
-        Query::OpenRequests => {
-            let page = PageQuery {
-                open: Some(true),
-                ..fixed("-created_at")
-            };
-            Answer::Requests(pages(rows, page, |page| async move { api.requests(&page).await }).await?)
-        }
-        Query::RecentAudit => Answer::Audit(
-            pages(rows.min(50), fixed("-seq"), |page| async move {
-                api.audit(&page).await
-            })
-            .await?,
-        ),
-        Query::Certificates(list) => {
-            let page = list.page("not_after");
-            Answer::Certificates(
-                pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
-            )
-        }
-        Query::Agents(list) => Answer::Agents(
-            pages(rows, list.page("hostname"), |page| async move {
-                api.agents(&page).await
-            })
-            .await?,
-        ),
-        Query::Requests(list) => Answer::Requests(
-            pages(rows, list.page("-created_at"), |page| async move {
-                api.requests(&page).await
-            })
-            .await?,
-        ),
-        Query::Audit(list) => Answer::Audit(
-            pages(
-                rows,
-                list.page("-seq"),
-                |page| async move { api.audit(&page).await },
-            )
-            .await?,
-        ),
-        Query::Certificate(id) => Answer::Certificate(Box::new(api.certificate(id).await?)),
-        Query::Agent(id) => Answer::Agent(Box::new(api.agent(id).await?)),
-        Query::Request(id) => Answer::Request(Box::new(api.request(id).await?)),
-        Query::AuditOf(id) => {
-            let page = PageQuery {
-                entity: Some(id.clone()),
-                ..ListQuery::default().page("-seq")
-            };
-            Answer::Audit(pages(rows, page, |page| async move { api.audit(&page).await }).await?)
-        }
-    })
-}
-
-/// As many pages as it takes for `rows` rows.
-async fn pages<T, F>(
-    rows: u32,
-    mut page: PageQuery,
-    fetch: impl Fn(PageQuery) -> F,
-) -> Result<Window<T>, Problem>
-where
-    F: Future<Output = Result<Page<T>, Problem>>,
-{
-    let mut window = Window {
-        rows: Vec::new(),
-        total: 0,
-    };
-    loop {
-        let known = u32::try_from(window.rows.len()).unwrap_or(u32::MAX);
-        page.limit = Some(rows.saturating_sub(known).clamp(1, MAX_LIMIT));
-        let answer = fetch(page.clone()).await?;
-        window.rows.extend(answer.items);
-        window.total = answer.total;
-        match answer.next {
-            Some(next) if window.rows.len() < usize::try_from(rows).unwrap_or(usize::MAX) => {
-                page.after = Some(next);
-            }
-            _ => return Ok(window),
-        }
     }
 }

@@ -11,6 +11,7 @@ use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifi
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::mpsc::Sender;
 
+use super::heard::Input;
 use super::split_escape::SplitEscape;
 use crate::state::Size;
 
@@ -20,19 +21,6 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
 /// How long the rest of an escape sequence may be on its way: more than a laggy link needs between two
 /// packets that were sent together, less than a person waits for Esc.
 const ESCAPE: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// What came from the terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A key, by its name in the keymap.
-    Key(String),
-    /// Text was pasted.
-    Paste(String),
-    /// The terminal has another size.
-    Resize(Size),
-    /// The terminal is gone.
-    HangUp,
-}
 
 /// Starts the two threads; they end with the program.
 ///
@@ -162,17 +150,6 @@ fn name(key: KeyEvent) -> Option<String> {
         _ => return None,
     };
     Some(name)
-}
-
-/// The character that a key's name types, for a field whose content must not become an event.
-#[must_use]
-pub fn typed_character(key: &str) -> Option<char> {
-    let mut chars = key.chars();
-    match (key, chars.next(), chars.next()) {
-        ("space", ..) => Some(' '),
-        (_, Some(c), None) => Some(c),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
-use super::effects::Backends;
+use super::backends::Backends;
 use crate::domain::link::{Backend, LinkState};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;

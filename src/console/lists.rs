@@ -3,13 +3,15 @@
 use tui_textarea::{CursorMove, TextArea};
 
 use super::dialogs;
-use super::update::grow;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::layer::Layer;
 use crate::state::screen::ViewId;
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
+
+/// Rows that a list asks for at first, and by how many it grows.
+pub(super) const ROWS: u32 = 200;
 
 /// Carries a list command out.
 pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
@@ -133,5 +135,20 @@ fn back(state: &mut State) {
         screen.marks.clear();
     } else if state.places.len() > 1 {
         state.places.pop();
+    }
+}
+
+/// Asks for more rows when the cursor comes near the last one that is known.
+fn grow(state: &mut State, index: usize, n: usize) {
+    if index + 20 < n {
+        return;
+    }
+    for query in (views::find(state.place().view).needs)(state) {
+        if let Some(loaded) = state.data.get_mut(&query)
+            && usize::try_from(loaded.rows).is_ok_and(|rows| rows <= n)
+        {
+            loaded.rows += ROWS;
+            loaded.dirty = true;
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! The console's loop: one ordered channel of events into `update`, effects out to tasks, and a frame
 //! written when what is on screen changed. The loop owns no I/O but the terminal and awaits no backend.
 
+mod asking;
+pub mod backends;
 pub mod defects;
 mod dialogs;
 pub mod effects;
+pub mod heard;
 pub mod input;
 mod links;
 mod lists;
@@ -25,8 +28,9 @@ use crate::state::event::{Event, Timed};
 use crate::state::{ContextInfo, State};
 use crate::views;
 
-use effects::{Backends, Effects};
-use input::{Input, typed_character};
+use backends::Backends;
+use effects::Effects;
+use heard::{Input, typed_character};
 use terminal::{Terminal, TerminalError};
 use update::{update, wants_secret};
 

@@ -1,7 +1,7 @@
 //! Puts escape sequences together again that came in two packets: crossterm reads the first half as the
 //! Esc key and the second as letters, which would cancel a dialog and then press keys.
 
-use super::input::{Input, typed_character};
+use super::heard::{Input, typed_character};
 
 /// More than any sequence of a keyboard is long.
 const LONGEST: usize = 16;

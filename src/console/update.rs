@@ -19,8 +19,6 @@ use crate::state::screen::{Place, ViewId};
 use crate::state::{LoggedCommand, State, Tone};
 use crate::views;
 
-/// Rows that a list asks for at first, and by how many it grows.
-const ROWS: u32 = 200;
 /// How long triage does without the times of healthy check-ins.
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
 /// Lines that the command log keeps.
@@ -288,7 +286,7 @@ fn ask(state: &mut State, effects: &mut Vec<Effect>) {
     }
     for query in needs {
         let loaded = state.data.entry(query.clone()).or_default();
-        loaded.rows = loaded.rows.max(ROWS);
+        loaded.rows = loaded.rows.max(lists::ROWS);
         if loaded.dirty && !loaded.waiting {
             loaded.dirty = false;
             loaded.waiting = true;
@@ -298,21 +296,6 @@ fn ask(state: &mut State, effects: &mut Vec<Effect>) {
                 asked: loaded.asked,
                 rows: loaded.rows,
             });
-        }
-    }
-}
-
-/// Asks for more rows when the cursor comes near the last one that is known.
-pub(super) fn grow(state: &mut State, index: usize, n: usize) {
-    if index + 20 < n {
-        return;
-    }
-    for query in (views::find(state.place().view).needs)(state) {
-        if let Some(loaded) = state.data.get_mut(&query)
-            && usize::try_from(loaded.rows).is_ok_and(|rows| rows <= n)
-        {
-            loaded.rows += ROWS;
-            loaded.dirty = true;
         }
     }
 }

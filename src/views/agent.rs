@@ -11,7 +11,7 @@ use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::{Place, ViewId};
+use crate::state::screen::ViewId;
 use crate::widgets::when::{ago, full};
 use crate::wire::agents::AgentDetail;
 
@@ -68,10 +68,7 @@ fn rows(detail: &AgentDetail) -> Vec<Row> {
                     status: String::new(),
                 },
             ],
-            open: Some(Opens::Place(Place {
-                view: ViewId::Certificate,
-                subject: Some(installation.certificate_id.clone()),
-            })),
+            open: Some(Opens::detail(ViewId::Certificate, &installation.certificate_id)),
             copy: installation.path.clone(),
         })
         .collect()

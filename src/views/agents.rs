@@ -9,7 +9,7 @@ use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::{Place, ViewId};
+use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
@@ -139,10 +139,7 @@ fn row(agent: &Agent, state: &State) -> Row {
             cell(agent.address.clone(), Meaning::Dim),
         ],
         targets: vec![target(agent)],
-        open: Some(Opens::Place(Place {
-            view: ViewId::Agent,
-            subject: Some(agent.id.clone()),
-        })),
+        open: Some(Opens::detail(ViewId::Agent, &agent.id)),
         copy: agent.id.clone(),
     }
 }

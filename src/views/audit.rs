@@ -9,7 +9,7 @@ use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::{Place, ViewId};
+use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
@@ -130,10 +130,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
             ),
         ],
         targets: targets(audit),
-        open: Some(Opens::Place(Place {
-            view: ViewId::AuditRow,
-            subject: Some(audit.seq.to_string()),
-        })),
+        open: Some(Opens::detail(ViewId::AuditRow, &audit.seq.to_string())),
         copy: audit.hash.clone(),
     }
 }

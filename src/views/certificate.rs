@@ -14,7 +14,7 @@ use crate::domain::key::KeyStatus;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::{Place, ViewId};
+use crate::state::screen::ViewId;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::{full, until};
@@ -97,10 +97,7 @@ fn rows(detail: &CertificateDetail) -> Vec<Row> {
                     &format!("{}:{}", installation.hostname, installation.path),
                 ),
                 targets: vec![itself.clone(), agent],
-                open: Some(Opens::Place(Place {
-                    view: ViewId::Agent,
-                    subject: Some(installation.agent_id.clone()),
-                })),
+                open: Some(Opens::detail(ViewId::Agent, &installation.agent_id)),
                 copy: installation.path.clone(),
             }
         })

@@ -9,7 +9,7 @@ use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::{Place, ViewId};
+use crate::state::screen::ViewId;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::until;
@@ -100,10 +100,7 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
             cell(certificate.serial.clone(), Meaning::Dim),
         ],
         targets: vec![target(certificate)],
-        open: Some(Opens::Place(Place {
-            view: ViewId::Certificate,
-            subject: Some(certificate.id.clone()),
-        })),
+        open: Some(Opens::detail(ViewId::Certificate, &certificate.id)),
         copy: certificate.serial.clone(),
     }
 }

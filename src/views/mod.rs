@@ -90,6 +90,16 @@ pub enum Opens {
     Run(String),
 }
 
+impl Opens {
+    /// The detail of one thing.
+    fn detail(view: ViewId, id: &str) -> Self {
+        Self::Place(Place {
+            view,
+            subject: Some(id.to_owned()),
+        })
+    }
+}
+
 /// The view with this id.
 #[must_use]
 pub fn find(id: ViewId) -> &'static View {

@@ -9,7 +9,7 @@ use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::{Place, ViewId};
+use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
@@ -133,10 +133,7 @@ fn row(request: &Request, state: &State) -> Row {
             cell(request.requested_by.clone(), Meaning::Dim),
         ],
         targets: targets(request),
-        open: Some(Opens::Place(Place {
-            view: ViewId::Request,
-            subject: Some(request.id.clone()),
-        })),
+        open: Some(Opens::detail(ViewId::Request, &request.id)),
         copy: request.id.clone(),
     }
 }

@@ -113,10 +113,9 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let inner = frame(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);
     let Some(seal) = link.and_then(|link| link.seal.as_ref()) else {
-        let words = match down.and_then(|link| link.note.as_deref()) {
-            Some(why) => why,
-            None => "not asked yet",
-        };
+        let words = down
+            .and_then(|link| link.note.as_deref())
+            .unwrap_or("not asked yet");
         put(
             buffer,
             inner,

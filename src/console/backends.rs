@@ -1,0 +1,63 @@
+//! The clients of one context's backends, and whether they may change anything.
+
+use std::path::Path;
+
+use crate::clients::api::{ApiReader, ApiWriter};
+use crate::clients::vault::{VaultReader, VaultWriter};
+use crate::clock::Clock;
+use crate::config::console::Context;
+use crate::plan::confirm::Guard;
+use crate::plan::journal::Journal;
+use crate::plan::ports::{Changes, Reads};
+use crate::problem::Problem;
+
+/// The backends of one context, and what may be changed there.
+pub struct Backends {
+    /// What can be asked.
+    pub reads: Reads,
+    pub(super) changes: Changes,
+    pub(super) journal: Journal,
+    pub(super) guard: Guard,
+}
+
+impl Backends {
+    /// Clients for a context; connects to nothing yet.
+    ///
+    /// # Errors
+    /// That an address or this machine's TLS can't be used.
+    pub fn new(context: &Context, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
+        let api = ApiReader::new(&context.api, context.tokens.api.clone())?;
+        let reads = Reads {
+            vault: VaultReader::new(&context.vault, context.tokens.vault.as_ref())?,
+            clock,
+            vault_address: context.vault.clone(),
+            pki_mount: context.pki_mount.clone(),
+            pki_role: context.pki_role.clone(),
+            api: api.clone(),
+        };
+        let vault = VaultWriter::new(&context.vault, context.tokens.vault.as_ref())?;
+        Ok(Self {
+            reads,
+            changes: Changes::new(ApiWriter::new(api), vault),
+            journal: Journal::new(&state_dir.join("journal.jsonl")),
+            guard: if context.read_only {
+                Guard::ReadOnly
+            } else {
+                Guard::ReadWrite
+            },
+        })
+    }
+}
+
+impl Backends {
+    /// Hands over what the local journal holds; false when it has to be tried again.
+    pub(super) async fn hand_over_journal(&self) -> bool {
+        match self.journal.hand_over(&self.changes).await {
+            Ok(()) => true,
+            Err(problem) => {
+                tracing::debug!(%problem, "the local journal is not handed over yet");
+                false
+            }
+        }
+    }
+}

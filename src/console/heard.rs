@@ -1,0 +1,27 @@
+//! What can come from a terminal, by the names of the keymap. It reads nothing itself.
+
+use crate::state::Size;
+
+/// What came from the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A key, by its name in the keymap.
+    Key(String),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size.
+    Resize(Size),
+    /// The terminal is gone.
+    HangUp,
+}
+
+/// The character that a key's name types, for a field whose content must not become an event.
+#[must_use]
+pub fn typed_character(key: &str) -> Option<char> {
+    let mut chars = key.chars();
+    match (key, chars.next(), chars.next()) {
+        ("space", ..) => Some(' '),
+        (_, Some(c), None) => Some(c),
+        _ => None,
+    }
+}
