@@ -143,7 +143,7 @@ fn only_the_executor_makes_writes_and_only_the_confirm_rules_make_confirmed() {
             );
         }
         if code.contains("ApiWriter::new(") || code.contains("VaultWriter::new(") {
-            let rooms = ["console/effects.rs", "services/", "clients/"];
+            let rooms = ["console/backends.rs", "services/", "clients/"];
             assert!(
                 rooms.iter().any(|room| path.starts_with(room)),
                 "src/{path} makes a writer"

@@ -142,6 +142,8 @@ CREATE TABLE issuance_requests (
     attempt         INTEGER NOT NULL DEFAULT 0,
     error_message   TEXT,
     next_attempt_at TEXT,
+    -- When the CA was first asked for this CSR: from then on it may have signed.
+    asked_ca_at     TEXT,
     claimed_by      TEXT,
     lease_until     TEXT,
     requested_by    TEXT NOT NULL,

@@ -10,9 +10,10 @@ use crate::problem::Problem;
 use crate::wire::agents::{EnrolBody, Report};
 use crate::wire::page::{Page, PageQuery};
 
+use super::jobs::Of;
 use super::row::{list, word};
 use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
-use super::{Conn, StoreError, Tx, holders, installations};
+use super::{Conn, StoreError, Tx, holders, installations, jobs};
 
 const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
@@ -239,6 +240,7 @@ pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
         return Ok(false);
     }
     tx.changed(EntityKind::Agent, id);
+    jobs::withdraw(tx, Of::Agent(id), "the agent was banned").await?;
     Ok(true)
 }
 

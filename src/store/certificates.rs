@@ -192,16 +192,18 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
 }
 
 /// Revoked ones that no fetched CRL was seen to hold yet, the oldest first, without PEM: what the
-/// issuer looks for in each CRL that it fetches.
+/// issuer looks for in each CRL that it fetches. What has expired needs to be in none.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn revoked_not_in_crl(conn: &mut Conn, limit: u32) -> Result<Vec<Certificate>, StoreError> {
+    let now = conn.now();
     let rows: Vec<Wrapped> = sqlx::query_as(
         "SELECT c.*, 0 AS n_installations FROM certificates c \
-         WHERE c.status = 'revoked' AND c.in_crl_at IS NULL ORDER BY c.id LIMIT $1",
+         WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.not_after > $2 ORDER BY c.id LIMIT $1",
     )
     .bind(limit)
+    .bind(now)
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(
@@ -229,8 +231,12 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
                 .hint("write it as `2026-01-31T12:00:00Z`")
         })?;
         filter.and("c.not_after < ?", Bind::Time(before.with_timezone(&Utc)));
-        // One that was replaced has done its duty: its end is no news.
-        filter.and_plain("c.status <> 'revoked' AND c.replaced_by IS NULL");
+        // One that was replaced has done its duty: its end is no news, unless it is still what is
+        // expected somewhere, since its replacement was rolled back there.
+        filter.and_plain(
+            "c.status <> 'revoked' AND (c.replaced_by IS NULL \
+             OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id))",
+        );
     }
     if let Some(spki) = &query.spki {
         filter.and("c.spki_sha256 = ?", Bind::Text(spki.to_lowercase()));

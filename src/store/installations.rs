@@ -168,7 +168,7 @@ pub(super) async fn done(
 }
 
 /// An installation did not come about. Where the previous set is back in place, it is what is expected
-/// again.
+/// again; where there was none, nothing is expected, and the job's result says what happened.
 pub(super) async fn failed(
     tx: &mut Tx,
     id: &str,
@@ -185,24 +185,46 @@ pub(super) async fn failed(
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    if previous_is_back {
-        sqlx::query(
-            "UPDATE installations SET certificate_id = previous_certificate_id, \
-             expected_sha256 = (SELECT c.fingerprint_sha256 FROM certificates c \
-                                WHERE c.id = installations.previous_certificate_id), \
-             previous_certificate_id = NULL, version = version + 1 \
-             WHERE id = $1 AND previous_certificate_id IS NOT NULL",
-        )
-        .bind(id)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because(doing))?;
-    }
     tx.changed(EntityKind::Installation, id);
+    if previous_is_back && !back_to_previous(tx, id).await? {
+        return forget(tx, id).await;
+    }
     match found {
         Some(found) => found_at(tx, id, found).await,
         None => Ok(()),
     }
+}
+
+/// What was expected before is expected again; false if nothing was.
+async fn back_to_previous(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE installations SET certificate_id = previous_certificate_id, \
+         expected_sha256 = (SELECT c.fingerprint_sha256 FROM certificates c \
+                            WHERE c.id = installations.previous_certificate_id), \
+         previous_certificate_id = NULL, version = version + 1 \
+         WHERE id = $1 AND previous_certificate_id IS NOT NULL",
+    )
+    .bind(id)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording a failed installation"))?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Nothing was ever there: a row would have the next reissue go there too.
+async fn forget(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    let doing = "recording a failed installation";
+    for sql in [
+        "UPDATE jobs SET installation_id = NULL WHERE installation_id = $1",
+        "DELETE FROM installations WHERE id = $1",
+    ] {
+        sqlx::query(sql)
+            .bind(id)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because(doing))?;
+    }
+    Ok(())
 }
 
 #[derive(FromRow)]

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
 use super::requests::{Wrapped, existing};
-use super::{Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs};
+use super::{Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys};
 
 /// A request that was claimed to be issued.
 #[derive(Clone, Debug)]
@@ -22,8 +22,10 @@ pub struct Issuing {
     pub csr_pem: String,
     /// The SPKI hash of its key.
     pub spki_sha256: String,
-    /// An earlier worker was cut off after it began: the CA may have signed already.
-    pub resumed: bool,
+    /// The CA was asked before, and whatever came of it, it may have signed: it has to be looked for.
+    pub may_be_signed: bool,
+    /// The key may be certified; otherwise only what is signed already is taken, to be revoked.
+    pub may_sign: bool,
 }
 
 /// Requests that may be begun now, the oldest first: those that wait for an unpaused CA and are due,
@@ -63,9 +65,16 @@ pub async fn begin_issue(
     let doing = "beginning to issue";
     let now = tx.now();
     let before = existing(tx, id).await?;
+    let asked_at: Option<DateTime<Utc>> =
+        sqlx::query_scalar("SELECT asked_ca_at FROM issuance_requests WHERE id = $1")
+            .bind(id)
+            .fetch_one(tx.raw())
+            .await
+            .map_err(StoreError::because(doing))?;
     let claimed: Option<(String, Option<String>)> = sqlx::query_as(
         "UPDATE issuance_requests SET status = 'issuing', waiting_on = NULL, claimed_by = $2, \
-         lease_until = $3, next_attempt_at = NULL, version = version + 1, updated_at = $4 \
+         lease_until = $3, next_attempt_at = NULL, asked_ca_at = COALESCE(asked_ca_at, $4), \
+         version = version + 1, updated_at = $4 \
          WHERE id = $1 AND csr_pem IS NOT NULL AND ( \
            (status = 'pending' AND waiting_on = 'ca' AND (next_attempt_at IS NULL OR next_attempt_at <= $4)) \
            OR (status = 'issuing' AND (lease_until IS NULL OR lease_until <= $4))) \
@@ -81,8 +90,10 @@ pub async fn begin_issue(
     let Some((csr_pem, Some(spki_sha256))) = claimed else {
         return Ok(None);
     };
-    let resumed = before.status == RequestStatus::Issuing;
-    let detail = if resumed {
+    let may_sign = !keys::is_compromised(tx, &spki_sha256).await?;
+    let detail = if !may_sign {
+        "its key is compromised: the CA is only asked whether it signed before".to_owned()
+    } else if before.status == RequestStatus::Issuing {
         format!("driven on by {owner} after an earlier worker was cut off")
     } else {
         format!("asks the CA for `{}`", before.common_name)
@@ -100,12 +111,14 @@ pub async fn begin_issue(
         request: existing(tx, id).await?,
         csr_pem,
         spki_sha256,
-        resumed,
+        may_be_signed: asked_at.is_some(),
+        may_sign,
     }))
 }
 
 /// The CA signed: inserts the certificate, links it with what it replaces, expects it where it is to be
-/// installed and queues that, and writes the audit row, all or nothing.
+/// installed and queues that, and writes the audit row, all or nothing. A certificate whose key was
+/// compromised meanwhile is recorded, and installed nowhere.
 ///
 /// # Errors
 /// The request isn't being issued, the certificate has another key, or the database doesn't answer.
@@ -145,7 +158,8 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
         .map_err(StoreError::because("linking a certificate with what it replaces"))?;
         tx.changed(EntityKind::Certificate, old);
     }
-    if let (Some(agent_id), Some(path)) = (&request.agent_id, &request.install_path) {
+    let blocked = keys::is_compromised(tx, &certificate.spki_sha256).await?;
+    if let (Some(agent_id), Some(path), false) = (&request.agent_id, &request.install_path, blocked) {
         let installation = installations::expect(tx, agent_id, path, &certificate).await?;
         jobs::queue_install(tx, &installation, &certificate).await?;
     }
@@ -163,6 +177,12 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
 pub async fn pause_issue(tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError> {
     let request = guard(tx, id).await?;
     wait_again(tx, id, reason, None, false).await?;
+    // A sealed CA has signed nothing.
+    sqlx::query("UPDATE issuance_requests SET asked_ca_at = NULL WHERE id = $1 AND attempt = 0")
+        .bind(id)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("putting a request back"))?;
     let detail = Some("no attempt burnt".to_owned());
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
     entry.reason = Some(reason.to_owned());
@@ -199,6 +219,27 @@ pub async fn fail_issue(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreE
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, None);
     entry.reason = Some(error.to_owned());
     audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// Ends what still waits with this key, which is certified no more. What the CA may have signed already
+/// is left to the issuer, which looks for it.
+pub(super) async fn key_compromised(tx: &mut Tx, spki_sha256: &str) -> Result<(), StoreError> {
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM issuance_requests \
+         WHERE spki_sha256 = $1 AND status = 'pending' AND asked_ca_at IS NULL",
+    )
+    .bind(spki_sha256)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("ending the requests of a compromised key"))?;
+    for id in waiting {
+        let error = "its key was marked as compromised; tried again, it gets a fresh one";
+        fail(tx, &id, error).await?;
+        let mut entry = by_issuer("issue", EntityKind::Request, &id, AuditOutcome::Failed, None);
+        entry.reason = Some(error.to_owned());
+        audit::append(tx, entry).await?;
+    }
     Ok(())
 }
 

@@ -93,13 +93,7 @@ pub async fn queue_install(
     installation: &Installation,
     certificate: &Certificate,
 ) -> Result<String, StoreError> {
-    let overtaken = JobResult {
-        done: false,
-        failed_step: None,
-        error: Some("overtaken by a newer installation at the same path".to_owned()),
-        rolled_back: false,
-        installation: None,
-    };
+    let overtaken = JobResult::withdrawn("overtaken by a newer installation at the same path");
     let now = tx.now();
     let old: Vec<String> = sqlx::query_scalar(
         "UPDATE jobs SET status = 'failed', result = $2, ended_at = $3, error_message = $4 \
@@ -137,6 +131,48 @@ pub async fn queue_install(
         work: Some(&work),
     };
     queue(tx, job).await
+}
+
+/// Whose queued work is taken back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    /// What installs this certificate.
+    Certificate(&'a str),
+    /// What installs a certificate with this key.
+    Key(&'a str),
+    /// All that this agent was to do.
+    Agent(&'a str),
+}
+
+/// Takes back what agents were to do and must not do any more, and says why. An agent that is at it
+/// already reports what it did as what is on its disk.
+pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), StoreError> {
+    let (sql, whose) = match of {
+        Of::Certificate(id) => (
+            "SELECT * FROM jobs WHERE status = 'queued' AND kind = 'install' AND certificate_id = $1",
+            id,
+        ),
+        Of::Key(spki) => (
+            "SELECT j.* FROM jobs j JOIN certificates c ON c.id = j.certificate_id \
+             WHERE j.status = 'queued' AND j.kind = 'install' AND c.spki_sha256 = $1",
+            spki,
+        ),
+        Of::Agent(id) => ("SELECT * FROM jobs WHERE status = 'queued' AND agent_id = $1", id),
+    };
+    let jobs: Vec<Job> = sqlx::query_as(sql)
+        .bind(whose)
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("taking jobs back"))?;
+    for job in jobs {
+        finish(tx, &job.id, &JobResult::withdrawn(why)).await?;
+        match (&job.installation_id, &job.request_id) {
+            (Some(installation), _) => installations::failed(tx, installation, why, true, None).await?,
+            (None, Some(request)) => issuance::key_failed(tx, request, why).await?,
+            (None, None) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Has the issuer tell the CA that the certificate is revoked.

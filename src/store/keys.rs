@@ -111,11 +111,20 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
     Ok(page.map(|row| row.0))
 }
 
-/// Blocks the key for ever. Returns whether it wasn't blocked before.
+/// Whether the key is blocked.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn is_compromised(conn: &mut Conn, spki: &str) -> Result<bool, StoreError> {
+    let key = read(conn, spki).await?;
+    Ok(key.is_some_and(|key| key.status == KeyStatus::Compromised))
+}
+
+/// Blocks the key for ever; what follows from it is in `compromise`. Returns whether it wasn't blocked before.
 ///
 /// # Errors
 /// There is no such key, or the database doesn't answer.
-pub async fn mark_compromised(tx: &mut Tx, spki: &str) -> Result<bool, StoreError> {
+pub(super) async fn mark_compromised(tx: &mut Tx, spki: &str) -> Result<bool, StoreError> {
     let now = tx.now();
     let done = sqlx::query(
         "UPDATE keys SET status = 'compromised', compromised_at = $2, version = version + 1 \

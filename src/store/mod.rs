@@ -8,6 +8,7 @@ pub mod adapters;
 pub mod agents;
 pub mod audit;
 pub mod certificates;
+pub mod compromise;
 mod constraint;
 mod cursor;
 mod dialect;

@@ -11,8 +11,8 @@ use crate::problem::Problem;
 use crate::wire::agents::JobResult;
 
 use super::issuance::{by_issuer, pause_adapter};
-use super::jobs::Job;
-use super::{StoreError, Tx, audit, certificates, jobs, keys};
+use super::jobs::{Job, Of};
+use super::{StoreError, Tx, audit, certificates, compromise, jobs};
 
 /// Somebody wants it revoked: status `revocation_pending`, the key blocked on `keyCompromise`, and the
 /// issuer's job. Returns the certificate after that and the job. The audit row is the caller's.
@@ -23,6 +23,9 @@ use super::{StoreError, Tx, audit, certificates, jobs, keys};
 pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, String), StoreError> {
     let certificate = certificates::existing(tx, id).await?;
     let now = tx.now();
+    if certificate.not_after <= now {
+        return Err(expired(&certificate).into());
+    }
     match &certificate.revocation {
         Some(before) if worsens(before.reason, reason) => {
             // The date stays: RFC 5280 knows only the change of the reason.
@@ -66,7 +69,10 @@ pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, 
         }
     }
     if reason == Reason::KeyCompromise {
-        keys::mark_compromised(tx, &certificate.spki_sha256).await?;
+        compromise::mark(tx, &certificate.spki_sha256).await?;
+    }
+    if reason != Reason::CertificateHold {
+        jobs::withdraw(tx, Of::Certificate(id), "the certificate is being revoked").await?;
     }
     tx.changed(EntityKind::Key, &certificate.spki_sha256);
     let job = match queued_job(tx, id).await? {
@@ -78,6 +84,19 @@ pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, 
 
 fn worsens(before: Reason, now: Reason) -> bool {
     now == Reason::KeyCompromise && before != Reason::KeyCompromise
+}
+
+/// No CRL has to list what has expired (RFC 5280 §3.3), so that the revocation would never be proven.
+fn expired(certificate: &Certificate) -> Problem {
+    Problem::conflict(format!(
+        "certificate `{}` expired at {}: it is refused without a revocation",
+        certificate.id,
+        certificate.not_after.to_rfc3339()
+    ))
+    .hint(format!(
+        "if its key leaked, block that: `POST /api/v1/keys/{}/compromise`",
+        certificate.spki_sha256
+    ))
 }
 
 fn twice(certificate: &Certificate, before: Reason, now: Reason) -> Problem {
@@ -147,18 +166,47 @@ pub async fn accept_revocation(
     tx.changed(EntityKind::Certificate, id);
     let certificate = certificates::existing(tx, id).await?;
     tx.changed(EntityKind::Key, &certificate.spki_sha256);
-    let done = JobResult {
-        done: true,
-        failed_step: None,
-        error: None,
-        rolled_back: false,
-        installation: None,
-    };
-    jobs::finish(tx, &job.id, &done).await?;
+    jobs::finish(tx, &job.id, &JobResult::done()).await?;
     let detail = Some(format!("the CA accepted serial {}", certificate.serial));
     let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
     audit::append(tx, entry).await?;
     Ok(certificate)
+}
+
+/// The certificate expired before the CA was asked: it is revoked here, and on no CRL.
+///
+/// # Errors
+/// The job isn't a revocation, or the database doesn't answer.
+pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
+    let id = about(job)?;
+    let now = tx.now();
+    sqlx::query(
+        "UPDATE certificates SET status = 'revoked', version = version + 1, updated_at = $2 \
+         WHERE id = $1 AND status IN ('revocation_pending', 'revoked')",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording an expired revocation"))?;
+    tx.changed(EntityKind::Certificate, id);
+    jobs::finish(tx, &job.id, &JobResult::done()).await?;
+    let detail = Some("it expired before the CA revoked it; no CRL lists it".to_owned());
+    let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
+    audit::append(tx, entry).await?;
+    Ok(())
+}
+
+/// A certificate came back from the CA after its key was marked as compromised: it is revoked at once.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn take_back(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    ask(tx, id, Reason::KeyCompromise).await?;
+    let detail = Some("its key was marked as compromised while the CA signed".to_owned());
+    let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Asked, detail);
+    audit::append(tx, entry).await?;
+    Ok(())
 }
 
 /// The CA can't be asked now (sealed): the job waits, no attempt is burnt, the adapter is paused.
@@ -205,14 +253,7 @@ pub async fn retry_revocation_later(
 /// The job isn't a revocation, or the database doesn't answer.
 pub async fn fail_revocation(tx: &mut Tx, job: &Job, error: &str) -> Result<(), StoreError> {
     let id = about(job)?;
-    let failed = JobResult {
-        done: false,
-        failed_step: None,
-        error: Some(error.to_owned()),
-        rolled_back: false,
-        installation: None,
-    };
-    jobs::finish(tx, &job.id, &failed).await?;
+    jobs::finish(tx, &job.id, &JobResult::withdrawn(error)).await?;
     tx.changed(EntityKind::Certificate, id);
     let mut entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Failed, None);
     entry.reason = Some(error.to_owned());
@@ -231,6 +272,17 @@ pub async fn seen_in_crl(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<boo
         return Err(Problem::conflict(format!(
             "certificate `{id}` isn't revoked: it is {}",
             certificate.status.word()
+        ))
+        .into());
+    }
+    let accepted = certificate
+        .revocation
+        .and_then(|revocation| revocation.accepted_at);
+    if accepted.is_none_or(|accepted| at < accepted) {
+        return Err(Problem::conflict(format!(
+            "a CRL fetched at {} proves nothing: the CA accepted the revocation {}",
+            at.to_rfc3339(),
+            accepted.map_or_else(|| "not yet".to_owned(), |at| format!("at {}", at.to_rfc3339()))
         ))
         .into());
     }

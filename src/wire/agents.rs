@@ -178,6 +178,30 @@ pub struct JobResult {
     pub installation: Option<ReportedInstallation>,
 }
 
+impl JobResult {
+    /// Done, by somebody who has nothing more to say.
+    #[must_use]
+    pub fn done() -> Self {
+        Self {
+            done: true,
+            failed_step: None,
+            error: None,
+            rolled_back: false,
+            installation: None,
+        }
+    }
+
+    /// Not done, since it was taken back or refused, for `why`; nothing was touched.
+    #[must_use]
+    pub fn withdrawn(why: &str) -> Self {
+        Self {
+            done: false,
+            error: Some(why.to_owned()),
+            ..Self::done()
+        }
+    }
+}
+
 /// `GET /api/v1/jobs/{id}`: how far a job is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {

@@ -1,12 +1,13 @@
 //! From the wish to the certificate, each transition once.
 
 use chrono::Duration;
+use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::request::{RequestStatus, WaitingOn};
 use cmp_console::problem::Problem;
 use cmp_console::store::issuance::{
     begin_issue, claimable, complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
 };
-use cmp_console::store::{audit, certificates, installations, jobs, keys, requests};
+use cmp_console::store::{audit, certificates, compromise, installations, jobs, keys, requests, revocation};
 use cmp_console::wire::agents::AgentWork;
 
 use crate::fixture::{Fixture, certificate, noon};
@@ -35,7 +36,7 @@ async fn issued_exactly_once_and_installed() {
     assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
     let lease = Duration::seconds(30);
     let issuing = begin_issue(&mut tx, &id, "w1", lease).await.unwrap().unwrap();
-    assert!(!issuing.resumed);
+    assert!(!issuing.may_be_signed && issuing.may_sign);
     assert!(begin_issue(&mut tx, &id, "w2", lease).await.unwrap().is_none());
     tx.commit().await.unwrap();
 
@@ -44,7 +45,7 @@ async fn issued_exactly_once_and_installed() {
     let mut tx = it.store.begin().await.unwrap();
     assert_eq!(claimable(&mut tx, 10).await.unwrap().len(), 1);
     let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
-    assert!(issuing.resumed);
+    assert!(issuing.may_be_signed && issuing.may_sign);
     let wrong_key = complete_issue(&mut tx, &id, &certificate(2)).await;
     assert!(wrong_key.is_err());
     let issued = complete_issue(&mut tx, &id, &certificate(1)).await.unwrap();
@@ -118,9 +119,9 @@ async fn a_compromised_or_used_key_is_not_certified() {
     let mut tx = it.store.begin().await.unwrap();
     let used = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
     keys::upsert(&mut tx, "bad", "ecdsa-p256").await.unwrap();
-    assert!(keys::mark_compromised(&mut tx, "bad").await.unwrap());
-    assert!(!keys::mark_compromised(&mut tx, "bad").await.unwrap());
-    assert!(keys::mark_compromised(&mut tx, "unknown").await.is_err());
+    assert!(compromise::mark(&mut tx, "bad").await.unwrap());
+    assert!(!compromise::mark(&mut tx, "bad").await.unwrap());
+    assert!(compromise::mark(&mut tx, "unknown").await.is_err());
     let request = requests::insert(&mut tx, &it.request("a")).await.unwrap();
     for spki in ["bad", &used.spki_sha256] {
         let problem: Problem = requests::set_csr(&mut tx, &request.id, "csr", spki, "ecdsa-p256")
@@ -129,4 +130,77 @@ async fn a_compromised_or_used_key_is_not_certified() {
             .into();
         assert_eq!(problem.kind.status(), 422, "{problem}");
     }
+}
+
+#[tokio::test]
+async fn what_waits_with_a_compromised_key_is_ended_and_tried_again_with_a_fresh_one() {
+    let it = Fixture::new().await;
+    let id = with_csr(&it, 1).await;
+    let mut tx = it.store.begin().await.unwrap();
+    compromise::mark(&mut tx, &certificate(1).spki_sha256)
+        .await
+        .unwrap();
+    let request = requests::existing(&mut tx, &id).await.unwrap();
+    assert_eq!(request.status, RequestStatus::Failed);
+    assert!(request.why().contains("compromised"), "{}", request.why());
+    assert!(claimable(&mut tx, 10).await.unwrap().is_empty());
+    let request = requests::retry(&mut tx, &id).await.unwrap();
+    assert_eq!(request.waiting_on, Some(WaitingOn::Key));
+    assert_eq!(request.spki_sha256, None);
+}
+
+#[tokio::test]
+async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_nowhere() {
+    let it = Fixture::new().await;
+    let id = with_csr(&it, 1).await;
+    let spki = certificate(1).spki_sha256;
+    let lease = Duration::seconds(30);
+    let mut tx = it.store.begin().await.unwrap();
+    begin_issue(&mut tx, &id, "w1", lease).await.unwrap().unwrap();
+    compromise::mark(&mut tx, &spki).await.unwrap();
+    tx.commit().await.unwrap();
+
+    // Driven on after a crash: nothing is signed any more, what is signed is looked for.
+    it.clock.set(noon() + Duration::seconds(31));
+    let mut tx = it.store.begin().await.unwrap();
+    let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
+    assert!(issuing.may_be_signed && !issuing.may_sign);
+    let issued = complete_issue(&mut tx, &id, &certificate(1)).await.unwrap();
+    assert_eq!(issued.n_installations, 0);
+    revocation::take_back(&mut tx, &issued.id).await.unwrap();
+    let issued = certificates::existing(&mut tx, &issued.id).await.unwrap();
+    assert_eq!(issued.status, CertificateStatus::RevocationPending);
+    assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
+    assert!(keys::is_compromised(&mut tx, &spki).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_request_that_was_put_to_the_ca_is_looked_for_there_whatever_happened_since() {
+    let it = Fixture::new().await;
+    let id = with_csr(&it, 1).await;
+    let lease = Duration::seconds(30);
+    let mut tx = it.store.begin().await.unwrap();
+    begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
+    retry_issue_later(&mut tx, &id, "502", noon()).await.unwrap();
+    // Somebody's retry is a new beginning for the attempts, not for what the CA may have done.
+    requests::retry(&mut tx, &id).await.unwrap();
+    assert_eq!(requests::existing(&mut tx, &id).await.unwrap().attempt, 0);
+    assert!(
+        begin_issue(&mut tx, &id, "w", lease)
+            .await
+            .unwrap()
+            .unwrap()
+            .may_be_signed
+    );
+    // A sealed CA signed nothing now, but it may have before.
+    retry_issue_later(&mut tx, &id, "502", noon()).await.unwrap();
+    begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
+    pause_issue(&mut tx, &id, "Vault is sealed").await.unwrap();
+    assert!(
+        begin_issue(&mut tx, &id, "w", lease)
+            .await
+            .unwrap()
+            .unwrap()
+            .may_be_signed
+    );
 }

@@ -1,7 +1,8 @@
 //! What follows from the end of an installation, and from a report.
 
 use cmp_console::domain::installation::Truth;
-use cmp_console::store::{agents, certificates, installations, jobs};
+use cmp_console::domain::reason::Reason;
+use cmp_console::store::{agents, certificates, compromise, installations, jobs, revocation};
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
 
 use crate::fixture::{Fixture, certificate};
@@ -98,4 +99,64 @@ async fn a_banned_agent_may_not_check_in() {
             .is_err()
     );
     assert_eq!(agents::headcount(&mut tx).await.unwrap().n_all, 0);
+}
+
+#[tokio::test]
+async fn a_first_installation_that_failed_leaves_nothing_expected() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    let certificate = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
+    let place = installations::expect(&mut tx, &it.agent.id, PATH, &certificate)
+        .await
+        .unwrap();
+    let job = jobs::queue_install(&mut tx, &place, &certificate).await.unwrap();
+    let result = JobResult {
+        failed_step: Some("path".to_owned()),
+        ..JobResult::withdrawn("outside")
+    };
+    let ended = jobs::end(&mut tx, &it.agent.id, &job, &result)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(ended.result.unwrap().error.as_deref(), Some("outside"));
+    assert!(
+        installations::by_agent(&mut tx, &it.agent.id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let read = certificates::existing(&mut tx, &certificate.id).await.unwrap();
+    assert_eq!(read.n_installations, 0);
+}
+
+#[tokio::test]
+async fn what_must_not_be_installed_any_more_is_taken_back() {
+    for which in 0..3 {
+        let it = Fixture::new().await;
+        let mut tx = it.store.begin().await.unwrap();
+        let old = certificates::insert(&mut tx, &certificate(2)).await.unwrap();
+        let new = certificates::insert(&mut tx, &certificate(3)).await.unwrap();
+        installations::expect(&mut tx, &it.agent.id, PATH, &old)
+            .await
+            .unwrap();
+        let place = installations::expect(&mut tx, &it.agent.id, PATH, &new)
+            .await
+            .unwrap();
+        let job = jobs::queue_install(&mut tx, &place, &new).await.unwrap();
+        match which {
+            0 => drop(
+                revocation::ask(&mut tx, &new.id, Reason::Superseded)
+                    .await
+                    .unwrap(),
+            ),
+            1 => assert!(compromise::mark(&mut tx, &new.spki_sha256).await.unwrap()),
+            _ => assert!(agents::ban(&mut tx, &it.agent.id).await.unwrap()),
+        }
+        assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
+        let ended = jobs::read(&mut tx, &job).await.unwrap().unwrap();
+        assert_eq!(ended.status, "failed");
+        assert!(ended.error_message.is_some());
+        let back = installations::read(&mut tx, &place.id).await.unwrap().unwrap();
+        assert_eq!(back.certificate_id, old.id);
+    }
 }

@@ -5,7 +5,7 @@ use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::key::KeyStatus;
 use cmp_console::domain::reason::Reason;
 use cmp_console::problem::Problem;
-use cmp_console::store::revocation::{accept_revocation, ask, record_in_crl, seen_in_crl};
+use cmp_console::store::revocation::{accept_revocation, ask, expire_revocation, record_in_crl, seen_in_crl};
 use cmp_console::store::{audit, certificates, jobs, keys};
 
 use crate::fixture::{Fixture, certificate, noon};
@@ -29,6 +29,8 @@ async fn from_the_wish_to_the_crl() {
         certificates::revoked_not_in_crl(&mut tx, 9).await.unwrap().len(),
         1
     );
+    let earlier = seen_in_crl(&mut tx, &id, noon() - Duration::seconds(1)).await;
+    assert!(earlier.is_err(), "a CRL from before proves nothing");
     record_in_crl(&mut tx, &id, noon() + Duration::seconds(3))
         .await
         .unwrap();
@@ -68,4 +70,42 @@ async fn twice_is_refused_but_for_the_compromise() {
     assert_eq!(key.status, KeyStatus::Compromised);
     assert!(ask(&mut tx, &id, Reason::Superseded).await.is_err());
     assert!(ask(&mut tx, "crt_none", Reason::Superseded).await.is_err());
+}
+
+#[tokio::test]
+async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
+    let it = Fixture::new().await;
+    let mut tx = it.store.begin().await.unwrap();
+    // Number 5 ends at noon, number 1 a day later.
+    let over = certificates::insert(&mut tx, &certificate(5)).await.unwrap();
+    let refused: Problem = ask(&mut tx, &over.id, Reason::KeyCompromise)
+        .await
+        .unwrap_err()
+        .into();
+    assert_eq!(refused.kind.status(), 409);
+    assert!(refused.to_string().contains("/compromise"), "{refused}");
+
+    let id = certificates::insert(&mut tx, &certificate(1)).await.unwrap().id;
+    ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+    tx.commit().await.unwrap();
+    it.clock.set(noon() + Duration::days(2));
+    let mut tx = it.store.begin().await.unwrap();
+    let job = jobs::claim_revoke(&mut tx, "w", Duration::seconds(30))
+        .await
+        .unwrap()
+        .unwrap();
+    expire_revocation(&mut tx, &job).await.unwrap();
+    let ended = certificates::existing(&mut tx, &id).await.unwrap();
+    assert_eq!(ended.status, CertificateStatus::Revoked);
+    assert_eq!(
+        ended.revocation.unwrap().accepted_at,
+        None,
+        "the CA accepted nothing"
+    );
+    assert!(
+        certificates::revoked_not_in_crl(&mut tx, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -51,12 +51,15 @@ impl VaultError {
             errors.join("; ").trim().to_owned()
         };
         match code {
-            503 if errors.is_empty() || says_sealed(&words) => Self::Sealed,
+            // A proxy's 503 says nothing of what Vault did with the call.
+            503 if says_sealed(&words) => Self::Sealed,
             403 => Self::Denied(words),
             404 => Self::NotFound(words),
             429 => Self::Retry(words),
             // Vault answers 400 "Vault is not initialized" for some paths and 503 for others.
             400 if words.to_lowercase().contains("not initialized") => Self::Sealed,
+            // A proxy that waited in vain; Vault may go on with it.
+            408 | 499 => Self::Unknown(words),
             400..=499 => Self::Refused(words),
             _ => Self::Unknown(words),
         }
@@ -150,6 +153,8 @@ mod tests {
             status(400, &["common name x not allowed by this role"]),
             VaultError::Refused("common name x not allowed by this role".to_owned())
         );
+        assert!(matches!(status(503, &[]), VaultError::Unknown(_)));
+        assert!(matches!(status(408, &[]), VaultError::Unknown(_)));
         assert!(matches!(status(429, &[]), VaultError::Retry(_)));
         assert!(matches!(status(500, &["boom"]), VaultError::Unknown(_)));
         assert!(matches!(status(404, &[]), VaultError::NotFound(_)));

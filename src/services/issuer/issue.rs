@@ -8,7 +8,7 @@ use super::{Issuer, LEASE, facts};
 use crate::domain::request::Request;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
-use crate::store::{StoreError, adapters as rows, serials};
+use crate::store::{StoreError, adapters as rows, keys, revocation, serials};
 
 impl Issuer {
     /// Drives one due request to its next state. `issuing` is durable before the CA is called.
@@ -26,7 +26,7 @@ impl Issuer {
             return Ok(());
         };
         // An earlier attempt that ended without an answer may have been carried out all the same.
-        if issuing.resumed || issuing.request.attempt > 0 {
+        if issuing.may_be_signed {
             match self.find(&adapter, &issuing).await? {
                 Ok(Some(signed)) => {
                     tracing::info!(request = %request.id, "the CA had signed already; its certificate is taken");
@@ -35,6 +35,10 @@ impl Issuer {
                 Ok(None) => {}
                 Err(error) => return self.not_found_out(&issuing, error).await,
             }
+        }
+        if !issuing.may_sign {
+            let words = "its key is compromised and never certified again; tried again, it gets a fresh one";
+            return self.fail(&issuing, words).await;
         }
         let order = Order {
             csr_pem: issuing.csr_pem.clone(),
@@ -112,6 +116,9 @@ impl Issuer {
         let new = inventory(read, signed, Some(issuing.request.adapter_id.clone()));
         let mut tx = self.store.begin().await?;
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
+        if keys::is_compromised(&mut tx, &certificate.spki_sha256).await? {
+            revocation::take_back(&mut tx, &certificate.id).await?;
+        }
         tx.commit().await?;
         tracing::info!(request = %id, certificate = %certificate.id, serial = %certificate.serial, "issued");
         Ok(())

@@ -41,14 +41,18 @@ impl Issuer {
             return Ok(false);
         }
         match adapter.revoke(&certificate.serial).await {
-            Ok(answer) => {
+            Ok(RevocationAnswer::AlreadyExpired) => {
+                let mut tx = self.store.begin().await?;
+                revocation::expire_revocation(&mut tx, job).await?;
+                tx.commit().await?;
+                tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
+                Ok(false)
+            }
+            Ok(RevocationAnswer::Accepted) => {
                 let mut tx = self.store.begin().await?;
                 let now = tx.now();
                 revocation::accept_revocation(&mut tx, job, now).await?;
                 tx.commit().await?;
-                if answer == RevocationAnswer::AlreadyExpired {
-                    tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
-                }
                 tracing::info!(certificate = id, serial = %certificate.serial, "the CA accepted the revocation");
                 Ok(true)
             }

@@ -10,7 +10,7 @@ use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
 use crate::services::api::reply::problem_of;
-use crate::store::keys;
+use crate::store::compromise;
 use crate::wire::certs::KeyDetail;
 use crate::wire::requests::WhyBody;
 
@@ -34,9 +34,7 @@ pub(in crate::services::api) async fn compromise(
 async fn block(door: &mut Door<'_>, spki: &str, body: &[u8]) -> Result<KeyDetail, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket);
-    let first = keys::mark_compromised(&mut door.tx, spki)
-        .await
-        .map_err(problem_of)?;
+    let first = compromise::mark(&mut door.tx, spki).await.map_err(problem_of)?;
     if !first {
         return Err(Problem::conflict("this key is marked as compromised already"));
     }
