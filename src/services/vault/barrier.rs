@@ -87,6 +87,14 @@ impl Barrier {
         }
     }
 
+    /// Removes all entries below `folder`.
+    pub(super) fn remove_all(&self, folder: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.dir.join(encode_path(folder))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The names of the entries directly below `folder`, in order; names with more below end in `/`.
     pub(super) fn list(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.dir.join(encode_path(folder))) else {
@@ -195,11 +203,35 @@ pub(super) fn unseal_with(key: &[u8], context: &str, sealed: &[u8]) -> io::Resul
     unseal(&aead(key)?, context, sealed)
 }
 
+/// What a file's name ends in before it takes another one's place.
+const STAGED: &str = "new-";
+
 /// Replaces a file by rename.
 pub(super) fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let staged = file.with_extension(format!("new-{}", hex::encode(random::<4>())));
+    let staged = file.with_extension(format!("{STAGED}{}", hex::encode(random::<4>())));
     fs::File::create(&staged)?.write_all(bytes)?;
     fs::rename(&staged, file)
+}
+
+/// Removes what [`replace`] was cut off at: nothing ever reads it.
+pub(super) fn sweep(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let staged = path
+            .extension()
+            .is_some_and(|it| it.to_string_lossy().starts_with(STAGED));
+        if entry.file_type()?.is_dir() {
+            sweep(&path)?;
+        } else if staged {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -227,6 +259,18 @@ mod tests {
         bytes[20] ^= 1;
         fs::write(barrier.file("a/b"), bytes).unwrap();
         assert!(barrier.read::<Value>("a/b").is_err());
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_is_swept_and_nothing_else() {
+        let (dir, barrier) = open();
+        barrier.write("a/b", &json!(1)).unwrap();
+        let half = dir.path().join("a").join("b.new-0011aabb");
+        fs::write(&half, "half").unwrap();
+        sweep(dir.path()).unwrap();
+        assert!(!half.exists());
+        assert_eq!(barrier.read::<Value>("a/b").unwrap(), Some(json!(1)));
+        sweep(&dir.path().join("absent")).unwrap();
     }
 
     #[test]

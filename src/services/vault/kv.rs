@@ -48,6 +48,7 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
             Err(error) => storage(&error),
         },
         (Capability::Update, "data") => write(core, &entry, request.body),
+        (Capability::Patch, "data") => patch(core, &entry, request.body),
         (Capability::Read, "metadata") => match secret() {
             Ok(Some(secret)) => Reply::data(metadata(&secret)),
             Ok(None) => Reply::not_found(),
@@ -130,19 +131,64 @@ fn write(core: &mut Core, entry: &str, body: &Value) -> Reply {
     let Some(data) = body.get("data").filter(|data| data.is_object()) else {
         return Reply::error(400, "no data provided");
     };
-    let mut secret: Secret = match core.barrier.read(entry) {
+    let secret: Secret = match core.barrier.read(entry) {
         Ok(secret) => secret.unwrap_or_default(),
         Err(error) => return storage(&error),
     };
-    if body["options"]["cas"]
-        .as_u64()
-        .is_some_and(|cas| cas != secret.current)
-    {
+    add(core, entry, secret, data.clone(), &body["options"]["cas"])
+}
+
+/// Merges into the newest version, as RFC 7396 has it; that one must be readable.
+fn patch(core: &mut Core, entry: &str, body: &Value) -> Reply {
+    let Some(changes) = body.get("data").filter(|data| data.is_object()) else {
+        return Reply::error(400, "no data provided");
+    };
+    let secret: Secret = match core.barrier.read(entry) {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Reply::not_found(),
+        Err(error) => return storage(&error),
+    };
+    let newest = secret.versions.get(&secret.current);
+    let newest = newest.filter(|version| !version.destroyed && version.deleted_at.is_none());
+    let Some(mut data) = newest.and_then(|version| version.data.clone()) else {
+        return Reply::not_found();
+    };
+    merge(&mut data, changes);
+    add(core, entry, secret, data, &body["options"]["cas"])
+}
+
+fn merge(into: &mut Value, changes: &Value) {
+    let Value::Object(changes) = changes else {
+        return into.clone_from(changes);
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let Value::Object(fields) = into else { return };
+    for (name, change) in changes {
+        if change.is_null() {
+            fields.remove(name);
+        } else {
+            merge(fields.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+/// Adds a version, if the check-and-set parameter allows it; a number as text is one too.
+fn add(core: &Core, entry: &str, mut secret: Secret, data: Value, cas: &Value) -> Reply {
+    let wanted = match cas {
+        Value::Null => None,
+        cas => match cas.as_u64().or_else(|| cas.as_str()?.parse().ok()) {
+            Some(number) => Some(number),
+            None => return Reply::error(400, "error parsing check-and-set parameter"),
+        },
+    };
+    if wanted.is_some_and(|cas| cas != secret.current) {
         return Reply::error(400, "check-and-set parameter did not match the current version");
     }
     secret.current += 1;
     let version = Version {
-        data: Some(data.clone()),
+        data: Some(data),
         created_at: core.clock.now(),
         deleted_at: None,
         destroyed: false,
@@ -192,4 +238,16 @@ fn metadata(secret: &Secret) -> Value {
         "cas_required": false,
         "versions": versions,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_merges_as_rfc_7396_has_it() {
+        let mut data = json!({"a": 1, "b": {"c": 2, "d": 3}});
+        merge(&mut data, &json!({"a": null, "b": {"c": 4}, "e": [1]}));
+        assert_eq!(data, json!({"b": {"c": 4, "d": 3}, "e": [1]}));
+    }
 }

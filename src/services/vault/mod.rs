@@ -67,6 +67,7 @@ impl Vault {
     /// # Errors
     /// The directory can't be used, or what is in it is damaged.
     pub fn open(dir: &Path, clock: Clock) -> Result<Self, VaultError> {
+        barrier::sweep(dir)?;
         let core = Core {
             clock: clock.clone(),
             seal: Seal::open(dir)?,
@@ -83,7 +84,8 @@ impl Vault {
         let operation = match method.to_ascii_uppercase().as_str() {
             "GET" | "HEAD" => Capability::Read,
             "LIST" => Capability::List,
-            "POST" | "PUT" | "PATCH" => Capability::Update,
+            "POST" | "PUT" => Capability::Update,
+            "PATCH" => Capability::Patch,
             "DELETE" => Capability::Delete,
             _ => return Reply::error(405, "unsupported operation"),
         };
@@ -170,15 +172,8 @@ impl Core {
             "pki" => pki::route(self, request, &mount, rest),
             _ => kv::route(self, request, &mount, rest),
         };
-        reply.unwrap_or_else(|| {
-            Reply::error(
-                404,
-                &format!(
-                    "no handler for route \"{}\". route entry not found.",
-                    request.path
-                ),
-            )
-        })
+        // The mount is there, but it knows no such path.
+        reply.unwrap_or_else(|| Reply::error(404, "1 error occurred:\n\t* unsupported path\n\n"))
     }
 }
 

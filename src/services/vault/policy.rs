@@ -16,6 +16,7 @@ pub(super) enum Capability {
     Create,
     Read,
     Update,
+    Patch,
     Delete,
     List,
     Sudo,
@@ -80,12 +81,29 @@ fn matches(pattern: &str, path: &str) -> bool {
     given.next().is_none()
 }
 
+/// What every token may do unless it was made without: look at itself, renew and end itself.
+const DEFAULT: &str = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }
+path \"auth/token/renew-self\" { capabilities = [\"update\"] }
+path \"auth/token/revoke-self\" { capabilities = [\"update\"] }
+";
+
+/// Writes the policy that a new server has.
+pub(super) fn write_default(core: &Core) -> std::io::Result<()> {
+    let rules = parse(DEFAULT).map_err(std::io::Error::other)?;
+    let text = DEFAULT.to_owned();
+    core.barrier
+        .write(&format!("{FOLDER}/default"), &Policy { text, rules })
+}
+
 /// `sys/policies/acl/<name>`.
 pub(super) fn route(core: &mut Core, operation: Capability, name: &str, body: &Value) -> Reply {
     let path = format!("{FOLDER}/{name}");
     let done = |result: std::io::Result<()>| result.map_or_else(|error| storage(&error), |()| Reply::empty());
     match operation {
         Capability::Update if name == "root" => Reply::error(400, "cannot update \"root\" policy"),
+        Capability::Delete if matches!(name, "root" | "default") => {
+            Reply::error(400, &format!("cannot delete \"{name}\" policy"))
+        }
         Capability::Update => {
             let text = body["policy"].as_str().unwrap_or_default();
             match parse(text) {

@@ -87,6 +87,11 @@ impl Reply {
         }
     }
 
+    /// The path is known, but not for this method.
+    pub(super) fn unsupported() -> Self {
+        Self::error(405, "1 error occurred:\n\t* unsupported operation\n\n")
+    }
+
     /// The JSON, or null.
     #[must_use]
     pub fn json(&self) -> &Value {

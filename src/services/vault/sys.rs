@@ -84,6 +84,7 @@ impl Core {
         // Vault is sealed after its initialisation; the barrier is open for the first entries only.
         let written = self.barrier.unlock(&keyring).and_then(|()| {
             self.barrier.write(MOUNTS, &default_mounts())?;
+            policy::write_default(self)?;
             token::create_root(self)
         });
         self.barrier.lock();
@@ -247,12 +248,25 @@ fn mounts(core: &Core) -> Reply {
     reply
 }
 
+fn is_version_2(body: &Value) -> bool {
+    let version = &body["options"]["version"];
+    version.as_str() == Some("2") || version.as_u64() == Some(2)
+}
+
 fn mount(core: &mut Core, operation: Capability, name: &str, body: &Value) -> Reply {
     let mut mounts: Mounts = core.barrier.read_or_default(MOUNTS);
     match operation {
         Capability::Update => {
             let kind = match body["type"].as_str().unwrap_or_default() {
-                kind @ ("pki" | "kv") => kind.to_owned(),
+                "pki" => "pki".to_owned(),
+                // Vault takes a bare `kv` as version 1, which this server doesn't speak.
+                "kv" if !is_version_2(body) => {
+                    return Reply::error(
+                        400,
+                        "this server speaks KV version 2 only: mount \"kv-v2\", or set options.version to \"2\"",
+                    );
+                }
+                "kv" => "kv".to_owned(),
                 "kv-v2" => "kv".to_owned(),
                 "" => return Reply::error(400, "backend type must be specified as a string"),
                 other => return Reply::error(400, &format!("plugin not found in the catalog: {other}")),
@@ -279,7 +293,21 @@ fn mount(core: &mut Core, operation: Capability, name: &str, body: &Value) -> Re
                 },
             );
         }
-        Capability::Delete => drop(mounts.remove(name)),
+        Capability::Delete => match mounts.get(name) {
+            Some(mount) if mount.kind == "system" => {
+                return Reply::error(400, &format!("cannot unmount {name:?}"));
+            }
+            Some(mount) => {
+                // What was mounted goes with the mount, so that another one at its path finds nothing.
+                let folder = format!("{}/{}", mount.kind, name.trim_end_matches('/'));
+                if let Err(error) = core.barrier.remove_all(&folder) {
+                    return storage(&error);
+                }
+                mounts.remove(name);
+            }
+            // Vault doesn't tell whether there was one.
+            None => return Reply::empty(),
+        },
         _ => {
             return match mounts.get(name) {
                 Some(mount) => Reply::data(serde_json::to_value(mount).unwrap_or_default()),

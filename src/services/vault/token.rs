@@ -32,6 +32,15 @@ pub(super) struct Token {
     renewable: bool,
     /// Which entry it is stored as.
     hash: String,
+    /// When it ends, whatever is renewed.
+    #[serde(default)]
+    ends_at: Option<DateTime<Utc>>,
+    /// Seconds that each renewal gives for ever; 0 for a token that isn't periodic.
+    #[serde(default)]
+    period: i64,
+    /// The token itself, as its bearer showed it; never stored.
+    #[serde(skip)]
+    text: String,
 }
 
 impl Token {
@@ -40,15 +49,15 @@ impl Token {
     }
 
     fn view(&self, now: DateTime<Utc>) -> Value {
-        json!({
+        let mut view = json!({
             "accessor": self.accessor,
             "creation_time": self.created_at.timestamp(),
             "creation_ttl": self.ttl,
             "display_name": self.display_name,
             "entity_id": "",
             "expire_time": self.expires_at.map(|at| at.to_rfc3339()),
-            "explicit_max_ttl": 0,
-            "id": "",
+            "explicit_max_ttl": self.ends_at.map_or(0, |at| (at - self.created_at).num_seconds()),
+            "id": self.text,
             "meta": null,
             "num_uses": 0,
             "orphan": true,
@@ -57,7 +66,21 @@ impl Token {
             "renewable": self.renewable,
             "ttl": self.expires_at.map_or(0, |at| (at - now).num_seconds().max(0)),
             "type": "service",
-        })
+        });
+        if self.period > 0 {
+            view["period"] = json!(self.period);
+        }
+        view
+    }
+
+    /// When it ends if it begins or is renewed at `now`.
+    fn end_from(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let lasting = if self.period > 0 { self.period } else { self.ttl };
+        let end = (lasting > 0).then(|| now + Duration::seconds(lasting));
+        match (end, self.ends_at) {
+            (Some(end), Some(last)) => Some(end.min(last)),
+            (end, last) => end.or(last),
+        }
     }
 }
 
@@ -67,7 +90,8 @@ fn hash(token: &str) -> String {
 
 /// The token, if there is one and it still lives.
 pub(super) fn find(core: &Core, token: &str) -> Option<Token> {
-    let found: Token = core.barrier.read(&format!("{FOLDER}/{}", hash(token))).ok()??;
+    let mut found: Token = core.barrier.read(&format!("{FOLDER}/{}", hash(token))).ok()??;
+    token.clone_into(&mut found.text);
     found
         .expires_at
         .is_none_or(|at| at > core.clock.now())
@@ -76,35 +100,113 @@ pub(super) fn find(core: &Core, token: &str) -> Option<Token> {
 
 /// Makes the root token of a new server.
 pub(super) fn create_root(core: &mut Core) -> io::Result<String> {
-    create(core, vec!["root".to_owned()], "root", 0, false).map(|(token, _)| token)
+    let wish = Wish {
+        policies: vec!["root".to_owned()],
+        name: "root".to_owned(),
+        ttl: 0,
+        longest: 0,
+        period: 0,
+        renewable: false,
+    };
+    create(core, wish).map(|token| token.text)
 }
 
-fn create(
-    core: &mut Core,
+/// A token to be made; times in seconds, 0 for none.
+struct Wish {
     policies: Vec<String>,
-    name: &str,
+    name: String,
     ttl: i64,
+    longest: i64,
+    period: i64,
     renewable: bool,
-) -> io::Result<(String, Token)> {
+}
+
+fn create(core: &mut Core, wish: Wish) -> io::Result<Token> {
     let text = format!("hvs.{}", URL_SAFE_NO_PAD.encode(random::<24>()));
     let now = core.clock.now();
-    let token = Token {
+    let mut token = Token {
         accessor: URL_SAFE_NO_PAD.encode(random::<18>()),
-        policies,
-        display_name: name.to_owned(),
+        policies: wish.policies,
+        display_name: wish.name,
         created_at: now,
-        ttl,
-        expires_at: (ttl > 0).then(|| now + Duration::seconds(ttl)),
-        renewable,
+        ttl: if wish.period > 0 { wish.period } else { wish.ttl },
+        expires_at: None,
+        renewable: wish.renewable,
         hash: hash(&text),
+        ends_at: (wish.longest > 0).then(|| now + Duration::seconds(wish.longest)),
+        period: wish.period,
+        text,
     };
+    token.expires_at = token.end_from(now);
     core.barrier.write(&format!("{FOLDER}/{}", token.hash), &token)?;
-    Ok((text, token))
+    Ok(token)
 }
 
-fn auth(text: &str, token: &Token) -> Value {
+/// What a body asks for, within what `caller` may give.
+fn wish(body: &Value, caller: &Token) -> Result<Wish, Reply> {
+    let mut policies: Vec<String> = match &body["policies"] {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    if policies.is_empty() {
+        policies.clone_from(&caller.policies);
+    }
+    // A token's child may do no more than the token itself; everybody has `default`.
+    let more = |policy: &String| policy != "default" && !caller.policies.contains(policy);
+    if !caller.is_root() && policies.iter().any(more) {
+        return Err(Reply::error(400, "child policies must be subset of parent"));
+    }
+    let is_root = policies.iter().any(|policy| policy == "root");
+    if !is_root && body["no_default_policy"].as_bool() != Some(true) {
+        policies.push("default".to_owned());
+    }
+    policies.sort();
+    policies.dedup();
+    let seconds = |field: &str| match &body[field] {
+        Value::Null => Ok(0),
+        Value::String(text) if text.is_empty() => Ok(0),
+        given => super::pki::duration(given).ok_or_else(|| {
+            Reply::error(
+                400,
+                &format!("error converting input for field {field:?}: invalid duration {given}"),
+            )
+        }),
+    };
+    let period = seconds("period")?;
+    if period > 0 && !caller.is_root() {
+        return Err(Reply::error(
+            400,
+            "root or sudo privileges required to create periodic token",
+        ));
+    }
+    // Counting uses would have every read write; silently not counting would be a hole.
+    if body["num_uses"].as_i64().is_some_and(|uses| uses != 0) {
+        return Err(Reply::error(
+            400,
+            "this server makes no tokens with a limited number of uses",
+        ));
+    }
+    let ttl = match seconds("ttl")? {
+        0 if is_root => 0,
+        0 => DEFAULT_TTL,
+        ttl => ttl,
+    };
+    let lasts = ttl > 0 || period > 0;
+    Ok(Wish {
+        policies,
+        name: body["display_name"]
+            .as_str()
+            .map_or("token".to_owned(), |name| format!("token-{name}")),
+        ttl,
+        longest: seconds("explicit_max_ttl")?,
+        period,
+        renewable: body["renewable"].as_bool().unwrap_or(true) && lasts,
+    })
+}
+
+fn auth(token: &Token) -> Value {
     json!({
-        "client_token": text,
+        "client_token": token.text,
         "accessor": token.accessor,
         "policies": token.policies,
         "token_policies": token.policies,
@@ -125,29 +227,11 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, rest: &str, caller: 
     let named = request.body["token"].as_str();
     Some(match (request.operation, rest) {
         (Capability::Update, "create" | "create-orphan") => {
-            let mut policies: Vec<String> = match &request.body["policies"] {
-                Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-                _ => Vec::new(),
-            };
-            if policies.is_empty() {
-                policies.clone_from(&caller.policies);
-            }
-            // A token's child may do no more than the token itself.
-            if !caller.is_root() && policies.iter().any(|policy| !caller.policies.contains(policy)) {
-                return Some(Reply::error(400, "child policies must be subset of parent"));
-            }
-            let ttl = match super::pki::duration(&request.body["ttl"]) {
-                Some(0) | None if policies.iter().any(|policy| policy == "root") => 0,
-                Some(0) | None => DEFAULT_TTL,
-                Some(ttl) => ttl,
-            };
-            let name = request.body["display_name"]
-                .as_str()
-                .map_or("token".to_owned(), |name| format!("token-{name}"));
-            let renewable = request.body["renewable"].as_bool().unwrap_or(true) && ttl > 0;
-            match create(core, policies, &name, ttl, renewable) {
-                Ok((text, token)) => Reply::enveloped(&Value::Null, &Value::Null, &auth(&text, &token)),
-                Err(error) => storage(&error),
+            let made = wish(request.body, caller).map(|wish| create(core, wish));
+            match made {
+                Ok(Ok(token)) => Reply::enveloped(&Value::Null, &Value::Null, &auth(&token)),
+                Ok(Err(error)) => storage(&error),
+                Err(refusal) => refusal,
             }
         }
         (_, "lookup-self") => Reply::data(caller.view(now)),
@@ -171,9 +255,9 @@ fn renew(core: &mut Core, mut token: Token, now: DateTime<Utc>) -> Reply {
     if !token.renewable {
         return Reply::error(400, "lease is not renewable");
     }
-    token.expires_at = Some(now + Duration::seconds(token.ttl));
+    token.expires_at = token.end_from(now);
     match core.barrier.write(&format!("{FOLDER}/{}", token.hash), &token) {
-        Ok(()) => Reply::enveloped(&Value::Null, &Value::Null, &auth("", &token)),
+        Ok(()) => Reply::enveloped(&Value::Null, &Value::Null, &auth(&token)),
         Err(error) => storage(&error),
     }
 }

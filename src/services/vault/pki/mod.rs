@@ -7,6 +7,7 @@ mod revoke;
 mod role;
 mod root;
 mod sign;
+mod urls;
 
 use chrono::{DateTime, Utc};
 use rcgen::{Issuer, KeyPair};
@@ -51,6 +52,9 @@ impl Ca {
     }
 }
 
+/// What Vault can count: 2^63 nanoseconds, some 292 years, in seconds.
+const LONGEST_DURATION: i64 = i64::MAX / 1_000_000_000;
+
 /// Where a certificate is kept; a serial's colons are dashes, as Vault stores them.
 fn certificate_path(mount: &str, serial: &str) -> String {
     format!("pki/{mount}/certs/{}", serial.replace(':', "-"))
@@ -62,11 +66,12 @@ fn to_time(at: DateTime<Utc>) -> OffsetDateTime {
 
 /// A duration in seconds: a number, digits, or `720h`, `30m`, `1h30m`, `7d`; `None` if it is none.
 pub(super) fn duration(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64().filter(|seconds| *seconds >= 0),
-        Value::String(text) => parse_duration(text),
-        _ => None,
-    }
+    let seconds = match value {
+        Value::Number(number) => number.as_i64()?,
+        Value::String(text) => parse_duration(text)?,
+        _ => return None,
+    };
+    (0..=LONGEST_DURATION).contains(&seconds).then_some(seconds)
 }
 
 fn parse_duration(text: &str) -> Option<i64> {
@@ -135,6 +140,7 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
             root::generate(core, mount, body, rest.ends_with("exported"))
         }
         (Capability::Update, "revoke") => revoke::revoke(core, mount, body),
+        (_, "revoke" | "root/generate/internal" | "root/generate/exported") => Err(Reply::unsupported()),
         (Capability::Update | Capability::Read, "crl/rotate") => {
             crl::rebuild(core, mount).map(|_| Reply::data(json!({"success": true})))
         }
@@ -157,6 +163,9 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
                 return None;
             }
             match (operation, verb) {
+                (Capability::Read | Capability::List | Capability::Delete, "sign" | "issue") => {
+                    Err(Reply::unsupported())
+                }
                 (operation, "roles") => role::route(core, operation, mount, name, body),
                 (Capability::Update, "sign") => sign::sign(core, mount, name, body),
                 (Capability::Update, "issue") => sign::issue(core, mount, name, body),
@@ -213,6 +222,9 @@ mod tests {
         assert_eq!(duration(&json!(60)), Some(60));
         assert_eq!(duration(&json!("1x")), None);
         assert_eq!(duration(&json!("")), None);
+        assert_eq!(duration(&json!(i64::MAX)), None);
+        assert_eq!(duration(&json!("99999999999h")), None);
+        assert_eq!(duration(&json!(-1)), None);
     }
 
     proptest! {

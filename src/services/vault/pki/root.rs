@@ -40,7 +40,18 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
     };
     let key = key.map_err(broken)?;
     let now = core.clock.now();
-    let not_after = now + Duration::seconds(duration(&body["ttl"]).filter(|ttl| *ttl > 0).unwrap_or(TTL));
+    let ttl = match &body["ttl"] {
+        Value::Null => TTL,
+        given => duration(given)
+            .map(|ttl| if ttl == 0 { TTL } else { ttl })
+            .ok_or_else(|| {
+                Reply::error(
+                    400,
+                    &format!("error converting input for field \"ttl\": invalid duration {given}"),
+                )
+            })?,
+    };
+    let not_after = now + Duration::seconds(ttl);
     let serial = sign::new_serial();
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();

@@ -6,15 +6,18 @@ use std::net::IpAddr;
 use chrono::{DateTime, Duration, Utc};
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
-    PublicKeyData, RsaKeySize, SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
+    PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType, SerialNumber,
 };
 use serde_json::{Value, json};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 
 use super::super::reply::random;
 use super::super::{Core, Reply, storage};
 use super::role::Role;
-use super::{Ca, Stored, certificate_path, duration, names, to_time};
+use super::{Ca, Stored, certificate_path, duration, names, to_time, urls};
 
 /// A mount's default lifetime in seconds, as Vault's.
 const DEFAULT_TTL: i64 = 32 * 86_400;
@@ -51,10 +54,7 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
     }
     let csr = CertificateSigningRequestParams::from_pem(pem.trim())
         .map_err(|error| Reply::error(400, &format!("certificate request could not be parsed: {error}")))?;
-    check_key(
-        csr.public_key.der_bytes(),
-        csr.public_key.algorithm() == &PKCS_RSA_SHA256,
-    )?;
+    check_key(&role, pem.trim())?;
     let mut names = asked(body)?;
     if role.use_csr_common_name {
         let name = csr
@@ -89,10 +89,22 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
 pub(super) fn issue(core: &mut Core, mount: &str, role: &str, body: &Value) -> Result<Reply, Reply> {
     let role = Role::read(core, mount, role)?;
     let rsa = role.key_type == "rsa";
-    let key = if rsa {
-        KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
-    } else {
-        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+    let key = match (role.key_type.as_str(), role.key_bits) {
+        ("any", _) => {
+            return Err(Reply::error(
+                400,
+                "role key type \"any\" not allowed for issuing certificates, only signing",
+            ));
+        }
+        ("rsa", 0 | 2048) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+        ("rsa", 3072) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),
+        ("rsa", 4096) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
+        ("ec", 0 | 256) => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+        ("ec", 384) => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        (kind, bits) => {
+            let words = format!("this server makes no {kind} keys of {bits} bits");
+            return Err(Reply::error(400, &words));
+        }
     };
     let key = key.map_err(|error| Reply::error(500, &format!("no key can be made: {error}")))?;
     let mut data = finish(core, mount, &role, asked(body)?, &key, body)?;
@@ -137,11 +149,37 @@ fn text(value: &DnValue) -> String {
     }
 }
 
-/// RSA keys below 2048 bits are refused, as Vault refuses them.
-fn check_key(key: &[u8], is_rsa: bool) -> Result<(), Reply> {
-    // An RSAPublicKey with 2048 bits is at least 257 + 4 bytes of DER (RFC 8017 A.1.1).
-    if is_rsa && key.len() < 260 {
-        return Err(Reply::error(400, "role requires a minimum of a 2048-bit key"));
+/// The CSR's key must be of the role's type and size; what is weak is refused whatever the role says.
+fn check_key(role: &Role, csr_pem: &str) -> Result<(), Reply> {
+    let unreadable = || Reply::error(400, "could not parse CSR's public key");
+    let pem = pem::parse(csr_pem).map_err(|_| unreadable())?;
+    let (_, csr) = X509CertificationRequest::from_der(pem.contents()).map_err(|_| unreadable())?;
+    let key = &csr.certification_request_info.subject_pki;
+    let (kind, bits) = match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => ("rsa", rsa.key_size()),
+        Ok(PublicKey::EC(point)) => ("ec", point.key_size()),
+        // RFC 8410 §3: Ed25519 is the one other key that Vault signs.
+        _ if key.algorithm.algorithm.to_id_string() == "1.3.101.112" => ("ed25519", 256),
+        _ => return Err(unreadable()),
+    };
+    if role.key_type != "any" && role.key_type != kind {
+        let words = format!("role requires keys of type {}", role.key_type);
+        return Err(Reply::error(400, &words));
+    }
+    let least = match (role.key_bits, role.key_type.as_str(), kind) {
+        (0, _, "rsa") => 2048,
+        (0, "any", "ec") => 224,
+        (0, _, "ec") => 256,
+        (bits, "rsa" | "ec", _) => usize::try_from(bits).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    if bits < least {
+        let words = format!("role requires a minimum of a {least}-bit key, but CSR's key is {bits} bits");
+        return Err(Reply::error(400, &words));
+    }
+    if kind == "rsa" && bits < 2048 {
+        let words = format!("Vault requires a minimum of a 2048-bit key, but CSR's key is {bits} bits");
+        return Err(Reply::error(400, &words));
     }
     Ok(())
 }
@@ -207,6 +245,7 @@ fn finish(
     params.not_before = to_time(now - Duration::seconds(role.not_before_duration));
     params.not_after = to_time(not_after);
     params.serial_number = Some(SerialNumber::from_slice(&serial));
+    urls::apply(core, mount, &mut params);
     let certificate = params.signed_by(key, &ca.issuer()?).map_err(broken)?;
     let serial = serial_text(&serial);
     if !role.no_store {
