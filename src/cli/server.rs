@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::clock::Clock;
+use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
 use crate::services::api::{self, ApiState};
@@ -61,7 +62,9 @@ struct Arguments {
     /// The role that signs
     #[arg(long, value_name = "NAME", default_value = "cmp-role", requires = "vault")]
     vault_role: String,
-    /// This process among several, as its claims are named; the host's name if not given
+    /// This process among several, as its claims are named: after a restart under the same name it goes on
+    /// at once with what it had claimed. If not given, a name of its own is made at each start, and what
+    /// an earlier one had claimed is free when its lease ends
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }
@@ -127,7 +130,15 @@ async fn serve(arguments: Arguments) -> Result<()> {
         });
     }
     if let Some(token) = vault_token.filter(|_| has(ServerRole::Issuer)) {
-        let name = arguments.name.clone().unwrap_or_else(hostname);
+        // Two processes on one host must not take each other's claims for their own.
+        let unique = || {
+            format!(
+                "{}/{}",
+                hostname(),
+                new_id(EntityKind::Run).trim_start_matches("run_")
+            )
+        };
+        let name = arguments.name.clone().unwrap_or_else(unique);
         let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), token);
         parts.spawn(issuer.run(stopped.clone()));
     }

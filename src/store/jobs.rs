@@ -416,6 +416,20 @@ pub async fn release(tx: &mut Tx, owner: &str) -> Result<u64, StoreError> {
     Ok(jobs.rows_affected() + requests.rows_affected())
 }
 
+/// Forgets what jobs that ended before `before` had to do: PEM that nobody asks for again. That they were,
+/// and how they ended, stays.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn forget_work(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = sqlx::query("UPDATE jobs SET work = NULL WHERE work IS NOT NULL AND ended_at < $1")
+        .bind(before)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("forgetting what ended jobs had to do"))?;
+    Ok(done.rows_affected())
+}
+
 /// Puts a claimed job back until `at`. `burns` says whether that counts as a failed attempt; a sealed
 /// Vault doesn't.
 pub(super) async fn put_back(

@@ -5,6 +5,7 @@ use sqlx::{FromRow, Row};
 
 use crate::domain::id::EntityKind;
 use crate::domain::key::{Key, KeyStatus};
+use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::word;
@@ -93,7 +94,11 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
     // Always true; it puts `now` at `$1`, where the columns look for it.
     filter.and("? IS NOT NULL", Bind::Time(conn.now()));
     if let Some(status) = &query.status {
-        filter.and("k.status = ?", Bind::Text(status.clone()));
+        let status = KeyStatus::from_word(status).ok_or_else(|| {
+            Problem::bad_input(format!("`status={status}` is no status of a key"))
+                .hint("allowed: active, compromised, retired")
+        })?;
+        filter.and("k.status = ?", Bind::Text(status.word().to_owned()));
     }
     if let Some(agent) = &query.agent {
         filter.and(

@@ -1,7 +1,7 @@
 //! Bodies of `/api/v1/certs` and `/api/v1/keys`.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::certificate::Certificate;
 use crate::domain::installation::Installation;
@@ -50,6 +50,7 @@ pub struct KeyDetail {
 #[serde(deny_unknown_fields)]
 pub struct RevokeBody {
     /// A reason of RFC 5280 §5.3.1, by name or number.
+    #[serde(deserialize_with = "text_or_number")]
     pub reason: String,
     /// Why, in the operator's words, for the audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,4 +117,36 @@ pub struct RevokeReply {
 pub struct CrlSeenBody {
     /// When that CRL was fetched.
     pub in_crl_at: DateTime<Utc>,
+}
+
+/// A CRLReason is a number in the standard, so that it may come as one.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a reason's name or number")]
+    enum Either {
+        Text(String),
+        Number(u8),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::Text(text) => text,
+        Either::Number(number) => number.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_comes_by_name_or_number() {
+        for (body, reason) in [
+            (r#"{"reason": "keyCompromise"}"#, Some("keyCompromise")),
+            (r#"{"reason": 1}"#, Some("1")),
+            (r#"{"reason": null}"#, None),
+            (r#"{"reason": [1]}"#, None),
+        ] {
+            let read = serde_json::from_str::<RevokeBody>(body).ok();
+            assert_eq!(read.map(|body| body.reason).as_deref(), reason, "{body}");
+        }
+    }
 }

@@ -163,6 +163,7 @@ async fn questions_that_mean_nothing() {
         ("/api/v1/certs?after=xyz", 400, "cursor"),
         ("/api/v1/certs?colour=red", 400, "`colour` is unknown"),
         ("/api/v1/certs?limit=many", 400, "limit=many"),
+        ("/api/v1/keys?status=bogus", 400, "no status of a key"),
         ("/api/v1/audit?status=done", 400, "`status` means nothing"),
         ("/api/v1/certs?status=expired", 400, "not a status"),
         ("/api/v1/certs/crt_none", 404, "there is no certificate"),

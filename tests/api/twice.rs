@@ -1,5 +1,6 @@
 //! Sent twice with one Idempotency-Key, a thing is done once.
 
+use cmp_console::domain::audit::AuditOutcome;
 use cmp_console::domain::role::Role;
 use cmp_console::store::tokens::Purpose;
 use reqwest::Method;
@@ -30,6 +31,9 @@ async fn the_same_answer_and_one_effect() {
         )
         .await;
     assert_eq!(other_body.0, 422);
+    let refused = it.rows().await.pop().unwrap();
+    assert_eq!(refused.outcome, AuditOutcome::Refused);
+    assert_eq!(send().await, first, "the kept answer stays the first one's");
     // Another key is another wish, and this one is under way already.
     let (status, _) = it
         .call(Method::POST, &path, &it.operator, "{}", Some("run_2/0"))
@@ -39,7 +43,7 @@ async fn the_same_answer_and_one_effect() {
         .call(Method::POST, &path, &it.operator, "{}", Some("run_2/0"))
         .await;
     assert_eq!(status, 409);
-    assert_eq!(it.rows().await.len(), 2);
+    assert_eq!(it.rows().await.len(), 3);
 }
 
 #[tokio::test]

@@ -90,10 +90,25 @@ pub(super) fn sync_dir(path: &Path) -> Result<(), FileError> {
         .doing("sync the directory", path)
 }
 
+/// Removes what [`write_whole`] was cut off at in `dir`: nothing ever reads it.
+pub(super) fn sweep(dir: &Path) -> Result<(), FileError> {
+    for entry in fs::read_dir(dir).doing("list", dir)?.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(STAGED) {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What a file's hidden name ends in before it takes another one's place.
+const STAGED: &str = ".new";
+
 fn staged_name(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
+    name.push(STAGED);
     path.with_file_name(name)
 }
 
@@ -114,5 +129,8 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!staged_name(&path).exists());
         assert_eq!(read_if_there(&dir.path().join("none")).unwrap(), None);
+        fs::write(staged_name(&path), "half").unwrap();
+        sweep(dir.path()).unwrap();
+        assert!(path.exists() && !staged_name(&path).exists());
     }
 }

@@ -13,7 +13,7 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::files::{Doing, FileError, private_dir, read_if_there, write_whole};
+use super::files::{Doing, FileError, private_dir, read_if_there, sweep, write_whole};
 use crate::domain::key::KeyAlgorithm;
 use crate::domain::secret::Secret;
 
@@ -60,6 +60,8 @@ impl KeyStore {
     pub fn open(state_dir: &Path) -> Result<Self, KeyError> {
         let dir = state_dir.join("keys");
         private_dir(&dir)?;
+        // Half a private key that a crash left lies about nowhere.
+        sweep(&dir)?;
         let path = dir.join("requests.json");
         let by_request = match read_if_there(&path)? {
             Some(text) => {

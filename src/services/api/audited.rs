@@ -80,6 +80,8 @@ pub(super) struct Door<'a> {
     token: Option<Secret>,
     /// Whether there is something to write down.
     silent: bool,
+    /// Whether the answer is kept under the call's key, which may be another answer's already.
+    remembers: bool,
 }
 
 impl<'a> Door<'a> {
@@ -97,16 +99,21 @@ impl<'a> Door<'a> {
             .await
             .map_err(|error| reply::problem(problem_of(error)))?;
         let hands_out_token = matches!(attempt.action, "enrol" | "token");
+        let mut remembers = true;
         let allowed = match needs.allow(&call.caller.token) {
             Ok(()) => {
                 // Asked before a one-time token is found to be spent: it was spent on this answer.
                 let before = idempotency::replay(&mut tx, call, hands_out_token)
                     .await
                     .map_err(|error| reply::problem(problem_of(error)))?;
-                if let Some(answer) = before {
-                    return Err(answer);
+                match before {
+                    Some(Ok(answer)) => return Err(answer),
+                    Some(Err(problem)) => {
+                        remembers = false;
+                        good(&call.caller.token, &api.clock).and(Err(problem))
+                    }
+                    None => good(&call.caller.token, &api.clock),
                 }
-                good(&call.caller.token, &api.clock)
             }
             // An expired token is told so whatever it may.
             Err(problem) => good(&call.caller.token, &api.clock).and(Err(problem)),
@@ -119,6 +126,7 @@ impl<'a> Door<'a> {
             status: StatusCode::OK,
             token: None,
             silent: false,
+            remembers,
         };
         match allowed {
             Ok(()) => Ok(door),
@@ -201,12 +209,13 @@ impl<'a> Door<'a> {
             _ => AuditOutcome::Refused,
         };
         let entry = self.entry(outcome, Some(problem.what.clone()));
-        let (api, call) = (self.api, self.call);
+        let (api, call, remembers) = (self.api, self.call, self.remembers);
         let written = async {
             self.tx.rollback().await?;
             let mut tx = api.store.begin().await?;
             audit::append(&mut tx, entry).await?;
-            if outcome == AuditOutcome::Refused && problem.kind != ProblemKind::NotAuthenticated {
+            if remembers && outcome == AuditOutcome::Refused && problem.kind != ProblemKind::NotAuthenticated
+            {
                 let body = ProblemJson::from(problem.clone());
                 let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::BAD_REQUEST);
                 let body = serde_json::to_string(&body).unwrap_or_default();

@@ -39,12 +39,12 @@ pub(super) fn hash(target: &str, body: &[u8]) -> String {
     hex::encode(context.finish())
 }
 
-/// The answer that this call was given before.
+/// The answer that this call was given before; a problem when its key was used for something else.
 pub(super) async fn replay(
     tx: &mut Tx,
     call: &Call,
     hands_out_token: bool,
-) -> Result<Option<Response>, StoreError> {
+) -> Result<Option<Result<Response, Problem>>, StoreError> {
     let Some(key) = &call.key else {
         return Ok(None);
     };
@@ -52,11 +52,9 @@ pub(super) async fn replay(
         return Ok(None);
     };
     if answer.request_hash != call.request_hash {
-        return Ok(Some(reply::problem(
-            Problem::refused(format!(
-                "the Idempotency-Key `{key}` was used for another request"
-            ))
-            .hint("use a fresh key for every new request"),
+        let used = format!("the Idempotency-Key `{key}` was used for another request");
+        return Ok(Some(Err(
+            Problem::refused(used).hint("use a fresh key for every new request")
         )));
     }
     let status = u16::try_from(answer.status)
@@ -67,7 +65,7 @@ pub(super) async fn replay(
         Some(token) if hands_out_token && status.is_success() => with_token(&answer.body, &token),
         _ => answer.body,
     };
-    Ok(Some(reply::raw(status, &body)))
+    Ok(Some(Ok(reply::raw(status, &body))))
 }
 
 /// Keeps the answer, if the call has a key.
