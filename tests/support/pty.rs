@@ -178,11 +178,19 @@ impl Pty {
         self.master.as_ref().unwrap().resize(size).unwrap();
     }
 
-    /// Waits for the program's end within `limit`; gives its exit code.
+    /// Waits for the program's end within `limit`, and for the last that it wrote; gives its exit code.
     pub(crate) fn ended_within(&mut self, limit: Duration) -> Option<u32> {
         let until = Instant::now() + limit;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().unwrap() {
+                let (lock, changed) = &*self.seen;
+                let left = until.saturating_duration_since(Instant::now());
+                let seen = lock.lock().unwrap();
+                drop(
+                    changed
+                        .wait_timeout_while(seen, left, |seen| !seen.closed)
+                        .unwrap(),
+                );
                 return Some(status.exit_code());
             }
             std::thread::yield_now();
