@@ -24,6 +24,7 @@ use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::layer::Layer;
 use cmp_console::state::query::{Answer, Query, Window};
 use cmp_console::state::run::Phase;
+use cmp_console::state::screen::ViewId;
 use fixtures::{night, now};
 use proptest::prelude::*;
 
@@ -393,9 +394,48 @@ fn what_fills_a_field_is_edited_at_its_end() {
     assert_eq!(state.screen().list.q, "webx");
 }
 
+#[test]
+fn the_command_line_runs_what_is_picked_by_the_same_rules_as_a_key() {
+    let mut state = unsealed();
+    let effects = press(&mut state, ": r e i s s enter");
+    assert!(effects.iter().any(|effect| matches!(
+        effect,
+        Effect::Plan {
+            action: "reissue",
+            ..
+        }
+    )));
+    press(&mut state, "esc");
+    press(&mut state, ": a u d i t enter");
+    assert_eq!(state.place().view, ViewId::Audit);
+    // Anything that is known by its name.
+    press(&mut state, ": w e b - 0 1 enter");
+    assert_eq!(state.place().view, ViewId::Agent);
+    press(&mut state, ": esc");
+    assert!(state.layers.is_empty());
+    state.context.read_only = true;
+    press(&mut state, "2");
+    for action in cmp_console::actions::ALL {
+        let typed = action
+            .spec()
+            .id
+            .chars()
+            .map(|c| c.to_string())
+            .collect::<Vec<_>>();
+        let effects = press(&mut state, &format!(": {} enter", typed.join(" ")));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Plan { .. })));
+        assert!(
+            state
+                .toast
+                .as_ref()
+                .is_some_and(|toast| toast.text.contains("read-only"))
+        );
+    }
+}
+
 /// Keys, with those that could confirm something more often than the rest.
 fn any_key() -> impl Strategy<Value = String> {
-    let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";
+    let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? : X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";
     proptest::sample::select(keys.split(' ').map(str::to_owned).collect::<Vec<_>>())
 }
 

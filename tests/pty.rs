@@ -303,6 +303,22 @@ fn a_wrong_configuration_leaves_the_terminal_untouched() {
     );
 }
 
+#[test]
+fn keys_that_clash_are_refused_with_their_line_and_both_names() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    let text = "[contexts.x]\napi = \"http://a\"\nvault = \"http://v\"\n\n[keys]\ncopy = [\"ctrl-y\"]\ninstall = [\"X\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let mut pty = Pty::start(&["--config", &file], 160, 30);
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(2));
+    let screen = pty.screen();
+    assert!(
+        screen.contains("line 7") && screen.contains("`X` would mean both `revoke` and `install`"),
+        "{screen}"
+    );
+}
+
 /// A pseudo-terminal of our own, so that closing it closes the last end.
 fn bare_terminal() -> (std::os::fd::OwnedFd, std::fs::File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};

@@ -18,7 +18,7 @@ use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
 use cmp_console::plan::tier::Tier;
 use cmp_console::problem::Problem;
-use cmp_console::state::layer::{Layer, RunLayer};
+use cmp_console::state::layer::{CommandLine, Layer, RunLayer};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::{LoggedCommand, State, Tone};
@@ -164,6 +164,20 @@ fn details() {
     snapshot("agent", |state| go(state, ViewId::Agent, Some("agt_0003")));
     snapshot("request", |state| go(state, ViewId::Request, Some("req_0001")));
     snapshot("audit_row", |state| go(state, ViewId::AuditRow, Some("2")));
+}
+
+#[test]
+fn the_command_line() {
+    for (name, typed) in [("all", ""), ("some", "re"), ("things", "shop"), ("none", "zzz")] {
+        snapshot(&format!("command_{name}"), |state| {
+            go(state, ViewId::Certificates, None);
+            let line = CommandLine {
+                typed: TextArea::from([typed]),
+                picked: 0,
+            };
+            state.layers.push(Layer::CommandLine(Box::new(line)));
+        });
+    }
 }
 
 #[test]

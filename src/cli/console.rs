@@ -9,7 +9,9 @@ use tokio::sync::mpsc::Sender;
 
 use super::{demo, failed, open, reload};
 use crate::config::console as config;
-use crate::console::Startup;
+use crate::console::{Setup, Startup};
+use crate::state::ContextInfo;
+use crate::state::keymap::Keymap;
 
 /// The exit code for a wrong configuration.
 const USAGE: u8 = 2;
@@ -62,17 +64,31 @@ pub fn main() -> ExitCode {
 /// The console over a configured context. A wrong configuration is told before the terminal is touched.
 fn plain_console(arguments: &Arguments) -> ExitCode {
     let opened = config::open(arguments.config.as_deref(), arguments.context.as_deref());
-    let (name, context) = match opened {
+    let wrong = |error: &dyn std::fmt::Display| {
+        let _code = failed(error);
+        ExitCode::from(USAGE)
+    };
+    let config::Opened { name, context, keys } = match opened {
         Ok(opened) => opened,
-        Err(error) => {
-            let _code = failed(&error);
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return wrong(&error),
+    };
+    let keymap = match Keymap::with(&keys.keys) {
+        Ok(keymap) => keymap,
+        Err((name, error)) => return wrong(&keys.wrong(&name, error.to_string())),
     };
     let read_only = context.read_only;
     let connect = |startup: Sender<Startup>| async move {
         open::connect(&context, None, &startup).await;
         Some(())
     };
-    open::console(&name, None, read_only, connect, async |()| {})
+    let setup = Setup {
+        context: ContextInfo {
+            name,
+            read_only,
+            ..ContextInfo::default()
+        },
+        starting: None,
+        keymap,
+    };
+    open::console(setup, connect, async |()| {})
 }

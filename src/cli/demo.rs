@@ -11,8 +11,10 @@ use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::config::console::{Context, Tokens};
-use crate::console::Startup;
+use crate::console::{Setup, Startup};
 use crate::services::platform::{Bound, Options, Platform, Ports};
+use crate::state::ContextInfo;
+use crate::state::keymap::Keymap;
 use crate::telemetry;
 
 /// `cmp-console demo`
@@ -113,9 +115,14 @@ fn headless(bound: Bound) -> ExitCode {
 fn with_console(bound: Bound) -> ExitCode {
     let shares = bound.secrets_file();
     open::console(
-        "demo",
-        Some("starting the embedded platform".to_owned()),
-        false,
+        Setup {
+            context: ContextInfo {
+                name: "demo".to_owned(),
+                ..ContextInfo::default()
+            },
+            starting: Some("starting the embedded platform".to_owned()),
+            keymap: Keymap::default(),
+        },
         |startup: Sender<Startup>| async move {
             let platform = match bound.start().await {
                 Ok(platform) => platform,

@@ -11,15 +11,12 @@ use crate::config::console::{Context, state_dir};
 use crate::console::backends::Backends;
 use crate::console::defects::install_panic_hook;
 use crate::console::terminal::Terminal;
-use crate::console::{self, Startup};
-use crate::state::ContextInfo;
+use crate::console::{self, Setup, Startup};
 use crate::telemetry;
 
-/// Runs a console named `name`; `start` brings the backends up meanwhile, and `stop` ends what it gave.
+/// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave.
 pub(super) fn console<T, F>(
-    name: &str,
-    starting: Option<String>,
-    read_only: bool,
+    setup: Setup,
     start: impl FnOnce(Sender<Startup>) -> F,
     stop: impl AsyncFnOnce(T),
 ) -> ExitCode
@@ -39,16 +36,10 @@ where
         Err(error) => return failed(&error),
     };
     install_panic_hook(state_dir());
-    let context = ContextInfo {
-        name: name.to_owned(),
-        read_only,
-        vault: String::new(),
-        shares_in: None,
-    };
     runtime.block_on(async {
         let (startup, started) = mpsc::channel(1);
         let backends = tokio::spawn(start(startup));
-        let ended = console::run(terminal, context, starting, Clock::system(), started).await;
+        let ended = console::run(terminal, setup, Clock::system(), started).await;
         if !backends.is_finished() {
             // The person left before all was up.
             backends.abort();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, read};
+use super::{ConfigError, line_of, read};
 use crate::domain::secret::Secret;
 
 /// The whole file.
@@ -17,6 +17,30 @@ pub struct ConsoleConfig {
     /// The contexts by name.
     #[serde(default)]
     pub contexts: BTreeMap<String, Context>,
+    /// Other keys for commands, by the commands' names (docs/keys.md).
+    #[serde(default)]
+    pub keys: BTreeMap<String, toml::Spanned<Vec<String>>>,
+}
+
+/// A person's own keys, and where they stand, for whoever finds them wrong.
+#[derive(Clone, Debug, Default)]
+pub struct OwnKeys {
+    /// The keys by the commands' names.
+    pub keys: BTreeMap<String, Vec<String>>,
+    path: PathBuf,
+    lines: BTreeMap<String, usize>,
+}
+
+impl OwnKeys {
+    /// What is wrong with the keys of the command `name`, at its line.
+    #[must_use]
+    pub fn wrong(&self, name: &str, what: String) -> ConfigError {
+        ConfigError::Wrong {
+            path: self.path.clone(),
+            line: self.lines.get(name).copied().unwrap_or(1),
+            what,
+        }
+    }
 }
 
 /// One environment.
@@ -115,12 +139,20 @@ pub enum ContextError {
 ///
 /// # Errors
 /// What is wrong, where, and what is allowed.
-pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<(String, Context), ContextError> {
+pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextError> {
     let path = file.map_or_else(default_path, Path::to_owned);
     if file.is_none() && !path.exists() {
         return Err(ContextError::NoFile { path });
     }
-    let mut config: ConsoleConfig = read(&path)?;
+    let (mut config, text): (ConsoleConfig, String) = read(&path)?;
+    let mut keys = OwnKeys {
+        path: path.clone(),
+        ..OwnKeys::default()
+    };
+    for (name, own) in std::mem::take(&mut config.keys) {
+        keys.lines.insert(name.clone(), line_of(&text, own.span().start));
+        keys.keys.insert(name, own.into_inner());
+    }
     let known = config.contexts.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match name.map(str::to_owned).or(config.default_context) {
         Some(name) => name,
@@ -140,7 +172,18 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<(String, Context)
     };
     context.tokens.api = from_env(&context.api_token_env);
     context.tokens.vault = from_env(&context.vault_token_env);
-    Ok((name, context))
+    Ok(Opened { name, context, keys })
+}
+
+/// What was picked out of the file.
+#[derive(Debug)]
+pub struct Opened {
+    /// The context's name.
+    pub name: String,
+    /// The context.
+    pub context: Context,
+    /// The person's own keys.
+    pub keys: OwnKeys,
 }
 
 /// `$XDG_CONFIG_HOME/cmp-console/config.toml`, or under `~/.config`.

@@ -31,16 +31,16 @@ pub enum ConfigError {
     },
 }
 
-/// Reads the TOML file at `path`.
+/// Reads the TOML file at `path`; gives its text as well.
 ///
 /// # Errors
 /// That it can't be read, or which line is wrong, how, and what is allowed there.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, String), ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
         path: path.to_owned(),
         error,
     })?;
-    parse(path, &text)
+    Ok((parse(path, &text)?, text))
 }
 
 /// Reads TOML `text` that stands in `path`.
@@ -52,14 +52,16 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigEr
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         ConfigError::Wrong {
             path: path.to_owned(),
-            line: text.as_bytes()[..at]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1,
+            line: line_of(text, at),
             what: error.message().replace('\n', " "),
         }
     })
+}
+
+/// The line, counted from 1, that the byte at `at` is in.
+fn line_of(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 
 use tui_textarea::{CursorMove, Input, Key, TextArea};
 
+use super::update::carry_out;
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
-use crate::state::layer::{Layer, RunLayer, line};
+use crate::state::layer::{CommandLine, Layer, RunLayer, line};
+use crate::state::palette::{Leads, candidates};
 use crate::state::run::Phase;
 use crate::state::{State, Tone};
 
@@ -53,8 +55,44 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 state.layers.push(Layer::Filter(text));
             }
         },
+        Some(Layer::CommandLine(layer)) => command_key(state, layer, key, effects),
         Some(Layer::Run(layer)) => run_key(state, layer, key, effects),
     }
+}
+
+/// A key on the command line. It runs what is picked, by the same way as a key would.
+fn command_key(state: &mut State, mut layer: Box<CommandLine>, key: &str, effects: &mut Vec<Effect>) {
+    let found = candidates(state, &line(&layer.typed));
+    let last = found.len().saturating_sub(1);
+    layer.picked = layer.picked.min(last);
+    match key {
+        "esc" => return,
+        "enter" => {
+            return match found.into_iter().nth(layer.picked).map(|found| found.leads) {
+                Some(Leads::Cmd(cmd)) => carry_out(state, cmd, "it", false, effects),
+                Some(Leads::Place(place)) => {
+                    state.screens.remove(&place.view);
+                    state.places.push(place);
+                }
+                None => state.say(Tone::Bad, format!("nothing is called `{}`", line(&layer.typed))),
+            };
+        }
+        "down" | "ctrl-n" => layer.picked = (layer.picked + 1).min(last),
+        "up" | "ctrl-p" => layer.picked = layer.picked.saturating_sub(1),
+        "tab" => {
+            if let Some(found) = found.get(layer.picked) {
+                layer.typed = field(&found.name);
+                layer.picked = 0;
+            }
+        }
+        // Nothing is left to take back, so the line itself goes.
+        "backspace" if line(&layer.typed).is_empty() => return,
+        key => {
+            type_into(&mut layer.typed, key);
+            layer.picked = 0;
+        }
+    }
+    state.layers.push(Layer::CommandLine(layer));
 }
 
 /// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key, a
@@ -69,6 +107,7 @@ pub(super) fn paste(state: &mut State, text: &str) {
     let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     match state.layers.last_mut() {
         Some(Layer::Filter(area)) => drop(area.insert_str(text)),
+        Some(Layer::CommandLine(layer)) => drop(layer.typed.insert_str(text)),
         Some(Layer::Run(layer)) if layer.armed && layer.focus == 0 => {
             layer.complaint = Some("what was pasted was dropped: a confirmation is typed".to_owned());
         }
@@ -93,12 +132,14 @@ pub(super) fn reopen(state: &State, run: String) -> Layer {
 
 /// The plan's fields, each with the cursor at its end.
 fn fields(plan: &Plan) -> Vec<TextArea<'static>> {
-    let field = |value: &String| {
-        let mut area = TextArea::from([value.clone()]);
-        area.move_cursor(CursorMove::End);
-        area
-    };
     plan.fields.iter().map(|known| field(&known.value)).collect()
+}
+
+/// A one-line field that holds `value`, with the cursor at its end.
+pub(super) fn field(value: &str) -> TextArea<'static> {
+    let mut area = TextArea::from([value.to_owned()]);
+    area.move_cursor(CursorMove::End);
+    area
 }
 
 /// The plan is there: fill the fields, or start what needs no confirmation.

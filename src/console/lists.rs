@@ -1,7 +1,5 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
-use tui_textarea::{CursorMove, TextArea};
-
 use super::dialogs;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
@@ -49,8 +47,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
         },
         Cmd::Back => back(state),
         Cmd::Filter if view.filters => {
-            let mut text = TextArea::from([state.screen().list.q]);
-            text.move_cursor(CursorMove::End);
+            let text = dialogs::field(&state.screen().list.q);
             state.layers.push(Layer::Filter(Box::new(text)));
         }
         Cmd::Sort if !view.sorts.is_empty() => {
@@ -89,7 +86,13 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
                 effects.push(Effect::Copy(row.copy));
             }
         }
-        Cmd::Quit | Cmd::Help | Cmd::Show(_) | Cmd::Refresh | Cmd::Suspend | Cmd::Start(_) => {}
+        Cmd::Quit
+        | Cmd::Help
+        | Cmd::CommandLine
+        | Cmd::Show(_)
+        | Cmd::Refresh
+        | Cmd::Suspend
+        | Cmd::Start(_) => {}
     }
 }
 

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::domain::secret::SecretBuffer;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
+use crate::state::keymap::Keymap;
 use crate::state::{ContextInfo, State};
 use crate::views;
 
@@ -44,6 +45,16 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// The same when the terminal is gone: the program is to be gone within a second.
 const HUNG_UP_LIMIT: Duration = Duration::from_millis(500);
 
+/// What a console is opened with.
+pub struct Setup {
+    /// Which environment.
+    pub context: ContextInfo,
+    /// What is still being started, in words.
+    pub starting: Option<String>,
+    /// What keys mean.
+    pub keymap: Keymap,
+}
+
 /// What comes from whoever starts the backends.
 pub enum Startup {
     /// They are up: these are their clients, and where the demo keeps its unseal shares.
@@ -59,14 +70,13 @@ pub enum Startup {
 /// That the terminal went away, or that the backends can't be started.
 pub async fn run(
     terminal: Terminal,
-    context: ContextInfo,
-    starting: Option<String>,
+    setup: Setup,
     clock: Clock,
     startup: mpsc::Receiver<Startup>,
 ) -> Result<(), ConsoleError> {
     let (to, events) = mpsc::channel::<Event>(WAITING);
     let mut effects = Effects::new(to);
-    let ended = until_left(terminal, context, starting, clock, startup, events, &mut effects).await;
+    let ended = until_left(terminal, setup, clock, startup, events, &mut effects).await;
     // A person who quits waits for the record; a terminal that is gone waits for nothing.
     let limit = match ended {
         Ok(Left::Quit) => LEAVE_LIMIT,
@@ -86,16 +96,16 @@ enum Left {
 
 async fn until_left(
     mut terminal: Terminal,
-    context: ContextInfo,
-    starting: Option<String>,
+    setup: Setup,
     clock: Clock,
     mut startup: mpsc::Receiver<Startup>,
     mut events: mpsc::Receiver<Event>,
     effects: &mut Effects,
 ) -> Result<Left, ConsoleError> {
-    let mut state = State::new(context, terminal.size(), clock.now());
+    let mut state = State::new(setup.context, terminal.size(), clock.now());
+    state.keymap = setup.keymap;
     state.mono = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    state.starting = starting.or_else(|| Some("connecting".to_owned()));
+    state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
     paint(&mut state, &mut terminal)?;
 
     let (keys, mut inputs) = mpsc::channel::<Input>(WAITING);

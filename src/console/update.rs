@@ -8,7 +8,6 @@ use crate::plan::executor::RunEvent;
 use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
 use crate::problem::{Problem, ProblemKind};
-use crate::state::binding::{keymap, lookup};
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
@@ -131,7 +130,13 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     if !state.layers.is_empty() {
         return dialogs::key(state, key, effects);
     }
-    let Some(cmd) = lookup(&keymap(), key) else { return };
+    if let Some(cmd) = state.keymap.lookup(key) {
+        carry_out(state, cmd, key, leaving, effects);
+    }
+}
+
+/// Carries a command out, by whatever route it came; `by` is what the person pressed or typed for it.
+pub(super) fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut Vec<Effect>) {
     match cmd {
         Cmd::Quit => {
             let running = state.runs.iter().filter(|run| run.is_running()).count();
@@ -146,10 +151,11 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 };
                 state.say(
                     Tone::Bad,
-                    format!("{runs} under way (7 shows it); {key} again breaks it off and quits"),
+                    format!("{runs} under way (7 shows it); {by} again breaks it off and quits"),
                 );
             }
         }
+        Cmd::CommandLine => state.layers.push(Layer::CommandLine(Box::default())),
         Cmd::Help => state.layers.push(Layer::Help { scroll: 0 }),
         Cmd::Show(view) => {
             state.places = vec![Place {

@@ -29,6 +29,8 @@ pub enum Cmd {
     Quit,
     /// Show the keys.
     Help,
+    /// Type a command.
+    CommandLine,
     /// Filter the list.
     Filter,
     /// Sort by the next column.

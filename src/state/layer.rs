@@ -13,8 +13,19 @@ pub enum Layer {
     },
     /// The filter of a list.
     Filter(Box<TextArea<'static>>),
+    /// The command line.
+    CommandLine(Box<CommandLine>),
     /// A run: its plan, then its steps.
     Run(Box<RunLayer>),
+}
+
+/// What is typed on the command line, and which of the lines that fit is picked.
+#[derive(Clone, Debug, Default)]
+pub struct CommandLine {
+    /// What is typed.
+    pub typed: TextArea<'static>,
+    /// The picked line, from the best.
+    pub picked: usize,
 }
 
 /// The dialog of one run.

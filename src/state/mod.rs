@@ -1,12 +1,13 @@
 //! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
 
-pub mod binding;
 pub mod cmd;
 pub mod effect;
 pub mod event;
+pub mod keymap;
 pub mod layer;
 pub mod link;
 pub mod loaded;
+pub mod palette;
 pub mod query;
 pub mod run;
 pub mod screen;
@@ -22,6 +23,7 @@ use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
 use crate::plan::plan::Target;
 
+use keymap::Keymap;
 use layer::Layer;
 use link::Link;
 use loaded::Loaded;
@@ -45,7 +47,7 @@ pub const SMALLEST: Size = Size {
 };
 
 /// Which environment the console is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContextInfo {
     /// Its name.
     pub name: String,
@@ -101,6 +103,8 @@ pub struct State {
     pub mono: bool,
     /// Which environment.
     pub context: ContextInfo,
+    /// What keys mean.
+    pub keymap: Keymap,
     /// What the token may do, once known.
     pub role: Option<Role>,
     /// How each backend answers.
@@ -140,6 +144,7 @@ impl State {
             size,
             mono: false,
             context,
+            keymap: Keymap::default(),
             role: None,
             links: BTreeMap::new(),
             starting: None,

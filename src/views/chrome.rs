@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::{find, palette, selected};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
+use crate::state::cmd::Cmd;
 use crate::state::link::latency_words;
 use crate::state::run::Phase;
 use crate::state::screen::ViewId;
@@ -196,14 +197,32 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
         let ready = state.availability(*action, &selected) == Availability::Ready;
         let key = if ready { Meaning::Key } else { Meaning::Dim };
         let word = if ready { Meaning::Plain } else { Meaning::Dim };
-        x = put(buffer, area, x, y, spec.key, palette.style(key));
+        x = put(
+            buffer,
+            area,
+            x,
+            y,
+            state.keymap.key_of(Cmd::Start(spec.id)),
+            palette.style(key),
+        );
         x = put(buffer, area, x + 1, y, spec.id, palette.style(word)) + 2;
     }
-    let more: &[(&str, &str)] = match state.place().view {
-        ViewId::Triage => &[("?", "keys"), ("enter", "open"), ("tab", "pane"), ("q", "quit")],
-        _ => &[("?", "keys"), ("enter", "open"), ("/", "filter"), ("esc", "back")],
+    let more: &[(Cmd, &str)] = match state.place().view {
+        ViewId::Triage => &[
+            (Cmd::Help, "keys"),
+            (Cmd::Open, "open"),
+            (Cmd::NextPane, "pane"),
+            (Cmd::Quit, "quit"),
+        ],
+        _ => &[
+            (Cmd::Help, "keys"),
+            (Cmd::Open, "open"),
+            (Cmd::Filter, "filter"),
+            (Cmd::Back, "back"),
+        ],
     };
-    for (key, what) in more {
+    for (cmd, what) in more {
+        let key = state.keymap.key_of(*cmd);
         // Half a word helps nobody; help has them all.
         let width = u16::try_from(key.len() + 1 + what.len()).unwrap_or(u16::MAX);
         if x.saturating_add(width) > area.right() {

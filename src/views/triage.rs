@@ -1,6 +1,5 @@
 //! Triage: what is broken, what breaks next, what do I press. The ranked findings, and four panes.
 
-use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -9,6 +8,7 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
+use crate::state::cmd::Cmd;
 use crate::state::query::Query;
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
@@ -42,7 +42,7 @@ fn rows(state: &State, pane: usize) -> Vec<Row> {
         0 => state
             .findings()
             .iter()
-            .map(|finding| finding_row(finding, state.now))
+            .map(|finding| finding_row(finding, state))
             .collect(),
         1 => certificates::rows_of(state, &Query::Expiring),
         2 => agents::rows_by_health(state),
@@ -51,7 +51,8 @@ fn rows(state: &State, pane: usize) -> Vec<Row> {
     }
 }
 
-fn finding_row(finding: &Finding, now: DateTime<Utc>) -> Row {
+fn finding_row(finding: &Finding, state: &State) -> Row {
+    let now = state.now;
     let meaning = match finding.severity {
         Severity::Critical => Meaning::Bad,
         Severity::Warning => Meaning::Warn,
@@ -84,7 +85,9 @@ fn finding_row(finding: &Finding, now: DateTime<Utc>) -> Row {
                 meaning,
             ),
             cell(
-                answer.map_or(String::new(), |spec| format!("{} {}", spec.key, spec.id)),
+                answer.map_or(String::new(), |spec| {
+                    format!("{} {}", state.keymap.key_of(Cmd::Start(spec.id)), spec.id)
+                }),
                 Meaning::Key,
             ),
         ],

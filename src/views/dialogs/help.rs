@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 
 use crate::actions::{self, Availability};
 use crate::state::State;
-use crate::state::binding::{Group, keymap};
 use crate::state::cmd::Cmd;
+use crate::state::keymap::Group;
 use crate::views::{palette, selected};
 use crate::widgets::frame::{dialog, frame};
 use crate::widgets::text::put;
@@ -36,14 +36,8 @@ pub(super) fn draw(state: &State, scroll: u16, area: Rect, buffer: &mut Buffer) 
 fn lines(state: &State) -> Vec<(String, String, Meaning)> {
     let selected = selected(state);
     let mut lines = Vec::new();
-    let rows = keymap();
-    for group in [
-        Group::Act,
-        Group::Move,
-        Group::List,
-        Group::Screens,
-        Group::Console,
-    ] {
+    let rows = state.keymap.rows();
+    for group in Group::ALL {
         lines.push((String::new(), group.title().to_owned(), Meaning::Title));
         for row in rows.iter().filter(|row| row.group == group) {
             let (what, meaning) = match row.cmd {

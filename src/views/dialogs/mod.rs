@@ -1,5 +1,6 @@
-//! Dialogs above the screen: help, a list's filter, and a run from its plan to its proof.
+//! Dialogs above the screen: help, the command line, a list's filter, and a run from its plan to its proof.
 
+mod command_line;
 mod filter;
 mod help;
 mod run;
@@ -18,6 +19,7 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     match layer {
         Layer::Help { scroll } => help::draw(state, *scroll, area, buffer),
         Layer::Filter(text) => filter::draw(state, text, area, buffer),
+        Layer::CommandLine(layer) => command_line::draw(state, layer, area, buffer),
         Layer::Run(layer) => run::draw(state, layer, area, buffer),
     }
 }

@@ -1,0 +1,135 @@
+//! What the command line can lead to, ranked by how well it fits what is typed: every command by its
+//! name, and everything that the console knows by its name or id. It carries nothing out.
+
+use std::collections::BTreeSet;
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+
+use super::State;
+use super::cmd::Cmd;
+use super::query::Answer;
+use super::screen::{Place, ViewId};
+
+/// How many fitting lines are of use.
+const MOST: usize = 50;
+
+/// Where a line leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// To a command.
+    Cmd(Cmd),
+    /// To a thing's detail.
+    Place(Place),
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What is matched: a command's name, or a thing's name and id.
+    pub name: String,
+    /// Its key, if it is a command that has one, or what sort of thing it is.
+    pub note: String,
+    /// What it does.
+    pub what: String,
+    /// Where it leads.
+    pub leads: Leads,
+}
+
+/// All that fits `typed`, the best first; with nothing typed every command.
+#[must_use]
+pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
+    let commands = commands(state);
+    if typed.trim().is_empty() {
+        return commands;
+    }
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let pattern = Pattern::parse(typed.trim(), CaseMatching::Smart, Normalization::Smart);
+    let mut room = Vec::new();
+    let mut ranked: Vec<(u32, usize, Candidate)> = commands
+        .into_iter()
+        .chain(things(state))
+        .enumerate()
+        .filter_map(|(index, candidate)| {
+            let text = match &candidate.leads {
+                Leads::Cmd(_) => format!("{} {}", candidate.name, candidate.what),
+                Leads::Place(_) => candidate.name.clone(),
+            };
+            let mut score = pattern.score(Utf32Str::new(&text, &mut room), &mut matcher)?;
+            // A name typed in full, or its beginning, is meant.
+            if candidate.name == typed.trim() {
+                score += 10_000;
+            } else if candidate.name.starts_with(typed.trim()) {
+                score += 1_000;
+            }
+            Some((score, index, candidate))
+        })
+        .collect();
+    ranked.sort_by_key(|(score, index, _)| (std::cmp::Reverse(*score), *index));
+    ranked
+        .into_iter()
+        .take(MOST)
+        .map(|(_, _, candidate)| candidate)
+        .collect()
+}
+
+fn commands(state: &State) -> Vec<Candidate> {
+    let rows = state
+        .keymap
+        .rows()
+        .iter()
+        .filter(|row| row.cmd != Cmd::CommandLine);
+    rows.map(|row| Candidate {
+        name: row.name.to_owned(),
+        note: row.keys.first().cloned().unwrap_or_default(),
+        what: row.what.to_owned(),
+        leads: Leads::Cmd(row.cmd),
+    })
+    .collect()
+}
+
+/// Everything that was answered so far, each thing once.
+fn things(state: &State) -> Vec<Candidate> {
+    let mut seen = BTreeSet::new();
+    let mut things = Vec::new();
+    let mut add = |view, id: &str, name: &str, what: String| {
+        if seen.insert(id.to_owned()) {
+            things.push(Candidate {
+                name: format!("{name} {id}"),
+                note: match view {
+                    ViewId::Agent => "agent",
+                    ViewId::Request => "request",
+                    _ => "certificate",
+                }
+                .to_owned(),
+                what,
+                leads: Leads::Place(Place {
+                    view,
+                    subject: Some(id.to_owned()),
+                }),
+            });
+        }
+    };
+    for answer in state.data.values().filter_map(|loaded| loaded.value.as_ref()) {
+        match answer {
+            Answer::Certificates(window) => {
+                for it in &window.rows {
+                    let what = format!("serial {}", it.serial);
+                    add(ViewId::Certificate, &it.id, it.name(), what);
+                }
+            }
+            Answer::Agents(window) => {
+                for it in &window.rows {
+                    add(ViewId::Agent, &it.id, &it.hostname, it.address.clone());
+                }
+            }
+            Answer::Requests(window) => {
+                for it in &window.rows {
+                    add(ViewId::Request, &it.id, &it.common_name, it.why());
+                }
+            }
+            _ => {}
+        }
+    }
+    things
+}
