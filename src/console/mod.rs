@@ -10,6 +10,7 @@ pub mod heard;
 pub mod input;
 mod links;
 mod lists;
+pub mod painter;
 mod split_escape;
 pub mod terminal;
 pub mod update;
@@ -167,7 +168,7 @@ async fn until_left(
         }
         for effect in std::mem::take(&mut asked) {
             match effects.carry_out(effect) {
-                Some(Effect::Copy(text)) => terminal.copy(&text).map_err(TerminalError::from)?,
+                Some(Effect::Copy(text)) => terminal.painter().copy(&text).map_err(TerminalError::from)?,
                 Some(Effect::Suspend) => terminal.suspend().map_err(TerminalError::from)?,
                 Some(Effect::SubmitSecret(run)) => effects.submit(&run, secret.take()),
                 _ => {}
@@ -235,11 +236,14 @@ fn paint(state: &mut State, terminal: &mut Terminal) -> Result<bool, ConsoleErro
         views::draw(state, area, &mut buffer);
         buffer
     };
-    if !terminal.differs(&frame(state)) {
+    if !terminal.painter().differs(&frame(state)) {
         return Ok(false);
     }
     state.clock_label = state.now.format("%H:%MZ").to_string();
-    terminal.show(frame(state)).map_err(TerminalError::from)?;
+    terminal
+        .painter()
+        .show(frame(state))
+        .map_err(TerminalError::from)?;
     Ok(true)
 }
 

@@ -1,18 +1,15 @@
-//! The terminal: taken over, and given back on every way out (for panics see `defects`). Frames are written only
-//! where they differ from the one on screen, between the marks of synchronized output.
+//! The terminal: taken over, and given back on every way out (for panics see `defects`). What is written
+//! to it is `painter`'s business.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use ratatui::backend::{Backend, CrosstermBackend};
-use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode, size,
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
-use ratatui::crossterm::{cursor, execute, queue};
-use ratatui::layout::Rect;
+use ratatui::crossterm::{cursor, execute};
 
+use super::painter::Painter;
 use crate::state::Size;
 
 /// Why the terminal can't be used.
@@ -27,10 +24,7 @@ pub enum TerminalError {
 }
 
 /// The terminal while a console has it.
-pub struct Terminal {
-    backend: CrosstermBackend<BufWriter<Stdout>>,
-    shown: Buffer,
-}
+pub struct Terminal(Painter<BufWriter<Stdout>>);
 
 impl Terminal {
     /// Takes the terminal over.
@@ -42,11 +36,8 @@ impl Terminal {
             return Err(TerminalError::NotATerminal);
         }
         take_over()?;
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
-        Ok(Self {
-            backend,
-            shown: Buffer::empty(Rect::ZERO),
-        })
+        let out = BufWriter::with_capacity(64 * 1024, io::stdout());
+        Ok(Self(Painter::new(out)))
     }
 
     /// Its size.
@@ -61,38 +52,9 @@ impl Terminal {
         )
     }
 
-    /// Whether `next` differs from what is on screen.
-    #[must_use]
-    pub fn differs(&self, next: &Buffer) -> bool {
-        self.shown != *next
-    }
-
-    /// Shows `next`: writes the cells that differ, or all after a resize.
-    ///
-    /// # Errors
-    /// That the terminal is gone.
-    pub fn show(&mut self, next: Buffer) -> io::Result<()> {
-        queue!(self.backend, BeginSynchronizedUpdate)?;
-        if self.shown.area != next.area {
-            self.backend.clear()?;
-            self.shown = Buffer::empty(next.area);
-        }
-        self.backend.draw(self.shown.diff(&next).into_iter())?;
-        queue!(self.backend, EndSynchronizedUpdate)?;
-        Backend::flush(&mut self.backend)?;
-        self.shown = next;
-        Ok(())
-    }
-
-    /// Copies text to the clipboard of the terminal that the person sits at (OSC 52).
-    ///
-    /// # Errors
-    /// That the terminal is gone.
-    pub fn copy(&mut self, text: &str) -> io::Result<()> {
-        use base64::Engine as _;
-        let text = base64::engine::general_purpose::STANDARD.encode(text);
-        write!(self.backend, "\x1b]52;c;{text}\x07")?;
-        Write::flush(&mut self.backend)
+    /// What writes frames to it.
+    pub fn painter(&mut self) -> &mut Painter<impl Write + use<>> {
+        &mut self.0
     }
 
     /// Gives the terminal back, stops the program until it is continued, and takes it over again.
@@ -105,7 +67,7 @@ impl Terminal {
         let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
         stopped.map_err(io::Error::from)?;
         take_over()?;
-        self.shown = Buffer::empty(Rect::ZERO);
+        self.0.forget();
         Ok(())
     }
 }

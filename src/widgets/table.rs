@@ -71,6 +71,10 @@ pub struct Look {
     pub headings: bool,
 }
 
+/// How many columns of the row with the cursor are marked as such. Every cell that changes its look is
+/// written, and a step changes two rows: a whole row would be too much for a slow link.
+const CURSOR: u16 = 32;
+
 /// The first row shown, so that `cursor` is among `height` rows of `n`.
 #[must_use]
 pub fn first_shown(cursor: usize, height: usize, n: usize) -> usize {
@@ -104,9 +108,6 @@ pub fn draw(buffer: &mut Buffer, area: Rect, columns: &[Column], rows: &[Line<'_
             (true, false) => look.palette.style(Meaning::CursorElsewhere),
             (false, _) => look.palette.style(Meaning::Plain),
         };
-        if at && look.focused {
-            buffer.set_style(Rect { y, height: 1, ..area }, base);
-        }
         let glyph = match (row.marked, at && look.focused) {
             (true, _) => "*",
             (false, true) => ">",
@@ -115,9 +116,19 @@ pub fn draw(buffer: &mut Buffer, area: Rect, columns: &[Column], rows: &[Line<'_
         put(buffer, area, area.x, y, glyph, base);
         let mut x = area.x + 1;
         for (cell, width) in row.cells.iter().zip(&widths).filter(|(_, width)| **width > 0) {
-            let style = look.palette.style(cell.meaning).patch(base);
+            let style = look.palette.style(cell.meaning);
             put(buffer, area, x, y, &fit(&cell.text, usize::from(*width)), style);
             x += width + 1;
+        }
+        if at {
+            let width = CURSOR.min(area.width);
+            let bar = Rect {
+                y,
+                height: 1,
+                width,
+                ..area
+            };
+            buffer.set_style(bar, base);
         }
         y += 1;
     }

@@ -1,0 +1,157 @@
+//! Budgets in bytes and draws, which a slow machine does not change: what a frame, a cursor's step and a
+//! minute at rest may cost on the wire.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it measured"
+)]
+
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/fixtures.rs"]
+mod fixtures;
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use chrono::Duration;
+use cmp_console::console::painter::Painter;
+use cmp_console::console::update::update;
+use cmp_console::state::State;
+use cmp_console::state::event::{Event, Timed};
+use cmp_console::state::query::{Answer, Query, Window};
+use cmp_console::views;
+use fixtures::{night, now};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// A whole 80x24 frame, in bytes.
+const FRAME: usize = 4096;
+/// A step of the cursor in a list, in bytes.
+const STEP: usize = 200;
+
+/// Counts what is written to it.
+struct Wire(Rc<Cell<usize>>);
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.set(self.0.get() + bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A console's screen, and what went over the wire to it.
+struct Screen {
+    painter: Painter<Wire>,
+    wire: Rc<Cell<usize>>,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let wire = Rc::new(Cell::new(0));
+        Self {
+            painter: Painter::new(Wire(Rc::clone(&wire))),
+            wire,
+        }
+    }
+
+    /// Paints as the loop does; gives the bytes that it took.
+    fn paint(&mut self, state: &mut State) -> usize {
+        let before = self.wire.get();
+        let draw = |state: &State| {
+            let area = Rect::new(0, 0, state.size.width, state.size.height);
+            let mut buffer = Buffer::empty(area);
+            views::draw(state, area, &mut buffer);
+            buffer
+        };
+        if self.painter.differs(&draw(state)) {
+            state.clock_label = state.now.format("%H:%MZ").to_string();
+            self.painter.show(draw(state)).unwrap();
+        }
+        self.wire.get() - before
+    }
+}
+
+fn tell(state: &mut State, after: Duration, event: Event) {
+    let at = now() + after;
+    update(state, Timed { at, event }, &mut Vec::new());
+}
+
+fn press(state: &mut State, key: &str) {
+    tell(state, Duration::zero(), Event::Key(key.to_owned()));
+}
+
+/// A long list of certificates on the open screen.
+fn many(state: &mut State, n: usize) {
+    let one = fixtures::certificates().remove(1);
+    let rows: Vec<_> = (0..n)
+        .map(|index| {
+            let mut row = one.clone();
+            row.id = format!("crt_{index:06}");
+            row.subject = format!("CN=host-{index:06}.example.com");
+            row
+        })
+        .collect();
+    let total = i64::try_from(n).unwrap();
+    let query = Query::Certificates(Default::default());
+    fixtures::answer(state, query, Answer::Certificates(Window { total, rows }));
+}
+
+#[test]
+fn a_whole_frame_fits_its_budget_on_every_screen() {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "@", "?", ":"] {
+        let mut state = night(80, 24);
+        press(&mut state, key);
+        let bytes = Screen::new().paint(&mut state);
+        eprintln!("a whole frame of screen {key}: {bytes} bytes");
+        assert!(bytes <= FRAME, "screen {key}: {bytes} bytes");
+    }
+}
+
+#[test]
+fn a_step_of_the_cursor_costs_two_rows() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let mut state = night(width, height);
+        press(&mut state, "2");
+        many(&mut state, 500);
+        let mut screen = Screen::new();
+        screen.paint(&mut state);
+        let mut most = 0;
+        for _ in 0..10 {
+            press(&mut state, "j");
+            most = most.max(screen.paint(&mut state));
+        }
+        eprintln!("a step at {width}x{height}: {most} bytes");
+        assert!(most <= STEP, "{width}x{height}: {most} bytes");
+    }
+}
+
+#[test]
+fn an_answer_that_says_the_same_and_a_minute_at_rest_write_nothing() {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "@"] {
+        let mut state = night(120, 40);
+        press(&mut state, key);
+        let mut screen = Screen::new();
+        // The night of the fixtures begins on the hour, where `5h` becomes `4h`.
+        tell(&mut state, Duration::seconds(1), Event::Minute);
+        screen.paint(&mut state);
+        for second in 2..60 {
+            let query = Query::Expiring;
+            let asked = state.data[&query].asked;
+            let result = Ok(state.answer(&query).unwrap().clone());
+            tell(
+                &mut state,
+                Duration::seconds(second),
+                Event::Answer { query, asked, result },
+            );
+        }
+        assert_eq!(screen.paint(&mut state), 0, "screen {key} moved by itself");
+    }
+}
