@@ -15,6 +15,7 @@ mod fixtures;
 use cmp_console::console::update::{update, wants_secret};
 use cmp_console::domain::id::EntityKind;
 use cmp_console::plan::executor::RunEvent;
+use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Plan, PlannedStep};
 use cmp_console::plan::tier::Tier;
@@ -162,7 +163,7 @@ fn a_disabled_action_says_why_and_starts_nothing() {
             .as_ref()
             .is_some_and(|toast| toast.text.contains("Vault is sealed"))
     );
-    state.context.read_only = true;
+    state.guard = Guard::ReadOnly;
     for key in ["X", "r", "i", "c", "u"] {
         let effects = press(&mut state, key);
         assert!(
@@ -413,7 +414,7 @@ fn the_command_line_runs_what_is_picked_by_the_same_rules_as_a_key() {
     assert_eq!(state.place().view, ViewId::Agent);
     press(&mut state, ": esc");
     assert!(state.layers.is_empty());
-    state.context.read_only = true;
+    state.guard = Guard::ReadOnly;
     press(&mut state, "2");
     for action in cmp_console::actions::ALL {
         let typed = action
@@ -431,6 +432,44 @@ fn the_command_line_runs_what_is_picked_by_the_same_rules_as_a_key() {
                 .is_some_and(|toast| toast.text.contains("read-only"))
         );
     }
+}
+
+#[test]
+fn a_protected_context_is_unlocked_for_a_while_under_a_ticket() {
+    let mut state = unsealed();
+    state.guard = Guard::Protected(None);
+    assert!(press(&mut state, "X").is_empty());
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains(":unlock 15m TICKET"))
+    );
+    // Without its arguments the command is written down, and nothing is unlocked.
+    press(&mut state, ": u n l o c k enter enter");
+    assert_eq!(state.guard, Guard::Protected(None));
+    let effects = press(&mut state, "1 5 m space I N C - 1 enter");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::SetGuard(Guard::Protected(Some(_)))))
+    );
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    let effects = press(&mut state, "y");
+    let ticket = effects.iter().find_map(|effect| match effect {
+        Effect::Execute { confirmed, .. } => confirmed.ticket(),
+        _ => None,
+    });
+    assert_eq!(ticket, Some("INC-1"), "what is done is done under the ticket");
+    press(&mut state, "esc : l o c k enter");
+    assert_eq!(state.guard, Guard::Protected(None));
+    let action = cmp_console::actions::find("reissue").unwrap();
+    let selected = cmp_console::views::selected(&state);
+    assert_ne!(
+        state.availability(action, &selected),
+        cmp_console::actions::Availability::Ready
+    );
 }
 
 /// Keys, with those that could confirm something more often than the rest.

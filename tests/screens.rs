@@ -14,6 +14,7 @@ mod fixtures;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
+use cmp_console::plan::guard::{Guard, Unlocked};
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
 use cmp_console::plan::tier::Tier;
@@ -164,6 +165,18 @@ fn details() {
     snapshot("agent", |state| go(state, ViewId::Agent, Some("agt_0003")));
     snapshot("request", |state| go(state, ViewId::Request, Some("req_0001")));
     snapshot("audit_row", |state| go(state, ViewId::AuditRow, Some("2")));
+}
+
+#[test]
+fn what_is_protected_looks_so() {
+    snapshot("protected_locked", |state| state.guard = Guard::of(false, true));
+    snapshot("protected_unlocked", |state| {
+        state.guard = Guard::Protected(Some(Unlocked {
+            until: now() + chrono::Duration::minutes(14),
+            ticket: "INC-1234".to_owned(),
+        }));
+    });
+    snapshot("read_only", |state| state.guard = Guard::of(true, false));
 }
 
 #[test]

@@ -51,8 +51,8 @@ pub struct Spec {
 /// What is known of the backends when availability is asked for; pure data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Changes are forbidden in this context.
-    pub read_only: bool,
+    /// Why changes are forbidden in this context now, if they are.
+    pub forbidden: Option<&'static str>,
     /// What the console's token may do, once known.
     pub role: Option<Role>,
     /// How the API answers.
@@ -110,8 +110,8 @@ pub fn find_step(name: &str) -> Option<&'static dyn Step> {
 /// Whether `action` can be started on `on`: the rules that hold for all, then its own.
 #[must_use]
 pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availability {
-    if facts.read_only {
-        return Availability::Disabled("this context is read-only".to_owned());
+    if let Some(why) = facts.forbidden {
+        return Availability::Disabled(why.to_owned());
     }
     if facts.role.is_some_and(|role| !role.may_operate()) {
         return Availability::Disabled("your token may only read".to_owned());
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn read_only_disables_every_action() {
         let facts = Facts {
-            read_only: true,
+            forbidden: Some("this context is read-only"),
             role: Some(Role::Admin),
             api: LinkState::Up,
             vault: LinkState::Up,

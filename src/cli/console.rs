@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::{demo, failed, open, reload};
 use crate::config::console as config;
 use crate::console::{Setup, Startup};
+use crate::plan::guard::Guard;
 use crate::state::ContextInfo;
 use crate::state::keymap::Keymap;
 
@@ -26,6 +27,9 @@ struct Arguments {
     /// The context to open (otherwise the file's default)
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+    /// Forbid every change from this console
+    #[arg(long)]
+    read_only: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -76,7 +80,11 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         Ok(keymap) => keymap,
         Err((name, error)) => return wrong(&keys.wrong(&name, error.to_string())),
     };
-    let read_only = context.read_only;
+    let context = config::Context {
+        read_only: context.read_only || arguments.read_only,
+        ..context
+    };
+    let guard = Guard::of(context.read_only, context.protected);
     let connect = |startup: Sender<Startup>| async move {
         open::connect(&context, None, &startup).await;
         Some(())
@@ -84,9 +92,9 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
     let setup = Setup {
         context: ContextInfo {
             name,
-            read_only,
             ..ContextInfo::default()
         },
+        guard,
         starting: None,
         keymap,
     };

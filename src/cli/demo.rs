@@ -12,6 +12,7 @@ use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::config::console::{Context, Tokens};
 use crate::console::{Setup, Startup};
+use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
 use crate::state::ContextInfo;
 use crate::state::keymap::Keymap;
@@ -120,6 +121,7 @@ fn with_console(bound: Bound) -> ExitCode {
                 name: "demo".to_owned(),
                 ..ContextInfo::default()
             },
+            guard: Guard::ReadWrite,
             starting: Some("starting the embedded platform".to_owned()),
             keymap: Keymap::default(),
         },

@@ -66,6 +66,9 @@ pub struct Context {
     /// Forbids every change.
     #[serde(default)]
     pub read_only: bool,
+    /// Forbids every change until `:unlock 15m TICKET`, and looks like what one must be careful with.
+    #[serde(default)]
+    pub protected: bool,
     /// Tokens that were handed over in memory (the demo's); never in the file.
     #[serde(skip)]
     pub tokens: Tokens,
@@ -90,6 +93,7 @@ impl Default for Context {
             pki_mount: default_mount(),
             pki_role: default_role(),
             read_only: false,
+            protected: false,
             tokens: Tokens::default(),
         }
     }

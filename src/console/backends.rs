@@ -1,12 +1,13 @@
 //! The clients of one context's backends, and whether they may change anything.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::vault::{VaultReader, VaultWriter};
 use crate::clock::Clock;
 use crate::config::console::Context;
-use crate::plan::confirm::Guard;
+use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
@@ -17,7 +18,7 @@ pub struct Backends {
     pub reads: Reads,
     pub(super) changes: Changes,
     pub(super) journal: Journal,
-    pub(super) guard: Guard,
+    guard: Mutex<Guard>,
 }
 
 impl Backends {
@@ -40,16 +41,25 @@ impl Backends {
             reads,
             changes: Changes::new(ApiWriter::new(api), vault),
             journal: Journal::new(&state_dir.join("journal.jsonl")),
-            guard: if context.read_only {
-                Guard::ReadOnly
-            } else {
-                Guard::ReadWrite
-            },
+            guard: Mutex::new(Guard::of(context.read_only, context.protected)),
         })
     }
 }
 
 impl Backends {
+    /// Whether changes are allowed now.
+    pub(super) fn guard(&self) -> Guard {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Unlocks or locks a protected context; one that is read-only stays so.
+    pub(super) fn set_guard(&self, guard: Guard) {
+        let mut now = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != Guard::ReadOnly {
+            *now = guard;
+        }
+    }
+
     /// Hands over what the local journal holds; false when it has to be tried again.
     pub(super) async fn hand_over_journal(&self) -> bool {
         match self.journal.hand_over(&self.changes).await {

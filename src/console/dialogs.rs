@@ -1,16 +1,19 @@
 //! Keys inside dialogs. A run's dialog hears nothing before it was painted, confirms by the rule of its
 //! plan's tier only, and never by the key that opened it.
 
+use chrono::Duration;
 use tui_textarea::{CursorMove, Input, Key, TextArea};
 
 use super::update::carry_out;
 use crate::plan::confirm::{Answer, confirm};
+use crate::plan::guard::{Guard, Unlocked};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
 use crate::state::layer::{CommandLine, Layer, RunLayer, line};
 use crate::state::palette::{Leads, candidates};
 use crate::state::run::Phase;
+use crate::state::typed::{self, Typed};
 use crate::state::{State, Tone};
 
 /// The longest text that a field takes, in characters.
@@ -68,13 +71,35 @@ fn command_key(state: &mut State, mut layer: Box<CommandLine>, key: &str, effect
     match key {
         "esc" => return,
         "enter" => {
+            let typed = line(&layer.typed);
+            match typed::read(&typed) {
+                Some(Ok(typed)) => return run_typed(state, typed, effects),
+                Some(Err(usage)) => {
+                    state.say(Tone::Bad, usage);
+                    if !typed.trim().contains(' ') {
+                        // Its arguments are still to be typed.
+                        layer.typed = field(&format!("{} ", typed.trim()));
+                    }
+                    return state.layers.push(Layer::CommandLine(layer));
+                }
+                None => {}
+            }
             return match found.into_iter().nth(layer.picked).map(|found| found.leads) {
                 Some(Leads::Cmd(cmd)) => carry_out(state, cmd, "it", false, effects),
                 Some(Leads::Place(place)) => {
                     state.screens.remove(&place.view);
                     state.places.push(place);
                 }
-                None => state.say(Tone::Bad, format!("nothing is called `{}`", line(&layer.typed))),
+                Some(Leads::Typed(usage)) if !usage.arguments.is_empty() => {
+                    layer.typed = field(&format!("{} ", usage.name));
+                    state.layers.push(Layer::CommandLine(layer));
+                }
+                Some(Leads::Typed(usage)) => {
+                    if let Some(Ok(typed)) = typed::read(usage.name) {
+                        run_typed(state, typed, effects);
+                    }
+                }
+                None => state.say(Tone::Bad, format!("nothing is called `{typed}`")),
             };
         }
         "down" | "ctrl-n" => layer.picked = (layer.picked + 1).min(last),
@@ -93,6 +118,32 @@ fn command_key(state: &mut State, mut layer: Box<CommandLine>, key: &str, effect
         }
     }
     state.layers.push(Layer::CommandLine(layer));
+}
+
+fn run_typed(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
+    let Guard::Protected(_) = state.guard else {
+        return state.say(Tone::Plain, "only a protected context is locked and unlocked");
+    };
+    let unlocked = match typed {
+        Typed::Unlock { minutes, ticket } => Some(Unlocked {
+            until: state.now + Duration::minutes(minutes),
+            ticket,
+        }),
+        Typed::Lock => None,
+    };
+    state.say(
+        Tone::Plain,
+        match &unlocked {
+            Some(unlocked) => format!(
+                "unlocked until {} under {}",
+                unlocked.until.format("%H:%MZ"),
+                unlocked.ticket
+            ),
+            None => "locked".to_owned(),
+        },
+    );
+    state.guard = Guard::Protected(unlocked);
+    effects.push(Effect::SetGuard(state.guard.clone()));
 }
 
 /// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key, a
@@ -315,6 +366,11 @@ fn execute(
     effects: &mut Vec<Effect>,
 ) {
     let context = state.context.name.clone();
+    // What is done while a context is unlocked is done under that ticket, unless another one is given.
+    let ticket = ticket.or_else(|| {
+        let unlocked = state.guard.unlocked(state.now);
+        unlocked.map(|unlocked| unlocked.ticket.clone())
+    });
     let Some(run) = state.run_mut(id) else { return };
     let Some(plan) = run.plan.clone() else { return };
     match confirm(*plan, &context, answer, comment, ticket) {

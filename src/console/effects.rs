@@ -119,6 +119,11 @@ impl Effects {
             Effect::Execute { run, confirmed } => self.execute(run, *confirmed),
             Effect::ResetSecret(run) => self.enter(&run, Entered::Reset),
             Effect::StopSecret(run) => self.enter(&run, Entered::Stop),
+            Effect::SetGuard(guard) => {
+                if let Some(backends) = self.backends.get() {
+                    backends.set_guard(guard);
+                }
+            }
             Effect::CheckLinks => self.look.notify_one(),
             effect @ (Effect::Copy(_) | Effect::Suspend | Effect::SubmitSecret(_)) => return Some(effect),
         }
@@ -172,7 +177,7 @@ impl Effects {
                 changes: &backends.changes,
                 secrets: &secrets,
                 journal: &backends.journal,
-                guard: backends.guard,
+                guard: backends.guard(),
                 find_step: &actions::find_step,
                 leaving,
             };

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::domain::secret::SecretBuffer;
+use crate::plan::guard::Guard;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::keymap::Keymap;
@@ -50,6 +51,8 @@ const HUNG_UP_LIMIT: Duration = Duration::from_millis(500);
 pub struct Setup {
     /// Which environment.
     pub context: ContextInfo,
+    /// Whether changes are allowed.
+    pub guard: Guard,
     /// What is still being started, in words.
     pub starting: Option<String>,
     /// What keys mean.
@@ -105,6 +108,7 @@ async fn until_left(
 ) -> Result<Left, ConsoleError> {
     let mut state = State::new(setup.context, terminal.size(), clock.now());
     state.keymap = setup.keymap;
+    state.guard = setup.guard;
     state.mono = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
     paint(&mut state, &mut terminal)?;

@@ -24,15 +24,6 @@ pub enum Answer<'a> {
     Typed(&'a str),
 }
 
-/// Whether changes are allowed at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// They are.
-    ReadWrite,
-    /// The context or the console is read-only.
-    ReadOnly,
-}
-
 /// Confirms `plan` in `context` by what the person did.
 ///
 /// # Errors

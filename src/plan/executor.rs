@@ -8,7 +8,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::confirm::{Confirmed, Guard};
+use super::confirm::Confirmed;
+use super::guard::Guard;
 use super::journal::{Journal, Recorded};
 use super::outcome::Outcome;
 use super::plan::{Plan, PlannedStep};
@@ -76,14 +77,8 @@ async fn carry_out(
     watch: &(dyn Fn(RunEvent) + Send + Sync),
 ) -> Outcome {
     let plan = confirmed.plan();
-    if means.guard == Guard::ReadOnly {
-        return Outcome::Refused(
-            Problem::new(
-                ProblemKind::Forbidden,
-                format!("{} was refused: this console is read-only", plan.title),
-            )
-            .hint("open the context without `read_only`"),
-        );
+    if let Err(problem) = means.guard.allow(&plan.title, means.reads.clock.now()) {
+        return Outcome::Refused(problem);
     }
     if let Err(problem) = unchanged(plan, means.reads).await {
         return Outcome::Refused(problem);

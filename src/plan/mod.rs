@@ -4,6 +4,7 @@
 
 pub mod confirm;
 pub mod executor;
+pub mod guard;
 pub mod journal;
 pub mod outcome;
 #[expect(

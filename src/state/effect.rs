@@ -3,6 +3,7 @@
 use super::loaded::Generation;
 use super::query::Query;
 use crate::plan::confirm::Confirmed;
+use crate::plan::guard::Guard;
 use crate::plan::plan::{Inputs, Target};
 
 /// Something to be done outside of the state.
@@ -45,6 +46,8 @@ pub enum Effect {
     AskLater(Query),
     /// Ask the backends how they are, now.
     CheckLinks,
+    /// Unlock or lock the context.
+    SetGuard(Guard),
     /// Copy text to the terminal's clipboard.
     Copy(String),
     /// Put the program into the background.

@@ -11,6 +11,7 @@ pub mod palette;
 pub mod query;
 pub mod run;
 pub mod screen;
+pub mod typed;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
+use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
 
 use keymap::Keymap;
@@ -51,8 +53,6 @@ pub const SMALLEST: Size = Size {
 pub struct ContextInfo {
     /// Its name.
     pub name: String,
-    /// Changes are forbidden.
-    pub read_only: bool,
     /// Vault's address, which names the Vault node as a target.
     pub vault: String,
     /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
@@ -105,6 +105,8 @@ pub struct State {
     pub context: ContextInfo,
     /// What keys mean.
     pub keymap: Keymap,
+    /// Whether changes are allowed.
+    pub guard: Guard,
     /// What the token may do, once known.
     pub role: Option<Role>,
     /// How each backend answers.
@@ -145,6 +147,7 @@ impl State {
             mono: false,
             context,
             keymap: Keymap::default(),
+            guard: Guard::ReadWrite,
             role: None,
             links: BTreeMap::new(),
             starting: None,
@@ -206,7 +209,7 @@ impl State {
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts {
-            read_only: self.context.read_only,
+            forbidden: self.guard.refuses(self.now),
             role: self.role,
             api: self.link(Backend::Api),
             vault: self.link(Backend::Vault),

@@ -10,6 +10,7 @@ use super::State;
 use super::cmd::Cmd;
 use super::query::Answer;
 use super::screen::{Place, ViewId};
+use super::typed::{self, Usage};
 
 /// How many fitting lines are of use.
 const MOST: usize = 50;
@@ -21,7 +22,17 @@ pub enum Leads {
     Cmd(Cmd),
     /// To a thing's detail.
     Place(Place),
+    /// To a command that takes arguments.
+    Typed(&'static Usage),
 }
+
+impl PartialEq for Usage {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Usage {}
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +63,7 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
         .enumerate()
         .filter_map(|(index, candidate)| {
             let text = match &candidate.leads {
-                Leads::Cmd(_) => format!("{} {}", candidate.name, candidate.what),
+                Leads::Cmd(_) | Leads::Typed(_) => format!("{} {}", candidate.name, candidate.what),
                 Leads::Place(_) => candidate.name.clone(),
             };
             let mut score = pattern.score(Utf32Str::new(&text, &mut room), &mut matcher)?;
@@ -74,18 +85,22 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
 }
 
 fn commands(state: &State) -> Vec<Candidate> {
-    let rows = state
-        .keymap
-        .rows()
-        .iter()
-        .filter(|row| row.cmd != Cmd::CommandLine);
-    rows.map(|row| Candidate {
-        name: row.name.to_owned(),
-        note: row.keys.first().cloned().unwrap_or_default(),
-        what: row.what.to_owned(),
-        leads: Leads::Cmd(row.cmd),
-    })
-    .collect()
+    let rows = state.keymap.rows().iter();
+    let rows = rows
+        .filter(|row| row.cmd != Cmd::CommandLine)
+        .map(|row| Candidate {
+            name: row.name.to_owned(),
+            note: row.keys.first().cloned().unwrap_or_default(),
+            what: row.what.to_owned(),
+            leads: Leads::Cmd(row.cmd),
+        });
+    let typed = typed::ALL.iter().map(|usage| Candidate {
+        name: usage.name.to_owned(),
+        note: usage.arguments.to_owned(),
+        what: usage.what.to_owned(),
+        leads: Leads::Typed(usage),
+    });
+    rows.chain(typed).collect()
 }
 
 /// Everything that was answered so far, each thing once.

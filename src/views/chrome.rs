@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::{find, palette, selected};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
+use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
 use crate::state::link::latency_words;
 use crate::state::run::Phase;
@@ -61,10 +62,23 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
     let y = area.y;
     let mut x = put(buffer, area, area.x, y, " cmp ", palette.style(Meaning::Cursor));
     let name = format!(" {} ", state.context.name);
-    x = put(buffer, area, x, y, &name, palette.style(Meaning::Title));
-    if state.context.read_only {
-        x = put(buffer, area, x, y, "READ-ONLY ", palette.style(Meaning::Warn));
-    }
+    // What is protected doesn't look like the rest.
+    let meaning = match state.guard {
+        Guard::Protected(_) => Meaning::Danger,
+        _ => Meaning::Title,
+    };
+    x = put(buffer, area, x, y, &name, palette.style(meaning));
+    let guard = match (&state.guard, state.guard.unlocked(state.now)) {
+        (Guard::ReadWrite, _) => String::new(),
+        (Guard::ReadOnly, _) => "READ-ONLY ".to_owned(),
+        (Guard::Protected(_), None) => " locked ".to_owned(),
+        // In whole minutes: a countdown by seconds would write all the time.
+        (Guard::Protected(_), Some(unlocked)) => {
+            let left = (unlocked.until - state.now).num_seconds().saturating_add(59) / 60;
+            format!(" UNLOCKED {left}m {} ", unlocked.ticket)
+        }
+    };
+    x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
     // The time of the last change on screen, not a clock that ticks: a screen at rest stays at rest.
     let clock = format!(" {} ", state.clock_label);
     let clock_x = area.right().saturating_sub(8);

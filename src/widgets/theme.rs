@@ -19,6 +19,8 @@ pub enum Meaning {
     Title,
     /// A key to press.
     Key,
+    /// What one must be careful with.
+    Danger,
     /// The row with the cursor.
     Cursor,
     /// The row with the cursor in a pane without the focus.
@@ -51,6 +53,9 @@ impl Palette {
             Meaning::Bad => plain.fg(Color::Red).add_modifier(Modifier::BOLD),
             Meaning::Title => plain.add_modifier(Modifier::BOLD),
             Meaning::Key => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
+            Meaning::Danger => plain
+                .fg(Color::Red)
+                .add_modifier(Modifier::REVERSED | Modifier::BOLD),
             Meaning::Cursor => plain.add_modifier(Modifier::REVERSED),
             Meaning::CursorElsewhere => plain.add_modifier(Modifier::UNDERLINED),
             Meaning::Focus => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),

@@ -1,0 +1,114 @@
+//! Commands of the command line that take arguments, and how these are read. Those without are in the
+//! keymap.
+
+/// A command with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// Unlock a protected context.
+    Unlock {
+        /// For how many minutes.
+        minutes: i64,
+        /// Under which ticket.
+        ticket: String,
+    },
+    /// Lock it again.
+    Lock,
+}
+
+/// How a command is written.
+#[derive(Debug)]
+pub struct Usage {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments, as an example; none if empty.
+    pub arguments: &'static str,
+    /// What it does, no period.
+    pub what: &'static str,
+    read: fn(&[&str]) -> Option<Typed>,
+}
+
+/// Every command with arguments.
+pub static ALL: &[Usage] = &[
+    Usage {
+        name: "unlock",
+        arguments: "15m INC-1234",
+        what: "allow changes in a protected context for a while, under a ticket",
+        read: unlock,
+    },
+    Usage {
+        name: "lock",
+        arguments: "",
+        what: "forbid changes in a protected context again",
+        read: |arguments| arguments.is_empty().then_some(Typed::Lock),
+    },
+];
+
+/// Longer than this a context isn't unlocked at once, in minutes.
+const LONGEST: i64 = 8 * 60;
+
+fn unlock(arguments: &[&str]) -> Option<Typed> {
+    let [time, ticket] = arguments else { return None };
+    let minutes = match (time.strip_suffix('m'), time.strip_suffix('h')) {
+        (Some(minutes), _) => minutes.parse::<i64>().ok()?,
+        (None, Some(hours)) => hours.parse::<i64>().ok()?.checked_mul(60)?,
+        (None, None) => return None,
+    };
+    (1..=LONGEST).contains(&minutes).then(|| Typed::Unlock {
+        minutes,
+        ticket: (*ticket).to_owned(),
+    })
+}
+
+/// Reads a line; `None` if it begins with no command of these.
+///
+/// # Errors
+/// How the command is written.
+#[must_use]
+pub fn read(line: &str) -> Option<Result<Typed, String>> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?;
+    let usage = ALL.iter().find(|usage| usage.name == name)?;
+    let arguments: Vec<&str> = words.collect();
+    Some((usage.read)(&arguments).ok_or_else(|| {
+        let line = format!("{} {}", usage.name, usage.arguments);
+        format!("write it as `{}`", line.trim_end())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn unlock_wants_a_time_and_a_ticket() {
+        let unlocked = |minutes| {
+            Some(Ok(Typed::Unlock {
+                minutes,
+                ticket: "INC-1".to_owned(),
+            }))
+        };
+        assert_eq!(read("unlock 15m INC-1"), unlocked(15));
+        assert_eq!(read(" unlock 2h INC-1 "), unlocked(120));
+        for wrong in [
+            "unlock",
+            "unlock 15m",
+            "unlock 15 INC-1",
+            "unlock 0m INC-1",
+            "unlock 99h INC-1",
+            "unlock m x",
+        ] {
+            assert!(matches!(read(wrong), Some(Err(_))), "{wrong}");
+        }
+        assert_eq!(read("lock"), Some(Ok(Typed::Lock)));
+        assert_eq!(read("revoke"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(line in "(unlock|lock)? ?\\PC{0,40}") {
+            let _ = read(&line);
+        }
+    }
+}
