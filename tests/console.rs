@@ -379,11 +379,13 @@ fn a_confirmation_is_typed_and_a_private_key_is_pasted_nowhere() {
     tell(&mut state, Event::Paste("8401".to_owned()));
     assert!(!executes(&press(&mut state, "enter")));
     press(&mut state, "tab");
-    tell(
-        &mut state,
-        Event::Paste("-----BEGIN PRIVATE KEY-----\nMIIsecret".to_owned()),
+    tell(&mut state, Event::PastedKey(Some("ab".repeat(32))));
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains("dropped"))
     );
-    assert!(!format!("{:?}", state.layers).contains("MIIsecret"));
     tell(&mut state, Event::Paste("it leaked".to_owned()));
     assert!(format!("{:?}", state.layers).contains("it leaked"));
 }
@@ -470,6 +472,40 @@ fn a_protected_context_is_unlocked_for_a_while_under_a_ticket() {
         state.availability(action, &selected),
         cmp_console::actions::Availability::Ready
     );
+}
+
+#[test]
+fn any_clue_leads_to_its_certificates() {
+    let mut state = unsealed();
+    let filter = |state: &State| (state.place().view, state.screen().list.q);
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("find 4F2A 0011 2233 4455".to_owned()));
+    press(&mut state, "enter");
+    let shown = (ViewId::Certificates, "4f:2a:00:11:22:33:44:55".to_owned());
+    assert_eq!(filter(&state), shown);
+    // A private key: only its public half's hash gets this far.
+    press(&mut state, ":");
+    tell(&mut state, Event::PastedKey(Some("cd".repeat(32))));
+    press(&mut state, "enter");
+    assert_eq!(filter(&state), (ViewId::Certificates, "cd".repeat(32)));
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("find web-01:443".to_owned()));
+    let effects = press(&mut state, "enter");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Probe(address) if address == "web-01:443"))
+    );
+    tell(
+        &mut state,
+        Event::Probed("web-01:443".to_owned(), Ok("ef".repeat(32))),
+    );
+    assert_eq!(filter(&state).1, "ef".repeat(32));
+    tell(
+        &mut state,
+        Event::Probed("web-01:443".to_owned(), Err("refused".to_owned())),
+    );
+    assert_eq!(filter(&state).1, "web-01");
 }
 
 /// Keys, with those that could confirm something more often than the rest.

@@ -1,19 +1,14 @@
 //! Keys inside dialogs. A run's dialog hears nothing before it was painted, confirms by the rule of its
 //! plan's tier only, and never by the key that opened it.
 
-use chrono::Duration;
 use tui_textarea::{CursorMove, Input, Key, TextArea};
 
-use super::update::carry_out;
 use crate::plan::confirm::{Answer, confirm};
-use crate::plan::guard::{Guard, Unlocked};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
-use crate::state::layer::{CommandLine, Layer, RunLayer, line};
-use crate::state::palette::{Leads, candidates};
+use crate::state::layer::{Layer, RunLayer, line};
 use crate::state::run::Phase;
-use crate::state::typed::{self, Typed};
 use crate::state::{State, Tone};
 
 /// The longest text that a field takes, in characters.
@@ -58,104 +53,21 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 state.layers.push(Layer::Filter(text));
             }
         },
-        Some(Layer::CommandLine(layer)) => command_key(state, layer, key, effects),
+        // The command line has a file of its own.
+        Some(Layer::CommandLine(layer)) => state.layers.push(Layer::CommandLine(layer)),
         Some(Layer::Run(layer)) => run_key(state, layer, key, effects),
     }
 }
 
-/// A key on the command line. It runs what is picked, by the same way as a key would.
-fn command_key(state: &mut State, mut layer: Box<CommandLine>, key: &str, effects: &mut Vec<Effect>) {
-    let found = candidates(state, &line(&layer.typed));
-    let last = found.len().saturating_sub(1);
-    layer.picked = layer.picked.min(last);
-    match key {
-        "esc" => return,
-        "enter" => {
-            let typed = line(&layer.typed);
-            match typed::read(&typed) {
-                Some(Ok(typed)) => return run_typed(state, typed, effects),
-                Some(Err(usage)) => {
-                    state.say(Tone::Bad, usage);
-                    if !typed.trim().contains(' ') {
-                        // Its arguments are still to be typed.
-                        layer.typed = field(&format!("{} ", typed.trim()));
-                    }
-                    return state.layers.push(Layer::CommandLine(layer));
-                }
-                None => {}
-            }
-            return match found.into_iter().nth(layer.picked).map(|found| found.leads) {
-                Some(Leads::Cmd(cmd)) => carry_out(state, cmd, "it", false, effects),
-                Some(Leads::Place(place)) => {
-                    state.screens.remove(&place.view);
-                    state.places.push(place);
-                }
-                Some(Leads::Typed(usage)) if !usage.arguments.is_empty() => {
-                    layer.typed = field(&format!("{} ", usage.name));
-                    state.layers.push(Layer::CommandLine(layer));
-                }
-                Some(Leads::Typed(usage)) => {
-                    if let Some(Ok(typed)) = typed::read(usage.name) {
-                        run_typed(state, typed, effects);
-                    }
-                }
-                None => state.say(Tone::Bad, format!("nothing is called `{typed}`")),
-            };
-        }
-        "down" | "ctrl-n" => layer.picked = (layer.picked + 1).min(last),
-        "up" | "ctrl-p" => layer.picked = layer.picked.saturating_sub(1),
-        "tab" => {
-            if let Some(found) = found.get(layer.picked) {
-                layer.typed = field(&found.name);
-                layer.picked = 0;
-            }
-        }
-        // Nothing is left to take back, so the line itself goes.
-        "backspace" if line(&layer.typed).is_empty() => return,
-        key => {
-            type_into(&mut layer.typed, key);
-            layer.picked = 0;
-        }
-    }
-    state.layers.push(Layer::CommandLine(layer));
-}
-
-fn run_typed(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
-    let Guard::Protected(_) = state.guard else {
-        return state.say(Tone::Plain, "only a protected context is locked and unlocked");
-    };
-    let unlocked = match typed {
-        Typed::Unlock { minutes, ticket } => Some(Unlocked {
-            until: state.now + Duration::minutes(minutes),
-            ticket,
-        }),
-        Typed::Lock => None,
-    };
-    state.say(
-        Tone::Plain,
-        match &unlocked {
-            Some(unlocked) => format!(
-                "unlocked until {} under {}",
-                unlocked.until.format("%H:%MZ"),
-                unlocked.ticket
-            ),
-            None => "locked".to_owned(),
-        },
-    );
-    state.guard = Guard::Protected(unlocked);
-    effects.push(Effect::SetGuard(state.guard.clone()));
-}
-
 /// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key, a
-/// confirmation is typed, and a private key belongs into no field.
+/// confirmation is typed, and a private key never comes this far.
 pub(super) fn paste(state: &mut State, text: &str) {
-    if text.contains("PRIVATE KEY") {
-        return state.say(
-            Tone::Bad,
-            "a private key was pasted and dropped: this console takes none",
-        );
-    }
-    let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    // A certificate in PEM is a clue, and longer than anything else.
+    let longest = match state.layers.last() {
+        Some(Layer::CommandLine(_)) => 16 * LONGEST,
+        _ => LONGEST,
+    };
+    let text: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
     match state.layers.last_mut() {
         Some(Layer::Filter(area)) => drop(area.insert_str(text)),
         Some(Layer::CommandLine(layer)) => drop(layer.typed.insert_str(text)),
@@ -168,6 +80,19 @@ pub(super) fn paste(state: &mut State, text: &str) {
             }
         }
         _ => state.say(Tone::Plain, "pasted text was ignored: no field is open"),
+    }
+}
+
+/// A private key was pasted: it is gone already, and only its public half's hash may be a clue.
+pub(super) fn pasted_key(state: &mut State, spki: Option<String>) {
+    match (state.layers.last_mut(), spki) {
+        (Some(Layer::CommandLine(layer)), Some(spki)) => {
+            layer.typed = field(&format!("find {spki}"));
+        }
+        _ => state.say(
+            Tone::Bad,
+            "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
+        ),
     }
 }
 
@@ -398,7 +323,7 @@ fn focused_area(layer: &mut RunLayer) -> Option<&mut TextArea<'static>> {
 }
 
 /// A key for a one-line field; what would break the line is no key for it.
-fn type_into(area: &mut TextArea<'static>, key: &str) {
+pub(super) fn type_into(area: &mut TextArea<'static>, key: &str) {
     let (ctrl, name) = key
         .strip_prefix("ctrl-")
         .map_or((false, key), |name| (true, name));

@@ -119,6 +119,17 @@ impl Effects {
             Effect::Execute { run, confirmed } => self.execute(run, *confirmed),
             Effect::ResetSecret(run) => self.enter(&run, Entered::Reset),
             Effect::StopSecret(run) => self.enter(&run, Entered::Stop),
+            Effect::Probe(address) => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let served = backends.reads.served(&address, None).await;
+                    let result = served
+                        .map(|served| served.fingerprint_sha256)
+                        .map_err(|why| why.to_string());
+                    let _closed = to.send(Event::Probed(address, result)).await;
+                });
+            }
             Effect::SetGuard(guard) => {
                 if let Some(backends) = self.backends.get() {
                     backends.set_guard(guard);

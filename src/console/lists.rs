@@ -1,10 +1,11 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
 use super::dialogs;
+use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::layer::Layer;
-use crate::state::screen::ViewId;
+use crate::state::screen::{Place, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
 
@@ -94,6 +95,48 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
         | Cmd::Suspend
         | Cmd::Start(_) => {}
     }
+}
+
+/// Goes to a thing's detail, as it is seen for the first time.
+pub(super) fn go(state: &mut State, place: Place) {
+    state.screens.remove(&place.view);
+    state.places.push(place);
+}
+
+/// Shows the certificates that a clue leads to; what an address leads to is found out by a handshake.
+pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
+    match Clue::read(clue) {
+        None => state.say(Tone::Plain, "nothing to look for"),
+        Some(Clue::Address(address)) => {
+            state.say(Tone::Plain, format!("asking {address} what it serves"));
+            effects.push(Effect::Probe(address));
+        }
+        Some(clue) => show_filtered(state, clue.filter()),
+    }
+}
+
+/// What an address serves is known now; without a handshake its host name is the clue.
+pub(super) fn found_served(state: &mut State, address: &str, served: Result<String, String>) {
+    match served {
+        Ok(fingerprint) => {
+            show_filtered(state, &fingerprint);
+            let short = fingerprint.get(..16).unwrap_or(&fingerprint);
+            state.say(Tone::Good, format!("{address} serves {short}…"));
+        }
+        Err(why) => {
+            let host = Clue::Address(address.to_owned());
+            show_filtered(state, host.filter());
+            state.say(Tone::Bad, format!("{why}; shown is what is expected on it"));
+        }
+    }
+}
+
+fn show_filtered(state: &mut State, filter: &str) {
+    state.places = vec![Place::of(ViewId::Triage), Place::of(ViewId::Certificates)];
+    let screen = state.screen_mut();
+    filter.clone_into(&mut screen.list.q);
+    screen.marks.clear();
+    screen.release_cursors();
 }
 
 fn is_detail(view: ViewId) -> bool {

@@ -3,6 +3,7 @@
 
 mod asking;
 pub mod backends;
+mod command_line;
 pub mod defects;
 mod dialogs;
 pub mod effects;
@@ -219,6 +220,12 @@ fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Event {
             zeroize::Zeroize::zeroize(&mut text);
             Event::SecretTyped(secret.n_chars())
         }
+        // A key belongs into no event and no field; what can be known of it without it is its hash.
+        Input::Paste(mut text) if text.contains("PRIVATE KEY") => {
+            let spki = spki_of_key(&text);
+            zeroize::Zeroize::zeroize(&mut text);
+            Event::PastedKey(spki)
+        }
         Input::Paste(text) => Event::Paste(text),
         Input::Key(key) if wants_secret(state) => {
             match (key.as_str(), typed_character(&key)) {
@@ -230,6 +237,17 @@ fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Event {
         }
         Input::Key(key) => Event::Key(key),
     }
+}
+
+/// SHA-256 over the SubjectPublicKeyInfo of a private key in PEM, lower-case hex.
+fn spki_of_key(pem: &str) -> Option<String> {
+    use rcgen::PublicKeyData as _;
+    let key = rcgen::KeyPair::from_pem(pem).ok()?;
+    let spki = key.subject_public_key_info();
+    Some(hex::encode(aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        &spki,
+    )))
 }
 
 /// Draws the state; writes only when cells differ. The header's time alone is no reason to write.

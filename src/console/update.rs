@@ -1,6 +1,7 @@
 //! What happens becomes what is known: `update` takes one event in and says what is to be done about
 //! it. Pure: it asks nobody and draws nothing.
 
+use super::command_line::{self, Asked};
 use super::{dialogs, lists};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
@@ -99,6 +100,8 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.starting = what;
             touch(state, |_| true);
         }
+        Event::Probed(address, served) => lists::found_served(state, &address, served),
+        Event::PastedKey(spki) => dialogs::pasted_key(state, spki),
         Event::Defect(report) => state.say(
             Tone::Bad,
             format!("a part of this program broke off by a defect of its own; the report is {report}"),
@@ -127,8 +130,17 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     if key == "ctrl-c" && !state.layers.is_empty() {
         return dialogs::key(state, "esc", effects);
     }
-    if !state.layers.is_empty() {
-        return dialogs::key(state, key, effects);
+    match state.layers.last() {
+        None => {}
+        Some(Layer::CommandLine(_)) => {
+            return match command_line::key(state, key) {
+                Some(Asked::Cmd(cmd)) => carry_out(state, cmd, "it", leaving, effects),
+                Some(Asked::Place(place)) => lists::go(state, place),
+                Some(Asked::Typed(typed)) => command_line::run(state, typed, effects),
+                None => {}
+            };
+        }
+        Some(_) => return dialogs::key(state, key, effects),
     }
     if let Some(cmd) = state.keymap.lookup(key) {
         carry_out(state, cmd, key, leaving, effects);
@@ -136,7 +148,7 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
 }
 
 /// Carries a command out, by whatever route it came; `by` is what the person pressed or typed for it.
-pub(super) fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut Vec<Effect>) {
+fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut Vec<Effect>) {
     match cmd {
         Cmd::Quit => {
             let running = state.runs.iter().filter(|run| run.is_running()).count();

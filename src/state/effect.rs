@@ -46,6 +46,8 @@ pub enum Effect {
     AskLater(Query),
     /// Ask the backends how they are, now.
     CheckLinks,
+    /// Ask what is served at this `host:port`, by a handshake.
+    Probe(String),
     /// Unlock or lock the context.
     SetGuard(Guard),
     /// Copy text to the terminal's clipboard.

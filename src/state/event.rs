@@ -53,6 +53,11 @@ pub enum Event {
     Run(String, RunEvent),
     /// What is being started, in words; none when all is up.
     Starting(Option<String>),
+    /// What is served at an address: the fingerprint, or why there is no handshake.
+    Probed(String, Result<String, String>),
+    /// A private key was pasted, and dropped at once: the SHA-256 of its SubjectPublicKeyInfo, if it could
+    /// be read.
+    PastedKey(Option<String>),
     /// A part of the program broke off by a defect of its own; where the report is.
     Defect(String),
     /// The terminal is gone, or the program is told to end.

@@ -43,6 +43,14 @@ pub struct Place {
     pub subject: Option<String>,
 }
 
+impl Place {
+    /// A screen that is about nothing in particular.
+    #[must_use]
+    pub fn of(view: ViewId) -> Self {
+        Self { view, subject: None }
+    }
+}
+
 /// The cursor of one pane: the thing that it is on, and which row that was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {

@@ -13,6 +13,8 @@ pub enum Typed {
     },
     /// Lock it again.
     Lock,
+    /// Look for the certificates that a clue leads to.
+    Find(String),
 }
 
 /// How a command is written.
@@ -29,6 +31,12 @@ pub struct Usage {
 
 /// Every command with arguments.
 pub static ALL: &[Usage] = &[
+    Usage {
+        name: "find",
+        arguments: "CLUE",
+        what: "certificates by serial, fingerprint, key hash, host, host:port, or a pasted PEM",
+        read: |arguments| (!arguments.is_empty()).then(|| Typed::Find(arguments.join(" "))),
+    },
     Usage {
         name: "unlock",
         arguments: "15m INC-1234",
@@ -102,6 +110,8 @@ mod tests {
             assert!(matches!(read(wrong), Some(Err(_))), "{wrong}");
         }
         assert_eq!(read("lock"), Some(Ok(Typed::Lock)));
+        assert_eq!(read("find 4f 2a"), Some(Ok(Typed::Find("4f 2a".to_owned()))));
+        assert!(matches!(read("find"), Some(Err(_))));
         assert_eq!(read("revoke"), None);
     }
 

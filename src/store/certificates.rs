@@ -251,7 +251,9 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
         filter.and(
             "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' \
              OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' \
-             OR c.fingerprint_sha256 LIKE ? ESCAPE '\\'",
+             OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' \
+             OR EXISTS (SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id \
+                        WHERE i.certificate_id = c.id AND LOWER(a.hostname) LIKE ? ESCAPE '\\')",
             contains(q),
         );
     }
