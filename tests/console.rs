@@ -508,6 +508,24 @@ fn any_clue_leads_to_its_certificates() {
     assert_eq!(filter(&state).1, "web-01");
 }
 
+#[test]
+fn a_filter_that_means_nothing_is_told_and_stays_open() {
+    let mut state = unsealed();
+    let typed = |text: &str| text.chars().map(|c| c.to_string()).collect::<Vec<_>>().join(" ");
+    press(&mut state, "/");
+    press(&mut state, &typed("expires:soon"));
+    press(&mut state, "enter");
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains("expires:<7d"))
+    );
+    assert!(matches!(state.layers.last(), Some(Layer::Filter(_))) && state.screen().list.q.is_empty());
+    press(&mut state, "backspace backspace backspace backspace 7 d enter");
+    assert_eq!(state.screen().list.q, "expires:7d");
+}
+
 /// Keys, with those that could confirm something more often than the rest.
 fn any_key() -> impl Strategy<Value = String> {
     let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? : X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";

@@ -4,7 +4,9 @@ use chrono::Duration as Span;
 
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
-use crate::state::query::{Answer, ListQuery, Query, Window};
+use crate::state::query::{
+    AGENT_FIELDS, AUDIT_FIELDS, Answer, CERTIFICATE_FIELDS, Query, REQUEST_FIELDS, Window,
+};
 use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 
 /// Asks the API.
@@ -13,7 +15,8 @@ use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 /// What it answered, or that it didn't.
 pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answer, Problem> {
     let api = &reads.api;
-    let soon = (reads.clock.now() + Span::days(30)).to_rfc3339();
+    let now = reads.clock.now();
+    let soon = (now + Span::days(30)).to_rfc3339();
     let fixed = |sort: &str| PageQuery {
         sort: Some(sort.to_owned()),
         ..PageQuery::default()
@@ -49,29 +52,31 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
             .await?,
         ),
         Query::Certificates(list) => {
-            let page = list.page("not_after");
+            let page = list.page("not_after", CERTIFICATE_FIELDS, now)?;
             Answer::Certificates(
                 pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
             )
         }
         Query::Agents(list) => Answer::Agents(
-            pages(rows, list.page("hostname"), |page| async move {
-                api.agents(&page).await
-            })
+            pages(
+                rows,
+                list.page("hostname", AGENT_FIELDS, now)?,
+                |page| async move { api.agents(&page).await },
+            )
             .await?,
         ),
         Query::Requests(list) => Answer::Requests(
-            pages(rows, list.page("-created_at"), |page| async move {
-                api.requests(&page).await
-            })
+            pages(
+                rows,
+                list.page("-created_at", REQUEST_FIELDS, now)?,
+                |page| async move { api.requests(&page).await },
+            )
             .await?,
         ),
         Query::Audit(list) => Answer::Audit(
-            pages(
-                rows,
-                list.page("-seq"),
-                |page| async move { api.audit(&page).await },
-            )
+            pages(rows, list.page("-seq", AUDIT_FIELDS, now)?, |page| async move {
+                api.audit(&page).await
+            })
             .await?,
         ),
         Query::Certificate(id) => Answer::Certificate(Box::new(api.certificate(id).await?)),
@@ -80,7 +85,7 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
         Query::AuditOf(id) => {
             let page = PageQuery {
                 entity: Some(id.clone()),
-                ..ListQuery::default().page("-seq")
+                ..fixed("-seq")
             };
             Answer::Audit(pages(rows, page, |page| async move { api.audit(&page).await }).await?)
         }

@@ -7,9 +7,11 @@ use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
+use crate::state::filter::Filter;
 use crate::state::layer::{Layer, RunLayer, line};
 use crate::state::run::Phase;
 use crate::state::{State, Tone};
+use crate::views;
 
 /// The longest text that a field takes, in characters.
 const LONGEST: usize = 1024;
@@ -45,8 +47,17 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
         Some(Layer::Filter(mut text)) => match key {
             "esc" => {}
             "enter" => {
-                line(&text).trim().clone_into(&mut state.screen_mut().list.q);
-                state.screen_mut().release_cursors();
+                let typed = line(&text).trim().to_owned();
+                match Filter::read(&typed, views::find(state.place().view).filters) {
+                    Ok(_) => {
+                        state.screen_mut().list.q = typed;
+                        state.screen_mut().release_cursors();
+                    }
+                    Err(why) => {
+                        state.say(Tone::Bad, why);
+                        state.layers.push(Layer::Filter(text));
+                    }
+                }
             }
             key => {
                 type_into(&mut text, key);

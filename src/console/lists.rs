@@ -47,7 +47,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
             None => {}
         },
         Cmd::Back => back(state),
-        Cmd::Filter if view.filters => {
+        Cmd::Filter if !view.filters.is_empty() => {
             let text = dialogs::field(&state.screen().list.q);
             state.layers.push(Layer::Filter(Box::new(text)));
         }

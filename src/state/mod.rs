@@ -3,6 +3,7 @@
 pub mod cmd;
 pub mod effect;
 pub mod event;
+pub mod filter;
 pub mod keymap;
 pub mod layer;
 pub mod link;

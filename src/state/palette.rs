@@ -54,6 +54,15 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
     if typed.trim().is_empty() {
         return commands;
     }
+    // While the arguments of a command are typed, only that command is meant.
+    let name = typed.split_whitespace().next().unwrap_or_default();
+    if typed.trim_start().contains(' ')
+        && let Some(meant) = commands
+            .iter()
+            .find(|it| it.name == name && matches!(it.leads, Leads::Typed(_)))
+    {
+        return vec![meant.clone()];
+    }
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::parse(typed.trim(), CaseMatching::Smart, Normalization::Smart);
     let mut room = Vec::new();

@@ -1,11 +1,15 @@
 //! The questions that a console asks, and their answers. A question is data and the key of its answer.
 
+use chrono::{DateTime, Utc};
+
+use super::filter::Filter;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
 use crate::domain::request::Request;
+use crate::problem::Problem;
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::CertificateDetail;
 use crate::wire::page::{Change, PageQuery};
@@ -41,6 +45,15 @@ pub enum Query {
     AuditOf(String),
 }
 
+/// The fields that lists of certificates, agents, requests and audit rows can be filtered by.
+pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "key"];
+/// See [`CERTIFICATE_FIELDS`].
+pub const AGENT_FIELDS: &[&str] = &["status"];
+/// See [`CERTIFICATE_FIELDS`].
+pub const REQUEST_FIELDS: &[&str] = &["status", "agent", "open"];
+/// See [`CERTIFICATE_FIELDS`].
+pub const AUDIT_FIELDS: &[&str] = &["entity"];
+
 /// What a list is filtered and sorted by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListQuery {
@@ -51,19 +64,26 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// As the API takes it.
-    #[must_use]
-    pub fn page(&self, default_sort: &str) -> PageQuery {
+    /// As the API takes it at `now`, for a list that knows `fields`.
+    ///
+    /// # Errors
+    /// What is wrong with the filter.
+    pub fn page(
+        &self,
+        default_sort: &str,
+        fields: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<PageQuery, Problem> {
+        let filter = Filter::read(&self.q, fields).map_err(Problem::bad_input)?;
         let sort = if self.sort.is_empty() {
             default_sort
         } else {
             &self.sort
         };
-        PageQuery {
-            q: (!self.q.is_empty()).then(|| self.q.clone()),
+        Ok(PageQuery {
             sort: Some(sort.to_owned()),
-            ..PageQuery::default()
-        }
+            ..filter.page(now)
+        })
     }
 }
 

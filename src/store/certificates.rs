@@ -243,7 +243,8 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
     }
     if let Some(agent) = &query.agent {
         filter.and(
-            "c.id IN (SELECT i.certificate_id FROM installations i WHERE i.agent_id = ?)",
+            "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
+             WHERE a.id = ? OR a.hostname = ?)",
             Bind::Text(agent.clone()),
         );
     }

@@ -150,7 +150,10 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
         None => {}
     }
     if let Some(agent) = &query.agent {
-        filter.and("r.agent_id = ?", Bind::Text(agent.clone()));
+        filter.and(
+            "r.agent_id IN (SELECT a.id FROM agents a WHERE a.id = ? OR a.hostname = ?)",
+            Bind::Text(agent.clone()),
+        );
     }
     if let Some(q) = &query.q {
         filter.and(

@@ -21,7 +21,7 @@ pub(super) static VIEW: View = View {
     title: "Agent",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |state| query(state).into_iter().collect(),
     rows: |state, _| detail(state).map(rows).unwrap_or_default(),
     draw,

@@ -8,7 +8,7 @@ use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::query::{Answer, Query};
+use crate::state::query::{AUDIT_FIELDS, Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
@@ -20,7 +20,7 @@ pub(super) static VIEW: View = View {
     title: "Audit",
     n_panes: 1,
     sorts: &[("seq", "number")],
-    filters: true,
+    filters: AUDIT_FIELDS,
     needs: |state| vec![query(state)],
     rows: |state, _| rows_of(state, &query(state)),
     draw,

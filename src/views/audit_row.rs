@@ -18,7 +18,7 @@ pub(super) static VIEW: View = View {
     title: "Audit row",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |_| vec![Query::RecentAudit],
     rows: |_, _| Vec::new(),
     draw,

@@ -26,7 +26,7 @@ pub(super) static VIEW: View = View {
     title: "Certificate",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |state| query(state).into_iter().collect(),
     rows: |state, _| detail(state).map(rows).unwrap_or_default(),
     draw,

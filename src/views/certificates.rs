@@ -8,7 +8,7 @@ use crate::domain::certificate::{Certificate, CertificateStatus, Urgency};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::query::{Answer, Query};
+use crate::state::query::{Answer, CERTIFICATE_FIELDS, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
@@ -25,7 +25,7 @@ pub(super) static VIEW: View = View {
         ("status", "status"),
         ("created_at", "issued"),
     ],
-    filters: true,
+    filters: CERTIFICATE_FIELDS,
     needs: |state| vec![query(state)],
     rows: |state, _| rows_of(state, &query(state)),
     draw,

@@ -15,7 +15,7 @@ pub(super) static VIEW: View = View {
     title: "Command log",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |_| Vec::new(),
     rows: |state, _| rows(state),
     draw,

@@ -40,8 +40,8 @@ pub struct View {
     pub n_panes: usize,
     /// The columns that it can be sorted by: the API's name and the label.
     pub sorts: &'static [(&'static str, &'static str)],
-    /// Whether it can be filtered.
-    pub filters: bool,
+    /// The fields that it can be filtered by beside words; none if it can't be filtered.
+    pub filters: &'static [&'static str],
     /// The questions whose answers it shows.
     pub needs: fn(&State) -> Vec<Query>,
     /// The rows of a pane, in order.

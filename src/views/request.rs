@@ -18,7 +18,7 @@ pub(super) static VIEW: View = View {
     title: "Request",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |state| {
         let subject = state.place().subject;
         subject

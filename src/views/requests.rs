@@ -8,7 +8,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::query::{Answer, Query};
+use crate::state::query::{Answer, Query, REQUEST_FIELDS};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
@@ -24,7 +24,7 @@ pub(super) static VIEW: View = View {
         ("status", "status"),
         ("common_name", "name"),
     ],
-    filters: true,
+    filters: REQUEST_FIELDS,
     needs: |state| vec![query(state)],
     rows: |state, _| rows_of(state, &query(state)),
     draw,

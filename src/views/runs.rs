@@ -17,7 +17,7 @@ pub(super) static VIEW: View = View {
     title: "Runs",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |_| Vec::new(),
     rows: |state, _| rows(state),
     draw,

@@ -19,7 +19,7 @@ pub(super) static VIEW: View = View {
     title: "Services",
     n_panes: 1,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs: |_| Vec::new(),
     rows: |state, _| rows(state),
     draw,

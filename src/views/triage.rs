@@ -21,7 +21,7 @@ pub(super) static VIEW: View = View {
     title: "Triage",
     n_panes: 5,
     sorts: &[],
-    filters: false,
+    filters: &[],
     needs,
     rows,
     draw,

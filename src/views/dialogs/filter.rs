@@ -6,7 +6,7 @@ use ratatui::widgets::{Clear, Widget};
 use tui_textarea::TextArea;
 
 use crate::state::State;
-use crate::views::palette;
+use crate::views::{find, palette};
 use crate::widgets::text::put;
 use crate::widgets::theme::Meaning;
 
@@ -32,4 +32,24 @@ pub(super) fn draw(state: &State, text: &TextArea<'static>, area: Rect, buffer: 
         ..row
     };
     text.render(field, buffer);
+    // What went wrong, or what can be typed, above the line: it covers nothing that is decided on.
+    let fields = find(state.place().view).filters;
+    let (words, meaning) = match &state.toast {
+        Some(toast) => (toast.text.clone(), Meaning::Bad),
+        None => (format!("words, or {}:…", fields.join(":…, ")), Meaning::Dim),
+    };
+    let above = Rect {
+        y: row.y.saturating_sub(1),
+        height: 1,
+        ..area
+    };
+    Clear.render(above, buffer);
+    put(
+        buffer,
+        above,
+        above.x + 1,
+        above.y,
+        &words,
+        palette(state).style(meaning),
+    );
 }
