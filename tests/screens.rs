@@ -1,4 +1,4 @@
-//! Snapshots of every screen and dialog at 80×24 and 120×40, and what holds for all of them.
+//! Snapshots of every screen and dialog at 80×24, 120×40 and 200×60, and what holds for all of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 #[path = "support/fixtures.rs"]
 mod fixtures;
 
+use cmp_console::config::console::Colours;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
@@ -22,14 +23,15 @@ use cmp_console::problem::Problem;
 use cmp_console::state::layer::{CommandLine, Layer, RunLayer};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
-use cmp_console::state::{LoggedCommand, State, Tone};
+use cmp_console::state::{LoggedCommand, Look, State, Tone};
 use cmp_console::views;
 use fixtures::{blank, night, now};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Color;
 use tui_textarea::TextArea;
 
-const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
 fn drawn(state: &State) -> Buffer {
     let area = Rect::new(0, 0, state.size.width, state.size.height);
@@ -48,10 +50,34 @@ fn text(state: &State) -> String {
     .collect()
 }
 
+/// The screen's text at three sizes; and what holds for every screen: without colours it says the same,
+/// and in plain ASCII nothing else is left.
 fn snapshot(name: &str, prepare: impl Fn(&mut State)) {
     for (width, height) in SIZES {
         let mut state = night(width, height);
         prepare(&mut state);
+        let with_colours = text(&state);
+        for colours in [Colours::Mono, Colours::Safe] {
+            state.look.colours = colours;
+            assert_eq!(
+                text(&state),
+                with_colours,
+                "{name} says something by colour alone"
+            );
+        }
+        for cell in drawn(&state).content() {
+            assert!(
+                matches!(cell.fg, Color::Reset | Color::Indexed(_)),
+                "{name}: {cell:?}"
+            );
+        }
+        state.look.ascii = true;
+        assert!(
+            text(&state).is_ascii(),
+            "{name} at {width}x{height}:\n{}",
+            text(&state)
+        );
+        state.look = Look::default();
         insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&state));
     }
 }
@@ -335,9 +361,9 @@ fn no_size_makes_any_screen_panic() {
 fn no_colour_keeps_every_meaning() {
     let mut state = night(120, 40);
     let with = text(&state);
-    state.mono = true;
+    state.look.colours = Colours::Mono;
     assert_eq!(text(&state), with);
     for cell in drawn(&state).content() {
-        assert_eq!(cell.fg, ratatui::style::Color::Reset);
+        assert_eq!(cell.fg, Color::Reset);
     }
 }

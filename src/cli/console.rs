@@ -72,7 +72,12 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         let _code = failed(error);
         ExitCode::from(USAGE)
     };
-    let config::Opened { name, context, keys } = match opened {
+    let config::Opened {
+        name,
+        context,
+        look,
+        keys,
+    } = match opened {
         Ok(opened) => opened,
         Err(error) => return wrong(&error),
     };
@@ -97,6 +102,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         guard,
         starting: None,
         keymap,
+        look: open::look(look),
     };
     open::console(setup, connect, async |()| {})
 }

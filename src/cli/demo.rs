@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
-use crate::config::console::{Context, Tokens};
+use crate::config::console::{Context, LookConfig, Tokens};
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
@@ -124,6 +124,7 @@ fn with_console(bound: Bound) -> ExitCode {
             guard: Guard::ReadWrite,
             starting: Some("starting the embedded platform".to_owned()),
             keymap: Keymap::default(),
+            look: open::look(LookConfig::default()),
         },
         |startup: Sender<Startup>| async move {
             let platform = match bound.start().await {

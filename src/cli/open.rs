@@ -7,11 +7,12 @@ use tokio::sync::mpsc::{self, Sender};
 
 use super::{failed, runtime};
 use crate::clock::Clock;
-use crate::config::console::{Context, state_dir};
+use crate::config::console::{Colours, Context, LookConfig, state_dir};
 use crate::console::backends::Backends;
 use crate::console::defects::install_panic_hook;
 use crate::console::terminal::Terminal;
 use crate::console::{self, Setup, Startup};
+use crate::state::Look;
 use crate::telemetry;
 
 /// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave.
@@ -52,6 +53,25 @@ where
             Err(error) => failed(&error),
         }
     })
+}
+
+/// How a console looks: as configured, and as the environment wants it (`NO_COLOR`, a locale that is not
+/// UTF-8).
+pub(super) fn look(config: LookConfig) -> Look {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    // Without any locale nothing is known, and UTF-8 is what terminals speak.
+    let is_utf8 = locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8") || locale == "c" || locale == "posix"
+    });
+    Look {
+        colours: match set("NO_COLOR") {
+            Some(_) => Colours::Mono,
+            None => config.colours,
+        },
+        ascii: config.ascii.unwrap_or(!is_utf8),
+    }
 }
 
 /// Tells the console where its backends are.

@@ -17,6 +17,9 @@ pub struct ConsoleConfig {
     /// The contexts by name.
     #[serde(default)]
     pub contexts: BTreeMap<String, Context>,
+    /// How it looks.
+    #[serde(default)]
+    pub look: LookConfig,
     /// Other keys for commands, by the commands' names (docs/keys.md).
     #[serde(default)]
     pub keys: BTreeMap<String, toml::Spanned<Vec<String>>>,
@@ -41,6 +44,33 @@ impl OwnKeys {
             what,
         }
     }
+}
+
+/// Which colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Colours {
+    /// The sixteen colours that every terminal has, so that its own theme decides how they look, on light
+    /// ground and on dark.
+    #[default]
+    Sixteen,
+    /// Blue for good, orange for soon, vermilion for broken, from the 256: told apart by who can't tell
+    /// green from red (after Okabe and Ito).
+    Safe,
+    /// None (`NO_COLOR`).
+    Mono,
+}
+
+/// How the console looks, where the terminal alone can't tell.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookConfig {
+    /// Which colours; `NO_COLOR` in the environment is stronger.
+    #[serde(default)]
+    pub colours: Colours,
+    /// Plain ASCII only; otherwise where the locale isn't UTF-8.
+    #[serde(default)]
+    pub ascii: Option<bool>,
 }
 
 /// One environment.
@@ -176,7 +206,12 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
     };
     context.tokens.api = from_env(&context.api_token_env);
     context.tokens.vault = from_env(&context.vault_token_env);
-    Ok(Opened { name, context, keys })
+    Ok(Opened {
+        name,
+        context,
+        look: config.look,
+        keys,
+    })
 }
 
 /// What was picked out of the file.
@@ -186,6 +221,8 @@ pub struct Opened {
     pub name: String,
     /// The context.
     pub context: Context,
+    /// How it looks.
+    pub look: LookConfig,
     /// The person's own keys.
     pub keys: OwnKeys,
 }

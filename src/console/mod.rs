@@ -29,7 +29,7 @@ use crate::plan::guard::Guard;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::keymap::Keymap;
-use crate::state::{ContextInfo, State};
+use crate::state::{ContextInfo, Look, State};
 use crate::views;
 
 use backends::Backends;
@@ -58,6 +58,8 @@ pub struct Setup {
     pub starting: Option<String>,
     /// What keys mean.
     pub keymap: Keymap,
+    /// How it looks.
+    pub look: Look,
 }
 
 /// What comes from whoever starts the backends.
@@ -110,7 +112,7 @@ async fn until_left(
     let mut state = State::new(setup.context, terminal.size(), clock.now());
     state.keymap = setup.keymap;
     state.guard = setup.guard;
-    state.mono = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    state.look = setup.look;
     state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
     paint(&mut state, &mut terminal)?;
 

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::actions::{self, Action, Availability, Facts};
+use crate::config::console::Colours;
 use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
@@ -58,6 +59,15 @@ pub struct ContextInfo {
     pub vault: String,
     /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
     pub shares_in: Option<String>,
+}
+
+/// How a console looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Which colours.
+    pub colours: Colours,
+    /// Plain ASCII only.
+    pub ascii: bool,
 }
 
 /// How important a toast is.
@@ -100,8 +110,8 @@ pub struct State {
     pub clock_label: String,
     /// The terminal's size.
     pub size: Size,
-    /// No colours (`NO_COLOR`).
-    pub mono: bool,
+    /// How it looks.
+    pub look: Look,
     /// Which environment.
     pub context: ContextInfo,
     /// What keys mean.
@@ -145,7 +155,7 @@ impl State {
             now,
             clock_label: String::new(),
             size,
-            mono: false,
+            look: Look::default(),
             context,
             keymap: Keymap::default(),
             guard: Guard::ReadWrite,

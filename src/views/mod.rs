@@ -9,6 +9,7 @@ use crate::state::State;
 use crate::state::loaded::Loaded;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
+use crate::widgets::ascii::to_ascii;
 use crate::widgets::frame::frame;
 use crate::widgets::table::{self, Cell, Column, Line, Look};
 use crate::widgets::text::put;
@@ -150,14 +151,13 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     for layer in &state.layers {
         dialogs::draw(state, layer, area, buffer);
     }
+    if state.look.ascii {
+        to_ascii(buffer);
+    }
 }
 
 fn palette(state: &State) -> Palette {
-    if state.mono {
-        Palette::Mono
-    } else {
-        Palette::Sixteen
-    }
+    state.look.colours
 }
 
 /// Draws a framed table of a pane's rows with its freshness; where there are none, why.

@@ -1,5 +1,6 @@
 //! Pieces that several screens draw. They know cells and meanings, not what is shown.
 
+pub mod ascii;
 pub mod frame;
 pub mod table;
 pub mod text;

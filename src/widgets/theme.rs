@@ -31,14 +31,7 @@ pub enum Meaning {
     Frame,
 }
 
-/// Whether colours are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Palette {
-    /// The sixteen colours that every terminal has, so that its own theme decides how they look.
-    Sixteen,
-    /// None (`NO_COLOR`).
-    Mono,
-}
+pub use crate::config::console::Colours as Palette;
 
 impl Palette {
     /// The style of a meaning.
@@ -63,7 +56,22 @@ impl Palette {
         };
         match self {
             Self::Sixteen => style,
+            Self::Safe => Style {
+                fg: style.fg.map(safe),
+                ..style
+            },
             Self::Mono => Style { fg: None, ..style },
         }
+    }
+}
+
+/// The colour-blind safe one of a colour.
+fn safe(colour: Color) -> Color {
+    match colour {
+        Color::Green => Color::Indexed(32),
+        Color::Yellow => Color::Indexed(214),
+        Color::Red => Color::Indexed(166),
+        Color::Cyan => Color::Indexed(38),
+        other => other,
     }
 }
