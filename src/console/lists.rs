@@ -148,23 +148,26 @@ fn is_detail(view: ViewId) -> bool {
 
 fn current(state: &State) -> Option<views::Row> {
     let rows = views::focused_rows(state);
-    let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let screen = state.screen();
-    rows.into_iter().nth(screen.cursor_index(screen.pane, &ids))
+    rows.get(screen.cursor_index(screen.pane, rows.ids()))
 }
 
 fn step(state: &mut State, by: isize) {
-    let ids: Vec<String> = views::focused_rows(state).into_iter().map(|row| row.id).collect();
-    if ids.is_empty() {
+    let rows = views::focused_rows(state);
+    let n = rows.len();
+    if n == 0 {
         return;
     }
-    let screen = state.screen();
+    let mut screen = state.screen();
+    let pane = screen.pane;
     let index = screen
-        .cursor_index(screen.pane, &ids)
+        .cursor_index(pane, rows.ids())
         .saturating_add_signed(by)
-        .min(ids.len() - 1);
-    state.screen_mut().put_cursor(screen.pane, index, &ids);
-    grow(state, index, ids.len());
+        .min(n - 1);
+    screen.put_cursor(pane, index, rows.ids());
+    drop(rows);
+    *state.screen_mut() = screen;
+    grow(state, index, n);
 }
 
 fn turn(state: &mut State, by: usize, n: usize) {

@@ -276,10 +276,11 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
 /// What is shown as selected on the open screen stays selected, whatever comes above it.
 fn hold_cursors(state: &mut State) {
     let view = views::find(state.place().view);
+    let mut screen = state.screen();
     for pane in 0..view.n_panes {
-        let ids: Vec<String> = (view.rows)(state, pane).into_iter().map(|row| row.id).collect();
-        state.screen_mut().hold_cursor(pane, &ids);
+        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
     }
+    *state.screen_mut() = screen;
 }
 
 /// Marks answers that may be another one now.

@@ -76,29 +76,29 @@ impl Screen {
     /// Where the cursor of `pane` is among `ids`: on its own thing; where that is gone, on the row that
     /// it was on, so that a list that shrinks doesn't throw the cursor back to its beginning.
     #[must_use]
-    pub fn cursor_index(&self, pane: usize, ids: &[String]) -> usize {
+    pub fn cursor_index(&self, pane: usize, ids: &[impl AsRef<str>]) -> usize {
         let Some(cursor) = self.cursors.get(pane) else {
             return 0;
         };
         let own = cursor
             .id
             .as_ref()
-            .and_then(|id| ids.iter().position(|other| other == id));
+            .and_then(|id| ids.iter().position(|other| other.as_ref() == id));
         own.unwrap_or(cursor.index.min(ids.len().saturating_sub(1)))
     }
 
     /// Puts the cursor of `pane` on the row at `index` among `ids`.
-    pub fn put_cursor(&mut self, pane: usize, index: usize, ids: &[String]) {
+    pub fn put_cursor(&mut self, pane: usize, index: usize, ids: &[impl AsRef<str>]) {
         if self.cursors.len() <= pane {
             self.cursors.resize(pane + 1, Cursor::default());
         }
-        let id = ids.get(index).cloned();
+        let id = ids.get(index).map(|id| id.as_ref().to_owned());
         self.cursors[pane] = Cursor { id, index };
     }
 
     /// Ties the cursor of `pane` to the thing that is under it, once there is one: what is shown as
     /// selected stays selected when rows come above it.
-    pub fn hold_cursor(&mut self, pane: usize, ids: &[String]) {
+    pub fn hold_cursor(&mut self, pane: usize, ids: &[impl AsRef<str>]) {
         if !ids.is_empty() {
             self.put_cursor(pane, self.cursor_index(pane, ids), ids);
         }
@@ -132,8 +132,8 @@ mod tests {
         screen.put_cursor(0, 2, &ids("a b c d"));
         assert_eq!(screen.cursor_index(0, &ids("a b d e")), 2);
         assert_eq!(screen.cursor_index(0, &ids("a b")), 1);
-        assert_eq!(screen.cursor_index(0, &[]), 0);
-        screen.hold_cursor(0, &[]);
+        assert_eq!(screen.cursor_index(0, &ids("")[..0]), 0);
+        screen.hold_cursor(0, &ids("")[..0]);
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 0, "it is back");
     }
 

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::id::EntityKind;
@@ -79,22 +80,26 @@ fn query(state: &State) -> Query {
 }
 
 /// The rows of an answer that holds agents.
-pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
     match state.answer(query) {
-        Some(Answer::Agents(window)) => window.rows.iter().map(|agent| row(agent, state)).collect(),
-        _ => Vec::new(),
+        Some(Answer::Agents(window)) => Rows::over(
+            window.rows.iter().collect(),
+            |it| it.id.as_str().into(),
+            |it| row(it, state),
+        ),
+        _ => Vec::new().into(),
     }
 }
 
 /// The rows by health and name: a healthy agent's check-in moves no row, so that a screen at rest stays
 /// at rest.
-pub(super) fn rows_by_health(state: &State) -> Vec<Row> {
+pub(super) fn rows_by_health(state: &State) -> Rows<'_> {
     let Some(Answer::Agents(window)) = state.answer(&Query::AgentHealth) else {
-        return Vec::new();
+        return Vec::new().into();
     };
     let mut agents: Vec<&Agent> = window.rows.iter().collect();
     agents.sort_by_key(|agent| (agent.health(state.now), &agent.hostname));
-    agents.into_iter().map(|agent| row(agent, state)).collect()
+    Rows::over(agents, |it| it.id.as_str().into(), |it| row(it, state))
 }
 
 /// What an agent's health means.

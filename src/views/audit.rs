@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
@@ -92,10 +93,14 @@ pub(super) fn meaning(outcome: AuditOutcome) -> Meaning {
 }
 
 /// The rows of an answer that holds audit rows.
-pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
     match state.answer(query) {
-        Some(Answer::Audit(window)) => window.rows.iter().map(|audit| row(audit, state)).collect(),
-        _ => Vec::new(),
+        Some(Answer::Audit(window)) => Rows::over(
+            window.rows.iter().collect(),
+            |it| it.seq.to_string().into(),
+            |it| row(it, state),
+        ),
+        _ => Vec::new().into(),
     }
 }
 

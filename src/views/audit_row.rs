@@ -20,7 +20,7 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs: |_| vec![Query::RecentAudit],
-    rows: |_, _| Vec::new(),
+    rows: |_, _| Vec::new().into(),
     draw,
 };
 

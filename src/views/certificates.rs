@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
 use crate::domain::certificate::{Certificate, CertificateStatus, Urgency};
 use crate::domain::id::EntityKind;
@@ -79,10 +80,14 @@ fn query(state: &State) -> Query {
 }
 
 /// The rows of an answer that holds certificates.
-pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
     match state.answer(query) {
-        Some(Answer::Certificates(window)) => window.rows.iter().map(|row| self::row(row, state)).collect(),
-        _ => Vec::new(),
+        Some(Answer::Certificates(window)) => Rows::over(
+            window.rows.iter().collect(),
+            |it| it.id.as_str().into(),
+            |it| row(it, state),
+        ),
+        _ => Vec::new().into(),
     }
 }
 

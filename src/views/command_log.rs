@@ -17,7 +17,7 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs: |_| Vec::new(),
-    rows: |state, _| rows(state),
+    rows: |state, _| rows(state).into(),
     draw,
 };
 

@@ -116,22 +116,21 @@ pub(super) fn draw(
         return;
     }
     let screen = state.screen();
-    let ids: Vec<String> = below.rows.iter().map(|row| row.id.clone()).collect();
-    let lines: Vec<Line<'_>> = below
-        .rows
-        .iter()
-        .map(|row| Line {
-            cells: &row.cells,
+    let ids: Vec<&str> = below.rows.iter().map(|row| row.id.as_str()).collect();
+    let line = |index: usize| {
+        let row: &Row = below.rows.get(index)?;
+        Some(Line {
+            cells: row.cells.clone(),
             marked: screen.marks.contains(&row.id),
         })
-        .collect();
+    };
     let look = Look {
         palette,
         cursor: screen.cursor_index(0, &ids),
         focused: true,
         headings: true,
     };
-    table::draw(buffer, inner, below.columns, &lines, &look);
+    table::draw(buffer, inner, below.columns, below.rows.len(), &line, &look);
 }
 
 /// Says why there is nothing to show.

@@ -4,6 +4,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use rows::Rows;
+
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::loaded::Loaded;
@@ -27,6 +29,7 @@ mod detail;
 pub mod dialogs;
 mod request;
 mod requests;
+pub mod rows;
 mod runs;
 mod services;
 mod triage;
@@ -46,7 +49,7 @@ pub struct View {
     /// The questions whose answers it shows.
     pub needs: fn(&State) -> Vec<Query>,
     /// The rows of a pane, in order.
-    pub rows: fn(&State, usize) -> Vec<Row>,
+    pub rows: fn(&State, usize) -> Rows<'_>,
     /// Draws it.
     pub draw: fn(&State, Rect, &mut Buffer),
 }
@@ -112,7 +115,7 @@ pub fn find(id: ViewId) -> &'static View {
 
 /// The rows of the pane that has the focus.
 #[must_use]
-pub fn focused_rows(state: &State) -> Vec<Row> {
+pub fn focused_rows(state: &State) -> Rows<'_> {
     (find(state.place().view).rows)(state, state.screen().pane)
 }
 
@@ -122,8 +125,7 @@ pub fn focused_rows(state: &State) -> Vec<Row> {
 pub fn n_hidden_marks(state: &State) -> usize {
     let screen = state.screen();
     let rows = focused_rows(state);
-    let shown = rows.iter().filter(|row| screen.marks.contains(&row.id)).count();
-    screen.marks.len() - shown
+    screen.marks.iter().filter(|id| !rows.has(id)).count()
 }
 
 /// What actions would work on: the marked rows, or the one with the cursor.
@@ -131,18 +133,19 @@ pub fn n_hidden_marks(state: &State) -> usize {
 pub fn selected(state: &State) -> Vec<Target> {
     let rows = focused_rows(state);
     let screen = state.screen();
-    let marked: Vec<Target> = rows
-        .iter()
-        .filter(|row| screen.marks.contains(&row.id))
-        .flat_map(|row| row.targets.clone())
-        .collect();
-    if !marked.is_empty() {
-        return marked;
+    if !screen.marks.is_empty() {
+        let marked = rows.ids().iter().enumerate();
+        let marked = marked.filter(|(_, id)| screen.marks.contains(id.as_ref()));
+        let marked: Vec<Target> = marked
+            .filter_map(|(index, _)| rows.get(index))
+            .flat_map(|row| row.targets)
+            .collect();
+        if !marked.is_empty() {
+            return marked;
+        }
     }
-    let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-    rows.get(screen.cursor_index(screen.pane, &ids))
-        .map(|row| row.targets.clone())
-        .unwrap_or_default()
+    let row = rows.get(screen.cursor_index(screen.pane, rows.ids()));
+    row.map(|row| row.targets).unwrap_or_default()
 }
 
 /// Draws everything: header, screen, footer, dialogs.
@@ -181,7 +184,7 @@ impl Pane<'_> {
         let note = freshness(state, loaded);
         let total = loaded
             .and_then(|loaded| loaded.value.as_ref())
-            .map_or(rows.len(), |answer| total(answer, &rows));
+            .map_or(rows.len(), |answer| total(answer, rows.len()));
         let title = match (rows.is_empty(), total == rows.len()) {
             (true, _) => self.title.to_owned(),
             (false, true) => format!("{} {}", self.title, rows.len()),
@@ -199,33 +202,32 @@ impl Pane<'_> {
             put(buffer, inner, inner.x + 1, inner.y, &text, style);
             return;
         }
-        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-        let lines: Vec<Line<'_>> = rows
-            .iter()
-            .map(|row| Line {
-                cells: &row.cells,
+        let line = |index: usize| {
+            let row = rows.get(index)?;
+            Some(Line {
                 marked: screen.marks.contains(&row.id),
+                cells: row.cells,
             })
-            .collect();
+        };
         let look = Look {
             palette,
-            cursor: screen.cursor_index(self.index, &ids),
+            cursor: screen.cursor_index(self.index, rows.ids()),
             focused,
             headings: self.headings,
         };
-        table::draw(buffer, inner, self.columns, &lines, &look);
+        table::draw(buffer, inner, self.columns, rows.len(), &line, &look);
     }
 }
 
-fn total(answer: &Answer, rows: &[Row]) -> usize {
+fn total(answer: &Answer, n: usize) -> usize {
     let total = match answer {
         Answer::Certificates(window) => window.total,
         Answer::Agents(window) => window.total,
         Answer::Requests(window) => window.total,
         Answer::Audit(window) => window.total,
-        _ => return rows.len(),
+        _ => return n,
     };
-    usize::try_from(total).unwrap_or(rows.len())
+    usize::try_from(total).unwrap_or(n)
 }
 
 /// `STALE since 14:02:11Z` where the newest answer was none.

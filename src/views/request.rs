@@ -26,7 +26,7 @@ pub(super) static VIEW: View = View {
             .flat_map(|id| [Query::Request(id.clone()), Query::AuditOf(id)])
             .collect()
     },
-    rows: |state, _| rows(state),
+    rows: |state, _| rows(state).into(),
     draw,
 };
 
@@ -42,7 +42,7 @@ fn rows(state: &State) -> Vec<Row> {
     let Some(request) = request(state) else {
         return Vec::new();
     };
-    let mut rows = audit::rows_of(state, &Query::AuditOf(request.id.clone()));
+    let mut rows = audit::rows_of(state, &Query::AuditOf(request.id.clone())).into_vec();
     for row in &mut rows {
         row.targets = targets(request);
     }

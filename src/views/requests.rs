@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
@@ -78,10 +79,14 @@ fn query(state: &State) -> Query {
 }
 
 /// The rows of an answer that holds requests.
-pub(super) fn rows_of(state: &State, query: &Query) -> Vec<Row> {
+pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
     match state.answer(query) {
-        Some(Answer::Requests(window)) => window.rows.iter().map(|request| row(request, state)).collect(),
-        _ => Vec::new(),
+        Some(Answer::Requests(window)) => Rows::over(
+            window.rows.iter().collect(),
+            |it| it.id.as_str().into(),
+            |it| row(it, state),
+        ),
+        _ => Vec::new().into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::rows::Rows;
 use super::{Opens, Pane, Row, View, agents, audit, certificates, requests};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::id::EntityKind;
@@ -37,13 +38,13 @@ fn needs(_state: &State) -> Vec<Query> {
     ]
 }
 
-fn rows(state: &State, pane: usize) -> Vec<Row> {
+fn rows(state: &State, pane: usize) -> Rows<'_> {
     match pane {
-        0 => state
-            .findings()
-            .iter()
-            .map(|finding| finding_row(finding, state))
-            .collect(),
+        0 => {
+            let findings = state.findings();
+            let rows = findings.iter().map(|finding| finding_row(finding, state));
+            rows.collect::<Vec<_>>().into()
+        }
         1 => certificates::rows_of(state, &Query::Expiring),
         2 => agents::rows_by_health(state),
         3 => requests::rows_of(state, &Query::OpenRequests),

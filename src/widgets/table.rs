@@ -51,9 +51,9 @@ pub fn plain(text: impl Into<String>) -> Cell {
 
 /// One row as the table draws it.
 #[derive(Clone, Debug)]
-pub struct Line<'a> {
+pub struct Line {
     /// Its cells, one for each column.
-    pub cells: &'a [Cell],
+    pub cells: Vec<Cell>,
     /// It is marked.
     pub marked: bool,
 }
@@ -86,8 +86,15 @@ pub fn first_shown(cursor: usize, height: usize, n: usize) -> usize {
     page.min(n - height)
 }
 
-/// Draws the table.
-pub fn draw(buffer: &mut Buffer, area: Rect, columns: &[Column], rows: &[Line<'_>], look: &Look) {
+/// Draws the table of `n` rows; `line` makes those that are on screen.
+pub fn draw(
+    buffer: &mut Buffer,
+    area: Rect,
+    columns: &[Column],
+    n: usize,
+    line: &dyn Fn(usize) -> Option<Line>,
+    look: &Look,
+) {
     let widths = widths(columns, area.width.saturating_sub(1));
     let mut y = area.y;
     if look.headings && area.height > 1 {
@@ -100,8 +107,9 @@ pub fn draw(buffer: &mut Buffer, area: Rect, columns: &[Column], rows: &[Line<'_
         y += 1;
     }
     let height = usize::from(area.bottom().saturating_sub(y));
-    let first = first_shown(look.cursor, height, rows.len());
-    for (index, row) in rows.iter().enumerate().skip(first).take(height) {
+    let first = first_shown(look.cursor, height, n);
+    for index in first..n.min(first + height) {
+        let Some(row) = line(index) else { continue };
         let at = index == look.cursor;
         let base = match (at, look.focused) {
             (true, true) => look.palette.style(Meaning::Cursor),
