@@ -526,6 +526,34 @@ fn a_filter_that_means_nothing_is_told_and_stays_open() {
     assert_eq!(state.screen().list.q, "expires:7d");
 }
 
+#[test]
+fn the_end_of_a_list_is_its_last_row_and_not_the_last_that_is_known() {
+    let mut state = unsealed();
+    let effects = press(&mut state, "G");
+    // 64 at the server, 5 known so far.
+    assert!(effects.is_empty(), "200 were asked for already");
+    let query = Query::Certificates(Default::default());
+    let mut rows = fixtures::certificates();
+    let window = |rows: Vec<_>, total| Answer::Certificates(Window { total, rows });
+    fixtures::answer(&mut state, query.clone(), window(rows.clone(), 900));
+    let effects = press(&mut state, "G");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { rows: 900, .. }))
+    );
+    let mut last = rows[0].clone();
+    last.id = "crt_last".to_owned();
+    rows.push(last);
+    let asked = state.data[&query].asked;
+    let result = Ok(window(rows, 900));
+    tell(&mut state, Event::Answer { query, asked, result });
+    let effects = press(&mut state, "enter");
+    assert!(effects.iter().any(
+        |effect| matches!(effect, Effect::Ask { query: Query::Certificate(id), .. } if id == "crt_last")
+    ));
+}
+
 /// Keys, with those that could confirm something more often than the rest.
 fn any_key() -> impl Strategy<Value = String> {
     let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? : X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";

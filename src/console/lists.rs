@@ -5,21 +5,28 @@ use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::layer::Layer;
+use crate::state::query::Answer;
 use crate::state::screen::{Place, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
 
 /// Rows that a list asks for at first, and by how many it grows.
 pub(super) const ROWS: u32 = 200;
+/// Rows that a list holds at most when somebody goes to its end.
+const MOST: u32 = 10_000;
 
 /// Carries a list command out.
 pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
     let view = views::find(state.place().view);
+    state.screen_mut().at_end = cmd == Cmd::Bottom;
     match cmd {
         Cmd::Down => step(state, 1),
         Cmd::Up => step(state, -1),
         Cmd::Top => step(state, isize::MIN / 2),
-        Cmd::Bottom => step(state, isize::MAX / 2),
+        Cmd::Bottom => {
+            load_to_the_end(state);
+            step(state, isize::MAX / 2);
+        }
         Cmd::HalfDown | Cmd::HalfUp => {
             let half = isize::try_from(state.size.height.saturating_sub(5) / 2)
                 .unwrap_or(1)
@@ -184,6 +191,20 @@ fn back(state: &mut State) {
         screen.marks.clear();
     } else if state.places.len() > 1 {
         state.places.pop();
+    }
+}
+
+/// Asks for all rows of the list, as far as one would ever scroll; the cursor follows to the last.
+fn load_to_the_end(state: &mut State) {
+    for query in (views::find(state.place().view).needs)(state) {
+        if let Some(loaded) = state.data.get_mut(&query) {
+            let total = loaded.value.as_ref().and_then(Answer::total).unwrap_or(0);
+            let wanted = u32::try_from(total).unwrap_or(MOST).min(MOST);
+            if wanted > loaded.rows {
+                loaded.rows = wanted;
+                loaded.dirty = true;
+            }
+        }
     }
 }
 

@@ -117,6 +117,20 @@ pub enum Answer {
     Request(Box<Request>),
 }
 
+impl Answer {
+    /// How many rows there are at the server, for an answer that is a window over a list.
+    #[must_use]
+    pub fn total(&self) -> Option<i64> {
+        match self {
+            Self::Certificates(window) => Some(window.total),
+            Self::Agents(window) => Some(window.total),
+            Self::Requests(window) => Some(window.total),
+            Self::Audit(window) => Some(window.total),
+            _ => None,
+        }
+    }
+}
+
 impl Query {
     /// Whether the answer may be another one after `change`.
     #[must_use]

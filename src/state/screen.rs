@@ -68,6 +68,8 @@ pub struct Screen {
     pub marks: BTreeSet<String>,
     /// Filter and sort.
     pub list: ListQuery,
+    /// The cursor stays on the last row, while more rows come in.
+    pub at_end: bool,
     /// The first line shown, where a detail is longer than the screen.
     pub scroll: u16,
 }
@@ -99,14 +101,20 @@ impl Screen {
     /// Ties the cursor of `pane` to the thing that is under it, once there is one: what is shown as
     /// selected stays selected when rows come above it.
     pub fn hold_cursor(&mut self, pane: usize, ids: &[impl AsRef<str>]) {
-        if !ids.is_empty() {
-            self.put_cursor(pane, self.cursor_index(pane, ids), ids);
+        if ids.is_empty() {
+            return;
         }
+        let index = match self.at_end && pane == self.pane {
+            true => ids.len() - 1,
+            false => self.cursor_index(pane, ids),
+        };
+        self.put_cursor(pane, index, ids);
     }
 
     /// Back to the first row of every pane, as after another filter or order.
     pub fn release_cursors(&mut self) {
         self.cursors.clear();
+        self.at_end = false;
     }
 }
 

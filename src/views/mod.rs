@@ -220,14 +220,10 @@ impl Pane<'_> {
 }
 
 fn total(answer: &Answer, n: usize) -> usize {
-    let total = match answer {
-        Answer::Certificates(window) => window.total,
-        Answer::Agents(window) => window.total,
-        Answer::Requests(window) => window.total,
-        Answer::Audit(window) => window.total,
-        _ => return n,
-    };
-    usize::try_from(total).unwrap_or(n)
+    answer
+        .total()
+        .and_then(|total| usize::try_from(total).ok())
+        .unwrap_or(n)
 }
 
 /// `STALE since 14:02:11Z` where the newest answer was none.
