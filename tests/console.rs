@@ -554,6 +554,57 @@ fn the_end_of_a_list_is_its_last_row_and_not_the_last_that_is_known() {
     ));
 }
 
+#[test]
+fn a_frozen_screen_asks_nothing_and_shows_nothing_new_until_it_goes_on() {
+    let mut state = unsealed();
+    press(&mut state, "f");
+    let query = Query::Certificates(Default::default());
+    let asked = state.data[&query].asked;
+    let result = Ok(Answer::Certificates(Window {
+        total: 0,
+        rows: Vec::new(),
+    }));
+    let effects = tell(
+        &mut state,
+        Event::Answer {
+            query: query.clone(),
+            asked,
+            result,
+        },
+    );
+    assert!(effects.is_empty());
+    assert!(matches!(state.answer(&query), Some(Answer::Certificates(window)) if window.rows.len() == 5));
+    assert!(tell(&mut state, Event::StreamBack).is_empty());
+    let effects = press(&mut state, "f");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { query: again, .. } if *again == query))
+    );
+}
+
+#[test]
+fn what_is_on_screen_is_exported() {
+    let mut state = unsealed();
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("export csv".to_owned()));
+    let effects = press(&mut state, "enter");
+    let written = effects.iter().find_map(|effect| match effect {
+        Effect::Export { name, content } => Some((name, content)),
+        _ => None,
+    });
+    let (name, content) = written.unwrap();
+    assert!(
+        name.starts_with("certificates-") && name.ends_with(".csv"),
+        "{name}"
+    );
+    assert!(
+        content.starts_with("certificate,status,ends,on,key,serial\r\npay.example.com,EXPIRED,"),
+        "{content}"
+    );
+    assert_eq!(content.lines().count(), 6);
+}
+
 /// Keys, with those that could confirm something more often than the rest.
 fn any_key() -> impl Strategy<Value = String> {
     let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? : X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";

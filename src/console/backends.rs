@@ -1,7 +1,9 @@
 //! The clients of one context's backends, and whether they may change anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use tokio::io::AsyncWriteExt;
 
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::vault::{VaultReader, VaultWriter};
@@ -19,6 +21,7 @@ pub struct Backends {
     pub(super) changes: Changes,
     pub(super) journal: Journal,
     guard: Mutex<Guard>,
+    exports: PathBuf,
 }
 
 impl Backends {
@@ -41,12 +44,26 @@ impl Backends {
             reads,
             changes: Changes::new(ApiWriter::new(api), vault),
             journal: Journal::new(&state_dir.join("journal.jsonl")),
+            exports: state_dir.join("exports"),
             guard: Mutex::new(Guard::of(context.read_only, context.protected)),
         })
     }
 }
 
 impl Backends {
+    /// Writes an export for its owner alone; gives where it is, or why it could not be written.
+    pub(super) async fn write_export(&self, name: &str, content: &str) -> Result<String, String> {
+        let path = self.exports.join(name);
+        let failed = |error: std::io::Error| format!("`{}` can't be written: {error}", path.display());
+        tokio::fs::create_dir_all(&self.exports).await.map_err(failed)?;
+        let mut options = tokio::fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&path).await.map_err(failed)?;
+        file.write_all(content.as_bytes()).await.map_err(failed)?;
+        file.sync_all().await.map_err(failed)?;
+        Ok(path.display().to_string())
+    }
+
     /// Whether changes are allowed now.
     pub(super) fn guard(&self) -> Guard {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone()

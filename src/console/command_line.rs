@@ -13,6 +13,7 @@ use crate::state::palette::{Leads, candidates};
 use crate::state::screen::Place;
 use crate::state::typed::{self, Typed};
 use crate::state::{State, Tone};
+use crate::views::export::export;
 
 /// What was asked for.
 pub(super) enum Asked {
@@ -87,6 +88,10 @@ fn enter(state: &mut State, mut layer: Box<CommandLine>, picked: Option<Leads>) 
 /// Carries out a command with arguments.
 pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
     let unlocked = match typed {
+        Typed::Export(format) => {
+            let (name, content) = export(state, format);
+            return effects.push(Effect::Export { name, content });
+        }
         Typed::Find(clue) => return lists::find(state, &clue, effects),
         Typed::Lock => None,
         Typed::Unlock { minutes, ticket } => Some(Unlocked {

@@ -119,6 +119,14 @@ impl Effects {
             Effect::Execute { run, confirmed } => self.execute(run, *confirmed),
             Effect::ResetSecret(run) => self.enter(&run, Entered::Reset),
             Effect::StopSecret(run) => self.enter(&run, Entered::Stop),
+            Effect::Export { name, content } => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let result = backends.write_export(&name, &content).await;
+                    let _closed = to.send(Event::Exported(result)).await;
+                });
+            }
             Effect::Probe(address) => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();

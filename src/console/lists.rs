@@ -100,6 +100,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
         | Cmd::Show(_)
         | Cmd::Refresh
         | Cmd::Suspend
+        | Cmd::Freeze
         | Cmd::Start(_) => {}
     }
 }

@@ -54,8 +54,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     effects.push(Effect::CheckLinks);
                 }
             }
+            let frozen = state.frozen.is_some();
             if let Some(loaded) = state.data.get_mut(&query) {
-                visible = loaded.take(asked, result, now);
+                visible = if frozen {
+                    // It was on its way when the screen was frozen: asked again afterwards.
+                    loaded.waiting = false;
+                    loaded.dirty = true;
+                    false
+                } else {
+                    loaded.take(asked, result, now)
+                };
             }
         }
         Event::AskAgain(query) => {
@@ -100,6 +108,8 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.starting = what;
             touch(state, |_| true);
         }
+        Event::Exported(Ok(path)) => state.say(Tone::Good, format!("written to {path}")),
+        Event::Exported(Err(why)) => state.say(Tone::Bad, why),
         Event::Probed(address, served) => lists::found_served(state, &address, served),
         Event::PastedKey(spki) => dialogs::pasted_key(state, spki),
         Event::Defect(report) => state.say(
@@ -182,6 +192,15 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
             touch(state, |_| true);
             effects.push(Effect::CheckLinks);
             state.say(Tone::Plain, "asked again");
+        }
+        Cmd::Freeze => {
+            state.frozen = match state.frozen {
+                None => Some(state.now),
+                Some(_) => {
+                    touch(state, |_| true);
+                    None
+                }
+            };
         }
         Cmd::Suspend => effects.push(Effect::Suspend),
         Cmd::Start(id) => start(state, id, effects),
@@ -294,7 +313,7 @@ fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
 
 /// Asks what the open screen needs and does not know, or no longer knows.
 fn ask(state: &mut State, effects: &mut Vec<Effect>) {
-    if state.starting.is_some() {
+    if state.starting.is_some() || state.frozen.is_some() {
         return;
     }
     let mut needs = (views::find(state.place().view).needs)(state);

@@ -45,6 +45,8 @@ pub enum Cmd {
     Copy,
     /// Ask again.
     Refresh,
+    /// Hold the screen still, or let it go on.
+    Freeze,
     /// Put the console into the background.
     Suspend,
     /// Show a screen.

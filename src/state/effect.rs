@@ -46,6 +46,13 @@ pub enum Effect {
     AskLater(Query),
     /// Ask the backends how they are, now.
     CheckLinks,
+    /// Write an export.
+    Export {
+        /// The file's name, without its place.
+        name: String,
+        /// What it holds.
+        content: String,
+    },
     /// Ask what is served at this `host:port`, by a handshake.
     Probe(String),
     /// Unlock or lock the context.

@@ -53,6 +53,8 @@ pub enum Event {
     Run(String, RunEvent),
     /// What is being started, in words; none when all is up.
     Starting(Option<String>),
+    /// An export is written: where, or why not.
+    Exported(Result<String, String>),
     /// What is served at an address: the fingerprint, or why there is no handshake.
     Probed(String, Result<String, String>),
     /// A private key was pasted, and dropped at once: the SHA-256 of its SubjectPublicKeyInfo, if it could

@@ -356,6 +356,13 @@ fn rows() -> Vec<Binding> {
             Group::Console,
         ),
         row("refresh", &["ctrl-r"], Cmd::Refresh, "ask again", Group::Console),
+        row(
+            "freeze",
+            &["f"],
+            Cmd::Freeze,
+            "hold the screen still, or let it go on",
+            Group::Console,
+        ),
         row("help", &["?"], Cmd::Help, "help", Group::Console),
         row("suspend", &["ctrl-z"], Cmd::Suspend, "suspend", Group::Console),
         row("quit", &["q", "ctrl-c"], Cmd::Quit, "quit", Group::Console),

@@ -143,6 +143,8 @@ pub struct State {
     pub command_log: Vec<LoggedCommand>,
     /// Whether the last key asked to quit while something was under way.
     pub leaving: bool,
+    /// Since when the screen is held still.
+    pub frozen: Option<DateTime<Utc>>,
     /// Set when the console is to end.
     pub quit: bool,
 }
@@ -174,6 +176,7 @@ impl State {
             toast: None,
             command_log: Vec::new(),
             leaving: false,
+            frozen: None,
             quit: false,
         }
     }

@@ -101,6 +101,17 @@ impl Run {
         self.phase == Phase::Running
     }
 
+    /// Where it is, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.phase {
+            Phase::Planning => "planning".to_owned(),
+            Phase::Planned => "planned, not carried out".to_owned(),
+            Phase::Running => format!("running, {}", self.running_step()),
+            Phase::Ended(outcome) => format!("{}: {}", outcome.word(), outcome.words()),
+        }
+    }
+
     /// The step that is under way, and what it last said.
     #[must_use]
     pub fn running_step(&self) -> String {

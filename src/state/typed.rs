@@ -13,8 +13,23 @@ pub enum Typed {
     },
     /// Lock it again.
     Lock,
+    /// Write what is on screen into a file.
+    Export(Format),
     /// Look for the certificates that a clue leads to.
     Find(String),
+}
+
+/// What an export looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Columns of text.
+    Text,
+    /// Comma-separated values.
+    Csv,
+    /// JSON.
+    Json,
+    /// What was carried out, in Markdown.
+    Timeline,
 }
 
 /// How a command is written.
@@ -36,6 +51,21 @@ pub static ALL: &[Usage] = &[
         arguments: "CLUE",
         what: "certificates by serial, fingerprint, key hash, host, host:port, or a pasted PEM",
         read: |arguments| (!arguments.is_empty()).then(|| Typed::Find(arguments.join(" "))),
+    },
+    Usage {
+        name: "export",
+        arguments: "text|csv|json|timeline",
+        what: "the rows on screen, or what was carried out, into a file",
+        read: |arguments| {
+            let format = match arguments {
+                ["text"] => Format::Text,
+                ["csv"] => Format::Csv,
+                ["json"] => Format::Json,
+                ["timeline"] => Format::Timeline,
+                _ => return None,
+            };
+            Some(Typed::Export(format))
+        },
     },
     Usage {
         name: "unlock",

@@ -23,6 +23,7 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs: |state| query(state).into_iter().collect(),
+    columns: |_| INSTALLATIONS,
     rows: |state, _| detail(state).map(rows).unwrap_or_default().into(),
     draw,
 };

@@ -23,6 +23,7 @@ pub(super) static VIEW: View = View {
     sorts: &[("seq", "number")],
     filters: AUDIT_FIELDS,
     needs: |state| vec![query(state)],
+    columns: |_| WIDE,
     rows: |state, _| rows_of(state, &query(state)),
     draw,
 };

@@ -20,6 +20,7 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs: |_| vec![Query::RecentAudit],
+    columns: |_| &[],
     rows: |_, _| Vec::new().into(),
     draw,
 };

@@ -161,6 +161,9 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
         };
         notes.push(format!("{} marked{hidden}", screen.marks.len()));
     }
+    if let Some(since) = state.frozen {
+        notes.push(format!("FROZEN since {}", since.format("%H:%M:%SZ")));
+    }
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }

@@ -27,6 +27,7 @@ pub mod chrome;
 mod command_log;
 mod detail;
 pub mod dialogs;
+pub mod export;
 mod request;
 mod requests;
 pub mod rows;
@@ -48,6 +49,8 @@ pub struct View {
     pub filters: &'static [&'static str],
     /// The questions whose answers it shows.
     pub needs: fn(&State) -> Vec<Query>,
+    /// The columns of a pane's rows.
+    pub columns: fn(usize) -> &'static [Column],
     /// The rows of a pane, in order.
     pub rows: fn(&State, usize) -> Rows<'_>,
     /// Draws it.

@@ -26,6 +26,7 @@ pub(super) static VIEW: View = View {
             .flat_map(|id| [Query::Request(id.clone()), Query::AuditOf(id)])
             .collect()
     },
+    columns: |_| audit::NARROW,
     rows: |state, _| rows(state).into(),
     draw,
 };

@@ -27,6 +27,7 @@ pub(super) static VIEW: View = View {
     ],
     filters: REQUEST_FIELDS,
     needs: |state| vec![query(state)],
+    columns: |_| WIDE,
     rows: |state, _| rows_of(state, &query(state)),
     draw,
 };

@@ -21,6 +21,7 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs: |_| Vec::new(),
+    columns: |_| COLUMNS,
     rows: |state, _| rows(state).into(),
     draw,
 };

@@ -24,6 +24,7 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs,
+    columns,
     rows,
     draw,
 };
@@ -36,6 +37,16 @@ fn needs(_state: &State) -> Vec<Query> {
         Query::OpenRequests,
         Query::RecentAudit,
     ]
+}
+
+fn columns(pane: usize) -> &'static [Column] {
+    match pane {
+        0 => FINDINGS,
+        1 => certificates::NARROW,
+        2 => agents::NARROW,
+        3 => requests::NARROW,
+        _ => audit::NARROW,
+    }
 }
 
 fn rows(state: &State, pane: usize) -> Rows<'_> {
