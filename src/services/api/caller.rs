@@ -14,7 +14,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::store::tokens::{self, Purpose, Token};
 
 use super::reply::{Refusal, problem_of};
-use super::{ApiState, idempotency};
+use super::{ApiState, idempotency_key};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -71,14 +71,14 @@ impl FromRequest<ApiState> for Call {
         let (parts, body) = request.into_parts();
         let secret = bearer(&parts.headers)?;
         let caller = known(api, &secret, source(&parts)).await?;
-        let key = idempotency::key(&parts.headers)?;
+        let key = idempotency_key::key(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
         let body = Bytes::from_request(Request::from_parts(parts, body), api)
             .await
             .map_err(|rejection| {
                 Problem::bad_input(format!("the body can't be read: {}", rejection.body_text()))
             })?;
-        let request_hash = idempotency::hash(&target, &body);
+        let request_hash = idempotency_key::hash(&target, &body);
         Ok(Self {
             caller,
             secret,

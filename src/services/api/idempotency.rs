@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: a request that is sent again on a bad link is answered again, and carried out
 //! once. The answer is kept in the change's own transaction, so there is no moment between the two.
 
-use aws_lc_rs::{digest, hmac};
-use axum::http::{HeaderMap, StatusCode};
+use aws_lc_rs::hmac;
+use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,30 +14,6 @@ use crate::store::{StoreError, Tx};
 
 use super::caller::Call;
 use super::reply;
-
-/// No key is longer.
-const MAX_KEY: usize = 200;
-
-/// The header, if it is there.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    match value.to_str().map(str::trim) {
-        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY => Ok(Some(key.to_owned())),
-        _ => Err(Problem::bad_input("the header `Idempotency-Key` can't be used")
-            .hint(format!("1 to {MAX_KEY} printable ASCII characters"))),
-    }
-}
-
-/// What was asked, in one hash.
-pub(super) fn hash(target: &str, body: &[u8]) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(target.as_bytes());
-    context.update(b"\n");
-    context.update(body);
-    hex::encode(context.finish())
-}
 
 /// The answer that this call was given before; a problem when its key was used for something else.
 pub(super) async fn replay(

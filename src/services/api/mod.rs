@@ -12,6 +12,7 @@ mod events;
 mod findings;
 mod health;
 mod idempotency;
+mod idempotency_key;
 mod input;
 mod installations;
 mod jobs;

@@ -3,6 +3,7 @@
 //! Vault in production: one node, no audit devices, no leases.
 
 mod barrier;
+mod duration;
 mod kv;
 mod pki;
 mod policy;

@@ -165,7 +165,7 @@ fn wish(body: &Value, caller: &Token) -> Result<Wish, Reply> {
     let seconds = |field: &str| match &body[field] {
         Value::Null => Ok(0),
         Value::String(text) if text.is_empty() => Ok(0),
-        given => super::pki::duration(given).ok_or_else(|| {
+        given => super::duration::duration(given).ok_or_else(|| {
             Reply::error(
                 400,
                 &format!("error converting input for field {field:?}: invalid duration {given}"),

@@ -6,8 +6,7 @@ use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, Ser
 use serde::{Deserialize, Serialize};
 
 use super::super::{Core, Reply, storage};
-use super::revoke::Revoked;
-use super::{Ca, to_time};
+use super::{Ca, Revoked, to_time};
 
 /// How long a list is valid, as Vault's default.
 const VALID_HOURS: i64 = 72;

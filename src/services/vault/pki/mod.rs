@@ -33,6 +33,13 @@ struct Stored {
     not_after: DateTime<Utc>,
 }
 
+/// A certificate that was revoked.
+#[derive(Clone, Serialize, Deserialize)]
+struct Revoked {
+    serial: String,
+    at: DateTime<Utc>,
+}
+
 impl Ca {
     fn read(core: &Core, mount: &str) -> Result<Self, Reply> {
         match core.barrier.read(&format!("pki/{mount}/ca")) {
@@ -52,9 +59,6 @@ impl Ca {
     }
 }
 
-/// What Vault can count: 2^63 nanoseconds, some 292 years, in seconds.
-const LONGEST_DURATION: i64 = i64::MAX / 1_000_000_000;
-
 /// Where a certificate is kept; a serial's colons are dashes, as Vault stores them.
 fn certificate_path(mount: &str, serial: &str) -> String {
     format!("pki/{mount}/certs/{}", serial.replace(':', "-"))
@@ -62,41 +66,6 @@ fn certificate_path(mount: &str, serial: &str) -> String {
 
 fn to_time(at: DateTime<Utc>) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(at.timestamp()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-/// A duration in seconds: a number, digits, or `720h`, `30m`, `1h30m`, `7d`; `None` if it is none.
-pub(super) fn duration(value: &Value) -> Option<i64> {
-    let seconds = match value {
-        Value::Number(number) => number.as_i64()?,
-        Value::String(text) => parse_duration(text)?,
-        _ => return None,
-    };
-    (0..=LONGEST_DURATION).contains(&seconds).then_some(seconds)
-}
-
-fn parse_duration(text: &str) -> Option<i64> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(i64::from(seconds));
-    }
-    let mut total = 0_i64;
-    let mut digits = String::new();
-    for c in text.chars() {
-        if c.is_ascii_digit() {
-            digits.push(c);
-            continue;
-        }
-        let unit = match c {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        total = total.checked_add(digits.parse::<i64>().ok()?.checked_mul(unit)?)?;
-        digits.clear();
-    }
-    (digits.is_empty() && !text.is_empty()).then_some(total)
 }
 
 /// What everybody may read: the CA, its chain, certificates and the CRL.
@@ -205,32 +174,5 @@ fn config(core: &Core, operation: Capability, mount: &str, name: &str, body: &Va
             }
         }
         _ => Reply::data(now),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_vault_reads_them() {
-        assert_eq!(duration(&json!("720h")), Some(2_592_000));
-        assert_eq!(duration(&json!("1h30m")), Some(5400));
-        assert_eq!(duration(&json!("60")), Some(60));
-        assert_eq!(duration(&json!(60)), Some(60));
-        assert_eq!(duration(&json!("1x")), None);
-        assert_eq!(duration(&json!("")), None);
-        assert_eq!(duration(&json!(i64::MAX)), None);
-        assert_eq!(duration(&json!("99999999999h")), None);
-        assert_eq!(duration(&json!(-1)), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_duration_makes_it_panic(text in "\\PC{0,40}") {
-            let _ = parse_duration(&text);
-        }
     }
 }

@@ -1,20 +1,12 @@
 //! Revocation, and reading one certificate with its time of revocation. There is no reason: Vault takes
 //! none.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::super::{Core, Reply, storage};
-use super::{Ca, Stored, certificate_path, crl};
+use super::{Ca, Revoked, Stored, certificate_path, crl};
 use crate::domain::certificate::normal_serial;
-
-/// A certificate that was revoked.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Revoked {
-    pub(super) serial: String,
-    pub(super) at: DateTime<Utc>,
-}
 
 /// Where a revocation is kept.
 pub(super) fn path(mount: &str, serial: &str) -> String {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::duration::duration;
 use super::super::policy::Capability;
 use super::super::{Core, Reply, storage};
-use super::duration;
 
 /// One role, with Vault's defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]

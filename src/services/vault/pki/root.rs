@@ -7,8 +7,9 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
+use super::super::duration::duration;
 use super::super::{Core, Reply, storage};
-use super::{Ca, Stored, certificate_path, crl, duration, sign, to_time};
+use super::{Ca, Stored, certificate_path, crl, sign, to_time};
 
 /// How long a CA is valid when nothing is said: ten years.
 const TTL: i64 = 10 * 365 * 86_400;

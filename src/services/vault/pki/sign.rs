@@ -14,10 +14,11 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
+use super::super::duration::duration;
 use super::super::reply::random;
 use super::super::{Core, Reply, storage};
 use super::role::Role;
-use super::{Ca, Stored, certificate_path, duration, names, to_time, urls};
+use super::{Ca, Stored, certificate_path, names, to_time, urls};
 
 /// A mount's default lifetime in seconds, as Vault's.
 const DEFAULT_TTL: i64 = 32 * 86_400;
