@@ -145,6 +145,13 @@ fn triage() {
 }
 
 #[test]
+fn the_picture_in_the_readme_is_the_real_screen() {
+    let readme = include_str!("../README.md");
+    let screen = text(&night(120, 40));
+    assert!(readme.contains(screen.trim_end()), "put this into README.md:\n{screen}");
+}
+
+#[test]
 fn triage_knows_nothing_yet() {
     for (width, height) in SIZES {
         let mut state = blank(width, height);
