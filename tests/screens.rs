@@ -148,7 +148,10 @@ fn triage() {
 fn the_picture_in_the_readme_is_the_real_screen() {
     let readme = include_str!("../README.md");
     let screen = text(&night(120, 40));
-    assert!(readme.contains(screen.trim_end()), "put this into README.md:\n{screen}");
+    assert!(
+        readme.contains(screen.trim_end()),
+        "put this into README.md:\n{screen}"
+    );
 }
 
 #[test]
