@@ -67,7 +67,7 @@ impl Console {
         let mut frame = Buffer::empty(area);
         views::draw(&self.state, area, &mut frame);
         if self.painter.differs(&frame) {
-            self.painter.show(frame).unwrap();
+            self.painter.show(frame, 1).unwrap();
         }
         began.elapsed()
     }

@@ -73,7 +73,7 @@ impl Screen {
         };
         if self.painter.differs(&draw(state)) {
             state.clock_label = state.now.format("%H:%MZ").to_string();
-            self.painter.show(draw(state)).unwrap();
+            self.painter.show(draw(state), 1).unwrap();
         }
         self.wire.get() - before
     }
@@ -112,6 +112,21 @@ fn a_whole_frame_fits_its_budget_on_every_screen() {
         let bytes = Screen::new().paint(&mut state);
         eprintln!("a whole frame of screen {key}: {bytes} bytes");
         assert!(bytes <= FRAME, "screen {key}: {bytes} bytes");
+    }
+}
+
+/// On a slow link a frame is plainer, so that it is there sooner.
+#[test]
+fn a_frame_on_a_slow_link_costs_far_less() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let bytes = |poor| {
+            let mut state = night(width, height);
+            state.wire.poor = poor;
+            Screen::new().paint(&mut state)
+        };
+        let (rich, poor) = (bytes(false), bytes(true));
+        eprintln!("triage at {width}x{height}: {rich} bytes, on a slow link {poor}");
+        assert!(poor * 10 <= rich * 8, "{poor} of {rich} bytes");
     }
 }
 

@@ -35,11 +35,17 @@ fn tell(state: &mut State, event: Event) -> Vec<Effect> {
     effects
 }
 
+/// What the state shows is on the person's screen.
+fn show(state: &mut State) {
+    tell(state, Event::Painted(1));
+    tell(state, Event::Seen(1));
+}
+
 /// Presses keys; a dialog is painted before each, as on a real screen.
 fn press(state: &mut State, keys: &str) -> Vec<Effect> {
     let mut effects = Vec::new();
     for key in keys.split(' ') {
-        effects.extend(tell(state, Event::Painted));
+        show(state);
         effects.extend(tell(state, Event::Key(key.to_owned())));
     }
     effects
@@ -117,7 +123,7 @@ fn keys_typed_before_the_dialog_was_painted_do_not_count() {
     press(&mut state, "r");
     planned(&mut state, Tier::Reversible);
     assert!(!executes(&tell(&mut state, Event::Key("y".to_owned()))));
-    tell(&mut state, Event::Painted);
+    show(&mut state);
     assert!(executes(&tell(&mut state, Event::Key("y".to_owned()))));
 }
 
@@ -205,7 +211,7 @@ fn a_paste_outside_a_field_does_nothing() {
     assert!(!executes(&effects));
     press(&mut state, "r");
     planned(&mut state, Tier::Reversible);
-    tell(&mut state, Event::Painted);
+    show(&mut state);
     assert!(!executes(&tell(&mut state, Event::Paste("y\n".to_owned()))));
 }
 
@@ -221,7 +227,7 @@ fn unsealing_takes_characters_as_a_secret_only_while_a_share_is_wanted() {
     assert!(!wants_secret(&state));
     assert!(executes(&press(&mut state, "u n s e a l enter")));
     tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
-    tell(&mut state, Event::Painted);
+    show(&mut state);
     assert!(wants_secret(&state));
     let effects = press(&mut state, "enter");
     assert!(
@@ -375,7 +381,7 @@ fn a_confirmation_is_typed_and_a_private_key_is_pasted_nowhere() {
     let mut state = unsealed();
     press(&mut state, "X");
     planned(&mut state, Tier::Irreversible);
-    tell(&mut state, Event::Painted);
+    show(&mut state);
     tell(&mut state, Event::Paste("8401".to_owned()));
     assert!(!executes(&press(&mut state, "enter")));
     press(&mut state, "tab");
@@ -625,7 +631,7 @@ proptest! {
                 Some(Layer::Run(layer)) => cmp_console::state::layer::line(&layer.typed),
                 _ => String::new(),
             };
-            tell(&mut state, Event::Painted);
+            show(&mut state);
             let effects = tell(&mut state, Event::Key(key.clone()));
             for effect in effects {
                 match effect {

@@ -28,7 +28,7 @@ fn the_program_that_panics() {
     let area = ratatui::layout::Rect::new(0, 0, 80, 24);
     let mut frame = ratatui::buffer::Buffer::empty(area);
     frame.set_string(0, 0, "a console", ratatui::style::Style::new());
-    terminal.painter().show(frame).unwrap();
+    terminal.painter().show(frame, 0).unwrap();
     panic!("a defect for the test");
 }
 

@@ -20,7 +20,7 @@ use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
 use cmp_console::plan::tier::Tier;
 use cmp_console::problem::Problem;
-use cmp_console::state::layer::{CommandLine, Layer, RunLayer};
+use cmp_console::state::layer::{CommandLine, Layer, RunLayer, Shown};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::{LoggedCommand, Look, State, Tone};
@@ -133,7 +133,7 @@ fn open_run(state: &mut State, action: &'static str, plan: Plan) {
         .iter()
         .map(|field| TextArea::from([field.value.clone()]))
         .collect();
-    layer.armed = true;
+    layer.shown = Shown::Seen;
     run.plan = Some(Box::new(plan));
     state.runs.push(run);
     state.layers.push(Layer::Run(Box::new(layer)));

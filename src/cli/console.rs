@@ -102,6 +102,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         guard,
         starting: None,
         keymap,
+        slow_link: look.slow_link,
         look: open::look(look),
     };
     open::console(setup, connect, async |()| {})

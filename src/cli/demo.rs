@@ -125,6 +125,7 @@ fn with_console(bound: Bound) -> ExitCode {
             starting: Some("starting the embedded platform".to_owned()),
             keymap: Keymap::default(),
             look: open::look(LookConfig::default()),
+            slow_link: LookConfig::default().slow_link,
         },
         |startup: Sender<Startup>| async move {
             let platform = match bound.start().await {

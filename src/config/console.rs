@@ -61,6 +61,19 @@ pub enum Colours {
     Mono,
 }
 
+/// When the link to the terminal is taken for slow, so that the console draws plainer and less often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowLink {
+    /// When it is measured to be slow.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// How the console looks, where the terminal alone can't tell.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +84,9 @@ pub struct LookConfig {
     /// Plain ASCII only; otherwise where the locale isn't UTF-8.
     #[serde(default)]
     pub ascii: Option<bool>,
+    /// When the link is taken for slow.
+    #[serde(default)]
+    pub slow_link: SlowLink,
 }
 
 /// One environment.

@@ -8,7 +8,7 @@ use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
 use crate::state::filter::Filter;
-use crate::state::layer::{Layer, RunLayer, line};
+use crate::state::layer::{Layer, RunLayer, Shown, line};
 use crate::state::run::Phase;
 use crate::state::{State, Tone};
 use crate::views;
@@ -82,10 +82,10 @@ pub(super) fn paste(state: &mut State, text: &str) {
     match state.layers.last_mut() {
         Some(Layer::Filter(area)) => drop(area.insert_str(text)),
         Some(Layer::CommandLine(layer)) => drop(layer.typed.insert_str(text)),
-        Some(Layer::Run(layer)) if layer.armed && layer.focus == 0 => {
+        Some(Layer::Run(layer)) if layer.hears() && layer.focus == 0 => {
             layer.complaint = Some("what was pasted was dropped: a confirmation is typed".to_owned());
         }
-        Some(Layer::Run(layer)) if layer.armed => {
+        Some(Layer::Run(layer)) if layer.hears() => {
             if let Some(area) = focused_area(layer) {
                 area.insert_str(text);
             }
@@ -143,8 +143,7 @@ pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
             && layer.run == id
         {
             layer.fields = fields(&plan);
-            layer.complaint = None;
-            layer.armed = false;
+            layer.shown = Shown::Not;
         }
     }
 }
@@ -164,11 +163,15 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         ("esc", Phase::Running) => {
             return state.say(Tone::Plain, "it goes on; 7 shows it");
         }
-        ("esc" | "q" | "enter", Phase::Ended(_)) if layer.armed => return,
+        ("esc" | "q" | "enter", Phase::Ended(_)) if layer.hears() => return,
         ("esc", _) => return,
         ("ctrl-d" | "pagedown", _) => layer.scroll = layer.scroll.saturating_sub(5),
         ("ctrl-u" | "pageup", _) => layer.scroll = layer.scroll.saturating_add(5).min(500),
-        _ if !layer.armed => {}
+        (_, Phase::Planning | Phase::Planned) if !layer.hears() => {
+            // It was typed before this could be read, so it was not meant for it.
+            layer.complaint = Some("a key came before this was on your screen, and was dropped".to_owned());
+        }
+        _ if !layer.hears() => {}
         ("enter", Phase::Running) if secret => {
             effects.push(Effect::SubmitSecret(id));
             layer.secret_typed = 0;
@@ -204,13 +207,13 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
             let ticket = Some(line(&layer.ticket)).filter(|text| !text.trim().is_empty());
             match (asks, key) {
                 (Ask::Yes, "y") => {
-                    layer.armed = false;
+                    layer.shown = Shown::Not;
                     execute(state, &layer.run, &Answer::Yes, comment, ticket, effects);
                 }
                 (Ask::Type(wanted), "enter") => {
                     let typed = line(&layer.typed);
                     if typed.trim() == wanted {
-                        layer.armed = false;
+                        layer.shown = Shown::Not;
                         execute(
                             state,
                             &layer.run,
@@ -284,7 +287,7 @@ fn plan_again(state: &mut State, layer: &mut RunLayer, effects: &mut Vec<Effect>
         .collect();
     run.phase = Phase::Planning;
     layer.typed = TextArea::default();
-    layer.armed = false;
+    layer.shown = Shown::Not;
     effects.push(Effect::Plan {
         run: run.id.clone(),
         action: run.action,

@@ -1,80 +1,84 @@
 //! What the person types, read on a thread of its own, and whether the terminal is still there.
 //!
-//! crossterm alone spins for ever once a terminal has hung up (crossterm #793), so its reader is asked
-//! only when there is something to read, and a second thread watches for the hang-up.
+//! The terminal is read only when there is something to read, and a second thread watches for the hang-up:
+//! a reader that waits for more from a terminal that is gone would spin for ever (crossterm #793).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
+use std::time::Duration;
 
-use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use tokio::sync::mpsc::Sender;
+use zeroize::Zeroizing;
 
+use super::decode::Decoder;
 use super::heard::Input;
-use super::split_escape::SplitEscape;
-use crate::state::Size;
 
-/// How long crossterm may look for more; with no time at all it would not look.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
+/// Read at once, in bytes.
+const CHUNK: usize = 4096;
 
-/// How long the rest of an escape sequence may be on its way: more than a laggy link needs between two
-/// packets that were sent together, less than a person waits for Esc.
-const ESCAPE: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// Starts the two threads; they end with the program.
+/// Starts the two threads. The one that reads ends when what is given back is dropped: from then on what
+/// is typed is for the next program. The other one ends with this one.
 ///
 /// # Errors
 /// That no thread can be started.
-pub fn start(to: &Sender<Input>) -> io::Result<()> {
+pub(super) fn start(to: &Sender<Input>) -> io::Result<OwnedFd> {
+    let (stop, listening) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let reader = to.clone();
     thread::Builder::new()
         .name("keys".to_owned())
-        .spawn(move || read(&reader))?;
+        .spawn(move || read(&reader, &stop))?;
     let watcher = to.clone();
     thread::Builder::new()
         .name("hang-up".to_owned())
         .spawn(move || watch(&watcher))?;
-    Ok(())
+    Ok(listening)
 }
 
-fn read(to: &Sender<Input>) {
+fn read(to: &Sender<Input>, stop: &OwnedFd) {
     let stdin = io::stdin();
+    let mut decoder = Decoder::default();
+    // A secret may be among what is typed.
+    let mut bytes = Zeroizing::new([0; CHUNK]);
     loop {
-        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) => {}
-            // A resize interrupts the wait; crossterm then has an event of its own.
-            Err(rustix::io::Errno::INTR) => {}
+        let heard = match is_readable(&stdin, stop, decoder.wait()) {
+            Ok(None) => return,
+            Ok(Some(true)) => match rustix::io::read(&stdin, &mut bytes[..]) {
+                Ok(0) => return gone(to),
+                Ok(n) => decoder.hear(&bytes[..n]),
+                Err(Errno::INTR | Errno::AGAIN) => continue,
+                Err(_) => return gone(to),
+            },
+            Ok(Some(false)) => decoder.give_up(),
+            Err(Errno::INTR) => continue,
             Err(_) => return gone(to),
-        }
-        if fds[0]
-            .revents()
-            .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
-        {
-            return gone(to);
-        }
-        let mut split = SplitEscape::default();
-        loop {
-            let look = if split.is_waiting() { ESCAPE } else { LOOK };
-            let heard = match event::poll(look) {
-                Ok(true) => match event::read() {
-                    Ok(event) => translate(event)
-                        .into_iter()
-                        .flat_map(|input| split.hear(input))
-                        .collect(),
-                    Err(_) => return gone(to),
-                },
-                _ if split.is_waiting() => split.give_up(),
-                _ => break,
-            };
-            for input in heard {
-                if to.blocking_send(input).is_err() {
-                    return;
-                }
+        };
+        for input in heard {
+            if to.blocking_send(input).is_err() {
+                return;
             }
         }
     }
+}
+
+/// Whether there is something to read within `limit`; without one it is waited for. Nothing if nobody
+/// listens any more.
+fn is_readable(stdin: &impl AsFd, stop: &OwnedFd, limit: Option<Duration>) -> Result<Option<bool>, Errno> {
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    let mut fds = [
+        PollFd::new(stdin, PollFlags::IN),
+        PollFd::new(stop, PollFlags::empty()),
+    ];
+    poll(&mut fds, limit.as_ref())?;
+    if is_gone(fds[1].revents()) {
+        return Ok(None);
+    }
+    if is_gone(fds[0].revents()) {
+        return Err(Errno::IO);
+    }
+    Ok(Some(fds[0].revents().contains(PollFlags::IN)))
 }
 
 /// Waits for nothing but the hang-up.
@@ -83,88 +87,20 @@ fn watch(to: &Sender<Input>) {
     loop {
         let mut fds = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())];
         match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return gone(to),
         }
-        if fds[0]
-            .revents()
-            .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
-        {
+        if is_gone(fds[0].revents()) {
             return gone(to);
         }
     }
 }
 
+fn is_gone(flags: PollFlags) -> bool {
+    flags.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+}
+
 fn gone(to: &Sender<Input>) {
     // Full or closed: the loop is either about to hear it from the other thread or gone itself.
     let _sent = to.try_send(Input::HangUp);
-}
-
-fn translate(event: event::Event) -> Vec<Input> {
-    match event {
-        event::Event::Key(key) if key.kind != KeyEventKind::Release => keys(key),
-        event::Event::Paste(text) => vec![Input::Paste(text)],
-        event::Event::Resize(width, height) => vec![Input::Resize(Size { width, height })],
-        _ => Vec::new(),
-    }
-}
-
-/// The keys that were pressed, by their names in the keymap. An Esc and a key that came in one packet
-/// look like the key with Alt; no key with Alt means anything here, so they are the two keys, unless the
-/// two begin one of the sequences of ECMA-48 §5.3 that go on.
-fn keys(key: KeyEvent) -> Vec<Input> {
-    let alt = key.modifiers.contains(KeyModifiers::ALT);
-    if alt
-        && matches!(
-            key.code,
-            KeyCode::Char('[' | ']' | 'N' | 'O' | 'P' | 'X' | '^' | '_')
-        )
-    {
-        return Vec::new();
-    }
-    let escape = alt.then(|| "esc".to_owned());
-    escape.into_iter().chain(name(key)).map(Input::Key).collect()
-}
-
-fn name(key: KeyEvent) -> Option<String> {
-    let name = match key.code {
-        KeyCode::Char(' ') => "space".to_owned(),
-        KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => {
-            format!("ctrl-{}", c.to_ascii_lowercase())
-        }
-        KeyCode::Char(c) => c.to_string(),
-        KeyCode::Enter => "enter".to_owned(),
-        KeyCode::Esc => "esc".to_owned(),
-        KeyCode::Tab => "tab".to_owned(),
-        KeyCode::BackTab => "backtab".to_owned(),
-        KeyCode::Backspace => "backspace".to_owned(),
-        KeyCode::Delete => "delete".to_owned(),
-        KeyCode::Up => "up".to_owned(),
-        KeyCode::Down => "down".to_owned(),
-        KeyCode::Left => "left".to_owned(),
-        KeyCode::Right => "right".to_owned(),
-        KeyCode::Home => "home".to_owned(),
-        KeyCode::End => "end".to_owned(),
-        KeyCode::PageUp => "pageup".to_owned(),
-        KeyCode::PageDown => "pagedown".to_owned(),
-        _ => return None,
-    };
-    Some(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn heard(code: KeyCode, modifiers: KeyModifiers) -> Vec<Input> {
-        translate(event::Event::Key(KeyEvent::new(code, modifiers)))
-    }
-
-    #[test]
-    fn an_escape_and_a_key_in_one_packet_are_two_keys() {
-        let two = ["esc", "j"].map(|name| Input::Key(name.to_owned()));
-        assert_eq!(heard(KeyCode::Char('j'), KeyModifiers::ALT), two);
-        assert_eq!(heard(KeyCode::Char('X'), KeyModifiers::ALT), []);
-        assert_eq!(heard(KeyCode::Char('j'), KeyModifiers::NONE), two[1..]);
-    }
 }

@@ -4,6 +4,7 @@
 mod asking;
 pub mod backends;
 mod command_line;
+mod decode;
 pub mod defects;
 mod dialogs;
 pub mod effects;
@@ -11,8 +12,9 @@ pub mod heard;
 pub mod input;
 mod links;
 mod lists;
+mod outbox;
+mod pace;
 pub mod painter;
-mod split_escape;
 pub mod terminal;
 pub mod update;
 
@@ -22,8 +24,10 @@ use chrono::Timelike;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config::console::SlowLink;
 use crate::domain::secret::SecretBuffer;
 use crate::plan::guard::Guard;
 use crate::state::effect::Effect;
@@ -35,13 +39,14 @@ use crate::views;
 use backends::Backends;
 use effects::Effects;
 use heard::{Input, typed_character};
+use pace::Pace;
 use terminal::{Terminal, TerminalError};
 use update::{update, wants_secret};
 
 /// Events that may wait.
 const WAITING: usize = 1024;
-/// Between two frames at least.
-const FRAME: Duration = Duration::from_millis(16);
+/// How long the terminal has for its last answer when the console leaves it.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// How long runs that are broken off have for their record when the person quits.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
@@ -60,6 +65,8 @@ pub struct Setup {
     pub keymap: Keymap,
     /// How it looks.
     pub look: Look,
+    /// When the link to the terminal is taken for slow.
+    pub slow_link: SlowLink,
 }
 
 /// What comes from whoever starts the backends.
@@ -114,10 +121,11 @@ async fn until_left(
     state.guard = setup.guard;
     state.look = setup.look;
     state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
-    paint(&mut state, &mut terminal)?;
+    let mut pace = Pace::new(setup.slow_link);
+    state.wire = pace.wire();
+    paint(&mut state, &mut terminal, &mut pace)?;
 
-    let (keys, mut inputs) = mpsc::channel::<Input>(WAITING);
-    input::start(&keys).map_err(TerminalError::from)?;
+    let mut inputs = terminal.listen().map_err(TerminalError::from)?;
     let mut secret = SecretBuffer::new();
     let mut asked = Vec::new();
     let mut minute = tokio::time::interval_at(next_minute(&clock), Duration::from_mins(1));
@@ -125,58 +133,98 @@ async fn until_left(
     let mut signals = Signals::new().map_err(TerminalError::from)?;
     let mut waits_for_startup = true;
     let mut hung_up = false;
+    // A frame that is wanted, and whether by a key.
+    let mut wanted: Option<bool> = None;
     while !state.quit {
-        let event = tokio::select! {
+        let wake = pace.wake(wanted);
+        let input = tokio::select! {
             biased;
             signal = signals.any() => match signal {
-                Heard::End => Event::HangUp,
-                Heard::Resized => Event::Resize(terminal.size()),
+                Heard::End => Some(Input::HangUp),
+                Heard::Resized => Some(Input::Resize(terminal.size())),
             },
-            input = inputs.recv() => match input {
-                Some(input) => hear(input, &state, &mut secret),
-                None => Event::HangUp,
+            input = inputs.recv() => Some(input.unwrap_or(Input::HangUp)),
+            Some(event) = events.recv() => {
+                let visible = tell(&mut state, &clock, event, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
             },
-            Some(event) = events.recv() => event,
-            startup = startup.recv(), if waits_for_startup => match startup {
-                Some(Startup::Connected(backends, shares_in)) => {
-                    waits_for_startup = false;
-                    state.context.vault.clone_from(&backends.reads.vault_address);
-                    state.context.shares_in = shares_in;
-                    effects.connect(*backends);
-                    Event::Starting(None)
+            startup = startup.recv(), if waits_for_startup => {
+                waits_for_startup = false;
+                match startup {
+                    Some(Startup::Connected(backends, shares_in)) => {
+                        state.context.vault.clone_from(&backends.reads.vault_address);
+                        state.context.shares_in = shares_in;
+                        effects.connect(*backends);
+                        let visible = tell(&mut state, &clock, Event::Starting(None), &mut asked);
+                        wanted = wanted.or(visible.then_some(false));
+                    }
+                    Some(Startup::Failed(why)) => return Err(ConsoleError::Startup(why)),
+                    None => {}
                 }
-                Some(Startup::Failed(why)) => return Err(ConsoleError::Startup(why)),
-                None => {
-                    waits_for_startup = false;
-                    continue;
-                }
+                None
             },
-            report = defects::next() => Event::Defect(report.display().to_string()),
-            _ = minute.tick() => Event::Minute,
+            report = defects::next() => {
+                let event = Event::Defect(report.display().to_string());
+                let visible = tell(&mut state, &clock, event, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
+            },
+            _ = minute.tick() => {
+                let visible = tell(&mut state, &clock, Event::Minute, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
+            },
+            () = sleep_until(wake), if wake.is_some() => None,
         };
-        hung_up |= matches!(event, Event::HangUp);
-        let tell = |state: &mut State, event, asked: &mut Vec<Effect>| {
-            let at = clock.now();
-            update(state, Timed { at, event }, asked)
-        };
-        let mut visible = tell(&mut state, event, &mut asked);
-        // What has come meanwhile goes into the same frame. Keys too (a dialog that was never painted
+        // What has come meanwhile goes into the same frame. Keys too (a dialog that is not on screen
         // doesn't hear them), but only until one wants something done: a secret is handed over before
         // the next character of another one is heard.
-        while asked.is_empty()
-            && let Ok(input) = inputs.try_recv()
-        {
-            let event = hear(input, &state, &mut secret);
-            hung_up |= matches!(event, Event::HangUp);
-            visible |= tell(&mut state, event, &mut asked);
+        let mut next = input;
+        while let Some(input) = next.take() {
+            match input {
+                Input::Written => pace.written(),
+                Input::Answered(mark) => {
+                    if let Some(n) = pace.answered(Instant::now(), mark) {
+                        tell(&mut state, &clock, Event::Seen(n), &mut asked);
+                        if state.wire != pace.wire() {
+                            let visible = tell(&mut state, &clock, Event::Wire(pace.wire()), &mut asked);
+                            wanted = wanted.or(visible.then_some(false));
+                        }
+                    }
+                }
+                input => {
+                    hung_up |= input == Input::HangUp;
+                    if matches!(input, Input::Resize(_)) {
+                        // Of several sizes only the last may be heard of, which may be the one before:
+                        // what the terminal kept of the screen is not known.
+                        terminal.painter().forget();
+                        wanted = Some(true);
+                    }
+                    if let Some(event) = hear(input, &state, &mut secret)
+                        && tell(&mut state, &clock, event, &mut asked)
+                    {
+                        wanted = Some(true);
+                    }
+                }
+            }
+            if asked.is_empty() {
+                next = inputs.try_recv().ok();
+            }
         }
         while let Ok(event) = events.try_recv() {
-            visible |= tell(&mut state, event, &mut asked);
+            let visible = tell(&mut state, &clock, event, &mut asked);
+            wanted = wanted.or(visible.then_some(false));
         }
         for effect in std::mem::take(&mut asked) {
             match effects.carry_out(effect) {
                 Some(Effect::Copy(text)) => terminal.painter().copy(&text).map_err(TerminalError::from)?,
-                Some(Effect::Suspend) => terminal.suspend().map_err(TerminalError::from)?,
+                Some(Effect::Suspend) => {
+                    answers_are_in(&mut pace, &mut inputs).await;
+                    terminal.suspend().map_err(TerminalError::from)?;
+                    pace.forget();
+                    wanted = Some(true);
+                }
                 Some(Effect::SubmitSecret(run)) => effects.submit(&run, secret.take()),
                 _ => {}
             }
@@ -184,20 +232,58 @@ async fn until_left(
         if !wants_secret(&state) {
             secret.clear();
         }
-        if visible {
-            let wrote = paint(&mut state, &mut terminal)?;
-            if wrote || !state.layers.is_empty() {
-                tell(&mut state, Event::Painted, &mut asked);
-            }
-            if wrote {
-                tokio::time::sleep(FRAME).await;
+        if let Some(n) = pace.seen_by_time(Instant::now()) {
+            tell(&mut state, &clock, Event::Seen(n), &mut asked);
+        }
+        if let Some(by_key) = wanted
+            && pace.is_ready(Instant::now(), by_key)
+        {
+            wanted = None;
+            let (n, is_seen) = match paint(&mut state, &mut terminal, &mut pace)? {
+                Some(n) => (n, false),
+                // It is on the screen already, or on its way.
+                None => (pace.newest(), !pace.is_waiting()),
+            };
+            tell(&mut state, &clock, Event::Painted(n), &mut asked);
+            if is_seen {
+                tell(&mut state, &clock, Event::Seen(n), &mut asked);
             }
         }
         for effect in std::mem::take(&mut asked) {
             effects.carry_out(effect);
         }
     }
+    if !hung_up {
+        answers_are_in(&mut pace, &mut inputs).await;
+    }
     Ok(if hung_up { Left::HungUp } else { Left::Quit })
+}
+
+fn tell(state: &mut State, clock: &Clock, event: Event, asked: &mut Vec<Effect>) -> bool {
+    let at = clock.now();
+    update(state, Timed { at, event }, asked)
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what the terminal still has to answer: whoever reads from it next would take it for keys.
+async fn answers_are_in(pace: &mut Pace, inputs: &mut mpsc::Receiver<Input>) {
+    let all = async {
+        while pace.is_waiting() {
+            match inputs.recv().await {
+                Some(Input::Written) => pace.written(),
+                Some(Input::Answered(mark)) => drop(pace.answered(Instant::now(), mark)),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    };
+    let _late = tokio::time::timeout(LAST_ANSWER, all).await;
 }
 
 /// Why a console ended otherwise than by the person.
@@ -212,8 +298,8 @@ pub enum ConsoleError {
 }
 
 /// What came from the terminal, as an event; a secret's characters go into their buffer instead.
-fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Event {
-    match input {
+fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Option<Event> {
+    Some(match input {
         Input::HangUp => Event::HangUp,
         Input::Resize(size) => Event::Resize(size),
         Input::Paste(mut text) if wants_secret(state) => {
@@ -233,12 +319,14 @@ fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Event {
             match (key.as_str(), typed_character(&key)) {
                 ("backspace", _) => secret.pop(),
                 (_, Some(c)) => secret.push(c),
-                _ => return Event::Key(key),
+                _ => return Some(Event::Key(key)),
             }
             Event::SecretTyped(secret.n_chars())
         }
         Input::Key(key) => Event::Key(key),
-    }
+        // These are about frames.
+        Input::Answered(_) | Input::Written => return None,
+    })
 }
 
 /// SHA-256 over the SubjectPublicKeyInfo of a private key in PEM, lower-case hex.
@@ -252,8 +340,9 @@ fn spki_of_key(pem: &str) -> Option<String> {
     )))
 }
 
-/// Draws the state; writes only when cells differ. The header's time alone is no reason to write.
-fn paint(state: &mut State, terminal: &mut Terminal) -> Result<bool, ConsoleError> {
+/// Draws the state; writes only when cells differ, and gives the frame's number. The header's time alone is
+/// no reason to write.
+fn paint(state: &mut State, terminal: &mut Terminal, pace: &mut Pace) -> Result<Option<u64>, ConsoleError> {
     let frame = |state: &State| {
         let area = Rect::new(0, 0, state.size.width.max(1), state.size.height.max(1));
         let mut buffer = Buffer::empty(area);
@@ -261,19 +350,21 @@ fn paint(state: &mut State, terminal: &mut Terminal) -> Result<bool, ConsoleErro
         buffer
     };
     if !terminal.painter().differs(&frame(state)) {
-        return Ok(false);
+        return Ok(None);
     }
     state.clock_label = state.now.format("%H:%MZ").to_string();
+    let before = terminal.flushed();
+    let mark = pace.next_mark(state.size.width);
     terminal
         .painter()
-        .show(frame(state))
+        .show(frame(state), mark)
         .map_err(TerminalError::from)?;
-    Ok(true)
+    Ok(Some(pace.sent(Instant::now(), terminal.flushed() - before, mark)))
 }
 
-fn next_minute(clock: &Clock) -> tokio::time::Instant {
+fn next_minute(clock: &Clock) -> Instant {
     let into = clock.now().second();
-    tokio::time::Instant::now() + Duration::from_secs(u64::from(60 - into.min(59)))
+    Instant::now() + Duration::from_secs(u64::from(60 - into.min(59)))
 }
 
 /// What a signal means.

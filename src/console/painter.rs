@@ -30,11 +30,13 @@ impl<W: Write> Painter<W> {
         self.shown != *next
     }
 
-    /// Shows `next`: writes the cells that differ, or all after a resize.
+    /// Shows `next`: writes the cells that differ, or all after a resize. Then the terminal is asked where
+    /// its cursor is, which was put into the second row at the column `mark`, from 0: the answer tells
+    /// that this frame is shown.
     ///
     /// # Errors
     /// That the terminal is gone.
-    pub fn show(&mut self, next: Buffer) -> io::Result<()> {
+    pub fn show(&mut self, next: Buffer, mark: u16) -> io::Result<()> {
         queue!(self.backend, BeginSynchronizedUpdate)?;
         if self.shown.area != next.area {
             self.backend.clear()?;
@@ -42,6 +44,8 @@ impl<W: Write> Painter<W> {
         }
         self.backend.draw(self.shown.diff(&next).into_iter())?;
         queue!(self.backend, EndSynchronizedUpdate)?;
+        let row = next.area.height.min(2);
+        write!(self.backend, "\x1b[{row};{}H\x1b[6n", mark + 1)?;
         Backend::flush(&mut self.backend)?;
         self.shown = next;
         Ok(())

@@ -1,16 +1,30 @@
 //! The terminal: taken over, and given back on every way out (for panics see `defects`). What is written
 //! to it is `painter`'s business.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use ratatui::crossterm::Command;
+use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
-use ratatui::crossterm::{cursor, execute};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use super::heard::Input;
+use super::input;
+use super::outbox::{Outbox, is_written_within, write_within};
 use super::painter::Painter;
 use crate::state::Size;
+
+/// What the person types may wait.
+const WAITING: usize = 1024;
+/// How long a terminal may take for what is written to it last. One that takes nothing gets nothing.
+const LAST: Duration = Duration::from_millis(300);
 
 /// Why the terminal can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +38,14 @@ pub enum TerminalError {
 }
 
 /// The terminal while a console has it.
-pub struct Terminal(Painter<BufWriter<Stdout>>);
+pub struct Terminal {
+    painter: Painter<Outbox>,
+    flushed: Arc<AtomicUsize>,
+    told: Sender<Input>,
+    inputs: Option<Receiver<Input>>,
+    /// What is typed is read as long as this is open.
+    listening: Option<OwnedFd>,
+}
 
 impl Terminal {
     /// Takes the terminal over.
@@ -35,9 +56,26 @@ impl Terminal {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(TerminalError::NotATerminal);
         }
+        let (told, inputs) = mpsc::channel(WAITING);
+        let outbox = Outbox::start(told.clone())?;
         take_over()?;
-        let out = BufWriter::with_capacity(64 * 1024, io::stdout());
-        Ok(Self(Painter::new(out)))
+        Ok(Self {
+            flushed: outbox.counter(),
+            painter: Painter::new(outbox),
+            told,
+            inputs: Some(inputs),
+            listening: None,
+        })
+    }
+
+    /// What comes from the terminal, from now on.
+    ///
+    /// # Errors
+    /// That no thread can be started that listens.
+    pub(super) fn listen(&mut self) -> io::Result<Receiver<Input>> {
+        self.listening = Some(input::start(&self.told)?);
+        let inputs = self.inputs.take();
+        inputs.ok_or_else(|| io::Error::other("it is listened to already"))
     }
 
     /// Its size.
@@ -54,7 +92,12 @@ impl Terminal {
 
     /// What writes frames to it.
     pub fn painter(&mut self) -> &mut Painter<impl Write + use<>> {
-        &mut self.0
+        &mut self.painter
+    }
+
+    /// How many bytes were handed over so far.
+    pub(super) fn flushed(&self) -> usize {
+        self.flushed.load(Ordering::Relaxed)
     }
 
     /// Gives the terminal back, stops the program until it is continued, and takes it over again.
@@ -67,35 +110,49 @@ impl Terminal {
         let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
         stopped.map_err(io::Error::from)?;
         take_over()?;
-        self.0.forget();
+        self.painter.forget();
         Ok(())
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        self.listening = None;
         give_back();
     }
 }
 
-fn take_over() -> io::Result<()> {
-    enable_raw_mode()?;
-    execute!(
-        io::stdout(),
-        EnterAlternateScreen,
-        EnableBracketedPaste,
-        cursor::Hide
-    )
+fn ansi(commands: &[&dyn Fn(&mut String) -> std::fmt::Result]) -> String {
+    let mut text = String::new();
+    // A string takes whatever is written to it.
+    let _written = commands.iter().try_for_each(|write| write(&mut text));
+    text
 }
 
-/// Restores what was enabled. Harmless when done twice; a terminal that is gone can't complain.
+fn take_over() -> io::Result<()> {
+    enable_raw_mode()?;
+    let taken = ansi(&[
+        &|text| EnterAlternateScreen.write_ansi(text),
+        &|text| EnableBracketedPaste.write_ansi(text),
+        &|text| Hide.write_ansi(text),
+    ]);
+    if write_within(LAST, taken.as_bytes()) {
+        Ok(())
+    } else {
+        Err(io::Error::other("it takes no output"))
+    }
+}
+
+/// Restores what was enabled. Harmless when done twice; a terminal that is gone can't complain, and one
+/// that takes nothing is left as it is.
 pub(super) fn give_back() {
-    let restored = execute!(
-        io::stdout(),
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        cursor::Show
-    );
-    let cooked = disable_raw_mode();
-    drop((restored, cooked));
+    let restored = ansi(&[
+        &|text| DisableBracketedPaste.write_ansi(text),
+        &|text| LeaveAlternateScreen.write_ansi(text),
+        &|text| Show.write_ansi(text),
+    ]);
+    if is_written_within(LAST) {
+        write_within(LAST, restored.as_bytes());
+    }
+    let _cooked = disable_raw_mode();
 }

@@ -12,7 +12,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
-use crate::state::layer::{Layer, RunLayer};
+use crate::state::layer::{Layer, RunLayer, Shown};
 use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
@@ -39,10 +39,26 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
         }
         Event::Resize(size) => state.size = size,
-        Event::Painted => {
-            if let Some(Layer::Run(layer)) = state.layers.last_mut() {
-                layer.armed = true;
+        Event::Painted(n) => {
+            visible = false;
+            if let Some(Layer::Run(layer)) = state.layers.last_mut()
+                && layer.shown == Shown::Not
+            {
+                layer.shown = Shown::Sent(n);
             }
+        }
+        Event::Seen(n) => {
+            visible = false;
+            if let Some(Layer::Run(layer)) = state.layers.last_mut()
+                && matches!(layer.shown, Shown::Sent(sent) if sent <= n)
+            {
+                layer.shown = Shown::Seen;
+            }
+        }
+        Event::Wire(wire) => {
+            // The figure alone is no reason to write.
+            visible = state.wire.poor != wire.poor;
+            state.wire = wire;
         }
         Event::Minute => touch(state, |query| *query == Query::Findings),
         Event::Answer { query, asked, result } => {
@@ -129,7 +145,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
 #[must_use]
 pub fn wants_secret(state: &State) -> bool {
     match state.layers.last() {
-        Some(Layer::Run(layer)) => layer.armed && state.run(&layer.run).is_some_and(Run::wants_secret),
+        Some(Layer::Run(layer)) => layer.hears() && state.run(&layer.run).is_some_and(Run::wants_secret),
         _ => false,
     }
 }

@@ -6,6 +6,7 @@ use super::Size;
 use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};
+use super::wire::Wire;
 use crate::domain::link::Backend;
 use crate::domain::role::Role;
 use crate::plan::executor::RunEvent;
@@ -24,8 +25,13 @@ pub enum Event {
     SecretTyped(usize),
     /// The terminal has another size.
     Resize(Size),
-    /// What the state showed until now is on the screen.
-    Painted,
+    /// What the state shows was sent to the terminal, as the frame with this number.
+    Painted(u64),
+    /// The frame with this number is on the screen, and what was typed from now on was typed by somebody
+    /// who could see it.
+    Seen(u64),
+    /// The wire to the terminal is so now.
+    Wire(Wire),
     /// A minute went by.
     Minute,
     /// An answer came.

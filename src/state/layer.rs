@@ -28,13 +28,24 @@ pub struct CommandLine {
     pub picked: usize,
 }
 
+/// How far a dialog has come on its way to the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Not sent yet.
+    Not,
+    /// Sent, with the frame of this number.
+    Sent(u64),
+    /// On the screen: what is typed now is meant for it.
+    Seen,
+}
+
 /// The dialog of one run.
 #[derive(Clone, Debug)]
 pub struct RunLayer {
     /// Which run.
     pub run: String,
-    /// It was painted in its present phase; only now it hears keys.
-    pub armed: bool,
+    /// Whether it is on the screen in its present phase; only then it hears keys.
+    pub shown: Shown,
     /// Where the focus is: 0 is the confirmation, then the plan's fields, then reason, then ticket.
     pub focus: usize,
     /// What is typed to confirm.
@@ -59,7 +70,7 @@ impl RunLayer {
     pub fn new(run: String) -> Self {
         Self {
             run,
-            armed: false,
+            shown: Shown::Not,
             focus: 0,
             typed: TextArea::default(),
             fields: Vec::new(),
@@ -69,6 +80,12 @@ impl RunLayer {
             complaint: None,
             scroll: 0,
         }
+    }
+
+    /// Whether what is typed now was typed by somebody who could see it.
+    #[must_use]
+    pub fn hears(&self) -> bool {
+        self.shown == Shown::Seen
     }
 
     /// How many places the focus can be at.

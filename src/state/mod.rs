@@ -13,6 +13,7 @@ pub mod query;
 pub mod run;
 pub mod screen;
 pub mod typed;
+pub mod wire;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,7 @@ use loaded::Loaded;
 use query::{Answer, Query};
 use run::Run;
 use screen::{Place, Screen, ViewId};
+use wire::Wire;
 
 /// A terminal's size in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub struct State {
     pub size: Size,
     /// How it looks.
     pub look: Look,
+    /// How the wire to the person's terminal is.
+    pub wire: Wire,
     /// Which environment.
     pub context: ContextInfo,
     /// What keys mean.
@@ -158,6 +162,7 @@ impl State {
             clock_label: String::new(),
             size,
             look: Look::default(),
+            wire: Wire::default(),
             context,
             keymap: Keymap::default(),
             guard: Guard::ReadWrite,

@@ -167,6 +167,7 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }
+    notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
     for note in notes {
         x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));
     }

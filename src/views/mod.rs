@@ -157,13 +157,17 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     for layer in &state.layers {
         dialogs::draw(state, layer, area, buffer);
     }
-    if state.look.ascii {
+    if state.look.ascii || state.wire.poor {
         to_ascii(buffer);
     }
 }
 
+/// The colours in use; on a slow link none, since every change of colour costs as much as a word.
 fn palette(state: &State) -> Palette {
-    state.look.colours
+    match state.wire.poor {
+        true => Palette::Mono,
+        false => state.look.colours,
+    }
 }
 
 /// Draws a framed table of a pane's rows with its freshness; where there are none, why.

@@ -15,12 +15,43 @@ struct Seen {
     parser: vt100::Parser,
     bytes: usize,
     closed: bool,
+    /// The terminal takes nothing, as after ctrl-s.
+    stopped: bool,
+    /// A frame has begun and is not whole yet: nobody sees it.
+    open: bool,
 }
+
+/// The line between the program and the terminal, and whether the terminal answers when it is asked
+/// where its cursor is.
+#[derive(Clone, Copy)]
+pub(crate) struct Line {
+    /// What goes through in a second at most.
+    pub(crate) bytes_per_second: Option<u32>,
+    /// What an answer needs until it is there.
+    pub(crate) round_trip: Duration,
+    /// Whether it answers at all.
+    pub(crate) answers: bool,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            bytes_per_second: None,
+            round_trip: Duration::ZERO,
+            answers: true,
+        }
+    }
+}
+
+/// What the program asks with for the cursor's position (DSR 6).
+const ASKED: &[u8] = b"\x1b[6n";
+/// What a frame begins with (synchronized output).
+const BEGINS: &[u8] = b"\x1b[?2026h";
 
 /// One program in one pseudo-terminal.
 pub(crate) struct Pty {
     master: Option<Box<dyn MasterPty + Send>>,
-    writer: Option<Box<dyn Write + Send>>,
+    writer: Arc<Mutex<Box<dyn Write + Send>>>,
     child: Box<dyn Child + Send + Sync>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     /// Where the program keeps logs and reports.
@@ -44,6 +75,18 @@ impl Pty {
 
     /// Starts any program in a pseudo-terminal.
     pub(crate) fn start_by(program: &str, arguments: &[&str], columns: u16, rows: u16) -> Self {
+        Self::start_over(Line::default(), &[], program, arguments, columns, rows)
+    }
+
+    /// Starts any program in a pseudo-terminal over such a line, with `env` in its environment.
+    pub(crate) fn start_over(
+        line: Line,
+        env: &[(&str, &str)],
+        program: &str,
+        arguments: &[&str],
+        columns: u16,
+        rows: u16,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let size = PtySize {
             rows,
@@ -60,26 +103,63 @@ impl Pty {
         command.env("XDG_CONFIG_HOME", home.path().join("config"));
         command.env("TMPDIR", home.path());
         command.env_remove("NO_COLOR");
+        for (name, value) in env {
+            command.env(name, value);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
-        let writer = pair.master.take_writer().unwrap();
+        let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let parser = vt100::Parser::new(cells(rows), cells(columns), 0);
         let seen = Arc::new((
             Mutex::new(Seen {
                 parser,
                 bytes: 0,
                 closed: false,
+                stopped: false,
+                open: false,
             }),
             Condvar::new(),
         ));
         let shared = Arc::clone(&seen);
+        let keys = Arc::clone(&writer);
         std::thread::spawn(move || {
-            let mut buffer = [0; 16 * 1024];
+            // A slow line hands over little at a time.
+            let mut buffer = vec![
+                0;
+                if line.bytes_per_second.is_some() {
+                    256
+                } else {
+                    16 * 1024
+                }
+            ];
+            let mut tail = Vec::new();
             loop {
+                let idle = shared.0.lock().unwrap();
+                drop(shared.1.wait_while(idle, |seen| seen.stopped).unwrap());
                 let read = reader.read(&mut buffer).unwrap_or(0);
+                if let Some(rate) = line.bytes_per_second {
+                    let read = f64::from(u32::try_from(read).unwrap());
+                    be_slow(Duration::from_secs_f64(read / f64::from(rate)));
+                }
                 let mut seen = shared.0.lock().unwrap();
-                seen.parser.process(&buffer[..read]);
+                for byte in &buffer[..read] {
+                    seen.parser.process(&[*byte]);
+                    tail.push(*byte);
+                    seen.open |= tail.ends_with(BEGINS);
+                    if tail.ends_with(ASKED) {
+                        tail.clear();
+                        seen.open = false;
+                        if line.answers {
+                            let (row, column) = seen.parser.screen().cursor_position();
+                            answer(
+                                &keys,
+                                line.round_trip,
+                                format!("\x1b[{};{}R", row + 1, column + 1),
+                            );
+                        }
+                    }
+                }
                 seen.bytes += read;
                 seen.closed = read == 0;
                 shared.1.notify_all();
@@ -90,7 +170,7 @@ impl Pty {
         });
         Self {
             master: Some(pair.master),
-            writer: Some(writer),
+            writer,
             child,
             seen,
             home,
@@ -99,9 +179,21 @@ impl Pty {
 
     /// Types keys, as they are sent by a terminal.
     pub(crate) fn send(&mut self, keys: &str) {
-        let writer = self.writer.as_mut().unwrap();
+        let mut writer = self.writer.lock().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
+    }
+
+    /// Stops the terminal, which takes nothing then, or lets it go on.
+    pub(crate) fn stop(&self, stopped: bool) {
+        self.seen.0.lock().unwrap().stopped = stopped;
+        self.seen.1.notify_all();
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        let id = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        rustix::process::Pid::from_raw(id).unwrap()
     }
 
     /// The screen's text.
@@ -131,7 +223,7 @@ impl Pty {
         let mut seen = lock.lock().unwrap();
         loop {
             let screen = seen.parser.screen().contents();
-            if wanted(&screen) {
+            if !seen.open && wanted(&screen) {
                 return screen;
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -178,6 +270,18 @@ impl Pty {
         self.master.as_ref().unwrap().resize(size).unwrap();
     }
 
+    /// Whether the program ends within `limit`, whatever the terminal does.
+    pub(crate) fn is_gone_within(&mut self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
     /// Waits for the program's end within `limit`, and for the last that it wrote; gives its exit code.
     pub(crate) fn ended_within(&mut self, limit: Duration) -> Option<u32> {
         let until = Instant::now() + limit;
@@ -197,6 +301,32 @@ impl Pty {
         }
         None
     }
+}
+
+/// A slow line is no condition to wait for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the line is slow, nothing is waited for"
+)]
+fn be_slow(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Sends the terminal's answer, once it has come all the way.
+fn answer(keys: &Arc<Mutex<Box<dyn Write + Send>>>, after: Duration, text: String) {
+    let keys = Arc::clone(keys);
+    let send = move || {
+        // The program may be gone already.
+        let mut keys = keys.lock().unwrap();
+        drop(keys.write_all(text.as_bytes()).and_then(|()| keys.flush()));
+    };
+    if after.is_zero() {
+        return send();
+    }
+    std::thread::spawn(move || {
+        be_slow(after);
+        send();
+    });
 }
 
 impl Drop for Pty {

@@ -1,0 +1,251 @@
+//! The console over bad links and in hostile terminals: what is typed too early is dropped, what is out of
+//! date is never sent, and nothing holds it up.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it measured"
+)]
+
+#[path = "demo/mod.rs"]
+mod demo;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::time::Duration;
+
+use demo::Demo;
+use pty::{Line, Pty};
+use rustix::process::{Signal, kill_process};
+
+/// What a link of 25 KB/s carries in 200 ms.
+const IN_TIME: usize = 5_000;
+
+/// A console over a platform of its own.
+struct Over {
+    demo: Demo,
+    pty: Pty,
+    _home: tempfile::TempDir,
+}
+
+fn console(line: Line, columns: u16, rows: u16) -> Over {
+    console_with(line, columns, rows, "")
+}
+
+fn console_with(line: Line, columns: u16, rows: u16, context: &str) -> Over {
+    let home = tempfile::tempdir().unwrap();
+    let demo = Demo::start(home.path(), None);
+    let config = home.path().join("config.toml");
+    let (api, vault) = (demo.text("/api"), demo.text("/vault"));
+    let text = format!("[contexts.night]\napi = \"{api}\"\nvault = \"{vault}\"\n{context}\n");
+    std::fs::write(&config, text).unwrap();
+    let config = config.display().to_string();
+    let (token, vault_token) = (demo.text("/operator_token"), demo.text("/vault_root_token"));
+    let env = [
+        ("CMP_TOKEN", token.as_str()),
+        ("VAULT_TOKEN", vault_token.as_str()),
+    ];
+    let program = pty::program().display().to_string();
+    let pty = Pty::start_over(line, &env, &program, &["--config", &config], columns, rows);
+    pty.wait_for("is sealed (0 of 3 shares)");
+    Over {
+        demo,
+        pty,
+        _home: home,
+    }
+}
+
+fn slow() -> Line {
+    Line {
+        bytes_per_second: Some(25_000),
+        ..Line::default()
+    }
+}
+
+#[test]
+fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
+    for answers in [true, false] {
+        let line = Line {
+            round_trip: Duration::from_millis(400),
+            answers,
+            ..Line::default()
+        };
+        let mut over = console(line, 120, 40);
+        over.pty.send("u");
+        over.pty.wait_for("type the word (unseal), then enter:");
+        // The terminal shows it, but what the person sees and what the program knows are two things.
+        over.pty.send("unseal\r");
+        let screen = over.pty.wait_for("a key came before this was on your screen");
+        assert!(screen.contains("type the word"), "{screen}");
+        assert!(!screen.contains("share (typed"), "{screen}");
+        // Typed again by somebody who sees it, it counts.
+        let wanted = |screen: &str| screen.contains("share (typed or pasted, never shown)");
+        for _ in 0..50 {
+            over.pty.send("unseal\r");
+            if over.pty.bytes_within(Duration::from_millis(200)) > 0 && wanted(&over.pty.screen()) {
+                break;
+            }
+        }
+        over.pty.wait("the share to be asked for", wanted);
+    }
+}
+
+#[test]
+fn a_held_key_on_a_slow_link_leaves_nothing_behind_it() {
+    let mut over = console(slow(), 80, 24);
+    over.pty.send("5");
+    over.pty.wait_for("Triage > Audit");
+    let ids = 30;
+    for _ in 0..ids {
+        over.pty.send("j");
+        over.pty.bytes_within(Duration::from_millis(30));
+    }
+    let released = over.pty.bytes();
+    // When it has come to rest.
+    while over.pty.bytes_within(Duration::from_millis(400)) > 0 {}
+    let after = over.pty.bytes() - released;
+    eprintln!("after the key's release: {after} bytes");
+    assert!(after <= IN_TIME, "{after} bytes came after the key's release");
+}
+
+#[test]
+fn a_slow_link_is_noticed_and_told() {
+    let line = Line {
+        round_trip: Duration::from_millis(450),
+        ..slow()
+    };
+    let mut over = console(line, 120, 40);
+    over.pty.wait_for("SLOW LINK ");
+    over.pty
+        .wait("frames in plain ASCII", |screen| !screen.contains('│'));
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_up_nobody() {
+    let mut over = console(Line::default(), 120, 40);
+    over.pty.stop(true);
+    for _ in 0..400 {
+        over.pty.send("2jjj1jjj");
+    }
+    let stopped = over.pty.bytes();
+    // Longer than a terminal that answers is waited for.
+    over.pty.bytes_within(Duration::from_secs(5));
+    over.pty.send("3");
+    over.pty.stop(false);
+    over.pty.wait_for("Triage > Agents");
+    let after = over.pty.bytes() - stopped;
+    eprintln!("after it went on: {after} bytes");
+    assert!(after < 100_000, "{after} bytes had piled up");
+    // And once more, for good.
+    over.pty.stop(true);
+    for _ in 0..400 {
+        over.pty.send("2jjj1jjj");
+    }
+    over.pty.bytes_within(Duration::from_secs(4));
+    kill_process(over.pty.pid(), Signal::TERM).unwrap();
+    let ended = over.pty.is_gone_within(Duration::from_secs(1));
+    assert!(ended, "it runs on though it was told to end");
+}
+
+#[test]
+fn told_to_end_it_leaves_a_clean_terminal() {
+    let mut over = console(Line::default(), 100, 30);
+    assert!(over.pty.is_alternate());
+    kill_process(over.pty.pid(), Signal::TERM).unwrap();
+    assert_eq!(over.pty.ended_within(Duration::from_secs(1)), Some(0));
+    assert!(!over.pty.is_alternate());
+}
+
+#[test]
+fn every_size_down_to_one_cell_is_survived() {
+    let mut over = console(Line::default(), 120, 40);
+    for round in 0..3 {
+        for (columns, rows) in [
+            (80, 24),
+            (40, 10),
+            (39, 9),
+            (7, 2),
+            (1, 1),
+            (200, 1),
+            (1, 60),
+            (132, 43),
+        ] {
+            over.pty.resize(columns, rows);
+            if round == 0 {
+                over.pty.send("2j1?");
+                over.pty.send("\x1b");
+            }
+        }
+    }
+    over.pty.resize(120, 40);
+    over.pty.send("\x1b");
+    over.pty.send("1");
+    over.pty.wait("triage as before", |screen| {
+        screen.contains("is sealed (0 of 3 shares)")
+            && screen.contains("Requests ")
+            && !screen.contains("too small")
+    });
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
+fn it_stops_and_goes_on_as_any_program_of_a_shell() {
+    let home = tempfile::tempdir().unwrap();
+    let program = pty::program().display().to_string();
+    let mut shell = Pty::start_over(Line::default(), &[("PS1", "prompt> ")], "sh", &["-i"], 120, 40);
+    shell.wait_for("prompt>");
+    let state = home.path().join("state").display().to_string();
+    shell.send(&format!(
+        "{program} demo --state {state} --api-port 0 --vault-port 0 --agent-port 0 --tls-port 0\r"
+    ));
+    shell.wait_for("is sealed (0 of 3 shares)");
+    shell.send("\x1a");
+    shell.wait_for("Stopped");
+    assert!(!shell.is_alternate(), "the shell's screen is back");
+    shell.send("echo still $((40 + 2))\r");
+    shell.wait_for("still 42");
+    shell.send("fg\r");
+    shell.wait_for("is sealed (0 of 3 shares)");
+    assert!(shell.is_alternate());
+    shell.send("2");
+    shell.wait_for("Triage > Certificates");
+    shell.send("q");
+    shell.wait("the shell", |screen| screen.contains("still 42"));
+    shell.send("exit\r");
+    assert!(shell.ended_within(Duration::from_secs(10)).is_some());
+}
+
+#[test]
+fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
+    let mut over = console(Line::default(), 120, 40);
+    over.pty.wait_for("Expiring ");
+    let platform = rustix::process::Pid::from_raw(i32::try_from(over.demo.pid()).unwrap()).unwrap();
+    for _ in 0..2 {
+        // It accepts and never answers.
+        kill_process(platform, Signal::STOP).unwrap();
+        over.pty.send("\x12");
+        over.pty.wait("the loss to be told", |screen| {
+            screen.contains("Xapi down") && screen.contains("STALE since")
+        });
+        // Keys work, data stays, and what needs the lost backend says why it can't be done.
+        over.pty.send("2");
+        over.pty.wait_for("Triage > Certificates");
+        over.pty.send("1");
+        over.pty.wait_for("shop.example.com");
+        over.pty.send("\tX");
+        over.pty.wait_for("trouble: Revoke");
+        kill_process(platform, Signal::CONT).unwrap();
+        over.pty.wait("all to be well again", |screen| {
+            screen.contains("+api") && !screen.contains("STALE")
+        });
+        over.pty.send("1");
+    }
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
