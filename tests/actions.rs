@@ -189,8 +189,11 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
         let mut old = hands.plan(action, on.clone()).await;
         if old.targets[0].kind == EntityKind::Certificate {
             old.targets[0].version -= 1;
+            old.targets[0].status = "held".to_owned();
             let (outcome, _) = hands.carry_out(confirmed(old), Guard::ReadWrite, &[]).await;
             assert!(matches!(outcome, Outcome::Refused(_)), "{id} on another version");
+            let words = outcome.words();
+            assert!(words.contains("it was held and is active now"), "{words}");
             assert_eq!(world(&demo).await, before, "{id} ran on another version");
         }
 
@@ -226,6 +229,15 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
             words.contains(&"asked") && words.contains(&"done"),
             "{id}: {words:?}"
         );
+
+        // Whoever did it, and for whom: every row of the run says under which ticket, and why.
+        for row in audit.iter().filter(|row| row["run_id"] == run.as_str()) {
+            assert_eq!(row["ticket"], "INC-1", "{id}: {row}");
+            assert!(
+                row["reason"].as_str().is_some_and(|why| !why.is_empty()),
+                "{id}: {row}"
+            );
+        }
 
         let everything = format!("{plan_text}{said}{record}{}", Value::from(audit));
         for secret in &secrets {

@@ -186,6 +186,46 @@ fn a_disabled_action_says_why_and_starts_nothing() {
     }
 }
 
+/// Whatever way leads to an action, read-only stands before it, and says so; the executor refuses too
+/// (tests/actions.rs).
+#[test]
+fn read_only_refuses_every_action_by_every_route() {
+    for guard in [Guard::ReadOnly, Guard::Protected(None)] {
+        for action in cmp_console::actions::ALL {
+            let spec = action.spec();
+            let typed = |name: &str| {
+                let keys: Vec<String> = name.chars().map(String::from).collect();
+                format!(": {} enter", keys.join(" "))
+            };
+            let half = spec.title.split(' ').next().unwrap().to_lowercase();
+            let routes = [
+                spec.key.to_owned(),
+                typed(spec.id),
+                typed(&half),
+                format!("space space {}", spec.key),
+                format!("enter {}", spec.key),
+                format!("1 {}", spec.key),
+                format!("6 {}", spec.key),
+            ];
+            for route in routes {
+                let mut state = unsealed();
+                state.guard = guard.clone();
+                let effects = press(&mut state, &route);
+                let acts = |effect: &Effect| matches!(effect, Effect::Plan { .. } | Effect::Execute { .. });
+                assert!(!effects.iter().any(acts), "{} by `{route}`", spec.id);
+                assert!(
+                    state.runs.is_empty() && state.layers.is_empty(),
+                    "{} by `{route}`",
+                    spec.id
+                );
+                let toast = state.toast.as_ref().map_or("", |toast| toast.text.as_str());
+                let why = guard.refuses(now()).unwrap();
+                assert!(toast.contains(why), "{} by `{route}` says `{toast}`", spec.id);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_run_goes_on_when_its_dialog_is_closed_and_its_end_is_told() {
     let mut state = unsealed();

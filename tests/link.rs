@@ -40,7 +40,9 @@ fn console_with(line: Line, columns: u16, rows: u16, context: &str) -> Over {
     let demo = Demo::start(home.path(), None);
     let config = home.path().join("config.toml");
     let (api, vault) = (demo.text("/api"), demo.text("/vault"));
-    let text = format!("[contexts.night]\napi = \"{api}\"\nvault = \"{vault}\"\n{context}\n");
+    let text = format!(
+        "default_context = \"night\"\n[contexts.night]\napi = \"{api}\"\nvault = \"{vault}\"\n{context}\n"
+    );
     std::fs::write(&config, text).unwrap();
     let config = config.display().to_string();
     let (token, vault_token) = (demo.text("/operator_token"), demo.text("/vault_root_token"));
@@ -248,4 +250,34 @@ fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
     }
     over.pty.send("q");
     assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
+fn contexts_are_changed_in_one_console_and_views_are_kept() {
+    let mut over = console_with(
+        Line::default(),
+        120,
+        40,
+        "[contexts.other]\napi = \"http://127.0.0.1:1\"\nvault = \"http://127.0.0.1:1\"\nprotected = true",
+    );
+    let go = |over: &mut Over, line: &str| over.pty.send(&format!(":{line}\r"));
+    over.pty.send("2/!status:revoked\r");
+    over.pty.wait_for("/!status:revoked");
+    go(&mut over, "save mine");
+    over.pty.wait_for("`:view mine` opens this again");
+    go(&mut over, "context other");
+    let screen = over.pty.wait("the other context", |screen| {
+        screen.contains(" other ") && screen.contains("locked") && screen.contains("Xapi down")
+    });
+    assert!(
+        !screen.contains("shop.example.com"),
+        "nothing of the first context is left:\n{screen}"
+    );
+    go(&mut over, "view mine");
+    over.pty.wait_for("/!status:revoked");
+    go(&mut over, "context night");
+    over.pty.wait_for("is sealed (0 of 3 shares)");
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+    assert!(!over.pty.is_alternate());
 }

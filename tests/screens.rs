@@ -12,6 +12,7 @@
 mod fixtures;
 
 use cmp_console::config::console::Colours;
+use cmp_console::console::update::update;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
@@ -20,7 +21,8 @@ use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
 use cmp_console::plan::tier::Tier;
 use cmp_console::problem::Problem;
-use cmp_console::state::layer::{CommandLine, Layer, RunLayer, Shown};
+use cmp_console::state::event::{Event, Timed};
+use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::{LoggedCommand, Look, State, Tone};
@@ -28,7 +30,7 @@ use cmp_console::views;
 use fixtures::{blank, night, now};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Color;
+use ratatui::style::{Color, Modifier};
 use tui_textarea::TextArea;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
@@ -72,14 +74,43 @@ fn snapshot(name: &str, prepare: impl Fn(&mut State)) {
             );
         }
         state.look.ascii = true;
-        assert!(
-            text(&state).is_ascii(),
-            "{name} at {width}x{height}:\n{}",
-            text(&state)
-        );
+        let plain = text(&state);
+        assert!(plain.is_ascii(), "{name} at {width}x{height}:\n{plain}");
         state.look = Look::default();
         insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&state));
+        if (width, height) == SIZES[0] {
+            insta::assert_snapshot!(format!("{name}_ascii"), plain);
+            insta::assert_snapshot!(format!("{name}_colours"), styles(&state));
+        }
     }
+}
+
+/// A letter for the style of each cell: a colour's first, capital if bold; `=` reversed, `_` underlined,
+/// `,` dim.
+fn styles(state: &State) -> String {
+    let buffer = drawn(state);
+    let rows = buffer.content().chunks(usize::from(buffer.area.width.max(1)));
+    rows.map(|row| {
+        let line: String = row.iter().map(style).collect();
+        format!("{}\n", line.trim_end())
+    })
+    .collect()
+}
+
+fn style(cell: &ratatui::buffer::Cell) -> char {
+    let bold = cell.modifier.contains(Modifier::BOLD);
+    let letter = match cell.fg {
+        Color::Green => 'g',
+        Color::Yellow => 'y',
+        Color::Red => 'r',
+        Color::Cyan => 'c',
+        _ if cell.modifier.contains(Modifier::REVERSED) => return '=',
+        _ if cell.modifier.contains(Modifier::UNDERLINED) => return '_',
+        _ if cell.modifier.contains(Modifier::DIM) => return ',',
+        _ if bold => 'b',
+        _ => return ' ',
+    };
+    if bold { letter.to_ascii_uppercase() } else { letter }
 }
 
 fn go(state: &mut State, view: ViewId, subject: Option<&str>) {
@@ -210,6 +241,7 @@ fn what_is_protected_looks_so() {
         state.guard = Guard::Protected(Some(Unlocked {
             until: now() + chrono::Duration::minutes(14),
             ticket: "INC-1234".to_owned(),
+            reason: None,
         }));
     });
     snapshot("read_only", |state| state.guard = Guard::of(true, false));
@@ -284,9 +316,22 @@ fn dialogs() {
     snapshot("help", |state| state.layers.push(Layer::Help { scroll: 0 }));
     snapshot("filter", |state| {
         go(state, ViewId::Certificates, None);
+        let typed = TextArea::from(["shop".to_owned()]);
         state
             .layers
-            .push(Layer::Filter(Box::new(TextArea::from(["shop".to_owned()]))));
+            .push(Layer::Filter(Box::new(FilterLine { typed, back: 0 })));
+    });
+    let press = |state: &mut State, key: &str| {
+        let event = Event::Key(key.to_owned());
+        update(state, Timed { at: now(), event }, &mut Vec::new());
+    };
+    snapshot("copy", |state| {
+        go(state, ViewId::Certificates, None);
+        press(state, "y");
+    });
+    snapshot("related", |state| {
+        go(state, ViewId::Certificates, None);
+        press(state, "o");
     });
     snapshot("plan_irreversible", |state| {
         open_run(state, "revoke", plan(Tier::Irreversible));

@@ -72,38 +72,46 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         let _code = failed(error);
         ExitCode::from(USAGE)
     };
-    let config::Opened {
-        name,
-        context,
-        look,
-        keys,
-    } = match opened {
+    let opened = match opened {
         Ok(opened) => opened,
         Err(error) => return wrong(&error),
     };
-    let keymap = match Keymap::with(&keys.keys) {
+    let keymap = match Keymap::with(&opened.keys.keys) {
         Ok(keymap) => keymap,
-        Err((name, error)) => return wrong(&keys.wrong(&name, error.to_string())),
+        Err((name, error)) => return wrong(&opened.keys.wrong(&name, error.to_string())),
     };
-    let context = config::Context {
-        read_only: context.read_only || arguments.read_only,
-        ..context
+    let read_only = arguments.read_only;
+    let setup = |name: &str| {
+        let context = opened.contexts.get(name)?;
+        let look = context.look.unwrap_or(opened.look);
+        Some(Setup {
+            context: ContextInfo {
+                name: name.to_owned(),
+                ..ContextInfo::default()
+            },
+            guard: Guard::of(context.read_only || read_only, context.protected),
+            starting: None,
+            keymap: keymap.clone(),
+            slow_link: look.slow_link,
+            look: open::look(look),
+            contexts: opened.contexts.keys().cloned().collect(),
+            state_dir: config::state_dir(),
+        })
     };
-    let guard = Guard::of(context.read_only, context.protected);
-    let connect = |startup: Sender<Startup>| async move {
-        open::connect(&context, None, &startup).await;
-        Some(())
+    let connect = |name: &str, startup: Sender<Startup>| {
+        let context = opened.contexts.get(name).cloned();
+        async move {
+            let context = context?;
+            let context = config::Context {
+                read_only: context.read_only || read_only,
+                ..context
+            };
+            open::connect(&context, None, &startup).await;
+            Some(())
+        }
     };
-    let setup = Setup {
-        context: ContextInfo {
-            name,
-            ..ContextInfo::default()
-        },
-        guard,
-        starting: None,
-        keymap,
-        slow_link: look.slow_link,
-        look: open::look(look),
-    };
-    open::console(setup, connect, async |()| {})
+    match setup(&opened.name) {
+        Some(first) => open::console(first, connect, async |()| {}, setup),
+        None => wrong(&"the configuration has no such context"),
+    }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
-use crate::config::console::{Context, LookConfig, Tokens};
+use crate::config::console::{Context, LookConfig, Tokens, state_dir};
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
@@ -115,6 +115,8 @@ fn headless(bound: Bound) -> ExitCode {
 /// The console over the platform: the first frame is painted before the platform is started.
 fn with_console(bound: Bound) -> ExitCode {
     let shares = bound.secrets_file();
+    // There is one context, so it is started once.
+    let mut bound = Some(bound);
     open::console(
         Setup {
             context: ContextInfo {
@@ -126,30 +128,36 @@ fn with_console(bound: Bound) -> ExitCode {
             keymap: Keymap::default(),
             look: open::look(LookConfig::default()),
             slow_link: LookConfig::default().slow_link,
+            contexts: Vec::new(),
+            state_dir: state_dir(),
         },
-        |startup: Sender<Startup>| async move {
-            let platform = match bound.start().await {
-                Ok(platform) => platform,
-                Err(error) => {
-                    let _gone = startup.send(Startup::Failed(error.to_string())).await;
-                    return None;
-                }
-            };
-            let access = platform.access();
-            let context = Context {
-                api: access.api.clone(),
-                vault: access.vault.clone(),
-                pki_mount: access.pki_mount.clone(),
-                pki_role: access.pki_role.clone(),
-                tokens: Tokens {
-                    api: Some(access.operator_token.clone()),
-                    vault: Some(access.vault_token.clone()),
-                },
-                ..Context::default()
-            };
-            open::connect(&context, Some(shares), &startup).await;
-            Some(platform)
+        move |_, startup: Sender<Startup>| {
+            let (bound, shares) = (bound.take(), shares.clone());
+            async move {
+                let platform = match bound?.start().await {
+                    Ok(platform) => platform,
+                    Err(error) => {
+                        let _gone = startup.send(Startup::Failed(error.to_string())).await;
+                        return None;
+                    }
+                };
+                let access = platform.access();
+                let context = Context {
+                    api: access.api.clone(),
+                    vault: access.vault.clone(),
+                    pki_mount: access.pki_mount.clone(),
+                    pki_role: access.pki_role.clone(),
+                    tokens: Tokens {
+                        api: Some(access.operator_token.clone()),
+                        vault: Some(access.vault_token.clone()),
+                    },
+                    ..Context::default()
+                };
+                open::connect(&context, Some(shares), &startup).await;
+                Some(platform)
+            }
         },
         async |platform: Platform| platform.shutdown().await,
+        |_| None,
     )
 }

@@ -11,15 +11,17 @@ use crate::config::console::{Colours, Context, LookConfig, state_dir};
 use crate::console::backends::Backends;
 use crate::console::defects::install_panic_hook;
 use crate::console::terminal::Terminal;
-use crate::console::{self, Setup, Startup};
+use crate::console::{self, Left, Setup, Startup};
 use crate::state::Look;
 use crate::telemetry;
 
-/// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave.
+/// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave. When it is left
+/// for another context, `next` says how that one is opened.
 pub(super) fn console<T, F>(
-    setup: Setup,
-    start: impl FnOnce(Sender<Startup>) -> F,
-    stop: impl AsyncFnOnce(T),
+    mut setup: Setup,
+    mut start: impl FnMut(&str, Sender<Startup>) -> F,
+    stop: impl AsyncFn(T),
+    next: impl Fn(&str) -> Option<Setup>,
 ) -> ExitCode
 where
     T: Send + 'static,
@@ -32,25 +34,40 @@ where
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let terminal = match Terminal::open() {
-        Ok(terminal) => terminal,
+    let mut terminal = match Terminal::open() {
+        Ok(terminal) => Some(terminal),
         Err(error) => return failed(&error),
     };
     install_panic_hook(state_dir());
     runtime.block_on(async {
-        let (startup, started) = mpsc::channel(1);
-        let backends = tokio::spawn(start(startup));
-        let ended = console::run(terminal, setup, Clock::system(), started).await;
-        if !backends.is_finished() {
-            // The person left before all was up.
-            backends.abort();
-        }
-        if let Ok(Some(backends)) = backends.await {
-            stop(backends).await;
-        }
-        match ended {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
+        loop {
+            let (startup, started) = mpsc::channel(1);
+            let backends = tokio::spawn(start(&setup.context.name, startup));
+            let Some(taken) = terminal.as_mut() else {
+                return ExitCode::SUCCESS;
+            };
+            let ended = console::run(taken, setup, Clock::system(), started).await;
+            let other = match &ended {
+                Ok(Left::Context(name)) => next(name),
+                _ => None,
+            };
+            let leaves = other.is_none();
+            if leaves {
+                // What ends now may take a while, and the terminal is the shell's again.
+                terminal = None;
+            }
+            if !backends.is_finished() {
+                // The person left before all was up.
+                backends.abort();
+            }
+            if let Ok(Some(backends)) = backends.await {
+                stop(backends).await;
+            }
+            match (other, ended) {
+                (Some(other), _) => setup = other,
+                (None, Ok(_)) => return ExitCode::SUCCESS,
+                (None, Err(error)) => return failed(&error),
+            }
         }
     })
 }

@@ -115,6 +115,9 @@ pub struct Context {
     /// Forbids every change until `:unlock 15m TICKET`, and looks like what one must be careful with.
     #[serde(default)]
     pub protected: bool,
+    /// How it looks; as `[look]` says if not set.
+    #[serde(default)]
+    pub look: Option<LookConfig>,
     /// Tokens that were handed over in memory (the demo's); never in the file.
     #[serde(skip)]
     pub tokens: Tokens,
@@ -140,6 +143,7 @@ impl Default for Context {
             pki_role: default_role(),
             read_only: false,
             protected: false,
+            look: None,
             tokens: Tokens::default(),
         }
     }
@@ -203,41 +207,40 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
         keys.lines.insert(name.clone(), line_of(&text, own.span().start));
         keys.keys.insert(name, own.into_inner());
     }
+    for context in config.contexts.values_mut() {
+        context.tokens.api = from_env(&context.api_token_env);
+        context.tokens.vault = from_env(&context.vault_token_env);
+    }
     let known = config.contexts.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match name.map(str::to_owned).or(config.default_context) {
         Some(name) => name,
         None if config.contexts.len() == 1 => known.clone(),
         None => String::new(),
     };
-    let mut context = config.contexts.remove(&name).ok_or(ContextError::NoContext {
-        path,
-        name: name.clone(),
-        known,
-    })?;
-    let from_env = |variable: &str| {
-        std::env::var(variable)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .map(Secret::new)
-    };
-    context.tokens.api = from_env(&context.api_token_env);
-    context.tokens.vault = from_env(&context.vault_token_env);
+    if !config.contexts.contains_key(&name) {
+        return Err(ContextError::NoContext { path, name, known });
+    }
     Ok(Opened {
         name,
-        context,
+        contexts: config.contexts,
         look: config.look,
         keys,
     })
 }
 
-/// What was picked out of the file.
+fn from_env(variable: &str) -> Option<Secret> {
+    let value = std::env::var(variable).ok()?;
+    Some(value).filter(|value| !value.is_empty()).map(Secret::new)
+}
+
+/// What the file says, and which context is opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// The context's name.
+    /// The name of the context to open; it is one of `contexts`.
     pub name: String,
-    /// The context.
-    pub context: Context,
-    /// How it looks.
+    /// All contexts by name.
+    pub contexts: BTreeMap<String, Context>,
+    /// How they look, where they don't say otherwise.
     pub look: LookConfig,
     /// The person's own keys.
     pub keys: OwnKeys,

@@ -4,9 +4,7 @@ use chrono::Duration as Span;
 
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
-use crate::state::query::{
-    AGENT_FIELDS, AUDIT_FIELDS, Answer, CERTIFICATE_FIELDS, Query, REQUEST_FIELDS, Window,
-};
+use crate::state::query::{Answer, Query, Window};
 use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 
 /// Asks the API.
@@ -52,31 +50,29 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
             .await?,
         ),
         Query::Certificates(list) => {
-            let page = list.page("not_after", CERTIFICATE_FIELDS, now)?;
+            let page = list.page("not_after");
             Answer::Certificates(
                 pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
             )
         }
         Query::Agents(list) => Answer::Agents(
-            pages(
-                rows,
-                list.page("hostname", AGENT_FIELDS, now)?,
-                |page| async move { api.agents(&page).await },
-            )
+            pages(rows, list.page("hostname"), |page| async move {
+                api.agents(&page).await
+            })
             .await?,
         ),
         Query::Requests(list) => Answer::Requests(
-            pages(
-                rows,
-                list.page("-created_at", REQUEST_FIELDS, now)?,
-                |page| async move { api.requests(&page).await },
-            )
+            pages(rows, list.page("-created_at"), |page| async move {
+                api.requests(&page).await
+            })
             .await?,
         ),
         Query::Audit(list) => Answer::Audit(
-            pages(rows, list.page("-seq", AUDIT_FIELDS, now)?, |page| async move {
-                api.audit(&page).await
-            })
+            pages(
+                rows,
+                list.page("-seq"),
+                |page| async move { api.audit(&page).await },
+            )
             .await?,
         ),
         Query::Certificate(id) => Answer::Certificate(Box::new(api.certificate(id).await?)),

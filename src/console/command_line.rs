@@ -10,9 +10,11 @@ use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::layer::{CommandLine, Layer, line};
 use crate::state::palette::{Leads, candidates};
+use crate::state::saved::SavedView;
 use crate::state::screen::Place;
 use crate::state::typed::{self, Typed};
 use crate::state::{State, Tone};
+use crate::views;
 use crate::views::export::export;
 
 /// What was asked for.
@@ -68,6 +70,10 @@ fn enter(state: &mut State, mut layer: Box<CommandLine>, picked: Option<Leads>) 
         }
         (None, Some(Leads::Cmd(cmd))) => return Some(Asked::Cmd(cmd)),
         (None, Some(Leads::Place(place))) => return Some(Asked::Place(place)),
+        (None, Some(Leads::Line(line))) => match typed::read(&line) {
+            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
+            _ => line,
+        },
         (None, Some(Leads::Typed(usage))) => match typed::read(usage.name) {
             Some(Ok(typed)) => return Some(Asked::Typed(typed)),
             _ => usage.name.to_owned(),
@@ -92,11 +98,43 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
             let (name, content) = export(state, format);
             return effects.push(Effect::Export { name, content });
         }
+        Typed::Sort(column) => return sort(state, &column),
+        Typed::Save(name) => {
+            let (view, list) = (state.place().view, state.screen().list);
+            if views::find(view).filters.is_empty() {
+                return state.say(Tone::Bad, "only a list (2 to 5) can be saved as a view");
+            }
+            state.say(Tone::Good, format!("`:view {name}` opens this again"));
+            state.saved.insert(name, SavedView { view, list });
+            return effects.push(Effect::KeepViews(state.saved.clone()));
+        }
+        Typed::Forget(name) => {
+            if state.saved.remove(&name).is_none() {
+                return state.say(Tone::Bad, no_view(state, &name));
+            }
+            state.say(Tone::Plain, format!("`{name}` is forgotten"));
+            return effects.push(Effect::KeepViews(state.saved.clone()));
+        }
+        Typed::View(name) => {
+            let Some(saved) = state.saved.get(&name).cloned() else {
+                return state.say(Tone::Bad, no_view(state, &name));
+            };
+            lists::go_filtered(state, saved.view, "");
+            state.screen_mut().list = saved.list;
+            return;
+        }
+        // Leaving is not this line's business.
+        Typed::Context(_) => return,
         Typed::Find(clue) => return lists::find(state, &clue, effects),
         Typed::Lock => None,
-        Typed::Unlock { minutes, ticket } => Some(Unlocked {
+        Typed::Unlock {
+            minutes,
+            ticket,
+            reason,
+        } => Some(Unlocked {
             until: state.now + Duration::minutes(minutes),
             ticket,
+            reason,
         }),
     };
     if !matches!(state.guard, Guard::Protected(_)) {
@@ -112,4 +150,40 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
     state.say(Tone::Plain, words);
     state.guard = Guard::Protected(unlocked);
     effects.push(Effect::SetGuard(state.guard.clone()));
+}
+
+fn no_view(state: &State, name: &str) -> String {
+    let known: Vec<&str> = state.saved.keys().map(String::as_str).collect();
+    match known.as_slice() {
+        [] => "no view is saved yet: `:save NAME` saves the open list's filter and order".to_owned(),
+        known => format!("no view is called `{name}`; there are: {}", known.join(", ")),
+    }
+}
+
+/// Sorts the open list by a column, by its heading or by the API's name for it.
+fn sort(state: &mut State, column: &str) {
+    let (falling, name) = match column.strip_prefix('-') {
+        Some(name) => ("-", name),
+        None => ("", column),
+    };
+    let sorts = views::find(state.place().view).sorts;
+    match sorts.iter().find(|(api, label)| *api == name || *label == name) {
+        Some((api, _)) => {
+            state.screen_mut().list.sort = format!("{falling}{api}");
+            state.screen_mut().release_cursors();
+        }
+        None if sorts.is_empty() => {
+            state.say(Tone::Plain, "this screen has its own order; open a list (2 to 5)");
+        }
+        None => {
+            let known: Vec<&str> = sorts.iter().map(|(_, label)| *label).collect();
+            state.say(
+                Tone::Bad,
+                format!(
+                    "this list can't be sorted by `{name}`; it has: {}",
+                    known.join(", ")
+                ),
+            );
+        }
+    }
 }

@@ -7,11 +7,11 @@ use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::effect::Effect;
-use crate::state::filter::Filter;
 use crate::state::layer::{Layer, RunLayer, Shown, line};
 use crate::state::run::Phase;
 use crate::state::{State, Tone};
 use crate::views;
+use crate::wire::filter::Filter;
 
 /// The longest text that a field takes, in characters.
 const LONGEST: usize = 1024;
@@ -46,10 +46,24 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
         },
         Some(Layer::Filter(mut text)) => match key {
             "esc" => {}
+            "up" | "down" | "ctrl-p" | "ctrl-n" => {
+                let used = &state.filters_used;
+                text.back = match key {
+                    "up" | "ctrl-p" => (text.back + 1).min(used.len()),
+                    _ => text.back.saturating_sub(1),
+                };
+                let old = used.len().checked_sub(text.back).and_then(|at| used.get(at));
+                text.typed = field(old.map_or("", String::as_str));
+                state.layers.push(Layer::Filter(text));
+            }
             "enter" => {
-                let typed = line(&text).trim().to_owned();
+                let typed = line(&text.typed).trim().to_owned();
                 match Filter::read(&typed, views::find(state.place().view).filters) {
                     Ok(_) => {
+                        if !typed.is_empty() {
+                            state.filters_used.retain(|used| *used != typed);
+                            state.filters_used.push(typed.clone());
+                        }
                         state.screen_mut().list.q = typed;
                         state.screen_mut().release_cursors();
                     }
@@ -60,12 +74,12 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 }
             }
             key => {
-                type_into(&mut text, key);
+                type_into(&mut text.typed, key);
                 state.layers.push(Layer::Filter(text));
             }
         },
-        // The command line has a file of its own.
-        Some(Layer::CommandLine(layer)) => state.layers.push(Layer::CommandLine(layer)),
+        // These have files of their own.
+        Some(layer @ (Layer::CommandLine(_) | Layer::Menu(_))) => state.layers.push(layer),
         Some(Layer::Run(layer)) => run_key(state, layer, key, effects),
     }
 }
@@ -80,7 +94,7 @@ pub(super) fn paste(state: &mut State, text: &str) {
     };
     let text: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
     match state.layers.last_mut() {
-        Some(Layer::Filter(area)) => drop(area.insert_str(text)),
+        Some(Layer::Filter(layer)) => drop(layer.typed.insert_str(text)),
         Some(Layer::CommandLine(layer)) => drop(layer.typed.insert_str(text)),
         Some(Layer::Run(layer)) if layer.hears() && layer.focus == 0 => {
             layer.complaint = Some("what was pasted was dropped: a confirmation is typed".to_owned());
@@ -306,10 +320,9 @@ fn execute(
 ) {
     let context = state.context.name.clone();
     // What is done while a context is unlocked is done under that ticket, unless another one is given.
-    let ticket = ticket.or_else(|| {
-        let unlocked = state.guard.unlocked(state.now);
-        unlocked.map(|unlocked| unlocked.ticket.clone())
-    });
+    let unlocked = state.guard.unlocked(state.now);
+    let ticket = ticket.or_else(|| unlocked.map(|unlocked| unlocked.ticket.clone()));
+    let comment = comment.or_else(|| unlocked.and_then(|unlocked| unlocked.reason.clone()));
     let Some(run) = state.run_mut(id) else { return };
     let Some(plan) = run.plan.clone() else { return };
     match confirm(*plan, &context, answer, comment, ticket) {

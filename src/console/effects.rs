@@ -1,6 +1,7 @@
 //! Effects become tasks, and what comes of them becomes events. Nothing here draws or decides.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::asking::ask;
 use super::backends::Backends;
-use super::links;
+use super::{links, saved_views};
 use crate::actions;
 use crate::domain::secret::Secret;
 use crate::plan::confirm::Confirmed;
@@ -39,19 +40,25 @@ pub struct Effects {
     prompts: BTreeMap<String, Sender<Entered>>,
     leaving: watch::Sender<bool>,
     runs: JoinSet<()>,
+    /// Where saved views are kept.
+    views: PathBuf,
+    /// What watches the backends, as long as this is there.
+    watchers: JoinSet<()>,
 }
 
 impl Effects {
-    /// With where events go; the backends come later.
+    /// With where events go and where saved views are kept; the backends come later.
     #[must_use]
-    pub fn new(to: Sender<Event>) -> Self {
+    pub fn new(to: Sender<Event>, views: PathBuf) -> Self {
         Self {
+            views,
             to,
             backends: Arc::new(OnceLock::new()),
             look: Arc::new(Notify::new()),
             prompts: BTreeMap::new(),
             leaving: watch::Sender::new(false),
             runs: JoinSet::new(),
+            watchers: JoinSet::new(),
         }
     }
 
@@ -66,17 +73,17 @@ impl Effects {
     }
 
     /// The backends are known: watch their links and the event stream from now on.
-    pub fn connect(&self, backends: Backends) {
+    pub fn connect(&mut self, backends: Backends) {
         let backends = Arc::new(backends);
         if self.backends.set(Arc::clone(&backends)).is_err() {
             return;
         }
-        tokio::spawn(links::watch(
+        self.watchers.spawn(links::watch(
             Arc::clone(&backends),
             self.to.clone(),
             Arc::clone(&self.look),
         ));
-        tokio::spawn(follow_changes(backends, self.to.clone()));
+        self.watchers.spawn(follow_changes(backends, self.to.clone()));
     }
 
     /// Carries one effect out; what needs the terminal is given back.
@@ -125,6 +132,26 @@ impl Effects {
                 tokio::spawn(async move {
                     let result = backends.write_export(&name, &content).await;
                     let _closed = to.send(Event::Exported(result)).await;
+                });
+            }
+            Effect::FetchPem(id) => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let detail = backends.reads.api.certificate(&id).await;
+                    let pem = detail.and_then(|detail| {
+                        let pem = detail.certificate.pem;
+                        pem.ok_or_else(|| Problem::not_found("the inventory keeps no PEM of it"))
+                    });
+                    let _closed = to.send(Event::Pem(pem)).await;
+                });
+            }
+            Effect::KeepViews(views) => {
+                let (path, to) = (self.views.clone(), self.to.clone());
+                tokio::spawn(async move {
+                    if let Err(why) = saved_views::keep(&path, &views).await {
+                        let _closed = to.send(Event::ViewsNotKept(why)).await;
+                    }
                 });
             }
             Effect::Probe(address) => {

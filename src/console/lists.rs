@@ -4,7 +4,7 @@ use super::dialogs;
 use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
-use crate::state::layer::Layer;
+use crate::state::layer::{FilterLine, Layer};
 use crate::state::query::Answer;
 use crate::state::screen::{Place, ViewId};
 use crate::state::{State, Tone};
@@ -16,7 +16,7 @@ pub(super) const ROWS: u32 = 200;
 const MOST: u32 = 10_000;
 
 /// Carries a list command out.
-pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
+pub(super) fn on(state: &mut State, cmd: Cmd) {
     let view = views::find(state.place().view);
     state.screen_mut().at_end = cmd == Cmd::Bottom;
     match cmd {
@@ -55,8 +55,10 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
         },
         Cmd::Back => back(state),
         Cmd::Filter if !view.filters.is_empty() => {
-            let text = dialogs::field(&state.screen().list.q);
-            state.layers.push(Layer::Filter(Box::new(text)));
+            let typed = dialogs::field(&state.screen().list.q);
+            state
+                .layers
+                .push(Layer::Filter(Box::new(FilterLine { typed, back: 0 })));
         }
         Cmd::Sort if !view.sorts.is_empty() => {
             let list = &mut state.screen_mut().list;
@@ -80,23 +82,33 @@ pub(super) fn on(state: &mut State, cmd: Cmd, effects: &mut Vec<Effect>) {
         }
         Cmd::Mark => {
             if let Some(row) = current(state) {
-                let marks = &mut state.screen_mut().marks;
-                if !marks.remove(&row.id) {
-                    marks.insert(row.id);
+                let screen = state.screen_mut();
+                screen.anchor = Some(row.id.clone());
+                if !screen.marks.remove(&row.id) {
+                    screen.marks.insert(row.id);
                 }
                 step(state, 1);
             }
         }
         Cmd::Unmark => state.screen_mut().marks.clear(),
-        Cmd::Copy => {
-            if let Some(row) = current(state) {
-                state.say(Tone::Plain, format!("copied {}", row.copy));
-                effects.push(Effect::Copy(row.copy));
-            }
+        Cmd::MarkRange => mark_range(state),
+        Cmd::MarkAll => {
+            let rows = views::focused_rows(state);
+            let ids: Vec<String> = rows.ids().iter().map(ToString::to_string).collect();
+            drop(rows);
+            let n = ids.len();
+            state.screen_mut().marks.extend(ids);
+            let total = n_in_all(state).filter(|total| *total > n);
+            let more = total.map_or(String::new(), |total| format!(" of {total}: G loads the others"));
+            state.say(Tone::Plain, format!("{n} rows are marked{more}"));
         }
         Cmd::Quit
         | Cmd::Help
         | Cmd::CommandLine
+        | Cmd::Copy
+        | Cmd::Related
+        | Cmd::HistoryBack
+        | Cmd::HistoryForward
         | Cmd::Show(_)
         | Cmd::Refresh
         | Cmd::Suspend
@@ -140,7 +152,13 @@ pub(super) fn found_served(state: &mut State, address: &str, served: Result<Stri
 }
 
 fn show_filtered(state: &mut State, filter: &str) {
-    state.places = vec![Place::of(ViewId::Triage), Place::of(ViewId::Certificates)];
+    state.places = vec![Place::of(ViewId::Triage)];
+    go_filtered(state, ViewId::Certificates, filter);
+}
+
+/// Goes to a list with this filter.
+pub(super) fn go_filtered(state: &mut State, view: ViewId, filter: &str) {
+    state.places.push(Place::of(view));
     let screen = state.screen_mut();
     filter.clone_into(&mut screen.list.q);
     screen.marks.clear();
@@ -154,7 +172,30 @@ fn is_detail(view: ViewId) -> bool {
     )
 }
 
-fn current(state: &State) -> Option<views::Row> {
+/// Marks everything between the row that was marked last and the cursor.
+fn mark_range(state: &mut State) {
+    let rows = views::focused_rows(state);
+    let screen = state.screen();
+    let at = screen.cursor_index(screen.pane, rows.ids());
+    let anchor = screen.anchor.as_deref();
+    let from = anchor.and_then(|id| rows.ids().iter().position(|other| other == id));
+    let from = from.unwrap_or(at);
+    let (first, last) = (from.min(at), from.max(at));
+    let ids = rows.ids().iter().take(last + 1).skip(first);
+    let ids: Vec<String> = ids.map(ToString::to_string).collect();
+    drop(rows);
+    state.screen_mut().marks.extend(ids);
+}
+
+/// How many rows the open list has at the server.
+fn n_in_all(state: &State) -> Option<usize> {
+    let needs = (views::find(state.place().view).needs)(state);
+    let total = needs.iter().find_map(|query| state.answer(query)?.total())?;
+    usize::try_from(total).ok()
+}
+
+/// The row with the cursor.
+pub(super) fn current(state: &State) -> Option<views::Row> {
     let rows = views::focused_rows(state);
     let screen = state.screen();
     rows.get(screen.cursor_index(screen.pane, rows.ids()))

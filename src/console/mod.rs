@@ -3,6 +3,7 @@
 
 mod asking;
 pub mod backends;
+mod clipboard;
 mod command_line;
 mod decode;
 pub mod defects;
@@ -12,12 +13,15 @@ pub mod heard;
 pub mod input;
 mod links;
 mod lists;
+mod menu;
 mod outbox;
 mod pace;
 pub mod painter;
+pub mod saved_views;
 pub mod terminal;
 pub mod update;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::Timelike;
@@ -45,6 +49,8 @@ use update::{update, wants_secret};
 
 /// Events that may wait.
 const WAITING: usize = 1024;
+/// The file with the saved views, in the state directory.
+const VIEWS: &str = "views.json";
 /// How long the terminal has for its last answer when the console leaves it.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
 
@@ -67,6 +73,10 @@ pub struct Setup {
     pub look: Look,
     /// When the link to the terminal is taken for slow.
     pub slow_link: SlowLink,
+    /// The contexts that one can go on in, by name.
+    pub contexts: Vec<String>,
+    /// Where saved views are kept.
+    pub state_dir: PathBuf,
 }
 
 /// What comes from whoever starts the backends.
@@ -83,33 +93,36 @@ pub enum Startup {
 /// # Errors
 /// That the terminal went away, or that the backends can't be started.
 pub async fn run(
-    terminal: Terminal,
+    terminal: &mut Terminal,
     setup: Setup,
     clock: Clock,
     startup: mpsc::Receiver<Startup>,
-) -> Result<(), ConsoleError> {
+) -> Result<Left, ConsoleError> {
     let (to, events) = mpsc::channel::<Event>(WAITING);
-    let mut effects = Effects::new(to);
+    let mut effects = Effects::new(to, setup.state_dir.join(VIEWS));
     let ended = until_left(terminal, setup, clock, startup, events, &mut effects).await;
     // A person who quits waits for the record; a terminal that is gone waits for nothing.
     let limit = match ended {
-        Ok(Left::Quit) => LEAVE_LIMIT,
+        Ok(Left::Quit | Left::Context(_)) => LEAVE_LIMIT,
         Ok(Left::HungUp) | Err(_) => HUNG_UP_LIMIT,
     };
     effects.leave(limit).await;
-    ended.map(drop)
+    ended
 }
 
 /// How a console was left.
-enum Left {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
     /// By a key.
     Quit,
+    /// To go on in another context.
+    Context(String),
     /// The terminal is gone, or the program was told to end.
     HungUp,
 }
 
 async fn until_left(
-    mut terminal: Terminal,
+    terminal: &mut Terminal,
     setup: Setup,
     clock: Clock,
     mut startup: mpsc::Receiver<Startup>,
@@ -120,10 +133,12 @@ async fn until_left(
     state.keymap = setup.keymap;
     state.guard = setup.guard;
     state.look = setup.look;
+    state.contexts = setup.contexts;
+    state.saved = saved_views::load(&setup.state_dir.join(VIEWS));
     state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
     let mut pace = Pace::new(setup.slow_link);
     state.wire = pace.wire();
-    paint(&mut state, &mut terminal, &mut pace)?;
+    paint(&mut state, terminal, &mut pace)?;
 
     let mut inputs = terminal.listen().map_err(TerminalError::from)?;
     let mut secret = SecretBuffer::new();
@@ -154,6 +169,7 @@ async fn until_left(
                 match startup {
                     Some(Startup::Connected(backends, shares_in)) => {
                         state.context.vault.clone_from(&backends.reads.vault_address);
+                        state.context.api = backends.reads.api.base().to_owned();
                         state.context.shares_in = shares_in;
                         effects.connect(*backends);
                         let visible = tell(&mut state, &clock, Event::Starting(None), &mut asked);
@@ -218,7 +234,7 @@ async fn until_left(
         }
         for effect in std::mem::take(&mut asked) {
             match effects.carry_out(effect) {
-                Some(Effect::Copy(text)) => terminal.painter().copy(&text).map_err(TerminalError::from)?,
+                Some(Effect::Copy(text)) => terminal.copy(&text).map_err(TerminalError::from)?,
                 Some(Effect::Suspend) => {
                     answers_are_in(&mut pace, &mut inputs).await;
                     terminal.suspend().map_err(TerminalError::from)?;
@@ -239,7 +255,7 @@ async fn until_left(
             && pace.is_ready(Instant::now(), by_key)
         {
             wanted = None;
-            let (n, is_seen) = match paint(&mut state, &mut terminal, &mut pace)? {
+            let (n, is_seen) = match paint(&mut state, terminal, &mut pace)? {
                 Some(n) => (n, false),
                 // It is on the screen already, or on its way.
                 None => (pace.newest(), !pace.is_waiting()),
@@ -256,7 +272,12 @@ async fn until_left(
     if !hung_up {
         answers_are_in(&mut pace, &mut inputs).await;
     }
-    Ok(if hung_up { Left::HungUp } else { Left::Quit })
+    terminal.listen_later(inputs);
+    Ok(match (hung_up, state.next_context) {
+        (true, _) => Left::HungUp,
+        (false, Some(name)) => Left::Context(name),
+        (false, None) => Left::Quit,
+    })
 }
 
 fn tell(state: &mut State, clock: &Clock, event: Event, asked: &mut Vec<Effect>) -> bool {

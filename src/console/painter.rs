@@ -51,14 +51,12 @@ impl<W: Write> Painter<W> {
         Ok(())
     }
 
-    /// Copies text to the clipboard of the terminal that the person sits at (OSC 52).
+    /// Writes a sequence that changes nothing on the screen.
     ///
     /// # Errors
     /// That the terminal is gone.
-    pub fn copy(&mut self, text: &str) -> io::Result<()> {
-        use base64::Engine as _;
-        let text = base64::engine::general_purpose::STANDARD.encode(text);
-        write!(self.backend, "\x1b]52;c;{text}\x07")?;
+    pub fn write_beside(&mut self, sequence: &str) -> io::Result<()> {
+        self.backend.write_all(sequence.as_bytes())?;
         Write::flush(&mut self.backend)
     }
 

@@ -15,6 +15,7 @@ use ratatui::crossterm::terminal::{
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use super::clipboard::Through;
 use super::heard::Input;
 use super::input;
 use super::outbox::{Outbox, is_written_within, write_within};
@@ -71,11 +72,18 @@ impl Terminal {
     /// What comes from the terminal, from now on.
     ///
     /// # Errors
-    /// That no thread can be started that listens.
+    /// That no thread can be started that listens, or that somebody listens already.
     pub(super) fn listen(&mut self) -> io::Result<Receiver<Input>> {
-        self.listening = Some(input::start(&self.told)?);
+        if self.listening.is_none() {
+            self.listening = Some(input::start(&self.told)?);
+        }
         let inputs = self.inputs.take();
         inputs.ok_or_else(|| io::Error::other("it is listened to already"))
+    }
+
+    /// Another console will go on listening.
+    pub(super) fn listen_later(&mut self, inputs: Receiver<Input>) {
+        self.inputs = Some(inputs);
     }
 
     /// Its size.
@@ -98,6 +106,17 @@ impl Terminal {
     /// How many bytes were handed over so far.
     pub(super) fn flushed(&self) -> usize {
         self.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Copies text to the clipboard of the terminal that the person sits at.
+    ///
+    /// # Errors
+    /// That the terminal is gone.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let term = std::env::var("TERM").unwrap_or_default();
+        let through = Through::of(set("TMUX"), set("STY"), &term);
+        self.painter.write_beside(&through.sequence(text))
     }
 
     /// Gives the terminal back, stops the program until it is continued, and takes it over again.

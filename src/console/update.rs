@@ -1,8 +1,9 @@
 //! What happens becomes what is known: `update` takes one event in and says what is to be done about
 //! it. Pure: it asks nobody and draws nothing.
 
+use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::{dialogs, lists};
+use super::{dialogs, lists, menu};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
@@ -12,10 +13,12 @@ use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
+use crate::state::history::Visit;
 use crate::state::layer::{Layer, RunLayer, Shown};
 use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
+use crate::state::typed::Typed;
 use crate::state::{LoggedCommand, State, Tone};
 use crate::views;
 
@@ -126,6 +129,14 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::Exported(Ok(path)) => state.say(Tone::Good, format!("written to {path}")),
         Event::Exported(Err(why)) => state.say(Tone::Bad, why),
+        Event::Pem(Ok(pem)) => {
+            if takes(state, &pem) {
+                state.say(Tone::Plain, "copied the certificate in PEM");
+                effects.push(Effect::Copy(pem));
+            }
+        }
+        Event::Pem(Err(problem)) => state.say(Tone::Bad, problem.to_string()),
+        Event::ViewsNotKept(why) => state.say(Tone::Bad, why),
         Event::Probed(address, served) => lists::found_served(state, &address, served),
         Event::PastedKey(spki) => dialogs::pasted_key(state, spki),
         Event::Defect(report) => state.say(
@@ -134,6 +145,11 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         ),
         Event::HangUp => state.quit = true,
     }
+    let visit = Visit {
+        places: state.places.clone(),
+        q: state.screen().list.q,
+    };
+    state.history.note(visit);
     ask(state, effects);
     if visible {
         hold_cursors(state);
@@ -162,10 +178,12 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
             return match command_line::key(state, key) {
                 Some(Asked::Cmd(cmd)) => carry_out(state, cmd, "it", leaving, effects),
                 Some(Asked::Place(place)) => lists::go(state, place),
+                Some(Asked::Typed(Typed::Context(name))) => switch(state, name),
                 Some(Asked::Typed(typed)) => command_line::run(state, typed, effects),
                 None => {}
             };
         }
+        Some(Layer::Menu(_)) => return menu::key(state, key, effects),
         Some(_) => return dialogs::key(state, key, effects),
     }
     if let Some(cmd) = state.keymap.lookup(key) {
@@ -176,23 +194,11 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
 /// Carries a command out, by whatever route it came; `by` is what the person pressed or typed for it.
 fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut Vec<Effect>) {
     match cmd {
-        Cmd::Quit => {
-            let running = state.runs.iter().filter(|run| run.is_running()).count();
-            if running == 0 || leaving {
-                state.quit = true;
-            } else {
-                state.leaving = true;
-                let runs = if running == 1 {
-                    "a run is".to_owned()
-                } else {
-                    format!("{running} runs are")
-                };
-                state.say(
-                    Tone::Bad,
-                    format!("{runs} under way (7 shows it); {by} again breaks it off and quits"),
-                );
-            }
-        }
+        Cmd::Quit => quit(state, by, leaving),
+        Cmd::Related => menu::related(state),
+        Cmd::Copy => menu::copy(state),
+        Cmd::HistoryBack => travel(state, -1),
+        Cmd::HistoryForward => travel(state, 1),
         Cmd::CommandLine => state.layers.push(Layer::CommandLine(Box::default())),
         Cmd::Help => state.layers.push(Layer::Help { scroll: 0 }),
         Cmd::Show(view) => {
@@ -220,7 +226,65 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
         }
         Cmd::Suspend => effects.push(Effect::Suspend),
         Cmd::Start(id) => start(state, id, effects),
-        cmd => lists::on(state, cmd, effects),
+        cmd => lists::on(state, cmd),
+    }
+}
+
+/// Ends the console; what is under way is not broken off by one key.
+fn quit(state: &mut State, by: &str, leaving: bool) {
+    match under_way(state) {
+        Some(runs) if !leaving => {
+            state.leaving = true;
+            state.say(
+                Tone::Bad,
+                format!("{runs} under way (7 shows it); {by} again breaks it off and quits"),
+            );
+        }
+        _ => state.quit = true,
+    }
+}
+
+/// `a run is`, `3 runs are`; nothing if none is under way.
+fn under_way(state: &State) -> Option<String> {
+    match state.runs.iter().filter(|run| run.is_running()).count() {
+        0 => None,
+        1 => Some("a run is".to_owned()),
+        n => Some(format!("{n} runs are")),
+    }
+}
+
+/// Goes on in another context, once nothing is under way in this one.
+fn switch(state: &mut State, name: String) {
+    if !state.contexts.contains(&name) {
+        let known = state.contexts.join(", ");
+        let known = if known.is_empty() { "none" } else { &known };
+        return state.say(
+            Tone::Bad,
+            format!("no context is called `{name}`; there are: {known}"),
+        );
+    }
+    if let Some(runs) = under_way(state) {
+        return state.say(
+            Tone::Bad,
+            format!("{runs} under way (7 shows it): its end comes first"),
+        );
+    }
+    state.quit = true;
+    state.next_context = Some(name);
+}
+
+/// Goes back or forward.
+fn travel(state: &mut State, by: isize) {
+    match state.history.travel(by) {
+        Some(visit) => {
+            state.places = visit.places;
+            let screen = state.screen_mut();
+            if screen.list.q != visit.q {
+                screen.list.q = visit.q;
+                screen.release_cursors();
+            }
+        }
+        None => state.say(Tone::Plain, "there is nothing further that way"),
     }
 }
 

@@ -12,8 +12,8 @@ use super::confirm::Confirmed;
 use super::guard::Guard;
 use super::journal::{Journal, Recorded};
 use super::outcome::Outcome;
-use super::plan::{Plan, PlannedStep};
-use super::ports::{Changes, Reads, SecretEntry, Writes};
+use super::plan::{Plan, PlannedStep, Target};
+use super::ports::{AsNow, Changes, Reads, SecretEntry, Writes};
 use super::step::{Proof, Step, StepContext};
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
@@ -195,13 +195,9 @@ fn summary(plan: &Plan, proofs: &[String]) -> String {
 /// Refuses when a thing is no longer as it was when the plan was made.
 async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem> {
     for target in &plan.targets {
-        match reads.version(target.kind, &target.id).await {
-            Ok(Some(now)) if now != target.version => {
-                return Err(Problem::conflict(format!(
-                    "{} {} changed since the plan was made (version {} then, {now} now); nothing was done",
-                    target.kind, target.name, target.version
-                ))
-                .hint("look at it again and make a new plan"));
+        match reads.as_now(target.kind, &target.id).await {
+            Ok(Some(now)) if now.version != target.version => {
+                return Err(changed(target, &now, &reads.done_last(&target.id, 2).await));
             }
             Ok(_) => {}
             // Where the API is away there is nothing newer to compare with, and only plans that mend
@@ -211,6 +207,23 @@ async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Says what is different now, and who did it.
+fn changed(target: &Target, now: &AsNow, done: &[String]) -> Problem {
+    let status = match target.status.as_str() {
+        then if !then.is_empty() && then != now.status => format!("it was {then} and is {} now", now.status),
+        _ => format!("version {} then, {} now", target.version, now.version),
+    };
+    let done = match done {
+        [] => String::new(),
+        done => format!("; done to it last: {}", done.join(", then ")),
+    };
+    Problem::conflict(format!(
+        "{} {} changed since the plan was made, so nothing was done: {status}{done}",
+        target.kind, target.name
+    ))
+    .hint("look at it again and make a new plan")
 }
 
 async fn one_step(
@@ -296,6 +309,7 @@ async fn look(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::EntityKind;
 
     #[test]
     fn an_unknown_end_outranks_a_failed_one() {
@@ -304,5 +318,31 @@ mod tests {
         assert_eq!(worse(Some(failed.clone()), unknown.clone()), unknown);
         assert_eq!(worse(Some(unknown.clone()), failed.clone()), unknown);
         assert_eq!(worse(None, failed.clone()), failed);
+    }
+
+    #[test]
+    fn what_changed_since_the_plan_is_told_with_who_did_it() {
+        let target = Target {
+            kind: EntityKind::Certificate,
+            id: "crt_1".to_owned(),
+            version: 3,
+            name: "shop.example.com".to_owned(),
+            status: "active".to_owned(),
+        };
+        let now = |version, status: &str| AsNow {
+            version,
+            status: status.to_owned(),
+        };
+        let done = ["revoke by dana at 02:14:07Z (done, INC-7)".to_owned()];
+        assert_eq!(
+            changed(&target, &now(4, "revoked"), &done).what,
+            "certificate shop.example.com changed since the plan was made, so nothing was done: it was active and \
+             is revoked now; done to it last: revoke by dana at 02:14:07Z (done, INC-7)"
+        );
+        assert!(
+            changed(&target, &now(4, "active"), &[])
+                .what
+                .ends_with("version 3 then, 4 now")
+        );
     }
 }

@@ -23,6 +23,8 @@ pub struct Unlocked {
     pub until: DateTime<Utc>,
     /// The ticket, which goes into every audit row meanwhile.
     pub ticket: String,
+    /// Why, which goes there too, unless another reason is given for a run.
+    pub reason: Option<String>,
 }
 
 impl Guard {
@@ -81,6 +83,7 @@ mod tests {
         let open = Guard::Protected(Some(Unlocked {
             until: at(60),
             ticket: "INC-1".to_owned(),
+            reason: None,
         }));
         assert!(open.allow("Revoke", at(59)).is_ok());
         assert!(open.allow("Revoke", at(60)).is_err());

@@ -11,10 +11,12 @@ use crate::clients::crl::{self, Crl};
 use crate::clients::tls_probe::{self, ProbeFailure, Served};
 use crate::clients::vault::{VaultReader, VaultWriter};
 use crate::clock::Clock;
+use crate::domain::audit::AuditRow;
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
 use crate::wire::agents::WakeReply;
+use crate::wire::page::PageQuery;
 
 /// How long waking an agent may take, its own report included.
 const WAKE_LIMIT: Duration = Duration::from_secs(15);
@@ -65,19 +67,68 @@ impl Reads {
         tls_probe::probe(address, name, PROBE_LIMIT).await
     }
 
-    /// The version that a thing has now; `None` where there is nothing to compare.
+    /// How a thing is now; `None` where there is nothing to compare.
     ///
     /// # Errors
     /// That it is gone, or that the API doesn't answer.
-    pub async fn version(&self, kind: EntityKind, id: &str) -> Result<Option<i64>, Problem> {
+    pub async fn as_now(&self, kind: EntityKind, id: &str) -> Result<Option<AsNow>, Problem> {
+        let as_now = |version, status: &str| {
+            Some(AsNow {
+                version,
+                status: status.to_owned(),
+            })
+        };
         Ok(match kind {
-            EntityKind::Certificate => Some(self.api.certificate(id).await?.certificate.version),
-            EntityKind::Agent => Some(self.api.agent(id).await?.agent.version),
-            EntityKind::Request => Some(self.api.request(id).await?.version),
-            EntityKind::Key => Some(self.api.key(id).await?.key.version),
+            EntityKind::Certificate => {
+                let now = self.api.certificate(id).await?.certificate;
+                as_now(now.version, now.status.word())
+            }
+            EntityKind::Agent => {
+                let now = self.api.agent(id).await?.agent;
+                as_now(now.version, now.status.word())
+            }
+            EntityKind::Request => {
+                let now = self.api.request(id).await?;
+                as_now(now.version, now.status.word())
+            }
+            EntityKind::Key => {
+                let now = self.api.key(id).await?.key;
+                as_now(now.version, now.status.word())
+            }
             _ => None,
         })
     }
+
+    /// What was done to a thing last, the newest first, in words: who, what, when, under which ticket.
+    /// Empty where nobody can say.
+    pub async fn done_last(&self, id: &str, n: u32) -> Vec<String> {
+        let query = PageQuery {
+            entity: Some(id.to_owned()),
+            limit: Some(n),
+            ..PageQuery::default()
+        };
+        let rows = self.api.audit(&query).await.map(|page| page.items);
+        let words = |row: AuditRow| {
+            let at = row.timestamp.format("%H:%M:%SZ");
+            let ticket = row.ticket.map(|ticket| format!(", {ticket}")).unwrap_or_default();
+            format!(
+                "{} by {} at {at} ({}{ticket})",
+                row.action,
+                row.actor,
+                row.outcome.word()
+            )
+        };
+        rows.unwrap_or_default().into_iter().map(words).collect()
+    }
+}
+
+/// What a plan's target is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsNow {
+    /// Its version.
+    pub version: i64,
+    /// Its stored status.
+    pub status: String,
 }
 
 /// Where a step that needs secrets gets them from: a person who types them, outside of every event,

@@ -39,8 +39,18 @@ pub enum Cmd {
     Reverse,
     /// Mark or unmark the row.
     Mark,
+    /// Mark all rows from the one that was marked last.
+    MarkRange,
+    /// Mark all rows that are known.
+    MarkAll,
     /// Unmark all rows.
     Unmark,
+    /// Go to something that the row touches.
+    Related,
+    /// To the place before this one.
+    HistoryBack,
+    /// To the place that one came back from.
+    HistoryForward,
     /// Copy what the cursor is on.
     Copy,
     /// Ask again.

@@ -2,6 +2,7 @@
 
 use super::loaded::Generation;
 use super::query::Query;
+use super::saved::SavedViews;
 use crate::plan::confirm::Confirmed;
 use crate::plan::guard::Guard;
 use crate::plan::plan::{Inputs, Target};
@@ -59,6 +60,10 @@ pub enum Effect {
     SetGuard(Guard),
     /// Copy text to the terminal's clipboard.
     Copy(String),
+    /// Get the certificate with this id in PEM, to be copied.
+    FetchPem(String),
+    /// Keep the saved views.
+    KeepViews(SavedViews),
     /// Put the program into the background.
     Suspend,
 }

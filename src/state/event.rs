@@ -63,6 +63,10 @@ pub enum Event {
     Exported(Result<String, String>),
     /// What is served at an address: the fingerprint, or why there is no handshake.
     Probed(String, Result<String, String>),
+    /// A certificate's PEM that was asked for, to be copied, or why there is none.
+    Pem(Result<String, Problem>),
+    /// The saved views can't be kept, and why.
+    ViewsNotKept(String),
     /// A private key was pasted, and dropped at once: the SHA-256 of its SubjectPublicKeyInfo, if it could
     /// be read.
     PastedKey(Option<String>),

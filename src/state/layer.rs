@@ -3,6 +3,8 @@
 
 use tui_textarea::TextArea;
 
+use super::screen::{Place, ViewId};
+
 /// A dialog.
 #[derive(Clone, Debug)]
 pub enum Layer {
@@ -12,11 +14,57 @@ pub enum Layer {
         scroll: u16,
     },
     /// The filter of a list.
-    Filter(Box<TextArea<'static>>),
+    Filter(Box<FilterLine>),
+    /// A choice by one key.
+    Menu(Box<Menu>),
     /// The command line.
     CommandLine(Box<CommandLine>),
     /// A run: its plan, then its steps.
     Run(Box<RunLayer>),
+}
+
+/// What is typed as a filter.
+#[derive(Clone, Debug, Default)]
+pub struct FilterLine {
+    /// What is typed.
+    pub typed: TextArea<'static>,
+    /// How far back among the filters that were used, 0 for what is typed anew.
+    pub back: usize,
+}
+
+/// A choice: each item has a key of its own, and the cursor reaches all of them.
+#[derive(Clone, Debug)]
+pub struct Menu {
+    /// What is chosen.
+    pub title: String,
+    /// What there is to choose from.
+    pub items: Vec<MenuItem>,
+    /// The one with the cursor.
+    pub picked: usize,
+}
+
+/// One thing that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MenuItem {
+    /// Its key.
+    pub key: char,
+    /// What it is.
+    pub what: String,
+    /// What comes of it.
+    pub leads: Chosen,
+}
+
+/// What comes of a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// A list, filtered.
+    List(ViewId, String),
+    /// A screen.
+    Place(Place),
+    /// A text goes to the clipboard.
+    Copy(String),
+    /// The certificate with this id goes to the clipboard, in PEM.
+    CopyPem(String),
 }
 
 /// What is typed on the command line, and which of the lines that fit is picked.

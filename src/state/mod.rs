@@ -3,7 +3,7 @@
 pub mod cmd;
 pub mod effect;
 pub mod event;
-pub mod filter;
+pub mod history;
 pub mod keymap;
 pub mod layer;
 pub mod link;
@@ -11,6 +11,7 @@ pub mod loaded;
 pub mod palette;
 pub mod query;
 pub mod run;
+pub mod saved;
 pub mod screen;
 pub mod typed;
 pub mod wire;
@@ -28,12 +29,14 @@ use crate::domain::role::Role;
 use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
 
+use history::History;
 use keymap::Keymap;
 use layer::Layer;
 use link::Link;
 use loaded::Loaded;
 use query::{Answer, Query};
 use run::Run;
+use saved::SavedViews;
 use screen::{Place, Screen, ViewId};
 use wire::Wire;
 
@@ -57,6 +60,8 @@ pub const SMALLEST: Size = Size {
 pub struct ContextInfo {
     /// Its name.
     pub name: String,
+    /// The API's address, for commands that people could type.
+    pub api: String,
     /// Vault's address, which names the Vault node as a target.
     pub vault: String,
     /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
@@ -118,6 +123,10 @@ pub struct State {
     pub wire: Wire,
     /// Which environment.
     pub context: ContextInfo,
+    /// The environments that there are, by name.
+    pub contexts: Vec<String>,
+    /// The context to go on with when this console ends.
+    pub next_context: Option<String>,
     /// What keys mean.
     pub keymap: Keymap,
     /// Whether changes are allowed.
@@ -130,6 +139,12 @@ pub struct State {
     pub starting: Option<String>,
     /// Where the operator is, the current place last.
     pub places: Vec<Place>,
+    /// Where the operator has been.
+    pub history: History,
+    /// Views that were saved under a name.
+    pub saved: SavedViews,
+    /// The filters that were used, the newest last.
+    pub filters_used: Vec<String>,
     /// Cursor, marks, filter and sort of each screen.
     pub screens: BTreeMap<ViewId, Screen>,
     /// What was answered, by question.
@@ -164,6 +179,8 @@ impl State {
             look: Look::default(),
             wire: Wire::default(),
             context,
+            contexts: Vec::new(),
+            next_context: None,
             keymap: Keymap::default(),
             guard: Guard::ReadWrite,
             role: None,
@@ -173,6 +190,9 @@ impl State {
                 view: ViewId::Triage,
                 subject: None,
             }],
+            history: History::default(),
+            saved: SavedViews::new(),
+            filters_used: Vec::new(),
             screens: BTreeMap::new(),
             data: BTreeMap::new(),
             layers: Vec::new(),

@@ -11,6 +11,7 @@ use super::cmd::Cmd;
 use super::query::Answer;
 use super::screen::{Place, ViewId};
 use super::typed::{self, Usage};
+use crate::actions;
 
 /// How many fitting lines are of use.
 const MOST: usize = 50;
@@ -24,6 +25,8 @@ pub enum Leads {
     Place(Place),
     /// To a command that takes arguments.
     Typed(&'static Usage),
+    /// To a whole line: a command with an argument that it can have.
+    Line(String),
 }
 
 impl PartialEq for Usage {
@@ -61,19 +64,39 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
             .iter()
             .find(|it| it.name == name && matches!(it.leads, Leads::Typed(_)))
     {
-        return vec![meant.clone()];
+        let rest = typed.trim_start()[name.len()..].trim().to_lowercase();
+        let lines = lines(state).into_iter();
+        let fitting = lines.filter(|line| line.name.split(' ').next() == Some(name));
+        let fitting: Vec<Candidate> = fitting
+            .filter(|line| {
+                line.name
+                    .to_lowercase()
+                    .split(' ')
+                    .any(|word| word.contains(&rest))
+            })
+            .collect();
+        return if fitting.is_empty() {
+            vec![meant.clone()]
+        } else {
+            fitting
+        };
     }
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::parse(typed.trim(), CaseMatching::Smart, Normalization::Smart);
     let mut room = Vec::new();
     let mut ranked: Vec<(u32, usize, Candidate)> = commands
         .into_iter()
+        .chain(lines(state))
         .chain(things(state))
         .enumerate()
         .filter_map(|(index, candidate)| {
             let text = match &candidate.leads {
+                Leads::Cmd(Cmd::Start(id)) => {
+                    let title = actions::find(id).map_or("", |action| action.spec().title);
+                    format!("{} {title} {}", candidate.name, candidate.what)
+                }
                 Leads::Cmd(_) | Leads::Typed(_) => format!("{} {}", candidate.name, candidate.what),
-                Leads::Place(_) => candidate.name.clone(),
+                Leads::Place(_) | Leads::Line(_) => candidate.name.clone(),
             };
             let mut score = pattern.score(Utf32Str::new(&text, &mut room), &mut matcher)?;
             // A name typed in full, or its beginning, is meant.
@@ -110,6 +133,31 @@ fn commands(state: &State) -> Vec<Candidate> {
         leads: Leads::Typed(usage),
     });
     rows.chain(typed).collect()
+}
+
+/// The lines that commands with arguments can be, as far as the arguments are known.
+fn lines(state: &State) -> Vec<Candidate> {
+    let line = |name: &str, argument: &str, what: String| {
+        let line = format!("{name} {argument}");
+        Candidate {
+            name: line.clone(),
+            note: String::new(),
+            what,
+            leads: Leads::Line(line),
+        }
+    };
+    let contexts = state.contexts.iter().filter(|name| **name != state.context.name);
+    let contexts = contexts.map(|name| line("context", name, "go on in this context".to_owned()));
+    let saved = state.saved.iter().map(|(name, saved)| {
+        let what = match saved.list.q.as_str() {
+            "" => "the whole list".to_owned(),
+            q => format!("/{q}"),
+        };
+        line("view", name, what)
+    });
+    let formats = ["text", "csv", "json", "timeline"];
+    let formats = formats.iter().map(|name| line("export", name, String::new()));
+    contexts.chain(saved).chain(formats).collect()
 }
 
 /// Everything that was answered so far, each thing once.

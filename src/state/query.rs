@@ -1,15 +1,13 @@
 //! The questions that a console asks, and their answers. A question is data and the key of its answer.
 
-use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::filter::Filter;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
 use crate::domain::request::Request;
-use crate::problem::Problem;
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::CertificateDetail;
 use crate::wire::page::{Change, PageQuery};
@@ -45,45 +43,29 @@ pub enum Query {
     AuditOf(String),
 }
 
-/// The fields that lists of certificates, agents, requests and audit rows can be filtered by.
-pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "key"];
-/// See [`CERTIFICATE_FIELDS`].
-pub const AGENT_FIELDS: &[&str] = &["status"];
-/// See [`CERTIFICATE_FIELDS`].
-pub const REQUEST_FIELDS: &[&str] = &["status", "agent", "open"];
-/// See [`CERTIFICATE_FIELDS`].
-pub const AUDIT_FIELDS: &[&str] = &["entity"];
-
 /// What a list is filtered and sorted by.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ListQuery {
-    /// Only rows that contain this.
+    /// The filter that rows must pass (see [`crate::wire::filter`]).
     pub q: String,
     /// The column, with `-` for descending; the list's own order if empty.
     pub sort: String,
 }
 
 impl ListQuery {
-    /// As the API takes it at `now`, for a list that knows `fields`.
-    ///
-    /// # Errors
-    /// What is wrong with the filter.
-    pub fn page(
-        &self,
-        default_sort: &str,
-        fields: &[&str],
-        now: DateTime<Utc>,
-    ) -> Result<PageQuery, Problem> {
-        let filter = Filter::read(&self.q, fields).map_err(Problem::bad_input)?;
+    /// As the API takes it.
+    #[must_use]
+    pub fn page(&self, default_sort: &str) -> PageQuery {
         let sort = if self.sort.is_empty() {
             default_sort
         } else {
             &self.sort
         };
-        Ok(PageQuery {
+        PageQuery {
             sort: Some(sort.to_owned()),
-            ..filter.page(now)
-        })
+            filter: Some(self.q.clone()).filter(|q| !q.is_empty()),
+            ..PageQuery::default()
+        }
     }
 }
 

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::query::ListQuery;
 
 /// Every screen, in the order of the number keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ViewId {
     /// What is broken and what breaks next.
     Triage,
@@ -66,6 +69,8 @@ pub struct Screen {
     cursors: Vec<Cursor>,
     /// Marked rows, by id.
     pub marks: BTreeSet<String>,
+    /// The row that a range begins at: the one that was marked or unmarked last.
+    pub anchor: Option<String>,
     /// Filter and sort.
     pub list: ListQuery,
     /// The cursor stays on the last row, while more rows come in.

@@ -10,6 +10,8 @@ pub enum Typed {
         minutes: i64,
         /// Under which ticket.
         ticket: String,
+        /// Why, for every audit row meanwhile.
+        reason: Option<String>,
     },
     /// Lock it again.
     Lock,
@@ -17,6 +19,16 @@ pub enum Typed {
     Export(Format),
     /// Look for the certificates that a clue leads to.
     Find(String),
+    /// Sort the list by this column, `-` in front for falling.
+    Sort(String),
+    /// Save the list's filter and order under this name.
+    Save(String),
+    /// Open a saved view.
+    View(String),
+    /// Forget a saved view.
+    Forget(String),
+    /// Go on in another context.
+    Context(String),
 }
 
 /// What an export looks like.
@@ -68,8 +80,38 @@ pub static ALL: &[Usage] = &[
         },
     },
     Usage {
+        name: "sort",
+        arguments: "COLUMN, or -COLUMN for falling",
+        what: "sort the list by a column",
+        read: |arguments| one(arguments).map(Typed::Sort),
+    },
+    Usage {
+        name: "view",
+        arguments: "NAME",
+        what: "open a saved view",
+        read: |arguments| one(arguments).map(Typed::View),
+    },
+    Usage {
+        name: "save",
+        arguments: "NAME",
+        what: "save the list's filter and order as a view",
+        read: |arguments| one(arguments).map(Typed::Save),
+    },
+    Usage {
+        name: "forget",
+        arguments: "NAME",
+        what: "forget a saved view",
+        read: |arguments| one(arguments).map(Typed::Forget),
+    },
+    Usage {
+        name: "context",
+        arguments: "NAME",
+        what: "go on in another context",
+        read: |arguments| one(arguments).map(Typed::Context),
+    },
+    Usage {
         name: "unlock",
-        arguments: "15m INC-1234",
+        arguments: "15m INC-1234 [why]",
         what: "allow changes in a protected context for a while, under a ticket",
         read: unlock,
     },
@@ -81,11 +123,20 @@ pub static ALL: &[Usage] = &[
     },
 ];
 
+fn one(arguments: &[&str]) -> Option<String> {
+    match arguments {
+        [one] => Some((*one).to_owned()),
+        _ => None,
+    }
+}
+
 /// Longer than this a context isn't unlocked at once, in minutes.
 const LONGEST: i64 = 8 * 60;
 
 fn unlock(arguments: &[&str]) -> Option<Typed> {
-    let [time, ticket] = arguments else { return None };
+    let [time, ticket, why @ ..] = arguments else {
+        return None;
+    };
     let minutes = match (time.strip_suffix('m'), time.strip_suffix('h')) {
         (Some(minutes), _) => minutes.parse::<i64>().ok()?,
         (None, Some(hours)) => hours.parse::<i64>().ok()?.checked_mul(60)?,
@@ -94,6 +145,7 @@ fn unlock(arguments: &[&str]) -> Option<Typed> {
     (1..=LONGEST).contains(&minutes).then(|| Typed::Unlock {
         minutes,
         ticket: (*ticket).to_owned(),
+        reason: Some(why.join(" ")).filter(|why| !why.is_empty()),
     })
 }
 
@@ -125,6 +177,7 @@ mod tests {
             Some(Ok(Typed::Unlock {
                 minutes,
                 ticket: "INC-1".to_owned(),
+                reason: None,
             }))
         };
         assert_eq!(read("unlock 15m INC-1"), unlocked(15));
@@ -136,6 +189,8 @@ mod tests {
             "unlock 0m INC-1",
             "unlock 99h INC-1",
             "unlock m x",
+            "sort",
+            "view a b",
         ] {
             assert!(matches!(read(wrong), Some(Err(_))), "{wrong}");
         }

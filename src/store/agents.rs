@@ -12,13 +12,14 @@ use crate::wire::page::{Page, PageQuery};
 
 use super::jobs::Of;
 use super::row::{list, word};
-use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
 use super::{Conn, StoreError, Tx, holders, installations, jobs};
 
 const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
     from: "agents a",
     id: "a.id",
+    number_as_id: false,
     sorts: &[
         SortColumn {
             name: "hostname",
@@ -43,6 +44,27 @@ const LIST: List = List {
         },
     ],
     default_sort: "hostname",
+    words: "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\'",
+    fields: &[
+        Field {
+            name: "status",
+            is: Is::Word("a.status", &["active", "banned"]),
+        },
+        Field {
+            name: "host",
+            is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "cert",
+            is: Is::Like(
+                "a.id IN (SELECT i.agent_id FROM installations i WHERE i.certificate_id LIKE ? ESCAPE '\\')",
+            ),
+        },
+        Field {
+            name: "address",
+            is: Is::Like("LOWER(a.address) LIKE ? ESCAPE '\\'"),
+        },
+    ],
     parameters: &["q", "status"],
     doing: "reading the agents",
 };
@@ -148,13 +170,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
                 .hint("allowed: active, banned; silence is derived from `last_checkin`")
         })?;
         filter.and("a.status = ?", Bind::Text(status.word().to_owned()));
-    }
-    if let Some(q) = &query.q {
-        filter.and(
-            "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' \
-             OR LOWER(a.address) LIKE ? ESCAPE '\\'",
-            contains(q),
-        );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
     Ok(page.map(|row| row.0))

@@ -9,7 +9,7 @@ use crate::domain::id::EntityKind;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::word;
-use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
 use super::{Conn, Store, StoreError, Tx};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
@@ -22,12 +22,62 @@ const LIST: List = List {
     columns: COLUMNS,
     from: "audit_logs",
     id: "seq",
-    sorts: &[SortColumn {
-        name: "seq",
-        sql: "seq",
-        sorts: Sorts::Number,
-    }],
+    number_as_id: true,
+    sorts: &[
+        SortColumn {
+            name: "seq",
+            sql: "seq",
+            sorts: Sorts::Number,
+        },
+        SortColumn {
+            name: "actor",
+            sql: "actor",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "action",
+            sql: "action",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "outcome",
+            sql: "outcome",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "entity",
+            sql: "entity_id",
+            sorts: Sorts::Text,
+        },
+    ],
     default_sort: "-seq",
+    words: "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+    fields: &[
+        Field {
+            name: "entity",
+            is: Is::Like("LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(entity_type) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "actor",
+            is: Is::Like("LOWER(actor) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "action",
+            is: Is::Like("LOWER(action) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "outcome",
+            is: Is::Like("LOWER(outcome) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "ticket",
+            is: Is::Like("LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "run",
+            is: Is::Like("LOWER(COALESCE(run_id, '')) LIKE ? ESCAPE '\\'"),
+        },
+    ],
     parameters: &["q", "entity"],
     doing: "reading the audit trail",
 };
@@ -79,14 +129,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<AuditRow>, 
     let mut filter = Where::default();
     if let Some(entity) = &query.entity {
         filter.and("entity_id = ?", Bind::Text(entity.clone()));
-    }
-    if let Some(q) = &query.q {
-        filter.and(
-            "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' \
-             OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' \
-             OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
-            contains(q),
-        );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
     Ok(page.map(|row| row.0))

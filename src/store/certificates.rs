@@ -12,8 +12,13 @@ use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{list, optional_word, word};
-use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
 use super::{Conn, StoreError, Tx, keys};
+
+/// One that was replaced has done its duty: its end is no news, unless it is still what is expected
+/// somewhere, since its replacement was rolled back there.
+const STILL_MATTERS: &str = "c.status <> 'revoked' AND (c.replaced_by IS NULL \
+                             OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id))";
 
 const LIST: List = List {
     columns: "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
@@ -24,6 +29,7 @@ const LIST: List = List {
               (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations",
     from: "certificates c",
     id: "c.id",
+    number_as_id: false,
     sorts: &[
         SortColumn {
             name: "not_after",
@@ -46,12 +52,56 @@ const LIST: List = List {
             sorts: Sorts::Time,
         },
         SortColumn {
+            name: "serial",
+            sql: "c.serial",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "key_algorithm",
+            sql: "c.key_algorithm",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "installations",
+            sql: "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id)",
+            sorts: Sorts::Number,
+        },
+        SortColumn {
             name: "id",
             sql: "c.id",
             sorts: Sorts::Text,
         },
     ],
     default_sort: "not_after",
+    words: "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\'",
+    fields: &[
+        Field {
+            name: "status",
+            is: Is::Word("c.status", &["active", "revocation_pending", "revoked", "held"]),
+        },
+        Field {
+            name: "expires",
+            is: Is::Time("c.not_after", STILL_MATTERS),
+        },
+        Field {
+            name: "agent",
+            is: Is::Like(
+                "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id WHERE a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')",
+            ),
+        },
+        Field {
+            name: "key",
+            is: Is::Like("c.spki_sha256 LIKE ? ESCAPE '\\' OR LOWER(c.key_algorithm) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "issuer",
+            is: Is::Like("LOWER(c.issuer) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "serial",
+            is: Is::Like("c.serial LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\'"),
+        },
+    ],
     parameters: &["q", "status", "expires_before", "spki", "agent"],
     doing: "reading the certificates",
 };
@@ -231,12 +281,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
                 .hint("write it as `2026-01-31T12:00:00Z`")
         })?;
         filter.and("c.not_after < ?", Bind::Time(before.with_timezone(&Utc)));
-        // One that was replaced has done its duty: its end is no news, unless it is still what is
-        // expected somewhere, since its replacement was rolled back there.
-        filter.and_plain(
-            "c.status <> 'revoked' AND (c.replaced_by IS NULL \
-             OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id))",
-        );
+        filter.and_plain(STILL_MATTERS);
     }
     if let Some(spki) = &query.spki {
         filter.and("c.spki_sha256 = ?", Bind::Text(spki.to_lowercase()));
@@ -246,16 +291,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
             "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
              WHERE a.id = ? OR a.hostname = ?)",
             Bind::Text(agent.clone()),
-        );
-    }
-    if let Some(q) = &query.q {
-        filter.and(
-            "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' \
-             OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' \
-             OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' \
-             OR EXISTS (SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id \
-                        WHERE i.certificate_id = c.id AND LOWER(a.hostname) LIKE ? ESCAPE '\\')",
-            contains(q),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::word;
-use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::select::{Bind, List, SortColumn, Sorts, Where};
 use super::{Conn, StoreError, Tx};
 
 /// `$now` is the last bind; certificates that are revoked or over don't count.
@@ -20,6 +20,7 @@ const LIST: List = List {
                AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates",
     from: "keys k",
     id: "k.spki_sha256",
+    number_as_id: false,
     sorts: &[
         SortColumn {
             name: "created_at",
@@ -38,6 +39,8 @@ const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
+    words: "k.spki_sha256 LIKE ? ESCAPE '\\' OR k.algorithm LIKE ? ESCAPE '\\'",
+    fields: &[],
     parameters: &["q", "status", "agent"],
     doing: "reading the keys",
 };
@@ -104,12 +107,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
         filter.and(
             "EXISTS (SELECT 1 FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 AND h.agent_id = ?)",
             Bind::Text(agent.clone()),
-        );
-    }
-    if let Some(q) = &query.q {
-        filter.and(
-            "k.spki_sha256 LIKE ? ESCAPE '\\' OR k.algorithm LIKE ? ESCAPE '\\'",
-            contains(q),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

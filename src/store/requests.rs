@@ -13,13 +13,14 @@ use crate::wire::agents::JobResult;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{list, optional_word, word};
-use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
 use super::{Conn, StoreError, Tx, holders, jobs, keys};
 
 const LIST: List = List {
     columns: "r.*",
     from: "issuance_requests r",
     id: "r.id",
+    number_as_id: false,
     sorts: &[
         SortColumn {
             name: "created_at",
@@ -43,6 +44,40 @@ const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
+    words: "LOWER(r.common_name) LIKE ? ESCAPE '\\' OR LOWER(r.sans) LIKE ? ESCAPE '\\' OR r.id LIKE ? ESCAPE '\\' OR LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'",
+    fields: &[
+        Field {
+            name: "status",
+            is: Is::Word(
+                "r.status",
+                &["pending", "issuing", "issued", "failed", "denied", "cancelled"],
+            ),
+        },
+        Field {
+            name: "agent",
+            is: Is::Like(
+                "COALESCE(r.agent_id, '') IN (SELECT a.id FROM agents a WHERE a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')",
+            ),
+        },
+        Field {
+            name: "open",
+            is: Is::Flag(
+                "r.status IN ('pending', 'issuing', 'failed')",
+                "r.status IN ('issued', 'denied', 'cancelled')",
+            ),
+        },
+        Field {
+            name: "cert",
+            is: Is::Like(
+                "COALESCE(r.certificate_id, '') LIKE ? ESCAPE '\\' \
+                 OR COALESCE(r.replaces, '') LIKE ? ESCAPE '\\'",
+            ),
+        },
+        Field {
+            name: "error",
+            is: Is::Like("LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'"),
+        },
+    ],
     parameters: &["q", "status", "agent", "open"],
     doing: "reading the requests",
 };
@@ -153,13 +188,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
         filter.and(
             "r.agent_id IN (SELECT a.id FROM agents a WHERE a.id = ? OR a.hostname = ?)",
             Bind::Text(agent.clone()),
-        );
-    }
-    if let Some(q) = &query.q {
-        filter.and(
-            "LOWER(r.common_name) LIKE ? ESCAPE '\\' OR LOWER(r.sans) LIKE ? ESCAPE '\\' \
-             OR r.id LIKE ? ESCAPE '\\' OR LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'",
-            contains(q),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

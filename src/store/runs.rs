@@ -19,12 +19,15 @@ const LIST: List = List {
               r.outcome, r.note, r.started_at, r.ended_at",
     from: "runs r",
     id: "r.id",
+    number_as_id: false,
     sorts: &[SortColumn {
         name: "started_at",
         sql: "r.started_at",
         sorts: Sorts::Time,
     }],
     default_sort: "-started_at",
+    words: "r.id LIKE ?",
+    fields: &[],
     parameters: &["q", "status", "entity", "open"],
     doing: "reading the runs",
 };
@@ -191,13 +194,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<RunView>, S
     }
     if let Some(entity) = &query.entity {
         filter.and("r.entity_ids LIKE ? ESCAPE '\\'", contains(entity));
-    }
-    if let Some(q) = &query.q {
-        filter.and(
-            "r.id LIKE ? ESCAPE '\\' OR LOWER(r.action) LIKE ? ESCAPE '\\' \
-             OR LOWER(r.actor) LIKE ? ESCAPE '\\' OR r.entity_ids LIKE ? ESCAPE '\\'",
-            contains(q),
-        );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
     Ok(page.map(|row| row.0))

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Row, Sqlite};
 
 use crate::problem::Problem;
+use crate::wire::filter::{Filter, Wants};
 use crate::wire::page::{Page, PageQuery};
 
 use super::cursor::{Cursor, SortValue};
@@ -56,14 +57,40 @@ pub(super) struct List {
     pub(super) from: &'static str,
     /// The column with the id, unique.
     pub(super) id: &'static str,
+    /// Whether ids are numbers.
+    pub(super) number_as_id: bool,
     /// What can be sorted by; the first is the default.
     pub(super) sorts: &'static [SortColumn],
     /// `-` when the default is descending.
     pub(super) default_sort: &'static str,
-    /// Which query parameters mean something here.
+    /// What a word of a filter is looked for in; each `?` stands for the pattern.
+    pub(super) words: &'static str,
+    /// The fields of a filter.
+    pub(super) fields: &'static [Field],
+    /// Which query parameters mean something here, beside `filter`.
     pub(super) parameters: &'static [&'static str],
     /// Said when a statement fails.
     pub(super) doing: &'static str,
+}
+
+/// A field of a filter.
+pub(super) struct Field {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it is compared with.
+    pub(super) is: Is,
+}
+
+/// How a field is compared; a condition is never null.
+pub(super) enum Is {
+    /// A text that matches a pattern, which each `?` stands for.
+    Like(&'static str),
+    /// One of these words.
+    Word(&'static str, &'static [&'static str]),
+    /// A time; the second is what must hold beside for one that is near.
+    Time(&'static str, &'static str),
+    /// Either of these conditions, for yes and no.
+    Flag(&'static str, &'static str),
 }
 
 /// Conditions, joined by AND.
@@ -79,6 +106,55 @@ impl Where {
         self.binds.push(bind);
         let place = format!("${}", self.binds.len());
         self.push(&condition.replace('?', &place));
+    }
+
+    /// Adds what a filter wants of `list` at `now`.
+    fn and_filter(&mut self, filter: &Filter, list: &List, now: DateTime<Utc>) -> Result<(), Problem> {
+        for term in &filter.terms {
+            let field = term
+                .field
+                .as_deref()
+                .and_then(|name| list.fields.iter().find(|field| field.name == name));
+            let anywhere = Is::Like(list.words);
+            let is = field.map_or(&anywhere, |field| &field.is);
+            let (condition, bind) = match (is, &term.wants) {
+                (Is::Like(sql), Wants::Text(text)) => ((*sql).to_owned(), Some(contains(text))),
+                (Is::Like(sql), Wants::Letters(text)) => ((*sql).to_owned(), Some(contains_letters(text))),
+                (Is::Word(column, words), Wants::Text(word)) if words.contains(&word.as_str()) => {
+                    (format!("{column} = ?"), Some(Bind::Text(word.clone())))
+                }
+                (Is::Time(column, beside), Wants::Within(span)) => {
+                    let until = Bind::Time(now + *span);
+                    (format!("{column} < ? AND {beside}"), Some(until))
+                }
+                (Is::Time(column, _), Wants::Beyond(span)) => {
+                    (format!("{column} >= ?"), Some(Bind::Time(now + *span)))
+                }
+                (Is::Flag(yes, no), Wants::Flag(wanted)) => {
+                    (if *wanted { *yes } else { *no }.to_owned(), None)
+                }
+                (is, _) => {
+                    let name = term.field.as_deref().unwrap_or("a word");
+                    let problem = Problem::bad_input(format!("`{name}` can't be that in a filter"));
+                    return Err(match is {
+                        Is::Word(_, words) => problem.hint(format!("it is one of: {}", words.join(", "))),
+                        _ => problem,
+                    });
+                }
+            };
+            let condition = match bind {
+                Some(bind) => {
+                    self.binds.push(bind);
+                    condition.replace('?', &format!("${}", self.binds.len()))
+                }
+                None => condition,
+            };
+            self.push(&match term.not {
+                true => format!("NOT ({condition})"),
+                false => condition,
+            });
+        }
+        Ok(())
     }
 
     /// Adds a condition that binds nothing.
@@ -99,16 +175,27 @@ impl Where {
 
 /// `%text%` in lower case for LIKE … ESCAPE '\', with its wildcards taken literally.
 pub(super) fn contains(text: &str) -> Bind {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for c in text.to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
+    Bind::Text(format!(
+        "%{}%",
+        text.to_lowercase().chars().map(literal).collect::<String>()
+    ))
+}
+
+/// `%t%e%x%t%`: its letters in their order, whatever is between them.
+fn contains_letters(text: &str) -> Bind {
+    let letters = text
+        .to_lowercase()
+        .chars()
+        .map(|c| literal(c) + "%")
+        .collect::<String>();
+    Bind::Text(format!("%{letters}"))
+}
+
+fn literal(c: char) -> String {
+    match c {
+        '%' | '_' | '\\' => format!("\\{c}"),
+        c => c.to_string(),
     }
-    pattern.push('%');
-    Bind::Text(pattern)
 }
 
 impl List {
@@ -127,13 +214,13 @@ impl List {
             .iter()
             .find(|(name, given)| *given && !self.parameters.contains(name))
         {
-            Some((name, _)) => {
-                Err(
-                    Problem::bad_input(format!("the parameter `{name}` means nothing in this list")).hint(
-                        format!("allowed: after, limit, sort, {}", self.parameters.join(", ")),
-                    ),
-                )
-            }
+            Some((name, _)) => Err(Problem::bad_input(format!(
+                "the parameter `{name}` means nothing in this list"
+            ))
+            .hint(format!(
+                "allowed: after, limit, sort, filter, {}",
+                self.parameters.join(", ")
+            ))),
             None => Ok(()),
         }
     }
@@ -161,7 +248,7 @@ impl List {
         &self,
         conn: &mut Conn,
         query: &PageQuery,
-        filter: Where,
+        mut filter: Where,
     ) -> Result<Page<T>, StoreError>
     where
         T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
@@ -170,12 +257,20 @@ impl List {
         let sort = query.sort.as_deref().unwrap_or(self.default_sort);
         let (column, direction) = self.order(sort)?;
         let limit = query.limit_or_default();
+        if let Some(q) = &query.q {
+            filter.and(self.words, contains(q));
+        }
+        if let Some(text) = &query.filter {
+            let names: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
+            let wanted = Filter::read(text, &names).map_err(Problem::bad_input)?;
+            filter.and_filter(&wanted, self, conn.now())?;
+        }
         let total = self.total(conn, &filter).await?;
 
         let mut window = filter;
         if let Some(after) = &query.after {
             let cursor = Cursor::decode(after, sort)?;
-            window.after(column, self.id, direction, cursor)?;
+            window.after(column, self, direction, cursor)?;
         }
         let by = match direction {
             Direction::Up => "ASC",
@@ -197,7 +292,7 @@ impl List {
         rows.truncate(limit as usize);
         let next = match rows.last() {
             Some(last) if more => Some(
-                cursor_of(last, sort, column.sorts)
+                cursor_of(last, sort, column.sorts, self.number_as_id)
                     .map_err(StoreError::because(self.doing))?
                     .encode(),
             ),
@@ -232,7 +327,7 @@ impl Where {
     fn after(
         &mut self,
         column: &SortColumn,
-        id: &str,
+        list: &List,
         direction: Direction,
         cursor: Cursor,
     ) -> Result<(), Problem> {
@@ -250,30 +345,30 @@ impl Where {
         }
         self.binds.push(cursor.value.into());
         // A number as id (audit rows) must be compared as a number.
-        self.binds.push(match (column.sorts, column.sql == id) {
-            (Sorts::Number, true) => Bind::Number(cursor.id.parse().unwrap_or(i64::MAX)),
-            _ => Bind::Text(cursor.id),
+        self.binds.push(match list.number_as_id {
+            true => Bind::Number(cursor.id.parse().unwrap_or(i64::MAX)),
+            false => Bind::Text(cursor.id),
         });
         let n = self.binds.len();
         let than = match direction {
             Direction::Up => '>',
             Direction::Down => '<',
         };
-        let sql = column.sql;
+        let (sql, id) = (column.sql, list.id);
         self.push(&format!("({sql}, {id}) {than} (${}, ${n})", n - 1));
         Ok(())
     }
 }
 
-fn cursor_of(row: &SqliteRow, sort: &str, sorts: Sorts) -> Result<Cursor, sqlx::Error> {
+fn cursor_of(row: &SqliteRow, sort: &str, sorts: Sorts, number_as_id: bool) -> Result<Cursor, sqlx::Error> {
     let value = match sorts {
         Sorts::Text => SortValue::Text(row.try_get("sort_value")?),
         Sorts::Time => SortValue::Time(row.try_get("sort_value")?),
         Sorts::Number => SortValue::Number(row.try_get("sort_value")?),
     };
-    let id = match sorts {
-        Sorts::Number => row.try_get::<i64, _>("sort_id")?.to_string(),
-        Sorts::Text | Sorts::Time => row.try_get("sort_id")?,
+    let id = match number_as_id {
+        true => row.try_get::<i64, _>("sort_id")?.to_string(),
+        false => row.try_get("sort_id")?,
     };
     Ok(Cursor {
         order: sort.to_owned(),

@@ -9,11 +9,12 @@ use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::query::{AGENT_FIELDS, Answer, Query};
+use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
+use crate::wire::filter::AGENT_FIELDS;
 
 /// See the module.
 pub(super) static VIEW: View = View {

@@ -9,18 +9,25 @@ use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::query::{AUDIT_FIELDS, Answer, Query};
+use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
+use crate::wire::filter::AUDIT_FIELDS;
 
 /// See the module.
 pub(super) static VIEW: View = View {
     id: ViewId::Audit,
     title: "Audit",
     n_panes: 1,
-    sorts: &[("seq", "number")],
+    sorts: &[
+        ("seq", "when"),
+        ("actor", "who"),
+        ("action", "what"),
+        ("outcome", "outcome"),
+        ("entity", "on"),
+    ],
     filters: AUDIT_FIELDS,
     needs: |state| vec![query(state)],
     columns: |_| WIDE,

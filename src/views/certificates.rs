@@ -9,11 +9,12 @@ use crate::domain::certificate::{Certificate, CertificateStatus, Urgency};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::query::{Answer, CERTIFICATE_FIELDS, Query};
+use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::until;
+use crate::wire::filter::CERTIFICATE_FIELDS;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -21,9 +22,12 @@ pub(super) static VIEW: View = View {
     title: "Certificates",
     n_panes: 1,
     sorts: &[
-        ("not_after", "end"),
-        ("subject", "subject"),
+        ("not_after", "ends"),
+        ("subject", "certificate"),
         ("status", "status"),
+        ("installations", "on"),
+        ("key_algorithm", "key"),
+        ("serial", "serial"),
         ("created_at", "issued"),
     ],
     filters: CERTIFICATE_FIELDS,

@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod certs;
+pub mod filter;
 pub mod health;
 pub mod page;
 pub mod problem_json;

@@ -24,6 +24,9 @@ pub struct PageQuery {
     /// Only rows whose name, subject, id or the like contains this, in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
+    /// Only rows that this filter lets through (see [`super::filter`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Only rows with this stored status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,

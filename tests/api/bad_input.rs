@@ -159,7 +159,7 @@ async fn tokens_that_will_not_do() {
 async fn questions_that_mean_nothing() {
     let it = Server::start().await;
     for (path, status, said) in [
-        ("/api/v1/certs?sort=serial", 400, "can't be sorted by `serial`"),
+        ("/api/v1/certs?sort=pem", 400, "can't be sorted by `pem`"),
         ("/api/v1/certs?after=xyz", 400, "cursor"),
         ("/api/v1/certs?colour=red", 400, "`colour` is unknown"),
         ("/api/v1/certs?limit=many", 400, "limit=many"),

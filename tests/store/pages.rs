@@ -77,7 +77,7 @@ async fn what_is_unknown_is_refused_by_name() {
     let mut conn = it.store.read().await.unwrap();
     let bad = [
         PageQuery {
-            sort: Some("serial".to_owned()),
+            sort: Some("pem".to_owned()),
             ..PageQuery::default()
         },
         PageQuery {
@@ -143,7 +143,7 @@ async fn every_list_can_be_read_by_each_of_its_orders() {
         let next = requests::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].id, next.items[0].id, "{sort}");
     }
-    for sort in ["seq", "-seq"] {
+    for sort in ["seq", "-seq", "actor", "-action", "outcome", "entity"] {
         let first = audit::page(&mut conn, &query(sort, None)).await.unwrap();
         let next = audit::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].seq, next.items[0].seq, "{sort}");
@@ -155,4 +155,93 @@ async fn every_list_can_be_read_by_each_of_its_orders() {
             .total,
         0
     );
+}
+
+#[tokio::test]
+async fn a_filter_means_the_same_in_every_list() {
+    use cmp_console::store::{agents, audit, requests};
+    let it = filled(20).await;
+    let wanted = |filter: &str| PageQuery {
+        filter: Some(filter.to_owned()),
+        ..PageQuery::default()
+    };
+    // Subjects are numbered by sevens, ends by fives: 0 to 4 days from now.
+    for (filter, n) in [
+        ("host-1.", 1),
+        ("!host-1.", 19),
+        ("host example", 20),
+        ("~h1.ple", 12),
+        ("!~hostz", 20),
+        ("status:active", 20),
+        ("!status:active", 0),
+        ("expires:<25h", 8),
+        ("expires:>25h", 12),
+        ("!expires:<25h", 12),
+        ("key:ECDSA", 20),
+        ("key:rsa", 0),
+        ("!key:rsa issuer:cmp", 20),
+        ("serial:0003", 1),
+        ("00:03", 1),
+        ("agent:web", 0),
+        ("!agent:web", 20),
+        ("%", 0),
+    ] {
+        let mut conn = it.store.read().await.unwrap();
+        let page = certificates::page(&mut conn, &wanted(filter)).await.unwrap();
+        assert_eq!(page.total, n, "{filter}");
+    }
+    let mut tx = it.store.begin().await.unwrap();
+    requests::insert(&mut tx, &it.request("a.example.com"))
+        .await
+        .unwrap();
+    audit::append(&mut tx, crate::fixture::entry("revoke"))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut conn = it.store.read().await.unwrap();
+    let host = it.agent.hostname.clone();
+    for (filter, n) in [
+        (format!("host:{host}"), 1),
+        (format!("!host:{host}"), 0),
+        ("status:active address:127.0.0.1".to_owned(), 1),
+        ("status:banned".to_owned(), 0),
+        ("cert:crt_1".to_owned(), 0),
+    ] {
+        assert_eq!(
+            agents::page(&mut conn, &wanted(&filter)).await.unwrap().total,
+            n,
+            "{filter}"
+        );
+    }
+    for (filter, n) in [
+        (format!("agent:{host} open:yes"), 1),
+        ("open:no".to_owned(), 0),
+        ("!open:no status:pending".to_owned(), 1),
+        ("!error:denied ~axmp cert:crt_1".to_owned(), 0),
+        ("!error:denied ~axmp !cert:crt_1".to_owned(), 1),
+    ] {
+        assert_eq!(
+            requests::page(&mut conn, &wanted(&filter)).await.unwrap().total,
+            n,
+            "{filter}"
+        );
+    }
+    for (filter, n) in [
+        ("entity:crt_1 actor:ops action:revoke outcome:done", 1),
+        ("!run:run_1 !ticket:INC", 1),
+        ("actor:nobody", 0),
+    ] {
+        assert_eq!(
+            audit::page(&mut conn, &wanted(filter)).await.unwrap().total,
+            n,
+            "{filter}"
+        );
+    }
+    for wrong in ["status:old", "colour:red status:", "entity:crt_1", "expires:soon"] {
+        let problem: Problem = certificates::page(&mut conn, &wanted(wrong))
+            .await
+            .unwrap_err()
+            .into();
+        assert_eq!(problem.kind, ProblemKind::BadInput, "{wrong}");
+    }
 }

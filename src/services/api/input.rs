@@ -61,6 +61,7 @@ fn set(query: &mut PageQuery, name: &str, value: String) -> Result<(), Problem> 
         }
         "sort" => query.sort = Some(value),
         "q" => query.q = Some(value).filter(|q| !q.is_empty()),
+        "filter" => query.filter = Some(value).filter(|filter| !filter.is_empty()),
         "status" => query.status = Some(value),
         "expires_before" => query.expires_before = Some(value),
         "spki" => query.spki = Some(value),
@@ -75,7 +76,7 @@ fn set(query: &mut PageQuery, name: &str, value: String) -> Result<(), Problem> 
         }
         _ => {
             return Err(Problem::bad_input(format!("the parameter `{name}` is unknown"))
-                .hint("allowed: after, limit, sort, q, status, expires_before, spki, agent, entity, open"));
+                .hint("allowed: after, limit, sort, filter, q, status, expires_before, spki, agent, entity, open"));
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod command_line;
 mod filter;
 mod help;
+mod menu;
 mod run;
 
 use ratatui::buffer::Buffer;
@@ -18,8 +19,9 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     }
     match layer {
         Layer::Help { scroll } => help::draw(state, *scroll, area, buffer),
-        Layer::Filter(text) => filter::draw(state, text, area, buffer),
+        Layer::Filter(text) => filter::draw(state, &text.typed, area, buffer),
         Layer::CommandLine(layer) => command_line::draw(state, layer, area, buffer),
+        Layer::Menu(menu) => menu::draw(state, menu, area, buffer),
         Layer::Run(layer) => run::draw(state, layer, area, buffer),
     }
 }

@@ -1,0 +1,218 @@
+//! What a row touches, as a choice: from a certificate to its key's other certificates, its agents, its
+//! requests and its audit, and the like for everything else. It goes nowhere itself.
+
+use super::Row;
+use crate::domain::audit::AuditRow;
+use crate::domain::certificate::Certificate;
+use crate::domain::id::EntityKind;
+use crate::domain::request::Request;
+use crate::plan::plan::Target;
+use crate::state::State;
+use crate::state::layer::{Chosen, MenuItem};
+use crate::state::query::Answer;
+use crate::state::screen::{Place, ViewId};
+
+/// Everything that the row touches.
+#[must_use]
+pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
+    let mut items = Vec::new();
+    match audit_row(state, &row.id) {
+        Some(audited) => from_audit(audited, &mut items),
+        None => {
+            for target in &row.targets {
+                from_target(state, target, &mut items);
+            }
+        }
+    }
+    // Two things of one row may lead to the same: the first has the key.
+    let mut seen = Vec::new();
+    items.retain(|item: &MenuItem| {
+        let new = !seen.contains(&item.key);
+        seen.push(item.key);
+        new
+    });
+    items
+}
+
+fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
+    let (id, name) = (&target.id, &target.name);
+    match target.kind {
+        EntityKind::Certificate => {
+            items.push(detail(
+                'c',
+                format!("the certificate {name}"),
+                ViewId::Certificate,
+                id,
+            ));
+            if let Some(certificate) = certificate(state, id) {
+                let key = certificate.spki_sha256.clone();
+                items.push(list(
+                    'k',
+                    "all certificates of its key",
+                    ViewId::Certificates,
+                    format!("key:{key}"),
+                ));
+                if let Some(replaced) = &certificate.replaces {
+                    items.push(detail(
+                        'b',
+                        "the one before it".to_owned(),
+                        ViewId::Certificate,
+                        replaced,
+                    ));
+                }
+                if let Some(replacing) = &certificate.replaced_by {
+                    items.push(detail(
+                        'n',
+                        "the one after it".to_owned(),
+                        ViewId::Certificate,
+                        replacing,
+                    ));
+                }
+            }
+            items.push(list(
+                'a',
+                "the agents that have it",
+                ViewId::Agents,
+                format!("cert:{id}"),
+            ));
+            items.push(list('r', "its requests", ViewId::Requests, format!("cert:{id}")));
+        }
+        EntityKind::Agent => {
+            items.push(detail('h', format!("the agent {name}"), ViewId::Agent, id));
+            items.push(list(
+                'e',
+                "the certificates on it",
+                ViewId::Certificates,
+                format!("agent:{id}"),
+            ));
+            items.push(list('w', "its requests", ViewId::Requests, format!("agent:{id}")));
+        }
+        EntityKind::Request => {
+            items.push(detail(
+                'r',
+                format!("the request for {name}"),
+                ViewId::Request,
+                id,
+            ));
+            if let Some(request) = request(state, id) {
+                if let Some(certificate) = request.certificate_id.as_ref().or(request.replaces.as_ref()) {
+                    items.push(detail(
+                        'c',
+                        "its certificate".to_owned(),
+                        ViewId::Certificate,
+                        certificate,
+                    ));
+                }
+                if let Some(agent) = &request.agent_id {
+                    items.push(detail('h', "its agent".to_owned(), ViewId::Agent, agent));
+                }
+            }
+        }
+        EntityKind::Vault => {
+            items.push(MenuItem {
+                key: 's',
+                what: "the services".to_owned(),
+                leads: Chosen::Place(Place::of(ViewId::Services)),
+            });
+            items.push(list(
+                'r',
+                "the requests that wait",
+                ViewId::Requests,
+                "open:yes".to_owned(),
+            ));
+        }
+        _ => {}
+    }
+    if target.kind != EntityKind::Vault {
+        let what = format!("the audit of {name}");
+        items.push(list('u', &what, ViewId::Audit, format!("entity:{id}")));
+    }
+}
+
+fn from_audit(audited: &AuditRow, items: &mut Vec<MenuItem>) {
+    let id = &audited.entity_id;
+    let view = match audited.entity_type {
+        EntityKind::Certificate => Some(ViewId::Certificate),
+        EntityKind::Agent => Some(ViewId::Agent),
+        EntityKind::Request => Some(ViewId::Request),
+        _ => None,
+    };
+    if let Some(view) = view {
+        items.push(detail('e', format!("the {} {id}", audited.entity_type), view, id));
+    }
+    items.push(list(
+        'u',
+        "all that was done to it",
+        ViewId::Audit,
+        format!("entity:{id}"),
+    ));
+    if !audited.actor.contains(char::is_whitespace) {
+        let what = format!("all that {} did", audited.actor);
+        items.push(list(
+            'w',
+            &what,
+            ViewId::Audit,
+            format!("actor:{}", audited.actor),
+        ));
+    }
+    if let Some(run) = &audited.run_id {
+        items.push(list('r', "all of its run", ViewId::Audit, format!("run:{run}")));
+    }
+    if let Some(ticket) = audited
+        .ticket
+        .as_ref()
+        .filter(|ticket| !ticket.contains(char::is_whitespace))
+    {
+        let what = format!("all under {ticket}");
+        items.push(list('t', &what, ViewId::Audit, format!("ticket:{ticket}")));
+    }
+}
+
+fn list(key: char, what: &str, view: ViewId, filter: String) -> MenuItem {
+    MenuItem {
+        key,
+        what: what.to_owned(),
+        leads: Chosen::List(view, filter),
+    }
+}
+
+fn detail(key: char, what: String, view: ViewId, id: &str) -> MenuItem {
+    let subject = Some(id.to_owned());
+    MenuItem {
+        key,
+        what,
+        leads: Chosen::Place(Place { view, subject }),
+    }
+}
+
+/// The certificate with this id, from whatever was answered.
+pub(super) fn certificate<'a>(state: &'a State, id: &str) -> Option<&'a Certificate> {
+    answers(state).find_map(|answer| match answer {
+        Answer::Certificates(window) => window.rows.iter().find(|it| it.id == id),
+        Answer::Certificate(detail) if detail.certificate.id == id => Some(&detail.certificate),
+        Answer::Certificate(detail) => detail.same_key.iter().find(|it| it.id == id),
+        _ => None,
+    })
+}
+
+/// The request with this id, from whatever was answered.
+pub(super) fn request<'a>(state: &'a State, id: &str) -> Option<&'a Request> {
+    answers(state).find_map(|answer| match answer {
+        Answer::Requests(window) => window.rows.iter().find(|it| it.id == id),
+        Answer::Request(request) if request.id == id => Some(request),
+        _ => None,
+    })
+}
+
+/// The audit row that a list knows by this id.
+fn audit_row<'a>(state: &'a State, id: &str) -> Option<&'a AuditRow> {
+    let seq: i64 = id.parse().ok()?;
+    answers(state).find_map(|answer| match answer {
+        Answer::Audit(window) => window.rows.iter().find(|it| it.seq == seq),
+        _ => None,
+    })
+}
+
+fn answers(state: &State) -> impl Iterator<Item = &Answer> {
+    state.data.values().filter_map(|loaded| loaded.value.as_ref())
+}

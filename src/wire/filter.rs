@@ -1,0 +1,193 @@
+//! The language that lists are filtered in, the same on the screen and in the API: words that a row must
+//! contain, `~` words whose letters it must contain in that order, fields such as `status:active` or
+//! `expires:<7d`, and `!` before any of them for rows that don't. What a field means is up to the list.
+
+use chrono::Duration;
+
+/// The fields that certificates can be filtered by.
+pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "key", "issuer", "serial"];
+/// The fields that agents can be filtered by.
+pub const AGENT_FIELDS: &[&str] = &["status", "host", "address", "cert"];
+/// The fields that requests can be filtered by.
+pub const REQUEST_FIELDS: &[&str] = &["status", "agent", "open", "cert", "error"];
+/// The fields that audit rows can be filtered by.
+pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "ticket", "run"];
+
+/// Every field that some list knows: what only looks like a field, such as a serial, is a word.
+fn is_field(name: &str) -> bool {
+    let lists = [CERTIFICATE_FIELDS, AGENT_FIELDS, REQUEST_FIELDS, AUDIT_FIELDS];
+    lists.iter().any(|fields| fields.contains(&name))
+}
+
+/// A filter that was read: every term must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The terms, in the order typed.
+    pub terms: Vec<Term>,
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// It must not hold.
+    pub not: bool,
+    /// On which field; none for a word that may be anywhere in the row.
+    pub field: Option<String>,
+    /// What is wanted.
+    pub wants: Wants,
+}
+
+/// What a term wants of its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// It contains this, in any case; a field with fixed words is one of them.
+    Text(String),
+    /// It contains these letters in this order.
+    Letters(String),
+    /// It is yes or no.
+    Flag(bool),
+    /// It is less than so far ahead.
+    Within(Duration),
+    /// It is at least so far ahead.
+    Beyond(Duration),
+}
+
+impl Filter {
+    /// Reads what was typed, for a list that knows `fields`.
+    ///
+    /// # Errors
+    /// Which field is not known here, or what its value is not.
+    pub fn read(text: &str, fields: &[&str]) -> Result<Self, String> {
+        let terms = text.split_whitespace().map(|word| Term::read(word, fields));
+        Ok(Self {
+            terms: terms.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Term {
+    fn read(word: &str, fields: &[&str]) -> Result<Self, String> {
+        let (not, rest) = match word.strip_prefix('!') {
+            Some("") => return Err("`!` wants something behind it".to_owned()),
+            Some(rest) => (true, rest),
+            None => (false, word),
+        };
+        let (field, value) = match rest.split_once(':').filter(|(name, _)| is_field(name)) {
+            Some((name, _)) if !fields.contains(&name) => {
+                let known = fields.join(", ");
+                return Err(format!("this list has no `{name}`; it has: {known}"));
+            }
+            Some((name, "")) => return Err(format!("`{name}:` wants something behind it")),
+            Some((name, value)) => (Some(name.to_owned()), value),
+            None => (None, rest),
+        };
+        let wants = match (field.as_deref(), value.strip_prefix('~')) {
+            (Some("open"), _) => Wants::Flag(flag(value)?),
+            (Some("expires"), _) => ahead(value)?,
+            (_, Some("")) => return Err("`~` wants letters behind it".to_owned()),
+            (_, Some(letters)) => Wants::Letters(letters.to_owned()),
+            (_, None) => Wants::Text(value.to_owned()),
+        };
+        Ok(Self { not, field, wants })
+    }
+}
+
+fn flag(value: &str) -> Result<bool, String> {
+    match value {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        _ => Err("write `open:yes` or `open:no`".to_owned()),
+    }
+}
+
+fn ahead(value: &str) -> Result<Wants, String> {
+    let wrong = || "write `expires:<7d` or `expires:>30d`; the units are h, d and w".to_owned();
+    match value.strip_prefix('>') {
+        Some(rest) => span(rest).map(Wants::Beyond).ok_or_else(wrong),
+        None => {
+            let within = span(value.strip_prefix('<').unwrap_or(value));
+            within.map(Wants::Within).ok_or_else(wrong)
+        }
+    }
+}
+
+/// `36h`, `7d`, `2w`; at most a hundred years.
+fn span(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let n: i64 = text.strip_suffix(unit)?.parse().ok()?;
+    let hours = match unit {
+        'h' => 1,
+        'd' => 24,
+        'w' => 7 * 24,
+        _ => return None,
+    };
+    let hours = n.checked_mul(hours)?;
+    (0..=100 * 366 * 24)
+        .contains(&hours)
+        .then(|| Duration::hours(hours))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Term>, String> {
+        Filter::read(text, CERTIFICATE_FIELDS).map(|filter| filter.terms)
+    }
+
+    fn term(not: bool, field: &str, wants: Wants) -> Term {
+        let field = Some(field).filter(|field| !field.is_empty()).map(str::to_owned);
+        Term { not, field, wants }
+    }
+
+    #[test]
+    fn fields_words_letters_and_their_inverses_go_together() {
+        let text = |text: &str| Wants::Text(text.to_owned());
+        assert_eq!(
+            read("status:active  shop !agent:cdn ~wb1 !old expires:<7d !expires:>2w").unwrap(),
+            [
+                term(false, "status", text("active")),
+                term(false, "", text("shop")),
+                term(true, "agent", text("cdn")),
+                term(false, "", Wants::Letters("wb1".to_owned())),
+                term(true, "", text("old")),
+                term(false, "expires", Wants::Within(Duration::days(7))),
+                term(true, "expires", Wants::Beyond(Duration::days(14))),
+            ]
+        );
+        assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn a_serial_is_a_word_and_a_field_of_another_list_is_told() {
+        assert_eq!(
+            read("4f:2a:00").unwrap(),
+            [term(false, "", Wants::Text("4f:2a:00".to_owned()))]
+        );
+        assert!(
+            read("entity:crt_1")
+                .unwrap_err()
+                .contains("status, expires, agent")
+        );
+        for wrong in [
+            "expires:soon",
+            "expires:<",
+            "expires:99999999999999w",
+            "status:",
+            "!",
+            "~",
+            "key:~",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "!?((status|expires|open):)?[<>~]?\\PC{0,30}") {
+            let _ = Filter::read(&text, CERTIFICATE_FIELDS);
+        }
+    }
+}
