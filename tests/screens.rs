@@ -23,10 +23,12 @@ use cmp_console::plan::tier::Tier;
 use cmp_console::problem::Problem;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown};
+use cmp_console::state::query::{Answer, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
-use cmp_console::state::{LoggedCommand, Look, State, Tone};
+use cmp_console::state::{Depth, LoggedCommand, Look, State, Tone};
 use cmp_console::views;
+use cmp_console::wire::trends::Trends;
 use fixtures::{blank, night, now};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -59,8 +61,9 @@ fn snapshot(name: &str, prepare: impl Fn(&mut State)) {
         let mut state = night(width, height);
         prepare(&mut state);
         let with_colours = text(&state);
-        for colours in [Colours::Mono, Colours::Safe] {
+        for colours in [Colours::Dark, Colours::Light, Colours::Mono, Colours::Safe] {
             state.look.colours = colours;
+            state.look.depth = Depth::Indexed;
             assert_eq!(
                 text(&state),
                 with_colours,
@@ -176,16 +179,6 @@ fn triage() {
 }
 
 #[test]
-fn the_picture_in_the_readme_is_the_real_screen() {
-    let readme = include_str!("../README.md");
-    let screen = text(&night(120, 40));
-    assert!(
-        readme.contains(screen.trim_end()),
-        "put this into README.md:\n{screen}"
-    );
-}
-
-#[test]
 fn triage_knows_nothing_yet() {
     for (width, height) in SIZES {
         let mut state = blank(width, height);
@@ -259,6 +252,22 @@ fn the_command_line() {
             state.layers.push(Layer::CommandLine(Box::new(line)));
         });
     }
+}
+
+#[test]
+fn charts() {
+    snapshot("trends", |state| {
+        go(state, ViewId::Trends, None);
+        let trends = Trends {
+            expiring: vec![7, 2, 0, 1, 4, 0, 0, 12, 31, 3, 0, 9],
+            expired: 1,
+            checked_in: vec![13, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0],
+            silent: 2,
+            issued: vec![1; 24],
+            failed: [vec![0; 20], vec![3, 0, 0, 0]].concat(),
+        };
+        fixtures::answer(state, Query::Trends, Answer::Trends(Box::new(trends)));
+    });
 }
 
 #[test]
@@ -390,6 +399,7 @@ fn no_size_makes_any_screen_panic() {
         (ViewId::Certificates, None),
         (ViewId::Services, None),
         (ViewId::CommandLog, None),
+        (ViewId::Trends, None),
         (ViewId::Certificate, Some("crt_0002")),
         (ViewId::Agent, Some("agt_0003")),
         (ViewId::Request, Some("req_0001")),

@@ -265,6 +265,7 @@ CREATE TABLE audit_logs (
     hash        TEXT NOT NULL,
     CONSTRAINT audit_logs_prev_hash_once UNIQUE (prev_hash)
 );
+CREATE INDEX audit_logs_by_timestamp ON audit_logs (timestamp);
 CREATE INDEX audit_logs_by_entity ON audit_logs (entity_type, entity_id, seq);
 CREATE INDEX audit_logs_by_entity_id ON audit_logs (entity_id, seq);
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use tokio::sync::mpsc::Sender;
 
@@ -47,6 +47,12 @@ enum Command {
     },
 }
 
+/// The command line, for the manual.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -83,7 +89,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
     let read_only = arguments.read_only;
     let setup = |name: &str| {
         let context = opened.contexts.get(name)?;
-        let look = context.look.unwrap_or(opened.look);
+        let look = context.look.or(opened.look);
         Some(Setup {
             context: ContextInfo {
                 name: name.to_owned(),
@@ -92,7 +98,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
             guard: Guard::of(context.read_only || read_only, context.protected),
             starting: None,
             keymap: keymap.clone(),
-            slow_link: look.slow_link,
+            slow_link: look.slow_link.unwrap_or_default(),
             look: open::look(look),
             contexts: opened.contexts.keys().cloned().collect(),
             state_dir: config::state_dir(),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
-use crate::config::console::{Context, LookConfig, Tokens, state_dir};
+use crate::config::console::{Context, LookConfig, SlowLink, Tokens, state_dir};
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
@@ -127,7 +127,7 @@ fn with_console(bound: Bound) -> ExitCode {
             starting: Some("starting the embedded platform".to_owned()),
             keymap: Keymap::default(),
             look: open::look(LookConfig::default()),
-            slow_link: LookConfig::default().slow_link,
+            slow_link: SlowLink::default(),
             contexts: Vec::new(),
             state_dir: state_dir(),
         },

@@ -12,7 +12,7 @@ use crate::console::backends::Backends;
 use crate::console::defects::install_panic_hook;
 use crate::console::terminal::Terminal;
 use crate::console::{self, Left, Setup, Startup};
-use crate::state::Look;
+use crate::state::{Depth, Look};
 use crate::telemetry;
 
 /// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave. When it is left
@@ -82,11 +82,17 @@ pub(super) fn look(config: LookConfig) -> Look {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8") || locale == "c" || locale == "posix"
     });
+    let depth = match (set("COLORTERM").as_deref(), set("TERM").as_deref()) {
+        (Some("truecolor" | "24bit"), _) => Depth::True,
+        (_, Some(term)) if term.contains("256color") || term.contains("direct") => Depth::Indexed,
+        _ => Depth::Sixteen,
+    };
     Look {
         colours: match set("NO_COLOR") {
             Some(_) => Colours::Mono,
-            None => config.colours,
+            None => config.colours.unwrap_or_default(),
         },
+        depth,
         ascii: config.ascii.unwrap_or(!is_utf8),
     }
 }

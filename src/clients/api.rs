@@ -24,6 +24,7 @@ use crate::wire::page::{Change, Page, PageQuery};
 use crate::wire::problem_json::ProblemJson;
 use crate::wire::requests::RequestReply;
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
+use crate::wire::trends::Trends;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -146,6 +147,14 @@ impl ApiReader {
     /// See [`Self::certificates`].
     pub async fn findings(&self) -> Result<Findings, Problem> {
         self.get("/api/v1/findings", &()).await
+    }
+
+    /// Counts over time.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn trends(&self) -> Result<Trends, Problem> {
+        self.get("/api/v1/trends", &()).await
     }
 
     /// How far a job is.

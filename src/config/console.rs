@@ -54,6 +54,10 @@ pub enum Colours {
     /// ground and on dark.
     #[default]
     Sixteen,
+    /// Tuned for dark ground, in full colour where the terminal has it.
+    Dark,
+    /// The same for light ground.
+    Light,
     /// Blue for good, orange for soon, vermilion for broken, from the 256: told apart by who can't tell
     /// green from red (after Okabe and Ito).
     Safe,
@@ -74,19 +78,29 @@ pub enum SlowLink {
     Never,
 }
 
-/// How the console looks, where the terminal alone can't tell.
+/// How the console looks, where the terminal alone can't tell. What isn't set is as the file's `[look]` has
+/// it, or as the environment does.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookConfig {
     /// Which colours; `NO_COLOR` in the environment is stronger.
-    #[serde(default)]
-    pub colours: Colours,
+    pub colours: Option<Colours>,
     /// Plain ASCII only; otherwise where the locale isn't UTF-8.
-    #[serde(default)]
     pub ascii: Option<bool>,
     /// When the link is taken for slow.
-    #[serde(default)]
-    pub slow_link: SlowLink,
+    pub slow_link: Option<SlowLink>,
+}
+
+impl LookConfig {
+    /// This, and where it says nothing `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            colours: self.colours.or(other.colours),
+            ascii: self.ascii.or(other.ascii),
+            slow_link: self.slow_link.or(other.slow_link),
+        }
+    }
 }
 
 /// One environment.
@@ -115,9 +129,9 @@ pub struct Context {
     /// Forbids every change until `:unlock 15m TICKET`, and looks like what one must be careful with.
     #[serde(default)]
     pub protected: bool,
-    /// How it looks; as `[look]` says if not set.
+    /// How it looks; as `[look]` says where it says nothing.
     #[serde(default)]
-    pub look: Option<LookConfig>,
+    pub look: LookConfig,
     /// Tokens that were handed over in memory (the demo's); never in the file.
     #[serde(skip)]
     pub tokens: Tokens,
@@ -143,7 +157,7 @@ impl Default for Context {
             pki_role: default_role(),
             read_only: false,
             protected: false,
-            look: None,
+            look: LookConfig::default(),
             tokens: Tokens::default(),
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
                 state.screens.remove(&place.view);
                 state.places.push(place);
             }
+            Some(Opens::List(view, filter)) => go_filtered(state, view, &filter),
             Some(Opens::Run(run)) => {
                 let layer = dialogs::reopen(state, run);
                 state.layers.push(layer);

@@ -63,7 +63,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             visible = state.wire.poor != wire.poor;
             state.wire = wire;
         }
-        Event::Minute => touch(state, |query| *query == Query::Findings),
+        Event::Minute => touch(state, |query| matches!(query, Query::Findings | Query::Trends)),
         Event::Answer { query, asked, result } => {
             let now = state.now;
             if let Err(problem) = &result {

@@ -382,6 +382,7 @@ fn rows() -> Vec<Binding> {
         show("audit", "5", ViewId::Audit),
         show("services", "6", ViewId::Services),
         show("runs", "7", ViewId::Runs),
+        show("trends", "8", ViewId::Trends),
         row(
             "command-log",
             &["@"],

@@ -68,11 +68,25 @@ pub struct ContextInfo {
     pub shares_in: Option<String>,
 }
 
+/// How many colours a terminal has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// The sixteen of its own theme.
+    #[default]
+    Sixteen,
+    /// 256.
+    Indexed,
+    /// All of them.
+    True,
+}
+
 /// How a console looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     /// Which colours.
     pub colours: Colours,
+    /// How many colours the terminal has.
+    pub depth: Depth,
     /// Plain ASCII only.
     pub ascii: bool,
 }

@@ -11,6 +11,7 @@ use crate::domain::request::Request;
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::CertificateDetail;
 use crate::wire::page::{Change, PageQuery};
+use crate::wire::trends::Trends;
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,8 @@ pub enum Query {
     Request(String),
     /// The audit rows about one thing.
     AuditOf(String),
+    /// Counts over time.
+    Trends,
 }
 
 /// What a list is filtered and sorted by.
@@ -97,6 +100,8 @@ pub enum Answer {
     Agent(Box<AgentDetail>),
     /// One request.
     Request(Box<Request>),
+    /// Counts over time.
+    Trends(Box<Trends>),
 }
 
 impl Answer {
@@ -133,6 +138,8 @@ impl Query {
             Self::AgentHealth | Self::Agents(_) => change.entity == Kind::Agent,
             Self::OpenRequests | Self::Requests(_) => change.entity == Kind::Request,
             Self::RecentAudit | Self::Audit(_) | Self::AuditOf(_) => change.entity == Kind::Audit,
+            // Every minute is often enough.
+            Self::Trends => false,
             Self::Agent(id) => change.entity == Kind::Installation || change.is_about(id),
             Self::Request(id) => change.is_about(id),
         }

@@ -27,6 +27,8 @@ pub enum ViewId {
     CommandLog,
     /// What was started here, and where it is.
     Runs,
+    /// Charts.
+    Trends,
     /// One certificate.
     Certificate,
     /// One agent.

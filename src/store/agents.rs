@@ -55,6 +55,10 @@ const LIST: List = List {
             is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
         },
         Field {
+            name: "silent",
+            is: Is::Ago("COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00')"),
+        },
+        Field {
             name: "cert",
             is: Is::Like(
                 "a.id IN (SELECT i.agent_id FROM installations i WHERE i.certificate_id LIKE ? ESCAPE '\\')",

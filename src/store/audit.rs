@@ -70,6 +70,10 @@ const LIST: List = List {
             is: Is::Like("LOWER(outcome) LIKE ? ESCAPE '\\'"),
         },
         Field {
+            name: "when",
+            is: Is::Ago("timestamp"),
+        },
+        Field {
             name: "ticket",
             is: Is::Like("LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\'"),
         },

@@ -17,7 +17,7 @@ use super::{Conn, StoreError, Tx, keys};
 
 /// One that was replaced has done its duty: its end is no news, unless it is still what is expected
 /// somewhere, since its replacement was rolled back there.
-const STILL_MATTERS: &str = "c.status <> 'revoked' AND (c.replaced_by IS NULL \
+pub(super) const STILL_MATTERS: &str = "c.status <> 'revoked' AND (c.replaced_by IS NULL \
                              OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id))";
 
 const LIST: List = List {

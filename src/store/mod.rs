@@ -27,6 +27,7 @@ pub mod runs;
 mod select;
 pub mod serials;
 pub mod tokens;
+pub mod trends;
 
 use std::ops::{Deref, DerefMut};
 

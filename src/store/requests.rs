@@ -67,6 +67,10 @@ const LIST: List = List {
             ),
         },
         Field {
+            name: "asked",
+            is: Is::Ago("r.created_at"),
+        },
+        Field {
             name: "cert",
             is: Is::Like(
                 "COALESCE(r.certificate_id, '') LIKE ? ESCAPE '\\' \

@@ -89,6 +89,8 @@ pub(super) enum Is {
     Word(&'static str, &'static [&'static str]),
     /// A time; the second is what must hold beside for one that is near.
     Time(&'static str, &'static str),
+    /// A time in the past, by how long ago it is.
+    Ago(&'static str),
     /// Either of these conditions, for yes and no.
     Flag(&'static str, &'static str),
 }
@@ -129,6 +131,12 @@ impl Where {
                 }
                 (Is::Time(column, _), Wants::Beyond(span)) => {
                     (format!("{column} >= ?"), Some(Bind::Time(now + *span)))
+                }
+                (Is::Ago(column), Wants::Within(span)) => {
+                    (format!("{column} > ?"), Some(Bind::Time(now - *span)))
+                }
+                (Is::Ago(column), Wants::Beyond(span)) => {
+                    (format!("{column} <= ?"), Some(Bind::Time(now - *span)))
                 }
                 (Is::Flag(yes, no), Wants::Flag(wanted)) => {
                     (if *wanted { *yes } else { *no }.to_owned(), None)

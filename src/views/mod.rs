@@ -6,14 +6,15 @@ use ratatui::layout::Rect;
 
 use rows::Rows;
 
+use crate::config::console::Colours;
 use crate::plan::plan::Target;
-use crate::state::State;
 use crate::state::loaded::Loaded;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
+use crate::state::{Look, State};
 use crate::widgets::ascii::to_ascii;
 use crate::widgets::frame::frame;
-use crate::widgets::table::{self, Cell, Column, Line, Look};
+use crate::widgets::table::{self, Cell, Column, Line};
 use crate::widgets::text::put;
 use crate::widgets::theme::{Meaning, Palette};
 
@@ -35,6 +36,7 @@ mod requests;
 pub mod rows;
 mod runs;
 mod services;
+mod trends;
 mod triage;
 
 /// One screen.
@@ -69,6 +71,7 @@ pub static ALL: &[&View] = &[
     &services::VIEW,
     &command_log::VIEW,
     &runs::VIEW,
+    &trends::VIEW,
     &certificate::VIEW,
     &agent::VIEW,
     &request::VIEW,
@@ -95,6 +98,8 @@ pub struct Row {
 pub enum Opens {
     /// To a screen.
     Place(Place),
+    /// To a list, filtered.
+    List(ViewId, String),
     /// To the dialog of the run with this id.
     Run(String),
 }
@@ -166,9 +171,10 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 
 /// The colours in use; on a slow link none, since every change of colour costs as much as a word.
 fn palette(state: &State) -> Palette {
+    let Look { colours, depth, .. } = state.look;
     match state.wire.poor {
-        true => Palette::Mono,
-        false => state.look.colours,
+        true => Palette::new(Colours::Mono, depth),
+        false => Palette::new(colours, depth),
     }
 }
 
@@ -218,7 +224,7 @@ impl Pane<'_> {
                 cells: row.cells,
             })
         };
-        let look = Look {
+        let look = table::Look {
             palette,
             cursor: screen.cursor_index(self.index, rows.ids()),
             focused,

@@ -1,6 +1,7 @@
 //! Pieces that several screens draw. They know cells and meanings, not what is shown.
 
 pub mod ascii;
+pub mod bars;
 pub mod frame;
 pub mod table;
 pub mod text;

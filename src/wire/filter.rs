@@ -7,11 +7,11 @@ use chrono::Duration;
 /// The fields that certificates can be filtered by.
 pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "key", "issuer", "serial"];
 /// The fields that agents can be filtered by.
-pub const AGENT_FIELDS: &[&str] = &["status", "host", "address", "cert"];
+pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "address", "cert"];
 /// The fields that requests can be filtered by.
-pub const REQUEST_FIELDS: &[&str] = &["status", "agent", "open", "cert", "error"];
+pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert", "error"];
 /// The fields that audit rows can be filtered by.
-pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "ticket", "run"];
+pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
 
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {
@@ -46,9 +46,9 @@ pub enum Wants {
     Letters(String),
     /// It is yes or no.
     Flag(bool),
-    /// It is less than so far ahead.
+    /// It is less than so far ahead, or ago.
     Within(Duration),
-    /// It is at least so far ahead.
+    /// It is at least so far ahead, or ago.
     Beyond(Duration),
 }
 
@@ -83,7 +83,7 @@ impl Term {
         };
         let wants = match (field.as_deref(), value.strip_prefix('~')) {
             (Some("open"), _) => Wants::Flag(flag(value)?),
-            (Some("expires"), _) => ahead(value)?,
+            (Some(name @ ("expires" | "silent" | "asked" | "when")), _) => how_far(name, value)?,
             (_, Some("")) => return Err("`~` wants letters behind it".to_owned()),
             (_, Some(letters)) => Wants::Letters(letters.to_owned()),
             (_, None) => Wants::Text(value.to_owned()),
@@ -100,8 +100,8 @@ fn flag(value: &str) -> Result<bool, String> {
     }
 }
 
-fn ahead(value: &str) -> Result<Wants, String> {
-    let wrong = || "write `expires:<7d` or `expires:>30d`; the units are h, d and w".to_owned();
+fn how_far(name: &str, value: &str) -> Result<Wants, String> {
+    let wrong = || format!("write `{name}:<7d` or `{name}:>30d`; the units are m, h, d and w");
     match value.strip_prefix('>') {
         Some(rest) => span(rest).map(Wants::Beyond).ok_or_else(wrong),
         None => {
@@ -111,20 +111,21 @@ fn ahead(value: &str) -> Result<Wants, String> {
     }
 }
 
-/// `36h`, `7d`, `2w`; at most a hundred years.
+/// `15m`, `36h`, `7d`, `2w`; at most a hundred years.
 fn span(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;
     let n: i64 = text.strip_suffix(unit)?.parse().ok()?;
-    let hours = match unit {
-        'h' => 1,
-        'd' => 24,
-        'w' => 7 * 24,
+    let minutes = match unit {
+        'm' => 1,
+        'h' => 60,
+        'd' => 24 * 60,
+        'w' => 7 * 24 * 60,
         _ => return None,
     };
-    let hours = n.checked_mul(hours)?;
-    (0..=100 * 366 * 24)
-        .contains(&hours)
-        .then(|| Duration::hours(hours))
+    let minutes = n.checked_mul(minutes)?;
+    (0..=100 * 366 * 24 * 60)
+        .contains(&minutes)
+        .then(|| Duration::minutes(minutes))
 }
 
 #[cfg(test)]

@@ -9,3 +9,4 @@ pub mod page;
 pub mod problem_json;
 pub mod requests;
 pub mod runs;
+pub mod trends;

@@ -205,6 +205,8 @@ async fn a_filter_means_the_same_in_every_list() {
         (format!("!host:{host}"), 0),
         ("status:active address:127.0.0.1".to_owned(), 1),
         ("status:banned".to_owned(), 0),
+        ("silent:>1h".to_owned(), 1),
+        ("silent:<1h".to_owned(), 0),
         ("cert:crt_1".to_owned(), 0),
     ] {
         assert_eq!(
@@ -216,6 +218,8 @@ async fn a_filter_means_the_same_in_every_list() {
     for (filter, n) in [
         (format!("agent:{host} open:yes"), 1),
         ("open:no".to_owned(), 0),
+        ("asked:<15m".to_owned(), 1),
+        ("asked:>15m".to_owned(), 0),
         ("!open:no status:pending".to_owned(), 1),
         ("!error:denied ~axmp cert:crt_1".to_owned(), 0),
         ("!error:denied ~axmp !cert:crt_1".to_owned(), 1),
@@ -230,6 +234,8 @@ async fn a_filter_means_the_same_in_every_list() {
         ("entity:crt_1 actor:ops action:revoke outcome:done", 1),
         ("!run:run_1 !ticket:INC", 1),
         ("actor:nobody", 0),
+        ("when:<1d", 1),
+        ("!when:<1d", 0),
     ] {
         assert_eq!(
             audit::page(&mut conn, &wanted(filter)).await.unwrap().total,
@@ -244,4 +250,35 @@ async fn a_filter_means_the_same_in_every_list() {
             .into();
         assert_eq!(problem.kind, ProblemKind::BadInput, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn trends_count_each_thing_once() {
+    use cmp_console::store::{agents, audit, trends};
+    let it = filled(20).await;
+    let mut tx = it.store.begin().await.unwrap();
+    for action in ["issue", "issue", "revoke"] {
+        audit::append(&mut tx, crate::fixture::entry(action))
+            .await
+            .unwrap();
+    }
+    agents::insert(&mut tx, &crate::fixture::enrol("web-02"), 60)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut conn = it.store.read().await.unwrap();
+    let counted = trends::read(&mut conn).await.unwrap();
+    // Ends are numbered by fives: 0 to 4 days from now.
+    assert_eq!((counted.expiring[0], counted.expired), (20, 0));
+    assert_eq!(counted.expiring[1..].iter().sum::<i64>(), 0);
+    assert_eq!((counted.issued[0], counted.issued.iter().sum::<i64>()), (2, 2));
+    assert_eq!(counted.failed.iter().sum::<i64>(), 0);
+    let all: i64 = counted.checked_in.iter().sum::<i64>() + counted.silent;
+    assert_eq!(
+        all,
+        agents::page(&mut conn, &PageQuery::default())
+            .await
+            .unwrap()
+            .total
+    );
 }

@@ -196,6 +196,11 @@ impl Pty {
         rustix::process::Pid::from_raw(id).unwrap()
     }
 
+    /// What `look` makes of the screen.
+    pub(crate) fn with_screen<T>(&self, look: impl Fn(&vt100::Screen) -> T) -> T {
+        look(self.seen.0.lock().unwrap().parser.screen())
+    }
+
     /// The screen's text.
     pub(crate) fn screen(&self) -> String {
         self.seen.0.lock().unwrap().parser.screen().contents()

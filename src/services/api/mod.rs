@@ -23,6 +23,7 @@ mod reply;
 mod requests;
 mod runs;
 mod state;
+mod trends;
 mod waker;
 
 use std::future::Future;
@@ -55,6 +56,7 @@ fn v1() -> Router<ApiState> {
         .route("/me", get(me::me))
         .route("/events", get(events::events))
         .route("/findings", get(findings::findings))
+        .route("/trends", get(trends::trends))
         .route("/adapters", get(adapters::list))
         .route("/installations", get(installations::list))
         .route("/jobs/{id}", get(jobs::read))
