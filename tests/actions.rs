@@ -239,6 +239,10 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
             );
         }
 
+        let by_issuer = |row: &&Value| row["run_id"] == run.as_str() && row["actor"] == "issuer";
+        let issuer_acts = matches!(id, "revoke" | "reissue");
+        assert_eq!(audit.iter().any(|row| by_issuer(&row)), issuer_acts, "{id}");
+
         let everything = format!("{plan_text}{said}{record}{}", Value::from(audit));
         for secret in &secrets {
             assert!(!everything.contains(secret.as_str()), "{id} told a secret");

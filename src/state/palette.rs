@@ -109,11 +109,28 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
         })
         .collect();
     ranked.sort_by_key(|(score, index, _)| (std::cmp::Reverse(*score), *index));
-    ranked
-        .into_iter()
-        .take(MOST)
-        .map(|(_, _, candidate)| candidate)
-        .collect()
+    let ranked = ranked.into_iter().take(MOST);
+    let mut found: Vec<Candidate> = ranked.map(|(_, _, candidate)| candidate).collect();
+    // What isn't known here may be known to the server.
+    if !typed.starts_with("find") {
+        found.push(line(
+            "find",
+            typed.trim(),
+            "look for it among all certificates".to_owned(),
+        ));
+    }
+    found
+}
+
+/// A command with an argument.
+fn line(name: &str, argument: &str, what: String) -> Candidate {
+    let line = format!("{name} {argument}");
+    Candidate {
+        name: line.clone(),
+        note: String::new(),
+        what,
+        leads: Leads::Line(line),
+    }
 }
 
 fn commands(state: &State) -> Vec<Candidate> {
@@ -137,15 +154,6 @@ fn commands(state: &State) -> Vec<Candidate> {
 
 /// The lines that commands with arguments can be, as far as the arguments are known.
 fn lines(state: &State) -> Vec<Candidate> {
-    let line = |name: &str, argument: &str, what: String| {
-        let line = format!("{name} {argument}");
-        Candidate {
-            name: line.clone(),
-            note: String::new(),
-            what,
-            leads: Leads::Line(line),
-        }
-    };
     let contexts = state.contexts.iter().filter(|name| **name != state.context.name);
     let contexts = contexts.map(|name| line("context", name, "go on in this context".to_owned()));
     let saved = state.saved.iter().map(|(name, saved)| {

@@ -86,12 +86,53 @@ const LIST: List = List {
     doing: "reading the audit trail",
 };
 
+/// Where the issuer's rows come from.
+pub(super) const ISSUER: &str = "issuer";
+
+/// What the issuer does, it does because somebody asked: its rows say under which ticket, why, and in which
+/// run, as the row does that asked for it: for the same thing, or in the moment that the request was made.
+async fn on_behalf(tx: &mut Tx, entry: AuditEntry) -> Result<AuditEntry, StoreError> {
+    if entry.source != ISSUER || entry.run_id.is_some() {
+        return Ok(entry);
+    }
+    let text = match entry.entity_type {
+        EntityKind::Request => {
+            "SELECT a.reason, a.ticket, a.run_id FROM issuance_requests r JOIN audit_logs a \
+             ON a.entity_id IN (r.id, r.replaces) AND a.timestamp = r.created_at \
+             WHERE r.id = $1 AND a.outcome = 'asked' AND a.source <> $2 AND a.action <> $3 \
+             ORDER BY a.seq DESC LIMIT 1"
+        }
+        _ => {
+            "SELECT a.reason, a.ticket, a.run_id FROM audit_logs a \
+             WHERE a.entity_id = $1 AND a.outcome = 'asked' AND a.source <> $2 AND a.action = $3 \
+             ORDER BY a.seq DESC LIMIT 1"
+        }
+    };
+    let asked: Option<(Option<String>, Option<String>, Option<String>)> = sqlx::query_as(text)
+        .bind(&entry.entity_id)
+        .bind(ISSUER)
+        .bind(&entry.action)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("reading who asked for it"))?;
+    let Some((reason, ticket, run_id)) = asked else {
+        return Ok(entry);
+    };
+    Ok(AuditEntry {
+        reason: entry.reason.or(reason),
+        ticket,
+        run_id,
+        ..entry
+    })
+}
+
 /// Appends `entry`, chained to the row before it.
 ///
 /// # Errors
 /// The row can't be written; then the caller's change must not be made either.
 pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     let doing = "writing the audit row";
+    let entry = on_behalf(tx, entry).await?;
     let head: Option<(i64, String)> =
         sqlx::query_as("SELECT seq, hash FROM audit_logs ORDER BY seq DESC LIMIT 1")
             .fetch_optional(tx.raw())

@@ -389,7 +389,7 @@ pub(super) fn by_issuer(
         reason: None,
         ticket: None,
         run_id: None,
-        source: "issuer".to_owned(),
+        source: audit::ISSUER.to_owned(),
         detail,
     }
 }
