@@ -20,6 +20,7 @@ use std::rc::Rc;
 use chrono::Duration;
 use cmp_console::console::painter::Painter;
 use cmp_console::console::update::update;
+use cmp_console::domain::agent::AgentHealth;
 use cmp_console::state::State;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::query::{Answer, Query, Window};
@@ -106,7 +107,7 @@ fn many(state: &mut State, n: usize) {
 
 #[test]
 fn a_whole_frame_fits_its_budget_on_every_screen() {
-    for key in ["1", "2", "3", "4", "5", "6", "7", "@", "?", ":"] {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "@", "?", ":"] {
         let mut state = night(80, 24);
         press(&mut state, key);
         let bytes = Screen::new().paint(&mut state);
@@ -150,7 +151,7 @@ fn a_step_of_the_cursor_costs_two_rows() {
 
 #[test]
 fn an_answer_that_says_the_same_and_a_minute_at_rest_write_nothing() {
-    for key in ["1", "2", "3", "4", "5", "6", "7", "@"] {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "@"] {
         let mut state = night(120, 40);
         press(&mut state, key);
         let mut screen = Screen::new();
@@ -168,5 +169,38 @@ fn an_answer_that_says_the_same_and_a_minute_at_rest_write_nothing() {
             );
         }
         assert_eq!(screen.paint(&mut state), 0, "screen {key} moved by itself");
+    }
+}
+
+#[test]
+fn a_healthy_agents_check_in_writes_nothing_on_any_screen() {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "@"] {
+        let mut state = night(120, 40);
+        press(&mut state, key);
+        let query = Query::Agents(Default::default());
+        let rows = |after: i64| {
+            let mut rows = fixtures::agents();
+            for agent in &mut rows {
+                if agent.health(now()) == AgentHealth::Healthy {
+                    agent.last_checkin = Some(now() + Duration::seconds(after));
+                }
+            }
+            let total = i64::try_from(rows.len()).unwrap();
+            Answer::Agents(Window { rows, total })
+        };
+        fixtures::answer(&mut state, query.clone(), rows(0));
+        let mut screen = Screen::new();
+        tell(&mut state, Duration::seconds(1), Event::Minute);
+        screen.paint(&mut state);
+        for query in [query, Query::AgentHealth] {
+            let asked = state.data[&query].asked;
+            let result = Ok(rows(5));
+            tell(
+                &mut state,
+                Duration::seconds(6),
+                Event::Answer { query, asked, result },
+            );
+        }
+        assert_eq!(screen.paint(&mut state), 0, "screen {key} moved");
     }
 }

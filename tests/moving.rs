@@ -108,7 +108,7 @@ fn back_and_forward_lead_through_screens_and_filters() {
 fn from_a_certificate_everything_that_it_touches_is_one_key_away() {
     let first = fixtures::certificates().remove(0);
     for (key, view, filter) in [
-        ("k", ViewId::Certificates, format!("key:{}", first.spki_sha256)),
+        ("k", ViewId::Key, String::new()),
         ("a", ViewId::Agents, format!("cert:{}", first.id)),
         ("r", ViewId::Requests, format!("cert:{}", first.id)),
         ("u", ViewId::Audit, format!("entity:{}", first.id)),

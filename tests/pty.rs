@@ -426,3 +426,29 @@ fn at_rest_nothing_is_written() {
     pty.send("q");
     assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
 }
+
+#[test]
+fn from_a_clue_to_everything_that_shares_the_key_and_what_is_served_there_now() {
+    let home = tempfile::tempdir().unwrap();
+    let mut pty = demo(&home.path().join("state"), 120, 40);
+    pty.wait("all panes to hold data", is_full);
+    pty.send(":find www.example.com expires:>1d\r");
+    pty.wait_for("/www.example.com");
+    pty.wait("the certificate", |screen| screen.contains(">www.example.com"));
+    pty.send("ok");
+    let screen = pty.wait("a handshake with each place", |screen| {
+        screen.contains("Blast radius") && screen.contains("this one") && !screen.contains("asking…")
+    });
+    assert!(screen.contains("1 still valid, in 1 place on 1 host"), "{screen}");
+    // And back to where one came from.
+    pty.send("[");
+    pty.wait_for("/www.example.com");
+    pty.send("yi");
+    pty.wait_for("copied crt_");
+    pty.send("8");
+    pty.wait_for("Issuance over the last day");
+    pty.send("\r");
+    pty.wait_for("/expires:<0h");
+    pty.send("q");
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
+}

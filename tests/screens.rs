@@ -14,6 +14,7 @@ mod fixtures;
 use cmp_console::config::console::Colours;
 use cmp_console::console::update::update;
 use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::key::{Key, KeyStatus};
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::guard::{Guard, Unlocked};
@@ -26,8 +27,9 @@ use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown}
 use cmp_console::state::query::{Answer, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
-use cmp_console::state::{Depth, LoggedCommand, Look, State, Tone};
+use cmp_console::state::{Depth, Handshake, LoggedCommand, Look, State, Tone};
 use cmp_console::views;
+use cmp_console::wire::certs::KeyDetail;
 use cmp_console::wire::trends::Trends;
 use fixtures::{blank, night, now};
 use ratatui::buffer::Buffer;
@@ -252,6 +254,41 @@ fn the_command_line() {
             state.layers.push(Layer::CommandLine(Box::new(line)));
         });
     }
+}
+
+#[test]
+fn blast_radius() {
+    snapshot("key", |state| {
+        let spki = fixtures::certificates()[0].spki_sha256.clone();
+        go(state, ViewId::Key, Some(&spki));
+        let certificates = fixtures::certificates()[..3].to_vec();
+        let mut there = fixtures::installation(&certificates[0], true);
+        there.id = "ins_1".to_owned();
+        let elsewhere = fixtures::installation(&certificates[1], false);
+        let address = elsewhere.tls_address.clone().unwrap();
+        let made = Handshake {
+            served: Some(Ok(elsewhere.expected_sha256.clone())),
+            at: now(),
+        };
+        state.handshakes.insert(address, made);
+        there.tls_address = Some("127.0.0.1:1".to_owned());
+        let key = Key {
+            spki_sha256: spki.clone(),
+            version: 3,
+            algorithm: "ecdsa-p256".to_owned(),
+            status: KeyStatus::Compromised,
+            agent_id: None,
+            n_certificates: 2,
+            created_at: now(),
+            compromised_at: Some(now()),
+        };
+        let detail = KeyDetail {
+            key,
+            certificates,
+            installations: vec![there, elsewhere],
+        };
+        fixtures::answer(state, Query::Key(spki), Answer::Key(Box::new(detail)));
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use tokio::sync::mpsc::Sender;
 
-use super::{demo, failed, open, reload};
+use super::{demo, failed, open, reload, small_runtime};
 use crate::config::console as config;
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
@@ -117,7 +117,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         }
     };
     match setup(&opened.name) {
-        Some(first) => open::console(first, connect, async |()| {}, setup),
+        Some(first) => open::console(small_runtime(), first, connect, async |()| {}, setup),
         None => wrong(&"the configuration has no such context"),
     }
 }

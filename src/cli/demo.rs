@@ -118,6 +118,7 @@ fn with_console(bound: Bound) -> ExitCode {
     // There is one context, so it is started once.
     let mut bound = Some(bound);
     open::console(
+        runtime(),
         Setup {
             context: ContextInfo {
                 name: "demo".to_owned(),

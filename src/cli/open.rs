@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, Sender};
 
-use super::{failed, runtime};
+use super::failed;
 use crate::clock::Clock;
 use crate::config::console::{Colours, Context, LookConfig, state_dir};
 use crate::console::backends::Backends;
@@ -18,6 +19,7 @@ use crate::telemetry;
 /// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave. When it is left
 /// for another context, `next` says how that one is opened.
 pub(super) fn console<T, F>(
+    runtime: std::io::Result<Runtime>,
     mut setup: Setup,
     mut start: impl FnMut(&str, Sender<Startup>) -> F,
     stop: impl AsyncFn(T),
@@ -30,7 +32,7 @@ where
     // Without a log file the console still works; there is nobody to tell but the person, who came for
     // something else.
     let _log = telemetry::to_file();
-    let runtime = match runtime() {
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };

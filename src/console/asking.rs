@@ -20,6 +20,7 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
         ..PageQuery::default()
     };
     Ok(match query {
+        Query::Key(spki) => Answer::Key(Box::new(api.key(spki).await?)),
         Query::Trends => Answer::Trends(Box::new(api.trends().await?)),
         Query::Findings => Answer::Findings(api.findings().await?.findings),
         Query::Expiring => {

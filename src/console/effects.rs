@@ -134,6 +134,17 @@ impl Effects {
                     let _closed = to.send(Event::Exported(result)).await;
                 });
             }
+            Effect::Handshake { address, name } => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let served = backends.reads.served(&address, Some(&name)).await;
+                    let served = served
+                        .map(|served| served.fingerprint_sha256)
+                        .map_err(|why| why.to_string());
+                    let _closed = to.send(Event::Handshake(address, served)).await;
+                });
+            }
             Effect::FetchPem(id) => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();

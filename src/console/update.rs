@@ -5,6 +5,7 @@ use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::{dialogs, lists, menu};
 use crate::actions::{self, Availability};
+use crate::domain::certificate::common_name;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
 use crate::plan::outcome::Outcome;
@@ -15,15 +16,17 @@ use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::history::Visit;
 use crate::state::layer::{Layer, RunLayer, Shown};
-use crate::state::query::Query;
+use crate::state::query::{Answer, Query};
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::typed::Typed;
-use crate::state::{LoggedCommand, State, Tone};
+use crate::state::{Handshake, LoggedCommand, State, Tone};
 use crate::views;
 
-/// How long triage does without the times of healthy check-ins.
+/// How long a screen does without the times of healthy check-ins.
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
+/// Handshakes at once.
+const HANDSHAKES: usize = 20;
 /// Lines that the command log keeps.
 const LOG: usize = 1000;
 /// Answers kept of screens that are not open.
@@ -73,10 +76,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     effects.push(Effect::CheckLinks);
                 }
             }
-            let frozen = state.frozen.is_some();
+            let frozen = is_held(state);
             if let Some(loaded) = state.data.get_mut(&query) {
                 visible = if frozen {
-                    // It was on its way when the screen was frozen: asked again afterwards.
+                    // It was on its way when the screen was held: asked again afterwards.
                     loaded.waiting = false;
                     loaded.dirty = true;
                     false
@@ -94,10 +97,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Changed(changes) => {
             let now = state.now;
             for (query, loaded) in &mut state.data {
-                // A healthy agent's check-in moves nothing that triage shows, as long as it is known
+                // A healthy agent's check-in moves nothing that is shown, as long as it is known
                 // often enough for the agent not to look late.
                 let is_fresh = || loaded.as_of.is_some_and(|at| now - at < HEALTH_FRESH);
-                let rests = *query == Query::AgentHealth
+                let rests = matches!(query, Query::AgentHealth | Query::Agents(_) | Query::Agent(_))
                     && changes
                         .iter()
                         .all(|change| change.routine || !query.concerns(change))
@@ -129,6 +132,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::Exported(Ok(path)) => state.say(Tone::Good, format!("written to {path}")),
         Event::Exported(Err(why)) => state.say(Tone::Bad, why),
+        Event::Handshake(address, served) => {
+            let at = state.now;
+            let served = Some(served);
+            visible = state.handshakes.get(&address).map(|made| &made.served) != Some(&served);
+            state.handshakes.insert(address, Handshake { served, at });
+        }
         Event::Pem(Ok(pem)) => {
             if takes(state, &pem) {
                 state.say(Tone::Plain, "copied the certificate in PEM");
@@ -151,6 +160,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     };
     state.history.note(visit);
     ask(state, effects);
+    shake_hands(state, effects);
     if visible {
         hold_cursors(state);
     }
@@ -211,6 +221,7 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
             }
         }
         Cmd::Refresh => {
+            state.handshakes.clear();
             touch(state, |_| true);
             effects.push(Effect::CheckLinks);
             state.say(Tone::Plain, "asked again");
@@ -382,6 +393,45 @@ fn hold_cursors(state: &mut State) {
     *state.screen_mut() = screen;
 }
 
+/// Asks what is served now wherever the key on screen is: a few hosts at once, and none twice until it is
+/// asked for.
+fn shake_hands(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some(query) = state
+        .place()
+        .subject
+        .filter(|_| state.place().view == ViewId::Key)
+    else {
+        return;
+    };
+    let Some(Answer::Key(detail)) = state.answer(&Query::Key(query)) else {
+        return;
+    };
+    let places = detail.installations.iter();
+    let served = places.filter_map(|it| Some((it.tls_address.clone()?, it.subject.clone())));
+    let due = served.filter(|(address, _)| !state.handshakes.contains_key(address));
+    let mut due: Vec<_> = due.take(HANDSHAKES).collect();
+    due.sort();
+    due.dedup_by(|one, other| one.0 == other.0);
+    for (address, subject) in due {
+        let name = common_name(&subject).unwrap_or(&subject).to_owned();
+        let (served, at) = (None, state.now);
+        state.handshakes.insert(address.clone(), Handshake { served, at });
+        effects.push(Effect::Handshake { address, name });
+    }
+}
+
+/// Whether what is on screen stays as it is: it is frozen, or something is being decided about it.
+fn is_held(state: &State) -> bool {
+    let decides = |layer: &Layer| match layer {
+        Layer::Menu(_) => true,
+        Layer::Run(layer) => state
+            .run(&layer.run)
+            .is_some_and(|run| run.phase == Phase::Planned),
+        _ => false,
+    };
+    state.frozen.is_some() || state.layers.iter().any(decides)
+}
+
 /// Marks answers that may be another one now.
 fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
     for (query, loaded) in &mut state.data {
@@ -393,7 +443,7 @@ fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
 
 /// Asks what the open screen needs and does not know, or no longer knows.
 fn ask(state: &mut State, effects: &mut Vec<Effect>) {
-    if state.starting.is_some() || state.frozen.is_some() {
+    if state.starting.is_some() || is_held(state) {
         return;
     }
     let mut needs = (views::find(state.place().view).needs)(state);

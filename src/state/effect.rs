@@ -56,6 +56,13 @@ pub enum Effect {
     },
     /// Ask what is served at this `host:port`, by a handshake.
     Probe(String),
+    /// Make a handshake at this `host:port`, asking for this name.
+    Handshake {
+        /// Where.
+        address: String,
+        /// Whom for.
+        name: String,
+    },
     /// Unlock or lock the context.
     SetGuard(Guard),
     /// Copy text to the terminal's clipboard.

@@ -63,6 +63,8 @@ pub enum Event {
     Exported(Result<String, String>),
     /// What is served at an address: the fingerprint, or why there is no handshake.
     Probed(String, Result<String, String>),
+    /// What a handshake at this address showed: the fingerprint, or why there was none.
+    Handshake(String, Result<String, String>),
     /// A certificate's PEM that was asked for, to be copied, or why there is none.
     Pem(Result<String, Problem>),
     /// The saved views can't be kept, and why.

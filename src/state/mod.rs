@@ -111,6 +111,15 @@ pub struct Toast {
     pub text: String,
 }
 
+/// What a handshake of the console's own showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The fingerprint of what was served, or why there was none; nothing while it is under way.
+    pub served: Option<Result<String, String>>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
 /// One line of the command log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedCommand {
@@ -163,6 +172,8 @@ pub struct State {
     pub screens: BTreeMap<ViewId, Screen>,
     /// What was answered, by question.
     pub data: BTreeMap<Query, Loaded<Answer>>,
+    /// What was served where, by `host:port`.
+    pub handshakes: BTreeMap<String, Handshake>,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Runs by id, the newest last.
@@ -209,6 +220,7 @@ impl State {
             filters_used: Vec::new(),
             screens: BTreeMap::new(),
             data: BTreeMap::new(),
+            handshakes: BTreeMap::new(),
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,

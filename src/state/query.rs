@@ -9,7 +9,7 @@ use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
 use crate::domain::request::Request;
 use crate::wire::agents::AgentDetail;
-use crate::wire::certs::CertificateDetail;
+use crate::wire::certs::{CertificateDetail, KeyDetail};
 use crate::wire::page::{Change, PageQuery};
 use crate::wire::trends::Trends;
 
@@ -42,6 +42,8 @@ pub enum Query {
     Request(String),
     /// The audit rows about one thing.
     AuditOf(String),
+    /// One key, by the SHA-256 of its SubjectPublicKeyInfo.
+    Key(String),
     /// Counts over time.
     Trends,
 }
@@ -100,6 +102,8 @@ pub enum Answer {
     Agent(Box<AgentDetail>),
     /// One request.
     Request(Box<Request>),
+    /// One key.
+    Key(Box<KeyDetail>),
     /// Counts over time.
     Trends(Box<Trends>),
 }
@@ -132,7 +136,7 @@ impl Query {
         }
         match self {
             Self::Findings => change.entity != Kind::Audit && change.entity != Kind::Run,
-            Self::Expiring | Self::Certificates(_) | Self::Certificate(_) => {
+            Self::Expiring | Self::Certificates(_) | Self::Certificate(_) | Self::Key(_) => {
                 matches!(change.entity, Kind::Certificate | Kind::Installation | Kind::Key)
             }
             Self::AgentHealth | Self::Agents(_) => change.entity == Kind::Agent,

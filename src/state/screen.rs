@@ -31,6 +31,8 @@ pub enum ViewId {
     Trends,
     /// One certificate.
     Certificate,
+    /// One key, with all that it reaches.
+    Key,
     /// One agent.
     Agent,
     /// One request.

@@ -80,6 +80,14 @@ pub async fn by_certificate(conn: &mut Conn, certificate_id: &str) -> Result<Vec
     some(conn, "i.certificate_id = $1", certificate_id).await
 }
 
+/// Where certificates with this key are expected.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installation>, StoreError> {
+    some(conn, "c.spki_sha256 = $1", spki).await
+}
+
 async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<Installation>, StoreError> {
     let rows: Vec<Wrapped> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "SELECT i.id, i.version, i.agent_id, a.hostname, i.path, a.tls_address, i.certificate_id, \

@@ -3,10 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::agents::{meaning, target};
+use super::agents::{last_checkin, meaning, target};
 use super::certificate::{INSTALLATIONS, installation_cells};
 use super::detail::{self, Below, fact, fact_that_means};
 use super::{Opens, Row, View};
+use crate::domain::agent::AgentHealth;
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -84,9 +85,11 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let agent = &detail.agent;
     let health = agent.health(state.now);
-    let last = agent.last_checkin.map_or("never".to_owned(), |at| {
-        format!("{} ({})", full(at), ago(at, state.now))
-    });
+    let last = match (health, agent.last_checkin) {
+        (AgentHealth::Healthy, _) => last_checkin(agent, state),
+        (_, Some(at)) => format!("{} ({})", full(at), ago(at, state.now)),
+        (_, None) => "never".to_owned(),
+    };
     let facts = vec![
         fact_that_means("Health", health.word(), meaning(health)),
         fact("Status", agent.status.word()),

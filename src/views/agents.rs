@@ -124,12 +124,19 @@ pub(super) fn target(agent: &Agent) -> Target {
     }
 }
 
+/// When it checked in last; as long as it does so in time that is all that is said, so that a screen at
+/// rest stays at rest.
+pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
+    match (agent.health(state.now), agent.last_checkin) {
+        (AgentHealth::Healthy, _) => "in time".to_owned(),
+        (_, Some(at)) => ago(at, state.now),
+        (_, None) => String::new(),
+    }
+}
+
 fn row(agent: &Agent, state: &State) -> Row {
     let health = agent.health(state.now);
-    let last = agent
-        .last_checkin
-        .map(|at| ago(at, state.now))
-        .unwrap_or_default();
+    let last = last_checkin(agent, state);
     let silent = if health == AgentHealth::Silent {
         last.clone()
     } else {

@@ -105,6 +105,15 @@ fn rows(detail: &CertificateDetail) -> Vec<Row> {
         .collect()
 }
 
+/// What it means how the three truths agree.
+pub(super) fn truth_meaning(truth: Truth) -> Meaning {
+    match truth {
+        Truth::Agrees => Meaning::Good,
+        Truth::Unknown => Meaning::Dim,
+        _ => Meaning::Bad,
+    }
+}
+
 /// The cells of an installation: expected, on disk and served side by side.
 pub(super) fn installation_cells(installation: &Installation, on: &str) -> Vec<Cell> {
     let short = |fingerprint: &Option<String>| {
@@ -117,11 +126,7 @@ pub(super) fn installation_cells(installation: &Installation, on: &str) -> Vec<C
         cell(fingerprint.and_then(|text| text.get(..8)).unwrap_or("-"), meaning)
     };
     let truth = installation.truth();
-    let meaning = match truth {
-        Truth::Agrees => Meaning::Good,
-        Truth::Unknown => Meaning::Dim,
-        _ => Meaning::Bad,
-    };
+    let meaning = truth_meaning(truth);
     let words = match &installation.error {
         Some(error) => format!("{}: {error}", truth.words()),
         None => truth.words().to_owned(),

@@ -30,6 +30,7 @@ pub mod copies;
 mod detail;
 pub mod dialogs;
 pub mod export;
+mod key;
 pub mod related;
 mod request;
 mod requests;
@@ -73,6 +74,7 @@ pub static ALL: &[&View] = &[
     &runs::VIEW,
     &trends::VIEW,
     &certificate::VIEW,
+    &key::VIEW,
     &agent::VIEW,
     &request::VIEW,
     &audit_row::VIEW,

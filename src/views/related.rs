@@ -46,11 +46,11 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
             ));
             if let Some(certificate) = certificate(state, id) {
                 let key = certificate.spki_sha256.clone();
-                items.push(list(
+                items.push(detail(
                     'k',
-                    "all certificates of its key",
-                    ViewId::Certificates,
-                    format!("key:{key}"),
+                    "its key, and all that shares it".to_owned(),
+                    ViewId::Key,
+                    &key,
                 ));
                 if let Some(replaced) = &certificate.replaces {
                     items.push(detail(

@@ -45,47 +45,77 @@ const COLUMNS: &[Column] = &[
     },
 ];
 
+/// The person's own terminal, which is as much on the way as any backend.
+fn terminal(state: &State) -> Row {
+    let wire = state.wire;
+    let (word, meaning) = match (wire.answers, wire.poor) {
+        (false, _) => ("silent", Meaning::Dim),
+        (true, true) => ("slow", Meaning::Warn),
+        (true, false) => ("up", Meaning::Good),
+    };
+    let note = match (wire.answers, wire.poor) {
+        (false, _) => "it doesn't say when it has shown a frame; keys for a dialog wait a moment instead",
+        (_, true) => "drawn without colours and frames, and news every two seconds only",
+        (true, false) => "",
+    };
+    Row {
+        id: "terminal".to_owned(),
+        cells: vec![
+            plain("terminal"),
+            cell(word, meaning),
+            plain(wire.round_trip_ms.map(latency).unwrap_or_default()),
+            plain(note),
+        ],
+        targets: Vec::new(),
+        open: None,
+        copy: "terminal".to_owned(),
+    }
+}
+
+/// In coarse words, so that a screen at rest stays at rest.
+fn latency(ms: u32) -> &'static str {
+    match ms {
+        0..10 => "<10 ms",
+        10..100 => "<100 ms",
+        100..1000 => "<1 s",
+        _ => ">1 s",
+    }
+}
+
 fn rows(state: &State) -> Vec<Row> {
-    Backend::ALL
-        .iter()
-        .map(|backend| {
-            let link = state.links.get(backend);
-            let (word, meaning) = match link.map_or(LinkState::Unknown, |link| link.state) {
-                LinkState::Unknown => ("not asked", Meaning::Dim),
-                LinkState::Up => ("up", Meaning::Good),
-                LinkState::Degraded => ("degraded", Meaning::Warn),
-                LinkState::Down => ("DOWN", Meaning::Bad),
-                LinkState::Absent => ("absent", Meaning::Dim),
-            };
-            let latency = link.and_then(|link| link.latency_ms).map(|ms| match ms {
-                0..10 => "<10 ms",
-                10..100 => "<100 ms",
-                100..1000 => "<1 s",
-                _ => ">1 s",
-            });
-            Row {
-                id: backend.word().to_owned(),
-                cells: vec![
-                    plain(backend.word()),
-                    cell(word, meaning),
-                    plain(latency.unwrap_or_default()),
-                    plain(link.and_then(|link| link.note.clone()).unwrap_or_default()),
-                ],
-                targets: if *backend == Backend::Vault {
-                    vec![state.vault_target()]
-                } else {
-                    Vec::new()
-                },
-                open: None,
-                copy: backend.word().to_owned(),
-            }
-        })
-        .collect()
+    let backends = Backend::ALL.iter().map(|backend| {
+        let link = state.links.get(backend);
+        let (word, meaning) = match link.map_or(LinkState::Unknown, |link| link.state) {
+            LinkState::Unknown => ("not asked", Meaning::Dim),
+            LinkState::Up => ("up", Meaning::Good),
+            LinkState::Degraded => ("degraded", Meaning::Warn),
+            LinkState::Down => ("DOWN", Meaning::Bad),
+            LinkState::Absent => ("absent", Meaning::Dim),
+        };
+        let latency = link.and_then(|link| link.latency_ms).map(latency);
+        Row {
+            id: backend.word().to_owned(),
+            cells: vec![
+                plain(backend.word()),
+                cell(word, meaning),
+                plain(latency.unwrap_or_default()),
+                plain(link.and_then(|link| link.note.clone()).unwrap_or_default()),
+            ],
+            targets: if *backend == Backend::Vault {
+                vec![state.vault_target()]
+            } else {
+                Vec::new()
+            },
+            open: None,
+            copy: backend.word().to_owned(),
+        }
+    });
+    backends.chain([terminal(state)]).collect()
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let top = Rect {
-        height: 9.min(area.height),
+        height: 10.min(area.height),
         ..area
     };
     Pane {

@@ -43,6 +43,9 @@ pub struct KeyDetail {
     pub key: Key,
     /// All certificates with it.
     pub certificates: Vec<Certificate>,
+    /// Where they are expected.
+    #[serde(default)]
+    pub installations: Vec<Installation>,
 }
 
 /// `POST /api/v1/certs/{id}/revoke`

@@ -9,10 +9,10 @@ use crate::services::api::ApiState;
 use crate::services::api::caller::Reader;
 use crate::services::api::input::Ids;
 use crate::services::api::reply::{self, Refusal, problem_of};
-use crate::store::{Conn, certificates, keys};
+use crate::store::{Conn, certificates, installations, keys};
 use crate::wire::certs::KeyDetail;
 
-/// One key with the certificates that carry it.
+/// One key with the certificates that carry it and where they are.
 pub(in crate::services::api) async fn read(
     State(api): State<ApiState>,
     _: Reader,
@@ -26,5 +26,10 @@ pub(super) async fn detail(conn: &mut Conn, spki: &str) -> Result<KeyDetail, Pro
     let key = keys::read(conn, spki).await.map_err(problem_of)?;
     let key = key.ok_or_else(|| Problem::not_found(format!("there is no {} `{spki}`", EntityKind::Key)))?;
     let certificates = certificates::by_spki(conn, spki).await.map_err(problem_of)?;
-    Ok(KeyDetail { key, certificates })
+    let installations = installations::by_spki(conn, spki).await.map_err(problem_of)?;
+    Ok(KeyDetail {
+        key,
+        certificates,
+        installations,
+    })
 }

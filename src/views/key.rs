@@ -1,0 +1,208 @@
+//! Blast radius: one key, every certificate that carries it, where each is installed, and what is served
+//! there: as the agents last found it, and as a handshake of the console's own shows it now.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::certificates::{status, target};
+use super::detail::{self, Below, Fact, fact, fact_that_means};
+use super::{Opens, Row, View};
+use crate::domain::certificate::{Certificate, Urgency};
+use crate::domain::id::EntityKind;
+use crate::domain::installation::Installation;
+use crate::domain::key::KeyStatus;
+use crate::plan::plan::Target;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::ViewId;
+use crate::state::{Handshake, State};
+use crate::widgets::table::{Cell, Column, Width, cell, plain};
+use crate::widgets::theme::Meaning;
+use crate::widgets::when::{full, until};
+use crate::wire::certs::KeyDetail;
+
+/// See the module.
+pub(super) static VIEW: View = View {
+    id: ViewId::Key,
+    title: "Blast radius",
+    n_panes: 1,
+    sorts: &[],
+    filters: &[],
+    needs: |state| query(state).into_iter().collect(),
+    columns: |_| COLUMNS,
+    rows: |state, _| {
+        detail(state)
+            .map(|detail| rows(detail, state))
+            .unwrap_or_default()
+            .into()
+    },
+    draw,
+};
+
+const COLUMNS: &[Column] = &[
+    Column {
+        title: "certificate",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "status",
+        width: Width::From(10, 70),
+    },
+    Column {
+        title: "ends",
+        width: Width::Fixed(12),
+    },
+    Column {
+        title: "on",
+        width: Width::Fill(2),
+    },
+    Column {
+        title: "was found",
+        width: Width::Fixed(20),
+    },
+    Column {
+        title: "served now",
+        width: Width::Fixed(12),
+    },
+];
+
+fn query(state: &State) -> Option<Query> {
+    state.place().subject.map(Query::Key)
+}
+
+fn detail(state: &State) -> Option<&KeyDetail> {
+    match state.answer(&query(state)?) {
+        Some(Answer::Key(detail)) => Some(detail),
+        _ => None,
+    }
+}
+
+fn rows(detail: &KeyDetail, state: &State) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for certificate in &detail.certificates {
+        let of_it = |it: &&Installation| it.certificate_id == certificate.id;
+        let mut places = detail.installations.iter().filter(of_it).peekable();
+        if places.peek().is_none() {
+            rows.push(row(certificate, None, state));
+        }
+        rows.extend(places.map(|place| row(certificate, Some(place), state)));
+    }
+    rows
+}
+
+fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -> Row {
+    let (word, meaning) = status(certificate, state);
+    let itself = target(certificate);
+    let (id, on, found, now) = match place {
+        None => (certificate.id.clone(), plain("nowhere"), plain(""), plain("")),
+        Some(place) => (
+            place.id.clone(),
+            plain(format!("{}:{}", place.hostname, place.path)),
+            found(place),
+            served_now(place, state),
+        ),
+    };
+    let agent = place.map(|place| Target {
+        kind: EntityKind::Agent,
+        id: place.agent_id.clone(),
+        version: 0,
+        name: place.hostname.clone(),
+        status: String::new(),
+    });
+    Row {
+        id,
+        cells: vec![
+            plain(certificate.name()),
+            cell(word, meaning),
+            cell(until(certificate.not_after, state.now), meaning),
+            on,
+            found,
+            now,
+        ],
+        targets: std::iter::once(itself).chain(agent).collect(),
+        open: Some(Opens::detail(ViewId::Certificate, &certificate.id)),
+        copy: certificate.serial.clone(),
+    }
+}
+
+fn found(place: &Installation) -> Cell {
+    let truth = place.truth();
+    cell(truth.words(), super::certificate::truth_meaning(truth))
+}
+
+/// What the console's own handshake showed.
+fn served_now(place: &Installation, state: &State) -> Cell {
+    let Some(address) = &place.tls_address else {
+        return cell("no TLS", Meaning::Dim);
+    };
+    match state.handshakes.get(address) {
+        Some(Handshake {
+            served: Some(Ok(served)),
+            ..
+        }) => match *served == place.expected_sha256 {
+            true => cell("this one", Meaning::Good),
+            false => cell("another one", Meaning::Bad),
+        },
+        Some(Handshake {
+            served: Some(Err(_)), ..
+        }) => cell("no answer", Meaning::Warn),
+        _ => cell("asking…", Meaning::Dim),
+    }
+}
+
+fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
+    let key = &detail.key;
+    let (word, meaning) = match key.status {
+        KeyStatus::Compromised => ("COMPROMISED: never certified again", Meaning::Bad),
+        other => (other.word(), Meaning::Plain),
+    };
+    let valid =
+        |it: &&Certificate| status(it, state).0 != "REVOKED" && it.urgency(state.now) != Urgency::Expired;
+    let n_valid = detail.certificates.iter().filter(valid).count();
+    let mut hosts: Vec<&str> = detail
+        .installations
+        .iter()
+        .map(|it| it.hostname.as_str())
+        .collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let radius = format!(
+        "{}, {n_valid} still valid, in {} on {}",
+        counted(detail.certificates.len(), "certificate"),
+        counted(detail.installations.len(), "place"),
+        counted(hosts.len(), "host")
+    );
+    let mut facts = vec![
+        fact("Key SHA-256", key.spki_sha256.clone()),
+        fact("Algorithm", key.algorithm.clone()),
+        fact_that_means("Status", word, meaning),
+        fact_that_means("Reaches", radius, Meaning::Warn),
+        fact("Hosts", hosts.join(" ")),
+    ];
+    if let Some(at) = key.compromised_at {
+        facts.push(fact_that_means("Since", full(at), Meaning::Bad));
+    }
+    facts
+}
+
+/// `1 host`, `3 hosts`.
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(detail) = detail(state) else {
+        if let Some(query) = query(state) {
+            detail::nothing(state, area, buffer, &query);
+        }
+        return;
+    };
+    let rows = rows(detail, state);
+    let below = Below {
+        title: "Certificates with this key, and where they are",
+        columns: COLUMNS,
+        rows: &rows,
+        empty: "no certificate carries it",
+    };
+    let facts = facts(detail, state);
+    detail::draw(state, area, buffer, "Key", &facts, &below);
+}
