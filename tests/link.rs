@@ -281,3 +281,19 @@ fn contexts_are_changed_in_one_console_and_views_are_kept() {
     assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
     assert!(!over.pty.is_alternate());
 }
+
+#[test]
+fn a_whole_frame_of_a_real_night_fits_its_budget_on_every_screen() {
+    let mut over = console(Line::default(), 80, 24);
+    for screen in ["1", "2", "3", "4", "5", "6", "7", "8", "@", "?"] {
+        over.pty.send(screen);
+        while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
+        let before = over.pty.bytes();
+        // The size is the same, but what the terminal kept is not known.
+        kill_process(over.pty.pid(), Signal::WINCH).unwrap();
+        while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
+        let bytes = over.pty.bytes() - before;
+        eprintln!("a whole frame of screen {screen}: {bytes} bytes");
+        assert!((200..=4096).contains(&bytes), "screen {screen}: {bytes} bytes");
+    }
+}

@@ -83,10 +83,8 @@ fn snapshot(name: &str, prepare: impl Fn(&mut State)) {
         assert!(plain.is_ascii(), "{name} at {width}x{height}:\n{plain}");
         state.look = Look::default();
         insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&state));
-        if (width, height) == SIZES[0] {
-            insta::assert_snapshot!(format!("{name}_ascii"), plain);
-            insta::assert_snapshot!(format!("{name}_colours"), styles(&state));
-        }
+        insta::assert_snapshot!(format!("{name}_{width}x{height}_ascii"), plain);
+        insta::assert_snapshot!(format!("{name}_{width}x{height}_colours"), styles(&state));
     }
 }
 
@@ -381,6 +379,31 @@ fn dialogs() {
     });
     snapshot("plan_irreversible", |state| {
         open_run(state, "revoke", plan(Tier::Irreversible));
+    });
+    snapshot("plan_planning", |state| {
+        open_run(state, "revoke", plan(Tier::Irreversible));
+        state.runs[0].phase = Phase::Planning;
+        state.runs[0].plan = None;
+    });
+    snapshot("plan_key_dropped", |state| {
+        open_run(state, "revoke", plan(Tier::Irreversible));
+        if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+            layer.shown = Shown::Not;
+        }
+        press(state, "y");
+    });
+    snapshot("plan_refused", |state| {
+        open_run(state, "revoke", plan(Tier::Irreversible));
+        let problem = Problem::conflict(
+            "certificate shop.example.com changed since the plan was made, so nothing was done: it was active and \
+             is revoked now; done to it last: revoke by dana at 02:14:07Z (done, INC-7)",
+        );
+        state.runs[0].begin();
+        state.runs[0].phase = Phase::Ended(Outcome::Refused(problem));
+    });
+    snapshot("slow_link", |state| {
+        state.wire.poor = true;
+        state.wire.round_trip_ms = Some(420);
     });
     snapshot("plan_reversible", |state| {
         let plan = Plan {
