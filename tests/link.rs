@@ -218,7 +218,9 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
     shell.send("2");
     shell.wait_for("Triage > Certificates");
     shell.send("q");
-    shell.wait("the shell", |screen| screen.contains("still 42"));
+    shell.wait("the shell's prompt", |screen| {
+        screen.contains("still 42") && screen.trim_end().ends_with("prompt>")
+    });
     shell.send("exit\r");
     assert!(shell.ended_within(Duration::from_secs(10)).is_some());
 }

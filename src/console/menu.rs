@@ -28,11 +28,7 @@ fn open(state: &mut State, title: &str, items: Vec<MenuItem>, none: &str) {
     if items.is_empty() {
         return state.say(Tone::Plain, none);
     }
-    state.layers.push(Layer::Menu(Box::new(Menu {
-        title: title.to_owned(),
-        items,
-        picked: 0,
-    })));
+    state.layers.push(Layer::Menu(Box::new(Menu::new(title, items))));
 }
 
 /// A key for the menu, which is the topmost dialog. An item's own key is stronger than one that moves.

@@ -43,6 +43,24 @@ pub struct Menu {
     pub picked: usize,
 }
 
+impl Menu {
+    /// With the cursor on the first item. Two items may want one key: the first has it.
+    #[must_use]
+    pub fn new(title: &str, items: Vec<MenuItem>) -> Self {
+        let mut keys = Vec::new();
+        let first = |item: &MenuItem| {
+            let new = !keys.contains(&item.key);
+            keys.push(item.key);
+            new
+        };
+        Self {
+            title: title.to_owned(),
+            items: items.into_iter().filter(first).collect(),
+            picked: 0,
+        }
+    }
+}
+
 /// One thing that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MenuItem {

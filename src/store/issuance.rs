@@ -11,7 +11,9 @@ use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
 use super::requests::{Wrapped, existing};
-use super::{Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys};
+use super::{
+    Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, request_failure,
+};
 
 /// A request that was claimed to be issued.
 #[derive(Clone, Debug)]
@@ -215,7 +217,7 @@ pub async fn retry_issue_later(
 /// The request isn't being issued, or the database doesn't answer.
 pub async fn fail_issue(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
     guard(tx, id).await?;
-    fail(tx, id, error).await?;
+    request_failure::record(tx, id, error).await?;
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, None);
     entry.reason = Some(error.to_owned());
     audit::append(tx, entry).await?;
@@ -235,19 +237,10 @@ pub(super) async fn key_compromised(tx: &mut Tx, spki_sha256: &str) -> Result<()
     .map_err(StoreError::because("ending the requests of a compromised key"))?;
     for id in waiting {
         let error = "its key was marked as compromised; tried again, it gets a fresh one";
-        fail(tx, &id, error).await?;
+        request_failure::record(tx, &id, error).await?;
         let mut entry = by_issuer("issue", EntityKind::Request, &id, AuditOutcome::Failed, None);
         entry.reason = Some(error.to_owned());
         audit::append(tx, entry).await?;
-    }
-    Ok(())
-}
-
-/// The agent couldn't make the key; the audit row is the job's.
-pub(super) async fn key_failed(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
-    let request = existing(tx, id).await?;
-    if request.status.may_become(RequestStatus::Failed) {
-        fail(tx, id, &format!("the agent: {error}")).await?;
     }
     Ok(())
 }
@@ -351,23 +344,6 @@ async fn wait_again(
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("putting a request back"))?;
-    tx.changed(EntityKind::Request, id);
-    Ok(())
-}
-
-async fn fail(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
-    let now = tx.now();
-    sqlx::query(
-        "UPDATE issuance_requests SET status = 'failed', waiting_on = NULL, error_message = $2, \
-         attempt = attempt + 1, next_attempt_at = NULL, claimed_by = NULL, lease_until = NULL, \
-         version = version + 1, updated_at = $3 WHERE id = $1",
-    )
-    .bind(id)
-    .bind(error)
-    .bind(now)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("recording that a request failed"))?;
     tx.changed(EntityKind::Request, id);
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::domain::request::Request;
 use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
-use super::{Conn, StoreError, Tx, installations, issuance};
+use super::{Conn, StoreError, Tx, installations, request_failure};
 
 /// How many jobs an agent is given at once.
 const AT_ONCE: i64 = 50;
@@ -168,7 +168,9 @@ pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), S
         finish(tx, &job.id, &JobResult::withdrawn(why)).await?;
         match (&job.installation_id, &job.request_id) {
             (Some(installation), _) => installations::failed(tx, installation, why, true, None).await?,
-            (None, Some(request)) => issuance::key_failed(tx, request, why).await?,
+            (None, Some(request)) => {
+                request_failure::record(tx, request, &format!("the agent: {why}")).await?;
+            }
             (None, None) => {}
         }
     }
@@ -309,7 +311,9 @@ pub async fn end(
             let found = result.installation.as_ref();
             installations::failed(tx, installation, &error, back, found).await?;
         }
-        (None, Some(request)) if !result.done => issuance::key_failed(tx, request, &error).await?,
+        (None, Some(request)) if !result.done => {
+            request_failure::record(tx, request, &format!("the agent: {error}")).await?;
+        }
         (None, _) => {}
     }
     read(tx, id).await

@@ -20,6 +20,7 @@ pub mod installations;
 pub mod issuance;
 pub mod jobs;
 pub mod keys;
+mod request_failure;
 pub mod requests;
 pub mod revocation;
 mod row;

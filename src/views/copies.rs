@@ -15,12 +15,6 @@ pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
     for target in &row.targets {
         from_target(state, target, &mut items);
     }
-    let mut seen = Vec::new();
-    items.retain(|item: &MenuItem| {
-        let new = !seen.contains(&item.key);
-        seen.push(item.key);
-        new
-    });
     items
 }
 

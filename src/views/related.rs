@@ -24,13 +24,6 @@ pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
             }
         }
     }
-    // Two things of one row may lead to the same: the first has the key.
-    let mut seen = Vec::new();
-    items.retain(|item: &MenuItem| {
-        let new = !seen.contains(&item.key);
-        seen.push(item.key);
-        new
-    });
     items
 }
 

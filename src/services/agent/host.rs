@@ -7,7 +7,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::AgentError;
-use super::install::clean_all;
+use super::install::generations::clean_all;
+use super::install::paths::Target;
 use super::keys::KeyStore;
 use super::managed::Managed;
 use crate::clock::Clock;
@@ -41,7 +42,7 @@ impl Host {
         let keys = KeyStore::open(&config.state_dir)?;
         let managed = Managed::open(&config.state_dir)?;
         let of_managed = managed.all().into_iter().filter_map(|(path, _)| {
-            super::install::Target::resolve(&path, &config.install_dirs)
+            Target::resolve(&path, &config.install_dirs)
                 .ok()
                 .map(|target| target.dir().to_owned())
         });

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::host::Host;
-use super::install::{first_certificate, server_name_in};
+use super::install::check::{first_certificate, server_name_in};
 use crate::clients::tls_probe::probe;
 use crate::wire::agents::{Report, ReportedInstallation};
 

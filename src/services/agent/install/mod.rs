@@ -4,9 +4,9 @@
 //! Carrying the same job out again is harmless, and reloads again: that cures a server that still
 //! serves the old certificate.
 
-mod check;
-mod generations;
-mod paths;
+pub(super) mod check;
+pub(super) mod generations;
+pub mod paths;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use self::check::{Checked, check};
-pub(super) use self::check::{first_certificate, server_name_in};
 use self::generations::Generations;
-pub(super) use self::generations::clean_all;
 pub use self::paths::{PathRefusal, Target};
 use super::files::FileError;
 use super::host::Host;
