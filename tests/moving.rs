@@ -13,14 +13,16 @@
 mod fixtures;
 
 use cmp_console::console::update::update;
+use cmp_console::plan::guard::Guard;
 use cmp_console::problem::Problem;
 use cmp_console::state::State;
 use cmp_console::state::effect::Effect;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::layer::{Layer, line};
 use cmp_console::state::palette::candidates;
-use cmp_console::state::query::ListQuery;
+use cmp_console::state::query::{Answer, ListQuery, Query};
 use cmp_console::state::screen::ViewId;
+use cmp_console::wire::certs::CertificateDetail;
 use fixtures::{night, now};
 
 fn tell(state: &mut State, event: Event) -> Vec<Effect> {
@@ -52,15 +54,11 @@ fn certificates() -> State {
     let mut state = night(120, 40);
     tell(&mut state, Event::Minute);
     press(&mut state, "2");
-    let query = cmp_console::state::query::Query::Certificates(ListQuery::default());
+    let query = Query::Certificates(ListQuery::default());
     let rows = fixtures::certificates();
     let total = i64::try_from(rows.len()).unwrap() + 40;
     let window = cmp_console::state::query::Window { rows, total };
-    fixtures::answer(
-        &mut state,
-        query,
-        cmp_console::state::query::Answer::Certificates(window),
-    );
+    fixtures::answer(&mut state, query, Answer::Certificates(window));
     state
 }
 
@@ -282,4 +280,41 @@ fn another_context_is_gone_on_in_when_nothing_is_under_way() {
     run(&mut state, "context prod-eu");
     assert!(state.quit);
     assert_eq!(state.next_context.as_deref(), Some("prod-eu"));
+}
+
+#[test]
+fn verify_looks_for_itself_at_every_name_and_at_the_list_and_needs_no_permission() {
+    let mut state = certificates();
+    state.guard = Guard::of(true, false);
+    let detail = fixtures::certificate_detail();
+    let id = detail.certificate.id.clone();
+    let mut elsewhere = detail.installations[0].clone();
+    elsewhere.id = "ins_other".to_owned();
+    elsewhere.subject = "CN=other.example.com".to_owned();
+    let detail = CertificateDetail {
+        installations: vec![detail.installations[0].clone(), elsewhere],
+        ..detail
+    };
+    let rows = fixtures::certificates();
+    let at = rows.iter().position(|row| row.id == id).unwrap();
+    press(&mut state, &vec!["j"; at].join(" "));
+    fixtures::answer(
+        &mut state,
+        Query::Certificate(id.clone()),
+        Answer::Certificate(Box::new(detail)),
+    );
+    let asked = |effects: Vec<Effect>| {
+        let names = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Handshake(endpoint) => Some(endpoint.name),
+            _ => None,
+        });
+        names.collect::<Vec<_>>()
+    };
+    let effects = press(&mut state, "V");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::FetchCrl)));
+    assert_eq!(state.place().subject.as_deref(), Some(id.as_str()));
+    // One address may serve another certificate for every name.
+    assert_eq!(asked(effects).len(), 2);
+    assert_eq!(asked(tell(&mut state, Event::Minute)).len(), 0, "none twice");
+    assert_eq!(asked(press(&mut state, "V")).len(), 2, "until somebody asks");
 }

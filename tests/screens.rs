@@ -27,7 +27,7 @@ use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown}
 use cmp_console::state::query::{Answer, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
-use cmp_console::state::{Depth, Handshake, LoggedCommand, Look, State, Tone};
+use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, State, Tone};
 use cmp_console::views;
 use cmp_console::wire::certs::KeyDetail;
 use cmp_console::wire::trends::Trends;
@@ -263,12 +263,12 @@ fn blast_radius() {
         let mut there = fixtures::installation(&certificates[0], true);
         there.id = "ins_1".to_owned();
         let elsewhere = fixtures::installation(&certificates[1], false);
-        let address = elsewhere.tls_address.clone().unwrap();
+        let endpoint = Endpoint::of(&elsewhere).unwrap();
         let made = Handshake {
             served: Some(Ok(elsewhere.expected_sha256.clone())),
             at: now(),
         };
-        state.handshakes.insert(address, made);
+        state.handshakes.insert(endpoint, made);
         there.tls_address = Some("127.0.0.1:1".to_owned());
         let key = Key {
             spki_sha256: spki.clone(),

@@ -18,6 +18,8 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// A list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crl {
+    /// The distinguished name of the CA that made it.
+    pub issuer: String,
     /// When it was made.
     pub this_update: DateTime<Utc>,
     /// When the next one is due.
@@ -80,6 +82,7 @@ pub fn parse(bytes: &[u8]) -> Result<Crl, String> {
     let (_, list) = CertificateRevocationList::from_der(der).map_err(|error| error.to_string())?;
     let time = |time: x509_parser::time::ASN1Time| DateTime::from_timestamp(time.timestamp(), 0);
     Ok(Crl {
+        issuer: list.issuer().to_string(),
         this_update: time(list.last_update()).ok_or("thisUpdate is out of range")?,
         next_update: list.next_update().and_then(time),
         number: list.crl_number().map(|number| number.to_str_radix(10)),

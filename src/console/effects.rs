@@ -134,15 +134,25 @@ impl Effects {
                     let _closed = to.send(Event::Exported(result)).await;
                 });
             }
-            Effect::Handshake { address, name } => {
+            Effect::Handshake(endpoint) => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let served = backends.reads.served(&address, Some(&name)).await;
+                    let served = backends.reads.served(&endpoint.address, Some(&endpoint.name));
                     let served = served
+                        .await
                         .map(|served| served.fingerprint_sha256)
                         .map_err(|why| why.to_string());
-                    let _closed = to.send(Event::Handshake(address, served)).await;
+                    let _closed = to.send(Event::Handshake(endpoint, served)).await;
+                });
+            }
+            Effect::FetchCrl => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let crl = backends.reads.crl().await;
+                    let crl = crl.map(Arc::new).map_err(|problem| problem.to_string());
+                    let _closed = to.send(Event::Crl(crl)).await;
                 });
             }
             Effect::FetchPem(id) => {

@@ -107,6 +107,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
         | Cmd::Help
         | Cmd::CommandLine
         | Cmd::Copy
+        | Cmd::Verify
         | Cmd::Related
         | Cmd::HistoryBack
         | Cmd::HistoryForward

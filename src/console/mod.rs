@@ -20,6 +20,7 @@ pub mod painter;
 pub mod saved_views;
 pub mod terminal;
 pub mod update;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;

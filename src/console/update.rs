@@ -3,9 +3,8 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::{dialogs, lists, menu};
+use super::{dialogs, lists, menu, verify};
 use crate::actions::{self, Availability};
-use crate::domain::certificate::common_name;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
 use crate::plan::outcome::Outcome;
@@ -16,17 +15,15 @@ use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::history::Visit;
 use crate::state::layer::{Layer, RunLayer, Shown};
-use crate::state::query::{Answer, Query};
+use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::typed::Typed;
-use crate::state::{Handshake, LoggedCommand, State, Tone};
+use crate::state::{Handshake, LoggedCommand, Looked, State, Tone};
 use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
-/// Handshakes at once.
-const HANDSHAKES: usize = 20;
 /// Lines that the command log keeps.
 const LOG: usize = 1000;
 /// Answers kept of screens that are not open.
@@ -132,11 +129,15 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::Exported(Ok(path)) => state.say(Tone::Good, format!("written to {path}")),
         Event::Exported(Err(why)) => state.say(Tone::Bad, why),
-        Event::Handshake(address, served) => {
+        Event::Handshake(endpoint, served) => {
             let at = state.now;
             let served = Some(served);
-            visible = state.handshakes.get(&address).map(|made| &made.served) != Some(&served);
-            state.handshakes.insert(address, Handshake { served, at });
+            visible = state.handshakes.get(&endpoint).map(|made| &made.served) != Some(&served);
+            state.handshakes.insert(endpoint, Handshake { served, at });
+        }
+        Event::Crl(crl) => {
+            let at = state.now;
+            state.crl = Some(Looked { crl: Some(crl), at });
         }
         Event::Pem(Ok(pem)) => {
             if takes(state, &pem) {
@@ -160,7 +161,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     };
     state.history.note(visit);
     ask(state, effects);
-    shake_hands(state, effects);
+    verify::go_on(state, effects);
     if visible {
         hold_cursors(state);
     }
@@ -207,6 +208,7 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
         Cmd::Quit => quit(state, by, leaving),
         Cmd::Related => menu::related(state),
         Cmd::Copy => menu::copy(state),
+        Cmd::Verify => verify::begin(state, effects),
         Cmd::HistoryBack => travel(state, -1),
         Cmd::HistoryForward => travel(state, 1),
         Cmd::CommandLine => state.layers.push(Layer::CommandLine(Box::default())),
@@ -222,6 +224,7 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
         }
         Cmd::Refresh => {
             state.handshakes.clear();
+            state.crl = None;
             touch(state, |_| true);
             effects.push(Effect::CheckLinks);
             state.say(Tone::Plain, "asked again");
@@ -391,33 +394,6 @@ fn hold_cursors(state: &mut State) {
         screen.hold_cursor(pane, (view.rows)(state, pane).ids());
     }
     *state.screen_mut() = screen;
-}
-
-/// Asks what is served now wherever the key on screen is: a few hosts at once, and none twice until it is
-/// asked for.
-fn shake_hands(state: &mut State, effects: &mut Vec<Effect>) {
-    let Some(query) = state
-        .place()
-        .subject
-        .filter(|_| state.place().view == ViewId::Key)
-    else {
-        return;
-    };
-    let Some(Answer::Key(detail)) = state.answer(&Query::Key(query)) else {
-        return;
-    };
-    let places = detail.installations.iter();
-    let served = places.filter_map(|it| Some((it.tls_address.clone()?, it.subject.clone())));
-    let due = served.filter(|(address, _)| !state.handshakes.contains_key(address));
-    let mut due: Vec<_> = due.take(HANDSHAKES).collect();
-    due.sort();
-    due.dedup_by(|one, other| one.0 == other.0);
-    for (address, subject) in due {
-        let name = common_name(&subject).unwrap_or(&subject).to_owned();
-        let (served, at) = (None, state.now);
-        state.handshakes.insert(address.clone(), Handshake { served, at });
-        effects.push(Effect::Handshake { address, name });
-    }
 }
 
 /// Whether what is on screen stays as it is: it is frozen, or something is being decided about it.

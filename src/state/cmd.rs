@@ -53,6 +53,8 @@ pub enum Cmd {
     HistoryForward,
     /// Copy what the cursor is on.
     Copy,
+    /// See for oneself whether what is on record is so.
+    Verify,
     /// Ask again.
     Refresh,
     /// Hold the screen still, or let it go on.

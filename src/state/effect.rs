@@ -1,5 +1,6 @@
 //! All that a console can ask for. Data: a test compares it.
 
+use super::Endpoint;
 use super::loaded::Generation;
 use super::query::Query;
 use super::saved::SavedViews;
@@ -56,13 +57,10 @@ pub enum Effect {
     },
     /// Ask what is served at this `host:port`, by a handshake.
     Probe(String),
-    /// Make a handshake at this `host:port`, asking for this name.
-    Handshake {
-        /// Where.
-        address: String,
-        /// Whom for.
-        name: String,
-    },
+    /// Make a handshake there.
+    Handshake(Endpoint),
+    /// Fetch the CA's revocation list.
+    FetchCrl,
     /// Unlock or lock the context.
     SetGuard(Guard),
     /// Copy text to the terminal's clipboard.

@@ -1,12 +1,15 @@
 //! All that can happen to a console, in one closed and ordered list. No secret is in an event.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
-use super::Size;
 use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};
 use super::wire::Wire;
+use super::{Endpoint, Size};
+use crate::clients::crl::Crl;
 use crate::domain::link::Backend;
 use crate::domain::role::Role;
 use crate::plan::executor::RunEvent;
@@ -63,8 +66,10 @@ pub enum Event {
     Exported(Result<String, String>),
     /// What is served at an address: the fingerprint, or why there is no handshake.
     Probed(String, Result<String, String>),
-    /// What a handshake at this address showed: the fingerprint, or why there was none.
-    Handshake(String, Result<String, String>),
+    /// What a handshake there showed: the fingerprint, or why there was none.
+    Handshake(Endpoint, Result<String, String>),
+    /// The CA's revocation list as it is published now, or why it can't be had.
+    Crl(Result<Arc<Crl>, String>),
     /// A certificate's PEM that was asked for, to be copied, or why there is none.
     Pem(Result<String, Problem>),
     /// The saved views can't be kept, and why.

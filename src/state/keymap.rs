@@ -343,6 +343,13 @@ fn rows() -> Vec<Binding> {
             "to the place that one came back from",
             Group::Move,
         ),
+        row(
+            "verify",
+            &["V"],
+            Cmd::Verify,
+            "shake hands where it is installed, and look at the CRL, now",
+            Group::Move,
+        ),
         row("filter", &["/"], Cmd::Filter, "filter", Group::List),
         row("sort", &["s"], Cmd::Sort, "sort by the next column", Group::List),
         row(

@@ -17,13 +17,17 @@ pub mod typed;
 pub mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use crate::actions::{self, Action, Availability, Facts};
+use crate::clients::crl::Crl;
 use crate::config::console::Colours;
+use crate::domain::certificate::common_name;
 use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
+use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
 use crate::plan::guard::Guard;
@@ -111,6 +115,36 @@ pub struct Toast {
     pub text: String,
 }
 
+/// Where a handshake is made: one address may serve another certificate for every name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// `host:port`.
+    pub address: String,
+    /// The name that is asked for.
+    pub name: String,
+}
+
+impl Endpoint {
+    /// Where this installation is served, if it is.
+    #[must_use]
+    pub fn of(installation: &Installation) -> Option<Self> {
+        let subject = &installation.subject;
+        Some(Self {
+            address: installation.tls_address.clone()?,
+            name: common_name(subject).unwrap_or(subject).to_owned(),
+        })
+    }
+}
+
+/// What a look at the CA's revocation list showed.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The list, or why it can't be had; nothing while it is under way.
+    pub crl: Option<Result<Arc<Crl>, String>>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
 /// What a handshake of the console's own showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
@@ -172,8 +206,10 @@ pub struct State {
     pub screens: BTreeMap<ViewId, Screen>,
     /// What was answered, by question.
     pub data: BTreeMap<Query, Loaded<Answer>>,
-    /// What was served where, by `host:port`.
-    pub handshakes: BTreeMap<String, Handshake>,
+    /// What was served where.
+    pub handshakes: BTreeMap<Endpoint, Handshake>,
+    /// The CA's revocation list, once somebody wanted to know.
+    pub crl: Option<Looked>,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Runs by id, the newest last.
@@ -221,6 +257,7 @@ impl State {
             screens: BTreeMap::new(),
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),
+            crl: None,
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,

@@ -25,7 +25,12 @@ pub(super) static VIEW: View = View {
     filters: &[],
     needs: |state| query(state).into_iter().collect(),
     columns: |_| INSTALLATIONS,
-    rows: |state, _| detail(state).map(rows).unwrap_or_default().into(),
+    rows: |state, _| {
+        detail(state)
+            .map(|detail| rows(detail, state))
+            .unwrap_or_default()
+            .into()
+    },
     draw,
 };
 
@@ -40,7 +45,7 @@ fn detail(state: &State) -> Option<&AgentDetail> {
     }
 }
 
-fn rows(detail: &AgentDetail) -> Vec<Row> {
+fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
     let itself = target(&detail.agent);
     if detail.installations.is_empty() {
         return vec![Row {
@@ -59,6 +64,7 @@ fn rows(detail: &AgentDetail) -> Vec<Row> {
             cells: installation_cells(
                 installation,
                 &format!("{} {}", installation.subject, installation.path),
+                state,
             ),
             targets: vec![
                 itself.clone(),
@@ -108,7 +114,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         fact("Enrolled", full(agent.enrolled_at)),
         fact("Id", agent.id.clone()),
     ];
-    let rows = rows(detail);
+    let rows = rows(detail, state);
     let below = Below {
         title: "Installations",
         columns: INSTALLATIONS,

@@ -12,9 +12,10 @@ use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::key::KeyStatus;
 use crate::plan::plan::Target;
-use crate::state::State;
+use crate::state::cmd::Cmd;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
+use crate::state::{Endpoint, State};
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::{full, until};
@@ -29,7 +30,12 @@ pub(super) static VIEW: View = View {
     filters: &[],
     needs: |state| query(state).into_iter().collect(),
     columns: |_| INSTALLATIONS,
-    rows: |state, _| detail(state).map(rows).unwrap_or_default().into(),
+    rows: |state, _| {
+        detail(state)
+            .map(|detail| rows(detail, state))
+            .unwrap_or_default()
+            .into()
+    },
     draw,
 };
 
@@ -63,12 +69,16 @@ pub(super) const INSTALLATIONS: &[Column] = &[
         width: Width::Fixed(9),
     },
     Column {
+        title: "now",
+        width: Width::Fixed(11),
+    },
+    Column {
         title: "",
         width: Width::Fill(2),
     },
 ];
 
-fn rows(detail: &CertificateDetail) -> Vec<Row> {
+fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
     let itself = target(&detail.certificate);
     if detail.installations.is_empty() {
         // Without an installation the certificate itself is the one row, so that keys work on it.
@@ -96,6 +106,7 @@ fn rows(detail: &CertificateDetail) -> Vec<Row> {
                 cells: installation_cells(
                     installation,
                     &format!("{}:{}", installation.hostname, installation.path),
+                    state,
                 ),
                 targets: vec![itself.clone(), agent],
                 open: Some(Opens::detail(ViewId::Agent, &installation.agent_id)),
@@ -114,8 +125,56 @@ pub(super) fn truth_meaning(truth: Truth) -> Meaning {
     }
 }
 
-/// The cells of an installation: expected, on disk and served side by side.
-pub(super) fn installation_cells(installation: &Installation, on: &str) -> Vec<Cell> {
+/// What the console's own handshake shows there now.
+pub(super) fn served_now(place: &Installation, state: &State) -> Cell {
+    let Some(endpoint) = Endpoint::of(place) else {
+        return cell("no TLS", Meaning::Dim);
+    };
+    match state
+        .handshakes
+        .get(&endpoint)
+        .and_then(|made| made.served.as_ref())
+    {
+        Some(Ok(served)) if *served == place.expected_sha256 => cell("this one", Meaning::Good),
+        Some(Ok(_)) => cell("another one", Meaning::Bad),
+        Some(Err(_)) => cell("no answer", Meaning::Warn),
+        None => cell("asking…", Meaning::Dim),
+    }
+}
+
+/// What the CA's published list says of the certificate.
+fn in_crl(certificate: &Certificate, state: &State) -> Fact {
+    let (words, meaning) = match state.crl.as_ref().map(|looked| &looked.crl) {
+        None => (
+            format!("{} looks", state.keymap.key_of(Cmd::Verify)),
+            Meaning::Dim,
+        ),
+        Some(None) => ("asking…".to_owned(), Meaning::Dim),
+        Some(Some(Err(why))) => (why.clone(), Meaning::Warn),
+        Some(Some(Ok(crl))) if crl.issuer != certificate.issuer => (
+            format!("the list of this context is another CA's: {}", crl.issuer),
+            Meaning::Warn,
+        ),
+        Some(Some(Ok(crl))) => {
+            let listed = crl.lists(&certificate.serial);
+            let number = crl
+                .number
+                .as_ref()
+                .map_or(String::new(), |number| format!(" #{number}"));
+            let words = format!(
+                "{} on the list{number} of {}",
+                if listed { "IS" } else { "is not" },
+                full(crl.this_update)
+            );
+            let agrees = listed == certificate.revocation.is_some();
+            (words, if agrees { Meaning::Good } else { Meaning::Bad })
+        }
+    };
+    fact_that_means("CRL now", words, meaning)
+}
+
+/// The cells of an installation: expected, on disk, served as the agent found it and served now, side by side.
+pub(super) fn installation_cells(installation: &Installation, on: &str, state: &State) -> Vec<Cell> {
     let short = |fingerprint: &Option<String>| {
         let fingerprint = fingerprint.as_deref();
         let meaning = match fingerprint {
@@ -136,6 +195,7 @@ pub(super) fn installation_cells(installation: &Installation, on: &str) -> Vec<C
         plain(installation.expected_sha256.get(..8).unwrap_or_default()),
         short(&installation.on_disk_sha256),
         short(&installation.served_sha256),
+        served_now(installation, state),
         cell(words, meaning),
     ]
 }
@@ -214,6 +274,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
             facts.push(fact("  refused", full(refused)));
         }
     }
+    facts.push(in_crl(certificate, state));
     facts
 }
 
@@ -241,7 +302,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         }
         return;
     };
-    let rows = rows(detail);
+    let rows = rows(detail, state);
     let below = Below {
         title: "Installations",
         columns: INSTALLATIONS,

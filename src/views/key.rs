@@ -4,6 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::certificate::served_now;
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
@@ -12,9 +13,9 @@ use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::key::KeyStatus;
 use crate::plan::plan::Target;
+use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::state::{Handshake, State};
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::{full, until};
@@ -127,26 +128,6 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
 fn found(place: &Installation) -> Cell {
     let truth = place.truth();
     cell(truth.words(), super::certificate::truth_meaning(truth))
-}
-
-/// What the console's own handshake showed.
-fn served_now(place: &Installation, state: &State) -> Cell {
-    let Some(address) = &place.tls_address else {
-        return cell("no TLS", Meaning::Dim);
-    };
-    match state.handshakes.get(address) {
-        Some(Handshake {
-            served: Some(Ok(served)),
-            ..
-        }) => match *served == place.expected_sha256 {
-            true => cell("this one", Meaning::Good),
-            false => cell("another one", Meaning::Bad),
-        },
-        Some(Handshake {
-            served: Some(Err(_)), ..
-        }) => cell("no answer", Meaning::Warn),
-        _ => cell("asking…", Meaning::Dim),
-    }
 }
 
 fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {

@@ -1,0 +1,78 @@
+//! Verify: what is on record against what is so now, by handshakes and the published CRL of this console's
+//! own. It changes nothing, so it needs no plan and works read-only.
+
+use super::lists;
+use crate::domain::id::EntityKind;
+use crate::domain::installation::Installation;
+use crate::state::effect::Effect;
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, ViewId};
+use crate::state::{Endpoint, Handshake, Looked, State, Tone};
+use crate::views;
+
+/// Handshakes at once.
+const AT_ONCE: usize = 20;
+
+/// Goes to where the certificate, key or agent with the cursor is seen whole, and looks at everything anew.
+pub(super) fn begin(state: &mut State, effects: &mut Vec<Effect>) {
+    if !matches!(
+        state.place().view,
+        ViewId::Key | ViewId::Certificate | ViewId::Agent
+    ) {
+        let selected = views::selected(state);
+        let of = |kind| selected.iter().find(|target| target.kind == kind);
+        let place = match (of(EntityKind::Certificate), of(EntityKind::Agent)) {
+            (Some(certificate), _) => (ViewId::Certificate, certificate.id.clone()),
+            (None, Some(agent)) => (ViewId::Agent, agent.id.clone()),
+            (None, None) => return state.say(Tone::Plain, "select a certificate or an agent first"),
+        };
+        lists::go(
+            state,
+            Place {
+                view: place.0,
+                subject: Some(place.1),
+            },
+        );
+    }
+    state.handshakes.clear();
+    state.crl = Some(Looked {
+        crl: None,
+        at: state.now,
+    });
+    effects.push(Effect::FetchCrl);
+}
+
+/// Shakes hands wherever the thing on screen is installed: a few at once, and none twice until somebody asks.
+pub(super) fn go_on(state: &mut State, effects: &mut Vec<Effect>) {
+    let places = places(state).iter().filter_map(Endpoint::of);
+    let mut due: Vec<Endpoint> = places.filter(|it| !state.handshakes.contains_key(it)).collect();
+    due.sort();
+    due.dedup();
+    let under_way = state.handshakes.values().filter(|made| made.served.is_none());
+    due.truncate(AT_ONCE.saturating_sub(under_way.count()));
+    for endpoint in due {
+        let (served, at) = (None, state.now);
+        state
+            .handshakes
+            .insert(endpoint.clone(), Handshake { served, at });
+        effects.push(Effect::Handshake(endpoint));
+    }
+}
+
+/// The installations that the open screen shows.
+fn places(state: &State) -> &[Installation] {
+    let place = state.place();
+    let Some(id) = place.subject else { return &[] };
+    let query = match place.view {
+        ViewId::Key => Query::Key(id),
+        ViewId::Certificate => Query::Certificate(id),
+        ViewId::Agent => Query::Agent(id),
+        _ => return &[],
+    };
+    match state.answer(&query) {
+        Some(Answer::Key(detail)) => &detail.installations,
+        Some(Answer::Certificate(detail)) => &detail.installations,
+        Some(Answer::Agent(detail)) => &detail.installations,
+        _ => &[],
+    }
+}
