@@ -23,6 +23,7 @@ CREATE TABLE agents (
     tls_address        TEXT,
     install_dirs       TEXT NOT NULL,
     agent_version      TEXT NOT NULL,
+    owner              TEXT,
     status             TEXT NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
     last_checkin       TEXT,
     checkin_interval_s INTEGER NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),

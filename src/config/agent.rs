@@ -28,6 +28,9 @@ pub struct AgentConfig {
     /// How others reach the wake-up; `http://{hostname}:{port}` without it.
     #[serde(default)]
     pub advertise: Option<String>,
+    /// Whose host this is, for people who look for whom to call: a team, a rota.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// The only directories that certificates may be installed in.
     pub install_dirs: Vec<PathBuf>,
     /// Where what it installs is served, `host:port`, for the handshake that proves an installation.
@@ -130,6 +133,13 @@ impl AgentConfig {
                 "must not be empty; write the name of this host".to_owned(),
             ));
         }
+        if self
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.trim().is_empty() || owner.chars().count() > 100)
+        {
+            return Err(("owner", "must be a name of at most 100 characters".to_owned()));
+        }
         if !(self.api.starts_with("http://") || self.api.starts_with("https://")) {
             return Err((
                 "api",
@@ -221,6 +231,7 @@ impl AgentConfig {
             api: api.into(),
             listen: default_listen(),
             advertise: None,
+            owner: None,
             install_dirs,
             tls_address: None,
             reload: None,

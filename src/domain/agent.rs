@@ -68,6 +68,9 @@ pub struct Agent {
     pub install_dirs: Vec<String>,
     /// The agent's program version.
     pub agent_version: String,
+    /// Whose host it is, as its own configuration says: whom to call.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// Stored status.
     pub status: AgentStatus,
     /// When it checked in last.

@@ -14,6 +14,9 @@ pub struct Installation {
     pub agent_id: String,
     /// The agent's host name.
     pub hostname: String,
+    /// Whose host it is, if its agent says so.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// Where the certificate is, on the agent.
     pub path: String,
     /// Where it is served, `host:port`, if it is.

@@ -33,6 +33,11 @@ const LIST: List = List {
             sorts: Sorts::Time,
         },
         SortColumn {
+            name: "owner",
+            sql: "COALESCE(a.owner, '')",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
             name: "status",
             sql: "a.status",
             sorts: Sorts::Text,
@@ -44,7 +49,7 @@ const LIST: List = List {
         },
     ],
     default_sort: "hostname",
-    words: "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\'",
+    words: "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
     fields: &[
         Field {
             name: "status",
@@ -63,6 +68,10 @@ const LIST: List = List {
             is: Is::Like(
                 "a.id IN (SELECT i.agent_id FROM installations i WHERE i.certificate_id LIKE ? ESCAPE '\\')",
             ),
+        },
+        Field {
+            name: "owner",
+            is: Is::Like("LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'"),
         },
         Field {
             name: "address",
@@ -91,7 +100,8 @@ pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Re
     let now = tx.now();
     sqlx::query(
         "INSERT INTO agents (id, hostname, address, tls_address, install_dirs, agent_version, status, \
-         checkin_interval_s, enrolled_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $8)",
+         checkin_interval_s, enrolled_at, updated_at, owner) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $8, $9)",
     )
     .bind(&id)
     .bind(&new.hostname)
@@ -101,6 +111,7 @@ pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Re
     .bind(&new.agent_version)
     .bind(checkin_interval_s)
     .bind(now)
+    .bind(&new.owner)
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("enrolling an agent"))?;
@@ -120,7 +131,8 @@ pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent
     let now = tx.now();
     sqlx::query(
         "UPDATE agents SET hostname = $2, address = $3, tls_address = $4, install_dirs = $5, \
-         agent_version = $6, enrolled_at = $7, updated_at = $7, version = version + 1 WHERE id = $1",
+         agent_version = $6, enrolled_at = $7, updated_at = $7, owner = $8, version = version + 1 \
+         WHERE id = $1",
     )
     .bind(id)
     .bind(&new.hostname)
@@ -129,6 +141,7 @@ pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent
     .bind(Json(&new.install_dirs))
     .bind(&new.agent_version)
     .bind(now)
+    .bind(&new.owner)
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("enrolling an agent again"))?;
@@ -195,6 +208,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
         tls_address: report.tls_address.clone(),
         install_dirs: report.install_dirs.clone(),
         agent_version: report.agent_version.clone(),
+        owner: report.owner.clone(),
         ..before.clone()
     };
     let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
@@ -209,7 +223,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
     } else {
         sqlx::query(
             "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
-             agent_version = $6, version = version + 1, updated_at = $2 WHERE id = $1",
+             agent_version = $6, owner = $7, version = version + 1, updated_at = $2 WHERE id = $1",
         )
         .bind(id)
         .bind(now)
@@ -217,6 +231,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
         .bind(&agent.tls_address)
         .bind(Json(&agent.install_dirs))
         .bind(&agent.agent_version)
+        .bind(&agent.owner)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because("recording a check-in"))?;
@@ -315,6 +330,7 @@ impl FromRow<'_, SqliteRow> for Wrapped {
             tls_address: row.try_get("tls_address")?,
             install_dirs: list(row, "install_dirs")?,
             agent_version: row.try_get("agent_version")?,
+            owner: row.try_get("owner")?,
             status: word(row, "status", AgentStatus::from_word)?,
             last_checkin: row.try_get("last_checkin")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,

@@ -90,6 +90,12 @@ const LIST: List = List {
             ),
         },
         Field {
+            name: "owner",
+            is: Is::Like(
+                "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id WHERE LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\')",
+            ),
+        },
+        Field {
             name: "key",
             is: Is::Like("c.spki_sha256 LIKE ? ESCAPE '\\' OR LOWER(c.key_algorithm) LIKE ? ESCAPE '\\'"),
         },

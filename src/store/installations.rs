@@ -90,7 +90,7 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installation>, S
 
 async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<Installation>, StoreError> {
     let rows: Vec<Wrapped> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "SELECT i.id, i.version, i.agent_id, a.hostname, i.path, a.tls_address, i.certificate_id, \
+        "SELECT i.id, i.version, i.agent_id, a.hostname, a.owner, i.path, a.tls_address, i.certificate_id, \
          c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
          COALESCE(i.install_error, i.report_error) AS error, i.checked_at \
          FROM installations i JOIN agents a ON a.id = i.agent_id \
@@ -253,6 +253,7 @@ impl FromRow<'_, SqliteRow> for Wrapped {
             version: row.try_get("version")?,
             agent_id: row.try_get("agent_id")?,
             hostname: row.try_get("hostname")?,
+            owner: row.try_get("owner")?,
             path: row.try_get("path")?,
             tls_address: row.try_get("tls_address")?,
             certificate_id: row.try_get("certificate_id")?,

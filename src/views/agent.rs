@@ -101,6 +101,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         fact("Status", agent.status.word()),
         fact("Checked in", last),
         fact("Interval", format!("{} s", agent.checkin_interval_s)),
+        fact(
+            "Owner",
+            agent.owner.clone().unwrap_or_else(|| "nobody said".to_owned()),
+        ),
         fact("Address", agent.address.clone()),
         fact(
             "TLS",

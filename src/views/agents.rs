@@ -25,6 +25,7 @@ pub(super) static VIEW: View = View {
         ("last_checkin", "last check-in"),
         ("hostname", "host"),
         ("status", "status"),
+        ("owner", "owner"),
     ],
     filters: AGENT_FIELDS,
     needs: |state| vec![query(state)],
@@ -70,6 +71,10 @@ const WIDE: &[Column] = &[
     Column {
         title: "on",
         width: Width::Fixed(3),
+    },
+    Column {
+        title: "owner",
+        width: Width::From(16, 100),
     },
     Column {
         title: "address",
@@ -150,6 +155,7 @@ fn row(agent: &Agent, state: &State) -> Row {
             cell(silent, Meaning::Warn),
             plain(last),
             plain(agent.n_installations.to_string()),
+            plain(agent.owner.clone().unwrap_or_default()),
             cell(agent.address.clone(), Meaning::Dim),
         ],
         targets: vec![target(agent)],

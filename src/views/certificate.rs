@@ -236,6 +236,16 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         ),
         if compromised { Meaning::Bad } else { Meaning::Plain },
     ));
+    let mut owners: Vec<&str> = detail
+        .installations
+        .iter()
+        .filter_map(|it| it.owner.as_deref())
+        .collect();
+    owners.sort_unstable();
+    owners.dedup();
+    if !owners.is_empty() {
+        facts.push(fact("Owner", owners.join(" ")));
+    }
     facts.push(fact("Key SHA-256", certificate.spki_sha256.clone()));
     if !detail.same_key.is_empty() {
         let names: Vec<&str> = detail.same_key.iter().map(Certificate::name).collect();

@@ -62,6 +62,9 @@ pub struct EnrolBody {
     pub install_dirs: Vec<String>,
     /// The agent's program version.
     pub agent_version: String,
+    /// Whose host it is: whom to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// The reply to an enrolment.
@@ -80,6 +83,9 @@ pub struct EnrolReply {
 pub struct Report {
     /// The agent's program version.
     pub agent_version: String,
+    /// Whose host it is: whom to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Where its wake-up listens now.
     pub address: String,
     /// Where TLS is served now.

@@ -5,9 +5,9 @@
 use chrono::Duration;
 
 /// The fields that certificates can be filtered by.
-pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "key", "issuer", "serial"];
+pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner", "key", "issuer", "serial"];
 /// The fields that agents can be filtered by.
-pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "address", "cert"];
+pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "owner", "address", "cert"];
 /// The fields that requests can be filtered by.
 pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert", "error"];
 /// The fields that audit rows can be filtered by.

@@ -86,6 +86,7 @@ pub(crate) fn enrol(hostname: &str) -> EnrolBody {
         tls_address: None,
         install_dirs: vec!["/srv/tls".to_owned()],
         agent_version: "1".to_owned(),
+        owner: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn enrol(
         tls_address: host.config.tls_address.clone(),
         install_dirs: install_dirs(host),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        owner: host.config.owner.clone(),
     };
     let reply = api.enrol(token, &format!("enrol-{key}"), &body).await?;
     let identity = Identity {

@@ -33,6 +33,7 @@ pub(super) async fn report(host: &Host, address: String) -> Report {
     });
     Report {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        owner: host.config.owner.clone(),
         address,
         tls_address: host.config.tls_address.clone(),
         install_dirs: install_dirs(host),

@@ -59,6 +59,7 @@ mod tests {
             tls_address: None,
             install_dirs: dirs.iter().map(|&dir| dir.to_owned()).collect(),
             agent_version: String::new(),
+            owner: None,
             status: AgentStatus::Active,
             last_checkin: None,
             checkin_interval_s: 30,

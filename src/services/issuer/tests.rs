@@ -215,6 +215,7 @@ impl Bench {
             tls_address: None,
             install_dirs: vec!["/etc/ssl".to_owned()],
             agent_version: "1".to_owned(),
+            owner: None,
         };
         let agent = agents::insert(&mut tx, &host, 30).await.unwrap();
         tx.commit().await.unwrap();

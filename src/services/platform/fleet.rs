@@ -14,6 +14,20 @@ pub(super) struct Host {
     pub(super) sites: &'static [Site],
 }
 
+impl Host {
+    /// The team that runs it.
+    pub(super) fn owner(&self) -> &'static str {
+        match self.name.split('-').next() {
+            Some("web") => "shop",
+            Some("api") => "payments",
+            Some("cdn") => "edge",
+            Some("db") => "data",
+            Some("mail") => "office-it",
+            _ => "network",
+        }
+    }
+}
+
 /// How a host is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {

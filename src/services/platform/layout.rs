@@ -100,6 +100,7 @@ impl HostPlace {
             tls_address: Some(self.tls_address.clone()),
             install_dirs: vec![self.install_dir.display().to_string()],
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            owner: Some(self.host.owner().to_owned()),
         }
     }
 

@@ -156,6 +156,7 @@ fn config(place: &HostPlace, layout: &Layout, program: &std::path::Path) -> Agen
     );
     config.advertise = Some(place.wake_address.clone());
     config.tls_address = Some(place.tls_address.clone());
+    config.owner = Some(place.host.owner().to_owned());
     config.reload = Some(vec![
         program.display().to_string(),
         RELOAD_SUBCOMMAND.to_owned(),
@@ -227,6 +228,7 @@ async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(
     let found = installations::by_agent(&mut tx, agent_id).await?;
     let report = Report {
         agent_version: body.agent_version,
+        owner: body.owner,
         address: body.address,
         tls_address: body.tls_address,
         install_dirs: body.install_dirs,

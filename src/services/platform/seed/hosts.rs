@@ -178,6 +178,7 @@ pub(super) fn report(
     held.dedup();
     Report {
         agent_version: body.agent_version,
+        owner: body.owner,
         address: body.address,
         tls_address: body.tls_address,
         install_dirs: body.install_dirs,
