@@ -82,6 +82,7 @@ impl Hands {
             journal: &self.journal,
             guard,
             find_step: &actions::find_step,
+            plan_again: &actions::plan_again,
             leaving,
         };
         let said = Mutex::new(String::new());

@@ -18,12 +18,14 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use chrono::Duration;
+use cmp_console::config::console::Colours;
 use cmp_console::console::painter::Painter;
 use cmp_console::console::update::update;
 use cmp_console::domain::agent::AgentHealth;
-use cmp_console::state::State;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::query::{Answer, Query, Window};
+use cmp_console::state::screen::{Place, ViewId};
+use cmp_console::state::{Depth, Look, State};
 use cmp_console::views;
 use fixtures::{night, now};
 use ratatui::buffer::Buffer;
@@ -107,13 +109,77 @@ fn many(state: &mut State, n: usize) {
 
 #[test]
 fn a_whole_frame_fits_its_budget_on_every_screen() {
-    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "@", "?", ":"] {
-        let mut state = night(80, 24);
-        press(&mut state, key);
-        let bytes = Screen::new().paint(&mut state);
-        eprintln!("a whole frame of screen {key}: {bytes} bytes");
-        assert!(bytes <= FRAME, "screen {key}: {bytes} bytes");
+    for look in looks() {
+        for (name, open) in screens() {
+            let mut state = night(80, 24);
+            state.look = look;
+            open(&mut state);
+            let bytes = Screen::new().paint(&mut state);
+            eprintln!("a whole frame of {name} in {look:?}: {bytes} bytes");
+            assert!(bytes <= FRAME, "{name} in {look:?}: {bytes} bytes");
+        }
     }
+}
+
+/// Every look that a terminal can have.
+fn looks() -> Vec<Look> {
+    let mut looks = Vec::new();
+    for colours in [
+        Colours::Sixteen,
+        Colours::Dark,
+        Colours::Light,
+        Colours::Safe,
+        Colours::Mono,
+    ] {
+        for depth in [Depth::Sixteen, Depth::Indexed, Depth::True] {
+            for ascii in [false, true] {
+                looks.push(Look {
+                    colours,
+                    depth,
+                    ascii,
+                });
+            }
+        }
+    }
+    looks
+}
+
+/// Every screen, list, detail and dialog, and how one gets there.
+fn screens() -> Vec<(&'static str, fn(&mut State))> {
+    vec![
+        ("triage", |state| press(state, "1")),
+        ("certificates", |state| press(state, "2")),
+        ("agents", |state| press(state, "3")),
+        ("requests", |state| press(state, "4")),
+        ("audit", |state| press(state, "5")),
+        ("services", |state| press(state, "6")),
+        ("runs", |state| press(state, "7")),
+        ("trends", |state| press(state, "8")),
+        ("command log", |state| press(state, "@")),
+        ("a certificate", |state| {
+            go(state, ViewId::Certificate, "crt_0002")
+        }),
+        ("an agent", |state| go(state, ViewId::Agent, "agt_0003")),
+        ("a request", |state| go(state, ViewId::Request, "req_0001")),
+        ("an audit row", |state| go(state, ViewId::AuditRow, "2")),
+        ("help", |state| press(state, "?")),
+        ("the command line", |state| press(state, ":")),
+        ("what to copy", |state| {
+            press(state, "2");
+            press(state, "y");
+        }),
+        ("a plan", |state| {
+            press(state, "2");
+            press(state, "X");
+        }),
+    ]
+}
+
+fn go(state: &mut State, view: ViewId, id: &str) {
+    state.places.push(Place {
+        view,
+        subject: Some(id.to_owned()),
+    });
 }
 
 /// On a slow link a frame is plainer, so that it is there sooner.
@@ -151,24 +217,24 @@ fn a_step_of_the_cursor_costs_two_rows() {
 
 #[test]
 fn an_answer_that_says_the_same_and_a_minute_at_rest_write_nothing() {
-    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "@"] {
+    for (name, open) in screens() {
         let mut state = night(120, 40);
-        press(&mut state, key);
+        open(&mut state);
         let mut screen = Screen::new();
         // The night of the fixtures begins on the hour, where `5h` becomes `4h`.
         tell(&mut state, Duration::seconds(1), Event::Minute);
         screen.paint(&mut state);
+        let mut draws = 0;
         for second in 2..60 {
             let query = Query::Expiring;
             let asked = state.data[&query].asked;
             let result = Ok(state.answer(&query).unwrap().clone());
-            tell(
-                &mut state,
-                Duration::seconds(second),
-                Event::Answer { query, asked, result },
-            );
+            let at = now() + Duration::seconds(second);
+            let event = Event::Answer { query, asked, result };
+            draws += usize::from(update(&mut state, Timed { at, event }, &mut Vec::new()));
         }
-        assert_eq!(screen.paint(&mut state), 0, "screen {key} moved by itself");
+        assert_eq!(draws, 0, "{name} is drawn for nothing");
+        assert_eq!(screen.paint(&mut state), 0, "{name} moved by itself");
     }
 }
 

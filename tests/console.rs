@@ -14,6 +14,7 @@ mod fixtures;
 
 use cmp_console::console::update::{update, wants_secret};
 use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::link::Backend;
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
@@ -21,11 +22,11 @@ use cmp_console::plan::plan::{Plan, PlannedStep};
 use cmp_console::plan::tier::Tier;
 use cmp_console::state::State;
 use cmp_console::state::effect::Effect;
-use cmp_console::state::event::{Event, Timed};
+use cmp_console::state::event::{Event, ServedThere, Timed};
 use cmp_console::state::layer::Layer;
 use cmp_console::state::query::{Answer, Query, Window};
 use cmp_console::state::run::Phase;
-use cmp_console::state::screen::ViewId;
+use cmp_console::state::screen::{Place, ViewId};
 use fixtures::{night, now};
 use proptest::prelude::*;
 
@@ -544,14 +545,43 @@ fn any_clue_leads_to_its_certificates() {
     );
     tell(
         &mut state,
-        Event::Probed("web-01:443".to_owned(), Ok("ef".repeat(32))),
+        Event::Probed(
+            "web-01:443".to_owned(),
+            Ok(ServedThere {
+                fingerprint_sha256: "ef".repeat(32),
+                spki_sha256: "0a".repeat(32),
+            }),
+        ),
     );
-    assert_eq!(filter(&state).1, "ef".repeat(32));
+    assert_eq!(state.place(), Place::of_key("0a".repeat(32)));
     tell(
         &mut state,
         Event::Probed("web-01:443".to_owned(), Err("refused".to_owned())),
     );
-    assert_eq!(filter(&state).1, "web-01");
+    assert_eq!(filter(&state).1, "web-01:443");
+    // A clue that turns out to be about one key leads to what that key reaches.
+    run_line(&mut state, "find pay.example.com");
+    let one = fixtures::certificates().remove(0);
+    let query = Query::Certificates(state.screen().list);
+    let asked = state.data[&query].asked;
+    let result = Ok(Answer::Certificates(Window {
+        rows: vec![one.clone()],
+        total: 1,
+    }));
+    tell(&mut state, Event::Answer { query, asked, result });
+    assert_eq!(state.place(), Place::of_key(one.spki_sha256));
+    press(&mut state, "esc");
+    assert_eq!(
+        filter(&state).1,
+        "pay.example.com",
+        "and back to the list, to stay"
+    );
+}
+
+fn run_line(state: &mut State, line: &str) {
+    press(state, ":");
+    tell(state, Event::Paste(line.to_owned()));
+    press(state, "enter");
 }
 
 #[test]
@@ -707,4 +737,79 @@ proptest! {
             prop_assert!(runs <= 1);
         }
     }
+}
+
+#[test]
+fn nothing_moves_behind_an_open_dialog_but_what_was_never_shown_is_filled() {
+    let mut state = unsealed();
+    press(&mut state, "1");
+    let before = state.findings();
+    press(&mut state, ":");
+    let sealed = fixtures::sealed(0);
+    tell(&mut state, Event::Link(Backend::Vault, sealed));
+    assert_eq!(state.findings(), before, "no finding comes above the others now");
+    let later = Timed {
+        at: fixtures::now() + chrono::Duration::hours(30),
+        event: Event::Minute,
+    };
+    update(&mut state, later, &mut Vec::new());
+    assert_eq!(
+        state.shown_at(),
+        fixtures::now(),
+        "ages and order are those of then"
+    );
+    press(&mut state, "esc");
+    assert_ne!(state.findings(), before);
+    // A list that is still empty is filled, dialog or not.
+    press(&mut state, "3 ?");
+    let query = Query::Agents(Default::default());
+    state.data.remove(&query);
+    let effects = tell(&mut state, Event::Minute);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { query: asked, .. } if *asked == query))
+    );
+}
+
+#[test]
+fn a_list_that_was_gone_on_from_is_as_it_was_when_one_comes_back() {
+    let mut state = unsealed();
+    press(&mut state, "2 / s h o p enter");
+    run_line(&mut state, "sort -serial");
+    let list = state.screen().list;
+    let rows = fixtures::certificates();
+    let window = Window { rows, total: 5 };
+    fixtures::answer(
+        &mut state,
+        Query::Certificates(list.clone()),
+        Answer::Certificates(window),
+    );
+    press(&mut state, "o u");
+    assert_eq!(state.place().view, ViewId::Audit);
+    press(&mut state, "esc esc");
+    assert_eq!(
+        (state.place().view, state.screen().list),
+        (ViewId::Certificates, list)
+    );
+}
+
+#[test]
+fn a_context_is_locked_again_the_moment_its_time_is_over() {
+    let mut state = unsealed();
+    state.guard = Guard::of(false, true);
+    run_line(&mut state, "unlock 15m INC-1");
+    let mut effects = Vec::new();
+    let at = fixtures::now() + chrono::Duration::minutes(15);
+    let event = Event::Relocked;
+    assert!(
+        update(&mut state, Timed { at, event }, &mut effects),
+        "it is told"
+    );
+    assert_eq!(state.guard, Guard::Protected(None));
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::SetGuard(Guard::Protected(None))))
+    );
 }

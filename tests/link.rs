@@ -21,6 +21,9 @@ use demo::Demo;
 use pty::{Line, Pty};
 use rustix::process::{Signal, kill_process};
 
+/// How long a terminal takes nothing.
+const BLOCKED: Duration = Duration::from_mins(1);
+
 /// What a link of 25 KB/s carries in 200 ms.
 const IN_TIME: usize = 5_000;
 
@@ -135,8 +138,7 @@ fn a_terminal_that_takes_nothing_holds_up_nobody() {
         over.pty.send("2jjj1jjj");
     }
     let stopped = over.pty.bytes();
-    // Longer than a terminal that answers is waited for.
-    over.pty.bytes_within(Duration::from_secs(5));
+    over.pty.bytes_within(BLOCKED);
     over.pty.send("3");
     over.pty.stop(false);
     over.pty.wait_for("Triage > Agents");
@@ -156,11 +158,66 @@ fn a_terminal_that_takes_nothing_holds_up_nobody() {
 
 #[test]
 fn told_to_end_it_leaves_a_clean_terminal() {
-    let mut over = console(Line::default(), 100, 30);
-    assert!(over.pty.is_alternate());
-    kill_process(over.pty.pid(), Signal::TERM).unwrap();
-    assert_eq!(over.pty.ended_within(Duration::from_secs(1)), Some(0));
-    assert!(!over.pty.is_alternate());
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let mut over = console(Line::default(), 100, 30);
+        assert!(over.pty.is_alternate());
+        kill_process(over.pty.pid(), signal).unwrap();
+        assert_eq!(
+            over.pty.ended_within(Duration::from_secs(1)),
+            Some(0),
+            "{signal:?}"
+        );
+        over.pty.with_screen(|screen| {
+            assert!(!screen.alternate_screen(), "{signal:?}");
+            assert!(!screen.hide_cursor() && !screen.bracketed_paste(), "{signal:?}");
+        });
+    }
+}
+
+#[test]
+fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere() {
+    let mut over = console(Line::default(), 120, 40);
+    let paste = |text: &str| format!("\x1b[200~{text}\x1b[201~");
+    over.pty.send(&paste("u\nunseal\ny\n"));
+    over.pty.wait_for("pasted text was ignored: no field is open");
+    // A line break that is pasted confirms nothing, and what is to be typed is typed.
+    over.pty.send("u");
+    over.pty.wait_for("type the word (unseal), then enter:");
+    while over.pty.bytes_within(Duration::from_millis(300)) > 0 {}
+    over.pty.send(&paste("unseal\r\n"));
+    let screen = over.pty.wait_for("a confirmation is typed");
+    assert!(!screen.contains("share (typed"), "{screen}");
+    over.pty.send("\x1b");
+    over.pty.wait_for("cancelled");
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let secret = key.lines().nth(1).unwrap()[..40].to_owned();
+    // On the command line its public half is a clue; the key itself is nowhere.
+    let public = |screen: &str| screen.contains("find ");
+    over.pty.send(":");
+    over.pty.send(&paste(&key));
+    let screen = over.pty.wait("the hash of its public half", public);
+    assert!(!screen.contains(&secret), "{screen}");
+    over.pty.send("\x1b");
+    for opens in ["", "2/"] {
+        over.pty.send(opens);
+        over.pty.send(&paste(&key));
+        let screen = over.pty.wait_for("a private key was pasted and dropped");
+        assert!(!screen.contains(&secret), "{screen}");
+        over.pty.send("\x1b");
+    }
+    over.pty.send("q");
+    assert!(over.pty.ended_within(Duration::from_secs(10)).is_some());
+    let mut folders = vec![over.pty.home.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                assert!(!text.contains(&secret), "{} has it", path.display());
+            }
+        }
+    }
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn snapshot(name: &str, prepare: impl Fn(&mut State)) {
         insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&state));
         insta::assert_snapshot!(format!("{name}_{width}x{height}_ascii"), plain);
         insta::assert_snapshot!(format!("{name}_{width}x{height}_colours"), styles(&state));
+        state.look.colours = Colours::Mono;
+        insta::assert_snapshot!(format!("{name}_{width}x{height}_mono"), styles(&state));
     }
 }
 
@@ -184,6 +186,12 @@ fn triage_knows_nothing_yet() {
         let mut state = blank(width, height);
         state.starting = Some("starting the embedded platform".to_owned());
         insta::assert_snapshot!(format!("triage_blank_{width}x{height}"), text(&state));
+        state.look.ascii = true;
+        insta::assert_snapshot!(format!("triage_blank_{width}x{height}_ascii"), text(&state));
+        for (colours, name) in [(Colours::Sixteen, "colours"), (Colours::Mono, "mono")] {
+            state.look.colours = colours;
+            insta::assert_snapshot!(format!("triage_blank_{width}x{height}_{name}"), styles(&state));
+        }
     }
 }
 
@@ -266,6 +274,7 @@ fn blast_radius() {
         let endpoint = Endpoint::of(&elsewhere).unwrap();
         let made = Handshake {
             served: Some(Ok(elsewhere.expected_sha256.clone())),
+            expected: elsewhere.expected_sha256.clone(),
             at: now(),
         };
         state.handshakes.insert(endpoint, made);
@@ -412,6 +421,45 @@ fn dialogs() {
         };
         open_run(state, "reissue", plan);
     });
+    snapshot("plan_sweeping", |state| {
+        let one = plan(Tier::Irreversible);
+        let many = (2..9).map(|n| Target {
+            id: format!("crt_000{n}"),
+            name: format!("host-{n}.example.com"),
+            ..one.targets[0].clone()
+        });
+        let targets: Vec<Target> = many.collect();
+        let breaks = targets
+            .iter()
+            .map(|it| format!("{} is refused by its clients", it.name));
+        let steps = (0..targets.len()).map(|target| PlannedStep {
+            target,
+            ..one.steps[0].clone()
+        });
+        let plan = Plan {
+            title: format!("Revoke {} certificates", targets.len()),
+            tier: Tier::Sweeping,
+            breaks: breaks.collect(),
+            steps: steps.collect(),
+            targets,
+            ..one
+        };
+        open_run(state, "revoke", plan);
+    });
+    snapshot("help_scrolled", |state| {
+        state.layers.push(Layer::Help { scroll: 12 })
+    });
+    snapshot("frozen", |state| state.frozen = Some(now()));
+    snapshot("filter_wrong", |state| {
+        go(state, ViewId::Certificates, None);
+        for key in "/ e x p i r e s : s o o n enter".split(' ') {
+            press(state, key);
+        }
+    });
+    snapshot("production_read_only", |state| {
+        state.guard = Guard::of(true, true);
+        state.context.protected = true;
+    });
     snapshot("toast", |state| {
         state.say(Tone::Bad, "web-07: connection refused");
     });
@@ -436,6 +484,19 @@ fn runs() {
         let proven = Outcome::Proven("serial 39:dd is in the CRL #4".to_owned());
         state.runs[0].take(RunEvent::StepEnded(0, proven.clone()));
         state.runs[0].take(RunEvent::Ended(proven));
+    });
+    let ended = |state: &mut State, outcome: Outcome| {
+        begin(state);
+        state.runs[0].take(RunEvent::StepEnded(0, outcome.clone()));
+        state.runs[0].take(RunEvent::Ended(outcome));
+    };
+    snapshot("run_failed", |state| {
+        let why = Problem::refused("the CA refused: serial is unknown to it").hint("look at the CA's log");
+        ended(state, Outcome::Failed(why));
+    });
+    snapshot("run_unknown", |state| {
+        let why = Problem::no_answer("not proven within 60 s: accepted by the CA, not in its CRL yet");
+        ended(state, Outcome::Unknown(why));
     });
     snapshot("run_unseal", |state| {
         let mut plan = plan(Tier::Irreversible);

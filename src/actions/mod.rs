@@ -107,6 +107,25 @@ pub fn find_step(name: &str) -> Option<&'static dyn Step> {
         .find(|step| step.name() == name)
 }
 
+/// The same plan as it would be now, for whoever wants to know whether it still holds.
+#[must_use]
+pub fn plan_again<'a>(plan: &'a Plan, with: &'a Reads) -> BoxFuture<'a, Result<Plan, Problem>> {
+    let inputs: Inputs = plan
+        .fields
+        .iter()
+        .map(|field| (field.name.clone(), field.value.clone()))
+        .collect();
+    match find(&plan.action) {
+        Some(action) => action.plan(plan.targets.clone(), inputs, with),
+        None => Box::pin(async move {
+            Err(Problem::internal(format!(
+                "no action is called `{}`",
+                plan.action
+            )))
+        }),
+    }
+}
+
 /// Whether `action` can be started on `on`: the rules that hold for all, then its own.
 #[must_use]
 pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availability {

@@ -65,10 +65,31 @@ pub fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     match &arguments.command {
-        Some(Command::Demo(arguments)) => demo::main(arguments),
+        Some(Command::Demo(_)) if arguments.context.is_some() => {
+            let _code = failed(&"the demo is a context of its own: leave --context out");
+            ExitCode::from(USAGE)
+        }
+        Some(Command::Demo(demo)) => match own_ways(&arguments) {
+            Ok(ways) => demo::main(demo, ways),
+            Err(error) => {
+                let _code = failed(&error);
+                ExitCode::from(USAGE)
+            }
+        },
         Some(Command::DemoReload { socket }) => reload::main(socket),
         None => plain_console(&arguments),
     }
+}
+
+/// How a person wants the demo: their own keys and look, if they have a configuration, and read-only.
+fn own_ways(arguments: &Arguments) -> Result<demo::Ways, config::ContextError> {
+    let (look, keys) = config::preferences(arguments.config.as_deref())?;
+    let keymap = Keymap::with(&keys.keys).map_err(|(name, error)| keys.wrong(&name, error.to_string()))?;
+    Ok(demo::Ways {
+        read_only: arguments.read_only,
+        look,
+        keymap,
+    })
 }
 
 /// The console over a configured context. A wrong configuration is told before the terminal is touched.
@@ -93,6 +114,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         Some(Setup {
             context: ContextInfo {
                 name: name.to_owned(),
+                protected: context.protected,
                 ..ContextInfo::default()
             },
             guard: Guard::of(context.read_only || read_only, context.protected),

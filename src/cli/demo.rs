@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
-use crate::config::console::{Context, LookConfig, SlowLink, Tokens, state_dir};
+use crate::config::console::{Context, LookConfig, Tokens, state_dir};
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
@@ -53,7 +53,14 @@ impl DemoArguments {
     }
 }
 
-pub(super) fn main(arguments: &DemoArguments) -> ExitCode {
+/// How the person wants the console over it.
+pub(super) struct Ways {
+    pub(super) read_only: bool,
+    pub(super) look: LookConfig,
+    pub(super) keymap: Keymap,
+}
+
+pub(super) fn main(arguments: &DemoArguments, ways: Ways) -> ExitCode {
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => return failed(&format!("where this program lies is not known: {error}")),
@@ -76,7 +83,7 @@ pub(super) fn main(arguments: &DemoArguments) -> ExitCode {
     if arguments.headless {
         headless(bound)
     } else {
-        with_console(bound)
+        with_console(bound, ways)
     }
 }
 
@@ -113,7 +120,8 @@ fn headless(bound: Bound) -> ExitCode {
 }
 
 /// The console over the platform: the first frame is painted before the platform is started.
-fn with_console(bound: Bound) -> ExitCode {
+fn with_console(bound: Bound, ways: Ways) -> ExitCode {
+    let read_only = ways.read_only;
     let shares = bound.secrets_file();
     // There is one context, so it is started once.
     let mut bound = Some(bound);
@@ -124,11 +132,11 @@ fn with_console(bound: Bound) -> ExitCode {
                 name: "demo".to_owned(),
                 ..ContextInfo::default()
             },
-            guard: Guard::ReadWrite,
+            guard: Guard::of(read_only, false),
             starting: Some("starting the embedded platform".to_owned()),
-            keymap: Keymap::default(),
-            look: open::look(LookConfig::default()),
-            slow_link: SlowLink::default(),
+            keymap: ways.keymap,
+            slow_link: ways.look.slow_link.unwrap_or_default(),
+            look: open::look(ways.look),
             contexts: Vec::new(),
             state_dir: state_dir(),
         },
@@ -148,6 +156,7 @@ fn with_console(bound: Bound) -> ExitCode {
                     vault: access.vault.clone(),
                     pki_mount: access.pki_mount.clone(),
                     pki_role: access.pki_role.clone(),
+                    read_only,
                     tokens: Tokens {
                         api: Some(access.operator_token.clone()),
                         vault: Some(access.vault_token.clone()),

@@ -213,14 +213,7 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
         return Err(ContextError::NoFile { path });
     }
     let (mut config, text): (ConsoleConfig, String) = read(&path)?;
-    let mut keys = OwnKeys {
-        path: path.clone(),
-        ..OwnKeys::default()
-    };
-    for (name, own) in std::mem::take(&mut config.keys) {
-        keys.lines.insert(name.clone(), line_of(&text, own.span().start));
-        keys.keys.insert(name, own.into_inner());
-    }
+    let keys = own_keys(&path, &mut config, &text);
     for context in config.contexts.values_mut() {
         context.tokens.api = from_env(&context.api_token_env);
         context.tokens.vault = from_env(&context.vault_token_env);
@@ -240,6 +233,32 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
         look: config.look,
         keys,
     })
+}
+
+/// What a person's file says of look and keys, where no context of it is meant; without a file nothing.
+///
+/// # Errors
+/// What is wrong in it, where, and what is allowed.
+pub fn preferences(file: Option<&Path>) -> Result<(LookConfig, OwnKeys), ConfigError> {
+    let path = file.map_or_else(default_path, Path::to_owned);
+    if file.is_none() && !path.exists() {
+        return Ok((LookConfig::default(), OwnKeys::default()));
+    }
+    let (mut config, text): (ConsoleConfig, String) = read(&path)?;
+    let keys = own_keys(&path, &mut config, &text);
+    Ok((config.look, keys))
+}
+
+fn own_keys(path: &Path, config: &mut ConsoleConfig, text: &str) -> OwnKeys {
+    let mut keys = OwnKeys {
+        path: path.to_owned(),
+        ..OwnKeys::default()
+    };
+    for (name, own) in std::mem::take(&mut config.keys) {
+        keys.lines.insert(name.clone(), line_of(text, own.span().start));
+        keys.keys.insert(name, own.into_inner());
+    }
+    keys
 }
 
 fn from_env(variable: &str) -> Option<Secret> {

@@ -43,11 +43,27 @@ impl Backends {
         Ok(Self {
             reads,
             changes: Changes::new(ApiWriter::new(api), vault),
-            journal: Journal::new(&state_dir.join("journal.jsonl")),
+            journal: Journal::new(&state_dir.join(journal_of(&context.api))),
             exports: state_dir.join("exports"),
             guard: Mutex::new(Guard::of(context.read_only, context.protected)),
         })
     }
+}
+
+/// The local journal of the platform behind this API: what was done to one is never told to another.
+fn journal_of(api: &str) -> String {
+    let name: String = api
+        .trim_end_matches('/')
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    format!("journal-{name}.jsonl")
 }
 
 impl Backends {

@@ -21,7 +21,7 @@ use crate::plan::outcome::Outcome;
 use crate::plan::ports::{Entered, SecretEntry};
 use crate::problem::Problem;
 use crate::state::effect::Effect;
-use crate::state::event::Event;
+use crate::state::event::{Event, ServedThere};
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -181,7 +181,10 @@ impl Effects {
                 tokio::spawn(async move {
                     let served = backends.reads.served(&address, None).await;
                     let result = served
-                        .map(|served| served.fingerprint_sha256)
+                        .map(|served| ServedThere {
+                            fingerprint_sha256: served.fingerprint_sha256,
+                            spki_sha256: served.spki_sha256,
+                        })
                         .map_err(|why| why.to_string());
                     let _closed = to.send(Event::Probed(address, result)).await;
                 });
@@ -246,6 +249,7 @@ impl Effects {
                 journal: &backends.journal,
                 guard: backends.guard(),
                 find_step: &actions::find_step,
+                plan_again: &actions::plan_again,
                 leaving,
             };
             let watch = |event: RunEvent| {

@@ -4,9 +4,10 @@ use super::dialogs;
 use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
+use crate::state::event::ServedThere;
 use crate::state::layer::{FilterLine, Layer};
-use crate::state::query::Answer;
-use crate::state::screen::{Place, ViewId};
+use crate::state::query::{Answer, Query};
+use crate::state::screen::{Place, Screen, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
 
@@ -44,8 +45,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
         Cmd::PreviousPane => turn(state, view.n_panes - 1, view.n_panes),
         Cmd::Open => match current(state).and_then(|row| row.open) {
             Some(Opens::Place(place)) => {
-                state.screens.remove(&place.view);
-                state.places.push(place);
+                go(state, place);
             }
             Some(Opens::List(view, filter)) => go_filtered(state, view, &filter),
             Some(Opens::Run(run)) => {
@@ -121,8 +121,8 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
 
 /// Goes to a thing's detail, as it is seen for the first time.
 pub(super) fn go(state: &mut State, place: Place) {
-    state.screens.remove(&place.view);
     state.places.push(place);
+    *state.screen_mut() = Screen::default();
 }
 
 /// Shows the certificates that a clue leads to; what an address leads to is found out by a handshake.
@@ -133,21 +133,54 @@ pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
             state.say(Tone::Plain, format!("asking {address} what it serves"));
             effects.push(Effect::Probe(address));
         }
-        Some(clue) => show_filtered(state, clue.filter()),
+        Some(Clue::Key(spki)) => go(state, Place::of_key(spki)),
+        Some(clue) => {
+            show_filtered(state, clue.filter());
+            state.follow = Some(state.screen().list);
+        }
+    }
+}
+
+/// Once the list that a clue leads to is there: if it is about one key, that key's reach is what somebody
+/// with a clue wants to see.
+pub(super) fn follow_clue(state: &mut State) {
+    let Some(list) = &state.follow else { return };
+    let query = Query::Certificates(list.clone());
+    let is_open = state.place().view == ViewId::Certificates && state.screen().list == *list;
+    let Some(loaded) = state.data.get(&query).filter(|_| is_open) else {
+        state.follow = None;
+        return;
+    };
+    if loaded.waiting || loaded.dirty {
+        return;
+    }
+    let mut keys: Vec<String> = match &loaded.value {
+        Some(Answer::Certificates(window)) => window.rows.iter().map(|it| it.spki_sha256.clone()).collect(),
+        _ => Vec::new(),
+    };
+    state.follow = None;
+    keys.dedup();
+    if let [spki] = keys.as_slice() {
+        let place = Place::of_key(spki.clone());
+        go(state, place);
     }
 }
 
 /// What an address serves is known now; without a handshake its host name is the clue.
-pub(super) fn found_served(state: &mut State, address: &str, served: Result<String, String>) {
+pub(super) fn found_served(state: &mut State, address: &str, served: Result<ServedThere, String>) {
     match served {
-        Ok(fingerprint) => {
-            show_filtered(state, &fingerprint);
-            let short = fingerprint.get(..16).unwrap_or(&fingerprint);
-            state.say(Tone::Good, format!("{address} serves {short}…"));
+        Ok(served) => {
+            state.places = vec![Place::of(ViewId::Triage)];
+            go(state, Place::of_key(served.spki_sha256));
+            let fingerprint = &served.fingerprint_sha256;
+            let short = fingerprint.get(..16).unwrap_or(fingerprint);
+            state.say(
+                Tone::Good,
+                format!("{address} serves {short}…; this is what its key reaches"),
+            );
         }
         Err(why) => {
-            let host = Clue::Address(address.to_owned());
-            show_filtered(state, host.filter());
+            show_filtered(state, address);
             state.say(Tone::Bad, format!("{why}; shown is what is expected on it"));
         }
     }
@@ -160,17 +193,14 @@ fn show_filtered(state: &mut State, filter: &str) {
 
 /// Goes to a list with this filter.
 pub(super) fn go_filtered(state: &mut State, view: ViewId, filter: &str) {
-    state.places.push(Place::of(view));
-    let screen = state.screen_mut();
-    filter.clone_into(&mut screen.list.q);
-    screen.marks.clear();
-    screen.release_cursors();
+    go(state, Place::of(view));
+    filter.clone_into(&mut state.screen_mut().list.q);
 }
 
 fn is_detail(view: ViewId) -> bool {
     matches!(
         view,
-        ViewId::Certificate | ViewId::Agent | ViewId::Request | ViewId::AuditRow
+        ViewId::Certificate | ViewId::Key | ViewId::Agent | ViewId::Request | ViewId::AuditRow
     )
 }
 

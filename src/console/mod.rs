@@ -153,6 +153,7 @@ async fn until_left(
     let mut wanted: Option<bool> = None;
     while !state.quit {
         let wake = pace.wake(wanted);
+        let relock = relock_at(&state, &clock);
         let input = tokio::select! {
             biased;
             signal = signals.any() => match signal {
@@ -189,6 +190,11 @@ async fn until_left(
             },
             _ = minute.tick() => {
                 let visible = tell(&mut state, &clock, Event::Minute, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
+            },
+            () = sleep_until(relock), if relock.is_some() => {
+                let visible = tell(&mut state, &clock, Event::Relocked, &mut asked);
                 wanted = wanted.or(visible.then_some(false));
                 None
             },
@@ -240,6 +246,9 @@ async fn until_left(
                     answers_are_in(&mut pace, &mut inputs).await;
                     terminal.suspend().map_err(TerminalError::from)?;
                     pace.forget();
+                    // While it was stopped, somebody else was told of a new size.
+                    let size = Event::Resize(terminal.size());
+                    tell(&mut state, &clock, size, &mut Vec::new());
                     wanted = Some(true);
                 }
                 Some(Effect::SubmitSecret(run)) => effects.submit(&run, secret.take()),
@@ -279,6 +288,16 @@ async fn until_left(
         (false, Some(name)) => Left::Context(name),
         (false, None) => Left::Quit,
     })
+}
+
+/// When the context is to be locked again.
+fn relock_at(state: &State, clock: &Clock) -> Option<Instant> {
+    let Guard::Protected(Some(unlocked)) = &state.guard else {
+        return None;
+    };
+    // A moment more, so that it is over by then.
+    let left = (unlocked.until - clock.now()).to_std().unwrap_or_default();
+    Some(Instant::now() + left + Duration::from_millis(1))
 }
 
 fn tell(state: &mut State, clock: &Clock, event: Event, asked: &mut Vec<Effect>) -> bool {
@@ -354,7 +373,10 @@ fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Option<Event>
 /// SHA-256 over the SubjectPublicKeyInfo of a private key in PEM, lower-case hex.
 fn spki_of_key(pem: &str) -> Option<String> {
     use rcgen::PublicKeyData as _;
-    let key = rcgen::KeyPair::from_pem(pem).ok()?;
+    // Parameters or certificates may stand before it.
+    let (_, rest) = pem.split_once("PRIVATE KEY-----")?;
+    let begin = pem[..pem.len() - rest.len()].rfind("-----BEGIN")?;
+    let key = rcgen::KeyPair::from_pem(&pem[begin..]).ok()?;
     let spki = key.subject_public_key_info();
     Some(hex::encode(aws_lc_rs::digest::digest(
         &aws_lc_rs::digest::SHA256,

@@ -7,6 +7,7 @@ use super::{dialogs, lists, menu, verify};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
+use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
 use crate::problem::{Problem, ProblemKind};
@@ -19,7 +20,7 @@ use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::typed::Typed;
-use crate::state::{Handshake, LoggedCommand, Looked, State, Tone};
+use crate::state::{Held, LoggedCommand, Looked, State, Tone};
 use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
@@ -63,6 +64,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             visible = state.wire.poor != wire.poor;
             state.wire = wire;
         }
+        Event::Relocked => relock(state, effects),
         Event::Minute => touch(state, |query| matches!(query, Query::Findings | Query::Trends)),
         Event::Answer { query, asked, result } => {
             let now = state.now;
@@ -73,9 +75,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     effects.push(Effect::CheckLinks);
                 }
             }
-            let frozen = is_held(state);
+            let held = is_held(state);
             if let Some(loaded) = state.data.get_mut(&query) {
-                visible = if frozen {
+                // What was never shown can't change under anybody's eyes.
+                visible = if state.frozen.is_some() || (held && loaded.value.is_some()) {
                     // It was on its way when the screen was held: asked again afterwards.
                     loaded.waiting = false;
                     loaded.dirty = true;
@@ -130,10 +133,13 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Exported(Ok(path)) => state.say(Tone::Good, format!("written to {path}")),
         Event::Exported(Err(why)) => state.say(Tone::Bad, why),
         Event::Handshake(endpoint, served) => {
-            let at = state.now;
-            let served = Some(served);
-            visible = state.handshakes.get(&endpoint).map(|made| &made.served) != Some(&served);
-            state.handshakes.insert(endpoint, Handshake { served, at });
+            let (now, served) = (state.now, Some(served));
+            visible = false;
+            if let Some(made) = state.handshakes.get_mut(&endpoint) {
+                visible = made.served != served;
+                made.served = served;
+                made.at = now;
+            }
         }
         Event::Crl(crl) => {
             let at = state.now;
@@ -157,11 +163,23 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     }
     let visit = Visit {
         places: state.places.clone(),
-        q: state.screen().list.q,
+        list: state.screen().list,
     };
     state.history.note(visit);
     ask(state, effects);
+    lists::follow_clue(state);
+    ask(state, effects);
     verify::go_on(state, effects);
+    if is_held(state) {
+        if state.held.is_none() {
+            state.held = Some(Held {
+                at: state.now,
+                findings: state.findings(),
+            });
+        }
+    } else {
+        visible |= state.held.take().is_some();
+    }
     if visible {
         hold_cursors(state);
     }
@@ -244,6 +262,18 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
     }
 }
 
+/// The time that the context was unlocked for is over.
+fn relock(state: &mut State, effects: &mut Vec<Effect>) {
+    if let Guard::Protected(Some(unlocked)) = &state.guard
+        && unlocked.until <= state.now
+    {
+        let words = format!("locked again: the time under {} is over", unlocked.ticket);
+        state.guard = Guard::Protected(None);
+        effects.push(Effect::SetGuard(state.guard.clone()));
+        state.say(Tone::Plain, words);
+    }
+}
+
 /// Ends the console; what is under way is not broken off by one key.
 fn quit(state: &mut State, by: &str, leaving: bool) {
     match under_way(state) {
@@ -293,8 +323,8 @@ fn travel(state: &mut State, by: isize) {
         Some(visit) => {
             state.places = visit.places;
             let screen = state.screen_mut();
-            if screen.list.q != visit.q {
-                screen.list.q = visit.q;
+            if screen.list != visit.list {
+                screen.list = visit.list;
                 screen.release_cursors();
             }
         }
@@ -371,6 +401,9 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
     let title = run.title();
     if let RunEvent::Ended(outcome) = event {
         touch(state, |_| true);
+        // What was served before is no news about now.
+        state.handshakes.clear();
+        state.crl = None;
         effects.push(Effect::CheckLinks);
         if !dialogs::is_open(state, id) {
             let tone = if outcome.is_proven() {
@@ -399,11 +432,10 @@ fn hold_cursors(state: &mut State) {
 /// Whether what is on screen stays as it is: it is frozen, or something is being decided about it.
 fn is_held(state: &State) -> bool {
     let decides = |layer: &Layer| match layer {
-        Layer::Menu(_) => true,
         Layer::Run(layer) => state
             .run(&layer.run)
-            .is_some_and(|run| run.phase == Phase::Planned),
-        _ => false,
+            .is_some_and(|run| matches!(run.phase, Phase::Planning | Phase::Planned)),
+        _ => true,
     };
     state.frozen.is_some() || state.layers.iter().any(decides)
 }
@@ -419,9 +451,10 @@ fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
 
 /// Asks what the open screen needs and does not know, or no longer knows.
 fn ask(state: &mut State, effects: &mut Vec<Effect>) {
-    if state.starting.is_some() || is_held(state) {
+    if state.starting.is_some() || state.frozen.is_some() {
         return;
     }
+    let held = is_held(state);
     let mut needs = (views::find(state.place().view).needs)(state);
     // The sealed Vault's finding names the requests that wait on it, and is shown whatever is open.
     needs.extend([Query::Findings, Query::OpenRequests]);
@@ -431,7 +464,7 @@ fn ask(state: &mut State, effects: &mut Vec<Effect>) {
     for query in needs {
         let loaded = state.data.entry(query.clone()).or_default();
         loaded.rows = loaded.rows.max(lists::ROWS);
-        if loaded.dirty && !loaded.waiting {
+        if loaded.dirty && !loaded.waiting && !(held && loaded.value.is_some()) {
             loaded.dirty = false;
             loaded.waiting = true;
             loaded.asked += 1;

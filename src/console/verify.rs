@@ -44,17 +44,24 @@ pub(super) fn begin(state: &mut State, effects: &mut Vec<Effect>) {
 
 /// Shakes hands wherever the thing on screen is installed: a few at once, and none twice until somebody asks.
 pub(super) fn go_on(state: &mut State, effects: &mut Vec<Effect>) {
-    let places = places(state).iter().filter_map(Endpoint::of);
-    let mut due: Vec<Endpoint> = places.filter(|it| !state.handshakes.contains_key(it)).collect();
+    let places = places(state).iter();
+    let places = places.filter_map(|place| Some((Endpoint::of(place)?, place.expected_sha256.clone())));
+    let is_made = |(endpoint, expected): &(Endpoint, String)| {
+        let made = state.handshakes.get(endpoint);
+        made.is_some_and(|made| made.served.is_none() || made.expected == *expected)
+    };
+    let mut due: Vec<(Endpoint, String)> = places.filter(|it| !is_made(it)).collect();
     due.sort();
-    due.dedup();
+    due.dedup_by(|one, other| one.0 == other.0);
     let under_way = state.handshakes.values().filter(|made| made.served.is_none());
     due.truncate(AT_ONCE.saturating_sub(under_way.count()));
-    for endpoint in due {
-        let (served, at) = (None, state.now);
-        state
-            .handshakes
-            .insert(endpoint.clone(), Handshake { served, at });
+    for (endpoint, expected) in due {
+        let made = Handshake {
+            served: None,
+            expected,
+            at: state.now,
+        };
+        state.handshakes.insert(endpoint.clone(), made);
         effects.push(Effect::Handshake(endpoint));
     }
 }

@@ -5,6 +5,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificate::normal_serial;
 
@@ -15,6 +16,9 @@ pub enum Clue {
     Serial(String),
     /// A SHA-256, of a certificate or of a key: lower-case hex.
     Sha256(String),
+    /// A certificate itself: the SHA-256 of its SubjectPublicKeyInfo, by which it is known whatever else
+    /// carries its key.
+    Key(String),
     /// Where something is served, `host:port`.
     Address(String),
     /// A name, or a part of one.
@@ -26,8 +30,10 @@ impl Clue {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim();
-        if let Some(fingerprint) = fingerprint_of_pem(text) {
-            return Some(Self::Sha256(fingerprint));
+        if let Some(der) = der_of_pem(text) {
+            return Some(
+                spki_of(&der).map_or_else(|| Self::Sha256(hex::encode(digest(&SHA256, &der))), Self::Key),
+            );
         }
         // As openssl writes it: `SHA256 Fingerprint=AA:BB…`, `serial=4F2A…`.
         let (label, value) = text.split_once('=').unwrap_or(("", text));
@@ -55,7 +61,7 @@ impl Clue {
     #[must_use]
     pub fn filter(&self) -> &str {
         match self {
-            Self::Serial(text) | Self::Sha256(text) | Self::Name(text) => text,
+            Self::Serial(text) | Self::Sha256(text) | Self::Key(text) | Self::Name(text) => text,
             Self::Address(address) => address.rsplit_once(':').map_or(address, |(host, _)| host),
         }
     }
@@ -74,13 +80,18 @@ fn hex_of(text: &str, n: usize) -> Option<String> {
     (digits.len() == n).then_some(digits)
 }
 
-/// The fingerprint of the first certificate in PEM, whose line breaks a terminal may have eaten.
-fn fingerprint_of_pem(text: &str) -> Option<String> {
+/// The first certificate in PEM, whose line breaks a terminal may have eaten.
+fn der_of_pem(text: &str) -> Option<Vec<u8>> {
     let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
     let body: String = body.split_whitespace().collect();
-    let der = STANDARD.decode(body).ok()?;
-    Some(hex::encode(digest(&SHA256, &der)))
+    STANDARD.decode(body).ok()
+}
+
+/// The SHA-256 over a certificate's SubjectPublicKeyInfo, lower-case hex.
+fn spki_of(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(hex::encode(digest(&SHA256, certificate.public_key().raw)))
 }
 
 /// `host:port`, or the address that a URL leads to.
@@ -145,11 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_known_by_its_fingerprint_with_or_without_its_lines() {
-        let pem = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+    fn a_certificate_is_known_by_its_key_with_or_without_its_lines() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()])
+            .and_then(|params| params.self_signed(&key))
+            .unwrap()
+            .pem();
+        let spki = hex::encode(digest(
+            &SHA256,
+            &rcgen::PublicKeyData::subject_public_key_info(&key),
+        ));
+        let expected = Some(Clue::Key(spki));
+        let broken = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
         let fingerprint = hex::encode(digest(&SHA256, &[1, 2, 3]));
-        let expected = Some(Clue::Sha256(fingerprint));
-        assert_eq!(Clue::read(pem), expected);
+        assert_eq!(Clue::read(broken), Some(Clue::Sha256(fingerprint)));
+        assert_eq!(Clue::read(&pem), expected);
         assert_eq!(Clue::read(&pem.replace('\n', "")), expected);
     }
 

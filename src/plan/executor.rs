@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -15,6 +16,7 @@ use super::outcome::Outcome;
 use super::plan::{Plan, PlannedStep, Target};
 use super::ports::{AsNow, Changes, Reads, SecretEntry, Writes};
 use super::step::{Proof, Step, StepContext};
+use super::tier::Tier;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
@@ -42,6 +44,10 @@ pub enum RunEvent {
     Ended(Outcome),
 }
 
+/// Makes a plan again, as it would be now.
+pub type PlanAgain =
+    dyn for<'p> Fn(&'p Plan, &'p Reads) -> BoxFuture<'p, Result<Plan, Problem>> + Send + Sync;
+
 /// Everything that the executor works with.
 pub struct Means<'a> {
     /// What can be asked.
@@ -54,6 +60,8 @@ pub struct Means<'a> {
     pub journal: &'a Journal,
     /// Whether changes are allowed.
     pub guard: Guard,
+    /// Makes a plan for the same things with the same inputs again, as it would be now.
+    pub plan_again: &'a PlanAgain,
     /// Finds a step's code by its name.
     pub find_step: &'a (dyn Fn(&str) -> Option<&'static dyn Step> + Send + Sync),
     /// Becomes true when whoever carries the plan out has to stop.
@@ -81,6 +89,9 @@ async fn carry_out(
         return Outcome::Refused(problem);
     }
     if let Err(problem) = unchanged(plan, means.reads).await {
+        return Outcome::Refused(problem);
+    }
+    if let Err(problem) = still_true(plan, means).await {
         return Outcome::Refused(problem);
     }
     let recorded = match means.journal.begin(&means.changes.api, confirmed).await {
@@ -207,6 +218,35 @@ async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Refuses when what the plan said that it changes and breaks is no longer what it would: a certificate
+/// may have gone live on another host meanwhile without having changed itself.
+async fn still_true(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
+    // What harms nothing breaks nothing; what mends the rest must not depend on it.
+    if plan.tier == Tier::Harmless || plan.works_without_api {
+        return Ok(());
+    }
+    let now = (means.plan_again)(plan, means.reads).await?;
+    match difference(plan, &now) {
+        None => Ok(()),
+        Some(difference) => Err(Problem::conflict(format!(
+            "{} would do something else now than its plan said, so nothing was done: {difference}",
+            plan.title
+        ))
+        .hint("look at it again and make a new plan")),
+    }
+}
+
+/// The lines that are new, and those that hold no more.
+fn difference(then: &Plan, now: &Plan) -> Option<String> {
+    let lines =
+        |plan: &Plan| -> BTreeSet<String> { plan.changes.iter().chain(&plan.breaks).cloned().collect() };
+    let (before, after) = (lines(then), lines(now));
+    let new = after.difference(&before).map(|line| format!("new: {line}"));
+    let gone = before.difference(&after).map(|line| format!("no more: {line}"));
+    let all: Vec<String> = new.chain(gone).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Says what is different now, and who did it.
@@ -343,6 +383,31 @@ mod tests {
             changed(&target, &now(4, "active"), &[])
                 .what
                 .ends_with("version 3 then, 4 now")
+        );
+    }
+
+    #[test]
+    fn a_plan_that_would_break_something_else_now_is_told_with_the_difference() {
+        let plan = |breaks: &[&str]| Plan {
+            run_id: "run_1".to_owned(),
+            action: "revoke".to_owned(),
+            title: "Revoke".to_owned(),
+            targets: Vec::new(),
+            tier: Tier::Irreversible,
+            phrase: String::new(),
+            phrase_is: String::new(),
+            fields: Vec::new(),
+            changes: vec!["it becomes revoked".to_owned()],
+            breaks: breaks.iter().map(|&line| line.to_owned()).collect(),
+            steps: Vec::new(),
+            works_without_api: false,
+            made_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let then = plan(&["web-01 serves it"]);
+        assert_eq!(difference(&then, &then), None);
+        assert_eq!(
+            difference(&then, &plan(&["web-02 serves it"])).unwrap(),
+            "new: web-02 serves it; no more: web-01 serves it"
         );
     }
 }

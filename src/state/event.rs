@@ -35,6 +35,8 @@ pub enum Event {
     Seen(u64),
     /// The wire to the terminal is so now.
     Wire(Wire),
+    /// The time that a protected context was unlocked for is over.
+    Relocked,
     /// A minute went by.
     Minute,
     /// An answer came.
@@ -64,8 +66,9 @@ pub enum Event {
     Starting(Option<String>),
     /// An export is written: where, or why not.
     Exported(Result<String, String>),
-    /// What is served at an address: the fingerprint, or why there is no handshake.
-    Probed(String, Result<String, String>),
+    /// What is served at an address: the certificate's fingerprint and its key's hash, or why there is no
+    /// handshake.
+    Probed(String, Result<ServedThere, String>),
     /// What a handshake there showed: the fingerprint, or why there was none.
     Handshake(Endpoint, Result<String, String>),
     /// The CA's revocation list as it is published now, or why it can't be had.
@@ -81,6 +84,15 @@ pub enum Event {
     Defect(String),
     /// The terminal is gone, or the program is told to end.
     HangUp,
+}
+
+/// What a handshake at an address showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedThere {
+    /// SHA-256 of the certificate, lower-case hex.
+    pub fingerprint_sha256: String,
+    /// SHA-256 of its key's SubjectPublicKeyInfo.
+    pub spki_sha256: String,
 }
 
 /// An event with its time.

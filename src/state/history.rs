@@ -1,18 +1,19 @@
 //! Where the operator has been: back and forward, as in a browser. A place is noted when it is left for
-//! another one, with the filter that was on it; it holds no rows.
+//! another one, with the filter and order that were on it; it holds no rows.
 
+use super::query::ListQuery;
 use super::screen::Place;
 
 /// Places that are kept; the oldest go first.
 const KEPT: usize = 100;
 
-/// A trail of places with the filter of its last one.
+/// A trail of places with the filter and order of its last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
     /// From triage to the open screen.
     pub places: Vec<Place>,
-    /// The open screen's filter.
-    pub q: String,
+    /// The open screen's filter and order.
+    pub list: ListQuery,
 }
 
 /// The visits, and which one is open.
@@ -53,7 +54,10 @@ mod tests {
     fn visit(q: &str) -> Visit {
         Visit {
             places: vec![Place::of(ViewId::Certificates)],
-            q: q.to_owned(),
+            list: ListQuery {
+                q: q.to_owned(),
+                ..ListQuery::default()
+            },
         }
     }
 

@@ -38,7 +38,7 @@ use keymap::Keymap;
 use layer::Layer;
 use link::Link;
 use loaded::Loaded;
-use query::{Answer, Query};
+use query::{Answer, ListQuery, Query};
 use run::Run;
 use saved::SavedViews;
 use screen::{Place, Screen, ViewId};
@@ -64,6 +64,8 @@ pub const SMALLEST: Size = Size {
 pub struct ContextInfo {
     /// Its name.
     pub name: String,
+    /// Whether it looks like what one must be careful with.
+    pub protected: bool,
     /// The API's address, for commands that people could type.
     pub api: String,
     /// Vault's address, which names the Vault node as a target.
@@ -145,11 +147,22 @@ pub struct Looked {
     pub at: DateTime<Utc>,
 }
 
+/// What a held screen goes on showing, whatever happens meanwhile.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// The findings then, in their order.
+    pub findings: Vec<Finding>,
+}
+
 /// What a handshake of the console's own showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// The fingerprint of what was served, or why there was none; nothing while it is under way.
     pub served: Option<Result<String, String>>,
+    /// What was expected there when it was made: with another expectation it is out of date.
+    pub expected: String,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -202,8 +215,13 @@ pub struct State {
     pub saved: SavedViews,
     /// The filters that were used, the newest last.
     pub filters_used: Vec<String>,
-    /// Cursor, marks, filter and sort of each screen.
-    pub screens: BTreeMap<ViewId, Screen>,
+    /// Cursor, marks, filter and sort of each screen, by how deep it lies: a list that was gone to from
+    /// another one of its sort leaves that as it was.
+    pub screens: BTreeMap<(usize, ViewId), Screen>,
+    /// The list that a clue led to: if it turns out to be about one key, that key is gone on to.
+    pub follow: Option<ListQuery>,
+    /// What the screen shows while it is held.
+    pub held: Option<Held>,
     /// What was answered, by question.
     pub data: BTreeMap<Query, Loaded<Answer>>,
     /// What was served where.
@@ -255,6 +273,8 @@ impl State {
             saved: SavedViews::new(),
             filters_used: Vec::new(),
             screens: BTreeMap::new(),
+            follow: None,
+            held: None,
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),
             crl: None,
@@ -281,13 +301,14 @@ impl State {
     /// The current screen's cursor, marks, filter and sort.
     #[must_use]
     pub fn screen(&self) -> Screen {
-        self.screens.get(&self.place().view).cloned().unwrap_or_default()
+        let at = (self.places.len(), self.place().view);
+        self.screens.get(&at).cloned().unwrap_or_default()
     }
 
     /// The same, to change.
     pub fn screen_mut(&mut self) -> &mut Screen {
-        let view = self.place().view;
-        self.screens.entry(view).or_default()
+        let at = (self.places.len(), self.place().view);
+        self.screens.entry(at).or_default()
     }
 
     /// How a backend answers.
@@ -352,9 +373,18 @@ impl State {
         self.data.get(query).and_then(|loaded| loaded.value.as_ref())
     }
 
+    /// The moment that the screen shows: the present one, unless it is held.
+    #[must_use]
+    pub fn shown_at(&self) -> DateTime<Utc> {
+        self.held.as_ref().map_or(self.now, |held| held.at)
+    }
+
     /// The findings: the API's, and those that the console sees by itself.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
+        if let Some(held) = &self.held {
+            return held.findings.clone();
+        }
         let mut findings = link::own_findings(self);
         if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
             // The API sees the sealed Vault too, from further away.

@@ -51,6 +51,15 @@ pub struct Place {
 }
 
 impl Place {
+    /// What a key reaches.
+    #[must_use]
+    pub fn of_key(spki: String) -> Self {
+        Self {
+            view: ViewId::Key,
+            subject: Some(spki),
+        }
+    }
+
     /// A screen that is about nothing in particular.
     #[must_use]
     pub fn of(view: ViewId) -> Self {

@@ -73,7 +73,9 @@ const LIST: List = List {
         },
     ],
     default_sort: "not_after",
-    words: "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\'",
+    words: "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\' \
+            OR c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
+              WHERE LOWER(a.hostname) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.tls_address, '')) LIKE ? ESCAPE '\\')",
     fields: &[
         Field {
             name: "status",

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::agents::{last_checkin, meaning, target};
-use super::certificate::{INSTALLATIONS, installation_cells};
+use super::certificate::{INSTALLATIONS, installation_cells, now_is};
 use super::detail::{self, Below, fact, fact_that_means};
 use super::{Opens, Row, View};
 use crate::domain::agent::AgentHealth;
@@ -90,10 +90,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let agent = &detail.agent;
-    let health = agent.health(state.now);
+    let health = agent.health(state.shown_at());
     let last = match (health, agent.last_checkin) {
         (AgentHealth::Healthy, _) => last_checkin(agent, state),
-        (_, Some(at)) => format!("{} ({})", full(at), ago(at, state.now)),
+        (_, Some(at)) => format!("{} ({})", full(at), ago(at, state.shown_at())),
         (_, None) => "never".to_owned(),
     };
     let facts = vec![
@@ -119,8 +119,9 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         fact("Id", agent.id.clone()),
     ];
     let rows = rows(detail, state);
+    let title = format!("Installations{}", now_is(detail.installations.iter(), state));
     let below = Below {
-        title: "Installations",
+        title: &title,
         columns: INSTALLATIONS,
         rows: &rows,
         empty: "nothing is installed",

@@ -105,7 +105,7 @@ pub(super) fn rows_by_health(state: &State) -> Rows<'_> {
         return Vec::new().into();
     };
     let mut agents: Vec<&Agent> = window.rows.iter().collect();
-    agents.sort_by_key(|agent| (agent.health(state.now), &agent.hostname));
+    agents.sort_by_key(|agent| (agent.health(state.shown_at()), &agent.hostname));
     Rows::over(agents, |it| it.id.as_str().into(), |it| row(it, state))
 }
 
@@ -132,15 +132,15 @@ pub(super) fn target(agent: &Agent) -> Target {
 /// When it checked in last; as long as it does so in time that is all that is said, so that a screen at
 /// rest stays at rest.
 pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
-    match (agent.health(state.now), agent.last_checkin) {
+    match (agent.health(state.shown_at()), agent.last_checkin) {
         (AgentHealth::Healthy, _) => "in time".to_owned(),
-        (_, Some(at)) => ago(at, state.now),
+        (_, Some(at)) => ago(at, state.shown_at()),
         (_, None) => String::new(),
     }
 }
 
 fn row(agent: &Agent, state: &State) -> Row {
-    let health = agent.health(state.now);
+    let health = agent.health(state.shown_at());
     let last = last_checkin(agent, state);
     let silent = if health == AgentHealth::Silent {
         last.clone()

@@ -129,7 +129,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
     Row {
         id: audit.seq.to_string(),
         cells: vec![
-            plain(ago(audit.timestamp, state.now)),
+            plain(ago(audit.timestamp, state.shown_at())),
             plain(audit.actor.clone()),
             plain(audit.action.clone()),
             cell(audit.outcome.word(), meaning(audit.outcome)),

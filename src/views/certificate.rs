@@ -130,15 +130,30 @@ pub(super) fn served_now(place: &Installation, state: &State) -> Cell {
     let Some(endpoint) = Endpoint::of(place) else {
         return cell("no TLS", Meaning::Dim);
     };
-    match state
-        .handshakes
-        .get(&endpoint)
-        .and_then(|made| made.served.as_ref())
-    {
+    let made = state.handshakes.get(&endpoint);
+    let made = made.filter(|made| made.expected == place.expected_sha256);
+    match made.and_then(|made| made.served.as_ref()) {
         Some(Ok(served)) if *served == place.expected_sha256 => cell("this one", Meaning::Good),
         Some(Ok(_)) => cell("another one", Meaning::Bad),
         Some(Err(_)) => cell("no answer", Meaning::Warn),
         None => cell("asking…", Meaning::Dim),
+    }
+}
+
+/// Since when what a list of installations says of "now" holds: the oldest of its handshakes.
+pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: &State) -> String {
+    let made = places.filter_map(|place| state.handshakes.get(&Endpoint::of(place)?));
+    match made
+        .filter(|made| made.served.is_some())
+        .map(|made| made.at)
+        .min()
+    {
+        Some(at) => format!(
+            " (now is {}; {} looks again)",
+            at.format("%H:%M:%SZ"),
+            state.keymap.key_of(Cmd::Verify)
+        ),
+        None => String::new(),
     }
 }
 
@@ -216,7 +231,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
             format!(
                 "{} ({})",
                 full(certificate.not_after),
-                until(certificate.not_after, state.now)
+                until(certificate.not_after, state.shown_at())
             ),
         ),
         fact("SHA-256", certificate.fingerprint_sha256.clone()),
@@ -294,7 +309,9 @@ fn validity(certificate: &Certificate, state: &State, width: u16) -> String {
     let whole = (certificate.not_after - certificate.not_before)
         .num_seconds()
         .max(1);
-    let used = (state.now - certificate.not_before).num_seconds().clamp(0, whole);
+    let used = (state.shown_at() - certificate.not_before)
+        .num_seconds()
+        .clamp(0, whole);
     let full = usize::try_from(used * cells / whole).unwrap_or(0);
     let rest = usize::try_from(cells).unwrap_or(0) - full;
     format!(
@@ -313,8 +330,9 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let rows = rows(detail, state);
+    let title = format!("Installations{}", now_is(detail.installations.iter(), state));
     let below = Below {
-        title: "Installations",
+        title: &title,
         columns: INSTALLATIONS,
         rows: &rows,
         empty: "not installed anywhere",

@@ -128,9 +128,9 @@ pub(super) fn target(certificate: &Certificate) -> Target {
 
 /// Its status, with what time makes of it.
 pub(super) fn status(certificate: &Certificate, state: &State) -> (String, Meaning) {
-    match (certificate.status, certificate.urgency(state.now)) {
+    match (certificate.status, certificate.urgency(state.shown_at())) {
         (CertificateStatus::Active, Urgency::Expired) => ("EXPIRED".to_owned(), Meaning::Bad),
-        (CertificateStatus::Active, _) if certificate.not_before > state.now => {
+        (CertificateStatus::Active, _) if certificate.not_before > state.shown_at() => {
             ("not yet valid".to_owned(), Meaning::Warn)
         }
         (CertificateStatus::Active, Urgency::None) => ("active".to_owned(), Meaning::Good),
@@ -141,12 +141,12 @@ pub(super) fn status(certificate: &Certificate, state: &State) -> (String, Meani
 }
 
 fn end(certificate: &Certificate, state: &State) -> Cell {
-    let meaning = match certificate.urgency(state.now) {
+    let meaning = match certificate.urgency(state.shown_at()) {
         Urgency::Expired | Urgency::Hours => Meaning::Bad,
         Urgency::Days => Meaning::Warn,
         _ => Meaning::Plain,
     };
-    cell(until(certificate.not_after, state.now), meaning)
+    cell(until(certificate.not_after, state.shown_at()), meaning)
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {

@@ -3,14 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{find, palette, selected};
+use super::{find, palette, related, selected};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
 use crate::state::link::latency_words;
 use crate::state::run::Phase;
-use crate::state::screen::ViewId;
+use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
 use crate::widgets::text::put;
 use crate::widgets::theme::Meaning;
@@ -65,6 +65,7 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
     // What is protected doesn't look like the rest.
     let meaning = match state.guard {
         Guard::Protected(_) => Meaning::Danger,
+        _ if state.context.protected => Meaning::Danger,
         _ => Meaning::Title,
     };
     x = put(buffer, area, x, y, &name, palette.style(meaning));
@@ -117,12 +118,31 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
     put(buffer, area, clock_x, y, &clock, palette.style(Meaning::Title));
 }
 
+/// What a place is called: the screen, and for a detail whose it is.
+fn crumb(state: &State, place: &Place) -> String {
+    let title = find(place.view).title;
+    let Some(id) = &place.subject else {
+        return title.to_owned();
+    };
+    let name = match place.view {
+        ViewId::Certificate => related::certificate(state, id).map(|it| it.name().to_owned()),
+        ViewId::Agent => related::agent(state, id).map(|it| it.hostname.clone()),
+        ViewId::Request => related::request(state, id).map(|it| it.common_name.clone()),
+        ViewId::Key => id.get(..8).map(str::to_owned),
+        _ => Some(id.clone()),
+    };
+    match name {
+        Some(name) => format!("{title} {name}"),
+        None => title.to_owned(),
+    }
+}
+
 fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
     let y = area.y + 1;
     let place = state.place();
     let view = find(place.view);
-    let trail: Vec<&str> = state.places.iter().map(|place| find(place.view).title).collect();
+    let trail: Vec<String> = state.places.iter().map(|place| crumb(state, place)).collect();
     let mut x = put(
         buffer,
         area,

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{Row, palette};
 use crate::state::State;
+use crate::state::cmd::Cmd;
 use crate::widgets::frame::frame;
 use crate::widgets::table::{self, Column, Line, Look};
 use crate::widgets::text::{put, wrap};
@@ -73,8 +74,7 @@ pub(super) fn draw(
     };
     let query = (super::find(state.place().view).needs)(state).into_iter().next();
     let note = super::freshness(state, query.and_then(|query| state.data.get(&query)));
-    let inner = frame(buffer, top, palette, title, (&note, Meaning::Warn), false);
-    let width = usize::from(inner.width.saturating_sub(LABEL + 2));
+    let width = usize::from(top.width.saturating_sub(2 + LABEL + 1));
     let lines: Vec<(&str, String, Meaning)> = facts
         .iter()
         .flat_map(|fact| {
@@ -85,8 +85,16 @@ pub(super) fn draw(
                 .map(|(index, line)| (if index == 0 { fact.label } else { "" }, line, fact.meaning))
         })
         .collect();
-    let scroll =
-        usize::from(state.screen().scroll).min(lines.len().saturating_sub(usize::from(inner.height)));
+    let hidden = lines
+        .len()
+        .saturating_sub(usize::from(top.height.saturating_sub(2)));
+    let scroll = usize::from(state.screen().scroll).min(hidden);
+    let more = match hidden - scroll {
+        0 => String::new(),
+        n => format!("{n} more: {} ", state.keymap.key_of(Cmd::HalfDown)),
+    };
+    let note = format!("{more}{note}");
+    let inner = frame(buffer, top, palette, title, (&note, Meaning::Warn), false);
     for (y, (label, text, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
         put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
         put(

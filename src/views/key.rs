@@ -4,7 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::certificate::served_now;
+use super::certificate::{now_is, served_now};
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
@@ -46,11 +46,11 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "status",
-        width: Width::From(10, 70),
+        width: Width::From(10, 100),
     },
     Column {
         title: "ends",
-        width: Width::Fixed(12),
+        width: Width::Fixed(9),
     },
     Column {
         title: "on",
@@ -58,7 +58,7 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "was found",
-        width: Width::Fixed(20),
+        width: Width::From(20, 110),
     },
     Column {
         title: "served now",
@@ -114,7 +114,7 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
         cells: vec![
             plain(certificate.name()),
             cell(word, meaning),
-            cell(until(certificate.not_after, state.now), meaning),
+            cell(until(certificate.not_after, state.shown_at()), meaning),
             on,
             found,
             now,
@@ -136,8 +136,9 @@ fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
         KeyStatus::Compromised => ("COMPROMISED: never certified again", Meaning::Bad),
         other => (other.word(), Meaning::Plain),
     };
-    let valid =
-        |it: &&Certificate| status(it, state).0 != "REVOKED" && it.urgency(state.now) != Urgency::Expired;
+    let valid = |it: &&Certificate| {
+        status(it, state).0 != "REVOKED" && it.urgency(state.shown_at()) != Urgency::Expired
+    };
     let n_valid = detail.certificates.iter().filter(valid).count();
     let mut hosts: Vec<&str> = detail
         .installations
@@ -178,8 +179,12 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let rows = rows(detail, state);
+    let title = format!(
+        "Certificates with this key, and where they are{}",
+        now_is(detail.installations.iter(), state)
+    );
     let below = Below {
-        title: "Certificates with this key, and where they are",
+        title: &title,
         columns: COLUMNS,
         rows: &rows,
         empty: "no certificate carries it",

@@ -252,7 +252,7 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             value: Some(_),
             ..
         }) => {
-            format!("STALE since {}", crate::widgets::when::ago(*at, state.now))
+            format!("STALE since {}", crate::widgets::when::ago(*at, state.shown_at()))
         }
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),

@@ -2,6 +2,7 @@
 //! requests and its audit, and the like for everything else. It goes nowhere itself.
 
 use super::Row;
+use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -184,6 +185,15 @@ pub(super) fn certificate<'a>(state: &'a State, id: &str) -> Option<&'a Certific
         Answer::Certificates(window) => window.rows.iter().find(|it| it.id == id),
         Answer::Certificate(detail) if detail.certificate.id == id => Some(&detail.certificate),
         Answer::Certificate(detail) => detail.same_key.iter().find(|it| it.id == id),
+        _ => None,
+    })
+}
+
+/// The agent with this id, from whatever was answered.
+pub(super) fn agent<'a>(state: &'a State, id: &str) -> Option<&'a Agent> {
+    answers(state).find_map(|answer| match answer {
+        Answer::Agents(window) => window.rows.iter().find(|it| it.id == id),
+        Answer::Agent(detail) if detail.agent.id == id => Some(&detail.agent),
         _ => None,
     })
 }

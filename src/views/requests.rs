@@ -136,7 +136,7 @@ fn row(request: &Request, state: &State) -> Row {
             cell(request.status.word(), meaning(request.status)),
             plain(request.why()),
             plain(request.attempt.to_string()),
-            plain(ago(request.created_at, state.now)),
+            plain(ago(request.created_at, state.shown_at())),
             cell(request.requested_by.clone(), Meaning::Dim),
         ],
         targets: targets(request),

@@ -139,7 +139,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let link = state.links.get(&Backend::Vault);
     let down = link.filter(|link| link.state == LinkState::Down);
     let note = match down {
-        Some(link) => format!("STALE since {}", ago(link.as_of, state.now)),
+        Some(link) => format!("STALE since {}", ago(link.as_of, state.shown_at())),
         None => String::new(),
     };
     let inner = frame(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);

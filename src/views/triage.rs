@@ -64,7 +64,7 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
 }
 
 fn finding_row(finding: &Finding, state: &State) -> Row {
-    let now = state.now;
+    let now = state.shown_at();
     let meaning = match finding.severity {
         Severity::Critical => Meaning::Bad,
         Severity::Warning => Meaning::Warn,

@@ -298,6 +298,7 @@ pub(crate) fn answer(state: &mut State, query: Query, value: Answer) {
 /// A console that has just been opened and knows nothing yet.
 pub(crate) fn blank(width: u16, height: u16) -> State {
     let context = ContextInfo {
+        protected: false,
         name: "demo".to_owned(),
         api: "http://127.0.0.1:8082".to_owned(),
         vault: "http://127.0.0.1:8200".to_owned(),

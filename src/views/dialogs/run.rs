@@ -17,6 +17,9 @@ use crate::widgets::frame::{dialog, frame};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
 
+/// Commands that are shown of a plan with many.
+const COMMANDS: usize = 4;
+
 /// One line: a text, or a field.
 enum Line<'a> {
     Text(String, Meaning),
@@ -110,10 +113,10 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
             }
         }
     }
-    let foot = if hidden > 0 {
-        format!("{foot}, ctrl-u ctrl-d scroll")
-    } else {
-        foot.to_owned()
+    let foot = match (hidden, first) {
+        (0, _) => foot.to_owned(),
+        (_, 0) => format!("{foot}, ctrl-d goes down"),
+        (_, above) => format!("{above} lines above: ctrl-u; {foot}"),
     };
     put(
         buffer,
@@ -158,9 +161,16 @@ fn planned<'a>(
         .iter()
         .map(|step| &step.command)
         .filter(|command| !command.is_empty())
-        .take(4)
+        .take(COMMANDS)
     {
         text(&format!("$ {command}"), Meaning::Dim);
+    }
+    let n_commands = plan.steps.iter().filter(|step| !step.command.is_empty()).count();
+    if n_commands > COMMANDS {
+        text(
+            &format!("$ and {} more like these", n_commands - COMMANDS),
+            Meaning::Dim,
+        );
     }
     text(&format!("proof: {proof}"), Meaning::Dim);
     for (index, field) in plan.fields.iter().enumerate() {
