@@ -54,7 +54,7 @@ fn press(state: &mut State, keys: &str) -> Vec<Effect> {
 
 fn unsealed() -> State {
     let mut state = night(120, 40);
-    state.links.insert(cmp_console::domain::link::Backend::Vault, {
+    state.links.insert(Backend::Vault, {
         let mut link = fixtures::sealed(3);
         link.state = cmp_console::domain::link::LinkState::Up;
         link
@@ -749,15 +749,11 @@ fn nothing_moves_behind_an_open_dialog_but_what_was_never_shown_is_filled() {
     tell(&mut state, Event::Link(Backend::Vault, sealed));
     assert_eq!(state.findings(), before, "no finding comes above the others now");
     let later = Timed {
-        at: fixtures::now() + chrono::Duration::hours(30),
+        at: now() + chrono::Duration::hours(30),
         event: Event::Minute,
     };
     update(&mut state, later, &mut Vec::new());
-    assert_eq!(
-        state.shown_at(),
-        fixtures::now(),
-        "ages and order are those of then"
-    );
+    assert_eq!(state.shown_at(), now(), "ages and order are those of then");
     press(&mut state, "esc");
     assert_ne!(state.findings(), before);
     // A list that is still empty is filled, dialog or not.
@@ -800,7 +796,7 @@ fn a_context_is_locked_again_the_moment_its_time_is_over() {
     state.guard = Guard::of(false, true);
     run_line(&mut state, "unlock 15m INC-1");
     let mut effects = Vec::new();
-    let at = fixtures::now() + chrono::Duration::minutes(15);
+    let at = now() + chrono::Duration::minutes(15);
     let event = Event::Relocked;
     assert!(
         update(&mut state, Timed { at, event }, &mut effects),

@@ -13,8 +13,6 @@ pub enum Input {
     Resize(Size),
     /// The terminal has shown all that it was sent before it was asked with this mark (see `pace`).
     Answered(u16),
-    /// All that was handed over for the terminal is written.
-    Written,
     /// The terminal is gone.
     HangUp,
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 use chrono::Timelike;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -44,6 +44,7 @@ use crate::views;
 use backends::Backends;
 use effects::Effects;
 use heard::{Input, typed_character};
+use outbox::{Outlet, is_written};
 use pace::Pace;
 use terminal::{Terminal, TerminalError};
 use update::{update, wants_secret};
@@ -141,6 +142,7 @@ async fn until_left(
     state.wire = pace.wire();
     paint(&mut state, terminal, &mut pace)?;
 
+    let mut outlet = terminal.outlet();
     let mut inputs = terminal.listen().map_err(TerminalError::from)?;
     let mut secret = SecretBuffer::new();
     let mut asked = Vec::new();
@@ -159,6 +161,18 @@ async fn until_left(
             signal = signals.any() => match signal {
                 Heard::End => Some(Input::HangUp),
                 Heard::Resized => Some(Input::Resize(terminal.size())),
+            },
+            told = outlet.changed() => {
+                let outlet = *outlet.borrow_and_update();
+                match outlet {
+                    Outlet::Written if told.is_ok() => {
+                        if is_written() {
+                            pace.written();
+                        }
+                        None
+                    }
+                    _ => Some(Input::HangUp),
+                }
             },
             input = inputs.recv() => Some(input.unwrap_or(Input::HangUp)),
             Some(event) = events.recv() => {
@@ -206,7 +220,6 @@ async fn until_left(
         let mut next = input;
         while let Some(input) = next.take() {
             match input {
-                Input::Written => pace.written(),
                 Input::Answered(mark) => {
                     if let Some(n) = pace.answered(Instant::now(), mark) {
                         tell(&mut state, &clock, Event::Seen(n), &mut asked);
@@ -243,7 +256,7 @@ async fn until_left(
             match effects.carry_out(effect) {
                 Some(Effect::Copy(text)) => terminal.copy(&text).map_err(TerminalError::from)?,
                 Some(Effect::Suspend) => {
-                    answers_are_in(&mut pace, &mut inputs).await;
+                    answers_are_in(&mut pace, &mut inputs, &mut outlet).await;
                     terminal.suspend().map_err(TerminalError::from)?;
                     pace.forget();
                     // While it was stopped, somebody else was told of a new size.
@@ -280,7 +293,7 @@ async fn until_left(
         }
     }
     if !hung_up {
-        answers_are_in(&mut pace, &mut inputs).await;
+        answers_are_in(&mut pace, &mut inputs, &mut outlet).await;
     }
     terminal.listen_later(inputs);
     Ok(match (hung_up, state.next_context) {
@@ -313,14 +326,25 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// Waits for what the terminal still has to answer: whoever reads from it next would take it for keys.
-async fn answers_are_in(pace: &mut Pace, inputs: &mut mpsc::Receiver<Input>) {
+async fn answers_are_in(
+    pace: &mut Pace,
+    inputs: &mut mpsc::Receiver<Input>,
+    outlet: &mut watch::Receiver<Outlet>,
+) {
     let all = async {
         while pace.is_waiting() {
-            match inputs.recv().await {
-                Some(Input::Written) => pace.written(),
-                Some(Input::Answered(mark)) => drop(pace.answered(Instant::now(), mark)),
-                Some(_) => {}
-                None => return,
+            if is_written() {
+                pace.written();
+            }
+            tokio::select! {
+                told = outlet.changed() => if told.is_err() {
+                    return;
+                },
+                input = inputs.recv() => match input {
+                    Some(Input::Answered(mark)) => drop(pace.answered(Instant::now(), mark)),
+                    Some(_) => {}
+                    None => return,
+                },
             }
         }
     };
@@ -365,8 +389,8 @@ fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Option<Event>
             Event::SecretTyped(secret.n_chars())
         }
         Input::Key(key) => Event::Key(key),
-        // These are about frames.
-        Input::Answered(_) | Input::Written => return None,
+        // That is about frames.
+        Input::Answered(_) => return None,
     })
 }
 

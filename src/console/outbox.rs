@@ -10,13 +10,20 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tokio::sync::mpsc::Sender;
-
-use super::heard::Input;
+use tokio::sync::watch;
 
 /// How many pieces are still to be written. There is one standard output, and whoever gives the terminal
 /// back, be it after a panic, waits for them.
 static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// How far the thread is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlet {
+    /// All that had been handed over was written.
+    Written,
+    /// The terminal is gone.
+    Gone,
+}
 
 /// Takes bytes at any time; flushed ones are written by the thread, in order.
 pub(super) struct Outbox {
@@ -27,13 +34,14 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Starts the thread, which writes to standard output and tells `told` when all is written or the
-    /// terminal is gone.
+    /// Starts the thread, which writes to standard output and says how far it is. What it says is not among
+    /// what the person types: a queue full of keys must not lose it.
     ///
     /// # Errors
     /// That no thread can be started.
-    pub(super) fn start(told: Sender<Input>) -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<(Self, watch::Receiver<Outlet>)> {
         let (to, pieces) = mpsc::channel::<Vec<u8>>();
+        let (tell, told) = watch::channel(Outlet::Written);
         thread::Builder::new().name("screen".to_owned()).spawn(move || {
             for piece in pieces {
                 let written = write_all(&io::stdout(), &piece);
@@ -41,21 +49,21 @@ impl Outbox {
                 let mut left = lock.lock().unwrap_or_else(PoisonError::into_inner);
                 *left -= 1;
                 let news = match written {
-                    Err(_) => Input::HangUp,
+                    Err(_) => Outlet::Gone,
                     Ok(()) if *left > 0 => continue,
-                    Ok(()) => Input::Written,
+                    Ok(()) => Outlet::Written,
                 };
                 changed.notify_all();
                 drop(left);
-                // Nobody listens before the loop and after it.
-                let _told = told.try_send(news);
+                tell.send_replace(news);
             }
         })?;
-        Ok(Self {
+        let outbox = Self {
             open: Vec::with_capacity(16 * 1024),
             to,
             flushed: Arc::default(),
-        })
+        };
+        Ok((outbox, told))
     }
 
     /// A counter of the bytes that were flushed so far.
@@ -79,6 +87,11 @@ impl Write for Outbox {
         let piece = std::mem::replace(&mut self.open, Vec::with_capacity(16 * 1024));
         self.to.send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+}
+
+/// Whether all that was handed over until now is written.
+pub(super) fn is_written() -> bool {
+    is_written_within(Duration::ZERO)
 }
 
 /// Waits until all is written, at most for `limit`; false if it is not.

@@ -14,11 +14,12 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 
 use super::clipboard::Through;
 use super::heard::Input;
 use super::input;
-use super::outbox::{Outbox, is_written_within, write_within};
+use super::outbox::{Outbox, Outlet, is_written_within, write_within};
 use super::painter::Painter;
 use crate::state::Size;
 
@@ -43,6 +44,7 @@ pub struct Terminal {
     painter: Painter<Outbox>,
     flushed: Arc<AtomicUsize>,
     told: Sender<Input>,
+    outlet: watch::Receiver<Outlet>,
     inputs: Option<Receiver<Input>>,
     /// What is typed is read as long as this is open.
     listening: Option<OwnedFd>,
@@ -58,12 +60,13 @@ impl Terminal {
             return Err(TerminalError::NotATerminal);
         }
         let (told, inputs) = mpsc::channel(WAITING);
-        let outbox = Outbox::start(told.clone())?;
+        let (outbox, outlet) = Outbox::start()?;
         take_over()?;
         Ok(Self {
             flushed: outbox.counter(),
             painter: Painter::new(outbox),
             told,
+            outlet,
             inputs: Some(inputs),
             listening: None,
         })
@@ -101,6 +104,11 @@ impl Terminal {
     /// What writes frames to it.
     pub fn painter(&mut self) -> &mut Painter<impl Write + use<>> {
         &mut self.painter
+    }
+
+    /// How far what was handed over is written, from now on.
+    pub(super) fn outlet(&self) -> watch::Receiver<Outlet> {
+        self.outlet.clone()
     }
 
     /// How many bytes were handed over so far.
