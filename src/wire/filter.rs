@@ -19,6 +19,16 @@ fn is_field(name: &str) -> bool {
     lists.iter().any(|fields| fields.contains(&name))
 }
 
+/// What stands before a colon, where that can't be a serial, an address or a URL.
+fn meant_as_field(word: &str) -> Option<&str> {
+    let (name, value) = word.split_once(':')?;
+    let is_name = name.len() > 2 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let is_hex = name.chars().all(|c| c.is_ascii_hexdigit());
+    let is_address =
+        value.starts_with("//") || (!value.is_empty() && value.chars().all(|c| c.is_ascii_digit()));
+    (is_name && !is_hex && !is_address).then_some(name)
+}
+
 /// A filter that was read: every term must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -79,6 +89,11 @@ impl Term {
             }
             Some((name, "")) => return Err(format!("`{name}:` wants something behind it")),
             Some((name, value)) => (Some(name.to_owned()), value),
+            // A misspelt field that became a word would find nothing, or with `!` hide nothing.
+            None if let Some(name) = meant_as_field(rest) => {
+                let known = fields.join(", ");
+                return Err(format!("no field is called `{name}`; this list has: {known}"));
+            }
             None => (None, rest),
         };
         let wants = match (field.as_deref(), value.strip_prefix('~')) {
@@ -167,6 +182,17 @@ mod tests {
             read("4f:2a:00").unwrap(),
             [term(false, "", Wants::Text("4f:2a:00".to_owned()))]
         );
+        for word in [
+            "localhost:8443",
+            "https://x.example.com/y",
+            "abc:de:f0",
+            "web-01:443",
+        ] {
+            assert_eq!(
+                read(word).unwrap(),
+                [term(false, "", Wants::Text(word.to_owned()))]
+            );
+        }
         assert!(
             read("entity:crt_1")
                 .unwrap_err()
@@ -180,6 +206,8 @@ mod tests {
             "!",
             "~",
             "key:~",
+            "!ownr:cdn",
+            "expire:<7d",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
