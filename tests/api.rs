@@ -1,22 +1,16 @@
-//! The API over real HTTP: what each route promises to whoever calls it.
+//! The API over real HTTP: what each route promises to whoever calls it, on SQLite and on PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot get its fixture has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot get its fixture has failed"
+)]
+#![allow(clippy::duplicate_mod, reason = "one suite, run on both databases")]
 
-#[path = "api/agents.rs"]
-mod agents;
-#[path = "api/bad_input.rs"]
-mod bad_input;
-#[path = "api/crowd.rs"]
-mod crowd;
-#[path = "api/events.rs"]
-mod events;
-#[path = "api/findings.rs"]
-mod findings;
-#[path = "api/routes.rs"]
-mod routes;
-#[path = "api/runbooks.rs"]
-mod runbooks;
-#[path = "api/support.rs"]
-mod support;
-#[path = "api/twice.rs"]
-mod twice;
+#[path = "support/postgres.rs"]
+mod server;
+
+#[path = "api/suite.rs"]
+mod postgres;
+#[path = "api/suite.rs"]
+mod sqlite;

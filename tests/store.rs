@@ -1,20 +1,16 @@
-//! The store's contract: what each function promises, on a real database file.
+//! The store's contract: what each function promises, on a real SQLite file and on a real PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot get its fixture has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot get its fixture has failed"
+)]
+#![allow(clippy::duplicate_mod, reason = "one suite, run on both databases")]
 
-#[path = "store/audit.rs"]
-mod audit;
-#[path = "store/fixture.rs"]
-mod fixture;
-#[path = "store/issuance.rs"]
-mod issuance;
-#[path = "store/jobs.rs"]
-mod jobs;
-#[path = "store/pages.rs"]
-mod pages;
-#[path = "store/revocation.rs"]
-mod revocation;
-#[path = "store/states.rs"]
-mod states;
-#[path = "store/tokens.rs"]
-mod tokens;
+#[path = "support/postgres.rs"]
+mod server;
+
+#[path = "store/suite.rs"]
+mod postgres;
+#[path = "store/suite.rs"]
+mod sqlite;

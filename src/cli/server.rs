@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use color_eyre::eyre::{Context, Result, bail};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,24 +25,32 @@ use crate::services::issuer::adapters::vault_pki;
 use crate::services::scheduler;
 use crate::services::wake::OverHttp;
 use crate::store::tokens::{self, NewToken, Purpose};
-use crate::store::{Store, adapters};
+use crate::store::{Store, adapters, address};
 use crate::telemetry;
 
 /// The issuer's token at Vault.
 const VAULT_TOKEN: &str = "CMP_VAULT_TOKEN";
 /// An API token with the role `admin`, made or replaced at the start, if given.
 const ADMIN_TOKEN: &str = "CMP_ADMIN_TOKEN";
+/// The database's password, if its address has none.
+const DATABASE_PASSWORD: &str = "CMP_DATABASE_PASSWORD";
 
 /// The API of the Certificate Management Platform and, by role, its issuer and scheduler.
 ///
-/// Environment: CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ADMIN_TOKEN, if set, becomes the API
+/// Environment: CMP_DATABASE_URL is the database if --database isn't given, and CMP_DATABASE_PASSWORD its
+/// password if the address has none; CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ADMIN_TOKEN, if set, becomes the API
 /// token called `admin`; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-server", version, about)]
 struct Arguments {
-    /// The database, such as sqlite:///var/lib/cmp/cmp.db
-    #[arg(long, value_name = "URL")]
+    /// The database, such as sqlite:///var/lib/cmp/cmp.db or postgres://cmp_server@db/cmp, without a
+    /// password
+    #[arg(long, value_name = "URL", env = "CMP_DATABASE_URL", hide_env_values = true)]
     database: String,
+    /// Bring the database's schema up to date, and end: once for each version, as the schema's owner. A
+    /// server whose account may do that does it by itself
+    #[arg(long)]
+    migrate_only: bool,
     /// Where the API listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
@@ -82,7 +91,19 @@ pub fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
         return failed(&report);
     }
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let said_openly = matches.value_source("database") == Some(ValueSource::CommandLine);
+    if said_openly && address::has_password(&arguments.database) {
+        return failed(&format!(
+            "`--database {}` holds a password, which everybody on this host can read in `ps`; put it into \
+             {DATABASE_PASSWORD}, or the whole address into CMP_DATABASE_URL",
+            address::redacted(&arguments.database)
+        ));
+    }
     telemetry::to_stderr(tracing::Level::INFO);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -94,7 +115,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+async fn open(arguments: &Arguments) -> Result<Store> {
+    let url = match std::env::var(DATABASE_PASSWORD).ok().map(Secret::new) {
+        Some(password) => address::with_password(&arguments.database, &password),
+        None => arguments.database.clone(),
+    };
+    Ok(Store::open(&url, Clock::system()).await?)
+}
+
 async fn serve(arguments: Arguments) -> Result<()> {
+    if arguments.migrate_only {
+        open(&arguments).await?.close().await;
+        tracing::info!("the schema is up to date");
+        return Ok(());
+    }
     let has = |role| arguments.roles.contains(&role);
     let mut signals = StopSignals::catch()?;
     let vault_token = std::env::var(VAULT_TOKEN).ok().map(Secret::new);
@@ -113,7 +147,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
         })?),
         false => None,
     };
-    let store = Store::open(&arguments.database, Clock::system()).await?;
+    let store = open(&arguments).await?;
     configure(&store, &arguments).await?;
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
@@ -168,6 +202,8 @@ const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
 /// The rows that the arguments ask for.
 async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
     let mut tx = store.begin().await?;
+    // Several may start at once with the same arguments.
+    tx.alone("configure").await?;
     if let Some(address) = &arguments.vault {
         let config = serde_json::json!({
             "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,

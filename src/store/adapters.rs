@@ -1,13 +1,10 @@
 //! Adapters: their rows, paused and resumed. What waits on one is in `issuance`.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::types::Json;
-use sqlx::{FromRow, Row};
-
 use crate::domain::adapter::{Adapter, AdapterStatus};
 use crate::domain::id::{EntityKind, new_id};
 
-use super::row::word;
+use super::row::{FromRow, Row, word};
+use super::statement::{Json, sql};
 use super::{Conn, StoreError, Tx};
 
 /// Makes the adapter `name`, or gives it a new configuration.
@@ -21,7 +18,7 @@ pub async fn upsert(
     config: &serde_json::Value,
 ) -> Result<Adapter, StoreError> {
     let now = tx.now();
-    let adapter: Wrapped = sqlx::query_as(
+    let adapter: Wrapped = sql(
         "INSERT INTO adapters (id, name, kind, config, status, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 'active', $5, $5) \
          ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
@@ -44,7 +41,7 @@ pub async fn upsert(
 /// # Errors
 /// The database doesn't answer.
 pub async fn all(conn: &mut Conn) -> Result<Vec<Adapter>, StoreError> {
-    let rows: Vec<Wrapped> = sqlx::query_as("SELECT * FROM adapters ORDER BY name")
+    let rows: Vec<Wrapped> = sql("SELECT * FROM adapters ORDER BY name")
         .fetch_all(conn.raw())
         .await
         .map_err(StoreError::because("reading the adapters"))?;
@@ -56,7 +53,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Adapter>, StoreError> {
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Adapter>, StoreError> {
-    let row: Option<Wrapped> = sqlx::query_as("SELECT * FROM adapters WHERE id = $1")
+    let row: Option<Wrapped> = sql("SELECT * FROM adapters WHERE id = $1")
         .bind(id)
         .fetch_optional(conn.raw())
         .await
@@ -69,7 +66,7 @@ pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Adapter>, StoreErr
 /// # Errors
 /// None is configured, or the database doesn't answer.
 pub async fn default(conn: &mut Conn) -> Result<Adapter, StoreError> {
-    let row: Option<Wrapped> = sqlx::query_as("SELECT * FROM adapters ORDER BY id LIMIT 1")
+    let row: Option<Wrapped> = sql("SELECT * FROM adapters ORDER BY id LIMIT 1")
         .fetch_optional(conn.raw())
         .await
         .map_err(StoreError::because("reading the adapters"))?;
@@ -83,21 +80,19 @@ pub async fn default(conn: &mut Conn) -> Result<Adapter, StoreError> {
 /// The database doesn't answer.
 pub async fn pause(tx: &mut Tx, id: &str, reason: &str) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sqlx::query(
-        "UPDATE adapters SET status = 'paused', paused_reason = $2, \
+    let done = sql("UPDATE adapters SET status = 'paused', paused_reason = $2, \
          paused_at = COALESCE(paused_at, $3), version = version + 1, updated_at = $3 \
-         WHERE id = $1 AND (status <> 'paused' OR paused_reason <> $2)",
-    )
+         WHERE id = $1 AND (status <> 'paused' OR paused_reason <> $2)")
     .bind(id)
     .bind(reason)
     .bind(now)
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("pausing an adapter"))?;
-    if done.rows_affected() > 0 {
+    if done > 0 {
         tx.changed(EntityKind::Adapter, id);
     }
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }
 
 /// Lets it work again. Returns whether that changed anything.
@@ -106,7 +101,7 @@ pub async fn pause(tx: &mut Tx, id: &str, reason: &str) -> Result<bool, StoreErr
 /// The database doesn't answer.
 pub async fn resume(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sqlx::query(
+    let done = sql(
         "UPDATE adapters SET status = 'active', paused_reason = NULL, paused_at = NULL, \
          version = version + 1, updated_at = $2 WHERE id = $1 AND status = 'paused'",
     )
@@ -115,16 +110,16 @@ pub async fn resume(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("resuming an adapter"))?;
-    if done.rows_affected() > 0 {
+    if done > 0 {
         tx.changed(EntityKind::Adapter, id);
     }
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }
 
 struct Wrapped(Adapter);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let Json(config) = row.try_get("config")?;
         Ok(Self(Adapter {
             id: row.try_get("id")?,

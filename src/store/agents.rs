@@ -1,9 +1,5 @@
 //! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::types::Json;
-use sqlx::{FromRow, Row};
-
 use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
 use crate::problem::Problem;
@@ -11,9 +7,10 @@ use crate::wire::agents::{EnrolBody, Report};
 use crate::wire::page::{Page, PageQuery};
 
 use super::jobs::Of;
-use super::row::{list, word};
-use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
-use super::{Conn, StoreError, Tx, holders, installations, jobs};
+use super::row::{FromRow, Row, list, word};
+use super::select::{Field, Is, List, SortColumn, Sorts, Where};
+use super::statement::{Json, Value, sql};
+use super::{Conn, StoreError, Tx, holders, installations, jobs, requests};
 
 const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
@@ -98,7 +95,7 @@ pub struct Headcount {
 pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Result<Agent, StoreError> {
     let id = new_id(EntityKind::Agent);
     let now = tx.now();
-    sqlx::query(
+    sql(
         "INSERT INTO agents (id, hostname, address, tls_address, install_dirs, agent_version, status, \
          checkin_interval_s, enrolled_at, updated_at, owner) \
          VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $8, $9)",
@@ -124,12 +121,12 @@ pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Re
 /// # Errors
 /// It is banned or unknown, another one has the host name, or the database doesn't answer.
 pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent, StoreError> {
-    let agent = existing(tx, id).await?;
+    let agent = lock(tx, id).await?;
     if agent.status == AgentStatus::Banned {
         return Err(banned(&agent).into());
     }
     let now = tx.now();
-    sqlx::query(
+    sql(
         "UPDATE agents SET hostname = $2, address = $3, tls_address = $4, install_dirs = $5, \
          agent_version = $6, enrolled_at = $7, updated_at = $7, owner = $8, version = version + 1 \
          WHERE id = $1",
@@ -154,7 +151,7 @@ pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Agent>, StoreError> {
-    let row: Option<Wrapped> = sqlx::query_as(
+    let row: Option<Wrapped> = sql(
         "SELECT a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations \
          FROM agents a WHERE a.id = $1",
     )
@@ -175,6 +172,27 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<Agent, StoreError> {
         .ok_or_else(|| StoreError::not_found(EntityKind::Agent, id))
 }
 
+/// One that has to be there, kept from others until the transaction ends: what is expected on an agent,
+/// and its jobs, are changed by one at a time.
+///
+/// # Errors
+/// There is no such agent, or the database doesn't answer.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<Agent, StoreError> {
+    locked(tx, id).await?;
+    existing(tx, id).await
+}
+
+/// The same without reading it; nothing if there is no such agent.
+pub(super) async fn locked(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    sql("SELECT a.id FROM agents a WHERE a.id = $1")
+        .bind(id)
+        .locking("a")
+        .rows(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for an agent"))?;
+    Ok(())
+}
+
 /// One page, by host name if nothing else is said.
 ///
 /// # Errors
@@ -186,7 +204,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
             Problem::bad_input(format!("`{status}` is not a status of agents"))
                 .hint("allowed: active, banned; silence is derived from `last_checkin`")
         })?;
-        filter.and("a.status = ?", Bind::Text(status.word().to_owned()));
+        filter.and("a.status = ?", Value::from(status.word().to_owned()));
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
     Ok(page.map(|row| row.0))
@@ -199,7 +217,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
 /// The agent is unknown or banned, or the database doesn't answer.
 pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
     let now = tx.now();
-    let before = existing(tx, id).await?;
+    let before = lock(tx, id).await?;
     if before.status == AgentStatus::Banned {
         return Err(banned(&before).into());
     }
@@ -213,7 +231,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
     };
     let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
     let agent = if agent == before {
-        sqlx::query("UPDATE agents SET last_checkin = $2 WHERE id = $1")
+        sql("UPDATE agents SET last_checkin = $2 WHERE id = $1")
             .bind(id)
             .bind(now)
             .execute(tx.raw())
@@ -221,7 +239,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
             .map_err(StoreError::because("recording a check-in"))?;
         agent
     } else {
-        sqlx::query(
+        sql(
             "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
              agent_version = $6, owner = $7, version = version + 1, updated_at = $2 WHERE id = $1",
         )
@@ -259,8 +277,9 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
 /// # Errors
 /// There is no such agent, or the database doesn't answer.
 pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    requests::lock_of_agent(tx, id).await?;
     let now = tx.now();
-    let done = sqlx::query(
+    let done = sql(
         "UPDATE agents SET status = 'banned', version = version + 1, updated_at = $2 \
          WHERE id = $1 AND status <> 'banned'",
     )
@@ -269,7 +288,7 @@ pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("banning an agent"))?;
-    if done.rows_affected() == 0 {
+    if done == 0 {
         existing(tx, id).await?;
         return Ok(false);
     }
@@ -286,17 +305,16 @@ pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     let now = conn.now();
     // The interval is a column, so the comparison is made in numbers, which both databases have, by
     // the few intervals that are in use.
-    let intervals: Vec<i64> =
-        sqlx::query_scalar("SELECT DISTINCT checkin_interval_s FROM agents WHERE status = 'active'")
-            .fetch_all(conn.raw())
-            .await
-            .map_err(StoreError::because("counting the agents"))?;
+    let intervals: Vec<i64> = sql("SELECT DISTINCT checkin_interval_s FROM agents WHERE status = 'active'")
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because("counting the agents"))?;
     let mut count = Headcount {
         n_all: 0,
         n_healthy: 0,
     };
     for interval in intervals {
-        let (n_all, n_healthy): (i64, i64) = sqlx::query_as(
+        let (n_all, n_healthy): (i64, i64) = sql(
             "SELECT COUNT(*), COUNT(*) FILTER (WHERE last_checkin >= $2) FROM agents \
              WHERE status = 'active' AND checkin_interval_s = $1",
         )
@@ -320,8 +338,8 @@ fn banned(agent: &Agent) -> Problem {
 
 pub(super) struct Wrapped(pub(super) Agent);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self(Agent {
             id: row.try_get("id")?,
             version: row.try_get("version")?,

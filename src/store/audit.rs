@@ -1,16 +1,15 @@
 //! The audit trail: appended in the transaction of the change that a row tells of, never changed.
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
 
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
 use crate::domain::id::EntityKind;
 use crate::wire::page::{Page, PageQuery};
 
-use super::row::word;
-use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
-use super::{Conn, Store, StoreError, Tx};
+use super::row::{FromRow, Row, word};
+use super::select::{Field, Is, List, SortColumn, Sorts, Where};
+use super::statement::{Value, sql};
+use super::{Conn, Store, StoreError, Tx, dialect};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
@@ -108,7 +107,7 @@ async fn on_behalf(tx: &mut Tx, entry: AuditEntry) -> Result<AuditEntry, StoreEr
              ORDER BY a.seq DESC LIMIT 1"
         }
     };
-    let asked: Option<(Option<String>, Option<String>, Option<String>)> = sqlx::query_as(text)
+    let asked: Option<(Option<String>, Option<String>, Option<String>)> = sql(text)
         .bind(&entry.entity_id)
         .bind(ISSUER)
         .bind(&entry.action)
@@ -131,16 +130,39 @@ async fn on_behalf(tx: &mut Tx, entry: AuditEntry) -> Result<AuditEntry, StoreEr
 /// # Errors
 /// The row can't be written; then the caller's change must not be made either.
 pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
+    write_noted(tx).await?;
+    write(tx, entry).await
+}
+
+/// The same at the end of the transaction: for a row that nobody needs to know the number of. The chain
+/// is one for all servers, and is held from the first row that is written until the end; rows that are
+/// locked after it could be somebody's who waits for it.
+pub(super) fn note(tx: &mut Tx, entry: AuditEntry) {
+    tx.note(entry);
+}
+
+/// Writes what was noted.
+pub(super) async fn write_noted(tx: &mut Tx) -> Result<(), StoreError> {
+    for entry in tx.take_noted() {
+        write(tx, entry).await?;
+    }
+    Ok(())
+}
+
+async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     let doing = "writing the audit row";
     let entry = on_behalf(tx, entry).await?;
-    let head: Option<(i64, String)> =
-        sqlx::query_as("SELECT seq, hash FROM audit_logs ORDER BY seq DESC LIMIT 1")
-            .fetch_optional(tx.raw())
-            .await
-            .map_err(StoreError::because(doing))?;
+    let head = match tx.is_postgres() {
+        true => dialect::postgres::AUDIT_HEAD,
+        false => dialect::sqlite::AUDIT_HEAD,
+    };
+    let head: Option<(i64, String)> = sql(head)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
     let (seq, prev_hash) = head.unwrap_or((0, GENESIS.to_owned()));
     let row = AuditRow::chained(entry, seq + 1, tx.now(), prev_hash);
-    sqlx::query(
+    sql(
         "INSERT INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, \
          ticket, run_id, source, detail, prev_hash, hash) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
@@ -166,6 +188,27 @@ pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreErr
     Ok(row)
 }
 
+/// Makes room for the rows of this month and the next ones, where the trail is kept by months.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn make_room(store: &Store) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    if !tx.is_postgres() {
+        return tx.rollback().await;
+    }
+    let now = tx.now();
+    let made: i64 = sql(dialect::postgres::AUDIT_PARTITIONS)
+        .bind(now)
+        .fetch_one(tx.raw())
+        .await
+        .map_err(StoreError::because("making partitions of the audit trail"))?;
+    if made > 0 {
+        tracing::info!(made, "partitions of the audit trail were made");
+    }
+    tx.commit().await
+}
+
 /// One page, the newest first if nothing else is said.
 ///
 /// # Errors
@@ -173,7 +216,7 @@ pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreErr
 pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<AuditRow>, StoreError> {
     let mut filter = Where::default();
     if let Some(entity) = &query.entity {
-        filter.and("entity_id = ?", Bind::Text(entity.clone()));
+        filter.and("entity_id = ?", Value::from(entity.clone()));
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
     Ok(page.map(|row| row.0))
@@ -195,7 +238,7 @@ pub async fn read(conn: &mut Conn, seq: i64) -> Result<Option<AuditRow>, StoreEr
 /// # Errors
 /// The database doesn't answer.
 pub async fn rows_after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
-    let rows: Vec<Wrapped> = sqlx::query_as(
+    let rows: Vec<Wrapped> = sql(
         "SELECT seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, run_id, \
          source, detail, prev_hash, hash FROM audit_logs WHERE seq > $1 ORDER BY seq LIMIT $2",
     )
@@ -226,8 +269,8 @@ pub async fn verify(store: &Store) -> Result<(i64, String), StoreError> {
 
 struct Wrapped(AuditRow);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let timestamp: DateTime<Utc> = row.try_get("timestamp")?;
         Ok(Self(AuditRow {
             seq: row.try_get("seq")?,

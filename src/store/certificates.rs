@@ -1,9 +1,6 @@
 //! Certificates: inserted and read. How one is revoked is in `revocation`.
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteRow;
-use sqlx::types::Json;
-use sqlx::{FromRow, Row};
 
 use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
 use crate::domain::id::{EntityKind, new_id};
@@ -11,8 +8,9 @@ use crate::domain::reason::Reason;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::row::{list, optional_word, word};
-use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
+use super::row::{FromRow, Row, list, optional_word, word};
+use super::select::{Field, Is, List, SortColumn, Sorts, Where};
+use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, keys};
 
 /// One that was replaced has done its duty: its end is no news, unless it is still what is expected
@@ -161,7 +159,7 @@ pub(super) async fn insert_from(
     keys::upsert(tx, &new.spki_sha256, &new.key_algorithm).await?;
     let id = new_id(EntityKind::Certificate);
     let now = tx.now();
-    sqlx::query(
+    sql(
         "INSERT INTO certificates (id, subject, sans, issuer, serial, fingerprint_sha256, spki_sha256, \
          key_algorithm, not_before, not_after, status, adapter_id, request_id, replaces, pem, chain_pem, \
          created_at, updated_at) \
@@ -196,7 +194,7 @@ pub(super) async fn insert_from(
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Certificate>, StoreError> {
-    let row: Option<Wrapped> = sqlx::query_as(
+    let row: Option<Wrapped> = sql(
         "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
          FROM certificates c WHERE c.id = $1",
     )
@@ -217,12 +215,26 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<Certificate, StoreErr
         .ok_or_else(|| StoreError::not_found(EntityKind::Certificate, id))
 }
 
+/// One that has to be there, kept from others until the transaction ends.
+///
+/// # Errors
+/// There is no such certificate, or the database doesn't answer.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<Certificate, StoreError> {
+    sql("SELECT c.id FROM certificates c WHERE c.id = $1")
+        .bind(id)
+        .locking("c")
+        .rows(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for a certificate"))?;
+    existing(tx, id).await
+}
+
 /// All with this key, the ones that end last first, without PEM.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Certificate>, StoreError> {
-    let rows: Vec<Wrapped> = sqlx::query_as(
+    let rows: Vec<Wrapped> = sql(
         "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
          FROM certificates c WHERE c.spki_sha256 = $1 ORDER BY c.not_after DESC, c.id",
     )
@@ -238,7 +250,7 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Certificate>, St
 /// # Errors
 /// The database doesn't answer.
 pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option<Certificate>, StoreError> {
-    let row: Option<Wrapped> = sqlx::query_as(
+    let row: Option<Wrapped> = sql(
         "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
          FROM certificates c WHERE c.fingerprint_sha256 = $1",
     )
@@ -256,8 +268,8 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
 /// The database doesn't answer.
 pub async fn revoked_not_in_crl(conn: &mut Conn, limit: u32) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
-    let rows: Vec<Wrapped> = sqlx::query_as(
-        "SELECT c.*, 0 AS n_installations FROM certificates c \
+    let rows: Vec<Wrapped> = sql(
+        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.not_after > $2 ORDER BY c.id LIMIT $1",
     )
     .bind(limit)
@@ -281,24 +293,24 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
             Problem::bad_input(format!("`{status}` is not a status of certificates"))
                 .hint("allowed: active, revocation_pending, revoked, held")
         })?;
-        filter.and("c.status = ?", Bind::Text(status.word().to_owned()));
+        filter.and("c.status = ?", Value::from(status.word().to_owned()));
     }
     if let Some(before) = &query.expires_before {
         let before = DateTime::parse_from_rfc3339(before).map_err(|error| {
             Problem::bad_input(format!("`expires_before={before}` is not a moment: {error}"))
                 .hint("write it as `2026-01-31T12:00:00Z`")
         })?;
-        filter.and("c.not_after < ?", Bind::Time(before.with_timezone(&Utc)));
+        filter.and("c.not_after < ?", Value::from(before.with_timezone(&Utc)));
         filter.and_plain(STILL_MATTERS);
     }
     if let Some(spki) = &query.spki {
-        filter.and("c.spki_sha256 = ?", Bind::Text(spki.to_lowercase()));
+        filter.and("c.spki_sha256 = ?", Value::from(spki.to_lowercase()));
     }
     if let Some(agent) = &query.agent {
         filter.and(
             "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
              WHERE a.id = ? OR a.hostname = ?)",
-            Bind::Text(agent.clone()),
+            Value::from(agent.clone()),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
@@ -318,8 +330,8 @@ impl Certificate {
 
 struct Wrapped(Certificate);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let reason = optional_word(row, "revocation_reason", Reason::parse)?;
         let asked_at: Option<DateTime<Utc>> = row.try_get("revocation_asked_at")?;
         let revocation = match (reason, asked_at) {

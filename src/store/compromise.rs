@@ -10,6 +10,8 @@ use super::{StoreError, Tx, issuance, jobs, keys};
 /// # Errors
 /// There is no such key, or the database doesn't answer.
 pub async fn mark(tx: &mut Tx, spki: &str) -> Result<bool, StoreError> {
+    // The requests before the key: see the order in `dialect`.
+    issuance::lock_waiting(tx, spki).await?;
     if !keys::mark_compromised(tx, spki).await? {
         return Ok(false);
     }

@@ -5,7 +5,7 @@ use crate::problem::Problem;
 
 /// How the database tells which one: by its name where it knows it, by its columns where SQLite says
 /// only those.
-const KNOWN: [(&str, &str); 12] = [
+const KNOWN: [(&str, &str); 13] = [
     ("adapters.name", "adapters_name_once"),
     ("agents.hostname", "agents_hostname_once"),
     (
@@ -22,6 +22,7 @@ const KNOWN: [(&str, &str); 12] = [
     ("tokens.hash", "tokens_hash_once"),
     ("idempotency.caller, idempotency.key", "idempotency_once"),
     ("audit_logs_append_only", "audit_logs_append_only"),
+    ("audit_logs_gap_free", "audit_logs_gap_free"),
     ("certificates_revoked_is_final", "certificates_revoked_is_final"),
     ("issuance_requests_end_is_final", "issuance_requests_end_is_final"),
 ];
@@ -55,6 +56,8 @@ pub(super) fn words(name: &str) -> Problem {
         "certificates_revoked_is_final" => Problem::conflict("the certificate is revoked, and stays so"),
         "issuance_requests_end_is_final" => Problem::conflict("the request is at its end, and stays so"),
         "audit_logs_append_only" => Problem::refused("the audit trail can't be changed"),
+        "audit_logs_gap_free" => Problem::unavailable("the audit trail takes only the row that comes next")
+            .hint("nothing was changed; try again"),
         other => Problem::conflict(format!("the database refused it: `{other}`")),
     }
 }

@@ -4,7 +4,10 @@ use crate::domain::audit::ChainError;
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 
-use super::constraint;
+use super::{constraint, dialect};
+
+/// PostgreSQL: a text isn't what its encoding allows.
+const NO_SUCH_CHARACTER: &str = "22021";
 
 /// What can go wrong in the store.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,33 @@ pub enum StoreError {
         /// Why.
         source: sqlx::migrate::MigrateError,
     },
+    /// The schema was made by a newer program.
+    #[error(
+        "the schema of `{url}` is at version {found}, and this program knows it up to {known}; start the \
+         newer `cmp-server`, or go back to a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The database's address.
+        url: String,
+        /// The version that was found.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
+    /// The schema has to be changed, and this account may not, or the database only reads.
+    #[error(
+        "the schema of `{url}` isn't up to date, and can't be changed from here; run \
+         `cmp-server --migrate-only` once, against the primary and as the schema's owner"
+    )]
+    SchemaNotMine {
+        /// The database's address.
+        url: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// The connection was lost while a change was committed: it may have happened.
+    #[error("the connection was lost while a change was committed")]
+    CutOff(#[source] sqlx::Error),
     /// No connection could be had.
     #[error("connecting to the database")]
     Connect(#[source] sqlx::Error),
@@ -107,6 +137,13 @@ impl From<StoreError> for Problem {
                 | sqlx::Error::WorkerCrashed => {
                     Self::unavailable(format!("the database doesn't answer while {doing}"))
                 }
+                sqlx::Error::Database(source) if is_passing(&*source) => Self::unavailable(format!(
+                    "the database couldn't take it now, while {doing}: {source}"
+                ))
+                .hint("nothing was changed; try again"),
+                sqlx::Error::Database(source) if source.code().as_deref() == Some(NO_SUCH_CHARACTER) => {
+                    Self::bad_input("a text has a character that the database can't keep, such as NUL")
+                }
                 sqlx::Error::Database(source) => {
                     Self::unavailable(format!("the database refused while {doing}: {source}"))
                 }
@@ -114,7 +151,20 @@ impl From<StoreError> for Problem {
             },
             StoreError::Chain(broken) => Self::internal(format!("the audit chain is broken: {broken}"))
                 .hint("keep the database as it is and compare it with a backup"),
-            StoreError::Migrate { .. } | StoreError::Row { .. } => Self::internal(error.to_string()),
+            StoreError::CutOff(_) => {
+                Self::no_answer("the connection to the database was lost while the change was committed")
+                    .hint("it may have happened: look, or send it again with the same Idempotency-Key")
+            }
+            StoreError::Migrate { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::SchemaNotMine { .. }
+            | StoreError::Row { .. } => Self::internal(error.to_string()),
         }
     }
+}
+
+fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error
+        .code()
+        .is_some_and(|code| dialect::postgres::is_passing(&code))
 }

@@ -1,8 +1,6 @@
 //! The facts that findings are worked out from. What they mean is decided in `services/api/findings`.
 
 use chrono::{DateTime, Duration, Utc};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
 
 use crate::domain::agent::{Agent, AgentStatus, SILENT_AFTER_INTERVALS};
 use crate::domain::certificate::CertificateStatus;
@@ -10,7 +8,8 @@ use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
 use crate::domain::request::Request;
 
-use super::row::{optional_word, word};
+use super::row::{FromRow, Row, optional_word, word};
+use super::statement::sql;
 use super::{Conn, StoreError, agents, requests};
 
 /// More findings of a kind than a person can look at are cut off here, the most urgent kept.
@@ -100,7 +99,7 @@ pub async fn certificates_in_trouble(
     conn: &mut Conn,
     horizon: DateTime<Utc>,
 ) -> Result<Vec<InUse>, StoreError> {
-    sqlx::query_as(sqlx::AssertSqlSafe(format!(
+    sql(sqlx::AssertSqlSafe(format!(
         "{IN_USE} a.status = 'active' AND (c.not_after < $1 OR c.status <> 'active' \
          OR k.status = 'compromised') ORDER BY c.not_after, i.id LIMIT $2"
     )))
@@ -116,7 +115,7 @@ pub async fn certificates_in_trouble(
 /// # Errors
 /// The database doesn't answer.
 pub async fn installations_in_trouble(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    sqlx::query_as(sqlx::AssertSqlSafe(format!(
+    sql(sqlx::AssertSqlSafe(format!(
         "{IN_USE} a.status = 'active' AND i.checked_at IS NOT NULL AND (i.on_disk_sha256 IS NULL \
          OR i.on_disk_sha256 <> i.expected_sha256 OR i.served_sha256 <> i.expected_sha256 \
          OR (i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL) \
@@ -133,7 +132,7 @@ pub async fn installations_in_trouble(conn: &mut Conn) -> Result<Vec<InUse>, Sto
 /// # Errors
 /// The database doesn't answer.
 pub async fn agents_quiet_since(conn: &mut Conn, before: DateTime<Utc>) -> Result<Vec<Agent>, StoreError> {
-    let rows: Vec<agents::Wrapped> = sqlx::query_as(
+    let rows: Vec<agents::Wrapped> = sql(
         "SELECT a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations \
          FROM agents a WHERE a.status = $1 \
          AND COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') < $2 \
@@ -153,7 +152,7 @@ pub async fn agents_quiet_since(conn: &mut Conn, before: DateTime<Utc>) -> Resul
 /// # Errors
 /// The database doesn't answer.
 pub async fn names_on_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<String>, StoreError> {
-    sqlx::query_scalar(
+    sql(
         "SELECT DISTINCT c.subject FROM installations i JOIN certificates c ON c.id = i.certificate_id \
          WHERE i.agent_id = $1 ORDER BY c.subject LIMIT 20",
     )
@@ -168,7 +167,7 @@ pub async fn names_on_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<Strin
 /// # Errors
 /// The database doesn't answer.
 pub async fn failed_requests(conn: &mut Conn) -> Result<Vec<Request>, StoreError> {
-    let rows: Vec<requests::Wrapped> = sqlx::query_as(
+    let rows: Vec<requests::Wrapped> = sql(
         "SELECT r.* FROM issuance_requests r WHERE r.status = 'failed' AND NOT EXISTS ( \
            SELECT 1 FROM issuance_requests n WHERE n.id > r.id \
              AND n.status IN ('pending', 'issuing', 'issued', 'failed') \
@@ -190,7 +189,7 @@ pub async fn failed_requests(conn: &mut Conn) -> Result<Vec<Request>, StoreError
 /// # Errors
 /// The database doesn't answer.
 pub async fn waiting_requests(conn: &mut Conn, before: DateTime<Utc>) -> Result<Vec<Request>, StoreError> {
-    let rows: Vec<requests::Wrapped> = sqlx::query_as(
+    let rows: Vec<requests::Wrapped> = sql(
         "SELECT r.* FROM issuance_requests r WHERE r.status IN ('pending', 'issuing') \
          AND r.created_at < $1 ORDER BY r.id LIMIT $2",
     )
@@ -229,7 +228,7 @@ pub async fn unconfirmed_revocations(
     conn: &mut Conn,
     before: DateTime<Utc>,
 ) -> Result<Vec<Unconfirmed>, StoreError> {
-    sqlx::query_as(
+    sql(
         "SELECT c.id, c.version, c.subject, c.revocation_asked_at, c.revocation_reason, a.paused_reason, \
          (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
           ORDER BY j.id DESC LIMIT 1) AS error_message \
@@ -244,7 +243,7 @@ pub async fn unconfirmed_revocations(
 }
 
 /// A key in several certificates that are neither revoked, nor replaced and gone, nor over.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct SharedKey {
     /// The key.
     pub spki_sha256: String,
@@ -264,7 +263,7 @@ pub struct SharedKey {
 /// The database doesn't answer.
 pub async fn shared_keys(conn: &mut Conn) -> Result<Vec<SharedKey>, StoreError> {
     let now = conn.now();
-    sqlx::query_as(
+    sql(
         // First the few keys in question, in the order of an index, then what is to be said of them.
         "WITH several AS (SELECT s.spki_sha256 FROM certificates s \
            WHERE s.status = 'active' AND s.not_after > $1 GROUP BY s.spki_sha256 HAVING COUNT(*) > 1) \
@@ -283,8 +282,8 @@ pub async fn shared_keys(conn: &mut Conn) -> Result<Vec<SharedKey>, StoreError> 
     .map_err(StoreError::because("looking for shared keys"))
 }
 
-impl FromRow<'_, SqliteRow> for InUse {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for InUse {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let renewal: String = row.try_get("renewal")?;
         Ok(Self {
             installation_id: row.try_get("installation_id")?,
@@ -316,8 +315,20 @@ impl FromRow<'_, SqliteRow> for InUse {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Unconfirmed {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for SharedKey {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            spki_sha256: row.try_get("spki_sha256")?,
+            version: row.try_get("version")?,
+            n_certificates: row.try_get("n_certificates")?,
+            since: row.try_get("since")?,
+            certificate_id: row.try_get("certificate_id")?,
+        })
+    }
+}
+
+impl FromRow for Unconfirmed {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
             certificate_id: row.try_get("id")?,
             version: row.try_get("version")?,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::id::EntityKind;
 
+use super::statement::sql;
 use super::{Conn, StoreError, Tx};
 
 const DOING: &str = "recording which keys an agent holds";
@@ -13,8 +14,8 @@ const DOING: &str = "recording which keys an agent holds";
 /// # Errors
 /// The database doesn't answer.
 pub async fn holds(conn: &mut Conn, agent_id: &str, spki: &str) -> Result<bool, StoreError> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
+    let found: Option<String> =
+        sql("SELECT agent_id FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
             .bind(agent_id)
             .bind(spki)
             .fetch_optional(conn.raw())
@@ -28,7 +29,7 @@ pub async fn holds(conn: &mut Conn, agent_id: &str, spki: &str) -> Result<bool, 
 /// # Errors
 /// The database doesn't answer.
 pub async fn of_key(conn: &mut Conn, spki: &str) -> Result<Vec<String>, StoreError> {
-    sqlx::query_scalar("SELECT agent_id FROM key_holders WHERE spki_sha256 = $1 ORDER BY agent_id")
+    sql("SELECT agent_id FROM key_holders WHERE spki_sha256 = $1 ORDER BY agent_id")
         .bind(spki)
         .fetch_all(conn.raw())
         .await
@@ -41,7 +42,7 @@ pub async fn of_key(conn: &mut Conn, spki: &str) -> Result<Vec<String>, StoreErr
 /// The database doesn't answer.
 pub async fn add(tx: &mut Tx, agent_id: &str, spki: &str) -> Result<(), StoreError> {
     let now = tx.now();
-    sqlx::query(
+    sql(
         "INSERT INTO key_holders (agent_id, spki_sha256, since) VALUES ($1, $2, $3) \
          ON CONFLICT (agent_id, spki_sha256) DO NOTHING",
     )
@@ -59,7 +60,7 @@ pub async fn add(tx: &mut Tx, agent_id: &str, spki: &str) -> Result<(), StoreErr
 /// # Errors
 /// The database doesn't answer.
 pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), StoreError> {
-    let known: Vec<String> = sqlx::query_scalar("SELECT spki_sha256 FROM key_holders WHERE agent_id = $1")
+    let known: Vec<String> = sql("SELECT spki_sha256 FROM key_holders WHERE agent_id = $1")
         .bind(agent_id)
         .fetch_all(tx.raw())
         .await
@@ -71,7 +72,7 @@ pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), Sto
         tx.changed(EntityKind::Key, spki);
     }
     for spki in known.difference(&held) {
-        sqlx::query("DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
+        sql("DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
             .bind(agent_id)
             .bind(*spki)
             .execute(tx.raw())

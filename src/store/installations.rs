@@ -1,14 +1,13 @@
 //! Installations: what is expected where, and what the agents found there.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
-
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
 use crate::wire::agents::ReportedInstallation;
 
-use super::{Conn, StoreError, Tx};
+use super::row::{FromRow, Row};
+use super::statement::sql;
+use super::{Conn, StoreError, Tx, agents};
 
 /// From now on `certificate` is expected at `path` on the agent. What was expected there before is
 /// remembered until the installation is done, in case it is rolled back.
@@ -21,9 +20,10 @@ pub async fn expect(
     path: &str,
     certificate: &Certificate,
 ) -> Result<Installation, StoreError> {
+    agents::locked(tx, agent_id).await?;
     let now = tx.now();
     // While an installation is under way, what it was to replace is still what is really there.
-    let id: String = sqlx::query_scalar(
+    let id: String = sql(
         "INSERT INTO installations (id, agent_id, path, certificate_id, expected_sha256, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
          ON CONFLICT (agent_id, path) DO UPDATE SET \
@@ -89,7 +89,7 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installation>, S
 }
 
 async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<Installation>, StoreError> {
-    let rows: Vec<Wrapped> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+    let rows: Vec<Wrapped> = sql(sqlx::AssertSqlSafe(format!(
         "SELECT i.id, i.version, i.agent_id, a.hostname, a.owner, i.path, a.tls_address, i.certificate_id, \
          c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
          COALESCE(i.install_error, i.report_error) AS error, i.checked_at \
@@ -110,10 +110,8 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
 pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation]) -> Result<(), StoreError> {
     let doing = "recording what an agent found";
     let now = tx.now();
-    let known: Vec<Found> = sqlx::query_as(
-        "UPDATE installations SET checked_at = $2 WHERE agent_id = $1 \
-         RETURNING id, path, on_disk_sha256, served_sha256, report_error",
-    )
+    let known: Vec<Found> = sql("UPDATE installations SET checked_at = $2 WHERE agent_id = $1 \
+         RETURNING id, path, on_disk_sha256, served_sha256, report_error")
     .bind(agent_id)
     .bind(now)
     .fetch_all(tx.raw())
@@ -139,7 +137,7 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
 
 async fn found_at(tx: &mut Tx, id: &str, found: &ReportedInstallation) -> Result<(), StoreError> {
     let now = tx.now();
-    sqlx::query(
+    sql(
         "UPDATE installations SET on_disk_sha256 = $2, served_sha256 = $3, report_error = $4, \
          checked_at = $5, updated_at = $5 WHERE id = $1",
     )
@@ -161,13 +159,11 @@ pub(super) async fn done(
     id: &str,
     found: Option<&ReportedInstallation>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE installations SET install_error = NULL, previous_certificate_id = NULL WHERE id = $1",
-    )
-    .bind(id)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("recording an installation"))?;
+    sql("UPDATE installations SET install_error = NULL, previous_certificate_id = NULL WHERE id = $1")
+        .bind(id)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording an installation"))?;
     tx.changed(EntityKind::Installation, id);
     match found {
         Some(found) => found_at(tx, id, found).await,
@@ -186,7 +182,7 @@ pub(super) async fn failed(
 ) -> Result<(), StoreError> {
     let now = tx.now();
     let doing = "recording a failed installation";
-    sqlx::query("UPDATE installations SET install_error = $2, updated_at = $3 WHERE id = $1")
+    sql("UPDATE installations SET install_error = $2, updated_at = $3 WHERE id = $1")
         .bind(id)
         .bind(error)
         .bind(now)
@@ -205,7 +201,7 @@ pub(super) async fn failed(
 
 /// What was expected before is expected again; false if nothing was.
 async fn back_to_previous(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let done = sql(
         "UPDATE installations SET certificate_id = previous_certificate_id, \
          expected_sha256 = (SELECT c.fingerprint_sha256 FROM certificates c \
                             WHERE c.id = installations.previous_certificate_id), \
@@ -216,17 +212,17 @@ async fn back_to_previous(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("recording a failed installation"))?;
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }
 
 /// Nothing was ever there: a row would have the next reissue go there too.
 async fn forget(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     let doing = "recording a failed installation";
-    for sql in [
+    for text in [
         "UPDATE jobs SET installation_id = NULL WHERE installation_id = $1",
         "DELETE FROM installations WHERE id = $1",
     ] {
-        sqlx::query(sql)
+        sql(text)
             .bind(id)
             .execute(tx.raw())
             .await
@@ -235,7 +231,6 @@ async fn forget(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-#[derive(FromRow)]
 struct Found {
     id: String,
     path: String,
@@ -244,10 +239,22 @@ struct Found {
     report_error: Option<String>,
 }
 
+impl FromRow for Found {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            path: row.try_get("path")?,
+            on_disk_sha256: row.try_get("on_disk_sha256")?,
+            served_sha256: row.try_get("served_sha256")?,
+            report_error: row.try_get("report_error")?,
+        })
+    }
+}
+
 struct Wrapped(Installation);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self(Installation {
             id: row.try_get("id")?,
             version: row.try_get("version")?,

@@ -6,11 +6,13 @@ use chrono::{DateTime, Duration, Utc};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
+use crate::domain::key::KeyStatus;
 use crate::domain::request::{Request, RequestStatus};
 use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
-use super::requests::{Wrapped, existing};
+use super::requests::{Wrapped, existing, lock};
+use super::statement::sql;
 use super::{
     Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, request_failure,
 };
@@ -37,7 +39,7 @@ pub struct Issuing {
 /// The database doesn't answer.
 pub async fn claimable(conn: &mut Conn, limit: u32) -> Result<Vec<Request>, StoreError> {
     let now = conn.now();
-    let rows: Vec<Wrapped> = sqlx::query_as(
+    let rows: Vec<Wrapped> = sql(
         "SELECT r.* FROM issuance_requests r JOIN adapters a ON a.id = r.adapter_id \
          WHERE a.status = 'active' AND ( \
            (r.status = 'pending' AND r.waiting_on = 'ca' \
@@ -66,14 +68,23 @@ pub async fn begin_issue(
 ) -> Result<Option<Issuing>, StoreError> {
     let doing = "beginning to issue";
     let now = tx.now();
+    // One that another issuer is at is not waited for: there is other work.
+    let free: Option<String> = sql("SELECT r.id FROM issuance_requests r WHERE r.id = $1")
+        .bind(id)
+        .skipping_locked("r")
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
     let before = existing(tx, id).await?;
-    let asked_at: Option<DateTime<Utc>> =
-        sqlx::query_scalar("SELECT asked_ca_at FROM issuance_requests WHERE id = $1")
-            .bind(id)
-            .fetch_one(tx.raw())
-            .await
-            .map_err(StoreError::because(doing))?;
-    let claimed: Option<(String, Option<String>)> = sqlx::query_as(
+    if free.is_none() {
+        return Ok(None);
+    }
+    let asked_at: Option<DateTime<Utc>> = sql("SELECT asked_ca_at FROM issuance_requests WHERE id = $1")
+        .bind(id)
+        .fetch_one(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    let claimed: Option<(String, Option<String>)> = sql(
         "UPDATE issuance_requests SET status = 'issuing', waiting_on = NULL, claimed_by = $2, \
          lease_until = $3, next_attempt_at = NULL, asked_ca_at = COALESCE(asked_ca_at, $4), \
          version = version + 1, updated_at = $4 \
@@ -108,7 +119,7 @@ pub async fn begin_issue(
         AuditOutcome::Asked,
         Some(detail),
     );
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(Some(Issuing {
         request: existing(tx, id).await?,
         csr_pem,
@@ -137,7 +148,7 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
     new.adapter_id.get_or_insert(request.adapter_id.clone());
     let certificate = certificates::insert_from(tx, &new, Some(id), replaces).await?;
     let now = tx.now();
-    sqlx::query(
+    sql(
         "UPDATE issuance_requests SET status = 'issued', certificate_id = $2, error_message = NULL, \
          claimed_by = NULL, lease_until = NULL, version = version + 1, updated_at = $3 WHERE id = $1",
     )
@@ -149,25 +160,25 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
     .map_err(StoreError::because("recording an issued certificate"))?;
     tx.changed(EntityKind::Request, id);
     if let Some(old) = replaces {
-        sqlx::query(
-            "UPDATE certificates SET replaced_by = $2, version = version + 1, updated_at = $3 WHERE id = $1",
-        )
-        .bind(old)
-        .bind(&certificate.id)
-        .bind(now)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("linking a certificate with what it replaces"))?;
+        sql("UPDATE certificates SET replaced_by = $2, version = version + 1, updated_at = $3 WHERE id = $1")
+            .bind(old)
+            .bind(&certificate.id)
+            .bind(now)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because("linking a certificate with what it replaces"))?;
         tx.changed(EntityKind::Certificate, old);
     }
-    let blocked = keys::is_compromised(tx, &certificate.spki_sha256).await?;
+    // Held to the end, so that who blocks it now finds the installation and takes it back.
+    let key = keys::lock(tx, &certificate.spki_sha256).await?;
+    let blocked = key.is_some_and(|key| key.status == KeyStatus::Compromised);
     if let (Some(agent_id), Some(path), false) = (&request.agent_id, &request.install_path, blocked) {
         let installation = installations::expect(tx, agent_id, path, &certificate).await?;
         jobs::queue_install(tx, &installation, &certificate).await?;
     }
     let detail = format!("certificate `{}`, serial {}", certificate.id, certificate.serial);
     let entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Done, Some(detail));
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     certificates::existing(tx, &certificate.id).await
 }
 
@@ -180,7 +191,7 @@ pub async fn pause_issue(tx: &mut Tx, id: &str, reason: &str) -> Result<(), Stor
     let request = guard(tx, id).await?;
     wait_again(tx, id, reason, None, false).await?;
     // A sealed CA has signed nothing.
-    sqlx::query("UPDATE issuance_requests SET asked_ca_at = NULL WHERE id = $1 AND attempt = 0")
+    sql("UPDATE issuance_requests SET asked_ca_at = NULL WHERE id = $1 AND attempt = 0")
         .bind(id)
         .execute(tx.raw())
         .await
@@ -188,7 +199,7 @@ pub async fn pause_issue(tx: &mut Tx, id: &str, reason: &str) -> Result<(), Stor
     let detail = Some("no attempt burnt".to_owned());
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
     entry.reason = Some(reason.to_owned());
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     pause_adapter(tx, &request.adapter_id, reason).await
 }
 
@@ -207,7 +218,7 @@ pub async fn retry_issue_later(
     let detail = Some(format!("again at {}", at.to_rfc3339()));
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
     entry.reason = Some(error.to_owned());
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
@@ -220,29 +231,33 @@ pub async fn fail_issue(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreE
     request_failure::record(tx, id, error).await?;
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, None);
     entry.reason = Some(error.to_owned());
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
 /// Ends what still waits with this key, which is certified no more. What the CA may have signed already
 /// is left to the issuer, which looks for it.
 pub(super) async fn key_compromised(tx: &mut Tx, spki_sha256: &str) -> Result<(), StoreError> {
-    let waiting: Vec<String> = sqlx::query_scalar(
-        "SELECT id FROM issuance_requests \
-         WHERE spki_sha256 = $1 AND status = 'pending' AND asked_ca_at IS NULL",
-    )
-    .bind(spki_sha256)
-    .fetch_all(tx.raw())
-    .await
-    .map_err(StoreError::because("ending the requests of a compromised key"))?;
+    let waiting = lock_waiting(tx, spki_sha256).await?;
     for id in waiting {
         let error = "its key was marked as compromised; tried again, it gets a fresh one";
         request_failure::record(tx, &id, error).await?;
         let mut entry = by_issuer("issue", EntityKind::Request, &id, AuditOutcome::Failed, None);
         entry.reason = Some(error.to_owned());
-        audit::append(tx, entry).await?;
+        audit::note(tx, entry);
     }
     Ok(())
+}
+
+/// What waits with this key and the CA was not asked about yet, kept from others until the end.
+pub(super) async fn lock_waiting(tx: &mut Tx, spki_sha256: &str) -> Result<Vec<String>, StoreError> {
+    sql("SELECT r.id FROM issuance_requests r \
+         WHERE r.spki_sha256 = $1 AND r.status = 'pending' AND r.asked_ca_at IS NULL ORDER BY r.id")
+    .bind(spki_sha256)
+    .locking("r")
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("ending the requests of a compromised key"))
 }
 
 /// Pauses an adapter and says so on everything that waits for it.
@@ -253,7 +268,7 @@ pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Resul
     if !adapters::pause(tx, adapter_id, reason).await? {
         return Ok(());
     }
-    let waiting: Vec<String> = sqlx::query_scalar(
+    let waiting: Vec<String> = sql(
         "UPDATE issuance_requests SET error_message = $2, version = version + 1 \
          WHERE adapter_id = $1 AND status = 'pending' AND waiting_on = 'ca' \
          AND COALESCE(error_message, '') <> $2 RETURNING id",
@@ -268,7 +283,7 @@ pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Resul
     }
     let mut entry = by_issuer("pause", EntityKind::Adapter, adapter_id, AuditOutcome::Done, None);
     entry.reason = Some(reason.to_owned());
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
@@ -280,7 +295,7 @@ pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreEr
     if !adapters::resume(tx, adapter_id).await? {
         return Ok(());
     }
-    let waiting: Vec<String> = sqlx::query_scalar(
+    let waiting: Vec<String> = sql(
         "UPDATE issuance_requests SET error_message = NULL, next_attempt_at = NULL, version = version + 1 \
          WHERE adapter_id = $1 AND status = 'pending' AND waiting_on = 'ca' RETURNING id",
     )
@@ -291,7 +306,7 @@ pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreEr
     for id in waiting {
         tx.changed(EntityKind::Request, &id);
     }
-    sqlx::query(
+    sql(
         "UPDATE jobs SET next_attempt_at = NULL WHERE kind = 'revoke' AND status = 'queued' \
          AND certificate_id IN (SELECT c.id FROM certificates c WHERE c.adapter_id = $1)",
     )
@@ -306,13 +321,13 @@ pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreEr
         AuditOutcome::Done,
         None,
     );
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
 /// Only a request that is being issued may go on; this is what makes each end happen once.
 async fn guard(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
-    let request = existing(tx, id).await?;
+    let request = lock(tx, id).await?;
     if request.status == RequestStatus::Issuing {
         return Ok(request);
     }
@@ -331,7 +346,7 @@ async fn wait_again(
     burns: bool,
 ) -> Result<(), StoreError> {
     let now = tx.now();
-    sqlx::query(
+    sql(
         "UPDATE issuance_requests SET status = 'pending', waiting_on = 'ca', error_message = $2, \
          next_attempt_at = $3, attempt = attempt + $4, claimed_by = NULL, lease_until = NULL, \
          version = version + 1, updated_at = $5 WHERE id = $1",

@@ -1,10 +1,9 @@
 //! Jobs: what an agent or the issuer is to do. A job is durable before anybody hears of it, and
 //! repeated until its end is recorded.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Duration, Utc};
-use sqlx::sqlite::SqliteRow;
-use sqlx::types::Json;
-use sqlx::{FromRow, Row};
 
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
@@ -13,7 +12,9 @@ use crate::domain::request::Request;
 use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
-use super::{Conn, StoreError, Tx, installations, request_failure};
+use super::row::{FromRow, Row};
+use super::statement::{Json, sql};
+use super::{Conn, StoreError, Tx, agents, installations, request_failure, requests};
 
 /// How many jobs an agent is given at once.
 const AT_ONCE: i64 = 50;
@@ -95,7 +96,7 @@ pub async fn queue_install(
 ) -> Result<String, StoreError> {
     let overtaken = JobResult::withdrawn("overtaken by a newer installation at the same path");
     let now = tx.now();
-    let old: Vec<String> = sqlx::query_scalar(
+    let old: Vec<String> = sql(
         "UPDATE jobs SET status = 'failed', result = $2, ended_at = $3, error_message = $4 \
          WHERE installation_id = $1 AND status = 'queued' RETURNING id",
     )
@@ -147,9 +148,10 @@ pub(super) enum Of<'a> {
 /// Takes back what agents were to do and must not do any more, and says why. An agent that is at it
 /// already reports what it did as what is on its disk.
 pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), StoreError> {
-    let (sql, whose) = match of {
+    let (text, whose) = match of {
         Of::Certificate(id) => (
-            "SELECT * FROM jobs WHERE status = 'queued' AND kind = 'install' AND certificate_id = $1",
+            "SELECT j.* FROM jobs j \
+             WHERE j.status = 'queued' AND j.kind = 'install' AND j.certificate_id = $1",
             id,
         ),
         Of::Key(spki) => (
@@ -157,10 +159,24 @@ pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), S
              WHERE j.status = 'queued' AND j.kind = 'install' AND c.spki_sha256 = $1",
             spki,
         ),
-        Of::Agent(id) => ("SELECT * FROM jobs WHERE status = 'queued' AND agent_id = $1", id),
+        Of::Agent(id) => (
+            "SELECT j.* FROM jobs j WHERE j.status = 'queued' AND j.agent_id = $1",
+            id,
+        ),
     };
-    let jobs: Vec<Job> = sqlx::query_as(sql)
+    let found: Vec<Job> = sql(text)
         .bind(whose)
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("taking jobs back"))?;
+    // The agents before their jobs, and in order: see `dialect`.
+    let agents: BTreeSet<String> = found.into_iter().filter_map(|job| job.agent_id).collect();
+    for id in &agents {
+        agents::locked(tx, id).await?;
+    }
+    let jobs: Vec<Job> = sql(text)
+        .bind(whose)
+        .locking("j")
         .fetch_all(tx.raw())
         .await
         .map_err(StoreError::because("taking jobs back"))?;
@@ -202,7 +218,7 @@ struct Queued<'a> {
 async fn queue(tx: &mut Tx, job: Queued<'_>) -> Result<String, StoreError> {
     let id = new_id(EntityKind::Job);
     let now = tx.now();
-    sqlx::query(
+    sql(
         "INSERT INTO jobs (id, kind, status, agent_id, request_id, certificate_id, installation_id, work, \
          created_at) VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8)",
     )
@@ -226,7 +242,7 @@ async fn queue(tx: &mut Tx, job: Queued<'_>) -> Result<String, StoreError> {
 /// # Errors
 /// The database doesn't answer.
 pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>, StoreError> {
-    let rows: Vec<(String, Json<AgentWork>)> = sqlx::query_as(
+    let rows: Vec<(String, Json<AgentWork>)> = sql(
         "SELECT id, work FROM jobs WHERE agent_id = $1 AND status = 'queued' AND work IS NOT NULL \
          ORDER BY id LIMIT $2",
     )
@@ -246,10 +262,8 @@ pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>,
 /// # Errors
 /// The database doesn't answer.
 pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
-    sqlx::query_scalar(
-        "SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
-    )
+    sql("SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'")
     .bind(id)
     .fetch_optional(conn.raw())
     .await
@@ -261,7 +275,7 @@ pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreE
 /// # Errors
 /// The database doesn't answer.
 pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    sqlx::query_scalar(
+    sql(
         "SELECT DISTINCT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
          WHERE j.status = 'queued' AND a.status = 'active'",
     )
@@ -275,11 +289,21 @@ pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Job>, StoreError> {
-    sqlx::query_as("SELECT * FROM jobs WHERE id = $1")
+    sql("SELECT * FROM jobs WHERE id = $1")
         .bind(id)
         .fetch_optional(conn.raw())
         .await
         .map_err(StoreError::because("reading a job"))
+}
+
+/// The same, kept from others until the transaction ends.
+async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Job>, StoreError> {
+    sql("SELECT j.* FROM jobs j WHERE j.id = $1")
+        .bind(id)
+        .locking("j")
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for a job"))
 }
 
 /// Records how an agent's job ended, and what follows from it for the installation or the request.
@@ -293,10 +317,16 @@ pub async fn end(
     id: &str,
     result: &JobResult,
 ) -> Result<Option<Job>, StoreError> {
-    let job = read(tx, id)
-        .await?
-        .filter(|job| job.agent_id.as_deref() == Some(agent_id))
-        .ok_or_else(|| StoreError::not_found(EntityKind::Job, id))?;
+    let mine = |job: Option<Job>| {
+        job.filter(|job| job.agent_id.as_deref() == Some(agent_id))
+            .ok_or_else(|| StoreError::not_found(EntityKind::Job, id))
+    };
+    // Whom it is about never changes. What it is about is locked before it is looked at again.
+    if let Some(request) = mine(read(tx, id).await?)?.request_id {
+        requests::lock(tx, &request).await?;
+    }
+    agents::locked(tx, agent_id).await?;
+    let job = mine(lock(tx, id).await?)?;
     if job.status != "queued" {
         return Ok(None);
     }
@@ -339,7 +369,7 @@ fn nothing_was_touched(result: &JobResult) -> bool {
 
 pub(super) async fn finish(tx: &mut Tx, id: &str, result: &JobResult) -> Result<(), StoreError> {
     let now = tx.now();
-    sqlx::query(
+    sql(
         "UPDATE jobs SET status = $2, result = $3, error_message = $4, ended_at = $5, claimed_by = NULL, \
          lease_until = NULL WHERE id = $1 AND status = 'queued'",
     )
@@ -361,12 +391,11 @@ pub(super) async fn finish_for_request(
     request_id: &str,
     result: &JobResult,
 ) -> Result<(), StoreError> {
-    let ids: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM jobs WHERE request_id = $1 AND status = 'queued'")
-            .bind(request_id)
-            .fetch_all(tx.raw())
-            .await
-            .map_err(StoreError::because("reading the jobs of a request"))?;
+    let ids: Vec<String> = sql("SELECT id FROM jobs WHERE request_id = $1 AND status = 'queued'")
+        .bind(request_id)
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("reading the jobs of a request"))?;
     for id in ids {
         finish(tx, &id, result).await?;
     }
@@ -380,22 +409,30 @@ pub(super) async fn finish_for_request(
 /// The database doesn't answer.
 pub async fn claim_revoke(tx: &mut Tx, owner: &str, lease: Duration) -> Result<Option<Job>, StoreError> {
     let now = tx.now();
-    sqlx::query_as(
-        "UPDATE jobs SET claimed_by = $1, lease_until = $2 WHERE id = ( \
-           SELECT j.id FROM jobs j JOIN certificates c ON c.id = j.certificate_id \
-           LEFT JOIN adapters a ON a.id = c.adapter_id \
-           WHERE j.kind = 'revoke' AND j.status = 'queued' \
-             AND (j.lease_until IS NULL OR j.lease_until <= $3) \
-             AND (j.next_attempt_at IS NULL OR j.next_attempt_at <= $3) \
-             AND (a.status IS NULL OR a.status = 'active') \
-           ORDER BY j.id LIMIT 1) RETURNING *",
+    let due: Option<String> = sql(
+        "SELECT j.id FROM jobs j JOIN certificates c ON c.id = j.certificate_id \
+         LEFT JOIN adapters a ON a.id = c.adapter_id \
+         WHERE j.kind = 'revoke' AND j.status = 'queued' \
+           AND (j.lease_until IS NULL OR j.lease_until <= $1) \
+           AND (j.next_attempt_at IS NULL OR j.next_attempt_at <= $1) \
+           AND (a.status IS NULL OR a.status = 'active') \
+         ORDER BY j.id LIMIT 1",
     )
-    .bind(owner)
-    .bind(now + lease)
     .bind(now)
+    .skipping_locked("j")
     .fetch_optional(tx.raw())
     .await
-    .map_err(StoreError::because("claiming a job"))
+    .map_err(StoreError::because("claiming a job"))?;
+    let Some(id) = due else {
+        return Ok(None);
+    };
+    sql("UPDATE jobs SET claimed_by = $2, lease_until = $3 WHERE id = $1 RETURNING *")
+        .bind(id)
+        .bind(owner)
+        .bind(now + lease)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("claiming a job"))
 }
 
 /// What `owner` claimed in an earlier life is free again: for the start of a worker whose name no
@@ -405,19 +442,18 @@ pub async fn claim_revoke(tx: &mut Tx, owner: &str, lease: Duration) -> Result<O
 /// The database doesn't answer.
 pub async fn release(tx: &mut Tx, owner: &str) -> Result<u64, StoreError> {
     let doing = "freeing what an earlier worker had claimed";
-    let jobs = sqlx::query("UPDATE jobs SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1")
+    let jobs = sql("UPDATE jobs SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1")
         .bind(owner)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    let requests = sqlx::query(
-        "UPDATE issuance_requests SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1",
-    )
-    .bind(owner)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    Ok(jobs.rows_affected() + requests.rows_affected())
+    let requests =
+        sql("UPDATE issuance_requests SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1")
+            .bind(owner)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because(doing))?;
+    Ok(jobs + requests)
 }
 
 /// Forgets what jobs that ended before `before` had to do: PEM that nobody asks for again. That they were,
@@ -426,12 +462,12 @@ pub async fn release(tx: &mut Tx, owner: &str) -> Result<u64, StoreError> {
 /// # Errors
 /// The database doesn't answer.
 pub async fn forget_work(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64, StoreError> {
-    let done = sqlx::query("UPDATE jobs SET work = NULL WHERE work IS NOT NULL AND ended_at < $1")
+    let done = sql("UPDATE jobs SET work = NULL WHERE work IS NOT NULL AND ended_at < $1")
         .bind(before)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because("forgetting what ended jobs had to do"))?;
-    Ok(done.rows_affected())
+    Ok(done)
 }
 
 /// Puts a claimed job back until `at`. `burns` says whether that counts as a failed attempt; a sealed
@@ -443,7 +479,7 @@ pub(super) async fn put_back(
     at: Option<DateTime<Utc>>,
     burns: bool,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sql(
         "UPDATE jobs SET claimed_by = NULL, lease_until = NULL, error_message = $2, next_attempt_at = $3, \
          attempt = attempt + $4 WHERE id = $1 AND status = 'queued'",
     )
@@ -458,8 +494,8 @@ pub(super) async fn put_back(
     Ok(())
 }
 
-impl FromRow<'_, SqliteRow> for Job {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Job {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let result: Option<Json<JobResult>> = row.try_get("result")?;
         Ok(Self {
             id: row.try_get("id")?,

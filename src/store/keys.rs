@@ -1,15 +1,13 @@
 //! Keys: what the inventory knows of key pairs. Who holds the private halves is in `holders`.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
-
 use crate::domain::id::EntityKind;
 use crate::domain::key::{Key, KeyStatus};
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::row::word;
-use super::select::{Bind, List, SortColumn, Sorts, Where};
+use super::row::{FromRow, Row, word};
+use super::select::{List, SortColumn, Sorts, Where};
+use super::statement::{Value, sql};
 use super::{Conn, StoreError, Tx};
 
 /// `$now` is the last bind; certificates that are revoked or over don't count.
@@ -51,7 +49,7 @@ const LIST: List = List {
 /// The database doesn't answer.
 pub async fn upsert(tx: &mut Tx, spki: &str, algorithm: &str) -> Result<(), StoreError> {
     let now = tx.now();
-    let done = sqlx::query(
+    let done = sql(
         "INSERT INTO keys (spki_sha256, algorithm, status, created_at) VALUES ($1, $2, 'active', $3) \
          ON CONFLICT (spki_sha256) DO NOTHING",
     )
@@ -61,7 +59,7 @@ pub async fn upsert(tx: &mut Tx, spki: &str, algorithm: &str) -> Result<(), Stor
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("recording a key"))?;
-    if done.rows_affected() > 0 {
+    if done > 0 {
         tx.changed(EntityKind::Key, spki);
     }
     Ok(())
@@ -73,7 +71,7 @@ pub async fn upsert(tx: &mut Tx, spki: &str, algorithm: &str) -> Result<(), Stor
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError> {
     let now = conn.now();
-    let row: Option<Wrapped> = sqlx::query_as(
+    let row: Option<Wrapped> = sql(
         "SELECT k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
          (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256) AS agent_id, \
          (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
@@ -88,6 +86,20 @@ pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError
     Ok(row.map(|row| row.0))
 }
 
+/// The same, kept from others until the transaction ends.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn lock(tx: &mut Tx, spki: &str) -> Result<Option<Key>, StoreError> {
+    sql("SELECT k.spki_sha256 FROM keys k WHERE k.spki_sha256 = $1")
+        .bind(spki)
+        .locking("k")
+        .rows(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for a key"))?;
+    read(tx, spki).await
+}
+
 /// One page.
 ///
 /// # Errors
@@ -95,18 +107,18 @@ pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError
 pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, StoreError> {
     let mut filter = Where::default();
     // Always true; it puts `now` at `$1`, where the columns look for it.
-    filter.and("? IS NOT NULL", Bind::Time(conn.now()));
+    filter.and("? IS NOT NULL", Value::from(conn.now()));
     if let Some(status) = &query.status {
         let status = KeyStatus::from_word(status).ok_or_else(|| {
             Problem::bad_input(format!("`status={status}` is no status of a key"))
                 .hint("allowed: active, compromised, retired")
         })?;
-        filter.and("k.status = ?", Bind::Text(status.word().to_owned()));
+        filter.and("k.status = ?", Value::from(status.word().to_owned()));
     }
     if let Some(agent) = &query.agent {
         filter.and(
             "EXISTS (SELECT 1 FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 AND h.agent_id = ?)",
-            Bind::Text(agent.clone()),
+            Value::from(agent.clone()),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
@@ -128,7 +140,7 @@ pub async fn is_compromised(conn: &mut Conn, spki: &str) -> Result<bool, StoreEr
 /// There is no such key, or the database doesn't answer.
 pub(super) async fn mark_compromised(tx: &mut Tx, spki: &str) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sqlx::query(
+    let done = sql(
         "UPDATE keys SET status = 'compromised', compromised_at = $2, version = version + 1 \
          WHERE spki_sha256 = $1 AND status <> 'compromised'",
     )
@@ -137,7 +149,7 @@ pub(super) async fn mark_compromised(tx: &mut Tx, spki: &str) -> Result<bool, St
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("marking a key as compromised"))?;
-    if done.rows_affected() > 0 {
+    if done > 0 {
         tx.changed(EntityKind::Key, spki);
         return Ok(true);
     }
@@ -149,8 +161,8 @@ pub(super) async fn mark_compromised(tx: &mut Tx, spki: &str) -> Result<bool, St
 
 struct Wrapped(Key);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self(Key {
             spki_sha256: row.try_get("spki_sha256")?,
             version: row.try_get("version")?,

@@ -3,8 +3,13 @@
 //! One file a noun. Functions that read take a [`Conn`], functions that change take a [`Tx`], which
 //! collects what changed and tells it to [`Store::changes`] once it is committed. Rules of the domain
 //! are asked, not repeated; words for people are made at the edge from [`StoreError`].
+//!
+//! The database is a SQLite file or a PostgreSQL, with the same statements for both (`statement`); what
+//! they say differently is in `dialect`. What is read to be changed is read by a function called `lock`,
+//! which keeps the row from others until the transaction ends; in which order is said there.
 
 pub mod adapters;
+pub mod address;
 pub mod agents;
 pub mod audit;
 pub mod certificates;
@@ -20,28 +25,36 @@ pub mod installations;
 pub mod issuance;
 pub mod jobs;
 pub mod keys;
+mod lead;
+mod news;
 mod request_failure;
 pub mod requests;
 pub mod revocation;
 mod row;
 pub mod runs;
+mod schema;
 mod select;
 pub mod serials;
+mod statement;
 pub mod tokens;
 pub mod trends;
+mod tx;
 
-use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{PgPool, SqlitePool};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::domain::id::EntityKind;
+use crate::domain::id::{EntityKind, new_id};
 use crate::wire::page::Change;
 
 pub use error::StoreError;
+pub use lead::Lead;
+pub use tx::{Conn, Tx};
+
+use statement::sql;
+use tx::Link;
 
 /// How many changes a slow listener may lag behind before it misses some.
 const CHANGES_KEPT: usize = 4096;
@@ -49,38 +62,60 @@ const CHANGES_KEPT: usize = 4096;
 /// The database. Clones share it.
 #[derive(Clone)]
 pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    pools: Pools,
     clock: Clock,
     changes: broadcast::Sender<Change>,
+    /// The name under which it tells other processes what it changed.
+    own: String,
+    /// Hears what they changed; on PostgreSQL only.
+    ear: Option<Arc<news::Ear>>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres { writer: PgPool, readers: PgPool },
 }
 
 impl Store {
-    /// Opens `sqlite://path`, makes the file if there is none, and brings the schema up to date.
+    /// Opens `sqlite://path`, whose file is made if there is none, or `postgres://…`, and brings the
+    /// schema up to date.
     ///
     /// # Errors
-    /// The file can't be opened, or its schema is newer than this program.
+    /// The database can't be opened, its schema is newer than this program, or it has to be changed and
+    /// this account may not.
     pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
-        let (writer, readers) = dialect::sqlite::open(url)
-            .await
-            .map_err(|source| StoreError::Open {
-                url: url.to_owned(),
-                source,
-            })?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&writer)
-            .await
-            .map_err(|source| StoreError::Migrate {
-                url: url.to_owned(),
-                source,
-            })?;
+        let failed = |source| StoreError::Open {
+            url: address::redacted(url),
+            source,
+        };
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
-        Ok(Self {
-            writer,
-            readers,
+        let own = new_id(EntityKind::Run);
+        let mut ear = None;
+        let pools = if address::is_postgres(url) {
+            let (writer, readers) = dialect::postgres::open(url).await.map_err(failed)?;
+            schema::bring_up_postgres(&writer, url).await?;
+            let options = writer.connect_options().as_ref().clone();
+            let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
+            ear = Some(Arc::new(opened.map_err(failed)?));
+            Pools::Postgres { writer, readers }
+        } else {
+            let (writer, readers) = dialect::sqlite::open(url).await.map_err(failed)?;
+            schema::bring_up_sqlite(&writer, url).await?;
+            Pools::Sqlite { writer, readers }
+        };
+        let store = Self {
+            pools,
             clock,
             changes,
-        })
+            own,
+            ear,
+        };
+        if let Err(error) = audit::make_room(&store).await {
+            // There is a place for rows without a partition of their own, and the scheduler tries again.
+            tracing::warn!(%error, "the audit trail gets no room for the coming months");
+        }
+        Ok(store)
     }
 
     /// A connection for reading.
@@ -88,34 +123,31 @@ impl Store {
     /// # Errors
     /// No connection could be had.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        let conn = self.readers.acquire().await.map_err(StoreError::Connect)?;
-        Ok(Conn {
-            link: Link::Reader(conn),
-            now: self.clock.now(),
-        })
+        let link = match &self.pools {
+            Pools::Sqlite { readers, .. } => readers.acquire().await.map(Link::SqliteReader),
+            Pools::Postgres { readers, .. } => readers.acquire().await.map(Link::PostgresReader),
+        };
+        Ok(Conn::new(link.map_err(StoreError::Connect)?, self.clock.now()))
     }
 
-    /// A transaction for changes. It holds the only write lock: no network call while it is open.
+    /// A transaction for changes. On SQLite it holds the only write lock, on PostgreSQL the rows that it
+    /// changes: no network call while it is open.
     ///
     /// # Errors
-    /// The write lock could not be had in time.
+    /// The write lock, or a connection, could not be had in time.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let tx = self
-            .writer
-            .begin_with(dialect::sqlite::BEGIN_WRITE)
-            .await
-            .map_err(StoreError::Connect)?;
-        Ok(Tx {
-            conn: Conn {
-                link: Link::Writer(tx),
-                now: self.clock.now(),
-            },
-            changed: Vec::new(),
-            changes: self.changes.clone(),
-        })
+        let link = match &self.pools {
+            Pools::Sqlite { writer, .. } => writer
+                .begin_with(dialect::sqlite::BEGIN_WRITE)
+                .await
+                .map(Link::SqliteWriter),
+            Pools::Postgres { writer, .. } => writer.begin().await.map(Link::PostgresWriter),
+        };
+        let conn = Conn::new(link.map_err(StoreError::Connect)?, self.clock.now());
+        Ok(Tx::new(conn, self.changes.clone(), self.own.clone()))
     }
 
-    /// What committed transactions changed, from now on.
+    /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
@@ -127,13 +159,22 @@ impl Store {
         &self.clock
     }
 
+    /// A candidate for what only one of all servers may do.
+    #[must_use]
+    pub fn lead(&self) -> Lead {
+        Lead::new(match &self.pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres { writer, .. } => Some(writer.connect_options().as_ref().clone()),
+        })
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut conn = self.read().await?;
-        sqlx::query("SELECT 1")
+        sql("SELECT 1")
             .execute(conn.raw())
             .await
             .map_err(StoreError::because("asking the database whether it is there"))?;
@@ -142,105 +183,18 @@ impl Store {
 
     /// Closes all connections; what was committed is on disk.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// A connection, or an open transaction, to read from.
-pub struct Conn {
-    link: Link,
-    now: DateTime<Utc>,
-}
-
-enum Link {
-    Reader(PoolConnection<Sqlite>),
-    Writer(Transaction<'static, Sqlite>),
-}
-
-impl Conn {
-    /// The moment that this connection works at: the same for all its statements.
-    #[must_use]
-    pub fn now(&self) -> DateTime<Utc> {
-        self.now
-    }
-
-    fn raw(&mut self) -> &mut SqliteConnection {
-        match &mut self.link {
-            Link::Reader(conn) => conn,
-            Link::Writer(tx) => tx,
+        if let Some(ear) = &self.ear {
+            ear.close();
         }
-    }
-}
-
-/// An open transaction. Dropped without [`Tx::commit`], nothing happened.
-pub struct Tx {
-    conn: Conn,
-    changed: Vec<Change>,
-    changes: broadcast::Sender<Change>,
-}
-
-impl Tx {
-    /// Makes it durable and tells the listeners what changed.
-    ///
-    /// # Errors
-    /// The database refused; then nothing happened.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        if let Link::Writer(tx) = self.conn.link {
-            tx.commit()
-                .await
-                .map_err(StoreError::because("committing a change"))?;
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
         }
-        for change in self.changed {
-            // Nobody listening is no error.
-            let _ = self.changes.send(change);
-        }
-        Ok(())
-    }
-
-    /// Takes back everything, and waits until that is so.
-    ///
-    /// # Errors
-    /// The database did not answer; the transaction is gone all the same.
-    pub async fn rollback(self) -> Result<(), StoreError> {
-        match self.conn.link {
-            Link::Writer(tx) => tx
-                .rollback()
-                .await
-                .map_err(StoreError::because("taking a change back")),
-            Link::Reader(_) => Ok(()),
-        }
-    }
-
-    fn changed(&mut self, entity: EntityKind, id: &str) {
-        self.tell(Change::of(entity, id));
-    }
-
-    /// A healthy agent checked in.
-    fn heard_of(&mut self, agent_id: &str) {
-        self.tell(Change {
-            routine: true,
-            ..Change::of(EntityKind::Agent, agent_id)
-        });
-    }
-
-    fn tell(&mut self, change: Change) {
-        if !self.changed.contains(&change) {
-            self.changed.push(change);
-        }
-    }
-}
-
-impl Deref for Tx {
-    type Target = Conn;
-
-    fn deref(&self) -> &Conn {
-        &self.conn
-    }
-}
-
-impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.conn
     }
 }

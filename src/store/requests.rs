@@ -1,10 +1,6 @@
 //! Issuance requests: made, read, and what people and agents do with them. What the issuer does is in
 //! `issuance`.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::types::Json;
-use sqlx::{FromRow, Row};
-
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::key::KeyStatus;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
@@ -12,8 +8,9 @@ use crate::problem::Problem;
 use crate::wire::agents::JobResult;
 use crate::wire::page::{Page, PageQuery};
 
-use super::row::{list, optional_word, word};
-use super::select::{Bind, Field, Is, List, SortColumn, Sorts, Where};
+use super::row::{FromRow, Row, list, optional_word, word};
+use super::select::{Field, Is, List, SortColumn, Sorts, Where};
+use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, holders, jobs, keys};
 
 const LIST: List = List {
@@ -120,7 +117,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<Request, StoreError
         WaitingOn::Key
     };
     let now = tx.now();
-    let row: Wrapped = sqlx::query_as(
+    let row: Wrapped = sql(
         "INSERT INTO issuance_requests (id, common_name, sans, key_algorithm, adapter_id, agent_id, \
          install_path, replaces, status, waiting_on, requested_by, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $11) RETURNING *",
@@ -152,7 +149,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<Request, StoreError
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Request>, StoreError> {
-    let row: Option<Wrapped> = sqlx::query_as("SELECT * FROM issuance_requests WHERE id = $1")
+    let row: Option<Wrapped> = sql("SELECT * FROM issuance_requests WHERE id = $1")
         .bind(id)
         .fetch_optional(conn.raw())
         .await
@@ -170,6 +167,34 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<Request, StoreError> 
         .ok_or_else(|| StoreError::not_found(EntityKind::Request, id))
 }
 
+/// One that has to be there, kept from others until the transaction ends.
+///
+/// # Errors
+/// There is no such request, or the database doesn't answer.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
+    sql("SELECT r.id FROM issuance_requests r WHERE r.id = $1")
+        .bind(id)
+        .locking("r")
+        .rows(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for a request"))?;
+    existing(tx, id).await
+}
+
+/// The same for all that wait for this agent, before the agent itself: see the order in `dialect`.
+pub(super) async fn lock_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreError> {
+    sql(
+        "SELECT r.id FROM issuance_requests r WHERE r.agent_id = $1 AND r.status IN ('pending', 'issuing') \
+         ORDER BY r.id",
+    )
+    .bind(agent_id)
+    .locking("r")
+    .rows(tx.raw())
+    .await
+    .map_err(StoreError::because("waiting for the requests of an agent"))?;
+    Ok(())
+}
+
 /// One page, the newest first if nothing else is said.
 ///
 /// # Errors
@@ -181,7 +206,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
             Problem::bad_input(format!("`{status}` is not a status of requests"))
                 .hint("allowed: pending, issuing, issued, failed, denied, cancelled")
         })?;
-        filter.and("r.status = ?", Bind::Text(status.word().to_owned()));
+        filter.and("r.status = ?", Value::from(status.word().to_owned()));
     }
     match query.open {
         Some(true) => filter.and_plain("r.status IN ('pending', 'issuing', 'failed')"),
@@ -191,7 +216,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
     if let Some(agent) = &query.agent {
         filter.and(
             "r.agent_id IN (SELECT a.id FROM agents a WHERE a.id = ? OR a.hostname = ?)",
-            Bind::Text(agent.clone()),
+            Value::from(agent.clone()),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
@@ -203,7 +228,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
 /// # Errors
 /// The database doesn't answer.
 pub async fn replacing(conn: &mut Conn, certificate_id: &str) -> Result<Vec<Request>, StoreError> {
-    let rows: Vec<Wrapped> = sqlx::query_as(
+    let rows: Vec<Wrapped> = sql(
         "SELECT * FROM issuance_requests WHERE replaces = $1 AND status IN ('pending', 'issuing') \
          ORDER BY id",
     )
@@ -227,14 +252,14 @@ pub async fn set_csr(
     spki: &str,
     algorithm: &str,
 ) -> Result<Request, StoreError> {
-    let request = existing(tx, id).await?;
+    let request = lock(tx, id).await?;
     if request.spki_sha256.as_deref() == Some(spki) {
         return Ok(request);
     }
     if request.status != RequestStatus::Pending || request.waiting_on != Some(WaitingOn::Key) {
         return Err(Problem::conflict(format!("request `{id}` doesn't wait for a key")).into());
     }
-    if let Some(key) = keys::read(tx, spki).await? {
+    if let Some(key) = keys::lock(tx, spki).await? {
         if key.status == KeyStatus::Compromised {
             return Err(
                 Problem::refused("this key is compromised and never certified again")
@@ -242,12 +267,11 @@ pub async fn set_csr(
                     .into(),
             );
         }
-        let used: Option<String> =
-            sqlx::query_scalar("SELECT id FROM certificates WHERE spki_sha256 = $1 LIMIT 1")
-                .bind(spki)
-                .fetch_optional(tx.raw())
-                .await
-                .map_err(StoreError::because("looking whether a key is in use"))?;
+        let used: Option<String> = sql("SELECT id FROM certificates WHERE spki_sha256 = $1 LIMIT 1")
+            .bind(spki)
+            .fetch_optional(tx.raw())
+            .await
+            .map_err(StoreError::because("looking whether a key is in use"))?;
         if let Some(used) = used {
             return Err(
                 Problem::refused(format!("certificate `{used}` carries this key already"))
@@ -262,7 +286,7 @@ pub async fn set_csr(
     }
     let now = tx.now();
     // A paused adapter's reason shows on what comes to wait for it.
-    sqlx::query(
+    sql(
         "UPDATE issuance_requests SET csr_pem = $2, spki_sha256 = $3, waiting_on = 'ca', \
          error_message = (SELECT a.paused_reason FROM adapters a WHERE a.id = issuance_requests.adapter_id), \
          next_attempt_at = NULL, version = version + 1, updated_at = $4 WHERE id = $1",
@@ -291,7 +315,7 @@ pub async fn set_csr(
 /// # Errors
 /// It doesn't wait for an approval, or the database doesn't answer.
 pub async fn approve(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
-    let request = existing(tx, id).await?;
+    let request = lock(tx, id).await?;
     if request.waiting_on != Some(WaitingOn::Approval) {
         return Err(not_possible(&request, "approved").into());
     }
@@ -322,7 +346,7 @@ async fn stop(
     status: RequestStatus,
     why: Option<&str>,
 ) -> Result<Request, StoreError> {
-    let request = existing(tx, id).await?;
+    let request = lock(tx, id).await?;
     if !request.status.may_become(status) {
         return Err(not_possible(&request, status.word()).into());
     }
@@ -343,7 +367,7 @@ async fn stop(
 /// # Errors
 /// It is past that, or the database doesn't answer.
 pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
-    let request = existing(tx, id).await?;
+    let request = lock(tx, id).await?;
     let waits_for_ca = request.status == RequestStatus::Pending && request.waiting_on == Some(WaitingOn::Ca);
     if !waits_for_ca && request.status != RequestStatus::Failed {
         return Err(not_possible(&request, "tried again").into());
@@ -356,13 +380,11 @@ pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     if keeps_key {
         return put(tx, id, RequestStatus::Pending, Some(WaitingOn::Ca), None).await;
     }
-    sqlx::query(
-        "UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL WHERE id = $1",
-    )
-    .bind(id)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("trying a request again"))?;
+    sql("UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL WHERE id = $1")
+        .bind(id)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("trying a request again"))?;
     let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None).await?;
     jobs::queue_make_key(tx, &request).await?;
     Ok(request)
@@ -385,7 +407,7 @@ async fn put(
     message: Option<&str>,
 ) -> Result<Request, StoreError> {
     let now = tx.now();
-    let row: Wrapped = sqlx::query_as(
+    let row: Wrapped = sql(
         "UPDATE issuance_requests SET status = $2, waiting_on = $3, error_message = $4, attempt = 0, \
          next_attempt_at = NULL, claimed_by = NULL, lease_until = NULL, version = version + 1, \
          updated_at = $5 WHERE id = $1 RETURNING *",
@@ -404,8 +426,8 @@ async fn put(
 
 pub(super) struct Wrapped(pub(super) Request);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self(Request {
             id: row.try_get("id")?,
             version: row.try_get("version")?,

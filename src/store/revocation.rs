@@ -12,6 +12,7 @@ use crate::wire::agents::JobResult;
 
 use super::issuance::{by_issuer, pause_adapter};
 use super::jobs::{Job, Of};
+use super::statement::sql;
 use super::{StoreError, Tx, audit, certificates, compromise, jobs};
 
 /// Somebody wants it revoked: status `revocation_pending`, the key blocked on `keyCompromise`, and the
@@ -21,7 +22,7 @@ use super::{StoreError, Tx, audit, certificates, compromise, jobs};
 /// It is revoked already (only its reason may still become `keyCompromise`), unknown, or the database
 /// doesn't answer.
 pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, String), StoreError> {
-    let certificate = certificates::existing(tx, id).await?;
+    let certificate = certificates::lock(tx, id).await?;
     let now = tx.now();
     if certificate.not_after <= now {
         return Err(expired(&certificate).into());
@@ -115,12 +116,12 @@ fn twice(certificate: &Certificate, before: Reason, now: Reason) -> Problem {
 
 async fn change(
     tx: &mut Tx,
-    sql: &'static str,
+    text: &'static str,
     id: &str,
     reason: Reason,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    sqlx::query(sql)
+    sql(text)
         .bind(id)
         .bind(reason.name())
         .bind(now)
@@ -132,13 +133,11 @@ async fn change(
 }
 
 async fn queued_job(tx: &mut Tx, id: &str) -> Result<Option<String>, StoreError> {
-    sqlx::query_scalar(
-        "SELECT id FROM jobs WHERE certificate_id = $1 AND kind = 'revoke' AND status = 'queued' LIMIT 1",
-    )
-    .bind(id)
-    .fetch_optional(tx.raw())
-    .await
-    .map_err(StoreError::because("looking for a revocation under way"))
+    sql("SELECT id FROM jobs WHERE certificate_id = $1 AND kind = 'revoke' AND status = 'queued' LIMIT 1")
+        .bind(id)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("looking for a revocation under way"))
 }
 
 /// The CA said yes: status `revoked`, the job is done. It is not proven before it is in a CRL.
@@ -152,11 +151,9 @@ pub async fn accept_revocation(
 ) -> Result<Certificate, StoreError> {
     let id = about(job)?;
     let now = tx.now();
-    sqlx::query(
-        "UPDATE certificates SET status = 'revoked', \
+    sql("UPDATE certificates SET status = 'revoked', \
          revocation_accepted_at = COALESCE(revocation_accepted_at, $2), version = version + 1, \
-         updated_at = $3 WHERE id = $1 AND status IN ('revocation_pending', 'revoked')",
-    )
+         updated_at = $3 WHERE id = $1 AND status IN ('revocation_pending', 'revoked')")
     .bind(id)
     .bind(accepted_at)
     .bind(now)
@@ -169,7 +166,7 @@ pub async fn accept_revocation(
     jobs::finish(tx, &job.id, &JobResult::done()).await?;
     let detail = Some(format!("the CA accepted serial {}", certificate.serial));
     let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(certificate)
 }
 
@@ -180,7 +177,7 @@ pub async fn accept_revocation(
 pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
     let id = about(job)?;
     let now = tx.now();
-    sqlx::query(
+    sql(
         "UPDATE certificates SET status = 'revoked', version = version + 1, updated_at = $2 \
          WHERE id = $1 AND status IN ('revocation_pending', 'revoked')",
     )
@@ -193,7 +190,7 @@ pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError>
     jobs::finish(tx, &job.id, &JobResult::done()).await?;
     let detail = Some("it expired before the CA revoked it; no CRL lists it".to_owned());
     let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
@@ -205,7 +202,7 @@ pub async fn take_back(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     ask(tx, id, Reason::KeyCompromise).await?;
     let detail = Some("its key was marked as compromised while the CA signed".to_owned());
     let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Asked, detail);
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
@@ -243,7 +240,7 @@ pub async fn retry_revocation_later(
         detail,
     );
     entry.reason = Some(error.to_owned());
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
@@ -257,7 +254,7 @@ pub async fn fail_revocation(tx: &mut Tx, job: &Job, error: &str) -> Result<(), 
     tx.changed(EntityKind::Certificate, id);
     let mut entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Failed, None);
     entry.reason = Some(error.to_owned());
-    audit::append(tx, entry).await?;
+    audit::note(tx, entry);
     Ok(())
 }
 
@@ -309,7 +306,7 @@ pub async fn record_in_crl(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<(
             AuditOutcome::Done,
             Some(format!("in the CRL fetched at {}", at.to_rfc3339())),
         );
-        audit::append(tx, entry).await?;
+        audit::note(tx, entry);
     }
     Ok(())
 }
@@ -329,19 +326,24 @@ pub async fn seen_refused(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<bo
     .await
 }
 
-async fn first_time(tx: &mut Tx, sql: &'static str, id: &str, at: DateTime<Utc>) -> Result<bool, StoreError> {
+async fn first_time(
+    tx: &mut Tx,
+    text: &'static str,
+    id: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sqlx::query(sql)
+    let done = sql(text)
         .bind(id)
         .bind(at)
         .bind(now)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because("recording the proof of a revocation"))?;
-    if done.rows_affected() > 0 {
+    if done > 0 {
         tx.changed(EntityKind::Certificate, id);
     }
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }
 
 fn about(job: &Job) -> Result<&str, StoreError> {

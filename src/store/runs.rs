@@ -1,17 +1,14 @@
 //! Runs: plans being carried out, step by step, so that one survives a lost connection.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::types::Json;
-use sqlx::{FromRow, Row};
-
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
 
-use super::row::{list, word};
-use super::select::{Bind, List, SortColumn, Sorts, Where, contains};
+use super::row::{FromRow, Row, list, word};
+use super::select::{List, SortColumn, Sorts, Where, contains};
+use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
 
 const LIST: List = List {
@@ -38,7 +35,7 @@ const LIST: List = List {
 /// Another plan has this id, or the database doesn't answer.
 pub async fn begin(tx: &mut Tx, run: &RunBegin, actor: &str) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sqlx::query(
+    let done = sql(
         "INSERT INTO runs (id, action, entity_type, entity_ids, comment, ticket, plan, digest, actor, \
          outcome, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'asked', $10) \
          ON CONFLICT (id) DO NOTHING",
@@ -56,7 +53,7 @@ pub async fn begin(tx: &mut Tx, run: &RunBegin, actor: &str) -> Result<bool, Sto
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("recording that a run begins"))?;
-    if done.rows_affected() == 0 {
+    if done == 0 {
         let before = existing(tx, &run.id).await?;
         if before.digest != run.digest || before.actor != actor {
             return Err(Problem::conflict(format!("run `{}` was begun with another plan", run.id)).into());
@@ -82,13 +79,13 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord) -> Result<(),
     if step.index < 0 {
         return Err(Problem::bad_input("a step's index counts from 0").into());
     }
-    let run = existing(tx, run_id).await?;
+    let run = lock(tx, run_id).await?;
     if run.ended_at.is_some() {
         return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", run.outcome.word())).into());
     }
     let now = tx.now();
     let ended_at = (step.status != "running").then_some(now);
-    sqlx::query(
+    sql(
         "INSERT INTO run_steps (run_id, idx, name, status, note, started_at, ended_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run_id, idx) DO UPDATE SET \
          name = excluded.name, status = excluded.status, note = excluded.note, ended_at = excluded.ended_at",
@@ -118,7 +115,7 @@ pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd) -> Result<bool, StoreE
             .hint("allowed: done, refused, failed, unknown")
             .into());
     }
-    let before = existing(tx, run_id).await?;
+    let before = lock(tx, run_id).await?;
     if before.outcome == end.outcome {
         return Ok(false);
     }
@@ -126,7 +123,7 @@ pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd) -> Result<bool, StoreE
         return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", before.outcome.word())).into());
     }
     let now = tx.now();
-    sqlx::query("UPDATE runs SET outcome = $2, note = $3, ended_at = $4 WHERE id = $1")
+    sql("UPDATE runs SET outcome = $2, note = $3, ended_at = $4 WHERE id = $1")
         .bind(run_id)
         .bind(end.outcome.word())
         .bind(&end.note)
@@ -144,18 +141,18 @@ pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd) -> Result<bool, StoreE
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<RunView>, StoreError> {
     let doing = "reading a run";
-    let row: Option<SqliteRow> = sqlx::query("SELECT * FROM runs WHERE id = $1")
+    let rows = sql("SELECT * FROM runs WHERE id = $1")
         .bind(id)
-        .fetch_optional(conn.raw())
+        .rows(conn.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    let Some(row) = row else {
+    let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let mut run = Wrapped::from_row(&row).map_err(StoreError::because(doing))?.0;
+    let mut run = Wrapped::from_row(row).map_err(StoreError::because(doing))?.0;
     let Json(plan) = row.try_get("plan").map_err(StoreError::because(doing))?;
     run.plan = Some(plan);
-    let steps: Vec<Step> = sqlx::query_as("SELECT * FROM run_steps WHERE run_id = $1 ORDER BY idx")
+    let steps: Vec<Step> = sql("SELECT * FROM run_steps WHERE run_id = $1 ORDER BY idx")
         .bind(id)
         .fetch_all(conn.raw())
         .await
@@ -174,6 +171,17 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<RunView, StoreError> 
         .ok_or_else(|| StoreError::not_found(EntityKind::Run, id))
 }
 
+/// The same, kept from others until the transaction ends.
+async fn lock(tx: &mut Tx, id: &str) -> Result<RunView, StoreError> {
+    sql("SELECT r.id FROM runs r WHERE r.id = $1")
+        .bind(id)
+        .locking("r")
+        .rows(tx.raw())
+        .await
+        .map_err(StoreError::because("waiting for a run"))?;
+    existing(tx, id).await
+}
+
 /// One page, the newest first if nothing else is said.
 ///
 /// # Errors
@@ -185,7 +193,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<RunView>, S
             Problem::bad_input(format!("`{status}` is not an outcome of runs"))
                 .hint("allowed: asked, done, refused, failed, unknown")
         })?;
-        filter.and("r.outcome = ?", Bind::Text(outcome.word().to_owned()));
+        filter.and("r.outcome = ?", Value::from(outcome.word().to_owned()));
     }
     match query.open {
         Some(true) => filter.and_plain("r.ended_at IS NULL"),
@@ -201,8 +209,8 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<RunView>, S
 
 struct Wrapped(RunView);
 
-impl FromRow<'_, SqliteRow> for Wrapped {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Wrapped {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self(RunView {
             id: row.try_get("id")?,
             action: row.try_get("action")?,
@@ -224,8 +232,8 @@ impl FromRow<'_, SqliteRow> for Wrapped {
 
 struct Step(RunStepView);
 
-impl FromRow<'_, SqliteRow> for Step {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Step {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self(RunStepView {
             index: row.try_get("idx")?,
             name: row.try_get("name")?,

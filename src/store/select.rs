@@ -3,30 +3,23 @@
 //! Text of a statement comes only from constants in this folder; whatever a caller said is bound.
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, FromRow, Row, Sqlite};
+use sqlx::AssertSqlSafe;
 
 use crate::problem::Problem;
 use crate::wire::filter::{Filter, Wants};
 use crate::wire::page::{Page, PageQuery};
 
 use super::cursor::{Cursor, SortValue};
+use super::row::{FromRow, Row};
+use super::statement::{Value, sql};
 use super::{Conn, StoreError};
 
-/// A value to bind.
-#[derive(Clone, Debug)]
-pub(super) enum Bind {
-    Text(String),
-    Time(DateTime<Utc>),
-    Number(i64),
-}
-
-impl From<SortValue> for Bind {
+impl From<SortValue> for Value {
     fn from(value: SortValue) -> Self {
         match value {
-            SortValue::Text(text) => Self::Text(text),
-            SortValue::Time(at) => Self::Time(at),
-            SortValue::Number(n) => Self::Number(n),
+            SortValue::Text(text) => text.into(),
+            SortValue::Time(at) => at.into(),
+            SortValue::Number(n) => n.into(),
         }
     }
 }
@@ -99,12 +92,12 @@ pub(super) enum Is {
 #[derive(Default)]
 pub(super) struct Where {
     text: String,
-    binds: Vec<Bind>,
+    binds: Vec<Value>,
 }
 
 impl Where {
     /// Adds a condition; each `?` in it stands for `bind`, bound once.
-    pub(super) fn and(&mut self, condition: &'static str, bind: Bind) {
+    pub(super) fn and(&mut self, condition: &'static str, bind: Value) {
         self.binds.push(bind);
         let place = format!("${}", self.binds.len());
         self.push(&condition.replace('?', &place));
@@ -123,20 +116,20 @@ impl Where {
                 (Is::Like(sql), Wants::Text(text)) => ((*sql).to_owned(), Some(contains(text))),
                 (Is::Like(sql), Wants::Letters(text)) => ((*sql).to_owned(), Some(contains_letters(text))),
                 (Is::Word(column, words), Wants::Text(word)) if words.contains(&word.as_str()) => {
-                    (format!("{column} = ?"), Some(Bind::Text(word.clone())))
+                    (format!("{column} = ?"), Some(Value::from(word.clone())))
                 }
                 (Is::Time(column, beside), Wants::Within(span)) => {
-                    let until = Bind::Time(now + *span);
+                    let until = Value::from(now + *span);
                     (format!("{column} < ? AND {beside}"), Some(until))
                 }
                 (Is::Time(column, _), Wants::Beyond(span)) => {
-                    (format!("{column} >= ?"), Some(Bind::Time(now + *span)))
+                    (format!("{column} >= ?"), Some(Value::from(now + *span)))
                 }
                 (Is::Ago(column), Wants::Within(span)) => {
-                    (format!("{column} > ?"), Some(Bind::Time(now - *span)))
+                    (format!("{column} > ?"), Some(Value::from(now - *span)))
                 }
                 (Is::Ago(column), Wants::Beyond(span)) => {
-                    (format!("{column} <= ?"), Some(Bind::Time(now - *span)))
+                    (format!("{column} <= ?"), Some(Value::from(now - *span)))
                 }
                 (Is::Flag(yes, no), Wants::Flag(wanted)) => {
                     (if *wanted { *yes } else { *no }.to_owned(), None)
@@ -182,21 +175,21 @@ impl Where {
 }
 
 /// `%text%` in lower case for LIKE … ESCAPE '\', with its wildcards taken literally.
-pub(super) fn contains(text: &str) -> Bind {
-    Bind::Text(format!(
+pub(super) fn contains(text: &str) -> Value {
+    Value::from(format!(
         "%{}%",
         text.to_lowercase().chars().map(literal).collect::<String>()
     ))
 }
 
 /// `%t%e%x%t%`: its letters in their order, whatever is between them.
-fn contains_letters(text: &str) -> Bind {
+fn contains_letters(text: &str) -> Value {
     let letters = text
         .to_lowercase()
         .chars()
         .map(|c| literal(c) + "%")
         .collect::<String>();
-    Bind::Text(format!("%{letters}"))
+    Value::from(format!("%{letters}"))
 }
 
 fn literal(c: char) -> String {
@@ -259,7 +252,7 @@ impl List {
         mut filter: Where,
     ) -> Result<Page<T>, StoreError>
     where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+        T: FromRow,
     {
         self.check(query)?;
         let sort = query.sort.as_deref().unwrap_or(self.default_sort);
@@ -285,15 +278,16 @@ impl List {
             Direction::Down => "DESC",
         };
         let columns = self.columns;
-        let (from, id, sql) = (self.from, self.id, column.sql);
+        let (from, id, by_what) = (self.from, self.id, column.sql);
         let text = format!(
-            "SELECT {columns}, {sql} AS sort_value, {id} AS sort_id FROM {from}{} \
-             ORDER BY {sql} {by}, {id} {by} LIMIT {}",
+            "SELECT {columns}, {by_what} AS sort_value, {id} AS sort_id FROM {from}{} \
+             ORDER BY {by_what} {by}, {id} {by} LIMIT {}",
             window.text,
             limit + 1
         );
-        let mut rows = bound(text, window.binds)
-            .fetch_all(conn.raw())
+        let mut rows = sql(AssertSqlSafe(text))
+            .bind_all(window.binds)
+            .rows(conn.raw())
             .await
             .map_err(StoreError::because(self.doing))?;
         let more = rows.len() > limit as usize;
@@ -316,11 +310,11 @@ impl List {
 
     async fn total(&self, conn: &mut Conn, filter: &Where) -> Result<i64, StoreError> {
         let text = format!("SELECT COUNT(*) FROM {}{}", self.from, filter.text);
-        let row = bound(text, filter.binds.clone())
+        sql(AssertSqlSafe(text))
+            .bind_all(filter.binds.clone())
             .fetch_one(conn.raw())
             .await
-            .map_err(StoreError::because(self.doing))?;
-        row.try_get(0).map_err(StoreError::because(self.doing))
+            .map_err(StoreError::because(self.doing))
     }
 }
 
@@ -354,28 +348,28 @@ impl Where {
         self.binds.push(cursor.value.into());
         // A number as id (audit rows) must be compared as a number.
         self.binds.push(match list.number_as_id {
-            true => Bind::Number(cursor.id.parse().unwrap_or(i64::MAX)),
-            false => Bind::Text(cursor.id),
+            true => Value::from(cursor.id.parse().unwrap_or(i64::MAX)),
+            false => Value::from(cursor.id),
         });
         let n = self.binds.len();
         let than = match direction {
             Direction::Up => '>',
             Direction::Down => '<',
         };
-        let (sql, id) = (column.sql, list.id);
-        self.push(&format!("({sql}, {id}) {than} (${}, ${n})", n - 1));
+        let (by_what, id) = (column.sql, list.id);
+        self.push(&format!("({by_what}, {id}) {than} (${}, ${n})", n - 1));
         Ok(())
     }
 }
 
-fn cursor_of(row: &SqliteRow, sort: &str, sorts: Sorts, number_as_id: bool) -> Result<Cursor, sqlx::Error> {
+fn cursor_of(row: &Row, sort: &str, sorts: Sorts, number_as_id: bool) -> Result<Cursor, sqlx::Error> {
     let value = match sorts {
         Sorts::Text => SortValue::Text(row.try_get("sort_value")?),
         Sorts::Time => SortValue::Time(row.try_get("sort_value")?),
         Sorts::Number => SortValue::Number(row.try_get("sort_value")?),
     };
     let id = match number_as_id {
-        true => row.try_get::<i64, _>("sort_id")?.to_string(),
+        true => row.try_get::<i64>("sort_id")?.to_string(),
         false => row.try_get("sort_id")?,
     };
     Ok(Cursor {
@@ -383,16 +377,4 @@ fn cursor_of(row: &SqliteRow, sort: &str, sorts: Sorts, number_as_id: bool) -> R
         value,
         id,
     })
-}
-
-fn bound(text: String, binds: Vec<Bind>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
-    let mut query = sqlx::query(AssertSqlSafe(text));
-    for bind in binds {
-        query = match bind {
-            Bind::Text(text) => query.bind(text),
-            Bind::Time(at) => query.bind(at),
-            Bind::Number(n) => query.bind(n),
-        };
-    }
-    query
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::statement::{Value, sql};
 use super::{Conn, StoreError};
 
 /// Serials asked for with one statement.
@@ -15,17 +16,17 @@ pub async fn unknown(conn: &mut Conn, serials: &[String]) -> Result<Vec<String>,
     let mut strange = Vec::new();
     for some in serials.chunks(AT_ONCE) {
         let places: Vec<String> = (1..=some.len()).map(|i| format!("${i}")).collect();
-        let sql = format!(
+        let text = format!(
             "SELECT serial FROM certificates WHERE serial IN ({})",
             places.join(", ")
         );
-        let mut query = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(sql));
-        for serial in some {
-            query = query.bind(serial);
-        }
-        let known = query.fetch_all(conn.raw()).await.map_err(StoreError::because(
-            "comparing the CA's serials with the inventory",
-        ))?;
+        let known: Vec<String> = sql(sqlx::AssertSqlSafe(text))
+            .bind_all(some.iter().map(Value::from))
+            .fetch_all(conn.raw())
+            .await
+            .map_err(StoreError::because(
+                "comparing the CA's serials with the inventory",
+            ))?;
         let known: BTreeSet<String> = known.into_iter().collect();
         strange.extend(some.iter().filter(|serial| !known.contains(*serial)).cloned());
     }

@@ -4,15 +4,14 @@ use aws_lc_rs::{digest, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
 
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
 
-use super::row::word;
+use super::row::{FromRow, Row, word};
+use super::statement::sql;
 use super::{Conn, StoreError, Tx};
 
 /// What a token is for.
@@ -92,7 +91,7 @@ pub fn mint() -> Result<Secret, StoreError> {
 pub async fn create(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Token, StoreError> {
     let id = new_id(EntityKind::Token);
     let now = tx.now();
-    let row: Token = sqlx::query_as(
+    let row: Token = sql(
         "INSERT INTO tokens (id, name, purpose, role, hash, agent_id, expires_at, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
     )
@@ -117,8 +116,9 @@ pub async fn create(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Toke
 /// # Errors
 /// The database doesn't answer.
 pub async fn replace(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Token, StoreError> {
+    tx.alone(&format!("token {}", new.name)).await?;
     let now = tx.now();
-    sqlx::query("UPDATE tokens SET revoked_at = $2 WHERE name = $1 AND purpose = $3 AND revoked_at IS NULL")
+    sql("UPDATE tokens SET revoked_at = $2 WHERE name = $1 AND purpose = $3 AND revoked_at IS NULL")
         .bind(&new.name)
         .bind(now)
         .bind(new.purpose.word())
@@ -134,7 +134,7 @@ pub async fn replace(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Tok
 /// The database doesn't answer.
 pub async fn find(conn: &mut Conn, secret: &str) -> Result<Option<Token>, StoreError> {
     // Looked up by its hash, so that nothing about the token can be learnt from the time it takes.
-    sqlx::query_as("SELECT * FROM tokens WHERE hash = $1")
+    sql("SELECT * FROM tokens WHERE hash = $1")
         .bind(hash(secret))
         .fetch_optional(conn.raw())
         .await
@@ -147,7 +147,7 @@ pub async fn find(conn: &mut Conn, secret: &str) -> Result<Option<Token>, StoreE
 /// The database doesn't answer.
 pub async fn spend(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sqlx::query(
+    let done = sql(
         "UPDATE tokens SET spent_at = $2 WHERE id = $1 AND purpose = 'enrol' AND spent_at IS NULL \
          AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
     )
@@ -156,7 +156,7 @@ pub async fn spend(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("spending a token"))?;
-    Ok(done.rows_affected() == 1)
+    Ok(done == 1)
 }
 
 /// Takes back all tokens of an agent.
@@ -165,7 +165,7 @@ pub async fn spend(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
 /// The database doesn't answer.
 pub async fn revoke_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreError> {
     let now = tx.now();
-    sqlx::query("UPDATE tokens SET revoked_at = $2 WHERE agent_id = $1 AND revoked_at IS NULL")
+    sql("UPDATE tokens SET revoked_at = $2 WHERE agent_id = $1 AND revoked_at IS NULL")
         .bind(agent_id)
         .bind(now)
         .execute(tx.raw())
@@ -178,8 +178,8 @@ fn hash(secret: &str) -> String {
     hex::encode(digest::digest(&digest::SHA256, secret.as_bytes()))
 }
 
-impl FromRow<'_, SqliteRow> for Token {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Token {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.try_get("id")?,
             name: row.try_get("name")?,

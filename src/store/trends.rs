@@ -1,11 +1,12 @@
 //! Counts over time: one statement for each chart, over an index. What they mean is said in `wire`.
 
 use chrono::{DateTime, Duration, Utc};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
 
 use crate::wire::trends::{CHECKIN_MIN, CHECKINS, HOURS, Trends, WEEKS};
 
 use super::certificates::STILL_MATTERS;
+use super::statement::{Value, sql};
 use super::{Conn, StoreError};
 
 /// All charts.
@@ -107,11 +108,16 @@ impl Counts {
             .replace("$LAST", &format!("${}", self.edges.len()));
         let text = format!("SELECT {} FROM {from}", columns.join(", "));
         let failed = StoreError::because("counting over time");
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for edge in &self.edges {
-            query = query.bind(*edge);
-        }
-        let row = query.fetch_one(conn.raw()).await.map_err(failed)?;
+        let edges = self.edges.iter().map(|edge| Value::from(*edge));
+        let rows = sql(AssertSqlSafe(text))
+            .bind_all(edges)
+            .rows(conn.raw())
+            .await
+            .map_err(failed)?;
+        let row = rows
+            .first()
+            .ok_or(sqlx::Error::RowNotFound)
+            .map_err(StoreError::because("counting over time"))?;
         (0..columns.len())
             .map(|index| row.try_get(index))
             .collect::<Result<_, _>>()

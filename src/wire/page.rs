@@ -95,6 +95,25 @@ impl Change {
     /// The id that stands for all of a kind, when so much changed that some of it was missed.
     pub const ALL: &'static str = "*";
 
+    /// All that anybody may show: some changes were missed, and which ones nobody knows.
+    #[must_use]
+    pub fn everything() -> Vec<Self> {
+        [
+            EntityKind::Certificate,
+            EntityKind::Key,
+            EntityKind::Agent,
+            EntityKind::Request,
+            EntityKind::Installation,
+            EntityKind::Run,
+            EntityKind::Job,
+            EntityKind::Adapter,
+            EntityKind::Audit,
+        ]
+        .into_iter()
+        .map(|entity| Self::of(entity, Self::ALL))
+        .collect()
+    }
+
     /// Whether it may be about the thing with this id.
     #[must_use]
     pub fn is_about(&self, id: &str) -> bool {

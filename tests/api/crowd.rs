@@ -4,11 +4,11 @@ use cmp_console::store::{audit, certificates};
 use futures::future::join_all;
 use reqwest::Method;
 
-use crate::support::{Server, certificate};
+use super::support::{Server, certificate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_and_reissues_side_by_side() {
-    let it = Server::start().await;
+    let Some(it) = Server::start().await else { return };
     let mut ids = Vec::new();
     let mut tx = it.store.begin().await.unwrap();
     for n in 100..120 {

@@ -18,6 +18,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::server::{self, Database};
+
 pub(crate) struct Server {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -32,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) foreign_cert: String,
     pub(crate) expired_cert: String,
     pub(crate) woken: Arc<Mutex<Vec<String>>>,
+    /// The database, on PostgreSQL.
+    pub(crate) postgres: Option<Database>,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -91,9 +95,17 @@ pub(crate) fn enrol(hostname: &str) -> EnrolBody {
 }
 
 impl Server {
-    pub(crate) async fn start() -> Self {
+    /// Over a database of the kind that this suite is for; `None` where it isn't here.
+    pub(crate) async fn start() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/cmp.db", dir.path().display());
+        let postgres = match module_path!().contains("::postgres::") {
+            true => Some(server::fresh()?),
+            false => None,
+        };
+        let url = match &postgres {
+            Some(database) => database.url.clone(),
+            None => format!("sqlite://{}/cmp.db", dir.path().display()),
+        };
         let clock = Clock::fixed(noon());
         let store = Store::open(&url, clock.clone()).await.unwrap();
         let mut tx = store.begin().await.unwrap();
@@ -131,6 +143,7 @@ impl Server {
             foreign_cert: foreign.id,
             expired_cert: expired.id,
             woken,
+            postgres,
             dir,
         };
         server.operator = server.token("ops", Role::Operator, None, None).await;
@@ -138,7 +151,7 @@ impl Server {
         server.agent_token = server
             .token("agent:web-01", Role::Agent, Some(&agent.id), None)
             .await;
-        server
+        Some(server)
     }
 
     pub(crate) async fn token(

@@ -5,11 +5,11 @@ use cmp_console::domain::role::Role;
 use cmp_console::store::tokens::Purpose;
 use reqwest::Method;
 
-use crate::support::{Server, enrol};
+use super::support::{Server, enrol};
 
 #[tokio::test]
 async fn the_same_answer_and_one_effect() {
-    let it = Server::start().await;
+    let Some(it) = Server::start().await else { return };
     let path = format!("/api/v1/certs/{}/reissue", it.cert);
     let send = || it.call(Method::POST, &path, &it.operator, "{}", Some("run_1/0"));
     let (first, second) = tokio::join!(send(), send());
@@ -47,8 +47,39 @@ async fn the_same_answer_and_one_effect() {
 }
 
 #[tokio::test]
+async fn two_wishes_at_once_are_one_request_and_one_refusal() {
+    let Some(it) = Server::start().await else { return };
+    let path = format!("/api/v1/certs/{}/reissue", it.cert);
+    let send = |key: &'static str| it.call(Method::POST, &path, &it.operator, "{}", Some(key));
+    let (first, second, third) = tokio::join!(send("a"), send("b"), send("c"));
+    let mut statuses = [first.0, second.0, third.0].map(|status| status.as_u16());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [202, 409, 409]);
+    assert_eq!(it.get("/api/v1/requests").await.1["total"], 1);
+    assert_eq!(it.rows().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_refusal_sent_twice_at_once_is_one_refusal() {
+    let Some(it) = Server::start().await else { return };
+    let send = || {
+        it.call(
+            Method::POST,
+            "/api/v1/agents/agt_none/ban",
+            &it.operator,
+            "",
+            Some("k"),
+        )
+    };
+    let answers = futures::future::join_all((0..4).map(|_| send())).await;
+    assert_eq!(answers[0].0, 404);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(it.rows().await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_enrolment_whose_answer_was_lost_is_answered_again() {
-    let it = Server::start().await;
+    let Some(it) = Server::start().await else { return };
     let once = it
         .make_token("enrol", Role::Agent, Purpose::Enrol, None, None)
         .await;
@@ -67,6 +98,17 @@ async fn an_enrolment_whose_answer_was_lost_is_answered_again() {
     assert_eq!(status, 200, "{reply}");
 
     // Neither token is in the database.
+    if let Some(database) = &it.postgres {
+        let output = database
+            .server
+            .program("pg_dump")
+            .args(["-U", crate::server::OWNER, &database.name])
+            .output()
+            .unwrap();
+        let dump = String::from_utf8(output.stdout).unwrap();
+        assert!(dump.contains(agent), "the dump has the rows");
+        assert!(!dump.contains(&token) && !dump.contains(&once));
+    }
     it.store.close().await;
     for entry in std::fs::read_dir(it.dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -78,7 +120,7 @@ async fn an_enrolment_whose_answer_was_lost_is_answered_again() {
 
 #[tokio::test]
 async fn revoking_twice_is_refused_but_for_the_compromise() {
-    let it = Server::start().await;
+    let Some(it) = Server::start().await else { return };
     let path = format!("/api/v1/certs/{}/revoke", it.cert);
     assert_eq!(it.post(&path, r#"{"reason": "4"}"#).await.0, 202);
     assert_eq!(it.post(&path, r#"{"reason": "superseded"}"#).await.0, 409);

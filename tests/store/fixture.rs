@@ -11,12 +11,16 @@ use cmp_console::store::requests::NewRequest;
 use cmp_console::store::{Store, adapters, agents};
 use cmp_console::wire::agents::EnrolBody;
 
+use crate::server::{self, Database};
+
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) adapter: Adapter,
     pub(crate) agent: Agent,
     pub(crate) url: String,
+    /// The database, on PostgreSQL.
+    pub(crate) postgres: Option<Database>,
     _dir: tempfile::TempDir,
 }
 
@@ -25,9 +29,17 @@ pub(crate) fn noon() -> DateTime<Utc> {
 }
 
 impl Fixture {
-    pub(crate) async fn new() -> Self {
+    /// Of the kind that this suite is for; `None` where it isn't here.
+    pub(crate) async fn new() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/cmp.db", dir.path().display());
+        let postgres = match module_path!().contains("postgres") {
+            true => Some(server::fresh()?),
+            false => None,
+        };
+        let url = match &postgres {
+            Some(database) => database.url.clone(),
+            None => format!("sqlite://{}/cmp.db", dir.path().display()),
+        };
         let clock = Clock::fixed(noon());
         let store = Store::open(&url, clock.clone()).await.unwrap();
         let mut tx = store.begin().await.unwrap();
@@ -36,14 +48,15 @@ impl Fixture {
             .unwrap();
         let agent = agents::insert(&mut tx, &enrol("web-01"), 60).await.unwrap();
         tx.commit().await.unwrap();
-        Self {
+        Some(Self {
             store,
             clock,
             adapter,
             agent,
             url,
+            postgres,
             _dir: dir,
-        }
+        })
     }
 
     pub(crate) fn request(&self, name: &str) -> NewRequest {

@@ -10,7 +10,7 @@ use cmp_console::store::issuance::{
 use cmp_console::store::{audit, certificates, compromise, installations, jobs, keys, requests, revocation};
 use cmp_console::wire::agents::AgentWork;
 
-use crate::fixture::{Fixture, certificate, noon};
+use super::fixture::{Fixture, certificate, noon};
 
 async fn with_csr(it: &Fixture, n: u32) -> String {
     let mut tx = it.store.begin().await.unwrap();
@@ -28,7 +28,7 @@ async fn with_csr(it: &Fixture, n: u32) -> String {
 
 #[tokio::test]
 async fn issued_exactly_once_and_installed() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let mut changes = it.store.changes();
     let id = with_csr(&it, 1).await;
     assert!(changes.try_recv().is_ok());
@@ -65,7 +65,7 @@ async fn issued_exactly_once_and_installed() {
 
 #[tokio::test]
 async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let id = with_csr(&it, 1).await;
     let waiting = with_csr(&it, 2).await;
     let lease = Duration::seconds(30);
@@ -96,7 +96,7 @@ async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
 
 #[tokio::test]
 async fn a_failed_request_is_tried_again_with_its_key() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let id = with_csr(&it, 1).await;
     let mut tx = it.store.begin().await.unwrap();
     begin_issue(&mut tx, &id, "w", Duration::seconds(30))
@@ -115,7 +115,7 @@ async fn a_failed_request_is_tried_again_with_its_key() {
 
 #[tokio::test]
 async fn a_compromised_or_used_key_is_not_certified() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
     let used = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
     keys::upsert(&mut tx, "bad", "ecdsa-p256").await.unwrap();
@@ -134,7 +134,7 @@ async fn a_compromised_or_used_key_is_not_certified() {
 
 #[tokio::test]
 async fn what_waits_with_a_compromised_key_is_ended_and_tried_again_with_a_fresh_one() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let id = with_csr(&it, 1).await;
     let mut tx = it.store.begin().await.unwrap();
     compromise::mark(&mut tx, &certificate(1).spki_sha256)
@@ -151,7 +151,7 @@ async fn what_waits_with_a_compromised_key_is_ended_and_tried_again_with_a_fresh
 
 #[tokio::test]
 async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_nowhere() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let id = with_csr(&it, 1).await;
     let spki = certificate(1).spki_sha256;
     let lease = Duration::seconds(30);
@@ -176,7 +176,7 @@ async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_
 
 #[tokio::test]
 async fn a_request_that_was_put_to_the_ca_is_looked_for_there_whatever_happened_since() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let id = with_csr(&it, 1).await;
     let lease = Duration::seconds(30);
     let mut tx = it.store.begin().await.unwrap();

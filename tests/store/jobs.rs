@@ -5,7 +5,7 @@ use cmp_console::domain::reason::Reason;
 use cmp_console::store::{agents, certificates, compromise, installations, jobs, revocation};
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
 
-use crate::fixture::{Fixture, certificate};
+use super::fixture::{Fixture, certificate};
 
 const PATH: &str = "/srv/tls/cert.pem";
 
@@ -32,7 +32,7 @@ fn report(found: Vec<ReportedInstallation>) -> Report {
 
 #[tokio::test]
 async fn a_rolled_back_installation_expects_the_old_one_again() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
     let old = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
     let new = certificates::insert(&mut tx, &certificate(2)).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
 
 #[tokio::test]
 async fn a_banned_agent_may_not_check_in() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
     assert!(agents::ban(&mut tx, &it.agent.id).await.unwrap());
     assert!(!agents::ban(&mut tx, &it.agent.id).await.unwrap());
@@ -104,7 +104,7 @@ async fn a_banned_agent_may_not_check_in() {
 
 #[tokio::test]
 async fn a_first_installation_that_failed_leaves_nothing_expected() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
     let certificate = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
     let place = installations::expect(&mut tx, &it.agent.id, PATH, &certificate)
@@ -133,7 +133,7 @@ async fn a_first_installation_that_failed_leaves_nothing_expected() {
 #[tokio::test]
 async fn what_must_not_be_installed_any_more_is_taken_back() {
     for which in 0..3 {
-        let it = Fixture::new().await;
+        let Some(it) = Fixture::new().await else { return };
         let mut tx = it.store.begin().await.unwrap();
         let old = certificates::insert(&mut tx, &certificate(2)).await.unwrap();
         let new = certificates::insert(&mut tx, &certificate(3)).await.unwrap();

@@ -3,11 +3,11 @@
 use cmp_console::domain::role::Role;
 use cmp_console::store::tokens::{self, NewToken, Purpose};
 
-use crate::fixture::{Fixture, noon};
+use super::fixture::{Fixture, noon};
 
 #[tokio::test]
 async fn a_one_time_token_is_good_once() {
-    let it = Fixture::new().await;
+    let Some(it) = Fixture::new().await else { return };
     let secret = tokens::mint().unwrap();
     assert_ne!(secret, tokens::mint().unwrap());
     let new = NewToken {

@@ -98,7 +98,7 @@ impl<'a> Door<'a> {
             .begin()
             .await
             .map_err(|error| reply::problem(problem_of(error)))?;
-        let hands_out_token = matches!(attempt.action, "enrol" | "token");
+        let hands_out_token = hands_out_token(&attempt);
         let mut remembers = true;
         let allowed = match needs.allow(&call.caller.token) {
             Ok(()) => {
@@ -210,9 +210,14 @@ impl<'a> Door<'a> {
         };
         let entry = self.entry(outcome, Some(problem.what.clone()));
         let (api, call, remembers) = (self.api, self.call, self.remembers);
+        let hands_out_token = hands_out_token(&self.attempt);
         let written = async {
             self.tx.rollback().await?;
             let mut tx = api.store.begin().await?;
+            // Between the two transactions the same call, sent twice, may have been answered.
+            if remembers && let Some(before) = idempotency::replay(&mut tx, call, hands_out_token).await? {
+                return Ok(Some(before));
+            }
             audit::append(&mut tx, entry).await?;
             if remembers && outcome == AuditOutcome::Refused && problem.kind != ProblemKind::NotAuthenticated
             {
@@ -221,11 +226,14 @@ impl<'a> Door<'a> {
                 let body = serde_json::to_string(&body).unwrap_or_default();
                 idempotency::remember(&mut tx, call, status, &body).await?;
             }
-            tx.commit().await
+            tx.commit().await?;
+            Ok(None)
         };
         match written.await {
-            Ok(()) => reply::problem(problem),
-            Err(error) => reply::problem(problem_of(error)),
+            Ok(None) => reply::problem(problem),
+            Ok(Some(Ok(answer))) => answer,
+            Ok(Some(Err(problem))) => reply::problem(problem),
+            Err::<_, StoreError>(error) => reply::problem(problem_of(error)),
         }
     }
 
@@ -244,6 +252,10 @@ impl<'a> Door<'a> {
             detail: detail.or_else(|| attempt.detail.clone()),
         }
     }
+}
+
+fn hands_out_token(attempt: &Attempt) -> bool {
+    matches!(attempt.action, "enrol" | "token")
 }
 
 /// A step's key is `run_…/<step>`, so the run that a change belongs to is known from it.

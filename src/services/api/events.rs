@@ -12,7 +12,6 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use crate::domain::id::EntityKind;
 use crate::wire::page::Change;
 
 use super::ApiState;
@@ -57,7 +56,7 @@ fn lines(changes: Receiver<Change>) -> impl Stream<Item = Result<Event, Infallib
 async fn next(changes: &mut Receiver<Change>) -> Option<VecDeque<Change>> {
     let first = match changes.recv().await {
         Ok(change) => change,
-        Err(RecvError::Lagged(_)) => return Some(everything()),
+        Err(RecvError::Lagged(_)) => return Some(Change::everything().into()),
         Err(RecvError::Closed) => return None,
     };
     let mut told = VecDeque::from([first]);
@@ -66,25 +65,8 @@ async fn next(changes: &mut Receiver<Change>) -> Option<VecDeque<Change>> {
         match changes.try_recv() {
             Ok(change) if told.contains(&change) => {}
             Ok(change) => told.push_back(change),
-            Err(TryRecvError::Lagged(_)) => return Some(everything()),
+            Err(TryRecvError::Lagged(_)) => return Some(Change::everything().into()),
             Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(told),
         }
     }
-}
-
-fn everything() -> VecDeque<Change> {
-    [
-        EntityKind::Certificate,
-        EntityKind::Key,
-        EntityKind::Agent,
-        EntityKind::Request,
-        EntityKind::Installation,
-        EntityKind::Run,
-        EntityKind::Job,
-        EntityKind::Adapter,
-        EntityKind::Audit,
-    ]
-    .into_iter()
-    .map(|entity| Change::of(entity, Change::ALL))
-    .collect()
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
-use crate::store::idempotency::{Answer, find, keep};
+use crate::store::idempotency::{Answer, find_alone, keep};
 use crate::store::{StoreError, Tx};
 
 use super::caller::Call;
@@ -24,7 +24,7 @@ pub(super) async fn replay(
     let Some(key) = &call.key else {
         return Ok(None);
     };
-    let Some(answer) = find(tx, &call.caller.token.id, key).await? else {
+    let Some(answer) = find_alone(tx, &call.caller.token.id, key).await? else {
         return Ok(None);
     };
     if answer.request_hash != call.request_hash {

@@ -41,3 +41,6 @@ pub(in crate::store) async fn open(url: &str) -> Result<(SqlitePool, SqlitePool)
         .connect_lazy_with(options.pragma("query_only", "1"));
     Ok((writer, readers))
 }
+
+/// The last audit row's number and hash; none before the first. The writer is alone anyway.
+pub(in crate::store) const AUDIT_HEAD: &str = "SELECT seq, hash FROM audit_logs ORDER BY seq DESC LIMIT 1";

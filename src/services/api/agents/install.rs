@@ -47,7 +47,8 @@ async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<(String, Inst
         "certificate {} at {} on {}",
         body.cert_id, body.path, agent.hostname
     ));
-    let certificate = certificates::existing(&mut door.tx, &body.cert_id)
+    // Held, so that it isn't revoked between this look and the installation.
+    let certificate = certificates::lock(&mut door.tx, &body.cert_id)
         .await
         .map_err(problem_of)?;
     usable(&certificate, door.tx.now())?;

@@ -40,9 +40,8 @@ pub(in crate::services::api) async fn reissue(
 }
 
 async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>, Problem> {
-    let certificate = certificates::existing(&mut door.tx, id)
-        .await
-        .map_err(problem_of)?;
+    // Held, so that two that ask at once don't make two requests for one place.
+    let certificate = certificates::lock(&mut door.tx, id).await.map_err(problem_of)?;
     let body: ReissueBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket);
     let old = KeyAlgorithm::from_word(&certificate.key_algorithm).unwrap_or_default();

@@ -1,0 +1,361 @@
+-- The whole schema on PostgreSQL 13 or newer. Times are timestamptz, which keeps microseconds; lists and
+-- objects are JSON in text columns, so that one statement searches them here and on SQLite (`config::jsonb`
+-- works); ids are text. What is sorted or compared has the collation "C", so that a list's order, and a
+-- page's place in it, doesn't depend on the database's language. Names that the runbooks query are kept exact.
+
+CREATE TABLE adapters (
+    id            text COLLATE "C" PRIMARY KEY,
+    version       bigint NOT NULL DEFAULT 1,
+    name          text COLLATE "C" NOT NULL,
+    kind          text NOT NULL,
+    config        text NOT NULL CONSTRAINT adapters_config_is_json CHECK (config::json IS NOT NULL),
+    status        text NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
+    paused_reason text,
+    paused_at     timestamptz,
+    created_at    timestamptz NOT NULL,
+    updated_at    timestamptz NOT NULL,
+    CONSTRAINT adapters_name_once UNIQUE (name)
+);
+
+CREATE TABLE agents (
+    id                 text COLLATE "C" PRIMARY KEY,
+    version            bigint NOT NULL DEFAULT 1,
+    hostname           text COLLATE "C" NOT NULL,
+    address            text NOT NULL,
+    tls_address        text,
+    install_dirs       text NOT NULL CONSTRAINT agents_install_dirs_are_json CHECK (install_dirs::json IS NOT NULL),
+    agent_version      text NOT NULL,
+    owner              text COLLATE "C",
+    status             text COLLATE "C" NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
+    last_checkin       timestamptz,
+    checkin_interval_s bigint NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
+    enrolled_at        timestamptz NOT NULL,
+    updated_at         timestamptz NOT NULL,
+    CONSTRAINT agents_hostname_once UNIQUE (hostname)
+);
+CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-01T00:00:00+00:00'::timestamptz), id);
+CREATE INDEX agents_by_hostname ON agents (hostname, id);
+CREATE INDEX agents_by_status ON agents (status, id);
+
+CREATE TABLE keys (
+    spki_sha256    text COLLATE "C" PRIMARY KEY,
+    version        bigint NOT NULL DEFAULT 1,
+    algorithm      text COLLATE "C" NOT NULL,
+    status         text COLLATE "C" NOT NULL CONSTRAINT keys_status_known CHECK (status IN ('active', 'compromised', 'retired')),
+    created_at     timestamptz NOT NULL,
+    compromised_at timestamptz,
+    CONSTRAINT keys_compromised_has_time CHECK ((status = 'compromised') = (compromised_at IS NOT NULL))
+);
+CREATE INDEX keys_by_created_at ON keys (created_at, spki_sha256);
+CREATE INDEX keys_by_status ON keys (status, spki_sha256);
+
+-- A key may be on several hosts, and an agent may hold keys that the inventory doesn't know.
+CREATE TABLE key_holders (
+    agent_id    text COLLATE "C" NOT NULL REFERENCES agents (id),
+    spki_sha256 text COLLATE "C" NOT NULL,
+    since       timestamptz NOT NULL,
+    PRIMARY KEY (agent_id, spki_sha256)
+);
+CREATE INDEX key_holders_by_key ON key_holders (spki_sha256, agent_id);
+
+CREATE TABLE certificates (
+    id                     text COLLATE "C" PRIMARY KEY,
+    version                bigint NOT NULL DEFAULT 1,
+    subject                text COLLATE "C" NOT NULL,
+    sans                   text NOT NULL CONSTRAINT certificates_sans_are_json CHECK (sans::json IS NOT NULL),
+    issuer                 text COLLATE "C" NOT NULL,
+    serial                 text COLLATE "C" NOT NULL,
+    fingerprint_sha256     text COLLATE "C" NOT NULL,
+    spki_sha256            text COLLATE "C" NOT NULL REFERENCES keys (spki_sha256),
+    key_algorithm          text COLLATE "C" NOT NULL,
+    not_before             timestamptz NOT NULL,
+    not_after              timestamptz NOT NULL,
+    status                 text COLLATE "C" NOT NULL CONSTRAINT certificates_status_known
+                           CHECK (status IN ('active', 'revocation_pending', 'revoked', 'held')),
+    revocation_reason      text,
+    revocation_asked_at    timestamptz,
+    revocation_accepted_at timestamptz,
+    in_crl_at              timestamptz,
+    seen_refused_at        timestamptz,
+    adapter_id             text COLLATE "C" REFERENCES adapters (id),
+    request_id             text COLLATE "C",
+    replaces               text COLLATE "C" REFERENCES certificates (id),
+    replaced_by            text COLLATE "C" REFERENCES certificates (id),
+    pem                    text NOT NULL,
+    chain_pem              text NOT NULL,
+    created_at             timestamptz NOT NULL,
+    updated_at             timestamptz NOT NULL,
+    CONSTRAINT certificates_serial_once UNIQUE (issuer, serial),
+    CONSTRAINT certificates_fingerprint_once UNIQUE (fingerprint_sha256),
+    CONSTRAINT certificates_request_once UNIQUE (request_id),
+    CONSTRAINT certificates_revocation_has_reason
+        CHECK ((status = 'active') = (revocation_reason IS NULL)),
+    CONSTRAINT certificates_revocation_has_time
+        CHECK ((revocation_reason IS NULL) = (revocation_asked_at IS NULL))
+);
+-- With the status behind the key, counting what expires reads the index only.
+CREATE INDEX certificates_by_not_after ON certificates (not_after, id, status);
+CREATE INDEX certificates_by_subject ON certificates (subject, id);
+CREATE INDEX certificates_by_status ON certificates (status, id);
+CREATE INDEX certificates_by_status_not_after ON certificates (status, not_after, id);
+CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
+CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
+CREATE INDEX certificates_by_replaces ON certificates (replaces);
+CREATE INDEX certificates_by_serial ON certificates (serial);
+
+CREATE TABLE installations (
+    id                      text COLLATE "C" PRIMARY KEY,
+    version                 bigint NOT NULL DEFAULT 1,
+    agent_id                text COLLATE "C" NOT NULL REFERENCES agents (id),
+    path                    text COLLATE "C" NOT NULL,
+    certificate_id          text COLLATE "C" NOT NULL REFERENCES certificates (id),
+    expected_sha256         text COLLATE "C" NOT NULL,
+    previous_certificate_id text COLLATE "C" REFERENCES certificates (id),
+    on_disk_sha256          text COLLATE "C",
+    served_sha256           text COLLATE "C",
+    install_error           text,
+    report_error            text,
+    checked_at              timestamptz,
+    created_at              timestamptz NOT NULL,
+    updated_at              timestamptz NOT NULL,
+    CONSTRAINT installations_path_once UNIQUE (agent_id, path)
+);
+CREATE INDEX installations_by_certificate ON installations (certificate_id);
+
+CREATE TABLE issuance_requests (
+    id              text COLLATE "C" PRIMARY KEY,
+    version         bigint NOT NULL DEFAULT 1,
+    common_name     text COLLATE "C" NOT NULL,
+    sans            text NOT NULL CONSTRAINT requests_sans_are_json CHECK (sans::json IS NOT NULL),
+    key_algorithm   text NOT NULL,
+    adapter_id      text COLLATE "C" NOT NULL REFERENCES adapters (id),
+    agent_id        text COLLATE "C" REFERENCES agents (id),
+    install_path    text COLLATE "C",
+    replaces        text COLLATE "C" REFERENCES certificates (id),
+    certificate_id  text COLLATE "C" REFERENCES certificates (id),
+    spki_sha256     text COLLATE "C",
+    csr_pem         text,
+    status          text COLLATE "C" NOT NULL CONSTRAINT requests_status_known
+                    CHECK (status IN ('pending', 'issuing', 'issued', 'failed', 'denied', 'cancelled')),
+    waiting_on      text COLLATE "C" CONSTRAINT requests_waiting_on_known CHECK (waiting_on IN ('approval', 'key', 'ca')),
+    attempt         bigint NOT NULL DEFAULT 0,
+    error_message   text,
+    next_attempt_at timestamptz,
+    -- When the CA was first asked for this CSR: from then on it may have signed.
+    asked_ca_at     timestamptz,
+    claimed_by      text,
+    lease_until     timestamptz,
+    requested_by    text NOT NULL,
+    created_at      timestamptz NOT NULL,
+    updated_at      timestamptz NOT NULL,
+    CONSTRAINT requests_pending_waits CHECK ((status = 'pending') = (waiting_on IS NOT NULL)),
+    CONSTRAINT requests_issued_has_certificate CHECK (status <> 'issued' OR certificate_id IS NOT NULL)
+);
+CREATE INDEX issuance_requests_by_status ON issuance_requests (status, waiting_on, id);
+CREATE INDEX issuance_requests_by_created_at ON issuance_requests (created_at, id);
+CREATE INDEX issuance_requests_by_common_name ON issuance_requests (common_name, id);
+CREATE INDEX issuance_requests_by_replaces ON issuance_requests (replaces);
+CREATE INDEX issuance_requests_by_agent ON issuance_requests (agent_id, id);
+-- Two CSRs with one key would put one key in two certificates.
+CREATE UNIQUE INDEX issuance_requests_key_once ON issuance_requests (spki_sha256)
+    WHERE spki_sha256 IS NOT NULL AND status IN ('pending', 'issuing', 'issued');
+
+ALTER TABLE certificates ADD CONSTRAINT certificates_request_id_fkey
+    FOREIGN KEY (request_id) REFERENCES issuance_requests (id);
+
+CREATE TABLE jobs (
+    id              text COLLATE "C" PRIMARY KEY,
+    kind            text NOT NULL CONSTRAINT jobs_kind_known CHECK (kind IN ('make_key', 'install', 'revoke')),
+    status          text NOT NULL CONSTRAINT jobs_status_known CHECK (status IN ('queued', 'done', 'failed')),
+    agent_id        text COLLATE "C" REFERENCES agents (id),
+    request_id      text COLLATE "C" REFERENCES issuance_requests (id),
+    certificate_id  text COLLATE "C" REFERENCES certificates (id),
+    installation_id text COLLATE "C" REFERENCES installations (id),
+    work            text CONSTRAINT jobs_work_is_json CHECK (work IS NULL OR work::json IS NOT NULL),
+    attempt         bigint NOT NULL DEFAULT 0,
+    error_message   text,
+    next_attempt_at timestamptz,
+    claimed_by      text,
+    lease_until     timestamptz,
+    result          text CONSTRAINT jobs_result_is_json CHECK (result IS NULL OR result::json IS NOT NULL),
+    created_at      timestamptz NOT NULL,
+    ended_at        timestamptz,
+    CONSTRAINT jobs_ended_has_time CHECK ((status = 'queued') = (ended_at IS NULL))
+);
+CREATE INDEX jobs_queued_by_agent ON jobs (agent_id, id) WHERE status = 'queued';
+CREATE INDEX jobs_queued_by_kind ON jobs (kind, id) WHERE status = 'queued';
+CREATE INDEX jobs_by_request ON jobs (request_id);
+CREATE INDEX jobs_by_installation ON jobs (installation_id, status);
+CREATE INDEX jobs_by_certificate ON jobs (certificate_id, status);
+
+-- Only the SHA-256 of a token is kept.
+CREATE TABLE tokens (
+    id         text COLLATE "C" PRIMARY KEY,
+    name       text NOT NULL,
+    purpose    text NOT NULL CONSTRAINT tokens_purpose_known CHECK (purpose IN ('bearer', 'enrol')),
+    role       text NOT NULL CONSTRAINT tokens_role_known CHECK (role IN ('agent', 'viewer', 'operator', 'admin')),
+    hash       text COLLATE "C" NOT NULL,
+    agent_id   text COLLATE "C" REFERENCES agents (id),
+    expires_at timestamptz,
+    spent_at   timestamptz,
+    revoked_at timestamptz,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT tokens_hash_once UNIQUE (hash)
+);
+CREATE INDEX tokens_by_agent ON tokens (agent_id);
+
+CREATE TABLE idempotency (
+    caller       text COLLATE "C" NOT NULL,
+    key          text COLLATE "C" NOT NULL,
+    request_hash text NOT NULL,
+    status       bigint NOT NULL,
+    body         text NOT NULL,
+    created_at   timestamptz NOT NULL,
+    CONSTRAINT idempotency_once PRIMARY KEY (caller, key)
+);
+CREATE INDEX idempotency_by_created_at ON idempotency (created_at);
+
+CREATE TABLE runs (
+    id          text COLLATE "C" PRIMARY KEY,
+    action      text NOT NULL,
+    entity_type text NOT NULL,
+    entity_ids  text NOT NULL CONSTRAINT runs_entity_ids_are_json CHECK (entity_ids::json IS NOT NULL),
+    comment     text,
+    ticket      text,
+    plan        text NOT NULL CONSTRAINT runs_plan_is_json CHECK (plan::json IS NOT NULL),
+    digest      text NOT NULL,
+    actor       text NOT NULL,
+    outcome     text NOT NULL CONSTRAINT runs_outcome_known
+                CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
+    note        text,
+    started_at  timestamptz NOT NULL,
+    ended_at    timestamptz
+);
+CREATE INDEX runs_by_started_at ON runs (started_at, id);
+
+CREATE TABLE run_steps (
+    run_id     text COLLATE "C" NOT NULL REFERENCES runs (id),
+    idx        bigint NOT NULL CONSTRAINT run_steps_index_from_zero CHECK (idx >= 0),
+    name       text NOT NULL,
+    status     text NOT NULL CONSTRAINT run_steps_status_known
+               CHECK (status IN ('running', 'proven', 'refused', 'failed', 'unknown')),
+    note       text,
+    started_at timestamptz NOT NULL,
+    ended_at   timestamptz,
+    PRIMARY KEY (run_id, idx)
+);
+
+-- A month a partition. A unique constraint has to hold the month as well; that a number and a hash come
+-- once over all months is seen to by `audit_head`.
+CREATE TABLE audit_logs (
+    seq         bigint NOT NULL,
+    timestamp   timestamptz NOT NULL,
+    actor       text COLLATE "C" NOT NULL,
+    action      text COLLATE "C" NOT NULL,
+    entity_type text COLLATE "C" NOT NULL,
+    entity_id   text COLLATE "C" NOT NULL,
+    outcome     text COLLATE "C" NOT NULL CONSTRAINT audit_logs_outcome_known
+                CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
+    reason      text,
+    ticket      text,
+    run_id      text,
+    source      text NOT NULL,
+    detail      text,
+    prev_hash   text COLLATE "C" NOT NULL,
+    hash        text COLLATE "C" NOT NULL,
+    CONSTRAINT audit_logs_seq_once PRIMARY KEY (seq, timestamp),
+    CONSTRAINT audit_logs_prev_hash_once UNIQUE (prev_hash, timestamp)
+) PARTITION BY RANGE (timestamp);
+CREATE INDEX audit_logs_by_timestamp ON audit_logs (timestamp);
+CREATE INDEX audit_logs_by_entity ON audit_logs (entity_type, entity_id, seq);
+CREATE INDEX audit_logs_by_entity_id ON audit_logs (entity_id, seq);
+
+-- Rows of months that nobody made a partition for: a clock that is far off, or a scheduler that was down.
+CREATE TABLE audit_logs_other PARTITION OF audit_logs DEFAULT;
+
+-- The last row's number and hash. Whoever appends holds this row until the end of the transaction.
+CREATE TABLE audit_head (
+    one  boolean PRIMARY KEY DEFAULT true CONSTRAINT audit_head_is_one CHECK (one),
+    seq  bigint NOT NULL,
+    hash text COLLATE "C" NOT NULL
+);
+INSERT INTO audit_head (seq, hash) VALUES (0, repeat('0', 64));
+
+-- Runs as its owner, so that the server's role needs no right to change `audit_head`.
+CREATE FUNCTION audit_head_hold(OUT seq bigint, OUT hash text) LANGUAGE sql SECURITY DEFINER AS
+$$ SELECT h.seq, h.hash FROM audit_head h FOR UPDATE $$;
+
+-- Only a row that follows from the last one goes in: no gap, no number twice, no other chain.
+CREATE FUNCTION audit_logs_append() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    UPDATE audit_head SET seq = NEW.seq, hash = NEW.hash WHERE seq = NEW.seq - 1 AND hash = NEW.prev_hash;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING MESSAGE = 'audit_logs_gap_free', ERRCODE = 'check_violation',
+            CONSTRAINT = 'audit_logs_gap_free';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'check_violation', CONSTRAINT = TG_ARGV[0];
+END $$;
+
+CREATE TRIGGER audit_logs_gap_free BEFORE INSERT ON audit_logs
+    FOR EACH ROW EXECUTE FUNCTION audit_logs_append();
+CREATE TRIGGER audit_logs_no_update BEFORE UPDATE ON audit_logs
+    FOR EACH ROW EXECUTE FUNCTION refuse('audit_logs_append_only');
+CREATE TRIGGER audit_logs_no_delete BEFORE DELETE ON audit_logs
+    FOR EACH ROW EXECUTE FUNCTION refuse('audit_logs_append_only');
+CREATE TRIGGER audit_logs_no_truncate BEFORE TRUNCATE ON audit_logs
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse('audit_logs_append_only');
+CREATE TRIGGER audit_logs_no_truncate BEFORE TRUNCATE ON audit_logs_other
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse('audit_logs_append_only');
+
+CREATE TRIGGER certificates_revoked_is_final BEFORE UPDATE OF status ON certificates
+    FOR EACH ROW WHEN (OLD.status = 'revoked' AND NEW.status <> 'revoked')
+    EXECUTE FUNCTION refuse('certificates_revoked_is_final');
+CREATE TRIGGER issuance_requests_end_is_final BEFORE UPDATE OF status ON issuance_requests
+    FOR EACH ROW WHEN (OLD.status IN ('issued', 'denied', 'cancelled') AND NEW.status <> OLD.status)
+    EXECUTE FUNCTION refuse('issuance_requests_end_is_final');
+
+-- Makes the partitions of the month of `since` and of the `months` after it, as far as they are missing;
+-- how many it made. A month that has rows among the others already keeps them there. Runs as its owner, so
+-- that the server's role needs no right to make tables.
+-- It keeps everybody from the trail for a moment, and gives up soon when it can't: there is time.
+CREATE FUNCTION audit_logs_make_partitions(since timestamptz, months integer) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '2s' AS $$
+DECLARE
+    first timestamptz;
+    after timestamptz;
+    name  text;
+    made  bigint := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(6516080, hashtext('audit_logs_make_partitions'));
+    FOR n IN 0 .. months LOOP
+        first := (date_trunc('month', since AT TIME ZONE 'UTC') + make_interval(months => n)) AT TIME ZONE 'UTC';
+        after := (date_trunc('month', since AT TIME ZONE 'UTC') + make_interval(months => n + 1)) AT TIME ZONE 'UTC';
+        name := 'audit_logs_' || to_char(first AT TIME ZONE 'UTC', 'YYYY_MM');
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        CONTINUE WHEN EXISTS (SELECT 1 FROM audit_logs_other o WHERE o.timestamp >= first AND o.timestamp < after);
+        EXECUTE format('CREATE TABLE %I PARTITION OF audit_logs FOR VALUES FROM (%L) TO (%L)', name, first, after);
+        EXECUTE format('CREATE TRIGGER audit_logs_no_truncate BEFORE TRUNCATE ON %I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION refuse(%L)', name, 'audit_logs_append_only');
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+
+-- What runs as its owner finds its tables here and nowhere else, and isn't everybody's to run.
+DO $$
+DECLARE
+    what text;
+BEGIN
+    FOREACH what IN ARRAY ARRAY['audit_head_hold()', 'audit_logs_append()',
+                                'audit_logs_make_partitions(timestamptz, integer)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', what, current_schema());
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', what);
+    END LOOP;
+END $$;
+
+SELECT audit_logs_make_partitions(now(), 3);

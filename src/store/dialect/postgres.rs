@@ -1,0 +1,88 @@
+//! PostgreSQL only: how its connections are set up, and how several servers stay out of each other's way.
+//!
+//! Transactions are READ COMMITTED, and what is read to be changed is locked first. SERIALIZABLE would
+//! refuse nearly every second of two concurrent changes, since each appends to the one audit chain.
+//! Rows are locked in this order, so that nobody waits in a circle: request, certificate, key, agent,
+//! installation, job, adapter; the head of the audit chain is the last. Where that can't be kept, the
+//! database notices the circle and takes one of them back, which may be tried again ([`is_passing`]).
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor, PgPool};
+
+use crate::store::statement::Locking;
+
+/// How long a statement waits for a lock, and a caller for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connections for changes, and for reading. With the two for listening and leading, five processes fit
+/// into the hundred that PostgreSQL allows if nobody says otherwise.
+const N_WRITERS: u32 = 8;
+const N_READERS: u32 = 8;
+
+/// Said to each new connection. A server that hangs in the middle of a transaction must not hold the
+/// audit chain for ever.
+const SETTINGS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '30s'; \
+                        SET idle_in_transaction_session_timeout = '30s'";
+
+/// Our advisory locks, so that they are nobody else's: the letters `cmp`, and the next number.
+const ALONE: &str = "SELECT pg_advisory_xact_lock(6516080, hashtext($1))";
+/// `true` if this connection is, from now on, the one that leads.
+pub(in crate::store) const LEAD: &str = "SELECT pg_try_advisory_lock(6516081, 1)";
+
+/// The last audit row's number and hash; held until the transaction ends.
+pub(in crate::store) const AUDIT_HEAD: &str = "SELECT seq, hash FROM audit_head_hold()";
+
+/// Makes the partitions of the audit trail that are missing, from the month of `$1` on.
+pub(in crate::store) const AUDIT_PARTITIONS: &str = "SELECT audit_logs_make_partitions($1, 3)";
+
+/// Where changes are told to other processes, when they are committed.
+pub(in crate::store) const CHANNEL: &str = "cmp_changes";
+/// Tells one.
+pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
+/// No notification may be longer, in bytes.
+pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
+
+/// Whether the schema was made, and which of its versions.
+pub(in crate::store) const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+
+/// The statement that waits until no other transaction does what `$1` names.
+pub(in crate::store) fn alone() -> &'static str {
+    ALONE
+}
+
+/// What is put after a statement that reads rows to change them. The key of a row never changes, so a
+/// foreign key's check need not wait: that is what NO KEY says.
+pub(in crate::store) fn locking(locking: Locking) -> String {
+    match locking {
+        Locking::Wait(table) => format!(" FOR NO KEY UPDATE OF {table}"),
+        Locking::Skip(table) => format!(" FOR NO KEY UPDATE OF {table} SKIP LOCKED"),
+    }
+}
+
+/// Whether what went wrong is nobody's fault and gone when it is tried again: a deadlock, a conflict of
+/// two transactions, a lock that wasn't free in time, a server that goes down or comes up.
+pub(in crate::store) fn is_passing(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "55P03" | "53300") || code.starts_with("57P")
+}
+
+/// The connections: one pool for changes and one for reading, so that readers never wait for writers.
+pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?.application_name("cmp");
+    let pool = |n| {
+        PgPoolOptions::new()
+            .max_connections(n)
+            .acquire_timeout(PATIENCE)
+            .after_connect(|conn, _| {
+                Box::pin(async move {
+                    conn.execute(SETTINGS).await?;
+                    Ok(())
+                })
+            })
+    };
+    let writer = pool(N_WRITERS).connect_with(options.clone()).await?;
+    let readers = pool(N_READERS).connect_lazy_with(options);
+    Ok((writer, readers))
+}

@@ -1,0 +1,81 @@
+//! The schema, brought up to date, or a clear word on why it can't be. An account that may not change
+//! the schema, as the server's own should not, can work with one that is up to date.
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{PgPool, SqlitePool};
+
+use super::address::redacted;
+use super::{StoreError, dialect};
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// SQLite's.
+pub(super) async fn bring_up_sqlite(pool: &SqlitePool, url: &str) -> Result<(), StoreError> {
+    SQLITE.run(pool).await.map_err(|error| said(error, url, &SQLITE))
+}
+
+/// PostgreSQL's. Several servers may start at once: one of them changes it, the others wait.
+pub(super) async fn bring_up_postgres(pool: &PgPool, url: &str) -> Result<(), StoreError> {
+    if is_up_to_date(pool, url).await? {
+        return Ok(());
+    }
+    POSTGRES
+        .run(pool)
+        .await
+        .map_err(|error| said(error, url, &POSTGRES))
+}
+
+/// Looked up before anything is changed, since only the schema's owner could.
+async fn is_up_to_date(pool: &PgPool, url: &str) -> Result<bool, StoreError> {
+    let doing = "looking up the version of the schema";
+    let there: bool = sqlx::query_scalar(dialect::postgres::HAS_SCHEMA)
+        .fetch_one(pool)
+        .await
+        .map_err(StoreError::because(doing))?;
+    if !there {
+        return Ok(false);
+    }
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(pool)
+            .await
+            .map_err(StoreError::because(doing))?;
+    for (version, checksum) in &applied {
+        match POSTGRES.iter().find(|known| known.version == *version) {
+            None => return Err(said(MigrateError::VersionMissing(*version), url, &POSTGRES)),
+            Some(known) if *known.checksum != **checksum => {
+                return Err(said(MigrateError::VersionMismatch(*version), url, &POSTGRES));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(applied.len() == POSTGRES.iter().count())
+}
+
+fn said(error: MigrateError, url: &str, known: &Migrator) -> StoreError {
+    let url = redacted(url);
+    let known = known.iter().map(|it| it.version).max().unwrap_or(0);
+    match error {
+        MigrateError::VersionMissing(found) => StoreError::NewerSchema { url, found, known },
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) if may_not(&source) => {
+            StoreError::SchemaNotMine { url, source }
+        }
+        source => StoreError::Migrate { url, source },
+    }
+}
+
+/// Read-only (a replica, or a file or session that is so), or not this account's to change.
+fn may_not(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    // SQLITE_READONLY is 8, with what is read-only in the upper bits.
+    let sqlite = || {
+        error
+            .code()
+            .and_then(|code| code.parse::<i64>().ok())
+            .is_some_and(|code| code & 0xff == 8)
+    };
+    matches!(error.code().as_deref(), Some("25006" | "42501")) || sqlite()
+}

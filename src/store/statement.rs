@@ -1,0 +1,227 @@
+//! One statement, written once, run on whichever database the store is on. It holds the text and what
+//! is bound to it; the dialect is decided when it meets a connection.
+//!
+//! Lists and objects are kept as JSON text in both databases, so that one statement can search them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use super::dialect;
+use super::row::{FromRow, Row};
+
+/// A connection of either kind, for one statement.
+pub(super) enum Raw<'c> {
+    /// To SQLite.
+    Sqlite(&'c mut SqliteConnection),
+    /// To PostgreSQL.
+    Postgres(&'c mut PgConnection),
+}
+
+/// A value to bind. The kind is known even where it is null, since PostgreSQL asks for it.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Words, names, ids.
+    Text(Option<String>),
+    /// Whole numbers.
+    Number(Option<i64>),
+    /// Moments.
+    Time(Option<DateTime<Utc>>),
+    /// A list or an object, as text; or why it can't be written as such.
+    Json(Result<Option<String>, String>),
+}
+
+/// A list or an object, kept as JSON text.
+#[derive(Clone, Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+/// How the rows that are read are kept from others until the transaction ends. SQLite needs none of it:
+/// its one writer is alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Locking {
+    /// Waits until it is alone with the rows of this table.
+    Wait(&'static str),
+    /// Passes over the rows of this table that somebody else is at.
+    Skip(&'static str),
+}
+
+/// A statement with what is bound to it.
+pub(super) struct Statement {
+    text: SqlStr,
+    values: Vec<Value>,
+    locking: Option<Locking>,
+}
+
+/// A statement in the SQL that both databases share: `$1`, `RETURNING`, `ON CONFLICT`, and the time
+/// always bound.
+pub(super) fn sql(text: impl SqlSafeStr) -> Statement {
+    Statement {
+        text: text.into_sql_str(),
+        values: Vec::new(),
+        locking: None,
+    }
+}
+
+impl Statement {
+    /// Binds the next value.
+    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds several.
+    pub(super) fn bind_all(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    /// Keeps the rows of `table`, an alias in the statement, from others until the transaction ends.
+    pub(super) fn locking(mut self, table: &'static str) -> Self {
+        self.locking = Some(Locking::Wait(table));
+        self
+    }
+
+    /// The same, but what somebody else is at is passed over: for workers that share work.
+    pub(super) fn skipping_locked(mut self, table: &'static str) -> Self {
+        self.locking = Some(Locking::Skip(table));
+        self
+    }
+
+    /// All rows.
+    pub(super) async fn fetch_all<T: FromRow>(self, on: Raw<'_>) -> Result<Vec<T>, sqlx::Error> {
+        let rows = self.rows(on).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    /// The first row, if there is one.
+    pub(super) async fn fetch_optional<T: FromRow>(self, on: Raw<'_>) -> Result<Option<T>, sqlx::Error> {
+        let row = match on {
+            Raw::Sqlite(conn) => {
+                let args = self.sqlite()?;
+                let row = sqlx::query_with(self.text, args).fetch_optional(conn).await?;
+                row.map(Row::Sqlite)
+            }
+            Raw::Postgres(conn) => {
+                let (text, args) = self.postgres()?;
+                let row = sqlx::query_with(text, args).fetch_optional(conn).await?;
+                row.map(Row::Postgres)
+            }
+        };
+        row.as_ref().map(T::from_row).transpose()
+    }
+
+    /// The one row.
+    pub(super) async fn fetch_one<T: FromRow>(self, on: Raw<'_>) -> Result<T, sqlx::Error> {
+        self.fetch_optional(on).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// All rows, as they come.
+    pub(super) async fn rows(self, on: Raw<'_>) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match on {
+            Raw::Sqlite(conn) => {
+                let args = self.sqlite()?;
+                let rows = sqlx::query_with(self.text, args).fetch_all(conn).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Raw::Postgres(conn) => {
+                let (text, args) = self.postgres()?;
+                let rows = sqlx::query_with(text, args).fetch_all(conn).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// Runs it; how many rows it changed.
+    pub(super) async fn execute(self, on: Raw<'_>) -> Result<u64, sqlx::Error> {
+        Ok(match on {
+            Raw::Sqlite(conn) => {
+                let args = self.sqlite()?;
+                let done = sqlx::query_with(self.text, args).execute(conn).await?;
+                done.rows_affected()
+            }
+            Raw::Postgres(conn) => {
+                let (text, args) = self.postgres()?;
+                let done = sqlx::query_with(text, args).execute(conn).await?;
+                done.rows_affected()
+            }
+        })
+    }
+
+    fn sqlite(&self) -> Result<SqliteArguments, sqlx::Error> {
+        let mut args = SqliteArguments::default();
+        for value in &self.values {
+            match value.clone() {
+                Value::Text(text) => args.add(text),
+                Value::Number(number) => args.add(number),
+                Value::Time(at) => args.add(at),
+                Value::Json(json) => args.add(json.map_err(|error| sqlx::Error::Encode(error.into()))?),
+            }
+            .map_err(sqlx::Error::Encode)?;
+        }
+        Ok(args)
+    }
+
+    fn postgres(self) -> Result<(SqlStr, PgArguments), sqlx::Error> {
+        let mut args = PgArguments::default();
+        for value in self.values {
+            match value {
+                Value::Text(text) => args.add(text),
+                Value::Number(number) => args.add(number),
+                Value::Time(at) => args.add(at),
+                Value::Json(json) => args.add(json.map_err(|error| sqlx::Error::Encode(error.into()))?),
+            }
+            .map_err(sqlx::Error::Encode)?;
+        }
+        let text = match self.locking {
+            None => self.text,
+            Some(locking) => {
+                let text = format!("{}{}", self.text.as_str(), dialect::postgres::locking(locking));
+                AssertSqlSafe(text).into_sql_str()
+            }
+        };
+        Ok((text, args))
+    }
+}
+
+macro_rules! bound_as {
+    ($variant:ident: $($from:ty => |$value:ident| $to:expr),+ $(,)?) => {
+        $(impl From<$from> for Value {
+            fn from($value: $from) -> Self {
+                Self::$variant($to)
+            }
+        })+
+    };
+}
+
+bound_as!(Text:
+    String => |it| Some(it),
+    &String => |it| Some(it.clone()),
+    &str => |it| Some(it.to_owned()),
+    Option<String> => |it| it,
+    &Option<String> => |it| it.clone(),
+    Option<&String> => |it| it.cloned(),
+    Option<&str> => |it| it.map(str::to_owned),
+);
+bound_as!(Number:
+    i64 => |it| Some(it),
+    u32 => |it| Some(i64::from(it)),
+);
+bound_as!(Time:
+    DateTime<Utc> => |it| Some(it),
+    Option<DateTime<Utc>> => |it| it,
+);
+
+impl<T: Serialize> From<Json<T>> for Value {
+    fn from(Json(value): Json<T>) -> Self {
+        Self::from(Some(Json(value)))
+    }
+}
+
+impl<T: Serialize> From<Option<Json<T>>> for Value {
+    fn from(value: Option<Json<T>>) -> Self {
+        let text = value.map(|Json(value)| serde_json::to_string(&value)).transpose();
+        Self::Json(text.map_err(|error| error.to_string()))
+    }
+}

@@ -1,0 +1,186 @@
+//! Connections to read from, and transactions for changes, which tell what they changed when they are
+//! committed.
+
+use std::ops::{Deref, DerefMut};
+
+use chrono::{DateTime, Utc};
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite, Transaction};
+use tokio::sync::broadcast;
+
+use super::statement::{Raw, sql};
+use super::{StoreError, audit, dialect, news};
+use crate::domain::audit::AuditEntry;
+use crate::domain::id::EntityKind;
+use crate::wire::page::Change;
+
+/// A connection, or an open transaction, to read from.
+pub struct Conn {
+    link: Link,
+    now: DateTime<Utc>,
+}
+
+pub(super) enum Link {
+    SqliteReader(PoolConnection<Sqlite>),
+    SqliteWriter(Transaction<'static, Sqlite>),
+    PostgresReader(PoolConnection<Postgres>),
+    PostgresWriter(Transaction<'static, Postgres>),
+}
+
+impl Conn {
+    pub(super) fn new(link: Link, now: DateTime<Utc>) -> Self {
+        Self { link, now }
+    }
+
+    /// The moment that this connection works at: the same for all its statements.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    pub(super) fn raw(&mut self) -> Raw<'_> {
+        match &mut self.link {
+            Link::SqliteReader(conn) => Raw::Sqlite(conn),
+            Link::SqliteWriter(tx) => Raw::Sqlite(tx),
+            Link::PostgresReader(conn) => Raw::Postgres(conn),
+            Link::PostgresWriter(tx) => Raw::Postgres(tx),
+        }
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self.link, Link::PostgresReader(_) | Link::PostgresWriter(_))
+    }
+}
+
+/// An open transaction. Dropped without [`Tx::commit`], nothing happened.
+pub struct Tx {
+    conn: Conn,
+    changed: Vec<Change>,
+    /// Audit rows to be written before the end. The chain is one for all servers, so it is taken hold of
+    /// as late as can be.
+    noted: Vec<AuditEntry>,
+    changes: broadcast::Sender<Change>,
+    own: String,
+}
+
+impl Tx {
+    pub(super) fn new(conn: Conn, changes: broadcast::Sender<Change>, own: String) -> Self {
+        Self {
+            conn,
+            changed: Vec::new(),
+            noted: Vec::new(),
+            changes,
+            own,
+        }
+    }
+
+    /// Makes it durable and tells the listeners what changed.
+    ///
+    /// # Errors
+    /// The database refused; then nothing happened. Or it was cut off, and nobody knows.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        audit::write_noted(&mut self).await?;
+        let doing = "committing a change";
+        if self.conn.is_postgres() && !self.changed.is_empty() {
+            for text in news::payloads(&self.own, &self.changed) {
+                sql(dialect::postgres::NOTIFY)
+                    .bind(text)
+                    .execute(self.conn.raw())
+                    .await
+                    .map_err(StoreError::because(doing))?;
+            }
+        }
+        let committed = match self.conn.link {
+            Link::SqliteWriter(tx) => tx.commit().await,
+            Link::PostgresWriter(tx) => tx.commit().await,
+            Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
+        };
+        committed.map_err(|source| match is_cut_off(&source) {
+            true => StoreError::CutOff(source),
+            false => StoreError::Query { doing, source },
+        })?;
+        news::tell(&self.changes, self.changed);
+        Ok(())
+    }
+
+    /// Takes back everything, and waits until that is so.
+    ///
+    /// # Errors
+    /// The database did not answer; the transaction is gone all the same.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        let done = match self.conn.link {
+            Link::SqliteWriter(tx) => tx.rollback().await,
+            Link::PostgresWriter(tx) => tx.rollback().await,
+            Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
+        };
+        done.map_err(StoreError::because("taking a change back"))
+    }
+
+    /// Waits until no other transaction does `what`, and keeps others from it until this one ends: for
+    /// what is looked up and then made, where there is no row yet to lock.
+    ///
+    /// # Errors
+    /// The other one takes too long, or the database doesn't answer.
+    pub async fn alone(&mut self, what: &str) -> Result<(), StoreError> {
+        if !self.is_postgres() {
+            // SQLite's one writer is alone.
+            return Ok(());
+        }
+        sql(dialect::postgres::alone())
+            .bind(what)
+            .rows(self.raw())
+            .await
+            .map_err(StoreError::because("waiting for another change"))?;
+        Ok(())
+    }
+
+    pub(super) fn note(&mut self, entry: AuditEntry) {
+        self.noted.push(entry);
+    }
+
+    pub(super) fn take_noted(&mut self) -> Vec<AuditEntry> {
+        std::mem::take(&mut self.noted)
+    }
+
+    pub(super) fn changed(&mut self, entity: EntityKind, id: &str) {
+        self.tell(Change::of(entity, id));
+    }
+
+    /// A healthy agent checked in.
+    pub(super) fn heard_of(&mut self, agent_id: &str) {
+        self.tell(Change {
+            routine: true,
+            ..Change::of(EntityKind::Agent, agent_id)
+        });
+    }
+
+    fn tell(&mut self, change: Change) {
+        if !self.changed.contains(&change) {
+            self.changed.push(change);
+        }
+    }
+}
+
+/// Whether the answer to a commit was lost, rather than a no.
+fn is_cut_off(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // The server was told to go in the middle of it.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
+}
+
+impl Deref for Tx {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.conn
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+}

@@ -1,0 +1,11 @@
+//! The whole suite, for one of the databases: which one it is for, its name says.
+
+mod agents;
+mod bad_input;
+mod crowd;
+mod events;
+mod findings;
+mod routes;
+mod runbooks;
+mod support;
+mod twice;

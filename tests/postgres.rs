@@ -1,0 +1,26 @@
+//! What only PostgreSQL has: several servers on one database, accounts with few rights, backup and
+//! restore, and the operators' own SQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot get its fixture has failed"
+)]
+
+#[path = "support/postgres.rs"]
+mod server;
+
+#[path = "postgres/changes.rs"]
+mod changes;
+#[path = "store/fixture.rs"]
+mod fixture;
+#[path = "postgres/lead.rs"]
+mod lead;
+#[path = "postgres/opening.rs"]
+mod opening;
+#[path = "postgres/roles.rs"]
+mod roles;
+#[path = "postgres/runbooks.rs"]
+mod runbooks;
+#[path = "postgres/several.rs"]
+mod several;

@@ -1,0 +1,10 @@
+//! The whole suite, for one of the databases: which one it is for, its name says.
+
+mod audit;
+mod fixture;
+mod issuance;
+mod jobs;
+mod pages;
+mod revocation;
+mod states;
+mod tokens;

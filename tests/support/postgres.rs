@@ -1,0 +1,274 @@
+//! A private PostgreSQL in a directory of its own, one a test binary, and a fresh database a test. It
+//! listens on a socket only, and ends with the binary, however that ends.
+
+#![allow(dead_code, reason = "not every test binary uses all of it")]
+
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::DateTime;
+use cmp_console::clock::Clock;
+use cmp_console::store::Store;
+
+/// The owner of all databases, who is not a superuser. `postgres` is one.
+pub(crate) const OWNER: &str = "cmp_user";
+
+/// What every fresh database is a copy of: migrated once.
+const TEMPLATE: &str = "cmp_template";
+
+/// Starts the server, says when it answers, and waits until the test binary is gone or lets go of its
+/// end of the pipe. Then nothing of it is left.
+const WATCHDOG: &str = r#"
+set -e
+trap 'rm -rf "$dir"' EXIT
+"$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1
+"$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+    -c synchronous_commit=off -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB \
+    -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
+server=$!
+until "$bin/pg_isready" -q -h "$dir"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
+echo ready
+read -r _ || true
+kill -QUIT $server
+wait $server || true
+"#;
+
+/// The running server.
+pub(crate) struct Postgres {
+    bin: PathBuf,
+    dir: PathBuf,
+    /// While this is open, the server runs.
+    _leash: ChildStdin,
+    /// It outlives the tests by a moment, so nobody waits for it.
+    _watchdog: Child,
+}
+
+/// A database of its own, gone when it is dropped.
+pub(crate) struct Database {
+    /// `cmp_1`, `cmp_2` …
+    pub(crate) name: String,
+    /// For its owner.
+    pub(crate) url: String,
+    /// Its server.
+    pub(crate) server: &'static Postgres,
+}
+
+/// The server, started with the first test that asks for it. `None` where there are no programs to start;
+/// that is said once, and in CI it is a failure.
+pub(crate) fn server() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| {
+            let Some(bin) = programs() else {
+                assert!(std::env::var_os("CI").is_none(), "PostgreSQL is needed in CI");
+                #[expect(clippy::print_stderr, reason = "what is skipped is named")]
+                {
+                    eprintln!("skipped: all that needs PostgreSQL, whose programs are not here");
+                }
+                return None;
+            };
+            let server = start(bin);
+            server.psql(
+                "postgres",
+                "postgres",
+                &format!("CREATE ROLE {OWNER} LOGIN CREATEDB"),
+            );
+            // Another language's order than that of bytes, where the server knows one: no list may show it.
+            let create = format!("CREATE DATABASE {TEMPLATE} OWNER {OWNER} TEMPLATE template0");
+            let icu = format!("{create} LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C.UTF-8'");
+            if server.try_psql("postgres", "postgres", &icu).is_err() {
+                server.psql("postgres", "postgres", &create);
+            }
+            let url = server.url(OWNER, TEMPLATE);
+            let migrated = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                runtime.block_on(async {
+                    // The tests' time, so that the months of their audit rows are made here once.
+                    let noon = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
+                    Store::open(&url, Clock::fixed(noon)).await.unwrap().close().await;
+                });
+            });
+            migrated.join().unwrap();
+            Some(server)
+        })
+        .as_ref()
+}
+
+/// A fresh database with the schema in it.
+pub(crate) fn fresh() -> Option<Database> {
+    Database::made(&format!("TEMPLATE {TEMPLATE}"))
+}
+
+/// A fresh database with nothing in it.
+pub(crate) fn empty() -> Option<Database> {
+    Database::made("TEMPLATE template0")
+}
+
+/// The newest that is installed.
+fn programs() -> Option<PathBuf> {
+    let is_whole = |bin: &PathBuf| {
+        ["initdb", "postgres", "psql", "pg_dump"]
+            .iter()
+            .all(|it| bin.join(it).exists())
+    };
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin"))
+        .filter(is_whole)
+        .collect();
+    found.sort_by_key(|bin| {
+        let version = bin.parent().and_then(Path::file_name).and_then(|it| it.to_str());
+        version.and_then(|it| it.parse::<u32>().ok())
+    });
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    found
+        .pop()
+        .or_else(|| std::env::split_paths(&on_path).find(is_whole))
+}
+
+fn start(bin: PathBuf) -> Postgres {
+    // Short, since a socket's path may not be long.
+    let dir = tempfile::Builder::new()
+        .prefix("cmp-pg-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    std::fs::set_permissions(&dir, Permissions::from_mode(0o711)).unwrap();
+    let mut command = Command::new("sh");
+    // PostgreSQL doesn't run as root.
+    if let Some((uid, gid)) = unprivileged() {
+        chown(&dir, Some(uid), Some(gid)).unwrap();
+        command.uid(uid).gid(gid);
+    }
+    let mut child = command
+        .args(["-c", WATCHDOG])
+        .env("bin", &bin)
+        .env("dir", &dir)
+        .current_dir(&dir)
+        // Ctrl-C at the terminal is for the tests; the watchdog follows them.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let leash = child.stdin.take().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert_eq!(said.trim(), "ready", "PostgreSQL doesn't start");
+    Postgres {
+        bin,
+        dir,
+        _leash: leash,
+        _watchdog: child,
+    }
+}
+
+/// Who runs the server when the tests run as root.
+fn unprivileged() -> Option<(u32, u32)> {
+    let id = |args: &[&str]| {
+        let output = Command::new("id").args(args).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse::<u32>().ok()
+    };
+    if id(&["-u"]) != Some(0) {
+        return None;
+    }
+    ["postgres", "nobody"]
+        .iter()
+        .find_map(|user| Some((id(&["-u", user])?, id(&["-g", user])?)))
+}
+
+impl Postgres {
+    /// The address of `database` for `user`.
+    pub(crate) fn url(&self, user: &str, database: &str) -> String {
+        format!(
+            "postgres://{user}@localhost/{database}?host={}",
+            self.dir.display()
+        )
+    }
+
+    /// One of PostgreSQL's programs, at this server.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        command.env("PGHOST", &self.dir);
+        command
+    }
+
+    /// What `psql` says to `sql`, without frills.
+    pub(crate) fn try_psql(&self, user: &str, database: &str, sql: &str) -> Result<String, String> {
+        let output = self
+            .program("psql")
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                user,
+                "-d",
+                database,
+                "-c",
+                sql,
+            ])
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        match output.status.success() {
+            true => Ok(text(output.stdout)),
+            false => Err(text(output.stderr)),
+        }
+    }
+
+    /// The same where it has to succeed.
+    pub(crate) fn psql(&self, user: &str, database: &str, sql: &str) -> String {
+        self.try_psql(user, database, sql)
+            .unwrap_or_else(|said| panic!("{sql}: {said}"))
+    }
+}
+
+impl Database {
+    fn made(how: &str) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let server = server()?;
+        let name = format!("cmp_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        server.psql(
+            "postgres",
+            "postgres",
+            &format!("CREATE DATABASE {name} OWNER {OWNER} {how}"),
+        );
+        Some(Self {
+            url: server.url(OWNER, &name),
+            name,
+            server,
+        })
+    }
+
+    /// What `psql` says to `sql`, as the owner.
+    pub(crate) fn psql(&self, sql: &str) -> String {
+        self.server.psql(OWNER, &self.name, sql)
+    }
+
+    /// The same for any user, and where it may be refused.
+    pub(crate) fn try_psql(&self, user: &str, sql: &str) -> Result<String, String> {
+        self.server.try_psql(user, &self.name, sql)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Left over, it would only take room until the server goes.
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        let _ = self.server.try_psql("postgres", "postgres", &drop);
+    }
+}
