@@ -20,6 +20,7 @@ pub mod installations;
 pub mod issuance;
 pub mod jobs;
 pub mod keys;
+pub mod orders;
 mod request_failure;
 pub mod requests;
 pub mod revocation;
@@ -29,6 +30,7 @@ mod select;
 pub mod serials;
 pub mod tokens;
 pub mod trends;
+pub mod without_crl;
 
 use std::ops::{Deref, DerefMut};
 

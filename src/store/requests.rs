@@ -357,7 +357,8 @@ pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
         return put(tx, id, RequestStatus::Pending, Some(WaitingOn::Ca), None).await;
     }
     sqlx::query(
-        "UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL WHERE id = $1",
+        "UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL, ca_order = NULL \
+         WHERE id = $1",
     )
     .bind(id)
     .execute(tx.raw())
