@@ -76,6 +76,8 @@ CREATE TABLE certificates (
     revocation_asked_at    timestamptz,
     revocation_accepted_at timestamptz,
     in_crl_at              timestamptz,
+    -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
+    without_crl_at         timestamptz,
     seen_refused_at        timestamptz,
     adapter_id             text COLLATE "C" REFERENCES adapters (id),
     request_id             text COLLATE "C",
@@ -137,12 +139,14 @@ CREATE TABLE issuance_requests (
     csr_pem         text,
     status          text COLLATE "C" NOT NULL CONSTRAINT requests_status_known
                     CHECK (status IN ('pending', 'issuing', 'issued', 'failed', 'denied', 'cancelled')),
-    waiting_on      text COLLATE "C" CONSTRAINT requests_waiting_on_known CHECK (waiting_on IN ('approval', 'key', 'ca')),
+    waiting_on      text COLLATE "C" CONSTRAINT requests_waiting_on_known CHECK (waiting_on IN ('approval', 'key', 'ca', 'challenge')),
     attempt         bigint NOT NULL DEFAULT 0,
     error_message   text,
     next_attempt_at timestamptz,
     -- When the CA was first asked for this CSR: from then on it may have signed.
     asked_ca_at     timestamptz,
+    -- Finds the order again at a CA that signs in steps; there before it may sign.
+    ca_order        text,
     claimed_by      text,
     lease_until     timestamptz,
     requested_by    text NOT NULL,
@@ -165,7 +169,7 @@ ALTER TABLE certificates ADD CONSTRAINT certificates_request_id_fkey
 
 CREATE TABLE jobs (
     id              text COLLATE "C" PRIMARY KEY,
-    kind            text NOT NULL CONSTRAINT jobs_kind_known CHECK (kind IN ('make_key', 'install', 'revoke')),
+    kind            text NOT NULL CONSTRAINT jobs_kind_known CHECK (kind IN ('make_key', 'challenge', 'install', 'revoke')),
     status          text NOT NULL CONSTRAINT jobs_status_known CHECK (status IN ('queued', 'done', 'failed')),
     agent_id        text COLLATE "C" REFERENCES agents (id),
     request_id      text COLLATE "C" REFERENCES issuance_requests (id),

@@ -74,6 +74,8 @@ CREATE TABLE certificates (
     revocation_asked_at    TEXT,
     revocation_accepted_at TEXT,
     in_crl_at              TEXT,
+    -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
+    without_crl_at         TEXT,
     seen_refused_at        TEXT,
     adapter_id             TEXT REFERENCES adapters (id),
     request_id             TEXT REFERENCES issuance_requests (id),
@@ -139,12 +141,14 @@ CREATE TABLE issuance_requests (
     csr_pem         TEXT,
     status          TEXT NOT NULL CONSTRAINT requests_status_known
                     CHECK (status IN ('pending', 'issuing', 'issued', 'failed', 'denied', 'cancelled')),
-    waiting_on      TEXT CONSTRAINT requests_waiting_on_known CHECK (waiting_on IN ('approval', 'key', 'ca')),
+    waiting_on      TEXT CONSTRAINT requests_waiting_on_known CHECK (waiting_on IN ('approval', 'key', 'ca', 'challenge')),
     attempt         INTEGER NOT NULL DEFAULT 0,
     error_message   TEXT,
     next_attempt_at TEXT,
     -- When the CA was first asked for this CSR: from then on it may have signed.
     asked_ca_at     TEXT,
+    -- Finds the order again at a CA that signs in steps; there before it may sign.
+    ca_order        TEXT,
     claimed_by      TEXT,
     lease_until     TEXT,
     requested_by    TEXT NOT NULL,
@@ -168,7 +172,7 @@ BEGIN SELECT RAISE(ABORT, 'issuance_requests_end_is_final'); END;
 
 CREATE TABLE jobs (
     id              TEXT PRIMARY KEY NOT NULL,
-    kind            TEXT NOT NULL CONSTRAINT jobs_kind_known CHECK (kind IN ('make_key', 'install', 'revoke')),
+    kind            TEXT NOT NULL CONSTRAINT jobs_kind_known CHECK (kind IN ('make_key', 'challenge', 'install', 'revoke')),
     status          TEXT NOT NULL CONSTRAINT jobs_status_known CHECK (status IN ('queued', 'done', 'failed')),
     agent_id        TEXT REFERENCES agents (id),
     request_id      TEXT REFERENCES issuance_requests (id),

@@ -214,7 +214,23 @@ impl Step for Revoke {
             if revocation.accepted_at.is_none() {
                 return Ok(Proof::NotYet("asked; the CA has not accepted yet".to_owned()));
             }
-            let crl = with.crl().await?;
+            if let (Some(at), Some(_)) = (revocation.accepted_at, revocation.without_crl_at) {
+                return Ok(Proof::Proven(format!(
+                    "the CA accepted it at {}; the certificate names no CRL, so that this is all the proof there is",
+                    at.format("%Y-%m-%d %H:%M:%SZ")
+                )));
+            }
+            let crl = with.crl().await;
+            // An external CA's CRL is where the certificate says, and the issuer looks there.
+            if let Some(at) = revocation.in_crl_at
+                && !crl.as_ref().is_ok_and(|crl| crl.lists(serial))
+            {
+                return Ok(Proof::Proven(format!(
+                    "serial {serial} was in the CRL that the issuer fetched at {}",
+                    at.format("%Y-%m-%d %H:%M:%SZ")
+                )));
+            }
+            let crl = crl?;
             Ok(if crl.lists(serial) {
                 Proof::Proven(format!(
                     "serial {serial} is in the CRL{} of {}",

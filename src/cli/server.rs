@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::acme::{AcmeArguments, external_account};
 use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::clock::Clock;
@@ -21,7 +22,7 @@ use crate::domain::role::Role;
 use crate::domain::secret::Secret;
 use crate::services::api::{self, ApiState};
 use crate::services::issuer::Issuer;
-use crate::services::issuer::adapters::vault_pki;
+use crate::services::issuer::adapters::{acme, vault_pki};
 use crate::services::scheduler;
 use crate::services::wake::OverHttp;
 use crate::store::tokens::{self, NewToken, Purpose};
@@ -38,7 +39,8 @@ const DATABASE_PASSWORD: &str = "CMP_DATABASE_PASSWORD";
 /// The API of the Certificate Management Platform and, by role, its issuer and scheduler.
 ///
 /// Environment: CMP_DATABASE_URL is the database if --database isn't given, and CMP_DATABASE_PASSWORD its
-/// password if the address has none; CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ADMIN_TOKEN, if set, becomes the API
+/// password if the address has none; CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ACME_EAB_KID and
+/// CMP_ACME_EAB_HMAC bind a new account at the ACME CA to one that it knows; CMP_ADMIN_TOKEN, if set, becomes the API
 /// token called `admin`; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-server", version, about)]
@@ -71,6 +73,8 @@ struct Arguments {
     /// The role that signs
     #[arg(long, value_name = "NAME", default_value = "cmp-role", requires = "vault")]
     vault_role: String,
+    #[command(flatten)]
+    acme: AcmeArguments,
     /// This process among several, as its claims are named: after a restart under the same name it goes on
     /// at once with what it had claimed. If not given, a name of its own is made at each start, and what
     /// an earlier one had claimed is free when its lease ends
@@ -132,7 +136,8 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let has = |role| arguments.roles.contains(&role);
     let mut signals = StopSignals::catch()?;
     let vault_token = std::env::var(VAULT_TOKEN).ok().map(Secret::new);
-    if has(ServerRole::Issuer) && vault_token.is_none() {
+    let needs_vault = arguments.acme.config().is_none() || arguments.vault.is_some();
+    if has(ServerRole::Issuer) && vault_token.is_none() && needs_vault {
         bail!(
             "the issuer needs its token at Vault in {VAULT_TOKEN}; leave `issuer` out of --roles otherwise"
         );
@@ -163,7 +168,8 @@ async fn serve(arguments: Arguments) -> Result<()> {
             }
         });
     }
-    if let Some(token) = vault_token.filter(|_| has(ServerRole::Issuer)) {
+    if has(ServerRole::Issuer) {
+        let token = vault_token.unwrap_or_else(|| Secret::new(String::new()));
         // Two processes on one host must not take each other's claims for their own.
         let unique = || {
             format!(
@@ -173,7 +179,8 @@ async fn serve(arguments: Arguments) -> Result<()> {
             )
         };
         let name = arguments.name.clone().unwrap_or_else(unique);
-        let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), token);
+        let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), token)
+            .with_external_account(external_account());
         parts.spawn(issuer.run(stopped.clone()));
     }
     if has(ServerRole::Scheduler) {
@@ -204,16 +211,20 @@ async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
     let mut tx = store.begin().await?;
     // Several may start at once with the same arguments.
     tx.alone("configure").await?;
-    if let Some(address) = &arguments.vault {
-        let config = serde_json::json!({
+    let vault = arguments.vault.as_ref().map(|address| {
+        serde_json::json!({
             "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,
-        });
-        let before = adapters::all(&mut tx).await?;
-        if !before
-            .iter()
-            .any(|row| row.name == "vault" && row.config == config)
-        {
-            adapters::upsert(&mut tx, "vault", vault_pki::KIND, &config).await?;
+        })
+    });
+    let wanted = [
+        ("vault", vault_pki::KIND, vault),
+        ("acme", acme::KIND, arguments.acme.config()),
+    ];
+    let before = adapters::all(&mut tx).await?;
+    for (name, kind, config) in wanted {
+        let Some(config) = config else { continue };
+        if !before.iter().any(|row| row.name == name && row.config == config) {
+            adapters::upsert(&mut tx, name, kind, &config).await?;
         }
     }
     if let Some(secret) = std::env::var(ADMIN_TOKEN).ok().map(Secret::new)

@@ -1,5 +1,6 @@
 //! Typed clients of the backends. They speak; they decide nothing.
 
+pub mod acme;
 pub mod agent;
 pub mod agent_api;
 pub mod api;

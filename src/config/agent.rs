@@ -51,6 +51,11 @@ pub struct AgentConfig {
     /// By how many per cent the interval between check-ins varies, so that a fleet spreads out.
     #[serde(default = "default_checkin_jitter_percent")]
     pub checkin_jitter_percent: u8,
+    /// Where an external CA's challenges for this host's names are answered over plain HTTP, e.g.
+    /// `0.0.0.0:80`, or a port that the web server passes `/.well-known/acme-challenge/` on to. Needed
+    /// only for certificates from an ACME CA.
+    #[serde(default)]
+    pub acme_listen: Option<SocketAddr>,
     /// A file with a one-time token; read only while the agent has no identity from it.
     #[serde(default)]
     pub enrol_token_file: Option<PathBuf>,
@@ -239,6 +244,7 @@ impl AgentConfig {
             handshake_timeout_s: default_handshake_timeout_s(),
             handshake_attempt_s: default_handshake_attempt_s(),
             checkin_jitter_percent: default_checkin_jitter_percent(),
+            acme_listen: None,
             enrol_token_file: None,
         }
     }

@@ -64,6 +64,9 @@ pub struct Revocation {
     pub accepted_at: Option<DateTime<Utc>>,
     /// When the serial was first seen in a fetched CRL.
     pub in_crl_at: Option<DateTime<Utc>>,
+    /// When it was found that the CA publishes no CRL for it, so that its yes is the end of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_crl_at: Option<DateTime<Utc>>,
     /// When a verifier was seen to refuse the certificate.
     pub seen_refused_at: Option<DateTime<Utc>>,
 }

@@ -81,6 +81,8 @@ pub enum WaitingOn {
     Key,
     /// The CA.
     Ca,
+    /// The agent's answer to what the CA asks of the names' hosts.
+    Challenge,
 }
 
 impl WaitingOn {
@@ -91,13 +93,14 @@ impl WaitingOn {
             Self::Approval => "approval",
             Self::Key => "key",
             Self::Ca => "ca",
+            Self::Challenge => "challenge",
         }
     }
 
     /// Back from the word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Approval, Self::Key, Self::Ca]
+        [Self::Approval, Self::Key, Self::Ca, Self::Challenge]
             .into_iter()
             .find(|waiting| waiting.word() == word)
     }
@@ -153,6 +156,9 @@ impl Request {
         match (self.status, self.waiting_on) {
             (RequestStatus::Pending, Some(WaitingOn::Approval)) => "waits for an approval".to_owned(),
             (RequestStatus::Pending, Some(WaitingOn::Key)) => "waits for the agent's key and CSR".to_owned(),
+            (RequestStatus::Pending, Some(WaitingOn::Challenge)) => {
+                "waits for the agent to answer the CA's challenge".to_owned()
+            }
             (RequestStatus::Pending, _) => match &self.error_message {
                 Some(error) => format!("waits for the CA: {error}"),
                 None => "waits for the CA".to_owned(),

@@ -21,7 +21,8 @@ pub(super) const STILL_MATTERS: &str = "c.status <> 'revoked' AND (c.replaced_by
 const LIST: List = List {
     columns: "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
               c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
-              c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_at, c.seen_refused_at, \
+              c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_at, c.without_crl_at, \
+              c.seen_refused_at, \
               c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \
               NULL AS pem, NULL AS chain_pem, \
               (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations",
@@ -270,7 +271,8 @@ pub async fn revoked_not_in_crl(conn: &mut Conn, limit: u32) -> Result<Vec<Certi
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
         "SELECT c.*, CAST(0 AS BIGINT) AS n_installations FROM certificates c \
-         WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.not_after > $2 ORDER BY c.id LIMIT $1",
+         WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
+         AND c.not_after > $2 ORDER BY c.id LIMIT $1",
     )
     .bind(limit)
     .bind(now)
@@ -340,6 +342,7 @@ impl FromRow for Wrapped {
                 asked_at,
                 accepted_at: row.try_get("revocation_accepted_at")?,
                 in_crl_at: row.try_get("in_crl_at")?,
+                without_crl_at: row.try_get("without_crl_at")?,
                 seen_refused_at: row.try_get("seen_refused_at")?,
             }),
             _ => None,

@@ -14,7 +14,7 @@ use super::certificates::NewCertificate;
 use super::requests::{Wrapped, existing, lock};
 use super::statement::sql;
 use super::{
-    Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, request_failure,
+    Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, orders, request_failure,
 };
 
 /// A request that was claimed to be issued.
@@ -28,6 +28,10 @@ pub struct Issuing {
     pub spki_sha256: String,
     /// The CA was asked before, and whatever came of it, it may have signed: it has to be looked for.
     pub may_be_signed: bool,
+    /// What finds its order again at a CA that signs in steps.
+    pub ca_order: Option<String>,
+    /// The tokens of challenges that its agent answers.
+    pub answered: Vec<String>,
     /// The key may be certified; otherwise only what is signed already is taken, to be revoked.
     pub may_sign: bool,
 }
@@ -104,6 +108,7 @@ pub async fn begin_issue(
         return Ok(None);
     };
     let may_sign = !keys::is_compromised(tx, &spki_sha256).await?;
+    let (ca_order, answered) = orders::known(tx, id).await?;
     let detail = if !may_sign {
         "its key is compromised: the CA is only asked whether it signed before".to_owned()
     } else if before.status == RequestStatus::Issuing {
@@ -125,6 +130,8 @@ pub async fn begin_issue(
         csr_pem,
         spki_sha256,
         may_be_signed: asked_at.is_some(),
+        ca_order,
+        answered,
         may_sign,
     }))
 }
@@ -229,6 +236,7 @@ pub async fn retry_issue_later(
 pub async fn fail_issue(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
     guard(tx, id).await?;
     request_failure::record(tx, id, error).await?;
+    orders::forget(tx, id).await?;
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, None);
     entry.reason = Some(error.to_owned());
     audit::note(tx, entry);
@@ -326,7 +334,7 @@ pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreEr
 }
 
 /// Only a request that is being issued may go on; this is what makes each end happen once.
-async fn guard(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
+pub(super) async fn guard(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     let request = lock(tx, id).await?;
     if request.status == RequestStatus::Issuing {
         return Ok(request);
@@ -338,7 +346,7 @@ async fn guard(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     .into())
 }
 
-async fn wait_again(
+pub(super) async fn wait_again(
     tx: &mut Tx,
     id: &str,
     error: &str,

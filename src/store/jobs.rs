@@ -14,7 +14,7 @@ use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
 use super::row::{FromRow, Row};
 use super::statement::{Json, sql};
-use super::{Conn, StoreError, Tx, agents, installations, request_failure, requests};
+use super::{Conn, StoreError, Tx, agents, installations, orders, request_failure, requests};
 
 /// How many jobs an agent is given at once.
 const AT_ONCE: i64 = 50;
@@ -24,7 +24,7 @@ const AT_ONCE: i64 = 50;
 pub struct Job {
     /// `job_…`
     pub id: String,
-    /// `make_key`, `install` or `revoke`.
+    /// `make_key`, `challenge`, `install` or `revoke`.
     pub kind: String,
     /// `queued`, `done` or `failed`.
     pub status: String,
@@ -82,6 +82,24 @@ pub(super) async fn queue_make_key(tx: &mut Tx, request: &Request) -> Result<Opt
         work: Some(&work),
     };
     queue(tx, job).await.map(Some)
+}
+
+/// Has the request's agent answer the CA's challenges.
+pub(super) async fn queue_challenge(
+    tx: &mut Tx,
+    request_id: &str,
+    agent_id: &str,
+    work: &AgentWork,
+) -> Result<String, StoreError> {
+    let job = Queued {
+        kind: "challenge",
+        agent_id: Some(agent_id),
+        request_id: Some(request_id),
+        certificate_id: None,
+        installation_id: None,
+        work: Some(work),
+    };
+    queue(tx, job).await
 }
 
 /// Has the agent install what is expected. An older installation at the same place, not done yet, is
@@ -344,6 +362,7 @@ pub async fn end(
         (None, Some(request)) if !result.done => {
             request_failure::record(tx, request, &format!("the agent: {error}")).await?;
         }
+        (None, Some(request)) if job.kind == "challenge" => orders::answered(tx, request).await?,
         (None, _) => {}
     }
     read(tx, id).await

@@ -27,6 +27,7 @@ pub mod jobs;
 pub mod keys;
 mod lead;
 mod news;
+pub mod orders;
 mod request_failure;
 pub mod requests;
 pub mod revocation;
@@ -39,6 +40,7 @@ mod statement;
 pub mod tokens;
 pub mod trends;
 mod tx;
+pub mod without_crl;
 
 use std::sync::Arc;
 

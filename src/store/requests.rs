@@ -380,11 +380,14 @@ pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     if keeps_key {
         return put(tx, id, RequestStatus::Pending, Some(WaitingOn::Ca), None).await;
     }
-    sql("UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL WHERE id = $1")
-        .bind(id)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("trying a request again"))?;
+    sql(
+        "UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL, ca_order = NULL \
+         WHERE id = $1",
+    )
+    .bind(id)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("trying a request again"))?;
     let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None).await?;
     jobs::queue_make_key(tx, &request).await?;
     Ok(request)

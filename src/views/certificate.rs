@@ -294,7 +294,10 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         ));
         facts.push(fact("  asked", full(revocation.asked_at)));
         facts.push(fact("  accepted", at(revocation.accepted_at)));
-        facts.push(fact("  in CRL", at(revocation.in_crl_at)));
+        facts.push(match revocation.without_crl_at {
+            Some(_) => fact("  in CRL", "none: the CA's yes is the end of it"),
+            None => fact("  in CRL", at(revocation.in_crl_at)),
+        });
         if let Some(refused) = revocation.seen_refused_at {
             facts.push(fact("  refused", full(refused)));
         }

@@ -148,6 +148,16 @@ pub enum AgentWork {
         /// The CSR's subject alternative names.
         sans: Vec<String>,
     },
+    /// Answer the CA's HTTP challenges (RFC 8555 §8.3) for a request's names, until a moment at which
+    /// they are forgotten. Done means: served from now on.
+    Challenge {
+        /// The request.
+        request_id: String,
+        /// What to serve.
+        answers: Vec<ChallengeAnswer>,
+        /// Until when.
+        until: DateTime<Utc>,
+    },
     /// Install a certificate whose private key the agent holds.
     Install {
         /// The certificate.
@@ -165,12 +175,21 @@ pub enum AgentWork {
     },
 }
 
+/// What `/.well-known/acme-challenge/{token}` has to answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeAnswer {
+    /// The last part of the path.
+    pub token: String,
+    /// The whole answer.
+    pub key_authorization: String,
+}
+
 /// `POST /api/v1/agents/{id}/jobs/{job_id}`: how a job ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
     /// Whether it was done.
     pub done: bool,
-    /// Which step failed: `make_key`, `path`, `key`, `check`, `stage`, `swap`, `reload`, `handshake`.
+    /// Which step failed: `make_key`, `challenge`, `path`, `key`, `check`, `stage`, `swap`, `reload`, `handshake`.
     #[serde(default)]
     pub failed_step: Option<String>,
     /// What it said, the reload command's stderr included.

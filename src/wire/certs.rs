@@ -92,6 +92,9 @@ pub struct RequestBody {
     /// Where it installs the certificate; not installed if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install_path: Option<String>,
+    /// The adapter to issue through, by name or id; the oldest if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// The key's algorithm; ECDSA P-256 if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_algorithm: Option<String>,

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::AgentError;
+use super::challenges::Challenges;
 use super::install::generations::clean_all;
 use super::install::paths::Target;
 use super::keys::KeyStore;
@@ -25,6 +26,8 @@ pub struct Host {
     pub keys: KeyStore,
     /// The paths that it looks after.
     pub managed: Managed,
+    /// What CAs are to find under `/.well-known/acme-challenge/`.
+    pub(super) challenges: Challenges,
     /// Where disk and handshake agreed lately: the fingerprint and when. Handshakes cost both sides, so
     /// that a routine report repeats only what is old or was not as it should be.
     pub(super) agreed: std::sync::Mutex<HashMap<String, (String, Instant)>>,
@@ -41,6 +44,7 @@ impl Host {
         super::files::private_dir(&config.state_dir)?;
         let keys = KeyStore::open(&config.state_dir)?;
         let managed = Managed::open(&config.state_dir)?;
+        let challenges = Challenges::open(&config.state_dir, clock.now())?;
         let of_managed = managed.all().into_iter().filter_map(|(path, _)| {
             Target::resolve(&path, &config.install_dirs)
                 .ok()
@@ -57,6 +61,7 @@ impl Host {
             clock,
             keys,
             managed,
+            challenges,
             agreed: std::sync::Mutex::default(),
             installing: Mutex::new(()),
         })

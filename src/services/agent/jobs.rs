@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use super::host::Host;
 use super::identity::Identity;
 use super::install::{Wish, install};
 use crate::clients::agent_api::AgentApi;
 use crate::problem::Problem;
-use crate::wire::agents::{AgentJob, AgentWork, JobResult};
+use crate::wire::agents::{AgentJob, AgentWork, ChallengeAnswer, JobResult};
 use crate::wire::requests::CsrBody;
 
 /// Results that are kept for handing in again; more than any agent is ever given.
@@ -95,11 +97,25 @@ impl Worker {
                     }
                     Err(Some(why)) => {
                         tracing::error!(job = %id, request = %request_id, "`{id}` failed: {why}");
-                        Some(not_made(why))
+                        Some(not_done("make_key", why))
                     }
                     Err(None) => None,
                 }
             }
+            AgentWork::Challenge {
+                request_id,
+                answers,
+                until,
+            } => match self.answer_challenges(&answers, until) {
+                Ok(()) => {
+                    worked.expects_more = true;
+                    Some(done())
+                }
+                Err(why) => {
+                    tracing::error!(job = %id, request = %request_id, "`{id}` failed: {why}");
+                    Some(not_done("challenge", why))
+                }
+            },
             AgentWork::Install {
                 certificate_id,
                 path,
@@ -126,6 +142,17 @@ impl Worker {
                 Some(result)
             }
         }
+    }
+
+    fn answer_challenges(&self, answers: &[ChallengeAnswer], until: DateTime<Utc>) -> Result<(), String> {
+        if self.host.config.acme_listen.is_none() {
+            return Err(format!(
+                "this agent answers no challenges; write where it shall into its configuration, such as \
+                 `acme_listen = \"0.0.0.0:80\"`, start it again, and try the request again ({})",
+                self.host.config.hostname
+            ));
+        }
+        self.host.challenges.keep(answers, until, self.host.clock.now())
     }
 
     async fn make_csr(
@@ -195,10 +222,10 @@ fn done() -> JobResult {
     }
 }
 
-fn not_made(why: String) -> JobResult {
+fn not_done(step: &str, why: String) -> JobResult {
     JobResult {
         done: false,
-        failed_step: Some("make_key".to_owned()),
+        failed_step: Some(step.to_owned()),
         error: Some(why),
         rolled_back: false,
         installation: None,

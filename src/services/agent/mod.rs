@@ -2,6 +2,7 @@
 //! platform it enrolled with, writes only where its own configuration allows, and runs only the
 //! command written there.
 
+mod challenges;
 mod checkin;
 mod enrol;
 mod files;
@@ -17,6 +18,7 @@ mod schedule;
 pub mod tls_server;
 mod wake;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +70,17 @@ pub enum AgentError {
     /// The wake-up can't listen.
     #[error("the wake-up on port 8084 or as configured can't be served: {0}")]
     Listen(#[source] std::io::Error),
+    /// The challenges can't be answered where the configuration says.
+    #[error(
+        "`acme_listen` can't listen on {address}: {source}; if a web server has that port, let it pass \
+         `/.well-known/acme-challenge/` on to another one and write that into `acme_listen`"
+    )]
+    ListenAcme {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
 }
 
 /// One agent, ready to serve.
@@ -119,8 +132,8 @@ impl Agent {
         self.agent_id().ok_or(AgentError::NotEnrolled)
     }
 
-    /// Checks in by its schedule and whenever it is woken on `listener`, until `shutdown` says true
-    /// or its sender is gone.
+    /// Checks in by its schedule and whenever it is woken on `listener`, and answers the challenges of
+    /// CAs where the configuration says so, until `shutdown` says true or its sender is gone.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -128,6 +141,15 @@ impl Agent {
     ) -> Result<(), AgentError> {
         let port = listener.local_addr().map_err(AgentError::Listen)?.port();
         let (routes, callers) = wake::routes();
+        // Before anything is promised to a CA.
+        let challenges = match self.host.config.acme_listen {
+            Some(address) => TcpListener::bind(address)
+                .await
+                .map(Some)
+                .map_err(|source| AgentError::ListenAcme { address, source })?,
+            None => None,
+        };
+        let answering = challenges::serve(challenges, Arc::clone(&self.host), shutdown.clone());
         let check_ins = CheckIns::new(self, port);
         let mut stop = shutdown.clone();
         let wake_up =
@@ -142,7 +164,7 @@ impl Agent {
                 } => Ok(()),
             }
         };
-        let ((), served) = tokio::join!(check_ins.run(callers, shutdown), limited);
+        let ((), (), served) = tokio::join!(check_ins.run(callers, shutdown), answering, limited);
         served.map_err(AgentError::Listen)
     }
 }

@@ -375,7 +375,7 @@ async fn waiting(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) 
             .iter()
             .any(|it| it.id == request.adapter_id && it.status == AdapterStatus::Paused);
         match &request.agent_id {
-            Some(agent) if request.waiting_on == Some(WaitingOn::Key) => {
+            Some(agent) if matches!(request.waiting_on, Some(WaitingOn::Key | WaitingOn::Challenge)) => {
                 by_agent.entry(agent).or_default().push(request);
             }
             _ if paused && waits_for_ca(&request) => {}
@@ -384,7 +384,7 @@ async fn waiting(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) 
     }
     for (agent, requests) in by_agent {
         let agent = agents::existing(conn, agent).await?;
-        found.push(waits_for_key(agent, &requests, now));
+        found.push(waits_for_agent(agent, &requests, now));
     }
     Ok(())
 }
@@ -406,8 +406,14 @@ fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
     }
 }
 
-/// A key that doesn't come is an agent that doesn't come: wake it.
-fn waits_for_key(agent: Agent, requests: &[&Request], now: DateTime<Utc>) -> Finding {
+/// A key or an answer that doesn't come is an agent that doesn't come: wake it.
+fn waits_for_agent(agent: Agent, requests: &[&Request], now: DateTime<Utc>) -> Finding {
+    let any_key = requests.iter().any(|it| it.waiting_on == Some(WaitingOn::Key));
+    let thing = if any_key {
+        "key and CSR"
+    } else {
+        "answer to the CA's challenge"
+    };
     Finding {
         kind: FindingKind::RequestStuck,
         severity: Severity::Warning,
@@ -416,7 +422,7 @@ fn waits_for_key(agent: Agent, requests: &[&Request], now: DateTime<Utc>) -> Fin
         entity_id: agent.id,
         version: agent.version,
         subject: agent.hostname,
-        what: format!("{} for its key and CSR", waits(requests.len())),
+        what: format!("{} for its {thing}", waits(requests.len())),
         since: requests.iter().map(|request| request.created_at).min(),
         due: None,
         takes_down: requests

@@ -1,13 +1,15 @@
 //! The proof of revocations: fetches the CRLs and records which serials are in them. It revokes
 //! nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Issuer;
-use crate::clients::crl::parse;
+use super::{Issuer, facts};
+use crate::clients::crl::{fetch, parse};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
+use crate::domain::certificate::Certificate;
 use crate::store::{StoreError, certificates, revocation};
 
 /// How many certificates are looked for at once.
@@ -76,6 +78,10 @@ impl Issuer {
             let Some(adapter) = self.roster.adapter(row).filter(|_| !wanted.is_empty()) else {
                 continue;
             };
+            if !adapter.capabilities().crl {
+                found += self.look_where_they_say(&wanted).await?;
+                continue;
+            }
             let crl = match adapter.crl().await {
                 Ok(bytes) => parse(&bytes),
                 Err(error) => Err(error.to_string()),
@@ -102,5 +108,36 @@ impl Issuer {
             *watch = Watch::default();
         }
         Ok(())
+    }
+
+    /// Looks into the CRLs that the certificates themselves name; how many are in them.
+    async fn look_where_they_say(&self, wanted: &[&Certificate]) -> Result<usize, StoreError> {
+        let mut by_url: BTreeMap<String, Vec<&Certificate>> = BTreeMap::new();
+        let mut conn = self.store.read().await?;
+        for it in wanted {
+            let pem = certificates::existing(&mut conn, &it.id).await?.pem;
+            if let Some(url) = pem.as_deref().and_then(facts::crl_url) {
+                by_url.entry(url).or_default().push(it);
+            }
+        }
+        drop(conn);
+        let mut found = 0;
+        for (url, wanted) in by_url {
+            let crl = match fetch(&url).await {
+                Ok(crl) => crl,
+                Err(problem) => {
+                    tracing::warn!(url, %problem, "the CRL can't be read");
+                    continue;
+                }
+            };
+            let mut tx = self.store.begin().await?;
+            let now = tx.now();
+            for certificate in wanted.iter().filter(|it| crl.lists(&it.serial)) {
+                revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
+                found += 1;
+            }
+            tx.commit().await?;
+        }
+        Ok(found)
     }
 }

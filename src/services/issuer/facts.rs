@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
 use x509_parser::prelude::{FromDer, X509Certificate, X509CertificationRequest};
 use x509_parser::public_key::PublicKey;
@@ -65,6 +65,29 @@ pub fn read(pem_text: &str) -> Result<Facts, FactsError> {
 pub fn read_all(pem_text: &str) -> Result<Vec<Facts>, FactsError> {
     let blocks = pem::parse_many(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
     blocks.iter().map(|block| of_der(block.contents())).collect()
+}
+
+/// Where the first certificate of a PEM text says that its CRL is, over HTTP.
+#[must_use]
+pub fn crl_url(pem_text: &str) -> Option<String> {
+    let pem = pem::parse(pem_text).ok()?;
+    let (_, certificate) = X509Certificate::from_der(pem.contents()).ok()?;
+    certificate.extensions().iter().find_map(|extension| {
+        let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
+            return None;
+        };
+        points.iter().find_map(|point| match &point.distribution_point {
+            Some(DistributionPointName::FullName(names)) => names.iter().find_map(http_url),
+            _ => None,
+        })
+    })
+}
+
+fn http_url(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::URI(url) if url.starts_with("http") => Some((*url).to_owned()),
+        _ => None,
+    }
 }
 
 fn of_der(der: &[u8]) -> Result<Facts, FactsError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::adapters::{Adapter, AdapterError, Order, SignedCertificate};
+use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
 use super::{Issuer, LEASE, facts};
 use crate::domain::request::Request;
@@ -40,13 +40,11 @@ impl Issuer {
             let words = "its key is compromised and never certified again; tried again, it gets a fresh one";
             return self.fail(&issuing, words).await;
         }
-        let order = Order {
-            csr_pem: issuing.csr_pem.clone(),
-            common_name: issuing.request.common_name.clone(),
-            sans: issuing.request.sans.clone(),
-        };
-        match adapter.sign(&order).await {
-            Ok(signed) => self.complete(&issuing, &signed).await,
+        match self.drive(&adapter, &issuing).await? {
+            Ok(Some(signed)) => self.complete(&issuing, &signed).await,
+            // It waits for its agent or for the CA, and is in another worker's hands maybe.
+            Ok(None) => Ok(()),
+            Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
             Err(AdapterError::Away(reason)) => {
                 let mut tx = self.store.begin().await?;
                 issuance::pause_issue(&mut tx, &request.id, &reason).await?;
@@ -64,6 +62,12 @@ impl Issuer {
         adapter: &Arc<dyn Adapter>,
         issuing: &Issuing,
     ) -> Result<Result<Option<SignedCertificate>, AdapterError>, StoreError> {
+        if let Some(ca_order) = &issuing.ca_order {
+            return Ok(adapter.ordered(ca_order).await);
+        }
+        if !adapter.capabilities().list {
+            return Ok(Ok(None));
+        }
         let kept: Vec<String> = match adapter.serials().await {
             Ok(serials) => serials.into_iter().collect(),
             Err(error) => return Ok(Err(error)),

@@ -11,6 +11,7 @@ pub mod facts;
 mod issue;
 mod revoke;
 mod roster;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use futures::StreamExt;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
+use crate::clients::acme::ExternalAccount;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
@@ -56,6 +58,13 @@ impl Issuer {
             owner: owner.into(),
             roster: Roster::new(vault_token),
         }
+    }
+
+    /// With what binds a new account at an ACME CA to one that it knows.
+    #[must_use]
+    pub fn with_external_account(mut self, external: Option<ExternalAccount>) -> Self {
+        self.roster.external_account = external;
+        self
     }
 
     /// Works until `stop` says true.

@@ -1,11 +1,12 @@
 //! Revocations that were asked for, carried to the CA. A CA's yes is not yet the proof; that is in
 //! `crl`.
 
-use super::adapters::{AdapterError, RevocationAnswer};
+use super::adapters::{AdapterError, RevocationAnswer, ToRevoke};
 use super::backoff::next_attempt;
-use super::{Issuer, LEASE};
+use super::{Issuer, LEASE, facts};
+use crate::domain::reason::Reason;
 use crate::store::jobs::{self, Job};
-use crate::store::{StoreError, adapters as rows, certificates, revocation};
+use crate::store::{StoreError, adapters as rows, certificates, orders, revocation, without_crl};
 
 impl Issuer {
     /// Carries out all that is due; whether the CA accepted any.
@@ -40,7 +41,16 @@ impl Issuer {
             self.fail_revocation(job, "this CA takes nothing back").await?;
             return Ok(false);
         }
-        match adapter.revoke(&certificate.serial).await {
+        let pem = certificate.pem.as_deref().unwrap_or_default();
+        let what = ToRevoke {
+            serial: &certificate.serial,
+            pem,
+            reason: certificate
+                .revocation
+                .as_ref()
+                .map_or(Reason::Unspecified, |it| it.reason),
+        };
+        match adapter.revoke_for(what).await {
             Ok(RevocationAnswer::AlreadyExpired) => {
                 let mut tx = self.store.begin().await?;
                 revocation::expire_revocation(&mut tx, job).await?;
@@ -52,6 +62,9 @@ impl Issuer {
                 let mut tx = self.store.begin().await?;
                 let now = tx.now();
                 revocation::accept_revocation(&mut tx, job, now).await?;
+                if !adapter.capabilities().crl && facts::crl_url(pem).is_none() {
+                    without_crl::record(&mut tx, id).await?;
+                }
                 tx.commit().await?;
                 tracing::info!(certificate = id, serial = %certificate.serial, "the CA accepted the revocation");
                 Ok(true)
@@ -60,6 +73,14 @@ impl Issuer {
                 let mut tx = self.store.begin().await?;
                 revocation::pause_revocation(&mut tx, job, &reason).await?;
                 tx.commit().await?;
+                Ok(false)
+            }
+            Err(AdapterError::Busy(words, pause)) => {
+                let at = self.store.clock().now() + pause;
+                let mut tx = self.store.begin().await?;
+                orders::wait_to_revoke(&mut tx, job, &words, at).await?;
+                tx.commit().await?;
+                tracing::warn!(certificate = id, words, %at, "the CA asks to be left alone");
                 Ok(false)
             }
             // A revocation is done once however often it is asked for.

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::adapters::{Adapter, VaultPki, vault_pki};
+use super::adapters::{Acme, Adapter, VaultPki, acme, vault_pki};
+use crate::clients::acme::ExternalAccount;
 use crate::domain::adapter::Adapter as AdapterRow;
 use crate::domain::secret::Secret;
 
 /// The adapters in use.
 pub(super) struct Roster {
     vault_token: Secret,
+    /// Binds a new account at an ACME CA to one that it knows.
+    pub(super) external_account: Option<ExternalAccount>,
     /// Stands in for every CA in tests.
     #[cfg(test)]
     pub(super) instead: Option<Arc<dyn Adapter>>,
@@ -26,6 +29,7 @@ impl Roster {
     pub(super) fn new(vault_token: Secret) -> Self {
         Self {
             vault_token,
+            external_account: None,
             #[cfg(test)]
             instead: None,
             made: Mutex::default(),
@@ -58,6 +62,12 @@ impl Roster {
     }
 
     fn make(&self, row: &AdapterRow) -> Result<Arc<dyn Adapter>, String> {
+        if row.kind == acme::KIND {
+            let config = serde_json::from_value(row.config.clone()).map_err(|error| error.to_string())?;
+            let adapter =
+                Acme::new(config, self.external_account.clone()).map_err(|error| error.to_string())?;
+            return Ok(Arc::new(adapter));
+        }
         if row.kind != vault_pki::KIND {
             return Err(format!("kind `{}` is not known", row.kind));
         }

@@ -31,6 +31,8 @@ enum Mood {
     SignsAndFallsSilent,
     Refuses,
     Busy,
+    /// Asks to be left alone for a minute and a half.
+    Limits,
     Sealed,
 }
 
@@ -114,6 +116,10 @@ impl Adapter for FakeCa {
                     "common name not allowed by this role".to_owned(),
                 )),
                 Mood::Busy => Err(AdapterError::Retry("429".to_owned())),
+                Mood::Limits => Err(AdapterError::Busy(
+                    "too many certificates (rateLimited)".to_owned(),
+                    std::time::Duration::from_secs(90),
+                )),
                 Mood::Sealed => Err(AdapterError::Away("Vault is sealed".to_owned())),
             }
         })
@@ -374,6 +380,29 @@ async fn a_busy_ca_is_asked_again_later_and_a_refusal_is_final() {
         Some("common name not allowed by this role")
     );
     assert_eq!(bench.ca.n_signed(), 0);
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_for_and_burns_no_attempt() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    bench.ca.be(Mood::Limits);
+    bench.round().await;
+    let waiting = bench.now(&request).await;
+    assert_eq!((waiting.status, waiting.attempt), (RequestStatus::Pending, 0));
+    assert_eq!(waiting.next_attempt_at, Some(start() + Duration::seconds(90)));
+    assert!(
+        waiting.why().contains("too many certificates"),
+        "{}",
+        waiting.why()
+    );
+    bench.ca.be(Mood::Signs);
+    bench.pass(Duration::seconds(89));
+    bench.round().await;
+    assert_eq!(bench.ca.n_signed(), 0, "not before it is due");
+    bench.pass(Duration::seconds(1));
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ async fn record(door: &mut Door<'_>, id: &str, job_id: &str, body: &[u8]) -> Res
         "install" => job
             .certificate_id
             .map(|id| ("install", EntityKind::Certificate, id)),
+        "challenge" => job.request_id.map(|id| ("challenge", EntityKind::Request, id)),
         "make_key" => job.request_id.map(|id| ("make-key", EntityKind::Request, id)),
         _ => None,
     };

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::domain::adapter::Adapter;
 use crate::domain::agent::AgentStatus;
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyAlgorithm;
@@ -61,7 +62,7 @@ async fn make(door: &mut Door<'_>, body: &[u8]) -> Result<Request, Problem> {
     if let Some(path) = &body.install_path {
         paths::allowed(path, &agent)?;
     }
-    let adapter = adapters::default(&mut door.tx).await.map_err(problem_of)?;
+    let adapter = adapter(door, body.adapter.as_deref()).await?;
     let new = NewRequest {
         common_name: body.common_name,
         sans,
@@ -76,6 +77,21 @@ async fn make(door: &mut Door<'_>, body: &[u8]) -> Result<Request, Problem> {
     let request = requests::insert(&mut door.tx, &new).await.map_err(problem_of)?;
     door.attempt.entity_id.clone_from(&request.id);
     Ok(request)
+}
+
+/// The adapter with this name or id, or the one for everything.
+async fn adapter(door: &mut Door<'_>, wanted: Option<&str>) -> Result<Adapter, Problem> {
+    let Some(wanted) = wanted else {
+        return adapters::default(&mut door.tx).await.map_err(problem_of);
+    };
+    let all = adapters::all(&mut door.tx).await.map_err(problem_of)?;
+    let names: Vec<&str> = all.iter().map(|it| it.name.as_str()).collect();
+    let unknown = Problem::bad_input(format!("there is no adapter `{wanted}`"))
+        .hint(format!("there are: {}", names.join(", ")));
+    all.iter()
+        .find(|it| it.name == wanted || it.id == wanted)
+        .cloned()
+        .ok_or(unknown)
 }
 
 /// The algorithm by its word, or `otherwise`.

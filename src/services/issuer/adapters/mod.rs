@@ -1,13 +1,20 @@
 //! The issuer's plug for one CA. An adapter speaks to its CA and says what came of it; which request,
 //! which retry and which row in the database is the issuer's matter.
 
+pub mod acme;
+mod acme_account;
 pub mod vault_pki;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+pub use acme::Acme;
 pub use vault_pki::VaultPki;
+
+use crate::domain::reason::Reason;
+use crate::wire::agents::ChallengeAnswer;
 
 /// What a CA can do for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,41 @@ pub struct SignedCertificate {
     pub chain_pem: String,
 }
 
+/// How far an order is at a CA that signs in steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun<'a> {
+    /// What is to be signed.
+    pub order: &'a Order,
+    /// What finds the order again, once there is one.
+    pub ca_order: Option<&'a str>,
+    /// The tokens of challenges that the request's agent answers.
+    pub answered: &'a [String],
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: it is signed.
+    Signed(SignedCertificate),
+    /// This has to be durable before the CA may sign; then it goes on at once.
+    Ordered(String),
+    /// The agent has to answer these challenges first.
+    Answer(Vec<ChallengeAnswer>),
+    /// The CA is still at it.
+    Wait(Duration),
+}
+
+/// What is to be revoked.
+#[derive(Clone, Copy, Debug)]
+pub struct ToRevoke<'a> {
+    /// Its serial.
+    pub serial: &'a str,
+    /// The certificate in PEM.
+    pub pem: &'a str,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// What the CA said to a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationAnswer {
@@ -60,6 +102,9 @@ pub enum AdapterError {
     /// Nothing happened; later it may.
     #[error("{0}")]
     Retry(String),
+    /// Nothing happened; the CA asks to be left alone for so long. That is nobody's failure.
+    #[error("{0}")]
+    Busy(String, Duration),
     /// It may or may not have happened: look before asking again.
     #[error("{0}")]
     Unknown(String),
@@ -78,6 +123,24 @@ pub trait Adapter: Send + Sync {
 
     /// Has a CSR signed.
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>>;
+
+    /// Brings an order one step further. Most CAs sign in one.
+    fn drive<'a>(&'a self, begun: Begun<'a>) -> BoxFuture<'a, Result<Step, AdapterError>> {
+        Box::pin(async move { Ok(Step::Signed(self.sign(begun.order).await?)) })
+    }
+
+    /// What came of an order that [`Step::Ordered`] named, if it was signed.
+    fn ordered<'a>(
+        &'a self,
+        _ca_order: &'a str,
+    ) -> BoxFuture<'a, Result<Option<SignedCertificate>, AdapterError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Takes a certificate back, for CAs that want to know more than its serial. Twice is once.
+    fn revoke_for<'a>(&'a self, it: ToRevoke<'a>) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
+        self.revoke(it.serial)
+    }
 
     /// Takes a certificate back. Twice is once.
     fn revoke<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>>;

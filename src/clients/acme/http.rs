@@ -1,0 +1,86 @@
+//! The HTTP under ACME: time limits, a limit on size, and the `Retry-After` that comes with a refusal.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use reqwest::{Certificate, Client, Response};
+
+use super::error::{AcmeError, Trouble};
+use crate::clients::causes::chain;
+
+/// How long a connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long one call may take in all.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// The most that an answer may hold; a chain is a few kilobytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>;
+
+/// HTTPS as the platform speaks it everywhere.
+#[derive(Clone, Debug)]
+pub(super) struct OverReqwest(Client);
+
+impl OverReqwest {
+    /// Trusts the CAs in `ca_file` only, or the system's.
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, AcmeError> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("cmp-server/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(CALL_LIMIT)
+            .https_only(true)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(path) = ca_file {
+            let unusable = |why: String| {
+                AcmeError::Setup(format!("the CA file `{}` can't be used: {why}", path.display()))
+            };
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            let roots = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(chain(&error)))?;
+            if roots.is_empty() {
+                return Err(unusable("it holds no certificate".to_owned()));
+            }
+            builder = builder.tls_certs_only(roots);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| AcmeError::Setup(format!("no HTTP client could be made: {}", chain(&error))))?;
+        Ok(Self(client))
+    }
+}
+
+impl HttpClient for OverReqwest {
+    fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Answer {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(unreached)?;
+            let response = client.execute(request).await.map_err(unreached)?;
+            whole(response).await
+        })
+    }
+}
+
+/// The answer once all of it is there; a server that can't work now becomes an error with its pause.
+async fn whole(mut response: Response) -> Result<BytesResponse, Error> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(unreached)? {
+        if body.len() + piece.len() > MAX_ANSWER_BYTES {
+            return Err(Trouble::garbled("its answer is larger than 1 MiB").into());
+        }
+        body.extend_from_slice(&piece);
+    }
+    let (parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
+    if let Some(trouble) = Trouble::of(&parts, &body) {
+        return Err(trouble.into());
+    }
+    let body: BodyWrapper<Bytes> = body.into();
+    Ok(BytesResponse::from(http::Response::from_parts(parts, body)))
+}
+
+fn unreached(error: reqwest::Error) -> Error {
+    Trouble::unreached(&chain(&error.without_url())).into()
+}
