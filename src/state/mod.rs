@@ -59,6 +59,9 @@ pub const SMALLEST: Size = Size {
     height: 10,
 };
 
+/// Lines that the command log keeps.
+const LOG: usize = 1000;
+
 /// Which environment the console is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContextInfo {
@@ -163,6 +166,8 @@ pub struct LoggedCommand {
     pub command: String,
     /// How it ended.
     pub how: String,
+    /// The console's own name for the run that it belongs to, if it belongs to one.
+    pub run: Option<String>,
 }
 
 /// Everything that a console shows.
@@ -202,6 +207,8 @@ pub struct State {
     pub saved: SavedViews,
     /// The filters that were used, the newest last.
     pub filters_used: Vec<String>,
+    /// The lines that were typed as commands, the newest last.
+    pub lines_used: Vec<String>,
     /// Cursor, marks, filter and sort of each screen.
     pub screens: BTreeMap<ViewId, Screen>,
     /// What was answered, by question.
@@ -254,6 +261,7 @@ impl State {
             history: History::default(),
             saved: SavedViews::new(),
             filters_used: Vec::new(),
+            lines_used: Vec::new(),
             screens: BTreeMap::new(),
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),
@@ -374,6 +382,14 @@ impl State {
             tone,
             text: text.into(),
         });
+    }
+
+    /// Puts a line into the command log; the oldest go first.
+    pub fn log(&mut self, logged: LoggedCommand) {
+        self.command_log.push(logged);
+        if self.command_log.len() > LOG {
+            self.command_log.remove(0);
+        }
     }
 
     /// A new run of `action` on `on`, which waits for its plan; gives its id.
