@@ -30,6 +30,7 @@ pub mod copies;
 mod detail;
 pub mod dialogs;
 pub mod export;
+mod facts;
 mod key;
 mod logs;
 pub mod related;
@@ -38,6 +39,7 @@ mod requests;
 pub mod rows;
 mod runs;
 mod services;
+mod timeline;
 mod trends;
 mod triage;
 

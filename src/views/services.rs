@@ -167,6 +167,15 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
+/// What is known of Vault's seal.
+pub(super) fn facts(state: &State) -> Vec<Fact> {
+    let link = state.links.get(&Backend::Vault);
+    let is_down = link.is_some_and(|link| link.state == LinkState::Down);
+    let seal = link.and_then(|link| link.seal.as_ref());
+    seal.map(|seal| seal_facts(state, seal, is_down))
+        .unwrap_or_default()
+}
+
 fn seal_facts(state: &State, seal: &Seal, is_down: bool) -> Vec<Fact> {
     let entered = usize::try_from(seal.progress).unwrap_or(0);
     let missing = usize::try_from(seal.threshold.saturating_sub(seal.progress)).unwrap_or(0);

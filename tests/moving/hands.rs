@@ -8,11 +8,11 @@ use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Plan, Target};
 use cmp_console::plan::tier::Tier;
-use cmp_console::state::LoggedCommand;
 use cmp_console::state::layer::Chosen;
 use cmp_console::state::palette::Leads;
 use cmp_console::state::query::{LogLine, Window};
 use cmp_console::state::screen::Place;
+use cmp_console::state::{LoggedCommand, Tone};
 use cmp_console::views;
 use cmp_console::wire::certs::KeyDetail;
 
@@ -385,4 +385,72 @@ fn the_log_is_read_when_it_is_opened_and_filtered_here() {
     let result = Ok(lines(&[]));
     tell(&mut state, Event::Answer { query, asked, result });
     assert_eq!(asks(&press(&mut state, "L")), 1, "it is read again");
+}
+
+fn exported(state: &mut State, format: &str) -> String {
+    let effects = run(state, &format!("export {format}"));
+    let content = effects.into_iter().find_map(|effect| match effect {
+        Effect::Export { content, .. } => Some(content),
+        _ => None,
+    });
+    content.unwrap()
+}
+
+#[test]
+fn an_export_has_what_the_screen_has() {
+    let mut state = certificates();
+    press(&mut state, "1");
+    let text = exported(&mut state, "text");
+    for pane in ["Findings", "Expiring", "Agents", "Requests", "Audit"] {
+        assert!(text.contains(&format!(" {pane} ")), "{pane}:\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&exported(&mut state, "json")).unwrap();
+    assert_eq!(json["expiring"][0]["certificate"], "pay.example.com");
+    assert_eq!(json["agents"].as_array().map(Vec::len), Some(4));
+    state.places.push(at(ViewId::Certificate, "crt_0002"));
+    assert!(exported(&mut state, "text").contains("Subject      CN=shop.example.com"));
+    let csv = exported(&mut state, "csv");
+    assert!(
+        csv.contains("Subject,CN=shop.example.com\r\n") && csv.contains("on,expected,on disk"),
+        "{csv}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&exported(&mut state, "json")).unwrap();
+    let facts = json["facts"].as_array().unwrap();
+    assert!(
+        facts
+            .iter()
+            .any(|fact| fact["field"] == "Issuer" && fact["value"] == "CN=cmp demo root")
+    );
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn the_timeline_is_one_list_by_time() {
+    let mut state = certificates();
+    state.guard = Guard::Protected(None);
+    run(&mut state, "unlock 15m INC-7 a leak");
+    with_a_run(&mut state);
+    run(&mut state, "lock");
+    state.say(Tone::Plain, "");
+    let timeline = exported(&mut state, "timeline");
+    let places: Vec<usize> = [
+        ":unlock 15m INC-7 a leak",
+        "- 2026-11-23 03:07:00Z **Revoke shop.example.com** on certificate shop.example.com (`crt_0002`); \
+         reason: leaked in a paste; ticket: INC-7; run: run_77",
+        "proven: it is in the CRL #7",
+        "      curl -X POST http://api/revoke",
+        ":lock",
+    ]
+    .iter()
+    .map(|words| {
+        timeline
+            .find(words)
+            .unwrap_or_else(|| panic!("{words}:\n{timeline}"))
+    })
+    .collect();
+    assert!(places.iter().all(|place| *place > 0));
+    assert!(
+        timeline.contains("unlocked until 03:22Z under INC-7"),
+        "{timeline}"
+    );
 }
