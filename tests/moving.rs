@@ -11,6 +11,8 @@
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/fixtures.rs"]
 mod fixtures;
+#[path = "moving/hands.rs"]
+mod hands;
 
 use cmp_console::console::update::update;
 use cmp_console::plan::guard::Guard;

@@ -10,6 +10,8 @@
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/fixtures.rs"]
 mod fixtures;
+#[path = "screens/hints.rs"]
+mod hints;
 
 use cmp_console::config::console::Colours;
 use cmp_console::console::update::update;
@@ -24,7 +26,7 @@ use cmp_console::plan::tier::Tier;
 use cmp_console::problem::Problem;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown};
-use cmp_console::state::query::{Answer, Query};
+use cmp_console::state::query::{Answer, LogLine, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, State, Tone};
@@ -255,7 +257,7 @@ fn the_command_line() {
             go(state, ViewId::Certificates, None);
             let line = CommandLine {
                 typed: TextArea::from([typed]),
-                picked: 0,
+                ..CommandLine::default()
             };
             state.layers.push(Layer::CommandLine(Box::new(line)));
         });
@@ -349,6 +351,25 @@ fn services_when_all_is_lost() {
 }
 
 #[test]
+fn logs_of_this_console() {
+    snapshot("logs", |state| {
+        go(state, ViewId::Logs, None);
+        let lines = [
+            "2026-11-23T03:01:12.481516Z  INFO cmp_console::console: connected context=demo",
+            "2026-11-23T03:06:58.120003Z  WARN cmp_console::console::links: the event stream broke off",
+            "2026-11-23T03:06:59.000001Z ERROR cmp_console::console::effects: an event of #3 was lost",
+            "a line of another make",
+        ];
+        let lines = lines.iter().zip(0..).map(|(text, at)| LogLine {
+            at: at * 100,
+            text: (*text).to_owned(),
+        });
+        fixtures::answer(state, Query::Logs, Answer::Logs(lines.collect()));
+        state.screen_mut().at_end = true;
+    });
+}
+
+#[test]
 fn services_and_command_log() {
     snapshot("services", |state| {
         go(state, ViewId::Services, None);
@@ -360,6 +381,7 @@ fn services_and_command_log() {
             at: now(),
             command: "VAULT_ADDR=http://127.0.0.1:8200 vault operator unseal <share>".to_owned(),
             how: "sent".to_owned(),
+            run: None,
         });
     });
 }
@@ -521,6 +543,8 @@ fn no_size_makes_any_screen_panic() {
         (ViewId::Services, None),
         (ViewId::CommandLog, None),
         (ViewId::Trends, None),
+        (ViewId::Logs, None),
+        (ViewId::AuditRow, Some("2")),
         (ViewId::Certificate, Some("crt_0002")),
         (ViewId::Agent, Some("agt_0003")),
         (ViewId::Request, Some("req_0001")),

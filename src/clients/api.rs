@@ -125,6 +125,14 @@ impl ApiReader {
         self.get("/api/v1/audit", query).await
     }
 
+    /// One audit row, by its number.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn audit_row(&self, seq: i64) -> Result<AuditRow, Problem> {
+        self.get(&format!("/api/v1/audit/{seq}"), &()).await
+    }
+
     /// A page of keys.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use chrono::Duration as Span;
 
+use super::logs;
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
 use crate::state::query::{Answer, Query, Window};
@@ -21,6 +22,7 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
     };
     Ok(match query {
         Query::Key(spki) => Answer::Key(Box::new(api.key(spki).await?)),
+        Query::Logs => logs::newest().await?,
         Query::Trends => Answer::Trends(Box::new(api.trends().await?)),
         Query::Findings => Answer::Findings(api.findings().await?.findings),
         Query::Expiring => {
@@ -80,6 +82,10 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
         Query::Certificate(id) => Answer::Certificate(Box::new(api.certificate(id).await?)),
         Query::Agent(id) => Answer::Agent(Box::new(api.agent(id).await?)),
         Query::Request(id) => Answer::Request(Box::new(api.request(id).await?)),
+        Query::AuditRow(seq) => Answer::Audit(Window {
+            rows: vec![api.audit_row(*seq).await?],
+            total: 1,
+        }),
         Query::AuditOf(id) => {
             let page = PageQuery {
                 entity: Some(id.clone()),

@@ -6,16 +6,21 @@ use chrono::Duration;
 use super::dialogs::{field, type_into};
 use super::lists;
 use crate::plan::guard::{Guard, Unlocked};
-use crate::state::cmd::Cmd;
+use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
 use crate::state::layer::{CommandLine, Layer, line};
-use crate::state::palette::{Leads, candidates};
+use crate::state::palette::{Candidate, Leads, candidates_with};
 use crate::state::saved::SavedView;
-use crate::state::screen::Place;
+use crate::state::screen::{Place, ViewId};
 use crate::state::typed::{self, Typed};
-use crate::state::{State, Tone};
+use crate::state::{LoggedCommand, State, Tone};
 use crate::views;
 use crate::views::export::export;
+
+/// Lines that can be taken back; the oldest go first.
+const KEPT: usize = 100;
+/// A longer one was pasted, and is not kept.
+const LONGEST_KEPT: usize = 200;
 
 /// What was asked for.
 pub(super) enum Asked {
@@ -23,6 +28,8 @@ pub(super) enum Asked {
     Cmd(Cmd),
     /// A thing's detail.
     Place(Place),
+    /// A list, filtered.
+    List(ViewId, String),
     /// A command with arguments.
     Typed(Typed),
 }
@@ -32,44 +39,100 @@ pub(super) fn key(state: &mut State, key: &str) -> Option<Asked> {
     let Some(Layer::CommandLine(mut layer)) = state.layers.pop() else {
         return None;
     };
-    let found = candidates(state, &line(&layer.typed));
+    let sorts = views::find(state.place().view).sort_words();
+    let found = candidates_with(state, &line(&layer.typed), &sorts);
     let last = found.len().saturating_sub(1);
     layer.picked = layer.picked.min(last);
-    match key {
-        "esc" => return None,
-        "enter" => {
+    match state.keymap.in_dialog(key) {
+        Some(InDialog::Close) => return None,
+        Some(InDialog::Confirm) => {
             let picked = found.into_iter().nth(layer.picked).map(|found| found.leads);
             return enter(state, layer, picked);
         }
-        "down" | "ctrl-n" => layer.picked = (layer.picked + 1).min(last),
-        "up" | "ctrl-p" => layer.picked = layer.picked.saturating_sub(1),
-        "tab" => {
+        Some(InDialog::Older) => recall(state, &mut layer, true),
+        Some(InDialog::Newer) => recall(state, &mut layer, false),
+        // Above the first line are those that were typed before.
+        Some(InDialog::Previous) if layer.picked == 0 => recall(state, &mut layer, true),
+        Some(InDialog::Next) if layer.picked == 0 && layer.back > 0 => recall(state, &mut layer, false),
+        Some(InDialog::Next) => layer.picked = (layer.picked + 1).min(last),
+        Some(InDialog::Previous) => layer.picked = layer.picked.saturating_sub(1),
+        Some(InDialog::NextField) => {
             if let Some(found) = found.get(layer.picked) {
-                layer.typed = field(&found.name);
+                layer.typed = field(&completed(found));
                 layer.picked = 0;
             }
         }
         // Nothing is left to take back, so the line itself goes.
-        "backspace" if line(&layer.typed).is_empty() => return None,
-        key => {
+        _ if key == "backspace" && line(&layer.typed).is_empty() => return None,
+        _ => {
             type_into(&mut layer.typed, key);
-            layer.picked = 0;
+            (layer.picked, layer.back) = (0, 0);
         }
     }
     state.layers.push(Layer::CommandLine(layer));
     None
 }
 
+/// A candidate as a line to go on typing in: what needs arguments ends in a space.
+fn completed(found: &Candidate) -> String {
+    let whole = match &found.leads {
+        Leads::Typed(usage) => usage.arguments.is_empty(),
+        Leads::Line(line) => matches!(typed::read(line), Some(Ok(_))),
+        _ => true,
+    };
+    format!("{}{}", found.name, if whole { "" } else { " " })
+}
+
+/// Takes a line back that was typed before, or the one after it.
+fn recall(state: &State, layer: &mut CommandLine, older: bool) {
+    let used = &state.lines_used;
+    layer.back = match older {
+        true => (layer.back + 1).min(used.len()),
+        false => layer.back.saturating_sub(1),
+    };
+    let old = used.len().checked_sub(layer.back).and_then(|at| used.get(at));
+    layer.typed = field(old.map_or("", String::as_str));
+    layer.picked = 0;
+}
+
+/// Keeps a line that led somewhere, to be taken back.
+fn keep(state: &mut State, typed: &str) {
+    let typed = typed.trim();
+    if typed.is_empty() || typed.len() > LONGEST_KEPT {
+        return;
+    }
+    state.lines_used.retain(|used| used != typed);
+    state.lines_used.push(typed.to_owned());
+    if state.lines_used.len() > KEPT {
+        state.lines_used.remove(0);
+    }
+}
+
 fn enter(state: &mut State, mut layer: Box<CommandLine>, picked: Option<Leads>) -> Option<Asked> {
     let typed = line(&layer.typed);
-    let name = match (typed::read(&typed), picked) {
+    keep(state, &typed);
+    let unfinished = match (typed::read(&typed), picked) {
+        (Some(Ok(typed)), _) if layer.picked == 0 => return Some(Asked::Typed(typed)),
+        // One of the arguments that are known was picked, or the line is the beginning of one.
+        (Some(read), Some(Leads::Line(line))) if layer.picked > 0 || typed.trim().contains(' ') => {
+            match typed::read(&line) {
+                Some(Ok(typed)) => return Some(Asked::Typed(typed)),
+                _ => {
+                    if let Err(usage) = read {
+                        state.say(Tone::Bad, usage);
+                    }
+                    line
+                }
+            }
+        }
         (Some(Ok(typed)), _) => return Some(Asked::Typed(typed)),
         (Some(Err(usage)), _) => {
             state.say(Tone::Bad, usage);
-            typed.split_whitespace().next().unwrap_or_default().to_owned()
+            typed.clone()
         }
         (None, Some(Leads::Cmd(cmd))) => return Some(Asked::Cmd(cmd)),
         (None, Some(Leads::Place(place))) => return Some(Asked::Place(place)),
+        (None, Some(Leads::List(view, filter))) => return Some(Asked::List(view, filter)),
         (None, Some(Leads::Line(line))) => match typed::read(&line) {
             Some(Ok(typed)) => return Some(Asked::Typed(typed)),
             _ => line,
@@ -84,9 +147,10 @@ fn enter(state: &mut State, mut layer: Box<CommandLine>, picked: Option<Leads>) 
         }
     };
     // Its arguments are still to be typed.
-    if !typed.trim().contains(' ') {
-        layer.typed = field(&format!("{name} "));
+    if unfinished.len() > typed.trim().len() || !typed.trim().contains(' ') {
+        layer.typed = field(&format!("{} ", unfinished.trim_end()));
     }
+    layer.picked = 0;
     state.layers.push(Layer::CommandLine(layer));
     None
 }
@@ -102,7 +166,8 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
         Typed::Save(name) => {
             let (view, list) = (state.place().view, state.screen().list);
             if views::find(view).filters.is_empty() {
-                return state.say(Tone::Bad, "only a list (2 to 5) can be saved as a view");
+                let lists = lists::by_keys(state);
+                return state.say(Tone::Bad, format!("only a list ({lists}) can be saved as a view"));
             }
             state.say(Tone::Good, format!("`:view {name}` opens this again"));
             state.saved.insert(name, SavedView { view, list });
@@ -147,6 +212,21 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
         }
         None => "locked".to_owned(),
     };
+    let command = match &unlocked {
+        Some(unlocked) => {
+            let minutes = (unlocked.until - state.now).num_minutes();
+            let why = unlocked.reason.as_deref().unwrap_or_default();
+            format!(":unlock {minutes}m {} {why}", unlocked.ticket)
+        }
+        None => ":lock".to_owned(),
+    };
+    // Whoever reads what was carried out wants to know when it could be.
+    state.log(LoggedCommand {
+        at: state.now,
+        command: command.trim_end().to_owned(),
+        how: words.clone(),
+        run: None,
+    });
     state.say(Tone::Plain, words);
     state.guard = Guard::Protected(unlocked);
     effects.push(Effect::SetGuard(state.guard.clone()));
@@ -172,9 +252,7 @@ fn sort(state: &mut State, column: &str) {
             state.screen_mut().list.sort = format!("{falling}{api}");
             state.screen_mut().release_cursors();
         }
-        None if sorts.is_empty() => {
-            state.say(Tone::Plain, "this screen has its own order; open a list (2 to 5)");
-        }
+        None if sorts.is_empty() => lists::say_open_a_list(state),
         None => {
             let known: Vec<&str> = sorts.iter().map(|(_, label)| *label).collect();
             state.say(

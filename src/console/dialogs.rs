@@ -3,12 +3,15 @@
 
 use tui_textarea::{CursorMove, Input, Key, TextArea};
 
+use super::lists;
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
+use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
-use crate::state::layer::{Layer, RunLayer, Shown, line};
+use crate::state::layer::{FilterLine, Layer, RunLayer, Shown, line};
 use crate::state::run::Phase;
+use crate::state::screen::ViewId;
 use crate::state::{State, Tone};
 use crate::views;
 use crate::wire::filter::Filter;
@@ -28,60 +31,54 @@ pub(super) fn is_open(state: &State, run: &str) -> bool {
 pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     match state.layers.pop() {
         None => {}
-        Some(Layer::Help { scroll }) => match key {
-            "esc" | "q" | "?" => {}
-            "j" | "down" => state.layers.push(Layer::Help {
-                scroll: scroll.saturating_add(1).min(100),
-            }),
-            "k" | "up" => state.layers.push(Layer::Help {
-                scroll: scroll.saturating_sub(1),
-            }),
-            "ctrl-d" | "pagedown" => state.layers.push(Layer::Help {
-                scroll: scroll.saturating_add(10).min(100),
-            }),
-            "ctrl-u" | "pageup" => state.layers.push(Layer::Help {
-                scroll: scroll.saturating_sub(10),
-            }),
-            _ => state.layers.push(Layer::Help { scroll }),
-        },
-        Some(Layer::Filter(mut text)) => match key {
-            "esc" => {}
-            "up" | "down" | "ctrl-p" | "ctrl-n" => {
-                let used = &state.filters_used;
-                text.back = match key {
-                    "up" | "ctrl-p" => (text.back + 1).min(used.len()),
-                    _ => text.back.saturating_sub(1),
-                };
-                let old = used.len().checked_sub(text.back).and_then(|at| used.get(at));
-                text.typed = field(old.map_or("", String::as_str));
-                state.layers.push(Layer::Filter(text));
-            }
-            "enter" => {
-                let typed = line(&text.typed).trim().to_owned();
-                match Filter::read(&typed, views::find(state.place().view).filters) {
-                    Ok(_) => {
-                        if !typed.is_empty() {
-                            state.filters_used.retain(|used| *used != typed);
-                            state.filters_used.push(typed.clone());
-                        }
-                        state.screen_mut().list.q = typed;
-                        state.screen_mut().release_cursors();
-                    }
-                    Err(why) => {
-                        state.say(Tone::Bad, why);
-                        state.layers.push(Layer::Filter(text));
-                    }
-                }
-            }
-            key => {
-                type_into(&mut text.typed, key);
-                state.layers.push(Layer::Filter(text));
-            }
-        },
+        Some(Layer::Help { scroll }) => {
+            let scroll = match state.keymap.in_plain_dialog(key) {
+                Some(InDialog::Close) => return,
+                Some(InDialog::Next) => scroll.saturating_add(1),
+                Some(InDialog::Previous) => scroll.saturating_sub(1),
+                Some(InDialog::PageDown) => scroll.saturating_add(10),
+                Some(InDialog::PageUp) => scroll.saturating_sub(10),
+                _ => scroll,
+            };
+            let scroll = scroll.min(100);
+            state.layers.push(Layer::Help { scroll });
+        }
+        Some(Layer::Filter(layer)) => filter_key(state, layer, key),
         // These have files of their own.
         Some(layer @ (Layer::CommandLine(_) | Layer::Menu(_))) => state.layers.push(layer),
         Some(Layer::Run(layer)) => run_key(state, layer, key, effects),
     }
+}
+
+fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
+    match state.keymap.in_dialog(key) {
+        Some(InDialog::Close) => return,
+        Some(is @ (InDialog::Previous | InDialog::Older | InDialog::Next | InDialog::Newer)) => {
+            let used = &state.filters_used;
+            layer.back = match is {
+                InDialog::Previous | InDialog::Older => (layer.back + 1).min(used.len()),
+                _ => layer.back.saturating_sub(1),
+            };
+            let old = used.len().checked_sub(layer.back).and_then(|at| used.get(at));
+            layer.typed = field(old.map_or("", String::as_str));
+        }
+        Some(InDialog::Confirm) => {
+            let typed = line(&layer.typed).trim().to_owned();
+            match Filter::read(&typed, views::find(state.place().view).filters) {
+                Ok(_) => {
+                    if !typed.is_empty() {
+                        state.filters_used.retain(|used| *used != typed);
+                        state.filters_used.push(typed.clone());
+                    }
+                    state.screen_mut().list.q = typed;
+                    return lists::begin(state);
+                }
+                Err(why) => state.say(Tone::Bad, why),
+            }
+        }
+        _ => type_into(&mut layer.typed, key),
+    }
+    state.layers.push(Layer::Filter(layer));
 }
 
 /// Text was pasted: into the field that has the focus, or nowhere. A line break is never a key, a
@@ -165,36 +162,40 @@ pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
 fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut Vec<Effect>) {
     let Some(run) = state.run(&layer.run) else { return };
     let (id, phase, secret) = (layer.run.clone(), run.phase.clone(), run.wants_secret());
-    match (key, &phase) {
-        ("esc", Phase::Planning | Phase::Planned) => {
+    let is = state.keymap.in_dialog(key);
+    let closes = is == Some(InDialog::Close);
+    match (is, &phase) {
+        (Some(InDialog::Close), Phase::Planning | Phase::Planned) => {
             state.runs.retain(|run| run.id != id);
             return state.say(Tone::Plain, "cancelled, nothing was done");
         }
-        ("esc", Phase::Running) if secret => {
+        (Some(InDialog::Close), Phase::Running) if secret => {
             effects.push(Effect::StopSecret(id));
             layer.secret_typed = 0;
         }
-        ("esc", Phase::Running) => {
-            return state.say(Tone::Plain, "it goes on; 7 shows it");
+        (Some(InDialog::Close), Phase::Running) => {
+            let runs = state.keymap.call(Cmd::Show(ViewId::Runs));
+            return state.say(Tone::Plain, format!("it goes on; {runs} shows it"));
         }
-        ("esc" | "q" | "enter", Phase::Ended(_)) if layer.hears() => return,
-        ("esc", _) => return,
-        ("ctrl-d" | "pagedown", _) => layer.scroll = layer.scroll.saturating_sub(5),
-        ("ctrl-u" | "pageup", _) => layer.scroll = layer.scroll.saturating_add(5).min(500),
+        (_, Phase::Ended(_)) if closes => return,
+        (Some(InDialog::PageDown), _) => layer.scroll = layer.scroll.saturating_sub(5),
+        (Some(InDialog::PageUp), _) => layer.scroll = layer.scroll.saturating_add(5).min(500),
         (_, Phase::Planning | Phase::Planned) if !layer.hears() => {
             // It was typed before this could be read, so it was not meant for it.
             layer.complaint = Some("a key came before this was on your screen, and was dropped".to_owned());
         }
         _ if !layer.hears() => {}
-        ("enter", Phase::Running) if secret => {
+        (Some(InDialog::Confirm), Phase::Ended(_)) => return,
+        (None, Phase::Ended(_)) if state.keymap.in_plain_dialog(key) == Some(InDialog::Close) => return,
+        (Some(InDialog::Confirm), Phase::Running) if secret => {
             effects.push(Effect::SubmitSecret(id));
             layer.secret_typed = 0;
         }
-        ("ctrl-r", Phase::Running) if secret => {
+        (Some(InDialog::Reset), Phase::Running) if secret => {
             effects.push(Effect::ResetSecret(id));
             layer.secret_typed = 0;
         }
-        (key, Phase::Planned) => planned_key(state, &mut layer, key, effects),
+        (_, Phase::Planned) => planned_key(state, &mut layer, key, effects),
         _ => {}
     }
     state.layers.push(Layer::Run(layer));
@@ -206,12 +207,14 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
     };
     layer.complaint = None;
     let n_fields = layer.fields.len();
-    match key {
-        "tab" | "down" => {
+    let is = state.keymap.in_dialog(key);
+    let confirms = is == Some(InDialog::Confirm);
+    match is {
+        Some(InDialog::NextField | InDialog::Next) => {
             plan_again(state, layer, effects);
             layer.focus = (layer.focus + 1) % layer.n_focus();
         }
-        "backtab" | "up" => {
+        Some(InDialog::PreviousField | InDialog::Previous) => {
             plan_again(state, layer, effects);
             layer.focus = (layer.focus + layer.n_focus() - 1) % layer.n_focus();
         }
@@ -219,12 +222,13 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
             let asks = plan.asks(&state.context.name);
             let comment = Some(line(&layer.comment)).filter(|text| !text.trim().is_empty());
             let ticket = Some(line(&layer.ticket)).filter(|text| !text.trim().is_empty());
-            match (asks, key) {
-                (Ask::Yes, "y") => {
+            match asks {
+                // This one key is the same for everybody: no setting can make it another one's.
+                Ask::Yes if key == "y" => {
                     layer.shown = Shown::Not;
                     execute(state, &layer.run, &Answer::Yes, comment, ticket, effects);
                 }
-                (Ask::Type(wanted), "enter") => {
+                Ask::Type(wanted) if confirms => {
                     let typed = line(&layer.typed);
                     if typed.trim() == wanted {
                         layer.shown = Shown::Not;
@@ -237,18 +241,21 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
                             effects,
                         );
                     } else {
-                        layer.complaint = Some(format!("type `{wanted}` to go on, or esc to cancel"));
+                        layer.complaint = Some(match state.keymap.key_of(Cmd::Dialog(InDialog::Close)) {
+                            "" => format!("type `{wanted}` to go on"),
+                            close => format!("type `{wanted}` to go on, or {close} to cancel"),
+                        });
                     }
                 }
-                (Ask::Type(_), key) => type_into(&mut layer.typed, key),
-                _ => {}
+                Ask::Type(_) => type_into(&mut layer.typed, key),
+                Ask::Yes | Ask::Nothing => {}
             }
         }
         _ if layer.focus <= n_fields => {
             let index = layer.focus - 1;
             let field = &plan.fields[index];
             if field.options.is_empty() {
-                if key == "enter" {
+                if confirms {
                     plan_again(state, layer, effects);
                     layer.focus = 0;
                 } else {
@@ -262,16 +269,17 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
                 .iter()
                 .position(|option| *option == field.value)
                 .unwrap_or(0);
-            let at = match key {
-                "right" | "l" | "space" => (at + 1) % n,
-                "left" | "h" => (at + n - 1) % n,
-                _ => return layer.focus = if key == "enter" { 0 } else { layer.focus },
+            // Nothing is typed here, so the keys of panes and marks choose too.
+            let at = match (is, state.keymap.lookup(key)) {
+                (Some(InDialog::NextChoice), _) | (None, Some(Cmd::NextPane | Cmd::Mark)) => (at + 1) % n,
+                (Some(InDialog::PreviousChoice), _) | (None, Some(Cmd::PreviousPane)) => (at + n - 1) % n,
+                _ => return layer.focus = if confirms { 0 } else { layer.focus },
             };
             layer.fields[index] = TextArea::from([field.options[at].clone()]);
             plan_again(state, layer, effects);
         }
-        "enter" => layer.focus = 0,
-        key => {
+        _ if confirms => layer.focus = 0,
+        _ => {
             if let Some(area) = focused_area(layer) {
                 type_into(area, key);
             }
@@ -328,6 +336,8 @@ fn execute(
     match confirm(*plan, &context, answer, comment, ticket) {
         Ok(confirmed) => {
             run.begin();
+            run.comment = confirmed.comment().map(str::to_owned);
+            run.ticket = confirmed.ticket().map(str::to_owned);
             // What was marked for it is not marked for the next key.
             state.screen_mut().marks.clear();
             effects.push(Effect::Execute {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::asking::ask;
 use super::backends::Backends;
-use super::{links, saved_views};
+use super::{links, logs, saved_views};
 use crate::actions;
 use crate::domain::secret::Secret;
 use crate::plan::confirm::Confirmed;
@@ -22,6 +22,7 @@ use crate::plan::ports::{Entered, SecretEntry};
 use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
+use crate::state::query::Query;
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -89,6 +90,18 @@ impl Effects {
     /// Carries one effect out; what needs the terminal is given back.
     pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
         match effect {
+            // It is there when no backend is: that is when it is read.
+            Effect::Ask {
+                query: Query::Logs,
+                asked,
+                ..
+            } => {
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let (query, result) = (Query::Logs, logs::newest().await);
+                    let _closed = to.send(Event::Answer { query, asked, result }).await;
+                });
+            }
             Effect::Ask { query, asked, rows } => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();

@@ -1,6 +1,6 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
-use super::dialogs;
+use super::{dialogs, trouble};
 use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
@@ -55,7 +55,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             None => {}
         },
         Cmd::Back => back(state),
-        Cmd::Filter if !view.filters.is_empty() => {
+        Cmd::Filter if view.is_filtered() => {
             let typed = dialogs::field(&state.screen().list.q);
             state
                 .layers
@@ -78,9 +78,9 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             };
             state.screen_mut().release_cursors();
         }
-        Cmd::Filter | Cmd::Sort | Cmd::Reverse => {
-            state.say(Tone::Plain, "this screen has its own order; open a list (2 to 5)");
-        }
+        Cmd::Filter | Cmd::Sort | Cmd::Reverse => say_open_a_list(state),
+        Cmd::NextTrouble => trouble::step(state, true),
+        Cmd::PreviousTrouble => trouble::step(state, false),
         Cmd::Mark => {
             if let Some(row) = current(state) {
                 let screen = state.screen_mut();
@@ -100,7 +100,10 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             let n = ids.len();
             state.screen_mut().marks.extend(ids);
             let total = n_in_all(state).filter(|total| *total > n);
-            let more = total.map_or(String::new(), |total| format!(" of {total}: G loads the others"));
+            let loads = state.keymap.call(Cmd::Bottom);
+            let more = total.map_or(String::new(), |total| {
+                format!(" of {total}: {loads} loads the others")
+            });
             state.say(Tone::Plain, format!("{n} rows are marked{more}"));
         }
         Cmd::Quit
@@ -115,8 +118,39 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
         | Cmd::Refresh
         | Cmd::Suspend
         | Cmd::Freeze
+        | Cmd::Dialog(_)
         | Cmd::Start(_) => {}
     }
+}
+
+/// The lists that have filters and orders, by their keys.
+pub(super) fn by_keys(state: &State) -> String {
+    let lists = [
+        ViewId::Certificates,
+        ViewId::Agents,
+        ViewId::Requests,
+        ViewId::Audit,
+    ];
+    let keys = lists.map(|view| state.keymap.call(Cmd::Show(view)));
+    keys.join(" ")
+}
+
+/// This screen is no list.
+pub(super) fn say_open_a_list(state: &mut State) {
+    let lists = by_keys(state);
+    state.say(
+        Tone::Plain,
+        format!("this screen has its own order; open a list ({lists})"),
+    );
+}
+
+/// The cursor to where the open list begins, as after another filter: at its first row, or at the newest
+/// line of what grows at its end.
+pub(super) fn begin(state: &mut State) {
+    let grows_at_its_end = state.place().view == ViewId::Logs;
+    let screen = state.screen_mut();
+    screen.release_cursors();
+    screen.at_end = grows_at_its_end;
 }
 
 /// Goes to a thing's detail, as it is seen for the first time.
@@ -239,13 +273,21 @@ fn step(state: &mut State, by: isize) {
     if n == 0 {
         return;
     }
-    let mut screen = state.screen();
-    let pane = screen.pane;
+    let screen = state.screen();
     let index = screen
-        .cursor_index(pane, rows.ids())
+        .cursor_index(screen.pane, rows.ids())
         .saturating_add_signed(by)
         .min(n - 1);
-    screen.put_cursor(pane, index, rows.ids());
+    drop(rows);
+    put(state, index);
+}
+
+/// Puts the cursor on the row at `index`.
+pub(super) fn put(state: &mut State, index: usize) {
+    let rows = views::focused_rows(state);
+    let n = rows.len();
+    let mut screen = state.screen();
+    screen.put_cursor(screen.pane, index, rows.ids());
     drop(rows);
     *state.screen_mut() = screen;
     grow(state, index, n);

@@ -3,6 +3,7 @@
 
 use super::clipboard::takes;
 use super::lists::{self, current};
+use crate::state::cmd::InDialog;
 use crate::state::effect::Effect;
 use crate::state::layer::{Chosen, Layer, Menu, MenuItem};
 use crate::state::{State, Tone};
@@ -38,17 +39,17 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     };
     let last = menu.items.len().saturating_sub(1);
     let own = |item: &&MenuItem| item.key.to_string() == key;
-    let chosen = match key {
-        "esc" | "q" => return,
-        "enter" => menu.items.get(menu.picked),
+    let chosen = match state.keymap.in_dialog(key) {
+        Some(InDialog::Confirm) => menu.items.get(menu.picked),
         _ => menu.items.iter().find(own),
     };
     if let Some(item) = chosen.cloned() {
         return choose(state, item, effects);
     }
-    match key {
-        "down" | "j" => menu.picked = (menu.picked + 1).min(last),
-        "up" | "k" => menu.picked = menu.picked.saturating_sub(1),
+    match state.keymap.in_plain_dialog(key) {
+        Some(InDialog::Close) => return,
+        Some(InDialog::Next) => menu.picked = (menu.picked + 1).min(last),
+        Some(InDialog::Previous) => menu.picked = menu.picked.saturating_sub(1),
         _ => {}
     }
     state.layers.push(Layer::Menu(menu));

@@ -13,12 +13,14 @@ pub mod heard;
 pub mod input;
 mod links;
 mod lists;
+mod logs;
 mod menu;
 mod outbox;
 mod pace;
 pub mod painter;
 pub mod saved_views;
 pub mod terminal;
+mod trouble;
 pub mod update;
 mod verify;
 

@@ -25,8 +25,6 @@ use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
-/// Lines that the command log keeps.
-const LOG: usize = 1000;
 /// Answers kept of screens that are not open.
 const KEPT_ANSWERS: usize = 48;
 
@@ -198,15 +196,13 @@ pub fn wants_secret(state: &State) -> bool {
 fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     let leaving = std::mem::take(&mut state.leaving);
     state.toast = None;
-    if key == "ctrl-c" && !state.layers.is_empty() {
-        return dialogs::key(state, "esc", effects);
-    }
     match state.layers.last() {
         None => {}
         Some(Layer::CommandLine(_)) => {
             return match command_line::key(state, key) {
                 Some(Asked::Cmd(cmd)) => carry_out(state, cmd, "it", leaving, effects),
                 Some(Asked::Place(place)) => lists::go(state, place),
+                Some(Asked::List(view, filter)) => lists::go_filtered(state, view, &filter),
                 Some(Asked::Typed(Typed::Context(name))) => switch(state, name),
                 Some(Asked::Typed(typed)) => command_line::run(state, typed, effects),
                 None => {}
@@ -238,6 +234,11 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
             }];
             if view != ViewId::Triage {
                 state.places.push(Place { view, subject: None });
+            }
+            if view == ViewId::Logs {
+                // It grows by itself and nobody says so; what counts is its end.
+                touch(state, |query| *query == Query::Logs);
+                lists::begin(state);
             }
         }
         Cmd::Refresh => {
@@ -281,7 +282,10 @@ fn quit(state: &mut State, by: &str, leaving: bool) {
             state.leaving = true;
             state.say(
                 Tone::Bad,
-                format!("{runs} under way (7 shows it); {by} again breaks it off and quits"),
+                format!(
+                    "{runs} under way ({} shows it); {by} again breaks it off and quits",
+                    state.keymap.call(Cmd::Show(ViewId::Runs))
+                ),
             );
         }
         _ => state.quit = true,
@@ -308,9 +312,10 @@ fn switch(state: &mut State, name: String) {
         );
     }
     if let Some(runs) = under_way(state) {
+        let shows = state.keymap.call(Cmd::Show(ViewId::Runs));
         return state.say(
             Tone::Bad,
-            format!("{runs} under way (7 shows it): its end comes first"),
+            format!("{runs} under way ({shows} shows it): its end comes first"),
         );
     }
     state.quit = true;
@@ -342,9 +347,12 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     let hidden = views::n_hidden_marks(state);
     if hidden > 0 {
         let marked = state.screen().marks.len();
+        let unmarks = state.keymap.call(Cmd::Unmark);
         return state.say(
             Tone::Bad,
-            format!("{hidden} of {marked} marked rows can't be seen here: show them, or unmark all (\\)"),
+            format!(
+                "{hidden} of {marked} marked rows can't be seen here: show them, or unmark all ({unmarks})"
+            ),
         );
     }
     let on = state.targets_for(action, &selected);
@@ -386,18 +394,20 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
 
 fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<Effect>) {
     if let RunEvent::Command(command, how) = event {
-        state.command_log.push(LoggedCommand {
+        state.log(LoggedCommand {
             at: state.now,
             command: command.clone(),
             how: how.clone(),
+            run: Some(id.to_owned()),
         });
-        if state.command_log.len() > LOG {
-            state.command_log.remove(0);
-        }
     }
     let wanted_secret = state.run(id).is_some_and(Run::wants_secret);
+    let now = state.now;
     let Some(run) = state.run_mut(id) else { return };
     run.take(event.clone());
+    if matches!(event, RunEvent::Ended(_)) {
+        run.ended_at = Some(now);
+    }
     let title = run.title();
     if let RunEvent::Ended(outcome) = event {
         touch(state, |_| true);

@@ -33,6 +33,21 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
+    /// All of them.
+    const ALL: [Self; 11] = [
+        Self::Certificate,
+        Self::Key,
+        Self::Agent,
+        Self::Request,
+        Self::Installation,
+        Self::Run,
+        Self::Job,
+        Self::Adapter,
+        Self::Token,
+        Self::Audit,
+        Self::Vault,
+    ];
+
     /// The word used in the database, in audit rows and on screen.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -54,21 +69,7 @@ impl EntityKind {
     /// Back from the word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::Certificate,
-            Self::Key,
-            Self::Agent,
-            Self::Request,
-            Self::Installation,
-            Self::Run,
-            Self::Job,
-            Self::Adapter,
-            Self::Token,
-            Self::Audit,
-            Self::Vault,
-        ]
-        .into_iter()
-        .find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
     fn prefix(self) -> &'static str {
@@ -86,6 +87,15 @@ impl EntityKind {
             Self::Vault => "vlt",
         }
     }
+}
+
+/// What `id` names, by its prefix; none if it is no whole id.
+#[must_use]
+pub fn kind_of(id: &str) -> Option<EntityKind> {
+    let (prefix, tail) = id.split_once('_')?;
+    let is_whole = !tail.is_empty() && tail.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let mut kinds = EntityKind::ALL.into_iter();
+    kinds.find(|kind| is_whole && kind.prefix() == prefix)
 }
 
 impl fmt::Display for EntityKind {
@@ -112,6 +122,11 @@ mod tests {
     fn ids_carry_their_prefix() {
         assert!(new_id(EntityKind::Certificate).starts_with("crt_"));
         assert_eq!(new_id(EntityKind::Agent).len(), 30);
+        assert_eq!(kind_of(&new_id(EntityKind::Request)), Some(EntityKind::Request));
+        assert_eq!(kind_of("aud_17"), Some(EntityKind::Audit));
+        for none in ["crt_", "crt", "shop_1", "crt_a b", ""] {
+            assert_eq!(kind_of(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub enum Cmd {
     Sort,
     /// Turn the order round.
     Reverse,
+    /// To the next row that is in trouble.
+    NextTrouble,
+    /// To the row in trouble before.
+    PreviousTrouble,
     /// Mark or unmark the row.
     Mark,
     /// Mark all rows from the one that was marked last.
@@ -65,4 +69,37 @@ pub enum Cmd {
     Show(ViewId),
     /// Start the action with this id.
     Start(&'static str),
+    /// Something inside the topmost dialog.
+    Dialog(InDialog),
+}
+
+/// What keys mean inside a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InDialog {
+    /// Close it.
+    Close,
+    /// Take what is typed or picked.
+    Confirm,
+    /// The next line or field.
+    Next,
+    /// The line or field before.
+    Previous,
+    /// The next field; on the command line, complete it.
+    NextField,
+    /// The field before.
+    PreviousField,
+    /// The next choice of a field.
+    NextChoice,
+    /// The choice before.
+    PreviousChoice,
+    /// The line that was typed before.
+    Older,
+    /// The line that was typed after.
+    Newer,
+    /// Scroll down.
+    PageDown,
+    /// Scroll up.
+    PageUp,
+    /// Begin the ceremony of shares again.
+    Reset,
 }

@@ -44,21 +44,42 @@ pub struct Menu {
 }
 
 impl Menu {
-    /// With the cursor on the first item. Two items may want one key: the first has it.
+    /// With the cursor on the first item. What came by two ways is there once. Two items may want one key:
+    /// the first has it, the other one gets a letter that none wants, one of its own words' if it can.
     #[must_use]
     pub fn new(title: &str, items: Vec<MenuItem>) -> Self {
-        let mut keys = Vec::new();
-        let first = |item: &MenuItem| {
-            let new = !keys.contains(&item.key);
-            keys.push(item.key);
-            new
-        };
+        let mut once: Vec<MenuItem> = Vec::new();
+        for item in items {
+            let same = |other: &MenuItem| other.key == item.key && other.leads == item.leads;
+            if !once.iter().any(same) {
+                once.push(item);
+            }
+        }
+        let mut taken: Vec<char> = once.iter().map(|item| item.key).collect();
+        // These move and close.
+        taken.extend("jkq".chars());
+        let mut given = Vec::new();
+        for item in &mut once {
+            if given.contains(&item.key) {
+                item.key = free_key(&item.what, &taken);
+                taken.push(item.key);
+            }
+            given.push(item.key);
+        }
         Self {
             title: title.to_owned(),
-            items: items.into_iter().filter(first).collect(),
+            items: once,
             picked: 0,
         }
     }
+}
+
+/// A letter that isn't taken, from `what` if it has one; where all are, none: the cursor still reaches it.
+fn free_key(what: &str, taken: &[char]) -> char {
+    let own = what.chars().map(|c| c.to_ascii_lowercase());
+    let own = own.filter(char::is_ascii_lowercase);
+    let mut keys = own.chain('a'..='z').chain('A'..='Z').chain('0'..='9');
+    keys.find(|key| !taken.contains(key)).unwrap_or(' ')
 }
 
 /// One thing that can be chosen.
@@ -92,6 +113,8 @@ pub struct CommandLine {
     pub typed: TextArea<'static>,
     /// The picked line, from the best.
     pub picked: usize,
+    /// How far back among the lines that were typed, 0 for what is typed anew.
+    pub back: usize,
 }
 
 /// How far a dialog has come on its way to the person.
@@ -165,4 +188,30 @@ impl RunLayer {
 #[must_use]
 pub fn line(area: &TextArea<'_>) -> String {
     area.lines().first().cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_choice_is_lost_where_two_want_one_key() {
+        let item = |key, what: &str, copies: &str| MenuItem {
+            key,
+            what: what.to_owned(),
+            leads: Chosen::Copy(copies.to_owned()),
+        };
+        let items = vec![
+            item('c', "its certificate", "1"),
+            item('c', "the certificate", "1"),
+            item('c', "another", "2"),
+            item('t', "ticket", "3"),
+            item('c', "a jackal", "4"),
+        ];
+        let menu = Menu::new("Go to", items);
+        let keys: String = menu.items.iter().map(|item| item.key).collect();
+        assert_eq!(keys, "catl");
+        let many = (0..70).map(|n| item('x', "x", &n.to_string())).collect();
+        assert_eq!(Menu::new("Go to", many).items.len(), 70);
+    }
 }

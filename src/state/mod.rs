@@ -59,6 +59,9 @@ pub const SMALLEST: Size = Size {
     height: 10,
 };
 
+/// Lines that the command log keeps.
+const LOG: usize = 1000;
+
 /// Which environment the console is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContextInfo {
@@ -176,6 +179,8 @@ pub struct LoggedCommand {
     pub command: String,
     /// How it ended.
     pub how: String,
+    /// The console's own name for the run that it belongs to, if it belongs to one.
+    pub run: Option<String>,
 }
 
 /// Everything that a console shows.
@@ -215,6 +220,8 @@ pub struct State {
     pub saved: SavedViews,
     /// The filters that were used, the newest last.
     pub filters_used: Vec<String>,
+    /// The lines that were typed as commands, the newest last.
+    pub lines_used: Vec<String>,
     /// Cursor, marks, filter and sort of each screen, by how deep it lies: a list that was gone to from
     /// another one of its sort leaves that as it was.
     pub screens: BTreeMap<(usize, ViewId), Screen>,
@@ -272,6 +279,7 @@ impl State {
             history: History::default(),
             saved: SavedViews::new(),
             filters_used: Vec::new(),
+            lines_used: Vec::new(),
             screens: BTreeMap::new(),
             follow: None,
             held: None,
@@ -404,6 +412,14 @@ impl State {
             tone,
             text: text.into(),
         });
+    }
+
+    /// Puts a line into the command log; the oldest go first.
+    pub fn log(&mut self, logged: LoggedCommand) {
+        self.command_log.push(logged);
+        if self.command_log.len() > LOG {
+            self.command_log.remove(0);
+        }
     }
 
     /// A new run of `action` on `on`, which waits for its plan; gives its id.

@@ -12,6 +12,7 @@ use super::query::Answer;
 use super::screen::{Place, ViewId};
 use super::typed::{self, Usage};
 use crate::actions;
+use crate::domain::id::{EntityKind, kind_of};
 
 /// How many fitting lines are of use.
 const MOST: usize = 50;
@@ -23,6 +24,8 @@ pub enum Leads {
     Cmd(Cmd),
     /// To a thing's detail.
     Place(Place),
+    /// To a list, filtered.
+    List(ViewId, String),
     /// To a command that takes arguments.
     Typed(&'static Usage),
     /// To a whole line: a command with an argument that it can have.
@@ -53,6 +56,12 @@ pub struct Candidate {
 /// All that fits `typed`, the best first; with nothing typed every command.
 #[must_use]
 pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
+    candidates_with(state, typed, &[])
+}
+
+/// The same, where the open list can be sorted by `sorts`.
+#[must_use]
+pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candidate> {
     let commands = commands(state);
     if typed.trim().is_empty() {
         return commands;
@@ -65,14 +74,12 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
             .find(|it| it.name == name && matches!(it.leads, Leads::Typed(_)))
     {
         let rest = typed.trim_start()[name.len()..].trim().to_lowercase();
-        let lines = lines(state).into_iter();
+        let lines = lines(state, sorts).into_iter();
         let fitting = lines.filter(|line| line.name.split(' ').next() == Some(name));
         let fitting: Vec<Candidate> = fitting
             .filter(|line| {
-                line.name
-                    .to_lowercase()
-                    .split(' ')
-                    .any(|word| word.contains(&rest))
+                let arguments = line.name[name.len()..].trim_start().to_lowercase();
+                arguments.starts_with(&rest) || arguments.split(' ').any(|word| word.contains(&rest))
             })
             .collect();
         return if fitting.is_empty() {
@@ -86,7 +93,7 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
     let mut room = Vec::new();
     let mut ranked: Vec<(u32, usize, Candidate)> = commands
         .into_iter()
-        .chain(lines(state))
+        .chain(lines(state, sorts))
         .chain(things(state))
         .enumerate()
         .filter_map(|(index, candidate)| {
@@ -96,7 +103,7 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
                     format!("{} {title} {}", candidate.name, candidate.what)
                 }
                 Leads::Cmd(_) | Leads::Typed(_) => format!("{} {}", candidate.name, candidate.what),
-                Leads::Place(_) | Leads::Line(_) => candidate.name.clone(),
+                Leads::Place(_) | Leads::List(..) | Leads::Line(_) => candidate.name.clone(),
             };
             let mut score = pattern.score(Utf32Str::new(&text, &mut room), &mut matcher)?;
             // A name typed in full, or its beginning, is meant.
@@ -111,6 +118,12 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
     ranked.sort_by_key(|(score, index, _)| (std::cmp::Reverse(*score), *index));
     let ranked = ranked.into_iter().take(MOST);
     let mut found: Vec<Candidate> = ranked.map(|(_, _, candidate)| candidate).collect();
+    // An id says by itself where it leads, though nothing is known of it here yet.
+    if let Some(by_id) = by_id(typed.trim())
+        && !found.iter().any(|other| other.leads == by_id.leads)
+    {
+        found.insert(0, by_id);
+    }
     // What isn't known here may be known to the server.
     if !typed.starts_with("find") {
         found.push(line(
@@ -120,6 +133,38 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
         ));
     }
     found
+}
+
+/// Where a whole id leads.
+fn by_id(id: &str) -> Option<Candidate> {
+    let kind = kind_of(id)?;
+    let detail = |view, subject: &str| {
+        Leads::Place(Place {
+            view,
+            subject: Some(subject.to_owned()),
+        })
+    };
+    let leads = match kind {
+        EntityKind::Certificate => detail(ViewId::Certificate, id),
+        EntityKind::Agent => detail(ViewId::Agent, id),
+        EntityKind::Request => detail(ViewId::Request, id),
+        EntityKind::Audit => {
+            let seq: i64 = id.split_once('_')?.1.parse().ok()?;
+            detail(ViewId::AuditRow, &seq.to_string())
+        }
+        EntityKind::Run => Leads::List(ViewId::Audit, format!("run:{id}")),
+        _ => return None,
+    };
+    let what = match kind {
+        EntityKind::Run => "its audit rows",
+        _ => "by its id",
+    };
+    Some(Candidate {
+        name: id.to_owned(),
+        note: kind.word().to_owned(),
+        what: what.to_owned(),
+        leads,
+    })
 }
 
 /// A command with an argument.
@@ -136,7 +181,7 @@ fn line(name: &str, argument: &str, what: String) -> Candidate {
 fn commands(state: &State) -> Vec<Candidate> {
     let rows = state.keymap.rows().iter();
     let rows = rows
-        .filter(|row| row.cmd != Cmd::CommandLine)
+        .filter(|row| !matches!(row.cmd, Cmd::CommandLine | Cmd::Dialog(_)))
         .map(|row| Candidate {
             name: row.name.to_owned(),
             note: row.keys.first().cloned().unwrap_or_default(),
@@ -152,20 +197,41 @@ fn commands(state: &State) -> Vec<Candidate> {
     rows.chain(typed).collect()
 }
 
-/// The lines that commands with arguments can be, as far as the arguments are known.
-fn lines(state: &State) -> Vec<Candidate> {
+/// The lines that commands with arguments can be, as far as the arguments are known; `sorts` is what the
+/// open list can be sorted by.
+fn lines(state: &State, sorts: &[&str]) -> Vec<Candidate> {
     let contexts = state.contexts.iter().filter(|name| **name != state.context.name);
     let contexts = contexts.map(|name| line("context", name, "go on in this context".to_owned()));
-    let saved = state.saved.iter().map(|(name, saved)| {
-        let what = match saved.list.q.as_str() {
-            "" => "the whole list".to_owned(),
-            q => format!("/{q}"),
-        };
-        line("view", name, what)
+    let saved = |command: &'static str| {
+        state.saved.iter().map(move |(name, saved)| {
+            let what = match saved.list.q.as_str() {
+                "" => "the whole list".to_owned(),
+                q => format!("/{q}"),
+            };
+            line(command, name, what)
+        })
+    };
+    let orders = sorts.iter().flat_map(|column| {
+        let falling = format!("-{column}");
+        [
+            line("sort", column, String::new()),
+            line("sort", &falling, "falling".to_owned()),
+        ]
     });
+    // A ticket comes after it.
+    let spans = ["15m", "30m", "1h", "4h"];
+    let spans = spans
+        .iter()
+        .map(|span| line("unlock", span, "and a ticket".to_owned()));
     let formats = ["text", "csv", "json", "timeline"];
     let formats = formats.iter().map(|name| line("export", name, String::new()));
-    contexts.chain(saved).chain(formats).collect()
+    contexts
+        .chain(saved("view"))
+        .chain(saved("forget"))
+        .chain(formats)
+        .chain(orders)
+        .chain(spans)
+        .collect()
 }
 
 /// Everything that was answered so far, each thing once.

@@ -42,10 +42,14 @@ pub enum Query {
     Request(String),
     /// The audit rows about one thing.
     AuditOf(String),
+    /// One audit row, by its number.
+    AuditRow(i64),
     /// One key, by the SHA-256 of its SubjectPublicKeyInfo.
     Key(String),
     /// Counts over time.
     Trends,
+    /// The end of the console's own log.
+    Logs,
 }
 
 /// What a list is filtered and sorted by.
@@ -106,6 +110,17 @@ pub enum Answer {
     Key(Box<KeyDetail>),
     /// Counts over time.
     Trends(Box<Trends>),
+    /// The end of the console's own log, the newest line last.
+    Logs(Vec<LogLine>),
+}
+
+/// A line of the console's own log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Where it begins in the file, which is the line's name.
+    pub at: u64,
+    /// All of it.
+    pub text: String,
 }
 
 impl Answer {
@@ -142,8 +157,9 @@ impl Query {
             Self::AgentHealth | Self::Agents(_) => change.entity == Kind::Agent,
             Self::OpenRequests | Self::Requests(_) => change.entity == Kind::Request,
             Self::RecentAudit | Self::Audit(_) | Self::AuditOf(_) => change.entity == Kind::Audit,
-            // Every minute is often enough.
-            Self::Trends => false,
+            // Every minute is often enough; an audit row never changes, and nothing at the server is in the
+            // console's log.
+            Self::Trends | Self::AuditRow(_) | Self::Logs => false,
             Self::Agent(id) => change.entity == Kind::Installation || change.is_about(id),
             Self::Request(id) => change.is_about(id),
         }

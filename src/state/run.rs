@@ -68,6 +68,12 @@ pub struct Run {
     pub recorded: Option<Recorded>,
     /// When its key was pressed.
     pub asked_at: DateTime<Utc>,
+    /// When it was over.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why, in the operator's words, once it is confirmed.
+    pub comment: Option<String>,
+    /// Under which ticket, once it is confirmed.
+    pub ticket: Option<String>,
 }
 
 impl Run {
@@ -84,6 +90,9 @@ impl Run {
             steps: Vec::new(),
             recorded: None,
             asked_at,
+            ended_at: None,
+            comment: None,
+            ticket: None,
         }
     }
 
@@ -93,6 +102,12 @@ impl Run {
         self.plan
             .as_ref()
             .map_or_else(|| self.action.to_owned(), |plan| plan.title.clone())
+    }
+
+    /// The id that it is on record by; none before there is a plan.
+    #[must_use]
+    pub fn record_id(&self) -> Option<&str> {
+        self.plan.as_ref().map(|plan| plan.run_id.as_str())
     }
 
     /// Whether it goes on without the dialog.

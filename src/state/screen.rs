@@ -29,6 +29,8 @@ pub enum ViewId {
     Runs,
     /// Charts.
     Trends,
+    /// The console's own log.
+    Logs,
     /// One certificate.
     Certificate,
     /// One key, with all that it reaches.

@@ -30,6 +30,29 @@ const LIST: List = List {
             sorts: Sorts::Time,
         },
         SortColumn {
+            name: "silent",
+            sql: "COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00')",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "health",
+            // By silence, whatever the interval: dates are added up differently in every database. Who is
+            // banned is expected to be silent and comes last.
+            sql: "CASE WHEN a.status = 'banned' THEN '9999-12-31T00:00:00+00:00' \
+                  ELSE COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') END",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "installations",
+            sql: "(SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id)",
+            sorts: Sorts::Number,
+        },
+        SortColumn {
+            name: "address",
+            sql: "a.address",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
             name: "owner",
             sql: "COALESCE(a.owner, '')",
             sorts: Sorts::Text,

@@ -48,6 +48,11 @@ const LIST: List = List {
             sql: "entity_id",
             sorts: Sorts::Text,
         },
+        SortColumn {
+            name: "why",
+            sql: "COALESCE(reason, detail, '')",
+            sorts: Sorts::Text,
+        },
     ],
     default_sort: "-seq",
     words: "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
@@ -227,7 +232,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<AuditRow>, 
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, seq: i64) -> Result<Option<AuditRow>, StoreError> {
-    Ok(rows_after(conn, seq - 1, 1)
+    Ok(rows_after(conn, seq.saturating_sub(1), 1)
         .await?
         .into_iter()
         .find(|row| row.seq == seq))

@@ -35,6 +35,21 @@ const LIST: List = List {
             sorts: Sorts::Text,
         },
         SortColumn {
+            name: "why",
+            sql: "COALESCE(r.error_message, r.waiting_on, '')",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "attempt",
+            sql: "r.attempt",
+            sorts: Sorts::Number,
+        },
+        SortColumn {
+            name: "requested_by",
+            sql: "r.requested_by",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
             name: "id",
             sql: "r.id",
             sorts: Sorts::Text,

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::agents::{last_checkin, meaning, target};
 use super::certificate::{INSTALLATIONS, installation_cells, now_is};
-use super::detail::{self, Below, fact, fact_that_means};
+use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
 use crate::domain::agent::AgentHealth;
 use crate::domain::id::EntityKind;
@@ -82,12 +82,10 @@ fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
         .collect()
 }
 
-fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+/// What it is and how.
+pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(detail) = detail(state) else {
-        if let Some(query) = query(state) {
-            detail::nothing(state, area, buffer, &query);
-        }
-        return;
+        return Vec::new();
     };
     let agent = &detail.agent;
     let health = agent.health(state.shown_at());
@@ -96,7 +94,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         (_, Some(at)) => format!("{} ({})", full(at), ago(at, state.shown_at())),
         (_, None) => "never".to_owned(),
     };
-    let facts = vec![
+    vec![
         fact_that_means("Health", health.word(), meaning(health)),
         fact("Status", agent.status.word()),
         fact("Checked in", last),
@@ -117,7 +115,16 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         fact("Version", agent.agent_version.clone()),
         fact("Enrolled", full(agent.enrolled_at)),
         fact("Id", agent.id.clone()),
-    ];
+    ]
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(detail) = detail(state) else {
+        if let Some(query) = query(state) {
+            detail::nothing(state, area, buffer, &query);
+        }
+        return;
+    };
     let rows = rows(detail, state);
     let title = format!("Installations{}", now_is(detail.installations.iter(), state));
     let below = Below {
@@ -126,5 +133,6 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         rows: &rows,
         empty: "nothing is installed",
     };
-    detail::draw(state, area, buffer, &agent.hostname, &facts, &below);
+    let title = &detail.agent.hostname;
+    detail::draw(state, area, buffer, title, &facts(state), &below);
 }

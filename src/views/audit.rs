@@ -10,7 +10,7 @@ use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
-use crate::state::screen::ViewId;
+use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
@@ -27,6 +27,7 @@ pub(super) static VIEW: View = View {
         ("action", "what"),
         ("outcome", "outcome"),
         ("entity", "on"),
+        ("why", "why"),
     ],
     filters: AUDIT_FIELDS,
     needs: |state| vec![query(state)],
@@ -105,7 +106,7 @@ pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
     match state.answer(query) {
         Some(Answer::Audit(window)) => Rows::over(
             window.rows.iter().collect(),
-            |it| it.seq.to_string().into(),
+            |it| row_id(it).into(),
             |it| row(it, state),
         ),
         _ => Vec::new().into(),
@@ -125,9 +126,28 @@ pub(super) fn targets(row: &AuditRow) -> Vec<Target> {
     acts.then_some(target).into_iter().collect()
 }
 
+/// What a row of the trail is known by in a list: a bare number could be another list's row.
+pub(super) fn row_id(audit: &AuditRow) -> String {
+    format!("aud_{}", audit.seq)
+}
+
+/// The detail of what an audit row is about.
+pub(super) fn opens(row: &AuditRow) -> Option<Opens> {
+    let id = &row.entity_id;
+    Some(match row.entity_type {
+        EntityKind::Certificate => Opens::detail(ViewId::Certificate, id),
+        EntityKind::Key => Opens::detail(ViewId::Key, id),
+        EntityKind::Agent => Opens::detail(ViewId::Agent, id),
+        EntityKind::Request => Opens::detail(ViewId::Request, id),
+        EntityKind::Run => Opens::List(ViewId::Audit, format!("run:{id}")),
+        EntityKind::Vault => Opens::Place(Place::of(ViewId::Services)),
+        _ => return None,
+    })
+}
+
 fn row(audit: &AuditRow, state: &State) -> Row {
     Row {
-        id: audit.seq.to_string(),
+        id: row_id(audit),
         cells: vec![
             plain(ago(audit.timestamp, state.shown_at())),
             plain(audit.actor.clone()),

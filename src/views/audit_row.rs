@@ -3,13 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::audit::{meaning, targets};
-use super::detail::{self, Below, fact, fact_that_means};
+use super::audit::{meaning, opens, row_id, targets};
+use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Row, View};
 use crate::domain::audit::AuditRow;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
+use crate::widgets::table::{Column, Width, plain};
 use crate::widgets::when::full;
 
 /// See the module.
@@ -19,13 +20,41 @@ pub(super) static VIEW: View = View {
     n_panes: 1,
     sorts: &[],
     filters: &[],
-    needs: |_| vec![Query::RecentAudit],
-    columns: |_| &[],
-    rows: |_, _| Vec::new().into(),
+    needs: |state| query(state).into_iter().collect(),
+    columns: |_| COLUMNS,
+    rows: |state, _| rows(state).into(),
     draw,
 };
 
-/// The row, in whichever list it was opened from: audit rows never change.
+const COLUMNS: &[Column] = &[
+    Column {
+        title: "what",
+        width: Width::Fixed(12),
+    },
+    Column {
+        title: "which",
+        width: Width::Fill(1),
+    },
+];
+
+/// What the row is about, as the one row that keys work on.
+fn rows(state: &State) -> Vec<Row> {
+    let rows = row(state).map(|row| Row {
+        id: row_id(row),
+        cells: vec![plain(row.entity_type.word()), plain(row.entity_id.clone())],
+        targets: targets(row),
+        open: opens(row),
+        copy: row.hash.clone(),
+    });
+    rows.into_iter().collect()
+}
+
+fn query(state: &State) -> Option<Query> {
+    Some(Query::AuditRow(state.place().subject?.parse().ok()?))
+}
+
+/// The row, in whichever list it was opened from as long as it is not answered by itself: audit rows never
+/// change.
 fn row(state: &State) -> Option<&AuditRow> {
     let seq: i64 = state.place().subject?.parse().ok()?;
     state
@@ -38,13 +67,13 @@ fn row(state: &State) -> Option<&AuditRow> {
         })
 }
 
-fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+/// What it says.
+pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(row) = row(state) else {
-        detail::nothing(state, area, buffer, &Query::RecentAudit);
-        return;
+        return Vec::new();
     };
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let facts = vec![
+    vec![
         fact("When", full(row.timestamp)),
         fact("Who", row.actor.clone()),
         fact("What", row.action.clone()),
@@ -57,25 +86,23 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         fact("Detail", or_none(&row.detail)),
         fact("Hash", row.hash.clone()),
         fact("Before", row.prev_hash.clone()),
-    ];
-    let rows: Vec<Row> = Vec::new();
-    let about = if targets(row).is_empty() {
-        "nothing to act on"
-    } else {
-        "open the thing itself to act on it"
+    ]
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(row) = row(state) else {
+        if let Some(query) = query(state) {
+            detail::nothing(state, area, buffer, &query);
+        }
+        return;
     };
+    let rows = rows(state);
     let below = Below {
-        title: "Acts",
-        columns: &[],
+        title: "It is about",
+        columns: COLUMNS,
         rows: &rows,
-        empty: about,
+        empty: "nothing",
     };
-    detail::draw(
-        state,
-        area,
-        buffer,
-        &format!("Audit row {}", row.seq),
-        &facts,
-        &below,
-    );
+    let title = format!("Audit row {}", row.seq);
+    detail::draw(state, area, buffer, &title, &facts(state), &below);
 }

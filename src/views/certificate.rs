@@ -215,6 +215,12 @@ pub(super) fn installation_cells(installation: &Installation, on: &str, state: &
     ]
 }
 
+/// What is shown above the list, for an export.
+pub(super) fn exported(state: &State) -> Vec<Fact> {
+    let facts = detail(state).map(|detail| facts(detail, state, state.size.width));
+    facts.unwrap_or_default()
+}
+
 fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
     let certificate = &detail.certificate;
     let (word, meaning) = status(certificate, state);

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{Pane, Row, View};
 use crate::state::State;
+use crate::state::cmd::Cmd;
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
@@ -32,7 +33,7 @@ const COLUMNS: &[Column] = &[
         width: Width::Fixed(14),
     },
     Column {
-        title: "command (y copies it)",
+        title: "command",
         width: Width::Fill(1),
     },
 ];
@@ -41,7 +42,7 @@ fn rows(state: &State) -> Vec<Row> {
     let commands = state.command_log.iter().enumerate().rev();
     commands
         .map(|(index, logged)| Row {
-            id: index.to_string(),
+            id: format!("command/{index}"),
             cells: vec![
                 plain(logged.at.format("%H:%M:%SZ").to_string()),
                 cell(
@@ -63,8 +64,9 @@ fn rows(state: &State) -> Vec<Row> {
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let empty = "nothing was carried out from this console yet";
+    let copies = state.keymap.call(Cmd::Copy);
     Pane {
-        title: "Command log",
+        title: &format!("Command log ({copies} copies a command)"),
         index: 0,
         columns: COLUMNS,
         headings: true,

@@ -2,16 +2,27 @@
 //! would show the thing in a shell. It copies nothing itself, and knows no secret.
 
 use super::Row;
-use super::related::{certificate, request};
+use super::related::{agent, certificate, installation, request};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
+use crate::state::cmd::Cmd;
 use crate::state::layer::{Chosen, MenuItem};
 
-/// Everything that can be copied; `y` again takes the row's own.
+/// Everything that can be copied; the key that opened the choice takes the row's own.
 #[must_use]
 pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
-    let mut items = vec![item('y', "this", &row.copy)];
+    let mut keys = state.keymap.key_of(Cmd::Copy).chars();
+    let again = match (keys.next(), keys.next()) {
+        (Some(key), None) => key,
+        _ => 'y',
+    };
+    let mut items = vec![item(again, "this", &row.copy)];
+    if let Some(place) = installation(state, &row.id) {
+        items.push(item('a', "path", &format!("{}:{}", place.hostname, place.path)));
+        items.extend(place.tls_address.as_ref().map(|at| item('t', "TLS address", at)));
+        items.push(item('f', "expected fingerprint", &place.expected_sha256));
+    }
     for target in &row.targets {
         from_target(state, target, &mut items);
     }
@@ -40,6 +51,9 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
                 leads: Chosen::CopyPem(certificate.id.clone()),
             },
         ]);
+    }
+    if let Some(agent) = agent(state, &target.id) {
+        items.push(item('a', "address", &agent.address));
     }
     if let Some(error) = request(state, &target.id).and_then(|request| request.error_message.as_ref()) {
         items.push(item('e', "error", error));

@@ -1,10 +1,15 @@
-//! What is on screen as a file: the rows of the pane with the focus as text, CSV or JSON, and what was
-//! carried out as a Markdown timeline for an incident's record. It writes no file.
+//! What is on screen as a file: as text what is drawn of the screen, as CSV and JSON its facts and all rows of
+//! its panes. It writes no file.
 
-use serde_json::{Map, Value};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+use serde_json::{Map, Value, json};
 
-use super::{find, focused_rows};
+use super::facts::facts;
+use super::timeline::timeline;
+use super::{View, chrome, find, trends, triage};
 use crate::state::State;
+use crate::state::screen::ViewId;
 use crate::state::typed::Format;
 
 /// The file's name without its place, and its content.
@@ -13,25 +18,93 @@ pub fn export(state: &State, format: Format) -> (String, String) {
     let view = find(state.place().view);
     let stamp = state.now.format("%Y%m%dT%H%M%SZ");
     let name = view.title.to_lowercase().replace(' ', "-");
-    if format == Format::Timeline {
-        return (format!("timeline-{stamp}.md"), timeline(state));
-    }
-    let columns = (view.columns)(state.screen().pane);
-    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-    let rows = focused_rows(state).into_vec();
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.cells.into_iter().map(|cell| cell.text).collect())
-        .collect();
     match format {
-        Format::Csv => (format!("{name}-{stamp}.csv"), csv(&titles, &rows)),
-        Format::Json => (format!("{name}-{stamp}.json"), json(&titles, &rows)),
-        _ => (format!("{name}-{stamp}.txt"), text(&titles, &rows)),
+        Format::Timeline => (format!("timeline-{stamp}.md"), timeline(state)),
+        Format::Csv => (format!("{name}-{stamp}.csv"), csv(&Sheet::all(state, view))),
+        Format::Json => (format!("{name}-{stamp}.json"), json_of(&Sheet::all(state, view))),
+        Format::Text => (format!("{name}-{stamp}.txt"), drawn(state, view)),
     }
 }
 
-/// RFC 4180: what holds a comma, a quote or a line break is quoted.
-fn csv(titles: &[&str], rows: &[Vec<String>]) -> String {
+/// What the screen shows between header and footer, with a line that says what, where and when.
+fn drawn(state: &State, view: &View) -> String {
+    let area = Rect::new(0, 0, state.size.width, state.size.height);
+    let mut buffer = Buffer::empty(area);
+    let body = chrome::body(area);
+    (view.draw)(state, body, &mut buffer);
+    let screen = state.screen();
+    let mut heading = format!(
+        "{} on {}, {}",
+        view.title,
+        state.context.name,
+        state.now.format("%Y-%m-%d %H:%M:%SZ")
+    );
+    for (note, text) in [("filter", &screen.list.q), ("by", &screen.list.sort)] {
+        if !text.is_empty() {
+            heading.push_str(&format!(", {note} {text}"));
+        }
+    }
+    let lines = buffer.content().chunks(usize::from(area.width.max(1)));
+    let lines = lines.take(usize::from(body.bottom())).skip(usize::from(body.y));
+    let lines = lines.map(|line| {
+        let line: String = line.iter().map(Cell::symbol).collect();
+        line.trim_end().to_owned() + "\n"
+    });
+    format!("{heading}\n\n") + &lines.collect::<String>()
+}
+
+/// A table of what is exported.
+struct Sheet {
+    /// What it is called; nothing where it is the only one.
+    name: String,
+    titles: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Sheet {
+    /// The facts, if there are any, and every pane.
+    fn all(state: &State, view: &View) -> Vec<Self> {
+        let facts: Vec<Vec<String>> = facts(state)
+            .into_iter()
+            .map(|fact| vec![fact.label.trim().to_owned(), fact.text])
+            .collect();
+        let facts = (!facts.is_empty()).then_some(Self {
+            name: "facts".to_owned(),
+            titles: vec!["field", "value"],
+            rows: facts,
+        });
+        let only = facts.is_none() && view.n_panes == 1;
+        let panes = (0..view.n_panes).map(|pane| Self {
+            name: match only {
+                true => String::new(),
+                false => name(view.id, pane),
+            },
+            titles: (view.columns)(pane).iter().map(|column| column.title).collect(),
+            rows: (view.rows)(state, pane)
+                .into_vec()
+                .into_iter()
+                .map(|row| row.cells.into_iter().map(|cell| cell.text).collect())
+                .collect(),
+        });
+        facts.into_iter().chain(panes).collect()
+    }
+}
+
+/// What a pane is called.
+fn name(view: ViewId, pane: usize) -> String {
+    let names = match view {
+        ViewId::Triage => triage::PANES,
+        ViewId::Trends => trends::PANES,
+        _ => &[],
+    };
+    names
+        .get(pane)
+        .map_or("rows".to_owned(), |name| name.to_lowercase())
+}
+
+/// RFC 4180: what holds a comma, a quote or a line break is quoted. Where there are several tables, each
+/// has its name above it and an empty line below.
+fn csv(sheets: &[Sheet]) -> String {
     let field = |text: &str| {
         if text.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", text.replace('"', "\"\""))
@@ -40,90 +113,72 @@ fn csv(titles: &[&str], rows: &[Vec<String>]) -> String {
         }
     };
     let line = |fields: Vec<String>| fields.join(",") + "\r\n";
-    let mut out = line(titles.iter().map(|title| field(title)).collect());
-    for row in rows {
-        out.push_str(&line(row.iter().map(|text| field(text)).collect()));
-    }
-    out
+    let sheet = |sheet: &Sheet| {
+        let mut out = String::new();
+        if !sheet.name.is_empty() {
+            out.push_str(&line(vec![field(&sheet.name)]));
+        }
+        out.push_str(&line(sheet.titles.iter().map(|title| field(title)).collect()));
+        for row in &sheet.rows {
+            out.push_str(&line(row.iter().map(|text| field(text)).collect()));
+        }
+        out
+    };
+    sheets.iter().map(sheet).collect::<Vec<_>>().join("\r\n")
 }
 
-/// An object a row, by the columns' titles; a column without one has its number.
-fn json(titles: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
+/// An object a row, by the columns' titles; a column without one has its number. Where there are several
+/// tables, an object of them by their names.
+fn json_of(sheets: &[Sheet]) -> String {
+    let rows = |sheet: &Sheet| {
+        let rows = sheet.rows.iter().map(|row| {
             let fields = row.iter().enumerate().map(|(index, text)| {
-                let title = titles.get(index).copied().filter(|title| !title.is_empty());
+                let title = sheet.titles.get(index).copied();
+                let title = title.filter(|title| !title.is_empty());
                 let name = title.map_or_else(|| format!("column {}", index + 1), str::to_owned);
                 (name, Value::from(text.clone()))
             });
             Value::Object(fields.collect::<Map<_, _>>())
-        })
-        .collect();
-    serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n"
-}
-
-/// Columns as wide as their widest text.
-fn text(titles: &[&str], rows: &[Vec<String>]) -> String {
-    let n = rows.iter().map(Vec::len).chain([titles.len()]).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..n)
-        .map(|index| {
-            let title = titles.get(index).map_or(0, |title| title.chars().count());
-            let texts = rows
-                .iter()
-                .filter_map(|row| row.get(index))
-                .map(|text| text.chars().count());
-            texts.max().unwrap_or(0).max(title)
-        })
-        .collect();
-    let line = |fields: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = fields
-            .zip(&widths)
-            .map(|(text, width)| format!("{text:width$}", width = *width))
-            .collect();
-        padded.join("  ").trim_end().to_owned() + "\n"
+        });
+        Value::from(rows.collect::<Vec<_>>())
     };
-    let mut out = line(&mut titles.iter().copied());
-    for row in rows {
-        out.push_str(&line(&mut row.iter().map(String::as_str)));
-    }
-    out
-}
-
-/// What was carried out, the oldest first, each run with its end and each command as it could be typed.
-fn timeline(state: &State) -> String {
-    let mut out = format!(
-        "# {} on {}\n\n",
-        state.now.format("%Y-%m-%d %H:%MZ"),
-        state.context.name
-    );
-    for run in &state.runs {
-        let at = run.asked_at.format("%H:%M:%SZ");
-        out.push_str(&format!("- {at} **{}**: {}\n", run.title(), run.words()));
-    }
-    out.push_str("\n## Commands\n\n");
-    for logged in &state.command_log {
-        let at = logged.at.format("%H:%M:%SZ");
-        // Indented, so that nothing in a command can end the block.
-        out.push_str(&format!(
-            "- {at} ({})\n\n      {}\n\n",
-            logged.how, logged.command
-        ));
-    }
-    out
+    let value = match sheets {
+        [only] => rows(only),
+        several => {
+            let named = several.iter().map(|sheet| (sheet.name.clone(), rows(sheet)));
+            json!(named.collect::<Map<_, _>>())
+        }
+    };
+    serde_json::to_string_pretty(&value).unwrap_or_default() + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sheet(name: &str) -> Sheet {
+        Sheet {
+            name: name.to_owned(),
+            titles: vec!["one", ""],
+            rows: vec![vec!["a,b".to_owned(), "say \"x\"".to_owned()]],
+        }
+    }
+
     #[test]
     fn what_would_break_a_file_is_quoted() {
-        let rows = vec![vec!["a,b".to_owned(), "say \"x\"".to_owned()]];
-        assert_eq!(csv(&["one", ""], &rows), "one,\r\n\"a,b\",\"say \"\"x\"\"\"\r\n");
-        let value: Value = serde_json::from_str(&json(&["one", ""], &rows)).unwrap();
+        let only = [sheet("")];
+        assert_eq!(csv(&only), "one,\r\n\"a,b\",\"say \"\"x\"\"\"\r\n");
+        let value: Value = serde_json::from_str(&json_of(&only)).unwrap();
         assert_eq!(value[0]["one"], "a,b");
         assert_eq!(value[0]["column 2"], "say \"x\"");
-        assert_eq!(text(&["one", "two"], &rows), "one  two\na,b  say \"x\"\n");
+    }
+
+    #[test]
+    fn several_tables_have_their_names() {
+        let both = [sheet("facts"), sheet("rows")];
+        assert!(csv(&both).starts_with("facts\r\none,\r\n"));
+        assert!(csv(&both).contains("\r\n\r\nrows\r\n"));
+        let value: Value = serde_json::from_str(&json_of(&both)).unwrap();
+        assert_eq!(value["rows"][0]["one"], "a,b");
     }
 }

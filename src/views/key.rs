@@ -130,6 +130,13 @@ fn found(place: &Installation) -> Cell {
     cell(truth.words(), super::certificate::truth_meaning(truth))
 }
 
+/// What is shown above the list, for an export.
+pub(super) fn exported(state: &State) -> Vec<Fact> {
+    detail(state)
+        .map(|detail| facts(detail, state))
+        .unwrap_or_default()
+}
+
 fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
     let key = &detail.key;
     let (word, meaning) = match key.status {

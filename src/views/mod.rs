@@ -30,13 +30,16 @@ pub mod copies;
 mod detail;
 pub mod dialogs;
 pub mod export;
+mod facts;
 mod key;
+mod logs;
 pub mod related;
 mod request;
 mod requests;
 pub mod rows;
 mod runs;
 mod services;
+mod timeline;
 mod trends;
 mod triage;
 
@@ -62,6 +65,25 @@ pub struct View {
     pub draw: fn(&State, Rect, &mut Buffer),
 }
 
+impl View {
+    /// Whether its rows can be filtered.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        // The log is filtered here and not by the server, so it has words and no fields.
+        !self.filters.is_empty() || self.id == ViewId::Logs
+    }
+
+    /// What it can be sorted by, each as one word.
+    #[must_use]
+    pub fn sort_words(&self) -> Vec<&'static str> {
+        let word = |(name, label): &(&'static str, &'static str)| match label.contains(' ') {
+            true => *name,
+            false => *label,
+        };
+        self.sorts.iter().map(word).collect()
+    }
+}
+
 /// Every screen.
 pub static ALL: &[&View] = &[
     &triage::VIEW,
@@ -73,6 +95,7 @@ pub static ALL: &[&View] = &[
     &command_log::VIEW,
     &runs::VIEW,
     &trends::VIEW,
+    &logs::VIEW,
     &certificate::VIEW,
     &key::VIEW,
     &agent::VIEW,

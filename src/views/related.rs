@@ -1,31 +1,67 @@
 //! What a row touches, as a choice: from a certificate to its key's other certificates, its agents, its
 //! requests and its audit, and the like for everything else. It goes nowhere itself.
 
-use super::Row;
+use super::audit::{opens, row_id};
+use super::{Opens, Row};
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
+use crate::domain::installation::Installation;
 use crate::domain::request::Request;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::layer::{Chosen, MenuItem};
 use crate::state::query::Answer;
+use crate::state::run::Run;
 use crate::state::screen::{Place, ViewId};
+
+/// Links of a run that names more things than this are cut off: its audit names them all.
+const MOST: usize = 12;
 
 /// Everything that the row touches.
 #[must_use]
 pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
     let mut items = Vec::new();
-    match audit_row(state, &row.id) {
-        Some(audited) => from_audit(audited, &mut items),
-        None => {
-            for target in &row.targets {
-                from_target(state, target, &mut items);
-            }
+    if let Some(audited) = audit_row(state, &row.id) {
+        from_audit(audited, &mut items);
+    } else if let Some(run) = state.run(&row.id) {
+        from_run(run, &mut items);
+    } else {
+        for target in &row.targets {
+            from_target(state, target, &mut items);
         }
     }
     items
+}
+
+/// A run leads to its record and to what it was started on. Acting on these is not the run's business.
+fn from_run(run: &Run, items: &mut Vec<MenuItem>) {
+    if let Some(id) = run.record_id() {
+        items.push(list('u', "its audit", ViewId::Audit, format!("run:{id}")));
+    }
+    for target in run.on.iter().take(MOST) {
+        let what = format!("the {} {}", target.kind, target.name);
+        let (key, view) = match target.kind {
+            EntityKind::Certificate => ('c', ViewId::Certificate),
+            EntityKind::Agent => ('h', ViewId::Agent),
+            EntityKind::Request => ('r', ViewId::Request),
+            EntityKind::Vault => {
+                items.push(services());
+                continue;
+            }
+            _ => continue,
+        };
+        items.push(detail(key, what, view, &target.id));
+    }
+}
+
+fn services() -> MenuItem {
+    MenuItem {
+        key: 's',
+        what: "the services".to_owned(),
+        leads: Chosen::Place(Place::of(ViewId::Services)),
+    }
 }
 
 fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
@@ -103,11 +139,7 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
             }
         }
         EntityKind::Vault => {
-            items.push(MenuItem {
-                key: 's',
-                what: "the services".to_owned(),
-                leads: Chosen::Place(Place::of(ViewId::Services)),
-            });
+            items.push(services());
             items.push(list(
                 'r',
                 "the requests that wait",
@@ -125,15 +157,16 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
 
 fn from_audit(audited: &AuditRow, items: &mut Vec<MenuItem>) {
     let id = &audited.entity_id;
-    let view = match audited.entity_type {
-        EntityKind::Certificate => Some(ViewId::Certificate),
-        EntityKind::Agent => Some(ViewId::Agent),
-        EntityKind::Request => Some(ViewId::Request),
-        _ => None,
+    let leads = match opens(audited) {
+        Some(Opens::Place(place)) => Some(Chosen::Place(place)),
+        Some(Opens::List(view, filter)) => Some(Chosen::List(view, filter)),
+        Some(Opens::Run(_)) | None => None,
     };
-    if let Some(view) = view {
-        items.push(detail('e', format!("the {} {id}", audited.entity_type), view, id));
-    }
+    items.extend(leads.map(|leads| MenuItem {
+        key: 'e',
+        what: format!("the {} {id}", audited.entity_type),
+        leads,
+    }));
     items.push(list(
         'u',
         "all that was done to it",
@@ -185,15 +218,7 @@ pub(super) fn certificate<'a>(state: &'a State, id: &str) -> Option<&'a Certific
         Answer::Certificates(window) => window.rows.iter().find(|it| it.id == id),
         Answer::Certificate(detail) if detail.certificate.id == id => Some(&detail.certificate),
         Answer::Certificate(detail) => detail.same_key.iter().find(|it| it.id == id),
-        _ => None,
-    })
-}
-
-/// The agent with this id, from whatever was answered.
-pub(super) fn agent<'a>(state: &'a State, id: &str) -> Option<&'a Agent> {
-    answers(state).find_map(|answer| match answer {
-        Answer::Agents(window) => window.rows.iter().find(|it| it.id == id),
-        Answer::Agent(detail) if detail.agent.id == id => Some(&detail.agent),
+        Answer::Key(detail) => detail.certificates.iter().find(|it| it.id == id),
         _ => None,
     })
 }
@@ -207,11 +232,30 @@ pub(super) fn request<'a>(state: &'a State, id: &str) -> Option<&'a Request> {
     })
 }
 
+/// The agent with this id, from whatever was answered.
+pub(super) fn agent<'a>(state: &'a State, id: &str) -> Option<&'a Agent> {
+    answers(state).find_map(|answer| match answer {
+        Answer::Agents(window) => window.rows.iter().find(|it| it.id == id),
+        Answer::Agent(detail) if detail.agent.id == id => Some(&detail.agent),
+        _ => None,
+    })
+}
+
+/// The installation with this id, from whatever was answered.
+pub(super) fn installation<'a>(state: &'a State, id: &str) -> Option<&'a Installation> {
+    let places = answers(state).filter_map(|answer| match answer {
+        Answer::Certificate(detail) => Some(&detail.installations),
+        Answer::Agent(detail) => Some(&detail.installations),
+        Answer::Key(detail) => Some(&detail.installations),
+        _ => None,
+    });
+    places.flatten().find(|it| it.id == id)
+}
+
 /// The audit row that a list knows by this id.
 fn audit_row<'a>(state: &'a State, id: &str) -> Option<&'a AuditRow> {
-    let seq: i64 = id.parse().ok()?;
     answers(state).find_map(|answer| match answer {
-        Answer::Audit(window) => window.rows.iter().find(|it| it.seq == seq),
+        Answer::Audit(window) => window.rows.iter().find(|it| row_id(it) == id),
         _ => None,
     })
 }

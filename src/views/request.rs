@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::detail::{self, Below, fact, fact_that_means};
+use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::requests::{meaning, targets};
 use super::{Row, View, audit};
 use crate::domain::request::Request;
@@ -50,15 +50,13 @@ fn rows(state: &State) -> Vec<Row> {
     rows
 }
 
-fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+/// What it wants and how far it is.
+pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(request) = request(state) else {
-        if let Some(id) = state.place().subject {
-            detail::nothing(state, area, buffer, &Query::Request(id));
-        }
-        return;
+        return Vec::new();
     };
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let facts = vec![
+    vec![
         fact_that_means("Status", request.status.word(), meaning(request.status)),
         fact_that_means("Why", request.why(), meaning(request.status)),
         fact(
@@ -80,7 +78,16 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             format!("{} at {}", request.requested_by, full(request.created_at)),
         ),
         fact("Id", request.id.clone()),
-    ];
+    ]
+}
+
+fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let Some(request) = request(state) else {
+        if let Some(id) = state.place().subject {
+            detail::nothing(state, area, buffer, &Query::Request(id));
+        }
+        return;
+    };
     let rows = rows(state);
     let below = Below {
         title: "Audit",
@@ -88,5 +95,5 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         rows: &rows,
         empty: "no audit row",
     };
-    detail::draw(state, area, buffer, &request.common_name, &facts, &below);
+    detail::draw(state, area, buffer, &request.common_name, &facts(state), &below);
 }

@@ -24,7 +24,10 @@ pub(super) static VIEW: View = View {
     sorts: &[
         ("created_at", "asked"),
         ("status", "status"),
-        ("common_name", "name"),
+        ("common_name", "request"),
+        ("why", "why"),
+        ("attempt", "tries"),
+        ("requested_by", "by"),
     ],
     filters: REQUEST_FIELDS,
     needs: |state| vec![query(state)],

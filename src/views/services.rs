@@ -3,9 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::detail::{Fact, fact, fact_that_means};
 use super::{Pane, Row, View, palette};
 use crate::domain::link::{Backend, LinkState};
 use crate::state::State;
+use crate::state::cmd::Cmd;
+use crate::state::link::Seal;
 use crate::state::screen::ViewId;
 use crate::widgets::frame::frame;
 use crate::widgets::table::{Column, Width, cell, plain};
@@ -157,23 +160,40 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         );
         return;
     };
+    let lines = seal_facts(state, seal, down.is_some());
+    for (y, Fact { label, text, meaning }) in (inner.y..inner.bottom()).zip(lines) {
+        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
+        put(buffer, inner, inner.x + 12, y, &text, palette.style(meaning));
+    }
+}
+
+/// What is known of Vault's seal.
+pub(super) fn facts(state: &State) -> Vec<Fact> {
+    let link = state.links.get(&Backend::Vault);
+    let is_down = link.is_some_and(|link| link.state == LinkState::Down);
+    let seal = link.and_then(|link| link.seal.as_ref());
+    seal.map(|seal| seal_facts(state, seal, is_down))
+        .unwrap_or_default()
+}
+
+fn seal_facts(state: &State, seal: &Seal, is_down: bool) -> Vec<Fact> {
     let entered = usize::try_from(seal.progress).unwrap_or(0);
     let missing = usize::try_from(seal.threshold.saturating_sub(seal.progress)).unwrap_or(0);
-    let (word, meaning) = match (seal.initialized, seal.sealed) {
-        (false, _) => ("not initialised", Meaning::Bad),
-        (true, true) if down.is_some() => ("was sealed", Meaning::Dim),
-        (true, false) if down.is_some() => ("was unsealed", Meaning::Dim),
-        (true, true) => ("SEALED: press u", Meaning::Bad),
-        (true, false) => ("unsealed", Meaning::Good),
+    let press = state.keymap.call(Cmd::Start("unseal"));
+    let (words, meaning) = match (seal.initialized, seal.sealed) {
+        (false, _) => ("not initialised".to_owned(), Meaning::Bad),
+        (true, true) if is_down => ("was sealed".to_owned(), Meaning::Dim),
+        (true, false) if is_down => ("was unsealed".to_owned(), Meaning::Dim),
+        (true, true) => (format!("SEALED: press {press}"), Meaning::Bad),
+        (true, false) => ("unsealed".to_owned(), Meaning::Good),
     };
-    let mut lines = vec![
-        ("Address", state.context.vault.clone(), Meaning::Plain),
-        ("Version", seal.version.clone(), Meaning::Plain),
-        ("Seal", word.to_owned(), meaning),
-        (
+    let mut facts = vec![
+        fact("Address", state.context.vault.clone()),
+        fact("Version", seal.version.clone()),
+        fact_that_means("Seal", words, meaning),
+        fact(
             "Shares",
             format!("{} of {} are needed", seal.threshold, seal.shares),
-            Meaning::Plain,
         ),
     ];
     if seal.sealed {
@@ -182,13 +202,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             "#".repeat(entered),
             ".".repeat(missing)
         );
-        lines.push(("Progress", bar, Meaning::Warn));
+        facts.push(fact_that_means("Progress", bar, Meaning::Warn));
         if !seal.nonce.is_empty() {
-            lines.push(("Nonce", seal.nonce.clone(), Meaning::Plain));
+            facts.push(fact("Nonce", seal.nonce.clone()));
         }
     }
-    for (y, (label, text, meaning)) in (inner.y..inner.bottom()).zip(lines) {
-        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
-        put(buffer, inner, inner.x + 12, y, &text, palette.style(meaning));
-    }
+    facts
 }

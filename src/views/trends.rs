@@ -29,6 +29,13 @@ pub(super) static VIEW: View = View {
     draw,
 };
 
+/// What its panes are called.
+pub(super) const PANES: &[&str] = &[
+    "Certificates that end within the next weeks",
+    "Agents by their last check-in",
+    "Issuance over the last day, done and failed",
+];
+
 const COLUMNS: &[Column] = &[
     Column {
         title: "span",
@@ -161,13 +168,8 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let screen = state.screen();
     let loaded = state.data.get(&Query::Trends);
     let note = freshness(state, loaded);
-    let titles = [
-        "Certificates that end within the next weeks",
-        "Agents by their last check-in",
-        "Issuance over the last day, done and failed",
-    ];
     let height = area.height / 3;
-    for (pane, title) in titles.iter().enumerate() {
+    for (pane, title) in PANES.iter().enumerate() {
         let above = height * u16::try_from(pane).unwrap_or(0);
         let place = Rect {
             y: area.y + above,

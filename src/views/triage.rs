@@ -29,6 +29,9 @@ pub(super) static VIEW: View = View {
     draw,
 };
 
+/// What its panes are called.
+pub(super) const PANES: &[&str] = &["Findings", "Expiring", "Agents", "Requests", "Audit"];
+
 fn needs(_state: &State) -> Vec<Query> {
     vec![
         Query::Findings,
@@ -154,7 +157,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         ..area
     };
     Pane {
-        title: "Findings",
+        title: PANES[0],
         index: 0,
         columns: FINDINGS,
         headings: false,
@@ -177,7 +180,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let panes = [
         (
-            "Expiring",
+            PANES[1],
             1,
             certificates::NARROW,
             Query::Expiring,
@@ -185,7 +188,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             "nothing expires within 30 days",
         ),
         (
-            "Agents",
+            PANES[2],
             2,
             agents::NARROW,
             Query::AgentHealth,
@@ -193,7 +196,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             "no agent has enrolled",
         ),
         (
-            "Requests",
+            PANES[3],
             3,
             requests::NARROW,
             Query::OpenRequests,
@@ -201,7 +204,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             "no request is open",
         ),
         (
-            "Audit",
+            PANES[4],
             4,
             audit::NARROW,
             Query::RecentAudit,

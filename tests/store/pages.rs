@@ -128,7 +128,18 @@ async fn every_list_can_be_read_by_each_of_its_orders() {
         after,
         ..PageQuery::default()
     };
-    for sort in ["hostname", "-last_checkin", "status", "id"] {
+    for sort in [
+        "hostname",
+        "-last_checkin",
+        "status",
+        "id",
+        "silent",
+        "health",
+        "-health",
+        "-installations",
+        "address",
+        "owner",
+    ] {
         let first = agents::page(&mut conn, &query(sort, None)).await.unwrap();
         let next = agents::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].id, next.items[0].id, "{sort}");
@@ -138,12 +149,22 @@ async fn every_list_can_be_read_by_each_of_its_orders() {
         let next = keys::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].spki_sha256, next.items[0].spki_sha256, "{sort}");
     }
-    for sort in ["-created_at", "common_name", "status", "id"] {
+    for sort in [
+        "-created_at",
+        "common_name",
+        "status",
+        "id",
+        "why",
+        "-attempt",
+        "requested_by",
+    ] {
         let first = requests::page(&mut conn, &query(sort, None)).await.unwrap();
         let next = requests::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].id, next.items[0].id, "{sort}");
     }
-    for sort in ["seq", "-seq", "actor", "-action", "outcome", "entity"] {
+    for sort in [
+        "seq", "-seq", "actor", "-action", "outcome", "entity", "why", "-why",
+    ] {
         let first = audit::page(&mut conn, &query(sort, None)).await.unwrap();
         let next = audit::page(&mut conn, &query(sort, first.next)).await.unwrap();
         assert_ne!(first.items[0].seq, next.items[0].seq, "{sort}");

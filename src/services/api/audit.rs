@@ -1,14 +1,15 @@
-//! `GET /api/v1/audit` and `GET /api/v1/audit/verify`
+//! `GET /api/v1/audit`, `GET /api/v1/audit/{seq}` and `GET /api/v1/audit/verify`
 
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::problem::Problem;
 use crate::store::{StoreError, audit};
 use crate::wire::health::ChainReport;
 
 use super::ApiState;
 use super::caller::Reader;
-use super::input::Asked;
+use super::input::{Asked, Ids};
 use super::reply::{self, Refusal};
 
 /// A page.
@@ -19,6 +20,19 @@ pub(super) async fn list(
 ) -> Result<Response, Refusal> {
     let mut conn = api.store.read().await?;
     Ok(reply::json(&audit::page(&mut conn, &query).await?))
+}
+
+/// One row, by its number.
+pub(super) async fn read(
+    State(api): State<ApiState>,
+    _: Reader,
+    Ids(seq): Ids<i64>,
+) -> Result<Response, Refusal> {
+    let mut conn = api.store.read().await?;
+    match audit::read(&mut conn, seq).await? {
+        Some(row) => Ok(reply::json(&row)),
+        None => Err(Problem::not_found(format!("there is no audit row {seq}")).into()),
+    }
 }
 
 /// Checks the whole chain.

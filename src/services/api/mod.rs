@@ -62,6 +62,7 @@ fn v1() -> Router<ApiState> {
         .route("/jobs/{id}", get(jobs::read))
         .route("/audit", get(audit::list))
         .route("/audit/verify", get(audit::verify))
+        .route("/audit/{seq}", get(audit::read))
         .merge(certs::routes())
         .merge(agents::routes())
         .merge(requests::routes())

@@ -8,10 +8,10 @@ use ratatui::widgets::{Clear, Widget};
 use crate::actions::{self, Availability};
 use crate::plan::plan::Target;
 use crate::state::State;
-use crate::state::cmd::Cmd;
+use crate::state::cmd::{Cmd, InDialog};
 use crate::state::layer::{CommandLine, line};
-use crate::state::palette::{Candidate, Leads, candidates};
-use crate::views::{palette, selected};
+use crate::state::palette::{Candidate, Leads, candidates_with};
+use crate::views::{find, palette, selected};
 use crate::widgets::frame::frame;
 use crate::widgets::table::first_shown;
 use crate::widgets::text::{fit, put};
@@ -23,7 +23,8 @@ const SHOWN: u16 = 10;
 /// Draws it over the footer and what is above.
 pub(super) fn draw(state: &State, layer: &CommandLine, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
-    let found = candidates(state, &line(&layer.typed));
+    let sorts = find(state.place().view).sort_words();
+    let found = candidates_with(state, &line(&layer.typed), &sorts);
     let rows = SHOWN
         .min(area.height.saturating_sub(5))
         .min(u16::try_from(found.len().max(1)).unwrap_or(SHOWN));
@@ -33,8 +34,12 @@ pub(super) fn draw(state: &State, layer: &CommandLine, area: Rect, buffer: &mut 
         ..area
     };
     Clear.render(place, buffer);
-    let note = ("tab completes, enter runs, esc closes", Meaning::Dim);
-    let inner = frame(buffer, place, palette, "Commands", note, true);
+    let note = state.keymap.hints(&[
+        (InDialog::NextField, "completes"),
+        (InDialog::Confirm, "runs"),
+        (InDialog::Close, "closes"),
+    ]);
+    let inner = frame(buffer, place, palette, "Commands", (&note, Meaning::Dim), true);
     if found.is_empty() {
         put(
             buffer,

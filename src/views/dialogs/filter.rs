@@ -36,6 +36,7 @@ pub(super) fn draw(state: &State, text: &TextArea<'static>, area: Rect, buffer: 
     let fields = find(state.place().view).filters;
     let (words, meaning) = match &state.toast {
         Some(toast) => (toast.text.clone(), Meaning::Bad),
+        None if fields.is_empty() => ("words".to_owned(), Meaning::Dim),
         None => (format!("words, or {}:…", fields.join(":…, ")), Meaning::Dim),
     };
     let above = Rect {

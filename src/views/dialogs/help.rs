@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::actions::{self, Availability};
 use crate::state::State;
-use crate::state::cmd::Cmd;
+use crate::state::cmd::{Cmd, InDialog};
 use crate::state::keymap::Group;
 use crate::views::{palette, selected};
 use crate::widgets::frame::{dialog, frame};
@@ -18,14 +18,10 @@ pub(super) fn draw(state: &State, scroll: u16, area: Rect, buffer: &mut Buffer) 
     let lines = lines(state);
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let place = dialog(buffer, area, 78, height.min(area.height.saturating_sub(2)));
-    let inner = frame(
-        buffer,
-        place,
-        palette,
-        "Keys",
-        ("j k move, esc closes", Meaning::Dim),
-        true,
-    );
+    let (down, up) = (state.keymap.call(Cmd::Down), state.keymap.call(Cmd::Up));
+    let closes = state.keymap.hints(&[(InDialog::Close, "closes")]);
+    let note = format!("{down} {up} move, {closes}");
+    let inner = frame(buffer, place, palette, "Keys", (&note, Meaning::Dim), true);
     let first = usize::from(scroll).min(lines.len().saturating_sub(usize::from(inner.height)));
     for (y, (keys, what, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(first)) {
         put(buffer, inner, inner.x + 1, y, keys, palette.style(Meaning::Key));

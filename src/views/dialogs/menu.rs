@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
 use crate::state::State;
+use crate::state::cmd::InDialog;
 use crate::state::layer::Menu;
 use crate::views::palette;
 use crate::widgets::frame::frame;
@@ -25,8 +26,9 @@ pub(super) fn draw(state: &State, menu: &Menu, area: Rect, buffer: &mut Buffer) 
         height,
     };
     Clear.render(place, buffer);
-    let note = ("a key, or enter; esc closes", Meaning::Dim);
-    let inner = frame(buffer, place, palette, &menu.title, note, true);
+    let hints = [(InDialog::Confirm, "takes it"), (InDialog::Close, "closes")];
+    let note = format!("a key, {}", state.keymap.hints(&hints));
+    let inner = frame(buffer, place, palette, &menu.title, (&note, Meaning::Dim), true);
     let first = first_shown(menu.picked, usize::from(inner.height), menu.items.len());
     let items = menu.items.iter().enumerate().skip(first);
     for (y, (index, item)) in (inner.y..inner.bottom()).zip(items) {

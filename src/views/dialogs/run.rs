@@ -10,8 +10,10 @@ use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
 use crate::plan::tier::{Ask, Tier};
 use crate::state::State;
+use crate::state::cmd::{Cmd, InDialog};
 use crate::state::layer::RunLayer;
 use crate::state::run::{Phase, Run, StepState};
+use crate::state::screen::ViewId;
 use crate::views::{palette, runs};
 use crate::widgets::frame::{dialog, frame};
 use crate::widgets::text::{put, wrap};
@@ -19,6 +21,13 @@ use crate::widgets::theme::Meaning;
 
 /// Commands that are shown of a plan with many.
 const COMMANDS: usize = 4;
+/// What keys do while a plan is being made.
+const CANCELS: &[(InDialog, &str)] = &[(InDialog::Close, "cancels")];
+/// What keys do beside the confirmation.
+const FIELDS: &[(InDialog, &str)] = &[
+    (InDialog::NextField, "to the fields"),
+    (InDialog::Close, "cancels"),
+];
 
 /// One line: a text, or a field.
 enum Line<'a> {
@@ -47,7 +56,7 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
         (Phase::Planned, Some(plan)) => planned(state, run, plan, layer, text_width),
         (Phase::Planning, _) => (
             vec![Line::Text("reading what it would do…".to_owned(), Meaning::Dim)],
-            "esc cancels",
+            state.keymap.hints(CANCELS),
         ),
         _ => running(state, run, layer, text_width),
     };
@@ -113,11 +122,11 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
             }
         }
     }
-    let foot = match (hidden, first) {
-        (0, _) => foot.to_owned(),
-        (_, 0) => format!("{foot}, ctrl-d goes down"),
-        (_, above) => format!("{above} lines above: ctrl-u; {foot}"),
-    };
+    let scrolls = [(InDialog::PageUp, "scrolls up"), (InDialog::PageDown, "down")];
+    let scrolls = Some(state.keymap.hints(&scrolls)).filter(|_| hidden > 0);
+    let above = Some(format!("{first} lines above")).filter(|_| first > 0);
+    let foot: Vec<String> = above.into_iter().chain([foot]).chain(scrolls).collect();
+    let foot = foot.join(", ");
     put(
         buffer,
         inner,
@@ -134,7 +143,7 @@ fn planned<'a>(
     plan: &'a Plan,
     layer: &'a RunLayer,
     width: usize,
-) -> (Vec<Line<'a>>, &'static str) {
+) -> (Vec<Line<'a>>, String) {
     let mut lines = Vec::new();
     let mut text = |text: &str, meaning| {
         lines.extend(
@@ -200,30 +209,32 @@ fn planned<'a>(
     lines.push(why);
     lines.push(ticket);
     match plan.asks(&state.context.name) {
-        Ask::Nothing => (lines, "esc cancels"),
+        Ask::Nothing => (lines, state.keymap.hints(CANCELS)),
         Ask::Yes => {
             let focused = layer.focus == 0;
             let meaning = if focused { Meaning::Key } else { Meaning::Dim };
             lines.push(Line::Text("press y to carry it out".to_owned(), meaning));
-            (lines, "y carries it out, tab to the fields, esc cancels")
+            let foot = format!("y carries it out, {}", state.keymap.hints(FIELDS));
+            (lines, foot)
         }
         Ask::Type(wanted) => {
             let what = match plan.tier {
                 Tier::Sweeping => "the count and the context".to_owned(),
                 _ => plan.phrase_is.clone(),
             };
+            let confirm = state.keymap.call(Cmd::Dialog(InDialog::Confirm));
             lines.push(Line::Field {
-                label: format!("type {what} ({wanted}), then enter:"),
+                label: format!("type {what} ({wanted}), then {confirm}:"),
                 value: &layer.typed,
                 options: None,
                 focused: layer.focus == 0,
             });
-            (lines, "tab to the fields, esc cancels")
+            (lines, state.keymap.hints(FIELDS))
         }
     }
 }
 
-fn running<'a>(state: &State, run: &Run, layer: &'a RunLayer, width: usize) -> (Vec<Line<'a>>, &'static str) {
+fn running<'a>(state: &State, run: &Run, layer: &'a RunLayer, width: usize) -> (Vec<Line<'a>>, String) {
     let mut lines = Vec::new();
     for step in &run.steps {
         let (glyph, meaning) = match &step.state {
@@ -260,10 +271,12 @@ fn running<'a>(state: &State, run: &Run, layer: &'a RunLayer, width: usize) -> (
                     .map(|line| Line::Text(line, Meaning::Dim)),
             );
         }
-        return (
-            lines,
-            "enter gives the share, ctrl-r resets the ceremony, esc stops",
-        );
+        let foot = state.keymap.hints(&[
+            (InDialog::Confirm, "gives the share"),
+            (InDialog::Reset, "resets the ceremony"),
+            (InDialog::Close, "stops"),
+        ]);
+        return (lines, foot);
     }
     match &run.phase {
         Phase::Ended(outcome) => {
@@ -273,8 +286,12 @@ fn running<'a>(state: &State, run: &Run, layer: &'a RunLayer, width: usize) -> (
                     .into_iter()
                     .map(|line| Line::Text(line, runs::ended(outcome))),
             );
-            (lines, "esc closes")
+            (lines, state.keymap.hints(&[(InDialog::Close, "closes")]))
         }
-        _ => (lines, "esc closes this, the run goes on (7 shows it)"),
+        _ => {
+            let closes = state.keymap.hints(&[(InDialog::Close, "closes this")]);
+            let runs = state.keymap.call(Cmd::Show(ViewId::Runs));
+            (lines, format!("{closes}, the run goes on ({runs} shows it)"))
+        }
     }
 }
