@@ -45,6 +45,9 @@ pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
 /// No notification may be longer, in bytes.
 pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 
+/// Whether it is a replica that only follows.
+const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
+
 /// Whether the schema was made, and which of its versions.
 pub(in crate::store) const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
 
@@ -85,4 +88,9 @@ pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::
     let writer = pool(N_WRITERS).connect_with(options.clone()).await?;
     let readers = pool(N_READERS).connect_lazy_with(options);
     Ok((writer, readers))
+}
+
+/// Whether it only follows another one.
+pub(in crate::store) async fn is_replica(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(IS_REPLICA).fetch_one(pool).await
 }
