@@ -6,6 +6,8 @@ use crate::problem::Problem;
 
 use super::{constraint, dialect};
 
+/// PostgreSQL: a change where only reading is allowed.
+const READ_ONLY: &str = "25006";
 /// PostgreSQL: a text isn't what its encoding allows.
 const NO_SUCH_CHARACTER: &str = "22021";
 
@@ -51,6 +53,15 @@ pub enum StoreError {
         url: String,
         /// What the database said.
         source: sqlx::Error,
+    },
+    /// The database only follows another one.
+    #[error(
+        "`{url}` is a replica, which only reads; give the address of the primary, or, if that is lost, promote \
+         this one: `SELECT pg_promote();`"
+    )]
+    Replica {
+        /// The database's address.
+        url: String,
     },
     /// The connection was lost while a change was committed: it may have happened.
     #[error("the connection was lost while a change was committed")]
@@ -141,6 +152,10 @@ impl From<StoreError> for Problem {
                     "the database couldn't take it now, while {doing}: {source}"
                 ))
                 .hint("nothing was changed; try again"),
+                sqlx::Error::Database(source) if source.code().as_deref() == Some(READ_ONLY) => {
+                    Self::unavailable(format!("the database only reads, while {doing}"))
+                        .hint("it is a replica: promote it (`SELECT pg_promote();`), or point to the primary")
+                }
                 sqlx::Error::Database(source) if source.code().as_deref() == Some(NO_SUCH_CHARACTER) => {
                     Self::bad_input("a text has a character that the database can't keep, such as NUL")
                 }
@@ -158,6 +173,7 @@ impl From<StoreError> for Problem {
             StoreError::Migrate { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::SchemaNotMine { .. }
+            | StoreError::Replica { .. }
             | StoreError::Row { .. } => Self::internal(error.to_string()),
         }
     }

@@ -97,6 +97,11 @@ impl Store {
         let pools = if address::is_postgres(url) {
             let (writer, readers) = dialect::postgres::open(url).await.map_err(failed)?;
             schema::bring_up_postgres(&writer, url).await?;
+            if dialect::postgres::is_replica(&writer).await.map_err(failed)? {
+                return Err(StoreError::Replica {
+                    url: address::redacted(url),
+                });
+            }
             let options = writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));

@@ -107,20 +107,20 @@ impl Counts {
             .replace("$FIRST", "$1")
             .replace("$LAST", &format!("${}", self.edges.len()));
         let text = format!("SELECT {} FROM {from}", columns.join(", "));
-        let failed = StoreError::because("counting over time");
+        let doing = "counting over time";
         let edges = self.edges.iter().map(|edge| Value::from(*edge));
         let rows = sql(AssertSqlSafe(text))
             .bind_all(edges)
             .rows(conn.raw())
             .await
-            .map_err(failed)?;
+            .map_err(StoreError::because(doing))?;
         let row = rows
             .first()
             .ok_or(sqlx::Error::RowNotFound)
-            .map_err(StoreError::because("counting over time"))?;
+            .map_err(StoreError::because(doing))?;
         (0..columns.len())
             .map(|index| row.try_get(index))
             .collect::<Result<_, _>>()
-            .map_err(StoreError::because("counting over time"))
+            .map_err(StoreError::because(doing))
     }
 }

@@ -126,7 +126,7 @@ impl Tx {
             // SQLite's one writer is alone.
             return Ok(());
         }
-        sql(dialect::postgres::alone())
+        sql(dialect::postgres::ALONE)
             .bind(what)
             .rows(self.raw())
             .await

@@ -1,6 +1,7 @@
 //! The operators' SQL, as it is written in their runbooks, and a backup that is restored.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::audit::AuditEntry;
@@ -47,9 +48,6 @@ async fn every_line_runs_as_written() {
     assert_eq!(database.psql("SELECT COUNT(*) FROM certificates;"), "1");
     assert_eq!(database.psql("SELECT error_message FROM issuance_requests;"), "");
     assert_eq!(database.psql("SELECT config::jsonb FROM adapters;"), "{}");
-    // On a primary there is nothing to promote, which is what it says.
-    let said = database.try_psql("postgres", "SELECT pg_promote();").unwrap_err();
-    assert!(said.contains("recovery is not in progress"), "{said}");
 }
 
 #[tokio::test]
@@ -109,4 +107,45 @@ async fn a_backup_is_restored_and_its_chain_goes_on() {
     assert!(fresh.try_psql(OWNER, "DELETE FROM audit_logs").is_err());
     let month = fresh.psql("SELECT tableoid::regclass FROM audit_logs ORDER BY seq DESC LIMIT 1");
     assert!(month.starts_with("audit_logs_2"), "{month}");
+}
+
+#[tokio::test]
+async fn a_replica_is_promoted_and_takes_over() {
+    let Some(it) = Fixture::new().await else { return };
+    let database = it.postgres.as_ref().unwrap();
+    let mut tx = it.store.begin().await.unwrap();
+    audit::append(&mut tx, entry("before")).await.unwrap();
+    tx.commit().await.unwrap();
+    let replica = server::replica().unwrap();
+    let url = replica.url(OWNER, &database.name);
+    // What the primary is told later arrives as well.
+    let mut tx = it.store.begin().await.unwrap();
+    audit::append(&mut tx, entry("streamed")).await.unwrap();
+    tx.commit().await.unwrap();
+    let count = "SELECT COUNT(*) FROM audit_logs;";
+    let arriving = async {
+        while replica.psql(OWNER, &database.name, count) != "2" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), arriving)
+        .await
+        .unwrap();
+
+    let Err(error) = Store::open(&url, Clock::system()).await else {
+        panic!("a server can't work on a replica");
+    };
+    let said = error.to_string();
+    assert!(
+        said.contains("is a replica") && said.contains("pg_promote"),
+        "{said}"
+    );
+
+    assert_eq!(replica.psql("postgres", "postgres", "SELECT pg_promote();"), "t");
+    let store = Store::open(&url, Clock::system()).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let next = audit::append(&mut tx, entry("promoted")).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(audit::verify(&store).await.unwrap(), (3, next.hash));
+    store.close().await;
 }

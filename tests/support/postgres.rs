@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "not every test binary uses all of it")]
 
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,11 @@ const TEMPLATE: &str = "cmp_template";
 const WATCHDOG: &str = r#"
 set -e
 trap 'rm -rf "$dir"' EXIT
-"$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1
+if [ -n "$primary" ]; then
+    "$bin/pg_basebackup" -h "$primary" -U postgres -D "$dir/data" -R -c fast --no-sync >"$dir/log" 2>&1
+else
+    "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1
+fi
 "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c full_page_writes=off \
     -c synchronous_commit=off -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB \
     -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
@@ -66,14 +70,18 @@ pub(crate) fn server() -> Option<&'static Postgres> {
     SERVER
         .get_or_init(|| {
             let Some(bin) = programs() else {
-                assert!(std::env::var_os("CI").is_none(), "PostgreSQL is needed in CI");
-                #[expect(clippy::print_stderr, reason = "what is skipped is named")]
-                {
-                    eprintln!("skipped: all that needs PostgreSQL, whose programs are not here");
-                }
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "PostgreSQL's server is needed in CI: `apt-get install postgresql`"
+                );
+                // Past the test runner, which keeps what a test that passes prints to itself.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "skipped: all that needs PostgreSQL, whose server is not installed"
+                );
                 return None;
             };
-            let server = start(bin);
+            let server = start(bin, None);
             server.psql(
                 "postgres",
                 "postgres",
@@ -134,7 +142,13 @@ fn programs() -> Option<PathBuf> {
         .or_else(|| std::env::split_paths(&on_path).find(is_whole))
 }
 
-fn start(bin: PathBuf) -> Postgres {
+/// A replica of the server, with all its databases, as long as it is kept.
+pub(crate) fn replica() -> Option<Postgres> {
+    let primary = server()?;
+    Some(start(primary.bin.clone(), Some(&primary.dir)))
+}
+
+fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
     // Short, since a socket's path may not be long.
     let dir = tempfile::Builder::new()
         .prefix("cmp-pg-")
@@ -152,6 +166,7 @@ fn start(bin: PathBuf) -> Postgres {
         .args(["-c", WATCHDOG])
         .env("bin", &bin)
         .env("dir", &dir)
+        .env("primary", primary.unwrap_or(Path::new("")))
         .current_dir(&dir)
         // Ctrl-C at the terminal is for the tests; the watchdog follows them.
         .process_group(0)

@@ -17,8 +17,8 @@ use crate::store::statement::Locking;
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connections for changes, and for reading. With the two for listening and leading, five processes fit
-/// into the hundred that PostgreSQL allows if nobody says otherwise.
+/// Connections for changes, and for reading. With those for listening and leading, five processes fit into
+/// the hundred that PostgreSQL allows if nobody says otherwise.
 const N_WRITERS: u32 = 8;
 const N_READERS: u32 = 8;
 
@@ -27,8 +27,9 @@ const N_READERS: u32 = 8;
 const SETTINGS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '30s'; \
                         SET idle_in_transaction_session_timeout = '30s'";
 
-/// Our advisory locks, so that they are nobody else's: the letters `cmp`, and the next number.
-const ALONE: &str = "SELECT pg_advisory_xact_lock(6516080, hashtext($1))";
+/// Waits until no other transaction does what `$1` names. Our advisory locks are numbered so that they are
+/// nobody else's: by the letters `cmp`, and the next number.
+pub(in crate::store) const ALONE: &str = "SELECT pg_advisory_xact_lock(6516080, hashtext($1))";
 /// `true` if this connection is, from now on, the one that leads.
 pub(in crate::store) const LEAD: &str = "SELECT pg_try_advisory_lock(6516081, 1)";
 
@@ -45,13 +46,11 @@ pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
 /// No notification may be longer, in bytes.
 pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 
+/// Whether it is a replica that only follows.
+const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
+
 /// Whether the schema was made, and which of its versions.
 pub(in crate::store) const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-
-/// The statement that waits until no other transaction does what `$1` names.
-pub(in crate::store) fn alone() -> &'static str {
-    ALONE
-}
 
 /// What is put after a statement that reads rows to change them. The key of a row never changes, so a
 /// foreign key's check need not wait: that is what NO KEY says.
@@ -85,4 +84,9 @@ pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::
     let writer = pool(N_WRITERS).connect_with(options.clone()).await?;
     let readers = pool(N_READERS).connect_lazy_with(options);
     Ok((writer, readers))
+}
+
+/// Whether it only follows another one.
+pub(in crate::store) async fn is_replica(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(IS_REPLICA).fetch_one(pool).await
 }
