@@ -8,6 +8,10 @@ mod agents;
 mod bad_input;
 #[path = "api/crowd.rs"]
 mod crowd;
+#[path = "api/document.rs"]
+mod document;
+#[path = "api/edge.rs"]
+mod edge;
 #[path = "api/events.rs"]
 mod events;
 #[path = "api/findings.rs"]

@@ -5,6 +5,7 @@ pub mod agent_api;
 pub mod api;
 mod causes;
 pub mod crl;
+mod distrust;
 mod http;
 pub mod tls_probe;
 pub mod vault;

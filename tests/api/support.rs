@@ -8,7 +8,8 @@ use cmp_console::domain::audit::AuditRow;
 use cmp_console::domain::role::Role;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::Problem;
-use cmp_console::services::api::{ApiState, Unreached, Wake, serve};
+use cmp_console::services::api::{ApiState, Unreached, Wake, router, serve};
+use cmp_console::services::serve::Bounds;
 use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::tokens::{self, NewToken, Purpose};
 use cmp_console::store::{Store, adapters, agents, audit, certificates, holders, issuance};
@@ -32,16 +33,22 @@ pub(crate) struct Server {
     pub(crate) foreign_cert: String,
     pub(crate) expired_cert: String,
     pub(crate) woken: Arc<Mutex<Vec<String>>>,
+    /// While it is locked, no wake-up is answered.
+    pub(crate) bell: Arc<tokio::sync::Mutex<()>>,
+    /// The router, as it shows itself to who debugs it.
+    pub(crate) debugged: String,
     pub(crate) dir: tempfile::TempDir,
 }
 
 #[derive(Clone)]
-struct Bell(Arc<Mutex<Vec<String>>>);
+struct Bell(Arc<Mutex<Vec<String>>>, Arc<tokio::sync::Mutex<()>>);
 
 impl Wake for Bell {
     fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
         self.0.lock().unwrap().push(address.clone());
+        let answering = Arc::clone(&self.1);
         Box::pin(async move {
+            drop(answering.lock().await);
             if address.ends_with(":9") {
                 return Err(Unreached {
                     failed_step: "connect".to_owned(),
@@ -91,6 +98,10 @@ pub(crate) fn enrol(hostname: &str) -> EnrolBody {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_within(Bounds::default()).await
+    }
+
+    pub(crate) async fn start_within(bounds: Bounds) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/cmp.db", dir.path().display());
         let clock = Clock::fixed(noon());
@@ -114,7 +125,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let woken = Arc::new(Mutex::new(Vec::new()));
-        let state = ApiState::new(store.clone(), Arc::new(Bell(Arc::clone(&woken))));
+        let bell = Arc::default();
+        let wake = Arc::new(Bell(Arc::clone(&woken), Arc::clone(&bell)));
+        let state = ApiState::new(store.clone(), wake).bounds(bounds);
+        let debugged = format!("{:?}", router(state.clone()));
         tokio::spawn(serve(listener, state, std::future::pending()));
         let mut server = Self {
             store,
@@ -130,6 +144,8 @@ impl Server {
             foreign_cert: foreign.id,
             expired_cert: expired.id,
             woken,
+            bell,
+            debugged,
             dir,
         };
         server.operator = server.token("ops", Role::Operator, None, None).await;

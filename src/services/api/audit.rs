@@ -10,8 +10,20 @@ use super::ApiState;
 use super::caller::Reader;
 use super::input::Asked;
 use super::reply::{self, Refusal};
+use crate::domain::audit::AuditRow;
+use crate::services::api::openapi::{BadInput, Refused};
+use crate::wire::page::{Page, PageQuery};
 
 /// A page.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    operation_id = "list_audit",
+    params(PageQuery),
+    responses((status = 200, body = Page<AuditRow>, description = "A page, the newest first"), Refused, BadInput),
+    security(("token" = []))
+)]
 pub(super) async fn list(
     State(api): State<ApiState>,
     _: Reader,
@@ -22,6 +34,14 @@ pub(super) async fn list(
 }
 
 /// Checks the whole chain.
+#[utoipa::path(
+    get,
+    path = "/audit/verify",
+    tag = "audit",
+    operation_id = "verify_audit",
+    responses((status = 200, body = ChainReport, description = "Whether the chain is whole"), Refused),
+    security(("token" = []))
+)]
 pub(super) async fn verify(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
     let report = match audit::verify(&api.store).await {
         Ok((n_rows, head)) => ChainReport {

@@ -257,7 +257,11 @@ impl Bench {
     }
 
     async fn round(&self) {
-        self.issuer.round(&mut crl::Watch::default()).await.unwrap();
+        let (_sender, stop) = tokio::sync::watch::channel(false);
+        self.issuer
+            .round(&mut crl::Watch::default(), &stop)
+            .await
+            .unwrap();
     }
 
     async fn now(&self, request: &Request) -> Request {
