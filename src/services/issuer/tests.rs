@@ -285,6 +285,20 @@ fn start() -> DateTime<Utc> {
 }
 
 #[tokio::test]
+async fn told_to_stop_it_claims_nothing_more_and_leaves_it_to_others() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    let (_sender, stop) = tokio::sync::watch::channel(true);
+    let mut crl = crl::Watch::default();
+    bench.issuer.round(&mut crl, &stop).await.unwrap();
+    let left = bench.now(&request).await;
+    assert_eq!(left.status, RequestStatus::Pending);
+    assert_eq!(left.version, request.version, "not even touched");
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
+}
+
+#[tokio::test]
 async fn a_request_gets_its_certificate_and_the_agent_its_job() {
     let bench = Bench::new().await;
     let request = bench.request().await;
