@@ -37,6 +37,7 @@ const QUIET: [&str; 1] = ["sqlx"];
 pub fn to_stderr(least: Level) {
     let layer = tracing_subscriber::fmt::layer()
         .json()
+        .with_span_list(false)
         .with_writer(io::stderr)
         .with_filter(filter(least))
         .with_filter(filter_fn(may_be_logged));

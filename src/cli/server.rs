@@ -3,13 +3,17 @@
 //! Secrets come by environment variables, never as arguments: those are in everybody's `ps`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use color_eyre::eyre::{Context, Result, bail};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,6 +28,7 @@ use crate::services::api::{self, ApiState};
 use crate::services::issuer::Issuer;
 use crate::services::issuer::adapters::{acme, vault_pki};
 use crate::services::scheduler;
+use crate::services::serve::{Bounds, Tls};
 use crate::services::wake::OverHttp;
 use crate::store::tokens::{self, NewToken, Purpose};
 use crate::store::{Store, adapters, address};
@@ -75,6 +80,20 @@ struct Arguments {
     vault_role: String,
     #[command(flatten)]
     acme: AcmeArguments,
+    /// The API's certificate with its chain, in PEM: with it the API speaks TLS 1.2 and 1.3 only. Read again
+    /// when the file changes and on SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How long after SIGTERM or SIGINT it goes on answering while `/readyz` says no, so that load balancers
+    /// leave it first; a second signal cuts that short
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=300))]
+    shutdown_delay: u64,
+    /// Connections at once; further ones wait
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().connections, value_parser = connections)]
+    max_connections: usize,
     /// This process among several, as its claims are named: after a restart under the same name it goes on
     /// at once with what it had claimed. If not given, a name of its own is made at each start, and what
     /// an earlier one had claimed is free when its lease ends
@@ -152,19 +171,42 @@ async fn serve(arguments: Arguments) -> Result<()> {
         })?),
         false => None,
     };
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(cert), Some(key)) => Some(Arc::new(
+            Tls::load(cert, key, Clock::system()).wrap_err("the API can't speak TLS")?,
+        )),
+        _ => None,
+    };
+    // Caught with or without TLS: who asks for a reload doesn't mean an end.
+    let hangup = signal(SignalKind::hangup())?;
     let store = open(&arguments).await?;
     configure(&store, &arguments).await?;
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
+    let mut retiring = None;
+    let mut listen = None;
     if let Some(listener) = listener {
-        let state = ApiState::new(store.clone(), Arc::new(OverHttp));
+        let bounds = Bounds {
+            connections: arguments.max_connections,
+            ..Bounds::default()
+        };
+        raise_descriptors(bounds.connections);
+        let state = ApiState::new(store.clone(), Arc::new(OverHttp)).bounds(bounds);
+        retiring = Some(state.clone());
+        listen = listener.local_addr().ok();
         let mut stopped = stopped.clone();
         parts.spawn(async move {
             let stop = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            if let Err(error) = api::serve(listener, state, stop).await {
+            let keeping = tls
+                .clone()
+                .map(|tls| tokio::spawn(async move { tls.keep(hangup).await }));
+            if let Err(error) = api::serve_over(listener, tls, state, stop).await {
                 tracing::error!(%error, "the API ended");
+            }
+            if let Some(keeping) = keeping {
+                keeping.abort();
             }
         });
     }
@@ -186,14 +228,30 @@ async fn serve(arguments: Arguments) -> Result<()> {
     if has(ServerRole::Scheduler) {
         parts.spawn(scheduler::run(store.clone(), stopped.clone()));
     }
-    tracing::info!(listen = %arguments.listen, roles = ?arguments.roles, "started");
+    let tls = arguments.tls_cert.is_some();
+    let listen = listen.map(|address| address.to_string());
+    tracing::info!(listen, tls, roles = ?arguments.roles, "started");
     let ended_early = tokio::select! {
         () = signals.received() => false,
         _ = parts.join_next() => true,
     };
+    if let Some(state) = retiring.filter(|_| !ended_early && arguments.shutdown_delay > 0) {
+        state.retire();
+        let delay = Duration::from_secs(arguments.shutdown_delay);
+        tracing::info!(?delay, "told to stop: not ready any more, still answering");
+        tokio::select! {
+            () = signals.received() => {}
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
+    tracing::info!("stopping: what is under way is finished, nothing new is begun");
     stop.send_replace(true);
     let drained = tokio::time::timeout(DRAIN, async { while parts.join_next().await.is_some() {} }).await;
     if drained.is_err() {
+        tracing::warn!(
+            "not all that was under way was finished in {} s; claims of requests end by their lease",
+            DRAIN.as_secs()
+        );
         parts.shutdown().await;
     }
     store.close().await;
@@ -204,7 +262,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
 }
 
 /// No request under way is waited for longer than this when the server is told to stop.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// The rows that the arguments ask for.
 async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
@@ -241,6 +299,32 @@ async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
     }
     tx.commit().await?;
     Ok(())
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1_000_000) => Ok(n),
+        _ => Err("give a number from 1 to 1000000".to_owned()),
+    }
+}
+
+/// Lets the process have a descriptor for each connection and some for the rest, as far as the system
+/// allows; beyond, connections are refused one by one and the log says so.
+fn raise_descriptors(connections: usize) {
+    let wanted = connections as u64 + 256;
+    let mut limit = getrlimit(Resource::Nofile);
+    let highest = limit.maximum.unwrap_or(u64::MAX);
+    if limit.current.is_some_and(|now| now < wanted.min(highest)) {
+        limit.current = Some(wanted.min(highest));
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit on open files stays as it is");
+        }
+    }
+    if highest < wanted {
+        tracing::warn!(
+            "the system allows {highest} open files, fewer than --max-connections {connections} needs"
+        );
+    }
 }
 
 fn hostname() -> String {

@@ -3,6 +3,7 @@
 //! Every call has a time limit and an idempotency key, so that a resend on a bad link does a thing
 //! once. It retries nothing: when to ask again is the agent's schedule.
 
+use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::causes::chain;
-use super::http::without_unused_roots;
+use super::distrust::distrust;
+use super::http::trusting;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::agents::{EnrolBody, EnrolReply, JobResult, Report, ReportReply};
@@ -35,6 +37,11 @@ pub struct AgentApi {
 impl AgentApi {
     /// A client of the API at `base`, e.g. `https://cmp.example.com:8082`.
     pub fn new(base: &str) -> Result<Self, Problem> {
+        Self::trusting(base, None)
+    }
+
+    /// The same where the API's certificate is from the CA in the file `ca`; only that CA is trusted.
+    pub fn trusting(base: &str, ca: Option<&Path>) -> Result<Self, Problem> {
         let mut base = Url::parse(base)
             .map_err(|error| Problem::bad_input(format!("the API's address `{base}` is no URL: {error}")))?;
         if !base.path().ends_with('/') {
@@ -45,7 +52,7 @@ impl AgentApi {
             .connect_timeout(CONNECT_LIMIT)
             .timeout(CALL_LIMIT)
             .redirect(reqwest::redirect::Policy::none());
-        let client = without_unused_roots(builder, base.scheme())
+        let client = trusting(builder, base.scheme(), ca)?
             .build()
             .map_err(|error| Problem::internal(format!("no HTTP client could be made: {}", chain(&error))))?;
         Ok(Self { base, client })
@@ -139,7 +146,10 @@ impl AgentApi {
 
     fn unreached(&self, error: &reqwest::Error) -> Problem {
         let base = self.base.as_str().trim_end_matches('/');
-        if error.is_connect() {
+        if let Some(it) = distrust(error) {
+            let what = format!("the certificate of the API at `{base}` {}", it.what);
+            Problem::unavailable(what).hint(it.hint)
+        } else if error.is_connect() {
             Problem::unavailable(format!("no connection to the API at `{base}`: {}", chain(error)))
                 .hint("check that the API runs and that this host reaches it")
         } else {

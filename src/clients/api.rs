@@ -1,6 +1,7 @@
 //! The platform's HTTP API: a reader that can only ask, and a writer that changes things and is made
 //! by the executor alone (`plan/ports.rs`).
 
+use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::causes::innermost;
+use super::distrust::distrust;
+use super::http::trusting;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
@@ -50,12 +53,19 @@ impl ApiReader {
     /// # Errors
     /// When the TLS set-up of this machine can't be used.
     pub fn new(base: &str, token: Option<Secret>) -> Result<Self, Problem> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .build()
-            .map_err(|error| {
-                Problem::internal(format!("the HTTP client can't be set up: {}", innermost(&error)))
-            })?;
+        Self::trusting(base, token, None)
+    }
+
+    /// The same for an API whose certificate is from the CA in the file `ca`; only that CA is trusted.
+    ///
+    /// # Errors
+    /// When the file holds no CA's certificate, or the TLS set-up of this machine can't be used.
+    pub fn trusting(base: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, Problem> {
+        let scheme = base.split_once("://").map_or("", |(scheme, _)| scheme);
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT);
+        let http = trusting(builder, scheme, ca)?.build().map_err(|error| {
+            Problem::internal(format!("the HTTP client can't be set up: {}", innermost(&error)))
+        })?;
         Ok(Self {
             http,
             base: base.trim_end_matches('/').to_owned(),
@@ -272,6 +282,10 @@ impl ApiReader {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Problem {
+        if let Some(it) = distrust(error) {
+            let what = format!("the certificate of the API at `{}` {}", self.base, it.what);
+            return Problem::unavailable(what).hint(it.hint);
+        }
         Problem::unavailable(format!(
             "the API at `{}` can't be reached: {}",
             self.base,

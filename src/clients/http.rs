@@ -1,13 +1,51 @@
-//! How HTTP clients are set up here.
+//! How HTTP clients are set up here, and whom they trust.
 
-use reqwest::ClientBuilder;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Certificate, ClientBuilder};
+
+use super::causes::chain;
+use crate::problem::Problem;
+
+/// Connections that rest for longer are closed by us, before the server does it: a change that is sent
+/// into a closing connection would be neither answered nor known to be lost.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Leaves the system's trust store alone when no TLS will be spoken: reading it costs more than all
 /// the rest of a client.
 pub(super) fn without_unused_roots(builder: ClientBuilder, scheme: &str) -> ClientBuilder {
+    let builder = builder.pool_idle_timeout(IDLE);
     if scheme == "http" {
         builder.tls_certs_only([])
     } else {
         builder
     }
+}
+
+/// The same where a server may have its certificate from a CA of one's own: `ca` is a file with its
+/// certificates in PEM. Then only that CA is trusted, since no other is expected to speak for the server.
+///
+/// # Errors
+/// The file can't be read, or holds no certificate.
+pub(super) fn trusting(
+    builder: ClientBuilder,
+    scheme: &str,
+    ca: Option<&Path>,
+) -> Result<ClientBuilder, Problem> {
+    let builder = without_unused_roots(builder, scheme);
+    let Some(path) = ca.filter(|_| scheme != "http") else {
+        return Ok(builder);
+    };
+    let wrong = |why: String| {
+        Problem::bad_input(format!("the CA file `{}` {why}", path.display()))
+            .hint("give the PEM file with the certificate of the CA that issued the server's")
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
+    let roots =
+        Certificate::from_pem_bundle(&pem).map_err(|error| wrong(format!("is no PEM: {}", chain(&error))))?;
+    if roots.is_empty() {
+        return Err(wrong("holds no certificate".to_owned()));
+    }
+    Ok(builder.tls_certs_only(roots))
 }

@@ -6,6 +6,7 @@ pub mod agent_api;
 pub mod api;
 mod causes;
 pub mod crl;
+mod distrust;
 mod http;
 pub mod tls_probe;
 pub mod vault;

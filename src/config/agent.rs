@@ -22,6 +22,10 @@ pub struct AgentConfig {
     pub state_dir: PathBuf,
     /// The platform's API, e.g. `https://cmp.example.com:8082`.
     pub api: String,
+    /// A PEM file with the certificate of the CA that issued the API's; then only that CA is trusted. The
+    /// system's trust store without it.
+    #[serde(default)]
+    pub server_ca: Option<PathBuf>,
     /// Where the wake-up listens.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
@@ -154,6 +158,9 @@ impl AgentConfig {
         if !self.state_dir.is_absolute() {
             return Err(("state_dir", must_be_absolute(&self.state_dir)));
         }
+        if let Some(ca) = self.server_ca.as_ref().filter(|ca| !ca.is_absolute()) {
+            return Err(("server_ca", must_be_absolute(ca)));
+        }
         if self.install_dirs.is_empty() {
             return Err((
                 "install_dirs",
@@ -234,6 +241,7 @@ impl AgentConfig {
             hostname: hostname.into(),
             state_dir: state_dir.into(),
             api: api.into(),
+            server_ca: None,
             listen: default_listen(),
             advertise: None,
             owner: None,

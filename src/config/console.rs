@@ -109,6 +109,10 @@ impl LookConfig {
 pub struct Context {
     /// The API's address, such as `http://127.0.0.1:8082`.
     pub api: String,
+    /// A PEM file with the certificate of the CA that issued the API's; then only that CA is trusted. The
+    /// system's trust store without it.
+    #[serde(default)]
+    pub api_ca: Option<PathBuf>,
     /// Vault's address, such as `http://127.0.0.1:8200`.
     pub vault: String,
     /// The environment variable that holds the API token.
@@ -150,6 +154,7 @@ impl Default for Context {
     fn default() -> Self {
         Self {
             api: String::new(),
+            api_ca: None,
             vault: String::new(),
             api_token_env: default_api_token_env(),
             vault_token_env: default_vault_token_env(),

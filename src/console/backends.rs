@@ -30,7 +30,11 @@ impl Backends {
     /// # Errors
     /// That an address or this machine's TLS can't be used.
     pub fn new(context: &Context, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
-        let api = ApiReader::new(&context.api, context.tokens.api.clone())?;
+        let api = ApiReader::trusting(
+            &context.api,
+            context.tokens.api.clone(),
+            context.api_ca.as_deref(),
+        )?;
         let reads = Reads {
             vault: VaultReader::new(&context.vault, context.tokens.vault.as_ref())?,
             clock,

@@ -3,11 +3,12 @@
 use aws_lc_rs::digest;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::id::EntityKind;
 
 /// How what an audit row tells of ended, or that it began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOutcome {
     /// The wish is recorded; the end follows in a row of its own.
@@ -76,7 +77,7 @@ pub struct AuditEntry {
 }
 
 /// One written audit row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRow {
     /// 1, 2, 3 … without gaps.
     pub seq: i64,

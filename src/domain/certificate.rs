@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::reason::Reason;
 
 /// Stored status. *Expired*, *expiring* and *not yet valid* are derived from time, never stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CertificateStatus {
     /// Issued and not revoked.
@@ -54,7 +55,7 @@ impl CertificateStatus {
 }
 
 /// What a revocation has come to; a CA's 200 is not yet a revocation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revocation {
     /// The reason that was given.
     pub reason: Reason,
@@ -72,7 +73,7 @@ pub struct Revocation {
 }
 
 /// One issued certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Certificate {
     /// `crt_…`
     pub id: String,

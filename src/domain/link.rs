@@ -1,9 +1,10 @@
 //! Links: how each backend of the console answers.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a console talks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
     /// The HTTP API.
@@ -46,7 +47,7 @@ impl Backend {
 }
 
 /// How a backend answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
     /// Not asked yet.
@@ -62,7 +63,7 @@ pub enum LinkState {
 }
 
 /// One backend's health as the API reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackendHealth {
     /// Which.
     pub backend: Backend,

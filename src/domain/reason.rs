@@ -1,9 +1,10 @@
 //! Revocation reasons (RFC 5280 §5.3.1), by name and number.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Why a certificate is revoked. `removeFromCRL` (8) is not a reason to revoke and 7 is unused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reason {
     /// 0: no reason given; a CRL then carries no reasonCode at all.

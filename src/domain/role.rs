@@ -1,9 +1,10 @@
 //! Roles of API tokens and what each may do.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a bearer token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// An agent: its own report, jobs and requests, nothing else.

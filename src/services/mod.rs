@@ -5,5 +5,6 @@ pub mod api;
 pub mod issuer;
 pub mod platform;
 pub mod scheduler;
+pub mod serve;
 pub mod vault;
 pub mod wake;

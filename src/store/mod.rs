@@ -18,6 +18,7 @@ mod constraint;
 mod cursor;
 mod dialect;
 mod error;
+pub mod figures;
 pub mod findings;
 pub mod holders;
 pub mod idempotency;

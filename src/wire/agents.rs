@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::agent::Agent;
 use crate::domain::installation::Installation;
@@ -12,7 +13,7 @@ use crate::domain::secret::Secret;
 use crate::problem::Problem;
 
 /// `GET /api/v1/agents/{id}`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentDetail {
     /// The agent.
     pub agent: Agent,
@@ -21,7 +22,7 @@ pub struct AgentDetail {
 }
 
 /// `POST /api/v1/agents/{id}/install`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstallBody {
     /// The certificate.
@@ -37,7 +38,7 @@ pub struct InstallBody {
 }
 
 /// The reply to an installation: accepted, to be followed at `/api/v1/jobs/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstallReply {
     /// The agent's job.
     pub job_id: String,
@@ -48,7 +49,7 @@ pub struct InstallReply {
 }
 
 /// `POST /api/v1/agents/enrol`, with the one-time token as bearer token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolBody {
     /// The host's name.
@@ -68,18 +69,19 @@ pub struct EnrolBody {
 }
 
 /// The reply to an enrolment.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct EnrolReply {
     /// `agt_…`
     pub agent_id: String,
     /// The agent's own token, shown once.
+    #[schema(value_type = String)]
     pub token: Secret,
     /// Seconds between reports.
     pub checkin_interval_s: i64,
 }
 
 /// `POST /api/v1/agents/{id}/report`: a check-in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// The agent's program version.
     pub agent_version: String,
@@ -100,7 +102,7 @@ pub struct Report {
 }
 
 /// What the agent found at one path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportedInstallation {
     /// The path.
     pub path: String,
@@ -114,7 +116,7 @@ pub struct ReportedInstallation {
 }
 
 /// The answer to a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportReply {
     /// Seconds until the next report, before jitter.
     pub checkin_interval_s: i64,
@@ -123,7 +125,7 @@ pub struct ReportReply {
 }
 
 /// One job for an agent. Carrying one out twice has the effect of once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentJob {
     /// `job_…`
     pub id: String,
@@ -133,7 +135,7 @@ pub struct AgentJob {
 }
 
 /// What an agent can be asked to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum AgentWork {
     /// Make a key and a CSR, and post the CSR to `/api/v1/requests/{request_id}/csr`. Asked again for
@@ -176,7 +178,7 @@ pub enum AgentWork {
 }
 
 /// What `/.well-known/acme-challenge/{token}` has to answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChallengeAnswer {
     /// The last part of the path.
     pub token: String,
@@ -185,7 +187,7 @@ pub struct ChallengeAnswer {
 }
 
 /// `POST /api/v1/agents/{id}/jobs/{job_id}`: how a job ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobResult {
     /// Whether it was done.
     pub done: bool,
@@ -228,7 +230,7 @@ impl JobResult {
 }
 
 /// `GET /api/v1/jobs/{id}`: how far a job is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
     /// `job_…`
     pub id: String,
@@ -243,7 +245,7 @@ pub struct JobView {
 }
 
 /// `POST http://agent-host:8084/checkin`: the agent dials out now and answers with what happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WakeReply {
     /// The agent, if it is enrolled.
     pub agent_id: Option<String>,
@@ -257,7 +259,7 @@ pub struct WakeReply {
 }
 
 /// `POST /api/v1/agents/{id}/checkin`: the server woke the agent, or found out why it can't.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckinReply {
     /// Whether the agent answered.
     pub reached: bool,
@@ -271,9 +273,10 @@ pub struct CheckinReply {
 }
 
 /// The reply to `POST /api/v1/agents/{id}/token`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct TokenReply {
     /// The one-time enrolment token, shown once.
+    #[schema(value_type = String)]
     pub token: Secret,
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,

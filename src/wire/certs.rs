@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::certificate::Certificate;
 use crate::domain::installation::Installation;
 use crate::domain::key::Key;
 
 /// `GET /api/v1/certs/{id}`: one certificate with what it touches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CertificateDetail {
     /// The certificate, with PEM and chain.
     pub certificate: Certificate,
@@ -24,7 +25,7 @@ pub struct CertificateDetail {
 }
 
 /// A certificate of a chain, as far as people ask for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainLink {
     /// Its subject.
     pub subject: String,
@@ -37,7 +38,7 @@ pub struct ChainLink {
 }
 
 /// `GET /api/v1/keys/{spki}`: one key with the certificates that carry it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyDetail {
     /// The key.
     pub key: Key,
@@ -49,11 +50,12 @@ pub struct KeyDetail {
 }
 
 /// `POST /api/v1/certs/{id}/revoke`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeBody {
     /// A reason of RFC 5280 §5.3.1, by name or number.
     #[serde(deserialize_with = "text_or_number")]
+    #[schema(value_type = ReasonGiven)]
     pub reason: String,
     /// Why, in the operator's words, for the audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +66,7 @@ pub struct RevokeBody {
 }
 
 /// `POST /api/v1/certs/{id}/reissue`; an empty body is allowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReissueBody {
     /// The fresh key's algorithm; the old one's if not given.
@@ -79,7 +81,7 @@ pub struct ReissueBody {
 }
 
 /// `POST /api/v1/certs`: the wish for a new certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestBody {
     /// The common name.
@@ -107,7 +109,7 @@ pub struct RequestBody {
 }
 
 /// The reply to a revocation: accepted, to be followed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevokeReply {
     /// The certificate after the wish was recorded.
     pub certificate: Certificate,
@@ -118,7 +120,7 @@ pub struct RevokeReply {
 }
 
 /// `POST /api/v1/certs/{id}/crl-seen`: the serial was seen in a CRL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CrlSeenBody {
     /// When that CRL was fetched.
@@ -126,16 +128,19 @@ pub struct CrlSeenBody {
 }
 
 /// A CRLReason is a number in the standard, so that it may come as one.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "a reason's name or number")]
+pub enum ReasonGiven {
+    /// Such as `keyCompromise`.
+    Text(String),
+    /// Such as 1.
+    Number(u8),
+}
+
 fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a reason's name or number")]
-    enum Either {
-        Text(String),
-        Number(u8),
-    }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::Text(text) => text,
-        Either::Number(number) => number.to_string(),
+    Ok(match ReasonGiven::deserialize(deserializer)? {
+        ReasonGiven::Text(text) => text,
+        ReasonGiven::Number(number) => number.to_string(),
     })
 }
 

@@ -1,13 +1,21 @@
 //! Bodies of `/readyz`, `/api/v1/findings` and `/api/v1/me`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::finding::Finding;
 use crate::domain::link::BackendHealth;
 use crate::domain::role::Role;
 
+/// `GET /healthz`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Alive {
+    /// Always true: the process answers.
+    pub ok: bool,
+}
+
 /// `GET /readyz`: 200 when all that is needed is there, else 503 with the same body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ready {
     /// Whether requests can be served.
     pub ready: bool,
@@ -16,14 +24,14 @@ pub struct Ready {
 }
 
 /// `GET /api/v1/findings`: ranked, the worst first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Findings {
     /// The findings.
     pub findings: Vec<Finding>,
 }
 
 /// `GET /api/v1/me`: who the token is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Me {
     /// The token's name.
     pub name: String,
@@ -32,7 +40,7 @@ pub struct Me {
 }
 
 /// `GET /api/v1/audit/verify`: the whole chain was checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainReport {
     /// Whether it is whole.
     pub whole: bool,

@@ -1,6 +1,7 @@
 //! Keyset pages: a window over an ordered list, continued by an opaque cursor.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::id::EntityKind;
 
@@ -10,13 +11,15 @@ pub const DEFAULT_LIMIT: u32 = 100;
 pub const MAX_LIMIT: u32 = 500;
 
 /// The question for a page, as query parameters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// The cursor that the page before ended with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// Rows wanted, 1 to [`MAX_LIMIT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1)]
     pub limit: Option<u32>,
     /// The column to sort by, with `-` in front for descending; which columns is up to the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +60,7 @@ impl PageQuery {
 }
 
 /// One page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The rows, in the order asked for.
     pub items: Vec<T>,
@@ -80,7 +83,7 @@ impl<T> Page<T> {
 }
 
 /// One line of the event stream: something changed, ask again if you show it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// What sort of thing.
     pub entity: EntityKind,

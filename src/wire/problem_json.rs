@@ -1,6 +1,7 @@
 //! `application/problem+json` (RFC 9457): a [`Problem`] on its way through HTTP.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -8,7 +9,7 @@ use crate::problem::{Problem, ProblemKind};
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The body of an error reply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemJson {
     /// `about:blank`-style URI that names the kind.
     #[serde(rename = "type")]

@@ -1,12 +1,13 @@
 //! Bodies of `/api/v1/requests`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::request::Request;
 
 /// The reply to a request or a reissue: accepted, to be followed. A reissue of a certificate that is
 /// installed in several places makes one request an installation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestReply {
     /// The requests that were made.
     pub requests: Vec<Request>,
@@ -15,7 +16,7 @@ pub struct RequestReply {
 }
 
 /// `POST /api/v1/requests/{id}/csr`, by the agent that made the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsrBody {
     /// The certification request (PKCS #10) in PEM.
@@ -23,7 +24,7 @@ pub struct CsrBody {
 }
 
 /// Why, for the audit: the body of every change that needs nothing else. An empty body is allowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhyBody {
     /// In the operator's words.

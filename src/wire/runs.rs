@@ -3,12 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
 
 /// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunBegin {
     /// `run_…`, made by whoever carries it out.
     pub id: String,
@@ -31,7 +32,7 @@ pub struct RunBegin {
 }
 
 /// `POST /api/v1/runs/{id}/steps`: a step of the run began or ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunStepRecord {
     /// Its place in the plan, from 0.
     pub index: i64,
@@ -45,7 +46,7 @@ pub struct RunStepRecord {
 }
 
 /// `POST /api/v1/runs/{id}/end`: the run ended. Idempotent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunEnd {
     /// How.
     pub outcome: AuditOutcome,
@@ -55,7 +56,7 @@ pub struct RunEnd {
 }
 
 /// The reply to each of the three: the run as it is recorded now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// `run_…`
     pub id: String,
@@ -90,7 +91,7 @@ pub struct RunView {
 }
 
 /// One step of a run, as it is recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunStepView {
     /// Its place in the plan, from 0.
     pub index: i64,

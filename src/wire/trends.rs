@@ -1,6 +1,7 @@
 //! Body of `GET /api/v1/trends`: counts over time, for charts.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Weeks ahead.
 pub const WEEKS: usize = 12;
@@ -12,7 +13,7 @@ pub const CHECKIN_MIN: i64 = 5;
 pub const HOURS: usize = 24;
 
 /// Counts over time, relative to when they were asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Trends {
     /// Certificates that end in each of the next [`WEEKS`], this week first; only those that still matter.
     pub expiring: Vec<i64>,

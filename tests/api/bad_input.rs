@@ -196,7 +196,7 @@ async fn questions_that_mean_nothing() {
     assert_eq!(problem["status"], 405);
     let big = "x".repeat(2 * 1024 * 1024);
     let (status, _) = it.post(&format!("/api/v1/certs/{}/revoke", it.cert), &big).await;
-    assert_eq!(status, 400);
+    assert_eq!(status, 413);
 }
 
 #[tokio::test]

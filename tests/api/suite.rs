@@ -3,6 +3,8 @@
 mod agents;
 mod bad_input;
 mod crowd;
+mod document;
+mod edge;
 mod events;
 mod findings;
 mod routes;

@@ -8,7 +8,8 @@ use cmp_console::domain::audit::AuditRow;
 use cmp_console::domain::role::Role;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::Problem;
-use cmp_console::services::api::{ApiState, Unreached, Wake, serve};
+use cmp_console::services::api::{ApiState, Unreached, Wake, router, serve};
+use cmp_console::services::serve::Bounds;
 use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::tokens::{self, NewToken, Purpose};
 use cmp_console::store::{Store, adapters, agents, audit, certificates, holders, issuance};
@@ -36,16 +37,22 @@ pub(crate) struct Server {
     pub(crate) woken: Arc<Mutex<Vec<String>>>,
     /// The database, on PostgreSQL.
     pub(crate) postgres: Option<Database>,
+    /// While it is locked, no wake-up is answered.
+    pub(crate) bell: Arc<tokio::sync::Mutex<()>>,
+    /// The router, as it shows itself to who debugs it.
+    pub(crate) debugged: String,
     pub(crate) dir: tempfile::TempDir,
 }
 
 #[derive(Clone)]
-struct Bell(Arc<Mutex<Vec<String>>>);
+struct Bell(Arc<Mutex<Vec<String>>>, Arc<tokio::sync::Mutex<()>>);
 
 impl Wake for Bell {
     fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
         self.0.lock().unwrap().push(address.clone());
+        let answering = Arc::clone(&self.1);
         Box::pin(async move {
+            drop(answering.lock().await);
             if address.ends_with(":9") {
                 return Err(Unreached {
                     failed_step: "connect".to_owned(),
@@ -97,6 +104,10 @@ pub(crate) fn enrol(hostname: &str) -> EnrolBody {
 impl Server {
     /// Over a database of the kind that this suite is for; `None` where it isn't here.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_within(Bounds::default()).await
+    }
+
+    pub(crate) async fn start_within(bounds: Bounds) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let postgres = match module_path!().contains("::postgres::") {
             true => Some(server::fresh()?),
@@ -127,7 +138,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let woken = Arc::new(Mutex::new(Vec::new()));
-        let state = ApiState::new(store.clone(), Arc::new(Bell(Arc::clone(&woken))));
+        let bell = Arc::default();
+        let wake = Arc::new(Bell(Arc::clone(&woken), Arc::clone(&bell)));
+        let state = ApiState::new(store.clone(), wake).bounds(bounds);
+        let debugged = format!("{:?}", router(state.clone()));
         tokio::spawn(serve(listener, state, std::future::pending()));
         let mut server = Self {
             store,
@@ -144,6 +158,8 @@ impl Server {
             expired_cert: expired.id,
             woken,
             postgres,
+            bell,
+            debugged,
             dir,
         };
         server.operator = server.token("ops", Role::Operator, None, None).await;

@@ -96,7 +96,7 @@ impl Agent {
     /// Opens the state directory. `enrol_token` is spent at the first check-in if the agent has no
     /// identity yet, or one from another token.
     pub fn new(config: AgentConfig, clock: Clock, enrol_token: Option<Secret>) -> Result<Self, AgentError> {
-        let api = AgentApi::new(&config.api)?;
+        let api = AgentApi::trusting(&config.api, config.server_ca.as_deref())?;
         let host = Host::open(config, clock)?;
         let identity = Identity::read(&host.config.state_dir)?;
         if identity.is_none() && enrol_token.is_none() {

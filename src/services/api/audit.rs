@@ -11,8 +11,20 @@ use super::ApiState;
 use super::caller::Reader;
 use super::input::{Asked, Ids};
 use super::reply::{self, Refusal};
+use crate::domain::audit::AuditRow;
+use crate::services::api::openapi::{BadInput, NoSuch, Refused};
+use crate::wire::page::{Page, PageQuery};
 
 /// A page.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    operation_id = "list_audit",
+    params(PageQuery),
+    responses((status = 200, body = Page<AuditRow>, description = "A page, the newest first"), Refused, BadInput),
+    security(("token" = []))
+)]
 pub(super) async fn list(
     State(api): State<ApiState>,
     _: Reader,
@@ -23,6 +35,15 @@ pub(super) async fn list(
 }
 
 /// One row, by its number.
+#[utoipa::path(
+    get,
+    path = "/audit/{seq}",
+    tag = "audit",
+    operation_id = "read_audit",
+    params(("seq" = i64, Path, description = "The row's number, from 1")),
+    responses((status = 200, body = AuditRow, description = "The row"), Refused, BadInput, NoSuch),
+    security(("token" = []))
+)]
 pub(super) async fn read(
     State(api): State<ApiState>,
     _: Reader,
@@ -36,6 +57,14 @@ pub(super) async fn read(
 }
 
 /// Checks the whole chain.
+#[utoipa::path(
+    get,
+    path = "/audit/verify",
+    tag = "audit",
+    operation_id = "verify_audit",
+    responses((status = 200, body = ChainReport, description = "Whether the chain is whole"), Refused),
+    security(("token" = []))
+)]
 pub(super) async fn verify(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
     let report = match audit::verify(&api.store).await {
         Ok((n_rows, head)) => ChainReport {

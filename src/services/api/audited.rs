@@ -181,7 +181,10 @@ impl<'a> Door<'a> {
                 0
             } else {
                 let entry = self.entry(self.attempt.outcome, None);
-                audit::append(&mut self.tx, entry).await?.seq
+                let seq = audit::append(&mut self.tx, entry).await?.seq;
+                // The log line of the request names its row.
+                tracing::Span::current().record("audit_seq", seq);
+                seq
             };
             let body = serde_json::to_string(&answer(value, seq))
                 .map_err(|error| Problem::internal(format!("the answer can't be written: {error}")))?;

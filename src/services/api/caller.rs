@@ -14,7 +14,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::store::tokens::{self, Purpose, Token};
 
 use super::reply::{Refusal, problem_of};
-use super::{ApiState, idempotency_key};
+use super::{ApiState, idempotency_key, input};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl FromRequestParts<ApiState> for Reader {
         good(&caller.token, &api.clock)?;
         bears(&caller.token)?;
         if !caller.token.role.may_read() {
-            return Err(Refusal(
+            return Err(Refusal::from(
                 Problem::new(
                     ProblemKind::Forbidden,
                     "an agent's token doesn't read the inventory",
@@ -73,11 +73,7 @@ impl FromRequest<ApiState> for Call {
         let caller = known(api, &secret, source(&parts)).await?;
         let key = idempotency_key::key(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
-        let body = Bytes::from_request(Request::from_parts(parts, body), api)
-            .await
-            .map_err(|rejection| {
-                Problem::bad_input(format!("the body can't be read: {}", rejection.body_text()))
-            })?;
+        let body = input::body(Request::from_parts(parts, body), api).await?;
         let request_hash = idempotency_key::hash(&target, &body);
         Ok(Self {
             caller,
@@ -112,7 +108,10 @@ async fn known(api: &ApiState, secret: &Secret, source: String) -> Result<Caller
         tokens::find(&mut conn, secret.expose()).await
     };
     match found.await.map_err(problem_of)? {
-        Some(token) => Ok(Caller { token, source }),
+        Some(token) => {
+            tracing::Span::current().record("token", token.name.as_str());
+            Ok(Caller { token, source })
+        }
         None => Err(
             Problem::new(ProblemKind::NotAuthenticated, "the token is unknown")
                 .hint("check that the whole token was copied, and that it is this environment's"),

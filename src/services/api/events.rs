@@ -16,6 +16,7 @@ use crate::wire::page::Change;
 
 use super::ApiState;
 use super::caller::Reader;
+use crate::services::api::openapi::Refused;
 
 /// Changes within this time are told together, each once.
 const COALESCE: Duration = Duration::from_millis(50);
@@ -24,6 +25,14 @@ const COALESCE: Duration = Duration::from_millis(50);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The stream, until the server goes down.
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "events",
+    operation_id = "events",
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "Each event's data is a `Change` in JSON"), Refused),
+    security(("token" = []))
+)]
 pub(super) async fn events(State(api): State<ApiState>, _: Reader) -> Response {
     let changes = api.store.changes();
     let stream = lines(changes).take_until(async move { api.drained().await });

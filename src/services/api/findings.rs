@@ -21,6 +21,7 @@ use crate::wire::health::Findings;
 use super::ApiState;
 use super::caller::Reader;
 use super::reply::{self, Refusal};
+use crate::services::api::openapi::Refused;
 
 /// So long before its end a certificate in use is worth knowing of.
 const HORIZON_D: i64 = 30;
@@ -28,6 +29,14 @@ const HORIZON_D: i64 = 30;
 const PATIENCE_S: i64 = 60;
 
 /// All findings, the worst first.
+#[utoipa::path(
+    get,
+    path = "/findings",
+    tag = "health",
+    operation_id = "findings",
+    responses((status = 200, body = Findings, description = "The worst first"), Refused),
+    security(("token" = []))
+)]
 pub(super) async fn findings(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
     let mut conn = api.store.read().await?;
     Ok(reply::json(&Findings {

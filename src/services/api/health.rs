@@ -10,17 +10,33 @@ use axum::response::Response;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::store::{StoreError, adapters, agents};
-use crate::wire::health::Ready;
+use crate::wire::health::{Alive, Ready};
+use crate::wire::problem_json::ProblemJson;
 
 use super::ApiState;
 use super::reply;
+use crate::services::api::openapi::Limits;
 
 /// The process is there.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "health",
+    operation_id = "healthz",
+    responses((status = 200, body = Alive, description = "The process is there"), Limits),
+)]
 pub(super) async fn healthz() -> Response {
-    reply::json(&serde_json::json!({ "ok": true }))
+    reply::json(&Alive { ok: true })
 }
 
 /// It can serve.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    operation_id = "readyz",
+    responses((status = 200, body = Ready, description = "It can serve"), (status = 503, content((Ready = "application/json"), (ProblemJson = "application/problem+json")), description = "It can't serve now; the body says what is missing")),
+)]
 pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let asked = Instant::now();
     let answered = api.store.ping().await;

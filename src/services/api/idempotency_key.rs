@@ -13,10 +13,15 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
-    match value.to_str().map(str::trim) {
-        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY => Ok(Some(key.to_owned())),
-        _ => Err(Problem::bad_input("the header `Idempotency-Key` can't be used")
-            .hint(format!("1 to {MAX_KEY} printable ASCII characters"))),
+    match value.to_str() {
+        Ok(key) if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(key.to_owned()))
+        }
+        _ => Err(
+            Problem::bad_input("the header `Idempotency-Key` can't be used").hint(format!(
+                "1 to {MAX_KEY} printable ASCII characters without spaces"
+            )),
+        ),
     }
 }
 

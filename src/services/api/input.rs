@@ -1,12 +1,16 @@
 //! What comes in: ids in paths, page queries, bodies. Whatever is malformed is refused by name.
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::problem::Problem;
 use crate::wire::page::PageQuery;
 
+use super::ApiState;
 use super::reply::Refusal;
 
 /// No id is longer.
@@ -21,14 +25,18 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let too_long = parts.uri.path().split('/').any(|part| part.len() > MAX_ID);
         if too_long {
-            return Err(Refusal(Problem::bad_input(
+            return Err(Refusal::from(Problem::bad_input(
                 "the path holds an id that is too long",
             )));
+        }
+        // No database keeps it, and no id of ours has it.
+        if parts.uri.path().contains("%00") {
+            return Err(nul("the path").into());
         }
         Path::<T>::from_request_parts(parts, state)
             .await
             .map(|Path(ids)| Self(ids))
-            .map_err(|rejection| Refusal(Problem::bad_input(rejection.body_text())))
+            .map_err(|rejection| Problem::bad_input(rejection.body_text()).into())
     }
 }
 
@@ -39,10 +47,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let pairs: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri)
-            .map_err(|rejection| Refusal(Problem::bad_input(rejection.body_text())))?;
+        let pairs: Query<Vec<(String, String)>> =
+            Query::try_from_uri(&parts.uri).map_err(|rejection| Problem::bad_input(rejection.body_text()))?;
         let mut query = PageQuery::default();
         for (name, value) in pairs.0 {
+            if value.contains('\0') {
+                return Err(nul(&format!("`{name}`")).into());
+            }
             set(&mut query, &name, value)?;
         }
         Ok(Self(query))
@@ -53,7 +64,9 @@ fn set(query: &mut PageQuery, name: &str, value: String) -> Result<(), Problem> 
     match name {
         "after" => query.after = Some(value),
         "limit" => {
-            let limit = value.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| {
+            // What fits the document's 32 bits; it is more than any page holds anyway.
+            let is_number = |limit: &u32| (1..=i32::MAX.unsigned_abs()).contains(limit);
+            let limit = value.parse().ok().filter(is_number).ok_or_else(|| {
                 Problem::bad_input(format!("`limit={value}` is not a number of rows"))
                     .hint(format!("allowed: 1 to {}", crate::wire::page::MAX_LIMIT))
             })?;
@@ -82,8 +95,36 @@ fn set(query: &mut PageQuery, name: &str, value: String) -> Result<(), Problem> 
     Ok(())
 }
 
+fn nul(place: &str) -> Problem {
+    Problem::bad_input(format!("{place} holds the character U+0000")).hint("it can't be kept; leave it out")
+}
+
+/// The body in whole, within its size and its time.
+pub(super) async fn body(request: Request, api: &ApiState) -> Result<Bytes, Refusal> {
+    let limit = api.bounds.body;
+    let Ok(read) = tokio::time::timeout(limit, Bytes::from_request(request, api)).await else {
+        let problem = Problem::bad_input(format!("the body didn't arrive within {} s", limit.as_secs()))
+            .hint("nothing was done; send it again");
+        return Err(Refusal::with(StatusCode::REQUEST_TIMEOUT, problem));
+    };
+    read.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::with(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::bad_input(format!(
+                "the body is larger than {} KiB",
+                super::BODY_LIMIT / 1024
+            ))
+            .hint("nothing was done; no change needs as much"),
+        ),
+        _ => Problem::bad_input(format!("the body can't be read: {}", rejection.body_text())).into(),
+    })
+}
+
 /// A body read as JSON, whatever its content type says: `curl -d` says it is a form.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if holds_nul(body) {
+        return Err(nul("the body"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let problem = Problem::bad_input(format!("the body is not what is expected here: {error}"));
         if body.is_empty() {
@@ -92,6 +133,24 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             problem
         }
     })
+}
+
+/// Whether some text in it holds U+0000. Looked for only where the escape is written at all, which may yet
+/// be an escaped backslash.
+fn holds_nul(body: &[u8]) -> bool {
+    fn any(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(all) => all.iter().any(any),
+            Value::Object(fields) => fields
+                .iter()
+                .any(|(name, value)| name.contains('\0') || any(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    body.windows(6)
+        .any(|piece| piece.eq_ignore_ascii_case(br"\u0000"))
+        && serde_json::from_slice::<Value>(body).is_ok_and(|value| any(&value))
 }
 
 /// The same where an empty body means that nothing special is wanted.
@@ -106,6 +165,18 @@ pub(super) fn json_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Res
 mod tests {
     use super::*;
     use crate::wire::certs::RevokeBody;
+
+    #[test]
+    fn nul_is_refused_and_what_only_looks_like_it_is_not() {
+        for (body, is_refused) in [
+            (r#"{"reason": "1", "comment": "a\u0000b"}"#, true),
+            (r#"{"reason": "1", "comment": "a\\u0000b"}"#, false),
+            (r#"{"reason": "1", "comment": "a"}"#, false),
+        ] {
+            let problem = json::<RevokeBody>(body.as_bytes()).err();
+            assert_eq!(problem.is_some(), is_refused, "{body}: {problem:?}");
+        }
+    }
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {

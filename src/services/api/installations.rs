@@ -10,8 +10,20 @@ use super::ApiState;
 use super::caller::Reader;
 use super::input::Asked;
 use super::reply::{self, Refusal};
+use crate::domain::installation::Installation;
+use crate::services::api::openapi::{BadInput, NoSuch, Refused};
+use crate::wire::page::PageQuery;
 
 /// What is expected on one agent.
+#[utoipa::path(
+    get,
+    path = "/installations",
+    tag = "installations",
+    operation_id = "list_installations",
+    params(PageQuery),
+    responses((status = 200, body = Vec<Installation>, description = "What is expected there"), Refused, BadInput, NoSuch),
+    security(("token" = []))
+)]
 pub(super) async fn list(
     State(api): State<ApiState>,
     _: Reader,

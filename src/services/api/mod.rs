@@ -1,6 +1,7 @@
 //! The HTTP API on 8082: routes, and what every route shares. One file a route; changes go through
 //! `audited` and through nothing else.
 
+mod access;
 mod adapters;
 mod agents;
 mod audit;
@@ -18,8 +19,11 @@ mod installations;
 mod jobs;
 mod keys;
 mod me;
+mod metrics;
+mod openapi;
 mod paths;
 mod reply;
+mod request_id;
 mod requests;
 mod runs;
 mod state;
@@ -27,12 +31,17 @@ mod trends;
 mod waker;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::services::serve::{Served, Tls};
 
 pub use state::{ApiState, Unreached, Wake};
 
@@ -41,36 +50,45 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .nest("/api/v1", v1())
+    let (routes, _) = routes().split_for_parts();
+    routes
         .fallback(reply::no_route)
         .method_not_allowed_fallback(reply::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn_with_state(state.clone(), access::around))
         .with_state(state)
 }
 
-fn v1() -> Router<ApiState> {
-    Router::new()
-        .route("/me", get(me::me))
-        .route("/events", get(events::events))
-        .route("/findings", get(findings::findings))
-        .route("/trends", get(trends::trends))
-        .route("/adapters", get(adapters::list))
-        .route("/installations", get(installations::list))
-        .route("/jobs/{id}", get(jobs::read))
-        .route("/audit", get(audit::list))
-        .route("/audit/verify", get(audit::verify))
-        .route("/audit/{seq}", get(audit::read))
+/// All routes with what they say of themselves.
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::Base::openapi())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi::openapi))
+        .nest("/api/v1", v1())
+}
+
+fn v1() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(me::me))
+        .routes(routes!(events::events))
+        .routes(routes!(findings::findings))
+        .routes(routes!(trends::trends))
+        .routes(routes!(adapters::list))
+        .routes(routes!(installations::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::read))
         .merge(certs::routes())
         .merge(agents::routes())
         .merge(requests::routes())
         .merge(keys::routes())
-        .route("/runs", get(runs::list).post(runs::begin))
-        .route("/runs/{id}", get(runs::read))
-        .route("/runs/{id}/steps", post(runs::step))
-        .route("/runs/{id}/end", post(runs::end))
+        .routes(routes!(runs::list, runs::begin))
+        .routes(routes!(runs::read))
+        .routes(routes!(runs::step))
+        .routes(routes!(runs::end))
 }
 
 /// Serves on `listener` until `shutdown`, and wakes agents that have something to do meanwhile. Ends
@@ -83,15 +101,33 @@ pub async fn serve(
     state: ApiState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    serve_over(listener, None, state, shutdown).await
+}
+
+/// The same over TLS, where a pair is given.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve_over(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    state: ApiState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let waker = tokio::spawn(waker::run(state.clone()));
     let draining = state.clone();
-    let routes = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, routes)
-        .with_graceful_shutdown(async move {
+    let served = Served {
+        bounds: state.bounds,
+        open: state.metrics.connections(),
+        routes: router(state),
+        tls,
+    };
+    let ended = served
+        .on(listener, async move {
             shutdown.await;
             draining.drain();
         })
         .await;
     waker.abort();
-    served
+    ended
 }

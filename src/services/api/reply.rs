@@ -10,17 +10,34 @@ use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson};
 
 /// A problem on its way out.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) Problem);
+pub(super) struct Refusal {
+    problem: Problem,
+    /// Where HTTP has a number that the kinds of problems don't know.
+    status: Option<StatusCode>,
+}
+
+impl Refusal {
+    /// The problem under another status than its kind's.
+    pub(super) fn with(status: StatusCode, problem: Problem) -> Self {
+        Self {
+            problem,
+            status: Some(status),
+        }
+    }
+}
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self {
+            problem,
+            status: None,
+        }
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        Self(problem_of(error))
+        problem_of(error).into()
     }
 }
 
@@ -47,7 +64,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        problem(self.0)
+        let mut body = ProblemJson::from(self.problem);
+        if let Some(status) = self.status {
+            body.status = status.as_u16();
+            let name = status.canonical_reason().unwrap_or("refused");
+            body.type_uri = format!("urn:cmp:problem:{}", name.to_lowercase().replace(' ', "_"));
+        }
+        problem_json(&body)
     }
 }
 
@@ -98,14 +121,8 @@ pub(super) async fn no_route(uri: Uri) -> Response {
     problem(Problem::not_found(format!("there is no route `{}`", uri.path())))
 }
 
-/// There is something at this path, but not for this method. The kinds of problems don't know 405, so
-/// only the number is set.
+/// There is something at this path, but not for this method.
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let mut body = ProblemJson::from(Problem::bad_input(format!(
-        "`{}` doesn't know the method {method}",
-        uri.path()
-    )));
-    body.status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
-    body.type_uri = "urn:cmp:problem:method_not_allowed".to_owned();
-    problem_json(&body)
+    let problem = Problem::bad_input(format!("`{}` doesn't know the method {method}", uri.path()));
+    Refusal::with(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
 }

@@ -15,8 +15,19 @@ use super::audited::{Attempt, Door};
 use super::caller::{Call, Needs, Reader};
 use super::input::{self, Asked, Ids};
 use super::reply::{self, Refusal, problem_of};
+use crate::services::api::openapi::{BadInput, Changes, IdempotencyKey, NoSuch, Refused};
+use crate::wire::page::{Page, PageQuery};
 
 /// A page.
+#[utoipa::path(
+    get,
+    path = "/runs",
+    tag = "runs",
+    operation_id = "list_runs",
+    params(PageQuery),
+    responses((status = 200, body = Page<RunView>, description = "A page"), Refused, BadInput),
+    security(("token" = []))
+)]
 pub(super) async fn list(
     State(api): State<ApiState>,
     _: Reader,
@@ -27,6 +38,15 @@ pub(super) async fn list(
 }
 
 /// One, with plan and steps.
+#[utoipa::path(
+    get,
+    path = "/runs/{id}",
+    tag = "runs",
+    operation_id = "read_run",
+    params(("id" = String, Path, description = "The run, `run_…`")),
+    responses((status = 200, body = RunView, description = "The run with plan and steps"), Refused, NoSuch),
+    security(("token" = []))
+)]
 pub(super) async fn read(
     State(api): State<ApiState>,
     _: Reader,
@@ -37,6 +57,16 @@ pub(super) async fn read(
 }
 
 /// A run begins. Said twice, it counts once.
+#[utoipa::path(
+    post,
+    path = "/runs",
+    tag = "runs",
+    operation_id = "begin_run",
+    params(IdempotencyKey),
+    request_body = RunBegin,
+    responses((status = 201, body = RunView, description = "The run as it is recorded"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(super) async fn begin(State(api): State<ApiState>, call: Call) -> Response {
     let attempt = Attempt::new("run", EntityKind::Run, "new").asked();
     let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
@@ -85,6 +115,16 @@ fn about(door: &mut Door<'_>, run_id: &str, entity_type: EntityKind, entity_ids:
 }
 
 /// A step began or ended. It leaves no audit row of its own: what it changes does.
+#[utoipa::path(
+    post,
+    path = "/runs/{id}/steps",
+    tag = "runs",
+    operation_id = "step_run",
+    params(("id" = String, Path, description = "The run, `run_…`"), IdempotencyKey),
+    request_body = RunStepRecord,
+    responses((status = 200, body = RunView, description = "The run now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(super) async fn step(State(api): State<ApiState>, Ids(id): Ids<String>, call: Call) -> Response {
     let mut attempt = Attempt::new("run-step", EntityKind::Run, &id);
     attempt.run_id = Some(id.clone());
@@ -104,6 +144,16 @@ async fn record_step(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunVi
 }
 
 /// The run ended. Said twice, it counts once.
+#[utoipa::path(
+    post,
+    path = "/runs/{id}/end",
+    tag = "runs",
+    operation_id = "end_run",
+    params(("id" = String, Path, description = "The run, `run_…`"), IdempotencyKey),
+    request_body = RunEnd,
+    responses((status = 200, body = RunView, description = "The run now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(super) async fn end(State(api): State<ApiState>, Ids(id): Ids<String>, call: Call) -> Response {
     let attempt = Attempt::new("run", EntityKind::Run, &id);
     let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {

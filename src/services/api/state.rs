@@ -1,14 +1,18 @@
 //! What all routes share: the store, how agents are woken, and whether the server is going down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::problem::Problem;
+use crate::services::serve::Bounds;
 use crate::store::Store;
 use crate::wire::agents::WakeReply;
+
+use super::metrics::Metrics;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
 const CHECKIN_INTERVAL_S: i64 = 60;
@@ -36,6 +40,9 @@ pub struct ApiState {
     pub(super) clock: Clock,
     pub(super) wake: Arc<dyn Wake>,
     pub(super) checkin_interval_s: i64,
+    pub(super) bounds: Bounds,
+    pub(super) metrics: Metrics,
+    retiring: Arc<AtomicBool>,
     draining: watch::Sender<bool>,
 }
 
@@ -49,6 +56,9 @@ impl ApiState {
             clock,
             wake,
             checkin_interval_s: CHECKIN_INTERVAL_S,
+            bounds: Bounds::default(),
+            metrics: Metrics::new(),
+            retiring: Arc::default(),
             draining: watch::Sender::new(false),
         }
     }
@@ -60,13 +70,25 @@ impl ApiState {
         self
     }
 
+    /// The same with other bounds for visitors.
+    #[must_use]
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// From now on the server is not ready, so that load balancers leave it; it still answers.
+    pub fn retire(&self) {
+        self.retiring.store(true, Ordering::Relaxed);
+    }
+
     /// From now on the server is not ready, and event streams end.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.draining.borrow() || self.retiring.load(Ordering::Relaxed)
     }
 
     /// Ends once the server is going down.

@@ -74,7 +74,7 @@ impl Issuer {
         let mut crl = crl::Watch::default();
         let mut renew_at = Instant::now();
         loop {
-            let again = match self.round(&mut crl).await {
+            let again = match self.round(&mut crl, &stop).await {
                 Ok(again) => again,
                 Err(error) => {
                     tracing::error!(%error, "the issuer can't use the database");
@@ -84,6 +84,10 @@ impl Issuer {
             if renew_at <= Instant::now() {
                 let all = self.renew_credentials().await;
                 renew_at = Instant::now() + if all { RENEW } else { RENEW_AGAIN };
+            }
+            // Between two batches nothing is claimed, so that another issuer can go on at once.
+            if *stop.borrow() {
+                return;
             }
             if again {
                 continue;
@@ -113,7 +117,7 @@ impl Issuer {
     }
 
     /// One look at everything; returns whether there may be more to do right now.
-    async fn round(&self, crl: &mut crl::Watch) -> Result<bool, StoreError> {
+    async fn round(&self, crl: &mut crl::Watch, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
         let adapters = rows::all(&mut self.store.read().await?).await?;
         for row in &adapters {
             if row.status == AdapterStatus::Paused {
@@ -123,6 +127,8 @@ impl Issuer {
         let due = issuance::claimable(&mut self.store.read().await?, BATCH).await?;
         let n_due = due.len();
         let ended: Vec<Result<(), StoreError>> = futures::stream::iter(due)
+            // A request is claimed when its turn comes: once it is time to stop, the rest is left to others.
+            .take_while(|_| std::future::ready(!*stop.borrow()))
             .map(|request| self.issue(request))
             .buffer_unordered(AT_ONCE)
             .collect()

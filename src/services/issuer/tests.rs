@@ -264,7 +264,11 @@ impl Bench {
     }
 
     async fn round(&self) {
-        self.issuer.round(&mut crl::Watch::default()).await.unwrap();
+        let (_sender, stop) = tokio::sync::watch::channel(false);
+        self.issuer
+            .round(&mut crl::Watch::default(), &stop)
+            .await
+            .unwrap();
     }
 
     async fn now(&self, request: &Request) -> Request {
@@ -285,6 +289,20 @@ impl Bench {
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+#[tokio::test]
+async fn told_to_stop_it_claims_nothing_more_and_leaves_it_to_others() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    let (_sender, stop) = tokio::sync::watch::channel(true);
+    let mut crl = crl::Watch::default();
+    bench.issuer.round(&mut crl, &stop).await.unwrap();
+    let left = bench.now(&request).await;
+    assert_eq!(left.status, RequestStatus::Pending);
+    assert_eq!(left.version, request.version, "not even touched");
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
 }
 
 #[tokio::test]

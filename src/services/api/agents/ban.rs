@@ -10,11 +10,22 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::{agents, tokens};
 use crate::wire::requests::WhyBody;
 
 /// Bans an agent.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/ban",
+    tag = "agents",
+    operation_id = "ban_agent",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 200, body = Agent, description = "The agent now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn ban(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

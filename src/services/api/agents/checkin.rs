@@ -12,12 +12,23 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::agents;
 use crate::wire::agents::CheckinReply;
 use crate::wire::requests::WhyBody;
 
 /// Wakes an agent.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/checkin",
+    tag = "agents",
+    operation_id = "checkin_agent",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 200, body = CheckinReply, description = "What came of it; `reached` says whether the agent answered"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn checkin(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

@@ -13,12 +13,24 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input;
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::agents;
 use crate::store::tokens::{self, NewToken, Purpose};
 use crate::wire::agents::EnrolBody;
+use crate::wire::agents::EnrolReply;
 
 /// Enrols an agent, or enrols it again.
+#[utoipa::path(
+    post,
+    path = "/agents/enrol",
+    tag = "agents",
+    operation_id = "enrol_agent",
+    params(IdempotencyKey),
+    request_body = EnrolBody,
+    responses((status = 201, body = EnrolReply, description = "The agent and its own token, told once"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn enrol(State(api): State<ApiState>, call: Call) -> Response {
     let entity = call.caller.token.agent_id.as_deref().unwrap_or("new");
     let attempt = Attempt::new("enrol", EntityKind::Agent, entity);

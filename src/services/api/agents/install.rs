@@ -13,12 +13,23 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::paths;
 use crate::services::api::reply::problem_of;
 use crate::store::{agents, certificates, holders, installations, jobs};
 use crate::wire::agents::{InstallBody, InstallReply};
 
 /// Asks for an installation.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/install",
+    tag = "agents",
+    operation_id = "install_agent",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
+    request_body = InstallBody,
+    responses((status = 202, body = InstallReply, description = "Recorded; follow the job"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn install(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

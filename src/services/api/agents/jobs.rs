@@ -10,11 +10,22 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::jobs;
 use crate::wire::agents::{JobResult, JobView};
 
 /// Records the end of a job and what follows from it.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/jobs/{job_id}",
+    tag = "agents",
+    operation_id = "end_job",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), ("job_id" = String, Path, description = "The job, `job_…`"), IdempotencyKey),
+    request_body = JobResult,
+    responses((status = 200, body = JobView, description = "The job now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn end(
     State(api): State<ApiState>,
     Ids((id, job_id)): Ids<(String, String)>,

@@ -3,13 +3,25 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::domain::agent::Agent;
 use crate::services::api::ApiState;
 use crate::services::api::caller::Reader;
 use crate::services::api::input::Asked;
+use crate::services::api::openapi::{BadInput, Refused};
 use crate::services::api::reply::{self, Refusal};
 use crate::store::agents;
+use crate::wire::page::{Page, PageQuery};
 
 /// A page.
+#[utoipa::path(
+    get,
+    path = "/agents",
+    tag = "agents",
+    operation_id = "list_agents",
+    params(PageQuery),
+    responses((status = 200, body = Page<Agent>, description = "A page"), Refused, BadInput),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn list(
     State(api): State<ApiState>,
     _: Reader,

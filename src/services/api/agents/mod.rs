@@ -10,20 +10,20 @@ mod read;
 mod report;
 mod token;
 
-use axum::Router;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/agents", get(list::list))
-        .route("/agents/enrol", post(enrol::enrol))
-        .route("/agents/{id}", get(read::read))
-        .route("/agents/{id}/install", post(install::install))
-        .route("/agents/{id}/checkin", post(checkin::checkin))
-        .route("/agents/{id}/report", post(report::report))
-        .route("/agents/{id}/jobs/{job_id}", post(jobs::end))
-        .route("/agents/{id}/token", post(token::token))
-        .route("/agents/{id}/ban", post(ban::ban))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(enrol::enrol))
+        .routes(routes!(read::read))
+        .routes(routes!(install::install))
+        .routes(routes!(checkin::checkin))
+        .routes(routes!(report::report))
+        .routes(routes!(jobs::end))
+        .routes(routes!(token::token))
+        .routes(routes!(ban::ban))
 }

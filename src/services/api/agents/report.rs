@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::caller::{Call, Needs, good};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal};
 use crate::store::{agents, jobs};
 use crate::wire::agents::{Report, ReportReply};
@@ -16,6 +17,16 @@ use crate::wire::agents::{Report, ReportReply};
 const AT_MOST: usize = 2000;
 
 /// Takes a report, answers with the agent's jobs.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/report",
+    tag = "agents",
+    operation_id = "report_agent",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
+    request_body = Report,
+    responses((status = 200, body = ReportReply, description = "The jobs that wait for the agent"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn report(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

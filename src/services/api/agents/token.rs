@@ -13,15 +13,27 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::agents;
 use crate::store::tokens::{self, NewToken, Purpose};
+use crate::wire::agents::TokenReply;
 use crate::wire::requests::WhyBody;
 
 /// Long enough to carry it to the host, too short to be found there later.
 const GOOD_FOR_H: i64 = 1;
 
 /// Makes the token; it is told once.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/token",
+    tag = "agents",
+    operation_id = "token_agent",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 201, body = TokenReply, description = "The one-time token, told once"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn token(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

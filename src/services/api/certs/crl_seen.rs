@@ -11,6 +11,7 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::{certificates, revocation};
 use crate::wire::certs::CrlSeenBody;
@@ -19,6 +20,16 @@ use crate::wire::certs::CrlSeenBody;
 const SKEW_S: i64 = 60;
 
 /// Records the proof; only the first one counts.
+#[utoipa::path(
+    post,
+    path = "/certs/{id}/crl-seen",
+    tag = "certs",
+    operation_id = "crl_seen_cert",
+    params(("id" = String, Path, description = "The certificate, `crt_…`"), IdempotencyKey),
+    request_body = CrlSeenBody,
+    responses((status = 200, body = Certificate, description = "The certificate now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn crl_seen(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

@@ -7,16 +7,16 @@ mod reissue;
 mod request;
 mod revoke;
 
-use axum::Router;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/certs", get(list::list).post(request::request))
-        .route("/certs/{id}", get(read::read))
-        .route("/certs/{id}/revoke", post(revoke::revoke))
-        .route("/certs/{id}/crl-seen", post(crl_seen::crl_seen))
-        .route("/certs/{id}/reissue", post(reissue::reissue))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, request::request))
+        .routes(routes!(read::read))
+        .routes(routes!(revoke::revoke))
+        .routes(routes!(crl_seen::crl_seen))
+        .routes(routes!(reissue::reissue))
 }

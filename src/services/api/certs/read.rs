@@ -6,12 +6,22 @@ use axum::response::Response;
 use crate::services::api::ApiState;
 use crate::services::api::caller::Reader;
 use crate::services::api::input::Ids;
+use crate::services::api::openapi::{NoSuch, Refused};
 use crate::services::api::reply::{self, Refusal};
 use crate::services::issuer::facts;
 use crate::store::{certificates, installations, keys};
 use crate::wire::certs::{CertificateDetail, ChainLink};
 
 /// One certificate with what it touches.
+#[utoipa::path(
+    get,
+    path = "/certs/{id}",
+    tag = "certs",
+    operation_id = "read_cert",
+    params(("id" = String, Path, description = "The certificate, `crt_…`")),
+    responses((status = 200, body = CertificateDetail, description = "The certificate"), Refused, NoSuch),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn read(
     State(api): State<ApiState>,
     _: Reader,

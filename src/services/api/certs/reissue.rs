@@ -21,8 +21,19 @@ use crate::wire::certs::ReissueBody;
 use crate::wire::requests::RequestReply;
 
 use super::request::algorithm;
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 
 /// Makes one request an installation.
+#[utoipa::path(
+    post,
+    path = "/certs/{id}/reissue",
+    tag = "certs",
+    operation_id = "reissue_cert",
+    params(("id" = String, Path, description = "The certificate, `crt_…`"), IdempotencyKey),
+    request_body = Option<ReissueBody>,
+    responses((status = 202, body = RequestReply, description = "Recorded; follow the requests"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn reissue(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

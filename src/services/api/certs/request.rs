@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::services::api::{input, paths};
 use crate::store::requests::NewRequest;
@@ -23,6 +24,16 @@ use crate::wire::certs::RequestBody;
 use crate::wire::requests::RequestReply;
 
 /// Makes a request; the agent makes the key.
+#[utoipa::path(
+    post,
+    path = "/certs",
+    tag = "certs",
+    operation_id = "request_cert",
+    params(IdempotencyKey),
+    request_body = RequestBody,
+    responses((status = 202, body = RequestReply, description = "Recorded; follow the request"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn request(State(api): State<ApiState>, call: Call) -> Response {
     let attempt = Attempt::new("request", EntityKind::Request, "new").asked();
     let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {

@@ -12,11 +12,22 @@ use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::{certificates, revocation};
 use crate::wire::certs::{RevokeBody, RevokeReply};
 
 /// Asks for a revocation.
+#[utoipa::path(
+    post,
+    path = "/certs/{id}/revoke",
+    tag = "certs",
+    operation_id = "revoke_cert",
+    params(("id" = String, Path, description = "The certificate, `crt_…`"), IdempotencyKey),
+    request_body = RevokeBody,
+    responses((status = 202, body = RevokeReply, description = "Recorded; follow the certificate"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn revoke(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

@@ -15,8 +15,19 @@ use crate::wire::certs::KeyDetail;
 use crate::wire::requests::WhyBody;
 
 use super::read::detail;
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 
 /// Blocks the key.
+#[utoipa::path(
+    post,
+    path = "/keys/{spki}/compromise",
+    tag = "keys",
+    operation_id = "compromise_key",
+    params(("spki" = String, Path, description = "SHA-256 over the key's SubjectPublicKeyInfo, in hex"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 200, body = KeyDetail, description = "The key now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn compromise(
     State(api): State<ApiState>,
     Ids(spki): Ids<String>,

@@ -4,14 +4,14 @@ mod compromise;
 mod list;
 mod read;
 
-use axum::Router;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/keys", get(list::list))
-        .route("/keys/{spki}", get(read::read))
-        .route("/keys/{spki}/compromise", post(compromise::compromise))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(read::read))
+        .routes(routes!(compromise::compromise))
 }

@@ -8,11 +8,21 @@ use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::caller::Reader;
 use crate::services::api::input::Ids;
+use crate::services::api::openapi::{NoSuch, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
 use crate::store::{Conn, certificates, installations, keys};
 use crate::wire::certs::KeyDetail;
 
 /// One key with the certificates that carry it and where they are.
+#[utoipa::path(
+    get,
+    path = "/keys/{spki}",
+    tag = "keys",
+    operation_id = "read_key",
+    params(("spki" = String, Path, description = "SHA-256 over the key's SubjectPublicKeyInfo, in hex")),
+    responses((status = 200, body = KeyDetail, description = "The key"), Refused, NoSuch),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn read(
     State(api): State<ApiState>,
     _: Reader,

@@ -11,11 +11,22 @@ use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::csr::Csr;
 use crate::services::api::input::{self, Ids};
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, problem_of};
 use crate::store::requests;
 use crate::wire::requests::CsrBody;
 
 /// Takes the CSR of the request's own agent.
+#[utoipa::path(
+    post,
+    path = "/requests/{id}/csr",
+    tag = "requests",
+    operation_id = "csr_request",
+    params(("id" = String, Path, description = "The request, `req_…`"), IdempotencyKey),
+    request_body = CsrBody,
+    responses((status = 200, body = Request, description = "The request now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn csr(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

@@ -9,8 +9,21 @@ use crate::services::api::input::Ids;
 use crate::store::requests;
 
 use super::decide;
+use crate::domain::request::Request;
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
+use crate::wire::requests::WhyBody;
 
 /// A person says no.
+#[utoipa::path(
+    post,
+    path = "/requests/{id}/deny",
+    tag = "requests",
+    operation_id = "deny_request",
+    params(("id" = String, Path, description = "The request, `req_…`"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 200, body = Request, description = "The request now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn deny(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

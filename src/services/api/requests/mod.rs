@@ -8,9 +8,9 @@ mod list;
 mod read;
 mod retry;
 
-use axum::Router;
 use axum::response::Response;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::domain::id::EntityKind;
 use crate::domain::request::Request;
@@ -24,15 +24,15 @@ use super::caller::{Call, Needs};
 use super::input;
 use super::reply::problem_of;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/requests", get(list::list))
-        .route("/requests/{id}", get(read::read))
-        .route("/requests/{id}/approve", post(approve::approve))
-        .route("/requests/{id}/deny", post(deny::deny))
-        .route("/requests/{id}/cancel", post(cancel::cancel))
-        .route("/requests/{id}/retry", post(retry::retry))
-        .route("/requests/{id}/csr", post(csr::csr))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(read::read))
+        .routes(routes!(approve::approve))
+        .routes(routes!(deny::deny))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(retry::retry))
+        .routes(routes!(csr::csr))
 }
 
 /// What an operator decides about a request, with nothing but a why.

@@ -9,8 +9,21 @@ use crate::services::api::input::Ids;
 use crate::store::requests;
 
 use super::decide;
+use crate::domain::request::Request;
+use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
+use crate::wire::requests::WhyBody;
 
 /// Tried once more, now.
+#[utoipa::path(
+    post,
+    path = "/requests/{id}/retry",
+    tag = "requests",
+    operation_id = "retry_request",
+    params(("id" = String, Path, description = "The request, `req_…`"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 200, body = Request, description = "The request now"), Refused, Changes),
+    security(("token" = []))
+)]
 pub(in crate::services::api) async fn retry(
     State(api): State<ApiState>,
     Ids(id): Ids<String>,

@@ -1,0 +1,28 @@
+//! How much of a server one visitor may hold, and for how long.
+
+use std::time::Duration;
+
+/// What a server grants. The defaults suit a fleet behind one server; see [`Bounds::default`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// From the connection, or from the answer before, until the next request's head is there: bounds both
+    /// who sends it drop by drop and who keeps an idle connection. Also for a TLS handshake.
+    pub head: Duration,
+    /// From a request's head until its body is there.
+    pub body: Duration,
+    /// For the answer.
+    pub answer: Duration,
+    /// Connections at once, event streams included. Further ones wait in the kernel's queue.
+    pub connections: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(20),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
+            connections: 4096,
+        }
+    }
+}

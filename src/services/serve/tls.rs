@@ -1,0 +1,180 @@
+//! The server's own certificate: read from two files, and read again when they change. A pair that can't
+//! be used never replaces one that can.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs as provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio::signal::unix::Signal;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::clock::Clock;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a pair can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file can't be used.
+    #[error("`{path}`: {why}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The key isn't the certificate's.
+    #[error("the key in `{key}` is not that of the first certificate in `{cert}`", key = key.display(), cert = cert.display())]
+    Mismatch {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// Both are readable and rustls takes neither.
+    #[error("the certificate in `{cert}` can't be served: {why}", cert = cert.display())]
+    Refused {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A certificate with its key, as it is served now.
+pub struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    clock: Clock,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+/// What tells that a file was replaced or written to.
+type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+
+impl Tls {
+    /// Reads the chain, the server's own certificate first, and its key, both in PEM.
+    ///
+    /// # Errors
+    /// They can't be read, or don't belong together.
+    pub fn load(cert: &Path, key: &Path, clock: Clock) -> Result<Self, TlsError> {
+        let config = read(cert, key, &clock)?;
+        Ok(Self {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            clock,
+            current: RwLock::new(config),
+        })
+    }
+
+    /// A handshake with the pair as it is now.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let current = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        TlsAcceptor::from(current).accept(stream).await
+    }
+
+    /// Reads the files again whenever they changed or `hangup` comes, for as long as it is polled.
+    /// Connections that are open keep what they were opened with.
+    pub async fn keep(&self, mut hangup: Signal) {
+        let mut looked_at = self.stamp();
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            let told = tokio::select! {
+                _ = ticks.tick() => false,
+                _ = hangup.recv() => true,
+            };
+            let stamp = self.stamp();
+            if !told && stamp == looked_at {
+                continue;
+            }
+            // Taken before reading: what changes meanwhile is seen at the next look.
+            looked_at = stamp;
+            match read(&self.cert, &self.key, &self.clock) {
+                Ok(config) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                    tracing::info!(cert = %self.cert.display(), "the certificate as it is now is served");
+                }
+                Err(error) => tracing::error!(
+                    %error,
+                    "the new certificate is not used, the one before is served on; write certificate and \
+                     key so that they belong together"
+                ),
+            }
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        [&self.cert, &self.key].map(|path| {
+            let it = fs::metadata(path).ok()?;
+            Some((it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
+        })
+    }
+}
+
+fn read(cert: &Path, key: &Path, clock: &Clock) -> Result<Arc<ServerConfig>, TlsError> {
+    let wrong = |path: &Path, why: String| TlsError::File {
+        path: path.to_owned(),
+        why,
+    };
+    let text = |path: &Path| fs::read(path).map_err(|error| wrong(path, error.to_string()));
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text(cert)?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(cert, format!("is no whole PEM: {error}")))?;
+    let Some(leaf) = chain.first() else {
+        return Err(wrong(cert, "holds no certificate in PEM".to_owned()));
+    };
+    tell_validity(cert, leaf, clock.now())?;
+    let pem = zeroize::Zeroizing::new(text(key)?);
+    let private = PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|error| wrong(key, format!("holds no private key in PEM: {error}")))?;
+    if fs::metadata(key).is_ok_and(|file| file.mode() & 0o004 != 0) {
+        tracing::warn!(key = %key.display(), "everybody on this host can read the private key; chmod 0640");
+    }
+    let refused = |error: rustls::Error| match error {
+        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+        },
+        other => TlsError::Refused {
+            cert: cert.to_owned(),
+            why: other.to_string(),
+        },
+    };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(refused)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A certificate outside its validity is served all the same, since nothing better is there; clients will
+/// refuse it, so that the log says it first.
+fn tell_validity(path: &Path, leaf: &CertificateDer<'_>, now: DateTime<Utc>) -> Result<(), TlsError> {
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|error| TlsError::File {
+        path: path.to_owned(),
+        why: format!("holds no certificate: {error}"),
+    })?;
+    let validity = leaf.validity();
+    if validity.not_after.timestamp() < now.timestamp() {
+        tracing::warn!(cert = %path.display(), "the server's own certificate expired at {}", validity.not_after);
+    }
+    if validity.not_before.timestamp() > now.timestamp() {
+        tracing::warn!(cert = %path.display(), "the server's own certificate is not valid before {}", validity.not_before);
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The API over TLS with a CA of one's own: who trusts whom, and a certificate that changes under way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cmp_console::clients::agent_api::AgentApi;
+use cmp_console::clients::api::ApiReader;
+use cmp_console::domain::secret::Secret;
+use cmp_console::problem::Problem;
+use cmp_console::wire::agents::Report;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustix::process::Signal;
+
+use crate::daemon::{Daemon, TOKEN, eventually};
+
+struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    file: PathBuf,
+}
+
+impl Ca {
+    fn new(dir: &Path, name: &str) -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let file = dir.join(format!("{name}.pem"));
+        fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            file,
+        }
+    }
+
+    /// Certificate and key in PEM, for 127.0.0.1.
+    fn issue(&self, ends: i32) -> (String, String) {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(ends, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+/// What a new connection that trusts only `ca` comes to.
+async fn me(base: &str, ca: &Ca) -> Result<(), Problem> {
+    let token = Some(Secret::new(TOKEN.to_owned()));
+    let reader = ApiReader::trusting(base, token, Some(&ca.file))?;
+    reader.me().await.map(drop)
+}
+
+async fn report(base: &str, ca: &Ca) -> Problem {
+    let api = AgentApi::trusting(base, Some(&ca.file)).unwrap();
+    let report = Report {
+        agent_version: "1".to_owned(),
+        owner: None,
+        address: String::new(),
+        tls_address: None,
+        install_dirs: Vec::new(),
+        installations: Vec::new(),
+        keys: Vec::new(),
+    };
+    let token = Secret::new(TOKEN.to_owned());
+    api.report(&token, "agt_1", &report).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_changed_certificate_is_served_without_a_restart_and_a_wrong_one_never() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (Ca::new(dir.path(), "old"), Ca::new(dir.path(), "new"));
+    let (cert, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key"));
+    let put = |(certificate, private): &(String, String)| {
+        fs::write(&key, private).unwrap();
+        fs::write(&cert, certificate).unwrap();
+    };
+    put(&old.issue(2090));
+    let arguments = [
+        "--tls-cert",
+        cert.to_str().unwrap(),
+        "--tls-key",
+        key.to_str().unwrap(),
+    ];
+    let it = Daemon::start(dir.path(), &arguments).await;
+    let base = format!("https://{}", it.address);
+    me(&base, &old).await.unwrap();
+
+    let problem = me(&base, &new).await.unwrap_err();
+    assert!(
+        problem.what.ends_with("is from a CA that isn't trusted here"),
+        "{problem}"
+    );
+    assert!(problem.hint.unwrap().contains("`api_ca`"));
+    let problem = report(&base, &new).await;
+    assert!(
+        problem.what.ends_with("is from a CA that isn't trusted here"),
+        "{problem}"
+    );
+    // The agent trusts the right one, and then the API says that it knows no such agent's token.
+    assert_eq!(report(&base, &old).await.kind.status(), 403);
+    let by_name = base.replace("127.0.0.1", "localhost");
+    let problem = me(&by_name, &old).await.unwrap_err();
+    assert!(problem.what.contains("is for another name"), "{problem}");
+    let plain = me(&base.replace("https", "http"), &old).await;
+    assert!(plain.is_err(), "nothing is answered without TLS");
+
+    // Half of a pair: what was served is served on.
+    let next = new.issue(2090);
+    fs::write(&cert, &next.0).unwrap();
+    let line = it.logged("the new certificate is not used", 1).await;
+    assert!(line.contains("is not that of the first certificate"), "{line}");
+    me(&base, &old).await.unwrap();
+    // The other half.
+    fs::write(&key, &next.1).unwrap();
+    eventually("the new certificate is served", async || {
+        me(&base, &new).await.ok()
+    })
+    .await;
+    assert!(me(&base, &old).await.is_err());
+
+    put(&new.issue(2021));
+    it.signal(Signal::HUP);
+    let expired = eventually("the expired certificate is served", async || {
+        me(&base, &new).await.err()
+    })
+    .await;
+    assert!(expired.what.ends_with("has expired"), "{expired}");
+    assert!(expired.hint.unwrap().contains("clock"));
+    it.logged("the server's own certificate expired", 1).await;
+}
+
+#[tokio::test]
+async fn a_pair_that_does_not_fit_is_refused_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Ca::new(dir.path(), "ca");
+    let (cert, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key"));
+    fs::write(&cert, ca.issue(2090).0).unwrap();
+    fs::write(&key, ca.issue(2090).1).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cmp-server"))
+        .args([
+            "--database",
+            "sqlite::memory:",
+            "--listen",
+            "127.0.0.1:0",
+            "--roles",
+            "api",
+        ])
+        .args([
+            "--tls-cert",
+            cert.to_str().unwrap(),
+            "--tls-key",
+            key.to_str().unwrap(),
+        ])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is not that of the first certificate in"), "{said}");
+}
