@@ -52,6 +52,7 @@ async fn real_ids(it: &Daemon, dir: &Path) {
         tls_address: None,
         install_dirs: vec!["/srv/tls".to_owned()],
         agent_version: "1".to_owned(),
+        owner: None,
     };
     let agent = agents::insert(&mut tx, &body, 60).await.unwrap();
     let config = serde_json::json!({"address": "http://127.0.0.1:9"});
