@@ -159,6 +159,24 @@ pub async fn wait_for_ca(tx: &mut Tx, id: &str, why: &str, at: DateTime<Utc>) ->
     Ok(())
 }
 
+/// Whether the CA has signed is not known yet: the request stays `issuing`, and its claim ends at `at`.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn look_again(tx: &mut Tx, id: &str, owner: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE issuance_requests SET lease_until = $3 \
+         WHERE id = $1 AND status = 'issuing' AND claimed_by = $2",
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(at)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("saying when to look again"))?;
+    Ok(())
+}
+
 /// The CA asks to be left alone with a revocation: again at `at`, no attempt burnt.
 ///
 /// # Errors

@@ -99,6 +99,7 @@ impl Issuer {
         tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
         match error {
             AdapterError::Away(reason) => self.pause(&issuing.request.adapter_id, &reason).await,
+            AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),
         }
     }

@@ -64,9 +64,7 @@ impl Roster {
     fn make(&self, row: &AdapterRow) -> Result<Arc<dyn Adapter>, String> {
         if row.kind == acme::KIND {
             let config = serde_json::from_value(row.config.clone()).map_err(|error| error.to_string())?;
-            let adapter =
-                Acme::new(config, self.external_account.clone()).map_err(|error| error.to_string())?;
-            return Ok(Arc::new(adapter));
+            return Ok(Arc::new(Acme::new(config, self.external_account.clone())));
         }
         if row.kind != vault_pki::KIND {
             return Err(format!("kind `{}` is not known", row.kind));

@@ -60,7 +60,12 @@ impl Issuer {
                     return Ok(Ok(None));
                 }
                 Step::Wait(pause) => {
-                    self.wait(issuing, "the CA is still at it", pause).await?;
+                    let why = "the CA looks whether the names are ours";
+                    self.wait(issuing, why, pause).await?;
+                    return Ok(Ok(None));
+                }
+                Step::Signing(pause) => {
+                    self.look_again(issuing, pause).await?;
                     return Ok(Ok(None));
                 }
             }
@@ -68,6 +73,14 @@ impl Issuer {
         Ok(Err(AdapterError::Retry(
             "the CA ends every order at once".to_owned(),
         )))
+    }
+
+    /// It stays `issuing`, since it may be signed, and is taken up again then.
+    pub(super) async fn look_again(&self, issuing: &Issuing, pause: Duration) -> Result<(), StoreError> {
+        let at = self.store.clock().now() + pause;
+        let mut tx = self.store.begin().await?;
+        orders::look_again(&mut tx, &issuing.request.id, &self.owner, at).await?;
+        tx.commit().await
     }
 
     /// The request waits without burning an attempt.

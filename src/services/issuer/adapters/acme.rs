@@ -44,26 +44,26 @@ pub struct Config {
 
 /// One account at one ACME CA.
 pub struct Acme {
-    directory: Directory,
+    url: String,
+    ca_file: Option<PathBuf>,
     keeper: Keeper,
     account: Mutex<Option<AcmeAccount>>,
 }
 
 impl Acme {
     /// The account is registered when it is needed; `external` binds it to one that the CA knows.
-    ///
-    /// # Errors
-    /// The configured address or CA file is none.
-    pub fn new(config: Config, external: Option<ExternalAccount>) -> Result<Self, AcmeError> {
-        Ok(Self {
-            directory: Directory::new(&config.directory, config.ca_file.as_deref())?,
+    #[must_use]
+    pub fn new(config: Config, external: Option<ExternalAccount>) -> Self {
+        Self {
+            url: config.directory,
+            ca_file: config.ca_file,
             keeper: Keeper {
                 file: config.account_file,
                 contact: config.contact,
                 external,
             },
             account: Mutex::default(),
-        })
+        }
     }
 
     async fn account(&self) -> Result<AcmeAccount, AdapterError> {
@@ -71,17 +71,15 @@ impl Acme {
         if let Some(account) = kept.as_ref() {
             return Ok(account.clone());
         }
-        let account = self
-            .keeper
-            .open(&self.directory)
-            .await
-            .map_err(|error| match error {
-                // Without an account nothing works, whatever is asked for.
-                AcmeError::Refused { words, .. } => {
-                    AdapterError::Away(format!("the CA gives no account: {words}"))
-                }
-                other => other.into(),
-            })?;
+        // Anew each time, so that a CA file which was mended counts at once.
+        let directory = Directory::new(&self.url, self.ca_file.as_deref())?;
+        let account = self.keeper.open(&directory).await.map_err(|error| match error {
+            // Without an account nothing works, whatever is asked for.
+            AcmeError::Refused { words, .. } => {
+                AdapterError::Away(format!("the CA gives no account: {words}"))
+            }
+            other => other.into(),
+        })?;
         *kept = Some(account.clone());
         Ok(account)
     }
@@ -114,15 +112,23 @@ impl Acme {
             }
         }
         if order.status() == OrderStatus::Ready {
-            order.finalize(&der(&begun.order.csr_pem)?).await?;
+            let finalized = order.finalize(&der(&begun.order.csr_pem)?).await;
+            if let Some(pause) = finalized.as_ref().err().and_then(open_for) {
+                return Ok(Step::Signing(pause));
+            }
+            finalized?;
         }
         match order.status() {
-            OrderStatus::Valid => Ok(Step::Signed(split(&order.certificate().await?)?)),
+            OrderStatus::Valid => match order.certificate().await {
+                Ok(chain) => Ok(Step::Signed(split(&chain)?)),
+                Err(error) => open_for(&error).map(Step::Signing).ok_or_else(|| error.into()),
+            },
+            OrderStatus::Processing => Ok(Step::Signing(LOOK_AGAIN)),
             OrderStatus::Invalid => match why_invalid(&mut order).await? {
                 Some(words) => Err(AdapterError::Refused(words)),
                 None => order_anew(&account, begun.order).await,
             },
-            OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing => Ok(Step::Wait(LOOK_AGAIN)),
+            OrderStatus::Pending | OrderStatus::Ready => Ok(Step::Wait(LOOK_AGAIN)),
         }
     }
 
@@ -132,6 +138,15 @@ impl Acme {
             *self.account.lock().await = None;
         }
         result
+    }
+}
+
+/// When to look again, if the error leaves open whether the CA signs.
+fn open_for(error: &AcmeError) -> Option<Duration> {
+    match error {
+        AcmeError::Busy { pause, .. } => Some(*pause),
+        AcmeError::Trouble(_) => Some(LOOK_AGAIN),
+        _ => None,
     }
 }
 
@@ -201,7 +216,7 @@ impl Adapter for Acme {
             match tokio::time::timeout(STEP_LIMIT, self.one_step(begun)).await {
                 Ok(result) => self.checked(result).await,
                 // The order is on record: whatever came of it is found there.
-                Err(_) => Ok(Step::Wait(LOOK_AGAIN)),
+                Err(_) => Ok(Step::Signing(LOOK_AGAIN)),
             }
         })
     }

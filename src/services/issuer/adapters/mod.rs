@@ -69,8 +69,10 @@ pub enum Step {
     Ordered(String),
     /// The agent has to answer these challenges first.
     Answer(Vec<ChallengeAnswer>),
-    /// The CA is still at it.
+    /// The CA still looks whether the names are ours; nothing is signed yet.
     Wait(Duration),
+    /// The CA was told to sign, and whether it has is not known yet: look again then.
+    Signing(Duration),
 }
 
 /// What is to be revoked.
