@@ -151,6 +151,7 @@ fn with_console(bound: Bound) -> ExitCode {
                     tokens: Tokens {
                         api: Some(access.operator_token.clone()),
                         vault: Some(access.vault_token.clone()),
+                        vault_role: None,
                     },
                     ..Context::default()
                 };

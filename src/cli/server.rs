@@ -3,6 +3,7 @@
 //! Secrets come by environment variables, never as arguments: those are in everybody's `ps`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::stop::StopSignals;
 use super::{failed, runtime};
+use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
@@ -29,12 +31,16 @@ use crate::telemetry;
 
 /// The issuer's token at Vault.
 const VAULT_TOKEN: &str = "CMP_VAULT_TOKEN";
+/// Instead of a token, the ids that AppRole gives tokens for.
+const VAULT_ROLE_ID: &str = "CMP_VAULT_ROLE_ID";
+const VAULT_SECRET_ID: &str = "CMP_VAULT_SECRET_ID";
 /// An API token with the role `admin`, made or replaced at the start, if given.
 const ADMIN_TOKEN: &str = "CMP_ADMIN_TOKEN";
 
 /// The API of the Certificate Management Platform and, by role, its issuer and scheduler.
 ///
-/// Environment: CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ADMIN_TOKEN, if set, becomes the API
+/// Environment: CMP_VAULT_TOKEN is the issuer's token at Vault, or CMP_VAULT_ROLE_ID and CMP_VAULT_SECRET_ID
+/// let it log in with AppRole and take another token whenever one ends; CMP_ADMIN_TOKEN, if set, becomes the API
 /// token called `admin`; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-server", version, about)]
@@ -56,6 +62,12 @@ struct Arguments {
     /// Where Vault is; makes or changes the adapter `vault`. Without it, the adapters stay as they are
     #[arg(long, value_name = "ADDR")]
     vault: Option<String>,
+    /// The file with the CA that Vault's certificate comes from, in PEM; the system's roots without it
+    #[arg(long, value_name = "FILE", requires = "vault")]
+    vault_ca: Option<PathBuf>,
+    /// The namespace of Vault that the PKI engine is in
+    #[arg(long, value_name = "NAME", requires = "vault")]
+    vault_namespace: Option<String>,
     /// Where Vault's PKI engine is mounted
     #[arg(long, value_name = "PATH", default_value = "cmp-pki", requires = "vault")]
     vault_mount: String,
@@ -97,10 +109,11 @@ pub fn main() -> ExitCode {
 async fn serve(arguments: Arguments) -> Result<()> {
     let has = |role| arguments.roles.contains(&role);
     let mut signals = StopSignals::catch()?;
-    let vault_token = std::env::var(VAULT_TOKEN).ok().map(Secret::new);
-    if has(ServerRole::Issuer) && vault_token.is_none() {
+    let login = vault_login();
+    if has(ServerRole::Issuer) && matches!(login, Login::Nobody) {
         bail!(
-            "the issuer needs its token at Vault in {VAULT_TOKEN}; leave `issuer` out of --roles otherwise"
+            "the issuer needs its token at Vault in {VAULT_TOKEN}, or {VAULT_ROLE_ID} and {VAULT_SECRET_ID}; \
+             leave `issuer` out of --roles otherwise"
         );
     }
     // Before the database, because a port in use is told at once.
@@ -129,7 +142,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
             }
         });
     }
-    if let Some(token) = vault_token.filter(|_| has(ServerRole::Issuer)) {
+    if has(ServerRole::Issuer) {
         // Two processes on one host must not take each other's claims for their own.
         let unique = || {
             format!(
@@ -139,7 +152,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
             )
         };
         let name = arguments.name.clone().unwrap_or_else(unique);
-        let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), token);
+        let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), login);
         parts.spawn(issuer.run(stopped.clone()));
     }
     if has(ServerRole::Scheduler) {
@@ -169,9 +182,7 @@ const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
 async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
     let mut tx = store.begin().await?;
     if let Some(address) = &arguments.vault {
-        let config = serde_json::json!({
-            "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,
-        });
+        let config = adapter_config(address, arguments);
         let before = adapters::all(&mut tx).await?;
         if !before
             .iter()
@@ -194,6 +205,35 @@ async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// What the adapter's row says: never a credential, and no line for what isn't set.
+fn adapter_config(address: &str, arguments: &Arguments) -> serde_json::Value {
+    let mut config = serde_json::json!({
+        "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,
+    });
+    if let Some(file) = &arguments.vault_ca {
+        config["ca"] = file.display().to_string().into();
+    }
+    if let Some(namespace) = &arguments.vault_namespace {
+        config["namespace"] = namespace.as_str().into();
+    }
+    config
+}
+
+/// The issuer's own login, from the environment.
+fn vault_login() -> Login {
+    let secret = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(Secret::new)
+    };
+    Login::of(
+        secret(VAULT_TOKEN),
+        secret(VAULT_ROLE_ID),
+        secret(VAULT_SECRET_ID),
+    )
 }
 
 fn hostname() -> String {

@@ -1,19 +1,12 @@
-//! Fetches a certificate revocation list and reads it. It checks no signature: the proof that it
-//! serves is "the CA now publishes this serial", not trust in the CA.
+//! Reads a certificate revocation list. It checks no signature: the proof that it serves is "the CA now
+//! publishes this serial", not trust in the CA.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use crate::domain::certificate::normal_serial;
-use crate::problem::{Problem, ProblemKind};
-
-/// How long fetching may take.
-const LIMIT: Duration = Duration::from_secs(10);
-/// A list larger than this, in bytes, is not read.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,44 +19,6 @@ pub struct Crl {
     pub number: Option<String>,
     /// The serials on it, in the platform's notation.
     pub serials: BTreeSet<String>,
-}
-
-/// Fetches the list at `url`, in DER or PEM.
-///
-/// # Errors
-/// That it can't be reached, was refused, or isn't a CRL.
-pub async fn fetch(url: &str) -> Result<Crl, Problem> {
-    let unreachable = |error: reqwest::Error| {
-        Problem::unavailable(format!(
-            "the CRL at `{url}` can't be fetched: {}",
-            error.without_url()
-        ))
-    };
-    let http = reqwest::Client::builder()
-        .timeout(LIMIT)
-        .build()
-        .map_err(unreachable)?;
-    let response = http.get(url).send().await.map_err(unreachable)?;
-    if !response.status().is_success() {
-        let status = response.status();
-        return Err(Problem::new(
-            ProblemKind::BackendFailed,
-            format!("the CRL at `{url}` was answered with {status}"),
-        ));
-    }
-    if response.content_length().is_some_and(|length| length > MAX_BYTES) {
-        return Err(Problem::new(
-            ProblemKind::BackendFailed,
-            format!("the CRL at `{url}` is larger than 256 MiB"),
-        ));
-    }
-    let bytes = response.bytes().await.map_err(unreachable)?;
-    parse(&bytes).map_err(|error| {
-        Problem::new(
-            ProblemKind::BackendFailed,
-            format!("`{url}` is not a CRL: {error}"),
-        )
-    })
 }
 
 /// Reads a list in DER or PEM.

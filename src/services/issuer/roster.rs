@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapters::{Adapter, VaultPki, vault_pki};
+use crate::clients::vault::Login;
 use crate::domain::adapter::Adapter as AdapterRow;
-use crate::domain::secret::Secret;
 
 /// The adapters in use.
 pub(super) struct Roster {
-    vault_token: Secret,
+    vault_login: Login,
     /// Stands in for every CA in tests.
     #[cfg(test)]
     pub(super) instead: Option<Arc<dyn Adapter>>,
@@ -23,9 +23,9 @@ struct Made {
 }
 
 impl Roster {
-    pub(super) fn new(vault_token: Secret) -> Self {
+    pub(super) fn new(vault_login: Login) -> Self {
         Self {
-            vault_token,
+            vault_login,
             #[cfg(test)]
             instead: None,
             made: Mutex::default(),
@@ -63,7 +63,7 @@ impl Roster {
         }
         let config: vault_pki::Config =
             serde_json::from_value(row.config.clone()).map_err(|error| error.to_string())?;
-        let adapter = VaultPki::new(config, &self.vault_token).map_err(|error| error.to_string())?;
+        let adapter = VaultPki::new(config, self.vault_login.clone()).map_err(|error| error.to_string())?;
         Ok(Arc::new(adapter))
     }
 }
