@@ -16,7 +16,7 @@ use std::sync::Mutex;
 
 use cmp_console::actions::{self, Action};
 use cmp_console::clients::api::{ApiReader, ApiWriter};
-use cmp_console::clients::vault::{VaultReader, VaultWriter};
+use cmp_console::clients::vault::{Login, Place, VaultWriter};
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::secret::Secret;
@@ -42,21 +42,20 @@ impl Hands {
     fn new(demo: &Demo, api: &str, home: &Path) -> Self {
         let token = |name: &str| Some(Secret::new(demo.text(name)));
         let vault = demo.text("/vault");
-        let root = token("/vault_root_token");
+        let login = Login::of(token("/vault_root_token"), None, None);
+        let vault_writer = VaultWriter::new(&Place::at(&vault), login).unwrap();
         let reader = ApiReader::new(api, token("/operator_token")).unwrap();
         Self {
             reads: Reads {
                 api: reader.clone(),
-                vault: VaultReader::new(&vault, root.as_ref()).unwrap(),
+                vault: vault_writer.reader(),
+                vault_nodes: Vec::new(),
                 clock: Clock::system(),
                 vault_address: vault.clone(),
                 pki_mount: "cmp-pki".to_owned(),
                 pki_role: "cmp-role".to_owned(),
             },
-            changes: Changes::new(
-                ApiWriter::new(reader),
-                VaultWriter::new(&vault, root.as_ref()).unwrap(),
-            ),
+            changes: Changes::new(ApiWriter::new(reader), vault_writer),
             journal: Journal::new(&home.join("journal.jsonl")),
         }
     }

@@ -20,7 +20,7 @@ use demo::{Demo, command, eventually, has, leftovers};
 use serde_json::{Value, json};
 
 use cmp_console::clients::tls_probe::probe;
-use cmp_console::clients::vault::{VaultError, VaultWriter};
+use cmp_console::clients::vault::{Login, Place, VaultError, VaultWriter};
 use cmp_console::domain::secret::Secret;
 use cmp_console::services::issuer::facts;
 use cmp_console::services::platform::{Options, Platform, Ports};
@@ -278,7 +278,11 @@ async fn the_consoles_token_is_enough_and_no_more() {
     };
     let platform = Platform::bind(&options).unwrap().start().await.unwrap();
     let access = platform.access().clone();
-    let writer = VaultWriter::new(&access.vault, Some(&access.vault_token)).unwrap();
+    let writer = VaultWriter::new(
+        &Place::at(&access.vault),
+        Login::Token(access.vault_token.clone()),
+    )
+    .unwrap();
     let reader = writer.reader();
     assert_eq!(reader.health().await.unwrap().status, 503);
     assert_eq!(reader.mounts().await, Err(VaultError::Sealed));
@@ -333,6 +337,6 @@ async fn the_consoles_token_is_enough_and_no_more() {
             .unwrap()
             .contains("BEGIN X509 CRL")
     );
-    writer.renew_token().await.unwrap();
+    writer.keep_alive().await.unwrap();
     platform.shutdown().await;
 }

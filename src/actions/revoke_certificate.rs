@@ -1,6 +1,8 @@
 //! Revoke: the CA is asked to revoke, and the proof is the serial in a CRL fetched afterwards. It does
 //! not replace the certificate; that is `reissue`.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -28,6 +30,9 @@ static SPEC: Spec = Spec {
     help: "have the CA revoke the certificate, with a reason of RFC 5280",
     proof: "the serial is in the CRL that was fetched afterwards",
 };
+
+/// No run waits longer for a CA that makes its list by itself.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 impl Action for RevokeCertificate {
     fn spec(&self) -> &'static Spec {
@@ -67,6 +72,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let mut breaks = Vec::new();
     let mut steps = Vec::new();
     let mut phrase = String::new();
+    let wait = list_waits(with).await;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
@@ -94,7 +100,10 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             step: Revoke.name().to_owned(),
             title: format!("revoke {}", certificate.name()),
             target: targets.len(),
-            args: json!({"certificate": certificate.id, "serial": certificate.serial, "reason": reason.name()}),
+            args: json!({
+                "certificate": certificate.id, "serial": certificate.serial, "reason": reason.name(),
+                "listed_within_s": wait.map(|wait| wait.as_secs()),
+            }),
             command: format!(
                 "curl -X POST {}/api/v1/certs/{}/revoke -H \"Authorization: Bearer $TOKEN\" -d '{{\"reason\": \"{reason}\"}}'",
                 with.api.base(),
@@ -107,6 +116,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             ..target
         });
     }
+    changes.extend(wait.map(|wait| waits(wait, with)));
     let title = match targets.as_slice() {
         [one] => format!("Revoke {}", one.name),
         many => format!("Revoke {} certificates", many.len()),
@@ -134,6 +144,26 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         works_without_api: false,
         made_at: with.clock.now(),
     })
+}
+
+/// How long the CA's list may wait for its own time; nothing where it is made with each revocation, or where
+/// this console may not look.
+async fn list_waits(with: &Reads) -> Option<Duration> {
+    let rule = with.vault.crl_rule(&with.pki_mount).await.ok()?;
+    rule.longest_wait().filter(|_| !rule.disable)
+}
+
+fn waits(wait: Duration, with: &Reads) -> String {
+    let by = chrono::Duration::from_std(wait)
+        .ok()
+        .and_then(|wait| with.clock.now().checked_add_signed(wait));
+    format!(
+        "the CA makes its CRL by itself: the proof may come as late as {}; this run waits {} min for it, and the \
+         issuer as long as it takes",
+        by.map(|by| by.format("%Y-%m-%d %H:%MZ").to_string())
+            .unwrap_or_default(),
+        wait.min(LONGEST).as_secs() / 60
+    )
 }
 
 /// A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
@@ -238,8 +268,19 @@ impl Step for Revoke {
                     crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
                 ))
             } else {
-                Proof::NotYet("accepted by the CA, not in its CRL yet".to_owned())
+                Proof::NotYet(match crl.next_update {
+                    Some(next) => format!(
+                        "accepted by the CA, not in its CRL yet; the next one is due by {}",
+                        next.format("%Y-%m-%d %H:%MZ")
+                    ),
+                    None => "accepted by the CA, not in its CRL yet".to_owned(),
+                })
             })
         })
+    }
+
+    fn limit_of(&self, args: &Value) -> Duration {
+        let wait = args["listed_within_s"].as_u64().map(Duration::from_secs);
+        self.limit() + wait.unwrap_or_default().min(LONGEST)
     }
 }

@@ -1,4 +1,4 @@
-//! Unseal: share by share, then proven by what it is for: the PKI mount is there and a test issuance
+//! Unseal one node: share by share, then proven by what it is for: the PKI mount is there and a test issuance
 //! works. A share is never in a plan, an event, a record or a command line.
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Entered, Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Tier;
+use crate::plan::vault_nodes;
 use crate::problem::{Problem, ProblemKind};
 
 /// See the module.
@@ -52,10 +53,10 @@ impl Action for UnsealVault {
     fn plan<'a>(
         &'a self,
         on: Vec<Target>,
-        _inputs: Inputs,
+        inputs: Inputs,
         with: &'a Reads,
     ) -> BoxFuture<'a, Result<Plan, Problem>> {
-        Box::pin(plan(on, with))
+        Box::pin(plan(on, inputs, with))
     }
 
     fn steps(&self) -> &'static [&'static dyn Step] {
@@ -63,56 +64,68 @@ impl Action for UnsealVault {
     }
 }
 
-async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
-    let status = with.vault.seal_status().await?;
-    if !status.sealed {
-        return Err(Problem::conflict(format!(
-            "Vault at `{}` is not sealed",
-            with.vault_address
-        )));
-    }
-    let vault = format!("VAULT_ADDR={}", with.vault_address);
+async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
+    let Some(target) = on.into_iter().next() else {
+        return Err(Problem::internal("unseal was planned for nothing"));
+    };
+    let nodes = vault_nodes::look(with).await;
+    let wish = inputs.get("node").map_or(target.id.as_str(), String::as_str);
+    let (address, status) = vault_nodes::choose(&nodes, wish)?;
+    let alone = nodes.len() == 1;
+    let vault = format!("VAULT_ADDR={address}");
     let step = |step: &dyn Step, title: String, command: String| PlannedStep {
         step: step.name().to_owned(),
         title,
         target: 0,
-        args: json!({}),
+        args: json!({"node": address}),
         command,
     };
+    let mut steps = vec![step(&EnterShares, "enter shares".to_owned(), String::new())];
+    let mut changes = vec![format!(
+        "{} at {address} opens after {} of {} shares",
+        if alone { "Vault" } else { "this node of Vault" },
+        status.t,
+        status.n
+    )];
+    if vault_nodes::suffices(&nodes) {
+        steps.push(step(
+            &PkiMount,
+            format!("look for the mount {}", with.pki_mount),
+            format!("{vault} vault secrets list"),
+        ));
+        steps.push(step(
+            &TestIssuance,
+            format!("issue a test certificate for {TEST_NAME}"),
+            format!(
+                "{vault} vault write {}/sign/{} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
+                with.pki_mount, with.pki_role
+            ),
+        ));
+        changes.extend([
+            "what waits on the CA goes on: requests are issued, revocations carried out".to_owned(),
+            format!("a certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour"),
+        ]);
+    }
+    changes.extend(vault_nodes::others(&nodes, address));
     Ok(Plan {
         run_id: new_id(EntityKind::Run),
         action: SPEC.id.to_owned(),
-        title: "Unseal Vault".to_owned(),
-        targets: on.into_iter().take(1).collect(),
+        title: if alone {
+            "Unseal Vault".to_owned()
+        } else {
+            format!("Unseal Vault's node {address}")
+        },
+        targets: vec![Target {
+            id: address.to_owned(),
+            ..target
+        }],
         tier: SPEC.tier,
         phrase: "unseal".to_owned(),
         phrase_is: "the word".to_owned(),
-        fields: Vec::new(),
-        changes: vec![
-            format!(
-                "Vault at {} opens after {} of {} shares",
-                with.vault_address, status.t, status.n
-            ),
-            "what waits on the CA goes on: requests are issued, revocations carried out".to_owned(),
-            format!("a certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour"),
-        ],
+        fields: vault_nodes::field(&nodes, address).into_iter().collect(),
+        changes,
         breaks: Vec::new(),
-        steps: vec![
-            step(&EnterShares, "enter shares".to_owned(), String::new()),
-            step(
-                &PkiMount,
-                format!("look for the mount {}", with.pki_mount),
-                format!("{vault} vault secrets list"),
-            ),
-            step(
-                &TestIssuance,
-                format!("issue a test certificate for {TEST_NAME}"),
-                format!(
-                    "{vault} vault write {}/sign/{} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
-                    with.pki_mount, with.pki_role
-                ),
-            ),
-        ],
+        steps,
         works_without_api: true,
         made_at: with.clock.now(),
     })
@@ -126,17 +139,13 @@ impl Step for EnterShares {
         "enter_shares"
     }
 
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(ceremony(with))
+    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(ceremony(cx, with))
     }
 
-    fn prove<'a>(&'a self, _cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
-            let status = with.vault.seal_status().await?;
+            let status = with.vault_node(text(&cx.args, "node")?)?.seal_status().await?;
             Ok(if status.sealed {
                 Proof::NotYet(progress(&status))
             } else {
@@ -153,9 +162,11 @@ impl Step for EnterShares {
 /// The nonce names the ceremony: it appears with the first share and goes with a reset, a success or a
 /// failed combine. Others may enter shares too, or reset the ceremony: that is looked for all the while,
 /// and once more before a share is given.
-async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
-    let command = format!("VAULT_ADDR={} vault operator unseal", with.reads.vault_address);
-    let mut status = with.reads.vault.seal_status().await?;
+async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem> {
+    let address = text(&cx.args, "node")?;
+    let (reader, writer) = (with.reads.vault_node(address)?, with.vault_node(address)?);
+    let command = format!("VAULT_ADDR={address} vault operator unseal");
+    let mut status = reader.seal_status().await?;
     with.note(progress(&status));
     let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -164,7 +175,7 @@ async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
             entered = with.secrets.next() => Some(entered),
             _ = looks.tick() => None,
         };
-        let now = with.reads.vault.seal_status().await;
+        let now = reader.seal_status().await;
         if let Ok(now) = &now
             && let Some(news) = news(&status, now)
         {
@@ -202,13 +213,13 @@ async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
                 continue;
             }
             (Some(Entered::Secret(share)), Ok(now)) => {
-                let answer = with.vault.unseal(&share).await;
+                let answer = writer.unseal(&share).await;
                 with.command(format!("{command} <share>"));
                 status = now;
                 answer
             }
             (Some(Entered::Reset), Ok(_)) => {
-                let answer = with.vault.reset_unseal().await;
+                let answer = writer.reset_unseal().await;
                 with.command(format!("{command} -reset"));
                 status.nonce.clear();
                 answer
@@ -229,7 +240,7 @@ async fn ceremony(with: &Writes<'_>) -> Result<Value, Problem> {
             }
             // Vault notices a wrong share only at the threshold, and then drops them all.
             Err(words) => {
-                status = with.reads.vault.seal_status().await?;
+                status = reader.seal_status().await?;
                 with.note(if status.progress == 0 {
                     format!("Vault refused: {words}; all shares were dropped, enter every one again")
                 } else {
@@ -285,9 +296,10 @@ impl Step for PkiMount {
         Box::pin(async { Ok(json!({})) })
     }
 
-    fn prove<'a>(&'a self, _cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
-            let mounts = with.vault.mounts().await?;
+            // The node that was opened passes it on to the leader.
+            let mounts = with.vault_node(text(&cx.args, "node")?)?.mounts().await?;
             let wanted = with.pki_mount.trim_end_matches('/');
             Ok(if mounts.iter().any(|mount| mount.path == wanted) {
                 Proof::Proven(format!("the mount {wanted} is there"))
@@ -300,8 +312,9 @@ impl Step for PkiMount {
         })
     }
 
+    /// A cluster takes a while to agree on its leader.
     fn limit(&self) -> Duration {
-        Duration::from_secs(10)
+        Duration::from_secs(30)
     }
 }
 
@@ -313,17 +326,13 @@ impl Step for TestIssuance {
         "test_issuance"
     }
 
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
+    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
             let csr = throw_away_csr()
                 .map_err(|error| Problem::internal(format!("no test request could be made: {error}")))?;
             let reads = with.reads;
             let pem = with
-                .vault
+                .vault_node(text(&cx.args, "node")?)?
                 .sign(
                     &reads.pki_mount,
                     &reads.pki_role,

@@ -160,6 +160,7 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
                     tokens: Tokens {
                         api: Some(access.operator_token.clone()),
                         vault: Some(access.vault_token.clone()),
+                        vault_role: None,
                     },
                     ..Context::default()
                 };

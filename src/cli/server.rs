@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::acme::{AcmeArguments, external_account};
 use super::stop::StopSignals;
 use super::{failed, runtime};
+use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
@@ -36,6 +37,9 @@ use crate::telemetry;
 
 /// The issuer's token at Vault.
 const VAULT_TOKEN: &str = "CMP_VAULT_TOKEN";
+/// Instead of a token, the ids that AppRole gives tokens for.
+const VAULT_ROLE_ID: &str = "CMP_VAULT_ROLE_ID";
+const VAULT_SECRET_ID: &str = "CMP_VAULT_SECRET_ID";
 /// An API token with the role `admin`, made or replaced at the start, if given.
 const ADMIN_TOKEN: &str = "CMP_ADMIN_TOKEN";
 /// The database's password, if its address has none.
@@ -44,7 +48,8 @@ const DATABASE_PASSWORD: &str = "CMP_DATABASE_PASSWORD";
 /// The API of the Certificate Management Platform and, by role, its issuer and scheduler.
 ///
 /// Environment: CMP_DATABASE_URL is the database if --database isn't given, and CMP_DATABASE_PASSWORD its
-/// password if the address has none; CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ACME_EAB_KID and
+/// password if the address has none; CMP_VAULT_TOKEN is the issuer's token at Vault, or CMP_VAULT_ROLE_ID and
+/// CMP_VAULT_SECRET_ID let it log in with AppRole and take another token whenever one ends; CMP_ACME_EAB_KID and
 /// CMP_ACME_EAB_HMAC bind a new account at the ACME CA to one that it knows; CMP_ADMIN_TOKEN, if set, becomes the API
 /// token called `admin`; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
@@ -72,6 +77,12 @@ struct Arguments {
     /// Where Vault is; makes or changes the adapter `vault`. Without it, the adapters stay as they are
     #[arg(long, value_name = "ADDR")]
     vault: Option<String>,
+    /// The file with the CA that Vault's certificate comes from, in PEM; the system's roots without it
+    #[arg(long, value_name = "FILE", requires = "vault")]
+    vault_ca: Option<PathBuf>,
+    /// The namespace of Vault that the PKI engine is in
+    #[arg(long, value_name = "NAME", requires = "vault")]
+    vault_namespace: Option<String>,
     /// Where Vault's PKI engine is mounted
     #[arg(long, value_name = "PATH", default_value = "cmp-pki", requires = "vault")]
     vault_mount: String,
@@ -154,11 +165,12 @@ async fn serve(arguments: Arguments) -> Result<()> {
     }
     let has = |role| arguments.roles.contains(&role);
     let mut signals = StopSignals::catch()?;
-    let vault_token = std::env::var(VAULT_TOKEN).ok().map(Secret::new);
+    let login = vault_login();
     let needs_vault = arguments.acme.config().is_none() || arguments.vault.is_some();
-    if has(ServerRole::Issuer) && vault_token.is_none() && needs_vault {
+    if has(ServerRole::Issuer) && matches!(login, Login::Nobody) && needs_vault {
         bail!(
-            "the issuer needs its token at Vault in {VAULT_TOKEN}; leave `issuer` out of --roles otherwise"
+            "the issuer needs its token at Vault in {VAULT_TOKEN}, or {VAULT_ROLE_ID} and {VAULT_SECRET_ID}; \
+             leave `issuer` out of --roles otherwise"
         );
     }
     // Before the database, because a port in use is told at once.
@@ -211,7 +223,6 @@ async fn serve(arguments: Arguments) -> Result<()> {
         });
     }
     if has(ServerRole::Issuer) {
-        let token = vault_token.unwrap_or_else(|| Secret::new(String::new()));
         // Two processes on one host must not take each other's claims for their own.
         let unique = || {
             format!(
@@ -221,7 +232,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
             )
         };
         let name = arguments.name.clone().unwrap_or_else(unique);
-        let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), token)
+        let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), login)
             .with_external_account(external_account());
         parts.spawn(issuer.run(stopped.clone()));
     }
@@ -269,13 +280,13 @@ async fn configure(store: &Store, arguments: &Arguments) -> Result<()> {
     let mut tx = store.begin().await?;
     // Several may start at once with the same arguments.
     tx.alone("configure").await?;
-    let vault = arguments.vault.as_ref().map(|address| {
-        serde_json::json!({
-            "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,
-        })
-    });
+    let vault = arguments.vault.as_ref();
     let wanted = [
-        ("vault", vault_pki::KIND, vault),
+        (
+            "vault",
+            vault_pki::KIND,
+            vault.map(|address| adapter_config(address, arguments)),
+        ),
         ("acme", acme::KIND, arguments.acme.config()),
     ];
     let before = adapters::all(&mut tx).await?;
@@ -325,6 +336,35 @@ fn raise_descriptors(connections: usize) {
             "the system allows {highest} open files, fewer than --max-connections {connections} needs"
         );
     }
+}
+
+/// What the adapter's row says: never a credential, and no line for what isn't set.
+fn adapter_config(address: &str, arguments: &Arguments) -> serde_json::Value {
+    let mut config = serde_json::json!({
+        "address": address, "mount": arguments.vault_mount, "role": arguments.vault_role,
+    });
+    if let Some(file) = &arguments.vault_ca {
+        config["ca"] = file.display().to_string().into();
+    }
+    if let Some(namespace) = &arguments.vault_namespace {
+        config["namespace"] = namespace.as_str().into();
+    }
+    config
+}
+
+/// The issuer's own login, from the environment.
+fn vault_login() -> Login {
+    let secret = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(Secret::new)
+    };
+    Login::of(
+        secret(VAULT_TOKEN),
+        secret(VAULT_ROLE_ID),
+        secret(VAULT_SECRET_ID),
+    )
 }
 
 fn hostname() -> String {

@@ -1,5 +1,5 @@
-//! Fetches a certificate revocation list and reads it. It checks no signature: the proof that it
-//! serves is "the CA now publishes this serial", not trust in the CA.
+//! Fetches a certificate revocation list and reads it. It checks no signature: the proof that it serves is
+//! "the CA now publishes this serial", not trust in the CA.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

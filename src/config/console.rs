@@ -115,12 +115,29 @@ pub struct Context {
     pub api_ca: Option<PathBuf>,
     /// Vault's address, such as `http://127.0.0.1:8200`.
     pub vault: String,
+    /// The addresses of the nodes of Vault's cluster, each of which is unsealed by itself; none for a Vault
+    /// that is one node at `vault`.
+    #[serde(default)]
+    pub vault_nodes: Vec<String>,
+    /// The file with the CA that Vault's certificate comes from; the system's roots without it.
+    #[serde(default)]
+    pub vault_ca: Option<PathBuf>,
+    /// The namespace that the PKI engine is in.
+    #[serde(default)]
+    pub vault_namespace: Option<String>,
     /// The environment variable that holds the API token.
     #[serde(default = "default_api_token_env")]
     pub api_token_env: String,
     /// The environment variable that holds the Vault token.
     #[serde(default = "default_vault_token_env")]
     pub vault_token_env: String,
+    /// The environment variables that hold AppRole's role id and secret id; where both are set they are used
+    /// instead of the token.
+    #[serde(default = "default_vault_role_id_env")]
+    pub vault_role_id_env: String,
+    /// See [`Self::vault_role_id_env`].
+    #[serde(default = "default_vault_secret_id_env")]
+    pub vault_secret_id_env: String,
     /// Where the PKI engine is mounted in Vault.
     #[serde(default = "default_mount")]
     pub pki_mount: String,
@@ -148,6 +165,8 @@ pub struct Tokens {
     pub api: Option<Secret>,
     /// Vault's.
     pub vault: Option<Secret>,
+    /// AppRole's role id and secret id at Vault.
+    pub vault_role: Option<(Secret, Secret)>,
 }
 
 impl Default for Context {
@@ -156,8 +175,13 @@ impl Default for Context {
             api: String::new(),
             api_ca: None,
             vault: String::new(),
+            vault_nodes: Vec::new(),
+            vault_ca: None,
+            vault_namespace: None,
             api_token_env: default_api_token_env(),
             vault_token_env: default_vault_token_env(),
+            vault_role_id_env: default_vault_role_id_env(),
+            vault_secret_id_env: default_vault_secret_id_env(),
             pki_mount: default_mount(),
             pki_role: default_role(),
             read_only: false,
@@ -174,6 +198,14 @@ fn default_api_token_env() -> String {
 
 fn default_vault_token_env() -> String {
     "VAULT_TOKEN".to_owned()
+}
+
+fn default_vault_role_id_env() -> String {
+    "VAULT_ROLE_ID".to_owned()
+}
+
+fn default_vault_secret_id_env() -> String {
+    "VAULT_SECRET_ID".to_owned()
 }
 
 fn default_mount() -> String {
@@ -222,6 +254,8 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
     for context in config.contexts.values_mut() {
         context.tokens.api = from_env(&context.api_token_env);
         context.tokens.vault = from_env(&context.vault_token_env);
+        context.tokens.vault_role =
+            from_env(&context.vault_role_id_env).zip(from_env(&context.vault_secret_id_env));
     }
     let known = config.contexts.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match name.map(str::to_owned).or(config.default_context) {
@@ -317,7 +351,13 @@ mod tests {
     fn the_example_is_valid() {
         let text = include_str!("../../config.example.toml");
         let config: ConsoleConfig = parse(Path::new("config.example.toml"), text).unwrap();
-        assert!(config.contexts.contains_key("prod-eu"));
+        let context = &config.contexts["prod-eu"];
+        let usual = Context::default();
+        assert_eq!(
+            (&context.vault_role_id_env, &context.vault_secret_id_env),
+            (&usual.vault_role_id_env, &usual.vault_secret_id_env)
+        );
+        assert_eq!(context.vault_nodes.len(), 3);
     }
 
     #[test]

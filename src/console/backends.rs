@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::io::AsyncWriteExt;
 
 use crate::clients::api::{ApiReader, ApiWriter};
-use crate::clients::vault::{VaultReader, VaultWriter};
+use crate::clients::vault::{Login, Place, VaultWriter};
 use crate::clock::Clock;
 use crate::config::console::Context;
 use crate::plan::guard::Guard;
@@ -35,18 +35,32 @@ impl Backends {
             context.tokens.api.clone(),
             context.api_ca.as_deref(),
         )?;
+        let tokens = &context.tokens;
+        let (role_id, secret_id) = tokens.vault_role.clone().unzip();
+        let login = Login::of(tokens.vault.clone(), role_id, secret_id);
+        let place = Place {
+            address: context.vault.clone(),
+            ca: context.vault_ca.clone(),
+            namespace: context.vault_namespace.clone(),
+        };
+        let vault = VaultWriter::new(&place, login.clone())?;
+        let nodes = context.vault_nodes.iter();
+        let nodes: Result<Vec<VaultWriter>, Problem> = nodes
+            .map(|address| Ok(VaultWriter::new(&place.node(address), login.clone())?))
+            .collect();
+        let nodes = nodes?;
         let reads = Reads {
-            vault: VaultReader::new(&context.vault, context.tokens.vault.as_ref())?,
+            vault: vault.reader(),
+            vault_nodes: nodes.iter().map(VaultWriter::reader).collect(),
             clock,
             vault_address: context.vault.clone(),
             pki_mount: context.pki_mount.clone(),
             pki_role: context.pki_role.clone(),
             api: api.clone(),
         };
-        let vault = VaultWriter::new(&context.vault, context.tokens.vault.as_ref())?;
         Ok(Self {
             reads,
-            changes: Changes::new(ApiWriter::new(api), vault),
+            changes: Changes::new(ApiWriter::new(api), vault).with_vault_nodes(nodes),
             journal: Journal::new(&state_dir.join(journal_of(&context.api))),
             exports: state_dir.join("exports"),
             guard: Mutex::new(Guard::of(context.read_only, context.protected)),

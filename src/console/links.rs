@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::backends::Backends;
 use crate::domain::link::{Backend, LinkState};
+use crate::plan::vault_nodes::{self, Node};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;
 use crate::state::link::{Link, Seal, latency_words};
@@ -107,37 +108,103 @@ async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backen
 
 async fn vault(backends: &Backends) -> Link {
     let began = Instant::now();
-    let answer = backends.reads.vault.seal_status().await;
+    let (answer, nodes) = tokio::join!(
+        backends.reads.vault.seal_status(),
+        // A Vault of one node was asked just now.
+        async {
+            match backends.reads.vault_nodes.is_empty() {
+                true => Vec::new(),
+                false => vault_nodes::look(&backends.reads).await,
+            }
+        }
+    );
     let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
     let as_of = backends.reads.clock.now();
+    // What stands before a cluster may answer nothing while every node is sealed; the nodes themselves do.
+    let answer = answer.map_err(|error| error.to_string()).or_else(|error| {
+        let mut said = nodes.iter().filter_map(|node| node.seal.as_ref().ok());
+        said.next().cloned().ok_or(error)
+    });
+    let others = nodes_words(&nodes);
     match answer {
-        Ok(status) => Link {
-            state: if status.sealed {
-                LinkState::Degraded
-            } else {
-                LinkState::Up
-            },
-            note: status
+        Ok(status) => {
+            let sealed = status
                 .sealed
-                .then(|| format!("sealed {}/{}", status.progress, status.t)),
-            latency_ms,
-            as_of,
-            seal: Some(Seal {
-                sealed: status.sealed,
-                initialized: status.initialized,
-                threshold: status.t,
-                shares: status.n,
-                progress: status.progress,
-                nonce: status.nonce,
-                version: status.version,
-            }),
-        },
+                .then(|| format!("sealed {}/{}", status.progress, status.t));
+            let note = others.or(sealed);
+            Link {
+                state: if note.is_some() {
+                    LinkState::Degraded
+                } else {
+                    LinkState::Up
+                },
+                note,
+                latency_ms,
+                as_of,
+                seal: Some(Seal {
+                    sealed: status.sealed,
+                    initialized: status.initialized,
+                    threshold: status.t,
+                    shares: status.n,
+                    progress: status.progress,
+                    nonce: status.nonce,
+                    version: status.version,
+                }),
+            }
+        }
         Err(error) => Link {
             state: LinkState::Down,
-            note: Some(error.to_string()),
+            note: Some(error),
             latency_ms: None,
             as_of,
             seal: None,
         },
+    }
+}
+
+/// Which nodes of a cluster are sealed or silent, if any.
+fn nodes_words(nodes: &[Node]) -> Option<String> {
+    let words: Vec<String> = nodes
+        .iter()
+        .filter_map(|node| {
+            let name = node.address.split("//").last().unwrap_or(&node.address);
+            match &node.seal {
+                Ok(status) if status.sealed => {
+                    Some(format!("{name} sealed {}/{}", status.progress, status.t))
+                }
+                Ok(_) => None,
+                Err(_) => Some(format!("{name} silent")),
+            }
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::vault::SealStatus;
+
+    #[test]
+    fn each_node_that_is_not_open_is_named() {
+        let node = |address: &str, seal| Node {
+            address: address.to_owned(),
+            seal,
+        };
+        let sealed = SealStatus {
+            sealed: true,
+            t: 3,
+            progress: 1,
+            ..SealStatus::default()
+        };
+        let open = node("http://vault-1:8200", Ok(SealStatus::default()));
+        assert_eq!(nodes_words(std::slice::from_ref(&open)), None);
+        let nodes = [
+            open,
+            node("http://vault-2:8200", Ok(sealed)),
+            node("http://vault-3:8200", Err(Problem::unavailable("no connection"))),
+        ];
+        let words = nodes_words(&nodes).unwrap();
+        assert_eq!(words, "vault-2:8200 sealed 1/3, vault-3:8200 silent");
     }
 }

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod audit;
 pub mod certificate;
 pub mod clue;
+pub mod duration;
 pub mod finding;
 pub mod id;
 pub mod installation;

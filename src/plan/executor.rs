@@ -321,7 +321,8 @@ async fn look(
     note: &(dyn Fn(String) + Send + Sync),
     lost: Option<Problem>,
 ) -> Outcome {
-    let until = Instant::now() + step.limit();
+    let limit = step.limit_of(&cx.args);
+    let until = Instant::now() + limit;
     let mut said = String::new();
     loop {
         let seen = match step.prove(cx, reads).await {
@@ -338,7 +339,7 @@ async fn look(
         if Instant::now() >= until {
             let what = lost.map_or(said, |problem| problem.what);
             return Outcome::Unknown(
-                Problem::no_answer(format!("not proven within {} s: {what}", step.limit().as_secs()))
+                Problem::no_answer(format!("not proven within {} s: {what}", limit.as_secs()))
                     .hint("it may still come about; look at the thing itself before doing it again"),
             );
         }

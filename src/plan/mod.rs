@@ -15,3 +15,4 @@ pub mod plan;
 pub mod ports;
 pub mod step;
 pub mod tier;
+pub mod vault_nodes;

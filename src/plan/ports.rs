@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::audit::AuditRow;
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::wire::agents::WakeReply;
 use crate::wire::page::PageQuery;
 
@@ -30,6 +30,8 @@ pub struct Reads {
     pub api: ApiReader,
     /// Vault.
     pub vault: VaultReader,
+    /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.
+    pub vault_nodes: Vec<VaultReader>,
     /// The time.
     pub clock: Clock,
     /// Where Vault is, for commands that people could type.
@@ -46,17 +48,29 @@ impl Reads {
     /// # Errors
     /// That it can't be had.
     pub async fn crl(&self) -> Result<Crl, Problem> {
-        crl::fetch(&self.crl_url()).await
+        let pem = self.vault.crl(&self.pki_mount).await?;
+        crl::parse(pem.as_bytes()).map_err(|error| {
+            Problem::new(
+                ProblemKind::BackendFailed,
+                format!("what `{}` publishes as CRL is none: {error}", self.vault_address),
+            )
+        })
     }
 
-    /// Where the revocation list is published.
-    #[must_use]
-    pub fn crl_url(&self) -> String {
-        format!(
-            "{}/v1/{}/crl",
-            self.vault_address.trim_end_matches('/'),
-            self.pki_mount
-        )
+    /// Each node that has a seal: those of the cluster, or the one that Vault is.
+    pub fn seals(&self) -> impl Iterator<Item = &VaultReader> {
+        let alone = self.vault_nodes.is_empty().then_some(&self.vault);
+        self.vault_nodes.iter().chain(alone)
+    }
+
+    /// The node at `address`.
+    ///
+    /// # Errors
+    /// That the context knows no such node.
+    pub fn vault_node(&self, address: &str) -> Result<&VaultReader, Problem> {
+        self.seals()
+            .find(|node| node.address() == address)
+            .ok_or_else(|| no_node(address))
     }
 
     /// What is served at `address` now to who asks for `name`, or for the address itself.
@@ -167,6 +181,7 @@ pub struct Writes<'a> {
     pub api: &'a ApiWriter,
     /// Vault.
     pub vault: &'a VaultWriter,
+    vault_nodes: &'a [VaultWriter],
     /// Secrets that a person types.
     pub secrets: &'a SecretEntry,
     note: &'a (dyn Fn(String) + Send + Sync),
@@ -185,6 +200,7 @@ impl<'a> Writes<'a> {
             reads,
             api: &changes.api,
             vault: &changes.vault,
+            vault_nodes: &changes.vault_nodes,
             secrets,
             note,
             command,
@@ -194,6 +210,18 @@ impl<'a> Writes<'a> {
     /// Says how it goes, on the step's line.
     pub fn note(&self, words: impl Into<String>) {
         (self.note)(words.into());
+    }
+
+    /// The node of Vault's cluster at `address`.
+    ///
+    /// # Errors
+    /// That the context knows no such node.
+    pub fn vault_node(&self, address: &str) -> Result<&'a VaultWriter, Problem> {
+        let alone = self.vault_nodes.is_empty().then_some(self.vault);
+        let mut nodes = self.vault_nodes.iter().chain(alone);
+        nodes
+            .find(|node| node.address() == address)
+            .ok_or_else(|| no_node(address))
     }
 
     /// Puts a command into the command log that was not in the plan, without secrets.
@@ -214,12 +242,28 @@ impl<'a> Writes<'a> {
 pub struct Changes {
     pub(super) api: ApiWriter,
     vault: VaultWriter,
+    vault_nodes: Vec<VaultWriter>,
+}
+
+fn no_node(address: &str) -> Problem {
+    Problem::not_found(format!("this context has no node of Vault at `{address}`"))
+        .hint("name it in `vault_nodes`")
 }
 
 impl Changes {
     /// Keeps them.
     #[must_use]
     pub fn new(api: ApiWriter, vault: VaultWriter) -> Self {
-        Self { api, vault }
+        Self {
+            api,
+            vault,
+            vault_nodes: Vec::new(),
+        }
+    }
+
+    /// With the nodes of Vault's cluster.
+    #[must_use]
+    pub fn with_vault_nodes(self, vault_nodes: Vec<VaultWriter>) -> Self {
+        Self { vault_nodes, ..self }
     }
 }

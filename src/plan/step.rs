@@ -55,6 +55,11 @@ pub trait Step: Sync {
     fn limit(&self) -> Duration {
         Duration::from_secs(60)
     }
+
+    /// The same for one step of a plan, where the plan knows that the other side takes its time.
+    fn limit_of(&self, _args: &Value) -> Duration {
+        self.limit()
+    }
 }
 
 /// Reads a text argument.

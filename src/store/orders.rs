@@ -164,10 +164,8 @@ pub async fn wait_for_ca(tx: &mut Tx, id: &str, why: &str, at: DateTime<Utc>) ->
 /// # Errors
 /// The database doesn't answer.
 pub async fn look_again(tx: &mut Tx, id: &str, owner: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE issuance_requests SET lease_until = $3 \
-         WHERE id = $1 AND status = 'issuing' AND claimed_by = $2",
-    )
+    sql("UPDATE issuance_requests SET lease_until = $3 \
+         WHERE id = $1 AND status = 'issuing' AND claimed_by = $2")
     .bind(id)
     .bind(owner)
     .bind(at)

@@ -31,9 +31,18 @@ pub enum VaultError {
     /// It answered something that it never should.
     #[error("Vault answered something unexpected: {0}")]
     Garbled(String),
+    /// We are not, or no longer, let in; nothing happened. A matter of our credential, not of the call.
+    #[error("{0}")]
+    Login(String),
     /// The address that was given is none.
     #[error("`{0}` is not an address of Vault")]
     Address(String),
+    /// The namespace that was given is none.
+    #[error("`{0}` is not a namespace of Vault")]
+    Namespace(String),
+    /// The file with Vault's CA, and why it can't be used.
+    #[error("the CA file `{0}` can't be used: {1}")]
+    Ca(String, String),
 }
 
 impl VaultError {
@@ -115,6 +124,7 @@ fn says_sealed(words: &str) -> bool {
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         let what = error.to_string();
+        let is_strange = what.contains("certificate");
         match error {
             VaultError::Sealed => Self::unavailable(what).hint("unseal it with `u`"),
             VaultError::Denied(_) => {
@@ -122,10 +132,16 @@ impl From<VaultError> for Problem {
             }
             VaultError::Refused(_) => Self::refused(what),
             VaultError::NotFound(_) => Self::not_found(what),
+            VaultError::Retry(_) if is_strange => Self::unavailable(what)
+                .hint("name the file with its CA: `vault_ca` in the context, `--vault-ca` of cmp-server"),
             VaultError::Retry(_) => Self::unavailable(what),
             VaultError::Unknown(_) => Self::no_answer(what),
             VaultError::Garbled(_) => Self::new(ProblemKind::BackendFailed, what),
+            VaultError::Login(_) => Self::new(ProblemKind::Forbidden, what)
+                .hint("give a new token, or the role's id and a new secret id, and start again"),
             VaultError::Address(_) => Self::bad_input(what).hint("such as http://127.0.0.1:8200"),
+            VaultError::Namespace(_) => Self::bad_input(what).hint("such as team-a/pki"),
+            VaultError::Ca(..) => Self::bad_input(what).hint("it holds certificates in PEM"),
         }
     }
 }

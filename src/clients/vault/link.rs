@@ -1,92 +1,91 @@
-//! One Vault address with one token: what reader and writer share.
+//! One Vault address with one login: what reader and writer share.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
+use serde_json::Value;
 
 use super::error::VaultError;
-use crate::domain::secret::Secret;
+use super::place::{Login, Place};
+use super::session::{Session, Sessions};
 
 /// No call takes longer.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// No connection takes longer to come about.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// A CRL or a chain that is longer is not read.
-const MAX_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 256 << 20;
 
 pub(super) struct Link {
-    pub(super) vault: VaultClient,
     http: reqwest::Client,
-    base: String,
+    pub(super) place: Place,
+    pub(super) sessions: Sessions,
 }
 
 impl Link {
-    pub(super) fn new(address: &str, token: Option<&Secret>) -> Result<Self, VaultError> {
-        let bad = || VaultError::Address(address.to_owned());
-        let url = reqwest::Url::parse(address).map_err(|_| bad())?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(bad());
-        }
-        // Everything is set here, so that no VAULT_… variable of the surroundings changes whom we
-        // talk to or as whom. A CA for https still comes from VAULT_CACERT, as for `vault` itself.
-        let settings = VaultClientSettingsBuilder::default()
-            .address(address)
-            .token(token.map_or("", Secret::expose))
-            .timeout(Some(TIME_LIMIT))
-            .verify(true)
-            .identity(None)
-            .build()
-            .map_err(|_| bad())?;
-        let vault = VaultClient::new(settings).map_err(VaultError::from_client)?;
-        let mut http = reqwest::Client::builder()
-            .timeout(TIME_LIMIT)
-            .connect_timeout(CONNECT_LIMIT);
-        if url.scheme() == "http" {
-            // Without TLS there is no need to load the system's roots, which takes long.
-            http = http.tls_certs_only(Vec::new());
-        }
-        let http = http
-            .build()
-            .map_err(|error| VaultError::Garbled(error.to_string()))?;
+    pub(super) fn new(place: &Place, login: Login) -> Result<Self, VaultError> {
+        let http = place.http()?;
         Ok(Self {
-            vault,
+            sessions: Sessions::new(place.clone(), http.clone(), login)?,
             http,
-            base: address.trim_end_matches('/').to_owned(),
+            place: place.clone(),
         })
     }
 
-    /// `GET`, any status; the status and the body.
+    /// A call with our token. Where Vault no longer takes that and another can be had, it is made once more:
+    /// who was denied has changed nothing.
+    pub(super) async fn call<T, F>(&self, call: impl Fn(Arc<Session>) -> F + Send) -> Result<T, VaultError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, VaultError>> + Send,
+    {
+        let session = self.sessions.get().await?;
+        match call(Arc::clone(&session)).await {
+            Err(VaultError::Denied(words)) => {
+                let nobody = matches!(self.sessions.login, Login::Nobody);
+                if nobody || !self.sessions.is_dead(&session).await {
+                    return Err(VaultError::Denied(words));
+                }
+                call(self.sessions.another(Some(&session)).await?).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// `GET`, any status; the status and the body. Without a token.
     pub(super) async fn fetch(&self, path: &str) -> Result<(u16, Vec<u8>), VaultError> {
-        let reply = self
-            .http
-            .get(format!("{}/v1/{path}", self.base))
-            .send()
-            .await
-            .map_err(|error| VaultError::from_reqwest(&error))?;
-        read(reply).await
+        self.request(path).answer(None).await
     }
 
     /// `GET` with our token; the `data` of the answer.
-    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, VaultError> {
-        #[derive(serde::Deserialize)]
-        struct Enveloped<T> {
-            data: T,
-        }
-        let request = self
-            .http
-            .get(format!("{}/v1/{path}", self.base))
-            .header("x-vault-request", "true")
-            .header("x-vault-token", &self.vault.settings.token);
-        let reply = request
-            .send()
+    pub(super) async fn read<T: DeserializeOwned + Send>(&self, path: &str) -> Result<T, VaultError> {
+        let request = self.request(path);
+        self.call(|session| async move { request.data(&session.vault.middle.token).await })
             .await
-            .map_err(|error| VaultError::from_reqwest(&error))?;
-        let (code, body) = read(reply).await?;
-        if !(200..300).contains(&code) {
-            return Err(refusal(code, &body));
-        }
-        parse(path, &body).map(|enveloped: Enveloped<T>| enveloped.data)
+    }
+
+    /// `POST` with our token; the `data` of the answer, if it has any.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Option<Value>, VaultError> {
+        let request = self.request(path);
+        let body = body.to_string();
+        self.call(|session| {
+            let call = self
+                .http
+                .post(request.url())
+                .header("content-type", "application/json")
+                .body(body.clone());
+            async move {
+                let (code, body) = request.send(call, Some(&session.vault.middle.token)).await?;
+                if !(200..300).contains(&code) {
+                    return Err(refusal(code, &body));
+                }
+                let answer: Value = parse(path, &body)?;
+                Ok(answer.get("data").filter(|data| !data.is_null()).cloned())
+            }
+        })
+        .await
     }
 
     /// `GET` of a raw body, such as PEM.
@@ -98,22 +97,80 @@ impl Link {
         String::from_utf8(body).map_err(|_| VaultError::Garbled(format!("`{path}` is not text")))
     }
 
-    /// `PUT` with a JSON body, an answer without an envelope.
+    /// `PUT` with a JSON body, an answer without an envelope. Without a token.
     pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, VaultError> {
-        let reply = self
+        let request = self.request(path);
+        let call = self
             .http
-            .put(format!("{}/v1/{path}", self.base))
+            .put(request.url())
             .header("content-type", "application/json")
-            .header("x-vault-request", "true")
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| VaultError::from_reqwest(&error))?;
-        let (code, body) = read(reply).await?;
+            .body(body);
+        let (code, body) = request.send(call, None).await?;
         if !(200..300).contains(&code) {
             return Err(refusal(code, &body));
         }
         parse(path, &body)
+    }
+
+    fn request<'a>(&'a self, path: &'a str) -> Request<'a> {
+        Request {
+            http: &self.http,
+            place: &self.place,
+            path,
+        }
+    }
+}
+
+/// A call that `vaultrs` doesn't have.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) http: &'a reqwest::Client,
+    pub(super) place: &'a Place,
+    pub(super) path: &'a str,
+}
+
+impl Request<'_> {
+    fn url(&self) -> String {
+        format!("{}/v1/{}", self.place.address.trim_end_matches('/'), self.path)
+    }
+
+    /// The namespace, but for what there is only one of in the whole node.
+    fn namespace(&self) -> Option<&str> {
+        let whole = ["sys/seal-status", "sys/health", "sys/unseal"].contains(&self.path);
+        self.place.namespace.as_deref().filter(|_| !whole)
+    }
+
+    async fn answer(&self, token: Option<&str>) -> Result<(u16, Vec<u8>), VaultError> {
+        self.send(self.http.get(self.url()), token).await
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), VaultError> {
+        let mut request = request.header("x-vault-request", "true");
+        if let Some(namespace) = self.namespace() {
+            request = request.header("x-vault-namespace", namespace);
+        }
+        if let Some(token) = token {
+            request = request.header("x-vault-token", token);
+        }
+        let reply = request.send().await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    /// The `data` of the answer.
+    pub(super) async fn data<T: DeserializeOwned>(&self, token: &str) -> Result<T, VaultError> {
+        #[derive(serde::Deserialize)]
+        struct Enveloped<T> {
+            data: T,
+        }
+        let (code, body) = self.answer(Some(token)).await?;
+        if !(200..300).contains(&code) {
+            return Err(refusal(code, &body));
+        }
+        parse(self.path, &body).map(|enveloped: Enveloped<T>| enveloped.data)
     }
 }
 

@@ -6,9 +6,13 @@
 
 mod error;
 mod link;
+mod place;
 mod reader;
+mod session;
 mod writer;
 
 pub use error::VaultError;
-pub use reader::{CaCertificate, Health, Mount, SealStatus, VaultReader};
+pub use place::{Login, Place};
+pub use reader::{CaCertificate, CrlRule, Health, Mount, SealStatus, VaultReader};
+pub use session::Lasts;
 pub use writer::{Revoked, Signed, VaultWriter};

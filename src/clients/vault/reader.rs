@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use vaultrs::api;
 
 use super::error::VaultError;
 use super::link::{Link, parse};
-use crate::domain::secret::Secret;
+use super::place::{Login, Place};
+use crate::domain::duration::duration;
 
 /// `GET sys/seal-status`, and the answer to a share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -71,12 +71,30 @@ pub struct CaCertificate {
 pub struct VaultReader(pub(super) Arc<Link>);
 
 impl VaultReader {
-    /// A reader of the Vault at `address`; seal status, health, chain and CRL need no token.
+    /// A reader of the Vault at `place`; seal status, health, chain and CRL need no login.
     ///
     /// # Errors
-    /// The address is none.
-    pub fn new(address: &str, token: Option<&Secret>) -> Result<Self, VaultError> {
-        Ok(Self(Arc::new(Link::new(address, token)?)))
+    /// The address is none, or the CA file can't be used.
+    pub fn new(place: &Place, login: Login) -> Result<Self, VaultError> {
+        Ok(Self(Arc::new(Link::new(place, login)?)))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.place.address
+    }
+
+    /// That we are let in, with whatever credential there is.
+    ///
+    /// # Errors
+    /// [`VaultError::Login`] when not.
+    pub async fn let_in(&self) -> Result<(), VaultError> {
+        let session = self.0.sessions.get().await?;
+        if !matches!(self.0.sessions.login, Login::Nobody) && self.0.sessions.is_dead(&session).await {
+            self.0.sessions.another(Some(&session)).await?;
+        }
+        Ok(())
     }
 
     /// Whether it is sealed, and how far an unseal is.
@@ -154,14 +172,18 @@ impl VaultReader {
     /// # Errors
     /// See [`VaultError`].
     pub async fn certificates(&self, mount: &str) -> Result<Vec<String>, VaultError> {
-        match vaultrs::pki::cert::list(&self.0.vault, mount).await {
-            Ok(serials) => Ok(serials),
-            // Vault's way of saying that a list is empty.
-            Err(vaultrs::error::ClientError::APIError { code: 404, errors }) if errors.is_empty() => {
-                Ok(Vec::new())
-            }
-            Err(error) => Err(VaultError::from_client(error)),
-        }
+        self.0
+            .call(|session| async move {
+                match vaultrs::pki::cert::list(&session.vault, mount).await {
+                    Ok(serials) => Ok(serials),
+                    // Vault's way of saying that a list is empty.
+                    Err(vaultrs::error::ClientError::APIError { code: 404, errors }) if errors.is_empty() => {
+                        Ok(Vec::new())
+                    }
+                    Err(error) => Err(VaultError::from_client(error)),
+                }
+            })
+            .await
     }
 
     /// One certificate by its serial.
@@ -169,17 +191,100 @@ impl VaultReader {
     /// # Errors
     /// See [`VaultError`].
     pub async fn certificate(&self, mount: &str, serial: &str) -> Result<CaCertificate, VaultError> {
-        let request = api::pki::requests::ReadCertificateRequest::builder()
-            .mount(mount)
-            .serial(serial)
-            .build()
-            .map_err(|error| VaultError::Garbled(error.to_string()))?;
-        let body = api::exec_with_result(&self.0.vault, request)
-            .await
-            .map_err(VaultError::from_client)?;
+        // `vaultrs` insists on fields that not every version sends.
+        #[derive(Deserialize)]
+        struct Kept {
+            certificate: String,
+            #[serde(default)]
+            revocation_time: i64,
+        }
+        let kept: Kept = self.0.read(&format!("{mount}/cert/{serial}")).await?;
         Ok(CaCertificate {
-            pem: body.certificate,
-            revoked_at: Some(body.revocation_time).filter(|at| *at > 0),
+            pem: kept.certificate,
+            revoked_at: Some(kept.revocation_time).filter(|at| *at > 0),
         })
+    }
+
+    /// Whether the CA keeps what it signs with `role`: what it doesn't keep it can neither list nor revoke by
+    /// serial.
+    ///
+    /// # Errors
+    /// See [`VaultError`]; [`VaultError::Denied`] where the policy doesn't allow to read the role.
+    pub async fn keeps(&self, mount: &str, role: &str) -> Result<bool, VaultError> {
+        #[derive(Deserialize)]
+        struct Role {
+            #[serde(default)]
+            no_store: bool,
+        }
+        let role: Role = self.0.read(&format!("{mount}/roles/{role}")).await?;
+        Ok(!role.no_store)
+    }
+
+    /// When the CA makes its list anew.
+    ///
+    /// # Errors
+    /// See [`VaultError`]; [`VaultError::Denied`] where the policy doesn't allow to read that.
+    pub async fn crl_rule(&self, mount: &str) -> Result<CrlRule, VaultError> {
+        self.0.read(&format!("{mount}/config/crl")).await
+    }
+}
+
+/// `config/crl`: when the CA makes its list anew. Times are texts such as `72h`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct CrlRule {
+    /// There is no list.
+    pub disable: bool,
+    /// By itself and not with each revocation.
+    pub auto_rebuild: bool,
+    /// How long before its end.
+    pub auto_rebuild_grace_period: String,
+    /// How long a list is valid.
+    pub expiry: String,
+}
+
+impl CrlRule {
+    /// How long a revocation may take to be in the list, at most; nothing where that is at once.
+    #[must_use]
+    pub fn longest_wait(&self) -> Option<std::time::Duration> {
+        let seconds = |text: &str| duration(&text.into()).and_then(|n| u64::try_from(n).ok());
+        // The list is made anew this long before the one before it ends.
+        let valid = seconds(&self.expiry).unwrap_or(72 * 3600);
+        let before = seconds(&self.auto_rebuild_grace_period).unwrap_or(12 * 3600);
+        self.auto_rebuild
+            .then(|| std::time::Duration::from_secs(valid.saturating_sub(before)))
+    }
+}
+
+impl Default for CrlRule {
+    fn default() -> Self {
+        Self {
+            disable: false,
+            auto_rebuild: false,
+            auto_rebuild_grace_period: "12h".to_owned(),
+            expiry: "72h".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_made_by_itself_is_waited_for_until_its_grace_period() {
+        assert_eq!(CrlRule::default().longest_wait(), None);
+        let hours = |n: u64| Some(std::time::Duration::from_secs(n * 3600));
+        let rule = CrlRule {
+            auto_rebuild: true,
+            ..CrlRule::default()
+        };
+        assert_eq!(rule.longest_wait(), hours(60));
+        let rule = CrlRule {
+            expiry: "24h".to_owned(),
+            auto_rebuild_grace_period: "23h".to_owned(),
+            ..rule
+        };
+        assert_eq!(rule.longest_wait(), hours(1));
     }
 }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use vaultrs::api::pki::requests::SignCertificateRequest;
 use vaultrs::error::ClientError;
 use zeroize::Zeroizing;
 
 use super::error::VaultError;
 use super::link::Link;
+use super::place::{Login, Place};
 use super::reader::{SealStatus, VaultReader};
+use super::session::Lasts;
 use crate::domain::secret::Secret;
 
 /// What came back from a signature. Serial and dates are taken from the certificate itself.
@@ -25,12 +28,18 @@ pub struct Signed {
 pub struct VaultWriter(Arc<Link>);
 
 impl VaultWriter {
-    /// A writer at `address`; an unseal needs no token.
+    /// A writer at `place`; an unseal needs no login.
     ///
     /// # Errors
-    /// The address is none.
-    pub fn new(address: &str, token: Option<&Secret>) -> Result<Self, VaultError> {
-        Ok(Self(Arc::new(Link::new(address, token)?)))
+    /// The address is none, or the CA file can't be used.
+    pub fn new(place: &Place, login: Login) -> Result<Self, VaultError> {
+        Ok(Self(Arc::new(Link::new(place, login)?)))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.place.address
     }
 
     /// The same connection, for reading.
@@ -72,11 +81,11 @@ impl VaultWriter {
         alt_names: &[String],
         ttl: Option<&str>,
     ) -> Result<Signed, VaultError> {
-        let mut options = SignCertificateRequest::builder();
         let (ips, names): (Vec<&str>, Vec<&str>) = alt_names
             .iter()
             .map(String::as_str)
             .partition(|name| name.parse::<std::net::IpAddr>().is_ok());
+        let mut options = SignCertificateRequest::builder();
         if !names.is_empty() {
             options.alt_names(names.join(","));
         }
@@ -86,16 +95,24 @@ impl VaultWriter {
         if let Some(ttl) = ttl {
             options.ttl(ttl);
         }
-        let reply = vaultrs::pki::cert::ca::sign(
-            &self.0.vault,
-            mount,
-            role,
-            csr_pem,
-            common_name,
-            Some(&mut options),
-        )
-        .await
-        .map_err(VaultError::from_client)?;
+        let reply = self
+            .0
+            .call(|session| {
+                let mut options = options.clone();
+                async move {
+                    vaultrs::pki::cert::ca::sign(
+                        &session.vault,
+                        mount,
+                        role,
+                        csr_pem,
+                        common_name,
+                        Some(&mut options),
+                    )
+                    .await
+                    .map_err(VaultError::from_client)
+                }
+            })
+            .await?;
         let chain = reply
             .ca_chain
             .filter(|chain| !chain.is_empty())
@@ -111,26 +128,48 @@ impl VaultWriter {
     /// # Errors
     /// See [`VaultError`].
     pub async fn revoke(&self, mount: &str, serial: &str) -> Result<Revoked, VaultError> {
-        match vaultrs::pki::cert::revoke(&self.0.vault, mount, serial).await {
-            Ok(_) => Ok(Revoked::Accepted),
-            // 200 with a warning and no data: that is how Vault says that it has expired.
-            Err(ClientError::ResponseDataEmptyError | ClientError::ResponseEmptyError) => {
-                Ok(Revoked::AlreadyExpired)
-            }
-            Err(error) => Err(VaultError::from_client(error)),
-        }
+        self.0
+            .call(|session| async move {
+                match vaultrs::pki::cert::revoke(&session.vault, mount, serial).await {
+                    Ok(_) => Ok(Revoked::Accepted),
+                    // 200 with a warning and no data: that is how Vault says that it has expired.
+                    Err(ClientError::ResponseDataEmptyError | ClientError::ResponseEmptyError) => {
+                        Ok(Revoked::AlreadyExpired)
+                    }
+                    Err(error) => Err(VaultError::from_client(error)),
+                }
+            })
+            .await
     }
 
-    /// Prolongs our own token.
+    /// Revokes by the certificate itself: the only way where the CA did not keep it.
     ///
     /// # Errors
     /// See [`VaultError`].
-    pub async fn renew_token(&self) -> Result<(), VaultError> {
-        // The answer repeats the token; it is dropped here.
-        vaultrs::token::renew_self(&self.0.vault, None)
+    pub async fn revoke_certificate(&self, mount: &str, pem: &str) -> Result<Revoked, VaultError> {
+        // `vaultrs` knows the serial only.
+        self.0
+            .post(&format!("{mount}/revoke"), &json!({"certificate": pem}))
             .await
-            .map(drop)
-            .map_err(VaultError::from_client)
+            .map(|data| match data {
+                Some(_) => Revoked::Accepted,
+                None => Revoked::AlreadyExpired,
+            })
+            .map_err(|error| match error {
+                // Said with a 500, though asking again gives the same answer.
+                VaultError::Unknown(words) if words.contains("unable to verify signature") => {
+                    VaultError::Refused(words)
+                }
+                error => error,
+            })
+    }
+
+    /// Keeps our own login alive.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub async fn keep_alive(&self) -> Result<Lasts, VaultError> {
+        self.0.sessions.keep_alive().await
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::adapters::Published;
 use super::{Issuer, facts};
 use crate::clients::crl::{fetch, parse};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
@@ -78,9 +79,16 @@ impl Issuer {
             let Some(adapter) = self.roster.adapter(row).filter(|_| !wanted.is_empty()) else {
                 continue;
             };
-            if !adapter.capabilities().crl {
-                found += self.look_where_they_say(&wanted).await?;
-                continue;
+            match adapter.capabilities().await {
+                Ok(can) if can.crl == Published::Never => {
+                    found += self.look_where_they_say(&wanted).await?;
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(adapter = %row.name, %error, "what the CA can do is not known");
+                    continue;
+                }
             }
             let crl = match adapter.crl().await {
                 Ok(bytes) => parse(&bytes),

@@ -65,8 +65,17 @@ impl Issuer {
         if let Some(ca_order) = &issuing.ca_order {
             return Ok(adapter.ordered(ca_order).await);
         }
-        if !adapter.capabilities().list {
-            return Ok(Ok(None));
+        match adapter.capabilities().await {
+            Ok(can) if !can.list => {
+                // It is with nobody, then: not with the CA, and its answer reached no one.
+                tracing::warn!(
+                    request = %issuing.request.id,
+                    "the CA keeps nothing of what it signs: what a lost answer held can't be looked for"
+                );
+                return Ok(Ok(None));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(Err(error)),
         }
         let kept: Vec<String> = match adapter.serials().await {
             Ok(serials) => serials.into_iter().collect(),

@@ -22,9 +22,9 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use crate::clients::acme::ExternalAccount;
+use crate::clients::vault::Login;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
-use crate::domain::secret::Secret;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 
 pub(crate) use issue::inventory;
@@ -37,8 +37,9 @@ const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 /// Requests claimed at once, and calls to a CA at once.
 const BATCH: u32 = 32;
 const AT_ONCE: usize = 4;
-/// How often the credential for the CA is prolonged.
+/// How often the credential for the CA is prolonged, at the most and at the least.
 const RENEW: Duration = Duration::from_secs(3600);
+const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
@@ -50,13 +51,13 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer called `owner`, a name that no other one has, with its token at Vault.
+    /// An issuer called `owner`, a name that no other one has, with its login at Vault.
     #[must_use]
-    pub fn new(store: Store, owner: impl Into<String>, vault_token: Secret) -> Self {
+    pub fn new(store: Store, owner: impl Into<String>, vault_login: Login) -> Self {
         Self {
             store,
             owner: owner.into(),
-            roster: Roster::new(vault_token),
+            roster: Roster::new(vault_login),
         }
     }
 
@@ -82,8 +83,7 @@ impl Issuer {
                 }
             };
             if renew_at <= Instant::now() {
-                let all = self.renew_credentials().await;
-                renew_at = Instant::now() + if all { RENEW } else { RENEW_AGAIN };
+                renew_at = Instant::now() + self.renew_credentials().await;
             }
             // Between two batches nothing is claimed, so that another issuer can go on at once.
             if *stop.borrow() {
@@ -95,6 +95,7 @@ impl Issuer {
             tokio::select! {
                 () = until_work(&mut changes) => {}
                 () = tokio::time::sleep(crl.next_look(PERIOD)) => {}
+                () = tokio::time::sleep_until(renew_at) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
@@ -181,31 +182,36 @@ impl Issuer {
         Ok(())
     }
 
-    /// Prolongs the tokens of all adapters that work; whether that is done for now.
-    async fn renew_credentials(&self) -> bool {
+    /// Prolongs the credentials of all adapters that work; after how long that is due again.
+    async fn renew_credentials(&self) -> Duration {
         let Ok(mut conn) = self.store.read().await else {
-            return false;
+            return RENEW_AGAIN;
         };
         let Ok(adapters) = rows::all(&mut conn).await else {
-            return false;
+            return RENEW_AGAIN;
         };
         drop(conn);
-        let mut all = true;
+        let mut next = RENEW;
         for row in adapters {
             if row.status != AdapterStatus::Active {
-                all = false;
+                next = next.min(RENEW_AGAIN);
                 continue;
             }
             let Some(adapter) = self.roster.adapter(&row) else {
                 continue;
             };
-            // A token that can't be renewed still works until its end; who reads the log has time.
-            if let Err(error) = adapter.renew_credential().await {
-                all = false;
-                tracing::warn!(adapter = %row.name, %error, "the issuer's token can't be renewed");
+            match adapter.renew_credential().await {
+                Ok(None) => {}
+                // Well before its end, so that there is time to try again.
+                Ok(Some(lasts)) => next = next.min(lasts / 2).max(RENEW_SOON),
+                // It still works until its end; who reads the log has time.
+                Err(error) => {
+                    next = next.min(RENEW_AGAIN);
+                    tracing::warn!(adapter = %row.name, %error, "the issuer's credential can't be renewed");
+                }
             }
         }
-        all
+        next
     }
 }
 

@@ -1,12 +1,15 @@
 //! Revocations that were asked for, carried to the CA. A CA's yes is not yet the proof; that is in
 //! `crl`.
 
-use super::adapters::{AdapterError, RevocationAnswer, ToRevoke};
+use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesBack, Withdrawal};
 use super::backoff::next_attempt;
 use super::{Issuer, LEASE, facts};
+use crate::domain::audit::{AuditEntry, AuditOutcome};
+use crate::domain::certificate::Certificate;
+use crate::domain::id::EntityKind;
 use crate::domain::reason::Reason;
 use crate::store::jobs::{self, Job};
-use crate::store::{StoreError, adapters as rows, certificates, orders, revocation, without_crl};
+use crate::store::{StoreError, adapters as rows, audit, certificates, orders, revocation, without_crl};
 
 impl Issuer {
     /// Carries out all that is due; whether the CA accepted any.
@@ -37,37 +40,21 @@ impl Issuer {
             self.fail_revocation(job, words).await?;
             return Ok(false);
         };
-        if !adapter.capabilities().revoke {
-            self.fail_revocation(job, "this CA takes nothing back").await?;
-            return Ok(false);
-        }
-        let pem = certificate.pem.as_deref().unwrap_or_default();
-        let what = ToRevoke {
-            serial: &certificate.serial,
-            pem,
-            reason: certificate
-                .revocation
-                .as_ref()
-                .map_or(Reason::Unspecified, |it| it.reason),
-        };
-        match adapter.revoke_for(what).await {
-            Ok(RevocationAnswer::AlreadyExpired) => {
+        let reason = certificate
+            .revocation
+            .as_ref()
+            .map_or(Reason::Unspecified, |it| it.reason);
+        match withdraw(adapter.as_ref(), &certificate, reason).await {
+            Ok((RevocationAnswer::Accepted, published)) => {
+                self.accept(job, &certificate, published).await?;
+                Ok(true)
+            }
+            Ok((RevocationAnswer::AlreadyExpired, _)) => {
                 let mut tx = self.store.begin().await?;
                 revocation::expire_revocation(&mut tx, job).await?;
                 tx.commit().await?;
                 tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
                 Ok(false)
-            }
-            Ok(RevocationAnswer::Accepted) => {
-                let mut tx = self.store.begin().await?;
-                let now = tx.now();
-                revocation::accept_revocation(&mut tx, job, now).await?;
-                if !adapter.capabilities().crl && facts::crl_url(pem).is_none() {
-                    without_crl::record(&mut tx, id).await?;
-                }
-                tx.commit().await?;
-                tracing::info!(certificate = id, serial = %certificate.serial, "the CA accepted the revocation");
-                Ok(true)
             }
             Err(AdapterError::Away(reason)) => {
                 let mut tx = self.store.begin().await?;
@@ -99,6 +86,41 @@ impl Issuer {
         }
     }
 
+    /// The CA said yes. Where its list waits for its own time, the audit says until when.
+    async fn accept(
+        &self,
+        job: &Job,
+        certificate: &Certificate,
+        published: Published,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        let now = tx.now();
+        revocation::accept_revocation(&mut tx, job, now).await?;
+        let by = match published {
+            Published::Within(wait) => chrono::Duration::from_std(wait)
+                .ok()
+                .and_then(|wait| now.checked_add_signed(wait)),
+            Published::AtOnce | Published::Never => None,
+        };
+        let pem = certificate.pem.as_deref().unwrap_or_default();
+        if published == Published::Never && facts::crl_url(pem).is_none() {
+            without_crl::record(&mut tx, &certificate.id).await?;
+        }
+        if let Some(by) = by {
+            let detail = format!(
+                "the CA makes its CRL by itself: the serial is in it by {} at the latest",
+                by.to_rfc3339()
+            );
+            audit::append(&mut tx, listed_later(&certificate.id, detail)).await?;
+        }
+        tx.commit().await?;
+        tracing::info!(
+            certificate = %certificate.id, serial = %certificate.serial, in_crl_by = ?by,
+            "the CA accepted the revocation"
+        );
+        Ok(())
+    }
+
     async fn fail_revocation(&self, job: &Job, words: &str) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         revocation::fail_revocation(&mut tx, job, words).await?;
@@ -109,5 +131,43 @@ impl Issuer {
             "the CA refused a revocation"
         );
         Ok(())
+    }
+}
+
+/// Takes a certificate back in the way that its CA can; says when that is in its CRL.
+async fn withdraw(
+    adapter: &dyn Adapter,
+    certificate: &Certificate,
+    reason: Reason,
+) -> Result<(RevocationAnswer, Published), AdapterError> {
+    let can = adapter.capabilities().await?;
+    if can.revoke == TakesBack::Never {
+        return Err(AdapterError::Refused("this CA takes nothing back".to_owned()));
+    }
+    if reason == Reason::CertificateHold && !can.hold {
+        let words =
+            "this CA puts nothing on hold, and a revocation would be for good: ask with another reason";
+        return Err(AdapterError::Refused(words.to_owned()));
+    }
+    let what = Withdrawal {
+        serial: certificate.serial.clone(),
+        pem: certificate.pem.clone().unwrap_or_default(),
+        reason,
+    };
+    Ok((adapter.revoke(&what).await?, can.crl))
+}
+
+fn listed_later(certificate_id: &str, detail: String) -> AuditEntry {
+    AuditEntry {
+        actor: "issuer".to_owned(),
+        action: "revoke".to_owned(),
+        entity_type: EntityKind::Certificate,
+        entity_id: certificate_id.to_owned(),
+        outcome: AuditOutcome::Done,
+        reason: None,
+        ticket: None,
+        run_id: None,
+        source: "issuer".to_owned(),
+        detail: Some(detail),
     }
 }

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapters::{Acme, Adapter, VaultPki, acme, vault_pki};
 use crate::clients::acme::ExternalAccount;
+use crate::clients::vault::Login;
 use crate::domain::adapter::Adapter as AdapterRow;
-use crate::domain::secret::Secret;
 
 /// The adapters in use.
 pub(super) struct Roster {
-    vault_token: Secret,
+    vault_login: Login,
     /// Binds a new account at an ACME CA to one that it knows.
     pub(super) external_account: Option<ExternalAccount>,
     /// Stands in for every CA in tests.
@@ -26,9 +26,9 @@ struct Made {
 }
 
 impl Roster {
-    pub(super) fn new(vault_token: Secret) -> Self {
+    pub(super) fn new(vault_login: Login) -> Self {
         Self {
-            vault_token,
+            vault_login,
             external_account: None,
             #[cfg(test)]
             instead: None,
@@ -71,7 +71,7 @@ impl Roster {
         }
         let config: vault_pki::Config =
             serde_json::from_value(row.config.clone()).map_err(|error| error.to_string())?;
-        let adapter = VaultPki::new(config, &self.vault_token).map_err(|error| error.to_string())?;
+        let adapter = VaultPki::new(config, self.vault_login.clone()).map_err(|error| error.to_string())?;
         Ok(Arc::new(adapter))
     }
 }

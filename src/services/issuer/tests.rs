@@ -10,15 +10,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer as Ca, KeyPair,
 };
 
-use super::adapters::{Adapter, AdapterError, Capabilities, Order, RevocationAnswer, SignedCertificate};
+use super::adapters::{
+    Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
+    Withdrawal,
+};
 use super::{Issuer, crl, facts};
+use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::reason::Reason;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
-use crate::domain::secret::Secret;
 use crate::store::requests::NewRequest;
 use crate::store::{Store, adapters as rows, agents, audit, certificates, requests, revocation};
 use crate::wire::agents::EnrolBody;
@@ -42,6 +45,9 @@ struct FakeCa {
     params: CertificateParams,
     signed: Mutex<Vec<(String, SignedCertificate)>>,
     revoked: Mutex<BTreeSet<String>>,
+    can: Mutex<Capabilities>,
+    /// What it was given to take back.
+    withdrawn: Mutex<Vec<Withdrawal>>,
 }
 
 impl FakeCa {
@@ -54,6 +60,14 @@ impl FakeCa {
             params,
             signed: Mutex::default(),
             revoked: Mutex::default(),
+            can: Mutex::new(Capabilities {
+                revoke: TakesBack::BySerial,
+                reasons: false,
+                hold: false,
+                crl: Published::AtOnce,
+                list: true,
+            }),
+            withdrawn: Mutex::default(),
         }
     }
 
@@ -91,13 +105,11 @@ impl FakeCa {
 }
 
 impl Adapter for FakeCa {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            revoke: true,
-            reasons: false,
-            crl: true,
-            list: true,
-        }
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>> {
+        Box::pin(async {
+            self.open()?;
+            Ok(*self.can.lock().unwrap())
+        })
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
@@ -125,10 +137,11 @@ impl Adapter for FakeCa {
         })
     }
 
-    fn revoke<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
+    fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
         Box::pin(async move {
             self.open()?;
-            self.revoked.lock().unwrap().insert(serial.to_owned());
+            self.withdrawn.lock().unwrap().push(what.clone());
+            self.revoked.lock().unwrap().insert(what.serial.clone());
             Ok(RevocationAnswer::Accepted)
         })
     }
@@ -187,8 +200,8 @@ impl Adapter for FakeCa {
         })
     }
 
-    fn renew_credential(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async { Ok(()) })
+    fn renew_credential(&self) -> BoxFuture<'_, Result<Option<std::time::Duration>, AdapterError>> {
+        Box::pin(async { Ok(None) })
     }
 }
 
@@ -209,7 +222,7 @@ impl Bench {
         let url = format!("sqlite://{}", dir.path().join("cmp.db").display());
         let store = Store::open(&url, clock.clone()).await.unwrap();
         let ca = Arc::new(FakeCa::new());
-        let mut issuer = Issuer::new(store.clone(), "issuer", Secret::new(String::new()));
+        let mut issuer = Issuer::new(store.clone(), "issuer", Login::Nobody);
         issuer.roster.instead = Some(ca.clone());
         let mut tx = store.begin().await.unwrap();
         let adapter = rows::upsert(&mut tx, "fake", "fake", &serde_json::json!({}))
@@ -455,4 +468,72 @@ async fn a_revocation_waits_for_the_seal_and_is_proven_by_the_crl() {
         rows.iter()
             .any(|row| row.action == "revoke" && row.outcome == AuditOutcome::Done)
     );
+}
+
+/// A certificate whose revocation was asked for.
+async fn asked_back(bench: &Bench, reason: Reason) -> String {
+    let request = bench.request().await;
+    bench.round().await;
+    let id = bench.now(&request).await.certificate_id.unwrap();
+    let mut tx = bench.store.begin().await.unwrap();
+    revocation::ask(&mut tx, &id, reason).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+async fn details(bench: &Bench) -> String {
+    let mut conn = bench.store.read().await.unwrap();
+    let rows = audit::rows_after(&mut conn, 0, 100).await.unwrap();
+    rows.into_iter()
+        .filter(|row| row.action == "revoke")
+        .map(|row| {
+            format!(
+                "{} {}\n",
+                row.detail.unwrap_or_default(),
+                row.reason.unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_ca_that_makes_its_list_by_itself_is_waited_for_and_until_when_is_said() {
+    let bench = Bench::new().await;
+    bench.ca.can.lock().unwrap().crl = Published::Within(std::time::Duration::from_secs(3600));
+    let id = asked_back(&bench, Reason::Superseded).await;
+    bench.round().await;
+    let words = details(&bench).await;
+    assert!(words.contains("by 2027-01-15T09:00:00"), "{words}");
+    let withdrawn = bench.ca.withdrawn.lock().unwrap().clone();
+    assert!(withdrawn[0].pem.contains("BEGIN CERTIFICATE") && withdrawn[0].reason == Reason::Superseded);
+    let mut conn = bench.store.read().await.unwrap();
+    let now = certificates::existing(&mut conn, &id).await.unwrap();
+    assert_eq!(now.status, CertificateStatus::Revoked);
+}
+
+#[tokio::test]
+async fn what_a_ca_can_not_do_is_refused_before_it_is_asked() {
+    let bench = Bench::new().await;
+    asked_back(&bench, Reason::CertificateHold).await;
+    bench.round().await;
+    assert!(details(&bench).await.contains("puts nothing on hold"));
+    bench.ca.can.lock().unwrap().revoke = TakesBack::Never;
+    asked_back(&bench, Reason::Superseded).await;
+    bench.round().await;
+    assert!(details(&bench).await.contains("takes nothing back"));
+    assert!(bench.ca.withdrawn.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_ca_that_keeps_nothing_is_asked_again_after_a_lost_answer() {
+    let bench = Bench::new().await;
+    bench.ca.can.lock().unwrap().list = false;
+    let request = bench.request().await;
+    bench.ca.be(Mood::SignsAndFallsSilent);
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Pending);
+    bench.ca.be(Mood::Signs);
+    bench.pass(Duration::seconds(10));
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
 }

@@ -11,7 +11,7 @@ use super::fleet::HOSTS;
 use super::layout::HostPlace;
 use crate::clients::api::ApiReader;
 use crate::clients::tls_probe::probe;
-use crate::clients::vault::VaultReader;
+use crate::clients::vault::{Login, Place, VaultReader};
 use crate::wire::page::PageQuery;
 
 /// Everything has to answer within this.
@@ -69,7 +69,7 @@ fn api(access: &Access) -> BoxFuture<'_, Result<(), String>> {
 
 fn vault(access: &Access) -> BoxFuture<'_, Result<(), String>> {
     async {
-        let vault = VaultReader::new(&access.vault, None).map_err(|e| e.to_string())?;
+        let vault = VaultReader::new(&Place::at(&access.vault), Login::Nobody).map_err(|e| e.to_string())?;
         let status = vault.seal_status().await.map_err(|e| e.to_string())?;
         match status.initialized {
             true => Ok(()),

@@ -15,6 +15,7 @@ use super::layout::{HostPlace, Layout};
 use super::listeners::{HostPorts, Listener, Listeners};
 use super::ready::ReadyAgent;
 use super::seed::{Afterwards, adapter_config};
+use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::config::agent::AgentConfig;
 use crate::domain::secret::Secret;
@@ -95,7 +96,7 @@ impl Running {
                 tracing::error!(%error, "the API ended");
             }
         });
-        let issuer = Issuer::new(parts.store.clone(), "issuer", parts.issuer_token);
+        let issuer = Issuer::new(parts.store.clone(), "issuer", Login::Token(parts.issuer_token));
         it.tasks.spawn(issuer.run(stopped.clone()));
         it.tasks.spawn(scheduler::run(parts.store, stopped.clone()));
         for (place, wake) in wakes {

@@ -211,7 +211,8 @@ fn change(
 ) -> Reply {
     let mut secret: Secret = match core.barrier.read(entry) {
         Ok(Some(secret)) => secret,
-        Ok(None) => return Reply::not_found(),
+        // Vault doesn't tell whether there was one.
+        Ok(None) => return Reply::empty(),
         Err(error) => return storage(&error),
     };
     let current = secret.current;
@@ -233,7 +234,12 @@ fn metadata(secret: &Secret) -> Value {
         .collect();
     json!({
         "current_version": secret.current,
-        "oldest_version": secret.versions.keys().next(),
+        // Vault counts it from the first version that it dropped.
+        "oldest_version": secret.versions.keys().next().filter(|first| **first > 1).unwrap_or(&0),
+        "created_time": secret.versions.values().next().map(|version| version.created_at.to_rfc3339()),
+        "updated_time": secret.versions.values().last().map(|version| version.created_at.to_rfc3339()),
+        "custom_metadata": null,
+        "delete_version_after": "0s",
         "max_versions": 0,
         "cas_required": false,
         "versions": versions,

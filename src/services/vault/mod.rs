@@ -2,9 +2,11 @@
 //! status codes and refusals, over a real seal, a real barrier and a real CA. It is no replacement for
 //! Vault in production: one node, no audit devices, no leases.
 
+mod approle;
+mod auth;
 mod barrier;
-mod duration;
 mod kv;
+mod mounts;
 mod pki;
 mod policy;
 mod reply;
@@ -120,15 +122,11 @@ impl Core {
             return reply;
         }
         if !self.barrier.is_open() {
-            let initialized = self.seal.is_initialized();
-            return Reply::error(
-                503,
-                if initialized {
-                    "Vault is sealed"
-                } else {
-                    "Vault is not initialized"
-                },
-            );
+            return Reply::error(503, "Vault is sealed");
+        }
+        // Who logs in has no token yet.
+        if let Some(reply) = auth::login(self, request) {
+            return reply;
         }
         // Certificates, chains and revocation lists are public in Vault too.
         if request.operation == Capability::Read
@@ -161,7 +159,10 @@ impl Core {
         if let Some(rest) = request.path.strip_prefix("auth/token/") {
             return token::route(self, request, rest, caller).unwrap_or_else(|| no_handler(request.path));
         }
-        let Some((mount, kind)) = sys::mount_of(self, request.path) else {
+        if let Some(rest) = request.path.strip_prefix("auth/") {
+            return auth::method(self, request, rest).unwrap_or_else(|| no_handler(request.path));
+        }
+        let Some((mount, kind)) = mounts::mount_of(self, request.path) else {
             return no_handler(request.path);
         };
         let rest = request

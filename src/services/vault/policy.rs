@@ -1,6 +1,8 @@
 //! Policies: which paths a token may do what at. Enough of Vault's HCL for paths and capabilities;
 //! parameters, templates and Sentinel are not spoken.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -56,9 +58,22 @@ pub(super) fn allows(core: &Core, policies: &[String], path: &str, wanted: Capab
     allowed
 }
 
-/// A literal path before `+`, and `+` before a trailing `*`.
-fn specificity(pattern: &str) -> (bool, bool, usize) {
-    (!pattern.ends_with('*'), !pattern.contains('+'), pattern.len())
+/// What is literal for longer counts more; then what doesn't end in `*`, what has fewer `+`, what is longer.
+fn specificity(pattern: &str) -> (usize, bool, Reverse<usize>, usize) {
+    let part = |text: &str| text.find("/+").map(|at| at + 1);
+    let plus = if pattern.starts_with('+') {
+        Some(0)
+    } else {
+        part(pattern)
+    };
+    let star = pattern.ends_with('*').then(|| pattern.len() - 1);
+    let wild = [plus, star].into_iter().flatten().min();
+    (
+        wild.unwrap_or(usize::MAX),
+        star.is_none(),
+        Reverse(pattern.split('/').filter(|part| *part == "+").count()),
+        pattern.len(),
+    )
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
@@ -102,7 +117,8 @@ pub(super) fn route(core: &mut Core, operation: Capability, name: &str, body: &V
     match operation {
         Capability::Update if name == "root" => Reply::error(400, "cannot update \"root\" policy"),
         Capability::Delete if matches!(name, "root" | "default") => {
-            Reply::error(400, &format!("cannot delete \"{name}\" policy"))
+            let name = if name == "root" { "\"root\"" } else { name };
+            Reply::error(400, &format!("cannot delete {name} policy"))
         }
         Capability::Update => {
             let text = body["policy"].as_str().unwrap_or_default();
@@ -193,6 +209,13 @@ mod tests {
         assert_eq!(rules.len(), 2);
         assert_eq!(rules[1].capabilities, [Capability::Read]);
         assert!(parse("path x {}").is_err());
+    }
+
+    #[test]
+    fn the_rule_that_is_literal_for_longest_counts() {
+        let mut rules = ["box/data/*", "box/+/c", "box/data/c", "*", "box/data/+"];
+        rules.sort_by_key(|rule| Reverse(specificity(rule)));
+        assert_eq!(rules, ["box/data/c", "box/data/+", "box/data/*", "box/+/c", "*"]);
     }
 
     proptest! {

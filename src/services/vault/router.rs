@@ -15,6 +15,9 @@ use super::{Body, Reply, Vault};
 /// Vault's own limit is 32 MiB; nothing that the platform sends comes near this one.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
+/// How a body has to be called that is merged (RFC 7396).
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// Everything below `/v1/`.
 pub(super) fn router(vault: Vault) -> Router {
     Router::new().route("/v1/{*path}", any(answer)).with_state(vault)
@@ -33,6 +36,16 @@ async fn answer(
     } else {
         request.method().to_string()
     };
+    if method == "PATCH" {
+        let kind = headers
+            .get("content-type")
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
+        if !kind.starts_with(MERGE_PATCH) {
+            let words = format!("PATCH requires Content-Type of {MERGE_PATCH}, provided {kind}");
+            return into_response(Reply::error(415, &words));
+        }
+    }
     let Ok(bytes) = to_bytes(request.into_body(), MAX_BODY).await else {
         return into_response(Reply::error(413, "request body too large"));
     };
@@ -44,7 +57,7 @@ async fn answer(
     let token = token(&headers);
     let mut reply = vault.handle(&method, &path, token.as_deref(), body).await;
     if path == "sys/health" {
-        reply = with_chosen_codes(reply, &query);
+        reply = with_chosen_codes(reply, &query).unwrap_or_else(|refusal| refusal);
     }
     into_response(reply)
 }
@@ -72,17 +85,22 @@ fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `sys/health` lets the asker choose the status codes.
-fn with_chosen_codes(mut reply: Reply, query: &HashMap<String, String>) -> Reply {
+fn with_chosen_codes(mut reply: Reply, query: &HashMap<String, String>) -> Result<Reply, Reply> {
+    for name in ["uninitcode", "sealedcode", "activecode", "standbycode"] {
+        if query.get(name).is_some_and(|code| code.parse::<u16>().is_err()) {
+            return Err(Reply::error(400, ""));
+        }
+    }
     let name = match reply.status {
         200 => "activecode",
         501 => "uninitcode",
         503 => "sealedcode",
-        _ => return reply,
+        _ => return Ok(reply),
     };
     if let Some(code) = query.get(name).and_then(|code| code.parse().ok()) {
         reply.status = code;
     }
-    reply
+    Ok(reply)
 }
 
 fn into_response(reply: Reply) -> Response {

@@ -14,6 +14,10 @@ use zeroize::Zeroizing;
 use super::barrier::{replace, seal_with, unseal_with};
 use super::reply::{random, uuid};
 
+/// How long a key or a share of one is, in bytes: AES-128's least, and AES-256's with the share's number.
+pub(super) const SHORTEST: usize = 16;
+pub(super) const LONGEST: usize = 33;
+
 /// What is stored beside the barrier: nothing in it opens anything without the shares.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct SealConfig {
@@ -46,6 +50,8 @@ pub(super) enum Entered {
     Wrong,
     /// That is no share at all.
     Malformed,
+    /// It is shorter or longer than a share is.
+    OfWrongLength,
 }
 
 impl Seal {
@@ -114,6 +120,9 @@ impl Seal {
         let Some(part) = decode(text) else {
             return Entered::Malformed;
         };
+        if !(SHORTEST..=LONGEST).contains(&part.len()) {
+            return Entered::OfWrongLength;
+        }
         if self.parts.contains(&part) {
             return Entered::More;
         }
@@ -143,14 +152,13 @@ fn combine(parts: &[Zeroizing<Vec<u8>>], threshold: u8) -> Option<Zeroizing<Vec<
     Sharks(threshold).recover(&shares?).ok().map(Zeroizing::new)
 }
 
-/// A share in hex or base64; `None` if it is neither, or too short to be one.
+/// A share in hex or base64; `None` if it is neither.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text = text.trim();
-    let bytes = hex::decode(text)
+    hex::decode(text)
         .ok()
         .or_else(|| STANDARD.decode(text).ok())
-        .map(Zeroizing::new)?;
-    (bytes.len() >= 16 && bytes.len() <= 64).then_some(bytes)
+        .map(Zeroizing::new)
 }
 
 #[cfg(test)]

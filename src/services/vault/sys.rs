@@ -1,38 +1,16 @@
 //! `sys/`: initialisation, seal, health, mounts, policies.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::policy::Capability;
-use super::reply::uuid;
-use super::seal::Entered;
+use super::seal::{Entered, LONGEST, SHORTEST};
 use super::token::{self, Token};
-use super::{Core, Reply, Request, policy, storage};
+use super::{Core, Reply, Request, auth, mounts, policy, storage};
 
 /// The version that this server speaks like.
 const VERSION: &str = "1.20.0+cmp";
-
-/// Where the mount table is kept.
-const MOUNTS: &str = "core/mounts";
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Mount {
-    #[serde(rename = "type")]
-    kind: String,
-    description: String,
-    accessor: String,
-    uuid: String,
-    #[serde(default)]
-    options: Value,
-    #[serde(default)]
-    config: Value,
-}
-
-type Mounts = BTreeMap<String, Mount>;
 
 impl Core {
     /// The paths that work without an open barrier and without a token.
@@ -44,10 +22,14 @@ impl Core {
             ("sys/seal-status", false) => Reply::bare(self.seal_status()),
             ("sys/unseal", true) => self.unseal(request.body),
             ("sys/health", false) => self.health(),
-            ("sys/seal", true) if self.barrier.is_open() => {
+            ("sys/seal", true) if !self.barrier.is_open() => Reply::empty(),
+            ("sys/seal", true) => {
                 let caller = token.and_then(|token| token::find(self, token));
+                let allows =
+                    |caller: &Token, what| policy::allows(self, &caller.policies, request.path, what);
                 let may = caller.is_some_and(|caller| {
-                    caller.is_root() || policy::allows(self, &caller.policies, request.path, Capability::Sudo)
+                    caller.is_root()
+                        || allows(&caller, Capability::Update) && allows(&caller, Capability::Sudo)
                 });
                 if !may {
                     return Some(Reply::error(403, "permission denied"));
@@ -83,7 +65,7 @@ impl Core {
         };
         // Vault is sealed after its initialisation; the barrier is open for the first entries only.
         let written = self.barrier.unlock(&keyring).and_then(|()| {
-            self.barrier.write(MOUNTS, &default_mounts())?;
+            mounts::write_first(self)?;
             policy::write_default(self)?;
             token::create_root(self)
         });
@@ -148,9 +130,15 @@ impl Core {
             },
             Entered::Wrong => Reply::error(
                 400,
-                "Unseal failed, invalid key: failed to decrypt keyring: cipher: message authentication failed",
+                "unable to retrieve stored keys: invalid key: failed to decrypt keys from storage: cipher: message authentication failed",
             ),
             Entered::Malformed => Reply::error(400, "'key' must be a valid hex or base64 string"),
+            Entered::OfWrongLength => Reply::error(
+                400,
+                &format!(
+                    "invalid key: key is shorter than minimum {SHORTEST} bytes or longer than maximum {LONGEST} bytes"
+                ),
+            ),
         }
     }
 
@@ -165,8 +153,8 @@ impl Core {
             "sealed": !self.barrier.is_open(),
             "standby": status != 200,
             "performance_standby": false,
-            "replication_performance_mode": "disabled",
-            "replication_dr_mode": "disabled",
+            "replication_performance_mode": if status == 200 { "disabled" } else { "unknown" },
+            "replication_dr_mode": if status == 200 { "disabled" } else { "unknown" },
             "server_time_utc": self.clock.now().timestamp(),
             "version": VERSION,
         });
@@ -181,142 +169,36 @@ impl Core {
     }
 }
 
-fn default_mounts() -> Mounts {
-    let mount = |kind: &str, description: &str| Mount {
-        kind: kind.to_owned(),
-        description: description.to_owned(),
-        accessor: format!("{kind}_{}", &uuid()[..8]),
-        uuid: uuid(),
-        options: Value::Null,
-        config: json!({"default_lease_ttl": 0, "max_lease_ttl": 0, "force_no_cache": false}),
-    };
-    [(
-        "sys/",
-        mount(
-            "system",
-            "system endpoints used for control, policy and debugging",
-        ),
-    )]
-    .into_iter()
-    .map(|(path, mount)| (path.to_owned(), mount))
-    .collect()
-}
-
-/// The mount that `path` is below, without its last slash, and its type.
-pub(super) fn mount_of(core: &Core, path: &str) -> Option<(String, String)> {
-    let mounts: Mounts = core.barrier.read_or_default(MOUNTS);
-    mounts
-        .into_iter()
-        .filter(|(_, mount)| mount.kind != "system")
-        .map(|(name, mount)| (name.trim_end_matches('/').to_owned(), mount.kind))
-        .filter(|(name, _)| path == name || path.starts_with(&format!("{name}/")))
-        .max_by_key(|(name, _)| name.len())
-}
-
 /// The paths below `sys/` that need a token.
 pub(super) fn route(core: &mut Core, request: &Request<'_>, _caller: &Token) -> Option<Reply> {
     let rest = request.path.strip_prefix("sys/")?;
     Some(match (request.operation, rest) {
-        (Capability::Read, "mounts") => mounts(core),
+        (Capability::Read, "mounts") => mounts::all(core),
+        (Capability::Read, "auth") => auth::all(core),
         (operation, rest) if rest.starts_with("mounts/") => {
-            let name = format!("{}/", rest.trim_start_matches("mounts/").trim_matches('/'));
-            mount(core, operation, &name, request.body)
+            let name = rest.trim_start_matches("mounts/").trim_matches('/');
+            match name.strip_suffix("/tune") {
+                Some(name) => mounts::tune(core, operation, &format!("{name}/"), request.body),
+                None => mounts::route(core, operation, &format!("{name}/"), request.body),
+            }
         }
-        (Capability::Read | Capability::List, "policies/acl") => {
+        (operation, rest) if rest.starts_with("auth/") => {
+            let name = rest.trim_start_matches("auth/").trim_matches('/');
+            auth::route(core, operation, &format!("{name}/"), request.body)
+        }
+        (Capability::List, "policies/acl") => {
             let mut names = core.barrier.list(policy::FOLDER);
             names.push("root".to_owned());
             Reply::keys(&names)
         }
+        (_, "policies/acl") => Reply::unsupported(),
         (operation, rest) if rest.starts_with("policies/acl/") => policy::route(
             core,
             operation,
-            rest.trim_start_matches("policies/acl/"),
+            // Vault knows no capitals in names of policies.
+            &rest.trim_start_matches("policies/acl/").to_lowercase(),
             request.body,
         ),
         _ => return None,
     })
-}
-
-fn mounts(core: &Core) -> Reply {
-    let mounts: Mounts = core.barrier.read_or_default(MOUNTS);
-    let value = serde_json::to_value(&mounts).unwrap_or_default();
-    // Vault answers the table twice: at the top, as it did at first, and in `data`.
-    let mut reply = Reply::data(value.clone());
-    if let (super::Body::Json(Value::Object(top)), Value::Object(mounts)) = (&mut reply.body, value) {
-        top.extend(mounts);
-    }
-    reply
-}
-
-fn is_version_2(body: &Value) -> bool {
-    let version = &body["options"]["version"];
-    version.as_str() == Some("2") || version.as_u64() == Some(2)
-}
-
-fn mount(core: &mut Core, operation: Capability, name: &str, body: &Value) -> Reply {
-    let mut mounts: Mounts = core.barrier.read_or_default(MOUNTS);
-    match operation {
-        Capability::Update => {
-            let kind = match body["type"].as_str().unwrap_or_default() {
-                "pki" => "pki".to_owned(),
-                // Vault takes a bare `kv` as version 1, which this server doesn't speak.
-                "kv" if !is_version_2(body) => {
-                    return Reply::error(
-                        400,
-                        "this server speaks KV version 2 only: mount \"kv-v2\", or set options.version to \"2\"",
-                    );
-                }
-                "kv" => "kv".to_owned(),
-                "kv-v2" => "kv".to_owned(),
-                "" => return Reply::error(400, "backend type must be specified as a string"),
-                other => return Reply::error(400, &format!("plugin not found in the catalog: {other}")),
-            };
-            if mounts
-                .keys()
-                .any(|used| used.starts_with(name) || name.starts_with(used.as_str()))
-            {
-                return Reply::error(400, &format!("path is already in use at {name}"));
-            }
-            mounts.insert(
-                name.to_owned(),
-                Mount {
-                    accessor: format!("{kind}_{}", &uuid()[..8]),
-                    description: body["description"].as_str().unwrap_or_default().to_owned(),
-                    uuid: uuid(),
-                    options: if kind == "kv" {
-                        json!({"version": "2"})
-                    } else {
-                        Value::Null
-                    },
-                    config: body.get("config").cloned().unwrap_or(Value::Null),
-                    kind,
-                },
-            );
-        }
-        Capability::Delete => match mounts.get(name) {
-            Some(mount) if mount.kind == "system" => {
-                return Reply::error(400, &format!("cannot unmount {name:?}"));
-            }
-            Some(mount) => {
-                // What was mounted goes with the mount, so that another one at its path finds nothing.
-                let folder = format!("{}/{}", mount.kind, name.trim_end_matches('/'));
-                if let Err(error) = core.barrier.remove_all(&folder) {
-                    return storage(&error);
-                }
-                mounts.remove(name);
-            }
-            // Vault doesn't tell whether there was one.
-            None => return Reply::empty(),
-        },
-        _ => {
-            return match mounts.get(name) {
-                Some(mount) => Reply::data(serde_json::to_value(mount).unwrap_or_default()),
-                None => Reply::error(400, "No secret engine mount at this path"),
-            };
-        }
-    }
-    match core.barrier.write(MOUNTS, &mounts) {
-        Ok(()) => Reply::empty(),
-        Err(error) => storage(&error),
-    }
 }

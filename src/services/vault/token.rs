@@ -9,14 +9,13 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::mounts::LONGEST;
 use super::policy::Capability;
 use super::reply::random;
 use super::{Core, Reply, Request, storage};
+use crate::domain::duration::duration;
 
 const FOLDER: &str = "core/tokens";
-/// A token's lifetime when none is asked for, as in Vault.
-const DEFAULT_TTL: i64 = 32 * 24 * 3600;
-
 /// One token.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Token {
@@ -38,6 +37,12 @@ pub(super) struct Token {
     /// Seconds that each renewal gives for ever; 0 for a token that isn't periodic.
     #[serde(default)]
     period: i64,
+    /// When it ends for good if nothing else is said, whatever is renewed: it is not periodic.
+    #[serde(default)]
+    longest_at: Option<DateTime<Utc>>,
+    /// What the token that made it is stored as: it goes with that one.
+    #[serde(default)]
+    parent: Option<String>,
     /// The token itself, as its bearer showed it; never stored.
     #[serde(skip)]
     text: String,
@@ -60,38 +65,60 @@ impl Token {
             "id": self.text,
             "meta": null,
             "num_uses": 0,
-            "orphan": true,
+            "orphan": self.parent.is_none(),
             "path": "auth/token/create",
             "policies": self.policies,
-            "renewable": self.renewable,
-            "ttl": self.expires_at.map_or(0, |at| (at - now).num_seconds().max(0)),
+            "ttl": self.left(now),
             "type": "service",
         });
+        if self.expires_at.is_some() {
+            view["renewable"] = json!(self.renewable);
+        }
         if self.period > 0 {
             view["period"] = json!(self.period);
         }
         view
     }
 
-    /// When it ends if it begins or is renewed at `now`.
-    fn end_from(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let lasting = if self.period > 0 { self.period } else { self.ttl };
+    /// When it ends if it begins or is renewed at `now`, for as long as is wished.
+    fn end_from(&self, now: DateTime<Utc>, wished: Option<i64>) -> Option<DateTime<Utc>> {
+        let lasting = match (self.period, wished) {
+            (0, wished) => wished.filter(|seconds| *seconds > 0).unwrap_or(self.ttl),
+            (period, _) => period,
+        };
         let end = (lasting > 0).then(|| now + Duration::seconds(lasting));
-        match (end, self.ends_at) {
+        let last = [self.ends_at, self.longest_at].into_iter().flatten().min();
+        match (end, last) {
             (Some(end), Some(last)) => Some(end.min(last)),
             (end, last) => end.or(last),
         }
     }
+
+    /// The seconds that it has left.
+    fn left(&self, now: DateTime<Utc>) -> i64 {
+        self.expires_at.map_or(0, |at| (at - now).num_seconds().max(0))
+    }
 }
 
-fn hash(token: &str) -> String {
+/// What a secret is stored as.
+pub(super) fn hash(token: &str) -> String {
     hex::encode(digest::digest(&digest::SHA256, token.as_bytes()))
 }
 
-/// The token, if there is one and it still lives.
+/// The token, if there is one and it still lives, and its parents do.
 pub(super) fn find(core: &Core, token: &str) -> Option<Token> {
-    let mut found: Token = core.barrier.read(&format!("{FOLDER}/{}", hash(token))).ok()??;
+    let mut found = read(core, &hash(token))?;
     token.clone_into(&mut found.text);
+    let mut parent = found.parent.clone();
+    while let Some(hash) = parent {
+        parent = read(core, &hash)?.parent;
+    }
+    Some(found)
+}
+
+/// The token that is stored under `hash`, if it has not ended.
+fn read(core: &Core, hash: &str) -> Option<Token> {
+    let found: Token = core.barrier.read(&format!("{FOLDER}/{hash}")).ok()??;
     found
         .expires_at
         .is_none_or(|at| at > core.clock.now())
@@ -104,24 +131,56 @@ pub(super) fn create_root(core: &mut Core) -> io::Result<String> {
         policies: vec!["root".to_owned()],
         name: "root".to_owned(),
         ttl: 0,
+        end: 0,
         longest: 0,
         period: 0,
         renewable: false,
+        parent: None,
     };
     create(core, wish).map(|token| token.text)
 }
 
 /// A token to be made; times in seconds, 0 for none.
-struct Wish {
+pub(super) struct Wish {
     policies: Vec<String>,
     name: String,
     ttl: i64,
+    /// Its explicit end.
+    end: i64,
+    /// Its end otherwise.
     longest: i64,
     period: i64,
     renewable: bool,
+    parent: Option<String>,
 }
 
-fn create(core: &mut Core, wish: Wish) -> io::Result<Token> {
+impl Wish {
+    /// For who logged in with a role.
+    pub(super) fn of_role(policies: &[String], ttl: i64, max_ttl: i64, period: i64) -> Self {
+        let mut policies = policies.to_vec();
+        policies.push("default".to_owned());
+        policies.sort();
+        policies.dedup();
+        let longest = match (period, max_ttl) {
+            (0, 0) => LONGEST,
+            (0, most) => most.min(LONGEST),
+            _ => 0,
+        };
+        Self {
+            policies,
+            name: "approle".to_owned(),
+            ttl: if ttl > 0 { ttl } else { LONGEST },
+            end: 0,
+            longest,
+            period,
+            renewable: true,
+            parent: None,
+        }
+    }
+}
+
+/// Makes a token.
+pub(super) fn create(core: &mut Core, wish: Wish) -> io::Result<Token> {
     let text = format!("hvs.{}", URL_SAFE_NO_PAD.encode(random::<24>()));
     let now = core.clock.now();
     let mut token = Token {
@@ -133,17 +192,22 @@ fn create(core: &mut Core, wish: Wish) -> io::Result<Token> {
         expires_at: None,
         renewable: wish.renewable,
         hash: hash(&text),
-        ends_at: (wish.longest > 0).then(|| now + Duration::seconds(wish.longest)),
+        ends_at: (wish.end > 0).then(|| now + Duration::seconds(wish.end)),
+        longest_at: (wish.longest > 0).then(|| now + Duration::seconds(wish.longest)),
         period: wish.period,
+        parent: wish.parent,
         text,
     };
-    token.expires_at = token.end_from(now);
+    token.expires_at = token.end_from(now, None);
+    if wish.period == 0 && token.ttl > 0 {
+        token.ttl = token.left(now);
+    }
     core.barrier.write(&format!("{FOLDER}/{}", token.hash), &token)?;
     Ok(token)
 }
 
 /// What a body asks for, within what `caller` may give.
-fn wish(body: &Value, caller: &Token) -> Result<Wish, Reply> {
+fn wish(body: &Value, caller: &Token, orphan: bool) -> Result<Wish, Reply> {
     let mut policies: Vec<String> = match &body["policies"] {
         Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => Vec::new(),
@@ -165,7 +229,7 @@ fn wish(body: &Value, caller: &Token) -> Result<Wish, Reply> {
     let seconds = |field: &str| match &body[field] {
         Value::Null => Ok(0),
         Value::String(text) if text.is_empty() => Ok(0),
-        given => super::duration::duration(given).ok_or_else(|| {
+        given => duration(given).ok_or_else(|| {
             Reply::error(
                 400,
                 &format!("error converting input for field {field:?}: invalid duration {given}"),
@@ -188,23 +252,29 @@ fn wish(body: &Value, caller: &Token) -> Result<Wish, Reply> {
     }
     let ttl = match seconds("ttl")? {
         0 if is_root => 0,
-        0 => DEFAULT_TTL,
+        0 => LONGEST,
         ttl => ttl,
     };
     let lasts = ttl > 0 || period > 0;
+    // A root token's child that has no end of its own has none.
+    let longest = if ttl > 0 && period == 0 { LONGEST } else { 0 };
+    let is_orphan = orphan || body["no_parent"].as_bool() == Some(true) && caller.is_root();
     Ok(Wish {
         policies,
         name: body["display_name"]
             .as_str()
             .map_or("token".to_owned(), |name| format!("token-{name}")),
         ttl,
-        longest: seconds("explicit_max_ttl")?,
+        end: seconds("explicit_max_ttl")?,
+        longest,
         period,
         renewable: body["renewable"].as_bool().unwrap_or(true) && lasts,
+        parent: (!is_orphan).then(|| caller.hash.clone()),
     })
 }
 
-fn auth(token: &Token) -> Value {
+/// What who got or renewed a token is told.
+pub(super) fn auth(token: &Token) -> Value {
     json!({
         "client_token": token.text,
         "accessor": token.accessor,
@@ -215,7 +285,7 @@ fn auth(token: &Token) -> Value {
         "renewable": token.renewable,
         "entity_id": "",
         "token_type": "service",
-        "orphan": true,
+        "orphan": token.parent.is_none(),
         "mfa_requirement": null,
         "num_uses": 0,
     })
@@ -227,7 +297,7 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, rest: &str, caller: 
     let named = request.body["token"].as_str();
     Some(match (request.operation, rest) {
         (Capability::Update, "create" | "create-orphan") => {
-            let made = wish(request.body, caller).map(|wish| create(core, wish));
+            let made = wish(request.body, caller, rest == "create-orphan").map(|wish| create(core, wish));
             match made {
                 Ok(Ok(token)) => Reply::enveloped(&Value::Null, &Value::Null, &auth(&token)),
                 Ok(Err(error)) => storage(&error),
@@ -241,7 +311,7 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, rest: &str, caller: 
                 None => Reply::error(403, "bad token"),
             }
         }
-        (Capability::Update, "renew-self") => renew(core, caller.clone(), now),
+        (Capability::Update, "renew-self") => renew(core, caller.clone(), &request.body["increment"], now),
         (Capability::Update, "revoke-self") => end(core, caller),
         (Capability::Update, "revoke") => match named.and_then(|token| find(core, token)) {
             Some(token) => end(core, &token),
@@ -251,13 +321,17 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, rest: &str, caller: 
     })
 }
 
-fn renew(core: &mut Core, mut token: Token, now: DateTime<Utc>) -> Reply {
+fn renew(core: &mut Core, mut token: Token, increment: &Value, now: DateTime<Utc>) -> Reply {
     if !token.renewable {
         return Reply::error(400, "lease is not renewable");
     }
-    token.expires_at = token.end_from(now);
+    token.expires_at = token.end_from(now, duration(increment));
     match core.barrier.write(&format!("{FOLDER}/{}", token.hash), &token) {
-        Ok(()) => Reply::enveloped(&Value::Null, &Value::Null, &auth(&token)),
+        Ok(()) => {
+            let mut auth = auth(&token);
+            auth["lease_duration"] = json!(token.left(now));
+            Reply::enveloped(&Value::Null, &Value::Null, &auth)
+        }
         Err(error) => storage(&error),
     }
 }

@@ -14,7 +14,8 @@ use tokio::sync::Mutex;
 
 use super::acme_account::Keeper;
 use super::{
-    Adapter, AdapterError, Begun, Capabilities, Order, RevocationAnswer, SignedCertificate, Step, ToRevoke,
+    Adapter, AdapterError, Begun, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, Step,
+    TakesBack, Withdrawal,
 };
 use crate::clients::acme::{AcmeAccount, AcmeError, Directory, ExternalAccount, OpenOrder, OrderStatus};
 use crate::wire::agents::ChallengeAnswer;
@@ -185,14 +186,17 @@ fn split(pem_chain: &str) -> Result<SignedCertificate, AdapterError> {
 }
 
 impl Adapter for Acme {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            revoke: true,
-            reasons: true,
-            // Where there is one, the certificate says where.
-            crl: false,
-            list: false,
-        }
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>> {
+        Box::pin(async {
+            Ok(Capabilities {
+                revoke: TakesBack::ByCertificate,
+                reasons: true,
+                hold: false,
+                // Where there is one, the certificate says where.
+                crl: Published::Never,
+                list: false,
+            })
+        })
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
@@ -241,19 +245,11 @@ impl Adapter for Acme {
         })
     }
 
-    fn revoke<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
-        Box::pin(async {
-            Err(AdapterError::Refused(
-                "an ACME CA revokes by certificate".to_owned(),
-            ))
-        })
-    }
-
-    fn revoke_for<'a>(&'a self, it: ToRevoke<'a>) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
+    fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
         Box::pin(async move {
             let revoked = async {
                 let account = self.account().await?;
-                account.revoke(&der(it.pem)?, it.reason).await?;
+                account.revoke(&der(&what.pem)?, what.reason).await?;
                 Ok(RevocationAnswer::Accepted)
             };
             self.checked(revoked.await).await
@@ -280,9 +276,9 @@ impl Adapter for Acme {
         })
     }
 
-    fn renew_credential(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
+    fn renew_credential(&self) -> BoxFuture<'_, Result<Option<Duration>, AdapterError>> {
         // An account doesn't expire.
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Ok(None) })
     }
 }
 

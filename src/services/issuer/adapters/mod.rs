@@ -16,17 +16,52 @@ pub use vault_pki::VaultPki;
 use crate::domain::reason::Reason;
 use crate::wire::agents::ChallengeAnswer;
 
-/// What a CA can do for us.
+/// What a CA can do for us, as it is configured now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// It takes certificates back.
-    pub revoke: bool,
+    /// Whether and how it takes certificates back.
+    pub revoke: TakesBack,
     /// It keeps the reason of a revocation; where it doesn't, only our tables do.
     pub reasons: bool,
-    /// It publishes a CRL.
-    pub crl: bool,
+    /// It can put a certificate on hold, and give it free again.
+    pub hold: bool,
+    /// When a revocation is in its CRL.
+    pub crl: Published,
     /// What it signed can be listed, so that a lost answer can be found again.
     pub list: bool,
+}
+
+/// Whether a CA takes certificates back, and what it has to be given for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakesBack {
+    /// It doesn't.
+    Never,
+    /// It is told the serial.
+    BySerial,
+    /// It keeps nothing of what it signs, and has to be given the certificate itself.
+    ByCertificate,
+}
+
+/// When a revocation that a CA accepted is in its CRL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It has no CRL.
+    Never,
+    /// With the revocation.
+    AtOnce,
+    /// When the CA makes its next one by itself: after this long at the latest.
+    Within(Duration),
+}
+
+/// What is to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawal {
+    /// Its serial, in the platform's notation.
+    pub serial: String,
+    /// The certificate in PEM.
+    pub pem: String,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// What is to be signed.
@@ -75,17 +110,6 @@ pub enum Step {
     Signing(Duration),
 }
 
-/// What is to be revoked.
-#[derive(Clone, Copy, Debug)]
-pub struct ToRevoke<'a> {
-    /// Its serial.
-    pub serial: &'a str,
-    /// The certificate in PEM.
-    pub pem: &'a str,
-    /// Why.
-    pub reason: Reason,
-}
-
 /// What the CA said to a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationAnswer {
@@ -117,8 +141,8 @@ pub enum AdapterError {
 
 /// One CA.
 pub trait Adapter: Send + Sync {
-    /// What it can do.
-    fn capabilities(&self) -> Capabilities;
+    /// What it can do; asked before every use, so that the adapter may remember it for a while.
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>>;
 
     /// Whether it can work now; cheap, asked every second or two while it is paused.
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
@@ -139,13 +163,8 @@ pub trait Adapter: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// Takes a certificate back, for CAs that want to know more than its serial. Twice is once.
-    fn revoke_for<'a>(&'a self, it: ToRevoke<'a>) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
-        self.revoke(it.serial)
-    }
-
     /// Takes a certificate back. Twice is once.
-    fn revoke<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>>;
+    fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>>;
 
     /// The serials of everything that it signed and keeps.
     fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>>;
@@ -160,6 +179,6 @@ pub trait Adapter: Send + Sync {
     /// The CRL as it is published now, in PEM or DER.
     fn crl(&self) -> BoxFuture<'_, Result<Vec<u8>, AdapterError>>;
 
-    /// Keeps its credential alive.
-    fn renew_credential(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
+    /// Keeps its credential alive; says how long it lasts now, if it ends at all.
+    fn renew_credential(&self) -> BoxFuture<'_, Result<Option<Duration>, AdapterError>>;
 }

@@ -2,16 +2,24 @@
 //! inventory and maps no key to certificates; a lost answer is found again by listing and reading.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
+use tokio::time::Instant;
 
-use super::{Adapter, AdapterError, Capabilities, Order, RevocationAnswer, SignedCertificate};
-use crate::clients::vault::{Revoked, VaultError, VaultReader, VaultWriter};
+use super::{
+    Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
+    Withdrawal,
+};
+use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
 use crate::domain::certificate::normal_serial;
-use crate::domain::secret::Secret;
 use crate::services::issuer::facts;
+
+/// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// The `config` of an adapter row of kind `vault_pki`. Credentials are never in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +33,22 @@ pub struct Config {
     /// How long certificates live, such as `2160h`; the role's default if not given.
     #[serde(default)]
     pub ttl: Option<String>,
+    /// The file with the CA that Vault's own certificate comes from; the system's roots without it.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The namespace that the mount is in.
+    #[serde(default)]
+    pub namespace: Option<String>,
+}
+
+impl Config {
+    fn place(&self) -> Place {
+        Place {
+            address: self.address.clone(),
+            ca: self.ca.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
 }
 
 /// The `kind` of such an adapter row.
@@ -37,21 +61,77 @@ pub struct VaultPki {
     config: Config,
     /// Keys of certificates that were read: what a serial stands for never changes.
     seen: Mutex<HashMap<String, String>>,
+    can: Mutex<Option<(Instant, Capabilities)>>,
 }
 
 impl VaultPki {
-    /// With the issuer's own token.
+    /// With the issuer's own login.
     ///
     /// # Errors
-    /// The configured address is none.
-    pub fn new(config: Config, token: &Secret) -> Result<Self, VaultError> {
-        let writer = VaultWriter::new(&config.address, Some(token))?;
+    /// The configured address is none, or the CA file can't be used.
+    pub fn new(config: Config, login: Login) -> Result<Self, VaultError> {
+        let writer = VaultWriter::new(&config.place(), login)?;
         Ok(Self {
             reader: writer.reader(),
             writer,
             config,
             seen: Mutex::default(),
+            can: Mutex::default(),
         })
+    }
+
+    /// Asks the CA how it is configured, unless that is known since a moment ago.
+    async fn can(&self) -> Result<Capabilities, AdapterError> {
+        let known = *self.can.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, can)) = known.filter(|(at, _)| at.elapsed() < REMEMBERED) {
+            return Ok(can);
+        }
+        let Config { mount, role, .. } = &self.config;
+        let keeps = match self.reader.keeps(mount, role).await {
+            // A policy needn't allow to look; what is usual is right then, and a revocation by a serial that
+            // the CA doesn't know falls back to the certificate.
+            Err(VaultError::Denied(_) | VaultError::NotFound(_)) => true,
+            answer => answer?,
+        };
+        let rule = match self.reader.crl_rule(mount).await {
+            Err(VaultError::Denied(_) | VaultError::NotFound(_)) => CrlRule::default(),
+            answer => answer?,
+        };
+        let crl = match rule.longest_wait() {
+            _ if rule.disable => Published::Never,
+            Some(wait) => Published::Within(wait),
+            None => Published::AtOnce,
+        };
+        let can = Capabilities {
+            revoke: if keeps {
+                TakesBack::BySerial
+            } else {
+                TakesBack::ByCertificate
+            },
+            reasons: false,
+            hold: false,
+            crl,
+            list: keeps,
+        };
+        if known.is_none_or(|(_, before)| before != can) {
+            tracing::info!(mount, role, ?can, "what the CA can do");
+        }
+        *self.can.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), can));
+        Ok(can)
+    }
+
+    async fn take_back(&self, what: &Withdrawal) -> Result<Revoked, AdapterError> {
+        let mount = &self.config.mount;
+        if self.can().await?.revoke == TakesBack::BySerial {
+            match self.writer.revoke(mount, &what.serial).await {
+                // Signed while the role kept nothing, or tidied away since.
+                Err(VaultError::Refused(words)) if words.contains("not found") => {
+                    tracing::info!(serial = %what.serial, "the CA does not keep it: it is given the certificate");
+                }
+                answer => return Ok(answer?),
+            }
+        }
+        Ok(self.writer.revoke_certificate(mount, &what.pem).await?)
     }
 
     fn spki_seen(&self, serial: &str) -> Option<String> {
@@ -97,13 +177,8 @@ impl VaultPki {
 }
 
 impl Adapter for VaultPki {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            revoke: true,
-            reasons: false,
-            crl: true,
-            list: true,
-        }
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>> {
+        Box::pin(self.can())
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
@@ -115,7 +190,7 @@ impl Adapter for VaultPki {
             if status.sealed {
                 return Err(AdapterError::Away("Vault is sealed".to_owned()));
             }
-            Ok(())
+            Ok(self.reader.let_in().await?)
         })
     }
 
@@ -139,9 +214,9 @@ impl Adapter for VaultPki {
         })
     }
 
-    fn revoke<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
+    fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
         Box::pin(async {
-            Ok(match self.writer.revoke(&self.config.mount, serial).await? {
+            Ok(match self.take_back(what).await? {
                 Revoked::Accepted => RevocationAnswer::Accepted,
                 Revoked::AlreadyExpired => RevocationAnswer::AlreadyExpired,
             })
@@ -170,8 +245,20 @@ impl Adapter for VaultPki {
         Box::pin(async { Ok(self.reader.crl(&self.config.mount).await?.into_bytes()) })
     }
 
-    fn renew_credential(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async { Ok(self.writer.renew_token().await?) })
+    fn renew_credential(&self) -> BoxFuture<'_, Result<Option<Duration>, AdapterError>> {
+        Box::pin(async {
+            Ok(match self.writer.keep_alive().await? {
+                Lasts::Endless => None,
+                Lasts::For(left) => Some(left),
+                Lasts::Only(left) => {
+                    tracing::warn!(
+                        left_s = left.as_secs(),
+                        "the issuer's token at Vault can't be renewed: give another one before it ends, or AppRole"
+                    );
+                    Some(left)
+                }
+            })
+        })
     }
 }
 
@@ -187,11 +274,14 @@ impl From<VaultError> for AdapterError {
     fn from(error: VaultError) -> Self {
         let words = error.to_string();
         match error {
-            VaultError::Sealed => Self::Away(words),
+            VaultError::Sealed | VaultError::Login(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
             VaultError::Unknown(_) | VaultError::Garbled(_) => Self::Unknown(words),
             VaultError::Denied(words) | VaultError::Refused(words) => Self::Refused(words),
-            VaultError::NotFound(_) | VaultError::Address(_) => Self::Refused(words),
+            VaultError::NotFound(_)
+            | VaultError::Address(_)
+            | VaultError::Namespace(_)
+            | VaultError::Ca(..) => Self::Refused(words),
         }
     }
 }
@@ -209,6 +299,10 @@ mod tests {
         );
         assert!(matches!(
             AdapterError::from(VaultError::Sealed),
+            AdapterError::Away(_)
+        ));
+        assert!(matches!(
+            AdapterError::from(VaultError::Login(String::new())),
             AdapterError::Away(_)
         ));
         assert!(matches!(

@@ -18,12 +18,14 @@ pub(in crate::services::platform) const ROLE: &str = "cmp-role";
 const SHARES: u64 = 5;
 const THRESHOLD: u64 = 3;
 
-/// What the issuer may do: sign, revoke, find what it signed, keep its token alive.
+/// What the issuer may do: sign, revoke, find what it signed, see what the CA can do, keep its token alive.
 const ISSUER_POLICY: &str = r#"
 path "cmp-pki/sign/cmp-role"   { capabilities = ["create", "update"] }
 path "cmp-pki/revoke"          { capabilities = ["create", "update"] }
 path "cmp-pki/certs"           { capabilities = ["list"] }
 path "cmp-pki/cert/*"          { capabilities = ["read"] }
+path "cmp-pki/roles/cmp-role"  { capabilities = ["read"] }
+path "cmp-pki/config/crl"      { capabilities = ["read"] }
 path "auth/token/renew-self"   { capabilities = ["update"] }
 path "auth/token/lookup-self"  { capabilities = ["read"] }
 "#;
@@ -32,6 +34,7 @@ path "auth/token/lookup-self"  { capabilities = ["read"] }
 const CONSOLE_POLICY: &str = r#"
 path "sys/mounts"              { capabilities = ["read"] }
 path "cmp-pki/config/urls"     { capabilities = ["read"] }
+path "cmp-pki/config/crl"      { capabilities = ["read"] }
 path "cmp-pki/sign/cmp-role"   { capabilities = ["create", "update"] }
 path "auth/token/renew-self"   { capabilities = ["update"] }
 path "auth/token/lookup-self"  { capabilities = ["read"] }

@@ -42,6 +42,8 @@ pub(super) fn adapter_config(vault_address: &str) -> vault_pki::Config {
         mount: MOUNT.to_owned(),
         role: ROLE.to_owned(),
         ttl: None,
+        ca: None,
+        namespace: None,
     }
 }
 

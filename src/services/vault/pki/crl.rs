@@ -1,15 +1,13 @@
-//! The certificate revocation list: made anew on every revocation, from the revoked entries alone, so
-//! that a crash in between leaves a list that can be made again.
+//! The certificate revocation list: made anew on every revocation, or by itself before it ends, from the revoked
+//! entries alone, so that a crash in between leaves a list that can be made again.
 
 use chrono::{DateTime, Duration, Utc};
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
 use serde::{Deserialize, Serialize};
 
 use super::super::{Core, Reply, storage};
+use super::rule::Rule;
 use super::{Ca, Revoked, to_time};
-
-/// How long a list is valid, as Vault's default.
-const VALID_HOURS: i64 = 72;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Crl {
@@ -27,10 +25,25 @@ fn path(mount: &str) -> String {
 pub(super) fn current(core: &Core, mount: &str) -> Result<String, Reply> {
     let kept: Option<Crl> = core.barrier.read(&path(mount)).map_err(|error| storage(&error))?;
     let n_revoked = core.barrier.list(&format!("pki/{mount}/revoked")).len();
+    let rule = Rule::of(core, mount);
+    let now = core.clock.now();
     match kept {
-        Some(crl) if crl.n_revoked == n_revoked && crl.next_update > core.clock.now() => Ok(crl.pem),
-        _ => rebuild(core, mount),
+        Some(crl) if rule.disabled && crl.next_update > now => Ok(crl.pem),
+        Some(crl) => match rule.grace {
+            Some(grace) if crl.next_update - Duration::seconds(grace) > now => Ok(crl.pem),
+            None if crl.n_revoked == n_revoked && crl.next_update > now => Ok(crl.pem),
+            _ => rebuild(core, mount),
+        },
+        None => rebuild(core, mount),
     }
+}
+
+/// After a revocation: makes the list anew, unless that is done by itself.
+pub(super) fn after_revocation(core: &Core, mount: &str) -> Result<(), Reply> {
+    if Rule::of(core, mount).grace.is_none() {
+        rebuild(core, mount)?;
+    }
+    Ok(())
 }
 
 /// Makes the list anew, with the next number (RFC 5280 §5.2.3); gives it in PEM.
@@ -38,8 +51,11 @@ pub(super) fn rebuild(core: &Core, mount: &str) -> Result<String, Reply> {
     let ca = Ca::read(core, mount)?;
     let before: Option<Crl> = core.barrier.read(&path(mount)).map_err(|error| storage(&error))?;
     let now = core.clock.now();
+    let rule = Rule::of(core, mount);
     let mut revoked = Vec::new();
-    for name in core.barrier.list(&format!("pki/{mount}/revoked")) {
+    let names = core.barrier.list(&format!("pki/{mount}/revoked"));
+    let n_revoked = names.len();
+    for name in names.into_iter().filter(|_| !rule.disabled) {
         let entry = core
             .barrier
             .read::<Revoked>(&format!("pki/{mount}/revoked/{name}"));
@@ -55,8 +71,7 @@ pub(super) fn rebuild(core: &Core, mount: &str) -> Result<String, Reply> {
         }
     }
     let number = before.map_or(1, |crl| crl.number + 1);
-    let n_revoked = revoked.len();
-    let next_update = now + Duration::hours(VALID_HOURS);
+    let next_update = now + Duration::seconds(rule.valid);
     let params = CertificateRevocationListParams {
         this_update: to_time(now),
         next_update: to_time(next_update),

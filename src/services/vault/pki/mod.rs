@@ -6,13 +6,14 @@ mod names;
 mod revoke;
 mod role;
 mod root;
+mod rule;
 mod sign;
 mod urls;
 
 use chrono::{DateTime, Utc};
 use rcgen::{Issuer, KeyPair};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use super::policy::Capability;
@@ -42,11 +43,11 @@ struct Revoked {
 
 impl Ca {
     fn read(core: &Core, mount: &str) -> Result<Self, Reply> {
-        match core.barrier.read(&format!("pki/{mount}/ca")) {
+        match core.barrier.read(&ca_path(mount)) {
             Ok(Some(ca)) => Ok(ca),
             Ok(None) => Err(Reply::error(
-                400,
-                "could not fetch the CA certificate (was one set?): no default issuer currently configured",
+                500,
+                "1 error occurred:\n\t* could not fetch the CA certificate (was one set?): no default issuer currently configured\n\n",
             )),
             Err(error) => Err(storage(&error)),
         }
@@ -57,6 +58,10 @@ impl Ca {
         let key = KeyPair::from_pem(&self.key_pem).map_err(broken)?;
         Issuer::from_ca_cert_pem(&self.certificate_pem, key).map_err(broken)
     }
+}
+
+fn ca_path(mount: &str) -> String {
+    format!("pki/{mount}/ca")
 }
 
 /// Where a certificate is kept; a serial's colons are dashes, as Vault stores them.
@@ -70,7 +75,7 @@ fn to_time(at: DateTime<Utc>) -> OffsetDateTime {
 
 /// What everybody may read: the CA, its chain, certificates and the CRL.
 pub(super) fn public(core: &Core, path: &str) -> Option<Reply> {
-    let (mount, kind) = super::sys::mount_of(core, path)?;
+    let (mount, kind) = super::mounts::mount_of(core, path)?;
     if kind != "pki" {
         return None;
     }
@@ -82,10 +87,16 @@ pub(super) fn public(core: &Core, path: &str) -> Option<Reply> {
         body: Body::Bytes(kind, bytes),
     };
     let reply = match rest {
+        // A mount without a CA has nothing to show.
+        "ca" | "ca/pem" | "ca_chain" | "crl" | "crl/pem" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
+            Ok(Reply::empty())
+        }
         "ca" => ca().map(|ca| bytes("application/pkix-cert", der(&ca.certificate_pem))),
-        "ca/pem" | "ca_chain" => {
+        "ca/pem" => {
             ca().map(|ca| bytes("application/pem-certificate-chain", ca.certificate_pem.into_bytes()))
         }
+        // It is PEM, whatever Vault calls it.
+        "ca_chain" => ca().map(|ca| bytes("application/pkix-cert", ca.certificate_pem.into_bytes())),
         "cert/ca" | "cert/ca_chain" => {
             ca().map(|ca| Reply::data(json!({"certificate": ca.certificate_pem.trim(), "ca_chain": ca.certificate_pem.trim(), "revocation_time": 0})))
         }
@@ -110,9 +121,10 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
         }
         (Capability::Update, "revoke") => revoke::revoke(core, mount, body),
         (_, "revoke" | "root/generate/internal" | "root/generate/exported") => Err(Reply::unsupported()),
-        (Capability::Update | Capability::Read, "crl/rotate") => {
+        (Capability::Read, "crl/rotate") => {
             crl::rebuild(core, mount).map(|_| Reply::data(json!({"success": true})))
         }
+        (_, "crl/rotate") => Err(Reply::unsupported()),
         (Capability::List, "certs") => {
             let serials = core.barrier.list(&format!("pki/{mount}/certs"));
             Ok(Reply::keys(
@@ -122,10 +134,10 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
                     .collect::<Vec<_>>(),
             ))
         }
-        (Capability::List | Capability::Read, "roles") => {
-            Ok(Reply::keys(&core.barrier.list(&format!("pki/{mount}/roles"))))
-        }
-        (operation, "config/urls" | "config/crl") => Ok(config(core, operation, mount, rest, body)),
+        (Capability::List, "roles") => Ok(Reply::keys(&core.barrier.list(&format!("pki/{mount}/roles")))),
+        (_, "roles" | "certs") => Err(Reply::unsupported()),
+        (operation, "config/urls") => urls::route(core, operation, mount, body),
+        (operation, "config/crl") => rule::route(core, operation, mount, body),
         (operation, rest) => {
             let (verb, name) = rest.split_once('/')?;
             if name.contains('/') || name.is_empty() {
@@ -143,36 +155,4 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
         }
     };
     Some(reply.unwrap_or_else(|refusal| refusal))
-}
-
-/// `config/urls` and `config/crl`: kept and given back.
-fn config(core: &Core, operation: Capability, mount: &str, name: &str, body: &Value) -> Reply {
-    let path = format!("pki/{mount}/{name}");
-    let fallback = match name {
-        "config/urls" => json!({
-            "issuing_certificates": [], "crl_distribution_points": [], "ocsp_servers": [], "enable_templating": false,
-        }),
-        _ => json!({"expiry": "72h", "disable": false, "auto_rebuild": false}),
-    };
-    let mut now: Value = core.barrier.read(&path).ok().flatten().unwrap_or(fallback);
-    match operation {
-        Capability::Update => {
-            for (field, value) in body.as_object().into_iter().flatten() {
-                if let Some(kept) = now.get_mut(field) {
-                    *kept = match (&*kept, value) {
-                        // Vault takes lists as comma-separated text too.
-                        (Value::Array(_), Value::String(text)) => {
-                            json!(text.split(',').map(str::trim).collect::<Vec<_>>())
-                        }
-                        _ => value.clone(),
-                    };
-                }
-            }
-            match core.barrier.write(&path, &now) {
-                Ok(()) => Reply::data(now),
-                Err(error) => storage(&error),
-            }
-        }
-        _ => Reply::data(now),
-    }
 }

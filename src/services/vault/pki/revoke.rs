@@ -1,10 +1,11 @@
 //! Revocation, and reading one certificate with its time of revocation. There is no reason: Vault takes
 //! none.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::super::{Core, Reply, storage};
+use super::rule::Rule;
 use super::{Ca, Revoked, Stored, certificate_path, crl};
 use crate::domain::certificate::normal_serial;
 
@@ -15,31 +16,19 @@ pub(super) fn path(mount: &str, serial: &str) -> String {
 
 /// `revoke` with `serial_number` or `certificate`.
 pub(super) fn revoke(core: &mut Core, mount: &str, body: &Value) -> Result<Reply, Reply> {
-    let given = match (body["serial_number"].as_str(), body["certificate"].as_str()) {
-        (Some(serial), None) if !serial.is_empty() => serial.to_owned(),
-        (None, Some(pem)) => {
-            serial_of(pem).ok_or_else(|| Reply::error(400, "certificate contains no PEM data"))?
-        }
+    let (given, stored) = match (body["serial_number"].as_str(), body["certificate"].as_str()) {
         (Some(_), Some(_)) => {
-            return Err(Reply::error(
-                400,
-                "must provide either the certificate or the serial to revoke; not both",
-            ));
+            let words = "Must provide either the certificate or the serial to revoke; not both.";
+            return Err(Reply::error(400, words));
         }
+        (Some(serial), None) if !serial.is_empty() => (serial.to_owned(), kept(core, mount, serial)?),
+        (None, Some(pem)) => shown(core, mount, pem)?,
         _ => {
-            return Err(Reply::error(
-                400,
-                "The serial number or certificate to revoke must be provided.",
-            ));
+            let words = "The serial number or certificate to revoke must be provided.";
+            return Err(Reply::error(400, words));
         }
     };
-    let unknown = || Reply::error(400, &format!("certificate with serial {given} not found."));
-    let serial = normal_serial(&given).ok_or_else(unknown)?;
-    let stored: Stored = core
-        .barrier
-        .read(&certificate_path(mount, &serial))
-        .map_err(|error| storage(&error))?
-        .ok_or_else(unknown)?;
+    let serial = normal_serial(&given).ok_or_else(|| unknown(&given))?;
     if stored.certificate_pem == Ca::read(core, mount)?.certificate_pem {
         return Err(Reply::error(400, "adding issuer to its own CRL is not allowed"));
     }
@@ -48,8 +37,10 @@ pub(super) fn revoke(core: &mut Core, mount: &str, body: &Value) -> Result<Reply
         .read(&path(mount, &serial))
         .map_err(|error| storage(&error))?;
     let now = core.clock.now();
-    if before.is_none() && stored.not_after <= now {
-        let words = format!("certificate with serial {given} already expired; refusing to add to CRL");
+    if before.is_none() && stored.not_after <= now && !Rule::of(core, mount).expired_too {
+        let words = format!(
+            "certificate with serial {given} already expired; refusing to add to CRL. Enable 'AllowExpiredCertRevocation' to allow revoking expired certificates."
+        );
         return Ok(Reply::enveloped(&Value::Null, &json!([words]), &Value::Null));
     }
     let revoked = before.clone().unwrap_or(Revoked {
@@ -60,7 +51,7 @@ pub(super) fn revoke(core: &mut Core, mount: &str, body: &Value) -> Result<Reply
         core.barrier
             .write(&path(mount, &serial), &revoked)
             .map_err(|error| storage(&error))?;
-        crl::rebuild(core, mount)?;
+        crl::after_revocation(core, mount)?;
     }
     Ok(Reply::data(json!({
         "revocation_time": revoked.at.timestamp(),
@@ -89,8 +80,60 @@ pub(super) fn read(core: &Core, mount: &str, serial: &str) -> Reply {
     }
 }
 
-fn serial_of(pem: &str) -> Option<String> {
-    let pem = pem::parse(pem).ok()?;
-    let (_, certificate) = x509_parser::parse_x509_certificate(pem.contents()).ok()?;
-    Some(hex::encode(certificate.raw_serial()))
+fn unknown(serial: &str) -> Reply {
+    Reply::error(400, &format!("certificate with serial {serial} not found."))
+}
+
+/// The certificate that the CA kept under a serial.
+fn kept(core: &Core, mount: &str, serial: &str) -> Result<Stored, Reply> {
+    let normal = normal_serial(serial).ok_or_else(|| unknown(serial))?;
+    core.barrier
+        .read(&certificate_path(mount, &normal))
+        .map_err(|error| storage(&error))?
+        .ok_or_else(|| unknown(serial))
+}
+
+/// The certificate that the caller shows: one of ours, which is kept from now on, or refused.
+fn shown(core: &Core, mount: &str, text: &str) -> Result<(String, Stored), Reply> {
+    let refused = |words: &str| Reply::error(500, &format!("1 error occurred:\n\t* {words}\n\n"));
+    let pem = pem::parse(text).map_err(|_| refused("certificate contains no PEM data"))?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(pem.contents())
+        .map_err(|error| refused(&format!("certificate could not be parsed: {error}")))?;
+    let serial = hex::encode(certificate.raw_serial());
+    let normal =
+        normal_serial(&serial).ok_or_else(|| refused("invalid serial number on presented certificate"))?;
+    let path = certificate_path(mount, &normal);
+    let same = |stored: &Stored| {
+        pem::parse(&stored.certificate_pem).is_ok_and(|kept| kept.contents() == pem.contents())
+    };
+    match core
+        .barrier
+        .read::<Stored>(&path)
+        .map_err(|error| storage(&error))?
+    {
+        Some(stored) if same(&stored) => return Ok((normal, stored)),
+        Some(_) => {
+            return Err(refused(
+                "certificate with same serial but unequal value already present in this cluster's storage; refusing to revoke",
+            ));
+        }
+        None => {}
+    }
+    let ca = pem::parse(Ca::read(core, mount)?.certificate_pem).map_err(|_| refused("the CA is damaged"))?;
+    let (_, ca) =
+        x509_parser::parse_x509_certificate(ca.contents()).map_err(|_| refused("the CA is damaged"))?;
+    let end = DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0);
+    if certificate.verify_signature(Some(ca.public_key())).is_err() {
+        return Err(refused(
+            "unable to verify signature on presented cert from any present issuer in this mount; certificates from previous CAs will need to have their issuing CA and key re-imported if revocation is necessary",
+        ));
+    }
+    let stored = Stored {
+        certificate_pem: text.to_owned(),
+        not_after: end.unwrap_or_default(),
+    };
+    core.barrier
+        .write(&path, &stored)
+        .map_err(|error| storage(&error))?;
+    Ok((normal, stored))
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::duration::duration;
 use super::super::policy::Capability;
 use super::super::{Core, Reply, storage};
+use crate::domain::duration::duration;
 
 /// One role, with Vault's defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -127,7 +127,9 @@ fn from_body(body: &Value) -> Result<Role, Reply> {
             (_, _, given) => given.clone(),
         };
     }
-    let role: Role = serde_json::from_value(value).map_err(|error| Reply::error(400, &error.to_string()))?;
+    let mut role: Role =
+        serde_json::from_value(value).map_err(|error| Reply::error(400, &error.to_string()))?;
+    role.key_bits = bits(&role.key_type, role.key_bits)?;
     if role.max_ttl > 0 && role.ttl > role.max_ttl {
         return Err(Reply::error(
             400,
@@ -135,6 +137,19 @@ fn from_body(body: &Value) -> Result<Role, Reply> {
         ));
     }
     Ok(role)
+}
+
+/// The size of a type's keys: what is asked for, or Vault's own.
+fn bits(kind: &str, wanted: i64) -> Result<i64, Reply> {
+    let refused = |words: String| Err(Reply::error(400, &words));
+    match (kind, wanted) {
+        ("rsa", 0) => Ok(2048),
+        ("ec", 0) => Ok(256),
+        ("any" | "ed25519", _) => Ok(0),
+        ("rsa", 2048 | 3072 | 4096 | 8192) | ("ec", 224 | 256 | 384 | 521) => Ok(wanted),
+        ("rsa" | "ec", _) => refused(format!("unsupported bit length for {kind} key: {wanted}")),
+        (other, _) => refused(format!("unknown key type {other}")),
+    }
 }
 
 fn view(role: &Role) -> Value {

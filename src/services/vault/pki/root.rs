@@ -7,12 +7,9 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-use super::super::duration::duration;
-use super::super::{Core, Reply, storage};
+use super::super::{Core, Reply, mounts, storage};
 use super::{Ca, Stored, certificate_path, crl, sign, to_time};
-
-/// How long a CA is valid when nothing is said: ten years.
-const TTL: i64 = 10 * 365 * 86_400;
+use crate::domain::duration::duration;
 
 /// `root/generate/{internal,exported}`.
 pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: bool) -> Result<Reply, Reply> {
@@ -42,9 +39,15 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
     let key = key.map_err(broken)?;
     let now = core.clock.now();
     let ttl = match &body["ttl"] {
-        Value::Null => TTL,
+        Value::Null => mounts::lifetimes(core, mount).0,
         given => duration(given)
-            .map(|ttl| if ttl == 0 { TTL } else { ttl })
+            .map(|ttl| {
+                if ttl == 0 {
+                    mounts::lifetimes(core, mount).0
+                } else {
+                    ttl
+                }
+            })
             .ok_or_else(|| {
                 Reply::error(
                     400,
@@ -52,6 +55,7 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
                 )
             })?,
     };
+    let (ttl, warnings) = sign::cut(ttl, mounts::lifetimes(core, mount).1);
     let not_after = now + Duration::seconds(ttl);
     let serial = sign::new_serial();
     let mut params = CertificateParams::default();
@@ -94,5 +98,5 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
             "ec"
         });
     }
-    Ok(Reply::data(data))
+    Ok(Reply::enveloped(&data, &warnings, &Value::Null))
 }

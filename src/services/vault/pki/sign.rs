@@ -14,14 +14,11 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
-use super::super::duration::duration;
 use super::super::reply::random;
-use super::super::{Core, Reply, storage};
+use super::super::{Core, Reply, mounts, storage};
 use super::role::Role;
 use super::{Ca, Stored, certificate_path, names, to_time, urls};
-
-/// A mount's default lifetime in seconds, as Vault's.
-const DEFAULT_TTL: i64 = 32 * 86_400;
+use crate::domain::duration::duration;
 
 /// 20 octets, positive (RFC 5280 §4.1.2.2).
 pub(super) fn new_serial() -> [u8; 20] {
@@ -83,7 +80,8 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
             }
         }
     }
-    finish(core, mount, &role, names, &csr.public_key, body).map(Reply::data)
+    let (data, warnings) = finish(core, mount, &role, names, &csr.public_key, body)?;
+    Ok(Reply::enveloped(&data, &warnings, &Value::Null))
 }
 
 /// `issue/<role>`: the key is made here and leaves with the answer.
@@ -108,10 +106,10 @@ pub(super) fn issue(core: &mut Core, mount: &str, role: &str, body: &Value) -> R
         }
     };
     let key = key.map_err(|error| Reply::error(500, &format!("no key can be made: {error}")))?;
-    let mut data = finish(core, mount, &role, asked(body)?, &key, body)?;
+    let (mut data, warnings) = finish(core, mount, &role, asked(body)?, &key, body)?;
     data["private_key"] = json!(key.serialize_pem().trim());
     data["private_key_type"] = json!(if rsa { "rsa" } else { "ec" });
-    Ok(Reply::data(data))
+    Ok(Reply::enveloped(&data, &warnings, &Value::Null))
 }
 
 fn asked(body: &Value) -> Result<Names, Reply> {
@@ -192,7 +190,7 @@ fn finish(
     mut names: Names,
     key: &impl PublicKeyData,
     body: &Value,
-) -> Result<Value, Reply> {
+) -> Result<(Value, Value), Reply> {
     if names.common_name.is_empty() && role.require_cn {
         return Err(Reply::error(
             400,
@@ -210,7 +208,7 @@ fn finish(
         .map_err(|words| Reply::error(400, &words))?;
     let ca = Ca::read(core, mount)?;
     let now = core.clock.now();
-    let not_after = end(role, &ca, body, now)?;
+    let (not_after, warnings) = end(role, &ca, mounts::lifetimes(core, mount), body, now)?;
     let serial = new_serial();
     let broken =
         |error: rcgen::Error| Reply::error(400, &format!("the certificate can't be signed: {error}"));
@@ -258,17 +256,40 @@ fn finish(
             .write(&certificate_path(mount, &serial), &stored)
             .map_err(|error| storage(&error))?;
     }
-    Ok(json!({
+    let data = json!({
         "certificate": certificate.pem().trim(),
         "issuing_ca": ca.certificate_pem.trim(),
         "ca_chain": [ca.certificate_pem.trim()],
         "serial_number": serial,
+        "not_before": (now - Duration::seconds(role.not_before_duration)).timestamp(),
         "expiration": not_after.timestamp(),
-    }))
+    });
+    Ok((data, warnings))
 }
 
-/// When it ends: what is asked for, within the role's and the CA's bounds.
-fn end(role: &Role, ca: &Ca, body: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, Reply> {
+/// A lifetime within a bound, and the warning where it was cut to it.
+pub(super) fn cut(ttl: i64, most: i64) -> (i64, Value) {
+    if ttl <= most {
+        return (ttl, Value::Null);
+    }
+    let go = |seconds: i64| format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let words = format!(
+        "TTL {:?} is longer than permitted maxTTL {:?}, so maxTTL is being used",
+        go(ttl),
+        go(most)
+    );
+    (most, json!([words]))
+}
+
+/// When it ends: what is asked for, within the bounds of role, mount and CA; with a warning where it was cut.
+fn end(
+    role: &Role,
+    ca: &Ca,
+    (usual, most): (i64, i64),
+    body: &Value,
+    now: DateTime<Utc>,
+) -> Result<(DateTime<Utc>, Value), Reply> {
+    let mut warnings = Value::Null;
     let wanted = match &body["not_after"] {
         Value::String(text) if !text.is_empty() => DateTime::parse_from_rfc3339(text)
             .map_err(|_| Reply::error(400, &format!("the not_after value {text:?} is not a time")))?
@@ -278,13 +299,12 @@ fn end(role: &Role, ca: &Ca, body: &Value, now: DateTime<Utc>) -> Result<DateTim
                 Value::Null => 0,
                 ttl => duration(ttl).ok_or_else(|| Reply::error(400, "the ttl is not a duration"))?,
             };
-            let mut ttl = [given, role.ttl, DEFAULT_TTL]
+            let ttl = [given, role.ttl]
                 .into_iter()
                 .find(|ttl| *ttl > 0)
-                .unwrap_or(DEFAULT_TTL);
-            if role.max_ttl > 0 {
-                ttl = ttl.min(role.max_ttl);
-            }
+                .unwrap_or(usual);
+            let (ttl, warning) = cut(ttl, if role.max_ttl > 0 { role.max_ttl } else { most });
+            warnings = warning;
             now + Duration::seconds(ttl)
         }
     };
@@ -302,5 +322,5 @@ fn end(role: &Role, ca: &Ca, body: &Value, now: DateTime<Utc>) -> Result<DateTim
             ),
         ));
     }
-    Ok(wanted)
+    Ok((wanted, warnings))
 }

@@ -2,9 +2,10 @@
 //! when it is signed (RFC 5280 §4.2.1.13, §4.2.2.1). It serves none of them.
 
 use rcgen::{CertificateParams, CrlDistributionPoint, CustomExtension};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::Core;
+use super::super::policy::Capability;
+use super::super::{Core, Reply, storage};
 
 /// id-pe-authorityInfoAccess (RFC 5280 §4.2.2.1).
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
@@ -13,9 +14,59 @@ const OCSP: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01
 /// id-ad-caIssuers, as DER.
 const CA_ISSUERS: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
 
+fn path(mount: &str) -> String {
+    format!("pki/{mount}/config/urls")
+}
+
+/// `config/urls`.
+pub(super) fn route(core: &Core, operation: Capability, mount: &str, body: &Value) -> Result<Reply, Reply> {
+    let mut urls = json!({
+        "issuing_certificates": [], "crl_distribution_points": [], "ocsp_servers": [], "enable_templating": false,
+    });
+    let kept: Value = core.barrier.read_or_default(&path(mount));
+    for (field, value) in kept.as_object().into_iter().flatten() {
+        urls[field] = value.clone();
+    }
+    match operation {
+        Capability::Read => return Ok(Reply::data(urls)),
+        Capability::Update => {}
+        _ => return Err(Reply::unsupported()),
+    }
+    for (field, value) in body.as_object().into_iter().flatten() {
+        let Some(kept) = urls.get_mut(field) else { continue };
+        *kept = match (&*kept, value) {
+            // Vault takes lists as comma-separated text too.
+            (Value::Array(_), Value::String(text)) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                json!(parts.collect::<Vec<_>>())
+            }
+            _ => value.clone(),
+        };
+        let bad = kept.as_array().into_iter().flatten().find(|url| !is_url(url));
+        if let Some(bad) = bad {
+            let bad = bad.as_str().unwrap_or_default();
+            let words =
+                format!("invalid URL found in Authority Information Access (AIA) parameter {field}: {bad}");
+            return Err(Reply::error(400, &words));
+        }
+    }
+    core.barrier
+        .write(&path(mount), &urls)
+        .map(|()| Reply::data(urls))
+        .map_err(|error| storage(&error))
+}
+
+/// With a scheme and a host.
+fn is_url(value: &Value) -> bool {
+    let rest = value.as_str().and_then(|url| url.split_once("://"));
+    rest.is_some_and(|(scheme, rest)| {
+        !scheme.is_empty() && !rest.is_empty() && !rest.starts_with('/') && !rest.contains(' ')
+    })
+}
+
 /// Writes the mount's addresses into what is about to be signed.
 pub(super) fn apply(core: &Core, mount: &str, params: &mut CertificateParams) {
-    let config: Value = core.barrier.read_or_default(&format!("pki/{mount}/config/urls"));
+    let config: Value = core.barrier.read_or_default(&path(mount));
     let list = |name: &str| -> Vec<String> {
         let urls = config[name].as_array().into_iter().flatten();
         let urls = urls.filter_map(Value::as_str).filter(|url| !url.is_empty());

@@ -1,4 +1,4 @@
-//! Times as Vault takes them: seconds as a number, or text such as `1h30m`.
+//! Lengths of time as Vault takes and gives them: seconds as a number, or text such as `1h30m`.
 
 use serde_json::Value;
 
@@ -6,7 +6,8 @@ use serde_json::Value;
 const LONGEST_DURATION: i64 = i64::MAX / 1_000_000_000;
 
 /// A duration in seconds: a number, digits, or `720h`, `30m`, `1h30m`, `7d`; `None` if it is none.
-pub(super) fn duration(value: &Value) -> Option<i64> {
+#[must_use]
+pub fn duration(value: &Value) -> Option<i64> {
     let seconds = match value {
         Value::Number(number) => number.as_i64()?,
         Value::String(text) => parse_duration(text)?,

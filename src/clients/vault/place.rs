@@ -1,0 +1,157 @@
+//! Where a Vault is, how it is reached, and as whom; how one logs in is in `session`.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::{Certificate, Client, Url};
+
+use super::error::VaultError;
+use super::link::{CONNECT_LIMIT, TIME_LIMIT};
+use crate::domain::secret::Secret;
+
+/// Where one Vault, or one node of its cluster, is. No credential is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its address, such as `http://127.0.0.1:8200`.
+    pub address: String,
+    /// The file with the CA that its certificate comes from, in PEM; the system's roots without it.
+    pub ca: Option<PathBuf>,
+    /// The namespace that everything is in.
+    pub namespace: Option<String>,
+}
+
+impl Place {
+    /// An address alone.
+    #[must_use]
+    pub fn at(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Another node of the same cluster.
+    #[must_use]
+    pub fn node(&self, address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn url(&self) -> Result<Url, VaultError> {
+        let url = Url::parse(&self.address).ok();
+        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
+            .ok_or_else(|| VaultError::Address(self.address.clone()))
+    }
+
+    /// A client that trusts whom this says and nobody else. No VAULT_… variable of the surroundings changes
+    /// whom we talk to; VAULT_CACERT alone counts where no CA is configured, as for `vault` itself.
+    pub(super) fn http(&self) -> Result<Client, VaultError> {
+        // It becomes a header.
+        if let Some(namespace) = &self.namespace
+            && (namespace.is_empty() || !namespace.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(VaultError::Namespace(namespace.clone()));
+        }
+        let builder = Client::builder()
+            .timeout(TIME_LIMIT)
+            .connect_timeout(CONNECT_LIMIT);
+        let from_env = || std::env::var_os("VAULT_CACERT").map(PathBuf::from);
+        let builder = if self.url()?.scheme() == "http" {
+            // Without TLS there is no need to load the system's roots, which takes long.
+            builder.tls_certs_only(Vec::new())
+        } else if let Some(file) = self.ca.clone().or_else(from_env) {
+            builder.tls_certs_only(certificates(&file)?)
+        } else {
+            builder
+        };
+        builder
+            .build()
+            .map_err(|error| VaultError::Garbled(error.to_string()))
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate>, VaultError> {
+    let unusable = |why: String| VaultError::Ca(file.display().to_string(), why);
+    let text = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&text).map_err(|error| unusable(error.to_string()))?;
+    if found.is_empty() {
+        return Err(unusable("it holds no certificate in PEM".to_owned()));
+    }
+    Ok(found)
+}
+
+/// As whom one calls.
+#[derive(Clone, Debug, Default)]
+pub enum Login {
+    /// As nobody: what is public.
+    #[default]
+    Nobody,
+    /// With a token that somebody made.
+    Token(Secret),
+    /// As a program, with tokens that it gets itself.
+    AppRole {
+        /// Where the auth method is mounted, such as `approle`.
+        mount: String,
+        /// The role's id.
+        role_id: Secret,
+        /// The secret id.
+        secret_id: Secret,
+    },
+}
+
+impl Login {
+    /// From what was given, if anything: AppRole where both of its ids are there, or else the token.
+    #[must_use]
+    pub fn of(token: Option<Secret>, role_id: Option<Secret>, secret_id: Option<Secret>) -> Self {
+        match (role_id, secret_id, token) {
+            (Some(role_id), Some(secret_id), _) => Self::AppRole {
+                mount: "approle".to_owned(),
+                role_id,
+                secret_id,
+            },
+            (_, _, Some(token)) => Self::Token(token),
+            _ => Self::Nobody,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_that_is_none_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        let place = Place {
+            ca: Some(file.clone()),
+            ..Place::at("https://127.0.0.1:8200")
+        };
+        for content in [None, Some("nonsense")] {
+            if let Some(content) = content {
+                std::fs::write(&file, content).unwrap();
+            }
+            let words = place.http().unwrap_err().to_string();
+            assert!(words.contains("ca.pem"), "{words}");
+        }
+        assert!(Place::at("127.0.0.1").http().is_err());
+        let namespace = Some("team a".to_owned());
+        let place = Place::at("http://127.0.0.1:8200");
+        assert!(Place { namespace, ..place }.http().is_err());
+    }
+
+    #[test]
+    fn both_ids_are_stronger_than_a_token() {
+        let secret = |text: &str| Some(Secret::new(text.to_owned()));
+        assert!(matches!(
+            Login::of(secret("t"), secret("r"), secret("s")),
+            Login::AppRole { .. }
+        ));
+        assert!(matches!(
+            Login::of(secret("t"), secret("r"), None),
+            Login::Token(_)
+        ));
+        assert!(matches!(Login::of(None, None, None), Login::Nobody));
+    }
+}

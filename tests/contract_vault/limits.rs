@@ -1,0 +1,65 @@
+//! Values that can't be, and what the bundled server says that it doesn't do.
+
+use serde_json::json;
+
+use super::server::{Server, csr};
+
+contracts!(times_that_can_not_be_are_refused_and_nothing_falls_over);
+
+async fn times_that_can_not_be_are_refused_and_nothing_falls_over(server: Server) {
+    let server = server.with_ca().await;
+    let csr = csr("a.example.com", &["a.example.com"]);
+    for ttl in [json!("99999999999h"), json!("1x"), json!([])] {
+        for (path, body) in [
+            ("auth/token/create", json!({"policies": ["x"], "ttl": ttl})),
+            (
+                "auth/token/create",
+                json!({"policies": ["x"], "explicit_max_ttl": ttl}),
+            ),
+            ("cmp-pki/sign/cmp-role", json!({"csr": csr, "ttl": ttl})),
+            ("cmp-pki/roles/odd", json!({"ttl": ttl})),
+            ("cmp-pki/roles/odd", json!({"not_before_duration": ttl})),
+        ] {
+            let (status, answer) = server.post(path, body).await;
+            assert_eq!(status, 400, "{path} with {ttl}: {answer}");
+        }
+    }
+    for end in ["0000-00-00", "+99999-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
+        let body = json!({"csr": csr, "not_after": end});
+        let (status, answer) = server.post("cmp-pki/sign/cmp-role", body).await;
+        assert_eq!(status, 400, "{end}: {answer}");
+    }
+    let (status, _) = server.get("sys/health").await;
+    assert_eq!(status, 200);
+}
+
+/// What only the bundled server refuses, because it would otherwise do less than it is asked for.
+mod bundled_only {
+    use serde_json::json;
+
+    use super::super::server::{Server, csr};
+
+    #[tokio::test]
+    async fn it_says_what_it_does_not_do() {
+        let server = Server::bundled().await.with_ca().await;
+        for (path, body) in [
+            ("auth/token/create", json!({"num_uses": 3})),
+            ("sys/mounts/one", json!({"type": "kv"})),
+            ("cmp-pki/root/generate/internal", json!({"common_name": "second"})),
+        ] {
+            let (status, answer) = server.post(path, body).await;
+            assert_eq!(status, 400, "{path}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn numbers_beyond_time_are_refused() {
+        let server = Server::bundled().await.with_ca().await;
+        let csr = csr("a.example.com", &[]);
+        for ttl in [json!(i64::MAX), json!(-5)] {
+            let body = json!({"csr": csr, "ttl": ttl});
+            let (status, answer) = server.post("cmp-pki/sign/cmp-role", body).await;
+            assert_eq!(status, 400, "{ttl}: {answer}");
+        }
+    }
+}
