@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod agent_api;
 pub mod api;
+pub mod cache;
 mod causes;
 pub mod crl;
 mod http;
