@@ -1,6 +1,7 @@
 //! The command lines of the programs: reads arguments, wires the floors below together, turns an
 //! error into a sentence and an exit code. 0 done, 1 did not work, 2 wrong usage.
 
+mod cache;
 pub mod console;
 mod demo;
 mod open;

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
-use crate::services::api::{self, ApiState};
+use crate::services::api::{self, ApiState, Limits};
 use crate::services::issuer::Issuer;
 use crate::services::issuer::adapters::vault_pki;
 use crate::services::scheduler;
@@ -35,7 +35,8 @@ const ADMIN_TOKEN: &str = "CMP_ADMIN_TOKEN";
 /// The API of the Certificate Management Platform and, by role, its issuer and scheduler.
 ///
 /// Environment: CMP_VAULT_TOKEN is the issuer's token at Vault; CMP_ADMIN_TOKEN, if set, becomes the API
-/// token called `admin`; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
+/// token called `admin`; CMP_CACHE_URL is the shared cache if --cache isn't given, and CMP_CACHE_PASSWORD its
+/// password; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-server", version, about)]
 struct Arguments {
@@ -45,6 +46,14 @@ struct Arguments {
     /// Where the API listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
+    /// The cache that several servers share, such as redis://host:6379, rediss://host:6379 for TLS, or
+    /// unix:///run/redis.sock; without it, each has one of its own
+    #[arg(long, value_name = "URL")]
+    cache: Option<String>,
+    /// How many requests one token may send within ten seconds, such as reads=5000,changes=2000,reports=200
+    /// (those are the defaults), or `off`
+    #[arg(long, value_name = "LIMITS")]
+    limits: Option<Limits>,
     /// What this process does
     #[arg(
         long,
@@ -103,6 +112,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
             "the issuer needs its token at Vault in {VAULT_TOKEN}; leave `issuer` out of --roles otherwise"
         );
     }
+    let cache = super::cache::cache(arguments.cache.as_deref())?;
     // Before the database, because a port in use is told at once.
     let listener = match has(ServerRole::Api) {
         true => Some(TcpListener::bind(arguments.listen).await.wrap_err_with(|| {
@@ -118,7 +128,9 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
     if let Some(listener) = listener {
-        let state = ApiState::new(store.clone(), Arc::new(OverHttp));
+        let state = ApiState::new(store.clone(), Arc::new(OverHttp))
+            .cache(cache)
+            .limits(arguments.limits.unwrap_or_default());
         let mut stopped = stopped.clone();
         parts.spawn(async move {
             let stop = async move {

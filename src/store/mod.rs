@@ -115,7 +115,8 @@ impl Store {
         })
     }
 
-    /// What committed transactions changed, from now on.
+    /// What committed transactions changed, from now on. A change of this process is told before its commit
+    /// returns: answers that were kept rely on that.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()

@@ -1,7 +1,12 @@
 //! `Idempotency-Key`: a request that is sent again on a bad link is answered again, and carried out
 //! once. The answer is kept in the change's own transaction, so there is no moment between the two.
+//!
+//! The cache knows which keys were answered lately: a hint that a look is worth it before the only write
+//! lock is waited for. The answer itself is the database's.
 
-use aws_lc_rs::hmac;
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
@@ -10,21 +15,50 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
 use crate::store::idempotency::{Answer, find, keep};
-use crate::store::{StoreError, Tx};
+use crate::store::{Conn, StoreError, Tx};
 
+use super::ApiState;
 use super::caller::Call;
 use super::reply;
 
+/// Who sends a request again does so soon.
+const HINTED: Duration = Duration::from_secs(600);
+
+/// The answer that this call was given before, if the cache remembers that there was one and the database
+/// has it. None says nothing.
+pub(super) async fn given_before(api: &ApiState, call: &Call, hands_out_token: bool) -> Option<Response> {
+    let hint = api.cache.peek(&place(call)?).await?;
+    if *hint != *call.request_hash {
+        return None;
+    }
+    // What goes wrong here is told by the transaction that follows.
+    let mut conn = api.store.read().await.ok()?;
+    replay(&mut conn, call, hands_out_token).await.ok()??.ok()
+}
+
+/// Lets the cache know that the call was answered; after that was committed.
+pub(super) async fn hint(api: &ApiState, call: &Call) {
+    if let Some(place) = place(call) {
+        api.cache.put(&place, &call.request_hash, HINTED).await;
+    }
+}
+
+/// The key is the caller's to choose, so it may hold anything: only its hash is in the cache.
+fn place(call: &Call) -> Option<String> {
+    let key = digest::digest(&digest::SHA256, call.key.as_ref()?.as_bytes());
+    Some(format!("answered:{}:{}", call.caller.token.id, hex::encode(key)))
+}
+
 /// The answer that this call was given before; a problem when its key was used for something else.
 pub(super) async fn replay(
-    tx: &mut Tx,
+    conn: &mut Conn,
     call: &Call,
     hands_out_token: bool,
 ) -> Result<Option<Result<Response, Problem>>, StoreError> {
     let Some(key) = &call.key else {
         return Ok(None);
     };
-    let Some(answer) = find(tx, &call.caller.token.id, key).await? else {
+    let Some(answer) = find(conn, &call.caller.token.id, key).await? else {
         return Ok(None);
     };
     if answer.request_hash != call.request_hash {

@@ -5,11 +5,13 @@ mod adapters;
 mod agents;
 mod audit;
 mod audited;
+mod cached;
 mod caller;
 mod certs;
 mod csr;
 mod events;
 mod findings;
+mod freshness;
 mod health;
 mod idempotency;
 mod idempotency_key;
@@ -17,6 +19,7 @@ mod input;
 mod installations;
 mod jobs;
 mod keys;
+mod limits;
 mod me;
 mod paths;
 mod reply;
@@ -34,6 +37,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
+pub use limits::Limits;
 pub use state::{ApiState, Unreached, Wake};
 
 /// More than any body that means something here.
@@ -83,6 +87,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let waker = tokio::spawn(waker::run(state.clone()));
+    let forgetting = tokio::spawn(cached::forget_changes(state.clone()));
     let draining = state.clone();
     let routes = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, routes)
@@ -92,5 +97,6 @@ pub async fn serve(
         })
         .await;
     waker.abort();
+    forgetting.abort();
     served
 }

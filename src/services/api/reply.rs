@@ -45,6 +45,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// So that what lets callers in can answer with a header of its own as well.
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        self::problem(problem)
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         problem(self.0)

@@ -1,14 +1,19 @@
-//! What all routes share: the store, how agents are woken, and whether the server is going down.
+//! What all routes share: the store, the cache, how agents are woken, and whether the server is going
+//! down.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::clients::cache::Cache;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::store::Store;
 use crate::wire::agents::WakeReply;
+
+use super::Limits;
+use super::freshness::Freshness;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
 const CHECKIN_INTERVAL_S: i64 = 60;
@@ -36,15 +41,21 @@ pub struct ApiState {
     pub(super) clock: Clock,
     pub(super) wake: Arc<dyn Wake>,
     pub(super) checkin_interval_s: i64,
+    pub(super) cache: Cache,
+    pub(super) freshness: Arc<Freshness>,
+    pub(super) limits: Limits,
     draining: watch::Sender<bool>,
 }
 
 impl ApiState {
-    /// A state over `store`, whose clock it takes.
+    /// A state over `store`, whose clock it takes, with a cache in this process and without limits.
     #[must_use]
     pub fn new(store: Store, wake: Arc<dyn Wake>) -> Self {
         let clock = store.clock().clone();
         Self {
+            freshness: Arc::new(Freshness::new(&store)),
+            cache: Cache::in_process(),
+            limits: Limits::none(),
             store,
             clock,
             wake,
@@ -57,6 +68,20 @@ impl ApiState {
     #[must_use]
     pub fn checkin_interval(mut self, seconds: i64) -> Self {
         self.checkin_interval_s = seconds.max(1);
+        self
+    }
+
+    /// The same with this cache.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The same with limits on what one token may ask.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
