@@ -3,14 +3,19 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot get its fixture has failed"
+    clippy::print_stderr,
+    reason = "a test that cannot get its fixture has failed, and says what it passes over"
 )]
 #![allow(clippy::duplicate_mod, reason = "one suite, run on both databases")]
 
 #[path = "support/postgres.rs"]
 mod server;
 
+#[path = "api/cache_arguments.rs"]
+mod cache_arguments;
 #[path = "api/suite.rs"]
 mod postgres;
+#[path = "api/redis.rs"]
+mod redis;
 #[path = "api/suite.rs"]
 mod sqlite;

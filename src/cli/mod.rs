@@ -2,6 +2,7 @@
 //! error into a sentence and an exit code. 0 done, 1 did not work, 2 wrong usage.
 
 mod acme;
+mod cache;
 pub mod console;
 mod demo;
 mod open;

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
-use crate::services::api::{self, ApiState};
+use crate::services::api::{self, ApiState, Limits};
 use crate::services::issuer::Issuer;
 use crate::services::issuer::adapters::{acme, vault_pki};
 use crate::services::scheduler;
@@ -50,7 +50,8 @@ const DATABASE_PASSWORD: &str = "CMP_DATABASE_PASSWORD";
 /// Environment: CMP_DATABASE_URL is the database if --database isn't given, and CMP_DATABASE_PASSWORD its
 /// password if the address has none; CMP_VAULT_TOKEN is the issuer's token at Vault, or CMP_VAULT_ROLE_ID and
 /// CMP_VAULT_SECRET_ID let it log in with AppRole and take another token whenever one ends; CMP_ACME_EAB_KID and
-/// CMP_ACME_EAB_HMAC bind a new account at the ACME CA to one that it knows; CMP_ADMIN_TOKEN, if set, becomes the API
+/// CMP_ACME_EAB_HMAC bind a new account at the ACME CA to one that it knows; CMP_CACHE_URL is the shared cache if
+/// --cache isn't given, and CMP_CACHE_PASSWORD its password; CMP_ADMIN_TOKEN, if set, becomes the API
 /// token called `admin`; CMP_LOG filters the log, such as `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-server", version, about)]
@@ -66,6 +67,14 @@ struct Arguments {
     /// Where the API listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
+    /// The cache that several servers share, such as redis://host:6379, rediss://host:6379 for TLS, or
+    /// unix:///run/redis.sock; without it, each has one of its own
+    #[arg(long, value_name = "URL")]
+    cache: Option<String>,
+    /// How many requests one token may send within ten seconds, such as reads=5000,changes=2000,reports=200
+    /// (those are the defaults), or `off`
+    #[arg(long, value_name = "LIMITS")]
+    limits: Option<Limits>,
     /// What this process does
     #[arg(
         long,
@@ -173,6 +182,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
              leave `issuer` out of --roles otherwise"
         );
     }
+    let cache = super::cache::cache(arguments.cache.as_deref())?;
     // Before the database, because a port in use is told at once.
     let listener = match has(ServerRole::Api) {
         true => Some(TcpListener::bind(arguments.listen).await.wrap_err_with(|| {
@@ -203,7 +213,10 @@ async fn serve(arguments: Arguments) -> Result<()> {
             ..Bounds::default()
         };
         raise_descriptors(bounds.connections);
-        let state = ApiState::new(store.clone(), Arc::new(OverHttp)).bounds(bounds);
+        let state = ApiState::new(store.clone(), Arc::new(OverHttp))
+            .bounds(bounds)
+            .cache(cache)
+            .limits(arguments.limits.unwrap_or_default());
         retiring = Some(state.clone());
         listen = listener.local_addr().ok();
         let mut stopped = stopped.clone();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures::{Stream, StreamExt};
+use reqwest::header::CACHE_CONTROL;
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,7 @@ pub struct ApiReader {
     http: reqwest::Client,
     base: String,
     token: Option<Secret>,
+    as_now: bool,
 }
 
 impl ApiReader {
@@ -70,7 +72,17 @@ impl ApiReader {
             http,
             base: base.trim_end_matches('/').to_owned(),
             token,
+            as_now: false,
         })
+    }
+
+    /// The same, which is never told what a cache kept: for what something is decided by.
+    #[must_use]
+    pub fn as_now(&self) -> Self {
+        Self {
+            as_now: true,
+            ..self.clone()
+        }
     }
 
     /// The address that it asks.
@@ -255,6 +267,9 @@ impl ApiReader {
             .timeout(LIMIT);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
+        }
+        if self.as_now {
+            request = request.header(CACHE_CONTROL, "no-cache");
         }
         build(request).send().await.map_err(|error| {
             // A change that was sent and not answered may have happened; one that never got a

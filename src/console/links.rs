@@ -99,7 +99,12 @@ async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backen
         Err(problem) => {
             let mut links = vec![(Backend::Api, link(LinkState::Down, Some(problem.what), None))];
             // What is behind the API can't be seen without it.
-            let hidden = [Backend::Database, Backend::Issuer, Backend::Agents];
+            let hidden = [
+                Backend::Database,
+                Backend::Issuer,
+                Backend::Cache,
+                Backend::Agents,
+            ];
             links.extend(hidden.map(|backend| (backend, link(LinkState::Unknown, None, None))));
             links
         }

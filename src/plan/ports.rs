@@ -92,21 +92,22 @@ impl Reads {
                 status: status.to_owned(),
             })
         };
+        let api = self.api.as_now();
         Ok(match kind {
             EntityKind::Certificate => {
-                let now = self.api.certificate(id).await?.certificate;
+                let now = api.certificate(id).await?.certificate;
                 as_now(now.version, now.status.word())
             }
             EntityKind::Agent => {
-                let now = self.api.agent(id).await?.agent;
+                let now = api.agent(id).await?.agent;
                 as_now(now.version, now.status.word())
             }
             EntityKind::Request => {
-                let now = self.api.request(id).await?;
+                let now = api.request(id).await?;
                 as_now(now.version, now.status.word())
             }
             EntityKind::Key => {
-                let now = self.api.key(id).await?.key;
+                let now = api.key(id).await?.key;
                 as_now(now.version, now.status.word())
             }
             _ => None,

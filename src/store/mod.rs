@@ -155,7 +155,8 @@ impl Store {
         Ok(Tx::new(conn, self.changes.clone(), self.own.clone()))
     }
 
-    /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all.
+    /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all. A change
+    /// of this process is told before its commit returns: answers that were kept rely on that.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()

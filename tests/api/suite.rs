@@ -2,6 +2,7 @@
 
 mod agents;
 mod bad_input;
+mod cache;
 mod crowd;
 mod document;
 mod edge;

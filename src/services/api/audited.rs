@@ -93,12 +93,17 @@ impl<'a> Door<'a> {
         needs: &Needs,
         attempt: Attempt,
     ) -> Result<Self, Response> {
+        let hands_out_token = hands_out_token(&attempt);
+        if needs.allow(&call.caller.token).is_ok()
+            && let Some(answer) = idempotency::given_before(api, call, hands_out_token).await
+        {
+            return Err(answer);
+        }
         let mut tx = api
             .store
             .begin()
             .await
             .map_err(|error| reply::problem(problem_of(error)))?;
-        let hands_out_token = hands_out_token(&attempt);
         let mut remembers = true;
         let allowed = match needs.allow(&call.caller.token) {
             Ok(()) => {
@@ -198,6 +203,7 @@ impl<'a> Door<'a> {
         if let Err(error) = self.tx.commit().await {
             return reply::problem(problem_of(error));
         }
+        idempotency::hint(self.api, self.call).await;
         match &self.token {
             Some(token) => reply::raw(self.status, &idempotency::with_token(&body, token)),
             None => reply::raw(self.status, &body),

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use axum::response::Response;
 
 use crate::clock::Clock;
 use crate::domain::role::Role;
@@ -13,7 +14,8 @@ use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
 use crate::store::tokens::{self, Purpose, Token};
 
-use super::reply::{Refusal, problem_of};
+use super::limits::{Asks, admit};
+use super::reply::problem_of;
 use super::{ApiState, idempotency_key, input};
 
 /// Who asks, and from where.
@@ -29,22 +31,22 @@ pub(super) struct Caller {
 pub(super) struct Reader(pub(super) Caller);
 
 impl FromRequestParts<ApiState> for Reader {
-    type Rejection = Refusal;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let secret = bearer(&parts.headers)?;
         let caller = known(api, &secret, source(parts)).await?;
         good(&caller.token, &api.clock)?;
         bears(&caller.token)?;
         if !caller.token.role.may_read() {
-            return Err(Refusal::from(
-                Problem::new(
-                    ProblemKind::Forbidden,
-                    "an agent's token doesn't read the inventory",
-                )
-                .hint("use a token of the role viewer or operator"),
-            ));
+            return Err(Problem::new(
+                ProblemKind::Forbidden,
+                "an agent's token doesn't read the inventory",
+            )
+            .hint("use a token of the role viewer or operator")
+            .into());
         }
+        admit(api, &caller.token, Asks::Read).await?;
         Ok(Self(caller))
     }
 }
@@ -65,12 +67,14 @@ pub(super) struct Call {
 }
 
 impl FromRequest<ApiState> for Call {
-    type Rejection = Refusal;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, api: &ApiState) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, api: &ApiState) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let secret = bearer(&parts.headers)?;
         let caller = known(api, &secret, source(&parts)).await?;
+        // Before the body is read and the write lock is waited for.
+        admit(api, &caller.token, Asks::Change).await?;
         let key = idempotency_key::key(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
         let body = input::body(Request::from_parts(parts, body), api).await?;

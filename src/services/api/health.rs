@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::store::{StoreError, adapters, agents};
@@ -49,7 +50,7 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
             backends.extend(unknown);
         }
     }
-    backends.push(health(Backend::Cache, LinkState::Absent, None));
+    backends.push(cache(&api).await);
     let ready = answered.is_ok() && !api.is_draining();
     let status = if ready {
         StatusCode::OK
@@ -74,6 +75,29 @@ fn database(answered: &Result<(), StoreError>, latency_ms: Option<u32>) -> Backe
             LinkState::Down,
             Some("doesn't answer".to_owned()),
         ),
+    }
+}
+
+/// A lost Redis makes nothing unready: it costs speed only. The rate is in steps, see `clients::cache`.
+async fn cache(api: &ApiState) -> BackendHealth {
+    let serving = api.cache.check().await;
+    let figures = api.cache.figures();
+    let hits = figures
+        .hit_rate
+        .map_or_else(String::new, |rate| format!(", {rate} % hits"));
+    let (state, note) = match serving {
+        Serving::Redis => (LinkState::Up, format!("redis{hits}")),
+        Serving::InProcess => (LinkState::Up, format!("in-process (moka){hits}")),
+        Serving::InsteadOfRedis => (
+            LinkState::Degraded,
+            "redis is lost, the in-process cache serves".to_owned(),
+        ),
+    };
+    BackendHealth {
+        latency_ms: figures
+            .latency
+            .and_then(|latency| u32::try_from(latency.as_millis()).ok()),
+        ..health(Backend::Cache, state, Some(note))
     }
 }
 

@@ -1,7 +1,12 @@
 //! `Idempotency-Key`: a request that is sent again on a bad link is answered again, and carried out
 //! once. The answer is kept in the change's own transaction, so there is no moment between the two.
+//!
+//! The cache knows which keys were answered lately: a hint that a look is worth it before the only write
+//! lock is waited for. The answer itself is the database's.
 
-use aws_lc_rs::hmac;
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
@@ -9,11 +14,42 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
-use crate::store::idempotency::{Answer, find_alone, keep};
+use crate::store::idempotency::{Answer, find, find_alone, keep};
 use crate::store::{StoreError, Tx};
 
+use super::ApiState;
 use super::caller::Call;
 use super::reply;
+
+/// Who sends a request again does so soon.
+const HINTED: Duration = Duration::from_secs(600);
+
+/// The answer that this call was given before, if the cache remembers that there was one and the database
+/// has it. None says nothing.
+pub(super) async fn given_before(api: &ApiState, call: &Call, hands_out_token: bool) -> Option<Response> {
+    let hint = api.cache.peek(&place(call)?).await?;
+    if *hint != *call.request_hash {
+        return None;
+    }
+    // What goes wrong here is told by the transaction that follows.
+    let key = call.key.as_deref()?;
+    let mut conn = api.store.read().await.ok()?;
+    let answer = find(&mut conn, &call.caller.token.id, key).await.ok()??;
+    again(answer, key, call, hands_out_token).ok()
+}
+
+/// Lets the cache know that the call was answered; after that was committed.
+pub(super) async fn hint(api: &ApiState, call: &Call) {
+    if let Some(place) = place(call) {
+        api.cache.put(&place, &call.request_hash, HINTED).await;
+    }
+}
+
+/// The key is the caller's to choose, so it may hold anything: only its hash is in the cache.
+fn place(call: &Call) -> Option<String> {
+    let key = digest::digest(&digest::SHA256, call.key.as_ref()?.as_bytes());
+    Some(format!("answered:{}:{}", call.caller.token.id, hex::encode(key)))
+}
 
 /// The answer that this call was given before; a problem when its key was used for something else.
 pub(super) async fn replay(
@@ -24,14 +60,14 @@ pub(super) async fn replay(
     let Some(key) = &call.key else {
         return Ok(None);
     };
-    let Some(answer) = find_alone(tx, &call.caller.token.id, key).await? else {
-        return Ok(None);
-    };
+    let answer = find_alone(tx, &call.caller.token.id, key).await?;
+    Ok(answer.map(|answer| again(answer, key, call, hands_out_token)))
+}
+
+fn again(answer: Answer, key: &str, call: &Call, hands_out_token: bool) -> Result<Response, Problem> {
     if answer.request_hash != call.request_hash {
         let used = format!("the Idempotency-Key `{key}` was used for another request");
-        return Ok(Some(Err(
-            Problem::refused(used).hint("use a fresh key for every new request")
-        )));
+        return Err(Problem::refused(used).hint("use a fresh key for every new request"));
     }
     let status = u16::try_from(answer.status)
         .ok()
@@ -41,7 +77,7 @@ pub(super) async fn replay(
         Some(token) if hands_out_token && status.is_success() => with_token(&answer.body, &token),
         _ => answer.body,
     };
-    Ok(Some(Ok(reply::raw(status, &body))))
+    Ok(reply::raw(status, &body))
 }
 
 /// Keeps the answer, if the call has a key.

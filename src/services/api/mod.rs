@@ -6,11 +6,13 @@ mod adapters;
 mod agents;
 mod audit;
 mod audited;
+mod cached;
 mod caller;
 mod certs;
 mod csr;
 mod events;
 mod findings;
+mod freshness;
 mod health;
 mod idempotency;
 mod idempotency_key;
@@ -18,6 +20,7 @@ mod input;
 mod installations;
 mod jobs;
 mod keys;
+mod limits;
 mod me;
 mod metrics;
 mod openapi;
@@ -43,6 +46,7 @@ use utoipa_axum::routes;
 
 use crate::services::serve::{Served, Tls};
 
+pub use limits::Limits;
 pub use state::{ApiState, Unreached, Wake};
 
 /// More than any body that means something here.
@@ -115,6 +119,7 @@ pub async fn serve_over(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let waker = tokio::spawn(waker::run(state.clone()));
+    let forgetting = tokio::spawn(cached::forget_changes(state.clone()));
     let draining = state.clone();
     let served = Served {
         bounds: state.bounds,
@@ -129,5 +134,6 @@ pub async fn serve_over(
         })
         .await;
     waker.abort();
+    forgetting.abort();
     ended
 }

@@ -121,6 +121,7 @@ impl IntoResponses for Refused {
         all.extend(problems(&[
             (401, "No token, an unknown one, or one that isn't good any more"),
             (403, "The token's role doesn't allow it"),
+            (429, "The token asked too often; `Retry-After` says when to go on"),
         ]));
         all
     }

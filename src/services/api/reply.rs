@@ -35,6 +35,12 @@ impl From<Problem> for Refusal {
     }
 }
 
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Self {
+        refusal.into_response()
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         problem_of(error).into()
@@ -60,6 +66,13 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     text
+}
+
+/// So that what lets callers in can answer with a header of its own as well.
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        self::problem(problem)
+    }
 }
 
 impl IntoResponse for Refusal {

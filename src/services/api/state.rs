@@ -1,4 +1,5 @@
-//! What all routes share: the store, how agents are woken, and whether the server is going down.
+//! What all routes share: the store, the cache, how agents are woken, and whether the server is going
+//! down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::clients::cache::Cache;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::services::serve::Bounds;
 use crate::store::Store;
 use crate::wire::agents::WakeReply;
 
+use super::Limits;
+use super::freshness::Freshness;
 use super::metrics::Metrics;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
@@ -43,15 +47,21 @@ pub struct ApiState {
     pub(super) bounds: Bounds,
     pub(super) metrics: Metrics,
     retiring: Arc<AtomicBool>,
+    pub(super) cache: Cache,
+    pub(super) freshness: Arc<Freshness>,
+    pub(super) limits: Limits,
     draining: watch::Sender<bool>,
 }
 
 impl ApiState {
-    /// A state over `store`, whose clock it takes.
+    /// A state over `store`, whose clock it takes, with a cache in this process and without limits.
     #[must_use]
     pub fn new(store: Store, wake: Arc<dyn Wake>) -> Self {
         let clock = store.clock().clone();
         Self {
+            freshness: Arc::new(Freshness::new(&store)),
+            cache: Cache::in_process(),
+            limits: Limits::none(),
             store,
             clock,
             wake,
@@ -80,6 +90,20 @@ impl ApiState {
     /// From now on the server is not ready, so that load balancers leave it; it still answers.
     pub fn retire(&self) {
         self.retiring.store(true, Ordering::Relaxed);
+    }
+
+    /// The same with this cache.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The same with limits on what one token may ask.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// From now on the server is not ready, and event streams end.

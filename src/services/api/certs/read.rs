@@ -3,13 +3,16 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::domain::id::EntityKind;
 use crate::services::api::ApiState;
+use crate::services::api::cached::{self, AsNow};
 use crate::services::api::caller::Reader;
+use crate::services::api::freshness::Part;
 use crate::services::api::input::Ids;
 use crate::services::api::openapi::{NoSuch, Refused};
-use crate::services::api::reply::{self, Refusal};
+use crate::services::api::reply::Refusal;
 use crate::services::issuer::facts;
-use crate::store::{certificates, installations, keys};
+use crate::store::{StoreError, certificates, installations, keys};
 use crate::wire::certs::{CertificateDetail, ChainLink};
 
 /// One certificate with what it touches.
@@ -25,12 +28,22 @@ use crate::wire::certs::{CertificateDetail, ChainLink};
 pub(in crate::services::api) async fn read(
     State(api): State<ApiState>,
     _: Reader,
+    as_now: AsNow,
     Ids(id): Ids<String>,
 ) -> Result<Response, Refusal> {
+    let reading = async {
+        let detail = detail(&api, &id).await?;
+        let parts = parts(&detail);
+        Ok((detail, parts))
+    };
+    cached::answer(&api, as_now, (EntityKind::Certificate, &id), reading).await
+}
+
+async fn detail(api: &ApiState, id: &str) -> Result<CertificateDetail, StoreError> {
     let mut conn = api.store.read().await?;
-    let certificate = certificates::existing(&mut conn, &id).await?;
+    let certificate = certificates::existing(&mut conn, id).await?;
     let key = keys::read(&mut conn, &certificate.spki_sha256).await?;
-    let installations = installations::by_certificate(&mut conn, &id).await?;
+    let installations = installations::by_certificate(&mut conn, id).await?;
     let mut same_key = certificates::by_spki(&mut conn, &certificate.spki_sha256).await?;
     same_key.retain(|other| other.id != id);
     let chain = facts::read_all(certificate.chain_pem.as_deref().unwrap_or_default())
@@ -44,11 +57,26 @@ pub(in crate::services::api) async fn read(
             fingerprint_sha256: issuer.fingerprint_sha256,
         })
         .collect();
-    Ok(reply::json(&CertificateDetail {
+    Ok(CertificateDetail {
         chain,
         certificate,
         key,
         installations,
         same_key,
-    }))
+    })
+}
+
+fn parts(detail: &CertificateDetail) -> Vec<Part> {
+    let certificates = std::iter::once(&detail.certificate)
+        .chain(&detail.same_key)
+        .map(|it| Part::of(EntityKind::Certificate, &it.id));
+    let agents = detail
+        .installations
+        .iter()
+        .map(|it| Part::of(EntityKind::Agent, &it.agent_id));
+    let key = Part::of(EntityKind::Key, &detail.certificate.spki_sha256);
+    certificates
+        .chain(agents)
+        .chain([key, Part::installations()])
+        .collect()
 }

@@ -6,10 +6,12 @@ use axum::response::Response;
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
+use crate::services::api::cached::{self, AsNow};
 use crate::services::api::caller::Reader;
+use crate::services::api::freshness::Part;
 use crate::services::api::input::Ids;
 use crate::services::api::openapi::{NoSuch, Refused};
-use crate::services::api::reply::{self, Refusal, problem_of};
+use crate::services::api::reply::{Refusal, problem_of};
 use crate::store::{Conn, certificates, installations, keys};
 use crate::wire::certs::KeyDetail;
 
@@ -26,10 +28,32 @@ use crate::wire::certs::KeyDetail;
 pub(in crate::services::api) async fn read(
     State(api): State<ApiState>,
     _: Reader,
+    as_now: AsNow,
     Ids(spki): Ids<String>,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
-    Ok(reply::json(&detail(&mut conn, &spki).await?))
+    let reading = async {
+        let mut conn = api.store.read().await?;
+        let detail = detail(&mut conn, &spki).await?;
+        let parts = parts(&detail);
+        Ok((detail, parts))
+    };
+    cached::answer(&api, as_now, (EntityKind::Key, &spki), reading).await
+}
+
+fn parts(detail: &KeyDetail) -> Vec<Part> {
+    let certificates = detail
+        .certificates
+        .iter()
+        .map(|it| Part::of(EntityKind::Certificate, &it.id));
+    let agents = detail
+        .installations
+        .iter()
+        .map(|it| Part::of(EntityKind::Agent, &it.agent_id));
+    let key = Part::of(EntityKind::Key, &detail.key.spki_sha256);
+    certificates
+        .chain(agents)
+        .chain([key, Part::installations()])
+        .collect()
 }
 
 pub(super) async fn detail(conn: &mut Conn, spki: &str) -> Result<KeyDetail, Problem> {
