@@ -77,6 +77,7 @@ pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     http: reqwest::Client,
     api: u16,
+    wake: u16,
     pub(crate) http_port: u16,
     server: Option<Running>,
     agent: Option<Running>,
@@ -95,6 +96,7 @@ impl World {
                 .build()
                 .unwrap(),
             api: free_port(),
+            wake: free_port(),
             http_port,
             server: None,
             agent: None,
@@ -168,7 +170,7 @@ impl World {
     /// The agent on the host that all names lead to; `answers` says whether it has its port for challenges.
     pub(crate) async fn start_agent(&mut self, answers: bool) -> String {
         let dir = self.dir.path().display();
-        let wake = free_port();
+        let wake = self.wake;
         let mut config = format!(
             "hostname = \"shop\"\nstate_dir = \"{dir}/agent\"\napi = \"http://127.0.0.1:{}\"\n\
              listen = \"127.0.0.1:{wake}\"\nadvertise = \"http://127.0.0.1:{wake}\"\n\
@@ -183,9 +185,14 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmp-agent"));
         command.arg("--config").arg(file);
         self.agent = Some(Running::start(command, &self.dir.path().join("agent.log")));
-        eventually("the agent has enrolled", async || {
+        eventually("the agent has enrolled and can be woken", async || {
             let agents = self.get("/api/v1/agents").await;
-            Some(agents["items"][0]["id"].as_str()?.to_owned())
+            let id = agents["items"][0]["id"].as_str()?.to_owned();
+            // Started again, it keeps to its schedule of before; somebody wakes it.
+            let woken = self
+                .post(&format!("/api/v1/agents/{id}/checkin"), json!({}))
+                .await;
+            (woken["reached"] == json!(true)).then_some(id)
         })
         .await
     }
