@@ -469,7 +469,7 @@ fn dialogs() {
         open_run(state, "revoke", plan);
     });
     snapshot("help_scrolled", |state| {
-        state.layers.push(Layer::Help { scroll: 12 })
+        state.layers.push(Layer::Help { scroll: 12 });
     });
     snapshot("frozen", |state| state.frozen = Some(now()));
     snapshot("filter_wrong", |state| {

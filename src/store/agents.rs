@@ -73,7 +73,7 @@ const LIST: List = List {
     fields: &[
         Field {
             name: "status",
-            is: Is::Word("a.status", &["active", "banned"]),
+            is: Is::Word("a.status", &["active", "banned"], &[]),
         },
         Field {
             name: "host",

@@ -78,7 +78,17 @@ const LIST: List = List {
     fields: &[
         Field {
             name: "status",
-            is: Is::Word("c.status", &["active", "revocation_pending", "revoked", "held"]),
+            is: Is::Word(
+                "c.status",
+                &["active", "revocation_pending", "revoked", "held"],
+                &[
+                    ("expired", "c.status = 'active' AND c.not_after <= ?now"),
+                    (
+                        "expiring",
+                        "c.status = 'active' AND c.not_after > ?now AND c.not_after <= ?soon",
+                    ),
+                ],
+            ),
         },
         Field {
             name: "expires",

@@ -63,6 +63,7 @@ const LIST: List = List {
             is: Is::Word(
                 "r.status",
                 &["pending", "issuing", "issued", "failed", "denied", "cancelled"],
+                &[],
             ),
         },
         Field {

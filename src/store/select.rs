@@ -2,7 +2,7 @@
 //!
 //! Text of a statement comes only from constants in this folder; whatever a caller said is bound.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use sqlx::AssertSqlSafe;
 
 use crate::problem::Problem;
@@ -23,6 +23,9 @@ impl From<SortValue> for Value {
         }
     }
 }
+
+/// What ends within this time is soon to end, as the screens call it.
+const SOON: Duration = Duration::days(30);
 
 /// What a sort column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +81,13 @@ pub(super) struct Field {
 pub(super) enum Is {
     /// A text that matches a pattern, which each `?` stands for.
     Like(&'static str),
-    /// One of these words.
-    Word(&'static str, &'static [&'static str]),
+    /// One of these words, or one that time makes of them: its condition, in which `?now` stands for the
+    /// present and `?soon` for thirty days later.
+    Word(
+        &'static str,
+        &'static [&'static str],
+        &'static [(&'static str, &'static str)],
+    ),
     /// A time; the second is what must hold beside for one that is near.
     Time(&'static str, &'static str),
     /// A time in the past, by how long ago it is.
@@ -115,7 +123,12 @@ impl Where {
             let (condition, bind) = match (is, &term.wants) {
                 (Is::Like(sql), Wants::Text(text)) => ((*sql).to_owned(), Some(contains(text))),
                 (Is::Like(sql), Wants::Letters(text)) => ((*sql).to_owned(), Some(contains_letters(text))),
-                (Is::Word(column, words), Wants::Text(word)) if words.contains(&word.as_str()) => {
+                (Is::Word(_, _, timed), Wants::Text(word))
+                    if let Some((_, condition)) = timed.iter().find(|(name, _)| name == word) =>
+                {
+                    (self.timed(condition, now), None)
+                }
+                (Is::Word(column, words, _), Wants::Text(word)) if words.contains(&word.as_str()) => {
                     (format!("{column} = ?"), Some(Value::from(word.clone())))
                 }
                 (Is::Time(column, beside), Wants::Within(span)) => {
@@ -138,7 +151,11 @@ impl Where {
                     let name = term.field.as_deref().unwrap_or("a word");
                     let problem = Problem::bad_input(format!("`{name}` can't be that in a filter"));
                     return Err(match is {
-                        Is::Word(_, words) => problem.hint(format!("it is one of: {}", words.join(", "))),
+                        Is::Word(_, words, timed) => {
+                            let timed = timed.iter().map(|(name, _)| *name);
+                            let known: Vec<&str> = words.iter().copied().chain(timed).collect();
+                            problem.hint(format!("it is one of: {}", known.join(", ")))
+                        }
                         _ => problem,
                     });
                 }
@@ -156,6 +173,18 @@ impl Where {
             });
         }
         Ok(())
+    }
+
+    /// A condition with its moments bound.
+    fn timed(&mut self, condition: &str, now: DateTime<Utc>) -> String {
+        let mut text = condition.to_owned();
+        for (name, at) in [("?now", now), ("?soon", now + SOON)] {
+            if text.contains(name) {
+                self.binds.push(Value::from(at));
+                text = text.replace(name, &format!("${}", self.binds.len()));
+            }
+        }
+        text
     }
 
     /// Adds a condition that binds nothing.
