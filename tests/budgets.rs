@@ -144,8 +144,11 @@ fn looks() -> Vec<Look> {
     looks
 }
 
+/// How one gets to a screen.
+type Opens = fn(&mut State);
+
 /// Every screen, list, detail and dialog, and how one gets there.
-fn screens() -> Vec<(&'static str, fn(&mut State))> {
+fn screens() -> Vec<(&'static str, Opens)> {
     vec![
         ("triage", |state| press(state, "1")),
         ("certificates", |state| press(state, "2")),
@@ -157,7 +160,7 @@ fn screens() -> Vec<(&'static str, fn(&mut State))> {
         ("trends", |state| press(state, "8")),
         ("command log", |state| press(state, "@")),
         ("a certificate", |state| {
-            go(state, ViewId::Certificate, "crt_0002")
+            go(state, ViewId::Certificate, "crt_0002");
         }),
         ("an agent", |state| go(state, ViewId::Agent, "agt_0003")),
         ("a request", |state| go(state, ViewId::Request, "req_0001")),
