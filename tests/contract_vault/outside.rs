@@ -71,7 +71,7 @@ async fn hvac_does_status_unseal_sign_revoke_and_crl(server: Server) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("csr.pem");
     fs::write(&file, csr("web.example.com", &["web.example.com"])).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract_vault/hvac.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract_vault/with_hvac.py");
     let secrets = json!({"keys": server.keys, "token": server.token}).to_string();
     let base = server.base.clone();
     let output = tokio::task::spawn_blocking(move || {
