@@ -3,7 +3,8 @@
 
 use chrono::Duration;
 
-use super::dialogs::{field, type_into};
+use super::dialogs::type_into;
+use super::layers::field;
 use super::lists;
 use crate::plan::guard::{Guard, Unlocked};
 use crate::state::cmd::{Cmd, InDialog};

@@ -1,11 +1,11 @@
 //! Keys inside dialogs. A run's dialog hears nothing before it was painted, confirms by the rule of its
 //! plan's tier only, and never by the key that opened it.
 
-use tui_textarea::{CursorMove, Input, Key, TextArea};
+use tui_textarea::{Input, Key, TextArea};
 
-use super::lists;
+use super::cursor;
+use super::layers::{field, fields};
 use crate::plan::confirm::{Answer, confirm};
-use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
@@ -18,14 +18,6 @@ use crate::wire::filter::Filter;
 
 /// The longest text that a field takes, in characters.
 const LONGEST: usize = 1024;
-
-/// Whether the dialog of `run` is open.
-pub(super) fn is_open(state: &State, run: &str) -> bool {
-    state
-        .layers
-        .iter()
-        .any(|layer| matches!(layer, Layer::Run(layer) if layer.run == run))
-}
 
 /// A key for the topmost dialog.
 pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
@@ -71,7 +63,7 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
                         state.filters_used.push(typed.clone());
                     }
                     state.screen_mut().list.q = typed;
-                    return lists::begin(state);
+                    return cursor::begin(state);
                 }
                 Err(why) => state.say(Tone::Bad, why),
             }
@@ -116,28 +108,6 @@ pub(super) fn pasted_key(state: &mut State, spki: Option<String>) {
             "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
         ),
     }
-}
-
-/// The dialog of a run that was closed.
-pub(super) fn reopen(state: &State, run: String) -> Layer {
-    let plan = state.run(&run).and_then(|run| run.plan.as_deref());
-    let fields = plan.map(fields).unwrap_or_default();
-    Layer::Run(Box::new(RunLayer {
-        fields,
-        ..RunLayer::new(run)
-    }))
-}
-
-/// The plan's fields, each with the cursor at its end.
-fn fields(plan: &Plan) -> Vec<TextArea<'static>> {
-    plan.fields.iter().map(|known| field(&known.value)).collect()
-}
-
-/// A one-line field that holds `value`, with the cursor at its end.
-pub(super) fn field(value: &str) -> TextArea<'static> {
-    let mut area = TextArea::from([value.to_owned()]);
-    area.move_cursor(CursorMove::End);
-    area
 }
 
 /// The plan is there: fill the fields, or start what needs no confirmation.

@@ -1,6 +1,7 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
-use super::{dialogs, trouble};
+use super::cursor::step;
+use super::{layers, trouble};
 use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
@@ -11,8 +12,6 @@ use crate::state::screen::{Place, Screen, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
 
-/// Rows that a list asks for at first, and by how many it grows.
-pub(super) const ROWS: u32 = 200;
 /// Rows that a list holds at most when somebody goes to its end.
 const MOST: u32 = 10_000;
 
@@ -49,14 +48,14 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             }
             Some(Opens::List(view, filter)) => go_filtered(state, view, &filter),
             Some(Opens::Run(run)) => {
-                let layer = dialogs::reopen(state, run);
+                let layer = layers::reopen(state, run);
                 state.layers.push(layer);
             }
             None => {}
         },
         Cmd::Back => back(state),
         Cmd::Filter if view.is_filtered() => {
-            let typed = dialogs::field(&state.screen().list.q);
+            let typed = layers::field(&state.screen().list.q);
             state
                 .layers
                 .push(Layer::Filter(Box::new(FilterLine { typed, back: 0 })));
@@ -142,15 +141,6 @@ pub(super) fn say_open_a_list(state: &mut State) {
         Tone::Plain,
         format!("this screen has its own order; open a list ({lists})"),
     );
-}
-
-/// The cursor to where the open list begins, as after another filter: at its first row, or at the newest
-/// line of what grows at its end.
-pub(super) fn begin(state: &mut State) {
-    let grows_at_its_end = state.place().view == ViewId::Logs;
-    let screen = state.screen_mut();
-    screen.release_cursors();
-    screen.at_end = grows_at_its_end;
 }
 
 /// Goes to a thing's detail, as it is seen for the first time.
@@ -267,32 +257,6 @@ pub(super) fn current(state: &State) -> Option<views::Row> {
     rows.get(screen.cursor_index(screen.pane, rows.ids()))
 }
 
-fn step(state: &mut State, by: isize) {
-    let rows = views::focused_rows(state);
-    let n = rows.len();
-    if n == 0 {
-        return;
-    }
-    let screen = state.screen();
-    let index = screen
-        .cursor_index(screen.pane, rows.ids())
-        .saturating_add_signed(by)
-        .min(n - 1);
-    drop(rows);
-    put(state, index);
-}
-
-/// Puts the cursor on the row at `index`.
-pub(super) fn put(state: &mut State, index: usize) {
-    let rows = views::focused_rows(state);
-    let n = rows.len();
-    let mut screen = state.screen();
-    screen.put_cursor(screen.pane, index, rows.ids());
-    drop(rows);
-    *state.screen_mut() = screen;
-    grow(state, index, n);
-}
-
 fn turn(state: &mut State, by: usize, n: usize) {
     let screen = state.screen_mut();
     screen.pane = (screen.pane + by) % n.max(1);
@@ -320,21 +284,6 @@ fn load_to_the_end(state: &mut State) {
                 loaded.rows = wanted;
                 loaded.dirty = true;
             }
-        }
-    }
-}
-
-/// Asks for more rows when the cursor comes near the last one that is known.
-fn grow(state: &mut State, index: usize, n: usize) {
-    if index + 20 < n {
-        return;
-    }
-    for query in (views::find(state.place().view).needs)(state) {
-        if let Some(loaded) = state.data.get_mut(&query)
-            && usize::try_from(loaded.rows).is_ok_and(|rows| rows <= n)
-        {
-            loaded.rows += ROWS;
-            loaded.dirty = true;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From one row that is in trouble to the next: one whose cells mean something bad, or a warning. It
 //! opens and changes nothing.
 
-use super::lists;
+use super::cursor;
 use crate::state::{State, Tone};
 use crate::views::{self, Row};
 use crate::widgets::theme::Meaning;
@@ -29,7 +29,7 @@ pub(super) fn step(state: &mut State, down: bool) {
     } else if !down && index > at {
         state.say(Tone::Plain, "on from the end");
     }
-    lists::put(state, index);
+    cursor::put(state, index);
 }
 
 fn is_in_trouble(row: &Row) -> bool {

@@ -3,7 +3,7 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::{dialogs, lists, menu, verify};
+use super::{cursor, dialogs, layers, lists, menu, verify};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
@@ -238,7 +238,7 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
             if view == ViewId::Logs {
                 // It grows by itself and nobody says so; what counts is its end.
                 touch(state, |query| *query == Query::Logs);
-                lists::begin(state);
+                cursor::begin(state);
             }
         }
         Cmd::Refresh => {
@@ -380,7 +380,7 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
     match result {
         Err(problem) => {
             run.phase = Phase::Ended(Outcome::Refused(problem.clone()));
-            if !dialogs::is_open(state, id) {
+            if !layers::is_open(state, id) {
                 state.say(Tone::Bad, problem.to_string());
             }
         }
@@ -415,7 +415,7 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
         state.handshakes.clear();
         state.crl = None;
         effects.push(Effect::CheckLinks);
-        if !dialogs::is_open(state, id) {
+        if !layers::is_open(state, id) {
             let tone = if outcome.is_proven() {
                 Tone::Good
             } else {
@@ -473,7 +473,7 @@ fn ask(state: &mut State, effects: &mut Vec<Effect>) {
     }
     for query in needs {
         let loaded = state.data.entry(query.clone()).or_default();
-        loaded.rows = loaded.rows.max(lists::ROWS);
+        loaded.rows = loaded.rows.max(cursor::ROWS);
         if loaded.dirty && !loaded.waiting && !(held && loaded.value.is_some()) {
             loaded.dirty = false;
             loaded.waiting = true;

@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod installations;
 pub mod issuance;
 pub mod jobs;
+mod json;
 pub mod keys;
 mod lead;
 mod news;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
-use super::statement::Json;
+use super::json::Json;
 
 /// A row.
 pub(super) enum Row {

@@ -9,7 +9,8 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::dialect;
+use super::dialect::{self, Locking};
+pub(super) use super::json::Json;
 use super::row::{FromRow, Row};
 
 /// A connection of either kind, for one statement.
@@ -31,20 +32,6 @@ pub(super) enum Value {
     Time(Option<DateTime<Utc>>),
     /// A list or an object, as text; or why it can't be written as such.
     Json(Result<Option<String>, String>),
-}
-
-/// A list or an object, kept as JSON text.
-#[derive(Clone, Debug)]
-pub(super) struct Json<T>(pub(super) T);
-
-/// How the rows that are read are kept from others until the transaction ends. SQLite needs none of it:
-/// its one writer is alone.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Locking {
-    /// Waits until it is alone with the rows of this table.
-    Wait(&'static str),
-    /// Passes over the rows of this table that somebody else is at.
-    Skip(&'static str),
 }
 
 /// A statement with what is bound to it.

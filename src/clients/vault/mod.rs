@@ -8,6 +8,7 @@ mod error;
 mod link;
 mod place;
 mod reader;
+mod request;
 mod session;
 mod writer;
 

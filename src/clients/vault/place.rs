@@ -1,13 +1,17 @@
 //! Where a Vault is, how it is reached, and as whom; how one logs in is in `session`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::{Certificate, Client, Url};
 
 use super::error::VaultError;
-use super::link::{CONNECT_LIMIT, TIME_LIMIT};
 use crate::domain::secret::Secret;
 
+/// No call takes longer.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// No connection takes longer to come about.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Where one Vault, or one node of its cluster, is. No credential is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::error::VaultError;
-use super::link::{Link, parse};
+use super::link::Link;
 use super::place::{Login, Place};
+use super::request::parse;
 use crate::domain::duration::duration;
 
 /// `GET sys/seal-status`, and the answer to a share.

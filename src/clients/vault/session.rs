@@ -10,6 +10,7 @@ use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
 use super::error::VaultError;
 use super::place::{Login, Place};
+use super::request::Request;
 
 /// After a login that Vault refused, how long it isn't tried again. Vault locks a role out after five
 /// refusals within a quarter of an hour, and would then refuse the right secret too.
@@ -170,7 +171,7 @@ impl Sessions {
         struct Own {
             ttl: u64,
         }
-        let request = super::link::Request {
+        let request = Request {
             http: &self.http,
             place: &self.place,
             path: "auth/token/lookup-self",

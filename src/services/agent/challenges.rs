@@ -1,39 +1,19 @@
-//! Answers to the HTTP challenges of CAs (RFC 8555 §8.3), on a port that anybody may call: it takes no
-//! input but a token, holds few connections, each for a short time, and forgets what is over.
+//! The answers to the HTTP challenges of CAs (RFC 8555 §8.3) that the platform asked for, until their time is
+//! over. Who serves them is `challenge_listener`.
 //!
-//! The answers are on disk before the platform hears "done", so that an agent that is started again
-//! between that and the CA's look still has them.
+//! They are on disk before the platform hears "done", so that an agent that is started again between that
+//! and the CA's look still has them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
-use axum::Router;
-use axum::extract::{Path as Params, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use chrono::{DateTime, Utc};
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::files::{FileError, read_if_there, write_whole};
-use super::host::Host;
-use super::stopped;
 use crate::wire::agents::ChallengeAnswer;
 
-/// Connections at a time; a CA looks from a handful of places.
-const MAX_CONNECTIONS: usize = 64;
-/// How long one connection may last, a slow caller's too.
-const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
-/// The pause after the system had no connection to give.
-const OUT_OF_CONNECTIONS: Duration = Duration::from_millis(100);
 /// Answers that are kept at a time; more than a certificate may have names.
 const MAX_KEPT: usize = 1000;
 
@@ -94,7 +74,7 @@ impl Challenges {
         write_whole(&self.file, &text).map_err(|error| error.to_string())
     }
 
-    fn answer(&self, token: &str, now: DateTime<Utc>) -> Option<String> {
+    pub(super) fn answer(&self, token: &str, now: DateTime<Utc>) -> Option<String> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = answers.get(token).filter(|answer| answer.until > now)?;
         Some(answer.key_authorization.clone())
@@ -115,46 +95,6 @@ fn is_sound(answer: &ChallengeAnswer) -> bool {
         .strip_prefix(&answer.token)
         .and_then(|rest| rest.strip_prefix('.'));
     is_base64url(&answer.token) && thumbprint.is_some_and(is_base64url)
-}
-
-/// Answers on `listener`, if there is one, until `shutdown` says true.
-pub(super) async fn serve(
-    listener: Option<TcpListener>,
-    host: Arc<Host>,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let Some(listener) = listener else {
-        return;
-    };
-    let routes = Router::new()
-        .route("/.well-known/acme-challenge/{token}", get(answer))
-        .with_state(host);
-    let service = TowerToHyperService::new(routes);
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stopped(&mut shutdown) => return,
-            Some(_) = open.join_next() => {}
-            accepted = listener.accept(), if open.len() < MAX_CONNECTIONS => {
-                let Ok((stream, _)) = accepted else {
-                    tokio::time::sleep(OUT_OF_CONNECTIONS).await;
-                    continue;
-                };
-                let connection = http1::Builder::new()
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(stream), service.clone());
-                // A caller that breaks off or is slow is its own loss.
-                open.spawn(async move { tokio::time::timeout(CONNECTION_LIMIT, connection).await.is_ok() });
-            }
-        }
-    }
-}
-
-async fn answer(State(host): State<Arc<Host>>, Params(token): Params<String>) -> Response {
-    match host.challenges.answer(&token, host.clock.now()) {
-        Some(text) => ([(header::CONTENT_TYPE, "application/octet-stream")], text).into_response(),
-        None => (StatusCode::NOT_FOUND, "no such challenge\n").into_response(),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! platform it enrolled with, writes only where its own configuration allows, and runs only the
 //! command written there.
 
+mod challenge_listener;
 mod challenges;
 mod checkin;
 mod enrol;
@@ -149,7 +150,7 @@ impl Agent {
                 .map_err(|source| AgentError::ListenAcme { address, source })?,
             None => None,
         };
-        let answering = challenges::serve(challenges, Arc::clone(&self.host), shutdown.clone());
+        let answering = challenge_listener::serve(challenges, Arc::clone(&self.host), shutdown.clone());
         let check_ins = CheckIns::new(self, port);
         let mut stop = shutdown.clone();
         let wake_up =

@@ -2,3 +2,13 @@
 
 pub(super) mod postgres;
 pub(super) mod sqlite;
+
+/// How the rows that are read are kept from others until the transaction ends. SQLite needs none of it:
+/// its one writer is alone.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) enum Locking {
+    /// Waits until it is alone with the rows of this table.
+    Wait(&'static str),
+    /// Passes over the rows of this table that somebody else is at.
+    Skip(&'static str),
+}

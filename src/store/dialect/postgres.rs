@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 
-use crate::store::statement::Locking;
+use super::Locking;
 
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -137,7 +137,12 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
         (Capability::List, "roles") => Ok(Reply::keys(&core.barrier.list(&format!("pki/{mount}/roles")))),
         (_, "roles" | "certs") => Err(Reply::unsupported()),
         (operation, "config/urls") => urls::route(core, operation, mount, body),
-        (operation, "config/crl") => rule::route(core, operation, mount, body),
+        (operation, "config/crl") => rule::route(core, operation, mount, body).and_then(|(reply, remade)| {
+            if remade {
+                crl::rebuild(core, mount)?;
+            }
+            Ok(reply)
+        }),
         (operation, rest) => {
             let (verb, name) = rest.split_once('/')?;
             if name.contains('/') || name.is_empty() {

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::super::policy::Capability;
 use super::super::{Core, Reply, storage};
-use super::crl;
 use crate::domain::duration::duration;
 
 fn path(mount: &str) -> String {
@@ -52,11 +51,16 @@ impl Rule {
     }
 }
 
-/// `config/crl`.
-pub(super) fn route(core: &Core, operation: Capability, mount: &str, body: &Value) -> Result<Reply, Reply> {
+/// `config/crl`; the answer, and whether the list has to be made anew for it to hold.
+pub(super) fn route(
+    core: &Core,
+    operation: Capability,
+    mount: &str,
+    body: &Value,
+) -> Result<(Reply, bool), Reply> {
     let before = read(core, mount);
     match operation {
-        Capability::Read => return Ok(Reply::data(before)),
+        Capability::Read => return Ok((Reply::data(before), false)),
         Capability::Update => {}
         _ => return Err(Reply::unsupported()),
     }
@@ -79,10 +83,9 @@ pub(super) fn route(core: &Core, operation: Capability, mount: &str, body: &Valu
     core.barrier
         .write(&path(mount), &rule)
         .map_err(|error| storage(&error))?;
-    if rule["disable"] != before["disable"] {
-        crl::rebuild(core, mount)?;
-    }
-    Ok(Reply::data(rule))
+    // Who turns the list off or on has it so at once.
+    let remade = rule["disable"] != before["disable"];
+    Ok((Reply::data(rule), remade))
 }
 
 fn check(rule: &Value) -> Result<(), Reply> {

@@ -1,0 +1,94 @@
+//! One HTTP call to a Vault that `vaultrs` doesn't have, and its answer. As whom it is made is the caller's.
+
+use serde::de::DeserializeOwned;
+
+use super::error::VaultError;
+use super::place::Place;
+
+/// A CRL or a chain that is longer is not read.
+const MAX_BODY: usize = 256 << 20;
+
+/// A call that `vaultrs` doesn't have.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) http: &'a reqwest::Client,
+    pub(super) place: &'a Place,
+    pub(super) path: &'a str,
+}
+
+impl Request<'_> {
+    pub(super) fn url(&self) -> String {
+        format!("{}/v1/{}", self.place.address.trim_end_matches('/'), self.path)
+    }
+
+    /// The namespace, but for what there is only one of in the whole node.
+    fn namespace(&self) -> Option<&str> {
+        let whole = ["sys/seal-status", "sys/health", "sys/unseal"].contains(&self.path);
+        self.place.namespace.as_deref().filter(|_| !whole)
+    }
+
+    pub(super) async fn answer(&self, token: Option<&str>) -> Result<(u16, Vec<u8>), VaultError> {
+        self.send(self.http.get(self.url()), token).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), VaultError> {
+        let mut request = request.header("x-vault-request", "true");
+        if let Some(namespace) = self.namespace() {
+            request = request.header("x-vault-namespace", namespace);
+        }
+        if let Some(token) = token {
+            request = request.header("x-vault-token", token);
+        }
+        let reply = request.send().await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    /// The `data` of the answer.
+    pub(super) async fn data<T: DeserializeOwned>(&self, token: &str) -> Result<T, VaultError> {
+        #[derive(serde::Deserialize)]
+        struct Enveloped<T> {
+            data: T,
+        }
+        let (code, body) = self.answer(Some(token)).await?;
+        if !(200..300).contains(&code) {
+            return Err(refusal(code, &body));
+        }
+        parse(self.path, &body).map(|enveloped: Enveloped<T>| enveloped.data)
+    }
+}
+
+/// From JSON; the body is never quoted, because it may hold a secret.
+pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, VaultError> {
+    serde_json::from_slice(body)
+        .map_err(|error| VaultError::Garbled(format!("`{path}` is not as documented: {error}")))
+}
+
+/// What a status other than success means, with Vault's own words.
+pub(super) fn refusal(code: u16, body: &[u8]) -> VaultError {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        errors: Vec<String>,
+    }
+    let errors = serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors);
+    VaultError::from_status(code, &errors)
+}
+
+async fn read(mut reply: reqwest::Response) -> Result<(u16, Vec<u8>), VaultError> {
+    let code = reply.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = reply
+        .chunk()
+        .await
+        .map_err(|error| VaultError::from_reqwest(&error))?
+    {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(VaultError::Garbled("the answer has no end".to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((code, body))
+}
