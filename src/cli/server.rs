@@ -115,7 +115,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Bounds::default().connections, value_parser = connections)]
     max_connections: usize,
     /// This process among several, as its claims are named: after a restart under the same name it goes on
-    /// at once with what it had claimed. If not given, a name of its own is made at each start, and what
+    /// soon with what it had claimed. If not given, a name of its own is made at each start, and what
     /// an earlier one had claimed is free when its lease ends
     #[arg(long, value_name = "NAME")]
     name: Option<String>,

@@ -74,7 +74,8 @@ impl Tx {
         }
     }
 
-    /// Makes it durable and tells the listeners what changed.
+    /// Makes it durable and tells the listeners what changed. Where nobody knows whether it did, because the
+    /// connection was cut off or the caller no longer waits, they are told that anything may have changed.
     ///
     /// # Errors
     /// The database refused; then nothing happened. Or it was cut off, and nobody knows.
@@ -90,15 +91,23 @@ impl Tx {
                     .map_err(StoreError::because(doing))?;
             }
         }
+        let mut outcome = Outcome {
+            changes: &self.changes,
+            is_known: false,
+        };
         let committed = match self.conn.link {
             Link::SqliteWriter(tx) => tx.commit().await,
             Link::PostgresWriter(tx) => tx.commit().await,
             Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
         };
-        committed.map_err(|source| match is_cut_off(&source) {
-            true => StoreError::CutOff(source),
-            false => StoreError::Query { doing, source },
+        committed.map_err(|source| {
+            if is_cut_off(&source) {
+                return StoreError::CutOff(source);
+            }
+            outcome.is_known = true;
+            StoreError::Query { doing, source }
         })?;
+        outcome.is_known = true;
         news::tell(&self.changes, self.changed);
         Ok(())
     }
@@ -157,6 +166,21 @@ impl Tx {
     fn tell(&mut self, change: Change) {
         if !self.changed.contains(&change) {
             self.changed.push(change);
+        }
+    }
+}
+
+/// Of a commit under way. Dropped before it is known, by whatever ended the waiting, it tells the listeners
+/// that anything may have changed: an answer that was kept must not outlive a change that happened.
+struct Outcome<'a> {
+    changes: &'a broadcast::Sender<Change>,
+    is_known: bool,
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        if !self.is_known {
+            news::tell_all(self.changes);
         }
     }
 }
