@@ -21,3 +21,7 @@ mod vault;
 mod client;
 #[path = "storm/killed.rs"]
 mod killed;
+#[path = "storm/restarted.rs"]
+mod restarted;
+#[path = "storm/room.rs"]
+mod room;

@@ -9,6 +9,7 @@ use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
 use super::statement::{Raw, sql};
+use super::trouble::Troubles;
 use super::{StoreError, audit, dialect, news};
 use crate::domain::audit::AuditEntry;
 use crate::domain::id::EntityKind;
@@ -61,16 +62,23 @@ pub struct Tx {
     noted: Vec<AuditEntry>,
     changes: broadcast::Sender<Change>,
     own: String,
+    troubles: Troubles,
 }
 
 impl Tx {
-    pub(super) fn new(conn: Conn, changes: broadcast::Sender<Change>, own: String) -> Self {
+    pub(super) fn new(
+        conn: Conn,
+        changes: broadcast::Sender<Change>,
+        own: String,
+        troubles: Troubles,
+    ) -> Self {
         Self {
             conn,
             changed: Vec::new(),
             noted: Vec::new(),
             changes,
             own,
+            troubles,
         }
     }
 
@@ -105,9 +113,15 @@ impl Tx {
                 return StoreError::CutOff(source);
             }
             outcome.is_known = true;
-            StoreError::Query { doing, source }
+            let error = StoreError::Query { doing, source };
+            self.troubles.met(&error);
+            error
         })?;
         outcome.is_known = true;
+        // Where nothing was written, nothing is proven.
+        if !self.changed.is_empty() {
+            self.troubles.over();
+        }
         news::tell(&self.changes, self.changed);
         Ok(())
     }
@@ -141,6 +155,12 @@ impl Tx {
             .await
             .map_err(StoreError::because("waiting for another change"))?;
         Ok(())
+    }
+
+    /// It can't be written.
+    pub(super) fn in_trouble(&self, error: StoreError) -> StoreError {
+        self.troubles.met(&error);
+        error
     }
 
     pub(super) fn note(&mut self, entry: AuditEntry) {

@@ -2,6 +2,7 @@
 //! there is.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cmp_console::clock::Clock;
@@ -26,13 +27,8 @@ pub(crate) struct Client {
     /// Where the servers are now.
     pub(crate) servers: Mutex<Vec<String>>,
     agent: String,
-}
-
-/// What a change came to.
-pub(crate) struct Answer {
-    pub(crate) body: Value,
-    /// How often it had to be sent.
-    pub(crate) times: u32,
+    /// How many answers said that it can't be done now.
+    pub(crate) refused: AtomicUsize,
 }
 
 impl Client {
@@ -67,18 +63,38 @@ impl Client {
                 .unwrap(),
             servers: Mutex::new(servers),
             agent: agent.id,
+            refused: AtomicUsize::new(0),
         }
     }
 
-    /// Number `n`: asks for a certificate and hands its CSR in; the request's id.
+    /// Number `n`: asks for a certificate; the request's id.
+    pub(crate) async fn ask(&self, n: usize) -> String {
+        let key = format!("ask-{n}");
+        let asked = self.change("/api/v1/certs", TOKEN, &key, &self.wish(n)).await;
+        asked["requests"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    fn wish(&self, n: usize) -> Value {
+        json!({"common_name": name(n), "agent_id": self.agent})
+    }
+
+    /// The same once, whatever comes of it.
+    pub(crate) async fn ask_once(&self, n: usize) -> (u16, Value) {
+        let server = self.servers.lock().unwrap()[0].clone();
+        let sent = self
+            .http
+            .post(format!("http://{server}/api/v1/certs"))
+            .bearer_auth(TOKEN)
+            .header("Idempotency-Key", format!("ask-{n}"))
+            .json(&self.wish(n));
+        let reply = sent.send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap())
+    }
+
+    /// Asks for it and hands its CSR in; the request's id.
     pub(crate) async fn request(&self, n: usize) -> String {
-        let name = format!("h{n}.example.com");
-        let body = json!({"common_name": name, "agent_id": self.agent});
-        let asked = self
-            .change("/api/v1/certs", TOKEN, &format!("ask-{n}"), &body)
-            .await;
-        let id = asked.body["requests"][0]["id"].as_str().unwrap().to_owned();
-        let body = json!({"csr_pem": csr(&name)});
+        let id = self.ask(n).await;
+        let body = json!({"csr_pem": csr(&name(n))});
         let path = format!("/api/v1/requests/{id}/csr");
         self.change(&path, AGENT_TOKEN, &format!("csr-{n}"), &body).await;
         id
@@ -86,7 +102,7 @@ impl Client {
 
     /// Sent until it is done. Whatever goes wrong has to be a lost connection or a problem that says that
     /// it may be sent again, and what next.
-    pub(crate) async fn change(&self, path: &str, token: &str, key: &str, body: &Value) -> Answer {
+    pub(crate) async fn change(&self, path: &str, token: &str, key: &str, body: &Value) -> Value {
         let began = Instant::now();
         let mut times = 0;
         loop {
@@ -108,18 +124,34 @@ impl Client {
                 let kind = reply.headers()["content-type"].to_str().unwrap().to_owned();
                 if let Ok(body) = reply.json::<Value>().await {
                     if status.is_success() {
-                        return Answer { body, times };
+                        return body;
                     }
                     assert!(
                         matches!(status.as_u16(), 503 | 504) && kind == "application/problem+json",
                         "{key}: {status} {kind} {body}"
                     );
-                    assert!(body["hint"].is_string(), "it says what next: {body}");
+                    assert!(body["detail"].is_string(), "it says what next: {body}");
+                    self.refused.fetch_add(1, Ordering::Relaxed);
                 }
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+fn name(n: usize) -> String {
+    format!("h{n}.example.com")
+}
+
+/// What `/readyz` of a server says: the status, and state and note of one backend.
+pub(crate) async fn ready(server: &str, backend: &str) -> Option<(u16, String, String)> {
+    let reply = reqwest::get(format!("http://{server}/readyz")).await.ok()?;
+    let status = reply.status().as_u16();
+    let body: Value = reply.json().await.ok()?;
+    let found = body["backends"].as_array()?;
+    let it = found.iter().find(|it| it["backend"] == backend)?;
+    let text = |field: &str| it[field].as_str().unwrap_or_default().to_owned();
+    Some((status, text("state"), text("note")))
 }
 
 /// With a key of its own.

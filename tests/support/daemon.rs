@@ -42,7 +42,25 @@ impl Daemon {
 
     /// The same without waiting.
     pub(crate) fn spawn(database: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cmp-server"))
+        let program = Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        Self::by(program, database, arguments, env)
+    }
+
+    /// One that isn't ended by a write beyond the limit on the size of its files: the write fails.
+    pub(crate) async fn ignoring_file_size(database: &str, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            r#"trap '' XFSZ; exec "$0" "$@""#,
+            env!("CARGO_BIN_EXE_cmp-server"),
+        ]);
+        let mut it = Self::by(shell, database, arguments, &[]);
+        it.started().await;
+        it
+    }
+
+    fn by(mut program: Command, database: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = program
             .args(["--database", database])
             .args(arguments)
             .env("CMP_ADMIN_TOKEN", TOKEN)
@@ -100,6 +118,12 @@ impl Daemon {
 
     pub(crate) async fn store(&self) -> Store {
         Store::open(&self.database, Clock::system()).await.unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        rustix::process::Pid::from_child(&self.child)
+            .as_raw_nonzero()
+            .get()
     }
 
     /// Sends a signal to it.
