@@ -25,3 +25,5 @@ mod killed;
 mod restarted;
 #[path = "storm/room.rs"]
 mod room;
+#[path = "storm/wrong.rs"]
+mod wrong;

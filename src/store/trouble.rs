@@ -122,6 +122,10 @@ impl Trouble {
             "53100" => Self::full(),
             "58030" => Self::unwritable(),
             "53300" => Self::lasting("has no connection left", "raise its `max_connections`"),
+            "42501" => Self::lasting(
+                "this account lacks rights in it",
+                "run `deploy/postgres/roles.sql` there, as a superuser",
+            ),
             "25006" => Self::replica(),
             _ if code.starts_with("57P") => Self::passing(
                 "is going down or coming up",

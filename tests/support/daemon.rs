@@ -87,7 +87,16 @@ impl Daemon {
 
     /// Waits until it says that it started.
     pub(crate) async fn started(&mut self) {
-        let line = self.logged(r#""message":"started""#, 1).await;
+        self.listens(r#""message":"started""#).await;
+    }
+
+    /// Waits until it says that it waits for its database.
+    pub(crate) async fn waiting(&mut self) {
+        self.listens("meanwhile the API says why").await;
+    }
+
+    async fn listens(&mut self, message: &str) {
+        let line = self.logged(message, 1).await;
         let line: Value = serde_json::from_str(&line).unwrap();
         let listen = line["fields"]["listen"].as_str();
         self.address = listen.unwrap_or_default().to_owned();

@@ -51,7 +51,7 @@ while read -r what; do
         echo ended
     fi
 done
-kill -QUIT $server || true
+kill -QUIT $server 2>/dev/null || true
 wait $server || true
 "#;
 
@@ -246,6 +246,11 @@ impl Postgres {
     pub(crate) fn start_again(&self) {
         self.tell("start");
         assert_eq!(self.says(), "ready", "PostgreSQL doesn't start again");
+    }
+
+    /// Where its files are: `data`, and its socket.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The address of `database` for `user`.

@@ -66,15 +66,15 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     }
     backends.push(cache(&api).await);
     let ready = answered.is_ok() && !api.is_draining();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let body = serde_json::to_string(&Ready { ready, backends }).unwrap_or_default();
-    // The same body with both statuses: it isn't a problem, it is the answer.
-    let mut response = reply::raw(StatusCode::OK, &body);
-    *response.status_mut() = status;
+    answer(&Ready { ready, backends })
+}
+
+/// The same body with both statuses: it isn't a problem, it is the answer.
+pub(super) fn answer(ready: &Ready) -> Response {
+    let mut response = reply::json(ready);
+    if !ready.ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     response
 }
 

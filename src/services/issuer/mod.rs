@@ -125,6 +125,11 @@ impl Issuer {
 
     /// One look at everything; returns whether there may be more to do right now.
     async fn round(&self, crl: &mut crl::Watch, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        // Claims end by the clock of who looks at them, and so one that is wrong takes what others hold.
+        if let Some(trouble) = self.store.clock_trouble().await? {
+            tracing::debug!(%trouble, "nothing is claimed by this clock");
+            return Ok(false);
+        }
         let adapters = rows::all(&mut self.store.read().await?).await?;
         for row in &adapters {
             if row.status == AdapterStatus::Paused {
