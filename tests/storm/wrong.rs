@@ -230,3 +230,72 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     let (_, state, note) = ready(&it.address, "database").await.unwrap();
     assert_eq!((state.as_str(), note.as_str()), ("up", ""));
 }
+
+#[tokio::test]
+async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_line_is_named() {
+    let Some(database) = server::fresh() else { return };
+    let ca = Ca::start().await;
+    let policy = async |rules: &str| {
+        let body = serde_json::json!({"policy": rules});
+        ca.call("POST", "sys/policies/acl/issuer", body).await;
+    };
+    policy("path \"cmp-pki/config/crl\" { capabilities = [\"read\"] }").await;
+    let body = serde_json::json!({"policies": ["issuer"], "ttl": "1h"});
+    let made = ca.call("POST", "auth/token/create", body).await;
+    let token = made["auth"]["client_token"].as_str().unwrap();
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--roles",
+        "api,issuer",
+        "--vault",
+        &ca.address,
+    ];
+    let it = Daemon::over(&database.url, &arguments, &[("CMP_VAULT_TOKEN", token)]).await;
+    let client = Client::new(&database.url, vec![it.address.clone()]).await;
+    let id = client.request(1).await;
+    let lacks = |line: &str| format!("Vault denied it: the policy of the issuer's credential lacks `{line}`");
+    let paused = async |words: &str| {
+        eventually(words, async || {
+            let (_, state, note) = ready(&it.address, "issuer").await?;
+            (state == "degraded" && note == format!("paused: {words}")).then_some(())
+        })
+        .await;
+    };
+    let row = || {
+        let row = "status || ' ' || attempt || ' ' || COALESCE(error_message, '')";
+        database.psql(&format!("SELECT {row} FROM issuance_requests WHERE id = '{id}'"))
+    };
+    let sign = "path \"cmp-pki/sign/cmp-role\" { capabilities = [\"update\"] }";
+    paused(&lacks(sign)).await;
+    assert_eq!(
+        row(),
+        format!("pending 0 {}", lacks(sign)),
+        "nothing is lost by it"
+    );
+
+    // As somebody leaves it who is cut off: it is looked for before it is signed, and that is denied.
+    database.psql(
+        "UPDATE issuance_requests SET status = 'issuing', waiting_on = NULL, claimed_by = 'gone', \
+         asked_ca_at = now(), lease_until = now() - interval '1 minute'",
+    );
+    policy(sign).await;
+    let list = "path \"cmp-pki/certs\" { capabilities = [\"list\"] }";
+    paused(&lacks(list)).await;
+    assert!(ca.serials().await.is_empty(), "nothing is signed blindly");
+
+    policy(&format!(
+        "{sign}\n{list}\npath \"cmp-pki/cert/*\" {{ capabilities = [\"read\"] }}"
+    ))
+    .await;
+    eventually("it is issued by itself", async || {
+        row().starts_with("issued").then_some(())
+    })
+    .await;
+    assert_eq!(ca.serials().await.len(), 1);
+    let (_, state, _) = ready(&it.address, "issuer").await.unwrap();
+    assert_eq!(state, "up");
+    let n_paused = database.psql("SELECT count(*) FROM audit_logs WHERE action = 'pause'");
+    assert_eq!(n_paused, "2", "paused it stayed so");
+    it.logged("the adapter works again", 2).await;
+}

@@ -145,7 +145,7 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
     Ok(vec![issuer, health(Backend::Agents, state, Some(note))])
 }
 
-fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {
+pub(super) fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {
     BackendHealth {
         backend,
         state,

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::domain::link::{Backend, BackendHealth, LinkState};
+use crate::domain::link::{Backend, LinkState};
 use crate::problem::Problem;
 use crate::services::serve::{Bounds, Served, Tls};
 use crate::store::Trouble;
@@ -46,15 +46,14 @@ pub async fn stand_in(
 }
 
 fn readyz(why: &Trouble) -> Response {
-    let database = BackendHealth {
-        backend: Backend::Database,
-        state: LinkState::Down,
-        note: Some(why.to_string()),
-        latency_ms: None,
-    };
+    let database = health::health(Backend::Database, LinkState::Down, Some(why.to_string()));
+    // What is behind the database can't be seen without it.
+    let hidden = [Backend::Issuer, Backend::Agents, Backend::Cache];
+    let mut backends = vec![database];
+    backends.extend(hidden.map(|it| health::health(it, LinkState::Unknown, None)));
     health::answer(&Ready {
         ready: false,
-        backends: vec![database],
+        backends,
     })
 }
 
