@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cmp_console::domain::request::RequestStatus;
 use rcgen::{CertificateParams, KeyPair};
@@ -298,4 +299,40 @@ async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_lin
     let n_paused = database.psql("SELECT count(*) FROM audit_logs WHERE action = 'pause'");
     assert_eq!(n_paused, "2", "paused it stayed so");
     it.logged("the adapter works again", 2).await;
+}
+
+#[tokio::test]
+async fn a_vault_whose_clock_is_off_is_named_and_signs_nothing() {
+    let Some(database) = server::fresh() else { return };
+    let ca = Ca::start().await;
+    ca.ahead.store(90, Ordering::Relaxed);
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--roles",
+        "api,issuer",
+        "--vault",
+        &ca.address,
+    ];
+    let env = [("CMP_VAULT_TOKEN", ca.root_token.as_str())];
+    let it = Daemon::over(&database.url, &arguments, &env).await;
+    let client = Client::new(&database.url, vec![it.address.clone()]).await;
+    let id = client.request(1).await;
+    let note = eventually("the adapter is paused", async || {
+        let (_, state, note) = ready(&it.address, "issuer").await?;
+        (state == "degraded").then_some(note)
+    })
+    .await;
+    let off = ["88", "89", "90"]
+        .map(|n| format!("paused: Vault's clock is {n} s ahead of this server's: set both by NTP"));
+    assert!(off.contains(&note), "{note}");
+    assert!(ca.serials().await.is_empty());
+
+    ca.ahead.store(0, Ordering::Relaxed);
+    let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
+    eventually("it is issued by itself", async || {
+        (status() == "issued").then_some(())
+    })
+    .await;
+    assert_eq!(ca.serials().await.len(), 1);
 }

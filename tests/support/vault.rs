@@ -3,7 +3,11 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use axum::response::Response;
+use chrono::TimeDelta;
 use cmp_console::clock::Clock;
 use cmp_console::services::issuer::facts;
 use cmp_console::services::vault::Vault;
@@ -16,6 +20,8 @@ pub(crate) struct Ca {
     pub(crate) root_token: String,
     keys: Vec<String>,
     http: reqwest::Client,
+    /// What its clock is ahead, in seconds, as far as others can see.
+    pub(crate) ahead: Arc<AtomicI64>,
     _dir: tempfile::TempDir,
 }
 
@@ -25,12 +31,22 @@ impl Ca {
         let vault = Vault::open(dir.path(), Clock::system()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, vault.router()).await });
+        let ahead = Arc::new(AtomicI64::new(0));
+        let says = Arc::clone(&ahead);
+        let dated = axum::middleware::map_response(move |mut response: Response| {
+            let now = Clock::system().now() + TimeDelta::seconds(says.load(Ordering::Relaxed));
+            let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            response.headers_mut().insert("date", date.parse().unwrap());
+            std::future::ready(response)
+        });
+        let routes = vault.router().layer(dated);
+        tokio::spawn(async move { axum::serve(listener, routes).await });
         let mut it = Self {
             address,
             root_token: String::new(),
             keys: Vec::new(),
             http: reqwest::Client::new(),
+            ahead,
             _dir: dir,
         };
         let shares = json!({"secret_shares": 1, "secret_threshold": 1});

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::VaultError;
 use super::place::{Login, Place};
 use super::session::{Session, Sessions};
+use crate::clock::Clock;
 
 /// No call takes longer.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -57,6 +59,16 @@ impl Link {
     /// `GET`, any status; the status and the body. Without a token.
     pub(super) async fn fetch(&self, path: &str) -> Result<(u16, Vec<u8>), VaultError> {
         self.request(path).answer(None).await
+    }
+
+    /// How far our clock is ahead of Vault's; nothing where it doesn't say what time it is.
+    pub(super) async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
+        let request = self.request("sys/seal-status");
+        let answer = self.http.get(request.url()).send().await;
+        let answer = answer.map_err(|error| VaultError::from_reqwest(&error))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let theirs = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        Ok(theirs.map(|theirs| Clock::system().now() - theirs.to_utc()))
     }
 
     /// `GET` with our token; the `data` of the answer.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -108,6 +109,14 @@ impl VaultReader {
         let granted = answer.unwrap_or_default()[path].clone();
         let granted = granted.as_array().cloned().unwrap_or_default();
         Ok(granted.iter().any(|it| it == "root" || it == capability))
+    }
+
+    /// How far our clock is ahead of Vault's, to a second or two; nothing where it doesn't say what time it is.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
+        self.0.clock_ahead().await
     }
 
     /// Whether it is sealed, and how far an unseal is.

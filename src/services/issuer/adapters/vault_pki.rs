@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -20,6 +21,9 @@ use crate::services::issuer::facts;
 
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What a CA's clock may be off.
+const CLOCK_OFF: TimeDelta = TimeDelta::seconds(60);
 
 /// The `config` of an adapter row of kind `vault_pki`. Credentials are never in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -62,6 +66,8 @@ pub struct VaultPki {
     /// Keys of certificates that were read: what a serial stands for never changes.
     seen: Mutex<HashMap<String, String>>,
     can: Mutex<Option<(Instant, Capabilities)>>,
+    /// When its clock was found to be right.
+    timed: Mutex<Option<Instant>>,
     /// What our policy did not allow.
     lacking: Mutex<Option<Lacking>>,
 }
@@ -97,6 +103,7 @@ impl VaultPki {
             config,
             seen: Mutex::default(),
             can: Mutex::default(),
+            timed: Mutex::default(),
             lacking: Mutex::default(),
         })
     }
@@ -153,6 +160,27 @@ impl VaultPki {
             }
         }
         Ok(self.writer.revoke_certificate(mount, &what.pem).await?)
+    }
+
+    /// Nothing is signed by a clock that is off: it would be valid too late, or end too early. Which of the two
+    /// clocks is the wrong one nobody can tell here.
+    async fn keeps_time(&self) -> Result<(), AdapterError> {
+        let Some(ahead) = self.reader.clock_ahead().await? else {
+            return Ok(());
+        };
+        if ahead.abs() > CLOCK_OFF {
+            let seconds = ahead.num_seconds().abs();
+            let which = if ahead > TimeDelta::zero() {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            return Err(AdapterError::Away(format!(
+                "Vault's clock is {seconds} s {which} this server's: set both by NTP"
+            )));
+        }
+        *self.timed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
     }
 
     /// An answer that our policy may forbid, which is then remembered: the CA is away until the policy has the
@@ -258,6 +286,7 @@ impl Adapter for VaultPki {
             if status.sealed {
                 return Err(AdapterError::Away("Vault is sealed".to_owned()));
             }
+            self.keeps_time().await?;
             self.reader.let_in().await?;
             self.is_allowed().await
         })
@@ -265,6 +294,10 @@ impl Adapter for VaultPki {
 
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
         Box::pin(async {
+            let timed = *self.timed.lock().unwrap_or_else(PoisonError::into_inner);
+            if timed.is_none_or(|at| at.elapsed() >= REMEMBERED) {
+                self.keeps_time().await?;
+            }
             let signed = self
                 .writer
                 .sign(
