@@ -21,6 +21,8 @@ mod vault;
 mod client;
 #[path = "storm/killed.rs"]
 mod killed;
+#[path = "storm/primary.rs"]
+mod primary;
 #[path = "storm/restarted.rs"]
 mod restarted;
 #[path = "storm/room.rs"]

@@ -187,8 +187,8 @@ impl Store {
         })
     }
 
-    /// Whether the database answers, and what is wrong all the same: changes that it could not take lately, or
-    /// clocks that are apart.
+    /// Whether the database answers, and what is wrong all the same: it only reads, it could not take changes
+    /// lately, or clocks are apart.
     ///
     /// # Errors
     /// It does not.
@@ -196,15 +196,20 @@ impl Store {
         let doing = "asking the database whether it is there";
         let mut conn = self.read().await?;
         let before = self.clock.now();
-        if conn.is_postgres() && self.clock.follows_system() {
-            let theirs: DateTime<Utc> = sql(dialect::postgres::CLOCK)
+        if conn.is_postgres() {
+            let (theirs, follows): (DateTime<Utc>, i64) = sql(dialect::postgres::HOW_IS_IT)
                 .fetch_one(conn.raw())
                 .await
                 .map_err(StoreError::because(doing))?;
-            // It was read somewhere between the two.
-            let half = (self.clock.now() - before) / 2;
-            self.troubles
-                .compared(Trouble::of_clock(before + half - theirs, half));
+            if follows != 0 {
+                return Ok(Some(Trouble::replica()));
+            }
+            if self.clock.follows_system() {
+                // It was read somewhere between the two.
+                let half = (self.clock.now() - before) / 2;
+                self.troubles
+                    .compared(Trouble::of_clock(before + half - theirs, half));
+            }
         } else {
             sql("SELECT 1")
                 .execute(conn.raw())

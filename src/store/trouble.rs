@@ -149,7 +149,7 @@ impl Trouble {
         )
     }
 
-    fn replica() -> Self {
+    pub(super) fn replica() -> Self {
         Self::lasting(
             "is a replica, which only reads",
             "point to the primary, or promote it: `SELECT pg_promote();`",

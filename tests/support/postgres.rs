@@ -169,8 +169,7 @@ pub(crate) fn of_ones_own() -> Option<Postgres> {
 
 /// A replica of the server, with all its databases, as long as it is kept.
 pub(crate) fn replica() -> Option<Postgres> {
-    let primary = server()?;
-    Some(start(primary.bin.clone(), Some(&primary.dir)))
+    Some(server()?.replica())
 }
 
 fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
@@ -234,6 +233,11 @@ impl Postgres {
 
     fn tell(&self, what: &str) {
         writeln!(self.leash.lock().unwrap().0, "{what}").unwrap();
+    }
+
+    /// A server that follows this one.
+    pub(crate) fn replica(&self) -> Self {
+        start(self.bin.clone(), Some(&self.dir))
     }
 
     /// Ends it by a signal: `INT` cuts everybody off and ends orderly, `QUIT` ends as a crash does.
