@@ -43,6 +43,12 @@ impl Clock {
         }
     }
 
+    /// Whether it says what the system says.
+    #[must_use]
+    pub fn follows_system(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == FOLLOWS_SYSTEM
+    }
+
     /// Stand still at `at`, for all clones.
     pub fn set(&self, at: DateTime<Utc>) {
         self.0.store(at.timestamp_micros(), Ordering::Relaxed);

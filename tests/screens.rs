@@ -351,6 +351,19 @@ fn services_when_all_is_lost() {
 }
 
 #[test]
+fn services_say_what_to_do_next_however_long_that_is() {
+    snapshot("services_in_full", |state| {
+        go(state, ViewId::Services, None);
+        let why = "its schema isn't up to date, and this account may not change it: run `cmp-server \
+                   --migrate-only` once, as the schema's owner";
+        let link = fixtures::link(LinkState::Down, Some(why));
+        state.links.insert(Backend::Database, link);
+        let ids = Backend::ALL.map(Backend::word);
+        state.screen_mut().put_cursor(0, 1, &ids);
+    });
+}
+
+#[test]
 fn logs_of_this_console() {
     snapshot("logs", |state| {
         go(state, ViewId::Logs, None);

@@ -4,6 +4,7 @@
 mod acme;
 mod cache;
 pub mod console;
+mod database;
 mod demo;
 mod open;
 mod reload;

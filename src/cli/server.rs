@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::acme::{AcmeArguments, external_account};
+use super::database::{self, Door};
 use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::clients::vault::Login;
@@ -115,7 +116,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Bounds::default().connections, value_parser = connections)]
     max_connections: usize,
     /// This process among several, as its claims are named: after a restart under the same name it goes on
-    /// at once with what it had claimed. If not given, a name of its own is made at each start, and what
+    /// soon with what it had claimed. If not given, a name of its own is made at each start, and what
     /// an earlier one had claimed is free when its lease ends
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -158,17 +159,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn open(arguments: &Arguments) -> Result<Store> {
-    let url = match std::env::var(DATABASE_PASSWORD).ok().map(Secret::new) {
+/// The database's address with its password.
+fn database_url(arguments: &Arguments) -> String {
+    match std::env::var(DATABASE_PASSWORD).ok().map(Secret::new) {
         Some(password) => address::with_password(&arguments.database, &password),
         None => arguments.database.clone(),
-    };
-    Ok(Store::open(&url, Clock::system()).await?)
+    }
 }
 
 async fn serve(arguments: Arguments) -> Result<()> {
     if arguments.migrate_only {
-        open(&arguments).await?.close().await;
+        let store = Store::open(&database_url(&arguments), Clock::system()).await?;
+        store.close().await;
         tracing::info!("the schema is up to date");
         return Ok(());
     }
@@ -185,7 +187,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let cache = super::cache::cache(arguments.cache.as_deref())?;
     // Before the database, because a port in use is told at once.
     let listener = match has(ServerRole::Api) {
-        true => Some(TcpListener::bind(arguments.listen).await.wrap_err_with(|| {
+        true => Some(listen_on(arguments.listen).await.wrap_err_with(|| {
             format!(
                 "`{}` can't be listened on; choose another with --listen",
                 arguments.listen
@@ -201,17 +203,24 @@ async fn serve(arguments: Arguments) -> Result<()> {
     };
     // Caught with or without TLS: who asks for a reload doesn't mean an end.
     let hangup = signal(SignalKind::hangup())?;
-    let store = open(&arguments).await?;
+    let mut door = Door {
+        listener,
+        tls,
+        bounds: Bounds {
+            connections: arguments.max_connections,
+            ..Bounds::default()
+        },
+    };
+    let Some(store) = database::open(&database_url(&arguments), &door, &mut signals).await? else {
+        return Ok(());
+    };
     configure(&store, &arguments).await?;
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
     let mut retiring = None;
     let mut listen = None;
-    if let Some(listener) = listener {
-        let bounds = Bounds {
-            connections: arguments.max_connections,
-            ..Bounds::default()
-        };
+    if let Some(listener) = door.hand_over()? {
+        let (tls, bounds) = (door.tls.clone(), door.bounds);
         raise_descriptors(bounds.connections);
         let state = ApiState::new(store.clone(), Arc::new(OverHttp))
             .bounds(bounds)
@@ -283,6 +292,10 @@ async fn serve(arguments: Arguments) -> Result<()> {
         bail!("a part of the server ended by itself; its log line says why");
     }
     Ok(())
+}
+
+async fn listen_on(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    TcpListener::bind(address).await?.into_std()
 }
 
 /// No request under way is waited for longer than this when the server is told to stop.

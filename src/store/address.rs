@@ -58,7 +58,9 @@ pub fn with_password(url: &str, password: &Secret) -> String {
     format!("{url}{sign}password={escaped}")
 }
 
-pub(super) fn is_postgres(url: &str) -> bool {
+/// Whether it is a PostgreSQL's.
+#[must_use]
+pub fn is_postgres(url: &str) -> bool {
     ["postgres://", "postgresql://"]
         .iter()
         .any(|scheme| url.starts_with(scheme))

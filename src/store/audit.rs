@@ -188,7 +188,7 @@ async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     .bind(&row.hash)
     .execute(tx.raw())
     .await
-    .map_err(StoreError::because(doing))?;
+    .map_err(|source| tx.in_trouble(StoreError::because(doing)(source)))?;
     tx.changed(EntityKind::Audit, &row.seq.to_string());
     Ok(row)
 }

@@ -135,11 +135,16 @@ impl From<StoreError> for Problem {
         if let Some(name) = error.constraint() {
             return constraint::words(name);
         }
+        let trouble = error.trouble();
         match error {
             StoreError::Refused(problem) => problem,
             StoreError::NotFound { kind, id } => Self::not_found(format!("there is no {kind} `{id}`")),
             StoreError::Open { .. } | StoreError::Connect(_) => {
-                Self::unavailable("the database doesn't answer").hint("look at the API's log, then try again")
+                let (why, hint) = match trouble {
+                    Some(trouble) => (format!(": {}", trouble.what), trouble.hint),
+                    None => (String::new(), "look at the API's log, then try again"),
+                };
+                Self::unavailable(format!("the database doesn't answer{why}")).hint(hint)
             }
             StoreError::Query { doing, source } => match source {
                 sqlx::Error::PoolTimedOut
@@ -147,6 +152,7 @@ impl From<StoreError> for Problem {
                 | sqlx::Error::Io(_)
                 | sqlx::Error::WorkerCrashed => {
                     Self::unavailable(format!("the database doesn't answer while {doing}"))
+                        .hint("nothing was changed; try again")
                 }
                 sqlx::Error::Database(source) if is_passing(&*source) => Self::unavailable(format!(
                     "the database couldn't take it now, while {doing}: {source}"
@@ -159,9 +165,15 @@ impl From<StoreError> for Problem {
                 sqlx::Error::Database(source) if source.code().as_deref() == Some(NO_SUCH_CHARACTER) => {
                     Self::bad_input("a text has a character that the database can't keep, such as NUL")
                 }
-                sqlx::Error::Database(source) => {
-                    Self::unavailable(format!("the database refused while {doing}: {source}"))
-                }
+                sqlx::Error::Database(source) => match trouble {
+                    Some(trouble) => Self::unavailable(format!(
+                        "the database can't do it, while {doing}: {}",
+                        trouble.what
+                    ))
+                    .hint(format!("nothing was changed; {}", trouble.hint)),
+                    None => Self::unavailable(format!("the database refused while {doing}: {source}"))
+                        .hint("nothing was changed; look at the API's log"),
+                },
                 _ => Self::internal(format!("the database gave something unexpected while {doing}")),
             },
             StoreError::Chain(broken) => Self::internal(format!("the audit chain is broken: {broken}"))

@@ -454,12 +454,12 @@ pub async fn claim_revoke(tx: &mut Tx, owner: &str, lease: Duration) -> Result<O
         .map_err(StoreError::because("claiming a job"))
 }
 
-/// What `owner` claimed in an earlier life is free again: for the start of a worker whose name no
-/// other one has.
+/// What `owner` claimed in an earlier life is free again: revocations at once, requests at `at`, since the
+/// CA may be at one of them still. For the start of a worker whose name no other one has.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn release(tx: &mut Tx, owner: &str) -> Result<u64, StoreError> {
+pub async fn release(tx: &mut Tx, owner: &str, at: DateTime<Utc>) -> Result<u64, StoreError> {
     let doing = "freeing what an earlier worker had claimed";
     let jobs = sql("UPDATE jobs SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1")
         .bind(owner)
@@ -467,8 +467,9 @@ pub async fn release(tx: &mut Tx, owner: &str) -> Result<u64, StoreError> {
         .await
         .map_err(StoreError::because(doing))?;
     let requests =
-        sql("UPDATE issuance_requests SET claimed_by = NULL, lease_until = NULL WHERE claimed_by = $1")
+        sql("UPDATE issuance_requests SET claimed_by = NULL, lease_until = $2 WHERE claimed_by = $1")
             .bind(owner)
+            .bind(at)
             .execute(tx.raw())
             .await
             .map_err(StoreError::because(doing))?;

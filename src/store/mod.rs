@@ -41,11 +41,13 @@ pub mod serials;
 mod statement;
 pub mod tokens;
 pub mod trends;
+mod trouble;
 mod tx;
 pub mod without_crl;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgPool, SqlitePool};
 use tokio::sync::broadcast;
 
@@ -55,6 +57,7 @@ use crate::wire::page::Change;
 
 pub use error::StoreError;
 pub use lead::Lead;
+pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
 use statement::sql;
@@ -71,6 +74,7 @@ pub struct Store {
     changes: broadcast::Sender<Change>,
     /// The name under which it tells other processes what it changed.
     own: String,
+    troubles: trouble::Troubles,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -118,6 +122,7 @@ impl Store {
             clock,
             changes,
             own,
+            troubles: trouble::Troubles::default(),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -153,7 +158,12 @@ impl Store {
             Pools::Postgres { writer, .. } => writer.begin().await.map(Link::PostgresWriter),
         };
         let conn = Conn::new(link.map_err(StoreError::Connect)?, self.clock.now());
-        Ok(Tx::new(conn, self.changes.clone(), self.own.clone()))
+        Ok(Tx::new(
+            conn,
+            self.changes.clone(),
+            self.own.clone(),
+            self.troubles.clone(),
+        ))
     }
 
     /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all. A change
@@ -178,17 +188,45 @@ impl Store {
         })
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and what is wrong all the same: it only reads, it could not take changes
+    /// lately, or clocks are apart.
     ///
     /// # Errors
     /// It does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    pub async fn ping(&self) -> Result<Option<Trouble>, StoreError> {
+        let doing = "asking the database whether it is there";
         let mut conn = self.read().await?;
-        sql("SELECT 1")
-            .execute(conn.raw())
-            .await
-            .map_err(StoreError::because("asking the database whether it is there"))?;
-        Ok(())
+        let before = self.clock.now();
+        if conn.is_postgres() {
+            let (theirs, follows): (DateTime<Utc>, i64) = sql(dialect::postgres::HOW_IS_IT)
+                .fetch_one(conn.raw())
+                .await
+                .map_err(StoreError::because(doing))?;
+            if follows != 0 {
+                return Ok(Some(Trouble::replica()));
+            }
+            if self.clock.follows_system() {
+                // It was read somewhere between the two.
+                let half = (self.clock.now() - before) / 2;
+                self.troubles
+                    .compared(Trouble::of_clock(before + half - theirs, half));
+            }
+        } else {
+            sql("SELECT 1")
+                .execute(conn.raw())
+                .await
+                .map_err(StoreError::because(doing))?;
+        }
+        Ok(self.troubles.now())
+    }
+
+    /// What is wrong with this server's clock, which must not claim anything then.
+    ///
+    /// # Errors
+    /// The database doesn't answer.
+    pub async fn clock_trouble(&self) -> Result<Option<Trouble>, StoreError> {
+        self.ping().await?;
+        Ok(self.troubles.clock())
     }
 
     /// Closes all connections; what was committed is on disk.

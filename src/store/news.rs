@@ -145,7 +145,8 @@ pub(super) fn tell(to: &broadcast::Sender<Change>, changes: impl IntoIterator<It
     }
 }
 
-fn tell_all(to: &broadcast::Sender<Change>) {
+/// Tells them that anything may have changed.
+pub(super) fn tell_all(to: &broadcast::Sender<Change>) {
     tell(to, Change::everything());
 }
 

@@ -159,20 +159,29 @@ pub async fn wait_for_ca(tx: &mut Tx, id: &str, why: &str, at: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Whether the CA has signed is not known yet: the request stays `issuing`, and its claim ends at `at`.
+/// Whether the CA has signed is not known yet: the request stays `issuing`, and its claim ends at `at`, unless
+/// another worker has it.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn look_again(tx: &mut Tx, id: &str, owner: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sql("UPDATE issuance_requests SET lease_until = $3 \
+    hold(tx, id, owner, at).await.map(drop)
+}
+
+/// The claim of `owner` ends at `until`. `false` if it isn't theirs any more.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn hold(tx: &mut Tx, id: &str, owner: &str, until: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = sql("UPDATE issuance_requests SET lease_until = $3 \
          WHERE id = $1 AND status = 'issuing' AND claimed_by = $2")
     .bind(id)
     .bind(owner)
-    .bind(at)
+    .bind(until)
     .execute(tx.raw())
     .await
-    .map_err(StoreError::because("saying when to look again"))?;
-    Ok(())
+    .map_err(StoreError::because("holding on to a request"))?;
+    Ok(done > 0)
 }
 
 /// The CA asks to be left alone with a revocation: again at `at`, no attempt burnt.

@@ -9,6 +9,7 @@ use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
 use super::statement::{Raw, sql};
+use super::trouble::Troubles;
 use super::{StoreError, audit, dialect, news};
 use crate::domain::audit::AuditEntry;
 use crate::domain::id::EntityKind;
@@ -61,20 +62,28 @@ pub struct Tx {
     noted: Vec<AuditEntry>,
     changes: broadcast::Sender<Change>,
     own: String,
+    troubles: Troubles,
 }
 
 impl Tx {
-    pub(super) fn new(conn: Conn, changes: broadcast::Sender<Change>, own: String) -> Self {
+    pub(super) fn new(
+        conn: Conn,
+        changes: broadcast::Sender<Change>,
+        own: String,
+        troubles: Troubles,
+    ) -> Self {
         Self {
             conn,
             changed: Vec::new(),
             noted: Vec::new(),
             changes,
             own,
+            troubles,
         }
     }
 
-    /// Makes it durable and tells the listeners what changed.
+    /// Makes it durable and tells the listeners what changed. Where nobody knows whether it did, because the
+    /// connection was cut off or the caller no longer waits, they are told that anything may have changed.
     ///
     /// # Errors
     /// The database refused; then nothing happened. Or it was cut off, and nobody knows.
@@ -90,15 +99,29 @@ impl Tx {
                     .map_err(StoreError::because(doing))?;
             }
         }
+        let mut outcome = Outcome {
+            changes: &self.changes,
+            is_known: false,
+        };
         let committed = match self.conn.link {
             Link::SqliteWriter(tx) => tx.commit().await,
             Link::PostgresWriter(tx) => tx.commit().await,
             Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
         };
-        committed.map_err(|source| match is_cut_off(&source) {
-            true => StoreError::CutOff(source),
-            false => StoreError::Query { doing, source },
+        committed.map_err(|source| {
+            if is_cut_off(&source) {
+                return StoreError::CutOff(source);
+            }
+            outcome.is_known = true;
+            let error = StoreError::Query { doing, source };
+            self.troubles.met(&error);
+            error
         })?;
+        outcome.is_known = true;
+        // Where nothing was written, nothing is proven.
+        if !self.changed.is_empty() {
+            self.troubles.over();
+        }
         news::tell(&self.changes, self.changed);
         Ok(())
     }
@@ -134,6 +157,12 @@ impl Tx {
         Ok(())
     }
 
+    /// It can't be written.
+    pub(super) fn in_trouble(&self, error: StoreError) -> StoreError {
+        self.troubles.met(&error);
+        error
+    }
+
     pub(super) fn note(&mut self, entry: AuditEntry) {
         self.noted.push(entry);
     }
@@ -157,6 +186,21 @@ impl Tx {
     fn tell(&mut self, change: Change) {
         if !self.changed.contains(&change) {
             self.changed.push(change);
+        }
+    }
+}
+
+/// Of a commit under way. Dropped before it is known, by whatever ended the waiting, it tells the listeners
+/// that anything may have changed: an answer that was kept must not outlive a change that happened.
+struct Outcome<'a> {
+    changes: &'a broadcast::Sender<Change>,
+    is_known: bool,
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        if !self.is_known {
+            news::tell_all(self.changes);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 use super::detail::{Fact, fact, fact_that_means};
 use super::{Pane, Row, View, palette};
@@ -12,7 +13,7 @@ use crate::state::link::Seal;
 use crate::state::screen::ViewId;
 use crate::widgets::frame::frame;
 use crate::widgets::table::{Column, Width, cell, plain};
-use crate::widgets::text::put;
+use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
 
@@ -130,9 +131,19 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         empty: "",
     }
     .draw(state, top, buffer);
+    let y = top.bottom()
+        + in_full(
+            state,
+            Rect {
+                y: top.bottom(),
+                height: area.height - top.height,
+                ..area
+            },
+            buffer,
+        );
     let below = Rect {
-        y: top.bottom(),
-        height: area.height - top.height,
+        y,
+        height: area.bottom() - y,
         ..area
     };
     if below.height < 3 {
@@ -165,6 +176,43 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
         put(buffer, inner, inner.x + 12, y, &text, palette.style(meaning));
     }
+}
+
+/// How much of a row is before its note, the frame included.
+const BEFORE_NOTE: u16 = 34;
+
+/// The note of the row with the cursor, where it is cut in the table: the next step is at its end. Returns how
+/// many lines that takes.
+fn in_full(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
+    let rows = rows(state);
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let screen = state.screen();
+    let Some(row) = rows.get(screen.cursor_index(0, &ids)) else {
+        return 0;
+    };
+    let Some(note) = row.cells.last().map(|cell| cell.text.as_str()) else {
+        return 0;
+    };
+    let room = usize::from(area.width.saturating_sub(BEFORE_NOTE));
+    let lines = wrap(note, usize::from(area.width.saturating_sub(4)));
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    if note.width() <= room || height > area.height {
+        return 0;
+    }
+    let palette = palette(state);
+    let place = Rect { height, ..area };
+    let inner = frame(buffer, place, palette, &row.id, ("", Meaning::Plain), false);
+    for (y, line) in (inner.y..inner.bottom()).zip(lines) {
+        put(
+            buffer,
+            inner,
+            inner.x + 1,
+            y,
+            &line,
+            palette.style(Meaning::Plain),
+        );
+    }
+    height
 }
 
 /// What is known of Vault's seal.

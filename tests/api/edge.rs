@@ -138,6 +138,36 @@ async fn a_change_that_takes_too_long_is_504_and_carried_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_question_that_the_database_has_no_time_for_is_given_up() {
+    let Some(it) = Server::start_within(short()).await else {
+        return;
+    };
+    // All connections for reading, so that whoever asks has to wait.
+    let mut held = Vec::new();
+    while let Ok(conn) = tokio::time::timeout(short().answer, it.store.read()).await {
+        held.push(conn.unwrap());
+    }
+    let (status, problem) = it.get("/api/v1/certs").await;
+    assert_eq!(status, 503, "{problem}");
+    assert!(
+        problem["title"]
+            .as_str()
+            .unwrap()
+            .starts_with("there was no answer within")
+    );
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .ends_with("ask again in a moment")
+    );
+    let (status, ready) = it.get("/readyz").await;
+    assert_eq!(status, 503, "{ready}");
+    drop(held);
+    assert_eq!(it.get("/api/v1/certs").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_sane_request_id_comes_back_and_any_other_is_replaced() {
     let Some(it) = Server::start().await else { return };
     for (sent, is_kept) in [("incident-42", true), ("two words", false)] {

@@ -9,6 +9,7 @@ contracts!(
     a_token_may_do_what_its_policy_says_and_only_while_it_lives,
     a_periodic_token_lives_on_and_another_ends_for_good,
     a_token_renews_itself,
+    a_token_may_ask_what_it_may,
     a_child_may_do_no_more_than_its_parent,
     policies_are_written_read_listed_and_removed,
     the_most_specific_rule_counts,
@@ -63,6 +64,24 @@ async fn a_token_may_do_what_its_policy_says_and_only_while_it_lives(server: Ser
         ),
         (&json!(["root"]), &json!(0), &Value::Null)
     );
+}
+
+async fn a_token_may_ask_what_it_may(server: Server) {
+    let server = server.open().await;
+    let rules = "path \"a/*\" { capabilities = [\"update\", \"read\"] }\n\
+                 path \"a/secret\" { capabilities = [\"deny\"] }";
+    policy(&server, "some", rules).await;
+    let some = token(&server, json!({"policies": ["some"]})).await;
+    let asked = json!({"paths": ["a/b", "a/secret", "b"]});
+    let answer = some.must("sys/capabilities-self", asked.clone()).await;
+    let data = &answer["data"];
+    assert_eq!(data["a/b"], json!(["read", "update"]), "{answer}");
+    assert_eq!(data["a/secret"], json!(["deny"]), "{answer}");
+    assert_eq!(data["b"], json!(["deny"]), "{answer}");
+    let answer = server.must("sys/capabilities-self", asked).await;
+    assert_eq!(answer["data"]["a/b"], json!(["root"]), "{answer}");
+    let (status, answer) = some.post("sys/capabilities-self", json!({})).await;
+    assert_eq!(status, 400, "{answer}");
 }
 
 async fn a_periodic_token_lives_on_and_another_ends_for_good(server: Server) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
-use cmp_console::store::{Store, agents};
+use cmp_console::store::{Store, StoreError, agents};
 use cmp_console::wire::page::Change;
 use tokio::sync::broadcast::Receiver;
 
@@ -68,4 +68,57 @@ async fn who_says_something_else_on_the_channel_is_not_trusted() {
         .unwrap()
         .psql("NOTIFY cmp_changes, 'what is this?'");
     heard(&mut here, &Change::of(EntityKind::Audit, Change::ALL)).await;
+}
+
+/// Has `what` done by the database in the middle of each commit that makes an agent.
+fn in_the_middle_of_a_commit(it: &Fixture, what: &str) {
+    it.postgres.as_ref().unwrap().psql(&format!(
+        "CREATE FUNCTION in_the_middle() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM {what}; RETURN NULL; END $$; \
+         CREATE CONSTRAINT TRIGGER in_the_middle AFTER INSERT ON agents DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION in_the_middle()"
+    ));
+}
+
+#[tokio::test]
+async fn after_a_commit_that_was_cut_off_anything_may_have_changed() {
+    let Some(it) = Fixture::new().await else { return };
+    in_the_middle_of_a_commit(&it, "pg_terminate_backend(pg_backend_pid())");
+    let mut here = it.store.changes();
+    let mut tx = it.store.begin().await.unwrap();
+    agents::insert(&mut tx, &enrol("web-02"), 60).await.unwrap();
+    let error = tx.commit().await.unwrap_err();
+    assert!(matches!(error, StoreError::CutOff(_)), "{error:?}");
+    for change in Change::everything() {
+        assert_eq!(
+            here.try_recv().unwrap(),
+            change,
+            "told before the commit returned"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_no_longer_waits_for_a_commit_leaves_nobody_in_the_dark() {
+    let Some(it) = Fixture::new().await else { return };
+    in_the_middle_of_a_commit(&it, "pg_sleep(2)");
+    let mut here = it.store.changes();
+    let mut tx = it.store.begin().await.unwrap();
+    agents::insert(&mut tx, &enrol("web-02"), 60).await.unwrap();
+    let database = it.postgres.as_ref().unwrap();
+    let under_way = async {
+        let asleep = "SELECT count(*) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        while database.psql(asleep) == "0" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = tx.commit() => panic!("it is under way: {done:?}"),
+        () = under_way => {}
+    }
+    for change in Change::everything() {
+        assert_eq!(here.try_recv().unwrap(), change);
+    }
 }

@@ -27,7 +27,10 @@ async fn attempt(tx: &mut Tx, it: &Fixture, id: &str, what: u8) -> Result<(), St
         7 => requests::cancel(tx, id, None).await.map(drop),
         8 => requests::retry(tx, id).await.map(drop),
         9 => requests::deny(tx, id, Some("why")).await.map(drop),
-        _ => jobs::release(tx, "w").await.map(drop),
+        _ => {
+            let now = tx.now();
+            jobs::release(tx, "w", now).await.map(drop)
+        }
     }
 }
 

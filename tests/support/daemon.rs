@@ -1,5 +1,7 @@
 //! The real `cmp-server` in a process of its own, over a fresh database, with the lines that it logs.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,26 +20,52 @@ pub(crate) struct Daemon {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     database: String,
-    /// `127.0.0.1:port`
+    /// `127.0.0.1:port`, where it has the API
     pub(crate) address: String,
 }
 
 impl Daemon {
-    /// Starts the API on a free port with more `arguments`, and waits until it says that it started.
+    /// Starts the API on a free port over a SQLite in `dir`, with more `arguments`, and waits until it says
+    /// that it started.
     pub(crate) async fn start(dir: &Path, arguments: &[&str]) -> Self {
         let database = format!("sqlite://{}/cmp.db", dir.display());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cmp-server"))
-            .args([
-                "--database",
-                &database,
-                "--listen",
-                "127.0.0.1:0",
-                "--roles",
-                "api",
-            ])
+        let api = ["--listen", "127.0.0.1:0", "--roles", "api"];
+        Self::over(&database, &[&api, arguments].concat(), &[]).await
+    }
+
+    /// Starts it over this database, with more in its environment, and waits until it says that it started.
+    pub(crate) async fn over(database: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut it = Self::spawn(database, arguments, env);
+        it.started().await;
+        it
+    }
+
+    /// The same without waiting.
+    pub(crate) fn spawn(database: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        Self::by(program, database, arguments, env)
+    }
+
+    /// One that isn't ended by a write beyond the limit on the size of its files: the write fails.
+    pub(crate) async fn ignoring_file_size(database: &str, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            r#"trap '' XFSZ; exec "$0" "$@""#,
+            env!("CARGO_BIN_EXE_cmp-server"),
+        ]);
+        let mut it = Self::by(shell, database, arguments, &[]);
+        it.started().await;
+        it
+    }
+
+    fn by(mut program: Command, database: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = program
+            .args(["--database", database])
             .args(arguments)
             .env("CMP_ADMIN_TOKEN", TOKEN)
             .env("CMP_LOG", "info,cmp_console=debug")
+            .envs(env.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -49,16 +77,35 @@ impl Daemon {
                 kept.lock().unwrap().push(line);
             }
         });
-        let mut it = Self {
+        Self {
             child,
             lines,
-            database,
+            database: database.to_owned(),
             address: String::new(),
-        };
-        let line = it.logged(r#""message":"started""#, 1).await;
+        }
+    }
+
+    /// Waits until it says that it started.
+    pub(crate) async fn started(&mut self) {
+        self.listens(r#""message":"started""#).await;
+    }
+
+    /// Waits until it says that it waits for its database.
+    pub(crate) async fn waiting(&mut self) {
+        self.listens("meanwhile the API says why").await;
+    }
+
+    async fn listens(&mut self, message: &str) {
+        let line = self.logged(message, 1).await;
         let line: Value = serde_json::from_str(&line).unwrap();
-        it.address = line["fields"]["listen"].as_str().unwrap().to_owned();
-        it
+        let listen = line["fields"]["listen"].as_str();
+        self.address = listen.unwrap_or_default().to_owned();
+    }
+
+    /// As by SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// The line that holds `text`, once there are `n` of them.
@@ -80,6 +127,12 @@ impl Daemon {
 
     pub(crate) async fn store(&self) -> Store {
         Store::open(&self.database, Clock::system()).await.unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        rustix::process::Pid::from_child(&self.child)
+            .as_raw_nonzero()
+            .get()
     }
 
     /// Sends a signal to it.

@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use chrono::DateTime;
 use cmp_console::clock::Clock;
@@ -22,8 +22,9 @@ pub(crate) const OWNER: &str = "cmp_user";
 /// What every fresh database is a copy of: migrated once.
 const TEMPLATE: &str = "cmp_template";
 
-/// Starts the server, says when it answers, and waits until the test binary is gone or lets go of its
-/// end of the pipe. Then nothing of it is left.
+/// Starts the server and says when it answers; a line with a signal ends it by that, and a line with `start`
+/// starts it again. Waits until the test binary is gone or lets go of its end of the pipe. Then nothing of
+/// it is left.
 const WATCHDOG: &str = r#"
 set -e
 trap 'rm -rf "$dir"' EXIT
@@ -32,14 +33,25 @@ if [ -n "$primary" ]; then
 else
     "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1
 fi
-"$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c full_page_writes=off \
-    -c synchronous_commit=off -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB \
-    -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
-server=$!
-until "$bin/pg_isready" -q -h "$dir"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
-echo ready
-read -r _ || true
-kill -QUIT $server
+start() {
+    "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+        -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB \
+        -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
+    server=$!
+    until "$bin/pg_isready" -q -h "$dir"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
+    echo ready
+}
+start
+while read -r what; do
+    if [ "$what" = start ]; then
+        start
+    else
+        kill "-$what" $server
+        wait $server || true
+        echo ended
+    fi
+done
+kill -QUIT $server 2>/dev/null || true
 wait $server || true
 "#;
 
@@ -47,8 +59,8 @@ wait $server || true
 pub(crate) struct Postgres {
     bin: PathBuf,
     dir: PathBuf,
-    /// While this is open, the server runs.
-    _leash: ChildStdin,
+    /// While this is open, the server runs. What is told to it, and what it says.
+    leash: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     /// It outlives the tests by a moment, so nobody waits for it.
     _watchdog: Child,
 }
@@ -142,10 +154,22 @@ fn programs() -> Option<PathBuf> {
         .or_else(|| std::env::split_paths(&on_path).find(is_whole))
 }
 
+/// A server of one's own, to be ended and started again, with an empty database `cmp` of the owner's; `None`
+/// where there are no programs.
+pub(crate) fn of_ones_own() -> Option<Postgres> {
+    let own = start(server()?.bin.clone(), None);
+    own.psql("postgres", "postgres", &format!("CREATE ROLE {OWNER} LOGIN"));
+    own.psql(
+        "postgres",
+        "postgres",
+        &format!("CREATE DATABASE cmp OWNER {OWNER}"),
+    );
+    Some(own)
+}
+
 /// A replica of the server, with all its databases, as long as it is kept.
 pub(crate) fn replica() -> Option<Postgres> {
-    let primary = server()?;
-    Some(start(primary.bin.clone(), Some(&primary.dir)))
+    Some(server()?.replica())
 }
 
 fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
@@ -175,17 +199,15 @@ fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
         .spawn()
         .unwrap();
     let leash = child.stdin.take().unwrap();
-    let mut said = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
-    assert_eq!(said.trim(), "ready", "PostgreSQL doesn't start");
-    Postgres {
+    let says = BufReader::new(child.stdout.take().unwrap());
+    let it = Postgres {
         bin,
         dir,
-        _leash: leash,
+        leash: Mutex::new((leash, says)),
         _watchdog: child,
-    }
+    };
+    assert_eq!(it.says(), "ready", "PostgreSQL doesn't start");
+    it
 }
 
 /// Who runs the server when the tests run as root.
@@ -203,6 +225,38 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 impl Postgres {
+    fn says(&self) -> String {
+        let mut said = String::new();
+        self.leash.lock().unwrap().1.read_line(&mut said).unwrap();
+        said.trim().to_owned()
+    }
+
+    fn tell(&self, what: &str) {
+        writeln!(self.leash.lock().unwrap().0, "{what}").unwrap();
+    }
+
+    /// A server that follows this one.
+    pub(crate) fn replica(&self) -> Self {
+        start(self.bin.clone(), Some(&self.dir))
+    }
+
+    /// Ends it by a signal: `INT` cuts everybody off and ends orderly, `QUIT` ends as a crash does.
+    pub(crate) fn end(&self, signal: &str) {
+        self.tell(signal);
+        assert_eq!(self.says(), "ended");
+    }
+
+    /// Starts it again.
+    pub(crate) fn start_again(&self) {
+        self.tell("start");
+        assert_eq!(self.says(), "ready", "PostgreSQL doesn't start again");
+    }
+
+    /// Where its files are: `data`, and its socket.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The address of `database` for `user`.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         format!(

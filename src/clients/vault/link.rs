@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use super::error::VaultError;
 use super::place::{Login, Place};
 use super::request::{Request, parse, refusal};
 use super::session::{Session, Sessions};
+use crate::clock::Clock;
 
 pub(super) struct Link {
     http: reqwest::Client,
@@ -50,6 +52,16 @@ impl Link {
     /// `GET`, any status; the status and the body. Without a token.
     pub(super) async fn fetch(&self, path: &str) -> Result<(u16, Vec<u8>), VaultError> {
         self.request(path).answer(None).await
+    }
+
+    /// How far our clock is ahead of Vault's; nothing where it doesn't say what time it is.
+    pub(super) async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
+        let request = self.request("sys/seal-status");
+        let answer = self.http.get(request.url()).send().await;
+        let answer = answer.map_err(|error| VaultError::from_reqwest(&error))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let theirs = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        Ok(theirs.map(|theirs| Clock::system().now() - theirs.to_utc()))
     }
 
     /// `GET` with our token; the `data` of the answer.

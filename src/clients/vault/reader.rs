@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::error::VaultError;
 use super::link::Link;
@@ -96,6 +98,26 @@ impl VaultReader {
             self.0.sessions.another(Some(&session)).await?;
         }
         Ok(())
+    }
+
+    /// Whether our policy grants `capability`, such as `update` or `list`, at `path`.
+    ///
+    /// # Errors
+    /// See [`VaultError`]; [`VaultError::Denied`] where the policy doesn't allow to ask that either.
+    pub async fn may(&self, capability: &str, path: &str) -> Result<bool, VaultError> {
+        let asked = json!({"paths": [path]});
+        let answer = self.0.post("sys/capabilities-self", &asked).await?;
+        let granted = answer.unwrap_or_default()[path].clone();
+        let granted = granted.as_array().cloned().unwrap_or_default();
+        Ok(granted.iter().any(|it| it == "root" || it == capability))
+    }
+
+    /// How far our clock is ahead of Vault's, to a second or two; nothing where it doesn't say what time it is.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
+        self.0.clock_ahead().await
     }
 
     /// Whether it is sealed, and how far an unseal is.

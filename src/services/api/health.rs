@@ -1,7 +1,7 @@
 //! `GET /healthz` and `GET /readyz`, for load balancers and for the console's header. They need no
 //! token and tell nothing that needs one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,6 +17,9 @@ use crate::wire::problem_json::ProblemJson;
 use super::ApiState;
 use super::reply;
 use crate::services::api::openapi::Limits;
+
+/// Who asks whether it is ready doesn't wait longer for the database.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The process is there.
 #[utoipa::path(
@@ -40,11 +43,22 @@ pub(super) async fn healthz() -> Response {
 )]
 pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let asked = Instant::now();
-    let answered = api.store.ping().await;
+    let answered = match tokio::time::timeout(PATIENCE, api.store.ping()).await {
+        Ok(Ok(trouble)) => Ok(trouble.map(|it| it.to_string())),
+        Ok(Err(error)) => Err(error.trouble().map(|it| it.to_string())),
+        Err(_) => Err(Some(format!(
+            "doesn't answer within {} s: look whether it runs and can be reached",
+            PATIENCE.as_secs()
+        ))),
+    };
     let latency_ms = u32::try_from(asked.elapsed().as_millis()).ok();
     let mut backends = vec![database(&answered, latency_ms)];
-    match others(&api).await {
-        Ok(others) if answered.is_ok() => backends.extend(others),
+    let others = match answered {
+        Ok(_) => others(&api).await.ok(),
+        Err(_) => None,
+    };
+    match others {
+        Some(others) => backends.extend(others),
         _ => {
             let unknown = [Backend::Issuer, Backend::Agents].map(|it| health(it, LinkState::Unknown, None));
             backends.extend(unknown);
@@ -52,29 +66,32 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     }
     backends.push(cache(&api).await);
     let ready = answered.is_ok() && !api.is_draining();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let body = serde_json::to_string(&Ready { ready, backends }).unwrap_or_default();
-    // The same body with both statuses: it isn't a problem, it is the answer.
-    let mut response = reply::raw(StatusCode::OK, &body);
-    *response.status_mut() = status;
+    answer(&Ready { ready, backends })
+}
+
+/// The same body with both statuses: it isn't a problem, it is the answer.
+pub(super) fn answer(ready: &Ready) -> Response {
+    let mut response = reply::json(ready);
+    if !ready.ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     response
 }
 
-fn database(answered: &Result<(), StoreError>, latency_ms: Option<u32>) -> BackendHealth {
-    match answered {
-        Ok(()) => BackendHealth {
-            latency_ms,
-            ..health(Backend::Database, LinkState::Up, None)
-        },
-        Err(_) => health(
-            Backend::Database,
-            LinkState::Down,
-            Some("doesn't answer".to_owned()),
-        ),
+/// A database that answers is enough to serve: what else is wrong with it is wrong for every server.
+fn database(answered: &Result<Option<String>, Option<String>>, latency_ms: Option<u32>) -> BackendHealth {
+    let (state, note) = match answered {
+        Ok(None) => (LinkState::Up, None),
+        Ok(trouble) => (LinkState::Degraded, trouble.clone()),
+        Err(why) => {
+            let unknown = || "doesn't answer: the server's log says why".to_owned();
+            let down = why.clone().unwrap_or_else(unknown);
+            return health(Backend::Database, LinkState::Down, Some(down));
+        }
+    };
+    BackendHealth {
+        latency_ms,
+        ..health(Backend::Database, state, note)
     }
 }
 
@@ -128,7 +145,7 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
     Ok(vec![issuer, health(Backend::Agents, state, Some(note))])
 }
 
-fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {
+pub(super) fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {
     BackendHealth {
         backend,
         state,

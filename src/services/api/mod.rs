@@ -31,6 +31,7 @@ mod requests;
 mod runs;
 mod state;
 mod trends;
+mod waiting;
 mod waker;
 
 use std::future::Future;
@@ -48,6 +49,7 @@ use crate::services::serve::{Served, Tls};
 
 pub use limits::Limits;
 pub use state::{ApiState, Unreached, Wake};
+pub use waiting::stand_in;
 
 /// More than any body that means something here.
 const BODY_LIMIT: usize = 1024 * 1024;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
-use super::{Issuer, LEASE, facts};
+use super::{Issuer, LEASE, MARGIN, facts};
 use crate::domain::request::Request;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
-use crate::store::{StoreError, adapters as rows, keys, revocation, serials};
+use crate::store::{StoreError, adapters as rows, keys, orders, revocation, serials};
 
 impl Issuer {
     /// Drives one due request to its next state. `issuing` is durable before the CA is called.
@@ -20,6 +20,7 @@ impl Issuer {
                 .await;
         };
         let mut tx = self.store.begin().await?;
+        let claimed_at = tx.now();
         let begun = issuance::begin_issue(&mut tx, &request.id, &self.owner, LEASE).await?;
         tx.commit().await?;
         let Some(issuing) = begun else {
@@ -39,6 +40,11 @@ impl Issuer {
         if !issuing.may_sign {
             let words = "its key is compromised and never certified again; tried again, it gets a fresh one";
             return self.fail(&issuing, words).await;
+        }
+        // Looking may have taken so long that another worker has it meanwhile.
+        if self.store.clock().now() + MARGIN > claimed_at + LEASE && !self.is_still_ours(&issuing).await? {
+            tracing::warn!(request = %request.id, "another worker has it meanwhile; nothing is signed here");
+            return Ok(());
         }
         match self.drive(&adapter, &issuing).await? {
             Ok(Some(signed)) => self.complete(&issuing, &signed).await,
@@ -85,6 +91,15 @@ impl Issuer {
         let strange = serials::unknown(&mut conn, &kept).await?;
         drop(conn);
         Ok(adapter.find_by_spki(&issuing.spki_sha256, &strange).await)
+    }
+
+    /// Makes the claim last as long again, unless another worker has taken it over.
+    async fn is_still_ours(&self, issuing: &Issuing) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let until = tx.now() + LEASE;
+        let ours = orders::hold(&mut tx, &issuing.request.id, &self.owner, until).await?;
+        tx.commit().await?;
+        Ok(ours)
     }
 
     /// No answer to the signature: takes the certificate if it is there. If the CA says that it isn't,

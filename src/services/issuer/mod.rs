@@ -34,6 +34,11 @@ use roster::Roster;
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long a claim holds when its worker is gone.
 const LEASE: chrono::Duration = chrono::Duration::seconds(30);
+/// Nothing is signed with less of the claim left: who takes it over when it ends has to find what the CA was
+/// asked before. A call to a CA takes half of it at most.
+const MARGIN: chrono::Duration = chrono::Duration::seconds(20);
+/// For so long a CA may still be at a call whose caller is gone: only then is it asked what it has signed.
+const SETTLES: chrono::Duration = chrono::Duration::seconds(5);
 /// Requests claimed at once, and calls to a CA at once.
 const BATCH: u32 = 32;
 const AT_ONCE: usize = 4;
@@ -101,11 +106,12 @@ impl Issuer {
         }
     }
 
-    /// What an earlier life of this very issuer had claimed is free again at once.
+    /// What an earlier life of this very issuer had claimed is free again soon.
     async fn release_earlier_claims(&self) {
         let released = async {
             let mut tx = self.store.begin().await?;
-            let n = jobs::release(&mut tx, &self.owner).await?;
+            let at = tx.now() + SETTLES;
+            let n = jobs::release(&mut tx, &self.owner, at).await?;
             tx.commit().await?;
             Ok::<u64, StoreError>(n)
         };
@@ -119,6 +125,11 @@ impl Issuer {
 
     /// One look at everything; returns whether there may be more to do right now.
     async fn round(&self, crl: &mut crl::Watch, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        // Claims end by the clock of who looks at them, and so one that is wrong takes what others hold.
+        if let Some(trouble) = self.store.clock_trouble().await? {
+            tracing::debug!(%trouble, "nothing is claimed by this clock");
+            return Ok(false);
+        }
         let adapters = rows::all(&mut self.store.read().await?).await?;
         for row in &adapters {
             if row.status == AdapterStatus::Paused {
@@ -158,7 +169,8 @@ impl Issuer {
                 issuance::resume_adapter(&mut tx, &row.id).await?;
                 // What was left `issuing` because the CA went away is due at once, not when its lease
                 // ends. No call is under way between two batches.
-                jobs::release(&mut tx, &self.owner).await?;
+                let now = tx.now();
+                jobs::release(&mut tx, &self.owner, now).await?;
                 tx.commit().await?;
                 tracing::info!(adapter = %row.name, "the adapter works again");
                 Ok(())

@@ -14,7 +14,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
-use super::{Issuer, crl, facts};
+use super::{Issuer, LEASE, SETTLES, crl, facts};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
@@ -48,6 +48,8 @@ struct FakeCa {
     can: Mutex<Capabilities>,
     /// What it was given to take back.
     withdrawn: Mutex<Vec<Withdrawal>>,
+    /// What happens while it lists what it signed.
+    meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
 impl FakeCa {
@@ -68,6 +70,7 @@ impl FakeCa {
                 list: true,
             }),
             withdrawn: Mutex::default(),
+            meanwhile: Mutex::default(),
         }
     }
 
@@ -149,6 +152,10 @@ impl Adapter for FakeCa {
     fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>> {
         Box::pin(async {
             self.open()?;
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            if let Some(meanwhile) = meanwhile {
+                meanwhile.await;
+            }
             Ok(self
                 .signed
                 .lock()
@@ -361,6 +368,7 @@ async fn a_crash_after_the_signature_is_driven_on_even_through_a_seal() {
     bench.ca.make(&issuing.csr_pem);
     bench.ca.be(Mood::Sealed);
     bench.issuer.release_earlier_claims().await;
+    bench.pass(SETTLES);
     bench.round().await;
     assert_eq!(bench.now(&request).await.status, RequestStatus::Issuing);
     assert_eq!(bench.adapter_status().await, AdapterStatus::Paused);
@@ -369,6 +377,56 @@ async fn a_crash_after_the_signature_is_driven_on_even_through_a_seal() {
     assert_eq!(bench.adapter_status().await, AdapterStatus::Active);
     assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
     assert_eq!(bench.ca.n_signed(), 1);
+}
+
+/// Claimed by `owner`, who is then cut off before the CA says anything.
+async fn cut_off(bench: &Bench, owner: &str) -> (Request, String) {
+    let request = bench.request().await;
+    let mut tx = bench.store.begin().await.unwrap();
+    let issuing = crate::store::issuance::begin_issue(&mut tx, &request.id, owner, LEASE).await;
+    tx.commit().await.unwrap();
+    (request, issuing.unwrap().unwrap().csr_pem)
+}
+
+#[tokio::test]
+async fn a_ca_that_is_still_at_it_after_a_crash_is_given_the_time() {
+    let bench = Bench::new().await;
+    let (request, csr) = cut_off(&bench, "issuer").await;
+    // Started again at once, while the CA has the call of the one before in its hands.
+    bench.issuer.release_earlier_claims().await;
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issuing);
+    bench.ca.make(&csr);
+    bench.pass(SETTLES);
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
+    assert_eq!(bench.ca.n_signed(), 1);
+}
+
+#[tokio::test]
+async fn who_looks_so_long_that_another_one_has_it_signs_nothing() {
+    let bench = Bench::new().await;
+    let (request, _) = cut_off(&bench, "gone").await;
+    bench.pass(LEASE);
+    let (store, clock, id) = (bench.store.clone(), bench.clock.clone(), request.id.clone());
+    *bench.ca.meanwhile.lock().unwrap() = Some(Box::pin(async move {
+        clock.set(clock.now() + LEASE);
+        let mut tx = store.begin().await.unwrap();
+        let taken = crate::store::issuance::begin_issue(&mut tx, &id, "another", LEASE).await;
+        assert!(taken.unwrap().is_some());
+        tx.commit().await.unwrap();
+    }));
+    bench.round().await;
+    assert_eq!(bench.ca.n_signed(), 0);
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issuing);
+
+    // Nobody has it: then the claim lasts as long again, and it is signed.
+    bench.pass(LEASE);
+    let clock = bench.clock.clone();
+    *bench.ca.meanwhile.lock().unwrap() = Some(Box::pin(async move { clock.set(clock.now() + LEASE) }));
+    bench.round().await;
+    assert_eq!(bench.ca.n_signed(), 1);
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
 }
 
 #[tokio::test]

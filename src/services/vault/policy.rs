@@ -2,10 +2,12 @@
 //! parameters, templates and Sentinel are not spoken.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::token::Token;
 use super::{Core, Reply, storage};
 
 /// Where policies are kept.
@@ -40,22 +42,47 @@ struct Policy {
 /// Whether any of the policies allows it and none denies it. For each policy the most specific rule
 /// that matches counts.
 pub(super) fn allows(core: &Core, policies: &[String], path: &str, wanted: Capability) -> bool {
-    let mut allowed = false;
+    let granted = granted(core, policies, path);
+    let creates = wanted == Capability::Update && granted.contains(&Capability::Create);
+    creates || granted.contains(&wanted)
+}
+
+/// What the policies together grant at a path; `deny` alone where nothing is, or where any of them says so.
+fn granted(core: &Core, policies: &[String], path: &str) -> BTreeSet<Capability> {
+    let mut granted = BTreeSet::new();
     for name in policies {
         let policy: Policy = core.barrier.read_or_default(&format!("{FOLDER}/{name}"));
         let best = policy
             .rules
-            .iter()
+            .into_iter()
             .filter(|rule| matches(&rule.path, path))
             .max_by_key(|rule| specificity(&rule.path));
-        let Some(rule) = best else { continue };
-        if rule.capabilities.contains(&Capability::Deny) {
-            return false;
-        }
-        let creates = wanted == Capability::Update && rule.capabilities.contains(&Capability::Create);
-        allowed |= creates || rule.capabilities.contains(&wanted);
+        granted.extend(best.into_iter().flat_map(|rule| rule.capabilities));
     }
-    allowed
+    if granted.is_empty() || granted.contains(&Capability::Deny) {
+        return BTreeSet::from([Capability::Deny]);
+    }
+    granted
+}
+
+/// `sys/capabilities-self`: what the caller may do at each of the paths that it asks for.
+pub(super) fn capabilities(core: &Core, caller: &Token, body: &Value) -> Reply {
+    let mut paths: Vec<&str> = body["paths"]
+        .as_array()
+        .map_or_else(Vec::new, |paths| paths.iter().filter_map(Value::as_str).collect());
+    paths.extend(body["path"].as_str());
+    if paths.is_empty() {
+        return Reply::error(400, "paths must be supplied");
+    }
+    let mut answer = json!({});
+    for path in paths {
+        answer[path] = match caller.is_root() {
+            true => json!(["root"]),
+            false => json!(granted(core, &caller.policies, path)),
+        };
+        answer["capabilities"] = answer[path].clone();
+    }
+    Reply::data(answer)
 }
 
 /// What is literal for longer counts more; then what doesn't end in `*`, what has fewer `+`, what is longer.
@@ -96,10 +123,11 @@ fn matches(pattern: &str, path: &str) -> bool {
     given.next().is_none()
 }
 
-/// What every token may do unless it was made without: look at itself, renew and end itself.
+/// What every token may do unless it was made without: look at itself, renew and end itself, and ask what it may.
 const DEFAULT: &str = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }
 path \"auth/token/renew-self\" { capabilities = [\"update\"] }
 path \"auth/token/revoke-self\" { capabilities = [\"update\"] }
+path \"sys/capabilities-self\" { capabilities = [\"update\"] }
 ";
 
 /// Writes the policy that a new server has.

@@ -170,11 +170,12 @@ impl Core {
 }
 
 /// The paths below `sys/` that need a token.
-pub(super) fn route(core: &mut Core, request: &Request<'_>, _caller: &Token) -> Option<Reply> {
+pub(super) fn route(core: &mut Core, request: &Request<'_>, caller: &Token) -> Option<Reply> {
     let rest = request.path.strip_prefix("sys/")?;
     Some(match (request.operation, rest) {
         (Capability::Read, "mounts") => mounts::all(core),
         (Capability::Read, "auth") => auth::all(core),
+        (Capability::Update, "capabilities-self") => policy::capabilities(core, caller, request.body),
         (operation, rest) if rest.starts_with("mounts/") => {
             let name = rest.trim_start_matches("mounts/").trim_matches('/');
             match name.strip_suffix("/tune") {

@@ -46,6 +46,10 @@ pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
 /// No notification may be longer, in bytes.
 pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 
+/// What time it is for the database, and 1 if it only follows another one by now.
+pub(in crate::store) const HOW_IS_IT: &str =
+    "SELECT clock_timestamp(), CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END";
+
 /// Whether it is a replica that only follows.
 const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
 

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 
 /// How long a statement waits for another process's write before it gives up.
 const BUSY: Duration = Duration::from_secs(10);
@@ -33,6 +33,9 @@ pub(in crate::store) async fn open(url: &str) -> Result<(SqlitePool, SqlitePool)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(BUSY)
+        // When the disk gives errors SQLite takes a transaction back by itself, and `sqlx` believes for ever
+        // that it is in one: nothing could be changed on this connection any more.
+        .before_acquire(|conn, _| Box::pin(std::future::ready(Ok(!conn.is_in_transaction()))))
         .connect_with(options.clone())
         .await?;
     let readers = SqlitePoolOptions::new()

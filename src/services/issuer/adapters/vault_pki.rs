@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -20,6 +21,9 @@ use crate::services::issuer::facts;
 
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What a CA's clock may be off.
+const CLOCK_OFF: TimeDelta = TimeDelta::seconds(60);
 
 /// The `config` of an adapter row of kind `vault_pki`. Credentials are never in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -62,6 +66,28 @@ pub struct VaultPki {
     /// Keys of certificates that were read: what a serial stands for never changes.
     seen: Mutex<HashMap<String, String>>,
     can: Mutex<Option<(Instant, Capabilities)>>,
+    /// When its clock was found to be right.
+    timed: Mutex<Option<Instant>>,
+    /// What our policy did not allow.
+    lacking: Mutex<Option<Lacking>>,
+}
+
+/// A line that our policy lacked.
+#[derive(Clone)]
+struct Lacking {
+    since: Instant,
+    path: String,
+    capability: &'static str,
+}
+
+impl Lacking {
+    fn error(&self) -> AdapterError {
+        let Self { path, capability, .. } = self;
+        AdapterError::Away(format!(
+            "Vault denied it: the policy of the issuer's credential lacks \
+             `path \"{path}\" {{ capabilities = [\"{capability}\"] }}`"
+        ))
+    }
 }
 
 impl VaultPki {
@@ -77,6 +103,8 @@ impl VaultPki {
             config,
             seen: Mutex::default(),
             can: Mutex::default(),
+            timed: Mutex::default(),
+            lacking: Mutex::default(),
         })
     }
 
@@ -134,6 +162,74 @@ impl VaultPki {
         Ok(self.writer.revoke_certificate(mount, &what.pem).await?)
     }
 
+    /// Nothing is signed by a clock that is off: it would be valid too late, or end too early. Which of the two
+    /// clocks is the wrong one nobody can tell here.
+    async fn keeps_time(&self) -> Result<(), AdapterError> {
+        let Some(ahead) = self.reader.clock_ahead().await? else {
+            return Ok(());
+        };
+        if ahead.abs() > CLOCK_OFF {
+            let seconds = ahead.num_seconds().abs();
+            let which = if ahead > TimeDelta::zero() {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            return Err(AdapterError::Away(format!(
+                "Vault's clock is {seconds} s {which} this server's: set both by NTP"
+            )));
+        }
+        *self.timed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    /// An answer that our policy may forbid, which is then remembered: the CA is away until the policy has the
+    /// line that it lacks.
+    fn unless_denied<T>(
+        &self,
+        answer: Result<T, VaultError>,
+        capability: &'static str,
+        path: impl FnOnce(&Config) -> String,
+    ) -> Result<T, AdapterError> {
+        let Err(VaultError::Denied(_)) = answer else {
+            return Ok(answer?);
+        };
+        let lacking = Lacking {
+            since: Instant::now(),
+            path: path(&self.config),
+            capability,
+        };
+        let error = lacking.error();
+        self.set_lacking(Some(lacking));
+        Err(error)
+    }
+
+    fn set_lacking(&self, lacking: Option<Lacking>) {
+        *self.lacking.lock().unwrap_or_else(PoisonError::into_inner) = lacking;
+    }
+
+    /// Whether our policy has by now what it lacked.
+    async fn is_allowed(&self) -> Result<(), AdapterError> {
+        let lacking = self
+            .lacking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(lacking) = lacking else { return Ok(()) };
+        match self.reader.may(lacking.capability, &lacking.path).await {
+            Ok(true) => {}
+            Ok(false) => return Err(lacking.error()),
+            // Not even that may be asked; then it is tried, now and then.
+            Err(VaultError::Denied(_)) if lacking.since.elapsed() < REMEMBERED => {
+                return Err(lacking.error());
+            }
+            Err(VaultError::Denied(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.set_lacking(None);
+        Ok(())
+    }
+
     fn spki_seen(&self, serial: &str) -> Option<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(serial).cloned()
@@ -157,7 +253,7 @@ impl VaultPki {
                 Ok(kept) => kept,
                 // Tidied away since it was listed.
                 Err(VaultError::NotFound(_)) => continue,
-                Err(error) => return Err(error.into()),
+                denied => self.unless_denied(denied, "read", |config| format!("{}/cert/*", config.mount))?,
             };
             let Ok(read) = facts::read(&kept.pem) else {
                 tracing::warn!(%serial, "the CA keeps something under this serial that is no certificate");
@@ -190,12 +286,18 @@ impl Adapter for VaultPki {
             if status.sealed {
                 return Err(AdapterError::Away("Vault is sealed".to_owned()));
             }
-            Ok(self.reader.let_in().await?)
+            self.keeps_time().await?;
+            self.reader.let_in().await?;
+            self.is_allowed().await
         })
     }
 
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
         Box::pin(async {
+            let timed = *self.timed.lock().unwrap_or_else(PoisonError::into_inner);
+            if timed.is_none_or(|at| at.elapsed() >= REMEMBERED) {
+                self.keeps_time().await?;
+            }
             let signed = self
                 .writer
                 .sign(
@@ -206,7 +308,10 @@ impl Adapter for VaultPki {
                     &order.sans,
                     self.config.ttl.as_deref(),
                 )
-                .await?;
+                .await;
+            let signed = self.unless_denied(signed, "update", |config| {
+                format!("{}/sign/{}", config.mount, config.role)
+            })?;
             Ok(SignedCertificate {
                 pem: with_newline(signed.certificate_pem),
                 chain_pem: signed.chain.into_iter().map(with_newline).collect(),
@@ -225,7 +330,8 @@ impl Adapter for VaultPki {
 
     fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>> {
         Box::pin(async {
-            let serials = self.reader.certificates(&self.config.mount).await?;
+            let serials = self.reader.certificates(&self.config.mount).await;
+            let serials = self.unless_denied(serials, "list", |config| format!("{}/certs", config.mount))?;
             Ok(serials
                 .iter()
                 .filter_map(|serial| normal_serial(serial))

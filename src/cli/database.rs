@@ -1,0 +1,94 @@
+//! The database of `cmp-server`: opened, or waited for when what is in its way may go away without this
+//! process being started anew. The API says what that is meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::eyre::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::stop::StopSignals;
+use crate::clock::Clock;
+use crate::services::api;
+use crate::services::serve::{Bounds, Tls};
+use crate::store::{Store, StoreError, Trouble, address};
+
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Where the API will be, if this process has it.
+pub(super) struct Door {
+    pub(super) listener: Option<std::net::TcpListener>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) bounds: Bounds,
+}
+
+impl Door {
+    /// For who stands in for the API.
+    fn once_more(&self) -> Result<Option<TcpListener>> {
+        let Some(listener) = &self.listener else {
+            return Ok(None);
+        };
+        let again = listener.try_clone().and_then(TcpListener::from_std);
+        Ok(Some(again.wrap_err("the API can't listen")?))
+    }
+
+    /// For the API itself: from now on nobody else has it.
+    pub(super) fn hand_over(&mut self) -> Result<Option<TcpListener>> {
+        let listener = self.listener.take().map(TcpListener::from_std);
+        listener.transpose().wrap_err("the API can't listen")
+    }
+}
+
+/// Opens it as soon as that can be; `None` if the process was told to stop before.
+pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Result<Option<Store>> {
+    let first = match Store::open(url, Clock::system()).await {
+        Ok(store) => return Ok(Some(store)),
+        Err(error) => waits_for(url, error)?,
+    };
+    let (why, told) = watch::channel(first);
+    let (opened, end) = watch::channel(false);
+    let standing_in = door.once_more()?.map(|listener| {
+        let listen = listener.local_addr().ok().map(|address| address.to_string());
+        tracing::warn!(listen, "meanwhile the API says why");
+        let (tls, bounds) = (door.tls.clone(), door.bounds);
+        let mut end = end;
+        tokio::spawn(api::stand_in(listener, tls, bounds, told, async move {
+            let _ = end.wait_for(|end| *end).await;
+        }))
+    });
+    let store = loop {
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = stop.received() => break None,
+        }
+        match Store::open(url, Clock::system()).await {
+            Ok(store) => break Some(store),
+            Err(error) => {
+                let now = error.trouble();
+                if now.as_ref() != Some(&*why.borrow()) {
+                    why.send_replace(waits_for(url, error)?);
+                }
+            }
+        }
+    };
+    opened.send_replace(true);
+    if let Some(standing_in) = standing_in {
+        standing_in.await?.wrap_err("the API can't listen")?;
+    }
+    Ok(store)
+}
+
+/// What is waited for, which is logged; an error where waiting is no use: a file has nobody who brings it
+/// back, and an address that is none stays so.
+fn waits_for(url: &str, error: StoreError) -> Result<Trouble, StoreError> {
+    match error.trouble() {
+        Some(trouble) if address::is_postgres(url) => {
+            let report = color_eyre::eyre::Report::new(error);
+            tracing::error!("waiting for the database: {trouble} ({report:#})");
+            Ok(trouble)
+        }
+        _ => Err(error),
+    }
+}

@@ -1,0 +1,281 @@
+//! What is wrong with the database, in words that name the cause and the next step and nothing that is
+//! anybody's business only: no address, no account. They are told where no token is asked for.
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::TimeDelta;
+use sqlx::sqlite::SqliteError;
+
+use super::StoreError;
+
+/// A cause and the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub hint: &'static str,
+    /// It stays until somebody does something.
+    lasts: bool,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.hint)
+    }
+}
+
+/// A clock that is further off is told, and nothing is claimed by it: claims end by the clocks of those who
+/// look at them.
+const CLOCK_OFF: TimeDelta = TimeDelta::seconds(10);
+
+impl Trouble {
+    fn passing(what: &str, hint: &'static str) -> Self {
+        Self {
+            what: what.to_owned(),
+            hint,
+            lasts: false,
+        }
+    }
+
+    fn lasting(what: &str, hint: &'static str) -> Self {
+        Self {
+            lasts: true,
+            ..Self::passing(what, hint)
+        }
+    }
+
+    /// Of a clock that is so far ahead of the database's, or behind it; `sure` is how exact that is.
+    pub(super) fn of_clock(ahead: TimeDelta, sure: TimeDelta) -> Option<Self> {
+        if ahead.abs() - sure <= CLOCK_OFF {
+            return None;
+        }
+        let seconds = ahead.num_seconds().abs();
+        let which = if ahead > TimeDelta::zero() {
+            "ahead of"
+        } else {
+            "behind"
+        };
+        let what = format!("this server's clock is {seconds} s {which} the database's");
+        Some(Self::lasting(&what, "set both by NTP"))
+    }
+
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        Some(match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::passing(
+                    "doesn't answer in time",
+                    "look whether it runs and isn't overloaded",
+                )
+            }
+            sqlx::Error::Io(error) => match error.kind() {
+                ErrorKind::ConnectionRefused | ErrorKind::NotFound => Self::lasting(
+                    "nobody listens at its address",
+                    "start it, or correct the address",
+                ),
+                ErrorKind::InvalidData => Self::untrusted(),
+                _ => Self::passing("the connection broke", "look whether it runs and can be reached"),
+            },
+            sqlx::Error::Tls(_) => Self::untrusted(),
+            sqlx::Error::Database(error) => {
+                let code = error.code()?;
+                if error.try_downcast_ref::<SqliteError>().is_some() {
+                    // A number, with more about it in the upper bits.
+                    return Self::of_sqlite(code.parse::<u32>().ok()? & 0xff);
+                }
+                Self::of_postgres(&code)?
+            }
+            _ => return None,
+        })
+    }
+
+    fn untrusted() -> Self {
+        Self::lasting(
+            "its certificate isn't trusted, or it doesn't speak TLS",
+            "name its CA in the address: `sslmode=verify-full&sslrootcert=FILE`",
+        )
+    }
+
+    fn of_sqlite(code: u32) -> Option<Self> {
+        Some(match code {
+            8 => Self::lasting(
+                "its file only can be read",
+                "let this account write the file and its folder",
+            ),
+            13 => Self::full(),
+            10 => Self::unwritable(),
+            _ => return None,
+        })
+    }
+
+    fn of_postgres(code: &str) -> Option<Self> {
+        Some(match code {
+            "28P01" | "28000" => Self::lasting(
+                "refuses the login",
+                "correct the account in the address, or its password in CMP_DATABASE_PASSWORD",
+            ),
+            "3D000" => Self::lasting(
+                "there is no database of this name",
+                "make it, or correct the address",
+            ),
+            "53100" => Self::full(),
+            "58030" => Self::unwritable(),
+            "53300" => Self::lasting("has no connection left", "raise its `max_connections`"),
+            "42501" => Self::lasting(
+                "this account lacks rights in it",
+                "run `deploy/postgres/roles.sql` there, as a superuser",
+            ),
+            "25006" => Self::replica(),
+            _ if code.starts_with("57P") => Self::passing(
+                "is going down or coming up",
+                "nothing to do: it is tried again by itself",
+            ),
+            _ => return None,
+        })
+    }
+
+    fn full() -> Self {
+        Self::lasting(
+            "its disk is full",
+            "make room on the database's disk; then changes are taken again",
+        )
+    }
+
+    fn unwritable() -> Self {
+        Self::lasting(
+            "its disk can't be written",
+            "look for room, limits and errors of the database's disk; then changes are taken again",
+        )
+    }
+
+    pub(super) fn replica() -> Self {
+        Self::lasting(
+            "is a replica, which only reads",
+            "point to the primary, or promote it: `SELECT pg_promote();`",
+        )
+    }
+}
+
+impl StoreError {
+    /// What is wrong with the database, if it is the database.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Open { source, .. }
+            | Self::Connect(source)
+            | Self::Query { source, .. }
+            | Self::CutOff(source) => Trouble::of(source),
+            Self::NewerSchema { found, known, .. } => Some(Trouble::lasting(
+                &format!("its schema is at version {found}, and this program knows it up to {known}"),
+                "start the newer `cmp-server`",
+            )),
+            Self::SchemaNotMine { .. } => Some(Trouble::lasting(
+                "its schema isn't up to date, and this account may not change it",
+                "run `cmp-server --migrate-only` once, as the schema's owner",
+            )),
+            Self::Replica { .. } => Some(Trouble::replica()),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong now, as far as this process has met it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Troubles(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Changes can't be made.
+    changes: Option<Trouble>,
+    clock: Option<Trouble>,
+}
+
+impl Troubles {
+    /// A change could not be made.
+    pub(super) fn met(&self, error: &StoreError) {
+        let Some(trouble) = error.trouble().filter(|it| it.lasts) else {
+            return;
+        };
+        let mut known = self.lock();
+        if known.changes.as_ref() != Some(&trouble) {
+            tracing::error!("changes can't be made: the database: {trouble}");
+            known.changes = Some(trouble);
+        }
+    }
+
+    /// A change was made.
+    pub(super) fn over(&self) {
+        if self.lock().changes.take().is_some() {
+            tracing::info!("changes can be made again");
+        }
+    }
+
+    /// The clocks were compared.
+    pub(super) fn compared(&self, trouble: Option<Trouble>) {
+        let mut known = self.lock();
+        match (&known.clock, &trouble) {
+            (None, Some(trouble)) => tracing::error!("{trouble}"),
+            (Some(_), None) => tracing::info!("this server's clock is right again"),
+            _ => {}
+        }
+        known.clock = trouble;
+    }
+
+    pub(super) fn clock(&self) -> Option<Trouble> {
+        self.lock().clock.clone()
+    }
+
+    pub(super) fn now(&self) -> Option<Trouble> {
+        let known = self.lock();
+        known.changes.clone().or_else(|| known.clock.clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::{Problem, ProblemKind};
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_nothing_is_changed() {
+        let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+        let pool = options.connect("sqlite::memory:").await.unwrap();
+        for text in ["CREATE TABLE t (x)", "PRAGMA max_page_count = 2"] {
+            sqlx::query(text).execute(&pool).await.unwrap();
+        }
+        let full = sqlx::query("INSERT INTO t VALUES (randomblob(100000))")
+            .execute(&pool)
+            .await;
+        let error = StoreError::Query {
+            doing: "writing the audit row",
+            source: full.unwrap_err(),
+        };
+        assert_eq!(error.trouble(), Some(Trouble::full()));
+        let problem = Problem::from(error);
+        assert_eq!(problem.kind, ProblemKind::Unavailable);
+        assert_eq!(
+            problem.what,
+            "the database can't do it, while writing the audit row: its disk is full"
+        );
+        assert!(problem.hint.unwrap().contains("nothing was changed"));
+    }
+
+    #[test]
+    fn a_clock_is_off_when_it_is_surely_so() {
+        let s = TimeDelta::seconds;
+        assert_eq!(Trouble::of_clock(s(9), s(0)), None);
+        assert_eq!(
+            Trouble::of_clock(s(12), s(5)),
+            None,
+            "a slow answer proves nothing"
+        );
+        let said = Trouble::of_clock(s(-75), s(1)).unwrap().what;
+        assert_eq!(said, "this server's clock is 75 s behind the database's");
+        assert!(Trouble::of_clock(s(75), s(1)).unwrap().what.contains("ahead of"));
+    }
+}

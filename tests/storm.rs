@@ -1,0 +1,31 @@
+//! Bad luck, with the real `cmp-server` in processes of its own: killed, cut off, out of room, and set up
+//! wrongly. What was acknowledged is there afterwards, what happened happened once, and what is wrong is
+//! named where people look.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot get its fixture has failed"
+)]
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/postgres.rs"]
+mod server;
+#[path = "support/vault.rs"]
+mod vault;
+
+#[path = "storm/client.rs"]
+mod client;
+#[path = "storm/killed.rs"]
+mod killed;
+#[path = "storm/primary.rs"]
+mod primary;
+#[path = "storm/restarted.rs"]
+mod restarted;
+#[path = "storm/room.rs"]
+mod room;
+#[path = "storm/wrong.rs"]
+mod wrong;

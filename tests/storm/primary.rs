@@ -1,0 +1,110 @@
+//! The primary is lost for good and its replica takes its place, under the address that everybody has:
+//! changes are refused until it is promoted, and then everything goes on, with all that was acknowledged.
+
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use cmp_console::clock::Clock;
+use cmp_console::store::{Store, adapters, audit};
+use futures::StreamExt;
+
+use crate::client::{Client, ready};
+use crate::daemon::{Daemon, eventually};
+use crate::server::{self, OWNER};
+
+const N_CHANGES: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_primary_is_followed_by_its_replica_and_no_acknowledged_change_is_lost() {
+    let Some(primary) = server::of_ones_own() else {
+        return;
+    };
+    let replica = primary.replica();
+    // What is acknowledged is with the replica: that is PostgreSQL's to promise, if it is told to.
+    for sql in [
+        "ALTER SYSTEM SET synchronous_standby_names = '*'",
+        "SELECT pg_reload_conf()",
+    ] {
+        primary.psql("postgres", "postgres", sql);
+    }
+    eventually("the replica is waited for", async || {
+        let sql = "SELECT sync_state FROM pg_stat_replication";
+        (primary.psql("postgres", "postgres", sql) == "sync").then_some(())
+    })
+    .await;
+    let place = tempfile::tempdir().unwrap();
+    let address = place.path().join("db");
+    symlink(primary.dir(), &address).unwrap();
+    let database = format!("postgres://{OWNER}@localhost/cmp?host={}", address.display());
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--roles",
+        "api,scheduler",
+        "--limits",
+        "off",
+    ];
+    let it = Daemon::over(&database, &arguments, &[]).await;
+    let store = Store::open(&database, Clock::system()).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    adapters::upsert(&mut tx, "vault", "vault_pki", &serde_json::json!({}))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
+    let client = Arc::new(Client::new(&database, vec![it.address.clone()]).await);
+    let asking = Arc::clone(&client);
+    let asked = tokio::spawn(async move {
+        futures::stream::iter(0..N_CHANGES)
+            .map(|n| {
+                let client = Arc::clone(&asking);
+                async move { client.ask(n).await }
+            })
+            .buffer_unordered(8)
+            .collect::<Vec<String>>()
+            .await
+    });
+    eventually("it is under way", async || {
+        let n = primary.psql(OWNER, "cmp", "SELECT count(*) FROM issuance_requests");
+        (n.parse::<usize>().unwrap() >= N_CHANGES / 4).then_some(())
+    })
+    .await;
+
+    primary.end("QUIT");
+    eventually("the loss is told", async || {
+        let (status, state, _) = ready(&it.address, "database").await?;
+        (status == 503 && state == "down").then_some(())
+    })
+    .await;
+    std::fs::remove_file(&address).unwrap();
+    symlink(replica.dir(), &address).unwrap();
+    eventually("what is missing is named", async || {
+        let (status, state, note) = ready(&it.address, "database").await?;
+        let words =
+            "is a replica, which only reads: point to the primary, or promote it: `SELECT pg_promote();`";
+        (status == 200 && state == "degraded" && note == words).then_some(())
+    })
+    .await;
+    let (status, problem) = client.ask_once(N_CHANGES).await;
+    assert_eq!(status, 503, "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("pg_promote"),
+        "{problem}"
+    );
+
+    assert_eq!(replica.psql("postgres", "postgres", "SELECT pg_promote()"), "t");
+    let mut told = asked.await.unwrap();
+    eventually("it is well by itself", async || {
+        let (status, state, _) = ready(&it.address, "database").await?;
+        (status == 200 && state == "up").then_some(())
+    })
+    .await;
+    let rows = replica.psql(OWNER, "cmp", "SELECT id FROM issuance_requests");
+    let mut kept: Vec<String> = rows.lines().map(str::to_owned).collect();
+    told.sort();
+    kept.sort();
+    assert_eq!(kept, told, "each that was acknowledged, once");
+    let store = Store::open(&database, Clock::system()).await.unwrap();
+    audit::verify(&store).await.unwrap();
+    store.close().await;
+}

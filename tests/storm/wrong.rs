@@ -1,0 +1,338 @@
+//! Set up wrongly: the server names the cause and the next step in its log and on `/readyz`, and goes on by
+//! itself when the cause is gone.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cmp_console::domain::request::RequestStatus;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::client::{Client, ready};
+use crate::daemon::{Daemon, TOKEN, eventually};
+use crate::server::{self, OWNER};
+use crate::vault::Ca;
+
+const API: [&str; 4] = ["--listen", "127.0.0.1:0", "--roles", "api"];
+
+/// Waits until it says this of its database, and that it can't serve.
+async fn says(it: &Daemon, words: &str) {
+    eventually(words, async || {
+        let (status, state, note) = ready(&it.address, "database").await?;
+        (status == 503 && state == "down" && note == words).then_some(())
+    })
+    .await;
+    it.logged(&format!("waiting for the database: {words}"), 1).await;
+}
+
+async fn is_well(it: &mut Daemon) {
+    it.started().await;
+    let (status, state, note) = ready(&it.address, "database").await.unwrap();
+    assert_eq!((status, state.as_str(), note.as_str()), (200, "up", ""));
+}
+
+#[tokio::test]
+async fn a_postgresql_that_is_not_there_or_takes_another_password_is_waited_for() {
+    let Some(postgres) = server::of_ones_own() else {
+        return;
+    };
+    let hba = postgres.dir().join("data/pg_hba.conf");
+    let before = fs::read_to_string(&hba).unwrap();
+    fs::write(&hba, format!("local all {OWNER} scram-sha-256\n{before}")).unwrap();
+    let password = |it: &str| {
+        postgres.psql(
+            "postgres",
+            "postgres",
+            &format!("ALTER ROLE {OWNER} PASSWORD '{it}'"),
+        );
+    };
+    password("another");
+    postgres.end("INT");
+    let env = [("CMP_DATABASE_PASSWORD", "s3cret")];
+    let mut it = Daemon::spawn(&postgres.url(OWNER, "cmp"), &API, &env);
+    it.waiting().await;
+    says(
+        &it,
+        "nobody listens at its address: start it, or correct the address",
+    )
+    .await;
+    let url = format!("http://{}/api/v1/certs", it.address);
+    let reply = reqwest::Client::new()
+        .post(url)
+        .bearer_auth(TOKEN)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status(), 503);
+    assert_eq!(reply.headers()["content-type"], "application/problem+json");
+    let problem: serde_json::Value = reply.json().await.unwrap();
+    assert_eq!(
+        problem["title"],
+        "the server waits for its database: nobody listens at its address"
+    );
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("it goes on by itself"),
+        "{problem}"
+    );
+
+    postgres.start_again();
+    says(
+        &it,
+        "refuses the login: correct the account in the address, or its password in CMP_DATABASE_PASSWORD",
+    )
+    .await;
+    password("s3cret");
+    is_well(&mut it).await;
+    assert!(!it.log().contains("s3cret"));
+
+    // Told to stop while it waits, it ends.
+    postgres.end("INT");
+    let mut other = Daemon::spawn(&postgres.url(OWNER, "cmp"), &API, &env);
+    other.waiting().await;
+    other.signal(rustix::process::Signal::TERM);
+    assert!(other.ended().await.success());
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_there_not_ours_or_newer_is_waited_for() {
+    let Some(database) = server::empty() else { return };
+    let make = "DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+    database.server.psql("postgres", "postgres", make);
+    let guest = database.server.url("guest", &database.name);
+    let mut it = Daemon::spawn(&guest, &API, &[]);
+    it.waiting().await;
+    says(
+        &it,
+        "its schema isn't up to date, and this account may not change it: run `cmp-server --migrate-only` \
+         once, as the schema's owner",
+    )
+    .await;
+    let migrated = Command::new(env!("CARGO_BIN_EXE_cmp-server"))
+        .args(["--migrate-only", "--database", &database.url])
+        .output()
+        .unwrap();
+    assert!(migrated.status.success());
+    says(
+        &it,
+        "this account lacks rights in it: run `deploy/postgres/roles.sql` there, as a superuser",
+    )
+    .await;
+    let rights = "GRANT ALL ON ALL TABLES IN SCHEMA public TO guest";
+    database.psql(rights);
+    is_well(&mut it).await;
+
+    database.psql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99, 'tomorrow', true, '', 0)",
+    );
+    let mut older = Daemon::spawn(&database.url, &API, &[]);
+    older.waiting().await;
+    let known = database.psql("SELECT max(version) FROM _sqlx_migrations WHERE version < 99");
+    says(
+        &older,
+        &format!("its schema is at version 99, and this program knows it up to {known}: start the newer `cmp-server`"),
+    )
+    .await;
+    database.psql("DELETE FROM _sqlx_migrations WHERE version = 99");
+    is_well(&mut older).await;
+}
+
+#[tokio::test]
+async fn a_postgresql_from_another_ca_is_not_trusted() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // As far as a client comes that doesn't trust it: it asks for TLS, and is let have it.
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 8];
+            let _ = stream.read_exact(&mut asked).await;
+            let _ = stream.write_all(b"S").await;
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let url = format!("postgres://{OWNER}@localhost:{port}/cmp?sslmode=verify-full");
+    let mut it = Daemon::spawn(&url, &API, &[]);
+    it.waiting().await;
+    says(
+        &it,
+        "its certificate isn't trusted, or it doesn't speak TLS: name its CA in the address: \
+         `sslmode=verify-full&sslrootcert=FILE`",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_named_and_claims_nothing() {
+    let Some(database) = server::fresh() else { return };
+    // The database's own clock can't be set here, but what it says can.
+    let clock = |ahead: &str| {
+        database.psql(&format!(
+            "CREATE OR REPLACE FUNCTION odd.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.clock_timestamp() + interval '{ahead}' $$"
+        ));
+    };
+    database.psql("CREATE SCHEMA odd");
+    clock("90 seconds");
+    let path = format!(
+        "ALTER DATABASE {} SET search_path = odd, pg_catalog, public",
+        database.name
+    );
+    database.psql(&path);
+    let ca = Ca::start().await;
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--roles",
+        "api,issuer",
+        "--vault",
+        &ca.address,
+    ];
+    let it = Daemon::over(&database.url, &arguments, &[("CMP_VAULT_TOKEN", &ca.root_token)]).await;
+    let client = Client::new(&database.url, vec![it.address.clone()]).await;
+    let (status, state, note) = ready(&it.address, "database").await.unwrap();
+    assert_eq!((status, state.as_str()), (200, "degraded"));
+    let off =
+        ["89", "90"].map(|n| format!("this server's clock is {n} s behind the database's: set both by NTP"));
+    assert!(off.contains(&note), "{note}");
+    it.logged("this server's clock is", 1).await;
+
+    let id = client.request(1).await;
+    let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
+    // Two whole looks since then.
+    let looked = "nothing is claimed by this clock";
+    let n = it.log().matches(looked).count();
+    it.logged(looked, n + 2).await;
+    assert_eq!(status(), RequestStatus::Pending.word());
+
+    clock("0 seconds");
+    eventually("it is issued", async || (status() == "issued").then_some(())).await;
+    it.logged("this server's clock is right again", 1).await;
+    let (_, state, note) = ready(&it.address, "database").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""));
+}
+
+#[tokio::test]
+async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_line_is_named() {
+    let Some(database) = server::fresh() else { return };
+    let ca = Ca::start().await;
+    let policy = async |rules: &str| {
+        let body = serde_json::json!({"policy": rules});
+        ca.call("POST", "sys/policies/acl/issuer", body).await;
+    };
+    policy("path \"cmp-pki/config/crl\" { capabilities = [\"read\"] }").await;
+    let body = serde_json::json!({"policies": ["issuer"], "ttl": "1h"});
+    let made = ca.call("POST", "auth/token/create", body).await;
+    let token = made["auth"]["client_token"].as_str().unwrap();
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--roles",
+        "api,issuer",
+        "--vault",
+        &ca.address,
+    ];
+    let it = Daemon::over(&database.url, &arguments, &[("CMP_VAULT_TOKEN", token)]).await;
+    let client = Client::new(&database.url, vec![it.address.clone()]).await;
+    let id = client.request(1).await;
+    let lacks = |line: &str| format!("Vault denied it: the policy of the issuer's credential lacks `{line}`");
+    let paused = async |words: &str| {
+        eventually(words, async || {
+            let (_, state, note) = ready(&it.address, "issuer").await?;
+            (state == "degraded" && note == format!("paused: {words}")).then_some(())
+        })
+        .await;
+    };
+    let row = || {
+        let row = "status || ' ' || attempt || ' ' || COALESCE(error_message, '')";
+        database.psql(&format!("SELECT {row} FROM issuance_requests WHERE id = '{id}'"))
+    };
+    let sign = "path \"cmp-pki/sign/cmp-role\" { capabilities = [\"update\"] }";
+    paused(&lacks(sign)).await;
+    assert_eq!(
+        row(),
+        format!("pending 0 {}", lacks(sign)),
+        "nothing is lost by it"
+    );
+
+    // As somebody leaves it who is cut off: it is looked for before it is signed, and that is denied.
+    database.psql(
+        "UPDATE issuance_requests SET status = 'issuing', waiting_on = NULL, claimed_by = 'gone', \
+         asked_ca_at = now(), lease_until = now() - interval '1 minute'",
+    );
+    policy(sign).await;
+    let list = "path \"cmp-pki/certs\" { capabilities = [\"list\"] }";
+    paused(&lacks(list)).await;
+    assert!(ca.serials().await.is_empty(), "nothing is signed blindly");
+
+    policy(&format!(
+        "{sign}\n{list}\npath \"cmp-pki/cert/*\" {{ capabilities = [\"read\"] }}"
+    ))
+    .await;
+    eventually("it is issued by itself", async || {
+        row().starts_with("issued").then_some(())
+    })
+    .await;
+    assert_eq!(ca.serials().await.len(), 1);
+    let (_, state, _) = ready(&it.address, "issuer").await.unwrap();
+    assert_eq!(state, "up");
+    let n_paused = database.psql("SELECT count(*) FROM audit_logs WHERE action = 'pause'");
+    assert_eq!(n_paused, "2", "paused it stayed so");
+    it.logged("the adapter works again", 2).await;
+}
+
+#[tokio::test]
+async fn a_vault_whose_clock_is_off_is_named_and_signs_nothing() {
+    let Some(database) = server::fresh() else { return };
+    let ca = Ca::start().await;
+    ca.ahead.store(90, Ordering::Relaxed);
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--roles",
+        "api,issuer",
+        "--vault",
+        &ca.address,
+    ];
+    let env = [("CMP_VAULT_TOKEN", ca.root_token.as_str())];
+    let it = Daemon::over(&database.url, &arguments, &env).await;
+    let client = Client::new(&database.url, vec![it.address.clone()]).await;
+    let id = client.request(1).await;
+    let note = eventually("the adapter is paused", async || {
+        let (_, state, note) = ready(&it.address, "issuer").await?;
+        (state == "degraded").then_some(note)
+    })
+    .await;
+    let off = ["88", "89", "90"]
+        .map(|n| format!("paused: Vault's clock is {n} s ahead of this server's: set both by NTP"));
+    assert!(off.contains(&note), "{note}");
+    assert!(ca.serials().await.is_empty());
+
+    ca.ahead.store(0, Ordering::Relaxed);
+    let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
+    eventually("it is issued by itself", async || {
+        (status() == "issued").then_some(())
+    })
+    .await;
+    assert_eq!(ca.serials().await.len(), 1);
+}
