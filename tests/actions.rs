@@ -47,6 +47,7 @@ impl Hands {
         let reader = ApiReader::new(api, token("/operator_token")).unwrap();
         Self {
             reads: Reads {
+                hosts: None,
                 api: reader.clone(),
                 vault: vault_writer.reader(),
                 vault_nodes: Vec::new(),

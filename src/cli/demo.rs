@@ -161,6 +161,7 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
                         api: Some(access.operator_token.clone()),
                         vault: Some(access.vault_token.clone()),
                         vault_role: None,
+                        database: None,
                     },
                     ..Context::default()
                 };

@@ -13,6 +13,7 @@ use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
+use crate::store::hosts::Hosts;
 
 /// The backends of one context, and what may be changed there.
 pub struct Backends {
@@ -52,10 +53,18 @@ impl Backends {
         let reads = Reads {
             vault: vault.reader(),
             vault_nodes: nodes.iter().map(VaultWriter::reader).collect(),
-            clock,
             vault_address: context.vault.clone(),
             pki_mount: context.pki_mount.clone(),
             pki_role: context.pki_role.clone(),
+            hosts: match &context.database {
+                Some(database) => Some(Hosts::new(
+                    database,
+                    context.tokens.database.as_ref(),
+                    clock.clone(),
+                )?),
+                None => None,
+            },
+            clock,
             api: api.clone(),
         };
         Ok(Self {

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::asking::ask;
 use super::backends::Backends;
-use super::{links, logs, saved_views};
+use super::{databases, links, logs, saved_views};
 use crate::actions;
 use crate::domain::secret::Secret;
 use crate::plan::confirm::Confirmed;
@@ -22,7 +22,8 @@ use crate::plan::ports::{Entered, SecretEntry};
 use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
-use crate::state::query::Query;
+use crate::state::query::{Answer, Query};
+use crate::wire::page::Change;
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -84,6 +85,12 @@ impl Effects {
             self.to.clone(),
             Arc::clone(&self.look),
         ));
+        if let Some(hosts) = backends.reads.hosts.clone() {
+            self.watchers
+                .spawn(databases::watch(hosts.clone(), self.to.clone()));
+            self.watchers
+                .spawn(databases::follow_changes(hosts, self.to.clone()));
+        }
         self.watchers.spawn(follow_changes(backends, self.to.clone()));
     }
 
@@ -172,11 +179,15 @@ impl Effects {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let detail = backends.reads.api.certificate(&id).await;
-                    let pem = detail.and_then(|detail| {
-                        let pem = detail.certificate.pem;
-                        pem.ok_or_else(|| Problem::not_found("the inventory keeps no PEM of it"))
-                    });
+                    let pem = match ask(&backends.reads, &Query::Certificate(id), 1).await {
+                        Ok(Answer::Certificate(detail)) => detail.certificate.pem,
+                        Ok(_) => None,
+                        Err(problem) => {
+                            let _closed = to.send(Event::Pem(Err(problem))).await;
+                            return;
+                        }
+                    };
+                    let pem = pem.ok_or_else(|| Problem::not_found("the inventory keeps no PEM of it"));
                     let _closed = to.send(Event::Pem(pem)).await;
                 });
             }
@@ -207,7 +218,12 @@ impl Effects {
                     backends.set_guard(guard);
                 }
             }
-            Effect::CheckLinks => self.look.notify_one(),
+            Effect::CheckLinks => {
+                self.look.notify_one();
+                if let Some(hosts) = self.backends.get().and_then(|it| it.reads.hosts.as_ref()) {
+                    hosts.look();
+                }
+            }
             effect @ (Effect::Copy(_) | Effect::Suspend | Effect::SubmitSecret(_)) => return Some(effect),
         }
         None
@@ -281,32 +297,38 @@ async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<
     caught.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
 }
 
+/// The next changes, and those that come within a moment; none when there are no more.
+pub(super) async fn together(changes: &mut (impl Stream<Item = Change> + Unpin)) -> Option<Vec<Change>> {
+    let mut together = vec![changes.next().await?];
+    let until = tokio::time::sleep(TOGETHER);
+    let mut until = std::pin::pin!(until);
+    loop {
+        tokio::select! {
+            () = &mut until => return Some(together),
+            next = changes.next() => match next {
+                Some(change) if together.contains(&change) => {}
+                Some(change) => together.push(change),
+                None => return Some(together),
+            },
+        }
+    }
+}
+
 async fn follow_changes(backends: Arc<Backends>, to: Sender<Event>) {
+    let hosts = backends.reads.hosts.as_ref();
     loop {
         if let Ok(stream) = backends.reads.api.events().await {
             if to.send(Event::StreamBack).await.is_err() {
                 return;
             }
             let mut changes = std::pin::pin!(stream);
-            while let Some(first) = changes.next().await {
-                let mut together = vec![first];
-                let until = tokio::time::sleep(TOGETHER);
-                let mut until = std::pin::pin!(until);
-                let open = loop {
-                    tokio::select! {
-                        () = &mut until => break true,
-                        next = changes.next() => match next {
-                            Some(change) if together.contains(&change) => {}
-                            Some(change) => together.push(change),
-                            None => break false,
-                        },
-                    }
-                };
+            while let Some(together) = together(&mut changes).await {
+                // What is read from the database is told by the database: a replica may not have it yet.
+                if hosts.is_some_and(databases::is_read) {
+                    continue;
+                }
                 if to.send(Event::Changed(together)).await.is_err() {
                     return;
-                }
-                if !open {
-                    break;
                 }
             }
         }

@@ -12,6 +12,7 @@ use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
 use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
+use crate::state::databases;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::history::Visit;
@@ -107,6 +108,8 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
         }
         Event::StreamBack => touch(state, |_| true),
+        // The console's own look at the database counts, not the API's.
+        Event::Link(Backend::Database, _) if !state.hosts.is_empty() => visible = false,
         Event::Link(backend, mut link) => {
             let was = state.link(backend);
             let sealed = state.vault_sealed();
@@ -118,6 +121,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.links.insert(backend, link);
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             if back || sealed != state.vault_sealed() {
+                touch(state, |_| true);
+            }
+        }
+        Event::Hosts(hosts) => {
+            let before = databases::reads_from(&state.hosts);
+            state.hosts = hosts;
+            if let Some(link) = databases::link(&state.hosts, state.now) {
+                state.links.insert(Backend::Database, link);
+            }
+            if before != databases::reads_from(&state.hosts) {
                 touch(state, |_| true);
             }
         }

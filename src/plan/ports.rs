@@ -15,6 +15,7 @@ use crate::domain::audit::AuditRow;
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
+use crate::store::hosts::Hosts;
 use crate::wire::agents::WakeReply;
 use crate::wire::page::PageQuery;
 
@@ -26,8 +27,10 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// What can be asked of the backends of one context.
 #[derive(Clone)]
 pub struct Reads {
-    /// The API.
+    /// The API. What is planned is read from it, never from a replica.
     pub api: ApiReader,
+    /// The database's hosts, for what is only shown; none where the context gives no database.
+    pub hosts: Option<Hosts>,
     /// Vault.
     pub vault: VaultReader,
     /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.

@@ -1,6 +1,7 @@
 //! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
 
 pub mod cmd;
+pub mod databases;
 pub mod effect;
 pub mod event;
 pub mod history;
@@ -25,7 +26,8 @@ use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
-use crate::domain::finding::Finding;
+use crate::domain::database::Host;
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
@@ -210,6 +212,8 @@ pub struct State {
     pub role: Option<Role>,
     /// How each backend answers.
     pub links: BTreeMap<Backend, Link>,
+    /// The database's hosts; none where the context gives no database.
+    pub hosts: Vec<Host>,
     /// What is still being started, in words; none once all is up.
     pub starting: Option<String>,
     /// Where the operator is, the current place last.
@@ -271,6 +275,7 @@ impl State {
             guard: Guard::ReadWrite,
             role: None,
             links: BTreeMap::new(),
+            hosts: Vec::new(),
             starting: None,
             places: vec![Place {
                 view: ViewId::Triage,
@@ -396,12 +401,15 @@ impl State {
         let mut findings = link::own_findings(self);
         if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
             // The API sees the sealed Vault too, from further away.
-            let sealed = !findings.is_empty();
+            let sealed = findings
+                .iter()
+                .any(|finding| finding.kind == FindingKind::VaultSealed);
             let news = answered
                 .iter()
                 .filter(|finding| !(sealed && finding.entity == EntityKind::Vault));
             findings.extend(news.cloned());
         }
+        findings.extend(databases::findings(&self.hosts));
         crate::domain::finding::rank(&mut findings);
         findings
     }

@@ -8,6 +8,7 @@ use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
+use crate::state::databases;
 use crate::state::link::latency_words;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
@@ -101,6 +102,10 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
         // down is said on the services screen: here it would hide the others.
         let note = match link {
             Some(link) if link.state == LinkState::Down => "down",
+            // Which host of the database is read, where the console reads it itself.
+            Some(link) if backend == Backend::Database && !state.hosts.is_empty() && area.width >= 120 => {
+                link.note.as_deref().unwrap_or_default()
+            }
             Some(link)
                 if link.state == LinkState::Degraded && (area.width >= 100 || backend == Backend::Vault) =>
             {
@@ -187,6 +192,7 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }
+    notes.extend(databases::note(&state.hosts));
     notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
     for note in notes {
         x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));

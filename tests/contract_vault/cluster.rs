@@ -41,6 +41,7 @@ impl Cluster {
             .map(|server| VaultWriter::new(&Place::at(&server.base), token.clone()).unwrap())
             .collect();
         let reads = Reads {
+            hosts: None,
             api: ApiReader::new("http://127.0.0.1:1", None).unwrap(),
             vault: writers[0].reader(),
             vault_nodes: writers.iter().map(VaultWriter::reader).collect(),

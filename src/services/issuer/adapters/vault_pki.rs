@@ -16,7 +16,7 @@ use super::{
 };
 use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
 use crate::domain::certificate::normal_serial;
-use crate::services::issuer::facts;
+use crate::domain::x509;
 
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -159,7 +159,7 @@ impl VaultPki {
                 Err(VaultError::NotFound(_)) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let Ok(read) = facts::read(&kept.pem) else {
+            let Ok(read) = x509::read(&kept.pem) else {
                 tracing::warn!(%serial, "the CA keeps something under this serial that is no certificate");
                 continue;
             };
