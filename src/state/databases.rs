@@ -147,7 +147,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
     }
     for host in hosts {
         match &host.state {
-            HostState::Lost { since, why, was } => {
+            HostState::Lost { since, was, .. } => {
                 let is_primary = primaries.is_empty() && *was != Some(HostRole::Replica);
                 let (severity, next) = match is_primary && hosts.len() > 1 {
                     true => (Severity::Critical, "; runbook: failover"),
@@ -155,10 +155,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
                     false => (Severity::Warning, ""),
                 };
                 let was = was.map_or_else(String::new, |was| format!("{} ", was.word()));
-                let what = format!(
-                    "{was}lost since {} ({why}), {reads}{next}",
-                    since.format("%H:%MZ")
-                );
+                let what = format!("{was}lost since {}, {reads}{next}", since.format("%H:%MZ"));
                 found.push(finding(
                     FindingKind::DatabaseLost,
                     severity,
@@ -266,7 +263,7 @@ mod tests {
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
             found[0].what,
-            "primary lost since 00:00Z (refused), reading from replica db-2; runbook: failover"
+            "primary lost since 00:00Z, reading from replica db-2; runbook: failover"
         );
         assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
         let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();

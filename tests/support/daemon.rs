@@ -25,7 +25,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts the API on a free port with more `arguments`, and waits until it says that it started.
     pub(crate) async fn start(dir: &Path, arguments: &[&str]) -> Self {
-        let database = format!("sqlite://{}/cmp.db", dir.display());
+        Self::start_on(format!("sqlite://{}/cmp.db", dir.display()), arguments).await
+    }
+
+    /// The same on another database.
+    pub(crate) async fn start_on(database: String, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cmp-server"))
             .args([
                 "--database",

@@ -203,6 +203,19 @@ fn unprivileged() -> Option<(u32, u32)> {
 }
 
 impl Postgres {
+    /// The folder of its socket.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Stops it in an instant, as when its machine is lost: nothing is brought to an end.
+    pub(crate) fn stop_at_once(&self) {
+        let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
+    }
+
     /// The address of `database` for `user`.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         format!(

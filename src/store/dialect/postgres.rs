@@ -38,7 +38,8 @@ pub(in crate::store) const LOOK: &str = "SELECT pg_is_in_recovery() AS replica, 
     CASE WHEN pg_is_in_recovery() THEN 0 \
          ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline, \
     EXISTS (SELECT FROM pg_stat_wal_receiver) AS follows, \
-    pg_last_wal_receive_lsn()::text AS received, \
+    pg_last_wal_receive_lsn()::text AS received, pg_last_wal_replay_lsn()::text AS replayed, \
+    CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused, \
     pg_is_in_recovery() AND coalesce( \
         pg_last_wal_replay_lsn() < coalesce($1::text::pg_lsn, pg_last_wal_receive_lsn()), false) AS behind, \
     pg_last_xact_replay_timestamp() AS last_change, \

@@ -28,6 +28,8 @@ struct Looked {
     timeline: i32,
     follows: bool,
     received: Option<String>,
+    replayed: Option<String>,
+    paused: bool,
     behind: bool,
     last_change: Option<chrono::DateTime<chrono::Utc>>,
     age_ms: i64,
@@ -129,11 +131,14 @@ async fn look(listener: &mut PgListener) -> Result<HostState, StoreError> {
         // Something is on its way most of the time, and the last change may be long ago: only what stays
         // unreplayed makes its age the age of what is shown.
         sleep(REPLAYS).await;
-        let received = looked.received.clone();
-        looked = ask(listener, received.as_deref()).await?;
-        behind_ms = match looked.behind {
-            true => looked.age_ms,
-            false => i64::try_from(REPLAYS.as_millis()).unwrap_or(0),
+        let before = looked;
+        looked = ask(listener, before.received.as_deref()).await?;
+        // When the primary was lost in the middle of a record, that can't ever be replayed.
+        let is_torn = !looked.follows && !looked.paused && looked.replayed == before.replayed;
+        behind_ms = match (looked.behind, is_torn) {
+            (true, false) => looked.age_ms,
+            (true, true) => 0,
+            (false, _) => i64::try_from(REPLAYS.as_millis()).unwrap_or(0),
         };
     }
     Ok(HostState::Up(Standing {
