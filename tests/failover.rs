@@ -21,6 +21,7 @@ mod pty;
 #[path = "support/postgres.rs"]
 mod server;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -80,8 +81,9 @@ fn console(home: &Path, api: &str, database: &str, hosts: &[&Path]) -> Pty {
 }
 
 /// The line that the cursor is on.
-fn cursor(screen: &str) -> Option<usize> {
-    screen.lines().position(|line| line.starts_with("│>"))
+fn cursor(screen: &str) -> Option<String> {
+    let line = screen.lines().find(|line| line.starts_with("│>"))?;
+    line.split_whitespace().next().map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,6 +92,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     make_roles(&database);
     let home = tempfile::tempdir().unwrap();
     let daemon = Daemon::start_on(database.url.clone(), &[]).await;
+    let address = daemon.address.clone();
     let store = Store::open(&database.url, Clock::system()).await.unwrap();
     for n in 0..30 {
         change(&store, &format!("web-{n:02}")).await.unwrap();
@@ -118,11 +121,15 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
         }
         n
     });
+    // `Agents 31`, `Agents 200 of 222`
     let n_agents = |screen: &str| -> usize {
-        let after = screen
-            .split("Agents ")
-            .filter_map(|after| after.split(' ').next());
-        after.filter_map(|n| n.parse().ok()).last().unwrap_or(0)
+        let after = screen.split("Agents ").last().unwrap_or_default();
+        let words: Vec<&str> = after.split(' ').take(3).collect();
+        let n = match words.as_slice() {
+            [_, "of", n] | [n, ..] => n,
+            [] => "",
+        };
+        n.parse().unwrap_or(0)
     };
     pty.wait("agents that are added", |screen| n_agents(screen) > 40);
     // What was sent to the replica is there afterwards, whatever the primary loses.
@@ -131,6 +138,19 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
         (replica.psql("postgres", &database.name, added) == "t").then_some(())
     })
     .await;
+
+    // It hangs, as behind a cable that was pulled: no connection ends.
+    let frozen = database.server.freeze();
+    let began = Instant::now();
+    pty.wait_for(&format!("from replica {second}"));
+    eprintln!("the hanging primary was on screen after {:?}", began.elapsed());
+    let at = cursor(&pty.screen()).unwrap();
+    pty.send("j");
+    pty.wait("the cursor to move", |screen| {
+        cursor(screen).is_some_and(|it| it != at)
+    });
+    drop(frozen);
+    pty.wait_for(&format!("+db primary {first}"));
 
     let began = Instant::now();
     database.server.stop_at_once();
@@ -147,7 +167,9 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     // It stays usable, and what it asks for is answered: another order comes from the replica.
     let at = cursor(&pty.screen()).unwrap();
     pty.send("j");
-    pty.wait("the cursor to move", |screen| cursor(screen) == Some(at + 1));
+    pty.wait("the cursor to move", |screen| {
+        cursor(screen).is_some_and(|it| it != at)
+    });
     pty.send("/load\r");
     let screen = pty.wait("the filtered rows", |screen| {
         screen.contains("/load") && !screen.contains("web-00") && screen.contains("load-00001")
@@ -173,8 +195,55 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     let store = Store::open(&url, Clock::system()).await.unwrap();
     change(&store, "after-the-failover").await.unwrap();
     pty.send("3");
+    pty.wait_for("/load");
+    pty.send("\x1b");
+    pty.wait("the filter to be gone", |screen| !screen.contains("/load"));
     pty.send("/after-the\r");
     pty.wait_for("after-the-failover");
     change(&store, "after-the-failover-2").await.unwrap();
     pty.wait_for("after-the-failover-2");
+
+    // Nobody is left: what is on screen stays, with its age, and one can move in it.
+    pty.send("\x1b");
+    pty.wait("the filter to be gone", |screen| !screen.contains("/after"));
+    pty.wait_for("load-00000");
+    drop(daemon);
+    replica.stop_at_once();
+    pty.wait_for("nobody answers: as of");
+    pty.wait_for("STALE since");
+    let at = cursor(&pty.screen()).unwrap();
+    pty.send("j");
+    pty.wait("the cursor to move", |screen| {
+        cursor(screen).is_some_and(|it| it != at)
+    });
+    pty.send("q");
+    assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
+
+    // It is there for the next console too, for its owner alone and without anything secret.
+    let kept = std::fs::read_dir(home.path().join("state/cmp-console"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.display().to_string().contains("snapshot-"))
+        .unwrap();
+    let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(
+        text.contains("load-00000") && !text.contains(daemon::TOKEN),
+        "{text}"
+    );
+    let mut pty = console(home.path(), "127.0.0.1:1", &database.name, &folders);
+    let other = pty.wait("another platform's console", |screen| screen.contains("Findings"));
+    assert!(!other.contains("load-0"), "{other}");
+    pty.send("q");
+    assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
+    let mut pty = console(home.path(), &address, &database.name, &folders);
+    pty.wait_for("nobody answers: as of");
+    pty.wait("the snapshot", |screen| {
+        screen.contains("snapshot of") && screen.contains("load-00000")
+    });
+    pty.send("3");
+    pty.wait("the list as it was", |screen| {
+        screen.contains("Triage > Agents") && screen.contains("snapshot of") && screen.contains("load-00000")
+    });
 }

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::console::Context;
 use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
+use crate::plan::known::KnownAgents;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
 use crate::store::hosts::Hosts;
@@ -64,6 +65,7 @@ impl Backends {
                 )?),
                 None => None,
             },
+            known: KnownAgents::default(),
             clock,
             api: api.clone(),
         };
@@ -79,8 +81,17 @@ impl Backends {
 
 /// The local journal of the platform behind this API: what was done to one is never told to another.
 fn journal_of(api: &str) -> String {
-    let name: String = api
-        .trim_end_matches('/')
+    format!("journal-{}.jsonl", file_name(api))
+}
+
+/// The file with the local snapshot of the platform behind this API.
+#[must_use]
+pub fn snapshot_of(state_dir: &Path, api: &str) -> PathBuf {
+    state_dir.join(format!("snapshot-{}.json", file_name(api)))
+}
+
+fn file_name(api: &str) -> String {
+    api.trim_end_matches('/')
         .chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() || c == '.' {
@@ -89,8 +100,7 @@ fn journal_of(api: &str) -> String {
                 '-'
             }
         })
-        .collect();
-    format!("journal-{name}.jsonl")
+        .collect()
 }
 
 impl Backends {

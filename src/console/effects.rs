@@ -1,8 +1,8 @@
 //! Effects become tasks, and what comes of them becomes events. Nothing here draws or decides.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
@@ -23,6 +23,7 @@ use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
 use crate::state::query::{Answer, Query};
+use crate::state::snapshot::Snapshot;
 use crate::wire::page::Change;
 
 /// Before a question that had no answer is asked again.
@@ -31,6 +32,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 const STREAM_AGAIN: Duration = Duration::from_secs(2);
 /// Changes that come within this time are told together.
 const TOGETHER: Duration = Duration::from_millis(80);
+/// How long the last snapshot may take when the console ends.
+const LAST_SNAPSHOT: Duration = Duration::from_millis(300);
 /// How many events of one run may wait to be told.
 const RUN_EVENTS: usize = 4096;
 
@@ -44,6 +47,9 @@ pub struct Effects {
     runs: JoinSet<()>,
     /// Where saved views are kept.
     views: PathBuf,
+    /// Where what is known is kept, if it is.
+    snapshot: Option<PathBuf>,
+    kept: Arc<Mutex<Snapshot>>,
     /// What watches the backends, as long as this is there.
     watchers: JoinSet<()>,
 }
@@ -51,9 +57,11 @@ pub struct Effects {
 impl Effects {
     /// With where events go and where saved views are kept; the backends come later.
     #[must_use]
-    pub fn new(to: Sender<Event>, views: PathBuf) -> Self {
+    pub fn new(to: Sender<Event>, views: PathBuf, snapshot: Option<PathBuf>) -> Self {
         Self {
             views,
+            snapshot,
+            kept: Arc::default(),
             to,
             backends: Arc::new(OnceLock::new()),
             look: Arc::new(Notify::new()),
@@ -94,6 +102,23 @@ impl Effects {
         self.watchers.spawn(follow_changes(backends, self.to.clone()));
     }
 
+    /// Keeps what is known on disk, where it is another than what is there.
+    fn keep_snapshot(&self, snapshot: Snapshot) {
+        let Some(path) = self.snapshot.clone() else { return };
+        let kept = Arc::clone(&self.kept);
+        tokio::task::spawn_blocking(move || keep(&path, &kept, snapshot));
+    }
+
+    /// The same before the console ends: it is on disk when this returns.
+    pub async fn keep_last(&self, snapshot: Snapshot) {
+        let Some(path) = self.snapshot.clone() else { return };
+        let kept = Arc::clone(&self.kept);
+        let done = tokio::task::spawn_blocking(move || keep(&path, &kept, snapshot));
+        if tokio::time::timeout(LAST_SNAPSHOT, done).await.is_err() {
+            tracing::warn!("the local snapshot could not be kept in time");
+        }
+    }
+
     /// Carries one effect out; what needs the terminal is given back.
     pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
         match effect {
@@ -115,6 +140,9 @@ impl Effects {
                 tokio::spawn(async move {
                     let answer = or_defect(ask(&backends.reads, &query, rows));
                     let result = answer.await;
+                    if let Ok(answer) = &result {
+                        hear_of_agents(&backends, answer);
+                    }
                     let _closed = to.send(Event::Answer { query, asked, result }).await;
                 });
             }
@@ -191,6 +219,7 @@ impl Effects {
                     let _closed = to.send(Event::Pem(pem)).await;
                 });
             }
+            Effect::KeepSnapshot(snapshot) => self.keep_snapshot(*snapshot),
             Effect::KeepViews(views) => {
                 let (path, to) = (self.views.clone(), self.to.clone());
                 tokio::spawn(async move {
@@ -288,6 +317,30 @@ impl Effects {
             };
             execute(confirmed, &means, &watch).await;
         });
+    }
+}
+
+/// Where agents are is remembered, for when nobody else can say it.
+pub(super) fn hear_of_agents(backends: &Backends, answer: &Answer) {
+    match answer {
+        Answer::Agents(window) => window
+            .rows
+            .iter()
+            .for_each(|agent| backends.reads.known.hear(agent)),
+        Answer::Agent(detail) => backends.reads.known.hear(&detail.agent),
+        _ => {}
+    }
+}
+
+/// Keeps a snapshot that differs from the last.
+fn keep(path: &Path, last: &Mutex<Snapshot>, snapshot: Snapshot) {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last == snapshot {
+        return;
+    }
+    match super::snapshot::keep(path, &snapshot) {
+        Ok(()) => *last = snapshot,
+        Err(error) => tracing::warn!(path = %path.display(), %error, "the local snapshot can't be kept"),
     }
 }
 

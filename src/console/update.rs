@@ -20,6 +20,7 @@ use crate::state::layer::{Layer, RunLayer, Shown};
 use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
+use crate::state::snapshot::Snapshot;
 use crate::state::typed::Typed;
 use crate::state::{Held, LoggedCommand, Looked, State, Tone};
 use crate::views;
@@ -64,7 +65,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.wire = wire;
         }
         Event::Relocked => relock(state, effects),
-        Event::Minute => touch(state, |query| matches!(query, Query::Findings | Query::Trends)),
+        Event::Minute => {
+            touch(state, |query| matches!(query, Query::Findings | Query::Trends));
+            if state.keeps_snapshot {
+                effects.push(Effect::KeepSnapshot(Box::new(Snapshot::of(state))));
+            }
+        }
         Event::Answer { query, asked, result } => {
             let now = state.now;
             if let Err(problem) = &result {
@@ -114,7 +120,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             let was = state.link(backend);
             let sealed = state.vault_sealed();
             let now = link.state;
-            if now == LinkState::Down {
+            if matches!(now, LinkState::Down | LinkState::Unknown) {
                 // The last that was known, which the screen marks as such.
                 link.seal = state.links.get(&backend).and_then(|link| link.seal.clone());
             }

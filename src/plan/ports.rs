@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::known::KnownAgents;
 use crate::clients::agent::{WakeFailure, wake};
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::crl::{self, Crl};
@@ -31,6 +32,8 @@ pub struct Reads {
     pub api: ApiReader,
     /// The database's hosts, for what is only shown; none where the context gives no database.
     pub hosts: Option<Hosts>,
+    /// Where agents were last heard of.
+    pub known: KnownAgents,
     /// Vault.
     pub vault: VaultReader,
     /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.

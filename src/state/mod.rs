@@ -14,6 +14,7 @@ pub mod query;
 pub mod run;
 pub mod saved;
 pub mod screen;
+pub mod snapshot;
 pub mod typed;
 pub mod wire;
 
@@ -250,6 +251,8 @@ pub struct State {
     pub toast: Option<Toast>,
     /// What was carried out, the newest last.
     pub command_log: Vec<LoggedCommand>,
+    /// Whether what is known is kept on disk, for when nobody answers.
+    pub keeps_snapshot: bool,
     /// Whether the last key asked to quit while something was under way.
     pub leaving: bool,
     /// Since when the screen is held still.
@@ -296,6 +299,7 @@ impl State {
             n_begun: 0,
             toast: None,
             command_log: Vec::new(),
+            keeps_snapshot: false,
             leaving: false,
             frozen: None,
             quit: false,
@@ -336,7 +340,7 @@ impl State {
     #[must_use]
     pub fn vault_sealed(&self) -> bool {
         let link = self.links.get(&Backend::Vault);
-        link.filter(|link| link.state != LinkState::Down)
+        link.filter(|link| matches!(link.state, LinkState::Up | LinkState::Degraded))
             .and_then(|link| link.seal.as_ref())
             .is_some_and(|seal| seal.sealed)
     }

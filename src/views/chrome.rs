@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{find, palette, related, selected};
 use crate::actions::{self, Availability};
+use crate::domain::database::Source;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
@@ -15,6 +16,7 @@ use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
 use crate::widgets::text::put;
 use crate::widgets::theme::Meaning;
+use crate::widgets::when::ago;
 
 /// Rows that the header takes.
 pub const HEADER: u16 = 2;
@@ -142,6 +144,18 @@ fn crumb(state: &State, place: &Place) -> String {
     }
 }
 
+/// Where what is shown is from, where that is neither the primary nor the API that is asked anyway.
+fn source(state: &State) -> Option<String> {
+    let through_api = databases::reads_from(&state.hosts) == Source::Api;
+    if !through_api || state.link(Backend::Api) != LinkState::Down {
+        return databases::note(&state.hosts);
+    }
+    let needs = (find(state.place().view).needs)(state);
+    let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
+    let at = known.min()?;
+    Some(format!("nobody answers: as of {}", ago(at, state.shown_at())))
+}
+
 fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
     let y = area.y + 1;
@@ -192,7 +206,7 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }
-    notes.extend(databases::note(&state.hosts));
+    notes.extend(source(state));
     notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
     for note in notes {
         x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));

@@ -171,7 +171,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let palette = palette(state);
     let link = state.links.get(&Backend::Vault);
-    let down = link.filter(|link| link.state == LinkState::Down);
+    let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let note = match down {
         Some(link) => format!("STALE since {}", ago(link.as_of, state.shown_at())),
         None => String::new(),
@@ -201,7 +201,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 /// What is known of Vault's seal.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
     let link = state.links.get(&Backend::Vault);
-    let is_down = link.is_some_and(|link| link.state == LinkState::Down);
+    let is_down = link.is_some_and(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let seal = link.and_then(|link| link.seal.as_ref());
     seal.map(|seal| seal_facts(state, seal, is_down))
         .unwrap_or_default()

@@ -7,6 +7,7 @@ use cmp_console::clients::vault::{Login, Place, SealStatus, VaultWriter};
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::secret::Secret;
+use cmp_console::plan::known::KnownAgents;
 use cmp_console::plan::plan::{Inputs, Plan, Target};
 use cmp_console::plan::ports::Reads;
 use cmp_console::plan::vault_nodes;
@@ -42,6 +43,7 @@ impl Cluster {
             .collect();
         let reads = Reads {
             hosts: None,
+            known: KnownAgents::default(),
             api: ApiReader::new("http://127.0.0.1:1", None).unwrap(),
             vault: writers[0].reader(),
             vault_nodes: writers.iter().map(VaultWriter::reader).collect(),

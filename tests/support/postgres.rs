@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::DateTime;
 use cmp_console::clock::Clock;
 use cmp_console::store::Store;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The owner of all databases, who is not a superuser. `postgres` is one.
 pub(crate) const OWNER: &str = "cmp_user";
@@ -39,7 +40,7 @@ server=$!
 until "$bin/pg_isready" -q -h "$dir"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
 echo ready
 read -r _ || true
-kill -QUIT $server
+kill -QUIT $server 2>/dev/null || true
 wait $server || true
 "#;
 
@@ -61,6 +62,18 @@ pub(crate) struct Database {
     pub(crate) url: String,
     /// Its server.
     pub(crate) server: &'static Postgres,
+}
+
+/// Processes that are held.
+pub(crate) struct Frozen(Vec<Pid>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            // It may have been ended from outside.
+            let _ = kill_process(*pid, Signal::CONT);
+        }
+    }
 }
 
 /// The server, started with the first test that asks for it. `None` where there are no programs to start;
@@ -210,10 +223,35 @@ impl Postgres {
 
     /// Stops it in an instant, as when its machine is lost: nothing is brought to an end.
     pub(crate) fn stop_at_once(&self) {
+        kill_process(self.postmaster(), Signal::QUIT).unwrap();
+    }
+
+    /// Holds all of its processes, whose connections stay open, until the guard is dropped.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let postmaster = self.postmaster();
+        // Held first, so that it makes no further ones.
+        kill_process(postmaster, Signal::STOP).unwrap();
+        let mut held = vec![postmaster];
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            // `pid (name) state ppid …`
+            let parent = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1));
+            if let Some(pid) = pid.and_then(Pid::from_raw)
+                && parent == Some(&postmaster.as_raw_nonzero().to_string())
+                && kill_process(pid, Signal::STOP).is_ok()
+            {
+                held.push(pid);
+            }
+        }
+        Frozen(held)
+    }
+
+    fn postmaster(&self) -> Pid {
         let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap().parse().unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
+        Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
     /// The address of `database` for `user`.

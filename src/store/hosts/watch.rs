@@ -16,6 +16,9 @@ use crate::wire::page::Change;
 
 /// Between two looks at a host while all of them are there: at rest there is little to do.
 const EVERY: Duration = Duration::from_secs(5);
+/// The same while it tells changes: the console is awake anyway, and a host that hangs in the middle of its work
+/// is on screen within three seconds.
+const BUSY: Duration = Duration::from_millis(800);
 /// The same while one is lost, and before it is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// What a replica has not replayed within this time counts as behind.
@@ -66,6 +69,8 @@ async fn until_lost(
 ) -> String {
     let mut listens = false;
     let mut last_change = None;
+    // Since the last look.
+    let mut told_any = false;
     loop {
         let state = match timeout(PATIENCE, look(listener)).await {
             Ok(Ok(state)) => state,
@@ -95,17 +100,26 @@ async fn until_lost(
         }
         told(hosts, index, state);
         let any_lost = |host: &Host| matches!(host.state, HostState::Lost { .. });
-        let every = if hosts.seen.borrow().iter().any(any_lost) {
+        let every = if told_any {
+            BUSY
+        } else if hosts.seen.borrow().iter().any(any_lost) {
             AGAIN
         } else {
             EVERY
         };
+        told_any = false;
         let due = sleep(every);
         let mut due = std::pin::pin!(due);
         loop {
             tokio::select! {
                 heard = listener.try_recv() => match heard {
-                    Ok(Some(told)) => news::tell(&hosts.changes, news::changes_in(told.payload())),
+                    Ok(Some(told)) => {
+                        news::tell(&hosts.changes, news::changes_in(told.payload()));
+                        if !told_any {
+                            told_any = true;
+                            due.as_mut().reset(Instant::now() + BUSY);
+                        }
+                    }
                     Ok(None) => return "it closed the connection".to_owned(),
                     Err(error) => return words(&error),
                 },
