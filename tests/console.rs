@@ -809,3 +809,36 @@ fn a_context_is_locked_again_the_moment_its_time_is_over() {
             .any(|effect| matches!(effect, Effect::SetGuard(Guard::Protected(None))))
     );
 }
+
+#[test]
+fn what_is_in_trouble_is_known_whole_before_nobody_answers() {
+    let mut state = night(120, 40);
+    assert!(
+        tell(&mut state, Event::Minute)
+            .iter()
+            .all(|effect| !matches!(effect, Effect::KeepSnapshot(_)))
+    );
+    state.keeps_snapshot = true;
+    let effects = tell(&mut state, Event::Minute);
+    let asks = |id: &str| {
+        let wanted = Query::Certificate(id.to_owned());
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { query, .. } if *query == wanted))
+    };
+    assert!(asks("crt_0001"), "it was never looked at");
+    assert!(!asks("crt_0002"), "it is known");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::KeepSnapshot(_)))
+    );
+    let again = tell(&mut state, Event::Minute);
+    assert!(!again.iter().any(|effect| matches!(
+        effect,
+        Effect::Ask {
+            query: Query::Certificate(_),
+            ..
+        }
+    )));
+}

@@ -5,6 +5,7 @@ use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::{dialogs, lists, menu, verify};
 use crate::actions::{self, Availability};
+use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
@@ -29,6 +30,9 @@ use crate::views;
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
 /// Answers kept of screens that are not open.
 const KEPT_ANSWERS: usize = 48;
+
+/// Things in trouble that are known whole for the snapshot; fewer than the answers that are kept.
+const REMEMBERED: usize = 20;
 
 /// Takes one event in; returns whether the screen may look different now.
 pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> bool {
@@ -68,6 +72,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Minute => {
             touch(state, |query| matches!(query, Query::Findings | Query::Trends));
             if state.keeps_snapshot {
+                remember(state, effects);
                 effects.push(Effect::KeepSnapshot(Box::new(Snapshot::of(state))));
             }
         }
@@ -474,6 +479,30 @@ fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
     for (query, loaded) in &mut state.data {
         if which(query) {
             loaded.dirty = true;
+        }
+    }
+}
+
+/// Asks for what is in trouble and was never looked at whole, so that the snapshot has it: where it is
+/// installed is what one needs to verify it when nobody answers.
+fn remember(state: &mut State, effects: &mut Vec<Effect>) {
+    let in_trouble = state.findings();
+    let details = in_trouble.into_iter().filter_map(|finding| match finding.entity {
+        EntityKind::Certificate => Some(Query::Certificate(finding.entity_id)),
+        EntityKind::Agent => Some(Query::Agent(finding.entity_id)),
+        _ => None,
+    });
+    for query in details.take(REMEMBERED) {
+        let loaded = state.data.entry(query.clone()).or_default();
+        if loaded.value.is_none() && !loaded.waiting {
+            loaded.dirty = false;
+            loaded.waiting = true;
+            loaded.asked += 1;
+            effects.push(Effect::Ask {
+                query,
+                asked: loaded.asked,
+                rows: lists::ROWS,
+            });
         }
     }
 }

@@ -78,11 +78,14 @@ pub fn note(hosts: &[Host]) -> Option<String> {
     }
     match read(hosts) {
         Some((_, standing)) if standing.role == HostRole::Primary => None,
-        Some((host, standing)) => Some(format!(
-            "from replica {}, {}",
-            host.name,
-            behind(standing.behind_ms)
-        )),
+        Some((host, standing)) => {
+            // Against what it would be behind is lost too: how old it is, its last change says.
+            let age = match standing.last_change.filter(|_| !standing.follows) {
+                Some(at) => format!("last change {}", at.format("%H:%M:%SZ")),
+                None => behind(standing.behind_ms),
+            };
+            Some(format!("from replica {}, {age}", host.name))
+        }
         None => Some("database lost, through the API".to_owned()),
     }
 }
@@ -155,7 +158,10 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
                     false => (Severity::Warning, ""),
                 };
                 let was = was.map_or_else(String::new, |was| format!("{} ", was.word()));
-                let what = format!("{was}lost since {}, {reads}{next}", since.format("%H:%MZ"));
+                let what = format!(
+                    "database {was}lost since {}, {reads}{next}",
+                    since.format("%H:%MZ")
+                );
                 found.push(finding(
                     FindingKind::DatabaseLost,
                     severity,
@@ -165,7 +171,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
                 ));
             }
             HostState::Unfit(why) => {
-                let what = format!("is not read: {why}; {reads}");
+                let what = format!("database is not read: {why}; {reads}");
                 found.push(finding(
                     FindingKind::DatabaseLost,
                     Severity::Warning,
@@ -177,10 +183,10 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
             HostState::Up(it) if it.role == HostRole::Replica => {
                 let what = match it.follows {
                     false if !primaries.is_empty() => {
-                        "replica follows nobody: what is changed doesn't reach it".to_owned()
+                        "database replica follows nobody: what is changed doesn't reach it".to_owned()
                     }
                     _ if it.behind_ms > FAR_BEHIND.num_milliseconds() => {
-                        format!("replica is {}", behind(it.behind_ms))
+                        format!("database replica is {}", behind(it.behind_ms))
                     }
                     _ => continue,
                 };
@@ -213,7 +219,7 @@ fn finding(
         entity: EntityKind::Database,
         entity_id: host.name.clone(),
         version: 0,
-        subject: format!("database {}", host.name),
+        subject: host.name.clone(),
         what,
         since,
         due: None,
@@ -263,7 +269,7 @@ mod tests {
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
             found[0].what,
-            "primary lost since 00:00Z, reading from replica db-2; runbook: failover"
+            "database primary lost since 00:00Z, reading from replica db-2; runbook: failover"
         );
         assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
         let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
