@@ -27,7 +27,7 @@ pub(super) async fn watch(hosts: Hosts, to: Sender<Event>) {
     }
 }
 
-/// Passes on what they tell, as long as one of them is read, until nobody listens.
+/// Passes on what the one that is read tells, until nobody listens.
 pub(super) async fn follow_changes(hosts: Hosts, to: Sender<Event>) {
     let told = futures::stream::unfold(hosts.changes(), |mut changes| async {
         let told = match changes.recv().await {
@@ -41,7 +41,7 @@ pub(super) async fn follow_changes(hosts: Hosts, to: Sender<Event>) {
     let told = told.flat_map(futures::stream::iter);
     let mut told = std::pin::pin!(told);
     while let Some(changes) = together(&mut told).await {
-        if is_read(&hosts) && to.send(Event::Changed(changes)).await.is_err() {
+        if to.send(Event::Changed(changes)).await.is_err() {
             return;
         }
     }

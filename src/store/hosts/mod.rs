@@ -4,10 +4,10 @@
 mod place;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 use tokio::sync::{broadcast, watch as latest};
 use tokio::time::timeout;
@@ -35,12 +35,47 @@ const N_CONNECTIONS: u32 = 6;
 pub struct Hosts(Arc<Inner>);
 
 struct Inner {
-    pools: Vec<PgPool>,
+    ways: Vec<Way>,
     clock: Clock,
     seen: latest::Sender<Vec<Host>>,
     /// Each number is a wish to look at all of them now.
     looks: latest::Sender<u64>,
     changes: broadcast::Sender<Change>,
+}
+
+/// The way to one host: its connections, as long as it isn't lost.
+struct Way {
+    options: PgConnectOptions,
+    pool: Mutex<PgPool>,
+}
+
+impl Way {
+    fn new(options: PgConnectOptions) -> Self {
+        let pool = Mutex::new(pool(options.clone()));
+        Self { options, pool }
+    }
+
+    fn pool(&self) -> PgPool {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves all connections to their fate.
+    fn begin_anew(&self) {
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = pool(self.options.clone());
+    }
+}
+
+fn pool(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(N_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|conn, _| {
+            Box::pin(async move {
+                conn.execute(dialect::postgres::READ_ONLY).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options)
 }
 
 impl Hosts {
@@ -54,24 +89,13 @@ impl Hosts {
                 .hint("`hosts = [\"db-1:5432\", \"db-2:5432\"]`, or no database at all"));
         }
         let places: Vec<Place> = config.hosts.iter().map(|host| Place::read(host)).collect();
-        let pool = |place: &Place| {
-            PgPoolOptions::new()
-                .max_connections(N_CONNECTIONS)
-                .acquire_timeout(PATIENCE)
-                .after_connect(|conn, _| {
-                    Box::pin(async move {
-                        conn.execute(dialect::postgres::READ_ONLY).await?;
-                        Ok(())
-                    })
-                })
-                .connect_lazy_with(place.options(config, password))
-        };
+        let way = |place: &Place| Way::new(place.options(config, password));
         let host = |place: &Place| Host {
             name: place.name(),
             state: HostState::Unknown,
         };
         Ok(Self(Arc::new(Inner {
-            pools: places.iter().map(pool).collect(),
+            ways: places.iter().map(way).collect(),
             clock,
             seen: latest::Sender::new(places.iter().map(host).collect()),
             looks: latest::Sender::new(0),
@@ -115,7 +139,7 @@ impl Hosts {
     /// # Errors
     /// It can't be had.
     pub async fn read(&self, index: usize) -> Result<Conn, StoreError> {
-        let link = self.0.pools[index].acquire().await;
+        let link = self.0.ways[index].pool().acquire().await;
         let link = link.map(Link::PostgresReader).map_err(StoreError::Connect)?;
         Ok(Conn::new(link, self.0.clock.now()))
     }
@@ -151,7 +175,7 @@ impl Hosts {
 
     /// Watches all of them for as long as this is polled.
     pub async fn watch(&self) {
-        let each = (0..self.0.pools.len()).map(|index| watch::watch(&self.0, index));
+        let each = (0..self.0.ways.len()).map(|index| watch::watch(&self.0, index));
         futures::future::join_all(each).await;
     }
 }

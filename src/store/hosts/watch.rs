@@ -8,7 +8,7 @@ use tokio::sync::watch as latest;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Inner, PATIENCE};
-use crate::domain::database::{Host, HostRole, HostState, Standing};
+use crate::domain::database::{Host, HostRole, HostState, Source, Standing, sources};
 use crate::store::dialect::postgres::{CHANNEL, LOOK};
 use crate::store::schema::{self, Fit};
 use crate::store::{StoreError, news};
@@ -54,7 +54,7 @@ pub(super) async fn watch(hosts: &Inner, index: usize) {
 }
 
 async fn open(hosts: &Inner, index: usize) -> Result<PgListener, sqlx::Error> {
-    let mut listener = PgListener::connect_with(&hosts.pools[index]).await?;
+    let mut listener = PgListener::connect_with(&hosts.ways[index].pool()).await?;
     // Otherwise its end is only told once there is another connection.
     listener.eager_reconnect(false);
     Ok(listener)
@@ -80,22 +80,18 @@ async fn until_lost(
         };
         if let HostState::Up(standing) = &state {
             match standing.role {
-                HostRole::Primary if !listens => {
-                    match timeout(PATIENCE, listener.listen(CHANNEL)).await {
-                        Ok(Ok(())) => listens = true,
-                        Ok(Err(error)) => return words(&error),
-                        Err(_) => return silent(),
-                    }
-                    news::tell(&hosts.changes, Change::everything());
-                }
+                HostRole::Primary if !listens => match timeout(PATIENCE, listener.listen(CHANNEL)).await {
+                    Ok(Ok(())) => listens = true,
+                    Ok(Err(error)) => return words(&error),
+                    Err(_) => return silent(),
+                },
                 HostRole::Primary => {}
                 // A replica tells nothing by itself; that it moved on is seen by its last change.
-                HostRole::Replica => {
-                    if last_change != standing.last_change {
-                        news::tell(&hosts.changes, Change::everything());
-                    }
+                HostRole::Replica if last_change != standing.last_change => {
                     last_change = standing.last_change;
+                    tell(hosts, index, Change::everything());
                 }
+                HostRole::Replica => {}
             }
         }
         told(hosts, index, state);
@@ -114,7 +110,7 @@ async fn until_lost(
             tokio::select! {
                 heard = listener.try_recv() => match heard {
                     Ok(Some(told)) => {
-                        news::tell(&hosts.changes, news::changes_in(told.payload()));
+                        tell(hosts, index, news::changes_in(told.payload()));
                         if !told_any {
                             told_any = true;
                             due.as_mut().reset(Instant::now() + BUSY);
@@ -178,6 +174,14 @@ async fn ask(listener: &mut PgListener, received: Option<&str>) -> Result<Looked
         .map_err(StoreError::because("looking how the database is"))
 }
 
+/// Tells changes of the host that is read; another one may be ahead of it or behind, and which host is read is
+/// news by itself.
+fn tell(hosts: &Inner, index: usize, changes: Vec<Change>) {
+    if sources(&hosts.seen.borrow()).first() == Some(&Source::Host(index)) {
+        news::tell(&hosts.changes, changes);
+    }
+}
+
 fn told(hosts: &Inner, index: usize, state: HostState) {
     hosts.seen.send_if_modified(|seen| {
         let is_news = seen[index].state != state;
@@ -200,6 +204,8 @@ fn lost(hosts: &Inner, index: usize, why: String) {
         true
     });
     if is_new {
+        // What hangs on its connections would keep others from having one when it is back.
+        hosts.ways[index].begin_anew();
         // Another one may have taken its place.
         hosts.looks.send_modify(|n| *n += 1);
     }
