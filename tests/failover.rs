@@ -23,7 +23,7 @@ mod server;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cmp_console::clock::Clock;
 use cmp_console::store::{Store, agents, audit};
@@ -111,6 +111,11 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("primary; read here");
     pty.wait_for("replica, 0 s behind");
 
+    // At rest nothing is written, though the hosts are looked at.
+    pty.send("1");
+    pty.wait_for("Agents 30");
+    assert_eq!(pty.bytes_within(Duration::from_secs(11)), 0, "{}", pty.screen());
+
     // Changes go on, and the primary tells them.
     pty.send("3");
     pty.wait_for("Agents 30");
@@ -185,6 +190,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("primary lost since");
     pty.send("6");
     pty.wait_for("was primary, lost since");
+    pty.wait_for("its database doesn't answer: nothing can be changed");
     pty.wait_for("replica, follows nobody; its last change is of");
 
     replica.psql("postgres", "postgres", "SELECT pg_promote()");
