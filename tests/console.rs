@@ -14,7 +14,7 @@ mod fixtures;
 
 use cmp_console::console::update::{update, wants_secret};
 use cmp_console::domain::id::EntityKind;
-use cmp_console::domain::link::Backend;
+use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
@@ -56,7 +56,7 @@ fn unsealed() -> State {
     let mut state = night(120, 40);
     state.links.insert(Backend::Vault, {
         let mut link = fixtures::sealed(3);
-        link.state = cmp_console::domain::link::LinkState::Up;
+        link.state = LinkState::Up;
         link
     });
     press(&mut state, "2");
@@ -841,4 +841,18 @@ fn what_is_in_trouble_is_known_whole_before_nobody_answers() {
             ..
         }
     )));
+}
+
+#[test]
+fn nothing_is_planned_while_the_api_has_no_database() {
+    let mut state = unsealed();
+    let link = fixtures::link(LinkState::Down, Some("doesn't answer"));
+    tell(&mut state, Event::Link(Backend::Database, link));
+    press(&mut state, "2 X");
+    let toast = state.toast.as_ref().unwrap();
+    assert!(
+        toast.text.contains("the API's database does not answer"),
+        "{toast:?}"
+    );
+    assert!(state.runs.is_empty());
 }

@@ -120,8 +120,11 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::StreamBack => touch(state, |_| true),
         // The console's own look at the database counts, not the API's.
-        Event::Link(Backend::Database, _) if !state.hosts.is_empty() => visible = false,
+        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
         Event::Link(backend, mut link) => {
+            if backend == Backend::Database {
+                state.api_database = link.state;
+            }
             let was = state.link(backend);
             let sealed = state.vault_sealed();
             let now = link.state;

@@ -213,6 +213,8 @@ pub struct State {
     pub role: Option<Role>,
     /// How each backend answers.
     pub links: BTreeMap<Backend, Link>,
+    /// How the API's database answers it, as the API says.
+    pub api_database: LinkState,
     /// The database's hosts; none where the context gives no database.
     pub hosts: Vec<Host>,
     /// What is still being started, in words; none once all is up.
@@ -278,6 +280,7 @@ impl State {
             guard: Guard::ReadWrite,
             role: None,
             links: BTreeMap::new(),
+            api_database: LinkState::Unknown,
             hosts: Vec::new(),
             starting: None,
             places: vec![Place {
@@ -352,6 +355,7 @@ impl State {
             forbidden: self.guard.refuses(self.now),
             role: self.role,
             api: self.link(Backend::Api),
+            api_database: self.api_database,
             vault: self.link(Backend::Vault),
             vault_sealed: self.vault_sealed(),
         }
