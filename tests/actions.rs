@@ -24,6 +24,7 @@ use cmp_console::plan::confirm::{Answer, Confirmed, confirm};
 use cmp_console::plan::executor::{Means, RunEvent, execute};
 use cmp_console::plan::guard::Guard;
 use cmp_console::plan::journal::Journal;
+use cmp_console::plan::known::KnownAgents;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Inputs, Plan, Target};
 use cmp_console::plan::ports::{Changes, Entered, Reads, SecretEntry};
@@ -47,6 +48,8 @@ impl Hands {
         let reader = ApiReader::new(api, token("/operator_token")).unwrap();
         Self {
             reads: Reads {
+                hosts: None,
+                known: KnownAgents::default(),
                 api: reader.clone(),
                 vault: vault_writer.reader(),
                 vault_nodes: Vec::new(),
@@ -301,4 +304,35 @@ async fn what_is_done_without_the_api_is_handed_over_when_it_is_back() {
     for share in shares(&demo) {
         assert!(!text.contains(share.expose()));
     }
+}
+
+/// An agent is woken where it was last heard of, and its own answer is the proof.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_woken_without_the_api() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    let hands = Hands::new(&demo, "http://127.0.0.1:1", tmp.path());
+    let action = actions::find("checkin").unwrap();
+    let on = vec![target(&demo, EntityKind::Agent).await];
+    let unknown = action.plan(on.clone(), Inputs::new(), &hands.reads).await;
+    assert!(unknown.is_err(), "nobody said where it is");
+
+    let path = format!("/api/v1/agents/{}", on[0].id);
+    let agent = demo.read(&path).await["agent"].clone();
+    hands.reads.known.hear(&serde_json::from_value(agent).unwrap());
+    let plan = hands.plan(action, on).await;
+    assert!(
+        plan.changes[0].contains("the API does not answer"),
+        "{:?}",
+        plan.changes
+    );
+    let before = demo.read(&path).await["agent"]["last_checkin"].clone();
+    let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
+    assert!(
+        outcome.is_proven() && outcome.words().contains("says that it checked in"),
+        "{outcome:?}"
+    );
+    assert!(said.contains("Began(Locally)"), "{said}");
+    let after = demo.read(&path).await["agent"]["last_checkin"].clone();
+    assert_ne!(after, before, "it really did");
 }

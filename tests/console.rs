@@ -14,7 +14,7 @@ mod fixtures;
 
 use cmp_console::console::update::{update, wants_secret};
 use cmp_console::domain::id::EntityKind;
-use cmp_console::domain::link::Backend;
+use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
@@ -56,7 +56,7 @@ fn unsealed() -> State {
     let mut state = night(120, 40);
     state.links.insert(Backend::Vault, {
         let mut link = fixtures::sealed(3);
-        link.state = cmp_console::domain::link::LinkState::Up;
+        link.state = LinkState::Up;
         link
     });
     press(&mut state, "2");
@@ -808,4 +808,51 @@ fn a_context_is_locked_again_the_moment_its_time_is_over() {
             .iter()
             .any(|effect| matches!(effect, Effect::SetGuard(Guard::Protected(None))))
     );
+}
+
+#[test]
+fn what_is_in_trouble_is_known_whole_before_nobody_answers() {
+    let mut state = night(120, 40);
+    assert!(
+        tell(&mut state, Event::Minute)
+            .iter()
+            .all(|effect| !matches!(effect, Effect::KeepSnapshot(_)))
+    );
+    state.keeps_snapshot = true;
+    let effects = tell(&mut state, Event::Minute);
+    let asks = |id: &str| {
+        let wanted = Query::Certificate(id.to_owned());
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { query, .. } if *query == wanted))
+    };
+    assert!(asks("crt_0001"), "it was never looked at");
+    assert!(!asks("crt_0002"), "it is known");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::KeepSnapshot(_)))
+    );
+    let again = tell(&mut state, Event::Minute);
+    assert!(!again.iter().any(|effect| matches!(
+        effect,
+        Effect::Ask {
+            query: Query::Certificate(_),
+            ..
+        }
+    )));
+}
+
+#[test]
+fn nothing_is_planned_while_the_api_has_no_database() {
+    let mut state = unsealed();
+    let link = fixtures::link(LinkState::Down, Some("doesn't answer"));
+    tell(&mut state, Event::Link(Backend::Database, link));
+    press(&mut state, "2 X");
+    let toast = state.toast.as_ref().unwrap();
+    assert!(
+        toast.text.contains("the API's database does not answer"),
+        "{toast:?}"
+    );
+    assert!(state.runs.is_empty());
 }

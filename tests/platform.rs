@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use cmp_console::clients::tls_probe::probe;
 use cmp_console::clients::vault::{Login, Place, VaultError, VaultWriter};
 use cmp_console::domain::secret::Secret;
-use cmp_console::services::issuer::facts;
+use cmp_console::domain::x509;
 use cmp_console::services::platform::{Options, Platform, Ports};
 
 /// What is served at `address` for `name`.
@@ -316,9 +316,9 @@ async fn the_consoles_token_is_enough_and_no_more() {
             .await
     };
     let signed = sign("test.example.com").await.unwrap();
-    let read = facts::read(&signed.certificate_pem).unwrap();
+    let read = x509::read(&signed.certificate_pem).unwrap();
     assert_eq!(read.subject, "CN=test.example.com");
-    assert!(signed.chain.len() == 1 && facts::read(&signed.chain[0]).is_ok());
+    assert!(signed.chain.len() == 1 && x509::read(&signed.chain[0]).is_ok());
     let refused = sign("test.example.org").await.unwrap_err();
     assert!(matches!(&refused, VaultError::Refused(words) if words.contains("not allowed by this role")));
     let denied = writer.revoke(&access.pki_mount, &read.serial).await.unwrap_err();

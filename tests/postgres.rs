@@ -14,6 +14,8 @@ mod server;
 mod changes;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "postgres/hosts.rs"]
+mod hosts;
 #[path = "postgres/lead.rs"]
 mod lead;
 #[path = "postgres/opening.rs"]

@@ -13,8 +13,10 @@ mod fixtures;
 #[path = "screens/hints.rs"]
 mod hints;
 
+use chrono::Duration;
 use cmp_console::config::console::Colours;
 use cmp_console::console::update::update;
+use cmp_console::domain::database::{Host, HostRole, HostState, Standing};
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::key::{Key, KeyStatus};
 use cmp_console::domain::link::{Backend, LinkState};
@@ -29,6 +31,7 @@ use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown}
 use cmp_console::state::query::{Answer, LogLine, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
+use cmp_console::state::snapshot::Snapshot;
 use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, State, Tone};
 use cmp_console::views;
 use cmp_console::wire::certs::KeyDetail;
@@ -242,7 +245,7 @@ fn what_is_protected_looks_so() {
     snapshot("protected_locked", |state| state.guard = Guard::of(false, true));
     snapshot("protected_unlocked", |state| {
         state.guard = Guard::Protected(Some(Unlocked {
-            until: now() + chrono::Duration::minutes(14),
+            until: now() + Duration::minutes(14),
             ticket: "INC-1234".to_owned(),
             reason: None,
         }));
@@ -346,6 +349,60 @@ fn services_when_all_is_lost() {
             let mut link = fixtures::link(LinkState::Down, Some(why));
             link.seal = seal;
             state.links.insert(backend, link);
+        }
+    });
+}
+
+/// The primary of the console's database is lost, and its replica read.
+fn lose_the_primary(state: &mut State) {
+    let lost = HostState::Lost {
+        since: now() - Duration::minutes(2),
+        why: "Connection refused (os error 111)".to_owned(),
+        was: Some(HostRole::Primary),
+    };
+    let replica = HostState::Up(Standing {
+        role: HostRole::Replica,
+        timeline: 0,
+        behind_ms: 0,
+        follows: false,
+        last_change: Some(now() - Duration::minutes(2)),
+        latency_ms: 3,
+    });
+    let host = |name: &str, state| Host {
+        name: name.to_owned(),
+        state,
+    };
+    let hosts = vec![host("db-1", lost), host("db-2", replica)];
+    let event = Event::Hosts(hosts);
+    update(state, Timed { at: now(), event }, &mut Vec::new());
+}
+
+#[test]
+fn a_lost_primary() {
+    snapshot("services_failover", |state| {
+        go(state, ViewId::Services, None);
+        lose_the_primary(state);
+    });
+    snapshot("triage_failover", lose_the_primary);
+}
+
+#[test]
+fn what_an_earlier_console_left() {
+    snapshot("triage_kept", |state| {
+        let text = serde_json::to_string(&Snapshot::of(state)).unwrap();
+        for secret in ["BEGIN CERTIFICATE", "leaked in a paste"] {
+            assert!(!text.contains(secret), "{secret} is on disk");
+        }
+        let kept: Snapshot = serde_json::from_str(&text).unwrap();
+        let size = state.size;
+        *state = blank(size.width, size.height);
+        state.now += Duration::hours(17);
+        kept.show(state);
+        let why = "no connection: Connection refused (os error 111)";
+        for backend in [Backend::Api, Backend::Vault] {
+            let link = fixtures::link(LinkState::Down, Some(why));
+            let event = Event::Link(backend, link);
+            update(state, Timed { at: state.now, event }, &mut Vec::new());
         }
     });
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use demo::{Demo, eventually};
 use serde_json::{Value, json};
 
-use cmp_console::services::issuer::facts;
+use cmp_console::domain::x509;
 
 const N_REISSUES: usize = 20;
 
@@ -107,7 +107,7 @@ async fn nothing_is_signed_twice(demo: &Demo, requests: &BTreeMap<String, Value>
     let (status, list) = demo.vault("LIST", "cmp-pki/certs", None).await;
     assert_eq!(status, 200);
     let (_, root) = demo.vault("GET", "cmp-pki/cert/ca", None).await;
-    let root = facts::read(root["data"]["certificate"].as_str().unwrap())
+    let root = x509::read(root["data"]["certificate"].as_str().unwrap())
         .unwrap()
         .serial;
     let at_ca: BTreeSet<String> = list["data"]["keys"]
@@ -150,7 +150,7 @@ async fn installed_and_whole(demo: &Demo, state: &Path) {
             let expected = it["expected_sha256"].as_str().unwrap();
             eventually("what is expected is on disk, with its key", async || {
                 let pem = std::fs::read_to_string(path).ok()?;
-                let found = facts::read(&pem).expect("never half a certificate");
+                let found = x509::read(&pem).expect("never half a certificate");
                 // A swap may come between reading the two files, so they are compared at the end only.
                 (found.fingerprint_sha256 == expected).then(|| {
                     let key = spki_of_key(&Path::new(path).with_extension("key"));

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec, needs_api};
+use super::{Action, Availability, Facts, Spec};
+use crate::domain::agent::Agent;
 use crate::domain::id::{EntityKind, new_id};
 use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -33,11 +34,11 @@ impl Action for ForceCheckin {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
+    fn available(&self, on: &[Target], _facts: &Facts) -> Availability {
         match on {
             [one] if one.status == "banned" => Availability::Disabled("it is banned".to_owned()),
-            // Where the agent is, and whether it has checked in since, only the API knows.
-            _ => needs_api(facts).unwrap_or(Availability::Ready),
+            // Without the API it is woken where it was last heard of, and says itself whether it checked in.
+            _ => Availability::Ready,
         }
     }
 
@@ -59,14 +60,28 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     let mut targets = Vec::new();
     let mut changes = Vec::new();
     let mut steps = Vec::new();
+    let mut works_without_api = false;
     for target in on {
-        let agent = with.api.agent(&target.id).await?.agent;
-        changes.push(format!("{} checks in now", agent.hostname));
+        let (agent, from_api) = find(&target.id, with).await?;
+        works_without_api |= !from_api;
+        changes.push(match from_api {
+            true => format!("{} checks in now", agent.hostname),
+            false => format!(
+                "{} checks in now, if it still is at {}: the API does not answer",
+                agent.hostname, agent.address
+            ),
+        });
         steps.push(PlannedStep {
             step: Wake.name().to_owned(),
             title: format!("wake {}", agent.hostname),
             target: targets.len(),
-            args: json!({"agent": agent.id, "address": agent.address, "before": agent.last_checkin}),
+            args: json!({
+                "agent": agent.id,
+                "hostname": agent.hostname,
+                "address": agent.address,
+                "before": agent.last_checkin,
+                "from_api": from_api,
+            }),
             command: format!("curl -X POST {}/checkin", agent.address.trim_end_matches('/')),
         });
         targets.push(Target {
@@ -91,9 +106,20 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
         changes,
         breaks: Vec::new(),
         steps,
-        works_without_api: false,
+        works_without_api,
         made_at: with.clock.now(),
     })
+}
+
+/// The agent, and whether the API said so; else as it was last heard of.
+async fn find(id: &str, with: &Reads) -> Result<(Agent, bool), Problem> {
+    match with.api.agent(id).await {
+        Ok(detail) => Ok((detail.agent, true)),
+        Err(problem) if problem.kind.may_be_retried() => {
+            with.known.get(id).map(|agent| (agent, false)).ok_or(problem)
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Wakes the agent.
@@ -118,7 +144,7 @@ impl Step for Wake {
                         .unwrap_or_else(|| "look at the agent's log".to_owned()),
                 ));
             }
-            Ok(json!({"jobs": reply.n_jobs}))
+            Ok(json!({"jobs": reply.n_jobs, "reported": reply.reported}))
         })
     }
 
@@ -126,7 +152,20 @@ impl Step for Wake {
         Box::pin(async move {
             let before: Option<DateTime<Utc>> =
                 serde_json::from_value(cx.args["before"].clone()).unwrap_or_default();
-            let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
+            let agent = match with.api.agent(text(&cx.args, "agent")?).await {
+                Ok(detail) => detail.agent,
+                Err(problem)
+                    if cx.args["from_api"] == false
+                        && cx.result["reported"] == true
+                        && problem.kind.may_be_retried() =>
+                {
+                    return Ok(Proof::Proven(format!(
+                        "{} says that it checked in; the API, which would know, does not answer",
+                        text(&cx.args, "hostname")?
+                    )));
+                }
+                Err(problem) => return Err(problem),
+            };
             Ok(match agent.last_checkin {
                 Some(at) if before.is_none_or(|before| at > before) => Proof::Proven(format!(
                     "{} checked in at {}",

@@ -57,6 +57,8 @@ pub struct Facts {
     pub role: Option<Role>,
     /// How the API answers.
     pub api: LinkState,
+    /// How the API's database answers it.
+    pub api_database: LinkState,
     /// How Vault answers; sealed is `Degraded`.
     pub vault: LinkState,
     /// Vault says that it is sealed.
@@ -161,7 +163,12 @@ pub fn fitting(action: &dyn Action, candidates: &[Target]) -> Vec<Target> {
 }
 
 fn needs_api(facts: &Facts) -> Option<Availability> {
-    (facts.api == LinkState::Down).then(|| Availability::Disabled("the API does not answer".to_owned()))
+    let why = match (facts.api, facts.api_database) {
+        (LinkState::Down, _) => "the API does not answer",
+        (_, LinkState::Down) => "the API's database does not answer",
+        _ => return None,
+    };
+    Some(Availability::Disabled(why.to_owned()))
 }
 
 fn needs_ca(facts: &Facts) -> Option<Availability> {
@@ -224,6 +231,7 @@ mod tests {
             forbidden: Some("this context is read-only"),
             role: Some(Role::Admin),
             api: LinkState::Up,
+            api_database: LinkState::Up,
             vault: LinkState::Up,
             vault_sealed: false,
         };

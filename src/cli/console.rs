@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::{demo, failed, open, reload, small_runtime};
 use crate::config::console as config;
-use crate::console::{Setup, Startup};
+use crate::console::{Setup, Startup, backends};
 use crate::plan::guard::Guard;
 use crate::state::ContextInfo;
 use crate::state::keymap::Keymap;
@@ -124,6 +124,7 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
             look: open::look(look),
             contexts: opened.contexts.keys().cloned().collect(),
             state_dir: config::state_dir(),
+            snapshot: Some(backends::snapshot_of(&config::state_dir(), &context.api)),
         })
     };
     let connect = |name: &str, startup: Sender<Startup>| {

@@ -139,6 +139,8 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
             look: open::look(ways.look),
             contexts: Vec::new(),
             state_dir: state_dir(),
+            // The next demo is another platform, or one that is always there.
+            snapshot: None,
         },
         move |_, startup: Sender<Startup>| {
             let (bound, shares) = (bound.take(), shares.clone());
@@ -161,6 +163,7 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
                         api: Some(access.operator_token.clone()),
                         vault: Some(access.vault_token.clone()),
                         vault_role: None,
+                        database: None,
                     },
                     ..Context::default()
                 };

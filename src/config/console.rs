@@ -153,9 +153,51 @@ pub struct Context {
     /// How it looks; as `[look]` says where it says nothing.
     #[serde(default)]
     pub look: LookConfig,
+    /// The platform's database, which is read directly then; through the API without it.
+    #[serde(default)]
+    pub database: Option<DatabaseConfig>,
     /// Tokens that were handed over in memory (the demo's); never in the file.
     #[serde(skip)]
     pub tokens: Tokens,
+}
+
+/// The platform's database, to read from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// Its hosts, primary and replicas in any order, as `host:port`; a folder is that of a Unix socket.
+    pub hosts: Vec<String>,
+    /// The database's name.
+    #[serde(default = "default_database_name")]
+    pub name: String,
+    /// The account, which only needs to read (`deploy/postgres/roles.sql`).
+    #[serde(default = "default_database_user")]
+    pub user: String,
+    /// How far TLS is wanted; `verify-full` where `ca` is set, and otherwise `prefer`.
+    #[serde(default)]
+    pub sslmode: Option<SslMode>,
+    /// The file with the CA that the hosts' certificates come from, in PEM.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The environment variable that holds the password.
+    #[serde(default = "default_database_password_env")]
+    pub password_env: String,
+}
+
+/// How far TLS is wanted with a database, in PostgreSQL's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// None.
+    Disable,
+    /// If the server has it.
+    Prefer,
+    /// Always, with whoever it is.
+    Require,
+    /// With a certificate of a known CA.
+    VerifyCa,
+    /// With a certificate of a known CA for this host.
+    VerifyFull,
 }
 
 /// Tokens in memory.
@@ -167,6 +209,8 @@ pub struct Tokens {
     pub vault: Option<Secret>,
     /// AppRole's role id and secret id at Vault.
     pub vault_role: Option<(Secret, Secret)>,
+    /// The database's password.
+    pub database: Option<Secret>,
 }
 
 impl Default for Context {
@@ -187,6 +231,7 @@ impl Default for Context {
             read_only: false,
             protected: false,
             look: LookConfig::default(),
+            database: None,
             tokens: Tokens::default(),
         }
     }
@@ -206,6 +251,18 @@ fn default_vault_role_id_env() -> String {
 
 fn default_vault_secret_id_env() -> String {
     "VAULT_SECRET_ID".to_owned()
+}
+
+fn default_database_name() -> String {
+    "cmp_db".to_owned()
+}
+
+fn default_database_user() -> String {
+    "cmp_console".to_owned()
+}
+
+fn default_database_password_env() -> String {
+    "CMP_DATABASE_PASSWORD".to_owned()
 }
 
 fn default_mount() -> String {
@@ -256,6 +313,9 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
         context.tokens.vault = from_env(&context.vault_token_env);
         context.tokens.vault_role =
             from_env(&context.vault_role_id_env).zip(from_env(&context.vault_secret_id_env));
+        if let Some(database) = &context.database {
+            context.tokens.database = from_env(&database.password_env);
+        }
     }
     let known = config.contexts.keys().cloned().collect::<Vec<_>>().join(", ");
     let name = match name.map(str::to_owned).or(config.default_context) {
@@ -358,6 +418,7 @@ mod tests {
             (&usual.vault_role_id_env, &usual.vault_secret_id_env)
         );
         assert_eq!(context.vault_nodes.len(), 3);
+        assert_eq!(context.database.as_ref().unwrap().hosts.len(), 2);
     }
 
     #[test]

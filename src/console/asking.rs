@@ -1,42 +1,65 @@
-//! Questions become answers: which route of the API a question goes to, page by page.
+//! Questions become answers: where they are asked, and what is asked there, page by page.
 
-use chrono::Duration as Span;
+use chrono::{DateTime, Duration as Span, Utc};
 
 use super::logs;
+use super::source::{Source, sources};
 use crate::plan::ports::Reads;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::state::query::{Answer, Query, Window};
 use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 
-/// Asks the API.
+/// Asks the best place that has an answer.
 ///
 /// # Errors
-/// What it answered, or that it didn't.
+/// What the best of them said, or that it said nothing.
 pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answer, Problem> {
-    let api = &reads.api;
-    let now = reads.clock.now();
+    let mut first = None;
+    for source in sources(reads).await {
+        match ask_there(&source, reads.clock.now(), query, rows).await {
+            Err(problem) if is_away(&problem) => first = first.or(Some(problem)),
+            answer => return answer,
+        }
+    }
+    Err(first.unwrap_or_else(|| Problem::unavailable("there is nobody to ask")))
+}
+
+/// Whether another place may have the answer.
+fn is_away(problem: &Problem) -> bool {
+    matches!(
+        problem.kind,
+        ProblemKind::Unavailable | ProblemKind::NoAnswer | ProblemKind::BackendFailed
+    )
+}
+
+async fn ask_there(
+    from: &Source<'_>,
+    now: DateTime<Utc>,
+    query: &Query,
+    rows: u32,
+) -> Result<Answer, Problem> {
     let soon = (now + Span::days(30)).to_rfc3339();
     let fixed = |sort: &str| PageQuery {
         sort: Some(sort.to_owned()),
         ..PageQuery::default()
     };
     Ok(match query {
-        Query::Key(spki) => Answer::Key(Box::new(api.key(spki).await?)),
+        Query::Key(spki) => Answer::Key(Box::new(from.key(spki).await?)),
         Query::Logs => logs::newest().await?,
-        Query::Trends => Answer::Trends(Box::new(api.trends().await?)),
-        Query::Findings => Answer::Findings(api.findings().await?.findings),
+        Query::Trends => Answer::Trends(Box::new(from.trends().await?)),
+        Query::Findings => Answer::Findings(from.findings().await?),
         Query::Expiring => {
             let page = PageQuery {
                 expires_before: Some(soon),
                 ..fixed("not_after")
             };
             Answer::Certificates(
-                pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
+                pages(rows, page, |page| async move { from.certificates(&page).await }).await?,
             )
         }
         Query::AgentHealth => Answer::Agents(
             pages(rows, fixed("last_checkin"), |page| async move {
-                api.agents(&page).await
+                from.agents(&page).await
             })
             .await?,
         ),
@@ -45,29 +68,29 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
                 open: Some(true),
                 ..fixed("-created_at")
             };
-            Answer::Requests(pages(rows, page, |page| async move { api.requests(&page).await }).await?)
+            Answer::Requests(pages(rows, page, |page| async move { from.requests(&page).await }).await?)
         }
         Query::RecentAudit => Answer::Audit(
             pages(rows.min(50), fixed("-seq"), |page| async move {
-                api.audit(&page).await
+                from.audit(&page).await
             })
             .await?,
         ),
         Query::Certificates(list) => {
             let page = list.page("not_after");
             Answer::Certificates(
-                pages(rows, page, |page| async move { api.certificates(&page).await }).await?,
+                pages(rows, page, |page| async move { from.certificates(&page).await }).await?,
             )
         }
         Query::Agents(list) => Answer::Agents(
             pages(rows, list.page("hostname"), |page| async move {
-                api.agents(&page).await
+                from.agents(&page).await
             })
             .await?,
         ),
         Query::Requests(list) => Answer::Requests(
             pages(rows, list.page("-created_at"), |page| async move {
-                api.requests(&page).await
+                from.requests(&page).await
             })
             .await?,
         ),
@@ -75,15 +98,15 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
             pages(
                 rows,
                 list.page("-seq"),
-                |page| async move { api.audit(&page).await },
+                |page| async move { from.audit(&page).await },
             )
             .await?,
         ),
-        Query::Certificate(id) => Answer::Certificate(Box::new(api.certificate(id).await?)),
-        Query::Agent(id) => Answer::Agent(Box::new(api.agent(id).await?)),
-        Query::Request(id) => Answer::Request(Box::new(api.request(id).await?)),
+        Query::Certificate(id) => Answer::Certificate(Box::new(from.certificate(id).await?)),
+        Query::Agent(id) => Answer::Agent(Box::new(from.agent(id).await?)),
+        Query::Request(id) => Answer::Request(Box::new(from.request(id).await?)),
         Query::AuditRow(seq) => Answer::Audit(Window {
-            rows: vec![api.audit_row(*seq).await?],
+            rows: vec![from.audit_row(*seq).await?],
             total: 1,
         }),
         Query::AuditOf(id) => {
@@ -91,7 +114,7 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
                 entity: Some(id.clone()),
                 ..fixed("-seq")
             };
-            Answer::Audit(pages(rows, page, |page| async move { api.audit(&page).await }).await?)
+            Answer::Audit(pages(rows, page, |page| async move { from.audit(&page).await }).await?)
         }
     })
 }

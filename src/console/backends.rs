@@ -11,8 +11,10 @@ use crate::clock::Clock;
 use crate::config::console::Context;
 use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
+use crate::plan::known::KnownAgents;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
+use crate::store::hosts::Hosts;
 
 /// The backends of one context, and what may be changed there.
 pub struct Backends {
@@ -52,10 +54,19 @@ impl Backends {
         let reads = Reads {
             vault: vault.reader(),
             vault_nodes: nodes.iter().map(VaultWriter::reader).collect(),
-            clock,
             vault_address: context.vault.clone(),
             pki_mount: context.pki_mount.clone(),
             pki_role: context.pki_role.clone(),
+            hosts: match &context.database {
+                Some(database) => Some(Hosts::new(
+                    database,
+                    context.tokens.database.as_ref(),
+                    clock.clone(),
+                )?),
+                None => None,
+            },
+            known: KnownAgents::default(),
+            clock,
             api: api.clone(),
         };
         Ok(Self {
@@ -70,8 +81,17 @@ impl Backends {
 
 /// The local journal of the platform behind this API: what was done to one is never told to another.
 fn journal_of(api: &str) -> String {
-    let name: String = api
-        .trim_end_matches('/')
+    format!("journal-{}.jsonl", file_name(api))
+}
+
+/// The file with the local snapshot of the platform behind this API.
+#[must_use]
+pub fn snapshot_of(state_dir: &Path, api: &str) -> PathBuf {
+    state_dir.join(format!("snapshot-{}.json", file_name(api)))
+}
+
+fn file_name(api: &str) -> String {
+    api.trim_end_matches('/')
         .chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() || c == '.' {
@@ -80,8 +100,7 @@ fn journal_of(api: &str) -> String {
                 '-'
             }
         })
-        .collect();
-    format!("journal-{name}.jsonl")
+        .collect()
 }
 
 impl Backends {

@@ -1,18 +1,18 @@
 //! Effects become tasks, and what comes of them becomes events. Nothing here draws or decides.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::asking::ask;
 use super::backends::Backends;
-use super::{links, logs, saved_views};
+use super::{databases, links, logs, saved_views};
 use crate::actions;
 use crate::domain::secret::Secret;
 use crate::plan::confirm::Confirmed;
@@ -22,7 +22,9 @@ use crate::plan::ports::{Entered, SecretEntry};
 use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
-use crate::state::query::Query;
+use crate::state::query::{Answer, Query};
+use crate::state::snapshot::Snapshot;
+use crate::wire::page::Change;
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -30,6 +32,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 const STREAM_AGAIN: Duration = Duration::from_secs(2);
 /// Changes that come within this time are told together.
 const TOGETHER: Duration = Duration::from_millis(80);
+/// How long the last snapshot may take when the console ends.
+const LAST_SNAPSHOT: Duration = Duration::from_millis(300);
 /// How many events of one run may wait to be told.
 const RUN_EVENTS: usize = 4096;
 
@@ -43,6 +47,9 @@ pub struct Effects {
     runs: JoinSet<()>,
     /// Where saved views are kept.
     views: PathBuf,
+    /// Where what is known is kept, if it is.
+    snapshot: Option<PathBuf>,
+    kept: Arc<Mutex<Snapshot>>,
     /// What watches the backends, as long as this is there.
     watchers: JoinSet<()>,
 }
@@ -50,9 +57,11 @@ pub struct Effects {
 impl Effects {
     /// With where events go and where saved views are kept; the backends come later.
     #[must_use]
-    pub fn new(to: Sender<Event>, views: PathBuf) -> Self {
+    pub fn new(to: Sender<Event>, views: PathBuf, snapshot: Option<PathBuf>) -> Self {
         Self {
             views,
+            snapshot,
+            kept: Arc::default(),
             to,
             backends: Arc::new(OnceLock::new()),
             look: Arc::new(Notify::new()),
@@ -84,7 +93,30 @@ impl Effects {
             self.to.clone(),
             Arc::clone(&self.look),
         ));
+        if let Some(hosts) = backends.reads.hosts.clone() {
+            self.watchers
+                .spawn(databases::watch(hosts.clone(), self.to.clone()));
+            self.watchers
+                .spawn(databases::follow_changes(hosts, self.to.clone()));
+        }
         self.watchers.spawn(follow_changes(backends, self.to.clone()));
+    }
+
+    /// Keeps what is known on disk, where it is another than what is there.
+    fn keep_snapshot(&self, snapshot: Snapshot) {
+        let Some(path) = self.snapshot.clone() else { return };
+        let kept = Arc::clone(&self.kept);
+        tokio::task::spawn_blocking(move || keep(&path, &kept, snapshot));
+    }
+
+    /// The same before the console ends: it is on disk when this returns.
+    pub async fn keep_last(&self, snapshot: Snapshot) {
+        let Some(path) = self.snapshot.clone() else { return };
+        let kept = Arc::clone(&self.kept);
+        let done = tokio::task::spawn_blocking(move || keep(&path, &kept, snapshot));
+        if tokio::time::timeout(LAST_SNAPSHOT, done).await.is_err() {
+            tracing::warn!("the local snapshot could not be kept in time");
+        }
     }
 
     /// Carries one effect out; what needs the terminal is given back.
@@ -108,6 +140,9 @@ impl Effects {
                 tokio::spawn(async move {
                     let answer = or_defect(ask(&backends.reads, &query, rows));
                     let result = answer.await;
+                    if let Ok(answer) = &result {
+                        hear_of_agents(&backends, answer);
+                    }
                     let _closed = to.send(Event::Answer { query, asked, result }).await;
                 });
             }
@@ -172,14 +207,19 @@ impl Effects {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let detail = backends.reads.api.certificate(&id).await;
-                    let pem = detail.and_then(|detail| {
-                        let pem = detail.certificate.pem;
-                        pem.ok_or_else(|| Problem::not_found("the inventory keeps no PEM of it"))
-                    });
+                    let pem = match ask(&backends.reads, &Query::Certificate(id), 1).await {
+                        Ok(Answer::Certificate(detail)) => detail.certificate.pem,
+                        Ok(_) => None,
+                        Err(problem) => {
+                            let _closed = to.send(Event::Pem(Err(problem))).await;
+                            return;
+                        }
+                    };
+                    let pem = pem.ok_or_else(|| Problem::not_found("the inventory keeps no PEM of it"));
                     let _closed = to.send(Event::Pem(pem)).await;
                 });
             }
+            Effect::KeepSnapshot(snapshot) => self.keep_snapshot(*snapshot),
             Effect::KeepViews(views) => {
                 let (path, to) = (self.views.clone(), self.to.clone());
                 tokio::spawn(async move {
@@ -207,7 +247,12 @@ impl Effects {
                     backends.set_guard(guard);
                 }
             }
-            Effect::CheckLinks => self.look.notify_one(),
+            Effect::CheckLinks => {
+                self.look.notify_one();
+                if let Some(hosts) = self.backends.get().and_then(|it| it.reads.hosts.as_ref()) {
+                    hosts.look();
+                }
+            }
             effect @ (Effect::Copy(_) | Effect::Suspend | Effect::SubmitSecret(_)) => return Some(effect),
         }
         None
@@ -275,38 +320,68 @@ impl Effects {
     }
 }
 
+/// Where agents are is remembered, for when nobody else can say it.
+pub(super) fn hear_of_agents(backends: &Backends, answer: &Answer) {
+    match answer {
+        Answer::Agents(window) => window
+            .rows
+            .iter()
+            .for_each(|agent| backends.reads.known.hear(agent)),
+        Answer::Agent(detail) => backends.reads.known.hear(&detail.agent),
+        _ => {}
+    }
+}
+
+/// Keeps a snapshot that differs from the last.
+fn keep(path: &Path, last: &Mutex<Snapshot>, snapshot: Snapshot) {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last == snapshot {
+        return;
+    }
+    match super::snapshot::keep(path, &snapshot) {
+        Ok(()) => *last = snapshot,
+        Err(error) => tracing::warn!(path = %path.display(), %error, "the local snapshot can't be kept"),
+    }
+}
+
 /// What `work` gives; that it panicked is an answer too, so that nothing waits for one for ever.
 async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let caught = std::panic::AssertUnwindSafe(work).catch_unwind().await;
     caught.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
 }
 
+/// The next changes, and those that come within a moment; none when there are no more.
+pub(super) async fn together(changes: &mut (impl Stream<Item = Change> + Unpin)) -> Option<Vec<Change>> {
+    let mut together = vec![changes.next().await?];
+    let until = tokio::time::sleep(TOGETHER);
+    let mut until = std::pin::pin!(until);
+    loop {
+        tokio::select! {
+            () = &mut until => return Some(together),
+            next = changes.next() => match next {
+                Some(change) if together.contains(&change) => {}
+                Some(change) => together.push(change),
+                None => return Some(together),
+            },
+        }
+    }
+}
+
 async fn follow_changes(backends: Arc<Backends>, to: Sender<Event>) {
+    let hosts = backends.reads.hosts.as_ref();
     loop {
         if let Ok(stream) = backends.reads.api.events().await {
             if to.send(Event::StreamBack).await.is_err() {
                 return;
             }
             let mut changes = std::pin::pin!(stream);
-            while let Some(first) = changes.next().await {
-                let mut together = vec![first];
-                let until = tokio::time::sleep(TOGETHER);
-                let mut until = std::pin::pin!(until);
-                let open = loop {
-                    tokio::select! {
-                        () = &mut until => break true,
-                        next = changes.next() => match next {
-                            Some(change) if together.contains(&change) => {}
-                            Some(change) => together.push(change),
-                            None => break false,
-                        },
-                    }
-                };
+            while let Some(together) = together(&mut changes).await {
+                // What is read from the database is told by the database: a replica may not have it yet.
+                if hosts.is_some_and(databases::is_read) {
+                    continue;
+                }
                 if to.send(Event::Changed(together)).await.is_err() {
                     return;
-                }
-                if !open {
-                    break;
                 }
             }
         }

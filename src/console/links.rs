@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::backends::Backends;
-use crate::domain::link::{Backend, LinkState};
+use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::plan::vault_nodes::{self, Node};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;
@@ -82,8 +82,17 @@ async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backen
     match answer {
         Ok(ready) => {
             let refused = refused.filter(|problem| problem.kind == ProblemKind::NotAuthenticated);
+            // Where the console looks at the database itself, the API's own view of it is the API's trouble.
+            let is_lost = |health: &BackendHealth| {
+                health.backend == Backend::Database && health.state == LinkState::Down
+            };
+            let without_database = backends.reads.hosts.is_some() && ready.backends.iter().any(is_lost);
             let api = match refused {
                 Some(problem) => link(LinkState::Degraded, Some(problem.to_string()), latency_ms),
+                None if without_database => {
+                    let note = "its database doesn't answer: nothing can be changed";
+                    link(LinkState::Degraded, Some(note.to_owned()), latency_ms)
+                }
                 None => link(LinkState::Up, None, latency_ms),
             };
             let mut links = vec![(Backend::Api, api)];

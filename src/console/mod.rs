@@ -6,6 +6,7 @@ pub mod backends;
 mod clipboard;
 mod command_line;
 mod cursor;
+mod databases;
 mod decode;
 pub mod defects;
 mod dialogs;
@@ -21,6 +22,8 @@ mod outbox;
 mod pace;
 pub mod painter;
 pub mod saved_views;
+mod snapshot;
+mod source;
 pub mod terminal;
 mod trouble;
 pub mod update;
@@ -42,11 +45,12 @@ use crate::plan::guard::Guard;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::keymap::Keymap;
+use crate::state::snapshot::Snapshot;
 use crate::state::{ContextInfo, Look, State};
 use crate::views;
 
 use backends::Backends;
-use effects::Effects;
+use effects::{Effects, hear_of_agents};
 use heard::{Input, typed_character};
 use outbox::{Outlet, is_written};
 use pace::Pace;
@@ -83,6 +87,9 @@ pub struct Setup {
     pub contexts: Vec<String>,
     /// Where saved views are kept.
     pub state_dir: PathBuf,
+    /// The file that what is known is kept in, for when nobody answers; none where there is nothing to come
+    /// back to.
+    pub snapshot: Option<PathBuf>,
 }
 
 /// What comes from whoever starts the backends.
@@ -105,7 +112,7 @@ pub async fn run(
     startup: mpsc::Receiver<Startup>,
 ) -> Result<Left, ConsoleError> {
     let (to, events) = mpsc::channel::<Event>(WAITING);
-    let mut effects = Effects::new(to, setup.state_dir.join(VIEWS));
+    let mut effects = Effects::new(to, setup.state_dir.join(VIEWS), setup.snapshot.clone());
     let ended = until_left(terminal, setup, clock, startup, events, &mut effects).await;
     // A person who quits waits for the record; a terminal that is gone waits for nothing.
     let limit = match ended {
@@ -142,6 +149,10 @@ async fn until_left(
     state.contexts = setup.contexts;
     state.saved = saved_views::load(&setup.state_dir.join(VIEWS));
     state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
+    if let Some(path) = &setup.snapshot {
+        state.keeps_snapshot = true;
+        snapshot::load(path).show(&mut state);
+    }
     let mut pace = Pace::new(setup.slow_link);
     state.wire = pace.wire();
     paint(&mut state, terminal, &mut pace)?;
@@ -191,6 +202,8 @@ async fn until_left(
                         state.context.vault.clone_from(&backends.reads.vault_address);
                         state.context.api = backends.reads.api.base().to_owned();
                         state.context.shares_in = shares_in;
+                        let answers = state.data.values().filter_map(|loaded| loaded.value.as_ref());
+                        answers.for_each(|answer| hear_of_agents(&backends, answer));
                         effects.connect(*backends);
                         let visible = tell(&mut state, &clock, Event::Starting(None), &mut asked);
                         wanted = wanted.or(visible.then_some(false));
@@ -295,6 +308,9 @@ async fn until_left(
         for effect in std::mem::take(&mut asked) {
             effects.carry_out(effect);
         }
+    }
+    if state.keeps_snapshot {
+        effects.keep_last(Snapshot::of(&state)).await;
     }
     if !hung_up {
         answers_are_in(&mut pace, &mut inputs, &mut outlet).await;

@@ -5,6 +5,7 @@ use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::{cursor, dialogs, layers, lists, menu, verify};
 use crate::actions::{self, Availability};
+use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
@@ -12,6 +13,7 @@ use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
 use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
+use crate::state::databases;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::history::Visit;
@@ -19,6 +21,7 @@ use crate::state::layer::{Layer, RunLayer, Shown};
 use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
+use crate::state::snapshot::Snapshot;
 use crate::state::typed::Typed;
 use crate::state::{Held, LoggedCommand, Looked, State, Tone};
 use crate::views;
@@ -27,6 +30,9 @@ use crate::views;
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
 /// Answers kept of screens that are not open.
 const KEPT_ANSWERS: usize = 48;
+
+/// Things in trouble that are known whole for the snapshot; fewer than the answers that are kept.
+const REMEMBERED: usize = 20;
 
 /// Takes one event in; returns whether the screen may look different now.
 pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> bool {
@@ -63,7 +69,13 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.wire = wire;
         }
         Event::Relocked => relock(state, effects),
-        Event::Minute => touch(state, |query| matches!(query, Query::Findings | Query::Trends)),
+        Event::Minute => {
+            touch(state, |query| matches!(query, Query::Findings | Query::Trends));
+            if state.keeps_snapshot {
+                remember(state, effects);
+                effects.push(Effect::KeepSnapshot(Box::new(Snapshot::of(state))));
+            }
+        }
         Event::Answer { query, asked, result } => {
             let now = state.now;
             if let Err(problem) = &result {
@@ -107,17 +119,32 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
         }
         Event::StreamBack => touch(state, |_| true),
+        // The console's own look at the database counts, not the API's.
+        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
         Event::Link(backend, mut link) => {
+            if backend == Backend::Database {
+                state.api_database = link.state;
+            }
             let was = state.link(backend);
             let sealed = state.vault_sealed();
             let now = link.state;
-            if now == LinkState::Down {
+            if matches!(now, LinkState::Down | LinkState::Unknown) {
                 // The last that was known, which the screen marks as such.
                 link.seal = state.links.get(&backend).and_then(|link| link.seal.clone());
             }
             state.links.insert(backend, link);
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             if back || sealed != state.vault_sealed() {
+                touch(state, |_| true);
+            }
+        }
+        Event::Hosts(hosts) => {
+            let before = databases::reads_from(&state.hosts);
+            state.hosts = hosts;
+            if let Some(link) = databases::link(&state.hosts, state.now) {
+                state.links.insert(Backend::Database, link);
+            }
+            if before != databases::reads_from(&state.hosts) {
                 touch(state, |_| true);
             }
         }
@@ -455,6 +482,30 @@ fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
     for (query, loaded) in &mut state.data {
         if which(query) {
             loaded.dirty = true;
+        }
+    }
+}
+
+/// Asks for what is in trouble and was never looked at whole, so that the snapshot has it: where it is
+/// installed is what one needs to verify it when nobody answers.
+fn remember(state: &mut State, effects: &mut Vec<Effect>) {
+    let in_trouble = state.findings();
+    let details = in_trouble.into_iter().filter_map(|finding| match finding.entity {
+        EntityKind::Certificate => Some(Query::Certificate(finding.entity_id)),
+        EntityKind::Agent => Some(Query::Agent(finding.entity_id)),
+        _ => None,
+    });
+    for query in details.take(REMEMBERED) {
+        let loaded = state.data.entry(query.clone()).or_default();
+        if loaded.value.is_none() && !loaded.waiting {
+            loaded.dirty = false;
+            loaded.waiting = true;
+            loaded.asked += 1;
+            effects.push(Effect::Ask {
+                query,
+                asked: loaded.asked,
+                rows: cursor::ROWS,
+            });
         }
     }
 }

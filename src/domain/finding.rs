@@ -60,6 +60,12 @@ pub enum FindingKind {
     RevocationPending,
     /// One key in several certificates.
     SharedKey,
+    /// A host of the database is lost, or can't be read.
+    DatabaseLost,
+    /// A replica of the database is far behind, or follows nobody.
+    ReplicaBehind,
+    /// Two hosts of the database take changes: what one takes, the other never sees.
+    TwoPrimaries,
 }
 
 /// One finding.

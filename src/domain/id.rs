@@ -31,11 +31,13 @@ pub enum EntityKind {
     Audit,
     /// A Vault node, named by its address.
     Vault,
+    /// A host of the database, named by its address.
+    Database,
 }
 
 impl EntityKind {
     /// All of them.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Certificate,
         Self::Key,
         Self::Agent,
@@ -47,6 +49,7 @@ impl EntityKind {
         Self::Token,
         Self::Audit,
         Self::Vault,
+        Self::Database,
     ];
 
     /// The word used in the database, in audit rows and on screen.
@@ -64,6 +67,7 @@ impl EntityKind {
             Self::Token => "token",
             Self::Audit => "audit",
             Self::Vault => "vault",
+            Self::Database => "database",
         }
     }
 
@@ -86,6 +90,7 @@ impl EntityKind {
             Self::Token => "tok",
             Self::Audit => "aud",
             Self::Vault => "vlt",
+            Self::Database => "dbs",
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod confirm;
 pub mod executor;
 pub mod guard;
 pub mod journal;
+pub mod known;
 pub mod outcome;
 #[expect(
     clippy::module_inception,

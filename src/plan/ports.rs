@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::known::KnownAgents;
 use crate::clients::agent::{WakeFailure, wake};
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::crl::{self, Crl};
@@ -15,6 +16,7 @@ use crate::domain::audit::AuditRow;
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
+use crate::store::hosts::Hosts;
 use crate::wire::agents::WakeReply;
 use crate::wire::page::PageQuery;
 
@@ -26,8 +28,12 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// What can be asked of the backends of one context.
 #[derive(Clone)]
 pub struct Reads {
-    /// The API.
+    /// The API. What is planned is read from it, never from a replica.
     pub api: ApiReader,
+    /// The database's hosts, for what is only shown; none where the context gives no database.
+    pub hosts: Option<Hosts>,
+    /// Where agents were last heard of.
+    pub known: KnownAgents,
     /// Vault.
     pub vault: VaultReader,
     /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.

@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::loaded::Generation;
 use super::query::Query;
 use super::saved::SavedViews;
+use super::snapshot::Snapshot;
 use crate::plan::confirm::Confirmed;
 use crate::plan::guard::Guard;
 use crate::plan::plan::{Inputs, Target};
@@ -69,6 +70,8 @@ pub enum Effect {
     FetchPem(String),
     /// Keep the saved views.
     KeepViews(SavedViews),
+    /// Keep what is known on disk.
+    KeepSnapshot(Box<Snapshot>),
     /// Put the program into the background.
     Suspend,
 }

@@ -10,6 +10,7 @@ use super::query::{Answer, Query};
 use super::wire::Wire;
 use super::{Endpoint, Size};
 use crate::clients::crl::Crl;
+use crate::domain::database::Host;
 use crate::domain::link::Backend;
 use crate::domain::role::Role;
 use crate::plan::executor::RunEvent;
@@ -56,6 +57,8 @@ pub enum Event {
     StreamBack,
     /// A backend answers in this way now.
     Link(Backend, Link),
+    /// The database's hosts are so now.
+    Hosts(Vec<Host>),
     /// Who the token is.
     Me(Role),
     /// A plan was made, or can't be.

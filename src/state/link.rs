@@ -2,6 +2,7 @@
 //! there when the API is not.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::domain::finding::{Finding, FindingKind, Severity};
@@ -27,7 +28,7 @@ pub struct Link {
 }
 
 /// Vault's seal, without anything secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     /// Sealed.
     pub sealed: bool,
@@ -64,7 +65,7 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
     let link = state.links.get(&Backend::Vault);
     if let Some((link, seal)) = link.and_then(|link| link.seal.as_ref().map(|seal| (link, seal)))
         && seal.sealed
-        && link.state != LinkState::Down
+        && matches!(link.state, LinkState::Up | LinkState::Degraded)
     {
         let waiting: Vec<String> = match state.answer(&Query::OpenRequests) {
             Some(Answer::Requests(window)) => window

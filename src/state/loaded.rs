@@ -14,6 +14,8 @@ pub struct Loaded<T> {
     pub value: Option<T>,
     /// When it came.
     pub as_of: Option<DateTime<Utc>>,
+    /// Whether that is from the snapshot that an earlier console left.
+    pub kept: bool,
     /// What is wrong now, if the newest answer was none.
     pub trouble: Option<Problem>,
     /// The newest question.
@@ -31,6 +33,7 @@ impl<T> Default for Loaded<T> {
         Self {
             value: None,
             as_of: None,
+            kept: false,
             trouble: None,
             asked: 0,
             waiting: false,
@@ -50,9 +53,10 @@ impl<T: PartialEq> Loaded<T> {
         self.waiting = false;
         match result {
             Ok(value) => {
-                let same = self.trouble.is_none() && self.value.as_ref() == Some(&value);
+                let same = self.trouble.is_none() && !self.kept && self.value.as_ref() == Some(&value);
                 self.value = Some(value);
                 self.as_of = Some(now);
+                self.kept = false;
                 self.trouble = None;
                 !same
             }

@@ -1,6 +1,7 @@
 //! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
 
 pub mod cmd;
+pub mod databases;
 pub mod effect;
 pub mod event;
 pub mod history;
@@ -13,6 +14,7 @@ pub mod query;
 pub mod run;
 pub mod saved;
 pub mod screen;
+pub mod snapshot;
 pub mod typed;
 pub mod wire;
 
@@ -25,7 +27,8 @@ use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
-use crate::domain::finding::Finding;
+use crate::domain::database::Host;
+use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
@@ -210,6 +213,10 @@ pub struct State {
     pub role: Option<Role>,
     /// How each backend answers.
     pub links: BTreeMap<Backend, Link>,
+    /// How the API's database answers it, as the API says.
+    pub api_database: LinkState,
+    /// The database's hosts; none where the context gives no database.
+    pub hosts: Vec<Host>,
     /// What is still being started, in words; none once all is up.
     pub starting: Option<String>,
     /// Where the operator is, the current place last.
@@ -246,6 +253,8 @@ pub struct State {
     pub toast: Option<Toast>,
     /// What was carried out, the newest last.
     pub command_log: Vec<LoggedCommand>,
+    /// Whether what is known is kept on disk, for when nobody answers.
+    pub keeps_snapshot: bool,
     /// Whether the last key asked to quit while something was under way.
     pub leaving: bool,
     /// Since when the screen is held still.
@@ -271,6 +280,8 @@ impl State {
             guard: Guard::ReadWrite,
             role: None,
             links: BTreeMap::new(),
+            api_database: LinkState::Unknown,
+            hosts: Vec::new(),
             starting: None,
             places: vec![Place {
                 view: ViewId::Triage,
@@ -291,6 +302,7 @@ impl State {
             n_begun: 0,
             toast: None,
             command_log: Vec::new(),
+            keeps_snapshot: false,
             leaving: false,
             frozen: None,
             quit: false,
@@ -331,7 +343,7 @@ impl State {
     #[must_use]
     pub fn vault_sealed(&self) -> bool {
         let link = self.links.get(&Backend::Vault);
-        link.filter(|link| link.state != LinkState::Down)
+        link.filter(|link| matches!(link.state, LinkState::Up | LinkState::Degraded))
             .and_then(|link| link.seal.as_ref())
             .is_some_and(|seal| seal.sealed)
     }
@@ -343,6 +355,7 @@ impl State {
             forbidden: self.guard.refuses(self.now),
             role: self.role,
             api: self.link(Backend::Api),
+            api_database: self.api_database,
             vault: self.link(Backend::Vault),
             vault_sealed: self.vault_sealed(),
         }
@@ -396,12 +409,15 @@ impl State {
         let mut findings = link::own_findings(self);
         if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
             // The API sees the sealed Vault too, from further away.
-            let sealed = !findings.is_empty();
+            let sealed = findings
+                .iter()
+                .any(|finding| finding.kind == FindingKind::VaultSealed);
             let news = answered
                 .iter()
                 .filter(|finding| !(sealed && finding.entity == EntityKind::Vault));
             findings.extend(news.cloned());
         }
+        findings.extend(databases::findings(&self.hosts));
         crate::domain::finding::rank(&mut findings);
         findings
     }

@@ -14,7 +14,7 @@ use crate::wire::page::{Change, PageQuery};
 use crate::wire::trends::Trends;
 
 /// What can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Query {
     /// The ranked findings.
     Findings,
@@ -79,7 +79,7 @@ impl ListQuery {
 }
 
 /// A window over a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window<T> {
     /// The rows from the beginning as far as they were asked for.
     pub rows: Vec<T>,
@@ -88,7 +88,7 @@ pub struct Window<T> {
 }
 
 /// What was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// Findings.
     Findings(Vec<Finding>),
@@ -115,7 +115,7 @@ pub enum Answer {
 }
 
 /// A line of the console's own log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// Where it begins in the file, which is the line's name.
     pub at: u64,

@@ -137,6 +137,12 @@ async fn until_lost(
     }
 }
 
+/// The changes in a notification, whoever told it; all there may be where it can't be read.
+pub(super) fn changes_in(payload: &str) -> Vec<Change> {
+    let told = serde_json::from_str::<Told>(payload);
+    told.map_or_else(|_| Change::everything(), |told| told.changes)
+}
+
 /// Tells the listeners of this process.
 pub(super) fn tell(to: &broadcast::Sender<Change>, changes: impl IntoIterator<Item = Change>) {
     for change in changes {

@@ -2,6 +2,7 @@
 //! the schema, as the server's own should not, can work with one that is up to date.
 
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgListener;
 use sqlx::{PgPool, SqlitePool};
 
 use super::address::redacted;
@@ -51,6 +52,44 @@ async fn is_up_to_date(pool: &PgPool, url: &str) -> Result<bool, StoreError> {
         }
     }
     Ok(applied.len() == POSTGRES.iter().count())
+}
+
+/// Whether a program that only reads knows the schema.
+pub(super) enum Fit {
+    /// It does.
+    Same,
+    /// It does not, and why.
+    Not(String),
+}
+
+/// Looks whether the schema is the one that this program knows.
+pub(super) async fn fit(on: &mut PgListener) -> Result<Fit, StoreError> {
+    let doing = "looking up the version of the schema";
+    let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+        .fetch_one(on)
+        .await;
+    let found: Option<i64> = match newest {
+        Ok(found) => found,
+        // It isn't there, or not for this account.
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "42501")) => {
+            return Ok(Fit::Not(format!(
+                "the schema's version can't be read: {}; see deploy/postgres/roles.sql",
+                error.message()
+            )));
+        }
+        Err(error) => return Err(StoreError::because(doing)(error)),
+    };
+    let known = POSTGRES.iter().map(|it| it.version).max().unwrap_or(0);
+    Ok(match found.unwrap_or(0) {
+        found if found > known => Fit::Not(format!(
+            "its schema is at version {found}, newer than the {known} that this console knows: take a newer console"
+        )),
+        found if found < known => Fit::Not(format!(
+            "its schema is at version {found}, older than the {known} that this console knows: \
+             `cmp-server --migrate-only`"
+        )),
+        _ => Fit::Same,
+    })
 }
 
 fn said(error: MigrateError, url: &str, known: &Migrator) -> StoreError {

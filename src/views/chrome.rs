@@ -5,15 +5,18 @@ use ratatui::layout::Rect;
 
 use super::{find, palette, related, selected};
 use crate::actions::{self, Availability};
+use crate::domain::database::Source;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
+use crate::state::databases;
 use crate::state::link::latency_words;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
 use crate::widgets::text::put;
 use crate::widgets::theme::Meaning;
+use crate::widgets::when::ago;
 
 /// Rows that the header takes.
 pub const HEADER: u16 = 2;
@@ -101,6 +104,10 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
         // down is said on the services screen: here it would hide the others.
         let note = match link {
             Some(link) if link.state == LinkState::Down => "down",
+            // Which host of the database is read, where the console reads it itself.
+            Some(link) if backend == Backend::Database && !state.hosts.is_empty() && area.width >= 120 => {
+                link.note.as_deref().unwrap_or_default()
+            }
             Some(link)
                 if link.state == LinkState::Degraded && (area.width >= 100 || backend == Backend::Vault) =>
             {
@@ -135,6 +142,18 @@ fn crumb(state: &State, place: &Place) -> String {
         Some(name) => format!("{title} {name}"),
         None => title.to_owned(),
     }
+}
+
+/// Where what is shown is from, where that is neither the primary nor the API that is asked anyway.
+fn source(state: &State) -> Option<String> {
+    let through_api = databases::reads_from(&state.hosts) == Source::Api;
+    if !through_api || state.link(Backend::Api) != LinkState::Down {
+        return databases::note(&state.hosts);
+    }
+    let needs = (find(state.place().view).needs)(state);
+    let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
+    let at = known.min()?;
+    Some(format!("nobody answers: as of {}", ago(at, state.shown_at())))
 }
 
 fn title(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -187,6 +206,7 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }
+    notes.extend(source(state));
     notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
     for note in notes {
         x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));

@@ -273,10 +273,16 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             trouble: Some(_),
             as_of: Some(at),
             value: Some(_),
+            kept: false,
             ..
         }) => {
             format!("STALE since {}", crate::widgets::when::ago(*at, state.shown_at()))
         }
+        Some(Loaded {
+            kept: true,
+            as_of: Some(at),
+            ..
+        }) => format!("snapshot of {}", crate::widgets::when::ago(*at, state.shown_at())),
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),
     }

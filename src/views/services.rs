@@ -6,9 +6,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::detail::{Fact, fact, fact_that_means};
 use super::{Pane, Row, View, palette};
+use crate::domain::database::{Host, HostState, Source};
 use crate::domain::link::{Backend, LinkState};
 use crate::state::State;
 use crate::state::cmd::Cmd;
+use crate::state::databases;
 use crate::state::link::Seal;
 use crate::state::screen::ViewId;
 use crate::widgets::frame::frame;
@@ -86,6 +88,32 @@ fn latency(ms: u32) -> &'static str {
     }
 }
 
+/// The database's hosts, where the console knows them.
+fn hosts(state: &State) -> impl Iterator<Item = Row> {
+    let reads = databases::reads_from(&state.hosts);
+    let row = move |(index, host): (usize, &Host)| {
+        let (word, meaning, latency_ms) = match &host.state {
+            HostState::Unknown => ("not asked", Meaning::Dim, None),
+            HostState::Up(standing) => ("up", Meaning::Good, Some(standing.latency_ms)),
+            HostState::Unfit(_) => ("not read", Meaning::Warn, None),
+            HostState::Lost { .. } => ("LOST", Meaning::Bad, None),
+        };
+        Row {
+            id: format!("host {}", host.name),
+            cells: vec![
+                plain(host.name.clone()),
+                cell(word, meaning),
+                plain(latency_ms.map(latency).unwrap_or_default()),
+                plain(databases::words(host, reads == Source::Host(index))),
+            ],
+            targets: Vec::new(),
+            open: None,
+            copy: host.name.clone(),
+        }
+    };
+    state.hosts.iter().enumerate().map(row)
+}
+
 fn rows(state: &State) -> Vec<Row> {
     let backends = Backend::ALL.iter().map(|backend| {
         let link = state.links.get(backend);
@@ -114,12 +142,15 @@ fn rows(state: &State) -> Vec<Row> {
             copy: backend.word().to_owned(),
         }
     });
+    let backends = backends.chain(hosts(state));
     backends.chain([terminal(state)]).collect()
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let top = Rect {
-        height: 10.min(area.height),
+        height: u16::try_from(10 + state.hosts.len())
+            .unwrap_or(10)
+            .min(area.height),
         ..area
     };
     Pane {
@@ -151,7 +182,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let palette = palette(state);
     let link = state.links.get(&Backend::Vault);
-    let down = link.filter(|link| link.state == LinkState::Down);
+    let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let note = match down {
         Some(link) => format!("STALE since {}", ago(link.as_of, state.shown_at())),
         None => String::new(),
@@ -218,7 +249,7 @@ fn in_full(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
 /// What is known of Vault's seal.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
     let link = state.links.get(&Backend::Vault);
-    let is_down = link.is_some_and(|link| link.state == LinkState::Down);
+    let is_down = link.is_some_and(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let seal = link.and_then(|link| link.seal.as_ref());
     seal.map(|seal| seal_facts(state, seal, is_down))
         .unwrap_or_default()

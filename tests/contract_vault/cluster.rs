@@ -7,6 +7,7 @@ use cmp_console::clients::vault::{Login, Place, SealStatus, VaultWriter};
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::secret::Secret;
+use cmp_console::plan::known::KnownAgents;
 use cmp_console::plan::plan::{Inputs, Plan, Target};
 use cmp_console::plan::ports::Reads;
 use cmp_console::plan::vault_nodes;
@@ -41,6 +42,8 @@ impl Cluster {
             .map(|server| VaultWriter::new(&Place::at(&server.base), token.clone()).unwrap())
             .collect();
         let reads = Reads {
+            hosts: None,
+            known: KnownAgents::default(),
             api: ApiReader::new("http://127.0.0.1:1", None).unwrap(),
             vault: writers[0].reader(),
             vault_nodes: writers.iter().map(VaultWriter::reader).collect(),

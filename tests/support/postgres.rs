@@ -15,6 +15,7 @@ use std::sync::{Mutex, OnceLock};
 use chrono::DateTime;
 use cmp_console::clock::Clock;
 use cmp_console::store::Store;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The owner of all databases, who is not a superuser. `postgres` is one.
 pub(crate) const OWNER: &str = "cmp_user";
@@ -73,6 +74,18 @@ pub(crate) struct Database {
     pub(crate) url: String,
     /// Its server.
     pub(crate) server: &'static Postgres,
+}
+
+/// Processes that are held.
+pub(crate) struct Frozen(Vec<Pid>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            // It may have been ended from outside.
+            let _ = kill_process(*pid, Signal::CONT);
+        }
+    }
 }
 
 /// The server, started with the first test that asks for it. `None` where there are no programs to start;
@@ -255,6 +268,34 @@ impl Postgres {
     /// Where its files are: `data`, and its socket.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Holds all of its processes, whose connections stay open, until the guard is dropped.
+    pub(crate) fn freeze(&self) -> Frozen {
+        let postmaster = self.postmaster();
+        // Held first, so that it makes no further ones.
+        kill_process(postmaster, Signal::STOP).unwrap();
+        let mut held = vec![postmaster];
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            // `pid (name) state ppid …`
+            let parent = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1));
+            if let Some(pid) = pid.and_then(Pid::from_raw)
+                && parent == Some(&postmaster.as_raw_nonzero().to_string())
+                && kill_process(pid, Signal::STOP).is_ok()
+            {
+                held.push(pid);
+            }
+        }
+        Frozen(held)
+    }
+
+    fn postmaster(&self) -> Pid {
+        let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap();
+        Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
     /// The address of `database` for `user`.

@@ -3,8 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::problem::Problem;
-use crate::store::{StoreError, audit};
+use crate::store::{self, StoreError, audit};
 use crate::wire::health::ChainReport;
 
 use super::ApiState;
@@ -50,10 +49,7 @@ pub(super) async fn read(
     Ids(seq): Ids<i64>,
 ) -> Result<Response, Refusal> {
     let mut conn = api.store.read().await?;
-    match audit::read(&mut conn, seq).await? {
-        Some(row) => Ok(reply::json(&row)),
-        None => Err(Problem::not_found(format!("there is no audit row {seq}")).into()),
-    }
+    Ok(reply::json(&store::read::audit_row(&mut conn, seq).await?))
 }
 
 /// Checks the whole chain.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Issuer;
 use super::adapters::Published;
-use super::{Issuer, facts};
 use crate::clients::crl::{fetch, parse};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::certificate::Certificate;
+use crate::domain::x509;
 use crate::store::{StoreError, certificates, revocation};
 
 /// How many certificates are looked for at once.
@@ -124,7 +125,7 @@ impl Issuer {
         let mut conn = self.store.read().await?;
         for it in wanted {
             let pem = certificates::existing(&mut conn, &it.id).await?.pem;
-            if let Some(url) = pem.as_deref().and_then(facts::crl_url) {
+            if let Some(url) = pem.as_deref().and_then(x509::crl_url) {
                 by_url.entry(url).or_default().push(it);
             }
         }

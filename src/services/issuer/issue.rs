@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
-use super::{Issuer, LEASE, MARGIN, facts};
+use super::{Issuer, LEASE, MARGIN};
 use crate::domain::request::Request;
+use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
 use crate::store::{StoreError, adapters as rows, keys, orders, revocation, serials};
@@ -130,7 +131,7 @@ impl Issuer {
 
     async fn complete(&self, issuing: &Issuing, signed: &SignedCertificate) -> Result<(), StoreError> {
         let id = &issuing.request.id;
-        let read = match facts::read(&signed.pem) {
+        let read = match x509::read(&signed.pem) {
             Ok(read) if read.spki_sha256 == issuing.spki_sha256 => read,
             Ok(_) => {
                 return self
@@ -175,7 +176,7 @@ impl Issuer {
 
 /// A signed certificate as the inventory takes it.
 pub(crate) fn inventory(
-    read: facts::Facts,
+    read: x509::Facts,
     signed: &SignedCertificate,
     adapter_id: Option<String>,
 ) -> NewCertificate {

@@ -7,7 +7,6 @@
 pub mod adapters;
 mod backoff;
 mod crl;
-pub mod facts;
 mod issue;
 mod revoke;
 mod roster;

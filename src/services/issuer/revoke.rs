@@ -3,11 +3,12 @@
 
 use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesBack, Withdrawal};
 use super::backoff::next_attempt;
-use super::{Issuer, LEASE, facts};
+use super::{Issuer, LEASE};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::reason::Reason;
+use crate::domain::x509;
 use crate::store::jobs::{self, Job};
 use crate::store::{StoreError, adapters as rows, audit, certificates, orders, revocation, without_crl};
 
@@ -103,7 +104,7 @@ impl Issuer {
             Published::AtOnce | Published::Never => None,
         };
         let pem = certificate.pem.as_deref().unwrap_or_default();
-        if published == Published::Never && facts::crl_url(pem).is_none() {
+        if published == Published::Never && x509::crl_url(pem).is_none() {
             without_crl::record(&mut tx, &certificate.id).await?;
         }
         if let Some(by) = by {

@@ -14,7 +14,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
-use super::{Issuer, LEASE, SETTLES, crl, facts};
+use super::{Issuer, LEASE, SETTLES, crl};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
@@ -22,6 +22,7 @@ use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::reason::Reason;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
+use crate::domain::x509;
 use crate::store::requests::NewRequest;
 use crate::store::{Store, adapters as rows, agents, audit, certificates, requests, revocation};
 use crate::wire::agents::EnrolBody;
@@ -101,7 +102,7 @@ impl FakeCa {
             pem: certificate.pem(),
             chain_pem: "-----BEGIN CERTIFICATE-----\n".to_owned(),
         };
-        let serial = facts::read(&signed.pem).unwrap().serial;
+        let serial = x509::read(&signed.pem).unwrap().serial;
         self.signed.lock().unwrap().push((serial, signed.clone()));
         signed
     }
@@ -177,7 +178,7 @@ impl Adapter for FakeCa {
             Ok(signed
                 .iter()
                 .filter(|it| serials.contains(&it.0))
-                .find(|it| facts::read(&it.1.pem).unwrap().spki_sha256 == spki_sha256)
+                .find(|it| x509::read(&it.1.pem).unwrap().spki_sha256 == spki_sha256)
                 .map(|it| it.1.clone()))
         })
     }
@@ -275,7 +276,7 @@ impl Bench {
         };
         let mut tx = self.store.begin().await.unwrap();
         let request = requests::insert(&mut tx, &new).await.unwrap();
-        let spki = facts::spki_of_csr(&csr).unwrap();
+        let spki = x509::spki_of_csr(&csr).unwrap();
         let request = requests::set_csr(&mut tx, &request.id, &csr, &spki, "ecdsa-p256")
             .await
             .unwrap();

@@ -27,6 +27,25 @@ const N_READERS: u32 = 8;
 const SETTINGS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '30s'; \
                         SET idle_in_transaction_session_timeout = '30s'";
 
+/// Said to each new connection of a console: it only reads, whatever its account may, and asks nothing that
+/// takes long.
+pub(in crate::store) const READ_ONLY: &str = "SET default_transaction_read_only = on; \
+                        SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'";
+
+/// How a host is. Whether it is behind is asked against the place in the log at `$1`, or else against what it
+/// has received; a primary is behind nobody.
+pub(in crate::store) const LOOK: &str = "SELECT pg_is_in_recovery() AS replica, \
+    CASE WHEN pg_is_in_recovery() THEN 0 \
+         ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline, \
+    EXISTS (SELECT FROM pg_stat_wal_receiver) AS follows, \
+    pg_last_wal_receive_lsn()::text AS received, pg_last_wal_replay_lsn()::text AS replayed, \
+    CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused, \
+    pg_is_in_recovery() AND coalesce( \
+        pg_last_wal_replay_lsn() < coalesce($1::text::pg_lsn, pg_last_wal_receive_lsn()), false) AS behind, \
+    pg_last_xact_replay_timestamp() AS last_change, \
+    coalesce(greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000), 0)::bigint \
+        AS age_ms";
+
 /// Waits until no other transaction does what `$1` names. Our advisory locks are numbered so that they are
 /// nobody else's: by the letters `cmp`, and the next number.
 pub(in crate::store) const ALONE: &str = "SELECT pg_advisory_xact_lock(6516080, hashtext($1))";

@@ -8,7 +8,7 @@ use crate::services::api::caller::Reader;
 use crate::services::api::input::Ids;
 use crate::services::api::openapi::{NoSuch, Refused};
 use crate::services::api::reply::{self, Refusal};
-use crate::store::{agents, installations};
+use crate::store;
 use crate::wire::agents::AgentDetail;
 
 /// One, with what is expected on it.
@@ -27,7 +27,5 @@ pub(in crate::services::api) async fn read(
     Ids(id): Ids<String>,
 ) -> Result<Response, Refusal> {
     let mut conn = api.store.read().await?;
-    let agent = agents::existing(&mut conn, &id).await?;
-    let installations = installations::by_agent(&mut conn, &id).await?;
-    Ok(reply::json(&AgentDetail { agent, installations }))
+    Ok(reply::json(&store::read::agent(&mut conn, &id).await?))
 }

@@ -11,9 +11,8 @@ use crate::services::api::freshness::Part;
 use crate::services::api::input::Ids;
 use crate::services::api::openapi::{NoSuch, Refused};
 use crate::services::api::reply::Refusal;
-use crate::services::issuer::facts;
-use crate::store::{StoreError, certificates, installations, keys};
-use crate::wire::certs::{CertificateDetail, ChainLink};
+use crate::store;
+use crate::wire::certs::CertificateDetail;
 
 /// One certificate with what it touches.
 #[utoipa::path(
@@ -32,38 +31,12 @@ pub(in crate::services::api) async fn read(
     Ids(id): Ids<String>,
 ) -> Result<Response, Refusal> {
     let reading = async {
-        let detail = detail(&api, &id).await?;
+        let mut conn = api.store.read().await?;
+        let detail = store::read::certificate(&mut conn, &id).await?;
         let parts = parts(&detail);
         Ok((detail, parts))
     };
     cached::answer(&api, as_now, (EntityKind::Certificate, &id), reading).await
-}
-
-async fn detail(api: &ApiState, id: &str) -> Result<CertificateDetail, StoreError> {
-    let mut conn = api.store.read().await?;
-    let certificate = certificates::existing(&mut conn, id).await?;
-    let key = keys::read(&mut conn, &certificate.spki_sha256).await?;
-    let installations = installations::by_certificate(&mut conn, id).await?;
-    let mut same_key = certificates::by_spki(&mut conn, &certificate.spki_sha256).await?;
-    same_key.retain(|other| other.id != id);
-    let chain = facts::read_all(certificate.chain_pem.as_deref().unwrap_or_default())
-        // What can't be read is still there in PEM.
-        .unwrap_or_default()
-        .into_iter()
-        .map(|issuer| ChainLink {
-            subject: issuer.subject,
-            issuer: issuer.issuer,
-            not_after: issuer.not_after,
-            fingerprint_sha256: issuer.fingerprint_sha256,
-        })
-        .collect();
-    Ok(CertificateDetail {
-        chain,
-        certificate,
-        key,
-        installations,
-        same_key,
-    })
 }
 
 fn parts(detail: &CertificateDetail) -> Vec<Part> {

@@ -10,11 +10,10 @@ use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
 use crate::services::api::reply::problem_of;
-use crate::store::compromise;
+use crate::store::{compromise, read};
 use crate::wire::certs::KeyDetail;
 use crate::wire::requests::WhyBody;
 
-use super::read::detail;
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 
 /// Blocks the key.
@@ -49,5 +48,5 @@ async fn block(door: &mut Door<'_>, spki: &str, body: &[u8]) -> Result<KeyDetail
     if !first {
         return Err(Problem::conflict("this key is marked as compromised already"));
     }
-    detail(&mut door.tx, spki).await
+    read::key(&mut door.tx, spki).await.map_err(problem_of)
 }

@@ -4,15 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::id::EntityKind;
-use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::cached::{self, AsNow};
 use crate::services::api::caller::Reader;
 use crate::services::api::freshness::Part;
 use crate::services::api::input::Ids;
 use crate::services::api::openapi::{NoSuch, Refused};
-use crate::services::api::reply::{Refusal, problem_of};
-use crate::store::{Conn, certificates, installations, keys};
+use crate::services::api::reply::Refusal;
+use crate::store;
 use crate::wire::certs::KeyDetail;
 
 /// One key with the certificates that carry it and where they are.
@@ -33,7 +32,7 @@ pub(in crate::services::api) async fn read(
 ) -> Result<Response, Refusal> {
     let reading = async {
         let mut conn = api.store.read().await?;
-        let detail = detail(&mut conn, &spki).await?;
+        let detail = store::read::key(&mut conn, &spki).await?;
         let parts = parts(&detail);
         Ok((detail, parts))
     };
@@ -54,16 +53,4 @@ fn parts(detail: &KeyDetail) -> Vec<Part> {
         .chain(agents)
         .chain([key, Part::installations()])
         .collect()
-}
-
-pub(super) async fn detail(conn: &mut Conn, spki: &str) -> Result<KeyDetail, Problem> {
-    let key = keys::read(conn, spki).await.map_err(problem_of)?;
-    let key = key.ok_or_else(|| Problem::not_found(format!("there is no {} `{spki}`", EntityKind::Key)))?;
-    let certificates = certificates::by_spki(conn, spki).await.map_err(problem_of)?;
-    let installations = installations::by_spki(conn, spki).await.map_err(problem_of)?;
-    Ok(KeyDetail {
-        key,
-        certificates,
-        installations,
-    })
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
 use crate::domain::certificate::normal_serial;
-use crate::services::issuer::facts;
+use crate::domain::x509;
 
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -255,7 +255,7 @@ impl VaultPki {
                 Err(VaultError::NotFound(_)) => continue,
                 denied => self.unless_denied(denied, "read", |config| format!("{}/cert/*", config.mount))?,
             };
-            let Ok(read) = facts::read(&kept.pem) else {
+            let Ok(read) = x509::read(&kept.pem) else {
                 tracing::warn!(%serial, "the CA keeps something under this serial that is no certificate");
                 continue;
             };

@@ -15,8 +15,9 @@ use crate::domain::reason::Reason;
 use crate::domain::request::Request;
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
+use crate::domain::x509;
 use crate::services::issuer::adapters::{SignedCertificate, vault_pki};
-use crate::services::issuer::{facts, inventory};
+use crate::services::issuer::inventory;
 use crate::store::requests::NewRequest;
 use crate::store::tokens::{NewToken, Purpose};
 use crate::store::{
@@ -121,7 +122,7 @@ impl Book {
         signed: &SignedCertificate,
         replaces: Option<&Certificate>,
     ) -> Result<Certificate, StoreError> {
-        let read = facts::read(&signed.pem)
+        let read = x509::read(&signed.pem)
             .map_err(|error| crate::problem::Problem::internal(format!("the CA's certificate is {error}")))?;
         let new = inventory(read, signed, Some(self.adapter_id.clone()));
         let mut tx = self.at(certified.at).await?;

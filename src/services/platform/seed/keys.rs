@@ -97,7 +97,7 @@ fn rsa(size: rcgen::RsaKeySize) -> Result<KeyPair, rcgen::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::issuer::facts::spki_of_csr;
+    use crate::domain::x509::spki_of_csr;
 
     #[test]
     fn each_csr_carries_its_key() {

@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::domain::certificate::Certificate;
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
+use crate::domain::x509;
 use crate::services::issuer::adapters::{SignedCertificate, vault_pki};
-use crate::services::issuer::facts;
 use crate::services::vault::Vault;
 use crate::store::{Store, tokens};
 
@@ -136,7 +136,7 @@ async fn sign_all(
             words,
         })?;
         serials.push(
-            facts::read(&signed.pem)
+            x509::read(&signed.pem)
                 .map(|read| read.serial)
                 .unwrap_or_default(),
         );

@@ -1,0 +1,186 @@
+//! What a screen's question is asked of: the API, or a host of the database. Both give the same bodies.
+
+use crate::clients::api::ApiReader;
+use crate::domain::agent::Agent;
+use crate::domain::audit::AuditRow;
+use crate::domain::certificate::Certificate;
+use crate::domain::database;
+use crate::domain::finding::Finding;
+use crate::domain::request::Request;
+use crate::plan::ports::Reads;
+use crate::problem::Problem;
+use crate::store::hosts::Hosts;
+use crate::store::{agents, audit, certificates, read, requests, trends};
+use crate::wire::agents::AgentDetail;
+use crate::wire::certs::{CertificateDetail, KeyDetail};
+use crate::wire::page::{Page, PageQuery};
+use crate::wire::trends::Trends;
+
+/// One place to ask.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// The API.
+    Api(&'a ApiReader),
+    /// A host of the database, by its number.
+    Host(&'a Hosts, usize),
+}
+
+/// All places to ask, the best first.
+pub(super) async fn sources(reads: &Reads) -> Vec<Source<'_>> {
+    let api = Source::Api(&reads.api);
+    let Some(hosts) = &reads.hosts else {
+        return vec![api];
+    };
+    let sources = hosts.sources().await.into_iter();
+    let place = |source| match source {
+        database::Source::Host(index) => Source::Host(hosts, index),
+        database::Source::Api => api,
+    };
+    sources.map(place).collect()
+}
+
+impl Source<'_> {
+    /// A page of certificates.
+    pub(super) async fn certificates(&self, query: &PageQuery) -> Result<Page<Certificate>, Problem> {
+        match *self {
+            Self::Api(api) => api.certificates(query).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async {
+                        certificates::page(&mut hosts.read(at).await?, query).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// A page of agents.
+    pub(super) async fn agents(&self, query: &PageQuery) -> Result<Page<Agent>, Problem> {
+        match *self {
+            Self::Api(api) => api.agents(query).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async {
+                        agents::page(&mut hosts.read(at).await?, query).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// A page of requests.
+    pub(super) async fn requests(&self, query: &PageQuery) -> Result<Page<Request>, Problem> {
+        match *self {
+            Self::Api(api) => api.requests(query).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async {
+                        requests::page(&mut hosts.read(at).await?, query).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// A page of audit rows.
+    pub(super) async fn audit(&self, query: &PageQuery) -> Result<Page<AuditRow>, Problem> {
+        match *self {
+            Self::Api(api) => api.audit(query).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async { audit::page(&mut hosts.read(at).await?, query).await })
+                    .await
+            }
+        }
+    }
+
+    /// One certificate with what it touches.
+    pub(super) async fn certificate(&self, id: &str) -> Result<CertificateDetail, Problem> {
+        match *self {
+            Self::Api(api) => api.certificate(id).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async {
+                        read::certificate(&mut hosts.read(at).await?, id).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// One agent with what is expected on it.
+    pub(super) async fn agent(&self, id: &str) -> Result<AgentDetail, Problem> {
+        match *self {
+            Self::Api(api) => api.agent(id).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async { read::agent(&mut hosts.read(at).await?, id).await })
+                    .await
+            }
+        }
+    }
+
+    /// One request.
+    pub(super) async fn request(&self, id: &str) -> Result<Request, Problem> {
+        match *self {
+            Self::Api(api) => api.request(id).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async {
+                        requests::existing(&mut hosts.read(at).await?, id).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// One audit row, by its number.
+    pub(super) async fn audit_row(&self, seq: i64) -> Result<AuditRow, Problem> {
+        match *self {
+            Self::Api(api) => api.audit_row(seq).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async {
+                        read::audit_row(&mut hosts.read(at).await?, seq).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// One key with its certificates.
+    pub(super) async fn key(&self, spki: &str) -> Result<KeyDetail, Problem> {
+        match *self {
+            Self::Api(api) => api.key(spki).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async { read::key(&mut hosts.read(at).await?, spki).await })
+                    .await
+            }
+        }
+    }
+
+    /// The findings, the worst first.
+    pub(super) async fn findings(&self) -> Result<Vec<Finding>, Problem> {
+        match *self {
+            Self::Api(api) => Ok(api.findings().await?.findings),
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async { read::findings(&mut hosts.read(at).await?).await })
+                    .await
+            }
+        }
+    }
+
+    /// Counts over time.
+    pub(super) async fn trends(&self) -> Result<Trends, Problem> {
+        match *self {
+            Self::Api(api) => api.trends().await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, async { trends::read(&mut hosts.read(at).await?).await })
+                    .await
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The hosts of the database that a console reads from: what each says of itself, and in which order they
+//! are read. It knows no connection.
+
+use chrono::{DateTime, Duration, Utc};
+
+/// A replica that is further behind than this is read only when nothing better answers.
+pub const FAR_BEHIND: Duration = Duration::seconds(30);
+
+/// What a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostRole {
+    /// The one that takes changes.
+    Primary,
+    /// One that follows it and only reads.
+    Replica,
+}
+
+impl HostRole {
+    /// The word shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+/// What a host that answers says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is.
+    pub role: HostRole,
+    /// The timeline that a primary writes: a promotion begins a new one with a higher number. 0 at a replica.
+    pub timeline: i32,
+    /// How old what a replica shows is, in milliseconds: 0 where it shows all that it received.
+    pub behind_ms: i64,
+    /// Whether a replica is connected to what it follows.
+    pub follows: bool,
+    /// The time of the last change that a replica shows.
+    pub last_change: Option<DateTime<Utc>>,
+    /// How long it took to answer, in milliseconds.
+    pub latency_ms: u32,
+}
+
+/// How a host is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostState {
+    /// Not asked yet.
+    Unknown,
+    /// It answers and can be read.
+    Up(Standing),
+    /// It answers and can't be read, and why.
+    Unfit(String),
+    /// It does not answer.
+    Lost {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Why.
+        why: String,
+        /// What it was.
+        was: Option<HostRole>,
+    },
+}
+
+/// One host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// What people call it: `db-1`, or `db-1:5433`.
+    pub name: String,
+    /// How it is.
+    pub state: HostState,
+}
+
+impl Host {
+    /// What it says of itself, if it can be read.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Standing> {
+        match &self.state {
+            HostState::Up(standing) => Some(standing),
+            _ => None,
+        }
+    }
+
+    /// What it is, or was when it was lost.
+    #[must_use]
+    pub fn role(&self) -> Option<HostRole> {
+        match &self.state {
+            HostState::Up(standing) => Some(standing.role),
+            HostState::Lost { was, .. } => *was,
+            HostState::Unknown | HostState::Unfit(_) => None,
+        }
+    }
+
+    fn is_far_behind(&self) -> bool {
+        self.standing()
+            .is_some_and(|it| it.behind_ms > FAR_BEHIND.num_milliseconds())
+    }
+}
+
+/// Where something is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The host with this number.
+    Host(usize),
+    /// The API.
+    Api,
+}
+
+/// Where to read from, the best first: the primary (of two the one with the younger history), then the replica
+/// that is least behind; a replica far behind only when the API has no answer either.
+#[must_use]
+pub fn sources(hosts: &[Host]) -> Vec<Source> {
+    let mut up: Vec<usize> = (0..hosts.len())
+        .filter(|index| hosts[*index].standing().is_some())
+        .collect();
+    let by = |index: &usize| {
+        let standing = hosts[*index].standing();
+        standing.map(|it| (it.role == HostRole::Replica, -it.timeline, it.behind_ms, *index))
+    };
+    up.sort_by_key(by);
+    let (old, fresh): (Vec<usize>, Vec<usize>) =
+        up.into_iter().partition(|index| hosts[*index].is_far_behind());
+    let host = |index| Source::Host(index);
+    let mut sources: Vec<Source> = fresh.into_iter().map(host).collect();
+    sources.push(Source::Api);
+    sources.extend(old.into_iter().map(host));
+    sources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use HostRole::{Primary, Replica};
+    use Source::{Api, Host as On};
+
+    fn up(role: HostRole, timeline: i32, behind_ms: i64) -> Host {
+        Host {
+            name: "db".to_owned(),
+            state: HostState::Up(Standing {
+                role,
+                timeline,
+                behind_ms,
+                follows: true,
+                last_change: None,
+                latency_ms: 1,
+            }),
+        }
+    }
+
+    fn lost() -> Host {
+        Host {
+            name: "db".to_owned(),
+            state: HostState::Lost {
+                since: DateTime::UNIX_EPOCH,
+                why: "refused".to_owned(),
+                was: Some(Primary),
+            },
+        }
+    }
+
+    #[test]
+    fn the_primary_is_read_and_the_nearest_replica_when_it_is_lost() {
+        let (primary, near, far) = (up(Primary, 1, 0), up(Replica, 0, 5), up(Replica, 0, 2000));
+        assert_eq!(
+            sources(&[far.clone(), near.clone(), primary]),
+            [On(2), On(1), On(0), Api]
+        );
+        assert_eq!(sources(&[far, near, lost()]), [On(1), On(0), Api]);
+        assert_eq!(sources(&[lost(), lost()]), [Api]);
+    }
+
+    #[test]
+    fn a_replica_far_behind_is_the_last_resort() {
+        assert_eq!(sources(&[up(Replica, 0, 31_000), lost()]), [Api, On(0)]);
+    }
+
+    #[test]
+    fn of_two_primaries_the_one_that_was_promoted_last_is_read() {
+        assert_eq!(
+            sources(&[up(Primary, 1, 0), up(Primary, 2, 0)]),
+            [On(1), On(0), Api]
+        );
+    }
+}

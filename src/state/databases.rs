@@ -1,0 +1,324 @@
+//! The database's hosts as a screen shows them: in words, as one link, and as findings.
+
+use chrono::{DateTime, Utc};
+
+use super::link::Link;
+use crate::domain::database::{FAR_BEHIND, Host, HostRole, HostState, Source, Standing, sources};
+use crate::domain::finding::{Finding, FindingKind, Severity};
+use crate::domain::id::EntityKind;
+use crate::domain::link::LinkState;
+
+/// Where the screen is read from.
+#[must_use]
+pub fn reads_from(hosts: &[Host]) -> Source {
+    sources(hosts).first().copied().unwrap_or(Source::Api)
+}
+
+/// The host that is read, with its number.
+fn read(hosts: &[Host]) -> Option<(&Host, &Standing)> {
+    match reads_from(hosts) {
+        Source::Host(index) => hosts.get(index).and_then(|host| Some((host, host.standing()?))),
+        Source::Api => None,
+    }
+}
+
+fn is_lost(host: &Host) -> bool {
+    matches!(host.state, HostState::Lost { .. } | HostState::Unfit(_))
+}
+
+/// How old what a replica shows is, in coarse words, so that a screen at rest stays at rest.
+#[must_use]
+pub fn behind(ms: i64) -> String {
+    match ms {
+        0 => "0 s behind".to_owned(),
+        1..1000 => "<1 s behind".to_owned(),
+        1000..120_000 => format!("{} s behind", ms / 1000),
+        _ => format!("{} min behind", ms / 60_000),
+    }
+}
+
+/// What a host says of itself, or why it can't be read; `is_read` is the one that the screen shows.
+#[must_use]
+pub fn words(host: &Host, is_read: bool) -> String {
+    let said = match &host.state {
+        HostState::Unknown => String::new(),
+        HostState::Up(it) => match (it.role, it.follows) {
+            (HostRole::Primary, _) => "primary".to_owned(),
+            (HostRole::Replica, true) => format!("replica, {}", behind(it.behind_ms)),
+            (HostRole::Replica, false) => {
+                let until = it.last_change.map_or_else(String::new, |at| {
+                    format!("; its last change is of {}", at.format("%Y-%m-%d %H:%M:%SZ"))
+                });
+                format!("replica, follows nobody{until}")
+            }
+        },
+        HostState::Unfit(why) => why.clone(),
+        HostState::Lost { since, why, was } => {
+            let was = was.map_or("", HostRole::word);
+            let was = if was.is_empty() {
+                String::new()
+            } else {
+                format!("was {was}, ")
+            };
+            format!("{was}lost since {}: {why}", since.format("%H:%M:%SZ"))
+        }
+    };
+    if is_read {
+        format!("{said}; read here")
+    } else {
+        said
+    }
+}
+
+/// What the screen's title says of where it is read from, where it is not the primary.
+#[must_use]
+pub fn note(hosts: &[Host]) -> Option<String> {
+    if hosts.is_empty() || hosts.iter().any(|host| host.state == HostState::Unknown) {
+        return None;
+    }
+    match read(hosts) {
+        Some((_, standing)) if standing.role == HostRole::Primary => None,
+        Some((host, standing)) => {
+            // Against what it would be behind is lost too: how old it is, its last change says.
+            let age = match standing.last_change.filter(|_| !standing.follows) {
+                Some(at) => format!("last change {}", at.format("%H:%M:%SZ")),
+                None => behind(standing.behind_ms),
+            };
+            Some(format!("from replica {}, {age}", host.name))
+        }
+        None => Some("database lost, through the API".to_owned()),
+    }
+}
+
+/// The database as one link of the header; none where the context gives no database, or nothing is known yet.
+#[must_use]
+pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
+    let lost: Vec<&str> = hosts
+        .iter()
+        .filter(|host| is_lost(host))
+        .map(|it| it.name.as_str())
+        .collect();
+    let (state, note, latency_ms) = match read(hosts) {
+        Some((host, it)) => {
+            let reads = format!("{} {}", it.role.word(), host.name);
+            let state = match it.role == HostRole::Primary && findings(hosts).is_empty() {
+                true => LinkState::Up,
+                false => LinkState::Degraded,
+            };
+            (state, reads, Some(it.latency_ms))
+        }
+        None if lost.len() < hosts.len() || hosts.is_empty() => return None,
+        None => (LinkState::Down, format!("lost: {}", lost.join(", ")), None),
+    };
+    Some(Link {
+        state,
+        note: Some(note),
+        latency_ms,
+        as_of: now,
+        seal: None,
+    })
+}
+
+/// What is wrong with the hosts.
+#[must_use]
+pub fn findings(hosts: &[Host]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if hosts.iter().any(|host| host.state == HostState::Unknown) {
+        // Half of it would be told wrong.
+        return found;
+    }
+    let primaries: Vec<&Host> = hosts
+        .iter()
+        .filter(|host| host.standing().is_some_and(|it| it.role == HostRole::Primary))
+        .collect();
+    let reads = match read(hosts) {
+        Some((host, it)) => format!("reading from {} {}", it.role.word(), host.name),
+        None => "reading through the API".to_owned(),
+    };
+    if let [first, .., last] = primaries.as_slice() {
+        let what = format!(
+            "{} and {} both take changes, and neither sees the other's: stop the one that was lost before; {reads}",
+            first.name, last.name
+        );
+        found.push(finding(
+            FindingKind::TwoPrimaries,
+            Severity::Critical,
+            first,
+            what,
+            None,
+        ));
+    }
+    for host in hosts {
+        match &host.state {
+            HostState::Lost { since, was, .. } => {
+                let is_primary = primaries.is_empty() && *was != Some(HostRole::Replica);
+                let (severity, next) = match is_primary && hosts.len() > 1 {
+                    true => (Severity::Critical, "; runbook: failover"),
+                    false if primaries.is_empty() => (Severity::Critical, ""),
+                    false => (Severity::Warning, ""),
+                };
+                let was = was.map_or_else(String::new, |was| format!("{} ", was.word()));
+                let what = format!(
+                    "database {was}lost since {}, {reads}{next}",
+                    since.format("%H:%MZ")
+                );
+                found.push(finding(
+                    FindingKind::DatabaseLost,
+                    severity,
+                    host,
+                    what,
+                    Some(*since),
+                ));
+            }
+            HostState::Unfit(why) => {
+                let what = format!("database is not read: {why}; {reads}");
+                found.push(finding(
+                    FindingKind::DatabaseLost,
+                    Severity::Warning,
+                    host,
+                    what,
+                    None,
+                ));
+            }
+            HostState::Up(it) if it.role == HostRole::Replica => {
+                let what = match it.follows {
+                    false if !primaries.is_empty() => {
+                        "database replica follows nobody: what is changed doesn't reach it".to_owned()
+                    }
+                    _ if it.behind_ms > FAR_BEHIND.num_milliseconds() => {
+                        format!("database replica is {}", behind(it.behind_ms))
+                    }
+                    _ => continue,
+                };
+                found.push(finding(
+                    FindingKind::ReplicaBehind,
+                    Severity::Warning,
+                    host,
+                    what,
+                    None,
+                ));
+            }
+            HostState::Up(_) | HostState::Unknown => {}
+        }
+    }
+    found
+}
+
+fn finding(
+    kind: FindingKind,
+    severity: Severity,
+    host: &Host,
+    what: String,
+    since: Option<DateTime<Utc>>,
+) -> Finding {
+    Finding {
+        kind,
+        severity,
+        // Before all others of its severity but a sealed Vault.
+        risk: i64::MAX / 4,
+        entity: EntityKind::Database,
+        entity_id: host.name.clone(),
+        version: 0,
+        subject: host.name.clone(),
+        what,
+        since,
+        due: None,
+        takes_down: Vec::new(),
+        answer: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, state: HostState) -> Host {
+        Host {
+            name: name.to_owned(),
+            state,
+        }
+    }
+
+    fn up(role: HostRole, follows: bool, behind_ms: i64) -> HostState {
+        HostState::Up(Standing {
+            role,
+            timeline: 0,
+            behind_ms,
+            follows,
+            last_change: None,
+            latency_ms: 1,
+        })
+    }
+
+    fn lost() -> HostState {
+        HostState::Lost {
+            since: DateTime::UNIX_EPOCH,
+            why: "refused".to_owned(),
+            was: Some(HostRole::Primary),
+        }
+    }
+
+    #[test]
+    fn a_lost_primary_is_critical_and_says_what_is_read() {
+        let hosts = [
+            host("db-1", lost()),
+            host("db-2", up(HostRole::Replica, false, 0)),
+        ];
+        let found = findings(&hosts);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].severity, Severity::Critical);
+        assert_eq!(
+            found[0].what,
+            "database primary lost since 00:00Z, reading from replica db-2; runbook: failover"
+        );
+        assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
+        let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (link.state, link.note.unwrap().as_str()),
+            (LinkState::Degraded, "replica db-2")
+        );
+    }
+
+    #[test]
+    fn a_replica_that_is_lost_behind_or_alone_is_a_warning() {
+        let primary = || host("db-1", up(HostRole::Primary, false, 0));
+        let gone = HostState::Lost {
+            since: DateTime::UNIX_EPOCH,
+            why: "refused".to_owned(),
+            was: Some(HostRole::Replica),
+        };
+        for (state, words) in [
+            (gone, "replica lost since"),
+            (up(HostRole::Replica, true, 45_000), "replica is 45 s behind"),
+            (up(HostRole::Replica, false, 0), "follows nobody"),
+        ] {
+            let found = findings(&[primary(), host("db-2", state)]);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].severity, Severity::Warning);
+            assert!(found[0].what.contains(words), "{}", found[0].what);
+        }
+        let fine = [primary(), host("db-2", up(HostRole::Replica, true, 400))];
+        assert!(findings(&fine).is_empty() && note(&fine).is_none());
+        assert_eq!(words(&fine[1], false), "replica, <1 s behind");
+    }
+
+    #[test]
+    fn two_primaries_and_none_at_all() {
+        let two = [
+            host("db-1", up(HostRole::Primary, false, 0)),
+            host("db-2", up(HostRole::Primary, false, 0)),
+        ];
+        assert_eq!(findings(&two)[0].kind, FindingKind::TwoPrimaries);
+        let none = [host("db-1", lost()), host("db-2", lost())];
+        let link = link(&none, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (link.state, link.note.unwrap().as_str()),
+            (LinkState::Down, "lost: db-1, db-2")
+        );
+        assert!(
+            findings(&none)
+                .iter()
+                .all(|it| it.what.contains("through the API"))
+        );
+    }
+}

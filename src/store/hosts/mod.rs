@@ -1,0 +1,181 @@
+//! The database as a console reads it: every host of it, primary and replicas, with an account that only
+//! reads. Which host is read is `domain::database`'s rule; nothing here changes anything.
+
+mod place;
+mod watch;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor, PgPool};
+use tokio::sync::{broadcast, watch as latest};
+use tokio::time::timeout;
+
+use super::tx::{Conn, Link};
+use super::{CHANGES_KEPT, StoreError, dialect};
+use crate::clock::Clock;
+use crate::config::console::DatabaseConfig;
+use crate::domain::database::{Host, HostState, Source, sources};
+use crate::domain::secret::Secret;
+use crate::problem::{Problem, ProblemKind};
+use crate::wire::page::Change;
+
+use place::Place;
+
+/// How long a host has to answer: a connection, or a look at it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What takes longer to read makes one look whether the host is still there.
+const SLOW: Duration = Duration::from_secs(1);
+/// Connections to one host: the screen's questions at once, and one that is held to hear of its end.
+const N_CONNECTIONS: u32 = 6;
+
+/// The hosts of one database. Clones share them.
+#[derive(Clone)]
+pub struct Hosts(Arc<Inner>);
+
+struct Inner {
+    ways: Vec<Way>,
+    clock: Clock,
+    seen: latest::Sender<Vec<Host>>,
+    /// Each number is a wish to look at all of them now.
+    looks: latest::Sender<u64>,
+    changes: broadcast::Sender<Change>,
+}
+
+/// The way to one host: its connections, as long as it isn't lost.
+struct Way {
+    options: PgConnectOptions,
+    pool: Mutex<PgPool>,
+}
+
+impl Way {
+    fn new(options: PgConnectOptions) -> Self {
+        let pool = Mutex::new(pool(options.clone()));
+        Self { options, pool }
+    }
+
+    fn pool(&self) -> PgPool {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves all connections to their fate.
+    fn begin_anew(&self) {
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = pool(self.options.clone());
+    }
+}
+
+fn pool(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(N_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|conn, _| {
+            Box::pin(async move {
+                conn.execute(dialect::postgres::READ_ONLY).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+impl Hosts {
+    /// Those of a context; connects to nothing yet.
+    ///
+    /// # Errors
+    /// That it names none.
+    pub fn new(config: &DatabaseConfig, password: Option<&Secret>, clock: Clock) -> Result<Self, Problem> {
+        if config.hosts.is_empty() {
+            return Err(Problem::bad_input("the context's database has no `hosts`")
+                .hint("`hosts = [\"db-1:5432\", \"db-2:5432\"]`, or no database at all"));
+        }
+        let places: Vec<Place> = config.hosts.iter().map(|host| Place::read(host)).collect();
+        let way = |place: &Place| Way::new(place.options(config, password));
+        let host = |place: &Place| Host {
+            name: place.name(),
+            state: HostState::Unknown,
+        };
+        Ok(Self(Arc::new(Inner {
+            ways: places.iter().map(way).collect(),
+            clock,
+            seen: latest::Sender::new(places.iter().map(host).collect()),
+            looks: latest::Sender::new(0),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+        })))
+    }
+
+    /// How they are, now and from now on.
+    #[must_use]
+    pub fn seen(&self) -> latest::Receiver<Vec<Host>> {
+        self.0.seen.subscribe()
+    }
+
+    /// What the host that is read tells of changes, from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.0.changes.subscribe()
+    }
+
+    /// Looks at all of them now.
+    pub fn look(&self) {
+        self.0.looks.send_modify(|n| *n += 1);
+    }
+
+    /// Where to read from, the best first, once it is known of one host that it can be read or of all that
+    /// they can't.
+    pub async fn sources(&self) -> Vec<Source> {
+        let mut seen = self.seen();
+        let is_known = |hosts: &Vec<Host>| {
+            let unknown = hosts.iter().any(|host| host.state == HostState::Unknown);
+            !unknown || matches!(sources(hosts).first(), Some(Source::Host(_)))
+        };
+        // Nobody looking is as good as no answer.
+        let known = timeout(PATIENCE, seen.wait_for(is_known)).await;
+        drop(known);
+        sources(&self.0.seen.borrow())
+    }
+
+    /// A connection to the host with this number, for reading.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub async fn read(&self, index: usize) -> Result<Conn, StoreError> {
+        let link = self.0.ways[index].pool().acquire().await;
+        let link = link.map(Link::PostgresReader).map_err(StoreError::Connect)?;
+        Ok(Conn::new(link, self.0.clock.now()))
+    }
+
+    /// What `work` reads from the host with this number, unless that is lost meanwhile.
+    ///
+    /// # Errors
+    /// What the database said, or that the host is lost.
+    pub async fn on<T>(
+        &self,
+        index: usize,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Problem> {
+        let mut seen = self.seen();
+        let work = async {
+            let mut work = std::pin::pin!(work);
+            if let Ok(done) = timeout(SLOW, &mut work).await {
+                return done;
+            }
+            self.look();
+            work.await
+        };
+        let is_lost = |hosts: &Vec<Host>| matches!(hosts[index].state, HostState::Lost { .. });
+        let done = tokio::select! {
+            done = work => done.map_err(Problem::from),
+            _ = seen.wait_for(is_lost) => Err(Problem::unavailable("the database's host was lost")),
+        };
+        if done.as_ref().is_err_and(|it| it.kind == ProblemKind::Unavailable) {
+            self.look();
+        }
+        done
+    }
+
+    /// Watches all of them for as long as this is polled.
+    pub async fn watch(&self) {
+        let each = (0..self.0.ways.len()).map(|index| watch::watch(&self.0, index));
+        futures::future::join_all(each).await;
+    }
+}

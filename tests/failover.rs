@@ -1,0 +1,255 @@
+//! The console's own reads from the database: a real primary with a streaming replica, a real `cmp-server` on
+//! the primary, and the console in a pseudo-terminal with both hosts configured, while the primary is lost.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it measured"
+)]
+
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/daemon.rs"]
+mod daemon;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "store/fixture.rs"]
+mod fixture;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/pty.rs"]
+mod pty;
+#[path = "support/postgres.rs"]
+mod server;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cmp_console::clock::Clock;
+use cmp_console::store::{Store, agents, audit};
+
+use daemon::{Daemon, eventually};
+use fixture::{enrol, entry};
+use pty::{Line, Pty};
+use server::{Database, Postgres};
+
+/// What people call a host: of a socket's folder its last part.
+fn name(host: &Postgres) -> String {
+    host.dir().file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// The accounts of `deploy/postgres/roles.sql`.
+fn make_roles(database: &Database) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres/roles.sql");
+    let output = database
+        .server
+        .program("psql")
+        .args(["-X", "-q", "-U", "postgres", "-d", &database.name, "-f"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A change with its audit row.
+async fn change(store: &Store, hostname: &str) -> Result<(), cmp_console::store::StoreError> {
+    let mut tx = store.begin().await?;
+    agents::insert(&mut tx, &enrol(hostname), 60).await?;
+    audit::append(&mut tx, entry("enrol")).await?;
+    tx.commit().await
+}
+
+fn console(home: &Path, api: &str, database: &str, hosts: &[&Path]) -> Pty {
+    let hosts: Vec<String> = hosts.iter().map(|it| format!("\"{}\"", it.display())).collect();
+    let text = format!(
+        "[look]\nslow_link = \"never\"\n\
+         [contexts.night]\napi = \"http://{api}\"\nvault = \"http://127.0.0.1:1\"\n\
+         [contexts.night.database]\nhosts = [{}]\nname = \"{database}\"\n",
+        hosts.join(", ")
+    );
+    let config = home.join("config.toml");
+    std::fs::write(&config, text).unwrap();
+    let config = config.display().to_string();
+    let program = pty::program().display().to_string();
+    let state = home.join("state").display().to_string();
+    let env = [("CMP_TOKEN", daemon::TOKEN), ("XDG_STATE_HOME", state.as_str())];
+    Pty::start_over(Line::default(), &env, &program, &["--config", &config], 160, 40)
+}
+
+/// The line that the cursor is on.
+fn cursor(screen: &str) -> Option<String> {
+    let line = screen.lines().find(|line| line.starts_with("│>"))?;
+    line.split_whitespace().next().map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_primary_is_shown_and_the_replica_read() {
+    let Some(database) = server::fresh() else { return };
+    make_roles(&database);
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::over(&database.url, &["--listen", "127.0.0.1:0", "--roles", "api"], &[]).await;
+    let address = daemon.address.clone();
+    let store = Store::open(&database.url, Clock::system()).await.unwrap();
+    for n in 0..30 {
+        change(&store, &format!("web-{n:02}")).await.unwrap();
+    }
+    let replica = server::replica().unwrap();
+    let (first, second) = (name(database.server), name(&replica));
+
+    let folders = [database.server.dir(), replica.dir()];
+    let mut pty = console(home.path(), &daemon.address, &database.name, &folders);
+    pty.wait_for(&format!("+db primary {first}"));
+    pty.wait_for("Agents 30");
+    // Who does all that, and who only may read.
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'cmp_console'";
+    assert_ne!(database.server.psql("postgres", "postgres", held), "0");
+    pty.send("6");
+    pty.wait_for("primary; read here");
+    pty.wait_for("replica, 0 s behind");
+
+    // At rest nothing is written, though the hosts are looked at.
+    pty.send("1");
+    pty.wait_for("Agents 30");
+    assert_eq!(pty.bytes_within(Duration::from_secs(11)), 0, "{}", pty.screen());
+
+    // Changes go on, and the primary tells them.
+    pty.send("3");
+    pty.wait_for("Agents 30");
+    let load = tokio::spawn(async move {
+        let mut n = 0;
+        while change(&store, &format!("load-{n:05}")).await.is_ok() {
+            n += 1;
+        }
+        n
+    });
+    // `Agents 31`, `Agents 200 of 222`
+    let n_agents = |screen: &str| -> usize {
+        let after = screen.split("Agents ").last().unwrap_or_default();
+        let words: Vec<&str> = after.split(' ').take(3).collect();
+        let n = match words.as_slice() {
+            [_, "of", n] | [n, ..] => n,
+            [] => "",
+        };
+        n.parse().unwrap_or(0)
+    };
+    pty.wait("agents that are added", |screen| n_agents(screen) > 40);
+    // What was sent to the replica is there afterwards, whatever the primary loses.
+    let added = "SELECT count(*) > 100 FROM agents";
+    eventually("the replica follows", async || {
+        (replica.psql("postgres", &database.name, added) == "t").then_some(())
+    })
+    .await;
+
+    // It hangs, as behind a cable that was pulled: no connection ends.
+    let frozen = database.server.freeze();
+    let began = Instant::now();
+    pty.wait_for(&format!("from replica {second}"));
+    eprintln!("the hanging primary was on screen after {:?}", began.elapsed());
+    let at = cursor(&pty.screen()).unwrap();
+    pty.send("j");
+    pty.wait("the cursor to move", |screen| {
+        cursor(screen).is_some_and(|it| it != at)
+    });
+    drop(frozen);
+    pty.wait_for(&format!("+db primary {first}"));
+
+    let began = Instant::now();
+    database.server.end("QUIT");
+    pty.wait_for(&format!("from replica {second}, last change"));
+    eprintln!("the lost primary was on screen after {:?}", began.elapsed());
+    // What the primary still knew and the replica never got is not on screen: its rows are the replica's.
+    let rows = replica.psql("postgres", &database.name, "SELECT count(*) FROM agents");
+    let rows: usize = rows.parse().unwrap();
+    let read = pty.wait("the replica's rows", |screen| n_agents(screen) == rows);
+    eprintln!("and the replica's rows after {:?}", began.elapsed());
+    assert!(!read.contains("STALE"), "{read}");
+    eprintln!("{} changes went on until then", load.await.unwrap());
+
+    // It stays usable, and what it asks for is answered: another order comes from the replica.
+    let at = cursor(&pty.screen()).unwrap();
+    pty.send("j");
+    pty.wait("the cursor to move", |screen| {
+        cursor(screen).is_some_and(|it| it != at)
+    });
+    pty.send("/load\r");
+    let screen = pty.wait("the filtered rows", |screen| {
+        screen.contains("/load") && !screen.contains("web-00") && screen.contains("load-00001")
+    });
+    assert!(
+        !screen.contains("no answer") && !screen.contains("STALE"),
+        "{screen}"
+    );
+
+    // What is lost, and what to do.
+    pty.send("1");
+    pty.wait_for(&format!("reading from replica {second}"));
+    pty.wait_for("primary lost since");
+    pty.send("6");
+    pty.wait_for("was primary, lost since");
+    pty.wait_for("its database doesn't answer: nothing can be changed");
+    pty.wait_for("replica, follows nobody; its last change is of");
+
+    replica.psql("postgres", "postgres", "SELECT pg_promote()");
+    pty.wait_for(&format!("+db primary {second}").replace('+', "!"));
+    pty.wait_for("primary; read here");
+    // The new primary tells of changes as the old one did.
+    let url = replica.url(server::OWNER, &database.name);
+    let store = Store::open(&url, Clock::system()).await.unwrap();
+    change(&store, "after-the-failover").await.unwrap();
+    pty.send("3");
+    pty.wait_for("/load");
+    pty.send("\x1b");
+    pty.wait("the filter to be gone", |screen| !screen.contains("/load"));
+    pty.send("/after-the\r");
+    pty.wait_for("after-the-failover");
+    change(&store, "after-the-failover-2").await.unwrap();
+    pty.wait_for("after-the-failover-2");
+
+    // Nobody is left: what is on screen stays, with its age, and one can move in it.
+    pty.send("\x1b");
+    pty.wait("the filter to be gone", |screen| !screen.contains("/after"));
+    pty.wait_for("load-00000");
+    drop(daemon);
+    replica.end("QUIT");
+    pty.wait_for("nobody answers: as of");
+    pty.wait_for("STALE since");
+    let at = cursor(&pty.screen()).unwrap();
+    pty.send("j");
+    pty.wait("the cursor to move", |screen| {
+        cursor(screen).is_some_and(|it| it != at)
+    });
+    pty.send("q");
+    assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
+
+    // It is there for the next console too, for its owner alone and without anything secret.
+    let kept = std::fs::read_dir(home.path().join("state/cmp-console"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.display().to_string().contains("snapshot-"))
+        .unwrap();
+    let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(
+        text.contains("load-00000") && !text.contains(daemon::TOKEN),
+        "{text}"
+    );
+    let mut pty = console(home.path(), "127.0.0.1:1", &database.name, &folders);
+    let other = pty.wait("another platform's console", |screen| screen.contains("Findings"));
+    assert!(!other.contains("load-0"), "{other}");
+    pty.send("q");
+    assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
+    let mut pty = console(home.path(), &address, &database.name, &folders);
+    pty.wait_for("nobody answers: as of");
+    pty.wait("the snapshot", |screen| {
+        screen.contains("snapshot of") && screen.contains("load-00000")
+    });
+    pty.send("3");
+    pty.wait("the list as it was", |screen| {
+        screen.contains("Triage > Agents") && screen.contains("snapshot of") && screen.contains("load-00000")
+    });
+}
