@@ -71,6 +71,16 @@ impl Hands {
 
     /// Carries it out; gives how it ended and everything that was said meanwhile.
     async fn carry_out(&self, confirmed: Confirmed, guard: Guard, shares: &[Secret]) -> (Outcome, String) {
+        self.carry_out_while(confirmed, &|| guard.clone(), shares).await
+    }
+
+    /// The same where it may change meanwhile what is allowed.
+    async fn carry_out_while(
+        &self,
+        confirmed: Confirmed,
+        guard: &(dyn Fn() -> Guard + Send + Sync),
+        shares: &[Secret],
+    ) -> (Outcome, String) {
         let (prompt, entered) = tokio::sync::mpsc::channel(8);
         for share in shares {
             prompt.send(Entered::Secret(share.clone())).await.unwrap();
@@ -335,4 +345,29 @@ async fn an_agent_is_woken_without_the_api() {
     assert!(said.contains("Began(Locally)"), "{said}");
     let after = demo.read(&path).await["agent"]["last_checkin"].clone();
     assert_ne!(after, before, "it really did");
+}
+
+/// The time that a context is unlocked for may end while a ceremony is under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_locked_meanwhile_takes_no_share_any_more() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let action = actions::find("unseal").unwrap();
+    let plan = hands
+        .plan(action, vec![target(&demo, EntityKind::Vault).await])
+        .await;
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    // Open for the start and for the first step, locked when the first share comes.
+    let guard = || match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 | 1 => Guard::ReadWrite,
+        _ => Guard::Protected(None),
+    };
+    let (outcome, said) = hands
+        .carry_out_while(confirmed(plan), &guard, &shares(&demo)[..3])
+        .await;
+    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?} {said}");
+    assert!(outcome.words().contains("locked"), "{outcome:?}");
+    assert!(hands.reads.vault.seal_status().await.unwrap().sealed);
+    assert_eq!(hands.reads.vault.seal_status().await.unwrap().progress, 0);
 }

@@ -20,13 +20,13 @@ use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Plan, PlannedStep};
 use cmp_console::plan::tier::Tier;
-use cmp_console::state::State;
 use cmp_console::state::effect::Effect;
 use cmp_console::state::event::{Event, ServedThere, Timed};
 use cmp_console::state::layer::Layer;
 use cmp_console::state::query::{Answer, Query, Window};
 use cmp_console::state::run::Phase;
 use cmp_console::state::screen::{Place, ViewId};
+use cmp_console::state::{Size, State};
 use fixtures::{night, now};
 use proptest::prelude::*;
 
@@ -554,6 +554,7 @@ fn any_clue_leads_to_its_certificates() {
         ),
     );
     assert_eq!(state.place(), Place::of_key("0a".repeat(32)));
+    run_line(&mut state, "find web-01:443");
     tell(
         &mut state,
         Event::Probed("web-01:443".to_owned(), Err("refused".to_owned())),
@@ -855,4 +856,104 @@ fn nothing_is_planned_while_the_api_has_no_database() {
         "{toast:?}"
     );
     assert!(state.runs.is_empty());
+}
+
+#[test]
+fn on_a_screen_too_small_to_show_it_nothing_is_started_or_confirmed() {
+    let mut state = unsealed();
+    tell(&mut state, Event::Resize(Size { width: 38, height: 9 }));
+    assert!(press(&mut state, "r").is_empty());
+    assert!(state.runs.is_empty());
+    tell(
+        &mut state,
+        Event::Resize(Size {
+            width: 80,
+            height: 24,
+        }),
+    );
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    show(&mut state);
+    tell(&mut state, Event::Resize(Size { width: 38, height: 9 }));
+    assert!(!executes(&press(&mut state, "y")), "it can't be seen any more");
+    tell(
+        &mut state,
+        Event::Resize(Size {
+            width: 80,
+            height: 24,
+        }),
+    );
+    assert!(executes(&press(&mut state, "y")));
+}
+
+#[test]
+fn what_is_typed_when_the_last_share_was_another_ones_is_no_command() {
+    let mut state = night(120, 40);
+    press(&mut state, "u");
+    let mut plan = plan_for(&state, Tier::Irreversible);
+    plan.phrase = "unseal".to_owned();
+    plan.steps[0].step = "enter_shares".to_owned();
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    press(&mut state, "u n s e a l enter");
+    tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
+    let ended = Outcome::Proven("unsealed".to_owned());
+    tell(
+        &mut state,
+        Event::Run("#1".to_owned(), RunEvent::StepEnded(0, ended.clone())),
+    );
+    tell(&mut state, Event::Run("#1".to_owned(), RunEvent::Ended(ended)));
+    press(&mut state, "f q 2 / S E C R E T enter ? c");
+    assert!(
+        matches!(state.layers.as_slice(), [Layer::Run(_)]),
+        "the dialog stays and nothing else opened"
+    );
+    assert_eq!(state.runs.len(), 1);
+    press(&mut state, "esc");
+    assert!(state.layers.is_empty());
+}
+
+#[test]
+fn a_late_handshake_takes_nobody_away_from_where_they_are() {
+    let mut state = unsealed();
+    run_line(&mut state, "find web-01:443");
+    press(&mut state, "3");
+    let place = state.place();
+    let served = Ok(ServedThere {
+        fingerprint_sha256: "ef".repeat(32),
+        spki_sha256: "0a".repeat(32),
+    });
+    tell(&mut state, Event::Probed("web-01:443".to_owned(), served));
+    assert_eq!(state.place(), place);
+    assert!(state.toast.unwrap().text.contains(&"0a".repeat(32)));
+}
+
+#[test]
+fn a_run_without_a_dialog_takes_no_marks_of_another_screen() {
+    let mut state = unsealed();
+    press(&mut state, "3 c");
+    assert_eq!(state.runs.len(), 1, "{:?}", state.toast);
+    press(&mut state, "2");
+    state.screen_mut().marks.insert("crt_other".to_owned());
+    planned(&mut state, Tier::Harmless);
+    assert!(state.runs[0].is_running());
+    assert!(state.screen().marks.contains("crt_other"));
+}
+
+#[test]
+fn keys_that_come_too_early_are_counted_and_what_is_shown_then_is_asked_for_again() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    tell(&mut state, Event::Painted(7));
+    tell(&mut state, Event::Key("y".to_owned()));
+    tell(&mut state, Event::Key("y".to_owned()));
+    let Some(Layer::Run(layer)) = state.layers.last() else {
+        panic!("the dialog is open")
+    };
+    assert!(layer.complaint.as_ref().unwrap().starts_with("2 keys came"));
+    tell(&mut state, Event::Seen(7));
+    assert!(!executes(&tell(&mut state, Event::Key("y".to_owned()))));
+    tell(&mut state, Event::Painted(8));
+    tell(&mut state, Event::Seen(8));
+    assert!(executes(&tell(&mut state, Event::Key("y".to_owned()))));
 }

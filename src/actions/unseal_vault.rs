@@ -175,6 +175,9 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
             entered = with.secrets.next() => Some(entered),
             _ = looks.tick() => None,
         };
+        if matches!(entered, Some(Entered::Secret(_) | Entered::Reset)) {
+            with.allowed()?;
+        }
         let now = reader.seal_status().await;
         if let Ok(now) = &now
             && let Some(news) = news(&status, now)

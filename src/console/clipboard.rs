@@ -23,6 +23,16 @@ pub(super) enum Through {
 }
 
 impl Through {
+    /// What this program runs under.
+    pub(super) fn here() -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self::of(
+            set("TMUX"),
+            set("STY"),
+            &std::env::var("TERM").unwrap_or_default(),
+        )
+    }
+
     /// As the environment has it, by the variables `TMUX`, `STY` and `TERM`.
     pub(super) fn of(tmux: bool, sty: bool, term: &str) -> Self {
         match (tmux, sty) {

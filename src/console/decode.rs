@@ -13,7 +13,8 @@ use super::heard::Input;
 /// How long the rest of an escape sequence may be on its way: more than a laggy link needs between two
 /// packets that were sent together, less than a person waits for Esc.
 const ESCAPE: Duration = Duration::from_millis(100);
-/// How long the rest of a paste may be on its way. What comes later would be taken for keys.
+/// How long the rest of a paste may be on its way. Then it is dropped, and what comes later with it: it would
+/// be taken for keys, and may be a private key.
 const PASTE: Duration = Duration::from_secs(10);
 /// No sequence of a keyboard or a terminal's answer is longer.
 const LONGEST: usize = 256;
@@ -21,6 +22,7 @@ const LONGEST: usize = 256;
 const LONGEST_PASTE: usize = 1024 * 1024;
 
 const ESC: u8 = 0x1b;
+const CTRL_C: u8 = 0x03;
 const PASTE_BEGINS: &[u8] = b"\x1b[200~";
 const PASTE_ENDS: &[u8] = b"\x1b[201~";
 
@@ -32,13 +34,25 @@ pub(super) struct Decoder {
     open: Vec<u8>,
     /// The bytes of a paste, which may be a secret: they go nowhere else.
     paste: Option<Zeroizing<Vec<u8>>>,
+    /// A paste broke off: everything is swallowed until its end, of which this is what has come.
+    swallowed: Option<Vec<u8>>,
+    /// While that is so, an Esc came alone: the person wants out.
+    wants_out: bool,
 }
 
 impl Decoder {
     /// Takes bytes in; gives the inputs that are whole now.
     pub(super) fn hear(&mut self, bytes: &[u8]) -> Vec<Input> {
         let mut heard = Vec::new();
+        if self.swallowed.is_some() {
+            // No text that is pasted holds these alone.
+            self.wants_out = bytes == [ESC] || bytes == [CTRL_C];
+        }
         for &byte in bytes {
+            if self.swallowed.is_some() {
+                self.swallow(byte);
+                continue;
+            }
             if self.paste.is_some() {
                 heard.extend(self.pasted(byte));
                 continue;
@@ -64,6 +78,7 @@ impl Decoder {
     /// How long to wait for the rest of what is not whole; nothing if all is.
     pub(super) fn wait(&self) -> Option<Duration> {
         match (&self.paste, self.open.is_empty()) {
+            _ if self.wants_out => Some(ESCAPE),
             (Some(_), _) => Some(PASTE),
             (None, false) => Some(ESCAPE),
             (None, true) => None,
@@ -73,7 +88,13 @@ impl Decoder {
     /// Nothing more came: an Esc alone was the key; half of a sequence or of a paste was nothing.
     pub(super) fn give_up(&mut self) -> Vec<Input> {
         let mut heard = Vec::new();
-        self.paste = None;
+        if std::mem::take(&mut self.wants_out) {
+            self.swallowed = None;
+        }
+        if self.paste.take().is_some() {
+            self.swallowed = Some(Vec::new());
+            heard.push(Input::PasteBroke);
+        }
         self.feed(None, &mut heard);
         self.forget();
         heard
@@ -91,6 +112,16 @@ impl Decoder {
     fn forget(&mut self) {
         self.open.clear();
         self.parser = Parser::default();
+    }
+
+    fn swallow(&mut self, byte: u8) {
+        let Some(tail) = &mut self.swallowed else { return };
+        tail.push(byte);
+        if tail.ends_with(PASTE_ENDS) {
+            self.swallowed = None;
+        } else if tail.len() >= PASTE_ENDS.len() {
+            tail.remove(0);
+        }
     }
 
     fn pasted(&mut self, byte: u8) -> Option<Input> {
@@ -188,6 +219,7 @@ mod tests {
             Input::Key(name) => name,
             Input::Paste(text) => format!("<{text}>"),
             Input::Answered(column) => format!("@{column}"),
+            Input::PasteBroke => "broke".to_owned(),
             other => panic!("{other:?}"),
         });
         words.collect::<Vec<_>>().join(" ")
@@ -224,7 +256,14 @@ mod tests {
     fn a_paste_is_one_thing_in_however_many_packets() {
         assert_eq!(heard(&["^[200~Xy^[201~j"]), "<Xy> j");
         assert_eq!(heard(&["^", "[20", "0~X", "y^", "[201~", "j"]), "<Xy> j");
-        assert_eq!(heard(&["^[200~Xy", "|", "j"]), "j", "its end never came");
+        assert_eq!(
+            heard(&["^[200~Xy", "|", "SECRET\rq", "^[20", "1~j"]),
+            "broke j",
+            "its end came late"
+        );
+        assert_eq!(heard(&["^[200~Xy", "|", "SECRET", "^", "|", "j"]), "broke j");
+        assert_eq!(heard(&["^[200~Xy", "|", "\u{3}", "|", "j"]), "broke j");
+        assert_eq!(heard(&["^[200~Xy", "|", "^", "SECRET", "|", "j"]), "broke");
         let long = "x".repeat(LONGEST_PASTE + 1);
         assert_eq!(heard(&["^[200~", &long, "^[201~j"]), "j");
     }

@@ -132,6 +132,8 @@ pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
 fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut Vec<Effect>) {
     let Some(run) = state.run(&layer.run) else { return };
     let (id, phase, secret) = (layer.run.clone(), run.phase.clone(), run.wants_secret());
+    // The rest of a share, typed when somebody else's was the last one, closes nothing and is no command.
+    let deaf = run.asks_for_secrets();
     let is = state.keymap.in_dialog(key);
     let closes = is == Some(InDialog::Close);
     match (is, &phase) {
@@ -152,11 +154,19 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         (Some(InDialog::PageUp), _) => layer.scroll = layer.scroll.saturating_add(5).min(500),
         (_, Phase::Planning | Phase::Planned) if !layer.hears() => {
             // It was typed before this could be read, so it was not meant for it.
-            layer.complaint = Some("a key came before this was on your screen, and was dropped".to_owned());
+            layer.dropped += 1;
+            layer.complaint = Some(match layer.dropped {
+                1 => "a key came before this was on your screen, and was dropped".to_owned(),
+                n => format!("{n} keys came before this was on your screen, and were dropped"),
+            });
+            // It is asked again whether it is on the screen, from now on.
+            layer.shown = Shown::Not;
         }
         _ if !layer.hears() => {}
-        (Some(InDialog::Confirm), Phase::Ended(_)) => return,
-        (None, Phase::Ended(_)) if state.keymap.in_plain_dialog(key) == Some(InDialog::Close) => return,
+        (Some(InDialog::Confirm), Phase::Ended(_)) if !deaf => return,
+        (None, Phase::Ended(_)) if !deaf && state.keymap.in_plain_dialog(key) == Some(InDialog::Close) => {
+            return;
+        }
         (Some(InDialog::Confirm), Phase::Running) if secret => {
             effects.push(Effect::SubmitSecret(id));
             layer.secret_typed = 0;
@@ -309,7 +319,11 @@ fn execute(
             run.comment = confirmed.comment().map(str::to_owned);
             run.ticket = confirmed.ticket().map(str::to_owned);
             // What was marked for it is not marked for the next key.
-            state.screen_mut().marks.clear();
+            if let Some((at, marked)) = run.marked.take()
+                && let Some(screen) = state.screens.get_mut(&at)
+            {
+                screen.marks.retain(|id| !marked.contains(id));
+            }
             effects.push(Effect::Execute {
                 run: id.to_owned(),
                 confirmed: Box::new(confirmed),

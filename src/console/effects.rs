@@ -305,7 +305,7 @@ impl Effects {
                 changes: &backends.changes,
                 secrets: &secrets,
                 journal: &backends.journal,
-                guard: backends.guard(),
+                guard: &|| backends.guard(),
                 find_step: &actions::find_step,
                 plan_again: &actions::plan_again,
                 leaving,

@@ -9,6 +9,8 @@ pub enum Input {
     Key(String),
     /// Text was pasted.
     Paste(String),
+    /// A paste began and did not end in time: it is dropped, and the rest of it with it.
+    PasteBroke,
     /// The terminal has another size.
     Resize(Size),
     /// The terminal has shown all that it was sent before it was asked with this mark (see `pace`).

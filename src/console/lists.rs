@@ -155,6 +155,7 @@ pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
         None => state.say(Tone::Plain, "nothing to look for"),
         Some(Clue::Address(address)) => {
             state.say(Tone::Plain, format!("asking {address} what it serves"));
+            state.probing = Some((address.clone(), state.places.clone()));
             effects.push(Effect::Probe(address));
         }
         Some(Clue::Key(spki)) => go(state, Place::of_key(spki)),
@@ -192,7 +193,18 @@ pub(super) fn follow_clue(state: &mut State) {
 
 /// What an address serves is known now; without a handshake its host name is the clue.
 pub(super) fn found_served(state: &mut State, address: &str, served: Result<ServedThere, String>) {
+    let asked = state.probing.take_if(|(asked, _)| asked == address);
+    // Whoever went on meanwhile, or is at a dialog, is not taken away from there.
+    let stays = state.layers.is_empty() && asked.is_some_and(|(_, places)| places == state.places);
     match served {
+        Ok(served) if !stays => {
+            let spki = &served.spki_sha256;
+            state.say(
+                Tone::Good,
+                format!("{address} answered: `:find {spki}` shows what its key reaches"),
+            );
+        }
+        Err(why) if !stays => state.say(Tone::Bad, format!("{why}; `:find {address}` asks again")),
         Ok(served) => {
             state.places = vec![Place::of(ViewId::Triage)];
             go(state, Place::of_key(served.spki_sha256));

@@ -50,6 +50,7 @@ use crate::state::{ContextInfo, Look, State};
 use crate::views;
 
 use backends::Backends;
+use clipboard::Through;
 use effects::{Effects, hear_of_agents};
 use heard::{Input, typed_character};
 use outbox::{Outlet, is_written};
@@ -153,7 +154,7 @@ async fn until_left(
         state.keeps_snapshot = true;
         snapshot::load(path).show(&mut state);
     }
-    let mut pace = Pace::new(setup.slow_link);
+    let mut pace = Pace::new(setup.slow_link, Through::here() != Through::Nothing);
     state.wire = pace.wire();
     paint(&mut state, terminal, &mut pace)?;
 
@@ -400,6 +401,7 @@ fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Option<Event>
             Event::PastedKey(spki)
         }
         Input::Paste(text) => Event::Paste(text),
+        Input::PasteBroke => Event::PasteBroke,
         Input::Key(key) if wants_secret(state) => {
             match (key.as_str(), typed_character(&key)) {
                 ("backspace", _) => secret.pop(),

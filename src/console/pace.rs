@@ -2,7 +2,9 @@
 //! slow link never carries what is out of date by the time it arrives. Every frame ends with a question for
 //! the cursor's position (DSR 6, ECMA-48 §8.3.35), put where it was moved to for that question; the answer
 //! says which frame was shown, how long the way is, and from when on a dialog may hear keys. A terminal
-//! that doesn't answer is paced by time. It writes and reads nothing itself.
+//! that never answered is paced by time; one that fell silent is too, but what it didn't answer for was not
+//! seen. A multiplexer (tmux, screen) answers for itself, wherever the person sits: under one only time tells,
+//! and the way's length is unknown. It writes and reads nothing itself.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +20,8 @@ const FRAME: Duration = Duration::from_millis(16);
 const NEWS: Duration = Duration::from_secs(2);
 /// How long a dialog is on its way to a person whose terminal doesn't answer.
 const UNANSWERED: Duration = Duration::from_millis(300);
+/// The same under a multiplexer, where the way to the person is not known and more time is given.
+const MULTIPLEXED: Duration = Duration::from_millis(500);
 /// When a terminal that used to answer is taken for one that doesn't.
 const GIVE_UP: Duration = Duration::from_secs(3);
 /// So many marks, at most, tell frames apart.
@@ -52,6 +56,10 @@ pub(super) struct Pace {
     n: u64,
     unanswered: VecDeque<Sent>,
     answers: bool,
+    /// It has answered before: then a frame without an answer was not seen.
+    answered_before: bool,
+    /// A multiplexer answers in the terminal's place.
+    multiplexed: bool,
     writing: bool,
     last: Option<Instant>,
     trip: Option<Duration>,
@@ -65,8 +73,10 @@ pub(super) struct Pace {
 
 impl Pace {
     /// For a terminal of which nothing is known.
-    pub(super) fn new(slow_link: SlowLink) -> Self {
+    pub(super) fn new(slow_link: SlowLink, multiplexed: bool) -> Self {
         Self {
+            multiplexed,
+            answered_before: false,
             slow_link,
             n: 0,
             unanswered: VecDeque::new(),
@@ -114,7 +124,11 @@ impl Pace {
 
     /// The terminal answered; gives the number of the newest frame that is shown for certain.
     pub(super) fn answered(&mut self, at: Instant, mark: u16) -> Option<u64> {
+        if self.multiplexed {
+            return None;
+        }
         self.answers = true;
+        self.answered_before = true;
         let index = self.unanswered.iter().position(|sent| sent.mark == mark)?;
         let sent = self.unanswered.drain(..=index).next_back()?;
         self.measure(&sent, at.saturating_duration_since(sent.at));
@@ -196,7 +210,11 @@ impl Pace {
 
     /// When to look again though nothing is heard; `wanted` is the frame that waits, and whether by a key.
     pub(super) fn wake(&self, wanted: Option<bool>) -> Option<Instant> {
-        let limit = if self.answers { GIVE_UP } else { UNANSWERED };
+        let limit = if self.answers {
+            GIVE_UP
+        } else {
+            self.unanswered_limit()
+        };
         let newest = self.unanswered.back().filter(|sent| !sent.taken);
         let silent = newest.map(|sent| sent.at + limit);
         let ready = wanted.and_then(|by_key| self.ready(by_key));
@@ -205,16 +223,27 @@ impl Pace {
 
     /// The newest frame that has to be taken for shown, since a terminal that doesn't answer had the time.
     pub(super) fn seen_by_time(&mut self, now: Instant) -> Option<u64> {
+        let unanswered = self.unanswered_limit();
         let newest = self.unanswered.back_mut().filter(|sent| !sent.taken)?;
         if self.answers && now >= newest.at + GIVE_UP {
             self.answers = false;
         }
-        if self.answers || now < newest.at + UNANSWERED || self.writing {
+        if self.answers || now < newest.at + unanswered || self.writing {
+            return None;
+        }
+        if self.answered_before {
+            // The link stalls: what was sent may be on its way for minutes. It is waited for no more, and
+            // the next frame asks again.
+            newest.taken = true;
             return None;
         }
         // Its answer may still come, and tell how long the way is.
         newest.taken = true;
         Some(newest.n)
+    }
+
+    fn unanswered_limit(&self) -> Duration {
+        if self.multiplexed { MULTIPLEXED } else { UNANSWERED }
     }
 
     /// The number of the newest frame; 0 before the first.
@@ -247,7 +276,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_after_a_big_frame_before_it_is_shown() {
         let start = Instant::now();
-        let mut pace = Pace::new(SlowLink::Auto);
+        let mut pace = Pace::new(SlowLink::Auto, false);
         let (one, mark) = send(&mut pace, start, 100);
         assert_eq!(pace.answered(after(start, 5), mark), Some(one));
         let (two, mark) = send(&mut pace, after(start, 20), 4000);
@@ -264,7 +293,7 @@ mod tests {
     #[test]
     fn small_frames_follow_each_other_on_a_long_way() {
         let start = Instant::now();
-        let mut pace = Pace::new(SlowLink::Auto);
+        let mut pace = Pace::new(SlowLink::Auto, false);
         let (_, mark) = send(&mut pace, start, 100);
         pace.answered(after(start, 400), mark);
         assert!(pace.wire().poor);
@@ -278,7 +307,7 @@ mod tests {
     #[test]
     fn a_late_answer_is_never_taken_for_that_of_a_newer_frame() {
         let start = Instant::now();
-        let mut pace = Pace::new(SlowLink::Auto);
+        let mut pace = Pace::new(SlowLink::Auto, false);
         let (one, first) = send(&mut pace, start, 100);
         let (two, second) = send(&mut pace, after(start, 20), 100);
         assert_eq!(pace.answered(after(start, 30), first), Some(one));
@@ -293,7 +322,7 @@ mod tests {
     #[test]
     fn a_terminal_that_does_not_answer_is_paced_by_time() {
         let start = Instant::now();
-        let mut pace = Pace::new(SlowLink::Auto);
+        let mut pace = Pace::new(SlowLink::Auto, false);
         let (one, mark) = send(&mut pace, start, 4000);
         assert!(pace.is_ready(after(start, 16), true));
         assert_eq!(pace.wake(None), Some(after(start, 300)));
@@ -302,15 +331,35 @@ mod tests {
         assert_eq!(pace.wake(None), None, "no wake-ups at rest");
         // It answers after all, and later falls silent.
         assert_eq!(pace.answered(after(start, 900), mark), Some(one));
-        let (two, _) = send(&mut pace, after(start, 1000), 4000);
+        send(&mut pace, after(start, 1000), 4000);
         assert_eq!(pace.seen_by_time(after(start, 1300)), None);
-        assert_eq!(pace.seen_by_time(after(start, 4000)), Some(two));
+        assert_eq!(
+            pace.seen_by_time(after(start, 4000)),
+            None,
+            "a stalled link shows nothing"
+        );
+        assert!(pace.is_ready(after(start, 4000), true));
+        assert_eq!(pace.wake(None), None, "no wake-ups at rest");
+        let (three, mark) = send(&mut pace, after(start, 60_000), 4000);
+        assert_eq!(pace.seen_by_time(after(start, 70_000)), None);
+        assert_eq!(pace.answered(after(start, 70_001), mark), Some(three));
+    }
+
+    #[test]
+    fn under_a_multiplexer_an_answer_proves_nothing() {
+        let start = Instant::now();
+        let mut pace = Pace::new(SlowLink::Auto, true);
+        let (one, mark) = send(&mut pace, start, 4000);
+        assert_eq!(pace.answered(after(start, 1), mark), None);
+        assert_eq!(pace.seen_by_time(after(start, 499)), None);
+        assert_eq!(pace.seen_by_time(after(start, 500)), Some(one));
+        assert_eq!(pace.wire().round_trip_ms, None);
     }
 
     #[test]
     fn while_the_terminal_takes_nothing_nothing_more_is_written() {
         let start = Instant::now();
-        let mut pace = Pace::new(SlowLink::Auto);
+        let mut pace = Pace::new(SlowLink::Auto, false);
         pace.sent(start, 100, 1);
         assert!(!pace.is_ready(after(start, 60_000), true));
         assert_eq!(pace.seen_by_time(after(start, 60_000)), None);

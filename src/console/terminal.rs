@@ -121,10 +121,7 @@ impl Terminal {
     /// # Errors
     /// That the terminal is gone.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let term = std::env::var("TERM").unwrap_or_default();
-        let through = Through::of(set("TMUX"), set("STY"), &term);
-        self.painter.write_beside(&through.sequence(text))
+        self.painter.write_beside(&Through::here().sequence(text))
     }
 
     /// Gives the terminal back, stops the program until it is continued, and takes it over again.

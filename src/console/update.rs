@@ -23,7 +23,7 @@ use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::snapshot::Snapshot;
 use crate::state::typed::Typed;
-use crate::state::{Held, LoggedCommand, Looked, State, Tone};
+use crate::state::{Held, LoggedCommand, Looked, SMALLEST, State, Tone};
 use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
@@ -46,11 +46,22 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 layer.secret_typed = n;
             }
         }
-        Event::Resize(size) => state.size = size,
+        Event::Resize(size) => {
+            state.size = size;
+            // What was on the screen isn't any more.
+            for layer in &mut state.layers {
+                if let Layer::Run(layer) = layer {
+                    layer.shown = Shown::Not;
+                }
+            }
+        }
         Event::Painted(n) => {
             visible = false;
+            // On a screen that is too small for it, no dialog was drawn.
+            let drawn = !is_too_small(state);
             if let Some(Layer::Run(layer)) = state.layers.last_mut()
                 && layer.shown == Shown::Not
+                && drawn
             {
                 layer.shown = Shown::Sent(n);
             }
@@ -179,6 +190,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Pem(Err(problem)) => state.say(Tone::Bad, problem.to_string()),
         Event::ViewsNotKept(why) => state.say(Tone::Bad, why),
         Event::Probed(address, served) => lists::found_served(state, &address, served),
+        Event::PasteBroke => state.say(
+            Tone::Bad,
+            "a paste broke off and was dropped; what still comes of it is too, until esc is pressed",
+        ),
         Event::PastedKey(spki) => dialogs::pasted_key(state, spki),
         Event::Defect(report) => state.say(
             Tone::Bad,
@@ -367,6 +382,9 @@ fn travel(state: &mut State, by: isize) {
 /// Starts an action on what is selected now; from here on only the frozen targets count.
 fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     let Some(action) = actions::find(id) else { return };
+    if is_too_small(state) {
+        return state.say(Tone::Bad, "nothing is started on a screen that can't show it");
+    }
     let selected = views::selected(state);
     if let Availability::Disabled(why) = state.availability(action, &selected) {
         return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
@@ -385,6 +403,10 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     let on = state.targets_for(action, &selected);
     let many = on.len() > 1;
     let run = state.begin_run(id, on.clone());
+    let (place, marked) = (state.at(), state.screen().marks);
+    if let Some(run) = state.run_mut(&run) {
+        run.marked = Some((place, marked));
+    }
     if many || action.spec().tier > crate::plan::tier::Tier::Harmless {
         let layer = RunLayer::new(run.clone());
         state.layers.push(Layer::Run(Box::new(layer)));
@@ -454,6 +476,11 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
     if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {
         effects.push(Effect::CheckLinks);
     }
+}
+
+/// Whether only that is said on the screen.
+fn is_too_small(state: &State) -> bool {
+    state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
 }
 
 /// What is shown as selected on the open screen stays selected, whatever comes above it.

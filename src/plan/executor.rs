@@ -58,8 +58,9 @@ pub struct Means<'a> {
     pub secrets: &'a SecretEntry,
     /// Where runs are recorded.
     pub journal: &'a Journal,
-    /// Whether changes are allowed.
-    pub guard: Guard,
+    /// Whether changes are allowed now. Asked before each thing that is changed, and before each share: the
+    /// time that a context is unlocked for may end meanwhile.
+    pub guard: &'a (dyn Fn() -> Guard + Send + Sync),
     /// Makes a plan for the same things with the same inputs again, as it would be now.
     pub plan_again: &'a PlanAgain,
     /// Finds a step's code by its name.
@@ -85,7 +86,7 @@ async fn carry_out(
     watch: &(dyn Fn(RunEvent) + Send + Sync),
 ) -> Outcome {
     let plan = confirmed.plan();
-    if let Err(problem) = means.guard.allow(&plan.title, means.reads.clock.now()) {
+    if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
         return Outcome::Refused(problem);
     }
     if let Err(problem) = unchanged(plan, means.reads).await {
@@ -135,6 +136,14 @@ async fn all_steps(
     for (index, planned) in plan.steps.iter().enumerate() {
         if stopped.contains(&planned.target) {
             watch(RunEvent::StepSkipped(index));
+            continue;
+        }
+        // What was begun on one thing is brought to its end: half of it helps nobody.
+        let begins = !results.iter().any(|(target, _)| *target == planned.target);
+        if begins && let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
+            watch(RunEvent::StepSkipped(index));
+            stopped.insert(planned.target);
+            worst = Some(worse(worst, Outcome::Refused(problem)));
             continue;
         }
         let earlier = results.iter().filter(|(target, _)| *target == planned.target);
@@ -279,7 +288,15 @@ async fn one_step(
     };
     let note = |words: String| watch(RunEvent::StepNote(index, words));
     let command = |line: String| watch(RunEvent::Command(line, "sent".to_owned()));
-    let with = Writes::new(means.reads, means.changes, means.secrets, &note, &command);
+    let allowed = || (means.guard)().allow("this", means.reads.clock.now());
+    let with = Writes::new(
+        means.reads,
+        means.changes,
+        means.secrets,
+        &allowed,
+        &note,
+        &command,
+    );
     let mut lost: Option<Problem> = None;
     for attempt in 1..=ASK_AGAIN {
         match step.run(&cx, &with).await {

@@ -191,6 +191,7 @@ pub struct Writes<'a> {
     vault_nodes: &'a [VaultWriter],
     /// Secrets that a person types.
     pub secrets: &'a SecretEntry,
+    allowed: &'a (dyn Fn() -> Result<(), Problem> + Send + Sync),
     note: &'a (dyn Fn(String) + Send + Sync),
     command: &'a (dyn Fn(String) + Send + Sync),
 }
@@ -200,6 +201,7 @@ impl<'a> Writes<'a> {
         reads: &'a Reads,
         changes: &'a Changes,
         secrets: &'a SecretEntry,
+        allowed: &'a (dyn Fn() -> Result<(), Problem> + Send + Sync),
         note: &'a (dyn Fn(String) + Send + Sync),
         command: &'a (dyn Fn(String) + Send + Sync),
     ) -> Self {
@@ -209,9 +211,18 @@ impl<'a> Writes<'a> {
             vault: &changes.vault,
             vault_nodes: &changes.vault_nodes,
             secrets,
+            allowed,
             note,
             command,
         }
+    }
+
+    /// Whether changes are still allowed, for a step that goes on over a time: it asks before each one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn allowed(&self) -> Result<(), Problem> {
+        (self.allowed)()
     }
 
     /// Says how it goes, on the step's line.

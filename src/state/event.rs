@@ -25,6 +25,8 @@ pub enum Event {
     Key(String),
     /// Text was pasted.
     Paste(String),
+    /// A paste broke off: what came of it is dropped, and what still comes will be.
+    PasteBroke,
     /// The hidden field of a secret holds so many characters now.
     SecretTyped(usize),
     /// The terminal has another size.

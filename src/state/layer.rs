@@ -147,6 +147,8 @@ pub struct RunLayer {
     pub ticket: TextArea<'static>,
     /// How many characters the hidden field of a secret holds.
     pub secret_typed: usize,
+    /// How many keys came before it was on the screen.
+    pub dropped: usize,
     /// What is wrong with what was entered.
     pub complaint: Option<String>,
     /// The first line shown, where the plan is longer than the dialog.
@@ -166,6 +168,7 @@ impl RunLayer {
             comment: TextArea::default(),
             ticket: TextArea::default(),
             secret_typed: 0,
+            dropped: 0,
             complaint: None,
             scroll: 0,
         }

@@ -234,6 +234,8 @@ pub struct State {
     pub screens: BTreeMap<(usize, ViewId), Screen>,
     /// The list that a clue led to: if it turns out to be about one key, that key is gone on to.
     pub follow: Option<ListQuery>,
+    /// The address that a handshake is being made with for a clue, and where the person was when it was asked.
+    pub probing: Option<(String, Vec<Place>)>,
     /// What the screen shows while it is held.
     pub held: Option<Held>,
     /// What was answered, by question.
@@ -293,6 +295,7 @@ impl State {
             lines_used: Vec::new(),
             screens: BTreeMap::new(),
             follow: None,
+            probing: None,
             held: None,
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),
@@ -318,16 +321,21 @@ impl State {
         })
     }
 
+    /// Which of the screens the current one is: how deep, and which view.
+    #[must_use]
+    pub fn at(&self) -> (usize, ViewId) {
+        (self.places.len(), self.place().view)
+    }
+
     /// The current screen's cursor, marks, filter and sort.
     #[must_use]
     pub fn screen(&self) -> Screen {
-        let at = (self.places.len(), self.place().view);
-        self.screens.get(&at).cloned().unwrap_or_default()
+        self.screens.get(&self.at()).cloned().unwrap_or_default()
     }
 
     /// The same, to change.
     pub fn screen_mut(&mut self) -> &mut Screen {
-        let at = (self.places.len(), self.place().view);
+        let at = self.at();
         self.screens.entry(at).or_default()
     }
 

@@ -1,12 +1,16 @@
 //! Runs as the console follows them: planned, carried out, ended. An answer is addressed to its run,
 //! never to whatever dialog happens to be open.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::plan::executor::RunEvent;
 use crate::plan::journal::Recorded;
 use crate::plan::outcome::Outcome;
 use crate::plan::plan::{Inputs, Plan, Target};
+
+use super::screen::ViewId;
 
 /// Where one step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Run {
     pub action: &'static str,
     /// The things, frozen when the key was pressed.
     pub on: Vec<Target>,
+    /// The rows that were marked for it, and on which screen, by how deep that lies.
+    pub marked: Option<((usize, ViewId), BTreeSet<String>)>,
     /// What the fields were set to.
     pub inputs: Inputs,
     /// Where it is.
@@ -84,6 +90,7 @@ impl Run {
             id,
             action,
             on,
+            marked: None,
             inputs: Inputs::new(),
             phase: Phase::Planning,
             plan: None,
@@ -135,6 +142,12 @@ impl Run {
             "" => line.title.clone(),
             note => format!("{}: {note}", line.title),
         })
+    }
+
+    /// Whether secrets are typed for it at some time: what is typed late must not be taken for anything else.
+    #[must_use]
+    pub fn asks_for_secrets(&self) -> bool {
+        self.steps.iter().any(|line| line.step == "enter_shares")
     }
 
     /// The step that waits for a person's secret, if one does.

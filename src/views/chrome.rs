@@ -14,7 +14,7 @@ use crate::state::link::latency_words;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
-use crate::widgets::text::put;
+use crate::widgets::text::{columns, fit, fit_start, put};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::ago;
 
@@ -79,7 +79,7 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
         // In whole minutes: a countdown by seconds would write all the time.
         (Guard::Protected(_), Some(unlocked)) => {
             let left = (unlocked.until - state.now).num_seconds().saturating_add(59) / 60;
-            format!(" UNLOCKED {left}m {} ", unlocked.ticket)
+            format!(" UNLOCKED {left}m {} ", fit(&unlocked.ticket, 16))
         }
     };
     x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
@@ -162,18 +162,10 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     let place = state.place();
     let view = find(place.view);
     let trail: Vec<String> = state.places.iter().map(|place| crumb(state, place)).collect();
-    let mut x = put(
-        buffer,
-        area,
-        area.x + 1,
-        y,
-        &trail.join(" > "),
-        palette.style(Meaning::Title),
-    );
     let screen = state.screen();
     let mut notes = Vec::new();
     if !screen.list.q.is_empty() {
-        notes.push(format!("/{}", screen.list.q));
+        notes.push(fit(&format!("/{}", screen.list.q), usize::from(area.width) / 3));
     }
     if !screen.list.sort.is_empty() {
         let column = screen.list.sort.trim_start_matches('-');
@@ -208,23 +200,22 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     notes.extend(source(state));
     notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
-    for note in notes {
-        x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));
-    }
     let running = state
         .runs
         .iter()
         .filter(|run| matches!(run.phase, Phase::Running))
         .count();
-    if running > 0 {
-        put(
-            buffer,
-            area,
-            x + 2,
-            y,
-            &format!("{running} running"),
-            palette.style(Meaning::Key),
-        );
+    let running = (running > 0).then(|| format!("{running} running"));
+    // What must not be overlooked has its room first; where one is, is said by what is left of its end.
+    let taken: usize = notes.iter().chain(&running).map(|note| columns(note) + 2).sum();
+    let room = usize::from(area.width).saturating_sub(taken + 1);
+    let trail = fit_start(&trail.join(" > "), room);
+    let mut x = put(buffer, area, area.x + 1, y, &trail, palette.style(Meaning::Title));
+    for note in notes {
+        x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));
+    }
+    if let Some(running) = running {
+        put(buffer, area, x + 2, y, &running, palette.style(Meaning::Key));
     }
 }
 

@@ -27,6 +27,31 @@ pub fn fit(text: &str, width: usize) -> String {
     fitted
 }
 
+/// The same with its end, where that says more than its beginning.
+#[must_use]
+pub fn fit_start(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = Vec::new();
+    let mut used = 1;
+    for c in text.chars().rev() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        kept.push(c);
+    }
+    let ellipsis = (width > 0).then_some('…');
+    ellipsis.into_iter().chain(kept.into_iter().rev()).collect()
+}
+
+/// How many columns a text takes.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    text.width()
+}
+
 /// Writes `text` at `(x, y)` as far as `area` reaches; gives the column after it.
 pub fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
     if y >= area.bottom() || x >= area.right() {
@@ -78,7 +103,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_fits_is_never_wider(text in "\\PC{0,60}", width in 0usize..40) {
-            prop_assert!(fit(&text, width).width() <= width.max(text.width().min(width)));
+            prop_assert!(fit(&text, width).width() <= width);
+            prop_assert!(fit_start(&text, width).width() <= width);
         }
 
         #[test]

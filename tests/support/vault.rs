@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use axum::response::Response;
 use chrono::TimeDelta;
 use cmp_console::clock::Clock;
-use cmp_console::services::issuer::facts;
+use cmp_console::domain::x509;
 use cmp_console::services::vault::Vault;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ impl Ca {
     pub(crate) async fn serials(&self) -> BTreeSet<String> {
         let list = self.call("LIST", "cmp-pki/certs", Value::Null).await;
         let root = self.call("GET", "cmp-pki/cert/ca", Value::Null).await;
-        let root = facts::read(root["data"]["certificate"].as_str().unwrap()).unwrap();
+        let root = x509::read(root["data"]["certificate"].as_str().unwrap()).unwrap();
         let all: BTreeSet<String> = serde_json::from_value(list["data"]["keys"].clone()).unwrap();
         assert!(all.contains(&root.serial));
         all.into_iter().filter(|serial| *serial != root.serial).collect()
