@@ -18,7 +18,7 @@ pub(crate) struct Daemon {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     database: String,
-    /// `127.0.0.1:port`
+    /// `127.0.0.1:port` of the API, or of the health checks where there is no API.
     pub(crate) address: String,
 }
 
@@ -26,7 +26,8 @@ impl Daemon {
     /// Starts the API on a free port with more `arguments`, and waits until it says that it started.
     pub(crate) async fn start(dir: &Path, arguments: &[&str]) -> Self {
         let database = format!("sqlite://{}/cmp.db", dir.display());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cmp-server"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        command
             .args([
                 "--database",
                 &database,
@@ -36,7 +37,20 @@ impl Daemon {
                 "api",
             ])
             .args(arguments)
-            .env("CMP_ADMIN_TOKEN", TOKEN)
+            .env("CMP_ADMIN_TOKEN", TOKEN);
+        Self::started(command, database).await
+    }
+
+    /// Starts it with `arguments` alone; `database` is the one that they or a file name.
+    #[allow(dead_code, reason = "not every test binary uses all of it")]
+    pub(crate) async fn start_plain(database: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        command.args(arguments);
+        Self::started(command, database.to_owned()).await
+    }
+
+    async fn started(mut command: Command, database: String) -> Self {
+        let mut child = command
             .env("CMP_LOG", "info,cmp_console=debug")
             .stderr(Stdio::piped())
             .spawn()
@@ -57,7 +71,9 @@ impl Daemon {
         };
         let line = it.logged(r#""message":"started""#, 1).await;
         let line: Value = serde_json::from_str(&line).unwrap();
-        it.address = line["fields"]["listen"].as_str().unwrap().to_owned();
+        let fields = &line["fields"];
+        let listens = [&fields["listen"], &fields["health_listen"]];
+        it.address = listens.iter().find_map(|it| it.as_str()).unwrap().to_owned();
         it
     }
 
