@@ -342,6 +342,22 @@ fn contexts_are_changed_in_one_console_and_views_are_kept() {
 }
 
 #[test]
+fn a_token_that_is_not_to_be_had_keeps_no_console_from_opening() {
+    let context = "api_token = { command = [\"sh\", \"-c\", \"echo hunter2; echo it is locked >&2; exit 5\"] }\n\
+        vault_token = { command = [\"no-such-program\"] }\n";
+    // It is open: what needs no token, the seal, is known.
+    let mut over = console_with(Line::default(), 200, 40, context);
+    over.pty.send("6");
+    let screen = over.pty.wait("why there is no token", |screen| {
+        screen
+            .contains("there is no API token: the command `sh` ended with exit code 5 and said: it is locked")
+    });
+    assert!(!screen.contains("hunter2"), "{screen}");
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
 fn a_whole_frame_of_a_real_night_fits_its_budget_on_every_screen() {
     let mut over = console(Line::default(), 80, 24);
     for screen in ["1", "2", "3", "4", "5", "6", "7", "8", "@", "?"] {

@@ -50,11 +50,15 @@ fn page() -> String {
     for (name, what) in [
         (
             "CMP_TOKEN",
-            "the API token, unless the context names another variable",
+            "the API token, unless the context says where it comes from",
         ),
         (
             "VAULT_TOKEN",
-            "the Vault token, unless the context names another variable",
+            "the Vault token, unless the context says where it comes from",
+        ),
+        (
+            "VAULT_ROLE_ID, VAULT_SECRET_ID",
+            "AppRole's ids at Vault, used instead of a token where both are set",
         ),
         ("NO_COLOR", "no colours, if set to anything"),
         ("COLORTERM, TERM", "how many colours the terminal has"),

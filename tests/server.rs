@@ -1,4 +1,4 @@
-//! `cmp-server` as operators run it: TLS with files that change, signals, and the log.
+//! `cmp-server` as operators run it: its configuration, TLS with files that change, signals, and the log.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,10 @@
     reason = "a test that cannot get its fixture has failed"
 )]
 
+#[path = "support/tls.rs"]
+mod ca;
+#[path = "server/config.rs"]
+mod config;
 #[path = "support/daemon.rs"]
 mod daemon;
 #[path = "server/stop.rs"]

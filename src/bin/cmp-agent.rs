@@ -19,9 +19,9 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "cmp-agent", version)]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/cmp-agent.toml")]
+    #[arg(long, value_name = "FILE", default_value = "/etc/cmp/cmp-agent.toml")]
     config: PathBuf,
-    /// Only check the configuration file.
+    /// Only check the configuration file and that its one-time token can be read, if it has one.
     #[arg(long)]
     check: bool,
 }
@@ -37,25 +37,31 @@ fn main() -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    if arguments.check {
-        return Ok(ExitCode::SUCCESS);
-    }
     tracing_subscriber::fmt()
         .json()
         .with_writer(std::io::stderr)
         .with_env_filter(EnvFilter::try_from_env("CMP_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .wrap_err("the runtime can't be started")?
-        .block_on(serve(config))?;
+        .wrap_err("the runtime can't be started")?;
+    if arguments.check {
+        return Ok(match runtime.block_on(enrol_token(&config)) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(report) => {
+                eprint(&format!("cmp-agent: {report:#}"));
+                ExitCode::from(2)
+            }
+        });
+    }
+    runtime.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: AgentConfig) -> Result<()> {
     let listen = config.listen;
-    let token = enrol_token(&config)?;
+    let token = enrol_token(&config).await?;
     let agent = Agent::new(config, Clock::system(), token)?;
     let listener = TcpListener::bind(listen).await.wrap_err_with(|| {
         format!("cannot listen on {listen} (hint: another agent may run; choose another `listen`)")
@@ -77,19 +83,14 @@ async fn serve(config: AgentConfig) -> Result<()> {
     Ok(())
 }
 
-/// The one-time token, if its file is there. It may be removed once it was spent.
-fn enrol_token(config: &AgentConfig) -> Result<Option<Secret>> {
-    let Some(file) = &config.enrol_token_file else {
-        return Ok(None);
-    };
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let text = zeroize::Zeroizing::new(text);
-            let token = Secret::new(text.trim().to_owned());
-            Ok((!token.is_empty()).then_some(token))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).wrap_err_with(|| format!("cannot read `{}`", file.display())),
+/// The one-time token, if there is one: it may be removed once it was spent.
+async fn enrol_token(config: &AgentConfig) -> Result<Option<Secret>> {
+    match &config.enrol_token {
+        Some(from) => Ok(from
+            .read_if_there()
+            .await
+            .wrap_err("`enrol_token` is of no use")?),
+        None => Ok(None),
     }
 }
 

@@ -7,25 +7,22 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use tokio::sync::mpsc::Sender;
 
-use super::{demo, failed, open, reload, small_runtime};
+use super::{USAGE, check, demo, failed, open, reload, small_runtime};
 use crate::config::console as config;
 use crate::console::{Setup, Startup, backends};
 use crate::plan::guard::Guard;
 use crate::state::ContextInfo;
 use crate::state::keymap::Keymap;
 
-/// The exit code for a wrong configuration.
-const USAGE: u8 = 2;
-
 /// A terminal console for the people who are on call for a Certificate Management Platform.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-console", version, about)]
 struct Arguments {
     /// The configuration file (otherwise ~/.config/cmp-console/config.toml)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The context to open (otherwise the file's default)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
     /// Forbid every change from this console
     #[arg(long)]
@@ -39,12 +36,24 @@ enum Command {
     /// Start a small but real platform on this machine, with a night's worth of trouble in it, and the
     /// console over it
     Demo(demo::DemoArguments),
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// What the demo's agents run as their reload command
     #[command(name = reload::SUBCOMMAND, hide = true)]
     DemoReload {
         /// The control socket of the server to be reloaded
         socket: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say what each context (or the one of --context) would connect to, and what answers. Exit code 0:
+    /// everything answers; 1: something doesn't; 2: the configuration is wrong
+    Check,
 }
 
 /// The command line, for the manual.
@@ -76,6 +85,9 @@ pub fn main() -> ExitCode {
                 ExitCode::from(USAGE)
             }
         },
+        Some(Command::Config {
+            command: ConfigCommand::Check,
+        }) => check::main(arguments.config.as_deref(), arguments.context.as_deref()),
         Some(Command::DemoReload { socket }) => reload::main(socket),
         None => plain_console(&arguments),
     }
@@ -135,7 +147,8 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
                 read_only: context.read_only || read_only,
                 ..context
             };
-            open::connect(&context, None, &startup).await;
+            let tokens = context.tokens().await;
+            open::connect(&context, tokens, None, &startup).await;
             Some(())
         }
     };

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
-use crate::config::console::{Context, LookConfig, Tokens, state_dir};
+use crate::config::console::{Context, LookConfig, Tokens, VaultKey, state_dir};
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
@@ -159,15 +159,14 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
                     pki_mount: access.pki_mount.clone(),
                     pki_role: access.pki_role.clone(),
                     read_only,
-                    tokens: Tokens {
-                        api: Some(access.operator_token.clone()),
-                        vault: Some(access.vault_token.clone()),
-                        vault_role: None,
-                        database: None,
-                    },
                     ..Context::default()
                 };
-                open::connect(&context, Some(shares), &startup).await;
+                let tokens = Tokens {
+                    api: Ok(access.operator_token.clone()),
+                    vault: Ok(VaultKey::Token(access.vault_token.clone())),
+                    database: Ok(None),
+                };
+                open::connect(&context, tokens, Some(shares), &startup).await;
                 Some(platform)
             }
         },

@@ -1,8 +1,7 @@
 //! The command lines of the programs: reads arguments, wires the floors below together, turns an
 //! error into a sentence and an exit code. 0 done, 1 did not work, 2 wrong usage.
 
-mod acme;
-mod cache;
+mod check;
 pub mod console;
 mod database;
 mod demo;
@@ -14,6 +13,9 @@ mod stop;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
+
+/// The exit code for a wrong configuration.
+const USAGE: u8 = 2;
 
 /// Says what went wrong, in one line on stderr, and gives the exit code for it.
 fn failed(problem: &dyn Display) -> ExitCode {

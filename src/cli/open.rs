@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{self, Sender};
 
 use super::failed;
 use crate::clock::Clock;
-use crate::config::console::{Colours, Context, LookConfig, state_dir};
+use crate::config::console::{Colours, Context, LookConfig, Tokens, state_dir};
 use crate::console::backends::Backends;
 use crate::console::defects::install_panic_hook;
 use crate::console::terminal::Terminal;
@@ -100,8 +100,13 @@ pub(super) fn look(config: LookConfig) -> Look {
 }
 
 /// Tells the console where its backends are.
-pub(super) async fn connect(context: &Context, shares_in: Option<PathBuf>, startup: &Sender<Startup>) {
-    let connected = match Backends::new(context, &state_dir(), Clock::system()) {
+pub(super) async fn connect(
+    context: &Context,
+    tokens: Tokens,
+    shares_in: Option<PathBuf>,
+    startup: &Sender<Startup>,
+) {
+    let connected = match Backends::new(context, tokens, &state_dir(), Clock::system()) {
         Ok(backends) => Startup::Connected(
             Box::new(backends),
             shares_in.map(|path| path.display().to_string()),

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt};
-use reqwest::header::CACHE_CONTROL;
+use reqwest::header::{CACHE_CONTROL, DATE};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +47,8 @@ pub struct ApiReader {
     http: reqwest::Client,
     base: String,
     token: Option<Secret>,
+    /// Why there is no token though there should be one.
+    no_token: Option<String>,
     as_now: bool,
 }
 
@@ -72,8 +75,18 @@ impl ApiReader {
             http,
             base: base.trim_end_matches('/').to_owned(),
             token,
+            no_token: None,
             as_now: false,
         })
+    }
+
+    /// The same for whom no token is to be had, and why: what needs one is refused with that, unasked.
+    #[must_use]
+    pub fn without_token(self, why: String) -> Self {
+        Self {
+            no_token: Some(why),
+            ..self
+        }
     }
 
     /// The same, which is never told what a cache kept: for what something is decided by.
@@ -208,9 +221,20 @@ impl ApiReader {
     /// # Errors
     /// That it doesn't answer at all.
     pub async fn ready(&self) -> Result<Ready, Problem> {
+        self.ready_at().await.map(|(ready, _)| ready)
+    }
+
+    /// The same with the server's time (to the second), where it tells.
+    ///
+    /// # Errors
+    /// See [`Self::ready`].
+    pub async fn ready_at(&self) -> Result<(Ready, Option<DateTime<Utc>>), Problem> {
         let response = self.send(Method::GET, "/readyz", |request| request).await?;
+        let told = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let told = told.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        let at = told.map(|date| date.to_utc());
         match response.status() {
-            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => parse(response).await,
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => Ok((parse(response).await?, at)),
             _ => Err(refusal(response).await),
         }
     }
@@ -221,6 +245,7 @@ impl ApiReader {
     /// # Errors
     /// What the API answered, or that it didn't.
     pub async fn events(&self) -> Result<impl Stream<Item = Change> + use<>, Problem> {
+        self.let_pass("/api/v1/events")?;
         let url = format!("{}/api/v1/events", self.base);
         let mut request = self.http.get(url);
         if let Some(token) = &self.token {
@@ -260,6 +285,7 @@ impl ApiReader {
         path: &str,
         build: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Result<Response, Problem> {
+        self.let_pass(path)?;
         let changes = method != Method::GET;
         let mut request = self
             .http
@@ -282,6 +308,20 @@ impl ApiReader {
                 self.unreachable(&error)
             }
         })
+    }
+
+    /// Whether `path` can be asked with what there is.
+    fn let_pass(&self, path: &str) -> Result<(), Problem> {
+        match &self.no_token {
+            Some(why) if path.starts_with("/api/") => Err(Problem::new(
+                ProblemKind::NotAuthenticated,
+                format!("there is no API token: {why}"),
+            )
+            .hint(
+                "mend that, or name another source as `api_token` of the context, and open the console again",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn no_answer(&self, kind: ProblemKind) -> Problem {

@@ -1,5 +1,5 @@
 //! The configuration of `cmp-agent`: what it is, where it reports, where it may write and what it
-//! runs after an installation. It holds no secret: the one-time token comes from a file of its own.
+//! runs after an installation. The one-time token comes from elsewhere.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use super::secret::SecretSource;
+use super::{ConfigError, Misfit, Source, read};
 
 /// Where the wake-up listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 8084;
@@ -60,84 +63,31 @@ pub struct AgentConfig {
     /// only for certificates from an ACME CA.
     #[serde(default)]
     pub acme_listen: Option<SocketAddr>,
-    /// A file with a one-time token; read only while the agent has no identity from it.
+    /// Where a one-time token comes from, such as `{ file = "/etc/cmp/enrol-token" }`; it may be gone once it
+    /// was spent.
     #[serde(default)]
-    pub enrol_token_file: Option<PathBuf>,
-}
-
-/// Why a configuration was refused, with the place.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentConfigError {
-    /// The file can't be read.
-    #[error("cannot read `{path}`: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It isn't TOML, or a field is unknown, missing or of the wrong type.
-    #[error("{path}:{line}:{column}: {message}", path = path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-        /// What is wrong and what is allowed.
-        message: String,
-    },
-    /// A field has a value that isn't allowed.
-    #[error("{path}{line}: `{field}` {message}", path = path.display(), line = line.map(|line| format!(":{line}")).unwrap_or_default())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The field's line, if it is written there.
-        line: Option<usize>,
-        /// The field.
-        field: &'static str,
-        /// What is wrong and what is allowed.
-        message: String,
-    },
+    pub enrol_token: Option<SecretSource>,
 }
 
 impl AgentConfig {
     /// Reads a file and refuses what isn't allowed, with the line.
-    pub fn load(path: &Path) -> Result<Self, AgentConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| AgentConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, path)
-    }
-
-    /// The same for a text; `path` only names it.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, AgentConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
-            AgentConfigError::Parse {
-                path: path.to_owned(),
-                line,
-                column,
-                message: error.message().trim().replace('\n', "; "),
-            }
-        })?;
-        config
-            .check()
-            .map_err(|(field, message)| AgentConfigError::Value {
-                path: path.to_owned(),
-                line: line_of(text, field),
-                field,
-                message,
-            })?;
+    ///
+    /// # Errors
+    /// What is wrong, where, and what is allowed.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let (config, source): (Self, Source) = read(path)?;
+        config.check().map_err(|misfit| source.place(misfit))?;
+        source.keeps(&config.enrol_token)?;
         Ok(config)
     }
 
     /// Which value isn't allowed, and what is; also for a configuration made in code.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
+    ///
+    /// # Errors
+    /// The first value that isn't allowed.
+    pub fn check(&self) -> Result<(), Misfit> {
         if self.hostname.trim().is_empty() {
-            return Err((
+            return Err(Misfit::new(
                 "hostname",
                 "must not be empty; write the name of this host".to_owned(),
             ));
@@ -147,39 +97,42 @@ impl AgentConfig {
             .as_ref()
             .is_some_and(|owner| owner.trim().is_empty() || owner.chars().count() > 100)
         {
-            return Err(("owner", "must be a name of at most 100 characters".to_owned()));
+            return Err(Misfit::new(
+                "owner",
+                "must be a name of at most 100 characters".to_owned(),
+            ));
         }
         if !(self.api.starts_with("http://") || self.api.starts_with("https://")) {
-            return Err((
+            return Err(Misfit::new(
                 "api",
                 format!("must start with `http://` or `https://`, not `{}`", self.api),
             ));
         }
         if !self.state_dir.is_absolute() {
-            return Err(("state_dir", must_be_absolute(&self.state_dir)));
+            return Err(Misfit::new("state_dir", must_be_absolute(&self.state_dir)));
         }
         if let Some(ca) = self.server_ca.as_ref().filter(|ca| !ca.is_absolute()) {
-            return Err(("server_ca", must_be_absolute(ca)));
+            return Err(Misfit::new("server_ca", must_be_absolute(ca)));
         }
         if self.install_dirs.is_empty() {
-            return Err((
+            return Err(Misfit::new(
                 "install_dirs",
                 "must name at least one directory; nothing can be installed without".to_owned(),
             ));
         }
         if let Some(dir) = self.install_dirs.iter().find(|dir| !dir.is_absolute()) {
-            return Err(("install_dirs", must_be_absolute(dir)));
+            return Err(Misfit::new("install_dirs", must_be_absolute(dir)));
         }
         if let Some(address) = &self.tls_address
             && split_host_port(address).is_none()
         {
-            return Err((
+            return Err(Misfit::new(
                 "tls_address",
                 format!("must be `host:port` such as `web-01:443`, not `{address}`"),
             ));
         }
         if self.reload.as_ref().is_some_and(Vec::is_empty) {
-            return Err((
+            return Err(Misfit::new(
                 "reload",
                 "must hold a program and its arguments, e.g. `[\"systemctl\", \"reload\", \"nginx\"]`"
                     .to_owned(),
@@ -191,11 +144,14 @@ impl AgentConfig {
             ("handshake_attempt_s", self.handshake_attempt_s),
         ] {
             if !(1..=300).contains(&seconds) {
-                return Err((field, format!("must be from 1 to 300 seconds, not {seconds}")));
+                return Err(Misfit::new(
+                    field,
+                    format!("must be from 1 to 300 seconds, not {seconds}"),
+                ));
             }
         }
         if self.checkin_jitter_percent > 50 {
-            return Err((
+            return Err(Misfit::new(
                 "checkin_jitter_percent",
                 format!("must be from 0 to 50, not {}", self.checkin_jitter_percent),
             ));
@@ -253,7 +209,7 @@ impl AgentConfig {
             handshake_attempt_s: default_handshake_attempt_s(),
             checkin_jitter_percent: default_checkin_jitter_percent(),
             acme_listen: None,
-            enrol_token_file: None,
+            enrol_token: None,
         }
     }
 }
@@ -273,22 +229,6 @@ pub fn split_host_port(address: &str) -> Option<(&str, u16)> {
 
 fn must_be_absolute(path: &Path) -> String {
     format!("must be an absolute path, not `{}`", path.display())
-}
-
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
-}
-
-fn line_of(text: &str, field: &str) -> Option<usize> {
-    text.lines()
-        .position(|line| {
-            line.split_once('=')
-                .is_some_and(|(name, _)| name.trim().trim_matches('"') == field)
-        })
-        .map(|index| index + 1)
 }
 
 fn system_hostname() -> String {
@@ -324,15 +264,20 @@ mod tests {
     const GOOD: &str = "hostname = \"web-01\"\nstate_dir = \"/var/lib/cmp-agent\"\n\
         api = \"http://api:8082\"\ninstall_dirs = [\"/etc/ssl/cmp\"]\n";
 
+    fn load(text: &str) -> Result<AgentConfig, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.toml");
+        fs::write(&path, text).unwrap();
+        AgentConfig::load(&path)
+    }
+
     fn refusal(text: &str) -> String {
-        AgentConfig::parse(text, Path::new("agent.toml"))
-            .unwrap_err()
-            .to_string()
+        load(text).unwrap_err().to_string()
     }
 
     #[test]
     fn the_least_file_gets_the_defaults() {
-        let config = AgentConfig::parse(GOOD, Path::new("agent.toml")).unwrap();
+        let config = load(GOOD).unwrap();
         assert_eq!(
             config,
             AgentConfig::new(
@@ -348,7 +293,7 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named_with_its_line() {
         let refusal = refusal(&format!("{GOOD}relaod = [\"true\"]\n"));
-        assert!(refusal.starts_with("agent.toml:5:1: "), "{refusal}");
+        assert!(refusal.contains("agent.toml` is wrong in line 5: "), "{refusal}");
         assert!(
             refusal.contains("relaod") && refusal.contains("`reload`"),
             "{refusal}"
@@ -357,11 +302,12 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_line() {
-        assert_eq!(
-            refusal(&GOOD.replace("/etc/ssl/cmp", "ssl")),
-            "agent.toml:4: `install_dirs` must be an absolute path, not `ssl`"
+        let said = refusal(&GOOD.replace("/etc/ssl/cmp", "ssl"));
+        assert!(
+            said.ends_with("line 4: `install_dirs` must be an absolute path, not `ssl`"),
+            "{said}"
         );
-        assert!(refusal(&format!("{GOOD}reload = []\n")).starts_with("agent.toml:5: `reload` must hold"));
+        assert!(refusal(&format!("{GOOD}reload = []\n")).contains("line 5: `reload` must hold"));
         assert!(refusal(&format!("{GOOD}tls_address = \"web\"\n")).contains("host:port"));
     }
 

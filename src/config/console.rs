@@ -5,8 +5,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, line_of, read};
+use super::secret::{SecretError, SecretSource};
+use super::{ConfigError, Misfit, Source, read};
 use crate::domain::secret::Secret;
+
+/// The variable that the API token is in, unless the context says otherwise.
+pub const API_TOKEN: &str = "CMP_TOKEN";
+/// The variable that the database's password is looked for in, if nothing else is said.
+const DATABASE_PASSWORD: &str = "CMP_DATABASE_PASSWORD";
+/// The one that the token at Vault is in.
+pub const VAULT_TOKEN: &str = "VAULT_TOKEN";
+/// The ones that AppRole's ids are in.
+const VAULT_ROLE_ID: &str = "VAULT_ROLE_ID";
+const VAULT_SECRET_ID: &str = "VAULT_SECRET_ID";
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -22,7 +33,7 @@ pub struct ConsoleConfig {
     pub look: LookConfig,
     /// Other keys for commands, by the commands' names (docs/keys.md).
     #[serde(default)]
-    pub keys: BTreeMap<String, toml::Spanned<Vec<String>>>,
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 /// A person's own keys, and where they stand, for whoever finds them wrong.
@@ -30,19 +41,14 @@ pub struct ConsoleConfig {
 pub struct OwnKeys {
     /// The keys by the commands' names.
     pub keys: BTreeMap<String, Vec<String>>,
-    path: PathBuf,
-    lines: BTreeMap<String, usize>,
+    source: Source,
 }
 
 impl OwnKeys {
     /// What is wrong with the keys of the command `name`, at its line.
     #[must_use]
-    pub fn wrong(&self, name: &str, what: String) -> ConfigError {
-        ConfigError::Wrong {
-            path: self.path.clone(),
-            line: self.lines.get(name).copied().unwrap_or(1),
-            what,
-        }
+    pub fn wrong(&self, name: &str, what: impl Into<String>) -> ConfigError {
+        self.source.place(Misfit::new(format!("keys.{name}"), what))
     }
 }
 
@@ -125,19 +131,19 @@ pub struct Context {
     /// The namespace that the PKI engine is in.
     #[serde(default)]
     pub vault_namespace: Option<String>,
-    /// The environment variable that holds the API token.
-    #[serde(default = "default_api_token_env")]
-    pub api_token_env: String,
-    /// The environment variable that holds the Vault token.
-    #[serde(default = "default_vault_token_env")]
-    pub vault_token_env: String,
-    /// The environment variables that hold AppRole's role id and secret id; where both are set they are used
-    /// instead of the token.
-    #[serde(default = "default_vault_role_id_env")]
-    pub vault_role_id_env: String,
-    /// See [`Self::vault_role_id_env`].
-    #[serde(default = "default_vault_secret_id_env")]
-    pub vault_secret_id_env: String,
+    /// Where the API token comes from; the variable `CMP_TOKEN` if not set.
+    #[serde(default)]
+    pub api_token: Option<SecretSource>,
+    /// Where the token at Vault comes from; the variable `VAULT_TOKEN` if not set.
+    #[serde(default)]
+    pub vault_token: Option<SecretSource>,
+    /// Where AppRole's role id comes from; the variable `VAULT_ROLE_ID` if not set. Where both ids are there they
+    /// are used instead of the token, unless only `vault_token` is set.
+    #[serde(default)]
+    pub vault_role_id: Option<SecretSource>,
+    /// Where AppRole's secret id comes from; the variable `VAULT_SECRET_ID` if not set.
+    #[serde(default)]
+    pub vault_secret_id: Option<SecretSource>,
     /// Where the PKI engine is mounted in Vault.
     #[serde(default = "default_mount")]
     pub pki_mount: String,
@@ -156,9 +162,6 @@ pub struct Context {
     /// The platform's database, which is read directly then; through the API without it.
     #[serde(default)]
     pub database: Option<DatabaseConfig>,
-    /// Tokens that were handed over in memory (the demo's); never in the file.
-    #[serde(skip)]
-    pub tokens: Tokens,
 }
 
 /// The platform's database, to read from.
@@ -179,9 +182,9 @@ pub struct DatabaseConfig {
     /// The file with the CA that the hosts' certificates come from, in PEM.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// The environment variable that holds the password.
-    #[serde(default = "default_database_password_env")]
-    pub password_env: String,
+    /// Where the password comes from; the variable `CMP_DATABASE_PASSWORD` if not set.
+    #[serde(default)]
+    pub password: Option<SecretSource>,
 }
 
 /// How far TLS is wanted with a database, in PostgreSQL's own words.
@@ -200,17 +203,106 @@ pub enum SslMode {
     VerifyFull,
 }
 
-/// Tokens in memory.
-#[derive(Clone, Debug, Default)]
+/// What a context is entered with, or why that is not to be had.
+#[derive(Clone, Debug)]
 pub struct Tokens {
-    /// The API's.
-    pub api: Option<Secret>,
-    /// Vault's.
-    pub vault: Option<Secret>,
-    /// AppRole's role id and secret id at Vault.
-    pub vault_role: Option<(Secret, Secret)>,
-    /// The database's password.
-    pub database: Option<Secret>,
+    /// At the API.
+    pub api: Result<Secret, String>,
+    /// At Vault.
+    pub vault: Result<VaultKey, String>,
+    /// At the database, where one is read.
+    pub database: Result<Option<Secret>, String>,
+}
+
+/// As whom one comes to Vault.
+#[derive(Clone, Debug)]
+pub enum VaultKey {
+    /// As nobody, who can still unseal it.
+    Nobody,
+    /// With a token.
+    Token(Secret),
+    /// With AppRole's role id and secret id.
+    Role(Secret, Secret),
+}
+
+impl Context {
+    /// Gets the tokens. Commands are run now, and none of their failures ends anything: what needs the token
+    /// says why there is none.
+    pub async fn tokens(&self) -> Tokens {
+        let (api, vault, database) =
+            tokio::join!(self.api_token(), self.vault_key(), self.database_password());
+        Tokens {
+            api: api.map_err(|error| error.to_string()),
+            vault: vault.map_err(|error| error.to_string()),
+            database: database.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Where the API token comes from.
+    #[must_use]
+    pub fn api_token_source(&self) -> SecretSource {
+        self.api_token
+            .clone()
+            .unwrap_or_else(|| SecretSource::env(API_TOKEN))
+    }
+
+    /// Where the token at Vault comes from, where it is one.
+    #[must_use]
+    pub fn vault_token_source(&self) -> SecretSource {
+        self.vault_token
+            .clone()
+            .unwrap_or_else(|| SecretSource::env(VAULT_TOKEN))
+    }
+
+    async fn api_token(&self) -> Result<Secret, SecretError> {
+        self.api_token_source().read().await
+    }
+
+    async fn database_password(&self) -> Result<Option<Secret>, SecretError> {
+        match &self.database {
+            Some(database) => or_usual(database.password.as_ref(), DATABASE_PASSWORD).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn vault_key(&self) -> Result<VaultKey, SecretError> {
+        let names_a_role = self.vault_role_id.is_some() || self.vault_secret_id.is_some();
+        if names_a_role || self.vault_token.is_none() {
+            let (role_id, secret_id) = tokio::join!(
+                or_usual(self.vault_role_id.as_ref(), VAULT_ROLE_ID),
+                or_usual(self.vault_secret_id.as_ref(), VAULT_SECRET_ID)
+            );
+            if let (Some(role_id), Some(secret_id)) = (role_id?, secret_id?) {
+                return Ok(VaultKey::Role(role_id, secret_id));
+            }
+        }
+        let token = or_usual(self.vault_token.as_ref(), VAULT_TOKEN).await?;
+        Ok(token.map_or(VaultKey::Nobody, VaultKey::Token))
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
+        [
+            &self.api_token,
+            &self.vault_token,
+            &self.vault_role_id,
+            &self.vault_secret_id,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(
+            self.database
+                .iter()
+                .filter_map(|database| database.password.as_ref()),
+        )
+    }
+}
+
+/// What is named has to be there; what isn't named may be in the usual variable.
+async fn or_usual(named: Option<&SecretSource>, usual: &str) -> Result<Option<Secret>, SecretError> {
+    match named {
+        Some(source) => source.read().await.map(Some),
+        None => SecretSource::env(usual).read_if_there().await,
+    }
 }
 
 impl Default for Context {
@@ -222,35 +314,18 @@ impl Default for Context {
             vault_nodes: Vec::new(),
             vault_ca: None,
             vault_namespace: None,
-            api_token_env: default_api_token_env(),
-            vault_token_env: default_vault_token_env(),
-            vault_role_id_env: default_vault_role_id_env(),
-            vault_secret_id_env: default_vault_secret_id_env(),
+            api_token: None,
+            vault_token: None,
+            vault_role_id: None,
+            vault_secret_id: None,
             pki_mount: default_mount(),
             pki_role: default_role(),
             read_only: false,
             protected: false,
             look: LookConfig::default(),
             database: None,
-            tokens: Tokens::default(),
         }
     }
-}
-
-fn default_api_token_env() -> String {
-    "CMP_TOKEN".to_owned()
-}
-
-fn default_vault_token_env() -> String {
-    "VAULT_TOKEN".to_owned()
-}
-
-fn default_vault_role_id_env() -> String {
-    "VAULT_ROLE_ID".to_owned()
-}
-
-fn default_vault_secret_id_env() -> String {
-    "VAULT_SECRET_ID".to_owned()
 }
 
 fn default_database_name() -> String {
@@ -259,10 +334,6 @@ fn default_database_name() -> String {
 
 fn default_database_user() -> String {
     "cmp_console".to_owned()
-}
-
-fn default_database_password_env() -> String {
-    "CMP_DATABASE_PASSWORD".to_owned()
 }
 
 fn default_mount() -> String {
@@ -302,36 +373,52 @@ pub enum ContextError {
 /// # Errors
 /// What is wrong, where, and what is allowed.
 pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextError> {
+    let (path, mut opened) = whole(file)?;
+    if let Some(name) = name {
+        name.clone_into(&mut opened.name);
+    } else if opened.name.is_empty() && opened.contexts.len() == 1 {
+        opened.name.clone_from(&opened.known());
+    }
+    opened.named(path)
+}
+
+/// The same for whoever looks at all contexts: none need be the default.
+///
+/// # Errors
+/// See [`open`].
+pub fn open_all(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextError> {
+    let (path, mut opened) = whole(file)?;
+    let first = || opened.contexts.keys().next().cloned().unwrap_or_default();
+    opened.name = name.map_or_else(first, str::to_owned);
+    opened.named(path)
+}
+
+/// All of it, with the default context's name or none.
+fn whole(file: Option<&Path>) -> Result<(PathBuf, Opened), ContextError> {
     let path = file.map_or_else(default_path, Path::to_owned);
     if file.is_none() && !path.exists() {
         return Err(ContextError::NoFile { path });
     }
-    let (mut config, text): (ConsoleConfig, String) = read(&path)?;
-    let keys = own_keys(&path, &mut config, &text);
-    for context in config.contexts.values_mut() {
-        context.tokens.api = from_env(&context.api_token_env);
-        context.tokens.vault = from_env(&context.vault_token_env);
-        context.tokens.vault_role =
-            from_env(&context.vault_role_id_env).zip(from_env(&context.vault_secret_id_env));
-        if let Some(database) = &context.database {
-            context.tokens.database = from_env(&database.password_env);
+    let (mut config, source): (ConsoleConfig, Source) = read(&path)?;
+    source.keeps(config.contexts.values().flat_map(Context::secrets))?;
+    for (name, context) in &config.contexts {
+        for (key, address) in [("api", &context.api), ("vault", &context.vault)] {
+            if !is_http(address) {
+                let what = format!("must start with `http://` or `https://`, not `{address}`");
+                return Err(source
+                    .place(Misfit::new(format!("contexts.{name}.{key}"), what))
+                    .into());
+            }
         }
     }
-    let known = config.contexts.keys().cloned().collect::<Vec<_>>().join(", ");
-    let name = match name.map(str::to_owned).or(config.default_context) {
-        Some(name) => name,
-        None if config.contexts.len() == 1 => known.clone(),
-        None => String::new(),
-    };
-    if !config.contexts.contains_key(&name) {
-        return Err(ContextError::NoContext { path, name, known });
-    }
-    Ok(Opened {
-        name,
+    let keys = own_keys(&source, &mut config);
+    let opened = Opened {
+        name: config.default_context.unwrap_or_default(),
         contexts: config.contexts,
         look: config.look,
         keys,
-    })
+    };
+    Ok((path, opened))
 }
 
 /// What a person's file says of look and keys, where no context of it is meant; without a file nothing.
@@ -343,26 +430,23 @@ pub fn preferences(file: Option<&Path>) -> Result<(LookConfig, OwnKeys), ConfigE
     if file.is_none() && !path.exists() {
         return Ok((LookConfig::default(), OwnKeys::default()));
     }
-    let (mut config, text): (ConsoleConfig, String) = read(&path)?;
-    let keys = own_keys(&path, &mut config, &text);
+    let (mut config, source): (ConsoleConfig, Source) = read(&path)?;
+    let keys = own_keys(&source, &mut config);
     Ok((config.look, keys))
 }
 
-fn own_keys(path: &Path, config: &mut ConsoleConfig, text: &str) -> OwnKeys {
-    let mut keys = OwnKeys {
-        path: path.to_owned(),
-        ..OwnKeys::default()
-    };
-    for (name, own) in std::mem::take(&mut config.keys) {
-        keys.lines.insert(name.clone(), line_of(text, own.span().start));
-        keys.keys.insert(name, own.into_inner());
+fn own_keys(source: &Source, config: &mut ConsoleConfig) -> OwnKeys {
+    OwnKeys {
+        keys: std::mem::take(&mut config.keys),
+        source: source.clone(),
     }
-    keys
 }
 
-fn from_env(variable: &str) -> Option<Secret> {
-    let value = std::env::var(variable).ok()?;
-    Some(value).filter(|value| !value.is_empty()).map(Secret::new)
+fn is_http(address: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        let rest = address.strip_prefix(scheme);
+        rest.is_some_and(|rest| !rest.is_empty())
+    })
 }
 
 /// What the file says, and which context is opened.
@@ -376,6 +460,24 @@ pub struct Opened {
     pub look: LookConfig,
     /// The person's own keys.
     pub keys: OwnKeys,
+}
+
+impl Opened {
+    fn known(&self) -> String {
+        self.contexts.keys().cloned().collect::<Vec<_>>().join(", ")
+    }
+
+    /// This, if its name is one of its contexts.
+    fn named(self, path: PathBuf) -> Result<Self, ContextError> {
+        match self.contexts.contains_key(&self.name) {
+            true => Ok(self),
+            false => Err(ContextError::NoContext {
+                path,
+                known: self.known(),
+                name: self.name,
+            }),
+        }
+    }
 }
 
 /// `$XDG_CONFIG_HOME/cmp-console/config.toml`, or under `~/.config`.
@@ -404,6 +506,9 @@ fn home() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::parse;
     use super::*;
 
@@ -412,11 +517,7 @@ mod tests {
         let text = include_str!("../../config.example.toml");
         let config: ConsoleConfig = parse(Path::new("config.example.toml"), text).unwrap();
         let context = &config.contexts["prod-eu"];
-        let usual = Context::default();
-        assert_eq!(
-            (&context.vault_role_id_env, &context.vault_secret_id_env),
-            (&usual.vault_role_id_env, &usual.vault_secret_id_env)
-        );
+        assert_eq!(context.api_token_source(), SecretSource::env(API_TOKEN));
         assert_eq!(context.vault_nodes.len(), 3);
         assert_eq!(context.database.as_ref().unwrap().hosts.len(), 2);
     }
@@ -431,5 +532,50 @@ mod tests {
             error.contains("line 4") && error.contains("read_onyl") && error.contains("read_only"),
             "{error}"
         );
+    }
+
+    fn written(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn a_secret_in_a_file_for_everybody_is_refused_with_its_line() {
+        let text = "[contexts.x]\napi = \"http://a\"\nvault = \"http://v\"\napi_token = \"hunter2\"\n";
+        let (_dir, path) = written(text, 0o644);
+        let said = open(Some(&path), None).unwrap_err().to_string();
+        assert!(said.contains("line 4") && said.contains("chmod 600"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        let (_dir, path) = written(text, 0o600);
+        assert!(open(Some(&path), None).is_ok());
+        // Where the secret is elsewhere, the file is nobody's secret.
+        let (_dir, path) = written(&text.replace("\"hunter2\"", "{ env = \"X\" }"), 0o644);
+        assert!(open(Some(&path), None).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_with_its_line() {
+        let (_dir, path) = written("[contexts.x]\napi = \"api:8082\"\nvault = \"http://v\"\n", 0o644);
+        let said = open(Some(&path), None).unwrap_err().to_string();
+        assert!(
+            said.contains("line 2: `contexts.x.api` must start with `http://`"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn tokens_come_from_where_the_context_says_and_failures_are_kept() {
+        let text = "[contexts.x]\napi = \"http://a\"\nvault = \"http://v\"\n\
+            api_token = { command = [\"sh\", \"-c\", \"echo locked >&2; exit 3\"] }\n\
+            vault_token = { command = [\"printf\", \"hunter2\"] }\n";
+        let (_dir, path) = written(text, 0o644);
+        let opened = open(Some(&path), None).unwrap();
+        let tokens = opened.contexts["x"].tokens().await;
+        let why = tokens.api.unwrap_err();
+        assert!(why.contains("exit code 3") && why.contains("locked"), "{why}");
+        assert!(matches!(tokens.vault, Ok(VaultKey::Token(token)) if token.expose() == "hunter2"));
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::vault::{Login, Place, VaultWriter};
 use crate::clock::Clock;
-use crate::config::console::Context;
+use crate::config::console::{Context, Tokens, VaultKey};
 use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
 use crate::plan::known::KnownAgents;
@@ -27,19 +27,27 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Clients for a context; connects to nothing yet.
+    /// Clients for a context, entered with `tokens`; connects to nothing yet.
     ///
     /// # Errors
     /// That an address or this machine's TLS can't be used.
-    pub fn new(context: &Context, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
-        let api = ApiReader::trusting(
-            &context.api,
-            context.tokens.api.clone(),
-            context.api_ca.as_deref(),
-        )?;
-        let tokens = &context.tokens;
-        let (role_id, secret_id) = tokens.vault_role.clone().unzip();
-        let login = Login::of(tokens.vault.clone(), role_id, secret_id);
+    pub fn new(context: &Context, tokens: Tokens, state_dir: &Path, clock: Clock) -> Result<Self, Problem> {
+        let ca = context.api_ca.as_deref();
+        let api = match tokens.api {
+            Ok(token) => ApiReader::trusting(&context.api, Some(token), ca)?,
+            Err(why) => ApiReader::trusting(&context.api, None, ca)?.without_token(why),
+        };
+        let login = match tokens.vault {
+            Ok(VaultKey::Nobody) => Login::Nobody,
+            Ok(VaultKey::Token(token)) => Login::Token(token),
+            Ok(VaultKey::Role(role_id, secret_id)) => Login::of(None, Some(role_id), Some(secret_id)),
+            Err(why) => Login::Missing(why),
+        };
+        let password = tokens.database.unwrap_or_else(|why| {
+            // The hosts then say that they refuse us, and the log why.
+            tracing::warn!("the database's password is not to be had: {why}");
+            None
+        });
         let place = Place {
             address: context.vault.clone(),
             ca: context.vault_ca.clone(),
@@ -58,11 +66,7 @@ impl Backends {
             pki_mount: context.pki_mount.clone(),
             pki_role: context.pki_role.clone(),
             hosts: match &context.database {
-                Some(database) => Some(Hosts::new(
-                    database,
-                    context.tokens.database.as_ref(),
-                    clock.clone(),
-                )?),
+                Some(database) => Some(Hosts::new(database, password.as_ref(), clock.clone())?),
                 None => None,
             },
             known: KnownAgents::default(),

@@ -145,7 +145,10 @@ async fn vault(backends: &Backends) -> Link {
             let sealed = status
                 .sealed
                 .then(|| format!("sealed {}/{}", status.progress, status.t));
-            let note = others.or(sealed);
+            let missing = backends.reads.vault.missing_login();
+            let note = others
+                .or(sealed)
+                .or_else(|| missing.map(|why| format!("no credential: {why}")));
             Link {
                 state: if note.is_some() {
                     LinkState::Degraded

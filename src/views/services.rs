@@ -60,9 +60,7 @@ fn terminal(state: &State) -> Row {
         (true, false) => ("up", Meaning::Good),
     };
     let note = match (wire.answers, wire.poor) {
-        (false, _) => {
-            "it doesn't say when a frame is shown (tmux and screen hide it): dialogs wait a moment"
-        }
+        (false, _) => "it doesn't say when a frame is shown (tmux and screen hide it): dialogs wait a moment",
         (_, true) => "drawn without colours and frames, and news every two seconds only",
         (true, false) => "",
     };

@@ -1,7 +1,8 @@
 //! The platform as it is installed: `cmp-server` and `cmp-agent` as processes of their own, with an ACME
 //! CA for everything that is requested.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -131,7 +132,9 @@ impl World {
             .unwrap();
         tx.commit().await.unwrap();
         store.close().await;
-        std::fs::write(self.dir.path().join("enrol"), secret).unwrap();
+        let file = self.dir.path().join("enrol");
+        std::fs::write(&file, secret).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     }
 
     pub(crate) async fn start_server(&mut self, roles: &str) {
@@ -174,7 +177,7 @@ impl World {
         let mut config = format!(
             "hostname = \"shop\"\nstate_dir = \"{dir}/agent\"\napi = \"http://127.0.0.1:{}\"\n\
              listen = \"127.0.0.1:{wake}\"\nadvertise = \"http://127.0.0.1:{wake}\"\n\
-             install_dirs = [\"{dir}/ssl\"]\nenrol_token_file = \"{dir}/enrol\"\n",
+             install_dirs = [\"{dir}/ssl\"]\nenrol_token = {{ file = \"{dir}/enrol\" }}\n",
             self.api
         );
         if answers {

@@ -30,7 +30,7 @@ impl Watched {
             user: user.to_owned(),
             sslmode: None,
             ca: None,
-            password_env: String::new(),
+            password: None,
         };
         let hosts = Hosts::new(&config, None, Clock::system()).unwrap();
         let watched = hosts.clone();

@@ -95,6 +95,31 @@ async fn the_server_makes_the_schema_and_takes_no_password_as_an_argument() {
     assert_eq!(it.psql("SELECT count(*) FROM adapters"), "0");
 }
 
+/// The runbook for a failover: a replica was promoted, DB_HOST is changed, the services are restarted.
+#[tokio::test]
+async fn another_host_in_the_environment_is_where_the_database_is() {
+    let Some(it) = server::empty() else { return };
+    let dir = it.url.split("host=").nth(1).unwrap().to_owned();
+    let gone = format!("postgres://cmp_user@primary.invalid/{}", it.name);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("[database]\nurl = \"{gone}\"\n")).unwrap();
+    let migrate = |host: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        command.arg("--migrate-only").arg("--config").arg(file.path());
+        command.env_remove("CMP_DATABASE_URL").env_remove("DB_HOST");
+        command.envs(host.map(|host| ("DB_HOST", host)));
+        command.output().unwrap()
+    };
+    assert!(!migrate(None).status.success());
+    let moved = migrate(Some(&dir));
+    assert!(
+        moved.status.success(),
+        "{}",
+        String::from_utf8_lossy(&moved.stderr)
+    );
+    assert_eq!(it.psql("SELECT count(*) FROM adapters"), "0");
+}
+
 #[tokio::test]
 async fn a_password_is_never_told() {
     let Some(it) = server::empty() else { return };

@@ -1,47 +1,16 @@
 //! The API over TLS with a CA of one's own: who trusts whom, and a certificate that changes under way.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use cmp_console::clients::agent_api::AgentApi;
 use cmp_console::clients::api::ApiReader;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::Problem;
 use cmp_console::wire::agents::Report;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 
+use crate::ca::Ca;
 use crate::daemon::{Daemon, TOKEN, eventually};
-
-struct Ca {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Ca {
-    fn new(dir: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let file = dir.join(format!("{name}.pem"));
-        fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
-        Self {
-            issuer: Issuer::new(params, key),
-            file,
-        }
-    }
-
-    /// Certificate and key in PEM, for 127.0.0.1.
-    fn issue(&self, ends: i32) -> (String, String) {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(ends, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
 
 /// What a new connection that trusts only `ca` comes to.
 async fn me(base: &str, ca: &Ca) -> Result<(), Problem> {

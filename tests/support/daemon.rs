@@ -20,7 +20,7 @@ pub(crate) struct Daemon {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     database: String,
-    /// `127.0.0.1:port`, where it has the API
+    /// `127.0.0.1:port` of the API, or of the health checks where there is no API.
     pub(crate) address: String,
 }
 
@@ -60,12 +60,27 @@ impl Daemon {
     }
 
     fn by(mut program: Command, database: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = program
+        program
             .args(["--database", database])
             .args(arguments)
             .env("CMP_ADMIN_TOKEN", TOKEN)
+            .envs(env.iter().copied());
+        Self::run(program, database)
+    }
+
+    /// Starts it with `arguments` alone; `database` is the one that they or a file name.
+    #[allow(dead_code, reason = "not every test binary uses all of it")]
+    pub(crate) async fn start_plain(database: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        command.args(arguments);
+        let mut it = Self::run(command, database);
+        it.started().await;
+        it
+    }
+
+    fn run(mut command: Command, database: &str) -> Self {
+        let mut child = command
             .env("CMP_LOG", "info,cmp_console=debug")
-            .envs(env.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -98,8 +113,10 @@ impl Daemon {
     async fn listens(&mut self, message: &str) {
         let line = self.logged(message, 1).await;
         let line: Value = serde_json::from_str(&line).unwrap();
-        let listen = line["fields"]["listen"].as_str();
-        self.address = listen.unwrap_or_default().to_owned();
+        let fields = &line["fields"];
+        let listens = [&fields["listen"], &fields["health_listen"]];
+        let listens = listens.iter().find_map(|it| it.as_str());
+        self.address = listens.unwrap_or_default().to_owned();
     }
 
     /// As by SIGKILL.

@@ -5,6 +5,7 @@ use std::error::Error as _;
 
 use vaultrs::error::ClientError;
 
+use crate::clients::distrust::distrust;
 use crate::problem::{Problem, ProblemKind};
 
 /// Why a call did not do what it should.
@@ -100,6 +101,9 @@ impl VaultError {
     /// From a call through `reqwest`. Only where no connection came about is it certain that nothing
     /// happened.
     pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
+        if let Some(it) = distrust(error) {
+            return Self::Retry(format!("no connection to Vault: its certificate {}", it.what));
+        }
         let mut words = String::new();
         let mut cause = error.source();
         while let Some(inner) = cause {
@@ -125,6 +129,7 @@ impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         let what = error.to_string();
         let is_strange = what.contains("certificate");
+        let is_ended = what.contains("its certificate has expired");
         match error {
             VaultError::Sealed => Self::unavailable(what).hint("unseal it with `u`"),
             VaultError::Denied(_) => {
@@ -132,8 +137,10 @@ impl From<VaultError> for Problem {
             }
             VaultError::Refused(_) => Self::refused(what),
             VaultError::NotFound(_) => Self::not_found(what),
+            VaultError::Retry(_) if is_ended => Self::unavailable(what)
+                .hint("have Vault's certificate renewed, and check this machine's clock"),
             VaultError::Retry(_) if is_strange => Self::unavailable(what)
-                .hint("name the file with its CA: `vault_ca` in the context, `--vault-ca` of cmp-server"),
+                .hint("name the file with its CA: `vault_ca` in the context, `vault.ca` of cmp-server"),
             VaultError::Retry(_) => Self::unavailable(what),
             VaultError::Unknown(_) => Self::no_answer(what),
             VaultError::Garbled(_) => Self::new(ProblemKind::BackendFailed, what),

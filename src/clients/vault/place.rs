@@ -91,6 +91,8 @@ pub enum Login {
     /// As nobody: what is public.
     #[default]
     Nobody,
+    /// As somebody whose credential is not to be had, and why: only what is public works.
+    Missing(String),
     /// With a token that somebody made.
     Token(Secret),
     /// As a program, with tokens that it gets itself.

@@ -88,6 +88,15 @@ impl VaultReader {
         &self.0.place.address
     }
 
+    /// Why there is no credential, though there should be one.
+    #[must_use]
+    pub fn missing_login(&self) -> Option<&str> {
+        match &self.0.sessions.login {
+            Login::Missing(why) => Some(why),
+            _ => None,
+        }
+    }
+
     /// That we are let in, with whatever credential there is.
     ///
     /// # Errors

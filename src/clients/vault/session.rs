@@ -64,7 +64,7 @@ impl Sessions {
         let given = match &it.login {
             Login::Nobody => Some(""),
             Login::Token(token) => Some(token.expose()),
-            Login::AppRole { .. } => None,
+            Login::AppRole { .. } | Login::Missing(_) => None,
         };
         if let Some(token) = given {
             it.keep(it.with_token(token, None)?);
@@ -88,15 +88,22 @@ impl Sessions {
         {
             return Ok(now);
         }
-        let Login::AppRole {
-            mount,
-            role_id,
-            secret_id,
-        } = &self.login
-        else {
-            return Err(VaultError::Login(
-                "Vault no longer takes the token: it has ended or was revoked".to_owned(),
-            ));
+        let (mount, role_id, secret_id) = match &self.login {
+            Login::AppRole {
+                mount,
+                role_id,
+                secret_id,
+            } => (mount, role_id, secret_id),
+            Login::Missing(why) => {
+                return Err(VaultError::Login(format!(
+                    "there is no credential for Vault: {why}"
+                )));
+            }
+            Login::Nobody | Login::Token(_) => {
+                return Err(VaultError::Login(
+                    "Vault no longer takes the token: it has ended or was revoked".to_owned(),
+                ));
+            }
         };
         if let Some(error) = self.refused_lately() {
             return Err(error);

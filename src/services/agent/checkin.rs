@@ -172,7 +172,7 @@ impl CheckIns {
         self.enrol_if_needed().await?;
         let Some(identity) = &self.identity else {
             return Err(Problem::refused("this agent is not enrolled")
-                .hint("make a one-time token for it and name its file in `enrol_token_file`"));
+                .hint("make a one-time token for it and name its file in `enrol_token`"));
         };
         let report = report(&self.host, self.address.clone()).await;
         let reply = self

@@ -38,9 +38,7 @@ pub struct Host {
 impl Host {
     /// Opens the state directory and cleans what a crash left half made.
     pub fn open(config: AgentConfig, clock: Clock) -> Result<Self, AgentError> {
-        config
-            .check()
-            .map_err(|(field, message)| AgentError::Config { field, message })?;
+        config.check().map_err(AgentError::Config)?;
         super::files::private_dir(&config.state_dir)?;
         let keys = KeyStore::open(&config.state_dir)?;
         let managed = Managed::open(&config.state_dir)?;

@@ -33,6 +33,7 @@ pub use self::identity::{Identity, IdentityError};
 pub use self::schedule::Schedule;
 use crate::clients::agent_api::AgentApi;
 use crate::clock::Clock;
+use crate::config::Misfit;
 use crate::config::agent::AgentConfig;
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
@@ -44,13 +45,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Its configuration isn't usable.
-    #[error("`{field}` {message}")]
-    Config {
-        /// The field.
-        field: &'static str,
-        /// What is wrong and what is allowed.
-        message: String,
-    },
+    #[error(transparent)]
+    Config(Misfit),
     /// Its state can't be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -61,9 +57,7 @@ pub enum AgentError {
     #[error(transparent)]
     Key(#[from] keys::KeyError),
     /// It has neither an identity nor a one-time token to get one.
-    #[error(
-        "this agent is not enrolled; make a one-time token for it and name its file in `enrol_token_file`"
-    )]
+    #[error("this agent is not enrolled; make a one-time token for it and name its file in `enrol_token`")]
     NotEnrolled,
     /// The platform refused or could not be reached.
     #[error(transparent)]

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -56,7 +57,11 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {
-    let (routes, _) = routes().split_for_parts();
+    guarded(routes(), state)
+}
+
+fn guarded(routes: OpenApiRouter<ApiState>, state: ApiState) -> Router {
+    let (routes, _) = routes.split_for_parts();
     routes
         .fallback(reply::no_route)
         .method_not_allowed_fallback(reply::wrong_method)
@@ -65,12 +70,18 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// All routes with what they say of themselves.
-fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(openapi::Base::openapi())
+/// What tells of the process alone, and needs no token.
+fn health_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
+}
+
+/// All routes with what they say of themselves.
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::Base::openapi())
+        .merge(health_routes())
         .routes(routes!(openapi::openapi))
         .nest("/api/v1", v1())
 }
@@ -138,4 +149,24 @@ pub async fn serve_over(
     waker.abort();
     forgetting.abort();
     ended
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` alone on `listener` until `shutdown`, for a process without the
+/// API or one whose health is asked where the API isn't reached.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve_health(
+    listener: TcpListener,
+    state: ApiState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let served = Served {
+        bounds: state.bounds,
+        // The gauge is that of the API's connections.
+        open: Gauge::default(),
+        routes: guarded(health_routes(), state),
+        tls: None,
+    };
+    served.on(listener, shutdown).await
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::server::DEFAULT_CONNECTIONS;
+
 /// What a server grants. The defaults suit a fleet behind one server; see [`Bounds::default`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -22,7 +24,7 @@ impl Default for Bounds {
             head: Duration::from_secs(20),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(30),
-            connections: 4096,
+            connections: DEFAULT_CONNECTIONS,
         }
     }
 }

@@ -1,0 +1,474 @@
+//! Where a secret comes from: the environment, a file, a command, systemd's credentials, or the
+//! configuration file itself where nobody else may read it. Nothing is fetched before it is asked for.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use tokio::process::Command;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::domain::secret::Secret;
+
+/// A command that takes longer is ended: a password manager may wait for somebody to touch a key, not for ever.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+/// What a command said on stderr is told up to this many characters.
+const TOLD: usize = 300;
+/// Others than the owner and the group may read it (4) or write it (2).
+const OTHERS: u32 = 0o006;
+/// Where systemd puts a unit's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// `{ env = … }`, `{ file = … }`, `{ command = [ … ] }`, `{ credential = … }`, or the secret itself.
+#[derive(Clone, Debug)]
+pub struct SecretSource {
+    from: From,
+    /// The byte of the configuration file that it stands at.
+    at: usize,
+}
+
+impl PartialEq for SecretSource {
+    fn eq(&self, other: &Self) -> bool {
+        self.from == other.from
+    }
+}
+
+impl Eq for SecretSource {}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum From {
+    Here(Secret),
+    Elsewhere(Elsewhere),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Elsewhere {
+    Env(String),
+    File(PathBuf),
+    Command(Vec<String>),
+    Credential(String),
+}
+
+impl SecretSource {
+    /// The environment variable `name`.
+    #[must_use]
+    pub fn env(name: &str) -> Self {
+        Self {
+            from: From::Elsewhere(Elsewhere::Env(name.to_owned())),
+            at: 0,
+        }
+    }
+
+    /// Where it stands in the configuration file, if the secret itself is written there.
+    pub(super) fn written_at(&self) -> Option<usize> {
+        matches!(self.from, From::Here(_)).then_some(self.at)
+    }
+
+    /// Gets it.
+    ///
+    /// # Errors
+    /// Why there is none; never with anything of the secret in it.
+    pub async fn read(&self) -> Result<Secret, SecretError> {
+        let secret = match &self.from {
+            From::Here(secret) => Ok(secret.clone()),
+            From::Elsewhere(Elsewhere::Env(name)) => of_env(name),
+            From::Elsewhere(Elsewhere::File(path)) => of_file(path),
+            From::Elsewhere(Elsewhere::Command(words)) => of_command(words, COMMAND_LIMIT).await,
+            From::Elsewhere(Elsewhere::Credential(name)) => of_credential(name),
+        }?;
+        match secret.is_empty() {
+            true => Err(SecretError::Empty(self.to_string())),
+            false => Ok(secret),
+        }
+    }
+
+    /// Gets it; nothing where there is no such variable, file or credential.
+    ///
+    /// # Errors
+    /// Why it can't be got though it is there.
+    pub async fn read_if_there(&self) -> Result<Option<Secret>, SecretError> {
+        match self.read().await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Where it comes from, for people; never what it is. Of a command only the program is told: its
+/// arguments may say more than everybody should know.
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            From::Here(_) => f.write_str("the configuration file"),
+            From::Elsewhere(Elsewhere::Env(name)) => write!(f, "the environment variable `{name}`"),
+            From::Elsewhere(Elsewhere::File(path)) => write!(f, "the file `{}`", path.display()),
+            From::Elsewhere(Elsewhere::Command(words)) => {
+                write!(f, "the command `{}`", words.first().map_or("", String::as_str))
+            }
+            From::Elsewhere(Elsewhere::Credential(name)) => write!(f, "the credential `{name}`"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = toml::Spanned::<From>::deserialize(deserializer)?;
+        Ok(Self {
+            at: spanned.span().start,
+            from: spanned.into_inner(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for From {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = From;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "where the secret comes from: { env = \"NAME\" }, { file = \"/path\" }, \
+                     { command = [\"program\", \"argument\"] } or { credential = \"name\" }",
+                )
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<From, E> {
+                Ok(From::Here(Secret::new(text.to_owned())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<From, A::Error> {
+                let elsewhere = Elsewhere::deserialize(MapAccessDeserializer::new(map))?;
+                let usable = match &elsewhere {
+                    Elsewhere::Env(name) => !name.is_empty() && !name.contains('='),
+                    Elsewhere::File(path) => path.is_absolute(),
+                    Elsewhere::Command(words) => words.first().is_some_and(|program| !program.is_empty()),
+                    Elsewhere::Credential(name) => is_plain_name(name),
+                };
+                if !usable {
+                    return Err(serde::de::Error::custom(
+                        "a secret's `env` needs a variable's name, its `file` an absolute path, its `command` a \
+                         program with its arguments, its `credential` a name without a slash",
+                    ));
+                }
+                Ok(From::Elsewhere(elsewhere))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Why there is no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The variable isn't set, or not as text.
+    #[error("the environment variable `{0}` is not set")]
+    NotSet(String),
+    /// The file isn't there.
+    #[error("the file `{}` is not there", .0.display())]
+    NoFile(PathBuf),
+    /// The file can't be read.
+    #[error("the file `{}` can't be read: {why}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Everybody on this host may read or write it.
+    #[error("the file `{0}` can be read or changed by everybody on this host; run `chmod 600 {0}`, and change the secret if others are on it", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The command can't be started.
+    #[error("the command `{program}` can't be started: {why}")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// Why.
+        why: String,
+    },
+    /// The command failed.
+    #[error("the command `{program}` {how}{}", told(said))]
+    Failed {
+        /// The program.
+        program: String,
+        /// Its exit code or signal.
+        how: String,
+        /// The end of its stderr.
+        said: String,
+    },
+    /// The command did not end.
+    #[error("the command `{program}` did not end within {} s; it has no terminal to ask on", limit.as_secs())]
+    TooSlow {
+        /// The program.
+        program: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// This process was given no credentials, or not this one.
+    #[error("there is no credential `{0}`: systemd gives it to a unit with `LoadCredential={0}:/path`")]
+    NoCredential(String),
+    /// There is nothing in it.
+    #[error("{0} is empty")]
+    Empty(String),
+}
+
+impl SecretError {
+    /// There is no such thing, as opposed to one that can't be used.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::NotSet(_) | Self::NoFile(_) | Self::NoCredential(_) | Self::Empty(_)
+        )
+    }
+}
+
+fn told(said: &str) -> String {
+    match said.is_empty() {
+        true => String::new(),
+        false => format!(" and said: {said}"),
+    }
+}
+
+/// Whether others than owner and group may read or write a file of this mode.
+pub(super) fn is_open(mode: u32) -> bool {
+    mode & OTHERS != 0
+}
+
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && name != "." && name != ".."
+}
+
+fn of_env(name: &str) -> Result<Secret, SecretError> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Secret::new(value)),
+        Err(_) => Err(SecretError::NotSet(name.to_owned())),
+    }
+}
+
+fn of_file(path: &Path) -> Result<Secret, SecretError> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => SecretError::NoFile(path.to_owned()),
+        _ => SecretError::Unreadable {
+            path: path.to_owned(),
+            why: error.to_string(),
+        },
+    };
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if is_open(mode) {
+        return Err(SecretError::Open {
+            path: path.to_owned(),
+        });
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
+    Ok(Secret::new(text.trim().to_owned()))
+}
+
+fn of_credential(name: &str) -> Result<Secret, SecretError> {
+    let absent = || SecretError::NoCredential(name.to_owned());
+    let folder = std::env::var_os(CREDENTIALS).ok_or_else(absent)?;
+    match of_file(&Path::new(&folder).join(name)) {
+        Err(SecretError::NoFile(_)) => Err(absent()),
+        other => other,
+    }
+}
+
+/// No shell, no terminal, and a process group of its own: it can neither ask on the console's terminal nor
+/// be hit by its keys.
+async fn of_command(words: &[String], limit: Duration) -> Result<Secret, SecretError> {
+    let (program, arguments) = words
+        .split_first()
+        .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn();
+    let not_started = |error: io::Error| SecretError::NotStarted {
+        program: program.to_owned(),
+        why: error.to_string(),
+    };
+    let child = child.map_err(not_started)?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    let Ok(output) = tokio::time::timeout(limit, child.wait_with_output()).await else {
+        // What it started ends with it.
+        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        return Err(SecretError::TooSlow {
+            program: program.to_owned(),
+            limit,
+        });
+    };
+    let mut output = output.map_err(not_started)?;
+    let text = std::str::from_utf8(&output.stdout).map(|text| Secret::new(text.trim().to_owned()));
+    let failed = |how: String| SecretError::Failed {
+        program: program.to_owned(),
+        how,
+        said: end_of(&output.stderr),
+    };
+    let secret = match (output.status.success(), text) {
+        (true, Ok(secret)) => Ok(secret),
+        (true, Err(_)) => Err(failed("gave something that is no text".to_owned())),
+        (false, _) => Err(failed(how_ended(output.status))),
+    };
+    output.stdout.zeroize();
+    secret
+}
+
+fn how_ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("ended with exit code {code}"),
+        None => format!("was ended ({status})"),
+    }
+}
+
+/// One line of it, without anything that would steer a terminal.
+fn end_of(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    let n = line.chars().count();
+    line.chars().skip(n.saturating_sub(TOLD)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct File {
+        token: SecretSource,
+    }
+
+    fn source(toml: &str) -> SecretSource {
+        toml::from_str::<File>(&format!("token = {toml}")).unwrap().token
+    }
+
+    #[tokio::test]
+    async fn it_comes_from_the_environment() {
+        assert_eq!(
+            source("{ env = \"PATH\" }").read().await.unwrap().expose(),
+            std::env::var("PATH").unwrap()
+        );
+        let absent = source("{ env = \"CMP_NOBODY_SETS_THIS\" }");
+        let error = absent.read().await.unwrap_err();
+        assert!(
+            error.to_string().contains("`CMP_NOBODY_SETS_THIS` is not set"),
+            "{error}"
+        );
+        assert_eq!(absent.read_if_there().await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_everybody_may_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let source = source(&format!("{{ file = {:?} }}", path.display().to_string()));
+        assert!(matches!(source.read().await, Err(SecretError::NoFile(_))));
+        std::fs::write(&path, "hunter2\n").unwrap();
+        for (mode, fine) in [
+            (0o600, true),
+            (0o640, true),
+            (0o400, true),
+            (0o644, false),
+            (0o602, false),
+        ] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            match source.read().await {
+                Ok(secret) => assert!(fine && secret.expose() == "hunter2", "{mode:o}"),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(
+                        !fine && said.contains("chmod 600") && !said.contains("hunter2"),
+                        "{said}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_gives_its_stdout_and_only_its_stderr_is_told() {
+        let fine = source("{ command = [\"printf\", ' hunter2\\n'] }");
+        assert_eq!(fine.read().await.unwrap().expose(), "hunter2");
+        let bad =
+            source("{ command = [\"sh\", \"-c\", \"echo hunter2; echo the vault is locked >&2; exit 7\"] }");
+        let error = bad.read().await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the command `sh` ended with exit code 7 and said: the vault is locked"
+        );
+        let none = source("{ command = [\"no-such-program\"] }");
+        let error = none.read().await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("the command `no-such-program` can't be started"),
+            "{error}"
+        );
+        let empty = source("{ command = [\"true\"] }");
+        assert!(matches!(empty.read().await, Err(SecretError::Empty(_))));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_with_what_it_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        // The inner one holds the pipe open for as long as it lives.
+        let script = format!("sleep 1000 <> {} & wait", pipe.display());
+        let words = ["sh", "-c", &script].map(str::to_owned);
+        let error = of_command(&words, Duration::from_millis(300)).await.unwrap_err();
+        assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
+        // Without a reader, opening it for writing fails at once.
+        let writer = async {
+            loop {
+                let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+                match rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()) {
+                    Err(rustix::io::Errno::NXIO) => return,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_secs(20), writer)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_no_source_is_refused_with_what_would_be_one() {
+        for (toml, said) in [
+            ("7", "{ env = \"NAME\" }"),
+            ("{ evn = \"X\" }", "`env`, `file`, `command`"),
+            ("{ file = \"token\" }", "absolute path"),
+            ("{ command = [] }", "program"),
+            ("{ credential = \"../x\" }", "without a slash"),
+        ] {
+            let error = toml::from_str::<File>(&format!("token = {toml}")).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        assert!(!format!("{:?}", source("\"hunter2\"")).contains("hunter2"));
+        assert_eq!(
+            source("{ command = [\"pass\", \"cmp\"] }").to_string(),
+            "the command `pass`"
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! `cmp-console config check`: the real program over the real platform, and over what is wrong with it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
+
+mod demo;
+#[path = "support/tls.rs"]
+mod tls;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+
+use demo::{Demo, PROGRAM};
+
+/// What the check says of `contexts`, without any token in the environment but `env`.
+fn check(contexts: &str, arguments: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, contexts).unwrap();
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["config", "check", "--config"])
+        .arg(&file)
+        .args(arguments);
+    command.env("HOME", home.path()).env_remove("VAULT_CACERT");
+    for name in ["CMP_TOKEN", "VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(env.iter().copied()).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(
+        !said.contains('\x1b'),
+        "no colours where there is no terminal: {said}"
+    );
+    (output.status.code(), said)
+}
+
+/// The line that has all these words.
+fn line<'a>(said: &'a str, words: &[&str]) -> &'a str {
+    let mut lines = said.lines();
+    lines
+        .find(|line| words.iter().all(|word| line.contains(word)))
+        .unwrap_or_else(|| panic!("a line with {words:?} in:\n{said}"))
+}
+
+#[tokio::test]
+async fn it_says_what_answers_and_never_a_token() {
+    let home = tempfile::tempdir().unwrap();
+    let demo = Demo::start(home.path(), None);
+    let (api, vault) = (demo.text("/api"), demo.text("/vault"));
+    let (token, root) = (demo.text("/operator_token"), demo.text("/vault_root_token"));
+    let good = format!(
+        "[contexts.night]\napi = \"{api}\"\nvault = \"{vault}\"\n\
+         vault_token = {{ command = [\"sh\", \"-c\", \"printf %s $ROOT\"] }}\n"
+    );
+    let env = [("CMP_TOKEN", token.as_str()), ("ROOT", root.as_str())];
+    let (code, said) = check(&good, &[], &env);
+    assert_eq!(code, Some(0), "{said}");
+    line(&said, &["night", "api", &api, "ok", "ready", "without TLS"]);
+    line(
+        &said,
+        &[
+            "api",
+            "token",
+            "ok",
+            "operator",
+            "the environment variable `CMP_TOKEN`",
+        ],
+    );
+    line(&said, &["vault", &vault, "look", "sealed"]);
+    line(
+        &said,
+        &["vault", "token", "look", "the command `sh`", "once Vault is open"],
+    );
+    assert!(!said.contains(&token) && !said.contains(&root), "{said}");
+
+    demo.unseal().await;
+    let (code, said) = check(&good, &[], &env);
+    assert_eq!(code, Some(0), "{said}");
+    line(&said, &["vault", &vault, "ok", "open, active"]);
+    line(&said, &["vault", "token", "ok", "accepted"]);
+
+    let (code, said) = check(&good, &[], &[("CMP_TOKEN", "cmp_wrong"), ("ROOT", "hvs.wrong")]);
+    assert_eq!(code, Some(1), "{said}");
+    line(
+        &said,
+        &[
+            "api",
+            "token",
+            "failed",
+            "it comes from the environment variable `CMP_TOKEN`",
+        ],
+    );
+    line(
+        &said,
+        &["vault", "token", "failed", "no longer takes", "the command `sh`"],
+    );
+    assert!(
+        !said.contains("cmp_wrong") && !said.contains("hvs.wrong"),
+        "{said}"
+    );
+
+    // Two contexts: all are looked at, unless one is named; nothing of the other is run then.
+    let mark = home.path().join("was-run");
+    let two = format!(
+        "{good}\n[contexts.other]\napi = \"http://127.0.0.1:1\"\nvault = \"{vault}\"\n\
+         api_token = {{ command = [\"sh\", \"-c\", \"touch {}; echo it is locked >&2; exit 5\"] }}\n",
+        mark.display()
+    );
+    let (code, said) = check(&two, &["--context", "night"], &env);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("other") && !mark.exists(), "{said}");
+    let (code, said) = check(&two, &[], &env);
+    assert_eq!(code, Some(1), "{said}");
+    line(
+        &said,
+        &[
+            "other",
+            "api",
+            "http://127.0.0.1:1",
+            "failed",
+            "can't be reached",
+            "hint",
+        ],
+    );
+    line(&said, &["other", "api", "token", "failed", "exit code 5"]);
+    line(&said, &["night", "api", "ready"]);
+    let there = two.replace("http://127.0.0.1:1", &api);
+    let (code, said) = check(&there, &["--context", "other"], &env);
+    assert_eq!(code, Some(1), "{said}");
+    line(
+        &said,
+        &[
+            "api",
+            "token",
+            "failed",
+            "`sh` ended with exit code 5 and said: it is locked",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_told_apart_from_one_that_nobody_answers() {
+    let context = "[contexts.x]\napi = \"http://127.0.0.1:1\"\nvault = \"http://127.0.0.1:1\"\n";
+    for (text, arguments, words) in [
+        (format!("{context}vualt = 1\n"), &[][..], "line 4"),
+        (context.to_owned(), &["--context", "y"][..], "`y` is no context"),
+        (
+            format!("{context}api_token = \"hunter2\"\n"),
+            &[][..],
+            "line 4: a secret stands",
+        ),
+        (format!("{context}[keys]\ncopy = [\"X\"]\n"), &[][..], "line 5"),
+        (String::new(), &[][..], "is no context"),
+    ] {
+        let (code, said) = check(&text, arguments, &[]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(words) && !said.contains("hunter2"), "{said}");
+    }
+    let (code, said) = check(context, &[], &[]);
+    assert_eq!(code, Some(1), "{said}");
+    line(&said, &["x", "vault", "failed", "no connection"]);
+}
+
+/// Answers every request with `reply`, for as long as the test runs.
+fn over_tls(pair: (String, String), reply: String) -> String {
+    let certificate = rustls::pki_types::pem::PemObject::from_pem_slice(pair.0.as_bytes()).unwrap();
+    let key = rustls::pki_types::pem::PemObject::from_pem_slice(pair.1.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let (config, reply) = (Arc::clone(&config), reply.clone());
+            std::thread::spawn(move || {
+                let connection = rustls::ServerConnection::new(config).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, socket);
+                let mut head = String::new();
+                let mut lines = BufReader::new(&mut stream);
+                while lines.read_line(&mut head).is_ok_and(|n| n > 2) {}
+                // A client that doesn't trust us is gone.
+                let _gone = stream.write_all(reply.as_bytes());
+                stream.conn.send_close_notify();
+                let _gone = stream.flush();
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_wrong_ca_an_ended_certificate_and_a_wrong_clock_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, other) = (
+        tls::Ca::new(dir.path(), "ours"),
+        tls::Ca::new(dir.path(), "other"),
+    );
+    let body = "{\"ready\":true,\"backends\":[]}";
+    let reply = format!(
+        "HTTP/1.1 200 OK\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let good = over_tls(ours.issue(2090), reply.clone());
+    let ended = over_tls(ours.issue(2021), reply);
+    let said = |address: &str, ca: &tls::Ca| {
+        let ca = ca.file.display();
+        let text = format!(
+            "[contexts.x]\napi = \"{address}\"\napi_ca = \"{ca}\"\nvault = \"{address}\"\nvault_ca = \"{ca}\"\n"
+        );
+        let (code, said) = check(&text, &[], &[("CMP_TOKEN", "t")]);
+        assert_eq!(code, Some(1), "{said}");
+        said
+    };
+    let fine = said(&good, &ours);
+    line(&fine, &["api", &good, "ok", "TLS, the CA of `api_ca`"]);
+    line(&fine, &["api", "clock", "look", "ahead of the API's", "hint"]);
+    let wrong = said(&good, &other);
+    line(
+        &wrong,
+        &["api", "failed", "from a CA that isn't trusted here", "`api_ca`"],
+    );
+    line(
+        &wrong,
+        &[
+            "vault",
+            "failed",
+            "from a CA that isn't trusted here",
+            "`vault_ca`",
+        ],
+    );
+    let late = said(&ended, &ours);
+    line(&late, &["api", "failed", "has expired", "renew it"]);
+    line(&late, &["vault", "failed", "has expired", "renewed"]);
+}

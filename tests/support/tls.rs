@@ -1,0 +1,36 @@
+//! A CA of one's own, and the certificates of servers that it issues.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+pub(crate) struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) file: PathBuf,
+}
+
+impl Ca {
+    pub(crate) fn new(dir: &Path, name: &str) -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let file = dir.join(format!("{name}.pem"));
+        fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            file,
+        }
+    }
+
+    /// Certificate and key in PEM, for 127.0.0.1.
+    pub(crate) fn issue(&self, ends: i32) -> (String, String) {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(ends, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+}
