@@ -169,7 +169,7 @@ fn a_wrong_configuration_is_told_apart_from_one_that_nobody_answers() {
 }
 
 /// Answers every request with `reply`, for as long as the test runs.
-fn over_tls(pair: (String, String), reply: String) -> String {
+fn over_tls(pair: &(String, String), reply: String) -> String {
     let certificate = rustls::pki_types::pem::PemObject::from_pem_slice(pair.0.as_bytes()).unwrap();
     let key = rustls::pki_types::pem::PemObject::from_pem_slice(pair.1.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -213,8 +213,8 @@ fn a_wrong_ca_an_ended_certificate_and_a_wrong_clock_are_told_apart() {
         "HTTP/1.1 200 OK\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let good = over_tls(ours.issue(2090), reply.clone());
-    let ended = over_tls(ours.issue(2021), reply);
+    let good = over_tls(&ours.issue(2090), reply.clone());
+    let ended = over_tls(&ours.issue(2021), reply);
     let said = |address: &str, ca: &tls::Ca| {
         let ca = ca.file.display();
         let text = format!(

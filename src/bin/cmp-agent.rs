@@ -9,6 +9,7 @@ use cmp_console::config::agent::AgentConfig;
 use cmp_console::domain::secret::Secret;
 use cmp_console::services::agent::Agent;
 use color_eyre::eyre::{Context, Result};
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -75,12 +76,21 @@ async fn serve(config: AgentConfig) -> Result<()> {
             _ = terminate.recv() => {}
         }
         tracing::info!("told to stop");
+        notify(NotifyState::Stopping);
         // The agent may have ended by itself meanwhile.
         let _ = stop.send(true);
     });
     tracing::info!(%listen, "the agent runs, wake-up on {listen}");
+    notify(NotifyState::Ready);
     agent.serve(listener, stopping).await?;
     Ok(())
+}
+
+/// Tells systemd, where it asked to be told.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd can't be told how the agent is");
+    }
 }
 
 /// The one-time token, if there is one: it may be removed once it was spent.

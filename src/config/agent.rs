@@ -1,7 +1,6 @@
 //! The configuration of `cmp-agent`: what it is, where it reports, where it may write and what it
 //! runs after an installation. The one-time token comes from elsewhere.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -232,9 +231,8 @@ fn must_be_absolute(path: &Path) -> String {
 }
 
 fn system_hostname() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
+    // Not out of /proc, which a hardened unit doesn't show.
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn default_listen() -> SocketAddr {
@@ -259,6 +257,8 @@ fn default_checkin_jitter_percent() -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const GOOD: &str = "hostname = \"web-01\"\nstate_dir = \"/var/lib/cmp-agent\"\n\
@@ -288,6 +288,33 @@ mod tests {
             )
         );
         assert_eq!(config.advertised(8084), "http://web-01:8084");
+    }
+
+    #[test]
+    fn every_line_that_the_seed_shows_is_known() {
+        let seed = include_str!("../../deploy/config/cmp-agent.toml");
+        let shown = |line: &&str| !line.starts_with("# ") || line.contains(" = ");
+        let lines = seed
+            .lines()
+            .filter(shown)
+            .map(|line| line.trim_start_matches("# "));
+        let config = load(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+        let usual = load(GOOD).unwrap();
+        assert_eq!(config.owner.as_deref(), Some("team-web"));
+        assert_eq!(
+            (
+                config.reload_timeout_s,
+                config.handshake_timeout_s,
+                config.handshake_attempt_s
+            ),
+            (
+                usual.reload_timeout_s,
+                usual.handshake_timeout_s,
+                usual.handshake_attempt_s
+            )
+        );
+        assert_eq!(config.checkin_jitter_percent, usual.checkin_jitter_percent);
+        assert_eq!(config.listen, usual.listen);
     }
 
     #[test]

@@ -224,7 +224,7 @@ fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
 }
 
 /// Who runs the server when the tests run as root.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     let id = |args: &[&str]| {
         let output = Command::new("id").args(args).output().ok()?;
         String::from_utf8(output.stdout).ok()?.trim().parse::<u32>().ok()
