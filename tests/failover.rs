@@ -9,7 +9,6 @@
     reason = "a test may panic, and says what it measured"
 )]
 
-#[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/daemon.rs"]
 mod daemon;
 #[allow(dead_code, reason = "every test program uses a part of it")]
