@@ -16,3 +16,4 @@ pub mod request;
 pub mod role;
 pub mod secret;
 pub mod server_name;
+pub mod token;

@@ -11,4 +11,5 @@ mod findings;
 mod routes;
 mod runbooks;
 mod support;
+mod tokens;
 mod twice;

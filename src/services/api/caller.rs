@@ -170,6 +170,8 @@ pub(super) fn bears(token: &Token) -> Result<(), Problem> {
 pub(super) enum Needs {
     /// One who carries out actions.
     Operator,
+    /// One who decides who else may.
+    Admin,
     /// This agent.
     Agent(String),
     /// One who holds an enrolment token.
@@ -183,7 +185,7 @@ impl Needs {
         match self {
             Self::Enrolment if token.purpose == Purpose::Enrol => Ok(()),
             Self::Enrolment => no("enrolling needs an enrolment token".to_owned()),
-            Self::Operator | Self::Agent(_) if token.purpose == Purpose::Enrol => bears(token),
+            Self::Operator | Self::Admin | Self::Agent(_) if token.purpose == Purpose::Enrol => bears(token),
             Self::Operator if token.role.may_operate() => Ok(()),
             Self::Operator => no(format!(
                 "the token `{}` may not change anything: its role is {}",
@@ -191,6 +193,13 @@ impl Needs {
                 token.role.word()
             ))
             .map_err(|problem| problem.hint("use a token of the role operator")),
+            Self::Admin if token.role.may_administer() => Ok(()),
+            Self::Admin => no(format!(
+                "the token `{}` has nothing to do with tokens: its role is {}",
+                token.name,
+                token.role.word()
+            ))
+            .map_err(|problem| problem.hint("use a token of the role admin")),
             Self::Agent(id) if token.role == Role::Agent && token.agent_id.as_ref() == Some(id) => Ok(()),
             Self::Agent(_) => no("this is for the agent itself, with its own token".to_owned()),
         }

@@ -30,6 +30,7 @@ mod request_id;
 mod requests;
 mod runs;
 mod state;
+mod tokens;
 mod trends;
 mod waker;
 
@@ -89,6 +90,7 @@ fn v1() -> OpenApiRouter<ApiState> {
         .merge(agents::routes())
         .merge(requests::routes())
         .merge(keys::routes())
+        .merge(tokens::routes())
         .routes(routes!(runs::list, runs::begin))
         .routes(routes!(runs::read))
         .routes(routes!(runs::step))
