@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
-use cmp_console::domain::secret::Secret;
-use cmp_console::services::agent::Agent;
+use cmp_console::services::agent::{Agent, token_in_file};
 use color_eyre::eyre::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,7 +54,7 @@ fn main() -> Result<ExitCode> {
 
 async fn serve(config: AgentConfig) -> Result<()> {
     let listen = config.listen;
-    let token = enrol_token(&config)?;
+    let token = token_in_file(config.enrol_token_file.as_deref())?;
     let agent = Agent::new(config, Clock::system(), token)?;
     let listener = TcpListener::bind(listen).await.wrap_err_with(|| {
         format!("cannot listen on {listen} (hint: another agent may run; choose another `listen`)")
@@ -75,22 +74,6 @@ async fn serve(config: AgentConfig) -> Result<()> {
     tracing::info!(%listen, "the agent runs, wake-up on {listen}");
     agent.serve(listener, stopping).await?;
     Ok(())
-}
-
-/// The one-time token, if its file is there. It may be removed once it was spent.
-fn enrol_token(config: &AgentConfig) -> Result<Option<Secret>> {
-    let Some(file) = &config.enrol_token_file else {
-        return Ok(None);
-    };
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let text = zeroize::Zeroizing::new(text);
-            let token = Secret::new(text.trim().to_owned());
-            Ok((!token.is_empty()).then_some(token))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).wrap_err_with(|| format!("cannot read `{}`", file.display())),
-    }
 }
 
 #[expect(

@@ -4,6 +4,7 @@ mod agents;
 mod bad_input;
 mod cache;
 mod crowd;
+mod denials;
 mod document;
 mod edge;
 mod events;

@@ -3,9 +3,12 @@
 //! A crash between the platform's answer and our disk is survived: the same one-time token is sent
 //! with the same idempotency key, and the platform answers as before.
 
+use std::path::Path;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::AgentError;
+use super::files::{FileError, read_if_there};
 use super::host::Host;
 use super::identity::Identity;
 use super::report::install_dirs;
@@ -39,6 +42,16 @@ pub(super) async fn enrol(
     identity.write(&host.config.state_dir)?;
     tracing::info!(agent = %identity.agent_id, "enrolled as `{}`", identity.agent_id);
     Ok((identity, reply.checkin_interval_s))
+}
+
+/// The one-time token, if its file is there. It may be removed once it was spent.
+pub fn token_in_file(file: Option<&Path>) -> Result<Option<Secret>, FileError> {
+    let Some(file) = file else { return Ok(None) };
+    let Some(text) = read_if_there(file)?.map(zeroize::Zeroizing::new) else {
+        return Ok(None);
+    };
+    let token = Secret::new(String::from_utf8_lossy(&text).trim().to_owned());
+    Ok((!token.is_empty()).then_some(token))
 }
 
 /// Names a one-time token without giving it away.

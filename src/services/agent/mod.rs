@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::checkin::CheckIns;
+pub use self::enrol::token_in_file;
 pub use self::files::FileError;
 pub use self::host::Host;
 pub use self::identity::{Identity, IdentityError};

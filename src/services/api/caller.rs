@@ -16,7 +16,7 @@ use crate::store::tokens::{self, Purpose, Token};
 
 use super::limits::{Asks, admit};
 use super::reply::problem_of;
-use super::{ApiState, idempotency_key, input};
+use super::{ApiState, denial, idempotency_key, input};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -72,7 +72,9 @@ impl FromRequest<ApiState> for Call {
     async fn from_request(request: Request, api: &ApiState) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let secret = bearer(&parts.headers)?;
-        let caller = known(api, &secret, source(&parts)).await?;
+        let caller = known(api, &secret, source(&parts))
+            .await
+            .map_err(|problem| denial::of_unknown(problem, &parts.extensions))?;
         // Before the body is read and the write lock is waited for.
         admit(api, &caller.token, Asks::Change).await?;
         let key = idempotency_key::key(&parts.headers)?;

@@ -10,6 +10,7 @@ mod cached;
 mod caller;
 mod certs;
 mod csr;
+mod denial;
 mod events;
 mod findings;
 mod freshness;
