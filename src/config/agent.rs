@@ -60,7 +60,7 @@ pub struct AgentConfig {
     /// only for certificates from an ACME CA.
     #[serde(default)]
     pub acme_listen: Option<SocketAddr>,
-    /// A file with a one-time token; read only while the agent has no identity from it.
+    /// A file with a one-time token; looked at at the start, and again while the agent may not report.
     #[serde(default)]
     pub enrol_token_file: Option<PathBuf>,
 }
