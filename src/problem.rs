@@ -63,6 +63,18 @@ impl ProblemKind {
     }
 }
 
+/// What an agent that was refused is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Denial {
+    /// Ask again later, as it is.
+    Retry,
+    /// Get a new token of its own, with a one-time token: the one that it has will never do again.
+    ReEnrol,
+    /// Stop asking: a person said so.
+    Banned,
+}
+
 /// A sentence for a tired person and the next step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -72,6 +84,9 @@ pub struct Problem {
     pub what: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// What it means for an agent that asked; for nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Denial>,
 }
 
 impl Problem {
@@ -81,7 +96,15 @@ impl Problem {
             kind,
             what: what.into(),
             hint: None,
+            denial: None,
         }
+    }
+
+    /// The same with what it means for an agent.
+    #[must_use]
+    pub fn denial(mut self, denial: Denial) -> Self {
+        self.denial = Some(denial);
+        self
     }
 
     /// The same with the next step.

@@ -21,7 +21,9 @@ use cmp_console::clients::agent::wake;
 use cmp_console::clients::tls_probe::{Served, probe};
 use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
+use cmp_console::config::secret::SecretSource;
 use cmp_console::domain::secret::Secret;
+use cmp_console::problem::Denial;
 use cmp_console::services::agent::tls_server::{TlsServer, send_reload};
 use cmp_console::services::agent::{Agent, AgentError, Schedule};
 use cmp_console::wire::agents::{AgentJob, AgentWork, EnrolBody, JobResult, Report, ReportReply};
@@ -101,6 +103,8 @@ struct Platform {
     results: Vec<(String, JobResult)>,
     lose_results: usize,
     down: bool,
+    /// What reports are refused with.
+    denial: Option<&'static str>,
 }
 
 type Shared = Arc<Mutex<Platform>>;
@@ -122,11 +126,12 @@ async fn enrol(
     if platform.down {
         return Err((StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))));
     }
-    if bearer(&headers) != "one-time" {
+    if !bearer(&headers).starts_with("one-time") {
         let body = json!({"type": "urn:cmp:problem:not_authenticated", "title": "the one-time token was spent",
-            "status": 401, "code": "not_authenticated"});
+            "status": 401, "code": "not_authenticated", "denial": "re_enrol"});
         return Err((StatusCode::UNAUTHORIZED, Json(body)));
     }
+    platform.denial = None;
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
     platform.enrolments.push((body, key));
     Ok(Json(
@@ -139,11 +144,16 @@ async fn report(
     Params(agent_id): Params<String>,
     headers: HeaderMap,
     Json(body): Json<Report>,
-) -> Result<Json<ReportReply>, StatusCode> {
+) -> Result<Json<ReportReply>, (StatusCode, Json<Value>)> {
     let mut platform = platform.lock().unwrap();
     assert_eq!((agent_id.as_str(), bearer(&headers)), ("agt_1", "own-token"));
     if platform.down {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
+        return Err((StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))));
+    }
+    if let Some(denial) = platform.denial {
+        let body = json!({"type": "urn:cmp:problem:not_authenticated", "title": "the token was taken back",
+            "status": 401, "code": "not_authenticated", "denial": denial});
+        return Err((StatusCode::UNAUTHORIZED, Json(body)));
     }
     platform.reports.push(body);
     Ok(Json(ReportReply {
@@ -701,4 +711,69 @@ async fn an_agent_without_identity_and_token_says_so() {
         Agent::new(config, Clock::system(), None),
         Err(AgentError::NotEnrolled)
     ));
+}
+
+/// A file for its owner alone, as a secret's has to be.
+fn private(path: &Path, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::File::options();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    std::io::Write::write_all(&mut options.open(path).unwrap(), text.as_bytes()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_token_is_gone_says_what_to_do_and_enrols_again_without_a_restart() {
+    let mut night = Night::start(None).await;
+    until("the first report", || {
+        (!night.platform.lock().unwrap().reports.is_empty()).then_some(())
+    })
+    .await;
+    night.stop_agent().await;
+    let file = night.dir.path().join("one-time-token");
+    night.config.enrol_token = Some(SecretSource::file(&file));
+    night.start_agent(None).await;
+    let csr = night.make_key("req_1", "ecdsa-p256").await;
+
+    night.platform.lock().unwrap().denial = Some("re_enrol");
+    let reply = wake(&night.wake_address, LIMIT).await.unwrap();
+    let problem = reply.problem.unwrap();
+    assert_eq!(problem.denial, Some(Denial::ReEnrol));
+    let hint = problem.hint.unwrap();
+    assert!(hint.contains("/api/v1/agents/agt_1/token"), "{hint}");
+    assert!(hint.contains(file.to_str().unwrap()), "{hint}");
+
+    // A token that the platform doesn't know is tried, and changes nothing.
+    private(&file, "of-another-platform");
+    assert!(!wake(&night.wake_address, LIMIT).await.unwrap().reported);
+    assert_eq!(night.platform.lock().unwrap().enrolments.len(), 1);
+
+    private(&file, "one-time-2\n");
+    let reply = wake(&night.wake_address, LIMIT).await.unwrap();
+    assert!(reply.reported, "{reply:?}");
+    assert_eq!(night.platform.lock().unwrap().enrolments.len(), 2);
+    assert!(wake(&night.wake_address, LIMIT).await.unwrap().reported);
+    assert_eq!(night.platform.lock().unwrap().enrolments.len(), 2, "spent once");
+
+    // The key that it made before is still its own.
+    let issued = night.ca.sign(&csr, 90);
+    assert!(night.install("job_after", &issued, &csr).await.done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_banned_agent_asks_rarely_and_says_that_it_is_banned() {
+    let night = Night::start(None).await;
+    until("the first report", || {
+        (!night.platform.lock().unwrap().reports.is_empty()).then_some(())
+    })
+    .await;
+    night.platform.lock().unwrap().denial = Some("banned");
+    let before = Clock::system().now();
+    let reply = wake(&night.wake_address, LIMIT).await.unwrap();
+    assert_eq!(reply.problem.unwrap().denial, Some(Denial::Banned));
+    let due = Schedule::read(&night.config.state_dir).due_at.unwrap();
+    assert!(due - before > TimeDelta::minutes(30), "{due}");
+
+    // It was a mistake, and somebody wakes it.
+    night.platform.lock().unwrap().denial = None;
+    assert!(wake(&night.wake_address, LIMIT).await.unwrap().reported);
 }

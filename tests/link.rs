@@ -83,7 +83,7 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
         over.pty.wait_for("type the word (unseal), then enter:");
         // The terminal shows it, but what the person sees and what the program knows are two things.
         over.pty.send("unseal\r");
-        let screen = over.pty.wait_for("a key came before this was on your screen");
+        let screen = over.pty.wait_for("keys came before this was on your screen");
         assert!(screen.contains("type the word"), "{screen}");
         assert!(!screen.contains("share (typed"), "{screen}");
         // Typed again by somebody who sees it, it counts.

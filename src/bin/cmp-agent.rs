@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
-use cmp_console::domain::secret::Secret;
-use cmp_console::services::agent::Agent;
+use cmp_console::services::agent::{Agent, one_time_token};
 use color_eyre::eyre::{Context, Result};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
@@ -62,7 +61,9 @@ fn main() -> Result<ExitCode> {
 
 async fn serve(config: AgentConfig) -> Result<()> {
     let listen = config.listen;
-    let token = enrol_token(&config).await?;
+    let token = one_time_token(config.enrol_token.as_ref())
+        .await
+        .wrap_err("`enrol_token` is of no use")?;
     let agent = Agent::new(config, Clock::system(), token)?;
     let listener = TcpListener::bind(listen).await.wrap_err_with(|| {
         format!("cannot listen on {listen} (hint: another agent may run; choose another `listen`)")
@@ -90,17 +91,6 @@ async fn serve(config: AgentConfig) -> Result<()> {
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "systemd can't be told how the agent is");
-    }
-}
-
-/// The one-time token, if there is one: it may be removed once it was spent.
-async fn enrol_token(config: &AgentConfig) -> Result<Option<Secret>> {
-    match &config.enrol_token {
-        Some(from) => Ok(from
-            .read_if_there()
-            .await
-            .wrap_err("`enrol_token` is of no use")?),
-        None => Ok(None),
     }
 }
 

@@ -62,8 +62,8 @@ pub struct AgentConfig {
     /// only for certificates from an ACME CA.
     #[serde(default)]
     pub acme_listen: Option<SocketAddr>,
-    /// Where a one-time token comes from, such as `{ file = "/etc/cmp/enrol-token" }`; it may be gone once it
-    /// was spent.
+    /// Where a one-time token comes from, such as `{ file = "/etc/cmp/enrol-token" }`; looked at at the start, and
+    /// again while the agent may not report. It may be gone once it was spent.
     #[serde(default)]
     pub enrol_token: Option<SecretSource>,
 }

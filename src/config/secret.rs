@@ -66,6 +66,15 @@ impl SecretSource {
         }
     }
 
+    /// The file at `path`.
+    #[must_use]
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self {
+            from: From::Elsewhere(Elsewhere::File(path.into())),
+            at: 0,
+        }
+    }
+
     /// Where it stands in the configuration file, if the secret itself is written there.
     pub(super) fn written_at(&self) -> Option<usize> {
         matches!(self.from, From::Here(_)).then_some(self.at)

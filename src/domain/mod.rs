@@ -17,4 +17,5 @@ pub mod request;
 pub mod role;
 pub mod secret;
 pub mod server_name;
+pub mod token;
 pub mod x509;

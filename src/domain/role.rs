@@ -43,6 +43,12 @@ impl Role {
         self != Self::Agent
     }
 
+    /// May make tokens and take them back.
+    #[must_use]
+    pub fn may_administer(self) -> bool {
+        self == Self::Admin
+    }
+
     /// May carry out actions.
     #[must_use]
     pub fn may_operate(self) -> bool {

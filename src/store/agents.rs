@@ -2,7 +2,7 @@
 
 use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
-use crate::problem::Problem;
+use crate::problem::{Denial, Problem};
 use crate::wire::agents::{EnrolBody, Report};
 use crate::wire::page::{Page, PageQuery};
 
@@ -357,6 +357,7 @@ fn banned(agent: &Agent) -> Problem {
         crate::problem::ProblemKind::Forbidden,
         format!("the agent `{}` is banned", agent.hostname),
     )
+    .denial(Denial::Banned)
 }
 
 pub(super) struct Wrapped(pub(super) Agent);

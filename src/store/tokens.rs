@@ -8,35 +8,57 @@ use chrono::{DateTime, Utc};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
+pub use crate::domain::token::{Purpose, Token};
 use crate::problem::Problem;
+use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
+use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx};
 
-/// What a token is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Sent with every request.
-    Bearer,
-    /// Spent in the transaction that enrols an agent.
-    Enrol,
-}
-
-impl Purpose {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Bearer => "bearer",
-            Self::Enrol => "enrol",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        [Self::Bearer, Self::Enrol]
-            .into_iter()
-            .find(|purpose| purpose.word() == word)
-    }
-}
+const LIST: List = List {
+    // Never `t.*`: the hash is for looking a token up, and for nothing else.
+    columns: "t.id, t.name, t.purpose, t.role, t.agent_id, t.created_at, t.expires_at, t.spent_at, t.revoked_at",
+    from: "tokens t",
+    id: "t.id",
+    number_as_id: false,
+    sorts: &[
+        SortColumn {
+            name: "created_at",
+            sql: "t.created_at",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "name",
+            sql: "t.name",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "id",
+            sql: "t.id",
+            sorts: Sorts::Text,
+        },
+    ],
+    default_sort: "-created_at",
+    words: "LOWER(t.name) LIKE ? ESCAPE '\\' OR t.id LIKE ? ESCAPE '\\'",
+    fields: &[
+        Field {
+            name: "role",
+            is: Is::Word("t.role", &["agent", "viewer", "operator", "admin"], &[]),
+        },
+        Field {
+            name: "purpose",
+            is: Is::Word("t.purpose", &["bearer", "enrol"], &[]),
+        },
+        Field {
+            name: "name",
+            is: Is::Like("LOWER(t.name) LIKE ? ESCAPE '\\'"),
+        },
+    ],
+    parameters: &["q"],
+    doing: "reading the tokens",
+};
 
 /// A token to be made.
 #[derive(Clone, Debug)]
@@ -51,27 +73,6 @@ pub struct NewToken {
     pub agent_id: Option<String>,
     /// Until when it is good.
     pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// A token as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// `tok_…`
-    pub id: String,
-    /// See [`NewToken::name`].
-    pub name: String,
-    /// See [`NewToken::purpose`].
-    pub purpose: Purpose,
-    /// See [`NewToken::role`].
-    pub role: Role,
-    /// See [`NewToken::agent_id`].
-    pub agent_id: Option<String>,
-    /// See [`NewToken::expires_at`].
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When it was spent, if it is of the kind that is.
-    pub spent_at: Option<DateTime<Utc>>,
-    /// When it was taken back.
-    pub revoked_at: Option<DateTime<Utc>>,
 }
 
 /// 256 random bits, with a prefix by which a leaked one is found.
@@ -126,6 +127,63 @@ pub async fn replace(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Tok
         .await
         .map_err(StoreError::because("replacing a token"))?;
     create(tx, new, secret).await
+}
+
+/// Makes a token whose name no other living one has, since audit rows know a caller by that name.
+///
+/// # Errors
+/// A living token has the name, or the database doesn't answer.
+pub async fn create_named(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Token, StoreError> {
+    tx.alone(&format!("token {}", new.name)).await?;
+    let now = tx.now();
+    let living: Option<String> = sql(
+        "SELECT id FROM tokens WHERE name = $1 AND revoked_at IS NULL AND spent_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(&new.name)
+    .bind(now)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("looking for a token of that name"))?;
+    if let Some(id) = living {
+        let taken = Problem::conflict(format!("the token `{id}` is called `{}` already", new.name));
+        return Err(taken
+            .hint("choose another name, or take that one back first")
+            .into());
+    }
+    create(tx, new, secret).await
+}
+
+/// One page, the latest first if nothing else is said.
+///
+/// # Errors
+/// A bad query, or the database doesn't answer.
+pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Token>, StoreError> {
+    LIST.page(conn, query, Where::default()).await
+}
+
+/// Takes one token back. Returns it, and whether it was not taken back before.
+///
+/// # Errors
+/// There is no such token, or the database doesn't answer.
+pub async fn revoke(tx: &mut Tx, id: &str) -> Result<(Token, bool), StoreError> {
+    let now = tx.now();
+    let done = sql("UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+        .bind(id)
+        .bind(now)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("taking a token back"))?;
+    let token: Option<Token> = sql("SELECT * FROM tokens WHERE id = $1")
+        .bind(id)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("reading a token"))?;
+    let token = token.ok_or_else(|| StoreError::not_found(EntityKind::Token, id))?;
+    if done == 1 {
+        tx.changed(EntityKind::Token, id);
+    }
+    Ok((token, done == 1))
 }
 
 /// The token, whatever has become of it.
@@ -186,6 +244,7 @@ impl FromRow for Token {
             purpose: word(row, "purpose", Purpose::from_word)?,
             role: word(row, "role", Role::from_word)?,
             agent_id: row.try_get("agent_id")?,
+            created_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
             spent_at: row.try_get("spent_at")?,
             revoked_at: row.try_get("revoked_at")?,

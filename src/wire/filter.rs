@@ -12,10 +12,18 @@ pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "owner", "addres
 pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert", "error"];
 /// The fields that audit rows can be filtered by.
 pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
+/// The fields that tokens can be filtered by.
+pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name"];
 
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {
-    let lists = [CERTIFICATE_FIELDS, AGENT_FIELDS, REQUEST_FIELDS, AUDIT_FIELDS];
+    let lists = [
+        CERTIFICATE_FIELDS,
+        AGENT_FIELDS,
+        REQUEST_FIELDS,
+        AUDIT_FIELDS,
+        TOKEN_FIELDS,
+    ];
     lists.iter().any(|fields| fields.contains(&name))
 }
 

@@ -9,4 +9,5 @@ pub mod page;
 pub mod problem_json;
 pub mod requests;
 pub mod runs;
+pub mod tokens;
 pub mod trends;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Denial, Problem, ProblemKind};
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -23,6 +23,10 @@ pub struct ProblemJson {
     pub detail: Option<String>,
     /// The kind, for programs.
     pub code: ProblemKind,
+    /// For an agent: what it is to do now. Without it, and from a proxy that knows no such word, it asks
+    /// again later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Denial>,
 }
 
 impl From<Problem> for ProblemJson {
@@ -39,6 +43,7 @@ impl From<Problem> for ProblemJson {
             status: problem.kind.status(),
             detail: problem.hint,
             code: problem.kind,
+            denial: problem.denial,
         }
     }
 }
@@ -49,6 +54,7 @@ impl From<ProblemJson> for Problem {
             kind: json.code,
             what: json.title,
             hint: json.detail,
+            denial: json.denial,
         }
     }
 }

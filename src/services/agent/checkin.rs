@@ -21,7 +21,7 @@ use super::wake::Caller;
 use super::{Agent, AgentError, enrol, stopped};
 use crate::clients::agent_api::AgentApi;
 use crate::domain::secret::Secret;
-use crate::problem::Problem;
+use crate::problem::{Denial, Problem};
 use crate::wire::agents::{AgentJob, WakeReply};
 
 /// At least so long between two check-ins that callers asked for; they share one meanwhile.
@@ -42,6 +42,10 @@ pub(super) struct CheckIns {
     identity: Option<Identity>,
     /// Still to be spent.
     enrol_token: Option<Secret>,
+    /// Names the one-time token that the platform refused for good: it is not sent again.
+    refused_token: Option<String>,
+    /// Why it may not report as it is, until a report arrives.
+    denied: Option<Denial>,
     schedule: Schedule,
     address: String,
     worker: Worker,
@@ -73,6 +77,8 @@ impl CheckIns {
             api,
             identity,
             enrol_token,
+            refused_token: None,
+            denied: None,
             working: None,
             taken: BTreeSet::new(),
             waiting: Vec::new(),
@@ -137,6 +143,7 @@ impl CheckIns {
         let jitter = self.host.config.checkin_jitter_percent;
         let (n_jobs, problem) = match outcome {
             Ok((interval_s, jobs)) => {
+                self.denied = None;
                 self.schedule.succeeded(now, interval_s, jitter);
                 let n_jobs = jobs.len();
                 if n_jobs == 0 {
@@ -149,7 +156,12 @@ impl CheckIns {
                 (n_jobs, None)
             }
             Err(problem) => {
-                self.schedule.failed(now, jitter);
+                self.denied = problem.denial;
+                match problem.denial {
+                    Some(Denial::Banned) => self.schedule.banned(now, jitter),
+                    Some(Denial::Retry | Denial::ReEnrol) | None => self.schedule.failed(now, jitter),
+                }
+                let problem = self.in_words(problem);
                 tracing::warn!(
                     %problem, n_failures = self.schedule.n_failures, next = ?self.schedule.due_at,
                     "the check-in failed: {problem}"
@@ -171,8 +183,7 @@ impl CheckIns {
     async fn report(&mut self) -> Result<(i64, Vec<AgentJob>), Problem> {
         self.enrol_if_needed().await?;
         let Some(identity) = &self.identity else {
-            return Err(Problem::refused("this agent is not enrolled")
-                .hint("make a one-time token for it and name its file in `enrol_token`"));
+            return Err(Problem::refused("this agent is not enrolled").denial(Denial::ReEnrol));
         };
         let report = report(&self.host, self.address.clone()).await;
         let reply = self
@@ -182,7 +193,46 @@ impl CheckIns {
         Ok((reply.checkin_interval_s, reply.jobs))
     }
 
+    /// With what a person has to do where the agent can't help itself.
+    fn in_words(&self, problem: Problem) -> Problem {
+        if problem.denial != Some(Denial::ReEnrol) {
+            return problem;
+        }
+        let route = match &self.identity {
+            Some(identity) => format!("`POST /api/v1/agents/{}/token`", identity.agent_id),
+            None => "`POST /api/v1/tokens` with `\"purpose\":\"enrol\"`".to_owned(),
+        };
+        let place = match &self.host.config.enrol_token {
+            Some(from) => format!("put it where the agent looks for it on its host, {from}"),
+            None => "write it into a file, name that in `enrol_token` of its configuration and start \
+                     the agent again"
+                .to_owned(),
+        };
+        problem.hint(format!(
+            "make a one-time token for this agent with {route} and {place}; keys and installations stay"
+        ))
+    }
+
+    /// Looks for a one-time token that was put there meanwhile, so that nobody has to start the agent again.
+    async fn look_for_token(&mut self) {
+        if self.identity.is_some() && self.denied != Some(Denial::ReEnrol) {
+            return;
+        }
+        let spent = self.identity.as_ref().and_then(|it| it.enrolled_with.as_ref());
+        match enrol::one_time_token(self.host.config.enrol_token.as_ref()).await {
+            Ok(Some(token)) => {
+                let name = enrol::name_of(&token);
+                if spent != Some(&name) && self.refused_token.as_ref() != Some(&name) {
+                    self.enrol_token = Some(token);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the one-time token can't be read: {error}"),
+        }
+    }
+
     async fn enrol_if_needed(&mut self) -> Result<(), Problem> {
+        self.look_for_token().await;
         let Some(token) = &self.enrol_token else {
             return Ok(());
         };
@@ -194,6 +244,15 @@ impl CheckIns {
                 Ok(())
             }
             Err(AgentError::Platform(problem)) if problem.kind.may_be_retried() => Err(problem),
+            Err(AgentError::Platform(problem)) if problem.denial == Some(Denial::ReEnrol) => {
+                // It will never do again, and each attempt with it leaves a row in the audit.
+                self.refused_token = self.enrol_token.take().map(|token| enrol::name_of(&token));
+                if self.identity.is_none() {
+                    return Err(problem);
+                }
+                tracing::warn!(%problem, "the new one-time token was refused; going on as before");
+                Ok(())
+            }
             Err(AgentError::Platform(problem)) if self.identity.is_some() => {
                 tracing::warn!(%problem, "the new one-time token was refused; going on as before");
                 self.enrol_token = None;

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::identity::Identity;
 use super::report::install_dirs;
 use crate::clients::agent_api::AgentApi;
+use crate::config::secret::{SecretError, SecretSource};
 use crate::domain::secret::Secret;
 use crate::wire::agents::EnrolBody;
 
@@ -39,6 +40,17 @@ pub(super) async fn enrol(
     identity.write(&host.config.state_dir)?;
     tracing::info!(agent = %identity.agent_id, "enrolled as `{}`", identity.agent_id);
     Ok((identity, reply.checkin_interval_s))
+}
+
+/// The one-time token, if there is one: it may be removed once it was spent.
+///
+/// # Errors
+/// Why it can't be got though it is there.
+pub async fn one_time_token(from: Option<&SecretSource>) -> Result<Option<Secret>, SecretError> {
+    match from {
+        Some(from) => from.read_if_there().await,
+        None => Ok(None),
+    }
 }
 
 /// Names a one-time token without giving it away.

@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::checkin::CheckIns;
+pub use self::enrol::one_time_token;
 pub use self::files::FileError;
 pub use self::host::Host;
 pub use self::identity::{Identity, IdentityError};

@@ -15,6 +15,8 @@ use super::files::{FileError, read_if_there, write_whole};
 const FIRST_BACK_OFF_S: i64 = 5;
 /// No pause after a failure is longer.
 const LONGEST_BACK_OFF_S: i64 = 600;
+/// How often a banned agent asks, in seconds.
+const BANNED_S: i64 = 3600;
 /// What the server may ask for, in seconds: more often would hammer it, more rarely would look dead.
 const INTERVAL_S: std::ops::RangeInclusive<i64> = 1..=86_400;
 /// Until the server says otherwise.
@@ -86,6 +88,13 @@ impl Schedule {
         self.n_failures = self.n_failures.saturating_add(1);
         self.due_at =
             Some(now + jittered(pause_s, jitter_percent).min(TimeDelta::seconds(LONGEST_BACK_OFF_S)));
+    }
+
+    /// After the platform said that this agent is banned: asked now and then, in case a person changes
+    /// their mind.
+    pub fn banned(&mut self, now: DateTime<Utc>, jitter_percent: u8) {
+        self.n_failures = self.n_failures.saturating_add(1);
+        self.due_at = Some(now + jittered(BANNED_S, jitter_percent));
     }
 
     /// After a wake-up: what was waited for no longer counts.

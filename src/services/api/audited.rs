@@ -14,7 +14,7 @@ use crate::wire::problem_json::ProblemJson;
 
 use super::caller::{Call, Needs, good};
 use super::reply::{self, problem_of};
-use super::{ApiState, idempotency};
+use super::{ApiState, denial, idempotency};
 
 /// What is being attempted, for the audit row.
 #[derive(Clone, Debug)]
@@ -211,6 +211,7 @@ impl<'a> Door<'a> {
     }
 
     async fn refuse(self, problem: Problem) -> Response {
+        let problem = denial::of(self.api, &self.call.caller.token, problem).await;
         let outcome = match problem.kind {
             ProblemKind::Internal | ProblemKind::Unavailable | ProblemKind::BackendFailed => {
                 AuditOutcome::Failed

@@ -16,7 +16,7 @@ use crate::store::tokens::{self, Purpose, Token};
 
 use super::limits::{Asks, admit};
 use super::reply::problem_of;
-use super::{ApiState, idempotency_key, input};
+use super::{ApiState, denial, idempotency_key, input};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -72,7 +72,9 @@ impl FromRequest<ApiState> for Call {
     async fn from_request(request: Request, api: &ApiState) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let secret = bearer(&parts.headers)?;
-        let caller = known(api, &secret, source(&parts)).await?;
+        let caller = known(api, &secret, source(&parts))
+            .await
+            .map_err(|problem| denial::of_unknown(problem, &parts.extensions))?;
         // Before the body is read and the write lock is waited for.
         admit(api, &caller.token, Asks::Change).await?;
         let key = idempotency_key::key(&parts.headers)?;
@@ -170,6 +172,8 @@ pub(super) fn bears(token: &Token) -> Result<(), Problem> {
 pub(super) enum Needs {
     /// One who carries out actions.
     Operator,
+    /// One who decides who else may.
+    Admin,
     /// This agent.
     Agent(String),
     /// One who holds an enrolment token.
@@ -183,7 +187,7 @@ impl Needs {
         match self {
             Self::Enrolment if token.purpose == Purpose::Enrol => Ok(()),
             Self::Enrolment => no("enrolling needs an enrolment token".to_owned()),
-            Self::Operator | Self::Agent(_) if token.purpose == Purpose::Enrol => bears(token),
+            Self::Operator | Self::Admin | Self::Agent(_) if token.purpose == Purpose::Enrol => bears(token),
             Self::Operator if token.role.may_operate() => Ok(()),
             Self::Operator => no(format!(
                 "the token `{}` may not change anything: its role is {}",
@@ -191,6 +195,13 @@ impl Needs {
                 token.role.word()
             ))
             .map_err(|problem| problem.hint("use a token of the role operator")),
+            Self::Admin if token.role.may_administer() => Ok(()),
+            Self::Admin => no(format!(
+                "the token `{}` has nothing to do with tokens: its role is {}",
+                token.name,
+                token.role.word()
+            ))
+            .map_err(|problem| problem.hint("use a token of the role admin")),
             Self::Agent(id) if token.role == Role::Agent && token.agent_id.as_ref() == Some(id) => Ok(()),
             Self::Agent(_) => no("this is for the agent itself, with its own token".to_owned()),
         }

@@ -10,7 +10,7 @@ use axum::response::Response;
 pub use crate::config::limits::Limits;
 use crate::config::limits::WINDOW_S;
 use crate::domain::role::Role;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Denial, Problem, ProblemKind};
 use crate::store::tokens::Token;
 
 use super::{ApiState, reply};
@@ -56,6 +56,10 @@ pub(super) async fn admit(api: &ApiState, token: &Token, asks: Asks) -> Result<(
     .hint(format!(
         "go on in {wait_s} s; `cmp-server --limits` sets how many are let in"
     ));
+    let problem = match token.role {
+        Role::Agent => problem.denial(Denial::Retry),
+        _ => problem,
+    };
     let mut response = reply::problem(problem);
     response
         .headers_mut()

@@ -10,6 +10,7 @@ mod cached;
 mod caller;
 mod certs;
 mod csr;
+mod denial;
 mod events;
 mod findings;
 mod freshness;
@@ -30,6 +31,7 @@ mod request_id;
 mod requests;
 mod runs;
 mod state;
+mod tokens;
 mod trends;
 mod waiting;
 mod waker;
@@ -102,6 +104,7 @@ fn v1() -> OpenApiRouter<ApiState> {
         .merge(agents::routes())
         .merge(requests::routes())
         .merge(keys::routes())
+        .merge(tokens::routes())
         .routes(routes!(runs::list, runs::begin))
         .routes(routes!(runs::read))
         .routes(routes!(runs::step))

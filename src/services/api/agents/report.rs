@@ -7,9 +7,10 @@ use axum::response::Response;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::caller::{Call, Needs, good};
+use crate::services::api::denial;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
-use crate::services::api::reply::{self, Refusal};
+use crate::services::api::reply::{self, Refusal, problem_of};
 use crate::store::{agents, jobs};
 use crate::wire::agents::{Report, ReportReply};
 
@@ -32,21 +33,30 @@ pub(in crate::services::api) async fn report(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Result<Response, Refusal> {
+    match take(&api, &id, &call).await {
+        Ok(reply) => Ok(reply::json(&reply)),
+        Err(problem) => Err(denial::of(&api, &call.caller.token, problem).await.into()),
+    }
+}
+
+async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Problem> {
     good(&call.caller.token, &api.clock)?;
-    Needs::Agent(id.clone()).allow(&call.caller.token)?;
+    Needs::Agent(id.to_owned()).allow(&call.caller.token)?;
     let report: Report = input::json(&call.body)?;
     if report.installations.len() > AT_MOST || report.keys.len() > AT_MOST {
         return Err(Problem::bad_input(format!(
             "a report holds {AT_MOST} paths and {AT_MOST} keys at most"
-        ))
-        .into());
+        )));
     }
-    let mut tx = api.store.begin().await?;
-    let agent = agents::check_in(&mut tx, &id, &report).await?;
-    let jobs = jobs::for_agent(&mut tx, &id).await?;
-    tx.commit().await?;
-    Ok(reply::json(&ReportReply {
-        checkin_interval_s: agent.checkin_interval_s,
-        jobs,
-    }))
+    let recorded = async {
+        let mut tx = api.store.begin().await?;
+        let agent = agents::check_in(&mut tx, id, &report).await?;
+        let jobs = jobs::for_agent(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(ReportReply {
+            checkin_interval_s: agent.checkin_interval_s,
+            jobs,
+        })
+    };
+    recorded.await.map_err(problem_of)
 }
