@@ -12,6 +12,7 @@ pub mod id;
 pub mod installation;
 pub mod key;
 pub mod link;
+pub mod plain;
 pub mod reason;
 pub mod request;
 pub mod role;
