@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use crate::problem::Problem;
 use crate::services::api::ApiState;
+use crate::services::api::agents::told::Told;
 use crate::services::api::caller::{Call, Needs, good};
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
@@ -41,6 +42,14 @@ pub(in crate::services::api) async fn report(
         ))
         .into());
     }
+    Told {
+        address: &report.address,
+        tls_address: report.tls_address.as_deref(),
+        install_dirs: &report.install_dirs,
+        agent_version: &report.agent_version,
+        owner: report.owner.as_deref(),
+    }
+    .check()?;
     let mut tx = api.store.begin().await?;
     let agent = agents::check_in(&mut tx, &id, &report).await?;
     let jobs = jobs::for_agent(&mut tx, &id).await?;
