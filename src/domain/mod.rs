@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod clue;
 pub mod database;
 pub mod duration;
+pub mod endpoint;
 pub mod finding;
 pub mod id;
 pub mod installation;

@@ -264,7 +264,6 @@ async fn what_an_agent_says_of_itself_steers_nothing() {
         let enrolment = it
             .make_token("new", Role::Agent, Purpose::Enrol, None, None)
             .await;
-        let mut body = body;
         body["hostname"] = "web-09".into();
         for other in ["installations", "keys"] {
             body.as_object_mut().unwrap().remove(other);

@@ -1,11 +1,11 @@
 //! What an agent says of itself, looked at before it is kept: it ends on screens, in files and in commands
 //! that people copy. Whether anybody listens at its addresses is not asked.
 
-use crate::config::agent::split_host_port;
+use crate::domain::endpoint::{is_host_port, is_http_url};
 use crate::domain::plain::is_hidden;
 use crate::problem::Problem;
 
-/// The longest address, directory or name that is kept, in bytes.
+/// The longest directory or name that is kept, in bytes.
 const LONGEST: usize = 4096;
 
 /// What is the same in an enrolment and in a report.
@@ -51,74 +51,4 @@ impl Told<'_> {
 /// The value itself is left out: it is what nobody should have to look at.
 fn refused(field: &str, what: &str) -> Problem {
     Problem::bad_input(format!("`{field}` {what}"))
-}
-
-fn is_http_url(text: &str) -> bool {
-    let Some(rest) = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
-    else {
-        return false;
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    // A path may follow, where something stands before the agent; nothing that a shell or an HTTP client
-    // takes for something else.
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%".contains(c);
-    text.len() <= LONGEST
-        && rest.chars().all(fits)
-        && (is_host_port(authority) || is_host_port(&format!("{authority}:80")))
-}
-
-fn is_host_port(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
-    text.len() <= LONGEST
-        && split_host_port(text)
-            .is_some_and(|(host, port)| port > 0 && !host.starts_with('-') && host.chars().all(fits))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_addresses() {
-        for text in [
-            "http://web-01:8084",
-            "https://web_01.example.com/agent",
-            "http://[::1]:8084",
-            "http://[::1]",
-            "http://10.0.0.1:8084/",
-        ] {
-            assert!(is_http_url(text), "{text}");
-        }
-        for text in [
-            "",
-            "web-01:8084",
-            "file:///etc/shadow",
-            "http://",
-            "http://:80",
-            "http://-o",
-            "http://a:99999",
-            "http://a b",
-            "http://a';id;'",
-            "http://a/$(id)",
-            "http://a\n",
-            "http://a\u{202e}",
-            "http://user@a",
-        ] {
-            assert!(!is_http_url(text), "{text}");
-        }
-        assert!(is_host_port("web-01:443") && is_host_port("[::1]:443"));
-        for text in [
-            "web-01",
-            "a:0",
-            "a b:443",
-            "a;id:443",
-            "-a:443",
-            "::1:443",
-            "http://a:443",
-        ] {
-            assert!(!is_host_port(text), "{text}");
-        }
-    }
 }
