@@ -290,7 +290,7 @@ async fn what_is_done_without_the_api_is_handed_over_when_it_is_back() {
         .spawn()
         .unwrap();
     let mut lines = text.lines().take(2).map(|line| line.replace(&run, "run_killed"));
-    let mut begin: serde_json::Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    let mut begin: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
     begin["owner"]["pid"] = killed.id().into();
     killed.kill().unwrap();
     killed.wait().unwrap();
