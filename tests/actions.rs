@@ -294,7 +294,23 @@ async fn what_is_done_without_the_api_is_handed_over_when_it_is_back() {
     let local = tmp.path().join("journal.jsonl");
     let text = std::fs::read_to_string(&local).unwrap();
     let begun = text.lines().next().unwrap().replace(&run, "run_another");
-    std::fs::write(&local, format!("{text}{begun}\n{{\"event\":\"ste")).unwrap();
+    // One whose console was killed in the middle of a step.
+    let mut killed = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = text.lines().take(2).map(|line| line.replace(&run, "run_killed"));
+    let mut begin: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    begin["owner"]["pid"] = killed.id().into();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let step = lines.next().unwrap();
+    assert!(step.contains("\"event\":\"step\""), "{step}");
+    std::fs::write(
+        &local,
+        format!("{text}{begun}\n{begin}\n{step}\n{{\"event\":\"ste"),
+    )
+    .unwrap();
 
     let back = Hands::new(&demo, &demo.text("/api"), tmp.path());
     assert!(
@@ -309,7 +325,17 @@ async fn what_is_done_without_the_api_is_handed_over_when_it_is_back() {
         record["note"].as_str().unwrap().contains("(ended at "),
         "{record}"
     );
+    let record = demo.read("/api/v1/runs/run_killed").await;
+    assert_eq!(record["outcome"], "unknown", "{record}");
+    assert!(
+        record["note"]
+            .as_str()
+            .unwrap()
+            .contains("the console was gone before its end"),
+        "{record}"
+    );
     let left = std::fs::read_to_string(&local).unwrap();
+    assert!(!left.contains("run_killed"), "{left}");
     assert!(!left.contains(&run) && left.contains("run_another"), "{left}");
     for share in shares(&demo) {
         assert!(!text.contains(share.expose()));

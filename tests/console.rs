@@ -15,6 +15,7 @@ mod fixtures;
 use cmp_console::console::update::{update, wants_secret};
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::link::{Backend, LinkState};
+use cmp_console::domain::plain::is_hidden;
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
@@ -22,11 +23,11 @@ use cmp_console::plan::plan::{Plan, PlannedStep};
 use cmp_console::plan::tier::Tier;
 use cmp_console::state::effect::Effect;
 use cmp_console::state::event::{Event, ServedThere, Timed};
-use cmp_console::state::layer::Layer;
+use cmp_console::state::layer::{Chosen, Layer, Menu, MenuItem};
 use cmp_console::state::query::{Answer, Query, Window};
 use cmp_console::state::run::Phase;
 use cmp_console::state::screen::{Place, ViewId};
-use cmp_console::state::{Size, State};
+use cmp_console::state::{LoggedCommand, Size, State};
 use fixtures::{night, now};
 use proptest::prelude::*;
 
@@ -658,6 +659,108 @@ fn a_frozen_screen_asks_nothing_and_shows_nothing_new_until_it_goes_on() {
             .iter()
             .any(|effect| matches!(effect, Effect::Ask { query: again, .. } if *again == query))
     );
+}
+
+fn asks(effects: &[Effect]) -> usize {
+    let asks = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Ask { .. }));
+    asks.count()
+}
+
+#[test]
+fn what_is_told_no_more_is_asked_for() {
+    let mut state = unsealed();
+    assert_eq!(asks(&tell(&mut state, Event::Painted(9))), 0, "all is known");
+    assert!(
+        asks(&tell(&mut state, Event::StreamLost)) >= 2,
+        "the list and what is around it"
+    );
+}
+
+#[test]
+fn what_can_be_read_no_more_is_marked_at_once() {
+    for (backend, is_titled) in [(Backend::Api, true), (Backend::Database, false)] {
+        let mut state = unsealed();
+        let mut link = state.links[&backend].clone();
+        link.state = LinkState::Down;
+        let effects = tell(&mut state, Event::Link(backend, link.clone()));
+        assert!(asks(&effects) >= 2, "{backend:?}");
+        // The title has it before any of the questions has failed.
+        let titled = drawn(&state).contains("nobody answers: as of");
+        assert_eq!(titled, is_titled, "{backend:?}");
+        assert_eq!(
+            asks(&tell(&mut state, Event::Link(backend, link))),
+            0,
+            "it is no news"
+        );
+    }
+}
+
+fn drawn(state: &State) -> String {
+    let area = ratatui::layout::Rect::new(0, 0, 120, 40);
+    let mut buffer = ratatui::buffer::Buffer::empty(area);
+    cmp_console::views::draw(state, area, &mut buffer);
+    buffer
+        .content()
+        .iter()
+        .map(ratatui::buffer::Cell::symbol)
+        .collect()
+}
+
+#[test]
+fn what_is_copied_is_one_line_and_steers_no_terminal() {
+    let mut state = unsealed();
+    let item = MenuItem {
+        key: 'e',
+        what: "error".to_owned(),
+        leads: Chosen::Copy("no\x1b[31m\nrm -rf x\u{202e}".to_owned()),
+    };
+    let menu = Menu::new("Copy", vec![item]);
+    state.layers.push(Layer::Menu(Box::new(menu)));
+    let effects = press(&mut state, "e");
+    let copied = effects.iter().find_map(|effect| match effect {
+        Effect::Copy(text) => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(copied, Some("no\u{fffd}[31m rm -rf x\u{fffd}"));
+}
+
+#[test]
+fn what_others_wrote_steers_nothing_that_reads_an_export() {
+    let mut state = unsealed();
+    for loaded in state.data.values_mut() {
+        if let Some(Answer::Certificates(window)) = &mut loaded.value {
+            for row in &mut window.rows {
+                row.subject = "=a\x1b]52;c;aWQ=\x07\u{202e}".to_owned();
+                row.sans.clear();
+            }
+        }
+    }
+    state.log(LoggedCommand {
+        at: now(),
+        command: "curl \x1b]0;x\x07\nid".to_owned(),
+        how: "no answer\x1b[2J".to_owned(),
+        run: None,
+    });
+    for format in ["csv", "json", "text", "timeline"] {
+        press(&mut state, ":");
+        tell(&mut state, Event::Paste(format!("export {format}")));
+        let effects = press(&mut state, "enter");
+        let written = effects.iter().find_map(|effect| match effect {
+            Effect::Export { content, .. } => Some(content),
+            _ => None,
+        });
+        let content = written.unwrap();
+        let steers = |c: char| !matches!(c, '\n' | '\r') && is_hidden(c);
+        assert!(!content.contains(steers), "{format}: {content:?}");
+        if format == "csv" {
+            assert!(
+                content.contains("\r\n'=a\u{fffd}]52;c;aWQ=\u{fffd}\u{fffd},"),
+                "{content}"
+            );
+        }
+    }
 }
 
 #[test]

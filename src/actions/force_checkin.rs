@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Action, Availability, Facts, Spec};
 use crate::domain::agent::Agent;
 use crate::domain::id::{EntityKind, new_id};
+use crate::domain::plain::shell_word;
 use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -82,7 +83,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
                 "before": agent.last_checkin,
                 "from_api": from_api,
             }),
-            command: format!("curl -X POST {}/checkin", agent.address.trim_end_matches('/')),
+            command: command(&agent),
         });
         targets.push(Target {
             version: agent.version,
@@ -120,6 +121,12 @@ async fn find(id: &str, with: &Reads) -> Result<(Agent, bool), Problem> {
         }
         Err(problem) => Err(problem),
     }
+}
+
+/// The same by hand; what the agent says of itself is only a word in it.
+fn command(agent: &Agent) -> String {
+    let wake_up = format!("{}/checkin", agent.address.trim_end_matches('/'));
+    format!("curl -X POST {}", shell_word(&wake_up))
 }
 
 /// Wakes the agent.

@@ -8,6 +8,7 @@ use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::{Action, Availability, Facts, Spec, needs_api};
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::id::{EntityKind, new_id};
+use crate::domain::plain::shell_word;
 use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -110,11 +111,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             title: format!("install {} on {hostname}", certificate.name()),
             target: targets.len(),
             args: json!({"certificate": certificate.id, "agent": agent_id, "path": path}),
-            command: format!(
-                "curl -X POST {}/api/v1/agents/{agent_id}/install -H \"Authorization: Bearer $TOKEN\" -d '{}'",
-                with.api.base(),
-                json!({"cert_id": certificate.id, "path": path})
-            ),
+            command: command(with.api.base(), &agent_id, &certificate.id, &path),
         });
         match there.map_or(&agent.agent.tls_address, |there| &there.tls_address) {
             Some(address) => {
@@ -201,6 +198,15 @@ async fn default_path(
     Ok(format!("{}/{name}.pem", folder.trim_end_matches('/')))
 }
 
+/// The same by hand; a path is only a word in it, whatever characters it has.
+fn command(api: &str, agent: &str, certificate: &str, path: &str) -> String {
+    format!(
+        "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
+        shell_word(&format!("{api}/api/v1/agents/{agent}/install")),
+        shell_word(&json!({"cert_id": certificate, "path": path}).to_string())
+    )
+}
+
 /// Asks for the installation; proven when the agent reports that it was done.
 struct Install;
 
@@ -252,5 +258,19 @@ impl Step for Install {
                 .hint("mend the cause on the host, then install again"),
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_no_command() {
+        let command = command("http://api", "agt_1", "crt_1", "/srv/it's $(id).pem");
+        assert_eq!(
+            command,
+            r#"curl -X POST http://api/api/v1/agents/agt_1/install -H "Authorization: Bearer $TOKEN" -d '{"cert_id":"crt_1","path":"/srv/it'\''s $(id).pem"}'"#
+        );
     }
 }

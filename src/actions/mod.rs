@@ -235,11 +235,23 @@ mod tests {
             vault: LinkState::Up,
             vault_sealed: false,
         };
+        let writable = Facts {
+            forbidden: None,
+            ..facts
+        };
         for action in ALL {
-            assert!(matches!(
-                availability(*action, &[], &facts),
-                Availability::Disabled(_)
-            ));
+            let spec = action.spec();
+            let on = [Target {
+                kind: spec.kinds[0],
+                id: "thing_1".to_owned(),
+                version: 1,
+                name: "thing".to_owned(),
+                status: String::new(),
+            }];
+            let why = Availability::Disabled("this context is read-only".to_owned());
+            assert_eq!(availability(*action, &on, &facts), why, "{}", spec.id);
+            // It is the context and nothing else that forbids it.
+            assert_ne!(availability(*action, &on, &writable), why, "{}", spec.id);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::{Action, Availability, Facts, Spec, needs_ca};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::key::KeyAlgorithm;
+use crate::domain::plain::shell_word;
 use crate::domain::request::RequestStatus;
 use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -92,7 +93,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         }
         let body = match algorithm {
             SAME => String::new(),
-            other => format!(" -d '{{\"key_algorithm\": \"{other}\"}}'"),
+            other => format!(" -d {}", shell_word(&json!({"key_algorithm": other}).to_string())),
         };
         steps.push(PlannedStep {
             step: Reissue.name().to_owned(),
@@ -100,9 +101,12 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             target: targets.len(),
             args: json!({"certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm)}),
             command: format!(
-                "curl -X POST {}/api/v1/certs/{}/reissue -H \"Authorization: Bearer $TOKEN\"{body}",
-                with.api.base(),
-                certificate.id
+                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"{body}",
+                shell_word(&format!(
+                    "{}/api/v1/certs/{}/reissue",
+                    with.api.base(),
+                    certificate.id
+                ))
             ),
         });
         for installation in &detail.installations {

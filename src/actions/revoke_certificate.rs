@@ -10,6 +10,7 @@ use super::{Action, Availability, Facts, Spec, needs_ca};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::{Installation, Truth};
+use crate::domain::plain::shell_word;
 use crate::domain::reason::Reason;
 use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -105,9 +106,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
                 "listed_within_s": wait.map(|wait| wait.as_secs()),
             }),
             command: format!(
-                "curl -X POST {}/api/v1/certs/{}/revoke -H \"Authorization: Bearer $TOKEN\" -d '{{\"reason\": \"{reason}\"}}'",
-                with.api.base(),
-                certificate.id
+                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
+                shell_word(&format!(
+                    "{}/api/v1/certs/{}/revoke",
+                    with.api.base(),
+                    certificate.id
+                )),
+                shell_word(&format!("{{\"reason\": \"{reason}\"}}"))
             ),
         });
         targets.push(Target {

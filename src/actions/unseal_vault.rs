@@ -11,6 +11,7 @@ use super::{Action, Availability, Facts, Spec};
 use crate::clients::vault::SealStatus;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::link::LinkState;
+use crate::domain::plain::shell_word;
 use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Entered, Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -72,7 +73,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let wish = inputs.get("node").map_or(target.id.as_str(), String::as_str);
     let (address, status) = vault_nodes::choose(&nodes, wish)?;
     let alone = nodes.len() == 1;
-    let vault = format!("VAULT_ADDR={address}");
+    let vault = format!("VAULT_ADDR={}", shell_word(address));
     let step = |step: &dyn Step, title: String, command: String| PlannedStep {
         step: step.name().to_owned(),
         title,
@@ -97,8 +98,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             &TestIssuance,
             format!("issue a test certificate for {TEST_NAME}"),
             format!(
-                "{vault} vault write {}/sign/{} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
-                with.pki_mount, with.pki_role
+                "{vault} vault write {} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
+                shell_word(&format!("{}/sign/{}", with.pki_mount, with.pki_role))
             ),
         ));
         changes.extend([
@@ -165,7 +166,7 @@ impl Step for EnterShares {
 async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem> {
     let address = text(&cx.args, "node")?;
     let (reader, writer) = (with.reads.vault_node(address)?, with.vault_node(address)?);
-    let command = format!("VAULT_ADDR={address} vault operator unseal");
+    let command = format!("VAULT_ADDR={} vault operator unseal", shell_word(address));
     let mut status = reader.seal_status().await?;
     with.note(progress(&status));
     let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);

@@ -47,13 +47,15 @@ fn main() -> Result<ExitCode> {
         .build()
         .wrap_err("the runtime can't be started")?;
     if arguments.check {
-        return Ok(match runtime.block_on(enrol_token(&config)) {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(report) => {
-                eprint(&format!("cmp-agent: {report:#}"));
-                ExitCode::from(2)
-            }
-        });
+        return Ok(
+            match runtime.block_on(one_time_token(config.enrol_token.as_ref())) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(report) => {
+                    eprint(&format!("cmp-agent: {report:#}"));
+                    ExitCode::from(2)
+                }
+            },
+        );
     }
     runtime.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)

@@ -77,7 +77,7 @@ pub async fn probe(
     limit: Duration,
 ) -> Result<Served, ProbeFailure> {
     let until = Instant::now() + limit;
-    let (host, port) = crate::config::agent::split_host_port(address)
+    let (host, port) = crate::domain::endpoint::split_host_port(address)
         .ok_or_else(|| ProbeFailure::Address(address.to_owned()))?;
     let no_answer = || format!("no answer within {} s", limit.as_secs_f32());
 

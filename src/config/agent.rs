@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use super::secret::SecretSource;
 use super::{ConfigError, Misfit, Source, read};
+use crate::domain::endpoint::{is_host_port, is_http_url};
+use crate::domain::plain::is_hidden;
 
 /// Where the wake-up listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 8084;
@@ -91,14 +93,18 @@ impl AgentConfig {
                 "must not be empty; write the name of this host".to_owned(),
             ));
         }
-        if self
-            .owner
-            .as_ref()
-            .is_some_and(|owner| owner.trim().is_empty() || owner.chars().count() > 100)
-        {
+        if self.owner.as_ref().is_some_and(|owner| {
+            owner.trim().is_empty() || owner.chars().count() > 100 || owner.chars().any(is_hidden)
+        }) {
             return Err(Misfit::new(
                 "owner",
-                "must be a name of at most 100 characters".to_owned(),
+                "must be a name of at most 100 characters, none of them a control character".to_owned(),
+            ));
+        }
+        if let Some(address) = self.advertise.as_ref().filter(|address| !is_http_url(address)) {
+            return Err(Misfit::new(
+                "advertise",
+                format!("must be `http://host:port` or `https://host:port`, not `{address}`"),
             ));
         }
         if !(self.api.starts_with("http://") || self.api.starts_with("https://")) {
@@ -123,7 +129,7 @@ impl AgentConfig {
             return Err(Misfit::new("install_dirs", must_be_absolute(dir)));
         }
         if let Some(address) = &self.tls_address
-            && split_host_port(address).is_none()
+            && !is_host_port(address)
         {
             return Err(Misfit::new(
                 "tls_address",
@@ -211,19 +217,6 @@ impl AgentConfig {
             enrol_token: None,
         }
     }
-}
-
-/// `host:port` apart, `[::1]:443` too.
-#[must_use]
-pub fn split_host_port(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    let host = match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']')?,
-        None if host.contains(':') => return None,
-        None => host,
-    };
-    (!host.is_empty()).then_some((host, port))
 }
 
 fn must_be_absolute(path: &Path) -> String {
@@ -339,11 +332,21 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_ports_come_apart() {
-        assert_eq!(split_host_port("web-01:443"), Some(("web-01", 443)));
-        assert_eq!(split_host_port("[::1]:8443"), Some(("::1", 8443)));
-        assert_eq!(split_host_port("::1:8443"), None);
-        assert_eq!(split_host_port("web-01"), None);
-        assert_eq!(split_host_port(":443"), None);
+    fn what_the_platform_would_refuse_is_refused_before() {
+        for (line, said) in [
+            (
+                "advertise = \"web-01:8084\"\n",
+                ":5: `advertise` must be `http://host:port`",
+            ),
+            ("advertise = \"http://web-01/;id\"\n", ":5: `advertise` must be"),
+            (
+                "tls_address = \"web-01;id:443\"\n",
+                ":5: `tls_address` must be `host:port`",
+            ),
+            ("owner = \"web\\u001b[2J\"\n", ":5: `owner` must be a name"),
+        ] {
+            let refusal = refusal(&format!("{GOOD}{line}"));
+            assert!(refusal.contains(said), "{refusal}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::domain::plain::plain_lines;
 use crate::state::{State, Tone};
 
 /// What a terminal takes at most, in bytes of base64: xterm's limit.
@@ -45,10 +46,11 @@ impl Through {
         }
     }
 
-    /// What to write for `text` to be copied. tmux takes the plain sequence or passes the wrapped one on,
+    /// What to write for `text` to be copied, which may have lines and holds no other control character
+    /// then: who pastes it types it. tmux takes the plain sequence or passes the wrapped one on,
     /// as it is configured; the other one does nothing.
     pub(super) fn sequence(self, text: &str) -> String {
-        let plain = format!("\x1b]52;c;{}\x07", STANDARD.encode(text));
+        let plain = format!("\x1b]52;c;{}\x07", STANDARD.encode(plain_lines(text)));
         match self {
             Self::Nothing => plain,
             Self::Tmux => format!("{plain}\x1bPtmux;{}\x1b\\", plain.replace('\x1b', "\x1b\x1b")),
@@ -90,6 +92,11 @@ mod tests {
         assert_eq!(
             Through::Tmux.sequence("hi"),
             "\x1b]52;c;aGk=\x07\x1bPtmux;\x1b\x1b]52;c;aGk=\x07\x1b\\"
+        );
+        let pasted = "a\x1b[201~;id\x03\nb";
+        assert_eq!(
+            Through::Nothing.sequence(pasted),
+            Through::Nothing.sequence("a\u{fffd}[201~;id\u{fffd}\nb")
         );
         let long = "x".repeat(600);
         let wrapped = Through::Screen.sequence(&long);

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::asking::ask;
 use super::backends::Backends;
-use super::{databases, links, logs, saved_views};
+use super::{databases, links, logs, saved_views, stream};
 use crate::actions;
 use crate::domain::secret::Secret;
 use crate::plan::confirm::Confirmed;
@@ -28,8 +28,6 @@ use crate::wire::page::Change;
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// Between the end of an event stream and the next try.
-const STREAM_AGAIN: Duration = Duration::from_secs(2);
 /// Changes that come within this time are told together.
 const TOGETHER: Duration = Duration::from_millis(80);
 /// How long the last snapshot may take when the console ends.
@@ -99,7 +97,15 @@ impl Effects {
             self.watchers
                 .spawn(databases::follow_changes(hosts, self.to.clone()));
         }
-        self.watchers.spawn(follow_changes(backends, self.to.clone()));
+        let hosts = backends.reads.hosts.clone();
+        // What is read from the database is told by the database: a replica may not have it yet.
+        let told_elsewhere = move || hosts.as_ref().is_some_and(databases::is_read);
+        self.watchers.spawn(stream::follow(
+            backends.reads.api.clone(),
+            told_elsewhere,
+            stream::Times::default(),
+            self.to.clone(),
+        ));
     }
 
     /// Keeps what is known on disk, where it is another than what is there.
@@ -364,27 +370,5 @@ pub(super) async fn together(changes: &mut (impl Stream<Item = Change> + Unpin))
                 None => return Some(together),
             },
         }
-    }
-}
-
-async fn follow_changes(backends: Arc<Backends>, to: Sender<Event>) {
-    let hosts = backends.reads.hosts.as_ref();
-    loop {
-        if let Ok(stream) = backends.reads.api.events().await {
-            if to.send(Event::StreamBack).await.is_err() {
-                return;
-            }
-            let mut changes = std::pin::pin!(stream);
-            while let Some(together) = together(&mut changes).await {
-                // What is read from the database is told by the database: a replica may not have it yet.
-                if hosts.is_some_and(databases::is_read) {
-                    continue;
-                }
-                if to.send(Event::Changed(together)).await.is_err() {
-                    return;
-                }
-            }
-        }
-        tokio::time::sleep(STREAM_AGAIN).await;
     }
 }

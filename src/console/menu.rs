@@ -3,6 +3,7 @@
 
 use super::clipboard::takes;
 use super::lists::{self, current};
+use crate::domain::plain::plain;
 use crate::state::cmd::InDialog;
 use crate::state::effect::Effect;
 use crate::state::layer::{Chosen, Layer, Menu, MenuItem};
@@ -60,6 +61,8 @@ fn choose(state: &mut State, item: MenuItem, effects: &mut Vec<Effect>) {
         Chosen::List(view, filter) => lists::go_filtered(state, view, &filter),
         Chosen::Place(place) => lists::go(state, place),
         Chosen::Copy(text) if takes(state, &text) => {
+            // In a shell, a line break is Enter.
+            let text = plain(&text);
             state.say(Tone::Plain, format!("copied {text}"));
             effects.push(Effect::Copy(text));
         }

@@ -24,6 +24,7 @@ pub mod painter;
 pub mod saved_views;
 mod snapshot;
 mod source;
+mod stream;
 pub mod terminal;
 mod trouble;
 pub mod update;

@@ -130,13 +130,18 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
         }
         Event::StreamBack => touch(state, |_| true),
+        Event::StreamLost => {
+            visible = false;
+            touch(state, |_| true);
+        }
         // The console's own look at the database counts, not the API's.
         Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
         Event::Link(backend, mut link) => {
+            let was = state.link(backend);
+            let could_read = can_read(state);
             if backend == Backend::Database {
                 state.api_database = link.state;
             }
-            let was = state.link(backend);
             let sealed = state.vault_sealed();
             let now = link.state;
             if matches!(now, LinkState::Down | LinkState::Unknown) {
@@ -145,7 +150,8 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
             state.links.insert(backend, link);
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
-            if back || sealed != state.vault_sealed() {
+            // Lost: what isn't asked for can't be marked as what it was before.
+            if back || could_read != can_read(state) || sealed != state.vault_sealed() {
                 touch(state, |_| true);
             }
         }
@@ -502,6 +508,11 @@ fn is_held(state: &State) -> bool {
         _ => true,
     };
     state.frozen.is_some() || state.layers.iter().any(decides)
+}
+
+/// Whether the API can say what the screen asks it for.
+fn can_read(state: &State) -> bool {
+    state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
 }
 
 /// Marks answers that may be another one now.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::confirm::Confirmed;
 use super::outcome::Outcome;
+use super::owner::Owner;
 use super::ports::Changes;
 use crate::clients::api::ApiWriter;
 use crate::domain::id::EntityKind;
@@ -39,9 +40,20 @@ pub struct Journal {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
-    Begin { run: String, body: RunBegin },
-    Step { run: String, step: RunStepRecord },
-    End { run: String, end: RunEnd },
+    Begin {
+        run: String,
+        body: RunBegin,
+        /// Who carries it out; none where a process can't be told from others.
+        owner: Option<Owner>,
+    },
+    Step {
+        run: String,
+        step: RunStepRecord,
+    },
+    End {
+        run: String,
+        end: RunEnd,
+    },
 }
 
 impl Line {
@@ -78,7 +90,8 @@ impl Journal {
             Ok(()) => Ok(Recorded::Audit),
             Err(problem) if plan.works_without_api && is_away(&problem) => {
                 let run = body.id.clone();
-                self.append(Line::Begin { run, body }).await?;
+                let owner = Owner::this();
+                self.append(Line::Begin { run, body, owner }).await?;
                 Ok(Recorded::Locally)
             }
             Err(problem) => Err(Problem::new(
@@ -146,7 +159,8 @@ impl Journal {
     }
 
     /// Hands the ended runs of the local file over to the API, each once however often it is tried (the
-    /// API knows them by their ids). What is under way, or refused, stays in the file.
+    /// API knows them by their ids). One whose console is gone without saying its end has ended as unknown.
+    /// What is under way, or refused, stays in the file.
     ///
     /// # Errors
     /// That the file can't be read or written, or that the API is away again.
@@ -158,10 +172,12 @@ impl Journal {
             Err(error) => return Err(failed(error)),
         };
         // A last line that a crash cut off is none; its run never ended here.
-        let parsed: Vec<Line> = lines
+        let mut parsed: Vec<Line> = lines
             .iter()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect();
+        let broken_off = ends_of_the_gone(&parsed);
+        parsed.extend(broken_off);
         let mut handed_over = BTreeSet::new();
         for line in &parsed {
             if let Line::End { run, .. } = line
@@ -197,6 +213,37 @@ impl Journal {
             .map_err(|error| Problem::internal(error.to_string()))?
             .map_err(|error| self.unusable(&error))
     }
+}
+
+/// The ends of what began and has none, and never will: its console was killed.
+fn ends_of_the_gone(lines: &[Line]) -> Vec<Line> {
+    let ended: BTreeSet<&str> = lines
+        .iter()
+        .filter(|line| matches!(line, Line::End { .. }))
+        .map(Line::run)
+        .collect();
+    let gone = lines.iter().filter_map(|line| match line {
+        Line::Begin {
+            run,
+            owner: Some(owner),
+            ..
+        } if !ended.contains(run.as_str()) && owner.is_gone() => Some(run),
+        _ => None,
+    });
+    gone.map(|run| {
+        let outcome = Outcome::Unknown(
+            Problem::no_answer("the console was gone before its end")
+                .hint("look at the thing itself before doing it again"),
+        );
+        Line::End {
+            run: run.clone(),
+            end: RunEnd {
+                outcome: outcome.for_audit(),
+                note: Some(outcome.words()),
+            },
+        }
+    })
+    .collect()
 }
 
 /// Says one run's lines to the API; false when the API refuses them, so that they stay.

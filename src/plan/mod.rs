@@ -8,6 +8,7 @@ pub mod guard;
 pub mod journal;
 pub mod known;
 pub mod outcome;
+mod owner;
 #[expect(
     clippy::module_inception,
     reason = "the room is named after the one thing it is about"

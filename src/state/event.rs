@@ -57,6 +57,8 @@ pub enum Event {
     Changed(Vec<Change>),
     /// The event stream broke off and is back: anything may have changed.
     StreamBack,
+    /// The event stream can't be had, again and again: what changes is seen only by asking.
+    StreamLost,
     /// A backend answers in this way now.
     Link(Backend, Link),
     /// The database's hosts are so now.

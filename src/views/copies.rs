@@ -4,6 +4,7 @@
 use super::Row;
 use super::related::{agent, certificate, installation, request};
 use crate::domain::id::EntityKind;
+use crate::domain::plain::shell_word;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::cmd::Cmd;
@@ -35,7 +36,7 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
         EntityKind::Agent => "agents",
         EntityKind::Request => "requests",
         EntityKind::Vault => {
-            let command = format!("VAULT_ADDR={} vault status", target.id);
+            let command = format!("VAULT_ADDR={} vault status", shell_word(&target.id));
             return items.extend([item('a', "address", &target.id), item('c', "command", &command)]);
         }
         _ => return,
@@ -59,9 +60,12 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
         items.push(item('e', "error", error));
     }
     let command = format!(
-        "curl -H \"Authorization: Bearer $CMP_TOKEN\" {}/api/v1/{path}/{}",
-        state.context.api.trim_end_matches('/'),
-        target.id
+        "curl -H \"Authorization: Bearer $CMP_TOKEN\" {}",
+        shell_word(&format!(
+            "{}/api/v1/{path}/{}",
+            state.context.api.trim_end_matches('/'),
+            target.id
+        ))
     );
     items.extend([
         item('n', "name", &target.name),

@@ -1,5 +1,5 @@
 //! What is on screen as a file: as text what is drawn of the screen, as CSV and JSON its facts and all rows of
-//! its panes. It writes no file.
+//! its panes. What others wrote can't steer what reads the file. It writes no file.
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::facts::facts;
 use super::timeline::timeline;
 use super::{View, chrome, find, trends, triage};
+use crate::domain::plain::{plain, plain_lines};
 use crate::state::State;
 use crate::state::screen::ViewId;
 use crate::state::typed::Format;
@@ -19,10 +20,10 @@ pub fn export(state: &State, format: Format) -> (String, String) {
     let stamp = state.now.format("%Y%m%dT%H%M%SZ");
     let name = view.title.to_lowercase().replace(' ', "-");
     match format {
-        Format::Timeline => (format!("timeline-{stamp}.md"), timeline(state)),
+        Format::Timeline => (format!("timeline-{stamp}.md"), plain_lines(&timeline(state))),
         Format::Csv => (format!("{name}-{stamp}.csv"), csv(&Sheet::all(state, view))),
         Format::Json => (format!("{name}-{stamp}.json"), json_of(&Sheet::all(state, view))),
-        Format::Text => (format!("{name}-{stamp}.txt"), drawn(state, view)),
+        Format::Text => (format!("{name}-{stamp}.txt"), plain_lines(&drawn(state, view))),
     }
 }
 
@@ -66,7 +67,7 @@ impl Sheet {
     fn all(state: &State, view: &View) -> Vec<Self> {
         let facts: Vec<Vec<String>> = facts(state)
             .into_iter()
-            .map(|fact| vec![fact.label.trim().to_owned(), fact.text])
+            .map(|fact| vec![fact.label.trim().to_owned(), plain(&fact.text)])
             .collect();
         let facts = (!facts.is_empty()).then_some(Self {
             name: "facts".to_owned(),
@@ -83,7 +84,7 @@ impl Sheet {
             rows: (view.rows)(state, pane)
                 .into_vec()
                 .into_iter()
-                .map(|row| row.cells.into_iter().map(|cell| cell.text).collect())
+                .map(|row| row.cells.into_iter().map(|cell| plain(&cell.text)).collect())
                 .collect(),
         });
         facts.into_iter().chain(panes).collect()
@@ -106,10 +107,11 @@ fn name(view: ViewId, pane: usize) -> String {
 /// has its name above it and an empty line below.
 fn csv(sheets: &[Sheet]) -> String {
     let field = |text: &str| {
+        let text = &no_formula(text);
         if text.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", text.replace('"', "\"\""))
         } else {
-            text.to_owned()
+            text.clone()
         }
     };
     let line = |fields: Vec<String>| fields.join(",") + "\r\n";
@@ -125,6 +127,16 @@ fn csv(sheets: &[Sheet]) -> String {
         out
     };
     sheets.iter().map(sheet).collect::<Vec<_>>().join("\r\n")
+}
+
+/// A spreadsheet takes what begins so for a formula, unless it is told that it is text. Numbers, and what
+/// stands for nothing, are none.
+fn no_formula(text: &str) -> String {
+    let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
+    match text.starts_with(['=', '+', '-', '@']) && !is_number && text != "-" {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
 }
 
 /// An object a row, by the columns' titles; a column without one has its number. Where there are several
@@ -171,6 +183,21 @@ mod tests {
         let value: Value = serde_json::from_str(&json_of(&only)).unwrap();
         assert_eq!(value[0]["one"], "a,b");
         assert_eq!(value[0]["column 2"], "say \"x\"");
+    }
+
+    #[test]
+    fn no_field_is_a_formula() {
+        let mut only = sheet("");
+        only.rows = ["=1+1", "+x", "-x", "@SUM(A1)", "=a,b"]
+            .map(|text| vec![text.to_owned()])
+            .to_vec();
+        assert_eq!(
+            csv(&[only]),
+            "one,\r\n'=1+1\r\n'+x\r\n'-x\r\n'@SUM(A1)\r\n\"'=a,b\"\r\n"
+        );
+        for text in ["-1", "+2.5", "-", "a=b", ""] {
+            assert_eq!(no_formula(text), text);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use chrono::Duration;
 use cmp_console::domain::audit::AuditOutcome;
 use cmp_console::domain::role::Role;
 use cmp_console::store::audit;
+use cmp_console::store::tokens::Purpose;
 use reqwest::Method;
 
 use super::support::{Server, noon};
@@ -233,4 +234,54 @@ async fn without_its_audit_row_no_change() {
     assert!(it.woken.lock().unwrap().is_empty());
     assert_eq!(it.facts().await, before);
     assert_eq!(audit::verify(&it.store).await.unwrap().0, 0);
+}
+
+/// What an agent says of itself ends in commands that people copy and in files that they show.
+#[tokio::test]
+async fn what_an_agent_says_of_itself_steers_nothing() {
+    let Some(it) = Server::start().await else { return };
+    let good = serde_json::json!({
+        "agent_version": "1", "address": "http://web-09:8084", "tls_address": "web-09:443",
+        "install_dirs": ["/srv/tls"], "owner": "team web", "installations": [], "keys": [],
+    });
+    let path = format!("/api/v1/agents/{}/report", it.agent);
+    for (field, value) in [
+        ("address", serde_json::json!("http://web-09:8084/;id")),
+        ("address", serde_json::json!("-o/etc/passwd")),
+        ("tls_address", serde_json::json!("web-09:443\n")),
+        ("tls_address", serde_json::json!("web-09")),
+        ("install_dirs", serde_json::json!(["/srv/tls", "/srv/\u{1b}[2J"])),
+        ("agent_version", serde_json::json!("1\u{202e}")),
+        ("owner", serde_json::json!("web\r")),
+    ] {
+        let mut body = good.clone();
+        body[field] = value;
+        let (status, problem) = it
+            .call(Method::POST, &path, &it.agent_token, &body.to_string(), None)
+            .await;
+        assert_eq!(status, 400, "{body}: {problem}");
+        assert!(problem["title"].as_str().unwrap().contains(field), "{problem}");
+        let enrolment = it
+            .make_token("new", Role::Agent, Purpose::Enrol, None, None)
+            .await;
+        body["hostname"] = "web-09".into();
+        for other in ["installations", "keys"] {
+            body.as_object_mut().unwrap().remove(other);
+        }
+        let (status, problem) = it
+            .call(
+                Method::POST,
+                "/api/v1/agents/enrol",
+                &enrolment,
+                &body.to_string(),
+                None,
+            )
+            .await;
+        assert_eq!(status, 400, "{body}: {problem}");
+        assert!(problem["title"].as_str().unwrap().contains(field), "{problem}");
+    }
+    let (status, answer) = it
+        .call(Method::POST, &path, &it.agent_token, &good.to_string(), None)
+        .await;
+    assert_eq!(status, 200, "{answer}");
 }

@@ -10,6 +10,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::role::Role;
 use crate::problem::{Problem, ProblemKind};
 use crate::services::api::ApiState;
+use crate::services::api::agents::told::Told;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input;
@@ -63,6 +64,14 @@ async fn carry_out(api: &ApiState, door: &mut Door<'_>, call: &Call) -> Result<A
             body.hostname
         )));
     }
+    Told {
+        address: &body.address,
+        tls_address: body.tls_address.as_deref(),
+        install_dirs: &body.install_dirs,
+        agent_version: &body.agent_version,
+        owner: body.owner.as_deref(),
+    }
+    .check()?;
     let token = &call.caller.token;
     if !tokens::spend(&mut door.tx, &token.id).await.map_err(problem_of)? {
         return Err(Problem::new(

@@ -9,6 +9,7 @@ mod list;
 mod read;
 mod report;
 mod token;
+mod told;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use crate::problem::Problem;
 use crate::services::api::ApiState;
+use crate::services::api::agents::told::Told;
 use crate::services::api::caller::{Call, Needs, good};
 use crate::services::api::denial;
 use crate::services::api::input::{self, Ids};
@@ -48,6 +49,14 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
             "a report holds {AT_MOST} paths and {AT_MOST} keys at most"
         )));
     }
+    Told {
+        address: &report.address,
+        tls_address: report.tls_address.as_deref(),
+        install_dirs: &report.install_dirs,
+        agent_version: &report.agent_version,
+        owner: report.owner.as_deref(),
+    }
+    .check()?;
     let recorded = async {
         let mut tx = api.store.begin().await?;
         let agent = agents::check_in(&mut tx, id, &report).await?;

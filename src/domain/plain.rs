@@ -1,0 +1,76 @@
+//! Text that was written by others, made harmless where it leaves the screen: for files that people show
+//! with `cat`, for spreadsheets, for the clipboard, for a shell. It judges no content.
+
+/// Stands for a character that can't be seen but steers what shows it.
+const HIDDEN: char = '\u{fffd}';
+
+/// Whether it steers a terminal (control characters, line breaks too) or the order in which the rest is
+/// read (bidirectional overrides and isolates).
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One line: line breaks and tabs are spaces, and what is hidden is a mark.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let c = |c| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if is_hidden(c) => HIDDEN,
+        c => c,
+    };
+    text.chars().map(c).collect()
+}
+
+/// The same for a text of several lines, which keeps them.
+#[must_use]
+pub fn plain_lines(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// One word for a POSIX shell that means `text` and nothing else; as it is where that is safe.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "-._/:@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(is_safe) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_steers_is_gone_and_the_rest_stays() {
+        assert_eq!(
+            plain("a\x1b[2Jb\u{9b}c\u{202e}d\u{2066}e"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e"
+        );
+        assert_eq!(plain("müll\r\nx\ty"), "müll  x y");
+        assert_eq!(plain_lines("a\r\nb\x07\n"), "a\nb\u{fffd}\n");
+    }
+
+    #[test]
+    fn a_real_shell_reads_a_word_as_it_is() {
+        for text in [
+            "http://127.0.0.1:8083/checkin",
+            "",
+            "a b",
+            "it's",
+            "$(id)`id`\"\\;|&<>*?[]{}~#!",
+            "'; echo x; '",
+            "two\nlines",
+        ] {
+            let script = format!("printf %s {}", shell_word(text));
+            let said = Command::new("sh").args(["-c", &script]).output().unwrap().stdout;
+            assert_eq!(String::from_utf8(said).unwrap(), text);
+        }
+        assert_eq!(shell_word("http://a-b.example:1/x_y"), "http://a-b.example:1/x_y");
+        assert_eq!(shell_word("/srv/tls/a.pem"), "/srv/tls/a.pem");
+    }
+}
