@@ -336,14 +336,17 @@ mod tests {
         for (line, said) in [
             (
                 "advertise = \"web-01:8084\"\n",
-                ":5: `advertise` must be `http://host:port`",
+                "line 5: `advertise` must be `http://host:port`",
             ),
-            ("advertise = \"http://web-01/;id\"\n", ":5: `advertise` must be"),
+            (
+                "advertise = \"http://web-01/;id\"\n",
+                "line 5: `advertise` must be",
+            ),
             (
                 "tls_address = \"web-01;id:443\"\n",
-                ":5: `tls_address` must be `host:port`",
+                "line 5: `tls_address` must be `host:port`",
             ),
-            ("owner = \"web\\u001b[2J\"\n", ":5: `owner` must be a name"),
+            ("owner = \"web\\u001b[2J\"\n", "line 5: `owner` must be a name"),
         ] {
             let refusal = refusal(&format!("{GOOD}{line}"));
             assert!(refusal.contains(said), "{refusal}");

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::Sender;
 
-use super::effects::together;
+use super::together::together;
 use crate::domain::database::{Source, sources};
 use crate::state::event::Event;
 use crate::store::hosts::Hosts;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, Stream, StreamExt};
+use futures::FutureExt;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -24,12 +24,9 @@ use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
 use crate::state::query::{Answer, Query};
 use crate::state::snapshot::Snapshot;
-use crate::wire::page::Change;
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// Changes that come within this time are told together.
-const TOGETHER: Duration = Duration::from_millis(80);
 /// How long the last snapshot may take when the console ends.
 const LAST_SNAPSHOT: Duration = Duration::from_millis(300);
 /// How many events of one run may wait to be told.
@@ -354,21 +351,4 @@ fn keep(path: &Path, last: &Mutex<Snapshot>, snapshot: Snapshot) {
 async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let caught = std::panic::AssertUnwindSafe(work).catch_unwind().await;
     caught.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
-}
-
-/// The next changes, and those that come within a moment; none when there are no more.
-pub(super) async fn together(changes: &mut (impl Stream<Item = Change> + Unpin)) -> Option<Vec<Change>> {
-    let mut together = vec![changes.next().await?];
-    let until = tokio::time::sleep(TOGETHER);
-    let mut until = std::pin::pin!(until);
-    loop {
-        tokio::select! {
-            () = &mut until => return Some(together),
-            next = changes.next() => match next {
-                Some(change) if together.contains(&change) => {}
-                Some(change) => together.push(change),
-                None => return Some(together),
-            },
-        }
-    }
 }

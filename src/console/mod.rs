@@ -26,6 +26,7 @@ mod snapshot;
 mod source;
 mod stream;
 pub mod terminal;
+mod together;
 mod trouble;
 pub mod update;
 mod verify;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
-use super::effects::together;
+use super::together::together;
 use crate::clients::api::ApiReader;
 use crate::state::event::Event;
 

@@ -1,16 +1,15 @@
 //! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
 
-use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
+use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
 use crate::problem::{Denial, Problem};
-use crate::wire::agents::{EnrolBody, Report};
+use crate::wire::agents::EnrolBody;
 use crate::wire::page::{Page, PageQuery};
 
-use super::jobs::Of;
 use super::row::{FromRow, Row, list, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx, holders, installations, jobs, requests};
+use super::{Conn, StoreError, Tx};
 
 const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
@@ -233,93 +232,6 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
     Ok(page.map(|row| row.0))
 }
 
-/// Records a report: the check-in, the installations and the keys. A handful of statements when
-/// nothing changed since the last one.
-///
-/// # Errors
-/// The agent is unknown or banned, or the database doesn't answer.
-pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
-    let now = tx.now();
-    let before = lock(tx, id).await?;
-    if before.status == AgentStatus::Banned {
-        return Err(banned(&before).into());
-    }
-    let agent = Agent {
-        address: report.address.clone(),
-        tls_address: report.tls_address.clone(),
-        install_dirs: report.install_dirs.clone(),
-        agent_version: report.agent_version.clone(),
-        owner: report.owner.clone(),
-        ..before.clone()
-    };
-    let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
-    let agent = if agent == before {
-        sql("UPDATE agents SET last_checkin = $2 WHERE id = $1")
-            .bind(id)
-            .bind(now)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because("recording a check-in"))?;
-        agent
-    } else {
-        sql(
-            "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
-             agent_version = $6, owner = $7, version = version + 1, updated_at = $2 WHERE id = $1",
-        )
-        .bind(id)
-        .bind(now)
-        .bind(&agent.address)
-        .bind(&agent.tls_address)
-        .bind(Json(&agent.install_dirs))
-        .bind(&agent.agent_version)
-        .bind(&agent.owner)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("recording a check-in"))?;
-        Agent {
-            version: before.version + 1,
-            updated_at: now,
-            ..agent
-        }
-    };
-    if known && agent.version == before.version {
-        tx.heard_of(id);
-    } else {
-        tx.changed(EntityKind::Agent, id);
-    }
-    installations::reported(tx, id, &report.installations).await?;
-    holders::set(tx, id, &report.keys).await?;
-    Ok(Agent {
-        last_checkin: Some(now),
-        ..agent
-    })
-}
-
-/// Bans it. Returns whether it wasn't banned before.
-///
-/// # Errors
-/// There is no such agent, or the database doesn't answer.
-pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    requests::lock_of_agent(tx, id).await?;
-    let now = tx.now();
-    let done = sql(
-        "UPDATE agents SET status = 'banned', version = version + 1, updated_at = $2 \
-         WHERE id = $1 AND status <> 'banned'",
-    )
-    .bind(id)
-    .bind(now)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("banning an agent"))?;
-    if done == 0 {
-        existing(tx, id).await?;
-        return Ok(false);
-    }
-    tx.changed(EntityKind::Agent, id);
-    jobs::withdraw(tx, Of::Agent(id), "the agent was banned").await?;
-    Ok(true)
-}
-
 /// How many there are, and how many check in.
 ///
 /// # Errors
@@ -352,7 +264,7 @@ pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     Ok(count)
 }
 
-fn banned(agent: &Agent) -> Problem {
+pub(super) fn banned(agent: &Agent) -> Problem {
     Problem::new(
         crate::problem::ProblemKind::Forbidden,
         format!("the agent `{}` is banned", agent.hostname),

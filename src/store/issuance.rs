@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::domain::audit::{AuditEntry, AuditOutcome};
+use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
@@ -11,7 +11,8 @@ use crate::domain::request::{Request, RequestStatus};
 use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
-use super::requests::{Wrapped, existing, lock};
+use super::issuing::{by_issuer, guard, wait_again};
+use super::requests::{Wrapped, existing};
 use super::statement::sql;
 use super::{
     Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, orders, request_failure,
@@ -331,64 +332,4 @@ pub async fn resume_adapter(tx: &mut Tx, adapter_id: &str) -> Result<(), StoreEr
     );
     audit::note(tx, entry);
     Ok(())
-}
-
-/// Only a request that is being issued may go on; this is what makes each end happen once.
-pub(super) async fn guard(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
-    let request = lock(tx, id).await?;
-    if request.status == RequestStatus::Issuing {
-        return Ok(request);
-    }
-    Err(Problem::conflict(format!(
-        "request `{id}` isn't being issued: it is {}",
-        request.status.word()
-    ))
-    .into())
-}
-
-pub(super) async fn wait_again(
-    tx: &mut Tx,
-    id: &str,
-    error: &str,
-    at: Option<DateTime<Utc>>,
-    burns: bool,
-) -> Result<(), StoreError> {
-    let now = tx.now();
-    sql(
-        "UPDATE issuance_requests SET status = 'pending', waiting_on = 'ca', error_message = $2, \
-         next_attempt_at = $3, attempt = attempt + $4, claimed_by = NULL, lease_until = NULL, \
-         version = version + 1, updated_at = $5 WHERE id = $1",
-    )
-    .bind(id)
-    .bind(error)
-    .bind(at)
-    .bind(i64::from(burns))
-    .bind(now)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because("putting a request back"))?;
-    tx.changed(EntityKind::Request, id);
-    Ok(())
-}
-
-/// An audit row of the issuer's.
-pub(super) fn by_issuer(
-    action: &str,
-    entity_type: EntityKind,
-    entity_id: &str,
-    outcome: AuditOutcome,
-    detail: Option<String>,
-) -> AuditEntry {
-    AuditEntry {
-        actor: "issuer".to_owned(),
-        action: action.to_owned(),
-        entity_type,
-        entity_id: entity_id.to_owned(),
-        outcome,
-        reason: None,
-        ticket: None,
-        run_id: None,
-        source: audit::ISSUER.to_owned(),
-        detail,
-    }
 }

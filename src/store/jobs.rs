@@ -14,7 +14,7 @@ use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
 use super::row::{FromRow, Row};
 use super::statement::{Json, sql};
-use super::{Conn, StoreError, Tx, agents, installations, orders, request_failure, requests};
+use super::{Conn, StoreError, Tx, agents, installations, request_failure};
 
 /// How many jobs an agent is given at once.
 const AT_ONCE: i64 = 50;
@@ -315,75 +315,13 @@ pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Job>, StoreError> 
 }
 
 /// The same, kept from others until the transaction ends.
-async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Job>, StoreError> {
+pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Job>, StoreError> {
     sql("SELECT j.* FROM jobs j WHERE j.id = $1")
         .bind(id)
         .locking("j")
         .fetch_optional(tx.raw())
         .await
         .map_err(StoreError::because("waiting for a job"))
-}
-
-/// Records how an agent's job ended, and what follows from it for the installation or the request.
-/// Said twice, it counts once; `None` then.
-///
-/// # Errors
-/// The job is unknown or another agent's, or the database doesn't answer.
-pub async fn end(
-    tx: &mut Tx,
-    agent_id: &str,
-    id: &str,
-    result: &JobResult,
-) -> Result<Option<Job>, StoreError> {
-    let mine = |job: Option<Job>| {
-        job.filter(|job| job.agent_id.as_deref() == Some(agent_id))
-            .ok_or_else(|| StoreError::not_found(EntityKind::Job, id))
-    };
-    // Whom it is about never changes. What it is about is locked before it is looked at again.
-    if let Some(request) = mine(read(tx, id).await?)?.request_id {
-        requests::lock(tx, &request).await?;
-    }
-    agents::locked(tx, agent_id).await?;
-    let job = mine(lock(tx, id).await?)?;
-    if job.status != "queued" {
-        return Ok(None);
-    }
-    finish(tx, id, result).await?;
-    let error = said(result);
-    match (&job.installation_id, &job.request_id) {
-        (Some(installation), _) if result.done => {
-            installations::done(tx, installation, result.installation.as_ref()).await?;
-        }
-        (Some(installation), _) => {
-            let back = result.rolled_back || nothing_was_touched(result);
-            let found = result.installation.as_ref();
-            installations::failed(tx, installation, &error, back, found).await?;
-        }
-        (None, Some(request)) if !result.done => {
-            request_failure::record(tx, request, &format!("the agent: {error}")).await?;
-        }
-        (None, Some(request)) if job.kind == "challenge" => orders::answered(tx, request).await?,
-        (None, _) => {}
-    }
-    read(tx, id).await
-}
-
-/// Which step failed and what it said, in one line.
-fn said(result: &JobResult) -> String {
-    match (&result.failed_step, &result.error) {
-        (Some(step), Some(error)) => format!("{step}: {error}"),
-        (Some(step), None) => format!("{step} failed"),
-        (None, Some(error)) => error.clone(),
-        (None, None) => "the agent gave no reason".to_owned(),
-    }
-}
-
-/// The steps before the swap leave what is there as it was.
-fn nothing_was_touched(result: &JobResult) -> bool {
-    matches!(
-        result.failed_step.as_deref(),
-        Some("path" | "key" | "check" | "stage")
-    )
 }
 
 pub(super) async fn finish(tx: &mut Tx, id: &str, result: &JobResult) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 use crate::wire::agents::{AgentWork, ChallengeAnswer};
 
-use super::issuance::{by_issuer, guard, wait_again};
+use super::issuing::{by_issuer, guard, wait_again};
 use super::jobs::{self, Job};
 use super::statement::{Json, sql};
 use super::{StoreError, Tx, audit};

@@ -10,7 +10,8 @@ use crate::domain::reason::Reason;
 use crate::problem::Problem;
 use crate::wire::agents::JobResult;
 
-use super::issuance::{by_issuer, pause_adapter};
+use super::issuance::pause_adapter;
+use super::issuing::by_issuer;
 use super::jobs::{Job, Of};
 use super::statement::sql;
 use super::{StoreError, Tx, audit, certificates, compromise, jobs};

@@ -3,7 +3,7 @@
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
 
-use super::issuance::by_issuer;
+use super::issuing::by_issuer;
 use super::statement::sql;
 use super::{StoreError, Tx, audit};
 

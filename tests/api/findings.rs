@@ -1,7 +1,7 @@
 //! What needs a person is found, and gone when it is cured.
 
 use chrono::Duration;
-use cmp_console::store::{agents, certificates, installations, issuance, requests};
+use cmp_console::store::{agents, certificates, checkin, installations, issuance, requests};
 use cmp_console::wire::agents::{Report, ReportedInstallation};
 
 use super::support::{Server, certificate, enrol, noon};
@@ -50,7 +50,7 @@ async fn troubles_come_and_go() {
     installations::expect(&mut tx, &it.agent, path, &expired)
         .await
         .unwrap();
-    agents::check_in(&mut tx, &it.agent, &report(path, 3, 3))
+    checkin::check_in(&mut tx, &it.agent, &report(path, 3, 3))
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -70,7 +70,7 @@ async fn troubles_come_and_go() {
     installations::expect(&mut tx, &it.agent, path, &good)
         .await
         .unwrap();
-    agents::check_in(&mut tx, &it.agent, &report(path, 1, 3))
+    checkin::check_in(&mut tx, &it.agent, &report(path, 1, 3))
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -81,7 +81,7 @@ async fn troubles_come_and_go() {
     );
 
     let mut tx = it.store.begin().await.unwrap();
-    agents::check_in(&mut tx, &it.agent, &report(path, 1, 1))
+    checkin::check_in(&mut tx, &it.agent, &report(path, 1, 1))
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -110,7 +110,7 @@ async fn troubles_come_and_go() {
 async fn requests_that_fail_or_wait() {
     let Some(it) = Server::start().await else { return };
     let mut tx = it.store.begin().await.unwrap();
-    agents::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
+    checkin::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -150,7 +150,7 @@ async fn one_key_in_two_certificates() {
     let mut twin = certificate(7, 60);
     twin.spki_sha256 = certificate(1, 0).spki_sha256;
     let twin = certificates::insert(&mut tx, &twin).await.unwrap();
-    agents::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
+    checkin::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
         .await
         .unwrap();
     let quiet = agents::insert(&mut tx, &enrol("quiet"), 60).await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
-use cmp_console::store::{Store, StoreError, agents};
+use cmp_console::store::{Store, StoreError, agents, ban};
 use cmp_console::wire::page::Change;
 use tokio::sync::broadcast::Receiver;
 
@@ -33,7 +33,7 @@ async fn another_process_hears_of_it_once_it_is_committed() {
     assert_eq!(there.recv().await.unwrap(), told);
     assert_eq!(here.recv().await.unwrap(), told);
     let mut tx = other.begin().await.unwrap();
-    agents::ban(&mut tx, &it.agent.id).await.unwrap();
+    ban::ban(&mut tx, &it.agent.id).await.unwrap();
     tx.commit().await.unwrap();
     let told = Change::of(EntityKind::Agent, &it.agent.id);
     assert_eq!(here.recv().await.unwrap(), told);

@@ -9,8 +9,8 @@ use cmp_console::domain::role::Role;
 use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::store::tokens::{NewToken, Purpose};
 use cmp_console::store::{
-    Store, adapters, agents, audit, certificates, compromise, installations, issuance, jobs, requests,
-    revocation, tokens,
+    Store, adapters, agents, audit, certificates, compromise, installations, issuance, job_end, jobs,
+    requests, revocation, tokens,
 };
 use cmp_console::wire::agents::JobResult;
 use futures::future::join_all;
@@ -236,7 +236,7 @@ async fn everything_at_once_ends_in_one_chain_without_a_circle() {
                 }
                 1 => {
                     for job in jobs::for_agent(&mut tx, &it.agent.id).await? {
-                        jobs::end(&mut tx, &it.agent.id, &job.id, &JobResult::withdrawn("no")).await?;
+                        job_end::end(&mut tx, &it.agent.id, &job.id, &JobResult::withdrawn("no")).await?;
                     }
                 }
                 2 => {

@@ -2,7 +2,9 @@
 
 use cmp_console::domain::installation::Truth;
 use cmp_console::domain::reason::Reason;
-use cmp_console::store::{agents, certificates, compromise, installations, jobs, revocation};
+use cmp_console::store::{
+    agents, ban, certificates, checkin, compromise, installations, job_end, jobs, revocation,
+};
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
 
 use super::fixture::{Fixture, certificate};
@@ -40,7 +42,7 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
     installations::expect(&mut tx, &it.agent.id, PATH, &old)
         .await
         .unwrap();
-    let agent = agents::check_in(&mut tx, &it.agent.id, &report(vec![found(1)]))
+    let agent = checkin::check_in(&mut tx, &it.agent.id, &report(vec![found(1)]))
         .await
         .unwrap();
     assert_eq!(agent.version, it.agent.version, "a check-in is no change");
@@ -69,15 +71,15 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
         rolled_back: true,
         installation: Some(found(1)),
     };
-    assert!(jobs::end(&mut tx, "agt_other", &job, &result).await.is_err());
+    assert!(job_end::end(&mut tx, "agt_other", &job, &result).await.is_err());
     assert!(
-        jobs::end(&mut tx, &it.agent.id, &job, &result)
+        job_end::end(&mut tx, &it.agent.id, &job, &result)
             .await
             .unwrap()
             .is_some()
     );
     assert!(
-        jobs::end(&mut tx, &it.agent.id, &job, &result)
+        job_end::end(&mut tx, &it.agent.id, &job, &result)
             .await
             .unwrap()
             .is_none()
@@ -92,10 +94,10 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
 async fn a_banned_agent_may_not_check_in() {
     let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
-    assert!(agents::ban(&mut tx, &it.agent.id).await.unwrap());
-    assert!(!agents::ban(&mut tx, &it.agent.id).await.unwrap());
+    assert!(ban::ban(&mut tx, &it.agent.id).await.unwrap());
+    assert!(!ban::ban(&mut tx, &it.agent.id).await.unwrap());
     assert!(
-        agents::check_in(&mut tx, &it.agent.id, &report(vec![]))
+        checkin::check_in(&mut tx, &it.agent.id, &report(vec![]))
             .await
             .is_err()
     );
@@ -115,7 +117,7 @@ async fn a_first_installation_that_failed_leaves_nothing_expected() {
         failed_step: Some("path".to_owned()),
         ..JobResult::withdrawn("outside")
     };
-    let ended = jobs::end(&mut tx, &it.agent.id, &job, &result)
+    let ended = job_end::end(&mut tx, &it.agent.id, &job, &result)
         .await
         .unwrap()
         .unwrap();
@@ -151,7 +153,7 @@ async fn what_must_not_be_installed_any_more_is_taken_back() {
                     .unwrap(),
             ),
             1 => assert!(compromise::mark(&mut tx, &new.spki_sha256).await.unwrap()),
-            _ => assert!(agents::ban(&mut tx, &it.agent.id).await.unwrap()),
+            _ => assert!(ban::ban(&mut tx, &it.agent.id).await.unwrap()),
         }
         assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
         let ended = jobs::read(&mut tx, &job).await.unwrap().unwrap();

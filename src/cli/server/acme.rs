@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::arguments::set;
+use super::lay::set;
 use crate::config::server::Acme;
 
 /// The adapter `acme`.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::acme::AcmeArguments;
+use super::lay::set;
 use crate::config::server::{ServerConfig, ServerRole};
 use crate::services::api::Limits;
 
@@ -114,11 +115,5 @@ impl Arguments {
         set(&mut vault.mount, self.vault_mount);
         set(&mut vault.role, self.vault_role);
         self.acme.lay_over(&mut config.acme);
-    }
-}
-
-pub(super) fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *place = given;
     }
 }

@@ -4,6 +4,7 @@
 
 mod acme;
 mod arguments;
+mod lay;
 mod secrets;
 
 use std::fmt::Display;

@@ -28,7 +28,7 @@ use crate::services::issuer::adapters::vault_pki;
 use crate::services::scheduler;
 use crate::services::vault::Vault;
 use crate::services::wake::OverHttp;
-use crate::store::{Store, StoreError, adapters, agents, installations};
+use crate::store::{Store, StoreError, adapters, agents, checkin, installations};
 use crate::wire::agents::{Report, ReportedInstallation};
 use crate::wire::page::{MAX_LIMIT, PageQuery};
 
@@ -244,7 +244,7 @@ async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(
             .collect(),
         keys,
     };
-    agents::check_in(&mut tx, agent_id, &report).await?;
+    checkin::check_in(&mut tx, agent_id, &report).await?;
     tx.commit().await
 }
 

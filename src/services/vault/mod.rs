@@ -5,7 +5,9 @@
 mod approle;
 mod auth;
 mod barrier;
+mod capability;
 mod kv;
+mod lifetime;
 mod mounts;
 mod pki;
 mod policy;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::lifetime::LONGEST;
 use super::policy::Capability;
 use super::reply::uuid;
 use super::{Core, Reply, storage};
@@ -12,9 +13,6 @@ use crate::domain::duration::duration;
 
 /// Where the table is kept.
 const PATH: &str = "core/mounts";
-
-/// What nobody tuned lives no longer, in seconds: Vault's 768 hours.
-pub(super) const LONGEST: i64 = 32 * 86_400;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Mount {

@@ -10,22 +10,10 @@ use serde_json::{Value, json};
 use super::token::Token;
 use super::{Core, Reply, storage};
 
+pub(super) use super::capability::Capability;
+
 /// Where policies are kept.
 pub(super) const FOLDER: &str = "core/policies";
-
-/// What may be done at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Capability {
-    Create,
-    Read,
-    Update,
-    Patch,
-    Delete,
-    List,
-    Sudo,
-    Deny,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rule {

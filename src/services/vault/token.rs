@@ -9,8 +9,8 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::mounts::LONGEST;
-use super::policy::Capability;
+use super::capability::Capability;
+use super::lifetime::LONGEST;
 use super::reply::random;
 use super::{Core, Reply, Request, storage};
 use crate::domain::duration::duration;

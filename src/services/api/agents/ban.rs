@@ -12,7 +12,7 @@ use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
-use crate::store::{agents, tokens};
+use crate::store::{agents, ban, tokens};
 use crate::wire::requests::WhyBody;
 
 /// Bans an agent.
@@ -43,7 +43,7 @@ pub(in crate::services::api) async fn ban(
 async fn carry_out(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket);
-    if !agents::ban(&mut door.tx, id).await.map_err(problem_of)? {
+    if !ban::ban(&mut door.tx, id).await.map_err(problem_of)? {
         return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
     }
     tokens::revoke_of_agent(&mut door.tx, id)

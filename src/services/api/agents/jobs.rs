@@ -12,7 +12,7 @@ use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
-use crate::store::jobs;
+use crate::store::{job_end, jobs};
 use crate::wire::agents::{JobResult, JobView};
 
 /// Records the end of a job and what follows from it.
@@ -42,7 +42,7 @@ pub(in crate::services::api) async fn end(
 
 async fn record(door: &mut Door<'_>, id: &str, job_id: &str, body: &[u8]) -> Result<JobView, Problem> {
     let result: JobResult = input::json(body)?;
-    let ended = jobs::end(&mut door.tx, id, job_id, &result)
+    let ended = job_end::end(&mut door.tx, id, job_id, &result)
         .await
         .map_err(problem_of)?;
     let Some(job) = ended else {

@@ -12,7 +12,7 @@ use crate::services::api::denial;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
-use crate::store::{agents, jobs};
+use crate::store::{checkin, jobs};
 use crate::wire::agents::{Report, ReportReply};
 
 /// More paths or keys than any host has.
@@ -59,7 +59,7 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
     .check()?;
     let recorded = async {
         let mut tx = api.store.begin().await?;
-        let agent = agents::check_in(&mut tx, id, &report).await?;
+        let agent = checkin::check_in(&mut tx, id, &report).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
         tx.commit().await?;
         Ok(ReportReply {

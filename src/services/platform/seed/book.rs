@@ -21,8 +21,8 @@ use crate::services::issuer::inventory;
 use crate::store::requests::NewRequest;
 use crate::store::tokens::{NewToken, Purpose};
 use crate::store::{
-    Store, StoreError, Tx, adapters, agents, audit, certificates, installations, issuance, jobs, requests,
-    revocation, tokens,
+    Store, StoreError, Tx, adapters, agents, audit, certificates, checkin, installations, issuance, job_end,
+    jobs, requests, revocation, tokens,
 };
 use crate::wire::agents::{EnrolBody, JobResult, Report, ReportedInstallation};
 
@@ -153,7 +153,7 @@ impl Book {
             installation: Some(there),
         };
         for job in jobs::for_agent(&mut tx, &agent.id).await? {
-            jobs::end(&mut tx, &agent.id, &job.id, &result).await?;
+            job_end::end(&mut tx, &agent.id, &job.id, &result).await?;
         }
         tx.commit().await?;
         Ok(certificate)
@@ -250,7 +250,7 @@ impl Book {
         report: &Report,
     ) -> Result<(), StoreError> {
         let mut tx = self.at(at).await?;
-        agents::check_in(&mut tx, &agent.id, report).await?;
+        checkin::check_in(&mut tx, &agent.id, report).await?;
         tx.commit().await
     }
 

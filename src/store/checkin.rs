@@ -1,0 +1,71 @@
+//! A check-in as the store keeps it: that the agent was heard of, what it found at its paths, which keys it holds.
+//! Which jobs it is given is in `jobs`.
+
+use super::agents::{banned, lock};
+use super::statement::{Json, sql};
+use super::{StoreError, Tx, holders, installations};
+use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
+use crate::domain::id::EntityKind;
+use crate::wire::agents::Report;
+
+/// Records a report: the check-in, the installations and the keys. A handful of statements when
+/// nothing changed since the last one.
+///
+/// # Errors
+/// The agent is unknown or banned, or the database doesn't answer.
+pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
+    let now = tx.now();
+    let before = lock(tx, id).await?;
+    if before.status == AgentStatus::Banned {
+        return Err(banned(&before).into());
+    }
+    let agent = Agent {
+        address: report.address.clone(),
+        tls_address: report.tls_address.clone(),
+        install_dirs: report.install_dirs.clone(),
+        agent_version: report.agent_version.clone(),
+        owner: report.owner.clone(),
+        ..before.clone()
+    };
+    let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
+    let agent = if agent == before {
+        sql("UPDATE agents SET last_checkin = $2 WHERE id = $1")
+            .bind(id)
+            .bind(now)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because("recording a check-in"))?;
+        agent
+    } else {
+        sql(
+            "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
+             agent_version = $6, owner = $7, version = version + 1, updated_at = $2 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(&agent.address)
+        .bind(&agent.tls_address)
+        .bind(Json(&agent.install_dirs))
+        .bind(&agent.agent_version)
+        .bind(&agent.owner)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording a check-in"))?;
+        Agent {
+            version: before.version + 1,
+            updated_at: now,
+            ..agent
+        }
+    };
+    if known && agent.version == before.version {
+        tx.heard_of(id);
+    } else {
+        tx.changed(EntityKind::Agent, id);
+    }
+    installations::reported(tx, id, &report.installations).await?;
+    holders::set(tx, id, &report.keys).await?;
+    Ok(Agent {
+        last_checkin: Some(now),
+        ..agent
+    })
+}
