@@ -159,8 +159,10 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
                 1 => "a key came before this was on your screen, and was dropped".to_owned(),
                 n => format!("{n} keys came before this was on your screen, and were dropped"),
             });
-            // It is asked again whether it is on the screen, from now on.
-            layer.shown = Shown::Not;
+            if !state.wire.answers {
+                // Only time tells whether it is on the screen, and whoever still types ahead doesn't look.
+                layer.shown = Shown::Not;
+            }
         }
         _ if !layer.hears() => {}
         (Some(InDialog::Confirm), Phase::Ended(_)) if !deaf => return,
