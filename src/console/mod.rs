@@ -301,7 +301,7 @@ async fn until_left(
             let (n, is_seen) = match paint(&mut state, terminal, &mut pace)? {
                 Some(n) => (n, false),
                 // It is on the screen already, or on its way.
-                None => (pace.newest(), !pace.is_waiting()),
+                None => (pace.newest(), pace.is_seen()),
             };
             tell(&mut state, &clock, Event::Painted(n), &mut asked);
             if is_seen {

@@ -54,6 +54,8 @@ struct Sent {
 pub(super) struct Pace {
     slow_link: SlowLink,
     n: u64,
+    /// The newest frame that is known to be seen.
+    seen: u64,
     unanswered: VecDeque<Sent>,
     answers: bool,
     /// It has answered before: then a frame without an answer was not seen.
@@ -79,6 +81,7 @@ impl Pace {
             answered_before: false,
             slow_link,
             n: 0,
+            seen: 0,
             unanswered: VecDeque::new(),
             answers: false,
             writing: false,
@@ -124,14 +127,16 @@ impl Pace {
 
     /// The terminal answered; gives the number of the newest frame that is shown for certain.
     pub(super) fn answered(&mut self, at: Instant, mark: u16) -> Option<u64> {
-        if self.multiplexed {
-            return None;
-        }
         self.answers = true;
         self.answered_before = true;
         let index = self.unanswered.iter().position(|sent| sent.mark == mark)?;
         let sent = self.unanswered.drain(..=index).next_back()?;
+        if self.multiplexed {
+            // It says what has left us, which paces the next frame, and nothing about the person's screen.
+            return None;
+        }
         self.measure(&sent, at.saturating_duration_since(sent.at));
+        self.seen = self.seen.max(sent.n);
         Some(sent.n)
     }
 
@@ -168,7 +173,7 @@ impl Pace {
     /// How the wire is.
     pub(super) fn wire(&self) -> Wire {
         Wire {
-            answers: self.answers,
+            answers: self.answers && !self.multiplexed,
             round_trip_ms: self
                 .trip
                 .or(self.bound)
@@ -210,40 +215,42 @@ impl Pace {
 
     /// When to look again though nothing is heard; `wanted` is the frame that waits, and whether by a key.
     pub(super) fn wake(&self, wanted: Option<bool>) -> Option<Instant> {
-        let limit = if self.answers {
-            GIVE_UP
-        } else {
-            self.unanswered_limit()
-        };
-        let newest = self.unanswered.back().filter(|sent| !sent.taken);
-        let silent = newest.map(|sent| sent.at + limit);
+        let silent = self.due().filter(|_| !self.writing);
         let ready = wanted.and_then(|by_key| self.ready(by_key));
         silent.into_iter().chain(ready).min()
     }
 
-    /// The newest frame that has to be taken for shown, since a terminal that doesn't answer had the time.
-    pub(super) fn seen_by_time(&mut self, now: Instant) -> Option<u64> {
-        let unanswered = self.unanswered_limit();
-        let newest = self.unanswered.back_mut().filter(|sent| !sent.taken)?;
-        if self.answers && now >= newest.at + GIVE_UP {
-            self.answers = false;
+    /// When it is to be decided whether the newest frame is seen, if nothing is heard until then.
+    fn due(&self) -> Option<Instant> {
+        if self.multiplexed {
+            return self.last.filter(|_| !self.is_seen()).map(|at| at + MULTIPLEXED);
         }
-        if self.answers || now < newest.at + unanswered || self.writing {
-            return None;
-        }
-        if self.answered_before {
-            // The link stalls: what was sent may be on its way for minutes. It is waited for no more, and
-            // the next frame asks again.
-            newest.taken = true;
-            return None;
-        }
-        // Its answer may still come, and tell how long the way is.
-        newest.taken = true;
-        Some(newest.n)
+        let newest = self.unanswered.back().filter(|sent| !sent.taken)?;
+        Some(newest.at + if self.answers { GIVE_UP } else { UNANSWERED })
     }
 
-    fn unanswered_limit(&self) -> Duration {
-        if self.multiplexed { MULTIPLEXED } else { UNANSWERED }
+    /// The newest frame that has to be taken for shown, since a terminal that doesn't answer had the time.
+    pub(super) fn seen_by_time(&mut self, now: Instant) -> Option<u64> {
+        if self.writing || self.due().is_none_or(|due| now < due) {
+            return None;
+        }
+        if let Some(newest) = self.unanswered.back_mut() {
+            // Its answer may still come, and tell how long the way is.
+            newest.taken = true;
+        }
+        if self.answered_before && !self.multiplexed {
+            // The link stalls: what was sent may be on its way for minutes. It is waited for no more, and
+            // the next frame asks again.
+            self.answers = false;
+            return None;
+        }
+        self.seen = self.n;
+        Some(self.n)
+    }
+
+    /// Whether the newest frame is known to be seen.
+    pub(super) fn is_seen(&self) -> bool {
+        self.seen >= self.n
     }
 
     /// The number of the newest frame; 0 before the first.
@@ -255,6 +262,7 @@ impl Pace {
     pub(super) fn forget(&mut self) {
         self.unanswered.clear();
         self.writing = false;
+        self.seen = self.n;
     }
 }
 
@@ -339,6 +347,7 @@ mod tests {
             "a stalled link shows nothing"
         );
         assert!(pace.is_ready(after(start, 4000), true));
+        assert!(!pace.is_seen(), "nor does a screen that stays as it is");
         assert_eq!(pace.wake(None), None, "no wake-ups at rest");
         let (three, mark) = send(&mut pace, after(start, 60_000), 4000);
         assert_eq!(pace.seen_by_time(after(start, 70_000)), None);
@@ -349,10 +358,16 @@ mod tests {
     fn under_a_multiplexer_an_answer_proves_nothing() {
         let start = Instant::now();
         let mut pace = Pace::new(SlowLink::Auto, true);
-        let (one, mark) = send(&mut pace, start, 4000);
+        let (_, mark) = send(&mut pace, start, 4000);
         assert_eq!(pace.answered(after(start, 1), mark), None);
-        assert_eq!(pace.seen_by_time(after(start, 499)), None);
-        assert_eq!(pace.seen_by_time(after(start, 500)), Some(one));
+        let (two, mark) = send(&mut pace, after(start, 100), 4000);
+        assert!(pace.is_waiting(), "its answer must not be left to the shell");
+        assert_eq!(pace.answered(after(start, 101), mark), None);
+        assert!(!pace.is_waiting() && !pace.is_seen());
+        assert_eq!(pace.wake(None), Some(after(start, 600)));
+        assert_eq!(pace.seen_by_time(after(start, 599)), None);
+        assert_eq!(pace.seen_by_time(after(start, 600)), Some(two));
+        assert!(pace.is_seen() && pace.wake(None).is_none());
         assert_eq!(pace.wire().round_trip_ms, None);
     }
 
@@ -363,6 +378,7 @@ mod tests {
         pace.sent(start, 100, 1);
         assert!(!pace.is_ready(after(start, 60_000), true));
         assert_eq!(pace.seen_by_time(after(start, 60_000)), None);
+        assert_eq!(pace.wake(Some(true)), None, "that it is written will be told");
         pace.written();
         assert!(pace.is_ready(after(start, 60_001), true));
     }
