@@ -3,7 +3,6 @@
 
 mod check;
 pub mod console;
-mod database;
 mod demo;
 mod open;
 mod reload;

@@ -288,7 +288,7 @@ async fn one_step(
     };
     let note = |words: String| watch(RunEvent::StepNote(index, words));
     let command = |line: String| watch(RunEvent::Command(line, "sent".to_owned()));
-    let allowed = || (means.guard)().allow("this", means.reads.clock.now());
+    let allowed = || (means.guard)().allow(&planned.title, means.reads.clock.now());
     let with = Writes::new(
         means.reads,
         means.changes,

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cmp_console::clients::cache::{Address, Cache, Serving};
-use cmp_console::services::api::{ApiState, Limits, serve};
+use cmp_console::config::limits::Limits;
+use cmp_console::services::api::{ApiState, serve};
 use cmp_console::services::wake::OverHttp;
 use cmp_console::store::Store;
 use futures::StreamExt;

@@ -8,8 +8,8 @@ use clap::Parser;
 
 use super::acme::AcmeArguments;
 use super::lay::set;
+use crate::config::limits::Limits;
 use crate::config::server::{ServerConfig, ServerRole};
-use crate::services::api::Limits;
 
 /// The API of the Certificate Management Platform and, by role, its issuer and scheduler.
 ///

@@ -8,7 +8,7 @@ use color_eyre::eyre::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::stop::StopSignals;
+use crate::cli::stop::StopSignals;
 use crate::clock::Clock;
 use crate::services::api;
 use crate::services::serve::{Bounds, Tls};

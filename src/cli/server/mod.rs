@@ -4,6 +4,7 @@
 
 mod acme;
 mod arguments;
+mod database;
 mod lay;
 mod secrets;
 
@@ -24,8 +25,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::arguments::Arguments;
+use self::database::Door;
 use self::secrets::Secrets;
-use super::database::{self, Door};
 use super::stop::StopSignals;
 use super::{USAGE, failed, runtime};
 use crate::clients::cache::Cache;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-pub use crate::config::limits::Limits;
 use crate::config::limits::WINDOW_S;
 use crate::domain::role::Role;
 use crate::problem::{Denial, Problem, ProblemKind};

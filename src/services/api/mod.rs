@@ -50,7 +50,6 @@ use utoipa_axum::routes;
 
 use crate::services::serve::{Served, Tls};
 
-pub use limits::Limits;
 pub use state::{ApiState, Unreached, Wake};
 pub use waiting::stand_in;
 

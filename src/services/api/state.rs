@@ -14,9 +14,9 @@ use crate::services::serve::Bounds;
 use crate::store::Store;
 use crate::wire::agents::WakeReply;
 
-use super::Limits;
 use super::freshness::Freshness;
 use super::metrics::Metrics;
+use crate::config::limits::Limits;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
 const CHECKIN_INTERVAL_S: i64 = 60;
