@@ -86,6 +86,13 @@ async fn it_says_what_answers_and_never_a_token() {
     line(&said, &["vault", &vault, "ok", "open, active"]);
     line(&said, &["vault", "token", "ok", "accepted"]);
 
+    let database =
+        "[contexts.night.database]\nhosts = [\"127.0.0.1:1\"]\npassword = { command = [\"false\"] }\n";
+    let (code, said) = check(&format!("{good}{database}"), &[], &env);
+    assert_eq!(code, Some(1), "{said}");
+    line(&said, &["night", "database", "127.0.0.1:1", "failed", "refused"]);
+    line(&said, &["database", "password", "failed", "the command `false`"]);
+
     let (code, said) = check(&good, &[], &[("CMP_TOKEN", "cmp_wrong"), ("ROOT", "hvs.wrong")]);
     assert_eq!(code, Some(1), "{said}");
     line(

@@ -110,6 +110,23 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("primary; read here");
     pty.wait_for("replica, 0 s behind");
 
+    let checked = std::process::Command::new(pty::program())
+        .args(["config", "check", "--config"])
+        .arg(home.path().join("config.toml"))
+        .env("CMP_TOKEN", daemon::TOKEN)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(checked.stdout).unwrap();
+    let says = |words: &[&str]| {
+        said.lines()
+            .any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    assert!(says(&["database", &first, "ok", "primary"]), "{said}");
+    assert!(
+        says(&["database", &second, "ok", "replica, 0 s behind"]),
+        "{said}"
+    );
+
     // At rest nothing is written, though the hosts are looked at.
     pty.send("1");
     pty.wait_for("Agents 30");

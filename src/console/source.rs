@@ -46,9 +46,7 @@ impl Source<'_> {
             Self::Api(api) => api.certificates(query).await,
             Self::Host(hosts, at) => {
                 hosts
-                    .on(at, async {
-                        certificates::page(&mut hosts.read(at).await?, query).await
-                    })
+                    .on(at, async |conn| certificates::page(conn, query).await)
                     .await
             }
         }
@@ -58,13 +56,7 @@ impl Source<'_> {
     pub(super) async fn agents(&self, query: &PageQuery) -> Result<Page<Agent>, Problem> {
         match *self {
             Self::Api(api) => api.agents(query).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async {
-                        agents::page(&mut hosts.read(at).await?, query).await
-                    })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| agents::page(conn, query).await).await,
         }
     }
 
@@ -72,13 +64,7 @@ impl Source<'_> {
     pub(super) async fn requests(&self, query: &PageQuery) -> Result<Page<Request>, Problem> {
         match *self {
             Self::Api(api) => api.requests(query).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async {
-                        requests::page(&mut hosts.read(at).await?, query).await
-                    })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| requests::page(conn, query).await).await,
         }
     }
 
@@ -86,11 +72,7 @@ impl Source<'_> {
     pub(super) async fn audit(&self, query: &PageQuery) -> Result<Page<AuditRow>, Problem> {
         match *self {
             Self::Api(api) => api.audit(query).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async { audit::page(&mut hosts.read(at).await?, query).await })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| audit::page(conn, query).await).await,
         }
     }
 
@@ -98,13 +80,7 @@ impl Source<'_> {
     pub(super) async fn certificate(&self, id: &str) -> Result<CertificateDetail, Problem> {
         match *self {
             Self::Api(api) => api.certificate(id).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async {
-                        read::certificate(&mut hosts.read(at).await?, id).await
-                    })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| read::certificate(conn, id).await).await,
         }
     }
 
@@ -112,11 +88,7 @@ impl Source<'_> {
     pub(super) async fn agent(&self, id: &str) -> Result<AgentDetail, Problem> {
         match *self {
             Self::Api(api) => api.agent(id).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async { read::agent(&mut hosts.read(at).await?, id).await })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| read::agent(conn, id).await).await,
         }
     }
 
@@ -126,9 +98,7 @@ impl Source<'_> {
             Self::Api(api) => api.request(id).await,
             Self::Host(hosts, at) => {
                 hosts
-                    .on(at, async {
-                        requests::existing(&mut hosts.read(at).await?, id).await
-                    })
+                    .on(at, async |conn| requests::existing(conn, id).await)
                     .await
             }
         }
@@ -138,13 +108,7 @@ impl Source<'_> {
     pub(super) async fn audit_row(&self, seq: i64) -> Result<AuditRow, Problem> {
         match *self {
             Self::Api(api) => api.audit_row(seq).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async {
-                        read::audit_row(&mut hosts.read(at).await?, seq).await
-                    })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| read::audit_row(conn, seq).await).await,
         }
     }
 
@@ -152,11 +116,7 @@ impl Source<'_> {
     pub(super) async fn key(&self, spki: &str) -> Result<KeyDetail, Problem> {
         match *self {
             Self::Api(api) => api.key(spki).await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async { read::key(&mut hosts.read(at).await?, spki).await })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| read::key(conn, spki).await).await,
         }
     }
 
@@ -164,11 +124,7 @@ impl Source<'_> {
     pub(super) async fn findings(&self) -> Result<Vec<Finding>, Problem> {
         match *self {
             Self::Api(api) => Ok(api.findings().await?.findings),
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async { read::findings(&mut hosts.read(at).await?).await })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| read::findings(conn).await).await,
         }
     }
 
@@ -176,11 +132,7 @@ impl Source<'_> {
     pub(super) async fn trends(&self) -> Result<Trends, Problem> {
         match *self {
             Self::Api(api) => api.trends().await,
-            Self::Host(hosts, at) => {
-                hosts
-                    .on(at, async { trends::read(&mut hosts.read(at).await?).await })
-                    .await
-            }
+            Self::Host(hosts, at) => hosts.on(at, async |conn| trends::read(conn).await).await,
         }
     }
 }

@@ -91,8 +91,8 @@ async fn a_replica_is_behind_only_while_something_waits_to_be_replayed() {
     let shown = |at: usize| {
         let hosts = it.0.clone();
         async move {
-            let read = async { agents::headcount(&mut hosts.read(at).await?).await };
-            hosts.on(at, read).await.unwrap().n_all
+            let read = hosts.on(at, async |conn| agents::headcount(conn).await);
+            read.await.unwrap().n_all
         }
     };
     assert_eq!((shown(0).await, shown(1).await), (1, 0));

@@ -134,11 +134,23 @@ impl Hosts {
         sources(&self.0.seen.borrow())
     }
 
+    /// How each is, for whoever asks once and watches nothing.
+    pub async fn look_once(&self) -> Vec<Host> {
+        let mut seen = self.seen();
+        let is_known = |hosts: &Vec<Host>| hosts.iter().all(|host| host.state != HostState::Unknown);
+        tokio::select! {
+            () = self.watch() => {}
+            // One to connect and one to answer; whoever has said nothing by then stays unknown.
+            _ = timeout(2 * PATIENCE, seen.wait_for(is_known)) => {}
+        }
+        self.0.seen.borrow().clone()
+    }
+
     /// A connection to the host with this number, for reading.
     ///
     /// # Errors
     /// It can't be had.
-    pub async fn read(&self, index: usize) -> Result<Conn, StoreError> {
+    async fn read(&self, index: usize) -> Result<Conn, StoreError> {
         let link = self.0.ways[index].pool().acquire().await;
         let link = link.map(Link::PostgresReader).map_err(StoreError::Connect)?;
         Ok(Conn::new(link, self.0.clock.now()))
@@ -151,11 +163,11 @@ impl Hosts {
     pub async fn on<T>(
         &self,
         index: usize,
-        work: impl Future<Output = Result<T, StoreError>>,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
         let mut seen = self.seen();
         let work = async {
-            let mut work = std::pin::pin!(work);
+            let mut work = std::pin::pin!(async { work(&mut self.read(index).await?).await });
             if let Ok(done) = timeout(SLOW, &mut work).await {
                 return done;
             }

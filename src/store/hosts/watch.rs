@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
+use sqlx::{Connection, PgConnection};
 use tokio::sync::watch as latest;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -54,7 +55,11 @@ pub(super) async fn watch(hosts: &Inner, index: usize) {
 }
 
 async fn open(hosts: &Inner, index: usize) -> Result<PgListener, sqlx::Error> {
-    let mut listener = PgListener::connect_with(&hosts.ways[index].pool()).await?;
+    let way = &hosts.ways[index];
+    // What is refused the pool tries again until its time is over, and then says only that it is: why not, a
+    // connection of one's own says at once.
+    PgConnection::connect_with(&way.options).await?.close().await?;
+    let mut listener = PgListener::connect_with(&way.pool()).await?;
     // Otherwise its end is only told once there is another connection.
     listener.eager_reconnect(false);
     Ok(listener)

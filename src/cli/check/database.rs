@@ -1,0 +1,40 @@
+//! `config check` of the database that a console reads itself: each of its hosts, and its password.
+
+use super::line::{Line, Verdict, failed_line, line};
+use crate::console::backends::Backends;
+use crate::domain::database::{Host, HostRole, HostState};
+use crate::domain::secret::Secret;
+use crate::state::databases::words;
+
+/// The database's lines; none where the context gives none.
+pub(super) async fn database(backends: &Backends, password: &Result<Option<Secret>, String>) -> Vec<Line> {
+    let Some(hosts) = &backends.reads.hosts else {
+        return Vec::new();
+    };
+    let hosts = hosts.look_once().await;
+    let mut lines: Vec<Line> = hosts.iter().map(host).collect();
+    if let Err(why) = password {
+        lines.push(failed_line(
+            "database",
+            "password".to_owned(),
+            format!("there is none: {why}"),
+        ));
+    }
+    lines
+}
+
+fn host(host: &Host) -> Line {
+    let (verdict, words) = match &host.state {
+        HostState::Up(standing) if standing.role == HostRole::Replica && !standing.follows => {
+            (Verdict::Look, words(host, false))
+        }
+        HostState::Up(_) => (Verdict::Ok, words(host, false)),
+        HostState::Unfit(why) => (Verdict::Failed, why.clone()),
+        HostState::Lost { why, .. } => (
+            Verdict::Failed,
+            format!("{why} (hint: check host, port, user and password, and what `pg_hba.conf` lets in)"),
+        ),
+        HostState::Unknown => (Verdict::Failed, "no answer".to_owned()),
+    };
+    line("database", host.name.clone(), verdict, words)
+}
