@@ -24,7 +24,7 @@ use cmp_console::plan::tier::Tier;
 use cmp_console::state::effect::Effect;
 use cmp_console::state::event::{Event, ServedThere, Timed};
 use cmp_console::state::layer::{Chosen, Layer, Menu, MenuItem};
-use cmp_console::state::query::{Answer, Query, Window};
+use cmp_console::state::query::{Answer, ListQuery, Query, Window};
 use cmp_console::state::run::Phase;
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::{LoggedCommand, Size, State};
@@ -932,6 +932,11 @@ fn what_is_in_trouble_is_known_whole_before_nobody_answers() {
     };
     assert!(asks("crt_0001"), "it was never looked at");
     assert!(!asks("crt_0002"), "it is known");
+    let lists = [Query::Certificates, Query::Agents, Query::Requests, Query::Audit];
+    for list in lists.map(|list| list(ListQuery::default())) {
+        let is_asked = |effect: &Effect| matches!(effect, Effect::Ask { query, .. } if *query == list);
+        assert!(effects.iter().any(is_asked), "{list:?} was never opened");
+    }
     assert!(
         effects
             .iter()

@@ -139,7 +139,12 @@ pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availa
     }
     if on.is_empty() {
         let kind = action.spec().kinds.first().map_or("thing", |kind| kind.word());
-        return Availability::Disabled(format!("select a {kind} first"));
+        let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+            "an"
+        } else {
+            "a"
+        };
+        return Availability::Disabled(format!("select {article} {kind} first"));
     }
     action.available(on, facts)
 }

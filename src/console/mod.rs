@@ -30,6 +30,7 @@ mod together;
 mod trouble;
 pub mod update;
 mod verify;
+mod wants;
 
 use std::path::PathBuf;
 use std::time::Duration;

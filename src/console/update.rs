@@ -3,9 +3,9 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
+use super::wants::{ask, is_held, remember, touch};
 use super::{cursor, dialogs, layers, lists, menu, verify};
 use crate::actions::{self, Availability};
-use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
@@ -28,11 +28,6 @@ use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
-/// Answers kept of screens that are not open.
-const KEPT_ANSWERS: usize = 48;
-
-/// Things in trouble that are known whole for the snapshot; fewer than the answers that are kept.
-const REMEMBERED: usize = 20;
 
 /// Takes one event in; returns whether the screen may look different now.
 pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> bool {
@@ -499,79 +494,7 @@ fn hold_cursors(state: &mut State) {
     *state.screen_mut() = screen;
 }
 
-/// Whether what is on screen stays as it is: it is frozen, or something is being decided about it.
-fn is_held(state: &State) -> bool {
-    let decides = |layer: &Layer| match layer {
-        Layer::Run(layer) => state
-            .run(&layer.run)
-            .is_some_and(|run| matches!(run.phase, Phase::Planning | Phase::Planned)),
-        _ => true,
-    };
-    state.frozen.is_some() || state.layers.iter().any(decides)
-}
-
 /// Whether the API can say what the screen asks it for.
 fn can_read(state: &State) -> bool {
     state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
-}
-
-/// Marks answers that may be another one now.
-fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
-    for (query, loaded) in &mut state.data {
-        if which(query) {
-            loaded.dirty = true;
-        }
-    }
-}
-
-/// Asks for what is in trouble and was never looked at whole, so that the snapshot has it: where it is
-/// installed is what one needs to verify it when nobody answers.
-fn remember(state: &mut State, effects: &mut Vec<Effect>) {
-    let in_trouble = state.findings();
-    let details = in_trouble.into_iter().filter_map(|finding| match finding.entity {
-        EntityKind::Certificate => Some(Query::Certificate(finding.entity_id)),
-        EntityKind::Agent => Some(Query::Agent(finding.entity_id)),
-        _ => None,
-    });
-    for query in details.take(REMEMBERED) {
-        let loaded = state.data.entry(query.clone()).or_default();
-        if loaded.value.is_none() && !loaded.waiting {
-            loaded.dirty = false;
-            loaded.waiting = true;
-            loaded.asked += 1;
-            effects.push(Effect::Ask {
-                query,
-                asked: loaded.asked,
-                rows: cursor::ROWS,
-            });
-        }
-    }
-}
-
-/// Asks what the open screen needs and does not know, or no longer knows.
-fn ask(state: &mut State, effects: &mut Vec<Effect>) {
-    if state.starting.is_some() || state.frozen.is_some() {
-        return;
-    }
-    let held = is_held(state);
-    let mut needs = (views::find(state.place().view).needs)(state);
-    // The sealed Vault's finding names the requests that wait on it, and is shown whatever is open.
-    needs.extend([Query::Findings, Query::OpenRequests]);
-    if state.data.len() > KEPT_ANSWERS {
-        state.data.retain(|query, _| needs.contains(query));
-    }
-    for query in needs {
-        let loaded = state.data.entry(query.clone()).or_default();
-        loaded.rows = loaded.rows.max(cursor::ROWS);
-        if loaded.dirty && !loaded.waiting && !(held && loaded.value.is_some()) {
-            loaded.dirty = false;
-            loaded.waiting = true;
-            loaded.asked += 1;
-            effects.push(Effect::Ask {
-                query,
-                asked: loaded.asked,
-                rows: loaded.rows,
-            });
-        }
-    }
 }
