@@ -1,0 +1,203 @@
+//! What is confirmed, by whom it was seen, and what never confirms.
+
+use crate::hands::*;
+
+#[test]
+fn a_revocation_wants_its_phrase_and_never_a_bare_enter() {
+    let mut state = unsealed();
+    let effects = press(&mut state, "X");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Plan { action: "revoke", .. }))
+    );
+    planned(&mut state, Tier::Irreversible);
+    assert!(!executes(&press(&mut state, "enter")));
+    assert!(!executes(&press(&mut state, "y")));
+    assert!(!executes(&press(&mut state, "X enter")));
+    press(&mut state, "backspace backspace");
+    assert!(!executes(&press(&mut state, "8 4 0 enter")));
+    assert!(executes(&press(&mut state, "1 enter")));
+    assert_eq!(state.runs[0].phase, Phase::Running);
+}
+
+#[test]
+fn keys_typed_before_the_dialog_was_painted_do_not_count() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    assert!(!executes(&tell(&mut state, Event::Key("y".to_owned()))));
+    show(&mut state);
+    assert!(executes(&tell(&mut state, Event::Key("y".to_owned()))));
+}
+
+#[test]
+fn keys_that_come_too_early_are_counted_and_what_is_shown_then_is_asked_for_again() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    tell(&mut state, Event::Painted(7));
+    tell(&mut state, Event::Key("y".to_owned()));
+    tell(&mut state, Event::Key("y".to_owned()));
+    let Some(Layer::Run(layer)) = state.layers.last() else {
+        panic!("the dialog is open")
+    };
+    assert!(layer.complaint.as_ref().unwrap().starts_with("2 keys came"));
+    tell(&mut state, Event::Seen(7));
+    assert!(!executes(&tell(&mut state, Event::Key("y".to_owned()))));
+    tell(&mut state, Event::Painted(8));
+    tell(&mut state, Event::Seen(8));
+    assert!(executes(&tell(&mut state, Event::Key("y".to_owned()))));
+}
+
+#[test]
+fn on_a_screen_too_small_to_show_it_nothing_is_started_or_confirmed() {
+    let mut state = unsealed();
+    tell(&mut state, Event::Resize(Size { width: 38, height: 9 }));
+    assert!(press(&mut state, "r").is_empty());
+    assert!(state.runs.is_empty());
+    tell(
+        &mut state,
+        Event::Resize(Size {
+            width: 80,
+            height: 24,
+        }),
+    );
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    show(&mut state);
+    tell(&mut state, Event::Resize(Size { width: 38, height: 9 }));
+    assert!(!executes(&press(&mut state, "y")), "it can't be seen any more");
+    tell(
+        &mut state,
+        Event::Resize(Size {
+            width: 80,
+            height: 24,
+        }),
+    );
+    assert!(executes(&press(&mut state, "y")));
+}
+
+#[test]
+fn the_target_is_frozen_when_the_key_is_pressed() {
+    let mut state = unsealed();
+    press(&mut state, "j");
+    press(&mut state, "X");
+    let before = state.runs[0].on.clone();
+    assert_eq!(before[0].id, "crt_0002");
+    let mut rows = fixtures::certificates();
+    rows.reverse();
+    let query = Query::Certificates(Default::default());
+    fixtures::answer(&mut state, query, Answer::Certificates(Window { total: 5, rows }));
+    planned(&mut state, Tier::Irreversible);
+    assert_eq!(state.runs[0].on, before);
+}
+
+#[test]
+fn a_plan_that_comes_after_its_run_was_cancelled_finds_no_other_run() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    let late = plan_for(&state, Tier::Reversible);
+    press(&mut state, "esc");
+    press(&mut state, "j X");
+    assert_ne!(state.runs[0].id, "#1", "an id is never used again");
+    tell(
+        &mut state,
+        Event::Planned("#1".to_owned(), Ok(Box::new(late.clone()))),
+    );
+    assert_eq!(state.runs[0].phase, Phase::Planning);
+    let id = state.runs[0].id.clone();
+    let plan = plan_for(&state, Tier::Reversible);
+    tell(&mut state, Event::Planned(id.clone(), Ok(Box::new(plan))));
+    press(&mut state, "y");
+    assert_eq!(state.runs[0].phase, Phase::Running);
+    tell(&mut state, Event::Planned(id, Ok(Box::new(late))));
+    assert_eq!(state.runs[0].phase, Phase::Running, "a second plan stops nothing");
+}
+
+#[test]
+fn nothing_moves_behind_an_open_dialog_but_what_was_never_shown_is_filled() {
+    let mut state = unsealed();
+    press(&mut state, "1");
+    let before = state.findings();
+    press(&mut state, ":");
+    let sealed = fixtures::sealed(0);
+    tell(&mut state, Event::Link(Backend::Vault, sealed));
+    assert_eq!(state.findings(), before, "no finding comes above the others now");
+    let later = Timed {
+        at: now() + chrono::Duration::hours(30),
+        event: Event::Minute,
+    };
+    update(&mut state, later, &mut Vec::new());
+    assert_eq!(state.shown_at(), now(), "ages and order are those of then");
+    press(&mut state, "esc");
+    assert_ne!(state.findings(), before);
+    // A list that is still empty is filled, dialog or not.
+    press(&mut state, "3 ?");
+    let query = Query::Agents(Default::default());
+    state.data.remove(&query);
+    let effects = tell(&mut state, Event::Minute);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { query: asked, .. } if *asked == query))
+    );
+}
+
+/// Keys, with those that could confirm something more often than the rest.
+fn any_key() -> impl Strategy<Value = String> {
+    let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? : X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";
+    proptest::sample::select(keys.split(' ').map(str::to_owned).collect::<Vec<_>>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Whatever is pressed, nothing is carried out that was not planned, shown and confirmed by its
+    /// tier's own rule with the key before; nothing panics, and every screen can be drawn.
+    #[test]
+    fn only_what_was_planned_and_confirmed_is_carried_out(keys in proptest::collection::vec(any_key(), 0..80)) {
+        let mut state = unsealed();
+        let mut shown: Option<Tier> = None;
+        for key in keys {
+            let typed = match state.layers.last() {
+                Some(Layer::Run(layer)) => cmp_console::state::layer::line(&layer.typed),
+                _ => String::new(),
+            };
+            show(&mut state);
+            let effects = tell(&mut state, Event::Key(key.clone()));
+            for effect in effects {
+                match effect {
+                    Effect::Execute { confirmed, .. } => {
+                        let tier = confirmed.plan().tier;
+                        prop_assert_eq!(Some(tier), shown);
+                        match tier {
+                            Tier::Reversible => prop_assert_eq!(&key, "y"),
+                            Tier::Irreversible => prop_assert!(key == "enter" && typed == "8401", "{} {}", key, typed),
+                            tier => prop_assert!(false, "{tier:?} was carried out by {key}"),
+                        }
+                    }
+                    Effect::Plan { run, action, on, .. } => {
+                        let spec = cmp_console::actions::find(action).unwrap().spec();
+                        let tier = spec.tier.of_many(on.len());
+                        if spec.tier == Tier::Harmless {
+                            continue;
+                        }
+                        shown = Some(tier);
+                        let mut plan = plan_for(&state, tier);
+                        plan.targets = on;
+                        tell(&mut state, Event::Planned(run, Ok(Box::new(plan))));
+                    }
+                    _ => {}
+                }
+            }
+            for (width, height) in [(80, 24), (40, 10), (7, 3)] {
+                let area = ratatui::layout::Rect::new(0, 0, width, height);
+                let mut buffer = ratatui::buffer::Buffer::empty(area);
+                cmp_console::views::draw(&state, area, &mut buffer);
+            }
+            let runs = state.layers.iter().filter(|layer| matches!(layer, Layer::Run(_))).count();
+            prop_assert!(runs <= 1);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Lists: filters, their end, clues that lead to them, and coming back.
+
+use crate::hands::*;
+
+#[test]
+fn a_filter_that_means_nothing_is_told_and_stays_open() {
+    let mut state = unsealed();
+    let typed = |text: &str| text.chars().map(|c| c.to_string()).collect::<Vec<_>>().join(" ");
+    press(&mut state, "/");
+    press(&mut state, &typed("expires:soon"));
+    press(&mut state, "enter");
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains("expires:<7d"))
+    );
+    assert!(matches!(state.layers.last(), Some(Layer::Filter(_))) && state.screen().list.q.is_empty());
+    press(&mut state, "backspace backspace backspace backspace 7 d enter");
+    assert_eq!(state.screen().list.q, "expires:7d");
+}
+
+#[test]
+fn the_end_of_a_list_is_its_last_row_and_not_the_last_that_is_known() {
+    let mut state = unsealed();
+    let effects = press(&mut state, "G");
+    // 64 at the server, 5 known so far.
+    assert!(effects.is_empty(), "200 were asked for already");
+    let query = Query::Certificates(Default::default());
+    let mut rows = fixtures::certificates();
+    let window = |rows: Vec<_>, total| Answer::Certificates(Window { total, rows });
+    fixtures::answer(&mut state, query.clone(), window(rows.clone(), 900));
+    let effects = press(&mut state, "G");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { rows: 900, .. }))
+    );
+    let mut last = rows[0].clone();
+    last.id = "crt_last".to_owned();
+    rows.push(last);
+    let asked = state.data[&query].asked;
+    let result = Ok(window(rows, 900));
+    tell(&mut state, Event::Answer { query, asked, result });
+    let effects = press(&mut state, "enter");
+    assert!(effects.iter().any(
+        |effect| matches!(effect, Effect::Ask { query: Query::Certificate(id), .. } if id == "crt_last")
+    ));
+}
+
+#[test]
+fn a_list_that_was_gone_on_from_is_as_it_was_when_one_comes_back() {
+    let mut state = unsealed();
+    press(&mut state, "2 / s h o p enter");
+    run_line(&mut state, "sort -serial");
+    let list = state.screen().list;
+    let rows = fixtures::certificates();
+    let window = Window { rows, total: 5 };
+    fixtures::answer(
+        &mut state,
+        Query::Certificates(list.clone()),
+        Answer::Certificates(window),
+    );
+    press(&mut state, "o u");
+    assert_eq!(state.place().view, ViewId::Audit);
+    press(&mut state, "esc esc");
+    assert_eq!(
+        (state.place().view, state.screen().list),
+        (ViewId::Certificates, list)
+    );
+}
+
+#[test]
+fn any_clue_leads_to_its_certificates() {
+    let mut state = unsealed();
+    let filter = |state: &State| (state.place().view, state.screen().list.q);
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("find 4F2A 0011 2233 4455".to_owned()));
+    press(&mut state, "enter");
+    let shown = (ViewId::Certificates, "4f:2a:00:11:22:33:44:55".to_owned());
+    assert_eq!(filter(&state), shown);
+    // A private key: only its public half's hash gets this far.
+    press(&mut state, ":");
+    tell(&mut state, Event::PastedKey(Some("cd".repeat(32))));
+    press(&mut state, "enter");
+    assert_eq!(filter(&state), (ViewId::Certificates, "cd".repeat(32)));
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("find web-01:443".to_owned()));
+    let effects = press(&mut state, "enter");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Probe(address) if address == "web-01:443"))
+    );
+    tell(
+        &mut state,
+        Event::Probed(
+            "web-01:443".to_owned(),
+            Ok(ServedThere {
+                fingerprint_sha256: "ef".repeat(32),
+                spki_sha256: "0a".repeat(32),
+            }),
+        ),
+    );
+    assert_eq!(state.place(), Place::of_key("0a".repeat(32)));
+    run_line(&mut state, "find web-01:443");
+    tell(
+        &mut state,
+        Event::Probed("web-01:443".to_owned(), Err("refused".to_owned())),
+    );
+    assert_eq!(filter(&state).1, "web-01:443");
+    // A clue that turns out to be about one key leads to what that key reaches.
+    run_line(&mut state, "find pay.example.com");
+    let one = fixtures::certificates().remove(0);
+    let query = Query::Certificates(state.screen().list);
+    let asked = state.data[&query].asked;
+    let result = Ok(Answer::Certificates(Window {
+        rows: vec![one.clone()],
+        total: 1,
+    }));
+    tell(&mut state, Event::Answer { query, asked, result });
+    assert_eq!(state.place(), Place::of_key(one.spki_sha256));
+    press(&mut state, "esc");
+    assert_eq!(
+        filter(&state).1,
+        "pay.example.com",
+        "and back to the list, to stay"
+    );
+}
+
+#[test]
+fn a_late_handshake_takes_nobody_away_from_where_they_are() {
+    let mut state = unsealed();
+    run_line(&mut state, "find web-01:443");
+    press(&mut state, "3");
+    let place = state.place();
+    let served = Ok(ServedThere {
+        fingerprint_sha256: "ef".repeat(32),
+        spki_sha256: "0a".repeat(32),
+    });
+    tell(&mut state, Event::Probed("web-01:443".to_owned(), served));
+    assert_eq!(state.place(), place);
+    assert!(state.toast.unwrap().text.contains(&"0a".repeat(32)));
+}

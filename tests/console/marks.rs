@@ -1,0 +1,64 @@
+//! What is marked: acted on together, never out of sight, and for one run only.
+
+use crate::hands::*;
+
+#[test]
+fn marks_are_acted_on_together_and_escape_takes_one_thing_back_at_a_time() {
+    let mut state = unsealed();
+    press(&mut state, "space space");
+    press(&mut state, "X");
+    assert_eq!(state.runs[0].on.len(), 2);
+    press(&mut state, "esc");
+    assert!(state.layers.is_empty() && state.runs.is_empty());
+    press(&mut state, "esc");
+    assert!(state.screen().marks.is_empty());
+    assert_eq!(state.places.len(), 2);
+    press(&mut state, "esc");
+    assert_eq!(state.places.len(), 1);
+}
+
+#[test]
+fn marks_that_can_not_be_seen_stop_every_action() {
+    let mut state = unsealed();
+    press(&mut state, "space");
+    state.screen_mut().marks.insert("crt_gone".to_owned());
+    let effects = press(&mut state, "X");
+    assert!(effects.is_empty() && state.runs.is_empty());
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains("1 of 2 marked rows"))
+    );
+    press(&mut state, "\\");
+    assert!(!press(&mut state, "X").is_empty());
+}
+
+#[test]
+fn what_is_marked_twice_is_one_thing_and_is_unmarked_once_it_is_under_way() {
+    let mut state = unsealed();
+    press(&mut state, "space space");
+    let twice: Vec<_> = cmp_console::views::selected(&state)
+        .into_iter()
+        .chain(cmp_console::views::selected(&state))
+        .collect();
+    assert_eq!(twice.len(), 4);
+    let action = cmp_console::actions::find("reissue").unwrap();
+    assert_eq!(state.targets_for(action, &twice).len(), 2);
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    press(&mut state, "y");
+    assert!(state.screen().marks.is_empty());
+}
+
+#[test]
+fn a_run_without_a_dialog_takes_no_marks_of_another_screen() {
+    let mut state = unsealed();
+    press(&mut state, "3 c");
+    assert_eq!(state.runs.len(), 1, "{:?}", state.toast);
+    press(&mut state, "2");
+    state.screen_mut().marks.insert("crt_other".to_owned());
+    planned(&mut state, Tier::Harmless);
+    assert!(state.runs[0].is_running());
+    assert!(state.screen().marks.contains("crt_other"));
+}

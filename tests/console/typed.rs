@@ -1,0 +1,104 @@
+//! What is typed and pasted: into fields, as a secret, and into nothing.
+
+use crate::hands::*;
+
+#[test]
+fn a_paste_outside_a_field_does_nothing() {
+    let mut state = unsealed();
+    let effects = tell(&mut state, Event::Paste("X\ny\nq".to_owned()));
+    assert!(state.runs.is_empty() && !state.quit);
+    assert!(!executes(&effects));
+    press(&mut state, "r");
+    planned(&mut state, Tier::Reversible);
+    show(&mut state);
+    assert!(!executes(&tell(&mut state, Event::Paste("y\n".to_owned()))));
+}
+
+#[test]
+fn unsealing_takes_characters_as_a_secret_only_while_a_share_is_wanted() {
+    let mut state = night(120, 40);
+    press(&mut state, "u");
+    let mut plan = plan_for(&state, Tier::Irreversible);
+    assert_eq!(plan.targets[0].kind, EntityKind::Vault);
+    plan.phrase = "unseal".to_owned();
+    plan.steps[0].step = "enter_shares".to_owned();
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    assert!(!wants_secret(&state));
+    assert!(executes(&press(&mut state, "u n s e a l enter")));
+    tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
+    show(&mut state);
+    assert!(wants_secret(&state));
+    let effects = press(&mut state, "enter");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::SubmitSecret(run) if run == "#1"))
+    );
+    let effects = press(&mut state, "esc");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::StopSecret(run) if run == "#1"))
+    );
+    tell(
+        &mut state,
+        Event::Run(
+            "#1".to_owned(),
+            RunEvent::StepEnded(0, Outcome::Proven("open".to_owned())),
+        ),
+    );
+    assert!(!wants_secret(&state));
+}
+
+#[test]
+fn what_is_typed_when_the_last_share_was_another_ones_is_no_command() {
+    let mut state = night(120, 40);
+    press(&mut state, "u");
+    let mut plan = plan_for(&state, Tier::Irreversible);
+    plan.phrase = "unseal".to_owned();
+    plan.steps[0].step = "enter_shares".to_owned();
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    press(&mut state, "u n s e a l enter");
+    tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
+    let ended = Outcome::Proven("unsealed".to_owned());
+    tell(
+        &mut state,
+        Event::Run("#1".to_owned(), RunEvent::StepEnded(0, ended.clone())),
+    );
+    tell(&mut state, Event::Run("#1".to_owned(), RunEvent::Ended(ended)));
+    press(&mut state, "f q 2 / S E C R E T enter ? c");
+    assert!(
+        matches!(state.layers.as_slice(), [Layer::Run(_)]),
+        "the dialog stays and nothing else opened"
+    );
+    assert_eq!(state.runs.len(), 1);
+    press(&mut state, "esc");
+    assert!(state.layers.is_empty());
+}
+
+#[test]
+fn a_confirmation_is_typed_and_a_private_key_is_pasted_nowhere() {
+    let mut state = unsealed();
+    press(&mut state, "X");
+    planned(&mut state, Tier::Irreversible);
+    show(&mut state);
+    tell(&mut state, Event::Paste("8401".to_owned()));
+    assert!(!executes(&press(&mut state, "enter")));
+    press(&mut state, "tab");
+    tell(&mut state, Event::PastedKey(Some("ab".repeat(32))));
+    assert!(
+        state
+            .toast
+            .as_ref()
+            .is_some_and(|toast| toast.text.contains("dropped"))
+    );
+    tell(&mut state, Event::Paste("it leaked".to_owned()));
+    assert!(format!("{:?}", state.layers).contains("it leaked"));
+}
+
+#[test]
+fn what_fills_a_field_is_edited_at_its_end() {
+    let mut state = unsealed();
+    press(&mut state, "/ w e b enter / x enter");
+    assert_eq!(state.screen().list.q, "webx");
+}
