@@ -30,28 +30,11 @@ use cmp_console::store::{Store, agents, audit};
 use daemon::{Daemon, eventually};
 use fixture::{enrol, entry};
 use pty::{Line, Pty};
-use server::{Database, Postgres};
+use server::Postgres;
 
 /// What people call a host: of a socket's folder its last part.
 fn name(host: &Postgres) -> String {
     host.dir().file_name().unwrap().to_str().unwrap().to_owned()
-}
-
-/// The accounts of `deploy/postgres/roles.sql`.
-fn make_roles(database: &Database) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres/roles.sql");
-    let output = database
-        .server
-        .program("psql")
-        .args(["-X", "-q", "-U", "postgres", "-d", &database.name, "-f"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// A change with its audit row.
@@ -88,7 +71,7 @@ fn cursor(screen: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_primary_is_shown_and_the_replica_read() {
     let Some(database) = server::fresh() else { return };
-    make_roles(&database);
+    database.make_roles();
     let home = tempfile::tempdir().unwrap();
     let daemon = Daemon::over(&database.url, &["--listen", "127.0.0.1:0", "--roles", "api"], &[]).await;
     let address = daemon.address.clone();

@@ -1,7 +1,5 @@
 //! `deploy/postgres/roles.sql`: what the two accounts may and may not.
 
-use std::path::Path;
-
 use cmp_console::clock::Clock;
 use cmp_console::store::{Store, agents, audit};
 
@@ -11,22 +9,9 @@ use crate::fixture::{Fixture, enrol, entry};
 async fn each_account_can_what_it_must_and_nothing_else() {
     let Some(it) = Fixture::new().await else { return };
     let database = it.postgres.as_ref().unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres/roles.sql");
     // Twice, as after an upgrade.
-    for _ in 0..2 {
-        let output = database
-            .server
-            .program("psql")
-            .args(["-X", "-q", "-U", "postgres", "-d", &database.name, "-f"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
+    database.make_roles();
+    database.make_roles();
 
     // The server works with it: a change, its audit row, the coming months.
     let url = database.server.url("cmp_server", &database.name);

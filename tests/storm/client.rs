@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cmp_console::clock::Clock;
 use cmp_console::domain::role::Role;
 use cmp_console::store::tokens::{NewToken, Purpose};
-use cmp_console::store::{Store, agents, tokens};
+use cmp_console::store::{Store, adapters, agents, tokens};
 use cmp_console::wire::agents::EnrolBody;
 use serde_json::{Value, json};
 
@@ -21,6 +21,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The one agent's.
 const AGENT_TOKEN: &str = "cmp_a-token-for-the-agent-of-the-storm";
+
+/// What starts an API without an issuer and without limits.
+pub(crate) const API_UNLIMITED: [&str; 6] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--roles",
+    "api,scheduler",
+    "--limits",
+    "off",
+];
+
+/// An adapter that requests can wait on, with nobody behind it.
+pub(crate) async fn an_adapter(database: &str) {
+    let store = Store::open(database, Clock::system()).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    adapters::upsert(&mut tx, "vault", "vault_pki", &json!({}))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
+}
 
 pub(crate) struct Client {
     http: reqwest::Client,

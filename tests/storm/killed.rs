@@ -9,7 +9,7 @@ use cmp_console::clock::Clock;
 use cmp_console::store::{Store, audit};
 use futures::StreamExt;
 
-use crate::client::Client;
+use crate::client::{API_UNLIMITED, Client};
 use crate::daemon::Daemon;
 use crate::server::{self, Database};
 use crate::vault::Ca;
@@ -31,15 +31,7 @@ struct Fleet<'a> {
 
 impl Fleet<'_> {
     async fn server(database: &Database) -> Daemon {
-        let arguments = [
-            "--listen",
-            "127.0.0.1:0",
-            "--roles",
-            "api,scheduler",
-            "--limits",
-            "off",
-        ];
-        Daemon::over(&database.url, &arguments, &[]).await
+        Daemon::over(&database.url, &API_UNLIMITED, &[]).await
     }
 
     /// Two have a name, so that they go on with what they had claimed; what the third one had is free when

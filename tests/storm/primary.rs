@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use cmp_console::clock::Clock;
-use cmp_console::store::{Store, adapters, audit};
+use cmp_console::store::{Store, audit};
 use futures::StreamExt;
 
-use crate::client::{Client, ready};
+use crate::client::{API_UNLIMITED, Client, an_adapter, ready};
 use crate::daemon::{Daemon, eventually};
 use crate::server::{self, OWNER};
 
@@ -36,22 +36,8 @@ async fn a_lost_primary_is_followed_by_its_replica_and_no_acknowledged_change_is
     let address = place.path().join("db");
     symlink(primary.dir(), &address).unwrap();
     let database = format!("postgres://{OWNER}@localhost/cmp?host={}", address.display());
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--roles",
-        "api,scheduler",
-        "--limits",
-        "off",
-    ];
-    let it = Daemon::over(&database, &arguments, &[]).await;
-    let store = Store::open(&database, Clock::system()).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    adapters::upsert(&mut tx, "vault", "vault_pki", &serde_json::json!({}))
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
-    store.close().await;
+    let it = Daemon::over(&database, &API_UNLIMITED, &[]).await;
+    an_adapter(&database).await;
     let client = Arc::new(Client::new(&database, vec![it.address.clone()]).await);
     let asking = Arc::clone(&client);
     let asked = tokio::spawn(async move {

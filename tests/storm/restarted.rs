@@ -9,7 +9,7 @@ use cmp_console::clock::Clock;
 use cmp_console::store::{Store, audit};
 use futures::StreamExt;
 
-use crate::client::{Client, ready};
+use crate::client::{API_UNLIMITED, Client, an_adapter, ready};
 use crate::daemon::{Daemon, eventually};
 use crate::server::{self, OWNER};
 
@@ -22,23 +22,9 @@ async fn a_restart_of_postgresql_under_load_loses_no_acknowledged_change() {
         return;
     };
     let database = postgres.url(OWNER, "cmp");
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--roles",
-        "api,scheduler",
-        "--limits",
-        "off",
-    ];
-    let first = Daemon::over(&database, &arguments, &[]).await;
-    let second = Daemon::over(&database, &arguments, &[]).await;
-    let store = Store::open(&database, Clock::system()).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    cmp_console::store::adapters::upsert(&mut tx, "vault", "vault_pki", &serde_json::json!({}))
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
-    store.close().await;
+    let first = Daemon::over(&database, &API_UNLIMITED, &[]).await;
+    let second = Daemon::over(&database, &API_UNLIMITED, &[]).await;
+    an_adapter(&database).await;
     let addresses = vec![first.address.clone(), second.address.clone()];
     let client = Arc::new(Client::new(&database, addresses).await);
     let acknowledged = Arc::new(AtomicUsize::new(0));

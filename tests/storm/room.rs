@@ -2,10 +2,10 @@
 //! in the log, and once there is room everything goes on by itself.
 
 use cmp_console::clock::Clock;
-use cmp_console::store::{Store, adapters, audit};
+use cmp_console::store::{Store, audit};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::client::{Client, ready};
+use crate::client::{Client, an_adapter, ready};
 use crate::daemon::{Daemon, eventually};
 
 /// How large the server's files may become, in bytes.
@@ -24,11 +24,7 @@ async fn without_room_for_the_audit_row_nothing_is_changed() {
     // A write beyond the limit would end the process; ignored, it fails as on a disk without room.
     let it = Daemon::ignoring_file_size(&database, &["--listen", "127.0.0.1:0", "--roles", "api"]).await;
     let store = Store::open(&database, Clock::system()).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    adapters::upsert(&mut tx, "vault", "vault_pki", &serde_json::json!({}))
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    an_adapter(&database).await;
     let client = Client::new(&database, vec![it.address.clone()]).await;
     assert_eq!(client.ask_once(1).await.0, 202);
     let before = audit::verify(&store).await.unwrap();

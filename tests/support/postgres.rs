@@ -348,6 +348,23 @@ impl Postgres {
 }
 
 impl Database {
+    /// Makes the accounts of `deploy/postgres/roles.sql`, or makes them anew.
+    pub(crate) fn make_roles(&self) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres/roles.sql");
+        let output = self
+            .server
+            .program("psql")
+            .args(["-X", "-q", "-U", "postgres", "-d", &self.name, "-f"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     fn made(how: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let server = server()?;
