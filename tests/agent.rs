@@ -159,6 +159,7 @@ async fn report(
     Ok(Json(ReportReply {
         checkin_interval_s: 3600,
         jobs: platform.jobs.clone(),
+        identity_pem: None,
     }))
 }
 

@@ -53,6 +53,7 @@ async fn real_ids(it: &Daemon, dir: &Path) {
         install_dirs: vec!["/srv/tls".to_owned()],
         agent_version: "1".to_owned(),
         owner: None,
+        identity_csr_pem: None,
     };
     let agent = agents::insert(&mut tx, &body, 60).await.unwrap();
     let config = serde_json::json!({"address": "http://127.0.0.1:9"});

@@ -31,6 +31,14 @@ CREATE TABLE agents (
     checkin_interval_s bigint NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
     enrolled_at        timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,
+    -- Serials of the certificates that it proves itself with: the one that counts, and the one it was given next.
+    identity_serial         text COLLATE "C",
+    identity_not_after      timestamptz,
+    next_identity_serial    text COLLATE "C",
+    next_identity_not_after timestamptz,
+    CONSTRAINT agents_identity_whole CHECK ((identity_serial IS NULL) = (identity_not_after IS NULL)),
+    CONSTRAINT agents_next_identity_whole
+        CHECK ((next_identity_serial IS NULL) = (next_identity_not_after IS NULL)),
     CONSTRAINT agents_hostname_once UNIQUE (hostname)
 );
 CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-01T00:00:00+00:00'::timestamptz), id);

@@ -3,13 +3,15 @@
 //! Every call has a time limit and an idempotency key, so that a resend on a bad link does a thing
 //! once. It retries nothing: when to ask again is the agent's schedule.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Identity, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::causes::chain;
 use super::distrust::distrust;
@@ -27,11 +29,12 @@ const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// The most that an answer may hold: a report's answer carries whole chains.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The platform's API, as an agent sees it.
+/// The platform's API, as an agent sees it. Clones show the same certificate.
 #[derive(Clone, Debug)]
 pub struct AgentApi {
     base: Url,
-    client: Client,
+    ca: Option<PathBuf>,
+    client: Arc<RwLock<Client>>,
 }
 
 impl AgentApi {
@@ -47,15 +50,35 @@ impl AgentApi {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let builder = Client::builder()
-            .user_agent(concat!("cmp-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(CALL_LIMIT)
-            .redirect(reqwest::redirect::Policy::none());
-        let client = trusting(builder, base.scheme(), ca)?
-            .build()
-            .map_err(|error| Problem::internal(format!("no HTTP client could be made: {}", chain(&error))))?;
-        Ok(Self { base, client })
+        let client = Arc::new(RwLock::new(client(&base, ca, None)?));
+        Ok(Self {
+            base,
+            ca: ca.map(Path::to_owned),
+            client,
+        })
+    }
+
+    /// Whether anything can be shown over the connection at all.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// From now on the agent proves itself with this certificate and its key, both in PEM.
+    ///
+    /// # Errors
+    /// They can't be used; then all stays as it is.
+    pub fn show(&self, certificate_pem: &str, key_pem: &Secret) -> Result<(), Problem> {
+        let pem = Zeroizing::new(format!("{certificate_pem}\n{}", key_pem.expose()));
+        let identity = Identity::from_pem(pem.as_bytes()).map_err(|error| {
+            Problem::internal(format!(
+                "the agent's own certificate can't be used: {}",
+                chain(&error)
+            ))
+        })?;
+        let client = client(&self.base, self.ca.as_deref(), Some(identity))?;
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        Ok(())
     }
 
     /// Spends a one-time token; `key` is the same for every attempt with it.
@@ -109,7 +132,8 @@ impl AgentApi {
             .base
             .join(path)
             .map_err(|error| Problem::internal(format!("`{path}` makes no URL: {error}")))?;
-        let mut request = self.client.post(url).bearer_auth(token.expose()).json(body);
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut request = client.post(url).bearer_auth(token.expose()).json(body);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -160,6 +184,21 @@ impl AgentApi {
             .hint("the agent asks again by itself")
         }
     }
+}
+
+fn client(base: &Url, ca: Option<&Path>, identity: Option<Identity>) -> Result<Client, Problem> {
+    let builder = Client::builder()
+        .user_agent(concat!("cmp-agent/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(CALL_LIMIT)
+        .redirect(reqwest::redirect::Policy::none());
+    let builder = match identity {
+        Some(identity) => builder.identity(identity),
+        None => builder,
+    };
+    trusting(builder, base.scheme(), ca)?
+        .build()
+        .map_err(|error| Problem::internal(format!("no HTTP client could be made: {}", chain(&error))))
 }
 
 /// The same body gives the same key; another body is another wish.

@@ -76,6 +76,11 @@ pub struct Api {
     pub tls_cert: Option<PathBuf>,
     /// The certificate's key, in PEM.
     pub tls_key: Option<PathBuf>,
+    /// The CA that certifies agents, in PEM; further certificates in the file are trusted beside it. Agents
+    /// have nothing but their tokens without it.
+    pub agent_ca_cert: Option<PathBuf>,
+    /// That CA's key, in PEM.
+    pub agent_ca_key: Option<SecretSource>,
     /// How much one token may ask.
     pub limits: Limits,
     /// Connections at once.
@@ -156,6 +161,8 @@ impl Default for Api {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)),
             tls_cert: None,
             tls_key: None,
+            agent_ca_cert: None,
+            agent_ca_key: None,
             limits: Limits::default(),
             max_connections: DEFAULT_CONNECTIONS,
             shutdown_delay: 0,
@@ -237,6 +244,18 @@ impl ServerConfig {
             (None, Some(_)) => return wrong("api.tls_key", "needs `api.tls_cert`, the key's certificate"),
             _ => {}
         }
+        if self.api.agent_ca_cert.is_some() && self.api.tls_cert.is_none() {
+            return wrong(
+                "api.agent_ca_cert",
+                "needs `api.tls_cert`: an agent shows its certificate over TLS",
+            );
+        }
+        if self.api.agent_ca_key.is_some() && self.api.agent_ca_cert.is_none() {
+            return wrong(
+                "api.agent_ca_key",
+                "needs `api.agent_ca_cert`, the key's certificate",
+            );
+        }
         if !(1..=MOST_CONNECTIONS).contains(&self.api.max_connections) {
             return wrong("api.max_connections", "must be a number from 1 to 1000000");
         }
@@ -280,6 +299,7 @@ impl ServerConfig {
         [
             &self.admin_token,
             &self.database.password,
+            &self.api.agent_ca_key,
             &self.cache.password,
             &self.vault.token,
             &self.vault.role_id,
@@ -333,6 +353,8 @@ mod tests {
             ("roles = []", "roles"),
             ("[api]\ntls_cert = \"/c\"", "api.tls_cert"),
             ("[api]\ntls_key = \"/k\"", "api.tls_key"),
+            ("[api]\nagent_ca_cert = \"/c\"", "api.agent_ca_cert"),
+            ("[api]\nagent_ca_key = \"k\"", "api.agent_ca_key"),
             ("[api]\nmax_connections = 0", "api.max_connections"),
             ("[api]\nshutdown_delay = 301", "api.shutdown_delay"),
             ("[vault]\naddress = \"vault:8200\"", "vault.address"),

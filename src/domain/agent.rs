@@ -49,6 +49,15 @@ pub enum AgentHealth {
     Healthy,
 }
 
+/// A certificate by which an agent proves over TLS that it is itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentIdentity {
+    /// Its serial: lower-case hex pairs with colons.
+    pub serial: String,
+    /// Its last moment.
+    pub not_after: DateTime<Utc>,
+}
+
 /// After so many missed intervals an agent counts as silent.
 pub const SILENT_AFTER_INTERVALS: i32 = 3;
 
@@ -74,6 +83,13 @@ pub struct Agent {
     pub owner: Option<String>,
     /// Stored status.
     pub status: AgentStatus,
+    /// What it has to prove itself with, beside its token. Nothing where the API has no CA for that, or until
+    /// it has shown its first one.
+    #[serde(default)]
+    pub identity: Option<AgentIdentity>,
+    /// What it was given to follow that, until it shows it.
+    #[serde(default)]
+    pub next_identity: Option<AgentIdentity>,
     /// When it checked in last.
     pub last_checkin: Option<DateTime<Utc>>,
     /// Seconds between check-ins, chosen by the server.

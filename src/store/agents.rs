@@ -1,6 +1,6 @@
 //! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
 
-use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::agent::{Agent, AgentIdentity, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
 use crate::problem::{Denial, Problem};
 use crate::wire::agents::EnrolBody;
@@ -286,6 +286,8 @@ impl FromRow for Wrapped {
             agent_version: row.try_get("agent_version")?,
             owner: row.try_get("owner")?,
             status: word(row, "status", AgentStatus::from_word)?,
+            identity: identity(row, "identity_serial", "identity_not_after")?,
+            next_identity: identity(row, "next_identity_serial", "next_identity_not_after")?,
             last_checkin: row.try_get("last_checkin")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
             n_installations: row.try_get("n_installations")?,
@@ -293,4 +295,11 @@ impl FromRow for Wrapped {
             updated_at: row.try_get("updated_at")?,
         }))
     }
+}
+
+fn identity(row: &Row, serial: &str, not_after: &str) -> Result<Option<AgentIdentity>, sqlx::Error> {
+    let (serial, not_after) = (row.try_get::<Option<String>>(serial)?, row.try_get(not_after)?);
+    Ok(serial
+        .zip(not_after)
+        .map(|(serial, not_after)| AgentIdentity { serial, not_after }))
 }

@@ -25,6 +25,7 @@ pub mod findings;
 pub mod holders;
 pub mod hosts;
 pub mod idempotency;
+pub mod identities;
 pub mod installations;
 pub mod issuance;
 mod issuing;

@@ -186,17 +186,31 @@ pub async fn revoke(tx: &mut Tx, id: &str) -> Result<(Token, bool), StoreError> 
     Ok((token, done == 1))
 }
 
+/// A token, and what else its bearer has to show.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The token.
+    pub token: Token,
+    /// The serial of the certificate that its agent has to prove itself with, if it is an agent's.
+    pub identity: Option<String>,
+    /// The serial of the one that may follow.
+    pub next_identity: Option<String>,
+}
+
 /// The token, whatever has become of it.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn find(conn: &mut Conn, secret: &str) -> Result<Option<Token>, StoreError> {
+pub async fn find(conn: &mut Conn, secret: &str) -> Result<Option<Known>, StoreError> {
     // Looked up by its hash, so that nothing about the token can be learnt from the time it takes.
-    sql("SELECT * FROM tokens WHERE hash = $1")
-        .bind(hash(secret))
-        .fetch_optional(conn.raw())
-        .await
-        .map_err(StoreError::because("looking a token up"))
+    sql(
+        "SELECT t.*, a.identity_serial, a.next_identity_serial FROM tokens t \
+         LEFT JOIN agents a ON a.id = t.agent_id WHERE t.hash = $1",
+    )
+    .bind(hash(secret))
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("looking a token up"))
 }
 
 /// Spends a one-time token. Returns whether it was still good.
@@ -234,6 +248,16 @@ pub async fn revoke_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreErr
 
 fn hash(secret: &str) -> String {
     hex::encode(digest::digest(&digest::SHA256, secret.as_bytes()))
+}
+
+impl FromRow for Known {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            token: Token::from_row(row)?,
+            identity: row.try_get("identity_serial")?,
+            next_identity: row.try_get("next_identity_serial")?,
+        })
+    }
 }
 
 impl FromRow for Token {

@@ -66,6 +66,9 @@ pub struct EnrolBody {
     /// Whose host it is: whom to call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// A certification request in PEM for the certificate that it will prove itself with over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_csr_pem: Option<String>,
 }
 
 /// The reply to an enrolment.
@@ -78,6 +81,10 @@ pub struct EnrolReply {
     pub token: Secret,
     /// Seconds between reports.
     pub checkin_interval_s: i64,
+    /// Its certificate in PEM, where the API has a CA for that: from now on the token is good only over a
+    /// connection that shows it.
+    #[serde(default)]
+    pub identity_pem: Option<String>,
 }
 
 /// `POST /api/v1/agents/{id}/report`: a check-in.
@@ -99,6 +106,10 @@ pub struct Report {
     pub installations: Vec<ReportedInstallation>,
     /// The SPKI hashes of the private keys that it holds.
     pub keys: Vec<String>,
+    /// A certification request in PEM, when it is time for the certificate that follows the one it proves
+    /// itself with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_csr_pem: Option<String>,
 }
 
 /// What the agent found at one path.
@@ -122,6 +133,9 @@ pub struct ReportReply {
     pub checkin_interval_s: i64,
     /// What to do now, in this order. A job is repeated in later answers until its result arrived.
     pub jobs: Vec<AgentJob>,
+    /// The certificate that was asked for, in PEM. The former one is good until this one is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_pem: Option<String>,
 }
 
 /// One job for an agent. Carrying one out twice has the effect of once.

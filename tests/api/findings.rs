@@ -28,6 +28,7 @@ fn report(path: &str, n: u32, served: u32) -> Report {
     Report {
         agent_version: "1".to_owned(),
         owner: None,
+        identity_csr_pem: None,
         address: "http://127.0.0.1:1".to_owned(),
         tls_address: Some("127.0.0.1:443".to_owned()),
         install_dirs: vec!["/srv/tls".to_owned()],

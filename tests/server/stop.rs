@@ -21,6 +21,7 @@ async fn under_way(it: &Daemon) -> (TcpStream, tokio::task::JoinHandle<(u16, Str
         install_dirs: vec!["/srv/tls".to_owned()],
         agent_version: "1".to_owned(),
         owner: None,
+        identity_csr_pem: None,
     };
     let agent = agents::insert(&mut tx, &body, 60).await.unwrap();
     tx.commit().await.unwrap();

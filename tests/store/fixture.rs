@@ -82,6 +82,7 @@ pub(crate) fn enrol(hostname: &str) -> EnrolBody {
         install_dirs: vec!["/srv/tls".to_owned()],
         agent_version: "1".to_owned(),
         owner: None,
+        identity_csr_pem: None,
     }
 }
 

@@ -24,6 +24,7 @@ fn report(found: Vec<ReportedInstallation>) -> Report {
     Report {
         agent_version: "1".to_owned(),
         owner: None,
+        identity_csr_pem: None,
         address: "http://127.0.0.1:1".to_owned(),
         tls_address: None,
         install_dirs: vec!["/srv/tls".to_owned()],

@@ -21,7 +21,11 @@ async fn a_one_time_token_is_good_once() {
     let token = tokens::create(&mut tx, &new, &secret).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = it.store.begin().await.unwrap();
-    let found = tokens::find(&mut tx, secret.expose()).await.unwrap().unwrap();
+    let found = tokens::find(&mut tx, secret.expose())
+        .await
+        .unwrap()
+        .unwrap()
+        .token;
     assert_eq!(found, token);
     assert!(tokens::find(&mut tx, "cmp_other").await.unwrap().is_none());
     assert!(tokens::spend(&mut tx, &token.id).await.unwrap());

@@ -64,6 +64,7 @@ impl Client {
             install_dirs: vec!["/srv/tls".to_owned()],
             agent_version: "1".to_owned(),
             owner: None,
+            identity_csr_pem: None,
         };
         let agent = agents::insert(&mut tx, &body, 60).await.unwrap();
         let token = NewToken {

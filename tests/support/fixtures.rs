@@ -71,6 +71,8 @@ pub(crate) fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Age
         agent_version: "0.1.0".to_owned(),
         owner: Some("web".to_owned()),
         status: AgentStatus::Active,
+        identity: None,
+        next_identity: None,
         last_checkin: Some(now() - silent.unwrap_or(Duration::seconds(20))),
         checkin_interval_s: 60,
         n_installations: 2,

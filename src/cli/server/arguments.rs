@@ -19,7 +19,8 @@ use crate::config::server::{ServerConfig, ServerRole};
 /// CMP_VAULT_TOKEN is the issuer's token at Vault, or CMP_VAULT_ROLE_ID and CMP_VAULT_SECRET_ID let it log in
 /// with AppRole and take another token whenever one ends; CMP_ACME_EAB_KID and CMP_ACME_EAB_HMAC bind a new
 /// account at the ACME CA to one that it knows; CMP_CACHE_URL is the shared cache and CMP_CACHE_PASSWORD its
-/// password; CMP_ADMIN_TOKEN becomes the API token called `admin`; CMP_LOG filters the log, such as
+/// password; CMP_ADMIN_TOKEN becomes the API token called `admin`; CMP_AGENT_CA_KEY
+/// is the key of the CA for agents; CMP_LOG filters the log, such as
 /// `info,cmp_console::services=debug`.
 #[derive(Debug, Parser)]
 #[command(name = "cmp-server", version, about)]
@@ -80,6 +81,10 @@ pub(super) struct Arguments {
     /// The certificate's private key, in PEM
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// The CA that certifies agents, in PEM; its key comes from CMP_AGENT_CA_KEY or the file. With it, an
+    /// agent's token is good only together with the agent's certificate
+    #[arg(long, value_name = "FILE")]
+    agent_ca_cert: Option<PathBuf>,
     /// How long after SIGTERM or SIGINT it goes on answering while `/readyz` says no, so that load balancers
     /// leave it first (otherwise 0); a second signal cuts that short
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=300))]
@@ -106,6 +111,7 @@ impl Arguments {
         set(&mut api.limits, self.limits);
         set(&mut api.tls_cert, self.tls_cert.map(Some));
         set(&mut api.tls_key, self.tls_key.map(Some));
+        set(&mut api.agent_ca_cert, self.agent_ca_cert.map(Some));
         set(&mut api.shutdown_delay, self.shutdown_delay);
         set(&mut api.max_connections, self.max_connections);
         let vault = &mut config.vault;

@@ -36,7 +36,7 @@ use crate::config::ConfigError;
 use crate::config::server::{ServerConfig, ServerRole, Vault};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
-use crate::services::api::{self, ApiState};
+use crate::services::api::{self, ApiState, IdentityCa};
 use crate::services::issuer::Issuer;
 use crate::services::issuer::adapters::{acme as acme_adapter, vault_pki};
 use crate::services::scheduler;
@@ -148,7 +148,7 @@ impl Told {
 
     /// What can be tried without connecting to anything; gives what would be done.
     fn check(&self, cache: Option<&str>) -> Result<String> {
-        self.tls()?;
+        self.tls(self.identity_ca()?.as_ref())?;
         self.cache(cache)?;
         self.can_issue()?;
         let roles: Vec<String> = self
@@ -168,10 +168,26 @@ impl Told {
         ))
     }
 
-    fn tls(&self) -> Result<Option<Arc<Tls>>> {
+    fn identity_ca(&self) -> Result<Option<Arc<IdentityCa>>> {
+        match (&self.config.api.agent_ca_cert, &self.secrets.agent_ca_key) {
+            (Some(cert), Some(key)) => {
+                let ca = IdentityCa::load(cert, key).wrap_err("agents can't be certified")?;
+                Ok(Some(Arc::new(ca)))
+            }
+            (Some(_), None) => bail!(
+                "agents can't be certified: `agent_ca_cert` needs its key, in CMP_AGENT_CA_KEY or `api.agent_ca_key` \
+                 of the file"
+            ),
+            (None, _) => Ok(None),
+        }
+    }
+
+    fn tls(&self, agents: Option<&Arc<IdentityCa>>) -> Result<Option<Arc<Tls>>> {
         match (&self.config.api.tls_cert, &self.config.api.tls_key) {
             (Some(cert), Some(key)) => {
-                let tls = Tls::load(cert, key, Clock::system()).wrap_err("the API can't speak TLS")?;
+                let visitors = agents.map(|ca| ca.trust());
+                let tls =
+                    Tls::load(cert, key, visitors, Clock::system()).wrap_err("the API can't speak TLS")?;
                 Ok(Some(Arc::new(tls)))
             }
             _ => Ok(None),
@@ -233,7 +249,8 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
         Some(address) => Some(bind(address, "--health-listen").await?),
         None => None,
     };
-    let tls = told.tls()?;
+    let identity_ca = told.identity_ca()?;
+    let tls = told.tls(identity_ca.as_ref())?;
     // Caught with or without TLS: who asks for a reload doesn't mean an end.
     let hangup = signal(SignalKind::hangup())?;
     let bounds = Bounds {
@@ -254,7 +271,8 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     let state = ApiState::new(store.clone(), Arc::new(OverHttp))
         .bounds(bounds)
         .cache(cache)
-        .limits(config.api.limits);
+        .limits(config.api.limits)
+        .identity_ca(identity_ca);
     let listener = door.hand_over()?;
     let tls = door.tls.clone();
     let speaks_tls = tls.is_some();

@@ -21,6 +21,8 @@ pub(super) struct Secrets {
     pub(super) vault: Login,
     /// An API token with the role `admin`.
     pub(super) admin_token: Option<Secret>,
+    /// The key of the CA for agents, in PEM.
+    pub(super) agent_ca_key: Option<Secret>,
     /// What binds a new account at the ACME CA to one that it knows.
     pub(super) external_account: Option<ExternalAccount>,
     cache_url: Option<Secret>,
@@ -53,6 +55,7 @@ impl Secrets {
                 one("vault.secret_id", "CMP_VAULT_SECRET_ID", &vault.secret_id).await?,
             ),
             admin_token: one("admin_token", "CMP_ADMIN_TOKEN", &config.admin_token).await?,
+            agent_ca_key: one("api.agent_ca_key", "CMP_AGENT_CA_KEY", &config.api.agent_ca_key).await?,
             external_account,
             cache_url: of_env(CACHE_URL),
             cache_password: one("cache.password", "CMP_CACHE_PASSWORD", &config.cache.password).await?,

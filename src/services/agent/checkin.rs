@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::host::Host;
 use super::identity::Identity;
 use super::jobs::{Worked, Worker};
+use super::next_identity::NextIdentity;
 use super::report::report;
 use super::schedule::Schedule;
 use super::wake::Caller;
@@ -185,12 +186,57 @@ impl CheckIns {
         let Some(identity) = &self.identity else {
             return Err(Problem::refused("this agent is not enrolled").denial(Denial::ReEnrol));
         };
-        let report = report(&self.host, self.address.clone()).await;
+        let mut report = report(&self.host, self.address.clone()).await;
+        let next = self.next_identity(identity);
+        report.identity_csr_pem = next.as_ref().map(|next| next.csr_pem.clone());
         let reply = self
             .api
             .report(&identity.token, &identity.agent_id, &report)
             .await?;
+        if let (Some(next), Some(pem)) = (next, reply.identity_pem)
+            && let Err(error) = self.follow(next, pem)
+        {
+            tracing::error!(%error, "the agent's next certificate is not used, the one before goes on: {error}");
+        }
         Ok((reply.checkin_interval_s, reply.jobs))
+    }
+
+    /// What is to follow the agent's certificate, when it is time. Not while a job is carried out: what that
+    /// sends with the former one could arrive after the next one was shown, and be refused.
+    fn next_identity(&self, identity: &Identity) -> Option<NextIdentity> {
+        let now = self.host.clock.now();
+        let due = identity
+            .proof
+            .as_ref()
+            .is_none_or(|proof| proof.is_to_be_renewed(now));
+        if !due || self.working.is_some() || !self.api.speaks_tls() {
+            return None;
+        }
+        match NextIdentity::begin(&self.host.config.state_dir, identity.proof.as_ref()) {
+            Ok(next) => Some(next),
+            Err(error) => {
+                tracing::error!(%error, "the agent's next certificate can't be asked for: {error}");
+                None
+            }
+        }
+    }
+
+    /// Goes over to the next certificate: on disk first, then shown.
+    fn follow(&mut self, next: NextIdentity, certificate_pem: String) -> Result<(), AgentError> {
+        let Some(identity) = &mut self.identity else {
+            return Ok(());
+        };
+        let proof = next.certified(certificate_pem).map_err(enrol::not_begun)?;
+        let followed = Identity {
+            proof: Some(proof.clone()),
+            ..identity.clone()
+        };
+        followed.write(&self.host.config.state_dir)?;
+        *identity = followed;
+        self.api.show(&proof.certificate_pem, &proof.key_pem)?;
+        next.done()?;
+        tracing::info!(agent = %identity.agent_id, "the agent proves itself with its next certificate");
+        Ok(())
     }
 
     /// With what a person has to do where the agent can't help itself.
@@ -236,7 +282,11 @@ impl CheckIns {
         let Some(token) = &self.enrol_token else {
             return Ok(());
         };
-        match enrol::enrol(&self.host, &self.api, token, self.address.clone()).await {
+        let before = self
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.proof.as_ref());
+        match enrol::enrol(&self.host, &self.api, token, before, self.address.clone()).await {
             Ok((identity, interval_s)) => {
                 self.identity = Some(identity);
                 self.schedule.interval_s = interval_s;

@@ -7,11 +7,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::AgentError;
 use super::host::Host;
-use super::identity::Identity;
+use super::identity::{Identity, Proof};
+use super::next_identity::{NextError, NextIdentity};
 use super::report::install_dirs;
 use crate::clients::agent_api::AgentApi;
 use crate::config::secret::{SecretError, SecretSource};
 use crate::domain::secret::Secret;
+use crate::problem::Problem;
 use crate::wire::agents::EnrolBody;
 
 /// Spends `token`; the identity is on disk when this returns. The second value is the interval that
@@ -20,9 +22,14 @@ pub(super) async fn enrol(
     host: &Host,
     api: &AgentApi,
     token: &Secret,
+    before: Option<&Proof>,
     address: String,
 ) -> Result<(Identity, i64), AgentError> {
     let key = name_of(token);
+    let next = match api.speaks_tls() {
+        true => Some(NextIdentity::begin(&host.config.state_dir, before).map_err(not_begun)?),
+        false => None,
+    };
     let body = EnrolBody {
         hostname: host.config.hostname.clone(),
         address,
@@ -30,16 +37,39 @@ pub(super) async fn enrol(
         install_dirs: install_dirs(host),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         owner: host.config.owner.clone(),
+        identity_csr_pem: next.as_ref().map(|next| next.csr_pem.clone()),
     };
     let reply = api.enrol(token, &format!("enrol-{key}"), &body).await?;
+    let proof = match (&next, reply.identity_pem) {
+        (Some(next), Some(pem)) => Some(next.certified(pem).map_err(not_begun)?),
+        _ => None,
+    };
     let identity = Identity {
         agent_id: reply.agent_id,
         token: reply.token,
         enrolled_with: Some(key),
+        proof,
     };
     identity.write(&host.config.state_dir)?;
-    tracing::info!(agent = %identity.agent_id, "enrolled as `{}`", identity.agent_id);
+    if let Some(proof) = &identity.proof {
+        api.show(&proof.certificate_pem, &proof.key_pem)?;
+        if let Some(next) = next {
+            next.done()?;
+        }
+    }
+    tracing::info!(
+        agent = %identity.agent_id, certified = identity.proof.is_some(),
+        "enrolled as `{}`", identity.agent_id
+    );
     Ok((identity, reply.checkin_interval_s))
+}
+
+pub(super) fn not_begun(error: NextError) -> AgentError {
+    match error {
+        NextError::File(error) => AgentError::File(error),
+        NextError::Key(error) => AgentError::Key(error),
+        error => AgentError::Platform(Problem::internal(error.to_string())),
+    }
 }
 
 /// The one-time token, if there is one: it may be removed once it was spent.

@@ -1,12 +1,15 @@
-//! Who this agent is: its id and its token, as the platform gave them.
+//! Who this agent is: its id, its token and, where the platform certifies agents, the certificate that it
+//! proves itself with, all in one file, so that they change together.
 
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::files::{FileError, read_if_there, write_whole};
 use crate::domain::secret::Secret;
+use crate::domain::x509;
 
 /// An enrolled agent.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +21,29 @@ pub struct Identity {
     /// Names the one-time token that it came from, so that a new one is noticed.
     #[serde(default)]
     pub enrolled_with: Option<String>,
+    /// What it proves itself with over TLS.
+    #[serde(default)]
+    pub proof: Option<Proof>,
+}
+
+/// A certificate of the agent's own and its key.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Proof {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// Its key, PKCS #8.
+    pub key_pem: Secret,
+}
+
+impl Proof {
+    /// Whether half of its time is over: late enough not to bother anybody, and early enough to try for days.
+    #[must_use]
+    pub fn is_to_be_renewed(&self, now: DateTime<Utc>) -> bool {
+        // One that can't be read is of no use either.
+        x509::read(&self.certificate_pem).map_or(true, |it| {
+            now >= it.not_before + (it.not_after - it.not_before) / 2
+        })
+    }
 }
 
 /// What is wrong with the identity's file.
@@ -56,6 +82,10 @@ impl Identity {
                 "agent_id": self.agent_id,
                 "token": self.token.expose(),
                 "enrolled_with": self.enrolled_with,
+                "proof": self.proof.as_ref().map(|proof| serde_json::json!({
+                    "certificate_pem": proof.certificate_pem,
+                    "key_pem": proof.key_pem.expose(),
+                })),
             })
             .to_string(),
         );
@@ -75,12 +105,17 @@ mod tests {
             agent_id: "agt_1".to_owned(),
             token: Secret::new("to\"ken".to_owned()),
             enrolled_with: Some("abc".to_owned()),
+            proof: Some(Proof {
+                certificate_pem: "certificate".to_owned(),
+                key_pem: Secret::new("key".to_owned()),
+            }),
         };
         identity.write(dir.path()).unwrap();
         let read = Identity::read(dir.path()).unwrap().unwrap();
         assert_eq!(read.agent_id, "agt_1");
         assert_eq!(read.token, identity.token);
         assert_eq!(read.enrolled_with, identity.enrolled_with);
+        assert_eq!(read.proof.unwrap().key_pem.expose(), "key");
         std::fs::write(dir.path().join("identity.json"), "{").unwrap();
         assert!(Identity::read(dir.path()).is_err());
     }

@@ -149,7 +149,7 @@ pub struct HeldKey {
 }
 
 impl HeldKey {
-    fn make(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
+    pub(super) fn make(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
         let made = match algorithm {
             KeyAlgorithm::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
             KeyAlgorithm::EcdsaP384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),

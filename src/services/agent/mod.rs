@@ -13,6 +13,7 @@ pub mod install;
 mod jobs;
 pub mod keys;
 pub mod managed;
+mod next_identity;
 mod reload;
 mod report;
 mod schedule;
@@ -30,7 +31,7 @@ use self::checkin::CheckIns;
 pub use self::enrol::one_time_token;
 pub use self::files::FileError;
 pub use self::host::Host;
-pub use self::identity::{Identity, IdentityError};
+pub use self::identity::{Identity, IdentityError, Proof};
 pub use self::schedule::Schedule;
 use crate::clients::agent_api::AgentApi;
 use crate::clock::Clock;
@@ -98,6 +99,11 @@ impl Agent {
         if identity.is_none() && enrol_token.is_none() {
             return Err(AgentError::NotEnrolled);
         }
+        if let Some(proof) = identity.as_ref().and_then(|identity| identity.proof.as_ref())
+            && api.speaks_tls()
+        {
+            api.show(&proof.certificate_pem, &proof.key_pem)?;
+        }
         Ok(Self {
             host: Arc::new(host),
             api,
@@ -122,7 +128,7 @@ impl Agent {
     pub async fn enrol(&mut self, port: u16) -> Result<&str, AgentError> {
         if let (None, Some(token)) = (&self.identity, &self.enrol_token) {
             let address = self.host.config.advertised(port);
-            let (identity, _) = enrol::enrol(&self.host, &self.api, token, address).await?;
+            let (identity, _) = enrol::enrol(&self.host, &self.api, token, None, address).await?;
             self.identity = Some(identity);
         }
         self.agent_id().ok_or(AgentError::NotEnrolled)

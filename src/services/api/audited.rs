@@ -94,7 +94,7 @@ impl<'a> Door<'a> {
         attempt: Attempt,
     ) -> Result<Self, Response> {
         let hands_out_token = hands_out_token(&attempt);
-        if needs.allow(&call.caller.token).is_ok()
+        if needs.allow(&call.caller).is_ok()
             && let Some(answer) = idempotency::given_before(api, call, hands_out_token).await
         {
             return Err(answer);
@@ -105,7 +105,7 @@ impl<'a> Door<'a> {
             .await
             .map_err(|error| reply::problem(problem_of(error)))?;
         let mut remembers = true;
-        let allowed = match needs.allow(&call.caller.token) {
+        let allowed = match needs.allow(&call.caller) {
             Ok(()) => {
                 // Asked before a one-time token is found to be spent: it was spent on this answer.
                 let before = idempotency::replay(&mut tx, call, hands_out_token)

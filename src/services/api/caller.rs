@@ -12,11 +12,12 @@ use crate::clock::Clock;
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
+use crate::services::serve::Peer;
 use crate::store::tokens::{self, Purpose, Token};
 
 use super::limits::{Asks, admit};
 use super::reply::problem_of;
-use super::{ApiState, denial, idempotency_key, input};
+use super::{ApiState, denial, idempotency_key, identity, input};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Caller {
     pub(super) token: Token,
     /// The peer's address.
     pub(super) source: String,
+    /// Whether it proved to be the agent that the token is of; nothing is asked of others.
+    pub(super) proven: Result<(), Problem>,
 }
 
 /// A caller who may read.
@@ -35,7 +38,7 @@ impl FromRequestParts<ApiState> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let secret = bearer(&parts.headers)?;
-        let caller = known(api, &secret, source(parts)).await?;
+        let caller = known(api, &secret, parts).await?;
         good(&caller.token, &api.clock)?;
         bears(&caller.token)?;
         if !caller.token.role.may_read() {
@@ -72,7 +75,7 @@ impl FromRequest<ApiState> for Call {
     async fn from_request(request: Request, api: &ApiState) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let secret = bearer(&parts.headers)?;
-        let caller = known(api, &secret, source(&parts))
+        let caller = known(api, &secret, &parts)
             .await
             .map_err(|problem| denial::of_unknown(problem, &parts.extensions))?;
         // Before the body is read and the write lock is waited for.
@@ -108,15 +111,20 @@ fn bearer(headers: &HeaderMap) -> Result<Secret, Problem> {
         })
 }
 
-async fn known(api: &ApiState, secret: &Secret, source: String) -> Result<Caller, Problem> {
+async fn known(api: &ApiState, secret: &Secret, parts: &Parts) -> Result<Caller, Problem> {
     let found = async {
         let mut conn = api.store.read().await?;
         tokens::find(&mut conn, secret.expose()).await
     };
     match found.await.map_err(problem_of)? {
-        Some(token) => {
-            tracing::Span::current().record("token", token.name.as_str());
-            Ok(Caller { token, source })
+        Some(known) => {
+            tracing::Span::current().record("token", known.token.name.as_str());
+            let proven = identity::prove(api, &known, parts.extensions.get::<Peer>()).await;
+            Ok(Caller {
+                token: known.token,
+                source: source(parts),
+                proven,
+            })
         }
         None => Err(
             Problem::new(ProblemKind::NotAuthenticated, "the token is unknown")
@@ -181,8 +189,9 @@ pub(super) enum Needs {
 }
 
 impl Needs {
-    /// Whether the token will do.
-    pub(super) fn allow(&self, token: &Token) -> Result<(), Problem> {
+    /// Whether the caller will do.
+    pub(super) fn allow(&self, caller: &Caller) -> Result<(), Problem> {
+        let token = &caller.token;
         let no = |what: String| Err(Problem::new(ProblemKind::Forbidden, what));
         match self {
             Self::Enrolment if token.purpose == Purpose::Enrol => Ok(()),
@@ -202,7 +211,9 @@ impl Needs {
                 token.role.word()
             ))
             .map_err(|problem| problem.hint("use a token of the role admin")),
-            Self::Agent(id) if token.role == Role::Agent && token.agent_id.as_ref() == Some(id) => Ok(()),
+            Self::Agent(id) if token.role == Role::Agent && token.agent_id.as_ref() == Some(id) => {
+                caller.proven.clone()
+            }
             Self::Agent(_) => no("this is for the agent itself, with its own token".to_owned()),
         }
     }

@@ -17,6 +17,8 @@ mod freshness;
 mod health;
 mod idempotency;
 mod idempotency_key;
+mod identity;
+mod identity_ca;
 mod input;
 mod installations;
 mod jobs;
@@ -50,6 +52,7 @@ use utoipa_axum::routes;
 
 use crate::services::serve::{Served, Tls};
 
+pub use identity_ca::{IdentityCa, IdentityCaError};
 pub use state::{ApiState, Unreached, Wake};
 pub use waiting::stand_in;
 

@@ -61,6 +61,8 @@ mod tests {
             agent_version: String::new(),
             owner: None,
             status: AgentStatus::Active,
+            identity: None,
+            next_identity: None,
             last_checkin: None,
             checkin_interval_s: 30,
             n_installations: 0,

@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::wire::agents::WakeReply;
 
 use super::freshness::Freshness;
+use super::identity_ca::IdentityCa;
 use super::metrics::Metrics;
 use crate::config::limits::Limits;
 
@@ -50,6 +51,7 @@ pub struct ApiState {
     pub(super) cache: Cache,
     pub(super) freshness: Arc<Freshness>,
     pub(super) limits: Limits,
+    pub(super) identity_ca: Option<Arc<IdentityCa>>,
     draining: watch::Sender<bool>,
 }
 
@@ -62,6 +64,7 @@ impl ApiState {
             freshness: Arc::new(Freshness::new(&store)),
             cache: Cache::in_process(),
             limits: Limits::none(),
+            identity_ca: None,
             store,
             clock,
             wake,
@@ -103,6 +106,13 @@ impl ApiState {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same with a CA for agents, which then have to prove themselves once they have its certificate.
+    #[must_use]
+    pub fn identity_ca(mut self, ca: Option<Arc<IdentityCa>>) -> Self {
+        self.identity_ca = ca;
         self
     }
 

@@ -243,6 +243,7 @@ impl Bench {
             install_dirs: vec!["/etc/ssl".to_owned()],
             agent_version: "1".to_owned(),
             owner: None,
+            identity_csr_pem: None,
         };
         let agent = agents::insert(&mut tx, &host, 30).await.unwrap();
         tx.commit().await.unwrap();

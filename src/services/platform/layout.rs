@@ -101,6 +101,7 @@ impl HostPlace {
             install_dirs: vec![self.install_dir.display().to_string()],
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             owner: Some(self.host.owner().to_owned()),
+            identity_csr_pem: None,
         }
     }
 

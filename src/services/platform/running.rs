@@ -230,6 +230,7 @@ async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(
     let report = Report {
         agent_version: body.agent_version,
         owner: body.owner,
+        identity_csr_pem: None,
         address: body.address,
         tls_address: body.tls_address,
         install_dirs: body.install_dirs,

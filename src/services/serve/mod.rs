@@ -2,6 +2,7 @@
 //! exceed, and ends by answering what is under way.
 
 mod bounds;
+mod peer;
 mod tls;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service;
 
 pub use bounds::Bounds;
+pub use peer::Peer;
 pub use tls::{Tls, TlsError};
 
 /// After a failed accept (no descriptors left), so that it isn't tried in a tight loop.
@@ -133,13 +135,16 @@ impl Visitor {
         // Answers are small and whole; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
         match self.served.tls.take() {
-            None => self.speak(stream).await,
+            None => self.speak(stream, None).await,
             Some(tls) => {
                 let handshake = tokio::time::timeout(self.served.bounds.head, tls.accept(stream));
                 tokio::select! {
                     _ = self.closed.changed() => {}
                     shaken = handshake => match shaken {
-                        Ok(Ok(stream)) => self.speak(stream).await,
+                        Ok(Ok(stream)) => {
+                            let certified = tls.peer(&stream);
+                            self.speak(stream, certified).await;
+                        }
                         // Scanners and clients that don't trust us: theirs to see, not ours to shout about.
                         Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS handshake"),
                         Err(_) => tracing::debug!(peer = %self.peer, "no TLS handshake in time"),
@@ -150,7 +155,11 @@ impl Visitor {
         open.dec();
     }
 
-    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn speak(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        certified: Option<Peer>,
+    ) {
         let Self {
             served,
             peer,
@@ -161,6 +170,9 @@ impl Visitor {
         let routes = served.routes;
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            if let Some(certified) = &certified {
+                request.extensions_mut().insert(certified.clone());
+            }
             // A router is always ready, so that it needn't be asked.
             routes.clone().call(request)
         });

@@ -1,5 +1,5 @@
 //! The server's own certificate: read from two files, and read again when they change. A pair that can't
-//! be used never replaces one that can.
+//! be used never replaces one that can. Whom it asks for theirs is in `peer`.
 
 use std::fs;
 use std::io;
@@ -13,12 +13,14 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::TcpStream;
 use tokio::signal::unix::Signal;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::peer::{Asks, Peer};
 use crate::clock::Clock;
 
 /// How often the files are looked at.
@@ -58,6 +60,7 @@ pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
     clock: Clock,
+    visitors: Option<Arc<dyn ClientCertVerifier>>,
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -67,14 +70,22 @@ type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 impl Tls {
     /// Reads the chain, the server's own certificate first, and its key, both in PEM.
     ///
+    /// `visitors` says whom to believe that shows a certificate; nobody is asked for one without it.
+    ///
     /// # Errors
     /// They can't be read, or don't belong together.
-    pub fn load(cert: &Path, key: &Path, clock: Clock) -> Result<Self, TlsError> {
-        let config = read(cert, key, &clock)?;
+    pub fn load(
+        cert: &Path,
+        key: &Path,
+        visitors: Option<Arc<dyn ClientCertVerifier>>,
+        clock: Clock,
+    ) -> Result<Self, TlsError> {
+        let config = read(cert, key, visitors.as_ref(), &clock)?;
         Ok(Self {
             cert: cert.to_owned(),
             key: key.to_owned(),
             clock,
+            visitors,
             current: RwLock::new(config),
         })
     }
@@ -83,6 +94,13 @@ impl Tls {
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let current = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         TlsAcceptor::from(current).accept(stream).await
+    }
+
+    /// The certificate that the visitor showed, if it was asked and has one.
+    pub(super) fn peer(&self, stream: &TlsStream<TcpStream>) -> Option<Peer> {
+        let (_, connection) = stream.get_ref();
+        let chain = connection.peer_certificates()?;
+        Peer::of(chain, self.visitors.as_deref()?, self.clock.now())
     }
 
     /// Reads the files again whenever they changed or `hangup` comes, for as long as it is polled.
@@ -101,7 +119,7 @@ impl Tls {
             }
             // Taken before reading: what changes meanwhile is seen at the next look.
             looked_at = stamp;
-            match read(&self.cert, &self.key, &self.clock) {
+            match read(&self.cert, &self.key, self.visitors.as_ref(), &self.clock) {
                 Ok(config) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
                     tracing::info!(cert = %self.cert.display(), "the certificate as it is now is served");
@@ -123,7 +141,12 @@ impl Tls {
     }
 }
 
-fn read(cert: &Path, key: &Path, clock: &Clock) -> Result<Arc<ServerConfig>, TlsError> {
+fn read(
+    cert: &Path,
+    key: &Path,
+    visitors: Option<&Arc<dyn ClientCertVerifier>>,
+    clock: &Clock,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let wrong = |path: &Path, why: String| TlsError::File {
         path: path.to_owned(),
         why,
@@ -152,12 +175,14 @@ fn read(cert: &Path, key: &Path, clock: &Clock) -> Result<Arc<ServerConfig>, Tls
             why: other.to_string(),
         },
     };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(refused)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
         .map_err(refused)?;
+    let builder = match visitors {
+        Some(trust) => builder.with_client_cert_verifier(Arc::new(Asks(Arc::clone(trust)))),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, private).map_err(refused)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -1,5 +1,5 @@
-//! `POST /api/v1/agents/enrol`: a one-time token becomes an agent with a token of its own, in one
-//! transaction.
+//! `POST /api/v1/agents/enrol`: a one-time token becomes an agent with a token of its own and,
+//! where there is a CA for it, with an identity, in one transaction.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,10 +13,12 @@ use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
+use crate::services::api::identity;
 use crate::services::api::input;
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::agents;
+use crate::store::identities;
 use crate::store::tokens::{self, NewToken, Purpose};
 use crate::wire::agents::EnrolBody;
 use crate::wire::agents::EnrolReply;
@@ -42,16 +44,21 @@ pub(in crate::services::api) async fn enrol(State(api): State<ApiState>, call: C
     door.status = StatusCode::CREATED;
     let result = carry_out(&api, &mut door, &call).await;
     // The token itself is put in by the door, so that it isn't kept with the answer.
-    door.close(result, |agent, _| {
+    door.close(result, |(agent, identity_pem), _| {
         serde_json::json!({
             "agent_id": agent.id,
             "checkin_interval_s": agent.checkin_interval_s,
+            "identity_pem": identity_pem,
         })
     })
     .await
 }
 
-async fn carry_out(api: &ApiState, door: &mut Door<'_>, call: &Call) -> Result<Agent, Problem> {
+async fn carry_out(
+    api: &ApiState,
+    door: &mut Door<'_>,
+    call: &Call,
+) -> Result<(Agent, Option<String>), Problem> {
     let body: EnrolBody = input::json(&call.body)?;
     let hostname_fits = (1..=253).contains(&body.hostname.len())
         && body
@@ -106,6 +113,21 @@ async fn carry_out(api: &ApiState, door: &mut Door<'_>, call: &Call) -> Result<A
         .await
         .map_err(problem_of)?;
     door.attempt.entity_id.clone_from(&agent.id);
-    door.attempt.detail = Some(format!("host {} at {}", agent.hostname, agent.address));
-    Ok(agent)
+    let mut detail = format!("host {} at {}", agent.hostname, agent.address);
+    let signed = match (&api.identity_ca, &body.identity_csr_pem) {
+        (Some(ca), Some(csr)) => Some(ca.sign(&agent.id, csr, door.tx.now())?),
+        _ => None,
+    };
+    if let Some(signed) = &signed {
+        detail = format!("{detail}, {}", identity::told(&signed.identity));
+    }
+    // Without one too: what counted before is no longer what the agent has.
+    if signed.is_some() || agent.identity.is_some() || agent.next_identity.is_some() {
+        let identity = signed.as_ref().map(|signed| &signed.identity);
+        identities::begin(&mut door.tx, &agent.id, identity)
+            .await
+            .map_err(problem_of)?;
+    }
+    door.attempt.detail = Some(detail);
+    Ok((agent, signed.map(|signed| signed.pem)))
 }

@@ -9,6 +9,7 @@ use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
 use crate::services::api::caller::{Call, Needs, good};
 use crate::services::api::denial;
+use crate::services::api::identity;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
@@ -42,7 +43,7 @@ pub(in crate::services::api) async fn report(
 
 async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Problem> {
     good(&call.caller.token, &api.clock)?;
-    Needs::Agent(id.to_owned()).allow(&call.caller.token)?;
+    Needs::Agent(id.to_owned()).allow(&call.caller)?;
     let report: Report = input::json(&call.body)?;
     if report.installations.len() > AT_MOST || report.keys.len() > AT_MOST {
         return Err(Problem::bad_input(format!(
@@ -61,10 +62,16 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
         let mut tx = api.store.begin().await?;
         let agent = checkin::check_in(&mut tx, id, &report).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
+        // Last, since it writes an audit row.
+        let identity_pem = match &report.identity_csr_pem {
+            Some(csr) => identity::renew(api, &mut tx, &agent, csr, &call.caller).await?,
+            None => None,
+        };
         tx.commit().await?;
         Ok(ReportReply {
             checkin_interval_s: agent.checkin_interval_s,
             jobs,
+            identity_pem,
         })
     };
     recorded.await.map_err(problem_of)

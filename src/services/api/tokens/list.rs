@@ -27,7 +27,7 @@ pub(in crate::services::api) async fn list(
     Reader(caller): Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    Needs::Admin.allow(&caller.token)?;
+    Needs::Admin.allow(&caller)?;
     let mut conn = api.store.read().await?;
     Ok(reply::json(&tokens::page(&mut conn, &query).await?))
 }

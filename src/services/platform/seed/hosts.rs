@@ -106,6 +106,7 @@ pub(super) fn furnish(
         agent_id: enrolled.agent.id.clone(),
         token: enrolled.token.clone(),
         enrolled_with: None,
+        proof: None,
     };
     identity.write(&place.state_dir).map_err(part)?;
     let keys = KeyStore::open(&place.state_dir).map_err(part)?;
@@ -184,6 +185,7 @@ pub(super) fn report(
         install_dirs: body.install_dirs,
         installations,
         keys: held,
+        identity_csr_pem: None,
     }
 }
 
