@@ -8,6 +8,8 @@
 )]
 #![allow(clippy::duplicate_mod, reason = "one suite, run on both databases")]
 
+#[path = "support/tls.rs"]
+mod ca;
 #[path = "support/postgres.rs"]
 mod server;
 

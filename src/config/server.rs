@@ -343,7 +343,7 @@ mod tests {
         let shown = file.replace("# ", "").replace("\"…\"", "\"/x\"");
         let lines = shown.lines().filter_map(|line| line.split("  ").next());
         let config = of(&lines.collect::<Vec<_>>().join("\n"));
-        assert_eq!(config.secrets().count(), 8);
+        assert_eq!(config.secrets().count(), 9);
         assert_eq!(config.check(), Ok(()));
     }
 

@@ -7,7 +7,7 @@ use super::agents::{last_checkin, meaning, target};
 use super::certificate::{INSTALLATIONS, installation_cells, now_is};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
-use crate::domain::agent::AgentHealth;
+use crate::domain::agent::{Agent, AgentHealth, AgentIdentity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -113,9 +113,21 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         ),
         fact("Directories", agent.install_dirs.join(" ")),
         fact("Version", agent.agent_version.clone()),
+        fact("Identity", identity(agent)),
         fact("Enrolled", full(agent.enrolled_at)),
         fact("Id", agent.id.clone()),
     ]
+}
+
+/// What it proves itself with.
+fn identity(agent: &Agent) -> String {
+    let told = |it: &AgentIdentity| format!("{} until {}", it.serial, full(it.not_after));
+    match (&agent.identity, &agent.next_identity) {
+        (None, None) => "its token alone".to_owned(),
+        (None, Some(next)) => format!("its token alone; given {}, not shown yet", told(next)),
+        (Some(now), None) => told(now),
+        (Some(now), Some(next)) => format!("{}, then {}", told(now), told(next)),
+    }
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {

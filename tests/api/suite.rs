@@ -9,6 +9,7 @@ mod document;
 mod edge;
 mod events;
 mod findings;
+mod identity;
 mod routes;
 mod runbooks;
 mod support;

@@ -29,6 +29,20 @@ fn of_kind<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
     documents.iter().find(|it| it["kind"] == kind).unwrap()
 }
 
+/// The mode and the names of the files in a volume of one secret or of several.
+fn files(volume: &Value) -> (i64, Vec<&str>) {
+    let (mode, secrets) = match volume["projected"]["sources"].as_array() {
+        Some(sources) => (
+            &volume["projected"]["defaultMode"],
+            sources.iter().map(|it| &it["secret"]).collect(),
+        ),
+        None => (&volume["secret"]["defaultMode"], vec![&volume["secret"]]),
+    };
+    let items = secrets.iter().filter_map(|secret| secret["items"].as_array());
+    let names = items.flatten().filter_map(|item| item["path"].as_str());
+    (mode.as_i64().unwrap(), names.collect())
+}
+
 #[test]
 fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
     for (name, file, unit, port, scheme) in [
@@ -63,18 +77,20 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
         assert!(seed.contains(&format!("\"0.0.0.0:{port}\"")), "{name}");
         let volumes = pod["volumes"].as_array().unwrap();
         let credentials = volumes.iter().find(|it| it["name"] == "credentials").unwrap();
-        let mut keys: Vec<&str> = credentials["secret"]["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it["key"].as_str().unwrap())
-            .collect();
+        let (mode, mut given) = files(credentials);
         let mut asked = named_credentials(&seed);
-        keys.sort_unstable();
+        given.sort_unstable();
         asked.sort_unstable();
-        assert_eq!(keys, asked, "{name}");
+        assert_eq!(given, asked, "{name}");
         // Not for everybody: such a file would be refused (0440 is 288).
-        assert_eq!(credentials["secret"]["defaultMode"], 0o440);
+        assert_eq!(mode, 0o440);
+        let tls = volumes.iter().find(|it| it["name"] == "tls");
+        for file in tls.iter().flat_map(|it| files(it).1) {
+            assert!(
+                seed.contains(&format!("\"/etc/cmp/tls/{file}\"")),
+                "{name}: {file}"
+            );
+        }
 
         let env = container["env"].as_array().unwrap();
         assert!(env.iter().any(|it| it["name"] == "DB_HOST"), "{name}");

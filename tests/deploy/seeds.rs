@@ -275,6 +275,8 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
     let (certificate, key) = ca.issue(2090);
     host.write("etc/cmp/tls/tls.crt", &certificate, 0o644);
     host.write("etc/cmp/tls/tls.key", &key, 0o400);
+    agents_ca(&host);
+    let agents_key = std::fs::read_to_string(host.path("etc/cmp/credentials/agent-ca-key")).unwrap();
     let (api, health, wake) = (free_port(), free_port(), free_port());
     let local = |port: u16| format!("127.0.0.1:{port}");
     // The overrides that the seeds speak of: the database is where DB_HOST says. The tests' PostgreSQL speaks no
@@ -291,7 +293,11 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
     host.configure("cmp-server", &[("0.0.0.0:8082", &local(api))]);
     let mut server = host.start(
         &unit,
-        &[("database-password", "none-needed"), ("admin-token", ADMIN)],
+        &[
+            ("database-password", "none-needed"),
+            ("admin-token", ADMIN),
+            ("agent-ca-key", &agents_key),
+        ],
         &env,
     );
     assert_eq!(server.tells().trim(), "READY=1", "{}", server.log());
@@ -350,6 +356,10 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
     .await;
     let dir = host.path("etc/ssl/cmp").display().to_string();
     assert!(agents.to_string().contains(&dir), "{agents}");
+    assert!(
+        agents["items"][0]["identity"]["serial"].is_string(),
+        "it proves itself: {agents}"
+    );
 
     // A wish, which waits for Vault: all that the dashboard shows has something to tell then.
     let wish = serde_json::json!({
@@ -409,6 +419,19 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
         let log = running.log();
         assert!(!log.contains(ADMIN) && !log.contains(&token), "{log}");
     }
+}
+
+/// Makes the CA for agents as the documentation says.
+fn agents_ca(host: &HostDir) {
+    std::fs::create_dir_all(host.path("etc/cmp/credentials")).unwrap();
+    let page = include_str!("../../docs/server.md");
+    let command = page.split("```\n").find(|block| block.starts_with("openssl req"));
+    let made = Command::new("sh")
+        .args(["-c", &host.here(command.unwrap())])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    host.give(&host.path("etc/cmp/tls/agent-ca.pem"), 0o644);
 }
 
 /// The metrics that the dashboard asks for.

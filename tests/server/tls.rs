@@ -100,6 +100,49 @@ async fn a_changed_certificate_is_served_without_a_restart_and_a_wrong_one_never
 }
 
 #[tokio::test]
+async fn a_ca_for_agents_that_is_none_is_refused_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, agents) = (Ca::new(dir.path(), "ca"), Ca::new(dir.path(), "agents"));
+    let (certificate, key) = ca.issue(2090);
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let cert = file("tls.pem", &certificate);
+    let tls = [
+        "--tls-cert",
+        cert.to_str().unwrap(),
+        "--tls-key",
+        file("tls.key", &key).to_str().unwrap(),
+    ]
+    .map(str::to_owned);
+    let check = |cert: &std::path::Path, key: Option<&str>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cmp-server"));
+        command.args(["--check", "--roles", "api", "--database", "sqlite::memory:"]);
+        command.args(&tls).arg("--agent-ca-cert").arg(cert);
+        command.envs(key.map(|key| ("CMP_AGENT_CA_KEY", key)));
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(check(&agents.file, Some(&agents.key)).0);
+    for (cert, key, said) in [
+        (&agents.file, None, "needs its key, in CMP_AGENT_CA_KEY"),
+        (&agents.file, Some("no key"), "it is no private key in PEM"),
+        (
+            &agents.file,
+            Some(&*ca.key),
+            "is not that of the first certificate",
+        ),
+        (&cert, Some(&*key), "is not that of a CA"),
+    ] {
+        let (fine, told) = check(cert, key);
+        assert!(!fine && told.contains(said), "{said}: {told}");
+        assert!(!told.contains("PRIVATE"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_pair_that_does_not_fit_is_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let ca = Ca::new(dir.path(), "ca");

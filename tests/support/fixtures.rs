@@ -1,7 +1,7 @@
 //! A night's facts at a fixed time, for tests that draw.
 
 use chrono::{DateTime, Duration, Utc};
-use cmp_console::domain::agent::{Agent, AgentStatus};
+use cmp_console::domain::agent::{Agent, AgentIdentity, AgentStatus};
 use cmp_console::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS};
 use cmp_console::domain::certificate::{Certificate, CertificateStatus};
 use cmp_console::domain::finding::{Finding, FindingKind, Severity};
@@ -71,7 +71,10 @@ pub(crate) fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Age
         agent_version: "0.1.0".to_owned(),
         owner: Some("web".to_owned()),
         status: AgentStatus::Active,
-        identity: None,
+        identity: Some(AgentIdentity {
+            serial: format!("5c:1a:90:0e:77:42:3b:d8:66:12:a9:04:ce:31:7f:{index:02x}"),
+            not_after: now() + Duration::days(21),
+        }),
         next_identity: None,
         last_checkin: Some(now() - silent.unwrap_or(Duration::seconds(20))),
         checkin_interval_s: 60,

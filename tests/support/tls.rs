@@ -8,6 +8,9 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 pub(crate) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) file: PathBuf,
+    /// Its key, in PEM.
+    #[allow(dead_code, reason = "not every test binary has it sign by itself")]
+    pub(crate) key: String,
 }
 
 impl Ca {
@@ -19,6 +22,7 @@ impl Ca {
         let file = dir.join(format!("{name}.pem"));
         fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
         Self {
+            key: key.serialize_pem(),
             issuer: Issuer::new(params, key),
             file,
         }

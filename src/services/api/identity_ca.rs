@@ -85,7 +85,7 @@ impl IdentityCa {
             return Err(wrong("holds no certificate in PEM".to_owned()));
         };
         let key = KeyPair::from_pem(key.expose())
-            .map_err(|_| IdentityCaError::Key("it is no private key in PEM (PKCS #8)"))?;
+            .map_err(|_| IdentityCaError::Key("it is no private key in PEM"))?;
         let (_, parsed) = X509Certificate::from_der(first)
             .map_err(|error| wrong(format!("holds no certificate: {error}")))?;
         if parsed.public_key().raw != rcgen::PublicKeyData::subject_public_key_info(&key) {
