@@ -714,6 +714,23 @@ async fn an_agent_without_identity_and_token_says_so() {
     ));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_is_started_before_its_token_is_there_waits_for_it() {
+    let mut night = Night::start(None).await;
+    night.stop_agent().await;
+    let token = night.dir.path().join("enrol-token");
+    night.config.state_dir = night.dir.path().join("fresh");
+    night.config.enrol_token = Some(SecretSource::file(&token));
+    night.start_agent(None).await;
+    let problem = wake(&night.wake_address, LIMIT).await.unwrap().problem.unwrap();
+    let hint = problem.hint.unwrap();
+    assert!(hint.contains(&token.display().to_string()), "{hint}");
+    private(&token, "one-time-2");
+    let reply = wake(&night.wake_address, LIMIT).await.unwrap();
+    assert!(reply.reported, "{reply:?}");
+    night.stop_agent().await;
+}
+
 /// A file for its owner alone, as a secret's has to be.
 fn private(path: &Path, text: &str) {
     use std::os::unix::fs::OpenOptionsExt as _;

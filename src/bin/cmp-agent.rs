@@ -57,8 +57,13 @@ fn main() -> Result<ExitCode> {
             },
         );
     }
-    runtime.block_on(serve(config))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            eprint(&format!("cmp-agent: {report:#}"));
+            ExitCode::FAILURE
+        }
+    })
 }
 
 async fn serve(config: AgentConfig) -> Result<()> {

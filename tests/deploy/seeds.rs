@@ -37,9 +37,12 @@ fn the_consoles_seed_is_one() {
 /// A host: a directory in which the units' paths are, and who runs them.
 struct HostDir {
     root: tempfile::TempDir,
-    /// When the tests are root.
+    /// Who runs the servers, when the tests are root.
     user: Option<(u32, u32)>,
 }
+
+/// Who runs the agent then: somebody else, who gets at nothing of the servers'.
+const AGENT: (u32, u32) = (64_321, 64_321);
 
 impl HostDir {
     fn new() -> Self {
@@ -59,8 +62,11 @@ impl HostDir {
         ] {
             std::fs::create_dir_all(it.path(dir)).unwrap();
         }
-        for dir in ["etc/ssl/cmp", "var/lib/cmp", "var/lib/cmp-agent"] {
-            it.give(&it.path(dir), 0o700);
+        it.give(&it.path("var/lib/cmp"), 0o700);
+        // As `cmp.tmpfiles` has it.
+        it.give(&it.path("etc/cmp/tls"), 0o750);
+        for dir in ["etc/ssl/cmp", "var/lib/cmp-agent"] {
+            it.give_agent(&it.path(dir), 0o700);
         }
         for program in [env!("CARGO_BIN_EXE_cmp-server"), env!("CARGO_BIN_EXE_cmp-agent")] {
             let name = Path::new(program).file_name().unwrap();
@@ -82,6 +88,13 @@ impl HostDir {
             chown(path, Some(uid), Some(gid)).unwrap();
         }
         std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn give_agent(&self, path: &Path, mode: u32) {
+        self.give(path, mode);
+        if self.user.is_some() {
+            chown(path, Some(AGENT.0), Some(AGENT.1)).unwrap();
+        }
     }
 
     fn write(&self, path: &str, text: &str, mode: u32) {
@@ -126,7 +139,11 @@ impl HostDir {
         let log = self.path(&format!("run/{}.log", unit.name));
         let mut command = Command::new("setpriv");
         command.args(["--no-new-privs", "--inh-caps=-all"]);
-        if let Some((uid, gid)) = self.user {
+        let user = match unit.name {
+            "cmp-agent" => self.user.map(|_| AGENT),
+            _ => self.user,
+        };
+        if let Some((uid, gid)) = user {
             command.args([format!("--reuid={uid}"), format!("--regid={gid}")]);
             command.args(["--clear-groups", "--bounding-set=-all"]);
         }
@@ -270,7 +287,7 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
     }
     let Some(database) = prepared() else { return };
     let host = HostDir::new();
-    let ca = Ca::new(&host.path("etc/cmp/tls"), "api-ca");
+    let ca = Ca::new(&host.path("etc/cmp"), "api-ca");
     std::fs::copy(&ca.file, host.path("etc/cmp/tls/vault-ca.pem")).unwrap();
     let (certificate, key) = ca.issue(2090);
     host.write("etc/cmp/tls/tls.crt", &certificate, 0o644);
@@ -339,6 +356,7 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
     let unit = Unit::read("cmp-agent");
     let token = one_time_token(&database).await;
     host.write("etc/cmp/enrol-token", &token, 0o400);
+    host.give_agent(&host.path("etc/cmp/enrol-token"), 0o400);
     let (wake, api_at) = (local(wake), format!("\"{base}\""));
     let changes = [
         ("0.0.0.0:8084", wake.as_str()),

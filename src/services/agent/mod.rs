@@ -91,12 +91,14 @@ pub struct Agent {
 
 impl Agent {
     /// Opens the state directory. `enrol_token` is spent at the first check-in if the agent has no
-    /// identity yet, or one from another token.
+    /// identity yet, or one from another token. Without either it waits for one where its configuration says;
+    /// where that says nothing, it can't start.
     pub fn new(config: AgentConfig, clock: Clock, enrol_token: Option<Secret>) -> Result<Self, AgentError> {
         let api = AgentApi::trusting(&config.api, config.server_ca.as_deref())?;
         let host = Host::open(config, clock)?;
         let identity = Identity::read(&host.config.state_dir)?;
-        if identity.is_none() && enrol_token.is_none() {
+        // Where one may be put, it is waited for.
+        if identity.is_none() && enrol_token.is_none() && host.config.enrol_token.is_none() {
             return Err(AgentError::NotEnrolled);
         }
         if let Some(proof) = identity.as_ref().and_then(|identity| identity.proof.as_ref())
