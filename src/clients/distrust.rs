@@ -55,6 +55,11 @@ fn in_words(why: &CertificateError) -> Distrust {
             "use the name that is in it, or have one issued for this name",
         ),
         Why::Revoked => ("was revoked".to_owned(), "have a new one issued for the server"),
+        // `openssl req -x509` makes such a one, and the library has no word of its own for it here.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => (
+            "is that of a CA, which is not accepted for a server".to_owned(),
+            "have it issue one for the server, or make one with `-addext basicConstraints=critical,CA:FALSE`",
+        ),
         other => (
             format!("is not accepted: {other}"),
             "have a new one issued for the server",

@@ -88,10 +88,25 @@ async fn a_changed_certificate_is_served_without_a_restart_and_a_wrong_one_never
     .await;
     assert!(me(&base, &old).await.is_err());
 
+    // One that signed itself, as `openssl req -x509` makes it.
+    let itself = (fs::read_to_string(&new.file).unwrap(), new.key.clone());
+    put(&itself);
+    let told = eventually("the CA's own is served", async || {
+        me(&base, &new)
+            .await
+            .err()
+            .filter(|it| it.what.contains("is that of a CA"))
+    })
+    .await;
+    assert!(told.hint.unwrap().contains("CA:FALSE"));
+
     put(&new.issue(2021));
     it.signal(Signal::HUP);
     let expired = eventually("the expired certificate is served", async || {
-        me(&base, &new).await.err()
+        me(&base, &new)
+            .await
+            .err()
+            .filter(|it| !it.what.contains("is that of a CA"))
     })
     .await;
     assert!(expired.what.ends_with("has expired"), "{expired}");
