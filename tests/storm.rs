@@ -14,6 +14,8 @@
 mod daemon;
 #[path = "support/postgres.rs"]
 mod server;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "support/vault.rs"]
 mod vault;
 

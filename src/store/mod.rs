@@ -45,6 +45,7 @@ mod schema;
 mod select;
 pub mod serials;
 mod statement;
+mod tls;
 pub mod tokens;
 pub mod trends;
 mod trouble;

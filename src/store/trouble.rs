@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::TimeDelta;
 use sqlx::sqlite::SqliteError;
 
-use super::StoreError;
+use super::{StoreError, tls};
 
 /// A cause and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,10 @@ impl Trouble {
     }
 
     fn of(error: &sqlx::Error) -> Option<Self> {
+        if let Some(it) = tls::refused(error) {
+            let name_it = "name its CA in the address: `sslmode=verify-full&sslrootcert=FILE`";
+            return Some(Self::lasting(&it.what, it.hint.unwrap_or(name_it)));
+        }
         Some(match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::passing(
@@ -74,10 +78,8 @@ impl Trouble {
                     "nobody listens at its address",
                     "start it, or correct the address",
                 ),
-                ErrorKind::InvalidData => Self::untrusted(),
                 _ => Self::passing("the connection broke", "look whether it runs and can be reached"),
             },
-            sqlx::Error::Tls(_) => Self::untrusted(),
             sqlx::Error::Database(error) => {
                 let code = error.code()?;
                 if error.try_downcast_ref::<SqliteError>().is_some() {
@@ -88,13 +90,6 @@ impl Trouble {
             }
             _ => return None,
         })
-    }
-
-    fn untrusted() -> Self {
-        Self::lasting(
-            "its certificate isn't trusted, or it doesn't speak TLS",
-            "name its CA in the address: `sslmode=verify-full&sslrootcert=FILE`",
-        )
     }
 
     fn of_sqlite(code: u32) -> Option<Self> {

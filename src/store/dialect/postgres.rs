@@ -13,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 
 use super::Locking;
+use crate::store::tls;
 
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,6 +94,13 @@ pub(in crate::store) fn is_passing(code: &str) -> bool {
 /// The connections: one pool for changes and one for reading, so that readers never wait for writers.
 pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("cmp");
+    tls::check_ca(&options)?;
+    if let Some(unchecked) = tls::unchecked(&options) {
+        tracing::warn!(
+            "the connections to the database are {unchecked}: `sslmode=verify-full` in its address, and \
+             `sslrootcert=FILE` for a CA of your own"
+        );
+    }
     let pool = |n| {
         PgPoolOptions::new()
             .max_connections(n)
