@@ -12,6 +12,9 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/pty.rs"]
+mod pty;
 #[path = "support/postgres.rs"]
 mod server;
 #[path = "support/tls.rs"]

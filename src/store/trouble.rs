@@ -188,8 +188,8 @@ struct Known {
 
 impl Troubles {
     /// A change could not be made.
-    pub(super) fn met(&self, error: &StoreError) {
-        let Some(trouble) = error.trouble().filter(|it| it.lasts) else {
+    pub(super) fn met(&self, error: &sqlx::Error) {
+        let Some(trouble) = Trouble::of(error).filter(|it| it.lasts) else {
             return;
         };
         let mut known = self.lock();

@@ -31,16 +31,21 @@ const TEMPLATE: &str = "cmp_template";
 /// it is left.
 const WATCHDOG: &str = r#"
 set -e
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir" "$disk"' EXIT
 if [ -n "$primary" ]; then
     "$bin/pg_basebackup" -h "$primary" -p "$primary_port" -U postgres -D "$dir/data" -R -c fast --no-sync >"$dir/log" 2>&1
 else
     "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1
 fi
+# A mount and a user of its own, who is not root in there: PostgreSQL doesn't run as root.
+in_room() {
+    exec unshare -Urm sh -c 'mount -t tmpfs -o "size=$size" tmpfs "$disk" &&
+        exec unshare -U --map-user=1000 --map-group=1000 "$@"' sh "$@"
+}
 start() {
-    "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses="$listen" -p "$port" -c fsync=off -c full_page_writes=off \
+    $in_room "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses="$listen" -p "$port" -c fsync=off -c full_page_writes=off \
         -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB \
-        -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
+        -c dynamic_shared_memory_type=mmap -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
     server=$!
     until "$bin/pg_isready" -q -h "$dir" -p "$port"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
     echo ready
@@ -188,12 +193,39 @@ pub(crate) fn at_an_address() -> Option<Postgres> {
 fn prepared(how: &Start) -> Option<Postgres> {
     let own = start(server()?.bin.clone(), how);
     own.psql("postgres", "postgres", &format!("CREATE ROLE {OWNER} LOGIN"));
+    let on_it = match how.disk {
+        Some(disk) => {
+            let folder = disk.folder(&own.dir);
+            let sql = format!("CREATE TABLESPACE small LOCATION '{}'", folder.display());
+            own.psql("postgres", "postgres", &sql);
+            "TABLESPACE small"
+        }
+        None => "",
+    };
     own.psql(
         "postgres",
         "postgres",
-        &format!("CREATE DATABASE cmp OWNER {OWNER}"),
+        &format!("CREATE DATABASE cmp OWNER {OWNER} {on_it}"),
     );
     Some(own)
+}
+
+/// One with its database `cmp` on a disk of its own that is small; `None` where there are no programs, or no
+/// way to have such a disk, which is said.
+pub(crate) fn on_a_small_disk() -> Option<Postgres> {
+    server()?;
+    let Some(disk) = Disk::small() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: PostgreSQL on a full disk, since there is none to fill: neither may a tmpfs be mounted in \
+             a user namespace here, nor is /dev/shm a small one"
+        );
+        return None;
+    };
+    prepared(&Start {
+        disk: Some(disk),
+        ..Start::default()
+    })
 }
 
 /// A replica of the server, with all its databases, as long as it is kept.
@@ -208,7 +240,49 @@ struct Start<'a> {
     primary: Option<&'a Postgres>,
     /// It listens at this port of 127.0.0.1 too.
     address: Option<u16>,
+    /// Where the database `cmp` is, instead of beside the rest.
+    disk: Option<Disk>,
 }
+
+/// A disk that is small enough to be filled.
+#[derive(Clone, Copy)]
+enum Disk {
+    /// A tmpfs that only the server sees, for which it needs no rights but a user namespace.
+    Own,
+    /// Where those are not allowed, as in most containers: their shared memory, which is a small tmpfs. Test
+    /// servers keep none in there.
+    Shared,
+}
+
+impl Disk {
+    /// The largest that is filled, in bytes.
+    const MOST: u64 = 256 << 20;
+
+    fn small() -> Option<Self> {
+        let script = "unshare -Urm sh -c 'mount -t tmpfs tmpfs /mnt &&
+            exec unshare -U --map-user=1000 --map-group=1000 true'";
+        let mut command = Command::new("sh");
+        if let Some((uid, gid)) = unprivileged() {
+            command.uid(uid).gid(gid);
+        }
+        let tried = command.args(["-c", script]).current_dir("/").output().unwrap();
+        if tried.status.success() {
+            return Some(Self::Own);
+        }
+        let shared = rustix::fs::statvfs(SHARED_MEMORY).ok()?;
+        (shared.f_blocks * shared.f_frsize <= Self::MOST).then_some(Self::Shared)
+    }
+
+    /// The place for the server's folder on it.
+    fn folder(self, dir: &Path) -> PathBuf {
+        match self {
+            Self::Own => dir.join("disk"),
+            Self::Shared => Path::new(SHARED_MEMORY).join(dir.file_name().unwrap()),
+        }
+    }
+}
+
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// One that nobody listens at.
 fn free_port() -> u16 {
@@ -224,10 +298,16 @@ fn start(bin: PathBuf, how: &Start) -> Postgres {
         .unwrap()
         .keep();
     std::fs::set_permissions(&dir, Permissions::from_mode(0o711)).unwrap();
+    let disk = how.disk.map(|it| it.folder(&dir));
+    if let Some(disk) = &disk {
+        std::fs::create_dir(disk).unwrap();
+    }
     let mut command = Command::new("sh");
     // PostgreSQL doesn't run as root.
     if let Some((uid, gid)) = unprivileged() {
-        chown(&dir, Some(uid), Some(gid)).unwrap();
+        for folder in [Some(&dir), disk.as_ref()].into_iter().flatten() {
+            chown(folder, Some(uid), Some(gid)).unwrap();
+        }
         command.uid(uid).gid(gid);
     }
     let port = how.address.unwrap_or(PORT);
@@ -238,6 +318,16 @@ fn start(bin: PathBuf, how: &Start) -> Postgres {
         .env("primary", how.primary.map_or(Path::new(""), |it| &it.dir))
         .env("primary_port", how.primary.map_or(PORT, |it| it.port).to_string())
         .env("port", port.to_string())
+        .env("disk", disk.as_deref().unwrap_or(Path::new("")))
+        .env("size", "48m")
+        .env(
+            "in_room",
+            if matches!(how.disk, Some(Disk::Own)) {
+                "in_room"
+            } else {
+                ""
+            },
+        )
         .env("listen", how.address.map_or("", |_| "127.0.0.1"))
         .current_dir(&dir)
         // Ctrl-C at the terminal is for the tests; the watchdog follows them.
@@ -289,6 +379,7 @@ impl Postgres {
         let how = Start {
             primary: Some(self),
             address: (self.port != PORT).then(free_port),
+            disk: None,
         };
         start(self.bin.clone(), &how)
     }
@@ -316,6 +407,32 @@ impl Postgres {
         for sql in [&format!("ALTER SYSTEM SET ssl = {on}"), "SELECT pg_reload_conf()"] {
             self.psql("postgres", "postgres", sql);
         }
+    }
+
+    /// Fills its small disk with something else, to the last page.
+    pub(crate) fn fill(&self) {
+        let psql = |sql: &str| self.try_psql("postgres", "postgres", sql);
+        // A database that was just made has pages that aren't on the disk yet, and their writers would fail too.
+        psql("CHECKPOINT").unwrap();
+        psql("CREATE UNLOGGED TABLE ballast (page text) TABLESPACE small").unwrap();
+        psql("ALTER TABLE ballast ALTER page SET STORAGE PLAIN").unwrap();
+        for n in [1000, 100, 10, 1] {
+            let more = format!("INSERT INTO ballast SELECT repeat('x', 8000) FROM generate_series(1, {n})");
+            let said = loop {
+                if let Err(said) = psql(&more) {
+                    break said;
+                }
+            };
+            assert!(
+                said.contains("No space left on device") || said.contains("wrote only"),
+                "{said}"
+            );
+        }
+    }
+
+    /// Makes room on it again.
+    pub(crate) fn make_room(&self) {
+        self.psql("postgres", "postgres", "DROP TABLE ballast");
     }
 
     /// Cuts off who calls itself so.
