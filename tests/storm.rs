@@ -32,5 +32,7 @@ mod primary;
 mod restarted;
 #[path = "storm/room.rs"]
 mod room;
+#[path = "storm/screen.rs"]
+mod screen;
 #[path = "storm/wrong.rs"]
 mod wrong;

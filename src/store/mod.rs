@@ -15,6 +15,7 @@ pub mod audit;
 pub mod ban;
 pub mod certificates;
 pub mod checkin;
+pub mod clocks;
 pub mod compromise;
 mod constraint;
 mod cursor;
@@ -67,6 +68,7 @@ pub use lead::Lead;
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
+use clocks::ClockOff;
 use statement::sql;
 use tx::Link;
 
@@ -215,8 +217,7 @@ impl Store {
             if self.clock.follows_system() {
                 // It was read somewhere between the two.
                 let half = (self.clock.now() - before) / 2;
-                self.troubles
-                    .compared(Trouble::of_clock(before + half - theirs, half));
+                self.troubles.compared(ClockOff::of(before + half - theirs, half));
             }
         } else {
             sql("SELECT 1")
@@ -227,11 +228,11 @@ impl Store {
         Ok(self.troubles.now())
     }
 
-    /// What is wrong with this server's clock, which must not claim anything then.
+    /// How far this server's clock is off, which must not claim anything then.
     ///
     /// # Errors
     /// The database doesn't answer.
-    pub async fn clock_trouble(&self) -> Result<Option<Trouble>, StoreError> {
+    pub async fn clock_off(&self) -> Result<Option<ClockOff>, StoreError> {
         self.ping().await?;
         Ok(self.troubles.clock())
     }

@@ -4,9 +4,9 @@
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::TimeDelta;
 use sqlx::sqlite::SqliteError;
 
+use super::clocks::{self, ClockOff};
 use super::{StoreError, tls};
 
 /// A cause and the next step.
@@ -26,10 +26,6 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// A clock that is further off is told, and nothing is claimed by it: claims end by the clocks of those who
-/// look at them.
-const CLOCK_OFF: TimeDelta = TimeDelta::seconds(10);
-
 impl Trouble {
     fn passing(what: &str, hint: &'static str) -> Self {
         Self {
@@ -46,19 +42,8 @@ impl Trouble {
         }
     }
 
-    /// Of a clock that is so far ahead of the database's, or behind it; `sure` is how exact that is.
-    pub(super) fn of_clock(ahead: TimeDelta, sure: TimeDelta) -> Option<Self> {
-        if ahead.abs() - sure <= CLOCK_OFF {
-            return None;
-        }
-        let seconds = ahead.num_seconds().abs();
-        let which = if ahead > TimeDelta::zero() {
-            "ahead of"
-        } else {
-            "behind"
-        };
-        let what = format!("this server's clock is {seconds} s {which} the database's");
-        Some(Self::lasting(&what, "set both by NTP"))
+    fn of_clock(off: ClockOff) -> Self {
+        Self::lasting(&off.words("this server's clock"), clocks::HINT)
     }
 
     fn of(error: &sqlx::Error) -> Option<Self> {
@@ -183,7 +168,7 @@ pub(super) struct Troubles(Arc<Mutex<Known>>);
 struct Known {
     /// Changes can't be made.
     changes: Option<Trouble>,
-    clock: Option<Trouble>,
+    clock: Option<ClockOff>,
 }
 
 impl Troubles {
@@ -207,23 +192,26 @@ impl Troubles {
     }
 
     /// The clocks were compared.
-    pub(super) fn compared(&self, trouble: Option<Trouble>) {
+    pub(super) fn compared(&self, off: Option<ClockOff>) {
         let mut known = self.lock();
-        match (&known.clock, &trouble) {
-            (None, Some(trouble)) => tracing::error!("{trouble}"),
+        match (known.clock, off) {
+            (None, Some(off)) => tracing::error!("{}", Trouble::of_clock(off)),
             (Some(_), None) => tracing::info!("this server's clock is right again"),
             _ => {}
         }
-        known.clock = trouble;
+        known.clock = off;
     }
 
-    pub(super) fn clock(&self) -> Option<Trouble> {
-        self.lock().clock.clone()
+    pub(super) fn clock(&self) -> Option<ClockOff> {
+        self.lock().clock
     }
 
     pub(super) fn now(&self) -> Option<Trouble> {
         let known = self.lock();
-        known.changes.clone().or_else(|| known.clock.clone())
+        known
+            .changes
+            .clone()
+            .or_else(|| known.clock.map(Trouble::of_clock))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -258,19 +246,5 @@ mod tests {
             "the database can't do it, while writing the audit row: its disk is full"
         );
         assert!(problem.hint.unwrap().contains("nothing was changed"));
-    }
-
-    #[test]
-    fn a_clock_is_off_when_it_is_surely_so() {
-        let s = TimeDelta::seconds;
-        assert_eq!(Trouble::of_clock(s(9), s(0)), None);
-        assert_eq!(
-            Trouble::of_clock(s(12), s(5)),
-            None,
-            "a slow answer proves nothing"
-        );
-        let said = Trouble::of_clock(s(-75), s(1)).unwrap().what;
-        assert_eq!(said, "this server's clock is 75 s behind the database's");
-        assert!(Trouble::of_clock(s(75), s(1)).unwrap().what.contains("ahead of"));
     }
 }

@@ -1,8 +1,6 @@
 //! No room to write: the change is refused with the cause and changes nothing, the cause is on `/readyz` and
 //! in the log, and once there is room everything goes on by itself.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,8 +10,8 @@ use futures::StreamExt;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::client::{Client, an_adapter, ready};
-use crate::daemon::{self, Daemon, eventually};
-use crate::pty::{self, Line, Pty};
+use crate::daemon::{Daemon, eventually};
+use crate::screen::services;
 use crate::server::{self, OWNER};
 
 /// How large the server's files may become, in bytes.
@@ -82,19 +80,6 @@ async fn without_room_for_the_audit_row_nothing_is_changed() {
         (client.ask_once(3).await.0 == 202).then_some(())
     })
     .await;
-}
-
-/// The console's services screen over this API.
-fn services(home: &Path, api: &str) -> Pty {
-    let text = format!("[contexts.night]\napi = \"http://{api}\"\nvault = \"http://127.0.0.1:1\"\n");
-    let config = home.join("config.toml");
-    fs::write(&config, text).unwrap();
-    let (program, config) = (pty::program().display().to_string(), config.display().to_string());
-    let env = [("CMP_TOKEN", daemon::TOKEN)];
-    let mut pty = Pty::start_over(Line::default(), &env, &program, &["--config", &config], 160, 40);
-    pty.wait_for("Findings");
-    pty.send("6");
-    pty
 }
 
 const N_CHANGES: usize = 300;

@@ -9,6 +9,7 @@ use cmp_console::domain::request::RequestStatus;
 
 use crate::client::{Client, ready};
 use crate::daemon::{Daemon, TOKEN, eventually};
+use crate::screen::services;
 use crate::server::{self, OWNER};
 use crate::tls;
 use crate::vault::Ca;
@@ -267,6 +268,75 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     eventually("it is issued", async || (status() == "issued").then_some(())).await;
     it.logged("this server's clock is right again", 1).await;
     let (_, state, note) = ready(&it.address, "database").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
+    let Some(database) = server::fresh() else { return };
+    // What the database says to the issuer alone: the API looks its functions up elsewhere.
+    let clock = |ahead: &str| {
+        database.psql(&format!(
+            "CREATE OR REPLACE FUNCTION odd.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.clock_timestamp() + interval '{ahead}' $$"
+        ));
+    };
+    database.psql("CREATE SCHEMA odd");
+    clock("-90 seconds");
+    let to_issuer = format!("{}&options[search_path]=odd,pg_catalog,public", database.url);
+    let ca = Ca::start().await;
+    let api = Daemon::over(&database.url, &API, &[]).await;
+    let arguments = [
+        "--health-listen",
+        "127.0.0.1:0",
+        "--roles",
+        "issuer",
+        "--name",
+        "cmp-2",
+        "--vault",
+        &ca.address,
+    ];
+    let issuer = Daemon::over(&to_issuer, &arguments, &[("CMP_VAULT_TOKEN", &ca.root_token)]).await;
+    let off = ["89", "90"].map(|n| {
+        format!(
+            "the clock of `issuer@cmp-2` is {n} s ahead of the database's, so it claims nothing: set both by NTP"
+        )
+    });
+    eventually("the API says it", async || {
+        let (status, state, note) = ready(&api.address, "issuer").await?;
+        (status == 200 && state == "degraded" && off.contains(&note)).then_some(())
+    })
+    .await;
+    let (_, state, note) = ready(&api.address, "database").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""), "its own is right");
+    issuer.logged("this server's clock is", 1).await;
+    let home = tempfile::tempdir().unwrap();
+    let screen = services(home.path(), &api.address);
+    tokio::task::block_in_place(|| {
+        screen.wait("it on the services screen", |screen| {
+            let line = screen.lines().find(|line| line.contains(" issuer "));
+            line.is_some_and(|line| line.contains("degraded") && off.iter().any(|off| line.contains(off)))
+        })
+    });
+    let client = Client::new(&database.url, vec![api.address.clone()]).await;
+    let id = client.request(1).await;
+
+    clock("0 seconds");
+    let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
+    eventually("it is issued", async || (status() == "issued").then_some(())).await;
+    let (_, state, note) = ready(&api.address, "issuer").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""));
+
+    // One that is gone is no longer told, wherever its last words stand.
+    clock("-90 seconds");
+    eventually("it is told again", async || {
+        let (_, state, _) = ready(&api.address, "issuer").await?;
+        (state == "degraded").then_some(())
+    })
+    .await;
+    drop(issuer);
+    database.psql("UPDATE clocks_off SET seen_at = seen_at - interval '1 minute'");
+    let (_, state, note) = ready(&api.address, "issuer").await.unwrap();
     assert_eq!((state.as_str(), note.as_str()), ("up", ""));
 }
 

@@ -70,6 +70,9 @@ pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 pub(in crate::store) const HOW_IS_IT: &str =
     "SELECT clock_timestamp(), CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END";
 
+/// What time it is for the database, alone.
+pub(in crate::store) const NOW: &str = "SELECT now()";
+
 /// Whether it is a replica that only follows.
 const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
 
