@@ -198,7 +198,7 @@ impl Store {
     }
 
     /// Whether the database answers, and what is wrong all the same: it only reads, it could not take changes
-    /// lately, or clocks are apart.
+    /// lately, they wait for a standby, or clocks are apart.
     ///
     /// # Errors
     /// It does not.
@@ -207,13 +207,14 @@ impl Store {
         let mut conn = self.read().await?;
         let before = self.clock.now();
         if conn.is_postgres() {
-            let (theirs, follows): (DateTime<Utc>, i64) = sql(dialect::postgres::HOW_IS_IT)
+            let (theirs, follows, n_waiting): (DateTime<Utc>, i64, i64) = sql(dialect::postgres::HOW_IS_IT)
                 .fetch_one(conn.raw())
                 .await
                 .map_err(StoreError::because(doing))?;
             if follows != 0 {
                 return Ok(Some(Trouble::replica()));
             }
+            self.troubles.waiting(n_waiting > 0);
             if self.clock.follows_system() {
                 // It was read somewhere between the two.
                 let half = (self.clock.now() - before) / 2;

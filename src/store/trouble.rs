@@ -129,6 +129,13 @@ impl Trouble {
         )
     }
 
+    fn waiting() -> Self {
+        Self::lasting(
+            "its changes wait for a synchronous standby that doesn't answer",
+            "start that again, or take it out of `synchronous_standby_names` and reload",
+        )
+    }
+
     pub(super) fn replica() -> Self {
         Self::lasting(
             "is a replica, which only reads",
@@ -168,6 +175,8 @@ pub(super) struct Troubles(Arc<Mutex<Known>>);
 struct Known {
     /// Changes can't be made.
     changes: Option<Trouble>,
+    /// They wait for a standby.
+    waiting: bool,
     clock: Option<ClockOff>,
 }
 
@@ -191,6 +200,20 @@ impl Troubles {
         }
     }
 
+    /// Changes were seen to wait for a synchronous standby, or not to.
+    pub(super) fn waiting(&self, waiting: bool) {
+        let mut known = self.lock();
+        match (known.waiting, waiting) {
+            (false, true) => tracing::error!(
+                "changes aren't acknowledged: the database: {}",
+                Trouble::waiting()
+            ),
+            (true, false) => tracing::info!("no change waits for a standby any more"),
+            _ => {}
+        }
+        known.waiting = waiting;
+    }
+
     /// The clocks were compared.
     pub(super) fn compared(&self, off: Option<ClockOff>) {
         let mut known = self.lock();
@@ -208,10 +231,9 @@ impl Troubles {
 
     pub(super) fn now(&self) -> Option<Trouble> {
         let known = self.lock();
-        known
-            .changes
-            .clone()
-            .or_else(|| known.clock.map(Trouble::of_clock))
+        let waiting = || known.waiting.then(Trouble::waiting);
+        let changes = known.changes.clone().or_else(waiting);
+        changes.or_else(|| known.clock.map(Trouble::of_clock))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {

@@ -66,9 +66,12 @@ pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
 /// No notification may be longer, in bytes.
 pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 
-/// What time it is for the database, and 1 if it only follows another one by now.
-pub(in crate::store) const HOW_IS_IT: &str =
-    "SELECT clock_timestamp(), CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END";
+/// What time it is for the database, 1 if it only follows another one by now, and how many of this account's
+/// changes wait for a synchronous standby longer than one that is there takes.
+pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), \
+    CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END, \
+    (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = current_user \
+        AND query_start < now() - interval '3 seconds')";
 
 /// What time it is for the database, alone.
 pub(in crate::store) const NOW: &str = "SELECT now()";
