@@ -206,7 +206,7 @@ async fn a_postgresql_that_is_not_trusted_is_waited_for_and_each_reason_named() 
     let unchecked = url.replace("verify-full", "require");
     let it = Daemon::over(&unchecked, &API, &[]).await;
     it.logged(
-        "the connections to the database are TLS, but unchecked who it is: `sslmode=verify-full`",
+        "the way to the database isn't safe: TLS, but unchecked who it is; say `sslmode=verify-full`",
         1,
     )
     .await;

@@ -14,7 +14,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
-use super::{Issuer, LEASE, SETTLES, crl};
+use super::{Issuer, LEASE, SETTLES, clock, crl};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
@@ -287,7 +287,7 @@ impl Bench {
     async fn round(&self) {
         let (_sender, stop) = tokio::sync::watch::channel(false);
         self.issuer
-            .round(&mut crl::Watch::default(), &stop)
+            .round(&mut clock::Watch::default(), &mut crl::Watch::default(), &stop)
             .await
             .unwrap();
     }
@@ -318,7 +318,11 @@ async fn told_to_stop_it_claims_nothing_more_and_leaves_it_to_others() {
     let request = bench.request().await;
     let (_sender, stop) = tokio::sync::watch::channel(true);
     let mut crl = crl::Watch::default();
-    bench.issuer.round(&mut crl, &stop).await.unwrap();
+    bench
+        .issuer
+        .round(&mut clock::Watch::default(), &mut crl, &stop)
+        .await
+        .unwrap();
     let left = bench.now(&request).await;
     assert_eq!(left.status, RequestStatus::Pending);
     assert_eq!(left.version, request.version, "not even touched");

@@ -103,7 +103,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::
     tls::check_ca(&options)?;
     if let Some(unchecked) = tls::unchecked(&options) {
         tracing::warn!(
-            "the connections to the database are {unchecked}: `sslmode=verify-full` in its address, and \
+            "the way to the database isn't safe: {unchecked}; say `sslmode=verify-full` in its address, and \
              `sslrootcert=FILE` for a CA of your own"
         );
     }
