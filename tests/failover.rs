@@ -19,9 +19,13 @@ mod fixture;
 mod pty;
 #[path = "support/postgres.rs"]
 mod server;
+#[path = "support/tls.rs"]
+mod tls;
+#[path = "failover/untrusted.rs"]
+mod untrusted;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cmp_console::clock::Clock;
@@ -47,19 +51,54 @@ async fn change(store: &Store, hostname: &str) -> Result<(), cmp_console::store:
 
 fn console(home: &Path, api: &str, database: &str, hosts: &[&Path]) -> Pty {
     let hosts: Vec<String> = hosts.iter().map(|it| format!("\"{}\"", it.display())).collect();
+    let table = format!("hosts = [{}]\nname = \"{database}\"\n", hosts.join(", "));
+    console_with(home, api, &table, 160)
+}
+
+/// Writes the console's configuration with this table about the database; its path.
+fn configure(home: &Path, api: &str, database: &str) -> PathBuf {
     let text = format!(
         "[look]\nslow_link = \"never\"\n\
          [contexts.night]\napi = \"http://{api}\"\nvault = \"http://127.0.0.1:1\"\n\
-         [contexts.night.database]\nhosts = [{}]\nname = \"{database}\"\n",
-        hosts.join(", ")
+         [contexts.night.database]\n{database}"
     );
     let config = home.join("config.toml");
     std::fs::write(&config, text).unwrap();
+    config
+}
+
+fn console_with(home: &Path, api: &str, database: &str, columns: u16) -> Pty {
+    let config = configure(home, api, database);
     let config = config.display().to_string();
     let program = pty::program().display().to_string();
     let state = home.join("state").display().to_string();
     let env = [("CMP_TOKEN", daemon::TOKEN), ("XDG_STATE_HOME", state.as_str())];
-    Pty::start_over(Line::default(), &env, &program, &["--config", &config], 160, 40)
+    Pty::start_over(
+        Line::default(),
+        &env,
+        &program,
+        &["--config", &config],
+        columns,
+        40,
+    )
+}
+
+/// What `config check` says of this configuration, and its exit code.
+fn check(config: &Path) -> (Option<i32>, String) {
+    let checked = std::process::Command::new(pty::program())
+        .args(["config", "check", "--config"])
+        .arg(config)
+        .env("CMP_TOKEN", daemon::TOKEN)
+        .output()
+        .unwrap();
+    let said = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+    (checked.status.code(), said)
+}
+
+/// Whether a line of it has all these words.
+fn says(said: &str, words: &[&str]) -> bool {
+    said.lines()
+        .any(|line| words.iter().all(|word| line.contains(word)))
 }
 
 /// The line that the cursor is on.
@@ -93,20 +132,10 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("primary; read here");
     pty.wait_for("replica, 0 s behind");
 
-    let checked = std::process::Command::new(pty::program())
-        .args(["config", "check", "--config"])
-        .arg(home.path().join("config.toml"))
-        .env("CMP_TOKEN", daemon::TOKEN)
-        .output()
-        .unwrap();
-    let said = String::from_utf8(checked.stdout).unwrap();
-    let says = |words: &[&str]| {
-        said.lines()
-            .any(|line| words.iter().all(|word| line.contains(word)))
-    };
-    assert!(says(&["database", &first, "ok", "primary"]), "{said}");
+    let (_, said) = check(&home.path().join("config.toml"));
+    assert!(says(&said, &["database", &first, "ok", "primary"]), "{said}");
     assert!(
-        says(&["database", &second, "ok", "replica, 0 s behind"]),
+        says(&said, &["database", &second, "ok", "replica, 0 s behind"]),
         "{said}"
     );
 

@@ -370,6 +370,7 @@ fn lose_the_primary(state: &mut State) {
     });
     let host = |name: &str, state| Host {
         name: name.to_owned(),
+        unchecked: None,
         state,
     };
     let hosts = vec![host("db-1", lost), host("db-2", replica)];

@@ -12,8 +12,13 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/pty.rs"]
+mod pty;
 #[path = "support/postgres.rs"]
 mod server;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "support/vault.rs"]
 mod vault;
 
@@ -27,5 +32,7 @@ mod primary;
 mod restarted;
 #[path = "storm/room.rs"]
 mod room;
+#[path = "storm/screen.rs"]
+mod screen;
 #[path = "storm/wrong.rs"]
 mod wrong;

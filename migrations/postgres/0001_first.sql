@@ -227,6 +227,13 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_created_at ON idempotency (created_at);
 
+-- The issuers whose clocks are off; `seen_at` is by the database's.
+CREATE TABLE clocks_off (
+    issuer   text COLLATE "C" PRIMARY KEY,
+    ahead_ms bigint NOT NULL,
+    seen_at  timestamptz NOT NULL
+);
+
 CREATE TABLE runs (
     id          text COLLATE "C" PRIMARY KEY,
     action      text NOT NULL,

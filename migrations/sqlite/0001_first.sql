@@ -230,6 +230,13 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_created_at ON idempotency (created_at);
 
+-- The issuers whose clocks are off; `seen_at` is by the database's.
+CREATE TABLE clocks_off (
+    issuer   TEXT PRIMARY KEY NOT NULL,
+    ahead_ms INTEGER NOT NULL,
+    seen_at  TEXT NOT NULL
+);
+
 CREATE TABLE runs (
     id          TEXT PRIMARY KEY NOT NULL,
     action      TEXT NOT NULL,

@@ -10,15 +10,17 @@ use super::causes::sources;
 
 /// What is wrong with a server's certificate, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Distrust {
+pub(crate) struct Distrust {
     /// After "the server's certificate".
-    pub(super) what: String,
+    pub(crate) what: String,
     /// The next step.
-    pub(super) hint: &'static str,
+    pub(crate) hint: &'static str,
+    /// It is the CA that isn't known: whoever names CA files elsewhere has a better next step.
+    pub(crate) is_of_unknown_ca: bool,
 }
 
 /// The reason, if a certificate is why `error` happened.
-pub(super) fn distrust(error: &(dyn Error + 'static)) -> Option<Distrust> {
+pub(crate) fn distrust(error: &(dyn Error + 'static)) -> Option<Distrust> {
     sources(error).find_map(of_one)
 }
 
@@ -65,7 +67,11 @@ fn in_words(why: &CertificateError) -> Distrust {
             "have a new one issued for the server",
         ),
     };
-    Distrust { what, hint }
+    Distrust {
+        what,
+        hint,
+        is_of_unknown_ca: *why == Why::UnknownIssuer,
+    }
 }
 
 /// The libraries write a name as `DnsName("api.example.com")`.

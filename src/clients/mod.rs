@@ -7,7 +7,7 @@ pub mod api;
 pub mod cache;
 mod causes;
 pub mod crl;
-mod distrust;
+pub(crate) mod distrust;
 mod http;
 pub mod tls_probe;
 pub mod vault;

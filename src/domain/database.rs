@@ -68,6 +68,8 @@ pub enum HostState {
 pub struct Host {
     /// What people call it: `db-1`, or `db-1:5433`.
     pub name: String,
+    /// What its `sslmode` leaves unchecked of who answers there.
+    pub unchecked: Option<&'static str>,
     /// How it is.
     pub state: HostState,
 }
@@ -137,6 +139,7 @@ mod tests {
     fn up(role: HostRole, timeline: i32, behind_ms: i64) -> Host {
         Host {
             name: "db".to_owned(),
+            unchecked: None,
             state: HostState::Up(Standing {
                 role,
                 timeline,
@@ -151,6 +154,7 @@ mod tests {
     fn lost() -> Host {
         Host {
             name: "db".to_owned(),
+            unchecked: None,
             state: HostState::Lost {
                 since: DateTime::UNIX_EPOCH,
                 why: "refused".to_owned(),

@@ -63,11 +63,11 @@ pub fn words(host: &Host, is_read: bool) -> String {
             format!("{was}lost since {}: {why}", since.format("%H:%M:%SZ"))
         }
     };
-    if is_read {
-        format!("{said}; read here")
-    } else {
-        said
-    }
+    let read = if is_read { "; read here" } else { "" };
+    // Of one that refuses us there is more to say than whether it is who it should be.
+    let unchecked = host.unchecked.filter(|_| host.standing().is_some());
+    let unchecked = unchecked.map_or_else(String::new, |it| format!("; {it}"));
+    format!("{said}{read}{unchecked}")
 }
 
 /// What the screen's title says of where it is read from, where it is not the primary.
@@ -235,6 +235,7 @@ mod tests {
     fn host(name: &str, state: HostState) -> Host {
         Host {
             name: name.to_owned(),
+            unchecked: None,
             state,
         }
     }

@@ -188,7 +188,7 @@ async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     .bind(&row.hash)
     .execute(tx.raw())
     .await
-    .map_err(|source| tx.in_trouble(StoreError::because(doing)(source)))?;
+    .map_err(StoreError::because(doing))?;
     tx.changed(EntityKind::Audit, &row.seq.to_string());
     Ok(row)
 }

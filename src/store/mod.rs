@@ -15,6 +15,7 @@ pub mod audit;
 pub mod ban;
 pub mod certificates;
 pub mod checkin;
+pub mod clocks;
 pub mod compromise;
 mod constraint;
 mod cursor;
@@ -46,6 +47,7 @@ mod schema;
 mod select;
 pub mod serials;
 mod statement;
+mod tls;
 pub mod tokens;
 pub mod trends;
 mod trouble;
@@ -67,6 +69,7 @@ pub use lead::Lead;
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
+use clocks::ClockOff;
 use statement::sql;
 use tx::Link;
 
@@ -196,7 +199,7 @@ impl Store {
     }
 
     /// Whether the database answers, and what is wrong all the same: it only reads, it could not take changes
-    /// lately, or clocks are apart.
+    /// lately, they wait for a standby, or clocks are apart.
     ///
     /// # Errors
     /// It does not.
@@ -205,18 +208,18 @@ impl Store {
         let mut conn = self.read().await?;
         let before = self.clock.now();
         if conn.is_postgres() {
-            let (theirs, follows): (DateTime<Utc>, i64) = sql(dialect::postgres::HOW_IS_IT)
+            let (theirs, follows, n_waiting): (DateTime<Utc>, i64, i64) = sql(dialect::postgres::HOW_IS_IT)
                 .fetch_one(conn.raw())
                 .await
                 .map_err(StoreError::because(doing))?;
             if follows != 0 {
                 return Ok(Some(Trouble::replica()));
             }
+            self.troubles.waiting(n_waiting > 0);
             if self.clock.follows_system() {
                 // It was read somewhere between the two.
                 let half = (self.clock.now() - before) / 2;
-                self.troubles
-                    .compared(Trouble::of_clock(before + half - theirs, half));
+                self.troubles.compared(ClockOff::of(before + half - theirs, half));
             }
         } else {
             sql("SELECT 1")
@@ -227,11 +230,11 @@ impl Store {
         Ok(self.troubles.now())
     }
 
-    /// What is wrong with this server's clock, which must not claim anything then.
+    /// How far this server's clock is off, which must not claim anything then.
     ///
     /// # Errors
     /// The database doesn't answer.
-    pub async fn clock_trouble(&self) -> Result<Option<Trouble>, StoreError> {
+    pub async fn clock_off(&self) -> Result<Option<ClockOff>, StoreError> {
         self.ping().await?;
         Ok(self.troubles.clock())
     }

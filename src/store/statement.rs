@@ -12,9 +12,17 @@ use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 use super::dialect::{self, Locking};
 pub(super) use super::json::Json;
 use super::row::{FromRow, Row};
+use super::trouble::Troubles;
 
-/// A connection of either kind, for one statement.
-pub(super) enum Raw<'c> {
+/// A connection for one statement.
+pub(super) struct Raw<'c> {
+    pub(super) to: To<'c>,
+    /// Where it is kept what is wrong, of a statement that is part of a change.
+    pub(super) troubles: Option<&'c Troubles>,
+}
+
+/// A connection of either kind.
+pub(super) enum To<'c> {
     /// To SQLite.
     Sqlite(&'c mut SqliteConnection),
     /// To PostgreSQL.
@@ -84,18 +92,22 @@ impl Statement {
 
     /// The first row, if there is one.
     pub(super) async fn fetch_optional<T: FromRow>(self, on: Raw<'_>) -> Result<Option<T>, sqlx::Error> {
-        let row = match on {
-            Raw::Sqlite(conn) => {
-                let args = self.sqlite()?;
-                let row = sqlx::query_with(self.text, args).fetch_optional(conn).await?;
-                row.map(Row::Sqlite)
-            }
-            Raw::Postgres(conn) => {
-                let (text, args) = self.postgres()?;
-                let row = sqlx::query_with(text, args).fetch_optional(conn).await?;
-                row.map(Row::Postgres)
-            }
-        };
+        let Raw { to, troubles } = on;
+        let row = noting(troubles, async {
+            Ok(match to {
+                To::Sqlite(conn) => {
+                    let args = self.sqlite()?;
+                    let row = sqlx::query_with(self.text, args).fetch_optional(conn).await?;
+                    row.map(Row::Sqlite)
+                }
+                To::Postgres(conn) => {
+                    let (text, args) = self.postgres()?;
+                    let row = sqlx::query_with(text, args).fetch_optional(conn).await?;
+                    row.map(Row::Postgres)
+                }
+            })
+        })
+        .await?;
         row.as_ref().map(T::from_row).transpose()
     }
 
@@ -106,34 +118,42 @@ impl Statement {
 
     /// All rows, as they come.
     pub(super) async fn rows(self, on: Raw<'_>) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(match on {
-            Raw::Sqlite(conn) => {
-                let args = self.sqlite()?;
-                let rows = sqlx::query_with(self.text, args).fetch_all(conn).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
-            }
-            Raw::Postgres(conn) => {
-                let (text, args) = self.postgres()?;
-                let rows = sqlx::query_with(text, args).fetch_all(conn).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
+        let Raw { to, troubles } = on;
+        noting(troubles, async {
+            Ok(match to {
+                To::Sqlite(conn) => {
+                    let args = self.sqlite()?;
+                    let rows = sqlx::query_with(self.text, args).fetch_all(conn).await?;
+                    rows.into_iter().map(Row::Sqlite).collect()
+                }
+                To::Postgres(conn) => {
+                    let (text, args) = self.postgres()?;
+                    let rows = sqlx::query_with(text, args).fetch_all(conn).await?;
+                    rows.into_iter().map(Row::Postgres).collect()
+                }
+            })
         })
+        .await
     }
 
     /// Runs it; how many rows it changed.
     pub(super) async fn execute(self, on: Raw<'_>) -> Result<u64, sqlx::Error> {
-        Ok(match on {
-            Raw::Sqlite(conn) => {
-                let args = self.sqlite()?;
-                let done = sqlx::query_with(self.text, args).execute(conn).await?;
-                done.rows_affected()
-            }
-            Raw::Postgres(conn) => {
-                let (text, args) = self.postgres()?;
-                let done = sqlx::query_with(text, args).execute(conn).await?;
-                done.rows_affected()
-            }
+        let Raw { to, troubles } = on;
+        noting(troubles, async {
+            Ok(match to {
+                To::Sqlite(conn) => {
+                    let args = self.sqlite()?;
+                    let done = sqlx::query_with(self.text, args).execute(conn).await?;
+                    done.rows_affected()
+                }
+                To::Postgres(conn) => {
+                    let (text, args) = self.postgres()?;
+                    let done = sqlx::query_with(text, args).execute(conn).await?;
+                    done.rows_affected()
+                }
+            })
         })
+        .await
     }
 
     fn sqlite(&self) -> Result<SqliteArguments, sqlx::Error> {
@@ -170,6 +190,18 @@ impl Statement {
         };
         Ok((text, args))
     }
+}
+
+/// What `work` gives; keeps what is wrong with the database if it fails for that.
+async fn noting<T>(
+    troubles: Option<&Troubles>,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let done = work.await;
+    if let (Err(error), Some(troubles)) = (&done, troubles) {
+        troubles.met(error);
+    }
+    done
 }
 
 macro_rules! bound_as {

@@ -4,10 +4,10 @@
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::TimeDelta;
 use sqlx::sqlite::SqliteError;
 
-use super::StoreError;
+use super::clocks::{self, ClockOff};
+use super::{StoreError, tls};
 
 /// A cause and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +26,6 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// A clock that is further off is told, and nothing is claimed by it: claims end by the clocks of those who
-/// look at them.
-const CLOCK_OFF: TimeDelta = TimeDelta::seconds(10);
-
 impl Trouble {
     fn passing(what: &str, hint: &'static str) -> Self {
         Self {
@@ -46,22 +42,15 @@ impl Trouble {
         }
     }
 
-    /// Of a clock that is so far ahead of the database's, or behind it; `sure` is how exact that is.
-    pub(super) fn of_clock(ahead: TimeDelta, sure: TimeDelta) -> Option<Self> {
-        if ahead.abs() - sure <= CLOCK_OFF {
-            return None;
-        }
-        let seconds = ahead.num_seconds().abs();
-        let which = if ahead > TimeDelta::zero() {
-            "ahead of"
-        } else {
-            "behind"
-        };
-        let what = format!("this server's clock is {seconds} s {which} the database's");
-        Some(Self::lasting(&what, "set both by NTP"))
+    fn of_clock(off: ClockOff) -> Self {
+        Self::lasting(&off.words("this server's clock"), clocks::HINT)
     }
 
     fn of(error: &sqlx::Error) -> Option<Self> {
+        if let Some(it) = tls::refused(error) {
+            let name_it = "name its CA in the address: `sslmode=verify-full&sslrootcert=FILE`";
+            return Some(Self::lasting(&it.what, it.hint.unwrap_or(name_it)));
+        }
         Some(match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::passing(
@@ -74,10 +63,8 @@ impl Trouble {
                     "nobody listens at its address",
                     "start it, or correct the address",
                 ),
-                ErrorKind::InvalidData => Self::untrusted(),
                 _ => Self::passing("the connection broke", "look whether it runs and can be reached"),
             },
-            sqlx::Error::Tls(_) => Self::untrusted(),
             sqlx::Error::Database(error) => {
                 let code = error.code()?;
                 if error.try_downcast_ref::<SqliteError>().is_some() {
@@ -88,13 +75,6 @@ impl Trouble {
             }
             _ => return None,
         })
-    }
-
-    fn untrusted() -> Self {
-        Self::lasting(
-            "its certificate isn't trusted, or it doesn't speak TLS",
-            "name its CA in the address: `sslmode=verify-full&sslrootcert=FILE`",
-        )
     }
 
     fn of_sqlite(code: u32) -> Option<Self> {
@@ -149,6 +129,13 @@ impl Trouble {
         )
     }
 
+    fn waiting() -> Self {
+        Self::lasting(
+            "its changes wait for a synchronous standby that doesn't answer",
+            "start that again, or take it out of `synchronous_standby_names` and reload",
+        )
+    }
+
     pub(super) fn replica() -> Self {
         Self::lasting(
             "is a replica, which only reads",
@@ -188,13 +175,15 @@ pub(super) struct Troubles(Arc<Mutex<Known>>);
 struct Known {
     /// Changes can't be made.
     changes: Option<Trouble>,
-    clock: Option<Trouble>,
+    /// They wait for a standby.
+    waiting: bool,
+    clock: Option<ClockOff>,
 }
 
 impl Troubles {
     /// A change could not be made.
-    pub(super) fn met(&self, error: &StoreError) {
-        let Some(trouble) = error.trouble().filter(|it| it.lasts) else {
+    pub(super) fn met(&self, error: &sqlx::Error) {
+        let Some(trouble) = Trouble::of(error).filter(|it| it.lasts) else {
             return;
         };
         let mut known = self.lock();
@@ -211,24 +200,40 @@ impl Troubles {
         }
     }
 
-    /// The clocks were compared.
-    pub(super) fn compared(&self, trouble: Option<Trouble>) {
+    /// Changes were seen to wait for a synchronous standby, or not to.
+    pub(super) fn waiting(&self, waiting: bool) {
         let mut known = self.lock();
-        match (&known.clock, &trouble) {
-            (None, Some(trouble)) => tracing::error!("{trouble}"),
+        match (known.waiting, waiting) {
+            (false, true) => tracing::error!(
+                "changes aren't acknowledged: the database: {}",
+                Trouble::waiting()
+            ),
+            (true, false) => tracing::info!("no change waits for a standby any more"),
+            _ => {}
+        }
+        known.waiting = waiting;
+    }
+
+    /// The clocks were compared.
+    pub(super) fn compared(&self, off: Option<ClockOff>) {
+        let mut known = self.lock();
+        match (known.clock, off) {
+            (None, Some(off)) => tracing::error!("{}", Trouble::of_clock(off)),
             (Some(_), None) => tracing::info!("this server's clock is right again"),
             _ => {}
         }
-        known.clock = trouble;
+        known.clock = off;
     }
 
-    pub(super) fn clock(&self) -> Option<Trouble> {
-        self.lock().clock.clone()
+    pub(super) fn clock(&self) -> Option<ClockOff> {
+        self.lock().clock
     }
 
     pub(super) fn now(&self) -> Option<Trouble> {
         let known = self.lock();
-        known.changes.clone().or_else(|| known.clock.clone())
+        let waiting = || known.waiting.then(Trouble::waiting);
+        let changes = known.changes.clone().or_else(waiting);
+        changes.or_else(|| known.clock.map(Trouble::of_clock))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -263,19 +268,5 @@ mod tests {
             "the database can't do it, while writing the audit row: its disk is full"
         );
         assert!(problem.hint.unwrap().contains("nothing was changed"));
-    }
-
-    #[test]
-    fn a_clock_is_off_when_it_is_surely_so() {
-        let s = TimeDelta::seconds;
-        assert_eq!(Trouble::of_clock(s(9), s(0)), None);
-        assert_eq!(
-            Trouble::of_clock(s(12), s(5)),
-            None,
-            "a slow answer proves nothing"
-        );
-        let said = Trouble::of_clock(s(-75), s(1)).unwrap().what;
-        assert_eq!(said, "this server's clock is 75 s behind the database's");
-        assert!(Trouble::of_clock(s(75), s(1)).unwrap().what.contains("ahead of"));
     }
 }

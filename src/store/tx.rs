@@ -8,7 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
-use super::statement::{Raw, sql};
+use super::statement::{Raw, To, sql};
 use super::trouble::Troubles;
 use super::{StoreError, audit, dialect, news};
 use crate::domain::audit::AuditEntry;
@@ -19,6 +19,8 @@ use crate::wire::page::Change;
 pub struct Conn {
     link: Link,
     now: DateTime<Utc>,
+    /// Of a transaction for changes.
+    troubles: Option<Troubles>,
 }
 
 pub(super) enum Link {
@@ -30,7 +32,11 @@ pub(super) enum Link {
 
 impl Conn {
     pub(super) fn new(link: Link, now: DateTime<Utc>) -> Self {
-        Self { link, now }
+        Self {
+            link,
+            now,
+            troubles: None,
+        }
     }
 
     /// The moment that this connection works at: the same for all its statements.
@@ -40,11 +46,15 @@ impl Conn {
     }
 
     pub(super) fn raw(&mut self) -> Raw<'_> {
-        match &mut self.link {
-            Link::SqliteReader(conn) => Raw::Sqlite(conn),
-            Link::SqliteWriter(tx) => Raw::Sqlite(tx),
-            Link::PostgresReader(conn) => Raw::Postgres(conn),
-            Link::PostgresWriter(tx) => Raw::Postgres(tx),
+        let to = match &mut self.link {
+            Link::SqliteReader(conn) => To::Sqlite(conn),
+            Link::SqliteWriter(tx) => To::Sqlite(tx),
+            Link::PostgresReader(conn) => To::Postgres(conn),
+            Link::PostgresWriter(tx) => To::Postgres(tx),
+        };
+        Raw {
+            to,
+            troubles: self.troubles.as_ref(),
         }
     }
 
@@ -72,6 +82,10 @@ impl Tx {
         own: String,
         troubles: Troubles,
     ) -> Self {
+        let conn = Conn {
+            troubles: Some(troubles.clone()),
+            ..conn
+        };
         Self {
             conn,
             changed: Vec::new(),
@@ -113,9 +127,8 @@ impl Tx {
                 return StoreError::CutOff(source);
             }
             outcome.is_known = true;
-            let error = StoreError::Query { doing, source };
-            self.troubles.met(&error);
-            error
+            self.troubles.met(&source);
+            StoreError::Query { doing, source }
         })?;
         outcome.is_known = true;
         // Where nothing was written, nothing is proven.
@@ -155,12 +168,6 @@ impl Tx {
             .await
             .map_err(StoreError::because("waiting for another change"))?;
         Ok(())
-    }
-
-    /// It can't be written.
-    pub(super) fn in_trouble(&self, error: StoreError) -> StoreError {
-        self.troubles.met(&error);
-        error
     }
 
     pub(super) fn note(&mut self, entry: AuditEntry) {

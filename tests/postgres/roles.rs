@@ -46,6 +46,9 @@ async fn each_account_can_what_it_must_and_nothing_else() {
         refused("cmp_server", sql);
     }
 
+    let clock = "INSERT INTO clocks_off VALUES ('issuer@x', 1, now()); DELETE FROM clocks_off";
+    database.try_psql("cmp_server", clock).unwrap();
+
     let console = |sql: &str| database.try_psql("cmp_console", sql);
     assert_eq!(console("SELECT count(*) FROM agents").unwrap(), "2");
     assert_eq!(console("SELECT count(*) FROM audit_logs").unwrap(), "1");

@@ -3,17 +3,15 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cmp_console::domain::request::RequestStatus;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Client, ready};
 use crate::daemon::{Daemon, TOKEN, eventually};
+use crate::screen::services;
 use crate::server::{self, OWNER};
+use crate::tls;
 use crate::vault::Ca;
 
 const API: [&str; 4] = ["--listen", "127.0.0.1:0", "--roles", "api"];
@@ -144,42 +142,83 @@ async fn a_schema_that_is_not_there_not_ours_or_newer_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_postgresql_from_another_ca_is_not_trusted() {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
-    let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    // As far as a client comes that doesn't trust it: it asks for TLS, and is let have it.
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = [0; 8];
-            let _ = stream.read_exact(&mut asked).await;
-            let _ = stream.write_all(b"S").await;
-            let _ = acceptor.accept(stream).await;
-        }
-    });
-    let url = format!("postgres://{OWNER}@localhost:{port}/cmp?sslmode=verify-full");
+async fn a_postgresql_that_is_not_trusted_is_waited_for_and_each_reason_named() {
+    let Some(postgres) = server::at_an_address() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, other) = (
+        tls::Ca::new(dir.path(), "ours"),
+        tls::Ca::new(dir.path(), "other"),
+    );
+    let url = format!(
+        "postgres://{OWNER}@{}/cmp?sslmode=verify-full&sslrootcert={}",
+        postgres.address(),
+        ours.file.display()
+    );
     let mut it = Daemon::spawn(&url, &API, &[]);
     it.waiting().await;
     says(
         &it,
-        "its certificate isn't trusted, or it doesn't speak TLS: name its CA in the address: \
-         `sslmode=verify-full&sslrootcert=FILE`",
+        "it doesn't speak TLS, and has to: set `ssl = on` with a certificate in its postgresql.conf",
     )
     .await;
+    for (pair, words) in [
+        (
+            other.issue(2090),
+            "its certificate is from a CA that isn't trusted here: name its CA in the address: \
+             `sslmode=verify-full&sslrootcert=FILE`",
+        ),
+        (
+            ours.issue_for("db-2.example.com", 2090),
+            "its certificate is for another name: it is for db-2.example.com: use the name that is in it, or \
+             have one issued for this name",
+        ),
+        (
+            ours.issue(2021),
+            "its certificate has expired: renew it on the server, and check this machine's clock",
+        ),
+    ] {
+        postgres.show(&pair);
+        says(&it, words).await;
+    }
+    postgres.show(&ours.issue(2090));
+    is_well(&mut it).await;
+
+    // Expired while it runs: whoever is connected stays so; nobody else gets in, and it is told again.
+    postgres.show(&ours.issue(2021));
+    eventually("it is told", async || {
+        postgres.cut_off("cmp");
+        let (status, state, note) = ready(&it.address, "database").await?;
+        (status == 503 && state == "down" && note.starts_with("its certificate has expired: renew it"))
+            .then_some(())
+    })
+    .await;
+    postgres.show(&ours.issue(2090));
+    eventually("it is well by itself", async || {
+        let (status, state, _) = ready(&it.address, "database").await?;
+        (status == 200 && state == "up").then_some(())
+    })
+    .await;
+    assert!(!it.log().contains("unchecked who it is"));
+
+    // Without a check it works too, and the log says what that is worth.
+    let unchecked = url.replace("verify-full", "require");
+    let it = Daemon::over(&unchecked, &API, &[]).await;
+    it.logged(
+        "the way to the database isn't safe: TLS, but unchecked who it is; say `sslmode=verify-full`",
+        1,
+    )
+    .await;
+    // A file that nobody can be trusted by ends it: that is no luck of the database's.
+    fs::write(&ours.file, "").unwrap();
+    let mut it = Daemon::spawn(&url, &API, &[]);
+    assert!(!it.ended().await.success());
+    assert!(
+        it.log().contains("ours.pem` holds no certificate"),
+        "{}",
+        it.log()
+    );
 }
 
 #[tokio::test]
@@ -229,6 +268,75 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     eventually("it is issued", async || (status() == "issued").then_some(())).await;
     it.logged("this server's clock is right again", 1).await;
     let (_, state, note) = ready(&it.address, "database").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
+    let Some(database) = server::fresh() else { return };
+    // What the database says to the issuer alone: the API looks its functions up elsewhere.
+    let clock = |ahead: &str| {
+        database.psql(&format!(
+            "CREATE OR REPLACE FUNCTION odd.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.clock_timestamp() + interval '{ahead}' $$"
+        ));
+    };
+    database.psql("CREATE SCHEMA odd");
+    clock("-90 seconds");
+    let to_issuer = format!("{}&options[search_path]=odd,pg_catalog,public", database.url);
+    let ca = Ca::start().await;
+    let api = Daemon::over(&database.url, &API, &[]).await;
+    let arguments = [
+        "--health-listen",
+        "127.0.0.1:0",
+        "--roles",
+        "issuer",
+        "--name",
+        "cmp-2",
+        "--vault",
+        &ca.address,
+    ];
+    let issuer = Daemon::over(&to_issuer, &arguments, &[("CMP_VAULT_TOKEN", &ca.root_token)]).await;
+    let off = ["89", "90"].map(|n| {
+        format!(
+            "the clock of `issuer@cmp-2` is {n} s ahead of the database's, so it claims nothing: set both by NTP"
+        )
+    });
+    eventually("the API says it", async || {
+        let (status, state, note) = ready(&api.address, "issuer").await?;
+        (status == 200 && state == "degraded" && off.contains(&note)).then_some(())
+    })
+    .await;
+    let (_, state, note) = ready(&api.address, "database").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""), "its own is right");
+    issuer.logged("this server's clock is", 1).await;
+    let home = tempfile::tempdir().unwrap();
+    let screen = services(home.path(), &api.address);
+    tokio::task::block_in_place(|| {
+        screen.wait("it on the services screen", |screen| {
+            let line = screen.lines().find(|line| line.contains(" issuer "));
+            line.is_some_and(|line| line.contains("degraded") && off.iter().any(|off| line.contains(off)))
+        })
+    });
+    let client = Client::new(&database.url, vec![api.address.clone()]).await;
+    let id = client.request(1).await;
+
+    clock("0 seconds");
+    let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
+    eventually("it is issued", async || (status() == "issued").then_some(())).await;
+    let (_, state, note) = ready(&api.address, "issuer").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""));
+
+    // One that is gone is no longer told, wherever its last words stand.
+    clock("-90 seconds");
+    eventually("it is told again", async || {
+        let (_, state, _) = ready(&api.address, "issuer").await?;
+        (state == "degraded").then_some(())
+    })
+    .await;
+    drop(issuer);
+    database.psql("UPDATE clocks_off SET seen_at = seen_at - interval '1 minute'");
+    let (_, state, note) = ready(&api.address, "issuer").await.unwrap();
     assert_eq!((state.as_str(), note.as_str()), ("up", ""));
 }
 

@@ -1,5 +1,5 @@
 //! A private PostgreSQL in a directory of its own, one a test binary, and a fresh database a test. It
-//! listens on a socket only, and ends with the binary, however that ends.
+//! listens on a socket only, unless a test asks for an address with TLS, and ends with the binary, however that ends.
 
 #![allow(dead_code, reason = "not every test binary uses all of it")]
 
@@ -20,6 +20,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The owner of all databases, who is not a superuser. `postgres` is one.
 pub(crate) const OWNER: &str = "cmp_user";
 
+/// What its socket is called by, if nothing else is said.
+const PORT: u16 = 5432;
+
 /// What every fresh database is a copy of: migrated once.
 const TEMPLATE: &str = "cmp_template";
 
@@ -28,18 +31,23 @@ const TEMPLATE: &str = "cmp_template";
 /// it is left.
 const WATCHDOG: &str = r#"
 set -e
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir" "$disk"' EXIT
 if [ -n "$primary" ]; then
-    "$bin/pg_basebackup" -h "$primary" -U postgres -D "$dir/data" -R -c fast --no-sync >"$dir/log" 2>&1
+    "$bin/pg_basebackup" -h "$primary" -p "$primary_port" -U postgres -D "$dir/data" -R -c fast --no-sync >"$dir/log" 2>&1
 else
     "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1
 fi
+# A mount and a user of its own, who is not root in there: PostgreSQL doesn't run as root.
+in_room() {
+    exec unshare -Urm sh -c 'mount -t tmpfs -o "size=$size" tmpfs "$disk" &&
+        exec unshare -U --map-user=1000 --map-group=1000 "$@"' sh "$@"
+}
 start() {
-    "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+    $in_room "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses="$listen" -p "$port" -c fsync=off -c full_page_writes=off \
         -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB \
-        -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
+        -c dynamic_shared_memory_type=mmap -c deadlock_timeout=200ms >>"$dir/log" 2>&1 </dev/null &
     server=$!
-    until "$bin/pg_isready" -q -h "$dir"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
+    until "$bin/pg_isready" -q -h "$dir" -p "$port"; do kill -0 $server || { cat "$dir/log" >&2; exit 1; }; done
     echo ready
 }
 start
@@ -60,6 +68,7 @@ wait $server || true
 pub(crate) struct Postgres {
     bin: PathBuf,
     dir: PathBuf,
+    port: u16,
     /// While this is open, the server runs. What is told to it, and what it says.
     leash: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     /// It outlives the tests by a moment, so nobody waits for it.
@@ -106,7 +115,7 @@ pub(crate) fn server() -> Option<&'static Postgres> {
                 );
                 return None;
             };
-            let server = start(bin, None);
+            let server = start(bin, &Start::default());
             server.psql(
                 "postgres",
                 "postgres",
@@ -170,14 +179,53 @@ fn programs() -> Option<PathBuf> {
 /// A server of one's own, to be ended and started again, with an empty database `cmp` of the owner's; `None`
 /// where there are no programs.
 pub(crate) fn of_ones_own() -> Option<Postgres> {
-    let own = start(server()?.bin.clone(), None);
+    prepared(&Start::default())
+}
+
+/// The same at an address too, which speaks TLS once it is given a certificate.
+pub(crate) fn at_an_address() -> Option<Postgres> {
+    prepared(&Start {
+        address: Some(free_port()),
+        ..Start::default()
+    })
+}
+
+fn prepared(how: &Start) -> Option<Postgres> {
+    let own = start(server()?.bin.clone(), how);
     own.psql("postgres", "postgres", &format!("CREATE ROLE {OWNER} LOGIN"));
+    let on_it = match how.disk {
+        Some(disk) => {
+            let folder = disk.folder(&own.dir);
+            let sql = format!("CREATE TABLESPACE small LOCATION '{}'", folder.display());
+            own.psql("postgres", "postgres", &sql);
+            "TABLESPACE small"
+        }
+        None => "",
+    };
     own.psql(
         "postgres",
         "postgres",
-        &format!("CREATE DATABASE cmp OWNER {OWNER}"),
+        &format!("CREATE DATABASE cmp OWNER {OWNER} {on_it}"),
     );
     Some(own)
+}
+
+/// One with its database `cmp` on a disk of its own that is small; `None` where there are no programs, or no
+/// way to have such a disk, which is said.
+pub(crate) fn on_a_small_disk() -> Option<Postgres> {
+    server()?;
+    let Some(disk) = Disk::small() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: PostgreSQL on a full disk, since there is none to fill: neither may a tmpfs be mounted in \
+             a user namespace here, nor is /dev/shm a small one"
+        );
+        return None;
+    };
+    prepared(&Start {
+        disk: Some(disk),
+        ..Start::default()
+    })
 }
 
 /// A replica of the server, with all its databases, as long as it is kept.
@@ -185,7 +233,64 @@ pub(crate) fn replica() -> Option<Postgres> {
     Some(server()?.replica())
 }
 
-fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
+/// How a server is started.
+#[derive(Default)]
+struct Start<'a> {
+    /// Whom it follows.
+    primary: Option<&'a Postgres>,
+    /// It listens at this port of 127.0.0.1 too.
+    address: Option<u16>,
+    /// Where the database `cmp` is, instead of beside the rest.
+    disk: Option<Disk>,
+}
+
+/// A disk that is small enough to be filled.
+#[derive(Clone, Copy)]
+enum Disk {
+    /// A tmpfs that only the server sees, for which it needs no rights but a user namespace.
+    Own,
+    /// Where those are not allowed, as in most containers: their shared memory, which is a small tmpfs. Test
+    /// servers keep none in there.
+    Shared,
+}
+
+impl Disk {
+    /// The largest that is filled, in bytes.
+    const MOST: u64 = 256 << 20;
+
+    fn small() -> Option<Self> {
+        let script = "unshare -Urm sh -c 'mount -t tmpfs tmpfs /mnt &&
+            exec unshare -U --map-user=1000 --map-group=1000 true'";
+        let mut command = Command::new("sh");
+        if let Some((uid, gid)) = unprivileged() {
+            command.uid(uid).gid(gid);
+        }
+        let tried = command.args(["-c", script]).current_dir("/").output().unwrap();
+        if tried.status.success() {
+            return Some(Self::Own);
+        }
+        let shared = rustix::fs::statvfs(SHARED_MEMORY).ok()?;
+        (shared.f_blocks * shared.f_frsize <= Self::MOST).then_some(Self::Shared)
+    }
+
+    /// The place for the server's folder on it.
+    fn folder(self, dir: &Path) -> PathBuf {
+        match self {
+            Self::Own => dir.join("disk"),
+            Self::Shared => Path::new(SHARED_MEMORY).join(dir.file_name().unwrap()),
+        }
+    }
+}
+
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// One that nobody listens at.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn start(bin: PathBuf, how: &Start) -> Postgres {
     // Short, since a socket's path may not be long.
     let dir = tempfile::Builder::new()
         .prefix("cmp-pg-")
@@ -193,17 +298,37 @@ fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
         .unwrap()
         .keep();
     std::fs::set_permissions(&dir, Permissions::from_mode(0o711)).unwrap();
+    let disk = how.disk.map(|it| it.folder(&dir));
+    if let Some(disk) = &disk {
+        std::fs::create_dir(disk).unwrap();
+    }
     let mut command = Command::new("sh");
     // PostgreSQL doesn't run as root.
     if let Some((uid, gid)) = unprivileged() {
-        chown(&dir, Some(uid), Some(gid)).unwrap();
+        for folder in [Some(&dir), disk.as_ref()].into_iter().flatten() {
+            chown(folder, Some(uid), Some(gid)).unwrap();
+        }
         command.uid(uid).gid(gid);
     }
+    let port = how.address.unwrap_or(PORT);
     let mut child = command
         .args(["-c", WATCHDOG])
         .env("bin", &bin)
         .env("dir", &dir)
-        .env("primary", primary.unwrap_or(Path::new("")))
+        .env("primary", how.primary.map_or(Path::new(""), |it| &it.dir))
+        .env("primary_port", how.primary.map_or(PORT, |it| it.port).to_string())
+        .env("port", port.to_string())
+        .env("disk", disk.as_deref().unwrap_or(Path::new("")))
+        .env("size", "48m")
+        .env(
+            "in_room",
+            if matches!(how.disk, Some(Disk::Own)) {
+                "in_room"
+            } else {
+                ""
+            },
+        )
+        .env("listen", how.address.map_or("", |_| "127.0.0.1"))
         .current_dir(&dir)
         // Ctrl-C at the terminal is for the tests; the watchdog follows them.
         .process_group(0)
@@ -216,6 +341,7 @@ fn start(bin: PathBuf, primary: Option<&Path>) -> Postgres {
     let it = Postgres {
         bin,
         dir,
+        port,
         leash: Mutex::new((leash, says)),
         _watchdog: child,
     };
@@ -250,7 +376,71 @@ impl Postgres {
 
     /// A server that follows this one.
     pub(crate) fn replica(&self) -> Self {
-        start(self.bin.clone(), Some(&self.dir))
+        let how = Start {
+            primary: Some(self),
+            address: (self.port != PORT).then(free_port),
+            disk: None,
+        };
+        start(self.bin.clone(), &how)
+    }
+
+    /// `127.0.0.1:port`, where it listens at one.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Has new connections shown this certificate, both in PEM. Whoever wants to see it waits for it.
+    pub(crate) fn show(&self, (certificate, key): &(String, String)) {
+        for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.dir.join("data").join(name);
+            std::fs::write(&file, pem).unwrap();
+            std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = unprivileged() {
+                chown(&file, Some(uid), Some(gid)).unwrap();
+            }
+        }
+        self.speak_tls(true);
+    }
+
+    /// Has it speak TLS, or no more.
+    pub(crate) fn speak_tls(&self, on: bool) {
+        for sql in [&format!("ALTER SYSTEM SET ssl = {on}"), "SELECT pg_reload_conf()"] {
+            self.psql("postgres", "postgres", sql);
+        }
+    }
+
+    /// Fills its small disk with something else, to the last page.
+    pub(crate) fn fill(&self) {
+        let psql = |sql: &str| self.try_psql("postgres", "postgres", sql);
+        // A database that was just made has pages that aren't on the disk yet, and their writers would fail too.
+        psql("CHECKPOINT").unwrap();
+        psql("CREATE UNLOGGED TABLE ballast (page text) TABLESPACE small").unwrap();
+        psql("ALTER TABLE ballast ALTER page SET STORAGE PLAIN").unwrap();
+        for n in [1000, 100, 10, 1] {
+            let more = format!("INSERT INTO ballast SELECT repeat('x', 8000) FROM generate_series(1, {n})");
+            let said = loop {
+                if let Err(said) = psql(&more) {
+                    break said;
+                }
+            };
+            assert!(
+                said.contains("No space left on device") || said.contains("wrote only"),
+                "{said}"
+            );
+        }
+    }
+
+    /// Makes room on it again.
+    pub(crate) fn make_room(&self) {
+        self.psql("postgres", "postgres", "DROP TABLE ballast");
+    }
+
+    /// Cuts off who calls itself so.
+    pub(crate) fn cut_off(&self, application: &str) {
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{application}'"
+        );
+        self.psql("postgres", "postgres", &sql);
     }
 
     /// Ends it by a signal: `INT` cuts everybody off and ends orderly, `QUIT` ends as a crash does.
@@ -301,7 +491,8 @@ impl Postgres {
     /// The address of `database` for `user`.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         format!(
-            "postgres://{user}@localhost/{database}?host={}",
+            "postgres://{user}@localhost:{}/{database}?host={}",
+            self.port,
             self.dir.display()
         )
     }
@@ -309,7 +500,9 @@ impl Postgres {
     /// One of PostgreSQL's programs, at this server.
     pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin.join(name));
-        command.env("PGHOST", &self.dir);
+        command
+            .env("PGHOST", &self.dir)
+            .env("PGPORT", self.port.to_string());
         command
     }
 

@@ -30,7 +30,12 @@ impl Ca {
 
     /// Certificate and key in PEM, for 127.0.0.1.
     pub(crate) fn issue(&self, ends: i32) -> (String, String) {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        self.issue_for("127.0.0.1", ends)
+    }
+
+    /// The same for another name.
+    pub(crate) fn issue_for(&self, name: &str, ends: i32) -> (String, String) {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(ends, 1, 1);
         let key = KeyPair::generate().unwrap();

@@ -28,12 +28,16 @@ fn host(host: &Host) -> Line {
         HostState::Up(standing) if standing.role == HostRole::Replica && !standing.follows => {
             (Verdict::Look, words(host, false))
         }
+        HostState::Up(_) if host.unchecked.is_some() => (
+            Verdict::Look,
+            format!(
+                "{} (hint: `sslmode = \"verify-full\"`, and `ca` for a CA of your own)",
+                words(host, false)
+            ),
+        ),
         HostState::Up(_) => (Verdict::Ok, words(host, false)),
         HostState::Unfit(why) => (Verdict::Failed, why.clone()),
-        HostState::Lost { why, .. } => (
-            Verdict::Failed,
-            format!("{why} (hint: check host, port, user and password, and what `pg_hba.conf` lets in)"),
-        ),
+        HostState::Lost { why, .. } => (Verdict::Failed, why.clone()),
         HostState::Unknown => (Verdict::Failed, "no answer".to_owned()),
     };
     line("database", host.name.clone(), verdict, words)

@@ -10,7 +10,7 @@ use axum::response::Response;
 use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
-use crate::store::{StoreError, adapters, agents};
+use crate::store::{StoreError, adapters, agents, clocks};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -122,17 +122,15 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
     let mut conn = api.store.read().await?;
     let adapters = adapters::all(&mut conn).await?;
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
-    let issuer = match (adapters.is_empty(), paused) {
-        (true, _) => health(Backend::Issuer, LinkState::Absent, None),
-        (false, None) => health(Backend::Issuer, LinkState::Up, None),
-        (false, Some(adapter)) => {
-            let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-            health(
-                Backend::Issuer,
-                LinkState::Degraded,
-                Some(format!("paused: {why}")),
-            )
-        }
+    let paused = paused.map(|adapter| {
+        let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
+        format!("paused: {why}")
+    });
+    let wrong: Vec<String> = paused.into_iter().chain(clocks::told(&mut conn).await?).collect();
+    let issuer = match (wrong.is_empty(), adapters.is_empty()) {
+        (true, true) => health(Backend::Issuer, LinkState::Absent, None),
+        (true, false) => health(Backend::Issuer, LinkState::Up, None),
+        (false, _) => health(Backend::Issuer, LinkState::Degraded, Some(wrong.join("; "))),
     };
     let count = agents::headcount(&mut conn).await?;
     let state = match (count.n_all, count.n_healthy) {

@@ -6,6 +6,7 @@
 
 pub mod adapters;
 mod backoff;
+mod clock;
 mod crl;
 mod issue;
 mod revoke;
@@ -77,9 +78,10 @@ impl Issuer {
         let mut changes = self.store.changes();
         self.release_earlier_claims().await;
         let mut crl = crl::Watch::default();
+        let mut clock = clock::Watch::default();
         let mut renew_at = Instant::now();
         loop {
-            let again = match self.round(&mut crl, &stop).await {
+            let again = match self.round(&mut clock, &mut crl, &stop).await {
                 Ok(again) => again,
                 Err(error) => {
                     tracing::error!(%error, "the issuer can't use the database");
@@ -123,10 +125,13 @@ impl Issuer {
     }
 
     /// One look at everything; returns whether there may be more to do right now.
-    async fn round(&self, crl: &mut crl::Watch, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
-        // Claims end by the clock of who looks at them, and so one that is wrong takes what others hold.
-        if let Some(trouble) = self.store.clock_trouble().await? {
-            tracing::debug!(%trouble, "nothing is claimed by this clock");
+    async fn round(
+        &self,
+        clock: &mut clock::Watch,
+        crl: &mut crl::Watch,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, StoreError> {
+        if clock.is_off(&self.store, &self.owner).await? {
             return Ok(false);
         }
         let adapters = rows::all(&mut self.store.read().await?).await?;

@@ -14,7 +14,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
-use super::{Issuer, LEASE, SETTLES, crl};
+use super::{Issuer, LEASE, SETTLES, clock, crl};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
@@ -286,11 +286,13 @@ impl Bench {
     }
 
     async fn round(&self) {
-        let (_sender, stop) = tokio::sync::watch::channel(false);
-        self.issuer
-            .round(&mut crl::Watch::default(), &stop)
-            .await
-            .unwrap();
+        self.round_unless(false).await;
+    }
+
+    async fn round_unless(&self, stopped: bool) {
+        let (_sender, stop) = tokio::sync::watch::channel(stopped);
+        let (mut clock, mut crl) = (clock::Watch::default(), crl::Watch::default());
+        self.issuer.round(&mut clock, &mut crl, &stop).await.unwrap();
     }
 
     async fn now(&self, request: &Request) -> Request {
@@ -317,9 +319,7 @@ fn start() -> DateTime<Utc> {
 async fn told_to_stop_it_claims_nothing_more_and_leaves_it_to_others() {
     let bench = Bench::new().await;
     let request = bench.request().await;
-    let (_sender, stop) = tokio::sync::watch::channel(true);
-    let mut crl = crl::Watch::default();
-    bench.issuer.round(&mut crl, &stop).await.unwrap();
+    bench.round_unless(true).await;
     let left = bench.now(&request).await;
     assert_eq!(left.status, RequestStatus::Pending);
     assert_eq!(left.version, request.version, "not even touched");

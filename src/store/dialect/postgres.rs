@@ -13,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 
 use super::Locking;
+use crate::store::tls;
 
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,9 +66,15 @@ pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
 /// No notification may be longer, in bytes.
 pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 
-/// What time it is for the database, and 1 if it only follows another one by now.
-pub(in crate::store) const HOW_IS_IT: &str =
-    "SELECT clock_timestamp(), CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END";
+/// What time it is for the database, 1 if it only follows another one by now, and how many of this account's
+/// changes wait for a synchronous standby longer than one that is there takes.
+pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), \
+    CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END, \
+    (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = current_user \
+        AND query_start < now() - interval '3 seconds')";
+
+/// What time it is for the database, alone.
+pub(in crate::store) const NOW: &str = "SELECT now()";
 
 /// Whether it is a replica that only follows.
 const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
@@ -93,6 +100,13 @@ pub(in crate::store) fn is_passing(code: &str) -> bool {
 /// The connections: one pool for changes and one for reading, so that readers never wait for writers.
 pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("cmp");
+    tls::check_ca(&options)?;
+    if let Some(unchecked) = tls::unchecked(&options) {
+        tracing::warn!(
+            "the way to the database isn't safe: {unchecked}; say `sslmode=verify-full` in its address, and \
+             `sslrootcert=FILE` for a CA of your own"
+        );
+    }
     let pool = |n| {
         PgPoolOptions::new()
             .max_connections(n)

@@ -3,6 +3,7 @@
 
 mod place;
 mod watch;
+mod why;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::sync::{broadcast, watch as latest};
 use tokio::time::timeout;
 
 use super::tx::{Conn, Link};
-use super::{CHANGES_KEPT, StoreError, dialect};
+use super::{CHANGES_KEPT, StoreError, dialect, tls};
 use crate::clock::Clock;
 use crate::config::console::DatabaseConfig;
 use crate::domain::database::{Host, HostState, Source, sources};
@@ -82,22 +83,35 @@ impl Hosts {
     /// Those of a context; connects to nothing yet.
     ///
     /// # Errors
-    /// That it names none.
+    /// That it names none, or a CA's file that none can be read from.
     pub fn new(config: &DatabaseConfig, password: Option<&Secret>, clock: Clock) -> Result<Self, Problem> {
         if config.hosts.is_empty() {
             return Err(Problem::bad_input("the context's database has no `hosts`")
                 .hint("`hosts = [\"db-1:5432\", \"db-2:5432\"]`, or no database at all"));
         }
+        if let Some(file) = &config.ca
+            && let Err(why) = tls::readable_ca(file)
+        {
+            let what = format!(
+                "the CA file of the context's database, `{}`, {why}",
+                file.display()
+            );
+            return Err(Problem::bad_input(what)
+                .hint("`ca` names a PEM file with the CA that the hosts' certificates come from"));
+        }
         let places: Vec<Place> = config.hosts.iter().map(|host| Place::read(host)).collect();
         let way = |place: &Place| Way::new(place.options(config, password));
-        let host = |place: &Place| Host {
+        let ways: Vec<Way> = places.iter().map(way).collect();
+        let host = |(place, way): (&Place, &Way)| Host {
             name: place.name(),
+            unchecked: tls::unchecked(&way.options),
             state: HostState::Unknown,
         };
+        let hosts = places.iter().zip(&ways).map(host).collect();
         Ok(Self(Arc::new(Inner {
-            ways: places.iter().map(way).collect(),
+            ways,
             clock,
-            seen: latest::Sender::new(places.iter().map(host).collect()),
+            seen: latest::Sender::new(hosts),
             looks: latest::Sender::new(0),
             changes: broadcast::Sender::new(CHANGES_KEPT),
         })))

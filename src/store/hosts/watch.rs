@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::watch as latest;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::why::{silent, why};
 use super::{Inner, PATIENCE};
 use crate::domain::database::{Host, HostRole, HostState, Source, Standing, sources};
 use crate::store::dialect::postgres::{CHANNEL, LOOK};
@@ -44,12 +45,12 @@ pub(super) async fn watch(hosts: &Inner, index: usize) {
     let mut looks = hosts.looks.subscribe();
     loop {
         looks.mark_unchanged();
-        let why = match timeout(PATIENCE, open(hosts, index)).await {
+        let reason = match timeout(PATIENCE, open(hosts, index)).await {
             Ok(Ok(mut listener)) => until_lost(hosts, index, &mut listener, &mut looks).await,
-            Ok(Err(error)) => words(&error),
+            Ok(Err(error)) => why(&error),
             Err(_) => silent(),
         };
-        lost(hosts, index, why);
+        lost(hosts, index, reason);
         let _asked = timeout(AGAIN, looks.changed()).await;
     }
 }
@@ -79,7 +80,7 @@ async fn until_lost(
     loop {
         let state = match timeout(PATIENCE, look(listener)).await {
             Ok(Ok(state)) => state,
-            Ok(Err(StoreError::Query { source, .. })) => return words(&source),
+            Ok(Err(StoreError::Query { source, .. })) => return why(&source),
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return silent(),
         };
@@ -87,7 +88,7 @@ async fn until_lost(
             match standing.role {
                 HostRole::Primary if !listens => match timeout(PATIENCE, listener.listen(CHANNEL)).await {
                     Ok(Ok(())) => listens = true,
-                    Ok(Err(error)) => return words(&error),
+                    Ok(Err(error)) => return why(&error),
                     Err(_) => return silent(),
                 },
                 HostRole::Primary => {}
@@ -122,7 +123,7 @@ async fn until_lost(
                         }
                     }
                     Ok(None) => return "it closed the connection".to_owned(),
-                    Err(error) => return words(&error),
+                    Err(error) => return why(&error),
                 },
                 _ = looks.changed() => break,
                 () = &mut due => break,
@@ -213,19 +214,5 @@ fn lost(hosts: &Inner, index: usize, why: String) {
         hosts.ways[index].begin_anew();
         // Another one may have taken its place.
         hosts.looks.send_modify(|n| *n += 1);
-    }
-}
-
-fn silent() -> String {
-    format!("no answer within {} s", PATIENCE.as_secs())
-}
-
-/// What went wrong, without an address that the reader knows already.
-fn words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Io(error) => error.to_string(),
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        sqlx::Error::PoolTimedOut => silent(),
-        error => error.to_string(),
     }
 }
