@@ -237,6 +237,10 @@ mod tests {
             Err(ProbeFailure::Tls { .. })
         ));
         mute.await.unwrap();
+        // Held without listening, so that no other test gets the port meanwhile.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = held.local_addr().unwrap().to_string();
         let refused = probe(&address, None, LIMIT).await.unwrap_err();
         assert!(refused.to_string().contains("nothing listens there"), "{refused}");
     }
