@@ -714,6 +714,44 @@ async fn an_agent_without_identity_and_token_says_so() {
     ));
 }
 
+#[test]
+fn a_check_tries_what_the_configuration_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, token) = (dir.path().join("ca.pem"), dir.path().join("enrol-token"));
+    let file = dir.path().join("agent.toml");
+    let text = format!(
+        "state_dir = \"/var/lib/x\"\napi = \"https://api:8082\"\ninstall_dirs = [\"/etc/ssl/x\"]\n\
+         server_ca = {ca:?}\nenrol_token = {{ file = {token:?} }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let check = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cmp-agent"));
+        let output = command
+            .arg("--check")
+            .arg("--config")
+            .arg(&file)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(2));
+    assert!(
+        said.starts_with("cmp-agent: `server_ca` is of no use: the CA file"),
+        "{said}"
+    );
+    std::fs::write(&ca, Ca::new().pem).unwrap();
+    assert_eq!(check(), (Some(0), String::new()));
+    std::fs::write(&token, "one-time").unwrap();
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let (code, said) = check();
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("chmod 600") && !said.contains("one-time\""),
+        "{said}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_is_started_before_its_token_is_there_waits_for_it() {
     let mut night = Night::start(None).await;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use cmp_console::clients::agent_api::AgentApi;
 use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
 use cmp_console::services::agent::{Agent, one_time_token};
@@ -21,7 +22,8 @@ struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/cmp/cmp-agent.toml")]
     config: PathBuf,
-    /// Only check the configuration file and that its one-time token can be read, if it has one.
+    /// Only check the configuration file, and that what it names can be read: the CA, the one-time token.
+    /// Run it as the agent's own user.
     #[arg(long)]
     check: bool,
 }
@@ -47,15 +49,13 @@ fn main() -> Result<ExitCode> {
         .build()
         .wrap_err("the runtime can't be started")?;
     if arguments.check {
-        return Ok(
-            match runtime.block_on(one_time_token(config.enrol_token.as_ref())) {
-                Ok(_) => ExitCode::SUCCESS,
-                Err(report) => {
-                    eprint(&format!("cmp-agent: {report:#}"));
-                    ExitCode::from(2)
-                }
-            },
-        );
+        return Ok(match runtime.block_on(check(&config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(report) => {
+                eprint(&format!("cmp-agent: {report:#}"));
+                ExitCode::from(2)
+            }
+        });
     }
     Ok(match runtime.block_on(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +64,14 @@ fn main() -> Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+async fn check(config: &AgentConfig) -> Result<()> {
+    AgentApi::trusting(&config.api, config.server_ca.as_deref()).wrap_err("`server_ca` is of no use")?;
+    one_time_token(config.enrol_token.as_ref())
+        .await
+        .wrap_err("`enrol_token` is of no use")?;
+    Ok(())
 }
 
 async fn serve(config: AgentConfig) -> Result<()> {

@@ -215,9 +215,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_where_nothing_listens() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
+        // Held without listening, so that no other test gets the port meanwhile.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = format!("http://{}", held.local_addr().unwrap());
         let failure = wake(&address, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Connect);
         assert!(failure.what.contains("nothing listens there"), "{failure}");
