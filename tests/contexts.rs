@@ -81,7 +81,7 @@ fn one_lost_context_is_told_while_the_others_go_on_and_enter_goes_there() {
     assert!(row(&screen, "prod").contains("locked"), "{screen}");
     assert!(row(&screen, "locked-up").contains("READ-ONLY"), "{screen}");
     // A password manager is not asked for a look, and the one token of the environment is for the open context.
-    let why = "there is no API token: the command `touch` is run only for the context";
+    let why = "there is no API token: the command `touch` is run only";
     assert!(row(&screen, "locked-up").contains(why), "{screen}");
     assert!(!ran.exists());
     // Two platforms of one making have the same night.

@@ -167,3 +167,52 @@ async fn apart<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn neighbours(context: Context) -> Neighbours {
+        Neighbours::new([("x".to_owned(), context)].into(), Clock::system())
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_is_not_there_is_told_in_its_row_until_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        let there = neighbours(Context {
+            api: "https://127.0.0.1:1".to_owned(),
+            api_ca: Some(ca.clone()),
+            vault: "http://127.0.0.1:1".to_owned(),
+            ..Context::default()
+        });
+        let api = async || match there.ask(&Query::LinksOf("x".to_owned())).await {
+            Ok(Answer::Links(links)) => links[&Backend::Api].clone(),
+            other => panic!("{other:?}"),
+        };
+        let link = api().await;
+        let note = link.note.unwrap();
+        assert!(link.state == LinkState::Down && note.contains("ca.pem"), "{note}");
+        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&ca, pair.cert.pem()).unwrap();
+        let note = api().await.note.unwrap();
+        assert!(note.contains("can't be reached"), "{note}");
+    }
+
+    #[tokio::test]
+    async fn the_usual_token_is_for_the_open_context_alone() {
+        let there = neighbours(Context {
+            api: "http://127.0.0.1:1".to_owned(),
+            vault: "http://127.0.0.1:1".to_owned(),
+            ..Context::default()
+        });
+        let problem = there.ask(&Query::FiguresOf("x".to_owned())).await.unwrap_err();
+        assert_eq!(
+            problem.what,
+            "there is no API token: its `api_token` is not set, and `CMP_TOKEN` is used only for the context that is \
+             opened"
+        );
+        let gone = there.ask(&Query::FiguresOf("y".to_owned())).await.unwrap_err();
+        assert_eq!(gone.what, "no context is called `y`");
+    }
+}

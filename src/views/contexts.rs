@@ -83,7 +83,7 @@ const COLUMNS: &[Column] = &[
         width: Width::Fixed(8),
     },
     Column {
-        title: "",
+        title: "stale",
         width: Width::Fixed(5),
     },
     Column {
@@ -101,22 +101,18 @@ const WIDE: u16 = 110;
 const WIDEST: u16 = 160;
 
 fn columns_at(width: u16) -> Vec<Column> {
-    let is_hidden = |index: usize| match index {
-        3 | 5 | 8 | 12 => width < WIDE,
-        11 => width >= WIDE,
-        13 => width < WIDEST,
+    let is_hidden = |column: &Column| match column.title {
+        "in" | "warn" | "requests" | "as of" => width < WIDE,
+        "stale" => width >= WIDE,
+        "" => width < WIDEST,
         _ => false,
     };
-    let columns = COLUMNS
-        .iter()
-        .enumerate()
-        .map(|(index, column)| match is_hidden(index) {
-            true => Column {
-                width: Width::Fixed(0),
-                ..*column
-            },
-            false => *column,
-        });
+    let hide = |column: &Column| Column {
+        width: Width::Fixed(0),
+        ..*column
+    };
+    let columns = COLUMNS.iter();
+    let columns = columns.map(|column| if is_hidden(column) { hide(column) } else { *column });
     columns.collect()
 }
 
@@ -224,26 +220,28 @@ fn as_of(sight: &Sight<'_>, state: &State) -> String {
     }
 }
 
-/// What is wrong there, each in a sentence.
+/// What is wrong there, each in a sentence: with the API first, then why the figures are not known, then with what
+/// is behind it.
 fn wrong(sight: &Sight<'_>) -> Vec<String> {
-    let links = Backend::ALL.iter().filter_map(|backend| {
-        let link = sight.link(*backend)?;
-        if !matches!(link.state, LinkState::Down | LinkState::Degraded) {
-            return None;
-        }
-        let note = link.note.clone().unwrap_or_else(|| word(link.state).0.to_owned());
-        Some(match backend {
-            // It says itself who it is.
-            Backend::Api => note,
-            _ => format!("{}: {note}", backend.word()),
-        })
-    });
+    let note = |backend: Backend| {
+        let link = sight.link(backend)?;
+        let is_wrong = matches!(link.state, LinkState::Down | LinkState::Degraded);
+        let words = || link.note.clone().unwrap_or_else(|| word(link.state).0.to_owned());
+        is_wrong.then(words)
+    };
     let api_is_down = sight
         .link(Backend::Api)
         .is_some_and(|link| link.state == LinkState::Down);
     let trouble = sight.answer.and_then(|answer| answer.trouble.as_ref());
     let trouble = trouble.filter(|_| !api_is_down).map(ToString::to_string);
-    links.chain(trouble).collect()
+    let others = Backend::ALL.iter().filter(|backend| **backend != Backend::Api);
+    let others = others.filter_map(|backend| Some(format!("{}: {}", backend.word(), note(*backend)?)));
+    // The API says itself who it is.
+    note(Backend::Api)
+        .into_iter()
+        .chain(trouble)
+        .chain(others)
+        .collect()
 }
 
 /// Rows that the pane below the table gets at least, where there are that many.
