@@ -14,6 +14,8 @@ mod allowed;
 mod asked;
 #[path = "console/confirm.rs"]
 mod confirm;
+#[path = "console/contexts.rs"]
+mod contexts;
 #[path = "console/copies.rs"]
 mod copies;
 #[allow(dead_code, reason = "every test program uses a part of it")]

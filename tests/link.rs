@@ -362,7 +362,7 @@ fn a_token_that_is_not_to_be_had_keeps_no_console_from_opening() {
 #[test]
 fn a_whole_frame_of_a_real_night_fits_its_budget_on_every_screen() {
     let mut over = console(Line::default(), 80, 24);
-    for screen in ["1", "2", "3", "4", "5", "6", "7", "8", "@", "?"] {
+    for screen in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "@", "?"] {
         over.pty.send(screen);
         while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
         let before = over.pty.bytes();

@@ -18,6 +18,7 @@ use cmp_console::console::update::update;
 use cmp_console::plan::guard::Guard;
 use cmp_console::problem::Problem;
 use cmp_console::state::State;
+use cmp_console::state::contexts::Configured;
 use cmp_console::state::effect::Effect;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::layer::{Layer, line};
@@ -258,7 +259,12 @@ fn a_list_is_sorted_by_any_of_its_columns() {
 #[test]
 fn another_context_is_gone_on_in_when_nothing_is_under_way() {
     let mut state = certificates();
-    state.contexts = vec!["demo".to_owned(), "prod-eu".to_owned()];
+    state.contexts = ["demo", "prod-eu"]
+        .map(|name| Configured {
+            name: name.to_owned(),
+            ..Configured::default()
+        })
+        .to_vec();
     run(&mut state, "context prod");
     assert_eq!(
         state.next_context.as_deref(),

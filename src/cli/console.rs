@@ -1,5 +1,6 @@
 //! `cmp-console`: its arguments, and which part of the house each subcommand hands over to.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -119,9 +120,16 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
         Ok(keymap) => keymap,
         Err((name, error)) => return wrong(&opened.keys.wrong(&name, error.to_string())),
     };
-    let read_only = arguments.read_only;
+    let contexts: BTreeMap<String, config::Context> = opened
+        .contexts
+        .into_iter()
+        .map(|(name, context)| {
+            let read_only = context.read_only || arguments.read_only;
+            (name, config::Context { read_only, ..context })
+        })
+        .collect();
     let setup = |name: &str| {
-        let context = opened.contexts.get(name)?;
+        let context = contexts.get(name)?;
         let look = context.look.or(opened.look);
         Some(Setup {
             context: ContextInfo {
@@ -129,24 +137,20 @@ fn plain_console(arguments: &Arguments) -> ExitCode {
                 protected: context.protected,
                 ..ContextInfo::default()
             },
-            guard: Guard::of(context.read_only || read_only, context.protected),
+            guard: Guard::of(context.read_only, context.protected),
             starting: None,
             keymap: keymap.clone(),
             slow_link: look.slow_link.unwrap_or_default(),
             look: open::look(look),
-            contexts: opened.contexts.keys().cloned().collect(),
+            contexts: contexts.clone(),
             state_dir: config::state_dir(),
             snapshot: Some(backends::snapshot_of(&config::state_dir(), &context.api)),
         })
     };
     let connect = |name: &str, startup: Sender<Startup>| {
-        let context = opened.contexts.get(name).cloned();
+        let context = contexts.get(name).cloned();
         async move {
             let context = context?;
-            let context = config::Context {
-                read_only: context.read_only || read_only,
-                ..context
-            };
             let tokens = context.tokens().await;
             open::connect(&context, tokens, None, &startup).await;
             Some(())

@@ -1,5 +1,6 @@
 //! `cmp-console demo`: the embedded platform, with the console over it or alone.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -137,7 +138,7 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
             keymap: ways.keymap,
             slow_link: ways.look.slow_link.unwrap_or_default(),
             look: open::look(ways.look),
-            contexts: Vec::new(),
+            contexts: BTreeMap::new(),
             state_dir: state_dir(),
             // The next demo is another platform, or one that is always there.
             snapshot: None,

@@ -31,7 +31,7 @@ use crate::wire::requests::RequestReply;
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 use crate::wire::trends::Trends;
 
-/// How long one question may take.
+/// How long one question may take, if nothing else is said.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -50,6 +50,7 @@ pub struct ApiReader {
     /// Why there is no token though there should be one.
     no_token: Option<String>,
     as_now: bool,
+    limit: Duration,
 }
 
 impl ApiReader {
@@ -77,6 +78,7 @@ impl ApiReader {
             token,
             no_token: None,
             as_now: false,
+            limit: LIMIT,
         })
     }
 
@@ -87,6 +89,21 @@ impl ApiReader {
             no_token: Some(why),
             ..self
         }
+    }
+
+    /// The same with this token.
+    #[must_use]
+    pub fn with_token(self, token: Secret) -> Self {
+        Self {
+            token: Some(token),
+            ..self
+        }
+    }
+
+    /// The same, whose questions may take so long.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// The same, which is never told what a cache kept: for what something is decided by.
@@ -251,7 +268,7 @@ impl ApiReader {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        let response = tokio::time::timeout(LIMIT, request.send())
+        let response = tokio::time::timeout(self.limit, request.send())
             .await
             .map_err(|_| self.no_answer(ProblemKind::Unavailable))?
             .map_err(|error| self.unreachable(&error))?;
@@ -290,7 +307,7 @@ impl ApiReader {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.base))
-            .timeout(LIMIT);
+            .timeout(self.limit);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
@@ -330,7 +347,7 @@ impl ApiReader {
             format!(
                 "the API at `{}` did not answer within {} s",
                 self.base,
-                LIMIT.as_secs()
+                self.limit.as_secs()
             ),
         )
         .hint("check that cmp-server runs and that the link is up")

@@ -254,6 +254,20 @@ impl Context {
             .unwrap_or_else(|| SecretSource::env(VAULT_TOKEN))
     }
 
+    /// The API token, for a look from beside: from where this context itself says, and without a command. The
+    /// usual variable is for the context that is opened, and nobody else's API is to see it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn quiet_api_token(&self) -> Result<Secret, String> {
+        match &self.api_token {
+            Some(source) => source.read_quietly().map_err(|error| error.to_string()),
+            None => Err(format!(
+                "its `api_token` is not set, and `{API_TOKEN}` is used only for the context that is opened"
+            )),
+        }
+    }
+
     async fn api_token(&self) -> Result<Secret, SecretError> {
         self.api_token_source().read().await
     }

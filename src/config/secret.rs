@@ -92,6 +92,27 @@ impl SecretSource {
             From::Elsewhere(Elsewhere::Command(words)) => of_command(words, COMMAND_LIMIT).await,
             From::Elsewhere(Elsewhere::Credential(name)) => of_credential(name),
         }?;
+        self.not_empty(secret)
+    }
+
+    /// Gets it without anybody noticing: no command is run, and nothing is waited for.
+    ///
+    /// # Errors
+    /// See [`Self::read`]; that it comes from a command.
+    pub fn read_quietly(&self) -> Result<Secret, SecretError> {
+        let secret = match &self.from {
+            From::Here(secret) => Ok(secret.clone()),
+            From::Elsewhere(Elsewhere::Env(name)) => of_env(name),
+            From::Elsewhere(Elsewhere::File(path)) => of_plain_file(path),
+            From::Elsewhere(Elsewhere::Command(words)) => Err(SecretError::NotRun {
+                program: words.first().cloned().unwrap_or_default(),
+            }),
+            From::Elsewhere(Elsewhere::Credential(name)) => of_credential(name),
+        }?;
+        self.not_empty(secret)
+    }
+
+    fn not_empty(&self, secret: Secret) -> Result<Secret, SecretError> {
         match secret.is_empty() {
             true => Err(SecretError::Empty(self.to_string())),
             false => Ok(secret),
@@ -224,6 +245,12 @@ pub enum SecretError {
         /// How long it had.
         limit: Duration,
     },
+    /// The command is not run for this.
+    #[error("the command `{program}` is run only for the context that is opened")]
+    NotRun {
+        /// The program.
+        program: String,
+    },
     /// This process was given no credentials, or not this one.
     #[error("there is no credential `{0}`: systemd gives it to a unit with `LoadCredential={0}:/path`")]
     NoCredential(String),
@@ -282,6 +309,17 @@ fn of_file(path: &Path) -> Result<Secret, SecretError> {
     }
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
     Ok(Secret::new(text.trim().to_owned()))
+}
+
+/// A pipe would wait for whoever writes into it, and what was read out of it is gone.
+fn of_plain_file(path: &Path) -> Result<Secret, SecretError> {
+    match std::fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => Err(SecretError::Unreadable {
+            path: path.to_owned(),
+            why: "it is no plain file, so it is read only for the context that is opened".to_owned(),
+        }),
+        _ => of_file(path),
+    }
 }
 
 fn of_credential(name: &str) -> Result<Secret, SecretError> {
@@ -432,6 +470,35 @@ mod tests {
         );
         let empty = source("{ command = [\"true\"] }");
         assert!(matches!(empty.read().await, Err(SecretError::Empty(_))));
+    }
+
+    #[test]
+    fn quietly_no_command_is_run_and_no_pipe_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let ran = dir.path().join("ran");
+        let command = source(&format!(
+            "{{ command = [\"touch\", {:?}] }}",
+            ran.display().to_string()
+        ));
+        let error = command.read_quietly().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the command `touch` is run only for the context that is opened"
+        );
+        assert!(!ran.exists());
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let error = SecretSource::file(&pipe).read_quietly().unwrap_err().to_string();
+        assert!(error.contains("no plain file"), "{error}");
+        let file = dir.path().join("token");
+        std::fs::write(&file, "hunter2\n").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(
+            SecretSource::file(&file).read_quietly().unwrap().expose(),
+            "hunter2"
+        );
+        assert_eq!(source("\"hunter2\"").read_quietly().unwrap().expose(), "hunter2");
     }
 
     #[tokio::test]

@@ -24,6 +24,11 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
     Err(first.unwrap_or_else(|| Problem::unavailable("there is nobody to ask")))
 }
 
+/// Until when a certificate ends soon.
+pub(super) fn soon(now: DateTime<Utc>) -> String {
+    (now + Span::days(30)).to_rfc3339()
+}
+
 /// Whether another place may have the answer.
 fn is_away(problem: &Problem) -> bool {
     matches!(
@@ -38,7 +43,6 @@ async fn ask_there(
     query: &Query,
     rows: u32,
 ) -> Result<Answer, Problem> {
-    let soon = (now + Span::days(30)).to_rfc3339();
     let fixed = |sort: &str| PageQuery {
         sort: Some(sort.to_owned()),
         ..PageQuery::default()
@@ -46,11 +50,17 @@ async fn ask_there(
     Ok(match query {
         Query::Key(spki) => Answer::Key(Box::new(from.key(spki).await?)),
         Query::Logs => logs::newest().await?,
+        // `neighbours` asks there.
+        Query::LinksOf(name) | Query::FiguresOf(name) => {
+            return Err(Problem::internal(format!(
+                "`{name}` is another context, and was asked for here"
+            )));
+        }
         Query::Trends => Answer::Trends(Box::new(from.trends().await?)),
         Query::Findings => Answer::Findings(from.findings().await?),
         Query::Expiring => {
             let page = PageQuery {
-                expires_before: Some(soon),
+                expires_before: Some(soon(now)),
                 ..fixed("not_after")
             };
             Answer::Certificates(

@@ -189,8 +189,8 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
             state.screen_mut().list = saved.list;
             return;
         }
-        // Leaving is not this line's business.
-        Typed::Context(_) => return,
+        // Leaving, and what a key does as well, is not this line's business.
+        Typed::Context(_) | Typed::Contexts => return,
         Typed::Find(clue) => return lists::find(state, &clue, effects),
         Typed::Lock => None,
         Typed::Unlock {

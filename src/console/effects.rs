@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::asking::ask;
 use super::backends::Backends;
+use super::neighbours::Neighbours;
 use super::{databases, links, logs, saved_views, stream};
 use crate::actions;
 use crate::domain::secret::Secret;
@@ -27,6 +28,8 @@ use crate::state::snapshot::Snapshot;
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Between two looks at another context, while all are shown.
+const LOOK_ASIDE: Duration = Duration::from_secs(10);
 /// How long the last snapshot may take when the console ends.
 const LAST_SNAPSHOT: Duration = Duration::from_millis(300);
 /// How many events of one run may wait to be told.
@@ -45,15 +48,18 @@ pub struct Effects {
     /// Where what is known is kept, if it is.
     snapshot: Option<PathBuf>,
     kept: Arc<Mutex<Snapshot>>,
+    /// The other contexts, which are asked while they are shown.
+    neighbours: Arc<Neighbours>,
     /// What watches the backends, as long as this is there.
     watchers: JoinSet<()>,
 }
 
 impl Effects {
-    /// With where events go and where saved views are kept; the backends come later.
+    /// With where events go, where saved views are kept, and the other contexts; the backends come later.
     #[must_use]
-    pub fn new(to: Sender<Event>, views: PathBuf, snapshot: Option<PathBuf>) -> Self {
+    pub fn new(to: Sender<Event>, views: PathBuf, snapshot: Option<PathBuf>, neighbours: Neighbours) -> Self {
         Self {
+            neighbours: Arc::new(neighbours),
             views,
             snapshot,
             kept: Arc::default(),
@@ -137,6 +143,14 @@ impl Effects {
                     let _closed = to.send(Event::Answer { query, asked, result }).await;
                 });
             }
+            // The other contexts' backends are not this one's.
+            Effect::Ask { query, asked, .. } if query.neighbour().is_some() => {
+                let (to, neighbours) = (self.to.clone(), Arc::clone(&self.neighbours));
+                tokio::spawn(async move {
+                    let result = or_defect(neighbours.ask(&query)).await;
+                    let _closed = to.send(Event::Answer { query, asked, result }).await;
+                });
+            }
             Effect::Ask { query, asked, rows } => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
@@ -149,11 +163,15 @@ impl Effects {
                     let _closed = to.send(Event::Answer { query, asked, result }).await;
                 });
             }
-            Effect::AskLater(query) => {
+            Effect::AskLater { query, asked } => {
                 let to = self.to.clone();
+                let wait = match query.neighbour() {
+                    Some(_) => LOOK_ASIDE,
+                    None => ASK_AGAIN,
+                };
                 tokio::spawn(async move {
-                    tokio::time::sleep(ASK_AGAIN).await;
-                    let _closed = to.send(Event::AskAgain(query)).await;
+                    tokio::time::sleep(wait).await;
+                    let _closed = to.send(Event::AskAgain { query, asked }).await;
                 });
             }
             Effect::Plan {

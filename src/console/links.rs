@@ -9,6 +9,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::backends::Backends;
+use crate::clients::api::ApiReader;
+use crate::clients::vault::VaultReader;
+use crate::clock::Clock;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::plan::vault_nodes::{self, Node};
 use crate::problem::{Problem, ProblemKind};
@@ -36,7 +39,11 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
         if due && backends.hand_over_journal().await {
             due = false;
         }
-        let (platform, vault) = tokio::join!(platform(&backends, me.as_ref().err()), vault(&backends));
+        let reads = &backends.reads;
+        let (platform, vault) = tokio::join!(
+            platform(&reads.api, &reads.clock, me.as_ref().err(), reads.hosts.is_some()),
+            vault(&reads.vault, &reads.vault_nodes, &reads.clock)
+        );
         for (backend, link) in platform.into_iter().chain([(Backend::Vault, vault)]) {
             due |= backend == Backend::Api && link.state == LinkState::Down;
             if told
@@ -66,10 +73,16 @@ fn looks_different(before: &Link, now: &Link) -> bool {
         || words(before) != words(now)
 }
 
-async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backend, Link)> {
-    let clock = &backends.reads.clock;
+/// How the API and what is behind it are; `refused` is what it said to our token. Where its database is not a
+/// link of its own (`is_its_own`), a lost one is the API's trouble.
+pub(super) async fn platform(
+    api: &ApiReader,
+    clock: &Clock,
+    refused: Option<&Problem>,
+    is_its_own: bool,
+) -> Vec<(Backend, Link)> {
     let began = Instant::now();
-    let answer = backends.reads.api.ready().await;
+    let answer = api.ready().await;
     let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
     let as_of = clock.now();
     let link = |state, note, latency_ms| Link {
@@ -82,11 +95,10 @@ async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backen
     match answer {
         Ok(ready) => {
             let refused = refused.filter(|problem| problem.kind == ProblemKind::NotAuthenticated);
-            // Where the console looks at the database itself, the API's own view of it is the API's trouble.
             let is_lost = |health: &BackendHealth| {
                 health.backend == Backend::Database && health.state == LinkState::Down
             };
-            let without_database = backends.reads.hosts.is_some() && ready.backends.iter().any(is_lost);
+            let without_database = is_its_own && ready.backends.iter().any(is_lost);
             let api = match refused {
                 Some(problem) => link(LinkState::Degraded, Some(problem.to_string()), latency_ms),
                 None if without_database => {
@@ -120,20 +132,12 @@ async fn platform(backends: &Backends, refused: Option<&Problem>) -> Vec<(Backen
     }
 }
 
-async fn vault(backends: &Backends) -> Link {
+/// How Vault is, and the `nodes` of its cluster where it has several.
+pub(super) async fn vault(vault: &VaultReader, nodes: &[VaultReader], clock: &Clock) -> Link {
     let began = Instant::now();
-    let (answer, nodes) = tokio::join!(
-        backends.reads.vault.seal_status(),
-        // A Vault of one node was asked just now.
-        async {
-            match backends.reads.vault_nodes.is_empty() {
-                true => Vec::new(),
-                false => vault_nodes::look(&backends.reads).await,
-            }
-        }
-    );
+    let (answer, nodes) = tokio::join!(vault.seal_status(), vault_nodes::ask_each(nodes.iter()));
     let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
-    let as_of = backends.reads.clock.now();
+    let as_of = clock.now();
     // What stands before a cluster may answer nothing while every node is sealed; the nodes themselves do.
     let answer = answer.map_err(|error| error.to_string()).or_else(|error| {
         let mut said = nodes.iter().filter_map(|node| node.seal.as_ref().ok());
@@ -145,7 +149,7 @@ async fn vault(backends: &Backends) -> Link {
             let sealed = status
                 .sealed
                 .then(|| format!("sealed {}/{}", status.progress, status.t));
-            let missing = backends.reads.vault.missing_login();
+            let missing = vault.missing_login();
             let note = others
                 .or(sealed)
                 .or_else(|| missing.map(|why| format!("no credential: {why}")));

@@ -1,7 +1,7 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
 use super::cursor::step;
-use super::{layers, trouble};
+use super::{layers, leaving, trouble};
 use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
 use crate::state::effect::Effect;
@@ -51,6 +51,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
                 let layer = layers::reopen(state, run);
                 state.layers.push(layer);
             }
+            Some(Opens::Context(name)) => leaving::switch(state, name),
             None => {}
         },
         Cmd::Back => back(state),

@@ -14,10 +14,12 @@ pub mod effects;
 pub mod heard;
 pub mod input;
 mod layers;
+mod leaving;
 mod links;
 mod lists;
 mod logs;
 mod menu;
+pub mod neighbours;
 mod outbox;
 mod pace;
 pub mod painter;
@@ -32,6 +34,7 @@ pub mod update;
 mod verify;
 mod wants;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,9 +45,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::console::SlowLink;
+use crate::config::console::{Context, SlowLink};
 use crate::domain::secret::SecretBuffer;
 use crate::plan::guard::Guard;
+use crate::state::contexts::Configured;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::keymap::Keymap;
@@ -56,6 +60,7 @@ use backends::Backends;
 use clipboard::Through;
 use effects::{Effects, hear_of_agents};
 use heard::{Input, typed_character};
+use neighbours::Neighbours;
 use outbox::{Outlet, is_written};
 use pace::Pace;
 use terminal::{Terminal, TerminalError};
@@ -87,8 +92,8 @@ pub struct Setup {
     pub look: Look,
     /// When the link to the terminal is taken for slow.
     pub slow_link: SlowLink,
-    /// The contexts that one can go on in, by name.
-    pub contexts: Vec<String>,
+    /// The contexts that one can go on in, by name, the open one among them; none for the demo.
+    pub contexts: BTreeMap<String, Context>,
     /// Where saved views are kept.
     pub state_dir: PathBuf,
     /// The file that what is known is kept in, for when nobody answers; none where there is nothing to come
@@ -116,7 +121,13 @@ pub async fn run(
     startup: mpsc::Receiver<Startup>,
 ) -> Result<Left, ConsoleError> {
     let (to, events) = mpsc::channel::<Event>(WAITING);
-    let mut effects = Effects::new(to, setup.state_dir.join(VIEWS), setup.snapshot.clone());
+    let neighbours = Neighbours::new(setup.contexts.clone(), clock.clone());
+    let mut effects = Effects::new(
+        to,
+        setup.state_dir.join(VIEWS),
+        setup.snapshot.clone(),
+        neighbours,
+    );
     let ended = until_left(terminal, setup, clock, startup, events, &mut effects).await;
     // A person who quits waits for the record; a terminal that is gone waits for nothing.
     let limit = match ended {
@@ -150,7 +161,7 @@ async fn until_left(
     state.keymap = setup.keymap;
     state.guard = setup.guard;
     state.look = setup.look;
-    state.contexts = setup.contexts;
+    state.contexts = setup.contexts.iter().map(configured).collect();
     state.saved = saved_views::load(&setup.state_dir.join(VIEWS));
     state.starting = setup.starting.or_else(|| Some("connecting".to_owned()));
     if let Some(path) = &setup.snapshot {
@@ -325,6 +336,17 @@ async fn until_left(
         (false, Some(name)) => Left::Context(name),
         (false, None) => Left::Quit,
     })
+}
+
+/// What is shown of a context without asking.
+fn configured((name, context): (&String, &Context)) -> Configured {
+    Configured {
+        name: name.clone(),
+        protected: context.protected,
+        read_only: context.read_only,
+        api: context.api.clone(),
+        vault: context.vault.clone(),
+    }
 }
 
 /// When the context is to be locked again.

@@ -3,8 +3,8 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::wants::{ask, is_held, remember, touch};
-use super::{cursor, dialogs, layers, lists, menu, verify};
+use super::wants::{ask, is_held, remember, touch, touch_own};
+use super::{cursor, dialogs, layers, leaving, lists, menu, verify};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::executor::RunEvent;
@@ -23,7 +23,7 @@ use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::snapshot::Snapshot;
 use crate::state::typed::Typed;
-use crate::state::{Held, LoggedCommand, Looked, SMALLEST, State, Tone};
+use crate::state::{Held, LoggedCommand, Looked, SMALLEST, State, Tone, contexts};
 use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
@@ -82,14 +82,24 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 effects.push(Effect::KeepSnapshot(Box::new(Snapshot::of(state))));
             }
         }
-        Event::Answer { query, asked, result } => {
+        Event::Answer {
+            query,
+            asked,
+            mut result,
+        } => {
             let now = state.now;
-            if let Err(problem) = &result {
-                effects.push(Effect::AskLater(query.clone()));
-                if problem.kind == ProblemKind::NotAuthenticated && state.link(Backend::Api) == LinkState::Up
-                {
-                    effects.push(Effect::CheckLinks);
-                }
+            let is_own = query.neighbour().is_none();
+            // Nobody tells what changes in another context.
+            if result.is_err() || !is_own {
+                let query = query.clone();
+                effects.push(Effect::AskLater { query, asked });
+            }
+            if let Err(problem) = &result
+                && problem.kind == ProblemKind::NotAuthenticated
+                && is_own
+                && state.link(Backend::Api) == LinkState::Up
+            {
+                effects.push(Effect::CheckLinks);
             }
             let held = is_held(state);
             if let Some(loaded) = state.data.get_mut(&query) {
@@ -100,14 +110,19 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     loaded.dirty = true;
                     false
                 } else {
+                    if let Ok(answer) = &mut result {
+                        contexts::steady(loaded.value.as_ref(), answer);
+                    }
                     loaded.take(asked, result, now)
                 };
             }
         }
-        Event::AskAgain(query) => {
+        Event::AskAgain { query, asked } => {
             visible = false;
-            if let Some(loaded) = state.data.get_mut(&query) {
-                loaded.dirty |= loaded.trouble.is_some();
+            if let Some(loaded) = state.data.get_mut(&query)
+                && loaded.asked == asked
+            {
+                loaded.dirty |= loaded.trouble.is_some() || query.neighbour().is_some();
             }
         }
         Event::Changed(changes) => {
@@ -124,10 +139,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 loaded.dirty |= !rests && changes.iter().any(|change| query.concerns(change));
             }
         }
-        Event::StreamBack => touch(state, |_| true),
+        Event::StreamBack => touch_own(state),
         Event::StreamLost => {
             visible = false;
-            touch(state, |_| true);
+            touch_own(state);
         }
         // The console's own look at the database counts, not the API's.
         Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
@@ -147,7 +162,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             // Lost: what isn't asked for can't be marked as what it was before.
             if back || could_read != can_read(state) || sealed != state.vault_sealed() {
-                touch(state, |_| true);
+                touch_own(state);
             }
         }
         Event::Hosts(hosts) => {
@@ -157,7 +172,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 state.links.insert(Backend::Database, link);
             }
             if before != databases::reads_from(&state.hosts) {
-                touch(state, |_| true);
+                touch_own(state);
             }
         }
         Event::Me(role) => state.role = Some(role),
@@ -246,7 +261,10 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 Some(Asked::Cmd(cmd)) => carry_out(state, cmd, "it", leaving, effects),
                 Some(Asked::Place(place)) => lists::go(state, place),
                 Some(Asked::List(view, filter)) => lists::go_filtered(state, view, &filter),
-                Some(Asked::Typed(Typed::Context(name))) => switch(state, name),
+                Some(Asked::Typed(Typed::Context(name))) => leaving::switch(state, name),
+                Some(Asked::Typed(Typed::Contexts)) => {
+                    carry_out(state, Cmd::Show(ViewId::Contexts), "it", leaving, effects);
+                }
                 Some(Asked::Typed(typed)) => command_line::run(state, typed, effects),
                 None => {}
             };
@@ -262,7 +280,7 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
 /// Carries a command out, by whatever route it came; `by` is what the person pressed or typed for it.
 fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut Vec<Effect>) {
     match cmd {
-        Cmd::Quit => quit(state, by, leaving),
+        Cmd::Quit => leaving::quit(state, by, leaving),
         Cmd::Related => menu::related(state),
         Cmd::Copy => menu::copy(state),
         Cmd::Verify => verify::begin(state, effects),
@@ -316,53 +334,6 @@ fn relock(state: &mut State, effects: &mut Vec<Effect>) {
         effects.push(Effect::SetGuard(state.guard.clone()));
         state.say(Tone::Plain, words);
     }
-}
-
-/// Ends the console; what is under way is not broken off by one key.
-fn quit(state: &mut State, by: &str, leaving: bool) {
-    match under_way(state) {
-        Some(runs) if !leaving => {
-            state.leaving = true;
-            state.say(
-                Tone::Bad,
-                format!(
-                    "{runs} under way ({} shows it); {by} again breaks it off and quits",
-                    state.keymap.call(Cmd::Show(ViewId::Runs))
-                ),
-            );
-        }
-        _ => state.quit = true,
-    }
-}
-
-/// `a run is`, `3 runs are`; nothing if none is under way.
-fn under_way(state: &State) -> Option<String> {
-    match state.runs.iter().filter(|run| run.is_running()).count() {
-        0 => None,
-        1 => Some("a run is".to_owned()),
-        n => Some(format!("{n} runs are")),
-    }
-}
-
-/// Goes on in another context, once nothing is under way in this one.
-fn switch(state: &mut State, name: String) {
-    if !state.contexts.contains(&name) {
-        let known = state.contexts.join(", ");
-        let known = if known.is_empty() { "none" } else { &known };
-        return state.say(
-            Tone::Bad,
-            format!("no context is called `{name}`; there are: {known}"),
-        );
-    }
-    if let Some(runs) = under_way(state) {
-        let shows = state.keymap.call(Cmd::Show(ViewId::Runs));
-        return state.say(
-            Tone::Bad,
-            format!("{runs} under way ({shows} shows it): its end comes first"),
-        );
-    }
-    state.quit = true;
-    state.next_context = Some(name);
 }
 
 /// Goes back or forward.
@@ -460,7 +431,7 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
     }
     let title = run.title();
     if let RunEvent::Ended(outcome) = event {
-        touch(state, |_| true);
+        touch_own(state);
         // What was served before is no news about now.
         state.handshakes.clear();
         state.crl = None;

@@ -36,6 +36,11 @@ pub(super) fn touch(state: &mut State, which: impl Fn(&Query) -> bool) {
     }
 }
 
+/// Marks all answers of this context: another one's don't change with it.
+pub(super) fn touch_own(state: &mut State) {
+    touch(state, |query| query.neighbour().is_none());
+}
+
 /// Asks what the open screen needs and does not know, or no longer knows.
 pub(super) fn ask(state: &mut State, effects: &mut Vec<Effect>) {
     if state.starting.is_some() || state.frozen.is_some() {

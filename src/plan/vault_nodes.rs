@@ -5,7 +5,7 @@ use futures::future::join_all;
 
 use super::plan::Field;
 use super::ports::Reads;
-use crate::clients::vault::SealStatus;
+use crate::clients::vault::{SealStatus, VaultReader};
 use crate::problem::Problem;
 
 /// A node, and what it said of its seal.
@@ -29,7 +29,12 @@ impl Node {
 
 /// Asks every node at once.
 pub async fn look(with: &Reads) -> Vec<Node> {
-    let asked = with.seals().map(async |node| Node {
+    ask_each(with.seals()).await
+}
+
+/// Asks each of these at once.
+pub async fn ask_each(nodes: impl Iterator<Item = &VaultReader>) -> Vec<Node> {
+    let asked = nodes.map(async |node| Node {
         address: node.address().to_owned(),
         seal: node.seal_status().await.map_err(Problem::from),
     });

@@ -45,8 +45,14 @@ pub enum Effect {
     ResetSecret(String),
     /// Give up entering secrets for the run.
     StopSecret(String),
-    /// Say later that the question may be asked again, since it had no answer.
-    AskLater(Query),
+    /// Say later that the question may be asked again, since it had no answer, or nobody tells when there is
+    /// another one.
+    AskLater {
+        /// Which.
+        query: Query,
+        /// The how-manieth it was.
+        asked: Generation,
+    },
     /// Ask the backends how they are, now.
     CheckLinks,
     /// Write an export.

@@ -51,8 +51,13 @@ pub enum Event {
         /// What was answered.
         result: Result<Answer, Problem>,
     },
-    /// A while has passed since a question had no answer.
-    AskAgain(Query),
+    /// A while has passed since a question had no answer, or one that nobody tells the end of.
+    AskAgain {
+        /// Which.
+        query: Query,
+        /// The how-manieth it was: one that was asked since has a while of its own.
+        asked: Generation,
+    },
     /// Something changed at the server.
     Changed(Vec<Change>),
     /// The event stream broke off and is back: anything may have changed.

@@ -1,6 +1,7 @@
 //! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
 
 pub mod cmd;
+pub mod contexts;
 pub mod databases;
 pub mod effect;
 pub mod event;
@@ -36,6 +37,7 @@ use crate::domain::role::Role;
 use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
 
+use contexts::Configured;
 use history::History;
 use keymap::Keymap;
 use layer::Layer;
@@ -201,8 +203,8 @@ pub struct State {
     pub wire: Wire,
     /// Which environment.
     pub context: ContextInfo,
-    /// The environments that there are, by name.
-    pub contexts: Vec<String>,
+    /// The environments that there are; none where there is but the open one.
+    pub contexts: Vec<Configured>,
     /// The context to go on with when this console ends.
     pub next_context: Option<String>,
     /// What keys mean.

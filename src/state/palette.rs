@@ -200,7 +200,8 @@ fn commands(state: &State) -> Vec<Candidate> {
 /// The lines that commands with arguments can be, as far as the arguments are known; `sorts` is what the
 /// open list can be sorted by.
 fn lines(state: &State, sorts: &[&str]) -> Vec<Candidate> {
-    let contexts = state.contexts.iter().filter(|name| **name != state.context.name);
+    let contexts = state.contexts.iter().map(|context| &context.name);
+    let contexts = contexts.filter(|name| **name != state.context.name);
     let contexts = contexts.map(|name| line("context", name, "go on in this context".to_owned()));
     let saved = |command: &'static str| {
         state.saved.iter().map(move |(name, saved)| {

@@ -1,12 +1,17 @@
 //! The questions that a console asks, and their answers. A question is data and the key of its answer.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::contexts::Figures;
+use super::link::Link;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
+use crate::domain::link::Backend;
 use crate::domain::request::Request;
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::{CertificateDetail, KeyDetail};
@@ -50,6 +55,10 @@ pub enum Query {
     Trends,
     /// The end of the console's own log.
     Logs,
+    /// How the backends of the other context with this name are.
+    LinksOf(String),
+    /// What burns in the other context with this name.
+    FiguresOf(String),
 }
 
 /// What a list is filtered and sorted by.
@@ -112,6 +121,12 @@ pub enum Answer {
     Trends(Box<Trends>),
     /// The end of the console's own log, the newest line last.
     Logs(Vec<LogLine>),
+    /// How another context's backends are.
+    #[serde(skip)]
+    Links(BTreeMap<Backend, Link>),
+    /// What burns in another context.
+    #[serde(skip)]
+    Figures(Figures),
 }
 
 /// A line of the console's own log.
@@ -138,6 +153,15 @@ impl Answer {
 }
 
 impl Query {
+    /// The other context that it is asked of, if it is.
+    #[must_use]
+    pub fn neighbour(&self) -> Option<&str> {
+        match self {
+            Self::LinksOf(name) | Self::FiguresOf(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether the answer may be another one after `change`.
     #[must_use]
     pub fn concerns(&self, change: &Change) -> bool {
@@ -158,8 +182,8 @@ impl Query {
             Self::OpenRequests | Self::Requests(_) => change.entity == Kind::Request,
             Self::RecentAudit | Self::Audit(_) | Self::AuditOf(_) => change.entity == Kind::Audit,
             // Every minute is often enough; an audit row never changes, and nothing at the server is in the
-            // console's log.
-            Self::Trends | Self::AuditRow(_) | Self::Logs => false,
+            // console's log or in another context.
+            Self::Trends | Self::AuditRow(_) | Self::Logs | Self::LinksOf(_) | Self::FiguresOf(_) => false,
             Self::Agent(id) => change.entity == Kind::Installation || change.is_about(id),
             Self::Request(id) => change.is_about(id),
         }

@@ -29,6 +29,8 @@ pub enum ViewId {
     Runs,
     /// Charts.
     Trends,
+    /// All contexts of the configuration, and how each is.
+    Contexts,
     /// The console's own log.
     Logs,
     /// One certificate.

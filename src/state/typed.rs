@@ -29,6 +29,8 @@ pub enum Typed {
     Forget(String),
     /// Go on in another context.
     Context(String),
+    /// Show all contexts.
+    Contexts,
 }
 
 /// What an export looks like.
@@ -105,9 +107,12 @@ pub static ALL: &[Usage] = &[
     },
     Usage {
         name: "context",
-        arguments: "NAME",
-        what: "go on in another context",
-        read: |arguments| one(arguments).map(Typed::Context),
+        arguments: "[NAME]",
+        what: "go on in another context; without a name all are shown",
+        read: |arguments| match arguments {
+            [] => Some(Typed::Contexts),
+            arguments => one(arguments).map(Typed::Context),
+        },
     },
     Usage {
         name: "unlock",
@@ -195,6 +200,8 @@ mod tests {
             assert!(matches!(read(wrong), Some(Err(_))), "{wrong}");
         }
         assert_eq!(read("lock"), Some(Ok(Typed::Lock)));
+        assert_eq!(read("context"), Some(Ok(Typed::Contexts)));
+        assert_eq!(read("context x"), Some(Ok(Typed::Context("x".to_owned()))));
         assert_eq!(read("find 4f 2a"), Some(Ok(Typed::Find("4f 2a".to_owned()))));
         assert!(matches!(read("find"), Some(Err(_))));
         assert_eq!(read("revoke"), None);

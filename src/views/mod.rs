@@ -26,6 +26,7 @@ mod certificate;
 mod certificates;
 pub mod chrome;
 mod command_log;
+mod contexts;
 pub mod copies;
 mod detail;
 pub mod dialogs;
@@ -95,6 +96,7 @@ pub static ALL: &[&View] = &[
     &command_log::VIEW,
     &runs::VIEW,
     &trends::VIEW,
+    &contexts::VIEW,
     &logs::VIEW,
     &certificate::VIEW,
     &key::VIEW,
@@ -127,6 +129,8 @@ pub enum Opens {
     List(ViewId, String),
     /// To the dialog of the run with this id.
     Run(String),
+    /// Into the context with this name.
+    Context(String),
 }
 
 impl Opens {

@@ -160,7 +160,7 @@ fn from_audit(audited: &AuditRow, items: &mut Vec<MenuItem>) {
     let leads = match opens(audited) {
         Some(Opens::Place(place)) => Some(Chosen::Place(place)),
         Some(Opens::List(view, filter)) => Some(Chosen::List(view, filter)),
-        Some(Opens::Run(_)) | None => None,
+        Some(Opens::Run(_) | Opens::Context(_)) | None => None,
     };
     items.extend(leads.map(|leads| MenuItem {
         key: 'e',

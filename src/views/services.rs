@@ -79,12 +79,23 @@ fn terminal(state: &State) -> Row {
 }
 
 /// In coarse words, so that a screen at rest stays at rest.
-fn latency(ms: u32) -> &'static str {
+pub(super) fn latency(ms: u32) -> &'static str {
     match ms {
         0..10 => "<10 ms",
         10..100 => "<100 ms",
         100..1000 => "<1 s",
         _ => ">1 s",
+    }
+}
+
+/// How a backend answers, in a word.
+pub(super) fn word(state: LinkState) -> (&'static str, Meaning) {
+    match state {
+        LinkState::Unknown => ("not asked", Meaning::Dim),
+        LinkState::Up => ("up", Meaning::Good),
+        LinkState::Degraded => ("degraded", Meaning::Warn),
+        LinkState::Down => ("DOWN", Meaning::Bad),
+        LinkState::Absent => ("absent", Meaning::Dim),
     }
 }
 
@@ -117,13 +128,7 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
 fn rows(state: &State) -> Vec<Row> {
     let backends = Backend::ALL.iter().map(|backend| {
         let link = state.links.get(backend);
-        let (word, meaning) = match link.map_or(LinkState::Unknown, |link| link.state) {
-            LinkState::Unknown => ("not asked", Meaning::Dim),
-            LinkState::Up => ("up", Meaning::Good),
-            LinkState::Degraded => ("degraded", Meaning::Warn),
-            LinkState::Down => ("DOWN", Meaning::Bad),
-            LinkState::Absent => ("absent", Meaning::Dim),
-        };
+        let (word, meaning) = word(link.map_or(LinkState::Unknown, |link| link.state));
         let latency = link.and_then(|link| link.latency_ms).map(latency);
         Row {
             id: backend.word().to_owned(),

@@ -39,9 +39,15 @@ fn a_question_without_an_answer_is_asked_again_while_its_screen_is_open() {
     assert!(
         effects
             .iter()
-            .any(|effect| matches!(effect, Effect::AskLater(again) if *again == query))
+            .any(|effect| matches!(effect, Effect::AskLater { query: again, .. } if *again == query))
     );
-    let effects = tell(&mut state, Event::AskAgain(query.clone()));
+    let again = |asked| Event::AskAgain {
+        query: query.clone(),
+        asked,
+    };
+    let effects = tell(&mut state, again(asked + 1));
+    assert_eq!(asks(&effects), 0, "that is about another question");
+    let effects = tell(&mut state, again(asked));
     assert!(
         effects
             .iter()

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use cmp_console::state::cmd::Cmd;
+use cmp_console::state::contexts::Configured;
 use cmp_console::state::keymap::{Group, Keymap};
 
 use super::*;
@@ -64,7 +65,7 @@ fn named_keys(text: &str, own: &str) -> Vec<String> {
     found.extend(
         words
             .windows(2)
-            .filter(|pair| pair[0].len() == 1 && "12345678".contains(pair[0]) && does.contains(&pair[1]))
+            .filter(|pair| pair[0].len() == 1 && "123456789".contains(pair[0]) && does.contains(&pair[1]))
             .map(|pair| pair.join(" ")),
     );
     found
@@ -213,7 +214,10 @@ fn no_message_names_a_key_of_its_own() {
     state.layers.push(Layer::Run(Box::new(layer)));
     press(&mut state, Cmd::Dialog(cmp_console::state::cmd::InDialog::Close));
     said(&state, "a run goes on");
-    state.contexts = vec!["a-context".to_owned()];
+    state.contexts = vec![Configured {
+        name: "a-context".to_owned(),
+        ..Configured::default()
+    }];
     for line in [
         "context a-context",
         "save it",

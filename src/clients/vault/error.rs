@@ -47,6 +47,12 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// Nobody answered in time.
+    #[must_use]
+    pub fn late() -> Self {
+        Self::Unknown("Vault did not answer in time".to_owned())
+    }
+
     /// Whether asking again later, with nothing changed, can help.
     #[must_use]
     pub fn may_be_retried(&self) -> bool {
@@ -113,7 +119,7 @@ impl VaultError {
         if error.is_connect() {
             Self::Retry(format!("no connection to Vault: {words}"))
         } else if error.is_timeout() {
-            Self::Unknown("Vault did not answer in time".to_owned())
+            Self::late()
         } else {
             Self::Unknown(format!("the connection to Vault broke: {words}"))
         }

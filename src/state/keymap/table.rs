@@ -138,6 +138,7 @@ pub(super) fn rows() -> Vec<Binding> {
         show("services", "6", ViewId::Services),
         show("runs", "7", ViewId::Runs),
         show("trends", "8", ViewId::Trends),
+        show("contexts", "9", ViewId::Contexts),
         row(
             "command-log",
             &["@"],
