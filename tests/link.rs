@@ -364,12 +364,16 @@ fn a_whole_frame_of_a_real_night_fits_its_budget_on_every_screen() {
     let mut over = console(Line::default(), 80, 24);
     for screen in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "@", "?"] {
         over.pty.send(screen);
-        while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
-        let before = over.pty.bytes();
-        // The size is the same, but what the terminal kept is not known.
-        kill_process(over.pty.pid(), Signal::WINCH).unwrap();
-        while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
-        let bytes = over.pty.bytes() - before;
+        let mut redrawn = || {
+            while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
+            let before = over.pty.bytes();
+            // The size is the same, but what the terminal kept is not known.
+            kill_process(over.pty.pid(), Signal::WINCH).unwrap();
+            while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
+            over.pty.bytes() - before
+        };
+        // News may be drawn after a frame; the least of a few is the frame alone.
+        let bytes = (0..3).map(|_| redrawn()).min().unwrap_or_default();
         eprintln!("a whole frame of screen {screen}: {bytes} bytes");
         assert!((200..=4096).contains(&bytes), "screen {screen}: {bytes} bytes");
     }
