@@ -564,3 +564,32 @@ async fn of_a_host_and_its_copy_one_goes_on_and_the_other_says_why_not() {
     agent.stop().await;
     other.stop().await;
 }
+
+#[tokio::test]
+async fn a_certificate_that_can_not_be_shown_yet_is_shown_later() {
+    let Some(site) = Site::start().await else { return };
+    let config = site.enrolled("web-02").await;
+    let id = identity(&config).agent_id;
+    let agent = site.run(&config).await;
+    agent.reports().await;
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
+    // Without this file no connection can be made that shows another one.
+    let away = site.it.dir.path().join("away");
+    std::fs::rename(&site.ca.file, &away).unwrap();
+    agent.reports().await;
+    let offered = site.row(&id).await.next_identity;
+    assert!(offered.is_some());
+    std::fs::rename(&away, &site.ca.file).unwrap();
+    agent.reports().await;
+    agent.reports().await;
+    let row = site.row(&id).await;
+    assert_eq!(
+        (
+            row.identity.map(|it| it.serial),
+            row.next_identity,
+            site.renewals().await
+        ),
+        (offered.map(|it| it.serial), None, 1)
+    );
+    agent.stop().await;
+}
