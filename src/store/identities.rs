@@ -52,7 +52,8 @@ pub async fn offer(tx: &mut Tx, agent_id: &str, next: &AgentIdentity) -> Result<
     Ok(())
 }
 
-/// The agent has shown the next one: from now on that counts. Returns whether it was the next one still.
+/// The agent has shown the next one: from now on that counts. Returns whether it counts now: of several
+/// requests that show it first, one puts it in force, and the others find it so.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -71,6 +72,13 @@ pub async fn promote(tx: &mut Tx, agent_id: &str, serial: &str) -> Result<bool, 
     .map_err(StoreError::because("putting an agent's next identity in force"))?;
     if done == 1 {
         tx.changed(EntityKind::Agent, agent_id);
+        return Ok(true);
     }
-    Ok(done == 1)
+    let counts: Option<String> = sql("SELECT id FROM agents WHERE id = $1 AND identity_serial = $2")
+        .bind(agent_id)
+        .bind(serial)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("reading an agent's identity"))?;
+    Ok(counts.is_some())
 }

@@ -8,13 +8,15 @@ use std::time::Duration as Limit;
 use chrono::Duration;
 use cmp_console::clients::agent::wake;
 use cmp_console::clients::agent_api::AgentApi;
+use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
+use cmp_console::config::limits::Limits;
 use cmp_console::config::secret::SecretSource;
 use cmp_console::domain::agent::Agent as Row;
 use cmp_console::domain::role::Role;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::{Denial, Problem};
-use cmp_console::services::agent::{Agent, Identity};
+use cmp_console::services::agent::{Agent, Identity, Proof};
 use cmp_console::services::api::{ApiState, IdentityCa, serve_over};
 use cmp_console::services::serve::Tls;
 use cmp_console::services::wake::OverHttp;
@@ -56,6 +58,10 @@ impl Site {
 
     /// One more server; gives its address.
     async fn serve(&self, certifies: bool) -> String {
+        self.serve_within(certifies, Limits::default()).await
+    }
+
+    async fn serve_within(&self, certifies: bool, limits: Limits) -> String {
         let (certificate, key) = self.ca.issue(2090);
         let files = [
             self.it.dir.path().join("tls.pem"),
@@ -69,7 +75,9 @@ impl Site {
         let tls = Tls::load(&files[0], &files[1], trust, self.it.clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("https://{}", listener.local_addr().unwrap());
-        let state = ApiState::new(self.it.store.clone(), Arc::new(OverHttp)).identity_ca(agents);
+        let state = ApiState::new(self.it.store.clone(), Arc::new(OverHttp))
+            .limits(limits)
+            .identity_ca(agents);
         tokio::spawn(serve_over(
             listener,
             Some(Arc::new(tls)),
@@ -106,7 +114,12 @@ impl Site {
     }
 
     async fn run(&self, config: &AgentConfig) -> Running {
-        let agent = Agent::new(config.clone(), self.it.clock.clone(), None).unwrap();
+        self.run_at(config, self.it.clock.clone()).await
+    }
+
+    /// With a clock of its own.
+    async fn run_at(&self, config: &AgentConfig, clock: Clock) -> Running {
+        let agent = Agent::new(config.clone(), clock, None).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopping) = watch::channel(false);
@@ -134,19 +147,7 @@ impl Site {
         proof: Option<&Identity>,
         csr: Option<String>,
     ) -> Result<Option<String>, Problem> {
-        let api = self.shown(base, proof);
-        let report = Report {
-            agent_version: "1".to_owned(),
-            owner: None,
-            address: "http://127.0.0.1:9".to_owned(),
-            tls_address: None,
-            install_dirs: Vec::new(),
-            installations: Vec::new(),
-            keys: Vec::new(),
-            identity_csr_pem: csr,
-        };
-        let reply = api.report(&who.token, &who.agent_id, &report).await?;
-        Ok(reply.identity_pem)
+        report_over(&self.shown(base, proof), who, csr).await
     }
 
     fn shown(&self, base: &str, proof: Option<&Identity>) -> AgentApi {
@@ -182,6 +183,33 @@ impl Running {
     async fn stop(self) {
         self.stop.send(true).unwrap();
         self.task.await.unwrap();
+    }
+}
+
+/// A report over the connection that `api` has, if it has one still.
+async fn report_over(api: &AgentApi, who: &Identity, csr: Option<String>) -> Result<Option<String>, Problem> {
+    let report = Report {
+        agent_version: "1".to_owned(),
+        owner: None,
+        address: "http://127.0.0.1:9".to_owned(),
+        tls_address: None,
+        install_dirs: Vec::new(),
+        installations: Vec::new(),
+        keys: Vec::new(),
+        identity_csr_pem: csr,
+    };
+    let reply = api.report(&who.token, &who.agent_id, &report).await?;
+    Ok(reply.identity_pem)
+}
+
+/// The same agent with the certificate that it was given for `key`.
+fn with(who: &Identity, certificate_pem: String, key: &KeyPair) -> Identity {
+    Identity {
+        proof: Some(Proof {
+            certificate_pem,
+            key_pem: Secret::new(key.serialize_pem()),
+        }),
+        ..who.clone()
     }
 }
 
@@ -355,18 +383,17 @@ async fn a_late_repetition_changes_nothing_and_no_key_is_certified_twice() {
     let Some(site) = Site::start().await else { return };
     let who = identity(&site.enrolled("web-02").await);
     let (key, csr) = csr();
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
     let ask = async |by: &Identity| {
         site.report_at(&site.base, &who, Some(by), Some(csr.clone()))
             .await
     };
     let pem = ask(&who).await.unwrap().unwrap();
-    let mut next = who.clone();
-    if let Some(proof) = &mut next.proof {
-        proof.certificate_pem = pem;
-        proof.key_pem = Secret::new(key.serialize_pem());
-    }
+    let next = with(&who, pem, &key);
     let offered = site.row(&who.agent_id).await.next_identity.unwrap();
     site.report(&who, Some(&next)).await.unwrap();
+    assert_eq!(ask(&next).await.unwrap(), None);
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
     assert_eq!(ask(&next).await.unwrap(), None);
     let row = site.row(&who.agent_id).await;
     assert_eq!(row.identity.map(|it| it.serial), Some(offered.serial));
@@ -437,5 +464,132 @@ async fn an_agent_from_before_the_ca_gets_its_certificate_with_a_report() {
     agent.reports().await;
     assert!(site.row(&before.agent_id).await.identity.is_some());
     re_enrol(site.report(&before, None).await);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_shows_the_next_certificate_first_may_be_several_requests_at_once() {
+    let Some(site) = Site::start().await else { return };
+    let who = identity(&site.enrolled("web-02").await);
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
+    let (key, csr) = csr();
+    let pem = site.report_at(&site.base, &who, Some(&who), Some(csr)).await;
+    let next = with(&who, pem.unwrap().unwrap(), &key);
+    let offered = site.row(&who.agent_id).await.next_identity;
+    // A report, and the ends of jobs beside it.
+    let answers = futures::future::join_all((0..12).map(|_| site.report(&who, Some(&next)))).await;
+    for answer in answers {
+        assert_eq!(answer.unwrap(), None);
+    }
+    assert_eq!(site.row(&who.agent_id).await.identity, offered);
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_open_does_not_outlive_the_certificate() {
+    let Some(site) = Site::start().await else { return };
+    let who = identity(&site.enrolled("web-02").await);
+    let api = site.shown(&site.base, Some(&who));
+    report_over(&api, &who, None).await.unwrap();
+    site.it.clock.set(site.it.clock.now() + Duration::days(31));
+    let said = re_enrol(report_over(&api, &who, None).await);
+    assert_eq!(said, "the agent's certificate has expired");
+}
+
+#[tokio::test]
+async fn servers_whose_clocks_are_apart_send_no_agent_to_enrol_again() {
+    let Some(site) = Site::start().await else { return };
+    let who = identity(&site.enrolled("web-02").await);
+    site.it.clock.set(site.it.clock.now() - Duration::minutes(30));
+    let problem = site.report(&who, Some(&who)).await.unwrap_err();
+    assert_eq!(
+        (problem.kind.status(), problem.denial),
+        (503, Some(Denial::Retry)),
+        "{problem}"
+    );
+    assert!(problem.hint.unwrap().contains("clocks"));
+}
+
+#[tokio::test]
+async fn an_agent_whose_clock_is_ahead_is_not_certified_with_every_report() {
+    let Some(site) = Site::start().await else { return };
+    let config = site.enrolled("web-02").await;
+    let ahead = Clock::fixed(site.it.clock.now() + Duration::days(40));
+    let agent = site.run_at(&config, ahead).await;
+    let first = identity(&config).proof.unwrap().certificate_pem;
+    for _ in 0..3 {
+        agent.reports().await;
+    }
+    assert_eq!(site.renewals().await, 0);
+    assert_eq!(identity(&config).proof.unwrap().certificate_pem, first);
+    // Once there is something to renew, it goes on as for everybody.
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
+    agent.reports().await;
+    agent.reports().await;
+    assert_eq!(site.renewals().await, 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_copied_token_does_not_use_up_what_the_agent_may_send() {
+    let Some(site) = Site::start().await else { return };
+    let who = identity(&site.enrolled("web-02").await);
+    let base = site.serve_within(true, "reports=2".parse().unwrap()).await;
+    for _ in 0..2 {
+        re_enrol(site.report_at(&base, &who, None, None).await);
+    }
+    let flood = site.report_at(&base, &who, None, None).await.unwrap_err();
+    assert_eq!(flood.kind.status(), 429, "{flood}");
+    site.report_at(&base, &who, Some(&who), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_host_and_its_copy_one_goes_on_and_the_other_says_why_not() {
+    let Some(site) = Site::start().await else { return };
+    let config = site.enrolled("web-02").await;
+    let mut copied = config.clone();
+    copied.state_dir = site.it.dir.path().join("copied");
+    copy(&config.state_dir, &copied.state_dir);
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
+    let agent = site.run(&config).await;
+    agent.reports().await;
+    agent.reports().await;
+    let other = site.run(&copied).await;
+    let problem = other.wake().await.problem.unwrap();
+    assert_eq!(problem.denial, Some(Denial::ReEnrol));
+    let hint = problem.hint.unwrap();
+    let look = hint.find("find out which before it enrols again").unwrap();
+    let token = hint.find(&format!("/api/v1/agents/{}/token", identity(&config).agent_id));
+    assert!(look < token.unwrap(), "{hint}");
+    agent.reports().await;
+    agent.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_can_not_be_shown_yet_is_shown_later() {
+    let Some(site) = Site::start().await else { return };
+    let config = site.enrolled("web-02").await;
+    let id = identity(&config).agent_id;
+    let agent = site.run(&config).await;
+    agent.reports().await;
+    site.it.clock.set(site.it.clock.now() + Duration::days(16));
+    // Without this file no connection can be made that shows another one.
+    let away = site.it.dir.path().join("away");
+    std::fs::rename(&site.ca.file, &away).unwrap();
+    agent.reports().await;
+    let offered = site.row(&id).await.next_identity;
+    assert!(offered.is_some());
+    std::fs::rename(&away, &site.ca.file).unwrap();
+    agent.reports().await;
+    agent.reports().await;
+    let row = site.row(&id).await;
+    assert_eq!(
+        (
+            row.identity.map(|it| it.serial),
+            row.next_identity,
+            site.renewals().await
+        ),
+        (offered.map(|it| it.serial), None, 1)
+    );
     agent.stop().await;
 }

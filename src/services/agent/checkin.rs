@@ -232,8 +232,9 @@ impl CheckIns {
             ..identity.clone()
         };
         followed.write(&self.host.config.state_dir)?;
-        *identity = followed;
+        // If it can't be shown, it is asked for again, rather than believed to be in use.
         self.api.show(&proof.certificate_pem, &proof.key_pem)?;
+        *identity = followed;
         next.done()?;
         tracing::info!(agent = %identity.agent_id, "the agent proves itself with its next certificate");
         Ok(())
@@ -254,9 +255,15 @@ impl CheckIns {
                      the agent again"
                 .to_owned(),
         };
-        problem.hint(format!(
+        let enrol = format!(
             "make a one-time token for this agent with {route} and {place}; keys and installations stay"
-        ))
+        );
+        // What the platform says to look at comes first: a token is no cure for a copy or a proxy.
+        let hint = match &problem.hint {
+            Some(first) => format!("{first}; to enrol it again, {enrol}"),
+            None => enrol,
+        };
+        problem.hint(hint)
     }
 
     /// Looks for a one-time token that was put there meanwhile, so that nobody has to start the agent again.
@@ -309,7 +316,7 @@ impl CheckIns {
                 Ok(())
             }
             Err(AgentError::Platform(problem)) => Err(problem),
-            Err(error) => Err(Problem::internal(format!("enrolled, but not kept: {error}"))
+            Err(error) => Err(Problem::internal(format!("the enrolment can't be kept: {error}"))
                 .hint("check the disk and the rights of `state_dir`; the agent tries again by itself")),
         }
     }

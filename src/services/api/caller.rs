@@ -79,7 +79,11 @@ impl FromRequest<ApiState> for Call {
             .await
             .map_err(|problem| denial::of_unknown(problem, &parts.extensions))?;
         // Before the body is read and the write lock is waited for.
-        admit(api, &caller.token, Asks::Change).await?;
+        let asks = match caller.proven {
+            Ok(()) => Asks::Change,
+            Err(_) => Asks::Unproven,
+        };
+        admit(api, &caller.token, asks).await?;
         let key = idempotency_key::key(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
         let body = input::body(Request::from_parts(parts, body), api).await?;

@@ -5,6 +5,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ApiState;
 use super::caller::{Caller, good};
+use super::identity_ca::too_early;
 use super::reply::problem_of;
 use crate::domain::agent::{Agent, AgentIdentity};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
@@ -70,11 +71,23 @@ fn shown(api: &ApiState, peer: Option<&Peer>) -> Result<String, Problem> {
                 .hint("if something between agent and API ends TLS, let it pass TLS on; otherwise the token was copied, or the agent has lost its state"),
         );
     };
+    let (_, certificate) = X509Certificate::from_der(&peer.certificate)
+        .map_err(|_| refused("the agent's certificate can't be read".to_owned()))?;
+    let (now, validity) = (api.clock.now().timestamp(), certificate.validity());
+    if now < validity.not_before.timestamp() {
+        // It was signed by a server whose clock is ahead, which enrolling again would not help.
+        return Err(
+            Problem::unavailable("the agent's certificate is not valid yet by this server's clock")
+                .hint("check the clocks of the API's servers; the agent asks again by itself"),
+        );
+    }
+    // Asked again here: a connection may stay open for longer than what it was opened with is good.
+    if now > validity.not_after.timestamp() {
+        return Err(refused("the agent's certificate has expired".to_owned()));
+    }
     if let Some(why) = &peer.distrusted {
         return Err(refused(format!("the agent's certificate {why}")));
     }
-    let (_, certificate) = X509Certificate::from_der(&peer.certificate)
-        .map_err(|_| refused("the agent's certificate can't be read".to_owned()))?;
     normal_serial(&hex::encode(certificate.raw_serial()))
         .ok_or_else(|| refused("the agent's certificate has no serial".to_owned()))
 }
@@ -94,7 +107,8 @@ async fn promote(api: &ApiState, agent_id: &str, serial: &str) -> Result<bool, P
 }
 
 /// Signs the certificate that is to follow the one that counts, for an agent that asked for it with its
-/// report. Nothing where there is no CA for that, or where the key is the one in use: a renewal is of a new key.
+/// report. Nothing where there is no CA for that, where the key is the one in use (a renewal is of a new key),
+/// or while it is too early by this server's clock, whatever the agent's own says: each one leaves an audit row.
 pub(super) async fn renew(
     api: &ApiState,
     tx: &mut Tx,
@@ -105,6 +119,9 @@ pub(super) async fn renew(
     let Some(ca) = &api.identity_ca else {
         return Ok(None);
     };
+    if agent.identity.as_ref().is_some_and(|it| too_early(it, tx.now())) {
+        return Ok(None);
+    }
     let signed = ca.sign(&agent.id, csr_pem, tx.now())?;
     let is = |it: &Option<AgentIdentity>| it.as_ref().is_some_and(|it| it.serial == signed.identity.serial);
     if is(&agent.identity) {

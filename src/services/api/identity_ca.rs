@@ -31,6 +31,8 @@ use crate::problem::Problem;
 /// How long an identity is good. An agent renews it when half of that is over, so that it may be off for two
 /// weeks and longer without a person having to enrol it again.
 const GOOD_FOR: Duration = Duration::days(30);
+/// Before so much of it is left, there is no other one: well before agents ask, whose clocks differ.
+const RENEWED_FROM: Duration = Duration::days(20);
 /// Servers' clocks differ: what one signs now, the other must not find in the future.
 const BACKDATED: Duration = Duration::minutes(10);
 /// The bytes of a serial; at most 20 (RFC 5280 §4.1.2.2).
@@ -160,6 +162,11 @@ impl std::fmt::Debug for IdentityCa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IdentityCa")
     }
+}
+
+/// Whether an identity is too young to be followed by another one.
+pub(super) fn too_early(identity: &AgentIdentity, now: DateTime<Utc>) -> bool {
+    identity.not_after - now > RENEWED_FROM
 }
 
 /// A positive number (RFC 5280 §4.1.2.2) out of a key's hash.

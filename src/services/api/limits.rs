@@ -21,11 +21,15 @@ pub(super) enum Asks {
     Read,
     /// It changes something, or reports.
     Change,
+    /// It came with an agent's token from who did not prove to be that agent: counted apart, so that a
+    /// copied token doesn't use up what the agent itself may send.
+    Unproven,
 }
 
 /// Lets the request in, or answers that there were too many.
 pub(super) async fn admit(api: &ApiState, token: &Token, asks: Asks) -> Result<(), Response> {
     let (limit, what) = match (token.role, asks) {
+        (_, Asks::Unproven) => (api.limits.reports, "unproven reports"),
         (Role::Agent, _) => (api.limits.reports, "reports"),
         (_, Asks::Read) => (api.limits.reads, "reads"),
         (_, Asks::Change) => (api.limits.changes, "changes"),
