@@ -364,7 +364,7 @@ fn a_whole_frame_of_a_real_night_fits_its_budget_on_every_screen() {
     let mut over = console(Line::default(), 80, 24);
     for screen in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "@", "?"] {
         over.pty.send(screen);
-        let mut redrawn = || {
+        let redrawn = || {
             while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
             let before = over.pty.bytes();
             // The size is the same, but what the terminal kept is not known.

@@ -16,7 +16,7 @@ use cmp_console::domain::agent::Agent as Row;
 use cmp_console::domain::role::Role;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::{Denial, Problem};
-use cmp_console::services::agent::{Agent, Identity, Proof};
+use cmp_console::services::agent::{Agent, AgentError, Identity};
 use cmp_console::services::api::{ApiState, IdentityCa, serve_over};
 use cmp_console::services::serve::Tls;
 use cmp_console::services::wake::OverHttp;
@@ -429,6 +429,42 @@ async fn an_expired_identity_is_told_and_ends_with_a_one_time_token() {
     agent.reports().await;
     assert_eq!(site.row(&now.agent_id).await.identity.unwrap().serial, serial);
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_ca_that_ended_certifies_nobody_and_keeps_no_agent_from_reporting() {
+    let Some(mut site) = Site::start().await else {
+        return;
+    };
+    let mut config = site.config("web-02");
+    config.api = site.serve(false).await;
+    let token = site.one_time("enrol:web-02", None).await;
+    let mut agent = Agent::new(config.clone(), site.it.clock.clone(), Some(token)).unwrap();
+    agent.enrol(8084).await.unwrap();
+    let before = identity(&config);
+
+    site.agents = Ca::until(site.it.dir.path(), "ending", 2027);
+    site.base = site.serve(true).await;
+    let day = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+    site.it.clock.set(day("2026-12-20T00:00:00Z"));
+    let who = identity(&site.enrolled("web-03").await);
+    let ends = site.row(&who.agent_id).await.identity.unwrap().not_after;
+    assert_eq!(
+        ends,
+        day("2027-01-01T00:00:00Z"),
+        "nothing is good for longer than its CA"
+    );
+
+    site.it.clock.set(day("2027-01-02T00:00:00Z"));
+    let answer = site.report_at(&site.base, &before, None, Some(csr().1)).await;
+    assert_eq!(answer.unwrap(), None);
+    let token = site.one_time("enrol:web-04", None).await;
+    let mut agent = Agent::new(site.config("web-04"), site.it.clock.clone(), Some(token)).unwrap();
+    let Err(AgentError::Platform(problem)) = agent.enrol(8084).await else {
+        panic!("certified by a CA that ended")
+    };
+    assert_eq!(problem.kind.status(), 503);
+    assert!(problem.what.contains("ended at 2027-01-01"), "{problem}");
 }
 
 #[tokio::test]

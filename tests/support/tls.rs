@@ -15,8 +15,15 @@ pub(crate) struct Ca {
 
 impl Ca {
     pub(crate) fn new(dir: &Path, name: &str) -> Self {
+        Self::until(dir, name, 4096)
+    }
+
+    /// Until the first of January of that year.
+    #[allow(dead_code, reason = "not every test binary has one that ends")]
+    pub(crate) fn until(dir: &Path, name: &str, year: i32) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let file = dir.join(format!("{name}.pem"));

@@ -148,7 +148,8 @@ impl Told {
 
     /// What can be tried without connecting to anything; gives what would be done.
     fn check(&self, cache: Option<&str>) -> Result<String> {
-        self.tls(self.identity_ca()?.as_ref())?;
+        let identity_ca = self.identity_ca()?;
+        self.tls(identity_ca.as_ref())?;
         self.cache(cache)?;
         self.can_issue()?;
         let roles: Vec<String> = self
@@ -161,8 +162,11 @@ impl Told {
             true => format!(", the API on {}", self.config.api.listen),
             false => String::new(),
         };
+        let agents = identity_ca.map_or_else(String::new, |ca| {
+            format!(", the CA for agents until {}", ca.ends().format("%F"))
+        });
         Ok(format!(
-            "fine: {} over {}{api}",
+            "fine: {} over {}{api}{agents}",
             roles.join(", "),
             address::redacted(&self.database)
         ))
@@ -250,6 +254,14 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
         None => None,
     };
     let identity_ca = told.identity_ca()?;
+    if let Some(ca) = &identity_ca
+        && ca.ends() < Clock::system().now() + TOLD_BEFORE
+    {
+        tracing::warn!(
+            "the CA for agents certifies nobody after {}; give the servers another one",
+            ca.ends().format("%F %TZ")
+        );
+    }
     let tls = told.tls(identity_ca.as_ref())?;
     // Caught with or without TLS: who asks for a reload doesn't mean an end.
     let hangup = signal(SignalKind::hangup())?;
@@ -352,6 +364,9 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     }
     Ok(())
 }
+
+/// How long before the CA for agents ends it is told: in time for agents to go over to another one.
+const TOLD_BEFORE: chrono::Duration = chrono::Duration::days(90);
 
 /// No request under way is waited for longer than this when the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);

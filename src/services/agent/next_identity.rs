@@ -47,6 +47,15 @@ struct Kept {
     csr_pem: String,
 }
 
+impl Kept {
+    /// What it holds, if the two belong together.
+    fn whole(self) -> Option<(HeldKey, String)> {
+        let key = HeldKey::parse(Zeroizing::new(self.key_pem.expose().to_owned())).ok()?;
+        let fits = x509::spki_of_csr(&self.csr_pem).is_ok_and(|spki| spki == key.spki_sha256);
+        fits.then_some((key, self.csr_pem))
+    }
+}
+
 impl NextIdentity {
     /// The one that was begun, or a new one. `now` is what the agent proves itself with: a key that is in use
     /// already is not asked for again.
@@ -55,13 +64,9 @@ impl NextIdentity {
         let kept = read_if_there(&file)?.map(Zeroizing::new);
         // A damaged one is as good as none: nobody has answered it yet.
         let kept = kept.and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
-        if let Some(kept) = kept.filter(|kept| now.is_none_or(|now| now.key_pem != kept.key_pem)) {
-            let key = HeldKey::parse(Zeroizing::new(kept.key_pem.expose().to_owned()))?;
-            return Ok(Self {
-                file,
-                key,
-                csr_pem: kept.csr_pem,
-            });
+        let kept = kept.filter(|kept| now.is_none_or(|now| now.key_pem != kept.key_pem));
+        if let Some((key, csr_pem)) = kept.and_then(Kept::whole) {
+            return Ok(Self { file, key, csr_pem });
         }
         let key = HeldKey::make(KeyAlgorithm::EcdsaP256)?;
         // Whose it is, the platform says.
@@ -121,7 +126,12 @@ mod tests {
     #[test]
     fn a_damaged_one_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("next-identity.json"), "{").unwrap();
-        assert!(NextIdentity::begin(dir.path(), None).is_ok());
+        let file = dir.path().join("next-identity.json");
+        std::fs::write(&file, "{").unwrap();
+        let begun = NextIdentity::begin(dir.path(), None).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("BEGIN CERTIFICATE", "BEGIN")).unwrap();
+        let again = NextIdentity::begin(dir.path(), None).unwrap();
+        assert_ne!(again.csr_pem, begun.csr_pem);
     }
 }

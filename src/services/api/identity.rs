@@ -122,6 +122,11 @@ pub(super) async fn renew(
     if agent.identity.as_ref().is_some_and(|it| too_early(it, tx.now())) {
         return Ok(None);
     }
+    if tx.now() >= ca.ends() {
+        // What agents have is good for its own time, and their check-ins are worth more than this.
+        tracing::error!(agent = %agent.id, "no next identity: the CA for agents ended at {}", ca.ends());
+        return Ok(None);
+    }
     let signed = ca.sign(&agent.id, csr_pem, tx.now())?;
     let is = |it: &Option<AgentIdentity>| it.as_ref().is_some_and(|it| it.serial == signed.identity.serial);
     if is(&agent.identity) {

@@ -58,6 +58,7 @@ pub enum IdentityCaError {
 pub struct IdentityCa {
     issuer: Issuer<'static, KeyPair>,
     trust: Arc<dyn ClientCertVerifier>,
+    ends: DateTime<Utc>,
 }
 
 /// A certificate for an agent.
@@ -98,6 +99,8 @@ impl IdentityCa {
         if !parsed.is_ca() {
             return Err(wrong("its first certificate is not that of a CA".to_owned()));
         }
+        let ends = DateTime::from_timestamp(parsed.validity().not_after.timestamp(), 0)
+            .ok_or_else(|| wrong("its end is out of range".to_owned()))?;
         let issuer =
             Issuer::from_ca_cert_der(first, key).map_err(|error| wrong(format!("can't sign: {error}")))?;
         let mut roots = RootCertStore::empty();
@@ -110,7 +113,13 @@ impl IdentityCa {
         let trust = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| wrong(format!("can't be trusted: {error}")))?;
-        Ok(Self { issuer, trust })
+        Ok(Self { issuer, trust, ends })
+    }
+
+    /// Its last moment: from then on it certifies nobody.
+    #[must_use]
+    pub fn ends(&self) -> DateTime<Utc> {
+        self.ends
     }
 
     /// Whom the TLS layer trusts to be an agent.
@@ -121,6 +130,13 @@ impl IdentityCa {
 
     /// Signs for the key in a CSR; whatever else the CSR says is not taken from it.
     pub(super) fn sign(&self, agent_id: &str, csr_pem: &str, now: DateTime<Utc>) -> Result<Signed, Problem> {
+        if now >= self.ends {
+            return Err(Problem::unavailable(format!(
+                "the platform's CA for agents ended at {}, so that no agent can be certified",
+                self.ends.format("%F %TZ")
+            ))
+            .hint("give the servers another one: docs/server.md, “Agents prove themselves”"));
+        }
         let csr = Csr::read(csr_pem)?;
         if KeyAlgorithm::from_word(&csr.algorithm).is_none() {
             return Err(Problem::refused(format!(
@@ -142,7 +158,7 @@ impl IdentityCa {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         params.not_before = std::time::SystemTime::from(now - BACKDATED).into();
-        params.not_after = std::time::SystemTime::from(now + GOOD_FOR).into();
+        params.not_after = std::time::SystemTime::from((now + GOOD_FOR).min(self.ends)).into();
         params.serial_number = Some(SerialNumber::from(serial(&csr.spki_sha256)));
         request.params = params;
         let pem = request.signed_by(&self.issuer).map_err(failed)?.pem();
