@@ -36,6 +36,7 @@ mod lead;
 mod news;
 pub mod orders;
 pub mod read;
+pub mod renewals;
 mod request_failure;
 pub mod requests;
 pub mod revocation;

@@ -38,6 +38,7 @@ pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate
         not_after: now() + ends,
         status: CertificateStatus::Active,
         revocation: None,
+        renewal: None,
         adapter_id: Some("adp_0001".to_owned()),
         request_id: None,
         replaces: None,

@@ -1,6 +1,6 @@
 //! Facts into what needs a person, ranked. Nothing is stored, so what is cured is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -10,6 +10,8 @@ use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgenc
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, rank, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
+use crate::domain::plain::plain;
+use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::store::findings::{self as facts, InUse};
 use crate::store::{Conn, StoreError, adapters, agents, certificates};
@@ -26,7 +28,10 @@ const PATIENCE_S: i64 = 60;
 pub async fn findings(conn: &mut Conn) -> Result<Vec<Finding>, StoreError> {
     let now = conn.now();
     let mut found = Vec::new();
-    let in_trouble = facts::certificates_in_trouble(conn, now + Duration::days(HORIZON_D)).await?;
+    let mut in_trouble = facts::certificates_in_trouble(conn, now + Duration::days(HORIZON_D)).await?;
+    let known: BTreeSet<String> = in_trouble.iter().map(|it| it.installation_id.clone()).collect();
+    let asked_for = facts::renewals_asked_for(conn).await?.into_iter();
+    in_trouble.extend(asked_for.filter(|it| !known.contains(&it.installation_id)));
     certificates_in_use(&in_trouble, now, &mut found);
     let in_trouble = facts::installations_in_trouble(conn).await?;
     let mut not_served: BTreeMap<&str, Finding> = BTreeMap::new();
@@ -82,6 +87,10 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         ..facts
     };
     let hosts = counted(places.len(), "host");
+    let failing = match first.renewal_failing {
+        true => ", and its renewal failed",
+        false => "",
+    };
     let left = urgency(first.not_after, now);
     let (kind, severity, what, since, due, facts) = if first.key_status == KeyStatus::Compromised {
         let what = format!("its key is compromised and in use on {hosts}");
@@ -119,17 +128,23 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
             since,
             facts,
         )
+    } else if let Some(asked) = asked_for(first, now) {
+        let by = asked.window.end.min(first.not_after);
+        let facts = RiskFacts {
+            // What the CA moved may be revoked at any time.
+            due: Some(if asked.severity == Severity::Critical { now } else { by }),
+            ..facts
+        };
+        (
+            FindingKind::RenewalAsked,
+            asked.severity,
+            format!("{}; in use on {hosts}{failing}{}", asked.what, asked.why()),
+            Some(asked.window.start),
+            Some(by),
+            facts,
+        )
     } else {
-        let severity = match left {
-            Urgency::Expired | Urgency::Hours => Severity::Critical,
-            Urgency::Days => Severity::Warning,
-            Urgency::Weeks | Urgency::None => Severity::Notice,
-        };
-        let failing = if first.renewal_failing {
-            ", and its renewal failed"
-        } else {
-            ""
-        };
+        let severity = how_bad(left);
         let what = format!("expires and is in use on {hosts}{failing}");
         (
             FindingKind::ExpiringInUse,
@@ -155,6 +170,59 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         due,
         takes_down,
         answer: Some("reissue".to_owned()),
+    })
+}
+
+/// How bad it is that a certificate in use ends.
+fn how_bad(left: Urgency) -> Severity {
+    match left {
+        Urgency::Expired | Urgency::Hours => Severity::Critical,
+        Urgency::Days => Severity::Warning,
+        Urgency::Weeks | Urgency::None => Severity::Notice,
+    }
+}
+
+/// What a CA says of a certificate that it wants to be renewed now.
+struct AskedFor<'a> {
+    window: &'a Renewal,
+    severity: Severity,
+    what: String,
+}
+
+impl AskedFor<'_> {
+    fn why(&self) -> String {
+        let url = self.window.explanation_url.as_deref();
+        url.map_or(String::new(), |url| format!("; the CA says why at {}", plain(url)))
+    }
+}
+
+/// `None` where it hasn't begun, and where the certificate's end presses more. In a window that has moved
+/// earlier the CA may revoke the certificate soon; one that is over was missed by whoever renews.
+fn asked_for(it: &InUse, now: DateTime<Utc>) -> Option<AskedFor<'_>> {
+    let window = it.renewal.as_ref().filter(|window| window.has_begun(now))?;
+    let left = urgency(it.not_after, now);
+    let (severity, what) = match window.moved_from {
+        Some(was) => (
+            Severity::Critical,
+            format!(
+                "its CA wants it renewed now instead of on {}, and may revoke it",
+                was.format("%Y-%m-%d")
+            ),
+        ),
+        None if left <= Urgency::Hours => return None,
+        None if window.end <= now => (
+            Severity::Warning,
+            format!("its CA wanted it renewed by {}", window.end.format("%Y-%m-%d %H:%MZ")),
+        ),
+        None => (
+            how_bad(left),
+            format!("its CA suggests to renew it by {}", window.end.format("%Y-%m-%d %H:%MZ")),
+        ),
+    };
+    Some(AskedFor {
+        window,
+        severity,
+        what,
     })
 }
 
