@@ -194,6 +194,7 @@ async fn sign_and_die(world: &World, store: &Store, adapter: &Acme, id: &str) ->
         csr_pem: issuing.csr_pem,
         common_name: issuing.request.common_name,
         sans: issuing.request.sans,
+        replaces: None,
     };
     let mut answered = Vec::new();
     eventually("the CA has signed", async || {

@@ -8,6 +8,7 @@ pub mod adapters;
 mod backoff;
 mod crl;
 mod issue;
+mod renewals;
 mod revoke;
 mod roster;
 mod steps;
@@ -47,6 +48,13 @@ const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
+/// When to look at CAs for what nobody woke the issuer for.
+#[derive(Default)]
+struct Watches {
+    crl: crl::Watch,
+    renewals: renewals::Watch,
+}
+
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
     store: Store,
@@ -76,10 +84,10 @@ impl Issuer {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.store.changes();
         self.release_earlier_claims().await;
-        let mut crl = crl::Watch::default();
+        let mut watches = Watches::default();
         let mut renew_at = Instant::now();
         loop {
-            let again = match self.round(&mut crl, &stop).await {
+            let again = match self.round(&mut watches, &stop).await {
                 Ok(again) => again,
                 Err(error) => {
                     tracing::error!(%error, "the issuer can't use the database");
@@ -98,7 +106,7 @@ impl Issuer {
             }
             tokio::select! {
                 () = until_work(&mut changes) => {}
-                () = tokio::time::sleep(crl.next_look(PERIOD)) => {}
+                () = tokio::time::sleep(watches.crl.next_look(PERIOD)) => {}
                 () = tokio::time::sleep_until(renew_at) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -123,7 +131,7 @@ impl Issuer {
     }
 
     /// One look at everything; returns whether there may be more to do right now.
-    async fn round(&self, crl: &mut crl::Watch, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+    async fn round(&self, watches: &mut Watches, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
         // Claims end by the clock of who looks at them, and so one that is wrong takes what others hold.
         if let Some(trouble) = self.store.clock_trouble().await? {
             tracing::debug!(%trouble, "nothing is claimed by this clock");
@@ -150,9 +158,11 @@ impl Issuer {
             }
         }
         if self.revoke_all().await? {
-            crl.expect_news();
+            watches.crl.expect_news();
         }
-        self.look_into_crls(&adapters, crl).await?;
+        self.look_into_crls(&adapters, &mut watches.crl).await?;
+        self.ask_about_renewals(&adapters, &mut watches.renewals, stop)
+            .await?;
         // A full batch means that there may be more.
         Ok(n_due == usize::try_from(BATCH).unwrap_or(usize::MAX))
     }

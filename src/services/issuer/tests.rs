@@ -14,7 +14,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
-use super::{Issuer, LEASE, SETTLES, crl};
+use super::{Issuer, LEASE, SETTLES, Watches};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
@@ -69,6 +69,7 @@ impl FakeCa {
                 hold: false,
                 crl: Published::AtOnce,
                 list: true,
+                renewal_info: false,
             }),
             withdrawn: Mutex::default(),
             meanwhile: Mutex::default(),
@@ -287,7 +288,7 @@ impl Bench {
     async fn round(&self) {
         let (_sender, stop) = tokio::sync::watch::channel(false);
         self.issuer
-            .round(&mut crl::Watch::default(), &stop)
+            .round(&mut Watches::default(), &stop)
             .await
             .unwrap();
     }
@@ -317,8 +318,8 @@ async fn told_to_stop_it_claims_nothing_more_and_leaves_it_to_others() {
     let bench = Bench::new().await;
     let request = bench.request().await;
     let (_sender, stop) = tokio::sync::watch::channel(true);
-    let mut crl = crl::Watch::default();
-    bench.issuer.round(&mut crl, &stop).await.unwrap();
+    let mut watches = Watches::default();
+    bench.issuer.round(&mut watches, &stop).await.unwrap();
     let left = bench.now(&request).await;
     assert_eq!(left.status, RequestStatus::Pending);
     assert_eq!(left.version, request.version, "not even touched");
