@@ -159,7 +159,12 @@ mod tests {
     fn a_ca_is_asked_again_neither_at_once_nor_never() {
         let pause = |seconds| {
             let again_in = Pause::from_secs(seconds);
-            Suggestion { again_in, ..suggested(at(1), at(2)) }.pause().as_secs()
+            Suggestion {
+                again_in,
+                ..suggested(at(1), at(2))
+            }
+            .pause()
+            .as_secs()
         };
         assert_eq!(pause(0), 60);
         assert_eq!(pause(21_600), 21_600);
@@ -170,7 +175,10 @@ mod tests {
     fn an_address_is_shown_whole_or_not_at_all() {
         let url = |text: &str| {
             let explanation_url = Some(text.to_owned());
-            let suggestion = Suggestion { explanation_url, ..suggested(at(1), at(2)) };
+            let suggestion = Suggestion {
+                explanation_url,
+                ..suggested(at(1), at(2))
+            };
             suggestion.url().map(str::to_owned)
         };
         let good = "https://ca.example.test/incidents/7?lang=en";

@@ -55,6 +55,10 @@ impl From<Error> for AcmeError {
                 Ok(trouble) => trouble.0,
                 Err(other) => Self::Trouble(format!("the ACME server: {other}")),
             },
+            Error::Unsupported(what) => Self::Refused {
+                kind: String::new(),
+                words: format!("the ACME server has no {what}"),
+            },
             error @ Error::Json(_) => {
                 Self::Trouble(format!("the ACME server's answer is not understood: {error}"))
             }
@@ -236,7 +240,10 @@ mod tests {
         };
         let date = "Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(bounded(200, Some("21600")).as_deref(), Some("21600"));
-        assert_eq!(bounded(200, Some("18446744073709551615")).as_deref(), Some("86400"));
+        assert_eq!(
+            bounded(200, Some("18446744073709551615")).as_deref(),
+            Some("86400")
+        );
         assert_eq!(bounded(200, Some(date)).as_deref(), Some(date));
         assert_eq!(bounded(200, None), None);
         assert_eq!(bounded(404, None).as_deref(), Some("60"));

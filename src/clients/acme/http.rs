@@ -58,7 +58,14 @@ impl OverReqwest {
     /// What is at this address, for everybody to read.
     pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, AcmeError> {
         let response = self.0.get(url).send().await.map_err(unreached)?;
-        Ok(read(response).await?.1)
+        let (parts, body) = read(response).await?;
+        match parts.status.is_success() {
+            true => Ok(body),
+            false => Err(AcmeError::Trouble(format!(
+                "the ACME server answered {}",
+                parts.status
+            ))),
+        }
     }
 }
 

@@ -106,7 +106,13 @@ impl AcmeAccount {
         let text = serde_json::to_string(&credentials)
             .map_err(|error| AcmeError::Setup(format!("the new account can't be kept: {error}")))?;
         let renewal_info = directory.has_renewal_info().await?;
-        Ok((Self { account, renewal_info }, Secret::new(text)))
+        Ok((
+            Self {
+                account,
+                renewal_info,
+            },
+            Secret::new(text),
+        ))
     }
 
     /// The account of a secret that was kept. The CA is asked whether it still knows it.
@@ -123,7 +129,10 @@ impl AcmeAccount {
             .from_key((key, PrivateKeyDer::Pkcs8(pkcs8)), directory.url.clone())
             .await?;
         let renewal_info = directory.has_renewal_info().await?;
-        Ok(Self { account, renewal_info })
+        Ok(Self {
+            account,
+            renewal_info,
+        })
     }
 
     /// Whether the CA says when to renew what it signed, as far as its directory said when the account

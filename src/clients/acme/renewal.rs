@@ -81,6 +81,9 @@ mod tests {
     #[test]
     fn times_are_cut_to_what_both_databases_keep() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_800_000_000_123_456_789).unwrap();
-        assert_eq!(moment(at).unwrap().to_rfc3339(), "2027-01-15T08:00:00.123456+00:00");
+        assert_eq!(
+            moment(at).unwrap().to_rfc3339(),
+            "2027-01-15T08:00:00.123456+00:00"
+        );
     }
 }

@@ -9,6 +9,8 @@ mod backoff;
 mod crl;
 mod issue;
 mod renewals;
+#[cfg(test)]
+mod renewals_tests;
 mod revoke;
 mod roster;
 mod steps;

@@ -11,8 +11,8 @@ use super::adapters::{Adapter, AdapterError};
 use super::{Issuer, LEASE};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::renewal::Suggestion;
-use crate::store::renewals::{self, Due};
 use crate::store::StoreError;
+use crate::store::renewals::{self, Due};
 
 /// How often it looks whether there is a certificate to ask about.
 const PERIOD: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ const NO_ANSWER: Duration = Duration::from_secs(600);
 /// And for so long about a certificate that it gave no good answer about (RFC 9773 §4.3.3).
 const NO_GOOD_ANSWER: Duration = Duration::from_secs(6 * 3600);
 /// More causes than that are not remembered: a CA's words may differ each time.
-const CAUSES: usize = 50;
+pub(super) const CAUSES: usize = 50;
 
 /// Which CA to ask when, and what was said of their failures.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) struct Watch {
     due: Option<Instant>,
     /// By the adapter's id, and which version of its configuration.
     resting: HashMap<String, (i64, Instant)>,
-    said: BTreeSet<(String, String)>,
+    pub(super) said: BTreeSet<(String, String)>,
 }
 
 impl Watch {
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// Whether this was not said before.
-    fn is_news(&mut self, row: &AdapterRow, cause: &str) -> bool {
+    pub(super) fn is_news(&mut self, row: &AdapterRow, cause: &str) -> bool {
         if self.said.len() >= CAUSES {
             self.said.clear();
         }

@@ -21,6 +21,7 @@ use crate::domain::adapter::AdapterStatus;
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::reason::Reason;
+use crate::domain::renewal::Suggestion;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::x509;
 use crate::store::requests::NewRequest;
@@ -40,15 +41,18 @@ enum Mood {
     Sealed,
 }
 
-struct FakeCa {
+pub(super) struct FakeCa {
     mood: Mutex<Mood>,
     key: KeyPair,
     params: CertificateParams,
     signed: Mutex<Vec<(String, SignedCertificate)>>,
     revoked: Mutex<BTreeSet<String>>,
-    can: Mutex<Capabilities>,
+    pub(super) can: Mutex<Capabilities>,
     /// What it was given to take back.
     withdrawn: Mutex<Vec<Withdrawal>>,
+    /// What it says of when to renew, and how often it was asked.
+    suggests: Mutex<Result<Suggestion, AdapterError>>,
+    n_asked: Mutex<usize>,
     /// What happens while it lists what it signed.
     meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
 }
@@ -72,6 +76,8 @@ impl FakeCa {
                 renewal_info: false,
             }),
             withdrawn: Mutex::default(),
+            suggests: Mutex::new(Err(AdapterError::Refused("no opinion".to_owned()))),
+            n_asked: Mutex::default(),
             meanwhile: Mutex::default(),
         }
     }
@@ -86,6 +92,14 @@ impl FakeCa {
 
     fn n_signed(&self) -> usize {
         self.signed.lock().unwrap().len()
+    }
+
+    pub(super) fn suggest(&self, answer: Result<Suggestion, AdapterError>) {
+        *self.suggests.lock().unwrap() = answer;
+    }
+
+    pub(super) fn n_asked(&self) -> usize {
+        *self.n_asked.lock().unwrap()
     }
 
     fn open(&self) -> Result<(), AdapterError> {
@@ -209,23 +223,30 @@ impl Adapter for FakeCa {
         })
     }
 
+    fn renewal_info<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Suggestion, AdapterError>> {
+        Box::pin(async {
+            *self.n_asked.lock().unwrap() += 1;
+            self.suggests.lock().unwrap().clone()
+        })
+    }
+
     fn renew_credential(&self) -> BoxFuture<'_, Result<Option<std::time::Duration>, AdapterError>> {
         Box::pin(async { Ok(None) })
     }
 }
 
-struct Bench {
+pub(super) struct Bench {
     _dir: tempfile::TempDir,
-    clock: Clock,
-    store: Store,
-    ca: Arc<FakeCa>,
-    issuer: Issuer,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) ca: Arc<FakeCa>,
+    pub(super) issuer: Issuer,
     adapter_id: String,
     agent_id: String,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(start());
         let url = format!("sqlite://{}", dir.path().join("cmp.db").display());
@@ -259,7 +280,7 @@ impl Bench {
     }
 
     /// A request with its CSR, waiting for the CA.
-    async fn request(&self) -> Request {
+    pub(super) async fn request(&self) -> Request {
         let names = vec!["a.example.com".to_owned()];
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(names.clone()).unwrap();
@@ -285,31 +306,28 @@ impl Bench {
         request
     }
 
-    async fn round(&self) {
+    pub(super) async fn round(&self) {
         let (_sender, stop) = tokio::sync::watch::channel(false);
-        self.issuer
-            .round(&mut Watches::default(), &stop)
-            .await
-            .unwrap();
+        self.issuer.round(&mut Watches::default(), &stop).await.unwrap();
     }
 
-    async fn now(&self, request: &Request) -> Request {
+    pub(super) async fn now(&self, request: &Request) -> Request {
         let mut conn = self.store.read().await.unwrap();
         requests::existing(&mut conn, &request.id).await.unwrap()
     }
 
-    async fn adapter_status(&self) -> AdapterStatus {
+    pub(super) async fn adapter_status(&self) -> AdapterStatus {
         let mut conn = self.store.read().await.unwrap();
         let row = rows::read(&mut conn, &self.adapter_id).await.unwrap();
         row.unwrap().status
     }
 
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.clock.set(self.clock.now() + time);
     }
 }
 
-fn start() -> DateTime<Utc> {
+pub(super) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 

@@ -132,7 +132,11 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         let by = asked.window.end.min(first.not_after);
         let facts = RiskFacts {
             // What the CA moved may be revoked at any time.
-            due: Some(if asked.severity == Severity::Critical { now } else { by }),
+            due: Some(if asked.severity == Severity::Critical {
+                now
+            } else {
+                by
+            }),
             ..facts
         };
         (
@@ -192,7 +196,9 @@ struct AskedFor<'a> {
 impl AskedFor<'_> {
     fn why(&self) -> String {
         let url = self.window.explanation_url.as_deref();
-        url.map_or(String::new(), |url| format!("; the CA says why at {}", plain(url)))
+        url.map_or(String::new(), |url| {
+            format!("; the CA says why at {}", plain(url))
+        })
     }
 }
 
@@ -212,11 +218,17 @@ fn asked_for(it: &InUse, now: DateTime<Utc>) -> Option<AskedFor<'_>> {
         None if left <= Urgency::Hours => return None,
         None if window.end <= now => (
             Severity::Warning,
-            format!("its CA wanted it renewed by {}", window.end.format("%Y-%m-%d %H:%MZ")),
+            format!(
+                "its CA wanted it renewed by {}",
+                window.end.format("%Y-%m-%d %H:%MZ")
+            ),
         ),
         None => (
             how_bad(left),
-            format!("its CA suggests to renew it by {}", window.end.format("%Y-%m-%d %H:%MZ")),
+            format!(
+                "its CA suggests to renew it by {}",
+                window.end.format("%Y-%m-%d %H:%MZ")
+            ),
         ),
     };
     Some(AskedFor {
