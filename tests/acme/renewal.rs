@@ -1,7 +1,7 @@
 //! When the CA suggests to renew (ARI, RFC 9773), against a `pebble` that says so; with one that doesn't, such
 //! as Debian's, that nothing is asked.
 
-use chrono::{Duration, SubsecRound, Utc};
+use chrono::{Duration, SubsecRound};
 use cmp_console::clients::vault::Login;
 use cmp_console::clock::Clock;
 use cmp_console::services::issuer::Issuer;
@@ -31,7 +31,7 @@ async fn the_adapter_knows_whether_its_ca_says_when_to_renew() {
         Err(AdapterError::Refused(words)) => words,
         other => panic!("{other:?}"),
     };
-    assert_eq!(words.contains("renewal information"), !says, "{words}");
+    assert_eq!(words.contains("doesn't say when to renew"), !says, "{words}");
 }
 
 /// A certificate on a host, and a CA that says when to renew; `None` where the CA doesn't, which is said.
@@ -85,7 +85,7 @@ async fn a_renewal_that_is_moved_to_now_is_found_and_its_order_says_what_it_repl
     assert_eq!(world.asked_for().await, [] as [Value; 0]);
 
     // The CA is about to revoke it. It is asked again six hours later, by the platform's clock.
-    let start = (Utc::now() - Duration::hours(2)).trunc_subsecs(0);
+    let start = (Clock::system().now() - Duration::hours(2)).trunc_subsecs(0);
     let why = "https://ca.example.test/incident/7";
     let window = json!({ "start": start, "end": start + Duration::hours(1) });
     let answer = json!({ "suggestedWindow": window, "explanationURL": why });

@@ -55,10 +55,6 @@ impl From<Error> for AcmeError {
                 Ok(trouble) => trouble.0,
                 Err(other) => Self::Trouble(format!("the ACME server: {other}")),
             },
-            Error::Unsupported(what) => Self::Refused {
-                kind: String::new(),
-                words: format!("the ACME server has no {what}"),
-            },
             error @ Error::Json(_) => {
                 Self::Trouble(format!("the ACME server's answer is not understood: {error}"))
             }

@@ -15,6 +15,9 @@ impl AcmeAccount {
     /// # Errors
     /// The CA says no such thing, doesn't know the certificate, or can't be reached.
     pub async fn renewal_info(&self, der: &[u8]) -> Result<Suggestion, AcmeError> {
+        if !self.renewal_info {
+            return Err(refused("the ACME server doesn't say when to renew"));
+        }
         let (info, again_in) = self.account.renewal_info(&identifier(der)?).await?;
         Ok(Suggestion {
             start: moment(info.suggested_window.start)?,
@@ -31,10 +34,18 @@ pub(super) fn identifier(der: &[u8]) -> Result<CertificateIdentifier<'static>, A
     let identifier = CertificateIdentifier::try_from(&der);
     identifier
         .map(CertificateIdentifier::into_owned)
-        .map_err(|words| AcmeError::Refused {
-            kind: String::new(),
-            words: format!("the CA can't be told which certificate is meant: {words}"),
+        .map_err(|words| {
+            refused(&format!(
+                "the CA can't be told which certificate is meant: {words}"
+            ))
         })
+}
+
+fn refused(words: &str) -> AcmeError {
+    AcmeError::Refused {
+        kind: String::new(),
+        words: words.to_owned(),
+    }
 }
 
 /// In whole microseconds, as everything that is kept.

@@ -6,6 +6,8 @@
 
 pub mod adapters;
 mod backoff;
+#[cfg(test)]
+mod bench;
 mod crl;
 mod issue;
 mod renewals;

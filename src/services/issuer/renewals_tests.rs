@@ -5,8 +5,8 @@ use std::time::Duration as Pause;
 use chrono::{DateTime, Duration, Utc};
 
 use super::adapters::AdapterError;
+use super::bench::{Bench, start};
 use super::renewals::{CAUSES, Watch};
-use super::tests::{Bench, start};
 use super::{Issuer, Watches};
 use crate::clients::vault::Login;
 use crate::domain::renewal::{Renewal, Suggestion};

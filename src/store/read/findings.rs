@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::renewal_asked::asked_for;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgency};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, rank, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
-use crate::domain::plain::plain;
-use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::store::findings::{self as facts, InUse};
 use crate::store::{Conn, StoreError, adapters, agents, certificates};
@@ -178,64 +177,12 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
 }
 
 /// How bad it is that a certificate in use ends.
-fn how_bad(left: Urgency) -> Severity {
+pub(super) fn how_bad(left: Urgency) -> Severity {
     match left {
         Urgency::Expired | Urgency::Hours => Severity::Critical,
         Urgency::Days => Severity::Warning,
         Urgency::Weeks | Urgency::None => Severity::Notice,
     }
-}
-
-/// What a CA says of a certificate that it wants to be renewed now.
-struct AskedFor<'a> {
-    window: &'a Renewal,
-    severity: Severity,
-    what: String,
-}
-
-impl AskedFor<'_> {
-    fn why(&self) -> String {
-        let url = self.window.explanation_url.as_deref();
-        url.map_or(String::new(), |url| {
-            format!("; the CA says why at {}", plain(url))
-        })
-    }
-}
-
-/// `None` where it hasn't begun, and where the certificate's end presses more. In a window that has moved
-/// earlier the CA may revoke the certificate soon; one that is over was missed by whoever renews.
-fn asked_for(it: &InUse, now: DateTime<Utc>) -> Option<AskedFor<'_>> {
-    let window = it.renewal.as_ref().filter(|window| window.has_begun(now))?;
-    let left = urgency(it.not_after, now);
-    let (severity, what) = match window.moved_from {
-        Some(was) => (
-            Severity::Critical,
-            format!(
-                "its CA wants it renewed now instead of on {}, and may revoke it",
-                was.format("%Y-%m-%d")
-            ),
-        ),
-        None if left <= Urgency::Hours => return None,
-        None if window.end <= now => (
-            Severity::Warning,
-            format!(
-                "its CA wanted it renewed by {}",
-                window.end.format("%Y-%m-%d %H:%MZ")
-            ),
-        ),
-        None => (
-            how_bad(left),
-            format!(
-                "its CA suggests to renew it by {}",
-                window.end.format("%Y-%m-%d %H:%MZ")
-            ),
-        ),
-    };
-    Some(AskedFor {
-        window,
-        severity,
-        what,
-    })
 }
 
 /// The three truths disagree. One that is being installed right now is given its time.
