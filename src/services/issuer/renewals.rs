@@ -85,7 +85,11 @@ impl Issuer {
             let Some(adapter) = self.roster.adapter(row).filter(|_| !watch.rests(row)) else {
                 continue;
             };
-            match adapter.capabilities().await {
+            let can = match adapter.ready().await {
+                Ok(()) => adapter.capabilities().await,
+                Err(error) => Err(error),
+            };
+            match can {
                 Ok(can) if can.renewal_info => {}
                 Ok(_) => {
                     watch.rest(row, CAN_NOT);

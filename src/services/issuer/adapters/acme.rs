@@ -191,7 +191,8 @@ fn split(pem_chain: &str) -> Result<SignedCertificate, AdapterError> {
 impl Adapter for Acme {
     fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>> {
         Box::pin(async {
-            let account = self.account().await?;
+            // What else it can do is known without asking it, and has to be while it is away.
+            let account = self.account.lock().await;
             Ok(Capabilities {
                 revoke: TakesBack::ByCertificate,
                 reasons: true,
@@ -199,7 +200,7 @@ impl Adapter for Acme {
                 // Where there is one, the certificate says where.
                 crl: Published::Never,
                 list: false,
-                renewal_info: account.has_renewal_info(),
+                renewal_info: account.as_ref().is_some_and(AcmeAccount::has_renewal_info),
             })
         })
     }

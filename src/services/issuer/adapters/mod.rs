@@ -30,7 +30,7 @@ pub struct Capabilities {
     pub crl: Published,
     /// What it signed can be listed, so that a lost answer can be found again.
     pub list: bool,
-    /// It says when to renew what it signed.
+    /// It says when to renew what it signed, as far as is known: once it was ready.
     pub renewal_info: bool,
 }
 
