@@ -1,4 +1,4 @@
-//! Certificates from an external CA: the programs as they are installed, against Debian's `pebble`,
+//! Certificates from an external CA: the programs as they are installed, against `pebble`,
 //! which refuses good nonces and believes in no name before it has looked. Nothing is faked in between.
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
 
 #[path = "acme/pebble.rs"]
 mod pebble;
+#[path = "acme/renewal.rs"]
+mod renewal;
 #[path = "acme/world.rs"]
 mod world;
 
@@ -194,6 +196,7 @@ async fn sign_and_die(world: &World, store: &Store, adapter: &Acme, id: &str) ->
         csr_pem: issuing.csr_pem,
         common_name: issuing.request.common_name,
         sans: issuing.request.sans,
+        replaces: None,
     };
     let mut answered = Vec::new();
     eventually("the CA has signed", async || {

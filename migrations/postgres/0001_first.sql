@@ -91,6 +91,14 @@ CREATE TABLE certificates (
     request_id             text COLLATE "C",
     replaces               text COLLATE "C" REFERENCES certificates (id),
     replaced_by            text COLLATE "C" REFERENCES certificates (id),
+    -- When the CA suggests to renew it (ARI), as far as it was asked, and when to ask again.
+    renewal_window_start   timestamptz,
+    renewal_window_end     timestamptz,
+    -- When the window was to begin before the CA moved it earlier.
+    renewal_moved_from     timestamptz,
+    renewal_explanation_url text,
+    renewal_asked_at       timestamptz,
+    renewal_ask_at         timestamptz,
     pem                    text NOT NULL,
     chain_pem              text NOT NULL,
     created_at             timestamptz NOT NULL,
@@ -101,7 +109,10 @@ CREATE TABLE certificates (
     CONSTRAINT certificates_revocation_has_reason
         CHECK ((status = 'active') = (revocation_reason IS NULL)),
     CONSTRAINT certificates_revocation_has_time
-        CHECK ((revocation_reason IS NULL) = (revocation_asked_at IS NULL))
+        CHECK ((revocation_reason IS NULL) = (revocation_asked_at IS NULL)),
+    CONSTRAINT certificates_renewal_window_is_whole
+        CHECK ((renewal_window_start IS NULL) = (renewal_window_end IS NULL)
+           AND (renewal_window_start IS NULL) = (renewal_asked_at IS NULL))
 );
 -- With the status behind the key, counting what expires reads the index only.
 CREATE INDEX certificates_by_not_after ON certificates (not_after, id, status);
@@ -112,6 +123,9 @@ CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
 CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
 CREATE INDEX certificates_by_replaces ON certificates (replaces);
 CREATE INDEX certificates_by_serial ON certificates (serial);
+CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_start)
+    WHERE renewal_window_start IS NOT NULL;
+CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
 
 CREATE TABLE installations (
     id                      text COLLATE "C" PRIMARY KEY,

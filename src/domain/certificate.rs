@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::reason::Reason;
+use super::renewal::Renewal;
 
 /// Stored status. *Expired*, *expiring* and *not yet valid* are derived from time, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -101,6 +102,9 @@ pub struct Certificate {
     pub status: CertificateStatus,
     /// How far its revocation is, if one was asked for.
     pub revocation: Option<Revocation>,
+    /// When its CA suggests to renew it, where the CA says so and was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
     /// The adapter that it came through, `adp_…`.
     pub adapter_id: Option<String>,
     /// The request that it came from, `req_…`.

@@ -42,6 +42,8 @@ pub enum FindingKind {
     VaultSealed,
     /// A certificate that is in use has expired.
     ExpiredInUse,
+    /// The CA of a certificate that is in use asks to renew it now.
+    RenewalAsked,
     /// A certificate that is in use expires soon.
     ExpiringInUse,
     /// A key that is known to others is still in use.

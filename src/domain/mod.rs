@@ -15,6 +15,7 @@ pub mod key;
 pub mod link;
 pub mod plain;
 pub mod reason;
+pub mod renewal;
 pub mod request;
 pub mod role;
 pub mod secret;

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::reason::Reason;
+use crate::domain::renewal::Renewal;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
@@ -22,7 +23,8 @@ const LIST: List = List {
     columns: "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
               c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
               c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_at, c.without_crl_at, \
-              c.seen_refused_at, \
+              c.seen_refused_at, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
+              c.renewal_explanation_url, c.renewal_asked_at, \
               c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \
               NULL AS pem, NULL AS chain_pem, \
               (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations",
@@ -340,6 +342,23 @@ impl Certificate {
     }
 }
 
+/// What its CA said of its renewal.
+pub(super) fn renewal(row: &Row) -> Result<Option<Renewal>, sqlx::Error> {
+    let start: Option<DateTime<Utc>> = row.try_get("renewal_window_start")?;
+    let end: Option<DateTime<Utc>> = row.try_get("renewal_window_end")?;
+    let asked_at: Option<DateTime<Utc>> = row.try_get("renewal_asked_at")?;
+    let (Some(start), Some(end), Some(asked_at)) = (start, end, asked_at) else {
+        return Ok(None);
+    };
+    Ok(Some(Renewal {
+        start,
+        end,
+        moved_from: row.try_get("renewal_moved_from")?,
+        explanation_url: row.try_get("renewal_explanation_url")?,
+        asked_at,
+    }))
+}
+
 struct Wrapped(Certificate);
 
 impl FromRow for Wrapped {
@@ -371,6 +390,7 @@ impl FromRow for Wrapped {
             not_after: row.try_get("not_after")?,
             status: word(row, "status", CertificateStatus::from_word)?,
             revocation,
+            renewal: renewal(row)?,
             adapter_id: row.try_get("adapter_id")?,
             request_id: row.try_get("request_id")?,
             replaces: row.try_get("replaces")?,

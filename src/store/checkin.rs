@@ -58,7 +58,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
         }
     };
     if known && agent.version == before.version {
-        tx.heard_of(id);
+        tx.heard_of(EntityKind::Agent, id);
     } else {
         tx.changed(EntityKind::Agent, id);
     }

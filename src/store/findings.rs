@@ -6,11 +6,12 @@ use crate::domain::agent::{Agent, AgentStatus, SILENT_AFTER_INTERVALS};
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
+use crate::domain::renewal::Renewal;
 use crate::domain::request::Request;
 
 use super::row::{FromRow, Row, optional_word, word};
 use super::statement::sql;
-use super::{Conn, StoreError, agents, requests};
+use super::{Conn, StoreError, agents, certificates, requests};
 
 /// More findings of a kind than a person can look at are cut off here, the most urgent kept.
 pub const AT_MOST: i64 = 500;
@@ -38,6 +39,8 @@ pub struct InUse {
     pub subject: String,
     /// Its end.
     pub not_after: DateTime<Utc>,
+    /// When its CA suggests to renew it.
+    pub renewal: Option<Renewal>,
     /// Its status.
     pub status: CertificateStatus,
     /// Why it was revoked.
@@ -81,7 +84,8 @@ impl InUse {
 
 const IN_USE: &str = "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
      a.hostname, i.path, a.tls_address, i.certificate_id, c.version AS certificate_version, c.subject, \
-     c.not_after, c.status, c.revocation_reason, c.revocation_asked_at, k.status AS key_status, \
+     c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
+     c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, k.status AS key_status, \
      k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
      COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
      (SELECT MIN(j.created_at) FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued') \
@@ -108,6 +112,26 @@ pub async fn certificates_in_trouble(
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because("looking for certificates in trouble"))
+}
+
+/// Installations whose certificate is good, and whose CA asks to renew it now: what the CA wanted first
+/// comes first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn renewals_asked_for(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
+    let now = conn.now();
+    sql(sqlx::AssertSqlSafe(format!(
+        "{IN_USE} a.status = 'active' AND c.renewal_window_start <= $1 AND c.status = 'active' \
+         AND k.status <> 'compromised' ORDER BY c.renewal_window_end, i.id LIMIT $2"
+    )))
+    .bind(now)
+    .bind(AT_MOST)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(
+        "looking for certificates that CAs want to be renewed",
+    ))
 }
 
 /// Installations whose three truths may not agree, as far as their agents reported.
@@ -296,6 +320,7 @@ impl FromRow for InUse {
             certificate_version: row.try_get("certificate_version")?,
             subject: row.try_get("subject")?,
             not_after: row.try_get("not_after")?,
+            renewal: certificates::renewal(row)?,
             status: word(row, "status", CertificateStatus::from_word)?,
             revocation_reason: optional_word(row, "revocation_reason", Reason::parse)?,
             revocation_asked_at: row.try_get("revocation_asked_at")?,

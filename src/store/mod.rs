@@ -38,6 +38,7 @@ mod lead;
 mod news;
 pub mod orders;
 pub mod read;
+pub mod renewals;
 mod request_failure;
 pub mod requests;
 pub mod revocation;

@@ -182,11 +182,11 @@ impl Tx {
         self.tell(Change::of(entity, id));
     }
 
-    /// A healthy agent checked in.
-    pub(super) fn heard_of(&mut self, agent_id: &str) {
+    /// A healthy agent checked in, or a CA said the same again.
+    pub(super) fn heard_of(&mut self, entity: EntityKind, id: &str) {
         self.tell(Change {
             routine: true,
-            ..Change::of(EntityKind::Agent, agent_id)
+            ..Change::of(entity, id)
         });
     }
 

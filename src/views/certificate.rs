@@ -11,6 +11,8 @@ use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::key::KeyStatus;
+use crate::domain::plain::plain as harmless;
+use crate::domain::renewal::Renewal;
 use crate::plan::plan::Target;
 use crate::state::cmd::Cmd;
 use crate::state::query::{Answer, Query};
@@ -291,6 +293,9 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
     if let Some(id) = &certificate.replaced_by {
         facts.push(fact("Replaced by", id.clone()));
     }
+    if let Some(renewal) = &certificate.renewal {
+        facts.extend(renewal_facts(renewal, state));
+    }
     if let Some(revocation) = &certificate.revocation {
         let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), full);
         facts.push(fact_that_means(
@@ -309,6 +314,29 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         }
     }
     facts.push(in_crl(certificate, state));
+    facts
+}
+
+/// When the CA suggests to renew it, and why.
+fn renewal_facts(renewal: &Renewal, state: &State) -> Vec<Fact> {
+    let meaning = match renewal.has_begun(state.shown_at()) {
+        true if renewal.moved_from.is_some() => Meaning::Bad,
+        true => Meaning::Warn,
+        false => Meaning::Plain,
+    };
+    let words = format!(
+        "the CA suggests from {} until {}",
+        full(renewal.start),
+        full(renewal.end)
+    );
+    let mut facts = vec![fact_that_means("Renewal", words, meaning)];
+    if let Some(was) = renewal.moved_from {
+        facts.push(fact("  moved", format!("earlier, it was to begin {}", full(was))));
+    }
+    if let Some(url) = &renewal.explanation_url {
+        facts.push(fact("  why", harmless(url)));
+    }
+    facts.push(fact("  asked", full(renewal.asked_at)));
     facts
 }
 

@@ -89,7 +89,8 @@ pub struct Change {
     pub entity: EntityKind,
     /// Which one.
     pub id: String,
-    /// A healthy agent was heard of again and said nothing new: only its `last_checkin` moved.
+    /// It was heard of again, and nothing new was said: only the time of that moved, such as the
+    /// `last_checkin` of a healthy agent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routine: bool,
 }

@@ -1,6 +1,8 @@
-//! A real and hostile ACME server: Debian's `pebble`, with the name server that comes with it, on
-//! loopback. One in five good nonces is refused, and every authorization has to be proven.
+//! A real and hostile ACME server: `pebble`, with the name server that comes with it, on loopback; Debian's,
+//! or another one that `CMP_TEST_PEBBLE` names. One in five good nonces is refused, and every authorization has
+//! to be proven.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -16,16 +18,26 @@ pub(crate) const BLOCKED: &str = "blocked.example.test";
 pub(crate) const EAB_KEY_ID: &str = "kid-1";
 pub(crate) const EAB_HMAC: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
+/// Names another `pebble`; a path, or a name on PATH.
+const NAMED: &str = "CMP_TEST_PEBBLE";
+
+fn program() -> OsString {
+    let named = std::env::var_os(NAMED).filter(|named| !named.is_empty());
+    named.unwrap_or_else(|| "pebble".into())
+}
+
 /// Whether the tests here can run. On a user's machine they say that they can't; in CI that is a failure.
 pub(crate) fn is_there() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let has = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    let missing = ["pebble", "pebble-challtestsrv", "openssl"]
+    // Joined with a folder, a whole path stays itself.
+    let has = |program: &OsString| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let missing = [program(), "pebble-challtestsrv".into(), "openssl".into()]
         .into_iter()
         .find(|program| !has(program));
     let Some(missing) = missing else {
         return true;
     };
+    let missing = missing.display();
     assert!(
         std::env::var_os("CI").is_none(),
         "`{missing}` is not installed, and CI needs it"
@@ -63,7 +75,7 @@ impl Pebble {
         let file = dir.join("pebble.json");
         std::fs::write(&file, json!({ "pebble": config }).to_string()).unwrap();
         let log = dir.join("pebble.log");
-        let mut pebble = Command::new("pebble");
+        let mut pebble = Command::new(program());
         pebble
             .args([
                 "-config",
@@ -86,6 +98,7 @@ impl Pebble {
             ca_file,
             http: reqwest::Client::builder()
                 .tls_certs_only([root])
+                .user_agent("acme-tests")
                 .timeout(Duration::from_secs(10))
                 .build()
                 .unwrap(),
@@ -128,6 +141,34 @@ impl Pebble {
     pub(crate) async fn root(&self) -> String {
         let url = format!("{}/roots/0", self.management);
         self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Whether it says when to renew: Debian's doesn't.
+    pub(crate) async fn has_renewal_info(&self) -> bool {
+        let directory: Value = self
+            .http
+            .get(&self.directory)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        !directory["renewalInfo"].is_null()
+    }
+
+    /// From now on it says this when it is asked when to renew the certificate.
+    pub(crate) async fn suggest(&self, certificate: &str, answer: &str) {
+        let url = format!("{}/set-renewal-info/", self.management);
+        let body = json!({ "Certificate": certificate, "ARIResponse": answer });
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// How many orders it took that say what they replace, as it logs them.
+    pub(crate) fn n_replacing(&self) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        log.matches("is a replacement of").count()
     }
 
     /// How many certificates it has signed, as it logs them.

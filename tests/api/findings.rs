@@ -1,7 +1,8 @@
 //! What needs a person is found, and gone when it is cured.
 
 use chrono::Duration;
-use cmp_console::store::{agents, certificates, checkin, installations, issuance, requests};
+use cmp_console::domain::renewal::Suggestion;
+use cmp_console::store::{agents, certificates, checkin, installations, issuance, renewals, requests};
 use cmp_console::wire::agents::{Report, ReportedInstallation};
 
 use super::support::{Server, certificate, enrol, noon};
@@ -168,4 +169,85 @@ async fn one_key_in_two_certificates() {
         found.contains(&("agent_silent".to_owned(), quiet.id, "checkin".to_owned())),
         "{found:?}"
     );
+}
+
+#[tokio::test]
+async fn what_a_ca_wants_renewed_now_comes_before_what_only_expires() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    checkin::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
+        .await
+        .unwrap();
+    let mut ids = Vec::new();
+    // The first expires in five days, the others later.
+    for (n, days) in [(21, 5), (22, 60), (23, 61), (24, 29)] {
+        let new = certificate(n, days);
+        let new = certificates::insert(&mut tx, &new).await.unwrap();
+        let path = format!("/srv/tls/{n}.pem");
+        installations::expect(&mut tx, &it.agent, &path, &new)
+            .await
+            .unwrap();
+        ids.push(new.id);
+    }
+    let suggested = |starts: i64| Suggestion {
+        start: noon() + Duration::days(starts),
+        end: noon() + Duration::days(starts + 1),
+        explanation_url: Some("https://ca.example.test/incident/7".to_owned()),
+        again_in: std::time::Duration::from_secs(60),
+    };
+    let again = noon() + Duration::hours(6);
+    // To be renewed in a month; one was moved from there to three days ago.
+    for (id, starts) in [(&ids[1], 30), (&ids[2], 30), (&ids[2], -3), (&ids[3], 0)] {
+        renewals::record(&mut tx, id, &suggested(starts), again)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    let found = it.found().await;
+    let expected = [("renewal_asked", 2), ("expiring_in_use", 0), ("renewal_asked", 3)];
+    let expected = expected.map(|(kind, n)| (kind.to_owned(), ids[n].clone(), "reissue".to_owned()));
+    assert_eq!(found, expected);
+    let (_, reply) = it.get("/api/v1/findings").await;
+    let said = |n: usize| {
+        let finding = &reply["findings"][n];
+        let word = |name: &str| finding[name].as_str().unwrap().to_owned();
+        (word("severity"), word("what"))
+    };
+    assert_eq!(
+        said(0),
+        (
+            "critical".to_owned(),
+            "its CA wants it renewed now instead of on 2026-06-27, and may revoke it; in use on 1 host; \
+             the CA says why at https://ca.example.test/incident/7"
+                .to_owned()
+        )
+    );
+    let (severity, what) = said(2);
+    assert_eq!(severity, "notice");
+    assert!(
+        what.starts_with("its CA suggests to renew it by 2026-05-29 "),
+        "{what}"
+    );
+
+    // Nobody did until the window was over: then it comes before what has days left.
+    it.clock.set(noon() + Duration::hours(25));
+    let mut tx = it.store.begin().await.unwrap();
+    checkin::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let found: Vec<String> = it
+        .found()
+        .await
+        .into_iter()
+        .filter(|it| it.0 != "not_served")
+        .map(|it| it.1)
+        .collect();
+    assert_eq!(found, [&ids[2], &ids[3], &ids[0]].map(Clone::clone));
+
+    // The detail has the window.
+    let (_, detail) = it.get(&format!("/api/v1/certs/{}", ids[2])).await;
+    let renewal = &detail["certificate"]["renewal"];
+    assert_eq!(renewal["start"], "2026-05-25T20:26:40Z");
+    assert_eq!(renewal["moved_from"], "2026-06-27T20:26:40Z");
 }

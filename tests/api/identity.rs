@@ -16,7 +16,7 @@ use cmp_console::domain::agent::Agent as Row;
 use cmp_console::domain::role::Role;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::{Denial, Problem};
-use cmp_console::services::agent::{Agent, AgentError, Identity};
+use cmp_console::services::agent::{Agent, AgentError, Identity, Proof};
 use cmp_console::services::api::{ApiState, IdentityCa, serve_over};
 use cmp_console::services::serve::Tls;
 use cmp_console::services::wake::OverHttp;

@@ -121,6 +121,7 @@ fn order() -> Order {
         csr_pem: csr("a.example.com", &[]),
         common_name: "a.example.com".to_owned(),
         sans: vec!["a.example.com".to_owned()],
+        replaces: None,
     }
 }
 

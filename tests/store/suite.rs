@@ -5,6 +5,7 @@ mod fixture;
 mod issuance;
 mod jobs;
 mod pages;
+mod renewals;
 mod revocation;
 mod states;
 mod tokens;

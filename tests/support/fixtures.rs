@@ -9,6 +9,7 @@ use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::installation::Installation;
 use cmp_console::domain::key::{Key, KeyStatus};
 use cmp_console::domain::link::{Backend, LinkState};
+use cmp_console::domain::renewal::Renewal;
 use cmp_console::domain::request::{Request, RequestStatus, WaitingOn};
 use cmp_console::domain::role::Role;
 use cmp_console::state::link::{Link, Seal};
@@ -38,6 +39,7 @@ pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate
         not_after: now() + ends,
         status: CertificateStatus::Active,
         revocation: None,
+        renewal: None,
         adapter_id: Some("adp_0001".to_owned()),
         request_id: None,
         replaces: None,
@@ -221,7 +223,14 @@ pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Insta
 }
 
 pub(crate) fn certificate_detail() -> CertificateDetail {
-    let certificate = certificates().remove(1);
+    let mut certificate = certificates().remove(1);
+    certificate.renewal = Some(Renewal {
+        start: now() - Duration::hours(2),
+        end: now() + Duration::hours(22),
+        moved_from: Some(now() + Duration::days(3)),
+        explanation_url: Some("https://ca.example.test/incidents/7".to_owned()),
+        asked_at: now() - Duration::hours(1),
+    });
     CertificateDetail {
         key: Some(Key {
             spki_sha256: certificate.spki_sha256.clone(),

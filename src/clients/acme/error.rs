@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use axum::http::header::RETRY_AFTER;
-use axum::http::{StatusCode, response::Parts};
+use axum::http::{HeaderValue, StatusCode, response::Parts};
 use instant_acme::{Error, Problem};
 
 /// What all of ACME's own error types begin with.
@@ -151,6 +151,28 @@ impl From<Trouble> for Error {
     }
 }
 
+/// Makes `Retry-After` one that the library can work with: it adds the seconds to the time without a look at
+/// how many there are, and where it wants one it asks for that first, before what went wrong.
+pub(super) fn bound_retry_after(parts: &mut Parts) {
+    let seconds = parts.headers.get(RETRY_AFTER).map(|it| {
+        let text = it.to_str().unwrap_or_default();
+        text.trim().parse::<u64>()
+    });
+    match seconds {
+        Some(Ok(seconds)) if seconds > LONGEST.as_secs() => {
+            parts
+                .headers
+                .insert(RETRY_AFTER, HeaderValue::from(LONGEST.as_secs()));
+        }
+        None if parts.status.is_client_error() => {
+            parts
+                .headers
+                .insert(RETRY_AFTER, HeaderValue::from(BUSY_FOR.as_secs()));
+        }
+        _ => {}
+    }
+}
+
 /// `Retry-After` in seconds or as a date.
 fn pause(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -198,6 +220,29 @@ mod tests {
             Some(AcmeError::Trouble(words)) if words.contains("502")
         ));
         assert_eq!(answer(400, None, body), None);
+    }
+
+    #[test]
+    fn no_pause_that_a_ca_asks_for_is_too_long_to_be_added_to_the_time() {
+        let bounded = |status: u16, value: Option<&str>| {
+            let mut response = axum::http::Response::builder().status(status);
+            if let Some(value) = value {
+                response = response.header(RETRY_AFTER, value);
+            }
+            let (mut parts, ()) = response.body(()).unwrap().into_parts();
+            bound_retry_after(&mut parts);
+            let value = parts.headers.get(RETRY_AFTER)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let date = "Thu, 01 Jan 1970 00:00:00 GMT";
+        assert_eq!(bounded(200, Some("21600")).as_deref(), Some("21600"));
+        assert_eq!(
+            bounded(200, Some("18446744073709551615")).as_deref(),
+            Some("86400")
+        );
+        assert_eq!(bounded(200, Some(date)).as_deref(), Some(date));
+        assert_eq!(bounded(200, None), None);
+        assert_eq!(bounded(404, None).as_deref(), Some("60"));
     }
 
     #[test]

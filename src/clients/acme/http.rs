@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http;
+use axum::http::response::Parts;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use reqwest::{Certificate, Client, Response};
 
-use super::error::{AcmeError, Trouble};
+use super::error::{AcmeError, Trouble, bound_retry_after};
 use crate::clients::causes::chain;
 
 /// How long a connection may take.
@@ -53,6 +54,21 @@ impl OverReqwest {
     }
 }
 
+impl OverReqwest {
+    /// What is at this address, for everybody to read.
+    pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, AcmeError> {
+        let response = self.0.get(url).send().await.map_err(unreached)?;
+        let (parts, body) = read(response).await?;
+        match parts.status.is_success() {
+            true => Ok(body),
+            false => Err(AcmeError::Trouble(format!(
+                "the ACME server answered {}",
+                parts.status
+            ))),
+        }
+    }
+}
+
 impl HttpClient for OverReqwest {
     fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Answer {
         let client = self.0.clone();
@@ -65,7 +81,14 @@ impl HttpClient for OverReqwest {
 }
 
 /// The answer once all of it is there; a server that can't work now becomes an error with its pause.
-async fn whole(mut response: Response) -> Result<BytesResponse, Error> {
+async fn whole(response: Response) -> Result<BytesResponse, Error> {
+    let (mut parts, body) = read(response).await?;
+    bound_retry_after(&mut parts);
+    let body: BodyWrapper<Bytes> = body.into();
+    Ok(BytesResponse::from(http::Response::from_parts(parts, body)))
+}
+
+async fn read(mut response: Response) -> Result<(Parts, Vec<u8>), Error> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(unreached)? {
         if body.len() + piece.len() > MAX_ANSWER_BYTES {
@@ -77,8 +100,7 @@ async fn whole(mut response: Response) -> Result<BytesResponse, Error> {
     if let Some(trouble) = Trouble::of(&parts, &body) {
         return Err(trouble.into());
     }
-    let body: BodyWrapper<Bytes> = body.into();
-    Ok(BytesResponse::from(http::Response::from_parts(parts, body)))
+    Ok((parts, body))
 }
 
 fn unreached(error: reqwest::Error) -> Error {

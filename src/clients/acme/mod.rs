@@ -4,6 +4,7 @@
 mod error;
 mod http;
 mod order;
+mod renewal;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use instant_acme::{
     RevocationRequest,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 pub use error::AcmeError;
@@ -55,6 +57,19 @@ impl Directory {
         })
     }
 
+    /// Whether the CA says when to renew what it signed.
+    async fn has_renewal_info(&self) -> Result<bool, AcmeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Places {
+            renewal_info: Option<String>,
+        }
+        let text = self.http.get(&self.url).await?;
+        let places: Places = serde_json::from_slice(&text)
+            .map_err(|error| AcmeError::Trouble(format!("the ACME directory is not understood: {error}")))?;
+        Ok(places.renewal_info.is_some())
+    }
+
     fn http(&self) -> Box<OverReqwest> {
         Box::new(self.http.clone())
     }
@@ -62,7 +77,10 @@ impl Directory {
 
 /// An account at the CA.
 #[derive(Clone)]
-pub struct AcmeAccount(Account);
+pub struct AcmeAccount {
+    account: Account,
+    renewal_info: bool,
+}
 
 impl AcmeAccount {
     /// Makes a new account, agreeing to the CA's terms. The secret is all that is needed to use it again;
@@ -87,7 +105,14 @@ impl AcmeAccount {
             .await?;
         let text = serde_json::to_string(&credentials)
             .map_err(|error| AcmeError::Setup(format!("the new account can't be kept: {error}")))?;
-        Ok((Self(account), Secret::new(text)))
+        let renewal_info = directory.has_renewal_info().await?;
+        Ok((
+            Self {
+                account,
+                renewal_info,
+            },
+            Secret::new(text),
+        ))
     }
 
     /// The account of a secret that was kept. The CA is asked whether it still knows it.
@@ -103,17 +128,48 @@ impl AcmeAccount {
         let (account, _) = Account::builder_with_http(directory.http())
             .from_key((key, PrivateKeyDer::Pkcs8(pkcs8)), directory.url.clone())
             .await?;
-        Ok(Self(account))
+        let renewal_info = directory.has_renewal_info().await?;
+        Ok(Self {
+            account,
+            renewal_info,
+        })
+    }
+
+    /// Whether the CA says when to renew what it signed, as far as its directory said when the account
+    /// was opened.
+    #[must_use]
+    pub fn has_renewal_info(&self) -> bool {
+        self.renewal_info
     }
 
     /// Orders a certificate for these names. Nothing is signed before the order is finalized; the answer
-    /// is its address, which finds it again.
+    /// is its address, which finds it again. A CA that says when to renew is told what the order replaces,
+    /// a certificate in DER.
     ///
     /// # Errors
     /// The CA refused or can't be reached.
-    pub async fn new_order(&self, names: &[String]) -> Result<String, AcmeError> {
+    pub async fn new_order(&self, names: &[String], replaces: Option<&[u8]>) -> Result<String, AcmeError> {
         let names: Vec<Identifier> = names.iter().map(|name| identifier(name)).collect();
-        let order = self.0.new_order(&NewOrder::new(&names)).await?;
+        if let Some(der) = replaces.filter(|_| self.renewal_info) {
+            let told = match renewal::identifier(der) {
+                Ok(old) => {
+                    let order = NewOrder::new(&names).replaces(old);
+                    self.account.new_order(&order).await.map_err(AcmeError::from)
+                }
+                Err(error) => Err(error),
+            };
+            match told {
+                Ok(order) => return Ok(order.url().to_owned()),
+                // It would say the same to the order without.
+                Err(error @ (AcmeError::Busy { .. } | AcmeError::NoAccount(_))) => return Err(error),
+                // It was replaced before, or the CA doesn't know it: what is asked for is a certificate all
+                // the same. If the names are what it refuses, the order without says so.
+                Err(error) => {
+                    tracing::info!(%error, "the CA takes no order that says what it replaces: ordering without");
+                }
+            }
+        }
+        let order = self.account.new_order(&NewOrder::new(&names)).await?;
         Ok(order.url().to_owned())
     }
 
@@ -122,7 +178,7 @@ impl AcmeAccount {
     /// # Errors
     /// The CA refused or can't be reached.
     pub async fn order(&self, url: &str) -> Result<OpenOrder, AcmeError> {
-        Ok(OpenOrder(self.0.order(url.to_owned()).await?))
+        Ok(OpenOrder(self.account.order(url.to_owned()).await?))
     }
 
     /// Revokes a certificate by the account that ordered it. That it is revoked already is fine.
@@ -135,7 +191,7 @@ impl AcmeAccount {
             certificate: &certificate,
             reason: Some(code(reason)),
         };
-        match self.0.revoke(&request).await.map_err(AcmeError::from) {
+        match self.account.revoke(&request).await.map_err(AcmeError::from) {
             Err(AcmeError::Refused { kind, .. }) if kind == "alreadyRevoked" => Ok(()),
             other => other,
         }

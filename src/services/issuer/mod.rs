@@ -6,9 +6,14 @@
 
 pub mod adapters;
 mod backoff;
+#[cfg(test)]
+mod bench;
 mod clock;
 mod crl;
 mod issue;
+mod renewals;
+#[cfg(test)]
+mod renewals_tests;
 mod revoke;
 mod roster;
 mod steps;
@@ -48,6 +53,14 @@ const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
+/// What it goes on looking at though nobody wakes it.
+#[derive(Default)]
+struct Watches {
+    clock: clock::Watch,
+    crl: crl::Watch,
+    renewals: renewals::Watch,
+}
+
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
     store: Store,
@@ -77,11 +90,10 @@ impl Issuer {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.store.changes();
         self.release_earlier_claims().await;
-        let mut crl = crl::Watch::default();
-        let mut clock = clock::Watch::default();
+        let mut watches = Watches::default();
         let mut renew_at = Instant::now();
         loop {
-            let again = match self.round(&mut clock, &mut crl, &stop).await {
+            let again = match self.round(&mut watches, &stop).await {
                 Ok(again) => again,
                 Err(error) => {
                     tracing::error!(%error, "the issuer can't use the database");
@@ -100,7 +112,7 @@ impl Issuer {
             }
             tokio::select! {
                 () = until_work(&mut changes) => {}
-                () = tokio::time::sleep(crl.next_look(PERIOD)) => {}
+                () = tokio::time::sleep(watches.crl.next_look(PERIOD)) => {}
                 () = tokio::time::sleep_until(renew_at) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -125,13 +137,8 @@ impl Issuer {
     }
 
     /// One look at everything; returns whether there may be more to do right now.
-    async fn round(
-        &self,
-        clock: &mut clock::Watch,
-        crl: &mut crl::Watch,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<bool, StoreError> {
-        if clock.is_off(&self.store, &self.owner).await? {
+    async fn round(&self, watches: &mut Watches, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        if watches.clock.is_off(&self.store, &self.owner).await? {
             return Ok(false);
         }
         let adapters = rows::all(&mut self.store.read().await?).await?;
@@ -155,9 +162,11 @@ impl Issuer {
             }
         }
         if self.revoke_all().await? {
-            crl.expect_news();
+            watches.crl.expect_news();
         }
-        self.look_into_crls(&adapters, crl).await?;
+        self.look_into_crls(&adapters, &mut watches.crl).await?;
+        self.ask_about_renewals(&adapters, &mut watches.renewals, stop)
+            .await?;
         // A full batch means that there may be more.
         Ok(n_due == usize::try_from(BATCH).unwrap_or(usize::MAX))
     }

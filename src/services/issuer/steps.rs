@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::adapters::{Adapter, AdapterError, Begun, Order, SignedCertificate, Step};
 use super::{Issuer, LEASE};
 use crate::store::issuance::Issuing;
-use crate::store::{StoreError, orders};
+use crate::store::{StoreError, certificates, orders};
 
 /// How long an agent answers challenges. A host may be away for a night; the order lives longer.
 const ANSWERED_FOR: chrono::Duration = chrono::Duration::hours(24);
@@ -26,6 +26,7 @@ impl Issuer {
             csr_pem: issuing.csr_pem.clone(),
             common_name: issuing.request.common_name.clone(),
             sans: issuing.request.sans.clone(),
+            replaces: self.replaced(issuing).await?,
         };
         let id = &issuing.request.id;
         let mut ca_order = issuing.ca_order.clone();
@@ -73,6 +74,16 @@ impl Issuer {
         Ok(Err(AdapterError::Retry(
             "the CA ends every order at once".to_owned(),
         )))
+    }
+
+    /// The certificate that the request is to replace, where it is of the same CA.
+    async fn replaced(&self, issuing: &Issuing) -> Result<Option<String>, StoreError> {
+        let Some(id) = &issuing.request.replaces else {
+            return Ok(None);
+        };
+        let old = certificates::existing(&mut self.store.read().await?, id).await?;
+        let of_same_ca = old.adapter_id.as_ref() == Some(&issuing.request.adapter_id);
+        Ok(old.pem.filter(|_| of_same_ca))
     }
 
     /// It stays `issuing`, since it may be signed, and is taken up again then.

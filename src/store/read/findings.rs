@@ -1,9 +1,10 @@
 //! Facts into what needs a person, ranked. Nothing is stored, so what is cured is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::renewal_asked::asked_for;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgency};
@@ -26,7 +27,10 @@ const PATIENCE_S: i64 = 60;
 pub async fn findings(conn: &mut Conn) -> Result<Vec<Finding>, StoreError> {
     let now = conn.now();
     let mut found = Vec::new();
-    let in_trouble = facts::certificates_in_trouble(conn, now + Duration::days(HORIZON_D)).await?;
+    let mut in_trouble = facts::certificates_in_trouble(conn, now + Duration::days(HORIZON_D)).await?;
+    let known: BTreeSet<String> = in_trouble.iter().map(|it| it.installation_id.clone()).collect();
+    let asked_for = facts::renewals_asked_for(conn).await?.into_iter();
+    in_trouble.extend(asked_for.filter(|it| !known.contains(&it.installation_id)));
     certificates_in_use(&in_trouble, now, &mut found);
     let in_trouble = facts::installations_in_trouble(conn).await?;
     let mut not_served: BTreeMap<&str, Finding> = BTreeMap::new();
@@ -82,6 +86,10 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         ..facts
     };
     let hosts = counted(places.len(), "host");
+    let failing = match first.renewal_failing {
+        true => ", and its renewal failed",
+        false => "",
+    };
     let left = urgency(first.not_after, now);
     let (kind, severity, what, since, due, facts) = if first.key_status == KeyStatus::Compromised {
         let what = format!("its key is compromised and in use on {hosts}");
@@ -119,17 +127,27 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
             since,
             facts,
         )
+    } else if let Some(asked) = asked_for(first, now) {
+        let by = asked.window.end.min(first.not_after);
+        let facts = RiskFacts {
+            // What the CA moved may be revoked at any time.
+            due: Some(if asked.severity == Severity::Critical {
+                now
+            } else {
+                by
+            }),
+            ..facts
+        };
+        (
+            FindingKind::RenewalAsked,
+            asked.severity,
+            format!("{}; in use on {hosts}{failing}{}", asked.what, asked.why()),
+            Some(asked.window.start),
+            Some(by),
+            facts,
+        )
     } else {
-        let severity = match left {
-            Urgency::Expired | Urgency::Hours => Severity::Critical,
-            Urgency::Days => Severity::Warning,
-            Urgency::Weeks | Urgency::None => Severity::Notice,
-        };
-        let failing = if first.renewal_failing {
-            ", and its renewal failed"
-        } else {
-            ""
-        };
+        let severity = how_bad(left);
         let what = format!("expires and is in use on {hosts}{failing}");
         (
             FindingKind::ExpiringInUse,
@@ -156,6 +174,15 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         takes_down,
         answer: Some("reissue".to_owned()),
     })
+}
+
+/// How bad it is that a certificate in use ends.
+pub(super) fn how_bad(left: Urgency) -> Severity {
+    match left {
+        Urgency::Expired | Urgency::Hours => Severity::Critical,
+        Urgency::Days => Severity::Warning,
+        Urgency::Weeks | Urgency::None => Severity::Notice,
+    }
 }
 
 /// The three truths disagree. One that is being installed right now is given its time.

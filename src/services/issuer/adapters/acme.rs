@@ -18,6 +18,7 @@ use super::{
     TakesBack, Withdrawal,
 };
 use crate::clients::acme::{AcmeAccount, AcmeError, Directory, ExternalAccount, OpenOrder, OrderStatus};
+use crate::domain::renewal::Suggestion;
 use crate::wire::agents::ChallengeAnswer;
 
 /// The `kind` of such an adapter row.
@@ -152,7 +153,9 @@ fn open_for(error: &AcmeError) -> Option<Duration> {
 }
 
 async fn order_anew(account: &AcmeAccount, order: &Order) -> Result<Step, AdapterError> {
-    Ok(Step::Ordered(account.new_order(&order.sans).await?))
+    let replaces = order.replaces.as_deref().map(der).transpose()?;
+    let ordered = account.new_order(&order.sans, replaces.as_deref()).await?;
+    Ok(Step::Ordered(ordered))
 }
 
 /// The CA's words; `None` if it gave none, as for an order that is too old.
@@ -188,6 +191,8 @@ fn split(pem_chain: &str) -> Result<SignedCertificate, AdapterError> {
 impl Adapter for Acme {
     fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>> {
         Box::pin(async {
+            // What else it can do is known without asking it, and has to be while it is away.
+            let account = self.account.lock().await;
             Ok(Capabilities {
                 revoke: TakesBack::ByCertificate,
                 reasons: true,
@@ -195,6 +200,7 @@ impl Adapter for Acme {
                 // Where there is one, the certificate says where.
                 crl: Published::Never,
                 list: false,
+                renewal_info: account.as_ref().is_some_and(AcmeAccount::has_renewal_info),
             })
         })
     }
@@ -253,6 +259,13 @@ impl Adapter for Acme {
                 Ok(RevocationAnswer::Accepted)
             };
             self.checked(revoked.await).await
+        })
+    }
+
+    fn renewal_info<'a>(&'a self, pem: &'a str) -> BoxFuture<'a, Result<Suggestion, AdapterError>> {
+        Box::pin(async move {
+            let asked = async { Ok(self.account().await?.renewal_info(&der(pem)?).await?) };
+            self.checked(asked.await).await
         })
     }
 

@@ -14,6 +14,7 @@ pub use acme::Acme;
 pub use vault_pki::VaultPki;
 
 use crate::domain::reason::Reason;
+use crate::domain::renewal::Suggestion;
 use crate::wire::agents::ChallengeAnswer;
 
 /// What a CA can do for us, as it is configured now.
@@ -29,6 +30,8 @@ pub struct Capabilities {
     pub crl: Published,
     /// What it signed can be listed, so that a lost answer can be found again.
     pub list: bool,
+    /// It says when to renew what it signed, as far as is known: once it was ready.
+    pub renewal_info: bool,
 }
 
 /// Whether a CA takes certificates back, and what it has to be given for that.
@@ -73,6 +76,8 @@ pub struct Order {
     pub common_name: String,
     /// All names, the common name included.
     pub sans: Vec<String>,
+    /// The certificate of this CA that it is to replace, in PEM, for a CA that wants to know.
+    pub replaces: Option<String>,
 }
 
 /// What was signed.
@@ -178,6 +183,15 @@ pub trait Adapter: Send + Sync {
 
     /// The CRL as it is published now, in PEM or DER.
     fn crl(&self) -> BoxFuture<'_, Result<Vec<u8>, AdapterError>>;
+
+    /// When it suggests to renew this certificate of its own, in PEM. Most CAs have no opinion.
+    fn renewal_info<'a>(&'a self, _pem: &'a str) -> BoxFuture<'a, Result<Suggestion, AdapterError>> {
+        Box::pin(async {
+            Err(AdapterError::Refused(
+                "this CA doesn't say when to renew".to_owned(),
+            ))
+        })
+    }
 
     /// Keeps its credential alive; says how long it lasts now, if it ends at all.
     fn renew_credential(&self) -> BoxFuture<'_, Result<Option<Duration>, AdapterError>>;

@@ -140,6 +140,7 @@ impl VaultPki {
             hold: false,
             crl,
             list: keeps,
+            renewal_info: false,
         };
         if known.is_none_or(|(_, before)| before != can) {
             tracing::info!(mount, role, ?can, "what the CA can do");

@@ -1,0 +1,328 @@
+//! What the issuer's tests work with: an issuer over a fresh database, a clock that they set, and a CA that can
+//! be told to misbehave.
+
+use super::adapters::{
+    Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
+    Withdrawal,
+};
+use super::{Issuer, Watches};
+use crate::clients::vault::Login;
+use crate::clock::Clock;
+use crate::domain::adapter::AdapterStatus;
+use crate::domain::renewal::Suggestion;
+use crate::domain::request::Request;
+use crate::domain::x509;
+use crate::store::requests::NewRequest;
+use crate::store::{Store, adapters as rows, agents, requests};
+use crate::wire::agents::EnrolBody;
+use chrono::{DateTime, Duration, Utc};
+use futures::future::BoxFuture;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer as Ca, KeyPair,
+};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+/// What the CA does with the next signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    Signs,
+    /// Signs, but the answer is lost.
+    SignsAndFallsSilent,
+    Refuses,
+    Busy,
+    /// Asks to be left alone for a minute and a half.
+    Limits,
+    Sealed,
+}
+
+pub(super) struct FakeCa {
+    mood: Mutex<Mood>,
+    key: KeyPair,
+    params: CertificateParams,
+    signed: Mutex<Vec<(String, SignedCertificate)>>,
+    revoked: Mutex<BTreeSet<String>>,
+    pub(super) can: Mutex<Capabilities>,
+    /// What it was given to take back.
+    pub(super) withdrawn: Mutex<Vec<Withdrawal>>,
+    /// What it says of when to renew, and how often it was asked.
+    suggests: Mutex<Result<Suggestion, AdapterError>>,
+    n_asked: Mutex<usize>,
+    /// What happens while it lists what it signed.
+    pub(super) meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+impl FakeCa {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self {
+            mood: Mutex::new(Mood::Signs),
+            key: KeyPair::generate().unwrap(),
+            params,
+            signed: Mutex::default(),
+            revoked: Mutex::default(),
+            can: Mutex::new(Capabilities {
+                revoke: TakesBack::BySerial,
+                reasons: false,
+                hold: false,
+                crl: Published::AtOnce,
+                list: true,
+                renewal_info: false,
+            }),
+            withdrawn: Mutex::default(),
+            suggests: Mutex::new(Err(AdapterError::Refused("no opinion".to_owned()))),
+            n_asked: Mutex::default(),
+            meanwhile: Mutex::default(),
+        }
+    }
+
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap()
+    }
+
+    pub(super) fn be(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    pub(super) fn n_signed(&self) -> usize {
+        self.signed.lock().unwrap().len()
+    }
+
+    pub(super) fn suggest(&self, answer: Result<Suggestion, AdapterError>) {
+        *self.suggests.lock().unwrap() = answer;
+    }
+
+    pub(super) fn n_asked(&self) -> usize {
+        *self.n_asked.lock().unwrap()
+    }
+
+    fn open(&self) -> Result<(), AdapterError> {
+        match self.mood() {
+            Mood::Sealed => Err(AdapterError::Away("Vault is sealed".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn make(&self, csr_pem: &str) -> SignedCertificate {
+        let csr = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+        let issuer = Ca::from_params(&self.params, &self.key);
+        let certificate = csr.signed_by(&issuer).unwrap();
+        let signed = SignedCertificate {
+            pem: certificate.pem(),
+            chain_pem: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+        };
+        let serial = x509::read(&signed.pem).unwrap().serial;
+        self.signed.lock().unwrap().push((serial, signed.clone()));
+        signed
+    }
+}
+
+impl Adapter for FakeCa {
+    fn capabilities(&self) -> BoxFuture<'_, Result<Capabilities, AdapterError>> {
+        Box::pin(async {
+            self.open()?;
+            Ok(*self.can.lock().unwrap())
+        })
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async { self.open() })
+    }
+
+    fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
+        Box::pin(async {
+            match self.mood() {
+                Mood::Signs => Ok(self.make(&order.csr_pem)),
+                Mood::SignsAndFallsSilent => {
+                    self.make(&order.csr_pem);
+                    Err(AdapterError::Unknown("no answer in time".to_owned()))
+                }
+                Mood::Refuses => Err(AdapterError::Refused(
+                    "common name not allowed by this role".to_owned(),
+                )),
+                Mood::Busy => Err(AdapterError::Retry("429".to_owned())),
+                Mood::Limits => Err(AdapterError::Busy(
+                    "too many certificates (rateLimited)".to_owned(),
+                    std::time::Duration::from_secs(90),
+                )),
+                Mood::Sealed => Err(AdapterError::Away("Vault is sealed".to_owned())),
+            }
+        })
+    }
+
+    fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
+        Box::pin(async move {
+            self.open()?;
+            self.withdrawn.lock().unwrap().push(what.clone());
+            self.revoked.lock().unwrap().insert(what.serial.clone());
+            Ok(RevocationAnswer::Accepted)
+        })
+    }
+
+    fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>> {
+        Box::pin(async {
+            self.open()?;
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            if let Some(meanwhile) = meanwhile {
+                meanwhile.await;
+            }
+            Ok(self
+                .signed
+                .lock()
+                .unwrap()
+                .iter()
+                .map(|it| it.0.clone())
+                .collect())
+        })
+    }
+
+    fn find_by_spki<'a>(
+        &'a self,
+        spki_sha256: &'a str,
+        serials: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<SignedCertificate>, AdapterError>> {
+        Box::pin(async move {
+            self.open()?;
+            let signed = self.signed.lock().unwrap();
+            Ok(signed
+                .iter()
+                .filter(|it| serials.contains(&it.0))
+                .find(|it| x509::read(&it.1.pem).unwrap().spki_sha256 == spki_sha256)
+                .map(|it| it.1.clone()))
+        })
+    }
+
+    fn crl(&self) -> BoxFuture<'_, Result<Vec<u8>, AdapterError>> {
+        Box::pin(async {
+            self.open()?;
+            let revoked = self.revoked.lock().unwrap();
+            let list = rcgen::CertificateRevocationListParams {
+                this_update: rcgen::date_time_ymd(2026, 1, 1),
+                next_update: rcgen::date_time_ymd(2036, 1, 1),
+                crl_number: rcgen::SerialNumber::from(1_u64),
+                issuing_distribution_point: None,
+                revoked_certs: revoked
+                    .iter()
+                    .map(|serial| rcgen::RevokedCertParams {
+                        serial_number: hex::decode(serial.replace(':', "")).unwrap().into(),
+                        revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+                        reason_code: None,
+                        invalidity_date: None,
+                    })
+                    .collect(),
+                key_identifier_method: rcgen::KeyIdMethod::Sha256,
+            };
+            let issuer = Ca::from_params(&self.params, &self.key);
+            Ok(list.signed_by(&issuer).unwrap().pem().unwrap().into_bytes())
+        })
+    }
+
+    fn renewal_info<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Suggestion, AdapterError>> {
+        Box::pin(async {
+            *self.n_asked.lock().unwrap() += 1;
+            self.suggests.lock().unwrap().clone()
+        })
+    }
+
+    fn renew_credential(&self) -> BoxFuture<'_, Result<Option<std::time::Duration>, AdapterError>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+pub(super) struct Bench {
+    _dir: tempfile::TempDir,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) ca: Arc<FakeCa>,
+    pub(super) issuer: Issuer,
+    adapter_id: String,
+    pub(super) agent_id: String,
+}
+
+impl Bench {
+    pub(super) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::fixed(start());
+        let url = format!("sqlite://{}", dir.path().join("cmp.db").display());
+        let store = Store::open(&url, clock.clone()).await.unwrap();
+        let ca = Arc::new(FakeCa::new());
+        let mut issuer = Issuer::new(store.clone(), "issuer", Login::Nobody);
+        issuer.roster.instead = Some(ca.clone());
+        let mut tx = store.begin().await.unwrap();
+        let adapter = rows::upsert(&mut tx, "fake", "fake", &serde_json::json!({}))
+            .await
+            .unwrap();
+        let host = EnrolBody {
+            hostname: "web-01".to_owned(),
+            address: "http://web-01:8084".to_owned(),
+            tls_address: None,
+            install_dirs: vec!["/etc/ssl".to_owned()],
+            agent_version: "1".to_owned(),
+            owner: None,
+            identity_csr_pem: None,
+        };
+        let agent = agents::insert(&mut tx, &host, 30).await.unwrap();
+        tx.commit().await.unwrap();
+        Self {
+            _dir: dir,
+            clock,
+            store,
+            ca,
+            issuer,
+            adapter_id: adapter.id,
+            agent_id: agent.id,
+        }
+    }
+
+    /// A request with its CSR, waiting for the CA.
+    pub(super) async fn request(&self) -> Request {
+        let names = vec!["a.example.com".to_owned()];
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(names.clone()).unwrap();
+        let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+        let new = NewRequest {
+            common_name: names[0].clone(),
+            sans: names,
+            key_algorithm: "ecdsa-p256".to_owned(),
+            adapter_id: self.adapter_id.clone(),
+            agent_id: self.agent_id.clone(),
+            install_path: Some("/etc/ssl/a.pem".to_owned()),
+            replaces: None,
+            requested_by: "ops".to_owned(),
+            needs_approval: false,
+        };
+        let mut tx = self.store.begin().await.unwrap();
+        let request = requests::insert(&mut tx, &new).await.unwrap();
+        let spki = x509::spki_of_csr(&csr).unwrap();
+        let request = requests::set_csr(&mut tx, &request.id, &csr, &spki, "ecdsa-p256")
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        request
+    }
+
+    pub(super) async fn round(&self) {
+        let (_sender, stop) = tokio::sync::watch::channel(false);
+        self.issuer.round(&mut Watches::default(), &stop).await.unwrap();
+    }
+
+    pub(super) async fn now(&self, request: &Request) -> Request {
+        let mut conn = self.store.read().await.unwrap();
+        requests::existing(&mut conn, &request.id).await.unwrap()
+    }
+
+    pub(super) async fn adapter_status(&self) -> AdapterStatus {
+        let mut conn = self.store.read().await.unwrap();
+        let row = rows::read(&mut conn, &self.adapter_id).await.unwrap();
+        row.unwrap().status
+    }
+
+    pub(super) fn pass(&self, time: Duration) {
+        self.clock.set(self.clock.now() + time);
+    }
+}
+
+pub(super) fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
