@@ -9,6 +9,8 @@
 
 #[path = "acme/pebble.rs"]
 mod pebble;
+#[path = "support/port.rs"]
+mod port;
 #[path = "acme/renewal.rs"]
 mod renewal;
 #[path = "acme/world.rs"]
@@ -25,8 +27,9 @@ use cmp_console::services::issuer::adapters::{Acme, Adapter, AdapterError, Begun
 use cmp_console::store::{Store, audit, issuance, requests};
 use cmp_console::wire::agents::ChallengeAnswer;
 use pebble::{BLOCKED, EAB_HMAC, EAB_KEY_ID, Pebble};
+use port::free_port;
 use serde_json::json;
-use world::{World, eventually, free_port};
+use world::{World, eventually};
 
 const ALL: &str = "api,issuer,scheduler";
 

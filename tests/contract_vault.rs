@@ -46,6 +46,8 @@ mod limits;
 mod mounts;
 #[path = "contract_vault/outside.rs"]
 mod outside;
+#[path = "support/port.rs"]
+mod port;
 #[path = "contract_vault/real.rs"]
 mod real;
 #[path = "contract_vault/revoke.rs"]

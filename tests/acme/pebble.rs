@@ -10,7 +10,8 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-use super::world::{Running, eventually, free_port};
+use super::world::{Running, eventually};
+use crate::port::free_port;
 
 /// Refused by the CA, whoever asks.
 pub(crate) const BLOCKED: &str = "blocked.example.test";

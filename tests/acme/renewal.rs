@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::pebble::{self, Pebble};
-use super::world::{World, eventually, free_port};
+use super::world::{World, eventually};
 use super::{ALL, config, settled};
+use crate::port::free_port;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_adapter_knows_whether_its_ca_says_when_to_renew() {

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use super::pebble::Pebble;
 
+use crate::port::free_port;
+
 /// Nothing here takes longer, on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(90);
 const ADMIN: &str = "admin-token-of-the-acme-tests";
@@ -47,15 +49,6 @@ impl Drop for Running {
             eprintln!("--- the end of {}\n{}", self.1.display(), tail.join("\n"));
         }
     }
-}
-
-/// A port that is free now.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Waits for a condition.

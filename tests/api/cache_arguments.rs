@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::redis::until;
+use crate::server::port::free_port;
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -16,11 +17,6 @@ impl Drop for Ended {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn server(dir: &Path, port: u16, cache: &str) -> Command {

@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
+
+use crate::port::free_port;
 
 /// Names the program; a path, or a name on PATH.
 const NAMED: &str = "CMP_TEST_VAULT";
@@ -96,14 +97,6 @@ impl Process {
         eprintln!("{}", errors.join().unwrap());
         None
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Says when the server does; hangs up when it ends before.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use cmp_console::store::tokens::{self, NewToken, Purpose};
 use serde_json::Value;
 
 use crate::ca::Ca;
+use crate::server::port::free_port;
 use crate::server::{self, Database};
 use crate::unit::Unit;
 use crate::{deployed, skipped, text};
@@ -214,11 +214,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 async fn eventually<T>(what: &str, running: &Running, mut ask: impl AsyncFnMut() -> Option<T>) -> T {

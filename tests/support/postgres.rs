@@ -17,6 +17,11 @@ use cmp_console::clock::Clock;
 use cmp_console::store::Store;
 use rustix::process::{Pid, Signal, kill_process};
 
+use self::port::free_port;
+
+#[path = "port.rs"]
+pub(crate) mod port;
+
 /// The owner of all databases, who is not a superuser. `postgres` is one.
 pub(crate) const OWNER: &str = "cmp_user";
 
@@ -283,12 +288,6 @@ impl Disk {
 }
 
 const SHARED_MEMORY: &str = "/dev/shm";
-
-/// One that nobody listens at.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 fn start(bin: PathBuf, how: &Start) -> Postgres {
     // Short, since a socket's path may not be long.
