@@ -10,7 +10,7 @@ use axum::response::Response;
 use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
-use crate::store::{StoreError, adapters, agents};
+use crate::store::{StoreError, adapters, agents, findings};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -122,10 +122,17 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
     let mut conn = api.store.read().await?;
     let adapters = adapters::all(&mut conn).await?;
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
-    let issuer = match (adapters.is_empty(), paused) {
-        (true, _) => health(Backend::Issuer, LinkState::Absent, None),
-        (false, None) => health(Backend::Issuer, LinkState::Up, None),
-        (false, Some(adapter)) => {
+    // What is signed goes on while revocations wait.
+    let waiting = findings::waiting_revocations(&mut conn).await?;
+    let issuer = match (adapters.is_empty(), paused, waiting) {
+        (true, _, _) => health(Backend::Issuer, LinkState::Absent, None),
+        (false, None, None) => health(Backend::Issuer, LinkState::Up, None),
+        (false, None, Some((n, why))) => {
+            let wait = if n == 1 { "revocation waits" } else { "revocations wait" };
+            let note = format!("{n} {wait}: {why}");
+            health(Backend::Issuer, LinkState::Degraded, Some(note))
+        }
+        (false, Some(adapter), _) => {
             let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
             health(
                 Backend::Issuer,
