@@ -38,6 +38,10 @@ mod client;
 mod cluster;
 #[path = "contract_vault/crl.rs"]
 mod crl;
+#[path = "contract_vault/denied.rs"]
+mod denied;
+#[path = "contract_vault/issuer.rs"]
+mod issuer;
 #[path = "contract_vault/kv.rs"]
 mod kv;
 #[path = "contract_vault/limits.rs"]

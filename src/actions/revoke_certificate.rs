@@ -247,7 +247,7 @@ impl Step for Revoke {
                 return Ok(Proof::NotYet("the wish is not on record yet".to_owned()));
             };
             if revocation.accepted_at.is_none() {
-                return Ok(Proof::NotYet("asked; the CA has not accepted yet".to_owned()));
+                return not_accepted(cx, with).await;
             }
             if let (Some(at), Some(_)) = (revocation.accepted_at, revocation.without_crl_at) {
                 return Ok(Proof::Proven(format!(
@@ -288,4 +288,21 @@ impl Step for Revoke {
         let wait = args["listed_within_s"].as_u64().map(Duration::from_secs);
         self.limit() + wait.unwrap_or_default().min(LONGEST)
     }
+}
+
+/// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
+async fn not_accepted(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
+    let words = "asked; the CA has not accepted yet";
+    let Some(job) = cx.result["job"].as_str() else {
+        return Ok(Proof::NotYet(words.to_owned()));
+    };
+    let job = with.api.job(job).await?;
+    Ok(match (job.error, job.ended_at) {
+        (None, _) => Proof::NotYet(words.to_owned()),
+        (Some(why), None) => Proof::NotYet(format!("{words}: {why}")),
+        (Some(why), Some(_)) => Proof::Refuted(
+            Problem::refused(format!("the CA refused the revocation: {why}"))
+                .hint("its key stays blocked; mend the cause, then revoke it again"),
+        ),
+    })
 }

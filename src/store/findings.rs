@@ -240,6 +240,8 @@ pub struct Unconfirmed {
     pub reason: Option<Reason>,
     /// The CA's last word.
     pub error: Option<String>,
+    /// Whether it is still under way: asked again it would only be refused as being under way.
+    pub queued: bool,
     /// Why its adapter is paused.
     pub paused_reason: Option<String>,
 }
@@ -255,7 +257,9 @@ pub async fn unconfirmed_revocations(
     sql(
         "SELECT c.id, c.version, c.subject, c.revocation_asked_at, c.revocation_reason, a.paused_reason, \
          (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
-          ORDER BY j.id DESC LIMIT 1) AS error_message \
+          ORDER BY j.id DESC LIMIT 1) AS error_message, \
+         (SELECT COUNT(*) FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
+          AND j.status = 'queued') AS n_queued \
          FROM certificates c LEFT JOIN adapters a ON a.id = c.adapter_id \
          WHERE c.status = 'revocation_pending' AND c.revocation_asked_at < $1 ORDER BY c.id LIMIT $2",
     )
@@ -264,6 +268,37 @@ pub async fn unconfirmed_revocations(
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because("looking for unconfirmed revocations"))
+}
+
+/// What revocations that are under way wait for, where that is known, and how many do: the oldest one's words.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn waiting_revocations(conn: &mut Conn) -> Result<Option<(i64, String)>, StoreError> {
+    let row: Option<Waiting> = sql(
+        "SELECT j.error_message, (SELECT COUNT(*) FROM jobs o WHERE o.kind = 'revoke' \
+           AND o.status = 'queued' AND o.error_message IS NOT NULL) AS n_waiting \
+         FROM jobs j WHERE j.kind = 'revoke' AND j.status = 'queued' AND j.error_message IS NOT NULL \
+         ORDER BY j.id LIMIT 1",
+    )
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for revocations that wait"))?;
+    Ok(row.map(|row| (row.n, row.words)))
+}
+
+struct Waiting {
+    n: i64,
+    words: String,
+}
+
+impl FromRow for Waiting {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            n: row.try_get("n_waiting")?,
+            words: row.try_get("error_message")?,
+        })
+    }
 }
 
 /// A key in several certificates that are neither revoked, nor replaced and gone, nor over.
@@ -361,6 +396,7 @@ impl FromRow for Unconfirmed {
             asked_at: row.try_get("revocation_asked_at")?,
             reason: optional_word(row, "revocation_reason", Reason::parse)?,
             error: row.try_get("error_message")?,
+            queued: row.try_get::<i64>("n_queued")? > 0,
             paused_reason: row.try_get("paused_reason")?,
         })
     }

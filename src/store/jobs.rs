@@ -56,6 +56,7 @@ impl Job {
             id: self.id,
             status: self.status,
             result: self.result,
+            error: self.error_message,
             created_at: self.created_at,
             ended_at: self.ended_at,
         }

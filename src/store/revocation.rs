@@ -220,6 +220,48 @@ pub async fn pause_revocation(tx: &mut Tx, job: &Job, reason: &str) -> Result<()
     }
 }
 
+/// The issuer may not revoke at this CA: all revocations there wait until `at`, no attempt is burnt, and what it
+/// signs goes on. Returns whether that is news of this one; only then it is put on record.
+///
+/// # Errors
+/// The job isn't a revocation, or the database doesn't answer.
+pub async fn deny_revocation(
+    tx: &mut Tx,
+    job: &Job,
+    error: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let id = about(job)?;
+    jobs::put_back(tx, &job.id, error, Some(at), false).await?;
+    // Whoever tries for one tries for all: a long queue asks the CA no more often than a short one.
+    sql(
+        "UPDATE jobs SET error_message = $2, next_attempt_at = $3 WHERE kind = 'revoke' AND status = 'queued' \
+         AND claimed_by IS NULL AND certificate_id IN (SELECT c.id FROM certificates c \
+           WHERE c.adapter_id = (SELECT d.adapter_id FROM certificates d WHERE d.id = $1))",
+    )
+    .bind(id)
+    .bind(error)
+    .bind(at)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("letting revocations wait"))?;
+    let is_news = job.error_message.as_deref() != Some(error);
+    if is_news {
+        tx.changed(EntityKind::Certificate, id);
+        let detail = Some("it waits, and goes on by itself when it may".to_owned());
+        let mut entry = by_issuer(
+            "revoke",
+            EntityKind::Certificate,
+            id,
+            AuditOutcome::Failed,
+            detail,
+        );
+        entry.reason = Some(error.to_owned());
+        audit::note(tx, entry);
+    }
+    Ok(is_news)
+}
+
 /// The CA refused for now: again at `at`, one attempt burnt.
 ///
 /// # Errors

@@ -252,6 +252,9 @@ pub struct JobView {
     pub status: String,
     /// How it ended, once it has.
     pub result: Option<JobResult>,
+    /// What it waits for, or why it failed, in the words of who refused.
+    #[serde(default)]
+    pub error: Option<String>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it ended.

@@ -20,6 +20,10 @@ contracts!(
     a_refused_login_is_told_and_not_tried_again_at_once,
     a_token_that_is_no_longer_taken_pauses_the_adapter,
     the_adapter_says_what_its_ca_can_do_and_does_it_so,
+    a_token_that_may_not_look_at_itself_is_taken_for_what_it_is,
+    a_denied_revocation_names_the_line_and_leaves_the_adapter_at_work,
+    a_sealed_vault_is_away_whatever_is_asked,
+    what_is_not_there_is_told_as_such,
 );
 
 fn login(text: &Value) -> Login {
@@ -194,6 +198,125 @@ async fn the_adapter_says_what_its_ca_can_do_and_does_it_so(server: Server) {
     );
 }
 
+async fn a_token_that_may_not_look_at_itself_is_taken_for_what_it_is(server: Server) {
+    let server = server.with_ca().await;
+    let sign = "path \"cmp-pki/sign/cmp-role\" { capabilities = [\"update\"] }";
+    super::tokens::policy(&server, "signer", sign).await;
+    let body = json!({"policies": ["signer"], "ttl": "1h", "no_default_policy": true});
+    let bare = made(&server, body).await;
+    let writer = writer(&server, bare.clone());
+    signs(&writer).await.unwrap();
+    let error = writer.revoke(MOUNT, "00:11:22").await.unwrap_err();
+    assert_eq!(
+        error,
+        VaultError::Denied("the token's policy does not allow it".to_owned())
+    );
+    writer.reader().let_in().await.unwrap();
+    let adapter = adapter(&server, bare, ROLE);
+    adapter.ready().await.unwrap();
+    adapter.sign(&order()).await.unwrap();
+}
+
+async fn a_denied_revocation_names_the_line_and_leaves_the_adapter_at_work(server: Server) {
+    let server = server.with_ca().await;
+    let sign = "path \"cmp-pki/sign/cmp-role\" { capabilities = [\"update\"] }";
+    super::tokens::policy(&server, "issuer", sign).await;
+    let token = made(&server, json!({"policies": ["issuer"], "ttl": "1h"})).await;
+    let adapter = adapter(&server, token, ROLE);
+    let signed = adapter.sign(&order()).await.unwrap();
+    let what = Withdrawal {
+        serial: serial(&signed.pem),
+        pem: signed.pem,
+        reason: Reason::Superseded,
+    };
+    let line = "path \"cmp-pki/revoke\" { capabilities = [\"update\"] }";
+    for _ in 0..2 {
+        let Err(AdapterError::Denied(words)) = adapter.revoke(&what).await else {
+            panic!("not denied");
+        };
+        assert!(words.contains(&format!("lacks `{line}`")), "{words}");
+        assert!(!words.contains('\n'), "{words}");
+    }
+    adapter.ready().await.unwrap();
+    adapter.sign(&order()).await.unwrap();
+    assert!(!super::crl::lists(&server, MOUNT, &what.serial).await);
+    super::tokens::policy(&server, "issuer", &format!("{sign}\n{line}")).await;
+    let answer = adapter.revoke(&what).await.unwrap();
+    assert_eq!(answer, RevocationAnswer::Accepted);
+    assert!(super::crl::lists(&server, MOUNT, &what.serial).await);
+}
+
+async fn a_sealed_vault_is_away_whatever_is_asked(server: Server) {
+    let server = server.with_ca().await;
+    let root = login(&json!(server.token));
+    let writer = writer(&server, root.clone());
+    let reader = writer.reader();
+    let adapter = adapter(&server, root, ROLE);
+    let signed = adapter.sign(&order()).await.unwrap();
+    assert_eq!(server.put("sys/seal", Value::Null).await.0, 204);
+    let serial = serial(&signed.pem);
+    for error in [
+        signs(&writer).await.unwrap_err(),
+        writer.revoke(MOUNT, &serial).await.unwrap_err(),
+        writer.revoke_certificate(MOUNT, &signed.pem).await.unwrap_err(),
+        writer.keep_alive().await.unwrap_err(),
+        reader.mounts().await.unwrap_err(),
+        reader.crl(MOUNT).await.unwrap_err(),
+        reader.ca_chain(MOUNT).await.unwrap_err(),
+        reader.certificates(MOUNT).await.unwrap_err(),
+        reader.certificate(MOUNT, &serial).await.unwrap_err(),
+        reader.keeps(MOUNT, ROLE).await.unwrap_err(),
+        reader.crl_rule(MOUNT).await.unwrap_err(),
+        reader.may("update", "cmp-pki/revoke").await.unwrap_err(),
+    ] {
+        assert_eq!(error, VaultError::Sealed);
+    }
+    assert!(reader.seal_status().await.unwrap().sealed);
+    assert_eq!(reader.health().await.unwrap().status, 503);
+    for answer in [adapter.sign(&order()).await.map(drop), adapter.ready().await] {
+        assert_eq!(answer, Err(AdapterError::Away("Vault is sealed".to_owned())));
+    }
+    // It is the same one afterwards.
+    server.unseal().await;
+    signs(&writer).await.unwrap();
+    assert_eq!(writer.revoke(MOUNT, &serial).await.unwrap(), Revoked::Accepted);
+}
+
+async fn what_is_not_there_is_told_as_such(server: Server) {
+    let server = server.with_ca().await;
+    let writer = writer(&server, login(&json!(server.token)));
+    let reader = writer.reader();
+    for error in [
+        writer.revoke("nowhere", "00:11:22").await.unwrap_err(),
+        reader.certificates("nowhere").await.unwrap_err(),
+        reader.keeps("nowhere", ROLE).await.unwrap_err(),
+        reader.keeps(MOUNT, "nobody").await.unwrap_err(),
+        reader.crl_rule("nowhere").await.unwrap_err(),
+        reader.certificate(MOUNT, "00:11:22").await.unwrap_err(),
+        reader.certificate(MOUNT, "zz").await.unwrap_err(),
+    ] {
+        assert!(matches!(error, VaultError::NotFound(_)), "{error:?}");
+    }
+    // Without a token, as they are asked for, lists and chains of nobody are denied.
+    for error in [
+        reader.crl("nowhere").await.unwrap_err(),
+        reader.ca_chain("nowhere").await.unwrap_err(),
+    ] {
+        assert!(matches!(error, VaultError::Denied(_)), "{error:?}");
+    }
+    let csr = csr("a.example.com", &[]);
+    let sign = async |mount: &str, role: &str| {
+        let signed = writer.sign(mount, role, &csr, "a.example.com", &[], None).await;
+        signed.map(drop).unwrap_err()
+    };
+    assert!(matches!(sign("nowhere", ROLE).await, VaultError::NotFound(_)));
+    let unknown = VaultError::Refused("unknown role: nobody".to_owned());
+    assert_eq!(sign(MOUNT, "nobody").await, unknown);
+    let refused = writer.revoke(MOUNT, "00:11:22").await.unwrap_err();
+    let words = "certificate with serial 00:11:22 not found.";
+    assert_eq!(refused, VaultError::Refused(words.to_owned()));
+}
+
 fn serial(pem: &str) -> String {
     let pem = pem::parse(pem).unwrap();
     let (_, certificate) = x509_parser::parse_x509_certificate(pem.contents()).unwrap();
@@ -245,4 +368,15 @@ async fn what_is_in_a_namespace_is_reached_there() {
     assert!(reader.crl(MOUNT).await.unwrap().contains("X509 CRL"));
     let outside = writer(&server, login(&json!(server.token)));
     assert!(signs(&outside).await.is_err());
+    let nowhere = Place {
+        namespace: Some("nowhere".to_owned()),
+        ..place
+    };
+    let nowhere = VaultWriter::new(&nowhere, login(&json!(server.token))).unwrap();
+    let error = signs(&nowhere).await.unwrap_err();
+    assert_eq!(error, VaultError::NotFound("namespace not found".to_owned()));
+    assert!(
+        !nowhere.reader().seal_status().await.unwrap().sealed,
+        "the seal is the node's"
+    );
 }

@@ -117,6 +117,20 @@ async fn what_makes_no_sense_in_the_lists_configuration_is_refused(server: Serve
         let (status, answer) = server.post("cmp-pki/config/crl", body.clone()).await;
         assert_eq!(status, 400, "{body}: {answer}");
     }
+    let (_, answer) = server
+        .post(
+            "cmp-pki/config/crl",
+            json!({"auto_rebuild": "true", "expiry": "12h"}),
+        )
+        .await;
+    assert_eq!(
+        errors(&answer),
+        "CRL auto-rebuilding grace period (12h) must be strictly shorter than CRL expiry (12h) value when \
+         auto-rebuilding of CRLs is enabled"
+    );
+    server.must("cmp-pki/config/crl", json!({"expiry": 86400})).await;
+    let (_, kept) = server.get("cmp-pki/config/crl").await;
+    assert_eq!(kept["data"]["expiry"], json!("86400"), "a number is kept as text");
     server.must("cmp-pki/config/crl", json!({"expiry": "24h"})).await;
     let (_, kept) = server.get("cmp-pki/config/crl").await;
     assert_eq!(kept["data"]["expiry"], json!("24h"));

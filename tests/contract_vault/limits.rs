@@ -43,7 +43,6 @@ mod bundled_only {
     async fn it_says_what_it_does_not_do() {
         let server = Server::bundled().await.with_ca().await;
         for (path, body) in [
-            ("auth/token/create", json!({"num_uses": 3})),
             ("sys/mounts/one", json!({"type": "kv"})),
             ("cmp-pki/root/generate/internal", json!({"common_name": "second"})),
         ] {

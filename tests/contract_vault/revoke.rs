@@ -61,6 +61,23 @@ async fn what_is_not_there_can_not_be_revoked(server: Server) {
     );
     let (status, answer) = server.post("cmp-pki/revoke", json!({})).await;
     assert_eq!(status, 400, "{answer}");
+    for (serial, words) in [
+        (json!(""), "The serial number must be provided"),
+        (Value::Null, "The serial number must be provided"),
+        (json!("zz"), "certificate with serial zz not found."),
+        (json!(7), "certificate with serial 7 not found."),
+    ] {
+        let body = json!({"serial_number": serial});
+        let (status, answer) = server.post("cmp-pki/revoke", body).await;
+        assert_eq!((status, errors(&answer).as_str()), (400, words));
+    }
+    let path = json!({"certificate": "/etc/ssl/a.pem"});
+    let (status, answer) = server.post("cmp-pki/revoke", path).await;
+    assert_eq!(status, 500);
+    assert!(
+        errors(&answer).contains("provided certificate data was too short"),
+        "{answer}"
+    );
     let (status, answer) = server
         .post("cmp-pki/revoke", json!({"certificate": "nonsense"}))
         .await;

@@ -10,6 +10,7 @@ use super::server::{Server, errors};
 contracts!(
     a_new_server_is_initialised_once,
     the_ceremony_counts_shares_and_a_reset_forgets_them,
+    what_is_sealed_says_so_before_anything_else,
     a_wrong_share_is_noticed_at_the_threshold_and_drops_all,
     a_share_may_be_hex_or_base64_and_nothing_else,
     health_tells_by_its_status_and_the_asker_may_choose_it,
@@ -95,8 +96,56 @@ async fn the_ceremony_counts_shares_and_a_reset_forgets_them(server: Server) {
         (status, &still["sealed"], &still["progress"]),
         (200, &json!(false), &json!(0))
     );
+    for key in ["not a share", ""] {
+        let (status, answer) = server.put("sys/unseal", json!({"key": key})).await;
+        assert_eq!(status, 400, "{key}: {answer}");
+    }
     let (status, answer) = server.put("sys/unseal", json!({"reset": true})).await;
     assert_eq!((status, errors(&answer)), (400, "vault is unsealed".to_owned()));
+}
+
+async fn what_is_sealed_says_so_before_anything_else(server: Server) {
+    let server = server.with_ca().await;
+    assert_eq!(server.put("sys/seal", Value::Null).await.0, 204);
+    for who in [server.token.as_str(), "", "hvs.nobody"] {
+        let it = server.with_token(who);
+        for (method, path) in [
+            (Method::POST, "cmp-pki/sign/cmp-role"),
+            (Method::POST, "cmp-pki/revoke"),
+            (Method::GET, "cmp-pki/crl/pem"),
+            (Method::GET, "cmp-pki/crl/rotate"),
+            (Method::GET, "cmp-pki/ca_chain"),
+            (Method::GET, "cmp-pki/cert/00"),
+            (Method::GET, "cmp-pki/roles/cmp-role"),
+            (Method::GET, "auth/token/lookup-self"),
+            (Method::POST, "auth/token/renew-self"),
+            (Method::POST, "auth/approle/login"),
+            (Method::POST, "sys/capabilities-self"),
+            (Method::GET, "sys/mounts"),
+            (Method::GET, "nowhere"),
+        ] {
+            let (status, answer) = it.call(method, path, json!({})).await;
+            assert_eq!(
+                (status, errors(&answer).as_str()),
+                (503, "Vault is sealed"),
+                "{path} as {who:?}"
+            );
+        }
+    }
+    for (method, path) in [
+        (Method::GET, "sys/unseal"),
+        (Method::POST, "sys/seal-status"),
+        (Method::POST, "sys/health"),
+    ] {
+        let (status, answer) = server.call(method, path, json!({})).await;
+        assert_eq!((status, errors(&answer).as_str()), (405, ""), "{path}");
+    }
+    // A reset takes no share with it, and a ceremony that nobody began is reset without harm.
+    let both = json!({"key": server.keys[0], "reset": true});
+    for body in [both, json!({"reset": true})] {
+        let (status, answer) = server.put("sys/unseal", body).await;
+        assert_eq!((status, &answer["progress"]), (200, &json!(0)), "{answer}");
+    }
 }
 
 async fn a_wrong_share_is_noticed_at_the_threshold_and_drops_all(server: Server) {

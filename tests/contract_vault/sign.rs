@@ -62,6 +62,12 @@ async fn a_signature_gives_certificate_issuer_and_chain(server: Server) {
     for name in ["a.example.com", "b.example.com", "IPAddress(0a:01:02:03)"] {
         assert!(names.contains(name), "{names}");
     }
+    // Names beside those of the CSR don't count, which is told.
+    let said = warnings(&answer);
+    assert_eq!(
+        said,
+        "the common_name field was provided but the role is set with \"use_csr_common_name\" set to true"
+    );
     // 30 seconds before, for clocks that are late.
     assert!((3590..=3640).contains(&seconds(&answer)), "{}", seconds(&answer));
 }
@@ -72,10 +78,17 @@ async fn a_role_refuses_by_name(server: Server) {
         .post("cmp-pki/sign/cmp-role", json!({"common_name": "a.example.com"}))
         .await;
     assert_eq!((status, errors(&answer)), (400, r#""csr" is empty"#.to_owned()));
-    let (status, answer) = server
-        .post("cmp-pki/sign/cmp-role", json!({"csr": "nonsense"}))
-        .await;
-    assert_eq!(status, 400, "{answer}");
+    for (csr, words) in [
+        ("nonsense", "csr contains no data"),
+        (
+            "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----",
+            "certificate request could not be parsed",
+        ),
+    ] {
+        let (status, answer) = server.post("cmp-pki/sign/cmp-role", json!({"csr": csr})).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(errors(&answer).contains(words), "{answer}");
+    }
     for (name, sans, words) in [
         (
             "evil.example.org",
@@ -168,6 +181,10 @@ async fn a_lifetime_is_cut_to_what_role_and_mount_allow(server: Server) {
         .await;
     assert!((seconds(&cut) - 720 * 3600).abs() < 60, "{cut}");
     assert!(warnings(&cut).contains("longer than permitted maxTTL"), "{cut}");
+    let (status, unsaid) = server
+        .post("cmp-pki/sign/cmp-role", json!({"csr": csr, "ttl": ""}))
+        .await;
+    assert_eq!((status, seconds(&unsaid)), (200, seconds(&cut)), "{unsaid}");
     let plain = json!({"allow_any_name": true, "key_type": "any"});
     server.must("cmp-pki/roles/plain", plain.clone()).await;
     let (_, usual) = server.post("cmp-pki/sign/plain", json!({"csr": csr})).await;
@@ -215,6 +232,8 @@ async fn what_was_signed_is_kept_and_listed(server: Server) {
         assert_eq!(kept["data"]["certificate"], signed["data"]["certificate"]);
         assert_eq!(kept["data"]["revocation_time"], json!(0));
     }
+    let (status, answer) = server.get("cmp-pki/cert/zz").await;
+    assert_eq!((status, errors(&answer).as_str()), (404, "unsupported path"));
     let (status, answer) = server.get("cmp-pki/cert/00:11:22").await;
     assert_eq!((status, errors(&answer).as_str()), (404, ""));
     let (status, _) = server.with_token("").list("cmp-pki/certs").await;

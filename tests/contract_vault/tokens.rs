@@ -15,12 +15,12 @@ contracts!(
     the_most_specific_rule_counts,
 );
 
-async fn token(server: &Server, body: Value) -> Server {
+pub(crate) async fn token(server: &Server, body: Value) -> Server {
     let made = server.must("auth/token/create", body).await;
     server.with_token(made["auth"]["client_token"].as_str().unwrap())
 }
 
-async fn policy(server: &Server, name: &str, rules: &str) {
+pub(crate) async fn policy(server: &Server, name: &str, rules: &str) {
     let path = format!("sys/policies/acl/{name}");
     // A name with capitals is answered with a warning.
     server.must(&path, json!({"policy": rules})).await;

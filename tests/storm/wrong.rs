@@ -363,7 +363,11 @@ async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_lin
     let it = Daemon::over(&database.url, &arguments, &[("CMP_VAULT_TOKEN", token)]).await;
     let client = Client::new(&database.url, vec![it.address.clone()]).await;
     let id = client.request(1).await;
-    let lacks = |line: &str| format!("Vault denied it: the policy of the issuer's credential lacks `{line}`");
+    let lacks = |line: &str| {
+        format!(
+            "Vault denied it: the policy of the issuer's credential lacks `{line}`; add it, and this goes on by itself"
+        )
+    };
     let paused = async |words: &str| {
         eventually(words, async || {
             let (_, state, note) = ready(&it.address, "issuer").await?;

@@ -59,14 +59,21 @@ impl VaultError {
         matches!(self, Self::Sealed | Self::Retry(_) | Self::Unknown(_))
     }
 
+    /// Whether the token lives and only its policy doesn't allow that.
+    pub(super) fn is_of_policy(&self) -> bool {
+        matches!(self, Self::Denied(words) if words == NOT_IN_POLICY)
+    }
+
     /// From a status and the `errors` of the body.
     pub(super) fn from_status(code: u16, errors: &[String]) -> Self {
-        let words = if errors.is_empty() {
+        let words: Vec<String> = errors.iter().map(|words| plain(words)).collect();
+        let words = if words.is_empty() {
             format!("Vault answered with status {code} and no words")
         } else {
-            errors.join("; ").trim().to_owned()
+            words.join("; ")
         };
         match code {
+            403 if errors.iter().any(|words| is_of_policy(words)) => Self::Denied(NOT_IN_POLICY.to_owned()),
             // A proxy's 503 says nothing of what Vault did with the call.
             503 if says_sealed(&words) => Self::Sealed,
             403 => Self::Denied(words),
@@ -124,6 +131,32 @@ impl VaultError {
             Self::Unknown(format!("the connection to Vault broke: {words}"))
         }
     }
+}
+
+/// What a denial by policy is told as.
+const NOT_IN_POLICY: &str = "the token's policy does not allow it";
+
+/// Whether a denial is a policy's, and not of a token that is none any more. Vault says `permission denied` to both;
+/// of a token that it let in so far it counts what else went wrong, and of one that it didn't it may count that.
+fn is_of_policy(words: &str) -> bool {
+    counted(words).is_some_and(|them| them.trim() == "* permission denied")
+}
+
+/// What follows where Vault counts errors: `1 error occurred:` and each on a line of its own.
+fn counted(words: &str) -> Option<&str> {
+    let (count, them) = words.split_once(" occurred:")?;
+    let (n, what) = count.trim().split_once(' ')?;
+    (n.parse::<u32>().is_ok() && what.starts_with("error")).then_some(them)
+}
+
+/// Vault's words on one line.
+fn plain(words: &str) -> String {
+    let them = counted(words).unwrap_or(words);
+    let lines = them.lines().map(|line| line.trim().trim_start_matches("* "));
+    lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn says_sealed(words: &str) -> bool {
@@ -187,6 +220,28 @@ mod tests {
         assert!(matches!(status(429, &[]), VaultError::Retry(_)));
         assert!(matches!(status(500, &["boom"]), VaultError::Unknown(_)));
         assert!(matches!(status(404, &[]), VaultError::NotFound(_)));
+    }
+
+    #[test]
+    fn a_policy_s_denial_is_told_apart_from_a_token_that_is_none() {
+        assert!(status(403, &["1 error occurred:\n\t* permission denied\n\n"]).is_of_policy());
+        for none in [
+            "permission denied",
+            "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n",
+            "bad token",
+        ] {
+            assert!(!status(403, &[none]).is_of_policy(), "{none}");
+        }
+    }
+
+    #[test]
+    fn words_are_one_line() {
+        assert_eq!(
+            status(400, &["2 errors occurred:\n\t* this\n\t* that\n\n"]),
+            VaultError::Refused("this; that".to_owned())
+        );
+        let unlike = "what occurred: nobody knows";
+        assert_eq!(status(400, &[unlike]), VaultError::Refused(unlike.to_owned()));
     }
 
     #[test]

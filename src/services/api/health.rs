@@ -10,7 +10,7 @@ use axum::response::Response;
 use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
-use crate::store::{StoreError, adapters, agents, clocks};
+use crate::store::{StoreError, adapters, agents, clocks, findings};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -126,7 +126,18 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
         format!("paused: {why}")
     });
-    let wrong: Vec<String> = paused.into_iter().chain(clocks::told(&mut conn).await?).collect();
+    // What is signed goes on while revocations wait.
+    let waiting = findings::waiting_revocations(&mut conn).await?;
+    let waiting = waiting.filter(|_| paused.is_none()).map(|(n, why)| {
+        let wait = if n == 1 {
+            "revocation waits"
+        } else {
+            "revocations wait"
+        };
+        format!("{n} {wait}: {why}")
+    });
+    let clocks = clocks::told(&mut conn).await?;
+    let wrong: Vec<String> = paused.into_iter().chain(waiting).chain(clocks).collect();
     let issuer = match (wrong.is_empty(), adapters.is_empty()) {
         (true, true) => health(Backend::Issuer, LinkState::Absent, None),
         (true, false) => health(Backend::Issuer, LinkState::Up, None),

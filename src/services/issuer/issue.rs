@@ -52,7 +52,7 @@ impl Issuer {
             // It waits for its agent or for the CA, and is in another worker's hands maybe.
             Ok(None) => Ok(()),
             Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
-            Err(AdapterError::Away(reason)) => {
+            Err(AdapterError::Away(reason) | AdapterError::Denied(reason)) => {
                 let mut tx = self.store.begin().await?;
                 issuance::pause_issue(&mut tx, &request.id, &reason).await?;
                 tx.commit().await
@@ -123,7 +123,9 @@ impl Issuer {
     async fn not_found_out(&self, issuing: &Issuing, error: AdapterError) -> Result<(), StoreError> {
         tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
         match error {
-            AdapterError::Away(reason) => self.pause(&issuing.request.adapter_id, &reason).await,
+            AdapterError::Away(reason) | AdapterError::Denied(reason) => {
+                self.pause(&issuing.request.adapter_id, &reason).await
+            }
             AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),
         }

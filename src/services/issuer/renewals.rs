@@ -140,7 +140,10 @@ impl Issuer {
                     return Ok(false);
                 }
                 Err(
-                    AdapterError::Retry(words) | AdapterError::Unknown(words) | AdapterError::Away(words),
+                    AdapterError::Retry(words)
+                    | AdapterError::Unknown(words)
+                    | AdapterError::Away(words)
+                    | AdapterError::Denied(words),
                 ) => {
                     watch.say(row, &due.id, &words);
                     self.put_off(&due.id, NO_ANSWER).await?;

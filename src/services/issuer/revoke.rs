@@ -12,6 +12,9 @@ use crate::domain::x509;
 use crate::store::jobs::{self, Job};
 use crate::store::{StoreError, adapters as rows, audit, certificates, orders, revocation, without_crl};
 
+/// How soon it is tried again whether the issuer may revoke by now.
+const DENIED_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
+
 impl Issuer {
     /// Carries out all that is due; whether the CA accepted any.
     pub(super) async fn revoke_all(&self) -> Result<bool, StoreError> {
@@ -61,6 +64,16 @@ impl Issuer {
                 let mut tx = self.store.begin().await?;
                 revocation::pause_revocation(&mut tx, job, &reason).await?;
                 tx.commit().await?;
+                Ok(false)
+            }
+            Err(AdapterError::Denied(words)) => {
+                let at = self.store.clock().now() + DENIED_AGAIN;
+                let mut tx = self.store.begin().await?;
+                let is_news = revocation::deny_revocation(&mut tx, job, &words, at).await?;
+                tx.commit().await?;
+                if is_news {
+                    tracing::error!(certificate = id, words, "the issuer may not revoke");
+                }
                 Ok(false)
             }
             Err(AdapterError::Busy(words, pause)) => {

@@ -35,11 +35,7 @@ pub(super) fn all(core: &Core) -> Reply {
     for (name, method) in table(core) {
         methods[name] = serde_json::to_value(method).unwrap_or_default();
     }
-    let mut reply = Reply::data(methods.clone());
-    if let (super::Body::Json(Value::Object(top)), Value::Object(methods)) = (&mut reply.body, methods) {
-        top.extend(methods);
-    }
-    reply
+    Reply::twice(methods)
 }
 
 /// `sys/auth/<name>`; the name ends in a slash.

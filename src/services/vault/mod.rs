@@ -92,7 +92,7 @@ impl Vault {
             "POST" | "PUT" => Capability::Update,
             "PATCH" => Capability::Patch,
             "DELETE" => Capability::Delete,
-            _ => return Reply::error(405, "unsupported operation"),
+            _ => return Reply::wrong_method(),
         };
         let path = path.trim_matches('/');
         let mut core = self.0.core.lock().await;
@@ -136,22 +136,24 @@ impl Core {
         {
             return reply;
         }
-        let Some(caller) = token.and_then(|token| token::find(self, token)) else {
+        let Some(mut caller) = token.and_then(|token| token::find(self, token)) else {
             return Reply::error(403, "permission denied");
         };
-        if !self.allows(&caller, request) {
-            return Reply::error(403, "permission denied");
+        // A use is one whatever comes of it.
+        let is_last = match token::count_use(self, &mut caller) {
+            Ok(is_last) => is_last,
+            Err(error) => return storage(&error),
+        };
+        let may = caller.is_root() || policy::allows(self, &caller.policies, request.path, request.operation);
+        let reply = if may {
+            self.route(request, &caller)
+        } else {
+            Reply::denied()
+        };
+        match is_last.then(|| token::end(self, &caller)) {
+            Some(Err(error)) => storage(&error),
+            _ => reply,
         }
-        self.route(request, &caller)
-    }
-
-    fn allows(&self, caller: &token::Token, request: &Request<'_>) -> bool {
-        // Every token may look at, renew and end itself.
-        let own = matches!(
-            request.path,
-            "auth/token/lookup-self" | "auth/token/renew-self" | "auth/token/revoke-self"
-        );
-        own || caller.is_root() || policy::allows(self, &caller.policies, request.path, request.operation)
     }
 
     fn route(&mut self, request: &Request<'_>, caller: &token::Token) -> Reply {

@@ -81,13 +81,7 @@ pub(super) fn lifetimes(core: &Core, mount: &str) -> (i64, i64) {
 
 /// The whole table.
 pub(super) fn all(core: &Core) -> Reply {
-    let value = serde_json::to_value(table(core)).unwrap_or_default();
-    // Vault answers the table twice: at the top, as it did at first, and in `data`.
-    let mut reply = Reply::data(value.clone());
-    if let (super::Body::Json(Value::Object(top)), Value::Object(mounts)) = (&mut reply.body, value) {
-        top.extend(mounts);
-    }
-    reply
+    Reply::twice(serde_json::to_value(table(core)).unwrap_or_default())
 }
 
 fn is_version_2(body: &Value) -> bool {

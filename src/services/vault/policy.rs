@@ -63,14 +63,17 @@ pub(super) fn capabilities(core: &Core, caller: &Token, body: &Value) -> Reply {
         return Reply::error(400, "paths must be supplied");
     }
     let mut answer = json!({});
-    for path in paths {
+    for path in &paths {
         answer[path] = match caller.is_root() {
             true => json!(["root"]),
             false => json!(granted(core, &caller.policies, path)),
         };
-        answer["capabilities"] = answer[path].clone();
     }
-    Reply::data(answer)
+    // Of one path it is said once more, under the name that the answer had when only one could be asked for.
+    if let [one] = paths[..] {
+        answer["capabilities"] = answer[one].clone();
+    }
+    Reply::twice(answer)
 }
 
 /// What is literal for longer counts more; then what doesn't end in `*`, what has fewer `+`, what is longer.

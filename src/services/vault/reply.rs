@@ -48,6 +48,15 @@ impl Reply {
         Self::enveloped(&data, &Value::Null, &Value::Null)
     }
 
+    /// 200 with data in Vault's envelope and beside it, as it was at first.
+    pub(super) fn twice(data: Value) -> Self {
+        let mut reply = Self::data(data.clone());
+        if let (Body::Json(Value::Object(top)), Value::Object(data)) = (&mut reply.body, data) {
+            top.extend(data);
+        }
+        reply
+    }
+
     /// 200 with data, warnings and auth in Vault's envelope.
     pub(super) fn enveloped(data: &Value, warnings: &Value, auth: &Value) -> Self {
         Self::bare(json!({
@@ -84,6 +93,20 @@ impl Reply {
         Self {
             status,
             body: Body::Json(json!({"errors": [words]})),
+        }
+    }
+
+    /// The token is one, but its policies don't allow that. Who shows no token that lives is told the same in
+    /// other words: `permission denied` alone.
+    pub(super) fn denied() -> Self {
+        Self::error(403, "1 error occurred:\n\t* permission denied\n\n")
+    }
+
+    /// No such method, or not for a path that is answered before any token is looked at.
+    pub(super) fn wrong_method() -> Self {
+        Self {
+            status: 405,
+            body: Body::Json(json!({"errors": []})),
         }
     }
 

@@ -152,6 +152,11 @@ fn combine(parts: &[Zeroizing<Vec<u8>>], threshold: u8) -> Option<Zeroizing<Vec<
     Sharks(threshold).recover(&shares?).ok().map(Zeroizing::new)
 }
 
+/// Whether a text is in hex or base64, as a share is.
+pub(super) fn is_share(text: &str) -> bool {
+    decode(text).is_some()
+}
+
 /// A share in hex or base64; `None` if it is neither.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text = text.trim();

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::policy::Capability;
-use super::seal::{Entered, LONGEST, SHORTEST};
+use super::seal::{self, Entered, LONGEST, SHORTEST};
 use super::token::{self, Token};
 use super::{Core, Reply, Request, auth, mounts, policy, storage};
 
@@ -16,7 +16,10 @@ impl Core {
     /// The paths that work without an open barrier and without a token.
     pub(super) fn without_barrier(&mut self, request: &Request<'_>, token: Option<&str>) -> Option<Reply> {
         let writes = request.operation == Capability::Update;
+        let reads = request.operation == Capability::Read;
         Some(match (request.path, writes) {
+            ("sys/seal-status" | "sys/health", _) if !reads => Reply::wrong_method(),
+            ("sys/unseal", false) => Reply::wrong_method(),
             ("sys/init", false) => Reply::bare(json!({"initialized": self.seal.is_initialized()})),
             ("sys/init", true) => self.initialize(request.body),
             ("sys/seal-status", false) => Reply::bare(self.seal_status()),
@@ -119,7 +122,7 @@ impl Core {
                 "'key' must be specified in request body as JSON, or 'reset' set to true",
             );
         };
-        if self.barrier.is_open() {
+        if self.barrier.is_open() && seal::is_share(key) {
             return Reply::bare(self.seal_status());
         }
         match self.seal.enter(key) {

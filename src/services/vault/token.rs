@@ -43,6 +43,9 @@ pub(super) struct Token {
     /// What the token that made it is stored as: it goes with that one.
     #[serde(default)]
     parent: Option<String>,
+    /// Calls left; 0 for any number, less while the last one is under way.
+    #[serde(default)]
+    uses: i64,
     /// The token itself, as its bearer showed it; never stored.
     #[serde(skip)]
     text: String,
@@ -64,7 +67,7 @@ impl Token {
             "explicit_max_ttl": self.ends_at.map_or(0, |at| (at - self.created_at).num_seconds()),
             "id": self.text,
             "meta": null,
-            "num_uses": 0,
+            "num_uses": self.uses,
             "orphan": self.parent.is_none(),
             "path": "auth/token/create",
             "policies": self.policies,
@@ -119,10 +122,25 @@ pub(super) fn find(core: &Core, token: &str) -> Option<Token> {
 /// The token that is stored under `hash`, if it has not ended.
 fn read(core: &Core, hash: &str) -> Option<Token> {
     let found: Token = core.barrier.read(&format!("{FOLDER}/{hash}")).ok()??;
-    found
-        .expires_at
-        .is_none_or(|at| at > core.clock.now())
-        .then_some(found)
+    let lives = found.uses >= 0 && found.expires_at.is_none_or(|at| at > core.clock.now());
+    lives.then_some(found)
+}
+
+/// The token that an accessor names, without what it is shown with.
+fn named_by(core: &Core, accessor: &str) -> Option<Token> {
+    let hashes = core.barrier.list(FOLDER);
+    let mut tokens = hashes.iter().filter_map(|hash| read(core, hash));
+    tokens.find(|token| token.accessor == accessor)
+}
+
+/// Counts a call, before it is carried out; whether it is the token's last.
+pub(super) fn count_use(core: &Core, token: &mut Token) -> io::Result<bool> {
+    if token.uses == 0 {
+        return Ok(false);
+    }
+    token.uses = if token.uses == 1 { -1 } else { token.uses - 1 };
+    core.barrier.write(&format!("{FOLDER}/{}", token.hash), token)?;
+    Ok(token.uses < 0)
 }
 
 /// Makes the root token of a new server.
@@ -136,6 +154,7 @@ pub(super) fn create_root(core: &mut Core) -> io::Result<String> {
         period: 0,
         renewable: false,
         parent: None,
+        uses: 0,
     };
     create(core, wish).map(|token| token.text)
 }
@@ -152,6 +171,8 @@ pub(super) struct Wish {
     period: i64,
     renewable: bool,
     parent: Option<String>,
+    /// Calls that may be made with it; 0 for any number.
+    uses: i64,
 }
 
 impl Wish {
@@ -175,6 +196,7 @@ impl Wish {
             period,
             renewable: true,
             parent: None,
+            uses: 0,
         }
     }
 }
@@ -196,6 +218,7 @@ pub(super) fn create(core: &mut Core, wish: Wish) -> io::Result<Token> {
         longest_at: (wish.longest > 0).then(|| now + Duration::seconds(wish.longest)),
         period: wish.period,
         parent: wish.parent,
+        uses: wish.uses,
         text,
     };
     token.expires_at = token.end_from(now, None);
@@ -243,12 +266,16 @@ fn wish(body: &Value, caller: &Token, orphan: bool) -> Result<Wish, Reply> {
             "root or sudo privileges required to create periodic token",
         ));
     }
-    // Counting uses would have every read write; silently not counting would be a hole.
-    if body["num_uses"].as_i64().is_some_and(|uses| uses != 0) {
+    // Else its uses could be multiplied.
+    if caller.uses != 0 {
         return Err(Reply::error(
             400,
-            "this server makes no tokens with a limited number of uses",
+            "restricted use token cannot generate child tokens",
         ));
+    }
+    let uses = body["num_uses"].as_i64().unwrap_or_default();
+    if uses < 0 {
+        return Err(Reply::error(400, "number of uses cannot be negative"));
     }
     let ttl = match seconds("ttl")? {
         0 if is_root => 0,
@@ -270,6 +297,7 @@ fn wish(body: &Value, caller: &Token, orphan: bool) -> Result<Wish, Reply> {
         period,
         renewable: body["renewable"].as_bool().unwrap_or(true) && lasts,
         parent: (!is_orphan).then(|| caller.hash.clone()),
+        uses,
     })
 }
 
@@ -287,7 +315,7 @@ pub(super) fn auth(token: &Token) -> Value {
         "token_type": "service",
         "orphan": token.parent.is_none(),
         "mfa_requirement": null,
-        "num_uses": 0,
+        "num_uses": token.uses,
     })
 }
 
@@ -312,20 +340,48 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, rest: &str, caller: 
             }
         }
         (Capability::Update, "renew-self") => renew(core, caller.clone(), &request.body["increment"], now),
-        (Capability::Update, "revoke-self") => end(core, caller),
+        (Capability::Update, "revoke-self") => ended(core, caller),
         (Capability::Update, "revoke") => match named.and_then(|token| find(core, token)) {
-            Some(token) => end(core, &token),
+            Some(token) => ended(core, &token),
             None => Reply::empty(),
         },
+        // Who may not know a token may end it all the same.
+        (Capability::Update, "lookup-accessor" | "revoke-accessor") => {
+            let accessor = request.body["accessor"].as_str().unwrap_or_default();
+            match (named_by(core, accessor), rest) {
+                (Some(token), "lookup-accessor") => Reply::data(token.view(now)),
+                (Some(token), _) => ended(core, &token),
+                (None, "lookup-accessor") => Reply::error(400, "1 error occurred:\n\t* invalid accessor\n\n"),
+                (None, _) => {
+                    let words = json!(["No token found with this accessor"]);
+                    Reply::enveloped(&Value::Null, &words, &Value::Null)
+                }
+            }
+        }
         _ => return None,
     })
 }
 
 fn renew(core: &mut Core, mut token: Token, increment: &Value, now: DateTime<Utc>) -> Reply {
+    let wished = match increment {
+        Value::Null => None,
+        given => match duration(given) {
+            Some(seconds) => Some(seconds),
+            None => {
+                let words = format!(
+                    "Field validation failed: error converting input for field \"increment\": time: invalid duration {given}"
+                );
+                return Reply::error(400, &words);
+            }
+        },
+    };
+    if token.expires_at.is_none() {
+        return Reply::error(400, "invalid lease ID");
+    }
     if !token.renewable {
         return Reply::error(400, "lease is not renewable");
     }
-    token.expires_at = token.end_from(now, duration(increment));
+    token.expires_at = token.end_from(now, wished);
     match core.barrier.write(&format!("{FOLDER}/{}", token.hash), &token) {
         Ok(()) => {
             let mut auth = auth(&token);
@@ -336,8 +392,11 @@ fn renew(core: &mut Core, mut token: Token, increment: &Value, now: DateTime<Utc
     }
 }
 
-fn end(core: &mut Core, token: &Token) -> Reply {
-    core.barrier
-        .remove(&format!("{FOLDER}/{}", token.hash))
-        .map_or_else(|error| storage(&error), |()| Reply::empty())
+/// Ends a token, and with it what it made.
+pub(super) fn end(core: &Core, token: &Token) -> io::Result<()> {
+    core.barrier.remove(&format!("{FOLDER}/{}", token.hash))
+}
+
+fn ended(core: &Core, token: &Token) -> Reply {
+    end(core, token).map_or_else(|error| storage(&error), |()| Reply::empty())
 }

@@ -492,7 +492,12 @@ fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
         since: Some(it.asked_at),
         due: None,
         takes_down: Vec::new(),
-        answer: Some(if is_sealed { "unseal" } else { "revoke" }.to_owned()),
+        // What is under way goes on by itself, once its cause is mended.
+        answer: match (is_sealed, it.queued) {
+            (true, _) => Some("unseal".to_owned()),
+            (false, true) => None,
+            (false, false) => Some("revoke".to_owned()),
+        },
     }
 }
 

@@ -130,6 +130,9 @@ pub enum AdapterError {
     /// The CA can't work at all for now, such as a sealed Vault. Nothing happened; the adapter pauses.
     #[error("{0}")]
     Away(String),
+    /// Nothing happened: our credential may do other things, but not this one. It is tried again until it may.
+    #[error("{0}")]
+    Denied(String),
     /// Nothing happened; later it may.
     #[error("{0}")]
     Retry(String),

@@ -81,12 +81,24 @@ struct Lacking {
 }
 
 impl Lacking {
-    fn error(&self) -> AdapterError {
+    fn new(path: String, capability: &'static str) -> Self {
+        Self {
+            since: Instant::now(),
+            path,
+            capability,
+        }
+    }
+
+    fn words(&self) -> String {
         let Self { path, capability, .. } = self;
-        AdapterError::Away(format!(
+        format!(
             "Vault denied it: the policy of the issuer's credential lacks \
-             `path \"{path}\" {{ capabilities = [\"{capability}\"] }}`"
-        ))
+             `path \"{path}\" {{ capabilities = [\"{capability}\"] }}`; add it, and this goes on by itself"
+        )
+    }
+
+    fn error(&self) -> AdapterError {
+        AdapterError::Away(self.words())
     }
 }
 
@@ -149,18 +161,26 @@ impl VaultPki {
         Ok(can)
     }
 
+    /// Who may not revoke may sign all the same, so that a denial is this call's alone: the adapter works on.
     async fn take_back(&self, what: &Withdrawal) -> Result<Revoked, AdapterError> {
         let mount = &self.config.mount;
+        let lacking = |answer| match answer {
+            Err(VaultError::Denied(_)) => {
+                let lacking = Lacking::new(format!("{mount}/revoke"), "update");
+                Err(AdapterError::Denied(lacking.words()))
+            }
+            answer => Ok(answer?),
+        };
         if self.can().await?.revoke == TakesBack::BySerial {
             match self.writer.revoke(mount, &what.serial).await {
                 // Signed while the role kept nothing, or tidied away since.
                 Err(VaultError::Refused(words)) if words.contains("not found") => {
                     tracing::info!(serial = %what.serial, "the CA does not keep it: it is given the certificate");
                 }
-                answer => return Ok(answer?),
+                answer => return lacking(answer),
             }
         }
-        Ok(self.writer.revoke_certificate(mount, &what.pem).await?)
+        lacking(self.writer.revoke_certificate(mount, &what.pem).await)
     }
 
     /// Nothing is signed by a clock that is off: it would be valid too late, or end too early. Which of the two
@@ -195,11 +215,7 @@ impl VaultPki {
         let Err(VaultError::Denied(_)) = answer else {
             return Ok(answer?);
         };
-        let lacking = Lacking {
-            since: Instant::now(),
-            path: path(&self.config),
-            capability,
-        };
+        let lacking = Lacking::new(path(&self.config), capability);
         let error = lacking.error();
         self.set_lacking(Some(lacking));
         Err(error)
@@ -384,8 +400,9 @@ impl From<VaultError> for AdapterError {
             VaultError::Sealed | VaultError::Login(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
             VaultError::Unknown(_) | VaultError::Garbled(_) => Self::Unknown(words),
-            VaultError::Denied(words) | VaultError::Refused(words) => Self::Refused(words),
-            VaultError::NotFound(_)
+            VaultError::Denied(_) => Self::Denied(words),
+            VaultError::Refused(_)
+            | VaultError::NotFound(_)
             | VaultError::Address(_)
             | VaultError::Namespace(_)
             | VaultError::Ca(..) => Self::Refused(words),

@@ -9,6 +9,9 @@ use super::rule::Rule;
 use super::{Ca, Revoked, Stored, certificate_path, crl};
 use crate::domain::certificate::normal_serial;
 
+/// What is shorter is no certificate in PEM, but rather the name of a file with one.
+const SHORTEST_PEM: usize = 75;
+
 /// Where a revocation is kept.
 pub(super) fn path(mount: &str, serial: &str) -> String {
     format!("pki/{mount}/revoked/{}", serial.replace(':', "-"))
@@ -16,17 +19,25 @@ pub(super) fn path(mount: &str, serial: &str) -> String {
 
 /// `revoke` with `serial_number` or `certificate`.
 pub(super) fn revoke(core: &mut Core, mount: &str, body: &Value) -> Result<Reply, Reply> {
-    let (given, stored) = match (body["serial_number"].as_str(), body["certificate"].as_str()) {
+    let refused = |words: &str| Err(Reply::error(400, words));
+    let (given, stored) = match (body.get("serial_number"), body.get("certificate")) {
         (Some(_), Some(_)) => {
-            let words = "Must provide either the certificate or the serial to revoke; not both.";
-            return Err(Reply::error(400, words));
+            return refused("Must provide either the certificate or the serial to revoke; not both.");
         }
-        (Some(serial), None) if !serial.is_empty() => (serial.to_owned(), kept(core, mount, serial)?),
-        (None, Some(pem)) => shown(core, mount, pem)?,
-        _ => {
-            let words = "The serial number or certificate to revoke must be provided.";
-            return Err(Reply::error(400, words));
+        (Some(serial), None) => {
+            let serial = match serial {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => String::new(),
+            };
+            if serial.is_empty() {
+                return refused("The serial number must be provided");
+            }
+            let stored = kept(core, mount, &serial)?;
+            (serial, stored)
         }
+        (None, Some(pem)) => shown(core, mount, pem.as_str().unwrap_or_default())?,
+        (None, None) => return refused("The serial number or certificate to revoke must be provided."),
     };
     let serial = normal_serial(&given).ok_or_else(|| unknown(&given))?;
     if stored.certificate_pem == Ca::read(core, mount)?.certificate_pem {
@@ -63,7 +74,7 @@ pub(super) fn revoke(core: &mut Core, mount: &str, body: &Value) -> Result<Reply
 /// `cert/<serial>`.
 pub(super) fn read(core: &Core, mount: &str, serial: &str) -> Reply {
     let Some(serial) = normal_serial(serial) else {
-        return Reply::not_found();
+        return Reply::error(404, "unsupported path");
     };
     match core.barrier.read::<Stored>(&certificate_path(mount, &serial)) {
         Ok(Some(stored)) => {
@@ -72,7 +83,6 @@ pub(super) fn read(core: &Core, mount: &str, serial: &str) -> Reply {
                 "certificate": stored.certificate_pem.trim(),
                 "revocation_time": revoked.as_ref().map_or(0, |revoked| revoked.at.timestamp()),
                 "revocation_time_rfc3339": revoked.map_or(String::new(), |revoked| revoked.at.to_rfc3339()),
-                "issuer_id": "",
             }))
         }
         Ok(None) => Reply::not_found(),
@@ -96,6 +106,11 @@ fn kept(core: &Core, mount: &str, serial: &str) -> Result<Stored, Reply> {
 /// The certificate that the caller shows: one of ours, which is kept from now on, or refused.
 fn shown(core: &Core, mount: &str, text: &str) -> Result<(String, Stored), Reply> {
     let refused = |words: &str| Reply::error(500, &format!("1 error occurred:\n\t* {words}\n\n"));
+    if text.len() < SHORTEST_PEM {
+        return Err(refused(
+            "provided certificate data was too short; perhaps a path was passed to the API rather than the contents of a PEM file",
+        ));
+    }
     let pem = pem::parse(text).map_err(|_| refused("certificate contains no PEM data"))?;
     let (_, certificate) = x509_parser::parse_x509_certificate(pem.contents())
         .map_err(|error| refused(&format!("certificate could not be parsed: {error}")))?;

@@ -69,9 +69,12 @@ pub(super) fn route(
         let Some(kept) = rule.get_mut(field) else { continue };
         *kept = match (&*kept, value) {
             (Value::Bool(_), Value::Bool(_)) => value.clone(),
+            (Value::Bool(_), Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
+                json!(text == "true")
+            }
             (Value::String(_), _) if duration(value).is_some() => match value {
                 Value::String(_) => value.clone(),
-                seconds => json!(format!("{seconds}s")),
+                seconds => json!(seconds.to_string()),
             },
             _ => {
                 let words = format!("given {field} could not be decoded: {value}");
@@ -94,9 +97,12 @@ fn check(rule: &Value) -> Result<(), Reply> {
     let delta = rule["enable_delta"].as_bool() == Some(true);
     let refused = |words: &str| Err(Reply::error(400, words));
     if auto && seconds("auto_rebuild_grace_period") >= seconds("expiry") {
-        return refused(
-            "CRL auto-rebuilding grace period must be strictly shorter than CRL expiry value when auto-rebuilding of CRLs is enabled",
-        );
+        let text = |field: &str| rule[field].as_str().unwrap_or_default().to_owned();
+        return refused(&format!(
+            "CRL auto-rebuilding grace period ({}) must be strictly shorter than CRL expiry ({}) value when auto-rebuilding of CRLs is enabled",
+            text("auto_rebuild_grace_period"),
+            text("expiry")
+        ));
     }
     if delta && !auto {
         return refused(

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
@@ -50,6 +50,9 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
     if pem.trim().is_empty() {
         return Err(Reply::error(400, "\"csr\" is empty"));
     }
+    if pem::parse(pem).is_err() {
+        return Err(Reply::error(400, "csr contains no data"));
+    }
     let csr = CertificateSigningRequestParams::from_pem(pem.trim())
         .map_err(|error| Reply::error(400, &format!("certificate request could not be parsed: {error}")))?;
     check_key(&role, pem.trim())?;
@@ -80,7 +83,20 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
             }
         }
     }
-    let (data, warnings) = finish(core, mount, &role, names, &csr.public_key, body)?;
+    let (data, mut warnings) = finish(core, mount, &role, names, &csr.public_key, body)?;
+    for (field, option, counts) in [
+        ("alt_names", "use_csr_sans", role.use_csr_sans),
+        ("common_name", "use_csr_common_name", role.use_csr_common_name),
+    ] {
+        let given = body[field].as_str().is_some_and(|given| !given.is_empty());
+        if given && counts {
+            let words =
+                format!("the {field} field was provided but the role is set with \"{option}\" set to true");
+            let mut all = vec![json!(words)];
+            all.extend(warnings.as_array().cloned().unwrap_or_default());
+            warnings = json!(all);
+        }
+    }
     Ok(Reply::enveloped(&data, &warnings, &Value::Null))
 }
 
@@ -297,6 +313,7 @@ fn end(
         _ => {
             let given = match &body["ttl"] {
                 Value::Null => 0,
+                Value::String(text) if text.is_empty() => 0,
                 ttl => duration(ttl).ok_or_else(|| Reply::error(400, "the ttl is not a duration"))?,
             };
             let ttl = [given, role.ttl]
@@ -312,7 +329,7 @@ fn end(
         return Err(Reply::error(400, "the certificate would end before it begins"));
     }
     if wanted > ca.not_after {
-        let at = |at: DateTime<Utc>| at.to_rfc3339();
+        let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         return Err(Reply::error(
             400,
             &format!(
