@@ -49,6 +49,7 @@ impl Bench {
             install_dirs: Vec::new(),
             agent_version: "1".to_owned(),
             owner: None,
+            identity_csr_pem: None,
         };
         let mut tx = store.begin().await.unwrap();
         let adapter = adapters::upsert(&mut tx, "vault", "vault_pki", &config)
