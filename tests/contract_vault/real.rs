@@ -31,15 +31,13 @@ impl Drop for Process {
 impl Process {
     /// Starts one; `None` where there is none, which is said.
     pub(crate) fn start() -> Option<Self> {
-        Self::with_storage(|_, _| "storage \"inmem\" {}\n".to_owned())
+        Self::with_storage(|_, _, _| "storage \"inmem\" {}\n".to_owned())
     }
 
     /// Starts a node of a cluster that `leader` leads, or the first node of one.
     pub(crate) fn start_node(leader: Option<&str>) -> Option<Self> {
-        Self::with_storage(|dir, port| {
+        Self::with_storage(|dir, port, cluster| {
             let join = leader.map(|leader| format!("  retry_join {{ leader_api_addr = \"{leader}\" }}\n"));
-            // Where a node listens for the others if nothing else is said.
-            let cluster = port + 1;
             fs::create_dir(dir.join("raft")).unwrap();
             format!(
                 "storage \"raft\" {{\n  path = \"{}\"\n  node_id = \"{port}\"\n{}}}\ncluster_addr = \"http://127.0.0.1:{cluster}\"\n",
@@ -49,7 +47,7 @@ impl Process {
         })
     }
 
-    fn with_storage(storage: impl Fn(&Path, u16) -> String) -> Option<Self> {
+    fn with_storage(storage: impl Fn(&Path, u16, u16) -> String) -> Option<Self> {
         let program = program()?;
         // Another program may take the port between our look and its start.
         for _ in 0..3 {
@@ -60,14 +58,14 @@ impl Process {
         panic!("`{}` does not start", program.display());
     }
 
-    fn try_start(program: &Path, storage: impl Fn(&Path, u16) -> String) -> Option<Self> {
+    fn try_start(program: &Path, storage: impl Fn(&Path, u16, u16) -> String) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let (port, cluster) = (free_port(), free_port());
         let config = dir.path().join("config.hcl");
         let text = format!(
-            "{}listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  tls_disable = true\n}}\n\
+            "{}listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  cluster_address = \"127.0.0.1:{cluster}\"\n  tls_disable = true\n}}\n\
              api_addr = \"http://127.0.0.1:{port}\"\ndisable_mlock = true\nui = false\n",
-            storage(dir.path(), port)
+            storage(dir.path(), port, cluster)
         );
         fs::write(&config, text).unwrap();
         let mut child = Command::new(program)
