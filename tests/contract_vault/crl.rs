@@ -118,7 +118,10 @@ async fn what_makes_no_sense_in_the_lists_configuration_is_refused(server: Serve
         assert_eq!(status, 400, "{body}: {answer}");
     }
     let (_, answer) = server
-        .post("cmp-pki/config/crl", json!({"auto_rebuild": "true", "expiry": "12h"}))
+        .post(
+            "cmp-pki/config/crl",
+            json!({"auto_rebuild": "true", "expiry": "12h"}),
+        )
         .await;
     assert_eq!(
         errors(&answer),

@@ -102,9 +102,7 @@ impl Bench {
     /// Asks for a revocation; its job.
     async fn ask_back(&self, id: &str) -> String {
         let mut tx = self.store.begin().await.unwrap();
-        let (_, job) = revocation::ask(&mut tx, id, Reason::KeyCompromise)
-            .await
-            .unwrap();
+        let (_, job) = revocation::ask(&mut tx, id, Reason::KeyCompromise).await.unwrap();
         tx.commit().await.unwrap();
         job
     }

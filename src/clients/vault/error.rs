@@ -147,7 +147,10 @@ fn counted(words: &str) -> Option<&str> {
 fn plain(words: &str) -> String {
     let them = counted(words).unwrap_or(words);
     let lines = them.lines().map(|line| line.trim().trim_start_matches("* "));
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn says_sealed(words: &str) -> bool {

@@ -128,7 +128,11 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
         (true, _, _) => health(Backend::Issuer, LinkState::Absent, None),
         (false, None, None) => health(Backend::Issuer, LinkState::Up, None),
         (false, None, Some((n, why))) => {
-            let wait = if n == 1 { "revocation waits" } else { "revocations wait" };
+            let wait = if n == 1 {
+                "revocation waits"
+            } else {
+                "revocations wait"
+            };
             let note = format!("{n} {wait}: {why}");
             health(Backend::Issuer, LinkState::Degraded, Some(note))
         }

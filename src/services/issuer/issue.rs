@@ -123,7 +123,9 @@ impl Issuer {
     async fn not_found_out(&self, issuing: &Issuing, error: AdapterError) -> Result<(), StoreError> {
         tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
         match error {
-            AdapterError::Away(reason) | AdapterError::Denied(reason) => self.pause(&issuing.request.adapter_id, &reason).await,
+            AdapterError::Away(reason) | AdapterError::Denied(reason) => {
+                self.pause(&issuing.request.adapter_id, &reason).await
+            }
             AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),
         }

@@ -106,6 +106,11 @@ impl Vault {
         )
     }
 
+    /// Whether nothing behind the barrier can be told.
+    async fn is_sealed(&self) -> bool {
+        !self.0.core.lock().await.barrier.is_open()
+    }
+
     /// The routes below `/v1/`.
     pub fn router(&self) -> axum::Router {
         router::router(self.clone())
@@ -144,8 +149,7 @@ impl Core {
             Ok(is_last) => is_last,
             Err(error) => return storage(&error),
         };
-        let may =
-            caller.is_root() || policy::allows(self, &caller.policies, request.path, request.operation);
+        let may = caller.is_root() || policy::allows(self, &caller.policies, request.path, request.operation);
         let reply = if may {
             self.route(request, &caller)
         } else {

@@ -90,9 +90,8 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
     ] {
         let given = body[field].as_str().is_some_and(|given| !given.is_empty());
         if given && counts {
-            let words = format!(
-                "the {field} field was provided but the role is set with \"{option}\" set to true"
-            );
+            let words =
+                format!("the {field} field was provided but the role is set with \"{option}\" set to true");
             let mut all = vec![json!(words)];
             all.extend(warnings.as_array().cloned().unwrap_or_default());
             warnings = json!(all);
