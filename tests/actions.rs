@@ -37,6 +37,8 @@ struct Hands {
     reads: Reads,
     changes: Changes,
     journal: Journal,
+    /// What the last run said so far.
+    said: Mutex<String>,
 }
 
 impl Hands {
@@ -60,6 +62,7 @@ impl Hands {
             },
             changes: Changes::new(ApiWriter::new(reader), vault_writer),
             journal: Journal::new(&home.join("journal.jsonl")),
+            said: Mutex::default(),
         }
     }
 
@@ -97,10 +100,10 @@ impl Hands {
             plan_again: &actions::plan_again,
             leaving,
         };
-        let said = Mutex::new(String::new());
-        let watch = |event: RunEvent| said.lock().unwrap().push_str(&format!("{event:?}\n"));
+        self.said.lock().unwrap().clear();
+        let watch = |event: RunEvent| self.said.lock().unwrap().push_str(&format!("{event:?}\n"));
         let outcome = execute(confirmed, &means, &watch).await;
-        (outcome, said.into_inner().unwrap())
+        (outcome, self.said.lock().unwrap().clone())
     }
 }
 
@@ -396,4 +399,41 @@ async fn what_is_locked_meanwhile_takes_no_share_any_more() {
     assert!(outcome.words().contains("locked"), "{outcome:?}");
     assert!(hands.reads.vault.seal_status().await.unwrap().sealed);
     assert_eq!(hands.reads.vault.seal_status().await.unwrap().progress, 0);
+}
+
+/// Where the issuer may not revoke, the run says what is missing while it waits, and is proven once it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_says_why_the_ca_has_not_revoked_yet() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    demo.unseal().await;
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let path = "sys/policies/acl/issuer";
+    let (_, policy) = demo.vault("GET", path, None).await;
+    let whole = policy["data"]["policy"].as_str().unwrap().to_owned();
+    let lines = whole.lines().filter(|line| !line.contains("revoke"));
+    let less = lines.collect::<Vec<_>>().join("\n");
+    let write = async |rules: &str| {
+        let body = serde_json::json!({"policy": rules});
+        assert_eq!(demo.vault("PUT", path, Some(body)).await.0, 204);
+    };
+    write(&less).await;
+
+    let action = actions::find("revoke").unwrap();
+    let on = target(&demo, EntityKind::Certificate).await;
+    let certificate = on.id.clone();
+    let plan = hands.plan(action, vec![on]).await;
+    let words = "the CA has not accepted yet: Vault denied it: the policy of the issuer's credential lacks";
+    let mend = async {
+        demo::eventually(words, async || {
+            let is_said = hands.said.lock().unwrap().contains(words);
+            is_said.then_some(())
+        })
+        .await;
+        write(&whole).await;
+    };
+    let ((outcome, said), ()) = tokio::join!(hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]), mend);
+    assert!(outcome.is_proven(), "{outcome:?}\n{said}");
+    let now = demo.read(&format!("/api/v1/certs/{certificate}")).await;
+    assert_eq!(now["certificate"]["status"], "revoked");
 }

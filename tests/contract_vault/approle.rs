@@ -8,6 +8,7 @@ contracts!(
     a_program_logs_in_with_role_and_secret,
     a_wrong_or_destroyed_secret_is_refused,
     a_role_says_what_its_tokens_may_do_and_how_long,
+    a_role_bounds_what_its_tokens_are_good_for,
     without_the_auth_method_there_is_no_login,
 );
 
@@ -137,6 +138,43 @@ async fn a_role_says_what_its_tokens_may_do_and_how_long(server: Server) {
         "its tokens live on"
     );
     assert_eq!(server.get("auth/approle/role/issuer").await.0, 404);
+}
+
+async fn a_role_bounds_what_its_tokens_are_good_for(server: Server) {
+    let server = with_role(server).await;
+    let role = json!({
+        "token_num_uses": 2, "token_no_default_policy": true, "token_explicit_max_ttl": "2h",
+    });
+    server.must("auth/approle/role/issuer", role).await;
+    let (_, read) = server.get("auth/approle/role/issuer").await;
+    for (field, wanted) in [
+        ("token_num_uses", json!(2)),
+        ("token_no_default_policy", json!(true)),
+        ("token_explicit_max_ttl", json!(7200)),
+    ] {
+        assert_eq!(read["data"][field], wanted, "{field}");
+    }
+    let (role, secret) = credentials(&server).await;
+    let body = json!({"role_id": role, "secret_id": secret});
+    let answer = server.with_token("").must("auth/approle/login", body).await;
+    let auth = &answer["auth"];
+    assert_eq!(
+        (&auth["policies"], &auth["num_uses"]),
+        (&json!(["signer"]), &json!(2))
+    );
+    let program = server.with_token(auth["client_token"].as_str().unwrap());
+    let (status, answer) = program.get("auth/token/lookup-self").await;
+    assert_eq!(status, 403, "without `default`, and that was a use: {answer}");
+    assert_eq!(program.sign("a.example.com", &[]).await.0, 200);
+    assert_eq!(program.sign("a.example.com", &[]).await.0, 403);
+    let uses = json!({"token_num_uses": -1});
+    let (status, answer) = server.post("auth/approle/role/issuer", uses).await;
+    assert_eq!(status, 400, "{answer}");
+    let (status, answer) = server.post("auth/approle/role/nobody/secret-id", json!({})).await;
+    assert_eq!(
+        (status, errors(&answer).as_str()),
+        (404, "role \"nobody\" does not exist")
+    );
 }
 
 async fn without_the_auth_method_there_is_no_login(server: Server) {

@@ -24,6 +24,7 @@ contracts!(
     a_denied_revocation_names_the_line_and_leaves_the_adapter_at_work,
     a_sealed_vault_is_away_whatever_is_asked,
     what_is_not_there_is_told_as_such,
+    a_namespace_that_is_not_there_holds_nothing,
 );
 
 fn login(text: &Value) -> Login {
@@ -75,7 +76,7 @@ async fn approle(server: &Server, ttl: &str) -> Login {
     )
 }
 
-async fn signs(writer: &VaultWriter) -> Result<(), VaultError> {
+pub(crate) async fn signs(writer: &VaultWriter) -> Result<(), VaultError> {
     let csr = csr("a.example.com", &[]);
     let signed = writer
         .sign(MOUNT, ROLE, &csr, "a.example.com", &[], Some("1h"))
@@ -317,6 +318,34 @@ async fn what_is_not_there_is_told_as_such(server: Server) {
     assert_eq!(refused, VaultError::Refused(words.to_owned()));
 }
 
+async fn a_namespace_that_is_not_there_holds_nothing(server: Server) {
+    let server = server.with_ca().await;
+    let place = Place {
+        namespace: Some("nowhere".to_owned()),
+        ..Place::at(&server.base)
+    };
+    let nowhere = VaultWriter::new(&place, login(&json!(server.token))).unwrap();
+    let reader = nowhere.reader();
+    for error in [
+        signs(&nowhere).await.unwrap_err(),
+        nowhere.revoke(MOUNT, "00:11:22").await.unwrap_err(),
+        nowhere.keep_alive().await.unwrap_err(),
+        reader.mounts().await.unwrap_err(),
+        reader.crl(MOUNT).await.unwrap_err(),
+    ] {
+        assert_eq!(error, VaultError::NotFound("namespace not found".to_owned()));
+    }
+    // Seal and health are the node's, wherever one is.
+    assert!(!reader.seal_status().await.unwrap().sealed);
+    assert_eq!(reader.health().await.unwrap().status, 200);
+    assert_eq!(server.put("sys/seal", Value::Null).await.0, 204);
+    assert_eq!(signs(&nowhere).await.unwrap_err(), VaultError::Sealed);
+    for key in &server.keys[..3] {
+        nowhere.unseal(&Secret::new(key.clone())).await.unwrap();
+    }
+    assert!(!reader.seal_status().await.unwrap().sealed);
+}
+
 fn serial(pem: &str) -> String {
     let pem = pem::parse(pem).unwrap();
     let (_, certificate) = x509_parser::parse_x509_certificate(pem.contents()).unwrap();
@@ -368,15 +397,4 @@ async fn what_is_in_a_namespace_is_reached_there() {
     assert!(reader.crl(MOUNT).await.unwrap().contains("X509 CRL"));
     let outside = writer(&server, login(&json!(server.token)));
     assert!(signs(&outside).await.is_err());
-    let nowhere = Place {
-        namespace: Some("nowhere".to_owned()),
-        ..place
-    };
-    let nowhere = VaultWriter::new(&nowhere, login(&json!(server.token))).unwrap();
-    let error = signs(&nowhere).await.unwrap_err();
-    assert_eq!(error, VaultError::NotFound("namespace not found".to_owned()));
-    assert!(
-        !nowhere.reader().seal_status().await.unwrap().sealed,
-        "the seal is the node's"
-    );
 }

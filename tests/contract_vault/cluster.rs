@@ -3,7 +3,7 @@
 
 use cmp_console::actions::{self, Action};
 use cmp_console::clients::api::ApiReader;
-use cmp_console::clients::vault::{Login, Place, SealStatus, VaultWriter};
+use cmp_console::clients::vault::{Lasts, Login, Place, SealStatus, VaultWriter};
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::secret::Secret;
@@ -130,4 +130,9 @@ async fn each_node_of_a_real_cluster_is_unsealed_by_itself() {
     until(async || cluster.writers[2].reader().health().await.unwrap().status == 429).await;
     let mounts = cluster.writers[2].reader().mounts().await.unwrap();
     assert!(mounts.iter().any(|mount| mount.path == MOUNT));
+    super::client::signs(&cluster.writers[2]).await.unwrap();
+    let crl = cluster.writers[2].reader().crl(MOUNT).await.unwrap();
+    assert!(crl.contains("X509 CRL"));
+    let lasts = cluster.writers[2].keep_alive().await.unwrap();
+    assert_eq!(lasts, Lasts::Endless);
 }

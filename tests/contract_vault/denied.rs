@@ -1,6 +1,8 @@
 //! Who is denied something, and in which words: a token that lives and may not, and one that is none, or none any
 //! more. The client tells the two apart by them.
 
+use cmp_console::clients::vault::{Login, Place, VaultReader};
+use cmp_console::domain::secret::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,6 +16,7 @@ contracts!(
     a_token_that_has_ended_is_none,
     a_token_is_ended_by_its_accessor,
     the_missing_line_is_looked_up_by_whoever_may_ask,
+    a_line_is_read_as_it_is_written,
 );
 
 /// What Vault says to a token that lives.
@@ -214,4 +217,47 @@ async fn the_missing_line_is_looked_up_by_whoever_may_ask(server: Server) {
     let signed = signer.must("cmp-pki/sign/cmp-role", body).await;
     let serial = json!({"serial_number": signed["data"]["serial_number"]});
     assert_eq!(signer.post("cmp-pki/revoke", serial).await.0, 200);
+}
+
+async fn a_line_is_read_as_it_is_written(server: Server) {
+    let server = server.with_ca().await;
+    let with = async |rules: &str| {
+        policy(&server, "lines", rules).await;
+        token(&server, json!({"policies": ["lines"], "ttl": "1h"})).await
+    };
+    // To revoke and to sign is to update: `create` is another word, though both are a POST.
+    let creator = with("path \"cmp-pki/*\" { capabilities = [\"create\"] }").await;
+    for path in ["cmp-pki/revoke", "cmp-pki/sign/cmp-role"] {
+        let (status, answer) = creator.post(path, json!({"serial_number": "00"})).await;
+        assert_eq!((status, errors(&answer).as_str()), (403, BY_POLICY), "{path}");
+    }
+    // Who lists may write the slash or not, and a list may end in a comma.
+    for written in ["cmp-pki/certs", "cmp-pki/certs/"] {
+        let lister = with(&format!("path \"{written}\" {{ capabilities = [\"list\",] }}")).await;
+        assert_eq!(lister.list("cmp-pki/certs").await.0, 200, "{written}");
+        assert_eq!(lister.get("cmp-pki/certs?list=true").await.0, 200, "{written}");
+        let asked = json!({"paths": ["cmp-pki/certs", "cmp-pki/certs/", "/cmp-pki/certs/"]});
+        let answer = lister.must("sys/capabilities-self", asked).await;
+        let itself = if written.ends_with('/') { "deny" } else { "list" };
+        for (path, wanted) in [
+            ("cmp-pki/certs", itself),
+            ("cmp-pki/certs/", "list"),
+            ("/cmp-pki/certs/", "list"),
+        ] {
+            assert_eq!(answer["data"][path], json!([wanted]), "{path} of {written}");
+        }
+        let login = Login::Token(Secret::new(lister.token.clone()));
+        let reader = VaultReader::new(&Place::at(&server.base), login).unwrap();
+        assert!(reader.may("list", "cmp-pki/certs").await.unwrap(), "{written}");
+        assert!(!reader.may("read", "cmp-pki/certs").await.unwrap(), "{written}");
+    }
+    // A block may grant nothing, a policy may not be nothing.
+    let nobody = with("path \"cmp-pki/revoke\" { }").await;
+    let (status, _) = nobody.post("cmp-pki/revoke", json!({})).await;
+    assert_eq!(status, 403);
+    for body in [json!({}), json!({"policy": ""})] {
+        let (status, answer) = server.put("sys/policies/acl/lines", body).await;
+        assert_eq!(status, 400);
+        assert_eq!(errors(&answer), "'policy' parameter not supplied or empty");
+    }
 }

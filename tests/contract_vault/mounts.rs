@@ -41,6 +41,12 @@ async fn what_is_unmounted_is_gone_and_the_system_stays(server: Server) {
         errors(&answer).contains("path is already in use at box/"),
         "{answer}"
     );
+    let (status, answer) = server.post("sys/mounts/box/in", json!({"type": "pki"})).await;
+    assert_eq!(status, 400);
+    assert!(
+        errors(&answer).contains("path is already in use at box/"),
+        "{answer}"
+    );
     super::kv::write(&server, "box/data/a").await;
     for _ in 0..2 {
         assert_eq!(server.delete("sys/mounts/box").await.0, 204);

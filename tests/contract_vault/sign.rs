@@ -313,7 +313,14 @@ async fn a_mount_without_a_ca_says_so(server: Server) {
         errors(&answer).contains("no default issuer currently configured"),
         "{answer}"
     );
-    for path in ["empty/ca/pem", "empty/crl"] {
+    for path in ["empty/ca/pem", "empty/ca_chain", "empty/crl", "empty/crl/pem"] {
         assert_eq!(server.raw(path).await.0, 204, "{path}");
     }
+    let (status, answer) = server.get("empty/cert/ca").await;
+    assert_eq!(
+        (status, errors(&answer).as_str()),
+        (400, "no default issuer currently configured")
+    );
+    assert_eq!(server.get("empty/crl/rotate").await.0, 200);
+    assert_eq!(server.list("empty/certs").await.0, 404);
 }

@@ -5,8 +5,11 @@ use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::key::KeyStatus;
 use cmp_console::domain::reason::Reason;
 use cmp_console::problem::Problem;
-use cmp_console::store::revocation::{accept_revocation, ask, expire_revocation, record_in_crl, seen_in_crl};
-use cmp_console::store::{audit, certificates, jobs, keys};
+use cmp_console::store::certificates::NewCertificate;
+use cmp_console::store::revocation::{
+    accept_revocation, ask, deny_revocation, expire_revocation, record_in_crl, seen_in_crl,
+};
+use cmp_console::store::{adapters, audit, certificates, findings, jobs, keys};
 
 use super::fixture::{Fixture, certificate, noon};
 
@@ -107,5 +110,60 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
             .await
             .unwrap()
             .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_denial_holds_for_all_revocations_at_that_ca_and_is_put_on_record_once() {
+    let Some(it) = Fixture::new().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let mut asked = async |n: u32, ca: &str| {
+        let ca = adapters::upsert(&mut tx, ca, "vault_pki", &serde_json::json!({})).await;
+        let new = NewCertificate {
+            adapter_id: Some(ca.unwrap().id),
+            not_after: noon() + Duration::days(9),
+            ..certificate(n)
+        };
+        let id = certificates::insert(&mut tx, &new).await.unwrap().id;
+        ask(&mut tx, &id, Reason::Superseded).await.unwrap().1
+    };
+    for n in 1..=3 {
+        asked(n, "one").await;
+    }
+    let lease = Duration::seconds(30);
+    let mut claim = async || jobs::claim_revoke(&mut tx, "w", lease).await.unwrap();
+    let (first, under_way) = (claim().await.unwrap(), claim().await.unwrap());
+    let at = noon() + Duration::seconds(5);
+    assert!(deny_revocation(&mut tx, &first, "no", at).await.unwrap());
+    // What another worker has under way is its own; the third waits with the first.
+    assert!(jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().is_none());
+    let own = jobs::read(&mut tx, &under_way.id).await.unwrap().unwrap();
+    assert_eq!(own.error_message, None);
+    let waiting = findings::waiting_revocations(&mut tx).await.unwrap();
+    assert_eq!(waiting, Some((2, "no".to_owned())));
+    // Another CA may let us.
+    let new = NewCertificate {
+        not_after: noon() + Duration::days(9),
+        adapter_id: Some(it.adapter.id.clone()),
+        ..certificate(4)
+    };
+    let id = certificates::insert(&mut tx, &new).await.unwrap().id;
+    let (_, elsewhere) = ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+    let claimed = jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().unwrap();
+    assert_eq!(claimed.id, elsewhere);
+    tx.commit().await.unwrap();
+
+    it.clock.set(at);
+    let mut tx = it.store.begin().await.unwrap();
+    let again = jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().unwrap();
+    assert_eq!((again.error_message.as_deref(), again.attempt), (Some("no"), 0));
+    let later = at + Duration::seconds(5);
+    assert!(!deny_revocation(&mut tx, &again, "no", later).await.unwrap());
+    assert!(jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().is_none());
+    tx.commit().await.unwrap();
+    assert_eq!(
+        audit::verify(&it.store).await.unwrap().0,
+        1,
+        "it is on record once"
     );
 }

@@ -411,6 +411,33 @@ async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_lin
     let n_paused = database.psql("SELECT count(*) FROM audit_logs WHERE action = 'pause'");
     assert_eq!(n_paused, "2", "paused it stayed so");
     it.logged("the adapter works again", 2).await;
+
+    // Who may not revoke signs on, and the revocation waits.
+    let certificate = database.psql("SELECT id FROM certificates");
+    let path = format!("/api/v1/certs/{certificate}/revoke");
+    let body = serde_json::json!({"reason": "superseded"});
+    client.change(&path, TOKEN, "revoke", &body).await;
+    let revoke = "path \"cmp-pki/revoke\" { capabilities = [\"update\"] }";
+    let waits = format!("1 revocation waits: {}", lacks(revoke));
+    eventually(&waits, async || {
+        let (_, state, note) = ready(&it.address, "issuer").await?;
+        (state == "degraded" && note == waits).then_some(())
+    })
+    .await;
+    let second = client.request(2).await;
+    eventually("another one is issued meanwhile", async || {
+        let row = format!("SELECT status FROM issuance_requests WHERE id = '{second}'");
+        (database.psql(&row) == "issued").then_some(())
+    })
+    .await;
+    policy(&format!("{sign}\n{list}\n{revoke}")).await;
+    eventually("it is revoked by itself", async || {
+        let row = format!("SELECT status FROM certificates WHERE id = '{certificate}'");
+        (database.psql(&row) == "revoked").then_some(())
+    })
+    .await;
+    let (_, state, note) = ready(&it.address, "issuer").await.unwrap();
+    assert_eq!((state.as_str(), note.as_str()), ("up", ""));
 }
 
 #[tokio::test]

@@ -114,6 +114,13 @@ impl VaultReader {
     /// # Errors
     /// See [`VaultError`]; [`VaultError::Denied`] where the policy doesn't allow to ask that either.
     pub async fn may(&self, capability: &str, path: &str) -> Result<bool, VaultError> {
+        // Lists are granted with the slash or without it; only asked for with it are both seen.
+        let below = format!("{path}/");
+        let path = if capability == "list" {
+            below.as_str()
+        } else {
+            path
+        };
         let asked = json!({"paths": [path]});
         let answer = self.0.post("sys/capabilities-self", &asked).await?;
         let granted = answer.unwrap_or_default()[path].clone();

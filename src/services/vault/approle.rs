@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::policy::Capability;
 use super::reply::uuid;
-use super::token::{self, Wish};
+use super::token::{self, Terms, Wish};
 use super::{Core, Reply, Request, storage};
 use crate::domain::duration::duration;
 
@@ -18,6 +18,13 @@ struct Role {
     ttl: i64,
     max_ttl: i64,
     period: i64,
+    #[serde(default)]
+    explicit_max_ttl: i64,
+    /// Calls that each token is good for; 0 for any number.
+    #[serde(default)]
+    uses: i64,
+    #[serde(default)]
+    no_default_policy: bool,
     secret_id_ttl: i64,
     secret_id_num_uses: i64,
 }
@@ -87,7 +94,15 @@ pub(super) fn login(core: &mut Core, mount: &str, body: &Value) -> Result<Reply,
             keep(core, &place, &secret)?;
         }
     }
-    let wish = Wish::of_role(&role.policies, role.ttl, role.max_ttl, role.period);
+    let wish = Wish::of_role(&Terms {
+        policies: &role.policies,
+        with_default: !role.no_default_policy,
+        ttl: role.ttl,
+        max_ttl: role.max_ttl,
+        explicit_max_ttl: role.explicit_max_ttl,
+        period: role.period,
+        uses: role.uses,
+    });
     let made = token::create(core, wish).map_err(|error| storage(&error))?;
     let mut auth = token::auth(&made);
     auth["metadata"] = json!({"role_name": name});
@@ -137,6 +152,9 @@ fn write(core: &Core, mount: &str, name: &str, body: &Value) -> Result<Reply, Re
             ttl: 0,
             max_ttl: 0,
             period: 0,
+            explicit_max_ttl: 0,
+            uses: 0,
+            no_default_policy: false,
             secret_id_ttl: 0,
             secret_id_num_uses: 0,
         },
@@ -158,6 +176,7 @@ fn write(core: &Core, mount: &str, name: &str, body: &Value) -> Result<Reply, Re
         ("token_ttl", &mut role.ttl),
         ("token_max_ttl", &mut role.max_ttl),
         ("token_period", &mut role.period),
+        ("token_explicit_max_ttl", &mut role.explicit_max_ttl),
         ("secret_id_ttl", &mut role.secret_id_ttl),
     ] {
         let given = &body[field];
@@ -168,6 +187,15 @@ fn write(core: &Core, mount: &str, name: &str, body: &Value) -> Result<Reply, Re
     }
     if let Some(uses) = body["secret_id_num_uses"].as_i64() {
         role.secret_id_num_uses = uses.max(0);
+    }
+    if let Some(uses) = body["token_num_uses"].as_i64() {
+        if uses < 0 {
+            return Err(Reply::error(400, "'token_num_uses' cannot be negative"));
+        }
+        role.uses = uses;
+    }
+    if let Some(without) = body["token_no_default_policy"].as_bool() {
+        role.no_default_policy = without;
     }
     if role.max_ttl > 0 && role.ttl > role.max_ttl {
         return Err(Reply::error(
@@ -195,7 +223,12 @@ fn name_role(core: &Core, mount: &str, name: &str, body: &Value) -> Result<Reply
 }
 
 fn make_secret(core: &Core, mount: &str, name: &str) -> Result<Reply, Reply> {
-    let role = read(core, mount, name)?;
+    let role = match read(core, mount, name) {
+        Err(refusal) if refusal.status == 404 => {
+            return Err(Reply::error(404, &format!("role {name:?} does not exist")));
+        }
+        role => role?,
+    };
     let lives = (role.secret_id_ttl > 0).then(|| chrono::Duration::seconds(role.secret_id_ttl));
     let secret = SecretId {
         accessor: uuid(),
@@ -218,10 +251,10 @@ fn view(role: &Role) -> Value {
         "secret_id_num_uses": role.secret_id_num_uses,
         "secret_id_ttl": role.secret_id_ttl,
         "token_bound_cidrs": [],
-        "token_explicit_max_ttl": 0,
+        "token_explicit_max_ttl": role.explicit_max_ttl,
         "token_max_ttl": role.max_ttl,
-        "token_no_default_policy": false,
-        "token_num_uses": 0,
+        "token_no_default_policy": role.no_default_policy,
+        "token_num_uses": role.uses,
         "token_period": role.period,
         "token_policies": role.policies,
         "token_ttl": role.ttl,

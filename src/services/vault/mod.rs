@@ -106,6 +106,11 @@ impl Vault {
         )
     }
 
+    /// Whether nothing behind the barrier can be told.
+    async fn is_sealed(&self) -> bool {
+        !self.0.core.lock().await.barrier.is_open()
+    }
+
     /// The routes below `/v1/`.
     pub fn router(&self) -> axum::Router {
         router::router(self.clone())

@@ -141,11 +141,9 @@ fn none(name: &str) -> Reply {
 fn add(core: &Core, name: &str, body: &Value) -> Result<Reply, Reply> {
     let mut mounts = table(core);
     let kind = kind(body)?;
-    if mounts
-        .keys()
-        .any(|used| used.starts_with(name) || name.starts_with(used.as_str()))
-    {
-        return Err(Reply::error(400, &format!("path is already in use at {name}")));
+    let mut used = mounts.keys();
+    if let Some(used) = used.find(|used| used.starts_with(name) || name.starts_with(used.as_str())) {
+        return Err(Reply::error(400, &format!("path is already in use at {used}")));
     }
     let mount = Mount {
         kind: kind.to_owned(),
@@ -185,7 +183,8 @@ pub(super) fn tune(core: &Core, operation: Capability, name: &str, body: &Value)
     let tuned = || {
         let mut mounts = table(core);
         let Some(mount) = mounts.get_mut(name) else {
-            return Err(none(name));
+            let words = format!("cannot fetch sysview for path {name:?}");
+            return Err(Reply::error(400, &words));
         };
         if operation == Capability::Update {
             mount.config = configured(mount.config, body)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::token::Token;
-use super::{Core, Reply, storage};
+use super::{Core, Reply, mounts, storage};
 
 pub(super) use super::capability::Capability;
 
@@ -30,20 +30,30 @@ struct Policy {
 /// Whether any of the policies allows it and none denies it. For each policy the most specific rule
 /// that matches counts.
 pub(super) fn allows(core: &Core, policies: &[String], path: &str, wanted: Capability) -> bool {
-    let granted = granted(core, policies, path);
-    let creates = wanted == Capability::Update && granted.contains(&Capability::Create);
+    let granted = match wanted {
+        // A list is of what is below a path.
+        Capability::List => granted(core, policies, &format!("{path}/")),
+        _ => granted(core, policies, path),
+    };
+    // Only where things are there or not, as in KV, is a write told apart by that; elsewhere it is an update.
+    let creates = wanted == Capability::Update
+        && granted.contains(&Capability::Create)
+        && mounts::mount_of(core, path).is_some_and(|(_, kind)| kind == "kv");
     creates || granted.contains(&wanted)
 }
 
 /// What the policies together grant at a path; `deny` alone where nothing is, or where any of them says so.
 fn granted(core: &Core, policies: &[String], path: &str) -> BTreeSet<Capability> {
     let mut granted = BTreeSet::new();
+    let path = path.trim_start_matches('/');
+    // Who asks for what is below a path is served by a rule for the path too, and not the other way round.
+    let itself = path.strip_suffix('/').unwrap_or(path);
     for name in policies {
         let policy: Policy = core.barrier.read_or_default(&format!("{FOLDER}/{name}"));
         let best = policy
             .rules
             .into_iter()
-            .filter(|rule| matches(&rule.path, path))
+            .filter(|rule| matches(&rule.path, path) || matches(&rule.path, itself))
             .max_by_key(|rule| specificity(&rule.path));
         granted.extend(best.into_iter().flat_map(|rule| rule.capabilities));
     }
@@ -141,6 +151,9 @@ pub(super) fn route(core: &mut Core, operation: Capability, name: &str, body: &V
         }
         Capability::Update => {
             let text = body["policy"].as_str().unwrap_or_default();
+            if text.is_empty() {
+                return Reply::error(400, "'policy' parameter not supplied or empty");
+            }
             match parse(text) {
                 Ok(rules) => done(core.barrier.write(
                     &path,
@@ -181,16 +194,7 @@ fn parse(text: &str) -> Result<Vec<Rule>, String> {
             .strip_prefix('{')
             .ok_or("the path is followed by `{`")?;
         let (body, after) = body.split_once('}').ok_or("a block ends with `}`")?;
-        let list = body
-            .split_once("capabilities")
-            .ok_or("a block names its capabilities")?
-            .1;
-        let list = list
-            .trim_start()
-            .strip_prefix('=')
-            .ok_or("`capabilities` is followed by `=`")?;
-        let capabilities = serde_json::from_str(list.trim().trim_end_matches(';'))
-            .map_err(|error| format!("capabilities of `{path}`: {error}"))?;
+        let capabilities = capabilities_in(path, body.trim())?;
         rules.push(Rule {
             path: path.to_owned(),
             capabilities,
@@ -198,6 +202,28 @@ fn parse(text: &str) -> Result<Vec<Rule>, String> {
         rest = after.trim_start();
     }
     Ok(rules)
+}
+
+/// What a block grants. It may be empty, and its list may end in a comma, as people write it.
+fn capabilities_in(path: &str, body: &str) -> Result<Vec<Capability>, String> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = body
+        .strip_prefix("capabilities")
+        .ok_or_else(|| format!("this server knows `capabilities` only, and `{path}` says something else"))?;
+    let list = list
+        .trim_start()
+        .strip_prefix('=')
+        .ok_or("`capabilities` is followed by `=`")?;
+    let list = list.trim().trim_end_matches(';');
+    let items = list.strip_suffix(']').map(str::trim_end);
+    let whole = match items.and_then(|items| items.strip_suffix(',')) {
+        // Behind something: a comma alone is no list.
+        Some(items) if items.trim_end().ends_with('"') => format!("{items}]"),
+        _ => list.to_owned(),
+    };
+    serde_json::from_str(&whole).map_err(|error| format!("capabilities of `{path}`: {error}"))
 }
 
 fn quoted(text: &str) -> Option<(&str, &str)> {
@@ -228,6 +254,23 @@ mod tests {
         assert_eq!(rules.len(), 2);
         assert_eq!(rules[1].capabilities, [Capability::Read]);
         assert!(parse("path x {}").is_err());
+    }
+
+    #[test]
+    fn a_block_grants_what_it_lists_and_nothing_where_it_lists_nothing() {
+        let granted = |body: &str| parse(&format!("path \"a\" {{{body}}}")).map(|rules| rules[0].clone());
+        assert_eq!(
+            granted("capabilities = [\"read\", ]").unwrap().capabilities,
+            [Capability::Read]
+        );
+        assert!(granted(" ").unwrap().capabilities.is_empty());
+        for odd in [
+            "allowed_parameters = []",
+            "capabilities = [,]",
+            "capabilities = [",
+        ] {
+            assert!(granted(odd).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -55,6 +55,11 @@ async fn answer(
         Err(error) => return into_response(Reply::error(400, &format!("error parsing JSON: {error}"))),
     };
     let token = token(&headers);
+    if let Some(refusal) = namespace(&headers, &path)
+        && !(refusal.status == 404 && vault.is_sealed().await)
+    {
+        return into_response(refusal);
+    }
     let mut reply = vault.handle(&method, &path, token.as_deref(), body).await;
     if path == "sys/health" {
         reply = with_chosen_codes(reply, &query).unwrap_or_else(|refusal| refusal);
@@ -82,6 +87,20 @@ fn token(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
     text("x-vault-token").or(bearer).map(str::to_owned)
+}
+
+/// There is one namespace, the root; who names another finds nothing in it rather than this one's things.
+fn namespace(headers: &HeaderMap, path: &str) -> Option<Reply> {
+    let named = headers.get("x-vault-namespace")?.to_str().ok()?;
+    match path.trim_matches('/') {
+        _ if named.is_empty() => None,
+        "sys/seal-status" => None,
+        "sys/health" | "sys/init" | "sys/seal" | "sys/unseal" => {
+            Some(Reply::error(400, "operation unavailable in namespaces"))
+        }
+        _ if matches!(named.trim_matches('/'), "" | "root") => None,
+        _ => Some(Reply::error(404, "namespace not found")),
+    }
 }
 
 /// `sys/health` lets the asker choose the status codes.

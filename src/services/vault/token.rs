@@ -175,14 +175,26 @@ pub(super) struct Wish {
     uses: i64,
 }
 
+/// What a role says of the tokens of who logs in with it; times in seconds, 0 for none.
+pub(super) struct Terms<'a> {
+    pub(super) policies: &'a [String],
+    pub(super) with_default: bool,
+    pub(super) ttl: i64,
+    pub(super) max_ttl: i64,
+    pub(super) explicit_max_ttl: i64,
+    pub(super) period: i64,
+    pub(super) uses: i64,
+}
+
 impl Wish {
     /// For who logged in with a role.
-    pub(super) fn of_role(policies: &[String], ttl: i64, max_ttl: i64, period: i64) -> Self {
-        let mut policies = policies.to_vec();
-        policies.push("default".to_owned());
+    pub(super) fn of_role(terms: &Terms<'_>) -> Self {
+        let mut policies = terms.policies.to_vec();
+        policies.extend(terms.with_default.then(|| "default".to_owned()));
         policies.sort();
         policies.dedup();
-        let longest = match (period, max_ttl) {
+        let (ttl, period) = (terms.ttl, terms.period);
+        let longest = match (period, terms.max_ttl) {
             (0, 0) => LONGEST,
             (0, most) => most.min(LONGEST),
             _ => 0,
@@ -191,12 +203,12 @@ impl Wish {
             policies,
             name: "approle".to_owned(),
             ttl: if ttl > 0 { ttl } else { LONGEST },
-            end: 0,
+            end: terms.explicit_max_ttl,
             longest,
             period,
             renewable: true,
             parent: None,
-            uses: 0,
+            uses: terms.uses,
         }
     }
 }

@@ -91,6 +91,9 @@ pub(super) fn public(core: &Core, path: &str) -> Option<Reply> {
         "ca" | "ca/pem" | "ca_chain" | "crl" | "crl/pem" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
             Ok(Reply::empty())
         }
+        "cert/ca" | "cert/ca_chain" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
+            Err(Reply::error(400, "no default issuer currently configured"))
+        }
         "ca" => ca().map(|ca| bytes("application/pkix-cert", der(&ca.certificate_pem))),
         "ca/pem" => {
             ca().map(|ca| bytes("application/pem-certificate-chain", ca.certificate_pem.into_bytes()))
@@ -121,6 +124,10 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
         }
         (Capability::Update, "revoke") => revoke::revoke(core, mount, body),
         (_, "revoke" | "root/generate/internal" | "root/generate/exported") => Err(Reply::unsupported()),
+        // Without a CA there is no list to make.
+        (Capability::Read, "crl/rotate") if matches!(core.barrier.read::<Ca>(&ca_path(mount)), Ok(None)) => {
+            Ok(Reply::data(json!({"success": true})))
+        }
         (Capability::Read, "crl/rotate") => {
             crl::rebuild(core, mount).map(|_| Reply::data(json!({"success": true})))
         }

@@ -93,11 +93,12 @@ pub(super) fn route(
             .remove(&path)
             .map(|()| Reply::empty())
             .map_err(|error| storage(&error)),
-        _ => match core.barrier.read::<Role>(&path) {
+        Capability::Read => match core.barrier.read::<Role>(&path) {
             Ok(Some(role)) => Ok(Reply::data(view(&role))),
             Ok(None) => Err(Reply::not_found()),
             Err(error) => Err(storage(&error)),
         },
+        _ => Err(Reply::unsupported()),
     }
 }
 
