@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::console::Context;
 use crate::domain::link::{Backend, LinkState};
 use crate::problem::Problem;
-use crate::state::contexts::Figures;
+use crate::state::figures::Figures;
 use crate::state::link::Link;
 use crate::state::query::{Answer, Query};
 use crate::wire::page::PageQuery;

@@ -23,6 +23,16 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Of a certificate in use that ends.
+    #[must_use]
+    pub fn of_end(left: Urgency) -> Self {
+        match left {
+            Urgency::Expired | Urgency::Hours => Self::Critical,
+            Urgency::Days => Self::Warning,
+            Urgency::Weeks | Urgency::None => Self::Notice,
+        }
+    }
+
     /// The word shown.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::role::Role;
+use crate::problem::{Problem, ProblemKind};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,4 +58,21 @@ pub struct Token {
     pub spent_at: Option<DateTime<Utc>>,
     /// When it was taken back.
     pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl Token {
+    /// Whether it is still good at `now`.
+    ///
+    /// # Errors
+    /// Which it is: expired, spent or taken back.
+    pub fn good(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        let (what, at) = match (self.revoked_at, self.expires_at, self.spent_at) {
+            (Some(at), _, _) => (format!("the token `{}` was taken back", self.name), at),
+            (_, Some(at), _) if at <= now => (format!("the token `{}` expired", self.name), at),
+            (_, _, Some(at)) => (format!("the one-time token `{}` was spent", self.name), at),
+            _ => return Ok(()),
+        };
+        let what = format!("{what} at {}", at.format("%F %TZ"));
+        Err(Problem::new(ProblemKind::NotAuthenticated, what).hint("ask for a new token"))
+    }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 
 use super::State;
+use super::figures::Figures;
 use super::link::Link;
 use super::loaded::Loaded;
 use super::query::{Answer, Query};
-use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::link::{Backend, LinkState};
 use crate::problem::ProblemKind;
 
@@ -29,40 +29,6 @@ pub struct Configured {
     pub api: String,
     /// Vault's address.
     pub vault: String,
-}
-
-/// What burns in a context, counted as its triage shows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Findings of something that is broken, or breaks within hours.
-    pub critical: usize,
-    /// Findings of what breaks soon.
-    pub warnings: usize,
-    /// Certificates that end within thirty days, as in triage's pane.
-    pub expiring: i64,
-    /// Agents that missed their check-ins.
-    pub silent: usize,
-    /// Requests that are not at their end, or failed, as in triage's pane.
-    pub requests: i64,
-    /// Requests that failed for good.
-    pub failed: usize,
-}
-
-impl Figures {
-    /// Counted from the findings; lists are counted by who has all of their rows.
-    #[must_use]
-    pub fn of(findings: &[Finding], expiring: i64, requests: i64) -> Self {
-        let severe = |severity| findings.iter().filter(|it| it.severity == severity).count();
-        let of_kind = |kind| findings.iter().filter(|it| it.kind == kind).count();
-        Self {
-            critical: severe(Severity::Critical),
-            warnings: severe(Severity::Warning),
-            expiring,
-            silent: of_kind(FindingKind::AgentSilent),
-            requests,
-            failed: of_kind(FindingKind::RequestFailed),
-        }
-    }
 }
 
 /// How urgently somebody should look, the most urgent first.

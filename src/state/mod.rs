@@ -5,11 +5,13 @@ pub mod contexts;
 pub mod databases;
 pub mod effect;
 pub mod event;
+pub mod figures;
 pub mod history;
 pub mod keymap;
 pub mod layer;
 pub mod link;
 pub mod loaded;
+pub mod own_findings;
 pub mod palette;
 pub mod query;
 pub mod run;
@@ -416,7 +418,7 @@ impl State {
         if let Some(held) = &self.held {
             return held.findings.clone();
         }
-        let mut findings = link::own_findings(self);
+        let mut findings = own_findings::own_findings(self);
         if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
             // The API sees the sealed Vault too, from further away.
             let sealed = findings

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::contexts::Figures;
+use super::figures::Figures;
 use super::link::Link;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;

@@ -3,41 +3,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::clock_off::{ClockOff, HINT};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx, dialect};
 
-/// A clock that is further off is told, and nothing is claimed by it: claims end by the clocks of those who
-/// look at them.
-const LIMIT: TimeDelta = TimeDelta::seconds(10);
 /// Who has said nothing for so long is gone, or right.
 const GONE: TimeDelta = TimeDelta::minutes(1);
-
-/// What to do about it.
-pub(super) const HINT: &str = "set both by NTP";
-
-/// How far a clock is ahead of the database's, or behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockOff(TimeDelta);
-
-impl ClockOff {
-    /// Of a clock that is so far ahead of the database's; `sure` is how exact that is.
-    pub(super) fn of(ahead: TimeDelta, sure: TimeDelta) -> Option<Self> {
-        (ahead.abs() - sure > LIMIT).then_some(Self(ahead))
-    }
-
-    /// In words, of `whose` clock.
-    pub(super) fn words(self, whose: &str) -> String {
-        let which = if self.0 > TimeDelta::zero() {
-            "ahead of"
-        } else {
-            "behind"
-        };
-        format!(
-            "{whose} is {} s {which} the database's",
-            self.0.num_seconds().abs()
-        )
-    }
-}
 
 /// The one clock that all agree about. SQLite has none but this host's.
 async fn databases_now(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {

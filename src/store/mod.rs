@@ -15,6 +15,7 @@ pub mod audit;
 pub mod ban;
 pub mod certificates;
 pub mod checkin;
+pub mod clock_off;
 pub mod clocks;
 pub mod compromise;
 mod constraint;
@@ -70,7 +71,7 @@ pub use lead::Lead;
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
-use clocks::ClockOff;
+use clock_off::ClockOff;
 use statement::sql;
 use tx::Link;
 

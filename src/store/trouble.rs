@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::SqliteError;
 
-use super::clocks::{self, ClockOff};
+use super::clock_off::{ClockOff, HINT};
 use super::{StoreError, tls};
 
 /// A cause and the next step.
@@ -43,7 +43,7 @@ impl Trouble {
     }
 
     fn of_clock(off: ClockOff) -> Self {
-        Self::lasting(&off.words("this server's clock"), clocks::HINT)
+        Self::lasting(&off.words("this server's clock"), HINT)
     }
 
     fn of(error: &sqlx::Error) -> Option<Self> {

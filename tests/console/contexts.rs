@@ -1,7 +1,8 @@
 //! The screen of all contexts: who is asked and when, what it opens with, and where Enter leads.
 
 use cmp_console::problem::Problem;
-use cmp_console::state::contexts::{Configured, Figures};
+use cmp_console::state::contexts::Configured;
+use cmp_console::state::figures::Figures;
 
 use crate::hands::*;
 

@@ -12,7 +12,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::store::{StoreError, Tx, audit, tokens};
 use crate::wire::problem_json::ProblemJson;
 
-use super::caller::{Call, Needs, good};
+use super::caller::{Call, Needs};
 use super::reply::{self, problem_of};
 use super::{ApiState, denial, idempotency};
 
@@ -115,13 +115,13 @@ impl<'a> Door<'a> {
                     Some(Ok(answer)) => return Err(answer),
                     Some(Err(problem)) => {
                         remembers = false;
-                        good(&call.caller.token, &api.clock).and(Err(problem))
+                        call.caller.token.good(api.clock.now()).and(Err(problem))
                     }
-                    None => good(&call.caller.token, &api.clock),
+                    None => call.caller.token.good(api.clock.now()),
                 }
             }
             // An expired token is told so whatever it may.
-            Err(problem) => good(&call.caller.token, &api.clock).and(Err(problem)),
+            Err(problem) => call.caller.token.good(api.clock.now()).and(Err(problem)),
         };
         let door = Self {
             api,

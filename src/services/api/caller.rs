@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
-use crate::clock::Clock;
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
@@ -39,7 +38,7 @@ impl FromRequestParts<ApiState> for Reader {
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let secret = bearer(&parts.headers)?;
         let caller = known(api, &secret, parts).await?;
-        good(&caller.token, &api.clock)?;
+        caller.token.good(api.clock.now())?;
         bears(&caller.token)?;
         if !caller.token.role.may_read() {
             return Err(Problem::new(
@@ -142,30 +141,6 @@ fn source(parts: &Parts) -> String {
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
-}
-
-/// Whether the token is still good. Says which it is: expired, spent or taken back.
-pub(super) fn good(token: &Token, clock: &Clock) -> Result<(), Problem> {
-    let no =
-        |what: String| Err(Problem::new(ProblemKind::NotAuthenticated, what).hint("ask for a new token"));
-    match (token.revoked_at, token.expires_at, token.spent_at) {
-        (Some(at), _, _) => no(format!(
-            "the token `{}` was taken back at {}",
-            token.name,
-            at.format("%F %TZ")
-        )),
-        (_, Some(at), _) if at <= clock.now() => no(format!(
-            "the token `{}` expired at {}",
-            token.name,
-            at.format("%F %TZ")
-        )),
-        (_, _, Some(at)) => no(format!(
-            "the one-time token `{}` was spent at {}",
-            token.name,
-            at.format("%F %TZ")
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Whether it is a token for requests at all.

@@ -4,18 +4,13 @@
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ApiState;
-use super::caller::{Caller, good};
-use super::identity_ca::too_early;
 use super::reply::problem_of;
-use crate::domain::agent::{Agent, AgentIdentity};
-use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::normal_serial;
-use crate::domain::id::EntityKind;
 use crate::domain::role::Role;
 use crate::problem::{Denial, Problem, ProblemKind};
 use crate::services::serve::Peer;
 use crate::store::tokens::{Known, Purpose};
-use crate::store::{StoreError, Tx, audit, identities};
+use crate::store::{StoreError, identities};
 
 /// Asked of an agent that has an identity: the certificate that counts, or the one that it was given to
 /// follow, which counts from then on. Nothing is asked of others.
@@ -26,7 +21,7 @@ pub(super) async fn prove(api: &ApiState, known: &Known, peer: Option<&Peer>) ->
         return Ok(());
     };
     // Refused for that in any case, and nothing that it shows is to change anything.
-    if good(token, &api.clock).is_err() {
+    if token.good(api.clock.now()).is_err() {
         return Ok(());
     }
     if known.identity.is_none() && known.next_identity.is_none() {
@@ -104,59 +99,4 @@ async fn promote(api: &ApiState, agent_id: &str, serial: &str) -> Result<bool, P
         Ok::<bool, StoreError>(promoted)
     };
     done.await.map_err(problem_of)
-}
-
-/// Signs the certificate that is to follow the one that counts, for an agent that asked for it with its
-/// report. Nothing where there is no CA for that, where the key is the one in use (a renewal is of a new key),
-/// or while it is too early by this server's clock, whatever the agent's own says: each one leaves an audit row.
-pub(super) async fn renew(
-    api: &ApiState,
-    tx: &mut Tx,
-    agent: &Agent,
-    csr_pem: &str,
-    caller: &Caller,
-) -> Result<Option<String>, StoreError> {
-    let Some(ca) = &api.identity_ca else {
-        return Ok(None);
-    };
-    if agent.identity.as_ref().is_some_and(|it| too_early(it, tx.now())) {
-        return Ok(None);
-    }
-    if tx.now() >= ca.ends() {
-        // What agents have is good for its own time, and their check-ins are worth more than this.
-        tracing::error!(agent = %agent.id, "no next identity: the CA for agents ended at {}", ca.ends());
-        return Ok(None);
-    }
-    let signed = ca.sign(&agent.id, csr_pem, tx.now())?;
-    let is = |it: &Option<AgentIdentity>| it.as_ref().is_some_and(|it| it.serial == signed.identity.serial);
-    if is(&agent.identity) {
-        return Ok(None);
-    }
-    identities::offer(tx, &agent.id, &signed.identity).await?;
-    // Asked again because the answer was lost, it is the same one.
-    if !is(&agent.next_identity) {
-        let entry = AuditEntry {
-            actor: caller.token.name.clone(),
-            action: "renew-identity".to_owned(),
-            entity_type: EntityKind::Agent,
-            entity_id: agent.id.clone(),
-            outcome: AuditOutcome::Done,
-            reason: None,
-            ticket: None,
-            run_id: None,
-            source: caller.source.clone(),
-            detail: Some(told(&signed.identity)),
-        };
-        audit::append(tx, entry).await?;
-    }
-    Ok(Some(signed.pem))
-}
-
-/// For an audit row.
-pub(super) fn told(identity: &AgentIdentity) -> String {
-    format!(
-        "identity {} until {}",
-        identity.serial,
-        identity.not_after.format("%F %TZ")
-    )
 }

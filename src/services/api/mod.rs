@@ -19,6 +19,7 @@ mod idempotency;
 mod idempotency_key;
 mod identity;
 mod identity_ca;
+mod identity_renewal;
 mod input;
 mod installations;
 mod jobs;

@@ -1,7 +1,8 @@
 //! The issuer's look at its own clock. Claims end by the clock of who looks at them, and so one that is wrong
 //! takes what others hold: nothing is claimed by it. That it is off is told to whoever asks the API.
 
-use crate::store::clocks::{self, ClockOff};
+use crate::store::clock_off::ClockOff;
+use crate::store::clocks;
 use crate::store::{Store, StoreError};
 
 /// What the database was told last.

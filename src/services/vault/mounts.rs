@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::capability::Capability;
 use super::lifetime::LONGEST;
-use super::policy::Capability;
 use super::reply::uuid;
 use super::{Core, Reply, storage};
 use crate::domain::duration::duration;

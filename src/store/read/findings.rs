@@ -147,7 +147,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
             facts,
         )
     } else {
-        let severity = how_bad(left);
+        let severity = Severity::of_end(left);
         let what = format!("expires and is in use on {hosts}{failing}");
         (
             FindingKind::ExpiringInUse,
@@ -174,15 +174,6 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         takes_down,
         answer: Some("reissue".to_owned()),
     })
-}
-
-/// How bad it is that a certificate in use ends.
-pub(super) fn how_bad(left: Urgency) -> Severity {
-    match left {
-        Urgency::Expired | Urgency::Hours => Severity::Critical,
-        Urgency::Days => Severity::Warning,
-        Urgency::Weeks | Urgency::None => Severity::Notice,
-    }
 }
 
 /// The three truths disagree. One that is being installed right now is given its time.

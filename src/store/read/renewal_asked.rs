@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::findings::how_bad;
 use crate::domain::certificate::{Urgency, urgency};
 use crate::domain::finding::Severity;
 use crate::domain::plain::plain;
@@ -48,7 +47,7 @@ pub(super) fn asked_for(it: &InUse, now: DateTime<Utc>) -> Option<AskedFor<'_>> 
             ),
         ),
         None => (
-            how_bad(left),
+            Severity::of_end(left),
             format!(
                 "its CA suggests to renew it by {}",
                 window.end.format("%Y-%m-%d %H:%MZ")

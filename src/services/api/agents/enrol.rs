@@ -13,7 +13,7 @@ use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
-use crate::services::api::identity;
+use crate::services::api::identity_renewal;
 use crate::services::api::input;
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
@@ -119,7 +119,7 @@ async fn carry_out(
         _ => None,
     };
     if let Some(signed) = &signed {
-        detail = format!("{detail}, {}", identity::told(&signed.identity));
+        detail = format!("{detail}, {}", identity_renewal::told(&signed.identity));
     }
     // Without one too: what counted before is no longer what the agent has.
     if signed.is_some() || agent.identity.is_some() || agent.next_identity.is_some() {

@@ -7,9 +7,9 @@ use axum::response::Response;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
-use crate::services::api::caller::{Call, Needs, good};
+use crate::services::api::caller::{Call, Needs};
 use crate::services::api::denial;
-use crate::services::api::identity;
+use crate::services::api::identity_renewal;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
@@ -42,7 +42,7 @@ pub(in crate::services::api) async fn report(
 }
 
 async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Problem> {
-    good(&call.caller.token, &api.clock)?;
+    call.caller.token.good(api.clock.now())?;
     Needs::Agent(id.to_owned()).allow(&call.caller)?;
     let report: Report = input::json(&call.body)?;
     if report.installations.len() > AT_MOST || report.keys.len() > AT_MOST {
@@ -64,7 +64,7 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
         let jobs = jobs::for_agent(&mut tx, id).await?;
         // Last, since it writes an audit row.
         let identity_pem = match &report.identity_csr_pem {
-            Some(csr) => identity::renew(api, &mut tx, &agent, csr, &call.caller).await?,
+            Some(csr) => identity_renewal::renew(api, &mut tx, &agent, csr, &call.caller).await?,
             None => None,
         };
         tx.commit().await?;

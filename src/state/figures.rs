@@ -1,0 +1,37 @@
+//! The figures of one context: how much burns in it. Where they come from is in `contexts`.
+
+use crate::domain::finding::{Finding, FindingKind, Severity};
+
+/// What burns in a context, counted as its triage shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Findings of something that is broken, or breaks within hours.
+    pub critical: usize,
+    /// Findings of what breaks soon.
+    pub warnings: usize,
+    /// Certificates that end within thirty days, as in triage's pane.
+    pub expiring: i64,
+    /// Agents that missed their check-ins.
+    pub silent: usize,
+    /// Requests that are not at their end, or failed, as in triage's pane.
+    pub requests: i64,
+    /// Requests that failed for good.
+    pub failed: usize,
+}
+
+impl Figures {
+    /// Counted from the findings; lists are counted by who has all of their rows.
+    #[must_use]
+    pub fn of(findings: &[Finding], expiring: i64, requests: i64) -> Self {
+        let severe = |severity| findings.iter().filter(|it| it.severity == severity).count();
+        let of_kind = |kind| findings.iter().filter(|it| it.kind == kind).count();
+        Self {
+            critical: severe(Severity::Critical),
+            warnings: severe(Severity::Warning),
+            expiring,
+            silent: of_kind(FindingKind::AgentSilent),
+            requests,
+            failed: of_kind(FindingKind::RequestFailed),
+        }
+    }
+}
