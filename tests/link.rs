@@ -372,8 +372,10 @@ fn a_whole_frame_of_a_real_night_fits_its_budget_on_every_screen() {
             while over.pty.bytes_within(Duration::from_millis(500)) > 0 {}
             over.pty.bytes() - before
         };
-        // News may be drawn after a frame; the least of a few is the frame alone.
-        let bytes = (0..3).map(|_| redrawn()).min().unwrap_or_default();
+        // News may be drawn after one frame, but hardly after most of three.
+        let mut three = [redrawn(), redrawn(), redrawn()];
+        three.sort_unstable();
+        let bytes = three[1];
         eprintln!("a whole frame of screen {screen}: {bytes} bytes");
         assert!((200..=4096).contains(&bytes), "screen {screen}: {bytes} bytes");
     }
