@@ -11,9 +11,13 @@ use std::time::Duration;
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
+use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
 use super::http::without_unused_roots;
 use crate::wire::agents::WakeReply;
+
+/// The most that an agent's answer may hold; what it says is a few hundred bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// Which step of reaching an agent failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,17 +83,23 @@ pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailu
             hint: "something else than a `cmp-agent` may listen there, or it is overloaded; see its log",
         });
     }
-    timeout_at(until, reply.json())
-        .await
-        .map_err(|_| silent(address, limit))?
-        .map_err(|error| WakeFailure {
-            step: WakeStep::Http,
-            what: format!(
-                "`{address}` answered something that is not an agent's answer: {}",
-                chain(&error)
-            ),
-            hint: "check that a `cmp-agent` of a version that fits listens there",
-        })
+    let left = Limit {
+        bytes: MAX_ANSWER_BYTES,
+        time: until.saturating_duration_since(Instant::now()),
+    };
+    let body = body::whole(reply, left).await.map_err(|error| match error {
+        BodyError::TooSlow(_) => silent(address, limit),
+        other => no_agent(address, &chain(&other)),
+    })?;
+    body::json(&body).map_err(|why| no_agent(address, &why))
+}
+
+fn no_agent(address: &str, why: &str) -> WakeFailure {
+    WakeFailure {
+        step: WakeStep::Http,
+        what: format!("`{address}` answered something that is not an agent's answer: {why}"),
+        hint: "check that a `cmp-agent` of a version that fits listens there",
+    }
 }
 
 fn parse(address: &str) -> Result<(Url, String, u16), WakeFailure> {

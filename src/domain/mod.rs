@@ -21,4 +21,5 @@ pub mod role;
 pub mod secret;
 pub mod server_name;
 pub mod token;
+pub mod told;
 pub mod x509;
