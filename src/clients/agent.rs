@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -61,11 +61,49 @@ impl fmt::Display for WakeFailure {
 
 impl Error for WakeFailure {}
 
+/// Which addresses may be called.
+#[derive(Clone, Copy)]
+pub enum Reach<'a> {
+    /// Whatever the address says: a person has seen it and asks for it.
+    Anywhere,
+    /// Only some: the address is the agent's own word.
+    Only {
+        /// Whether this one may.
+        may: &'a (dyn Fn(IpAddr) -> bool + Send + Sync),
+        /// Where its last report came from, for the words.
+        from: Option<&'a str>,
+    },
+}
+
+impl Reach<'_> {
+    /// Those of `found` that may be called.
+    fn keep(self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, WakeFailure> {
+        let Self::Only { may, from } = self else {
+            return Ok(found);
+        };
+        let (kept, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| may(it.ip().to_canonical()));
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+        let at: Vec<String> = others.iter().map(|it| it.ip().to_canonical().to_string()).collect();
+        let from = from.map_or_else(
+            || "and it has never reported".to_owned(),
+            |from| format!("and its reports come from {from}"),
+        );
+        Err(WakeFailure {
+            step: WakeStep::Connect,
+            what: format!("not called: the agent says that it listens at `{host}` ({}), {from}", at.join(", ")),
+            hint: "correct `advertise` in the agent's configuration, or allow the network in `api.wake_networks` of \
+                   cmp-server; it checks in by itself meanwhile",
+        })
+    }
+}
+
 /// Asks the agent at `address` (`http://host:8084`) to check in now; all steps share `limit`.
-pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailure> {
+pub async fn wake(address: &str, reach: Reach<'_>, limit: Duration) -> Result<WakeReply, WakeFailure> {
     let until = Instant::now() + limit;
     let (url, host, port) = parse(address)?;
-    let addresses = resolve(&host, port, until, limit).await?;
+    let addresses = reach.keep(&host, resolve(&host, port, until, limit).await?)?;
     let client = client(&url, &host, &addresses, limit).map_err(|error| WakeFailure {
         step: WakeStep::Http,
         what: format!("no HTTP client could be made: {}", chain(&error)),
@@ -91,7 +129,8 @@ pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailu
         BodyError::TooSlow(_) => silent(address, limit),
         other => no_agent(address, &chain(&other)),
     })?;
-    body::json(&body).map_err(|why| no_agent(address, &why))
+    // What it says instead is nobody's business: the words would carry it on.
+    serde_json::from_slice(&body).map_err(|_| no_agent(address, "it is not of that form"))
 }
 
 fn no_agent(address: &str, why: &str) -> WakeFailure {
@@ -217,10 +256,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_does_not_resolve() {
-        let failure = wake("http://no-such-host.invalid:8084", LIMIT).await.unwrap_err();
+        let failure = wake("http://no-such-host.invalid:8084", Reach::Anywhere, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Name);
         assert!(failure.what.contains("`no-such-host.invalid` did not resolve"));
-        assert_eq!(wake("web-01", LIMIT).await.unwrap_err().step, WakeStep::Name);
+        assert_eq!(wake("web-01", Reach::Anywhere, LIMIT).await.unwrap_err().step, WakeStep::Name);
     }
 
     #[tokio::test]
@@ -229,7 +268,7 @@ mod tests {
         let held = tokio::net::TcpSocket::new_v4().unwrap();
         held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = format!("http://{}", held.local_addr().unwrap());
-        let failure = wake(&address, LIMIT).await.unwrap_err();
+        let failure = wake(&address, Reach::Anywhere, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Connect);
         assert!(failure.what.contains("nothing listens there"), "{failure}");
     }
@@ -239,7 +278,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await });
-        let failure = wake(&address, LIMIT).await.unwrap_err();
+        let failure = wake(&address, Reach::Anywhere, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Http);
         assert!(failure.what.contains("404 (Not Found)"), "{failure}");
         server.abort();
@@ -249,8 +288,37 @@ mod tests {
     async fn something_that_never_answers() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let failure = wake(&address, Duration::from_millis(200)).await.unwrap_err();
+        let failure = wake(&address, Reach::Anywhere, Duration::from_millis(200)).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Http);
         assert!(failure.what.contains("did not answer"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_may_not_be_called_is_not_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let may = |ip: IpAddr| ip == IpAddr::from([192, 0, 2, 7]);
+        let reach = Reach::Only {
+            may: &may,
+            from: Some("192.0.2.7"),
+        };
+        let failure = wake(&address, reach, LIMIT).await.unwrap_err();
+        assert_eq!(failure.step, WakeStep::Connect);
+        assert!(failure.what.contains("127.0.0.1"), "{failure}");
+        assert!(failure.what.contains("its reports come from 192.0.2.7"), "{failure}");
+        let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept());
+        assert!(connected.await.is_err(), "nobody called");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_form_is_not_repeated() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let routes = axum::Router::new().fallback(async || r#"{"reported": "the secret of the metadata service"}"#);
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let failure = wake(&address, Reach::Anywhere, LIMIT).await.unwrap_err();
+        assert!(failure.what.contains("not an agent's answer"), "{failure}");
+        assert!(!failure.what.contains("secret"), "{failure}");
+        server.abort();
     }
 }

@@ -15,3 +15,4 @@ mod runbooks;
 mod support;
 mod tokens;
 mod twice;
+mod words;

@@ -280,7 +280,7 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     configure(&store, &told).await?;
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
-    let state = ApiState::new(store.clone(), Arc::new(OverHttp))
+    let state = ApiState::new(store.clone(), Arc::new(OverHttp::within(config.api.wake_networks.clone())))
         .bounds(bounds)
         .cache(cache)
         .limits(config.api.limits)

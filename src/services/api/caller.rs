@@ -140,7 +140,7 @@ fn source(parts: &Parts) -> String {
     parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
+        .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_canonical().to_string())
 }
 
 /// Whether it is a token for requests at all.
