@@ -99,8 +99,20 @@ impl Reach<'_> {
     }
 }
 
-/// Asks the agent at `address` (`http://host:8084`) to check in now; all steps share `limit`.
-pub async fn wake(address: &str, reach: Reach<'_>, limit: Duration) -> Result<WakeReply, WakeFailure> {
+/// Asks the agent at `address` (`http://host:8084`) to check in now; all steps share `limit`. For who has seen the
+/// address and wants that one.
+///
+/// # Errors
+/// Which step of reaching it failed.
+pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailure> {
+    wake_within(address, Reach::Anywhere, limit).await
+}
+
+/// The same where not every address may be called.
+///
+/// # Errors
+/// Which step of reaching it failed.
+pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Result<WakeReply, WakeFailure> {
     let until = Instant::now() + limit;
     let (url, host, port) = parse(address)?;
     let addresses = reach.keep(&host, resolve(&host, port, until, limit).await?)?;
@@ -256,10 +268,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_does_not_resolve() {
-        let failure = wake("http://no-such-host.invalid:8084", Reach::Anywhere, LIMIT).await.unwrap_err();
+        let failure = wake("http://no-such-host.invalid:8084", LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Name);
         assert!(failure.what.contains("`no-such-host.invalid` did not resolve"));
-        assert_eq!(wake("web-01", Reach::Anywhere, LIMIT).await.unwrap_err().step, WakeStep::Name);
+        assert_eq!(wake("web-01", LIMIT).await.unwrap_err().step, WakeStep::Name);
     }
 
     #[tokio::test]
@@ -268,7 +280,7 @@ mod tests {
         let held = tokio::net::TcpSocket::new_v4().unwrap();
         held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = format!("http://{}", held.local_addr().unwrap());
-        let failure = wake(&address, Reach::Anywhere, LIMIT).await.unwrap_err();
+        let failure = wake(&address, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Connect);
         assert!(failure.what.contains("nothing listens there"), "{failure}");
     }
@@ -278,7 +290,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await });
-        let failure = wake(&address, Reach::Anywhere, LIMIT).await.unwrap_err();
+        let failure = wake(&address, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Http);
         assert!(failure.what.contains("404 (Not Found)"), "{failure}");
         server.abort();
@@ -288,7 +300,7 @@ mod tests {
     async fn something_that_never_answers() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let failure = wake(&address, Reach::Anywhere, Duration::from_millis(200)).await.unwrap_err();
+        let failure = wake(&address, Duration::from_millis(200)).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Http);
         assert!(failure.what.contains("did not answer"), "{failure}");
     }
@@ -302,7 +314,7 @@ mod tests {
             may: &may,
             from: Some("192.0.2.7"),
         };
-        let failure = wake(&address, reach, LIMIT).await.unwrap_err();
+        let failure = wake_within(&address, reach, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Connect);
         assert!(failure.what.contains("127.0.0.1"), "{failure}");
         assert!(failure.what.contains("its reports come from 192.0.2.7"), "{failure}");
@@ -316,7 +328,7 @@ mod tests {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let routes = axum::Router::new().fallback(async || r#"{"reported": "the secret of the metadata service"}"#);
         let server = tokio::spawn(async move { axum::serve(listener, routes).await });
-        let failure = wake(&address, Reach::Anywhere, LIMIT).await.unwrap_err();
+        let failure = wake(&address, LIMIT).await.unwrap_err();
         assert!(failure.what.contains("not an agent's answer"), "{failure}");
         assert!(!failure.what.contains("secret"), "{failure}");
         server.abort();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::known::KnownAgents;
-use crate::clients::agent::{Reach, WakeFailure, wake};
+use crate::clients::agent::{WakeFailure, wake};
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::crl::{self, Crl};
 use crate::clients::tls_probe::{self, ProbeFailure, Served};
@@ -252,7 +252,7 @@ impl<'a> Writes<'a> {
     /// # Errors
     /// Which step of reaching it failed.
     pub async fn wake(&self, address: &str) -> Result<WakeReply, WakeFailure> {
-        wake(address, Reach::Anywhere, WAKE_LIMIT).await
+        wake(address, WAKE_LIMIT).await
     }
 }
 

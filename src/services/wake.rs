@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use ipnet::IpNet;
 
 use super::api::{Unreached, Wake};
-use crate::clients::agent::{Reach, wake};
+use crate::clients::agent::{Reach, wake_within};
 use crate::problem::Problem;
 use crate::store::jobs::Listening;
 use crate::wire::agents::WakeReply;
@@ -43,7 +43,7 @@ impl Wake for OverHttp {
                 may: &may,
                 from: agent.reported_from.as_deref(),
             };
-            wake(&agent.address, reach, LIMIT).await.map_err(|failure| Unreached {
+            wake_within(&agent.address, reach, LIMIT).await.map_err(|failure| Unreached {
                 failed_step: failure.step.word().to_lowercase(),
                 problem: Problem::unavailable(failure.what).hint(failure.hint),
             })
