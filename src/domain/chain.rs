@@ -137,7 +137,9 @@ mod tests {
     #[test]
     fn a_path_is_built_from_any_order_and_what_is_missing_is_named() {
         let all = chain();
-        let [leaf, lower, upper, root] = all.as_slice() else { panic!() };
+        let [leaf, lower, upper, root] = all.as_slice() else {
+            panic!()
+        };
         let known = &all[1..];
         let sent = |of: &[&Vec<u8>]| of.iter().map(|der| (*der).clone()).collect::<Vec<_>>();
         for good in [
@@ -150,7 +152,10 @@ mod tests {
         let gap = complete(&sent(&[leaf]), known).unwrap_err();
         assert!(gap.missing.contains("CN=lower"), "{gap}");
         let gap = complete(&sent(&[leaf, lower]), known).unwrap_err();
-        assert!(gap.missing.contains("CN=upper") && gap.to_string().contains("CN=lower"), "{gap}");
+        assert!(
+            gap.missing.contains("CN=upper") && gap.to_string().contains("CN=lower"),
+            "{gap}"
+        );
         // What doesn't belong to the path doesn't fill the gap.
         let gap = complete(&sent(&[leaf, upper]), known).unwrap_err();
         assert!(gap.missing.contains("CN=lower"), "{gap}");

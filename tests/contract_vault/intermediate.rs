@@ -36,7 +36,10 @@ async fn asked(server: &Server) -> Value {
     let body = json!({"common_name": "below the root", "key_type": "ec"});
     let made = server.must("below/intermediate/generate/internal", body).await;
     let data = &made["data"];
-    assert!(data["key_id"].is_string() && data["private_key"].is_null(), "{made}");
+    assert!(
+        data["key_id"].is_string() && data["private_key"].is_null(),
+        "{made}"
+    );
     data["csr"].clone()
 }
 
@@ -92,7 +95,11 @@ async fn an_intermediate_signs_with_the_chain_up_to_its_root(server: Server) {
     let public = pem::parse_many(public).unwrap();
     let public: Vec<&[u8]> = public.iter().map(pem::Pem::contents).collect();
     assert_eq!(public, [issuing.as_slice(), root.as_slice()]);
-    assert_eq!(server.raw("below/ca").await.2, issuing, "`ca` is the one that signs");
+    assert_eq!(
+        server.raw("below/ca").await.2,
+        issuing,
+        "`ca` is the one that signs"
+    );
     let (_, kept) = server.get("below/cert/ca_chain").await;
     let kept = pem::parse_many(kept["data"]["certificate"].as_str().unwrap()).unwrap();
     assert_eq!(kept.len(), 2);
@@ -117,7 +124,11 @@ async fn an_intermediate_ends_no_later_than_its_root_and_is_for_a_key_of_its_mou
         read.validity().not_after.timestamp()
     };
     let data = &signed["data"];
-    assert_eq!(end(&data["certificate"]), end(&data["issuing_ca"]), "cut to the root's end");
+    assert_eq!(
+        end(&data["certificate"]),
+        end(&data["issuing_ca"]),
+        "cut to the root's end"
+    );
     // Without its root its chain is itself.
     server
         .must(

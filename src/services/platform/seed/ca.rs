@@ -146,7 +146,8 @@ impl Ca {
             return Err(silent(doing));
         };
         let path = format!("{MOUNT}/intermediate/set-signed");
-        self.must(doing, "POST", &path, json!({"certificate": bundle})).await?;
+        self.must(doing, "POST", &path, json!({"certificate": bundle}))
+            .await?;
         Ok(())
     }
 
@@ -185,7 +186,9 @@ impl Ca {
         }
         let data = (status == 200).then(|| reply.get("data")).flatten();
         let text = |name: &str| data.and_then(|data| data.get(name)).and_then(Value::as_str);
-        let chain = data.and_then(|data| data.get("ca_chain")).and_then(Value::as_array);
+        let chain = data
+            .and_then(|data| data.get("ca_chain"))
+            .and_then(Value::as_array);
         let (Some(pem), Some(chain)) = (text("certificate"), chain) else {
             return Err(refused(doing, &reply));
         };

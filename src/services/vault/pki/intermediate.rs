@@ -134,7 +134,9 @@ pub(super) fn set_signed(core: &mut Core, mount: &str, body: &Value) -> Result<R
     let refused = |words: &str| Reply::error(400, words);
     let text = body["certificate"].as_str().unwrap_or_default();
     if text.is_empty() {
-        return Err(refused("no certificate provided in the \"certificate\" parameter"));
+        return Err(refused(
+            "no certificate provided in the \"certificate\" parameter",
+        ));
     }
     if Ca::read(core, mount).is_ok() {
         return Err(refused(

@@ -98,29 +98,42 @@ pub(super) fn public(core: &Core, path: &str) -> Option<Reply> {
     };
     let reply = match rest {
         // A mount without a CA has nothing to show.
-        "ca" | "ca/pem" | "ca_chain" | "crl" | "crl/pem" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
+        "ca" | "ca/pem" | "ca_chain" | "crl" | "crl/pem"
+            if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) =>
+        {
             Ok(Reply::empty())
         }
         "cert/ca" | "cert/ca_chain" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
             Err(Reply::error(400, "no default issuer currently configured"))
         }
         "ca" => ca().map(|ca| bytes("application/pkix-cert", der(&ca.certificate_pem))),
-        "ca/pem" => {
-            ca().map(|ca| bytes("application/pem-certificate-chain", ca.certificate_pem.into_bytes()))
-        }
+        "ca/pem" => ca().map(|ca| {
+            bytes(
+                "application/pem-certificate-chain",
+                ca.certificate_pem.into_bytes(),
+            )
+        }),
         // It is PEM, whatever Vault calls it.
         "ca_chain" => ca().map(|ca| bytes("application/pkix-cert", ca.chain().join("\n").into_bytes())),
         "cert/ca" | "cert/ca_chain" => ca().map(|ca| {
             let chain = ca.chain().join("\n");
-            let certificate = if rest == "cert/ca" { ca.certificate_pem.trim() } else { &chain };
+            let certificate = if rest == "cert/ca" {
+                ca.certificate_pem.trim()
+            } else {
+                &chain
+            };
             Reply::data(json!({"certificate": certificate, "ca_chain": chain, "revocation_time": 0}))
         }),
         "crl" => crl::current(core, &mount).map(|list| bytes("application/pkix-crl", der(&list))),
-        "crl/pem" => crl::current(core, &mount).map(|list| bytes("application/x-pem-file", list.into_bytes())),
+        "crl/pem" => {
+            crl::current(core, &mount).map(|list| bytes("application/x-pem-file", list.into_bytes()))
+        }
         "cert/crl" => crl::current(core, &mount)
             .map(|list| Reply::data(json!({"certificate": list.trim(), "revocation_time": 0}))),
         rest => {
-            let serial = rest.strip_prefix("cert/").filter(|serial| !serial.contains('/'))?;
+            let serial = rest
+                .strip_prefix("cert/")
+                .filter(|serial| !serial.contains('/'))?;
             Ok(revoke::read(core, &mount, serial))
         }
     };
