@@ -85,14 +85,20 @@ impl Reach<'_> {
         if !kept.is_empty() {
             return Ok(kept);
         }
-        let at: Vec<String> = others.iter().map(|it| it.ip().to_canonical().to_string()).collect();
+        let at: Vec<String> = others
+            .iter()
+            .map(|it| it.ip().to_canonical().to_string())
+            .collect();
         let from = from.map_or_else(
             || "and it has never reported".to_owned(),
             |from| format!("and its reports come from {from}"),
         );
         Err(WakeFailure {
             step: WakeStep::Connect,
-            what: format!("not called: the agent says that it listens at `{host}` ({}), {from}", at.join(", ")),
+            what: format!(
+                "not called: the agent says that it listens at `{host}` ({}), {from}",
+                at.join(", ")
+            ),
             hint: "correct `advertise` in the agent's configuration, or allow the network in `api.wake_networks` of \
                    cmp-server; it checks in by itself meanwhile",
         })
@@ -317,7 +323,10 @@ mod tests {
         let failure = wake_within(&address, reach, LIMIT).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Connect);
         assert!(failure.what.contains("127.0.0.1"), "{failure}");
-        assert!(failure.what.contains("its reports come from 192.0.2.7"), "{failure}");
+        assert!(
+            failure.what.contains("its reports come from 192.0.2.7"),
+            "{failure}"
+        );
         let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept());
         assert!(connected.await.is_err(), "nobody called");
     }
@@ -326,7 +335,8 @@ mod tests {
     async fn an_answer_of_another_form_is_not_repeated() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let routes = axum::Router::new().fallback(async || r#"{"reported": "the secret of the metadata service"}"#);
+        let routes =
+            axum::Router::new().fallback(async || r#"{"reported": "the secret of the metadata service"}"#);
         let server = tokio::spawn(async move { axum::serve(listener, routes).await });
         let failure = wake(&address, LIMIT).await.unwrap_err();
         assert!(failure.what.contains("not an agent's answer"), "{failure}");

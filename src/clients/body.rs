@@ -111,7 +111,11 @@ mod tests {
 
     /// Answers one request with these bytes, and holds the connection open for as long as it is read. Says how
     /// much it could send.
-    async fn answers(head: &'static str, piece: Vec<u8>, n: usize) -> (String, tokio::task::JoinHandle<usize>) {
+    async fn answers(
+        head: &'static str,
+        piece: Vec<u8>,
+        n: usize,
+    ) -> (String, tokio::task::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let task = tokio::spawn(async move {
@@ -183,7 +187,11 @@ mod tests {
     fn what_is_wrong_with_json_is_told_in_a_few_words() {
         let body = format!("\"{}\"", "x".repeat(60_000));
         let words = json::<u8>(body.as_bytes()).unwrap_err();
-        assert!(words.chars().count() <= crate::domain::told::LONGEST, "{}", words.len());
+        assert!(
+            words.chars().count() <= crate::domain::told::LONGEST,
+            "{}",
+            words.len()
+        );
     }
 
     proptest! {

@@ -43,10 +43,12 @@ impl Wake for OverHttp {
                 may: &may,
                 from: agent.reported_from.as_deref(),
             };
-            wake_within(&agent.address, reach, LIMIT).await.map_err(|failure| Unreached {
-                failed_step: failure.step.word().to_lowercase(),
-                problem: Problem::unavailable(failure.what).hint(failure.hint),
-            })
+            wake_within(&agent.address, reach, LIMIT)
+                .await
+                .map_err(|failure| Unreached {
+                    failed_step: failure.step.word().to_lowercase(),
+                    problem: Problem::unavailable(failure.what).hint(failure.hint),
+                })
         })
     }
 }

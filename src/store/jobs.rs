@@ -291,8 +291,10 @@ pub struct Listening {
 /// # Errors
 /// The database doesn't answer.
 pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<Listening>, StoreError> {
-    sql("SELECT a.address, a.reported_from FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'")
+    sql(
+        "SELECT a.address, a.reported_from FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
+    )
     .bind(id)
     .fetch_optional(conn.raw())
     .await

@@ -21,7 +21,11 @@ pub struct ProblemJson {
     /// The HTTP status, repeated.
     pub status: u16,
     /// The next step.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "told::maybe")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "told::maybe"
+    )]
     pub detail: Option<String>,
     /// The kind, for programs.
     pub code: ProblemKind,

@@ -58,7 +58,8 @@ async fn talkative(mib: usize) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
-            let start = r#"{"agent_id":null,"reported":false,"n_jobs":0,"problem":{"kind":"refused","what":""#;
+            let start =
+                r#"{"agent_id":null,"reported":false,"n_jobs":0,"problem":{"kind":"refused","what":""#;
             let _ = stream.write_all(format!("{head}{start}").as_bytes()).await;
             for _ in 0..mib {
                 if stream.write_all(&[b'x'; 1 << 20]).await.is_err() {
@@ -86,7 +87,12 @@ async fn an_agent_that_answers_with_300_mib_is_not_listened_to() {
     // What fits into the buffers of both ends.
     assert!(sent.load(Ordering::Relaxed) < 100 << 20);
     for row in it.rows().await {
-        assert!(row.canonical().len() < 4096, "row {} is {} bytes", row.seq, row.canonical().len());
+        assert!(
+            row.canonical().len() < 4096,
+            "row {} is {} bytes",
+            row.seq,
+            row.canonical().len()
+        );
     }
 }
 
@@ -100,7 +106,10 @@ async fn an_agent_is_called_where_its_reports_come_from_and_nowhere_else() {
     let reply = it.wakes().await;
     assert_eq!(reply["failed_step"], "connect", "{reply}");
     let what = reply["problem"]["what"].as_str().unwrap();
-    assert!(what.contains("127.0.0.2") && what.contains("come from 127.0.0.1"), "{what}");
+    assert!(
+        what.contains("127.0.0.2") && what.contains("come from 127.0.0.1"),
+        "{what}"
+    );
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     // Where a rule allows it, or where the report came from, it is.
     it.reports(&format!("http://{address}")).await;
@@ -138,7 +147,11 @@ async fn what_an_agent_says_is_cut_before_it_is_kept() {
         requests["items"][0]["error_message"].as_str().unwrap().to_owned(),
         view["error"].as_str().unwrap().to_owned(),
     ] {
-        assert!(text.chars().count() <= LONGEST && text.ends_with('…'), "{}", text.len());
+        assert!(
+            text.chars().count() <= LONGEST && text.ends_with('…'),
+            "{}",
+            text.len()
+        );
         assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{text:?}");
     }
 }
@@ -169,5 +182,8 @@ async fn no_answer_carries_what_steers_a_terminal() {
     assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{7f}']), "{text:?}");
     let problem: Value = serde_json::from_str(&text).unwrap();
     let title = problem["title"].as_str().unwrap();
-    assert!(title.contains("\u{9b}2J\u{202e}\u{7f}"), "the same text is in it, escaped: {title:?}");
+    assert!(
+        title.contains("\u{9b}2J\u{202e}\u{7f}"),
+        "the same text is in it, escaped: {title:?}"
+    );
 }

@@ -60,9 +60,9 @@ impl From<Error> for AcmeError {
                 Ok(trouble) => trouble.0,
                 Err(other) => Self::Trouble(told(&format!("the ACME server: {other}"))),
             },
-            error @ Error::Json(_) => {
-                Self::Trouble(told(&format!("the ACME server's answer is not understood: {error}")))
-            }
+            error @ Error::Json(_) => Self::Trouble(told(&format!(
+                "the ACME server's answer is not understood: {error}"
+            ))),
             error => Self::Trouble(told(&format!("the ACME server: {error}"))),
         }
     }

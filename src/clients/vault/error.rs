@@ -129,7 +129,10 @@ fn counted(words: &str) -> Option<&str> {
 fn plain(words: &str) -> String {
     let them = counted(words).unwrap_or(words);
     let lines = them.lines().map(|line| line.trim().trim_start_matches("* "));
-    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let line = lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
     told(&line)
 }
 

@@ -69,7 +69,9 @@ impl Request<'_> {
 pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, VaultError> {
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        VaultError::Garbled(format!("`{path}` is not as documented (line {line}, column {column})"))
+        VaultError::Garbled(format!(
+            "`{path}` is not as documented (line {line}, column {column})"
+        ))
     })
 }
 

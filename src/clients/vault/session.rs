@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use rustify::endpoint::Endpoint;
+use tokio::time::Instant;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::token::requests::RenewTokenSelfRequest;
 use vaultrs::api::{AuthInfo, EndpointMiddleware, EndpointResult};
@@ -58,7 +58,10 @@ impl Session {
     }
 
     /// The same, and the answer to it.
-    pub(super) async fn ask<E: Endpoint>(&self, endpoint: E) -> Result<EndpointResult<E::Response>, VaultError> {
+    pub(super) async fn ask<E: Endpoint>(
+        &self,
+        endpoint: E,
+    ) -> Result<EndpointResult<E::Response>, VaultError> {
         let path = endpoint.path();
         let (code, body) = self.send(endpoint).await?;
         match code {

@@ -148,7 +148,9 @@ pub async fn send_reload(socket: &Path) -> Result<(), ReloadRefused> {
         let mut stream = UnixStream::connect(socket).await?;
         stream.write_all(b"reload\n").await?;
         let mut reply = String::new();
-        BufReader::new(stream.take(MAX_REPLY)).read_line(&mut reply).await?;
+        BufReader::new(stream.take(MAX_REPLY))
+            .read_line(&mut reply)
+            .await?;
         io::Result::Ok(reply)
     };
     let reply = timeout(RELOAD_LIMIT, talk)

@@ -70,8 +70,10 @@ impl Attempt {
         ];
         for (field, text, longest) in said {
             if text.as_ref().is_some_and(|text| text.chars().count() > longest) {
-                return Err(Problem::bad_input(format!("`{field}` is longer than {longest} characters"))
-                    .hint("shorten it; the ticket holds the rest"));
+                return Err(
+                    Problem::bad_input(format!("`{field}` is longer than {longest} characters"))
+                        .hint("shorten it; the ticket holds the rest"),
+                );
             }
         }
         self.reason = comment;
