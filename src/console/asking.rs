@@ -68,7 +68,7 @@ async fn ask_there(
             )
         }
         Query::AgentHealth => Answer::Agents(
-            pages(rows, fixed("last_checkin"), |page| async move {
+            pages(rows, fixed("health"), |page| async move {
                 from.agents(&page).await
             })
             .await?,

@@ -142,7 +142,7 @@ fn of_open<'a>(state: &'a State, configured: Option<&Configured>) -> Sight<'a> {
     let is_answered = findings.is_some_and(|loaded| loaded.value.is_some());
     let figures = match (total(&Query::Expiring), total(&Query::OpenRequests)) {
         (Some(expiring), Some(requests)) if is_answered => {
-            Some(Figures::of(&state.findings(), expiring, requests))
+            Some(Figures::of(&state.findings(), &state.more_findings(), expiring, requests))
         }
         _ => None,
     };

@@ -1,68 +1,95 @@
 //! Facts into what needs a person, ranked. Nothing is stored, so what is cured is gone.
 
+mod requests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
 use super::renewal_asked::asked_for;
-use crate::domain::adapter::AdapterStatus;
-use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgency};
-use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, rank, risk};
+use crate::domain::finding::{
+    Finding, FindingKind, LeftOut, NAMED, RiskFacts, Severity, rank, risk,
+};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
-use crate::domain::request::{Request, RequestStatus, WaitingOn};
-use crate::store::findings::{self as facts, InUse};
-use crate::store::{Conn, StoreError, adapters, agents, certificates};
+use crate::domain::matter;
+use crate::store::findings::{self as facts, Expected, Foremost, InUse};
+use crate::store::{Conn, StoreError, certificates};
+use crate::wire::health::Findings;
 
 /// So long before its end a certificate in use is worth knowing of.
 const HORIZON_D: i64 = 30;
 /// So long an installation, a request or a revocation may take without anybody having to look.
 const PATIENCE_S: i64 = 60;
 
-/// All findings, the worst first.
+/// What is found, and how much of it isn't told one by one.
+#[derive(Default)]
+struct Found(Findings);
+
+impl Found {
+    fn push(&mut self, finding: Finding) {
+        self.0.findings.push(finding);
+    }
+
+    fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.0.findings.extend(findings);
+    }
+
+    /// The rows of `foremost`; what is left out of it is counted as of this kind.
+    fn rows<T>(&mut self, kind: FindingKind, foremost: Foremost<T>) -> Vec<T> {
+        if foremost.more != LeftOut::default() {
+            let more = self.0.more.entry(kind).or_default();
+            more.warning += foremost.more.warning;
+            more.notice += foremost.more.notice;
+        }
+        foremost.rows
+    }
+}
+
+/// The findings, the worst first: all that is critical, the most urgent of the others, and how many more there are.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn findings(conn: &mut Conn) -> Result<Vec<Finding>, StoreError> {
+pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     let now = conn.now();
-    let mut found = Vec::new();
-    let mut in_trouble = facts::certificates_in_trouble(conn, now + Duration::days(HORIZON_D)).await?;
-    let known: BTreeSet<String> = in_trouble.iter().map(|it| it.installation_id.clone()).collect();
-    let asked_for = facts::renewals_asked_for(conn).await?.into_iter();
-    in_trouble.extend(asked_for.filter(|it| !known.contains(&it.installation_id)));
+    let [soon, week, horizon] = [1, 7, HORIZON_D].map(|days| now + Duration::days(days));
+    let since = now - Duration::seconds(PATIENCE_S);
+    let mut found = Found::default();
+    let mut in_trouble = facts::compromised_in_use(conn).await?;
+    in_trouble.extend(facts::revoked_in_use(conn).await?);
+    in_trouble.extend(facts::ends_or_is_wanted_now(conn, soon).await?);
+    let suggested = facts::renewals_suggested(conn, soon, week).await?;
+    in_trouble.extend(found.rows(FindingKind::RenewalAsked, suggested));
+    let ending = facts::ending_in_use(conn, [soon, week, horizon]).await?;
+    in_trouble.extend(found.rows(FindingKind::ExpiringInUse, ending));
     certificates_in_use(&in_trouble, now, &mut found);
-    let in_trouble = facts::installations_in_trouble(conn).await?;
-    let mut not_served: BTreeMap<&str, Finding> = BTreeMap::new();
-    for it in &in_trouble {
-        let Some(finding) = installation(it, now) else {
-            continue;
-        };
-        match not_served.get_mut(it.certificate_id.as_str()) {
-            Some(known) => known.takes_down.extend(finding.takes_down),
-            None => {
-                not_served.insert(&it.certificate_id, finding);
-            }
-        }
-    }
-    found.extend(not_served.into_values());
+
+    let at = Expected { now, since };
+    let at_odds = facts::installations_at_odds(conn, at).await?;
+    let in_doubt = facts::installations_in_doubt(conn, at).await?;
+    let in_doubt = found.rows(FindingKind::NotServed, in_doubt);
+    installations(at_odds.iter().chain(&in_doubt), now, &mut found);
+
     silent_agents(conn, now, &mut found).await?;
-    for request in facts::failed_requests(conn).await? {
-        found.push(failed(conn, &request, now).await?);
-    }
-    waiting(conn, now, &mut found).await?;
-    for it in facts::unconfirmed_revocations(conn, now - Duration::seconds(PATIENCE_S)).await? {
+    // What failed to be renewed and is told as such needs no second line.
+    let told = in_trouble.iter().filter(|it| it.renewal_failing);
+    let told: BTreeSet<&str> = told.map(|it| it.certificate_id.as_str()).collect();
+    requests::failed(conn, now, &told, &mut found).await?;
+    requests::waiting(conn, now, since, &mut found).await?;
+    for it in facts::unconfirmed_revocations(conn, since).await? {
         found.push(unconfirmed(it, now));
     }
-    for it in facts::shared_keys(conn).await? {
+    let several = facts::shared_keys(conn).await?;
+    for it in found.rows(FindingKind::SharedKey, several) {
         found.push(shared(conn, it, now).await?);
     }
-    rank(&mut found);
-    Ok(found)
+    rank(&mut found.0.findings);
+    Ok(found.0)
 }
 
 /// One finding a certificate and kind, however many hosts it is on.
-fn certificates_in_use(in_trouble: &[InUse], now: DateTime<Utc>, found: &mut Vec<Finding>) {
+fn certificates_in_use(in_trouble: &[InUse], now: DateTime<Utc>, found: &mut Found) {
     let mut by_certificate: BTreeMap<&str, Vec<&InUse>> = BTreeMap::new();
     for it in in_trouble {
         by_certificate.entry(&it.certificate_id).or_default().push(it);
@@ -85,17 +112,19 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         due: Some(now),
         ..facts
     };
-    let hosts = counted(places.len(), "host");
-    let failing = match first.renewal_failing {
-        true => ", and its renewal failed",
-        false => "",
+    let hosts = counted(number(places.len()), "host");
+    let failing = match (first.renewal_failing, &first.renewal_error) {
+        (true, Some(why)) => format!(", and its renewal failed: {}", short(why)),
+        (true, None) => ", and its renewal failed".to_owned(),
+        (false, _) => String::new(),
     };
     let left = urgency(first.not_after, now);
-    let (kind, severity, what, since, due, facts) = if first.key_status == KeyStatus::Compromised {
+    let (kind, matter, severity, what, since, due, facts) = if first.key_status == KeyStatus::Compromised {
         let what = format!("its key is compromised and in use on {hosts}");
         let since = first.compromised_at;
         (
             FindingKind::CompromisedKeyInUse,
+            matter::KEY_LEAKED,
             Severity::Critical,
             what,
             since,
@@ -110,6 +139,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         let since = first.revocation_asked_at;
         (
             FindingKind::RevokedInUse,
+            matter::REVOKED_SERVED,
             Severity::Critical,
             what,
             since,
@@ -121,6 +151,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         let since = Some(first.not_after);
         (
             FindingKind::ExpiredInUse,
+            matter::EXPIRED,
             Severity::Critical,
             what,
             since,
@@ -140,6 +171,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         };
         (
             FindingKind::RenewalAsked,
+            matter::CA_ASKS,
             asked.severity,
             format!("{}; in use on {hosts}{failing}{}", asked.what, asked.why()),
             Some(asked.window.start),
@@ -151,6 +183,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         let what = format!("expires and is in use on {hosts}{failing}");
         (
             FindingKind::ExpiringInUse,
+            ends(&facts),
             severity,
             what,
             None,
@@ -158,8 +191,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
             facts,
         )
     };
-    let mut takes_down: Vec<String> = places.iter().map(|it| it.hostname.clone()).collect();
-    takes_down.dedup();
+    let hosts: BTreeSet<&str> = places.iter().map(|it| it.hostname.as_str()).collect();
     Some(Finding {
         kind,
         severity,
@@ -168,51 +200,91 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         entity_id: first.certificate_id.clone(),
         version: first.certificate_version,
         subject: name(&first.subject),
+        host: hosts.first().map(|&host| host.to_owned()),
+        matter: matter.to_owned(),
         what,
         since,
         due,
-        takes_down,
+        takes_down: hosts.iter().take(NAMED).map(|&host| host.to_owned()).collect(),
+        n_takes_down: number(hosts.len()),
         answer: Some("reissue".to_owned()),
     })
 }
 
-/// The three truths disagree. One that is being installed right now is given its time.
-fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
-    let patience = Duration::seconds(PATIENCE_S);
-    let is_good =
-        it.status == CertificateStatus::Active && it.key_status == KeyStatus::Active && it.not_after > now;
-    if !is_good {
-        // It needs a fresh one, which another finding says; installing it again is no help.
-        return None;
+fn ends(facts: &RiskFacts) -> &'static str {
+    match (facts.renewal_failing, facts.agent_silent) {
+        (true, _) => matter::RENEWAL_FAILED,
+        (false, true) => matter::ENDS_NO_AGENT,
+        (false, false) => matter::ENDS,
     }
-    if it.installing_since.is_some_and(|since| now - since < patience) {
-        return None;
+}
+
+/// One finding a certificate, of the worst of its places.
+fn installations<'a>(
+    in_trouble: impl Iterator<Item = &'a InUse>,
+    now: DateTime<Utc>,
+    found: &mut Found,
+) {
+    let mut by_certificate: BTreeMap<&str, Finding> = BTreeMap::new();
+    for it in in_trouble {
+        let finding = installation(it, now);
+        match by_certificate.get_mut(it.certificate_id.as_str()) {
+            Some(known) => {
+                known.n_takes_down += 1;
+                let is_named = known.takes_down.contains(&it.hostname);
+                if !is_named && known.takes_down.len() < NAMED {
+                    known.takes_down.push(it.hostname.clone());
+                }
+            }
+            None => {
+                by_certificate.insert(&it.certificate_id, finding);
+            }
+        }
     }
+    found.extend(by_certificate.into_values());
+}
+
+/// The three truths disagree.
+fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     let is_expected = |found: &Option<String>| found.as_deref() == Some(it.expected_sha256.as_str());
-    let (severity, what) = match (&it.on_disk_sha256, &it.served_sha256) {
-        (None, _) => (Severity::Critical, "nothing is on disk".to_owned()),
+    let failed = it.error.is_some();
+    let (severity, matter, what) = match (&it.on_disk_sha256, &it.served_sha256) {
+        (None, _) if failed => (
+            Severity::Critical,
+            matter::INSTALL_FAILED,
+            "could not be installed, and nothing is on disk",
+        ),
+        (None, _) => (Severity::Critical, matter::NOT_ON_DISK, "nothing is on disk"),
+        (Some(_), _) if !is_expected(&it.on_disk_sha256) && failed => (
+            Severity::Critical,
+            matter::INSTALL_FAILED,
+            "could not be installed, and another certificate is on disk than expected",
+        ),
         (Some(_), _) if !is_expected(&it.on_disk_sha256) => (
             Severity::Critical,
-            "another certificate is on disk than expected".to_owned(),
+            matter::OTHER_ON_DISK,
+            "another certificate is on disk than expected",
         ),
         (Some(_), Some(_)) if !is_expected(&it.served_sha256) => (
             Severity::Critical,
-            "renewed on disk, the old one is still served".to_owned(),
+            matter::OLD_ONE_SERVED,
+            "renewed on disk, the old one is still served",
         ),
         (Some(_), None) if it.tls_address.is_some() => (
             Severity::Warning,
-            "on disk as expected, but not served".to_owned(),
+            matter::NOT_SERVED,
+            "on disk as expected, but not served",
         ),
-        _ if it.error.is_some() => (
+        _ => (
             Severity::Warning,
-            "the last installation was rolled back".to_owned(),
+            matter::INSTALL_FAILED,
+            "the last installation was rolled back",
         ),
-        _ => return None,
     };
     let said = it
         .error
         .as_ref()
-        .map_or(String::new(), |error| format!(": {error}"));
+        .map_or(String::new(), |error| format!(": {}", short(error)));
     let facts = RiskFacts {
         due: Some(if severity == Severity::Critical {
             now + Duration::hours(1)
@@ -224,7 +296,7 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
         served: it.served_sha256.is_some(),
         n_hosts: 1,
     };
-    Some(Finding {
+    Finding {
         kind: FindingKind::NotServed,
         severity,
         risk: risk(&facts, now),
@@ -232,27 +304,23 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
         entity_id: it.certificate_id.clone(),
         version: it.certificate_version,
         subject: name(&it.subject),
+        host: Some(it.hostname.clone()),
+        matter: matter.to_owned(),
         what: format!("{what}, on {} at {}{said}", it.hostname, it.path),
         since: Some(it.updated_at),
         due: Some(it.not_after),
         takes_down: vec![it.hostname.clone()],
+        n_takes_down: 1,
         answer: Some("install".to_owned()),
-    })
+    }
 }
 
-async fn silent_agents(
-    conn: &mut Conn,
-    now: DateTime<Utc>,
-    found: &mut Vec<Finding>,
-) -> Result<(), StoreError> {
-    // The shortest interval there can be; which of them are silent is asked of each.
-    for agent in facts::agents_quiet_since(conn, now - Duration::seconds(1)).await? {
-        let never_came = agent.health(now) == AgentHealth::Never
-            && now - agent.enrolled_at > Duration::seconds(agent.checkin_interval_s) * 3;
-        if agent.health(now) != AgentHealth::Silent && !never_came {
-            continue;
-        }
-        let takes_down = facts::names_on_agent(conn, &agent.id).await?;
+async fn silent_agents(conn: &mut Conn, now: DateTime<Utc>, found: &mut Found) -> Result<(), StoreError> {
+    let agents = facts::silent_agents(conn).await?;
+    let agents = found.rows(FindingKind::AgentSilent, agents);
+    let mut on = facts::on_agents(conn, &agents).await?;
+    for agent in agents {
+        let on = on.remove(&agent.id).unwrap_or_default();
         let facts = RiskFacts {
             due: Some(now + Duration::days(2)),
             agent_silent: true,
@@ -260,12 +328,18 @@ async fn silent_agents(
             n_hosts: 1,
             ..RiskFacts::default()
         };
-        let what = match agent.last_checkin {
-            Some(_) => format!(
-                "stopped checking in; {} on it can't be renewed",
-                counted(takes_down.len(), "certificate")
+        let (matter, what) = match agent.last_checkin {
+            Some(_) => (
+                matter::silent(on.n),
+                format!(
+                    "stopped checking in; {} on it can't be renewed",
+                    counted(on.n, "certificate")
+                ),
             ),
-            None => "enrolled, but never checked in".to_owned(),
+            None => (
+                matter::NEVER_CAME.to_owned(),
+                "enrolled, but never checked in".to_owned(),
+            ),
         };
         found.push(Finding {
             kind: FindingKind::AgentSilent,
@@ -275,185 +349,17 @@ async fn silent_agents(
             entity_id: agent.id,
             version: agent.version,
             subject: agent.hostname,
+            host: None,
+            matter,
             what,
             since: agent.last_checkin.or(Some(agent.enrolled_at)),
             due: None,
-            takes_down: takes_down.iter().map(|subject| name(subject)).collect(),
+            takes_down: on.subjects.iter().map(|subject| name(subject)).collect(),
+            n_takes_down: on.n,
             answer: Some("checkin".to_owned()),
         });
     }
     Ok(())
-}
-
-/// The thing to act on is the certificate that was to be replaced, where there is one.
-async fn failed(conn: &mut Conn, request: &Request, now: DateTime<Utc>) -> Result<Finding, StoreError> {
-    let facts = RiskFacts {
-        due: Some(now + Duration::days(3)),
-        renewal_failing: true,
-        n_hosts: 1,
-        ..RiskFacts::default()
-    };
-    let error = request.error_message.as_deref().unwrap_or("no reason given");
-    let replaces = match &request.replaces {
-        Some(id) => certificates::read(conn, id).await?,
-        None => None,
-    };
-    let (entity, entity_id, version, answer) = match replaces {
-        Some(old) => (
-            EntityKind::Certificate,
-            old.id,
-            old.version,
-            Some("reissue".to_owned()),
-        ),
-        None => (EntityKind::Request, request.id.clone(), request.version, None),
-    };
-    Ok(Finding {
-        kind: FindingKind::RequestFailed,
-        severity: Severity::Warning,
-        risk: risk(&facts, now),
-        entity,
-        entity_id,
-        version,
-        subject: request.common_name.clone(),
-        what: format!("request {} failed: {error}", request.id),
-        since: Some(request.updated_at),
-        due: None,
-        takes_down: Vec::new(),
-        answer,
-    })
-}
-
-/// What waits for a paused adapter is one finding; what waits for something else is one each.
-async fn waiting(conn: &mut Conn, now: DateTime<Utc>, found: &mut Vec<Finding>) -> Result<(), StoreError> {
-    let adapters = adapters::all(conn).await?;
-    let waiting = facts::waiting_requests(conn, now - Duration::seconds(PATIENCE_S)).await?;
-    let waits_for_ca = |request: &&Request| {
-        request.status == RequestStatus::Issuing || request.waiting_on == Some(WaitingOn::Ca)
-    };
-    for adapter in adapters.iter().filter(|it| it.status == AdapterStatus::Paused) {
-        let blocked: Vec<&Request> = waiting
-            .iter()
-            .filter(waits_for_ca)
-            .filter(|request| request.adapter_id == adapter.id)
-            .collect();
-        let reason = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-        let is_sealed = reason.to_lowercase().contains("sealed");
-        let facts = RiskFacts {
-            due: Some(now + Duration::hours(1)),
-            renewal_failing: true,
-            n_hosts: i64::try_from(blocked.len()).unwrap_or(i64::MAX),
-            ..RiskFacts::default()
-        };
-        // What is unsealed is the Vault behind the adapter.
-        let vault = adapter.config.get("address").and_then(|address| address.as_str());
-        let (entity, entity_id) = match vault {
-            Some(address) if is_sealed => (EntityKind::Vault, address.to_owned()),
-            _ => (EntityKind::Adapter, adapter.id.clone()),
-        };
-        found.push(Finding {
-            kind: if is_sealed {
-                FindingKind::VaultSealed
-            } else {
-                FindingKind::RequestStuck
-            },
-            severity: Severity::Critical,
-            risk: risk(&facts, now),
-            entity,
-            entity_id,
-            version: adapter.version,
-            subject: adapter.name.clone(),
-            what: format!(
-                "paused: {reason}; nothing is issued or revoked, {} waiting",
-                counted(blocked.len(), "request")
-            ),
-            since: adapter.paused_at,
-            due: None,
-            takes_down: blocked
-                .iter()
-                .map(|request| request.common_name.clone())
-                .collect(),
-            answer: is_sealed.then(|| "unseal".to_owned()),
-        });
-    }
-    let mut by_agent: BTreeMap<&str, Vec<&Request>> = BTreeMap::new();
-    for request in &waiting {
-        let paused = adapters
-            .iter()
-            .any(|it| it.id == request.adapter_id && it.status == AdapterStatus::Paused);
-        match &request.agent_id {
-            Some(agent) if matches!(request.waiting_on, Some(WaitingOn::Key | WaitingOn::Challenge)) => {
-                by_agent.entry(agent).or_default().push(request);
-            }
-            _ if paused && waits_for_ca(&request) => {}
-            _ => found.push(stuck(request, now)),
-        }
-    }
-    for (agent, requests) in by_agent {
-        let agent = agents::existing(conn, agent).await?;
-        found.push(waits_for_agent(agent, &requests, now));
-    }
-    Ok(())
-}
-
-fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
-    Finding {
-        kind: FindingKind::RequestStuck,
-        severity: Severity::Warning,
-        risk: risk(&stuck_facts(request.attempt > 0, 1, now), now),
-        entity: EntityKind::Request,
-        entity_id: request.id.clone(),
-        version: request.version,
-        subject: request.common_name.clone(),
-        what: request.why(),
-        since: Some(request.created_at),
-        due: request.next_attempt_at,
-        takes_down: Vec::new(),
-        answer: None,
-    }
-}
-
-/// A key or an answer that doesn't come is an agent that doesn't come: wake it.
-fn waits_for_agent(agent: Agent, requests: &[&Request], now: DateTime<Utc>) -> Finding {
-    let any_key = requests.iter().any(|it| it.waiting_on == Some(WaitingOn::Key));
-    let thing = if any_key {
-        "key and CSR"
-    } else {
-        "answer to the CA's challenge"
-    };
-    Finding {
-        kind: FindingKind::RequestStuck,
-        severity: Severity::Warning,
-        risk: risk(&stuck_facts(false, requests.len(), now), now),
-        entity: EntityKind::Agent,
-        entity_id: agent.id,
-        version: agent.version,
-        subject: agent.hostname,
-        what: format!("{} for its {thing}", waits(requests.len())),
-        since: requests.iter().map(|request| request.created_at).min(),
-        due: None,
-        takes_down: requests
-            .iter()
-            .map(|request| request.common_name.clone())
-            .collect(),
-        answer: Some("checkin".to_owned()),
-    }
-}
-
-fn stuck_facts(renewal_failing: bool, n: usize, now: DateTime<Utc>) -> RiskFacts {
-    RiskFacts {
-        due: Some(now + Duration::days(5)),
-        renewal_failing,
-        n_hosts: i64::try_from(n).unwrap_or(i64::MAX),
-        ..RiskFacts::default()
-    }
-}
-
-fn waits(n: usize) -> String {
-    if n == 1 {
-        "1 request waits".to_owned()
-    } else {
-        format!("{n} requests wait")
-    }
 }
 
 fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
@@ -479,10 +385,13 @@ fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
         entity_id: it.certificate_id,
         version: it.version,
         subject: name(&it.subject),
+        host: None,
+        matter: matter::NOT_CONFIRMED.to_owned(),
         what: format!("its revocation is not confirmed by the CA{why}"),
         since: Some(it.asked_at),
         due: None,
         takes_down: Vec::new(),
+        n_takes_down: 0,
         // What is under way goes on by itself, once its cause is mended.
         answer: match (is_sealed, it.queued) {
             (true, _) => Some("unseal".to_owned()),
@@ -501,7 +410,6 @@ async fn shared(conn: &mut Conn, it: facts::SharedKey, now: DateTime<Utc>) -> Re
     };
     let certificate = certificates::existing(conn, &it.certificate_id).await?;
     let others = certificates::by_spki(conn, &it.spki_sha256).await?;
-    let n = usize::try_from(it.n_certificates).unwrap_or(0);
     Ok(Finding {
         kind: FindingKind::SharedKey,
         severity: Severity::Notice,
@@ -510,10 +418,13 @@ async fn shared(conn: &mut Conn, it: facts::SharedKey, now: DateTime<Utc>) -> Re
         subject: certificate.name().to_owned(),
         entity_id: certificate.id,
         version: certificate.version,
-        what: format!("its key is in {}", counted(n, "certificate")),
+        host: None,
+        matter: matter::shared(it.n_certificates),
+        what: format!("its key is in {}", counted(it.n_certificates, "certificate")),
         since: Some(it.since),
         due: None,
-        takes_down: others.iter().map(|it| it.name().to_owned()).collect(),
+        takes_down: others.iter().take(NAMED).map(|it| it.name().to_owned()).collect(),
+        n_takes_down: number(others.len()),
         answer: Some("reissue".to_owned()),
     })
 }
@@ -522,7 +433,22 @@ fn name(subject: &str) -> String {
     common_name(subject).unwrap_or(subject).to_owned()
 }
 
-fn counted(n: usize, what: &str) -> String {
+/// What others say goes into a finding by its beginning.
+fn short(words: &str) -> String {
+    match words.char_indices().nth(SAID) {
+        Some((at, _)) => format!("{}…", &words[..at]),
+        None => words.to_owned(),
+    }
+}
+
+/// Letters that a finding quotes of what a CA, a reload command or an agent said.
+const SAID: usize = 300;
+
+fn number(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn counted(n: i64, what: &str) -> String {
     if n == 1 {
         format!("1 {what}")
     } else {
