@@ -4,6 +4,7 @@ pub mod adapter;
 pub mod agent;
 pub mod audit;
 pub mod certificate;
+pub mod chain;
 pub mod clue;
 pub mod database;
 pub mod duration;
