@@ -159,10 +159,7 @@ impl FindingKind {
     /// what is refused by its clients now, and last what only comes. Many of one class can't bury another one.
     fn class(self) -> u8 {
         match self {
-            Self::VaultSealed
-            | Self::DatabaseLost
-            | Self::ReplicaBehind
-            | Self::TwoPrimaries => 0,
+            Self::VaultSealed | Self::DatabaseLost | Self::ReplicaBehind | Self::TwoPrimaries => 0,
             Self::CompromisedKeyInUse => 1,
             Self::RevokedInUse | Self::RevocationPending => 2,
             Self::ExpiredInUse

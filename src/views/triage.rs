@@ -138,7 +138,11 @@ fn more_row((kind, more): (FindingKind, LeftOut)) -> Row {
         FindingKind::RequestFailed => ("requests failed", ViewId::Requests, "status:failed"),
         FindingKind::RequestStuck => ("requests wait", ViewId::Requests, "open:yes"),
         FindingKind::SharedKey => ("keys are in several certificates", ViewId::Certificates, ""),
-        _ => ("certificates are not served as expected", ViewId::Certificates, ""),
+        _ => (
+            "certificates are not served as expected",
+            ViewId::Certificates,
+            "",
+        ),
     };
     Row {
         id: format!("more/{kind:?}"),

@@ -12,7 +12,9 @@ impl Server {
         let mut tx = self.store.begin().await.unwrap();
         let mut ids = Vec::new();
         for n in first..first + n {
-            let new = certificates::insert(&mut tx, &certificate(n, days)).await.unwrap();
+            let new = certificates::insert(&mut tx, &certificate(n, days))
+                .await
+                .unwrap();
             installations::expect(&mut tx, &self.agent, &format!("/srv/tls/{n}.pem"), &new)
                 .await
                 .unwrap();
@@ -60,8 +62,14 @@ async fn one_compromised_key_stands_above_a_crowd() {
     let [ending, silent] = ["expiring_in_use", "agent_silent"].map(|kind| count(&reply, kind));
     let more = &reply["more"];
     // The fixture's agent never came either.
-    assert_eq!(silent as i64 + more["agent_silent"]["warning"].as_i64().unwrap(), 701);
-    assert_eq!(ending as i64 + more["expiring_in_use"]["notice"].as_i64().unwrap(), 900);
+    assert_eq!(
+        silent as i64 + more["agent_silent"]["warning"].as_i64().unwrap(),
+        701
+    );
+    assert_eq!(
+        ending as i64 + more["expiring_in_use"]["notice"].as_i64().unwrap(),
+        900
+    );
     assert_eq!(more["expiring_in_use"]["warning"], 0);
     assert!(kinds(&reply).len() < 1_100, "the answer has an end");
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Duration, Utc};
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::renewal::Suggestion;
 use cmp_console::store::certificates::NewCertificate;
-use cmp_console::store::renewals::{ask_again, claim, record};
 use cmp_console::store::findings::InUse;
+use cmp_console::store::renewals::{ask_again, claim, record};
 use cmp_console::store::{Conn, certificates, findings, installations, revocation};
 
 use super::fixture::{Fixture, certificate, noon};
@@ -178,11 +178,6 @@ async fn what_was_said_is_kept_and_the_same_again_is_no_change() {
 async fn asked_for(conn: &mut Conn) -> Vec<InUse> {
     let now = conn.now();
     let mut asked = findings::ends_or_is_wanted_now(conn, now).await.unwrap();
-    asked.extend(
-        findings::renewals_suggested(conn, now, now)
-            .await
-            .unwrap()
-            .rows,
-    );
+    asked.extend(findings::renewals_suggested(conn, now, now).await.unwrap().rows);
     asked
 }

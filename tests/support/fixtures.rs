@@ -346,10 +346,14 @@ pub(crate) fn night(width: u16, height: u16) -> State {
     ] {
         state.links.insert(backend, is);
     }
-    answer(&mut state, Query::Findings, Answer::Findings(Findings {
+    answer(
+        &mut state,
+        Query::Findings,
+        Answer::Findings(Findings {
             findings: findings(),
             ..Findings::default()
-        }));
+        }),
+    );
     answer(&mut state, Query::Expiring, all(certificates()));
     answer(&mut state, Query::Certificates(list.clone()), all(certificates()));
     for query in [Query::AgentHealth, Query::Agents(list.clone())] {

@@ -64,10 +64,7 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn on_agents(
-    conn: &mut Conn,
-    agents: &[Silent],
-) -> Result<BTreeMap<String, OnAgent>, StoreError> {
+pub async fn on_agents(conn: &mut Conn, agents: &[Silent]) -> Result<BTreeMap<String, OnAgent>, StoreError> {
     let mut on: BTreeMap<String, OnAgent> = BTreeMap::new();
     let doing = "reading what agents serve";
     for some in agents.chunks(AT_ONCE) {

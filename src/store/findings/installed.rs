@@ -176,8 +176,7 @@ pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreErro
 /// # Errors
 /// The database doesn't answer.
 pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    let condition =
-        "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
+    let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
     all(conn, condition, "c.revocation_asked_at", Vec::new()).await
 }
 
@@ -185,10 +184,7 @@ pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn ends_or_is_wanted_now(
-    conn: &mut Conn,
-    soon: DateTime<Utc>,
-) -> Result<Vec<InUse>, StoreError> {
+pub async fn ends_or_is_wanted_now(conn: &mut Conn, soon: DateTime<Utc>) -> Result<Vec<InUse>, StoreError> {
     let condition = "c.status = 'active' AND k.status <> 'compromised' AND (c.not_after <= $2 \
                      OR (c.renewal_window_start <= $1 AND c.renewal_moved_from IS NOT NULL))";
     let bound = vec![conn.now().into(), soon.into()];
@@ -250,7 +246,13 @@ const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expect
 /// The database doesn't answer.
 pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
     let condition = format!("{COULD_BE_SERVED} AND {AT_ODDS}");
-    all(conn, &condition, "c.not_after", vec![at.now.into(), at.since.into()]).await
+    all(
+        conn,
+        &condition,
+        "c.not_after",
+        vec![at.now.into(), at.since.into()],
+    )
+    .await
 }
 
 /// Those with what is expected on disk that no handshake shows, or whose last installation was taken back; the
@@ -258,10 +260,7 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn installations_in_doubt(
-    conn: &mut Conn,
-    at: Expected,
-) -> Result<Foremost<InUse>, StoreError> {
+pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<Foremost<InUse>, StoreError> {
     let doing = "looking for installations in trouble";
     // Not NOT: with nothing served the comparison is neither true nor false.
     let condition = format!(
@@ -280,7 +279,15 @@ pub async fn installations_in_doubt(
     .map_err(StoreError::because(doing))?;
     let n = match count(&rows) < AT_MOST {
         true => count(&rows),
-        false => super::counted(conn, format!("SELECT COUNT(*) {IN_USE} {condition}"), bound, doing).await?,
+        false => {
+            super::counted(
+                conn,
+                format!("SELECT COUNT(*) {IN_USE} {condition}"),
+                bound,
+                doing,
+            )
+            .await?
+        }
     };
     Ok(Foremost::of_warnings(rows, n))
 }

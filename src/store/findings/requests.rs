@@ -81,7 +81,8 @@ pub struct WaitedFor {
 }
 
 const WAITS: &str = "r.status IN ('pending', 'issuing') AND r.created_at < $1";
-const FOR_AGENT: &str = "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge')";
+const FOR_AGENT: &str =
+    "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge')";
 const FOR_CA: &str = "(r.status = 'issuing' OR r.waiting_on = 'ca')";
 const PAUSED: &str = "EXISTS (SELECT 1 FROM adapters p WHERE p.id = r.adapter_id AND p.status = 'paused')";
 
@@ -156,10 +157,7 @@ async fn named_by(
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn stuck_requests(
-    conn: &mut Conn,
-    before: DateTime<Utc>,
-) -> Result<Foremost<Request>, StoreError> {
+pub async fn stuck_requests(conn: &mut Conn, before: DateTime<Utc>) -> Result<Foremost<Request>, StoreError> {
     let doing = "looking for requests that wait";
     // Nothing is compared with null here: `waiting_on` is null in one that is being issued.
     let stuck = format!(

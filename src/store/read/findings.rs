@@ -8,9 +8,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::renewal_asked::asked_for;
 use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgency};
-use crate::domain::finding::{
-    Finding, FindingKind, LeftOut, NAMED, RiskFacts, Severity, rank, risk,
-};
+use crate::domain::finding::{Finding, FindingKind, LeftOut, NAMED, RiskFacts, Severity, rank, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::matter;
@@ -220,11 +218,7 @@ fn ends(facts: &RiskFacts) -> &'static str {
 }
 
 /// One finding a certificate, of the worst of its places.
-fn installations<'a>(
-    in_trouble: impl Iterator<Item = &'a InUse>,
-    now: DateTime<Utc>,
-    found: &mut Found,
-) {
+fn installations<'a>(in_trouble: impl Iterator<Item = &'a InUse>, now: DateTime<Utc>, found: &mut Found) {
     let mut by_certificate: BTreeMap<&str, Finding> = BTreeMap::new();
     for it in in_trouble {
         let finding = installation(it, now);

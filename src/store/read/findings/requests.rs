@@ -41,9 +41,7 @@ fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
     let request = it.request;
     let error = request.error_message.as_deref().unwrap_or("no reason given");
     let (entity, entity_id, version, answer) = match (request.replaces, it.replaces_version) {
-        (Some(old), Some(version)) => {
-            (EntityKind::Certificate, old, version, Some("reissue".to_owned()))
-        }
+        (Some(old), Some(version)) => (EntityKind::Certificate, old, version, Some("reissue".to_owned())),
         _ => (EntityKind::Request, request.id.clone(), request.version, None),
     };
     Finding {
