@@ -1,4 +1,4 @@
-//! The facts that findings are worked out from. What they mean is decided in `store/read/findings.rs`.
+//! The facts that findings are worked out from. What they mean is decided in `store/read/findings`.
 //!
 //! A list that makes critical findings is read whole. One of warnings and notices is read in the order of its own
 //! urgency, up to [`AT_MOST`], and comes with how many there are in all ([`Foremost`]).
