@@ -14,6 +14,7 @@ pub mod id;
 pub mod installation;
 pub mod key;
 pub mod link;
+pub mod matter;
 pub mod plain;
 pub mod reason;
 pub mod renewal;

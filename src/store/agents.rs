@@ -35,10 +35,8 @@ const LIST: List = List {
         },
         SortColumn {
             name: "health",
-            // By silence, whatever the interval: dates are added up differently in every database. Who is
-            // banned is expected to be silent and comes last.
-            sql: "CASE WHEN a.status = 'banned' THEN '9999-12-31T00:00:00+00:00' \
-                  ELSE COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') END",
+            // Each by its own interval. Who is banned is expected to be silent and comes last.
+            sql: "CASE WHEN a.status = 'banned' THEN '9999-12-31T00:00:00+00:00' ELSE a.silent_at END",
             sorts: Sorts::Time,
         },
         SortColumn {
@@ -252,30 +250,16 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
 /// The database doesn't answer.
 pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     let now = conn.now();
-    // The interval is a column, so the comparison is made in numbers, which both databases have, by
-    // the few intervals that are in use.
-    let intervals: Vec<i64> = sql("SELECT DISTINCT checkin_interval_s FROM agents WHERE status = 'active'")
-        .fetch_all(conn.raw())
-        .await
-        .map_err(StoreError::because("counting the agents"))?;
-    let mut count = Headcount {
-        n_all: 0,
-        n_healthy: 0,
-    };
-    for interval in intervals {
-        let (n_all, n_healthy): (i64, i64) = sql(
-            "SELECT COUNT(*), COUNT(*) FILTER (WHERE last_checkin >= $2) FROM agents \
-             WHERE status = 'active' AND checkin_interval_s = $1",
-        )
-        .bind(interval)
-        .bind(now - chrono::Duration::seconds(interval) * crate::domain::agent::SILENT_AFTER_INTERVALS)
-        .fetch_one(conn.raw())
-        .await
-        .map_err(StoreError::because("counting the agents"))?;
-        count.n_all += n_all;
-        count.n_healthy += n_healthy;
-    }
-    Ok(count)
+    // One that never came is not healthy, however long ago it enrolled.
+    let (n_all, n_healthy): (i64, i64) = sql(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE silent_at >= $1 AND last_checkin IS NOT NULL) FROM agents \
+         WHERE status = 'active'",
+    )
+    .bind(now)
+    .fetch_one(conn.raw())
+    .await
+    .map_err(StoreError::because("counting the agents"))?;
+    Ok(Headcount { n_all, n_healthy })
 }
 
 pub(super) fn banned(agent: &Agent) -> Problem {

@@ -10,6 +10,7 @@ mod edge;
 mod events;
 mod findings;
 mod identity;
+mod lists;
 mod routes;
 mod runbooks;
 mod support;
