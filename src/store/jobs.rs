@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::domain::agent::SILENT_AFTER_INTERVALS;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
@@ -276,31 +277,58 @@ pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>,
         .collect())
 }
 
-/// Where the agent listens that a queued job is for.
+/// An agent that has something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whom {
+    /// Where it listens.
+    pub address: String,
+    /// It was heard of lately, so that it will answer.
+    pub heard_of: bool,
+}
+
+impl Whom {
+    fn of(row: (String, Option<DateTime<Utc>>, i64), now: DateTime<Utc>) -> Self {
+        let (address, last_checkin, interval_s) = row;
+        let patience = Duration::seconds(interval_s) * SILENT_AFTER_INTERVALS;
+        Self {
+            address,
+            heard_of: last_checkin.is_some_and(|at| now - at <= patience),
+        }
+    }
+}
+
+/// Whom a queued job is for.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
-    sql("SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'")
+pub async fn whom(conn: &mut Conn, id: &str) -> Result<Option<Whom>, StoreError> {
+    let now = conn.now();
+    let row: Option<_> = sql(
+        "SELECT a.address, a.last_checkin, a.checkin_interval_s FROM jobs j \
+         JOIN agents a ON a.id = j.agent_id WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
+    )
     .bind(id)
     .fetch_optional(conn.raw())
     .await
-    .map_err(StoreError::because("reading whom a job is for"))
+    .map_err(StoreError::because("reading whom a job is for"))?;
+    Ok(row.map(|row| Whom::of(row, now)))
 }
 
-/// Where the agents listen that have something to do.
+/// Whom the queued jobs are for; who was heard of last comes first.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    sql(
-        "SELECT DISTINCT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.status = 'queued' AND a.status = 'active'",
+pub async fn all_whom(conn: &mut Conn) -> Result<Vec<Whom>, StoreError> {
+    let now = conn.now();
+    let rows: Vec<_> = sql(
+        "SELECT a.address, a.last_checkin, a.checkin_interval_s FROM agents a \
+         WHERE a.status = 'active' AND a.id IN (SELECT j.agent_id FROM jobs j WHERE j.status = 'queued') \
+         ORDER BY COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') DESC, a.id",
     )
     .fetch_all(conn.raw())
     .await
-    .map_err(StoreError::because("reading whom jobs are for"))
+    .map_err(StoreError::because("reading whom jobs are for"))?;
+    Ok(rows.into_iter().map(|row| Whom::of(row, now)).collect())
 }
 
 /// One.

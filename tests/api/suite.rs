@@ -10,6 +10,7 @@ mod edge;
 mod events;
 mod findings;
 mod identity;
+mod load;
 mod routes;
 mod runbooks;
 mod support;

@@ -85,6 +85,8 @@ async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Proble
 }
 
 async fn wake(api: &ApiState, address: String) -> CheckinReply {
+    // Never closed, so that there is always one to be had.
+    let _bell = api.bells.acquire().await;
     let (reached, failed_step, problem) = match api.wake.wake(address).await {
         Ok(woken) if woken.reported => (true, None, None),
         Ok(woken) => (true, Some("report".to_owned()), woken.problem),
