@@ -120,7 +120,10 @@ impl Store {
         let pools = if address::is_postgres(url) {
             let ways = dialect::postgres::open(url).await.map_err(failed)?;
             schema::bring_up_postgres(&ways.writer, url).await?;
-            if dialect::postgres::is_replica(&ways.writer).await.map_err(failed)? {
+            if dialect::postgres::is_replica(&ways.writer)
+                .await
+                .map_err(failed)?
+            {
                 return Err(StoreError::Replica {
                     url: address::redacted(url),
                 });

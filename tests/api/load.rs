@@ -24,7 +24,12 @@ async fn all(store: &Store, work: Work) -> Vec<Conn> {
 }
 
 fn busy(store: &Store, work: &str) -> usize {
-    store.busy().into_iter().find(|(name, _)| *name == work).unwrap().1
+    store
+        .busy()
+        .into_iter()
+        .find(|(name, _)| *name == work)
+        .unwrap()
+        .1
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -33,7 +38,9 @@ async fn until(what: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .unwrap();
 }
 
 /// The paths that are only read, of which the ones with an id are about one thing.
@@ -89,7 +96,12 @@ async fn slow_questions_take_nothing_from_agents_changes_tokens_and_readiness() 
     let of_rows: Vec<_> = of_rows.collect();
     assert!(of_rows.len() >= 7, "{of_rows:?}");
     let admin = it.token("root", Role::Admin, None, None).await;
-    let answers = join_all(of_rows.iter().map(|path| it.call(Method::GET, path, &admin, "", None))).await;
+    let answers = join_all(
+        of_rows
+            .iter()
+            .map(|path| it.call(Method::GET, path, &admin, "", None)),
+    )
+    .await;
     for (path, (status, reply)) in of_rows.iter().zip(answers) {
         assert_eq!(status, 503, "{path}: {reply}");
         let title = reply["title"].as_str().unwrap();

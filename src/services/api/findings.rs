@@ -15,16 +15,17 @@ use crate::services::api::openapi::Refused;
 use crate::store::{Store, Work, read};
 use crate::wire::health::Findings;
 
-/// All findings, the worst first.
+/// The findings, the worst first: all that is critical, and the most urgent of the others.
 #[utoipa::path(
     get,
     path = "/findings",
     tag = "health",
     operation_id = "findings",
-    responses((status = 200, body = Findings, description = "The worst first"), Refused),
+    responses((status = 200, body = Findings, description = "The worst first; what is left out is counted by kind"), Refused),
     security(("token" = []))
 )]
-pub(super) async fn findings(State(api): State<ApiState>,
+pub(super) async fn findings(
+    State(api): State<ApiState>,
     _: Reader,
     as_now: AsNow,
 ) -> Result<Response, Refusal> {
@@ -37,9 +38,7 @@ pub(super) async fn findings(State(api): State<ApiState>,
 async fn whole(store: &Store) -> Result<Arc<str>, Problem> {
     let found = async {
         let mut conn = store.ask(Work::Background).await?;
-        Ok(Findings {
-            findings: read::findings(&mut conn).await?,
-        })
+        read::findings(&mut conn).await
     };
     let found = found.await.map_err(problem_of)?;
     let body = serde_json::to_string(&found)

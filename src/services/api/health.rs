@@ -44,7 +44,9 @@ pub(super) async fn healthz() -> Response {
 )]
 pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let looking = api.clone();
-    let looked = api.readiness.ask(AsNow::when(false), || async move { Ok(look(&looking).await) });
+    let looked = api
+        .readiness
+        .ask(AsNow::when(false), || async move { Ok(look(&looking).await) });
     match looked.await {
         Ok(looked) => answer(&Ready {
             ready: looked.ready && !api.is_draining(),

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 
 use crate::domain::id::EntityKind;
-use crate::store::jobs::Whom;
+use crate::store::jobs::{Listening, Whom};
 use crate::store::{StoreError, Work, jobs};
 use crate::wire::page::Change;
 
@@ -47,13 +47,13 @@ pub(super) async fn run(state: ApiState) {
                 }
             }
         }
-        while let Some(address) = bells.next() {
-            under_way.spawn(wake(state.clone(), address));
+        while let Some(agent) = bells.next() {
+            under_way.spawn(wake(state.clone(), agent));
         }
         tokio::select! {
             biased;
             Some(ended) = under_way.join_next() => match ended {
-                Ok(address) => bells.ended(&address),
+                Ok(agent) => bells.ended(&agent),
                 Err(error) => {
                     // Which one it was is not known, so that they all begin anew.
                     tracing::error!(%error, "a wake-up ended in a defect");
@@ -105,8 +105,9 @@ async fn whom(state: &ApiState, heard: &Heard) -> Result<Vec<Whom>, StoreError> 
     }
 }
 
-async fn wake(state: ApiState, address: String) -> String {
-    if let Err(unreached) = state.wake.wake(address.clone()).await {
+async fn wake(state: ApiState, agent: Listening) -> Listening {
+    if let Err(unreached) = state.wake.wake(agent.clone()).await {
+        let address = &agent.address;
         tracing::info!(
             address,
             step = unreached.failed_step,
@@ -114,7 +115,7 @@ async fn wake(state: ApiState, address: String) -> String {
             unreached.problem
         );
     }
-    address
+    agent
 }
 
 /// Where one who is to be woken stands.
@@ -131,62 +132,65 @@ enum Stands {
 /// Who is to be woken, and who is being woken.
 #[derive(Default)]
 struct Bells {
-    stands: HashMap<String, Stands>,
-    near: VecDeque<String>,
-    far: VecDeque<String>,
+    stands: HashMap<Listening, Stands>,
+    near: VecDeque<Listening>,
+    far: VecDeque<Listening>,
     n_ringing: usize,
     n_far_ringing: usize,
 }
 
 impl Bells {
     fn wants(&mut self, whom: Whom) {
-        let Whom { address, heard_of } = whom;
-        match self.stands.get_mut(&address) {
+        let Whom {
+            listening: agent,
+            heard_of,
+        } = whom;
+        match self.stands.get_mut(&agent) {
             Some(Stands::Near) => {}
             Some(Stands::Far) if !heard_of => {}
             Some(Stands::Ringing { again, .. }) => *again = Some(heard_of),
             Some(Stands::Far) => {
-                self.far.retain(|it| *it != address);
-                self.queue(address, heard_of);
+                self.far.retain(|it| *it != agent);
+                self.queue(agent, heard_of);
             }
-            None => self.queue(address, heard_of),
+            None => self.queue(agent, heard_of),
         }
     }
 
-    fn queue(&mut self, address: String, near: bool) {
+    fn queue(&mut self, agent: Listening, near: bool) {
         let (stands, queue) = match near {
             true => (Stands::Near, &mut self.near),
             false => (Stands::Far, &mut self.far),
         };
-        self.stands.insert(address.clone(), stands);
-        queue.push_back(address);
+        self.stands.insert(agent.clone(), stands);
+        queue.push_back(agent);
     }
 
     /// The next one to be woken now, if there may be one more.
-    fn next(&mut self) -> Option<String> {
+    fn next(&mut self) -> Option<Listening> {
         if self.n_ringing >= AT_ONCE {
             return None;
         }
-        let (address, far) = match self.near.pop_front() {
-            Some(address) => (address, false),
+        let (agent, far) = match self.near.pop_front() {
+            Some(agent) => (agent, false),
             None if self.n_far_ringing < SILENT_AT_ONCE => (self.far.pop_front()?, true),
             None => return None,
         };
         self.n_ringing += 1;
         self.n_far_ringing += usize::from(far);
         let ringing = Stands::Ringing { far, again: None };
-        self.stands.insert(address.clone(), ringing);
-        Some(address)
+        self.stands.insert(agent.clone(), ringing);
+        Some(agent)
     }
 
-    fn ended(&mut self, address: &str) {
-        let Some(Stands::Ringing { far, again }) = self.stands.remove(address) else {
+    fn ended(&mut self, agent: &Listening) {
+        let Some(Stands::Ringing { far, again }) = self.stands.remove(agent) else {
             return;
         };
         self.n_ringing -= 1;
         self.n_far_ringing -= usize::from(far);
         if let Some(near) = again {
-            self.queue(address.to_owned(), near);
+            self.queue(agent.clone(), near);
         }
     }
 }
@@ -207,9 +211,16 @@ mod tests {
     use crate::store::{Store, adapters, agents, keys, requests};
     use crate::wire::agents::{EnrolBody, WakeReply};
 
+    fn at(address: &str) -> Listening {
+        Listening {
+            address: address.to_owned(),
+            reported_from: None,
+        }
+    }
+
     fn whom(address: &str, heard_of: bool) -> Whom {
         Whom {
-            address: address.to_owned(),
+            listening: at(address),
             heard_of,
         }
     }
@@ -225,8 +236,8 @@ mod tests {
         bells.wants(whom("web-01", true));
         // It had a job before, when it was silent.
         bells.wants(whom("silent-7000", true));
-        assert_eq!(bells.next().as_deref(), Some("web-01"));
-        assert_eq!(bells.next().as_deref(), Some("silent-7000"));
+        assert_eq!(bells.next(), Some(at("web-01")));
+        assert_eq!(bells.next(), Some(at("silent-7000")));
         assert_eq!(bells.next(), None);
         for n in 0..100 {
             bells.wants(whom(&format!("web-{n}"), true));
@@ -240,13 +251,13 @@ mod tests {
         let mut bells = Bells::default();
         bells.wants(whom("a", true));
         bells.wants(whom("a", true));
-        assert_eq!(bells.next().as_deref(), Some("a"));
+        assert_eq!(bells.next(), Some(at("a")));
         assert_eq!(bells.next(), None);
         bells.wants(whom("a", true));
         assert_eq!(bells.next(), None, "one at a time");
-        bells.ended("a");
-        assert_eq!(bells.next().as_deref(), Some("a"));
-        bells.ended("a");
+        bells.ended(&at("a"));
+        assert_eq!(bells.next(), Some(at("a")));
+        bells.ended(&at("a"));
         assert_eq!(bells.next(), None);
         assert!(bells.stands.is_empty() && bells.n_ringing == 0);
     }
@@ -272,12 +283,12 @@ mod tests {
     }
 
     impl Wake for Void {
-        fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
+        fn wake(&self, agent: Listening) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
             let it = self.clone();
             Box::pin(async move {
                 let now = it.now.fetch_add(1, Ordering::SeqCst) + 1;
                 it.most.fetch_max(now, Ordering::SeqCst);
-                it.woken.lock().unwrap().push(address);
+                it.woken.lock().unwrap().push(agent.address);
                 if let Some(go) = &it.go {
                     go.acquire().await.unwrap().forget();
                 }
@@ -296,7 +307,9 @@ mod tests {
         let store = Store::open(&url, Clock::system()).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         let config = serde_json::json!({});
-        let ca = adapters::upsert(&mut tx, "ca", "vault_pki", &config).await.unwrap();
+        let ca = adapters::upsert(&mut tx, "ca", "vault_pki", &config)
+            .await
+            .unwrap();
         for n in 0..n {
             let host = EnrolBody {
                 hostname: format!("h-{n}"),
@@ -356,7 +369,9 @@ mod tests {
         until(|| void.now.load(Ordering::SeqCst) == 0).await;
         let mut tx = store.begin().await.unwrap();
         for n in 0..5000 {
-            keys::upsert(&mut tx, &format!("k{n}"), "ecdsa-p256").await.unwrap();
+            keys::upsert(&mut tx, &format!("k{n}"), "ecdsa-p256")
+                .await
+                .unwrap();
         }
         tx.commit().await.unwrap();
         until(|| void.woken.lock().unwrap().len() == 1000).await;

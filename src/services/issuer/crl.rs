@@ -70,7 +70,8 @@ impl Issuer {
         if watch.due > Instant::now() {
             return Ok(());
         }
-        let missing = certificates::revoked_not_in_crl(&mut self.store.ask(Work::Background).await?, AT_ONCE).await?;
+        let missing =
+            certificates::revoked_not_in_crl(&mut self.store.ask(Work::Background).await?, AT_ONCE).await?;
         let mut found = 0;
         for row in adapters.iter().filter(|row| row.status == AdapterStatus::Active) {
             let wanted: Vec<_> = missing
