@@ -10,7 +10,7 @@ use crate::domain::canonical;
 use crate::domain::id::EntityKind;
 use crate::domain::told::told;
 use crate::problem::Problem;
-use crate::store::runs;
+use crate::store::{Work, runs};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView, is_about};
 
 use super::ApiState;
@@ -39,7 +39,7 @@ pub(super) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&runs::page(&mut conn, &query).await?))
 }
 
