@@ -23,4 +23,5 @@ pub mod role;
 pub mod secret;
 pub mod server_name;
 pub mod token;
+pub mod worker;
 pub mod x509;

@@ -55,6 +55,7 @@ pub mod trends;
 mod trouble;
 mod tx;
 pub mod without_crl;
+pub mod workers;
 
 use std::sync::Arc;
 

@@ -16,3 +16,4 @@ mod runbooks;
 mod support;
 mod tokens;
 mod twice;
+mod workers;
