@@ -24,4 +24,5 @@ pub mod secret;
 pub mod server_name;
 pub mod token;
 pub mod worker;
+pub mod told;
 pub mod x509;

@@ -17,3 +17,4 @@ mod support;
 mod tokens;
 mod twice;
 mod workers;
+mod words;
