@@ -130,7 +130,10 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
 fn workers(state: &State) -> impl Iterator<Item = Row> {
     let row = |worker: &Worker| {
         let duty = worker.duty.word();
-        let name = worker.name.strip_prefix(&format!("{duty}@")).unwrap_or(&worker.name);
+        let name = worker
+            .name
+            .strip_prefix(&format!("{duty}@"))
+            .unwrap_or(&worker.name);
         let (word, meaning) = match worker.is_there {
             true => ("at work", Meaning::Good),
             false => ("gone", Meaning::Dim),
@@ -219,7 +222,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let link = state.links.get(&Backend::Vault);
     let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let note = match down {
-        Some(link) => format!("STALE since {}", ago(state.by_platform(link.as_of), state.shown_at())),
+        Some(link) => format!(
+            "STALE since {}",
+            ago(state.by_platform(link.as_of), state.shown_at())
+        ),
         None => String::new(),
     };
     let inner = frame(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);

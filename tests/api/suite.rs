@@ -16,5 +16,5 @@ mod runbooks;
 mod support;
 mod tokens;
 mod twice;
-mod workers;
 mod words;
+mod workers;

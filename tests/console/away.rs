@@ -32,7 +32,12 @@ fn what_cannot_be_reached_is_the_first_finding_with_its_cause() {
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::VaultDown);
     assert!(what.starts_with("connection refused; "), "{what}");
-    is(&mut state, Backend::Database, LinkState::Down, "doesn't answer within 3 s");
+    is(
+        &mut state,
+        Backend::Database,
+        LinkState::Down,
+        "doesn't answer within 3 s",
+    );
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::DatabaseDown);
     assert!(what.contains("doesn't answer within 3 s"), "{what}");
@@ -44,7 +49,11 @@ fn what_cannot_be_reached_is_the_first_finding_with_its_cause() {
     assert_eq!(found[0].since, Some(now()));
     // The others are still there, and what stops everything stands above them.
     let kinds: Vec<_> = found.iter().take(3).map(|it| it.kind).collect();
-    let stops = [FindingKind::ApiDown, FindingKind::DatabaseDown, FindingKind::VaultDown];
+    let stops = [
+        FindingKind::ApiDown,
+        FindingKind::DatabaseDown,
+        FindingKind::VaultDown,
+    ];
     assert_eq!(kinds, stops);
     assert!(found.iter().any(|it| it.kind == FindingKind::ExpiredInUse));
 
@@ -64,7 +73,10 @@ fn a_refused_token_is_the_first_finding_and_says_how_to_go_on() {
     tell(&mut state, Event::Answer { query, asked, result });
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::TokenRefused);
-    assert!(what.starts_with("the token of dana ended; ctrl-r asks again"), "{what}");
+    assert!(
+        what.starts_with("the token of dana ended; ctrl-r asks again"),
+        "{what}"
+    );
 
     // Read from the database itself, only the look at the API tells.
     let mut state = unsealed();
@@ -83,7 +95,12 @@ fn with_a_clock_that_is_off_times_are_the_platforms() {
     let found = state.findings();
     let off = found.iter().find(|it| it.kind == FindingKind::ClockOff).unwrap();
     assert_eq!(off.severity, Severity::Warning);
-    assert!(off.what.starts_with("its clock is 40 days ahead of the platform's"), "{}", off.what);
+    assert!(
+        off.what
+            .starts_with("its clock is 40 days ahead of the platform's"),
+        "{}",
+        off.what
+    );
     tell(&mut state, Event::Clock(TimeDelta::zero()));
     assert!(!state.findings().iter().any(|it| it.kind == FindingKind::ClockOff));
 }
