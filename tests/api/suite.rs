@@ -11,6 +11,7 @@ mod events;
 mod findings;
 mod identity;
 mod lists;
+mod load;
 mod routes;
 mod runbooks;
 mod support;

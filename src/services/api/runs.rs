@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
-use crate::store::runs;
+use crate::store::{Work, runs};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView};
 
 use super::ApiState;
@@ -33,7 +33,7 @@ pub(super) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&runs::page(&mut conn, &query).await?))
 }
 

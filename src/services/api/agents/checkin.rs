@@ -90,6 +90,8 @@ async fn wake(api: &ApiState, agent: Agent) -> CheckinReply {
         address: agent.address,
         reported_from: agent.reported_from,
     };
+    // Never closed, so that there is always one to be had.
+    let _bell = api.bells.acquire().await;
     let (reached, failed_step, problem) = match api.wake.wake(listening).await {
         Ok(woken) if woken.reported => (true, None, None),
         Ok(woken) => (true, Some("report".to_owned()), woken.problem),
