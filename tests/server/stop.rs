@@ -24,6 +24,7 @@ async fn under_way(it: &Daemon) -> (TcpStream, tokio::task::JoinHandle<(u16, Str
         identity_csr_pem: None,
     };
     let agent = agents::insert(&mut tx, &body, 60).await.unwrap();
+    agents::enrolled_from(&mut tx, &agent.id, "127.0.0.1").await.unwrap();
     tx.commit().await.unwrap();
     let url = format!("http://{}/api/v1/agents/{}/checkin", it.address, agent.id);
     let request = reqwest::Client::new().post(url).bearer_auth(TOKEN);
@@ -105,4 +106,13 @@ async fn with_a_delay_it_is_unready_first_and_still_answers() {
     answer(reached).await;
     assert_eq!(asked.await.unwrap().0, 200);
     assert!(it.ended().await.success());
+}
+
+#[tokio::test]
+async fn no_core_dump_holds_what_it_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let it = Daemon::start(dir.path(), &[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", it.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
 }
