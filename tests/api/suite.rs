@@ -19,3 +19,4 @@ mod tokens;
 mod twice;
 mod whose;
 mod words;
+mod workers;

@@ -33,7 +33,7 @@ pub(super) async fn given_before(api: &ApiState, call: &Call, hands_out_token: b
     let key = call.key.as_deref()?;
     let mut conn = api.store.read().await.ok()?;
     let answer = find(&mut conn, &call.caller.token.id, key).await.ok()??;
-    again(answer, key, call, hands_out_token).ok()
+    again(&answer, key, call, hands_out_token).ok()
 }
 
 /// Lets the cache know that the call was answered; after that was committed.
@@ -70,10 +70,10 @@ pub(super) async fn replay(
         return Ok(None);
     };
     let answer = find_alone(tx, &call.caller.token.id, key).await?;
-    Ok(answer.map(|answer| again(answer, key, call, hands_out_token)))
+    Ok(answer.map(|answer| again(&answer, key, call, hands_out_token)))
 }
 
-fn again(answer: Answer, key: &str, call: &Call, hands_out_token: bool) -> Result<Response, Problem> {
+fn again(answer: &Answer, key: &str, call: &Call, hands_out_token: bool) -> Result<Response, Problem> {
     if answer.request_hash != call.request_hash {
         let used = format!("the Idempotency-Key `{key}` was used for another request");
         return Err(Problem::refused(used).hint("use a fresh key for every new request"));

@@ -54,7 +54,8 @@ async fn carry_out(door: &mut Door<'_>, id: &str, call: &Call) -> Result<Revoked
     let (token, is_new) = tokens::revoke(&mut door.tx, id).await.map_err(problem_of)?;
     let mut made = tokens::made_with(&mut door.tx, id).await.map_err(problem_of)?;
     // Taken back before, it may still be asked for what was made with it.
-    if !is_new && !(body.with_made && !made.is_empty()) {
+    let is_more = body.with_made && !made.is_empty();
+    if !is_new && !is_more {
         return Err(Problem::conflict(format!(
             "the token `{}` was taken back already",
             token.name
