@@ -125,6 +125,9 @@ mod tests {
         assert_eq!(jump(s(100_000), s(10)), Some(s(99_990)));
         assert_eq!(jump(s(-500), s(10)), Some(s(-510)));
         assert_eq!(Clock::system().jumped(), None);
-        assert_eq!(Clock::fixed(DateTime::from_timestamp(0, 0).unwrap()).jumped(), None);
+        assert_eq!(
+            Clock::fixed(DateTime::from_timestamp(0, 0).unwrap()).jumped(),
+            None
+        );
     }
 }

@@ -322,9 +322,17 @@ async fn the_consoles_token_is_enough_and_no_more() {
     let subjects: Vec<&str> = chain.iter().map(|it| it.subject.as_str()).collect();
     assert_eq!(subjects, ["CN=CMP Demo Issuing CA", "CN=CMP Demo Root CA"]);
     // A console's token has the test's name signed and no other, and that by its own role only.
-    for name in ["web.example.com", "a.test.example.com", "test.example.org", "10.0.0.1"] {
+    for name in [
+        "web.example.com",
+        "a.test.example.com",
+        "test.example.org",
+        "10.0.0.1",
+    ] {
         let refused = sign(&access.pki_test_role, name).await.unwrap_err();
-        assert!(matches!(&refused, VaultError::Refused(words) if words.contains("not allowed by this role")), "{name}: {refused}");
+        assert!(
+            matches!(&refused, VaultError::Refused(words) if words.contains("not allowed by this role")),
+            "{name}: {refused}"
+        );
     }
     let denied = sign(&access.pki_role, "test.example.com").await.unwrap_err();
     assert!(matches!(denied, VaultError::Denied(_)), "{denied}");

@@ -96,10 +96,14 @@ impl Filter {
 pub fn fits(text: &str) -> Result<(), String> {
     let n = text.chars().count();
     if n > LONGEST {
-        return Err(format!("a filter has at most {LONGEST} characters, this one has {n}"));
+        return Err(format!(
+            "a filter has at most {LONGEST} characters, this one has {n}"
+        ));
     }
     match text.split_whitespace().count() {
-        n if n > MOST_WORDS => Err(format!("a filter has at most {MOST_WORDS} words, this one has {n}")),
+        n if n > MOST_WORDS => Err(format!(
+            "a filter has at most {MOST_WORDS} words, this one has {n}"
+        )),
         _ => Ok(()),
     }
 }

@@ -294,12 +294,18 @@ async fn a_filter_has_an_end() {
         for (query, said) in [
             (format!("q={}", words(1000, "a")), "longer than 200 characters"),
             (format!("q={}", words(21, "a")), "at most 20 words"),
-            (format!("q={}", "%C3%A4".repeat(201)), "longer than 200 characters"),
+            (
+                format!("q={}", "%C3%A4".repeat(201)),
+                "longer than 200 characters",
+            ),
             (format!("sort={}", "x".repeat(300)), "longer than 200 characters"),
         ] {
             let (status, problem) = it.get(&format!("/api/v1/{list}?{query}")).await;
             assert_eq!(status, 400, "{list}: {problem}");
-            assert!(problem["title"].as_str().unwrap().contains(said), "{list}: {problem}");
+            assert!(
+                problem["title"].as_str().unwrap().contains(said),
+                "{list}: {problem}"
+            );
         }
     }
     for (filter, said) in [

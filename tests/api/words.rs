@@ -194,7 +194,10 @@ async fn rows_that_a_clock_ahead_wrote_are_told_and_so_is_the_server_behind_them
     let ban = async |id: &str| it.post(&format!("/api/v1/agents/{id}/ban"), "").await.0;
     ban("agt_none").await;
     let (_, report) = it.get("/api/v1/audit/verify").await;
-    assert_eq!((&report["n_dated_ahead"], &report["dated_ahead"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&report["n_dated_ahead"], &report["dated_ahead"]),
+        (&json!(0), &Value::Null)
+    );
     let noon = super::support::noon();
     it.clock.set(noon + chrono::Duration::days(3 * 365));
     ban("agt_none").await;

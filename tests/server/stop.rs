@@ -115,6 +115,9 @@ async fn no_core_dump_holds_what_it_knows() {
     let dir = tempfile::tempdir().unwrap();
     let it = Daemon::start(dir.path(), &[]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", it.pid())).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
 }

@@ -94,7 +94,12 @@ async fn look(api: &ApiState) -> Ready {
     {
         // What is dated is written there.
         database.state = LinkState::Degraded;
-        database.note = Some(database.note.take().map_or(off.clone(), |note| format!("{note}; {off}")));
+        database.note = Some(
+            database
+                .note
+                .take()
+                .map_or(off.clone(), |note| format!("{note}; {off}")),
+        );
     }
     Ready {
         ready: answered.is_ok(),

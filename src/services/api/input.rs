@@ -59,13 +59,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             if value.contains('\0') {
                 return Err(nul(&format!("`{name}`")).into());
             }
-            let longest = if name == "after" { MAX_CURSOR } else { filter::LONGEST };
+            let longest = if name == "after" {
+                MAX_CURSOR
+            } else {
+                filter::LONGEST
+            };
             if value.chars().count() > longest {
-                return Err(
-                    Problem::bad_input(cut(&format!("`{name}` is longer than {longest} characters"), 200))
-                        .hint("shorten it")
-                        .into(),
-                );
+                return Err(Problem::bad_input(cut(
+                    &format!("`{name}` is longer than {longest} characters"),
+                    200,
+                ))
+                .hint("shorten it")
+                .into());
             }
             if name == "q" {
                 filter::fits(&value).map_err(Problem::bad_input)?;

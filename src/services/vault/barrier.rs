@@ -317,7 +317,10 @@ mod tests {
         for _ in 0..3 {
             assert!(barrier.write("a/b", &json!("x")).is_err());
         }
-        let left: Vec<_> = fs::read_dir(dir.path().join("a")).unwrap().map(|it| it.unwrap().path()).collect();
+        let left: Vec<_> = fs::read_dir(dir.path().join("a"))
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
         assert_eq!(left, [barrier.file("a/b")]);
     }
 
