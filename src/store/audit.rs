@@ -276,7 +276,7 @@ pub async fn check(store: &Store) -> Result<Checked, StoreError> {
     let mut dates = Dates::default();
     loop {
         // A connection a batch, so that a long chain doesn't keep one from everybody else.
-        let mut conn = store.read().await?;
+        let mut conn = store.ask(Work::Background).await?;
         let rows = rows_after(&mut conn, head.0, BATCH).await?;
         if rows.is_empty() {
             let (n_rows, head) = head;
