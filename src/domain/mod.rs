@@ -13,6 +13,7 @@ pub mod id;
 pub mod installation;
 pub mod key;
 pub mod link;
+pub mod moment;
 pub mod plain;
 pub mod reason;
 pub mod renewal;

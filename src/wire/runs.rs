@@ -38,7 +38,7 @@ pub struct RunStepRecord {
     pub index: i64,
     /// The step's name.
     pub name: String,
-    /// `running`, `proven`, `refused`, `failed` or `unknown`.
+    /// `running`, `proven`, `waiting`, `refused`, `failed` or `unknown`.
     pub status: String,
     /// What it said.
     #[serde(default)]
@@ -97,7 +97,7 @@ pub struct RunStepView {
     pub index: i64,
     /// The step's name.
     pub name: String,
-    /// `running`, `proven`, `refused`, `failed` or `unknown`.
+    /// `running`, `proven`, `waiting`, `refused`, `failed` or `unknown`.
     pub status: String,
     /// What it said.
     pub note: Option<String>,
