@@ -25,4 +25,5 @@ pub mod secret;
 pub mod server_name;
 pub mod token;
 pub mod told;
+pub mod worker;
 pub mod x509;
