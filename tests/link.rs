@@ -80,7 +80,9 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
         };
         let mut over = console(line, 120, 40);
         over.pty.send("2");
-        over.pty.wait("rows", |screen| screen.contains("expiring") || screen.contains("active"));
+        over.pty.wait("rows", |screen| {
+            screen.contains("expiring") || screen.contains("active")
+        });
         over.pty.send("G");
         over.pty.send("X");
         let screen = over.pty.wait_for("Type the last four of the serial (");
@@ -88,7 +90,9 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
         let phrase = phrase.get(..4).unwrap().to_owned();
         // The terminal shows it, but what the person sees and what the program knows are two things.
         over.pty.send(&format!("{phrase}\r"));
-        let screen = over.pty.wait_for("keys ignored: the dialog was not on screen yet");
+        let screen = over
+            .pty
+            .wait_for("keys ignored: the dialog was not on screen yet");
         assert!(screen.contains("Type the last four"), "{screen}");
         // Typed again by somebody who sees it, it counts.
         let begun = |screen: &str| !screen.contains("Type the last four");
@@ -188,7 +192,9 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
     over.pty.wait_for("pasted text was ignored: no field is open");
     // A line break that is pasted confirms nothing, and what is to be typed is typed.
     over.pty.send("2");
-    over.pty.wait("rows", |screen| screen.contains("expiring") || screen.contains("active"));
+    over.pty.wait("rows", |screen| {
+        screen.contains("expiring") || screen.contains("active")
+    });
     over.pty.send("G");
     over.pty.send("X");
     let screen = over.pty.wait_for("Type the last four of the serial (");

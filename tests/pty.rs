@@ -403,7 +403,9 @@ fn half_an_escape_sequence_is_no_escape() {
     pty.send("\x1b");
     pty.wait_for("stopped by you");
     pty.send("\x1b");
-    pty.wait("the dialog to be closed", |screen| !screen.contains("stopped by you"));
+    pty.wait("the dialog to be closed", |screen| {
+        !screen.contains("stopped by you")
+    });
     pty.send("q");
     assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
 }

@@ -158,7 +158,9 @@ fn plan(tier: Tier) -> Plan {
             options: vec!["keyCompromise".to_owned(), "superseded".to_owned()],
         }],
         for_good: match tier {
-            Tier::Irreversible | Tier::Sweeping => "No certificate will be issued for its key again.".to_owned(),
+            Tier::Irreversible | Tier::Sweeping => {
+                "No certificate will be issued for its key again.".to_owned()
+            }
             _ => String::new(),
         },
         changes: vec!["shop.example.com   serial 39:dd   ends 27 Jan 2027 10:00Z".to_owned()],
@@ -712,14 +714,18 @@ fn runs() {
         for target in 0..12 {
             let end = match target {
                 3 => Outcome::Refused(
-                    Problem::refused("no certificate is issued for key cac29f37: it is compromised since 08:24Z")
-                        .hint("ask for a new key"),
+                    Problem::refused(
+                        "no certificate is issued for key cac29f37: it is compromised since 08:24Z",
+                    )
+                    .hint("ask for a new key"),
                 ),
                 7 => Outcome::Unknown(
                     Problem::no_answer("not proven within 90 s: waits for the agent's key and CSR")
                         .hint("it may still finish; check the thing itself before you retry"),
                 ),
-                9 => Outcome::Waiting("asked, waits for the agent: request req_9 goes on when vpn-01 is back".to_owned()),
+                9 => Outcome::Waiting(
+                    "asked, waits for the agent: request req_9 goes on when vpn-01 is back".to_owned(),
+                ),
                 _ => Outcome::Proven("web-01:443 serves the new certificate".to_owned()),
             };
             state.runs[0].take(RunEvent::ThingEnded(target, end));
@@ -731,7 +737,8 @@ fn runs() {
     snapshot("run_unseal", |state| {
         let mut plan = plan(Tier::Shares);
         plan.title = "Unseal Vault".to_owned();
-        plan.changes = vec!["Vault opens after 3 of 5 shares; `vault operator seal` closes it again.".to_owned()];
+        plan.changes =
+            vec!["Vault opens after 3 of 5 shares; `vault operator seal` closes it again.".to_owned()];
         plan.steps[0].step = "enter_shares".to_owned();
         plan.steps[0].title = "enter shares".to_owned();
         open_run(state, "unseal", plan);

@@ -13,7 +13,11 @@ const NAME: usize = 32;
 pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let wide = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).min(NAME)
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(NAME)
     };
     rows.iter()
         .map(|row| {
@@ -36,7 +40,11 @@ pub(super) fn tail(serial: &str) -> String {
 /// One certificate: its name, serial, end, hosts, and its file where that is one.
 pub(super) fn certificate(detail: &CertificateDetail, now: DateTime<Utc>) -> Vec<String> {
     let certificate = &detail.certificate;
-    let ends = if certificate.not_after > now { "ends" } else { "ended" };
+    let ends = if certificate.not_after > now {
+        "ends"
+    } else {
+        "ended"
+    };
     let mut hosts: Vec<&str> = detail
         .installations
         .iter()

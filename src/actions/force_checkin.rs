@@ -80,8 +80,13 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             "from_api": from_api,
         });
         plan.steps.push(
-            PlannedStep::new(&Wake, plan.targets.len(), format!("wake {}", agent.hostname), args)
-                .by_hand(command(&agent)),
+            PlannedStep::new(
+                &Wake,
+                plan.targets.len(),
+                format!("wake {}", agent.hostname),
+                args,
+            )
+            .by_hand(command(&agent)),
         );
         plan.targets.push(Target {
             version: agent.version,

@@ -55,8 +55,13 @@ pub(super) struct Away(BTreeMap<String, (String, Vec<String>)>);
 impl Away {
     /// Notes that `name` waits for `agent`, if that is away; says whether it is.
     pub(super) fn note(&mut self, agent: &Agent, name: &str, with: &Reads) -> bool {
-        let Some(since) = away(agent, with) else { return false };
-        let (_, names) = self.0.entry(agent.hostname.clone()).or_insert((since, Vec::new()));
+        let Some(since) = away(agent, with) else {
+            return false;
+        };
+        let (_, names) = self
+            .0
+            .entry(agent.hostname.clone())
+            .or_insert((since, Vec::new()));
         names.push(name.to_owned());
         true
     }
@@ -92,7 +97,9 @@ impl Adapters {
     /// Why the certificate's CA can't be asked now, if it can't: `vault is paused since 07:51Z: Vault is sealed`.
     pub(super) fn paused(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
         let adapter = self.of(certificate)?;
-        let since = adapter.paused_at.map(|at| format!(" since {}", short(at, with.clock.now())));
+        let since = adapter
+            .paused_at
+            .map(|at| format!(" since {}", short(at, with.clock.now())));
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
         (adapter.status == AdapterStatus::Paused)
             .then(|| format!("{} is paused{}: {why}", adapter.name, since.unwrap_or_default()))

@@ -116,10 +116,18 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let rows = places.iter().map(|place| {
             let certificate = &place.detail.certificate;
             let name = certificate.name().to_owned();
-            vec![name, by_name::tail(&certificate.serial), place.agent.agent.hostname.clone(), place.path.clone()]
+            vec![
+                name,
+                by_name::tail(&certificate.serial),
+                place.agent.agent.hostname.clone(),
+                place.path.clone(),
+            ]
         });
         plan.by_name = by_name::columns(&rows.collect::<Vec<_>>());
-        let hosts: BTreeSet<&str> = places.iter().map(|place| place.agent.agent.hostname.as_str()).collect();
+        let hosts: BTreeSet<&str> = places
+            .iter()
+            .map(|place| place.agent.agent.hostname.as_str())
+            .collect();
         plan.changes = vec![format!(
             "{} certificates are written and loaded on {} host{}; each host keeps its old files until the new ones \
              are served.",
@@ -134,7 +142,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     plan.title = match plan.targets.as_slice() {
         [one] => format!("Install {}", one.name),
         many if plan.left_out.is_empty() => format!("Install {} certificates", many.len()),
-        many => format!("Install {} of {} certificates", many.len(), many.len() + plan.left_out.len()),
+        many => format!(
+            "Install {} of {} certificates",
+            many.len(),
+            many.len() + plan.left_out.len()
+        ),
     };
     if let ([place], true) = (places.as_slice(), alone) {
         plan.fields.push(Field {
@@ -213,7 +225,9 @@ fn changes(place: &Place, is_away: bool) -> Vec<String> {
     let there = there(place);
     changes.push(match is_away {
         true => format!("{hostname} gets {name} at {path} when it is back."),
-        false => format!("{hostname} gets {name} at {path} and reloads; its old files stay until that is served."),
+        false => {
+            format!("{hostname} gets {name} at {path} and reloads; its old files stay until that is served.")
+        }
     });
     if there.is_some_and(|there| there.certificate_id == place.detail.certificate.id) {
         changes.push("It is expected there already: written and loaded again.".to_owned());

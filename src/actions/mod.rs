@@ -212,10 +212,7 @@ mod tests {
     #[test]
     fn nothing_irreversible_sits_on_the_end_of_an_escape_sequence() {
         // A split escape sequence ends in one of these letters (design §5).
-        for action in ALL
-            .iter()
-            .filter(|action| harm(**action) >= Harm::Shares)
-        {
+        for action in ALL.iter().filter(|action| harm(**action) >= Harm::Shares) {
             assert!(
                 !"[]ABCDFHOPQRS~".contains(action.spec().key),
                 "{}",

@@ -109,16 +109,26 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let n_left_out = plan.left_out.len();
     plan.title = match found.all.as_slice() {
         [] => {
-            return Err(Problem::conflict("none of these can be reissued: they are replaced or revoked, and installed nowhere")
-                .hint("reissue what took their place"));
+            return Err(Problem::conflict(
+                "none of these can be reissued: they are replaced or revoked, and installed nowhere",
+            )
+            .hint("reissue what took their place"));
         }
         [one] => format!("Reissue {}", one.certificate.name()),
         many if n_left_out == 0 => format!("Reissue {} certificates", many.len()),
-        many => format!("Reissue {} of {} certificates", many.len(), many.len() + n_left_out),
+        many => format!(
+            "Reissue {} of {} certificates",
+            many.len(),
+            many.len() + n_left_out
+        ),
     };
     plan.changes = changes(&found, algorithm, now);
     if found.all.len() > 1 {
-        let rows: Vec<_> = found.all.iter().map(|detail| by_name::certificate(detail, now)).collect();
+        let rows: Vec<_> = found
+            .all
+            .iter()
+            .map(|detail| by_name::certificate(detail, now))
+            .collect();
         plan.by_name = by_name::columns(&rows);
     }
     plan.in_the_way = in_the_way(&found, with).await?;
@@ -145,9 +155,10 @@ fn refused(detail: &CertificateDetail) -> Option<(&'static str, Problem)> {
     }
     let (word, hint) = match (&certificate.replaced_by, certificate.status) {
         (Some(_), _) => ("replaced", "reissue the one that replaced it"),
-        (None, CertificateStatus::Revoked | CertificateStatus::RevocationPending) => {
-            ("revoked", "request a new certificate for an agent: `POST /api/v1/certs`")
-        }
+        (None, CertificateStatus::Revoked | CertificateStatus::RevocationPending) => (
+            "revoked",
+            "request a new certificate for an agent: `POST /api/v1/certs`",
+        ),
         (None, _) => return None,
     };
     let what = format!("{} is {word} and installed nowhere", certificate.name());
@@ -206,12 +217,17 @@ async fn steps(
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
     });
-    let ask = PlannedStep::new(&Reissue, target, format!("issue {} anew", certificate.name()), args)
-        .on_hosts(&hosts)
-        .by_hand(format!(
-            "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"{body}",
-            shell_word(&address)
-        ));
+    let ask = PlannedStep::new(
+        &Reissue,
+        target,
+        format!("issue {} anew", certificate.name()),
+        args,
+    )
+    .on_hosts(&hosts)
+    .by_hand(format!(
+        "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"{body}",
+        shell_word(&address)
+    ));
     Ok([ask].into_iter().chain(proofs).chain(waits).collect())
 }
 
@@ -229,7 +245,10 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
                 SAME => certificate.key_algorithm.as_str(),
                 other => other,
             };
-            changes.push(format!("{} gets a new {key} key and certificate.", certificate.name()));
+            changes.push(format!(
+                "{} gets a new {key} key and certificate.",
+                certificate.name()
+            ));
             if !found.reload.is_empty() {
                 changes.push(format!(
                     "{} gets the new files, reloads, and is asked by handshake.",
@@ -275,7 +294,9 @@ async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem>
     lines.extend(adapters.lines(certificates, so, with));
     match found.uninstalled.as_slice() {
         [] => {}
-        [one] => lines.push(format!("{one} is installed nowhere: the new one waits on its agent.")),
+        [one] => lines.push(format!(
+            "{one} is installed nowhere: the new one waits on its agent."
+        )),
         many => lines.push(format!(
             "{} are installed nowhere: the new ones wait on their agents.",
             many.len()
@@ -319,13 +340,19 @@ impl Step for Reissue {
                     "it is not known whether the request was made".to_owned(),
                 ));
             };
-            let late: Vec<&str> = cx.args["late"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let late: Vec<&str> = cx.args["late"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             let mut requests = Vec::new();
             for id in ids.iter().filter_map(Value::as_str) {
                 requests.push(with.api.request(id).await?);
             }
             // A step of its own looks after what waits for an agent that is away, unless that is all.
-            let is_late = |request: &Request| request.agent_id.as_deref().is_some_and(|id| late.contains(&id));
+            let is_late =
+                |request: &Request| request.agent_id.as_deref().is_some_and(|id| late.contains(&id));
             let all_late = requests.iter().all(is_late);
             let mut serials = Vec::new();
             for request in requests.iter().filter(|request| all_late || !is_late(request)) {
@@ -355,7 +382,10 @@ impl Step for Reissue {
 async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Result<Proof, Problem> {
     match (request.waiting_on, &request.agent_id) {
         (Some(WaitingOn::Approval), _) => {
-            return Ok(Proof::Waits(format!("asked: request {} waits for an approval", request.id)));
+            return Ok(Proof::Waits(format!(
+                "asked: request {} waits for an approval",
+                request.id
+            )));
         }
         (Some(WaitingOn::Key | WaitingOn::Challenge), Some(agent)) => {
             let agent = with.api.agent(agent).await?.agent;

@@ -101,20 +101,29 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         }
     }
     if all.is_empty() {
-        return Err(Problem::conflict("none of these can be revoked: each has expired or is revoked already")
-            .hint("what expired is refused without a revocation"));
+        return Err(Problem::conflict(
+            "none of these can be revoked: each has expired or is revoked already",
+        )
+        .hint("what expired is refused without a revocation"));
     }
     plan.title = match all.as_slice() {
         [one] => format!("Revoke {}", one.certificate.name()),
         many if plan.left_out.is_empty() => format!("Revoke {} certificates", many.len()),
-        many => format!("Revoke {} of {} certificates", many.len(), many.len() + plan.left_out.len()),
+        many => format!(
+            "Revoke {} of {} certificates",
+            many.len(),
+            many.len() + plan.left_out.len()
+        ),
     };
     "the last four of the serial".clone_into(&mut plan.phrase_is);
     plan.for_good = for_good(&all, reason);
     plan.changes = changes(&all, reason, now);
     plan.losses = all.iter().flat_map(|detail| losses(detail, now)).collect();
     if all.len() > 1 {
-        let rows: Vec<_> = all.iter().map(|detail| by_name::certificate(detail, now)).collect();
+        let rows: Vec<_> = all
+            .iter()
+            .map(|detail| by_name::certificate(detail, now))
+            .collect();
         plan.by_name = by_name::columns(&rows);
     }
     plan.in_the_way = in_the_way(&all, reason, wait, with).await?;
@@ -144,7 +153,12 @@ fn step(
     });
     let address = format!("{}/api/v1/certs/{}/revoke", with.api.base(), certificate.id);
     PlannedStep::new(&Revoke, target, format!("revoke {}", certificate.name()), args)
-        .on_hosts(detail.installations.iter().map(|installation| &installation.hostname))
+        .on_hosts(
+            detail
+                .installations
+                .iter()
+                .map(|installation| &installation.hostname),
+        )
         .by_hand(format!(
             "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
             shell_word(&address),
@@ -164,7 +178,10 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
         .hint("reissue it where it is still served; what expired is refused without a revocation");
         return Some(("expired", problem));
     }
-    let before = certificate.revocation.as_ref().map(|revocation| revocation.reason);
+    let before = certificate
+        .revocation
+        .as_ref()
+        .map(|revocation| revocation.reason);
     let worsens = reason == Reason::KeyCompromise && before != Some(Reason::KeyCompromise);
     let is_over = match certificate.status {
         CertificateStatus::Revoked => Some("revoked already"),
@@ -195,7 +212,10 @@ fn for_good(all: &[CertificateDetail], reason: Reason) -> String {
             "No certificate will be issued for key {} again.",
             key.get(..8).unwrap_or(key)
         ),
-        (_, keys) => format!("No certificate will be issued for these {} keys again.", keys.len()),
+        (_, keys) => format!(
+            "No certificate will be issued for these {} keys again.",
+            keys.len()
+        ),
     }
 }
 
@@ -232,7 +252,11 @@ fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
         }
     }
     let others: Vec<&str> = others.into_values().collect();
-    let key = if keys(all).len() == 1 { "the key" } else { "one of the keys" };
+    let key = if keys(all).len() == 1 {
+        "the key"
+    } else {
+        "one of the keys"
+    };
     match (others.as_slice(), all) {
         ([], [_]) => "No other certificate has the key.".to_owned(),
         ([], _) if keys(all).len() == 1 => "These are all that have the key.".to_owned(),
@@ -254,7 +278,9 @@ async fn in_the_way(
 ) -> Result<Vec<String>, Problem> {
     let adapters = Adapters::ask(with).await?;
     let so = match reason {
-        Reason::KeyCompromise => "can be asked for: the key is blocked at once, the CA revokes when it is back.",
+        Reason::KeyCompromise => {
+            "can be asked for: the key is blocked at once, the CA revokes when it is back."
+        }
         _ => "can be asked for: the CA revokes when it is back.",
     };
     let certificates = all.iter().map(|detail| &detail.certificate);
@@ -268,7 +294,9 @@ async fn in_the_way(
     };
     match all.iter().filter(served).count() {
         0 => {}
-        1 => lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned()),
+        1 => {
+            lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned())
+        }
         n => lines.push(format!(
             "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."
         )),
@@ -306,7 +334,9 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
             _ => "now".to_owned(),
         };
         let what = match (served, place.truth()) {
-            (true, _) => format!("served {seen}: clients that check revocation refuse it from the next CRL on"),
+            (true, _) => {
+                format!("served {seen}: clients that check revocation refuse it from the next CRL on")
+            }
             (false, Truth::Missing) => return None,
             (false, _) => "expected there, not served".to_owned(),
         };
@@ -405,7 +435,10 @@ impl Step for Revoke {
 async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads) -> Result<Proof, Problem> {
     let words = "asked; the CA has not accepted yet";
     if let Some(cause) = Adapters::ask(with).await?.paused(certificate, with) {
-        let reason = certificate.revocation.as_ref().map(|revocation| revocation.reason);
+        let reason = certificate
+            .revocation
+            .as_ref()
+            .map(|revocation| revocation.reason);
         let blocked = match reason {
             Some(Reason::KeyCompromise) => " and its key blocked",
             _ => "",

@@ -98,8 +98,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             ),
         ));
         changes.extend([
-            "What waits on the CA goes on by itself: requests are issued, revocations carried out.".to_owned(),
-            format!("A certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour."),
+            "What waits on the CA goes on by itself: requests are issued, revocations carried out."
+                .to_owned(),
+            format!(
+                "A certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour."
+            ),
         ]);
     }
     Ok(Plan {

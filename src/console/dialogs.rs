@@ -3,8 +3,8 @@
 
 use tui_textarea::{Input, Key, TextArea};
 
-use super::{clipboard, cursor, starting};
 use super::layers::{self, field, fields};
+use super::{clipboard, cursor, starting};
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
@@ -128,7 +128,9 @@ pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
         return execute(state, id, &Answer::Started, None, None, effects);
     }
     if !layers::is_open(state, id) {
-        state.layers.push(Layer::Run(Box::new(RunLayer::new(id.to_owned()))));
+        state
+            .layers
+            .push(Layer::Run(Box::new(RunLayer::new(id.to_owned()))));
     }
     for layer in &mut state.layers {
         if let Layer::Run(layer) = layer

@@ -43,7 +43,9 @@ pub(super) fn begin(
 pub(super) fn retry(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
     let Some(run) = state.run(id) else { return };
     let (on, inputs) = (run.to_retry(), run.inputs.clone());
-    let Some(action) = actions::find(run.action) else { return };
+    let Some(action) = actions::find(run.action) else {
+        return;
+    };
     if let Availability::Disabled(why) = actions::availability(action, &on, &state.facts()) {
         return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
     }

@@ -138,7 +138,12 @@ async fn all_steps(
     let mut stopped: BTreeSet<usize> = BTreeSet::new();
     let mut ends: BTreeMap<usize, Outcome> = BTreeMap::new();
     // The step after which nothing more is done to a target.
-    let last: BTreeMap<usize, usize> = plan.steps.iter().enumerate().map(|(at, step)| (step.target, at)).collect();
+    let last: BTreeMap<usize, usize> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| (step.target, at))
+        .collect();
     for (index, planned) in plan.steps.iter().enumerate() {
         if stopped.contains(&planned.target) {
             watch(RunEvent::StepSkipped(index));

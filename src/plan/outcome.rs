@@ -153,7 +153,9 @@ impl Ends {
     fn named(&self, word: &str) -> Option<String> {
         let n = self.of(word).count();
         let named = self.of(word).take(NAMED);
-        let mut names: Vec<String> = named.map(|(name, end)| format!("{name} ({})", end.what())).collect();
+        let mut names: Vec<String> = named
+            .map(|(name, end)| format!("{name} ({})", end.what()))
+            .collect();
         if n > NAMED {
             names.push(format!("and {} more", n - NAMED));
         }
@@ -182,7 +184,10 @@ mod tests {
         assert_eq!(ends.whole(), Outcome::Proven("10 proven".to_owned()));
         ends.note("imap", Outcome::Refused(Problem::refused("key is blocked")));
         assert_eq!(ends.whole().word(), "refused");
-        ends.note("vpn", Outcome::Unknown(Problem::no_answer("no answer").hint("look")));
+        ends.note(
+            "vpn",
+            Outcome::Unknown(Problem::no_answer("no answer").hint("look")),
+        );
         ends.note("www", Outcome::Failed(Problem::internal("no reload")));
         assert_eq!(ends.counted(), "10 proven, 1 refused, 1 failed, 1 unknown");
         let whole = ends.whole();
@@ -203,7 +208,11 @@ mod tests {
         for n in 0..9 {
             ends.note(&format!("n{n}"), Outcome::Waiting("asked".to_owned()));
         }
-        assert!(ends.whole().what().ends_with(", and 2 more"), "{}", ends.whole().what());
+        assert!(
+            ends.whole().what().ends_with(", and 2 more"),
+            "{}",
+            ends.whole().what()
+        );
         assert_eq!(ends.whole().for_audit(), AuditOutcome::Unknown);
     }
 }

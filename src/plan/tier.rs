@@ -95,7 +95,12 @@ impl Reach {
         let for_good = plan.steps.iter().filter(|step| step.harm == Harm::Final);
         let hosts = plan.steps.iter().filter(harms).flat_map(|step| &step.hosts);
         Self {
-            harm: plan.steps.iter().map(|step| step.harm).max().unwrap_or(Harm::None),
+            harm: plan
+                .steps
+                .iter()
+                .map(|step| step.harm)
+                .max()
+                .unwrap_or(Harm::None),
             things: plan.targets.len(),
             for_good: for_good.map(|step| step.target).collect::<BTreeSet<_>>().len(),
             hosts: hosts.collect::<BTreeSet<_>>().len(),

@@ -161,7 +161,12 @@ impl Run {
     pub fn to_retry(&self) -> Vec<Target> {
         let over = matches!(self.phase, Phase::Ended(_));
         let targets = self.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
-        let open = |index: &usize| !matches!(self.ends.get(index), Some(Outcome::Proven(_) | Outcome::Waiting(_)));
+        let open = |index: &usize| {
+            !matches!(
+                self.ends.get(index),
+                Some(Outcome::Proven(_) | Outcome::Waiting(_))
+            )
+        };
         targets
             .filter(|(index, _)| over && open(index))
             .map(|(_, target)| target.clone())

@@ -195,7 +195,10 @@ fn one_letter_never_replaces_every_key_of_a_platform() {
     assert!(!executes(&press(&mut state, "backspace enter")));
     assert!(!executes(&press(&mut state, "7 7 space p r o d enter")));
     press(&mut state, "backspace backspace backspace backspace backspace");
-    assert!(executes(&press(&mut state, "d e m o enter")), "spaces don't count");
+    assert!(
+        executes(&press(&mut state, "d e m o enter")),
+        "spaces don't count"
+    );
 }
 
 #[test]
@@ -211,7 +214,11 @@ fn all_agents_are_woken_only_after_a_plan_and_a_few_at_once() {
         total: 15,
         rows: rows.collect(),
     };
-    fixtures::answer(&mut state, Query::Agents(Default::default()), Answer::Agents(window));
+    fixtures::answer(
+        &mut state,
+        Query::Agents(Default::default()),
+        Answer::Agents(window),
+    );
     plan_on_all(&mut state, "c");
     assert!(!state.runs[0].is_running());
     assert!(drawn(&state).contains("15 agents"), "the dialog says how many");

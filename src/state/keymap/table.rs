@@ -56,20 +56,8 @@ pub(super) fn rows() -> Vec<Binding> {
         ),
         row("open", &["enter", "d"], Cmd::Open, "open, describe", Group::Move),
         row("back", &["esc"], Cmd::Back, "back, or end a filter", Group::Move),
-        row(
-            "related",
-            &["o"],
-            Cmd::Related,
-            "go to related…",
-            Group::Move,
-        ),
-        row(
-            "history-back",
-            &["["],
-            Cmd::HistoryBack,
-            "back",
-            Group::Move,
-        ),
+        row("related", &["o"], Cmd::Related, "go to related…", Group::Move),
+        row("history-back", &["["], Cmd::HistoryBack, "back", Group::Move),
         row(
             "history-forward",
             &["]"],
@@ -86,13 +74,7 @@ pub(super) fn rows() -> Vec<Binding> {
         ),
         row("filter", &["/"], Cmd::Filter, "filter", Group::List),
         row("sort", &["s"], Cmd::Sort, "sort by the next column", Group::List),
-        row(
-            "reverse",
-            &["S"],
-            Cmd::Reverse,
-            "reverse the order",
-            Group::List,
-        ),
+        row("reverse", &["S"], Cmd::Reverse, "reverse the order", Group::List),
         row(
             "next-trouble",
             &["n"],

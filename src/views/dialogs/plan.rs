@@ -41,7 +41,13 @@ fn counted(n: usize, what: &str) -> String {
 }
 
 /// The sheet of a plan that waits for a person.
-pub(super) fn sheet<'a>(state: &State, run: &Run, plan: &'a Plan, layer: &'a RunLayer, width: usize) -> Sheet<'a> {
+pub(super) fn sheet<'a>(
+    state: &State,
+    run: &Run,
+    plan: &'a Plan,
+    layer: &'a RunLayer,
+    width: usize,
+) -> Sheet<'a> {
     let mut sheet = Sheet::default();
     above(&mut sheet, plan, width);
     if layer.commands {
@@ -54,7 +60,9 @@ pub(super) fn sheet<'a>(state: &State, run: &Run, plan: &'a Plan, layer: &'a Run
     } else {
         sheet.heading = "by name";
         let names = plan.by_name.iter();
-        sheet.scrolls = names.map(|line| Line::Text(line.clone(), Meaning::Plain)).collect();
+        sheet.scrolls = names
+            .map(|line| Line::Text(line.clone(), Meaning::Plain))
+            .collect();
     }
     in_the_way(&mut sheet.below, &plan.in_the_way, width);
     sheet.below.push(Line::Rule("", String::new()));
@@ -93,10 +101,18 @@ fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
     }
     sheet.above.push(Line::Rule("breaks", String::new()));
     match losses.as_slice() {
-        [] => sheet.above.push(Line::Text("Nothing known.".to_owned(), Meaning::Plain)),
+        [] => sheet
+            .above
+            .push(Line::Text("Nothing known.".to_owned(), Meaning::Plain)),
         few if few.len() <= LOSSES => {
             for loss in few {
-                Sheet::hang(&mut sheet.above, &host(loss), &names(loss, plan), width, Meaning::Warn);
+                Sheet::hang(
+                    &mut sheet.above,
+                    &host(loss),
+                    &names(loss, plan),
+                    width,
+                    Meaning::Warn,
+                );
             }
         }
         many => by_cause(sheet, many, width),
@@ -136,7 +152,11 @@ fn by_cause(sheet: &mut Sheet<'_>, losses: &[LossOnHost<'_>], width: usize) {
     for (what, hosts) in causes {
         let more = hosts.len().saturating_sub(HOSTS);
         let named = hosts[..hosts.len() - more].join(", ");
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         let words = format!("{what}, on {}: {named}{more}", counted(hosts.len(), "host"));
         Sheet::add(&mut sheet.above, &words, width, Meaning::Warn);
     }
@@ -155,10 +175,15 @@ pub(super) fn in_the_way(lines: &mut Vec<Line<'_>>, known: &[String], width: usi
 
 fn cells<'a>(plan: &'a Plan, layer: &'a RunLayer) -> Vec<FieldCell<'a>> {
     let n = plan.fields.len();
-    let own = plan.fields.iter().zip(&layer.fields).enumerate().map(|(index, (field, value))| {
-        let chosen = (!field.options.is_empty()).then_some(field.value.as_str());
-        FieldCell::new(&field.label, value, chosen, layer.focus == index + 1)
-    });
+    let own = plan
+        .fields
+        .iter()
+        .zip(&layer.fields)
+        .enumerate()
+        .map(|(index, (field, value))| {
+            let chosen = (!field.options.is_empty()).then_some(field.value.as_str());
+            FieldCell::new(&field.label, value, chosen, layer.focus == index + 1)
+        });
     let why = FieldCell::new("Why", &layer.comment, None, layer.focus == n + 1);
     let mut ticket = FieldCell::new("Ticket", &layer.ticket, None, layer.focus == n + 2);
     ticket.width = 10;

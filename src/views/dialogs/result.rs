@@ -67,7 +67,11 @@ fn running<'a>(state: &State, run: &Run, width: usize) -> Sheet<'a> {
         let left = n.saturating_sub(run.ends.len());
         let counted = run.named_ends().counted();
         let counted = [counted, format!("{left} left")];
-        let counted: Vec<&str> = counted.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+        let counted: Vec<&str> = counted
+            .iter()
+            .map(String::as_str)
+            .filter(|it| !it.is_empty())
+            .collect();
         sheet.above.push(Line::Text(counted.join(", "), Meaning::Plain));
     }
     for line in &run.steps {
@@ -101,7 +105,9 @@ fn one<'a>(state: &State, run: &Run, outcome: &Outcome, width: usize) -> Sheet<'
     }
     for line in &run.steps {
         let (glyph, meaning) = glyph(&line.state);
-        sheet.scrolls.push(Line::Text(format!("[{glyph}] {}", line.title), meaning));
+        sheet
+            .scrolls
+            .push(Line::Text(format!("[{glyph}] {}", line.title), meaning));
         // The last step's words are those of the whole.
         if !line.note.is_empty() && line.note != outcome.words() {
             Sheet::hang(&mut sheet.scrolls, "    ", &line.note, width, Meaning::Plain);
@@ -134,7 +140,13 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
             let indent = " ".repeat(columns(&mark));
             Sheet::hang(&mut sheet.scrolls, &indent, end.what(), width, Meaning::Plain);
             if let Some(hint) = end.hint() {
-                Sheet::hang(&mut sheet.scrolls, &indent, &format!("Next: {hint}"), width, Meaning::Plain);
+                Sheet::hang(
+                    &mut sheet.scrolls,
+                    &indent,
+                    &format!("Next: {hint}"),
+                    width,
+                    Meaning::Plain,
+                );
             }
         }
     }
@@ -153,7 +165,12 @@ fn proven(sheet: &mut Sheet<'_>, run: &Run, whole: &Outcome, width: usize) {
         .collect();
     if whole.is_proven() {
         for (name, proof) in &proven {
-            Sheet::add(&mut sheet.scrolls, &format!("{name}: {proof}"), width, Meaning::Plain);
+            Sheet::add(
+                &mut sheet.scrolls,
+                &format!("{name}: {proof}"),
+                width,
+                Meaning::Plain,
+            );
         }
     } else if let Some((_, last)) = proven.last() {
         let names: Vec<&str> = proven.iter().map(|(name, _)| *name).collect();
@@ -169,7 +186,10 @@ fn proven(sheet: &mut Sheet<'_>, run: &Run, whole: &Outcome, width: usize) {
 fn when(run: &Run) -> String {
     let time = |at: chrono::DateTime<chrono::Utc>| at.format("%H:%MZ").to_string();
     let ticket = run.ticket.as_deref().map(|ticket| format!("{ticket}, "));
-    let to = run.ended_at.map(|at| format!(" to {}", time(at))).unwrap_or_default();
+    let to = run
+        .ended_at
+        .map(|at| format!(" to {}", time(at)))
+        .unwrap_or_default();
     format!("{}{}{to}.", ticket.unwrap_or_default(), time(run.asked_at))
 }
 
@@ -207,7 +227,10 @@ fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet
     if let Some(line) = running.filter(|line| !line.note.is_empty()) {
         Sheet::add(&mut sheet.below, &line.note, width, Meaning::Warn);
     }
-    let seal = state.links.get(&Backend::Vault).and_then(|link| link.seal.as_ref());
+    let seal = state
+        .links
+        .get(&Backend::Vault)
+        .and_then(|link| link.seal.as_ref());
     let which = seal.filter(|seal| seal.sealed).map_or_else(
         || "Share".to_owned(),
         |seal| format!("Share {} of {}", seal.progress + 1, seal.threshold),

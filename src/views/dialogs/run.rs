@@ -23,14 +23,21 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
     let title = run.title();
     let title = (title.as_str(), note.as_str(), meaning);
     let sheet = sheet_of(state, run, layer, area);
-    sheet::draw(buffer, area, palette(state), title, sheet, usize::from(layer.scroll));
+    sheet::draw(
+        buffer,
+        area,
+        palette(state),
+        title,
+        sheet,
+        usize::from(layer.scroll),
+    );
 }
 
 /// How far the dialog can be scrolled on a screen of this size.
 pub(super) fn n_hidden(state: &State, layer: &RunLayer, area: Rect) -> usize {
-    state.run(&layer.run).map_or(0, |run| {
-        sheet::n_hidden(sheet_of(state, run, layer, area), area)
-    })
+    state
+        .run(&layer.run)
+        .map_or(0, |run| sheet::n_hidden(sheet_of(state, run, layer, area), area))
 }
 
 fn sheet_of<'a>(state: &State, run: &'a Run, layer: &'a RunLayer, area: Rect) -> Sheet<'a> {

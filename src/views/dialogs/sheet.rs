@@ -38,7 +38,12 @@ pub(super) struct FieldCell<'a> {
 
 impl<'a> FieldCell<'a> {
     /// A field with room for what is typed or chosen.
-    pub(super) fn new(label: &str, value: &'a TextArea<'static>, chosen: Option<&'a str>, focused: bool) -> Self {
+    pub(super) fn new(
+        label: &str,
+        value: &'a TextArea<'static>,
+        chosen: Option<&'a str>,
+        focused: bool,
+    ) -> Self {
         let typed = value.lines().first().map_or(0, |line| columns(line));
         let width = match chosen {
             Some(chosen) => columns(chosen) + 4,
@@ -92,7 +97,11 @@ impl<'a> Sheet<'a> {
         let indent = columns(mark);
         let wrapped = wrap(text, width.saturating_sub(indent)).into_iter().enumerate();
         lines.extend(wrapped.map(|(index, line)| {
-            let before = if index == 0 { mark.to_owned() } else { " ".repeat(indent) };
+            let before = if index == 0 {
+                mark.to_owned()
+            } else {
+                " ".repeat(indent)
+            };
             Line::Text(format!("{before}{line}"), meaning)
         }));
     }
@@ -115,7 +124,9 @@ impl<'a> Sheet<'a> {
         let too_many = (self.above.len() + self.below.len()).saturating_sub(room);
         self.below.drain(..too_many.min(self.below.len()));
         let left = room.saturating_sub(self.above.len() + self.below.len());
-        let shown = left.saturating_sub(heading(&self.scrolls)).min(self.scrolls.len());
+        let shown = left
+            .saturating_sub(heading(&self.scrolls))
+            .min(self.scrolls.len());
         Folded { sheet: self, shown }
     }
 }
@@ -188,7 +199,12 @@ pub(super) fn draw(
     };
     let heading = (!sheet.scrolls.is_empty()).then(|| Line::Rule(sheet.heading, seen));
     let middle = sheet.scrolls.iter().skip(first).take(shown);
-    let all = sheet.above.iter().chain(heading.as_ref()).chain(middle).chain(&sheet.below);
+    let all = sheet
+        .above
+        .iter()
+        .chain(heading.as_ref())
+        .chain(middle)
+        .chain(&sheet.below);
     for (y, line) in (body.y..body.bottom()).zip(all) {
         draw_line(line, place, body, y, buffer, palette);
     }
@@ -215,32 +231,72 @@ fn draw_line(line: &Line<'_>, place: Rect, body: Rect, y: u16, buffer: &mut Buff
 fn rule(heading: &str, note: &str, place: Rect, y: u16, buffer: &mut Buffer, palette: Palette) {
     let width = usize::from(place.width);
     let frame = palette.style(Meaning::Focus);
-    put(buffer, place, place.x, y, &format!("├{}┤", "─".repeat(width.saturating_sub(2))), frame);
+    put(
+        buffer,
+        place,
+        place.x,
+        y,
+        &format!("├{}┤", "─".repeat(width.saturating_sub(2))),
+        frame,
+    );
     if heading.is_empty() {
         return;
     }
     let heading = format!(" {} ", fit(heading, width.saturating_sub(6)));
-    let end = put(buffer, place, place.x + 1, y, &heading, palette.style(Meaning::Title));
+    let end = put(
+        buffer,
+        place,
+        place.x + 1,
+        y,
+        &heading,
+        palette.style(Meaning::Title),
+    );
     let left = usize::from(place.right().saturating_sub(end));
     if !note.is_empty() && left > columns(note) + 5 {
-        let x = place.right().saturating_sub(u16::try_from(columns(note)).unwrap_or(0) + 4);
-        put(buffer, place, x, y, &format!(" {note} "), palette.style(Meaning::Dim));
+        let x = place
+            .right()
+            .saturating_sub(u16::try_from(columns(note)).unwrap_or(0) + 4);
+        put(
+            buffer,
+            place,
+            x,
+            y,
+            &format!(" {note} "),
+            palette.style(Meaning::Dim),
+        );
     }
 }
 
 fn draw_field(cell: &FieldCell<'_>, area: Rect, y: u16, buffer: &mut Buffer, palette: Palette) -> u16 {
     let style = palette.style(if cell.focused { Meaning::Key } else { Meaning::Dim });
     let marker = if cell.focused { "> " } else { "  " };
-    let x = put(buffer, area, area.x, y, &format!("{marker}{} ", cell.label), style);
+    let x = put(
+        buffer,
+        area,
+        area.x,
+        y,
+        &format!("{marker}{} ", cell.label),
+        style,
+    );
     let value = Rect {
         x,
         y,
-        width: area.right().saturating_sub(x).min(u16::try_from(cell.width).unwrap_or(u16::MAX)),
+        width: area
+            .right()
+            .saturating_sub(x)
+            .min(u16::try_from(cell.width).unwrap_or(u16::MAX)),
         height: 1,
     };
     match (cell.chosen, cell.focused) {
         (Some(chosen), _) => {
-            put(buffer, value, x, y, &format!("< {chosen} >"), palette.style(Meaning::Plain));
+            put(
+                buffer,
+                value,
+                x,
+                y,
+                &format!("< {chosen} >"),
+                palette.style(Meaning::Plain),
+            );
         }
         (None, true) => cell.value.render(value, buffer),
         (None, false) => {
@@ -248,7 +304,14 @@ fn draw_field(cell: &FieldCell<'_>, area: Rect, y: u16, buffer: &mut Buffer, pal
             let shown = fit(text, usize::from(value.width));
             let rest = usize::from(value.width).saturating_sub(columns(&shown));
             let x = put(buffer, value, x, y, &shown, palette.style(Meaning::Plain));
-            put(buffer, value, x, y, &"_".repeat(rest), palette.style(Meaning::Dim));
+            put(
+                buffer,
+                value,
+                x,
+                y,
+                &"_".repeat(rest),
+                palette.style(Meaning::Dim),
+            );
         }
     }
     value.right() + 2
@@ -277,7 +340,9 @@ mod tests {
     use super::*;
 
     fn texts(n: usize) -> Vec<Line<'static>> {
-        (0..n).map(|n| Line::Text(n.to_string(), Meaning::Plain)).collect()
+        (0..n)
+            .map(|n| Line::Text(n.to_string(), Meaning::Plain))
+            .collect()
     }
 
     fn folded(above: usize, scrolls: usize, below: usize, room: usize) -> (usize, usize, usize, usize) {
