@@ -295,7 +295,7 @@ async fn in_the_way(
     match all.iter().filter(served).count() {
         0 => {}
         1 => {
-            lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned())
+            lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned());
         }
         n => lines.push(format!(
             "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."

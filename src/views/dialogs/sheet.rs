@@ -197,7 +197,7 @@ pub(super) fn draw(
         0 => sheet.scrolls.len().to_string(),
         _ => format!("{}-{} of {}", first + 1, first + shown, sheet.scrolls.len()),
     };
-    let heading = (!sheet.scrolls.is_empty()).then(|| Line::Rule(sheet.heading, seen));
+    let heading = (!sheet.scrolls.is_empty()).then_some(Line::Rule(sheet.heading, seen));
     let middle = sheet.scrolls.iter().skip(first).take(shown);
     let all = sheet
         .above
