@@ -23,14 +23,14 @@ mod tests;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::{broadcast, watch};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
+use crate::wire::page::Change;
 
 pub(crate) use issue::inventory;
 use roster::Roster;
@@ -44,7 +44,7 @@ const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 const MARGIN: chrono::Duration = chrono::Duration::seconds(20);
 /// For so long a CA may still be at a call whose caller is gone: only then is it asked what it has signed.
 const SETTLES: chrono::Duration = chrono::Duration::seconds(5);
-/// Requests claimed at once, and calls to a CA at once.
+/// Requests claimed at once, and calls to CAs at once: so many to sign, and so many to revoke.
 const BATCH: u32 = 32;
 const AT_ONCE: usize = 4;
 /// How often the credential for the CA is prolonged, at the most and at the least.
@@ -53,19 +53,14 @@ const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
-/// What it goes on looking at though nobody wakes it.
-#[derive(Default)]
-struct Watches {
-    clock: clock::Watch,
-    crl: crl::Watch,
-    renewals: renewals::Watch,
-}
-
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
     store: Store,
     owner: String,
     roster: Roster,
+    clock: Mutex<clock::Watch>,
+    /// Rung with each revocation that a CA accepted.
+    accepted: Notify,
 }
 
 impl Issuer {
@@ -76,6 +71,8 @@ impl Issuer {
             store,
             owner: owner.into(),
             roster: Roster::new(vault_login),
+            clock: Mutex::default(),
+            accepted: Notify::new(),
         }
     }
 
@@ -86,37 +83,88 @@ impl Issuer {
         self
     }
 
-    /// Works until `stop` says true.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut changes = self.store.changes();
+    /// Works until `stop` says true. Signing, revoking, the proof of revocations, renewals and credentials go on
+    /// beside each other: none waits for what another has before it.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
         self.release_earlier_claims().await;
-        let mut watches = Watches::default();
-        let mut renew_at = Instant::now();
+        tokio::join!(
+            self.sign_along(stop.clone()),
+            self.revoke_along(stop.clone()),
+            self.prove_along(stop.clone()),
+            self.ask_along(stop.clone()),
+            self.renew_along(stop),
+        );
+    }
+
+    async fn sign_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.store.changes();
         loop {
-            let again = match self.round(&mut watches, &stop).await {
-                Ok(again) => again,
-                Err(error) => {
-                    tracing::error!(%error, "the issuer can't use the database");
-                    false
-                }
-            };
-            if renew_at <= Instant::now() {
-                renew_at = Instant::now() + self.renew_credentials().await;
-            }
-            // Between two batches nothing is claimed, so that another issuer can go on at once.
-            if *stop.borrow() {
+            let done = self.sign_all(&stop).await;
+            if !goes_on(done, &mut changes, &mut stop).await {
                 return;
             }
-            if again {
-                continue;
-            }
-            tokio::select! {
-                () = until_work(&mut changes) => {}
-                () = tokio::time::sleep(watches.crl.next_look(PERIOD)) => {}
-                () = tokio::time::sleep_until(renew_at) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+
+    async fn revoke_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.store.changes();
+        loop {
+            let done = self.revoke_all(&stop).await;
+            if !goes_on(done, &mut changes, &mut stop).await {
+                return;
             }
         }
+    }
+
+    async fn ask_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.store.changes();
+        let mut watch = renewals::Watch::default();
+        loop {
+            let done = self.ask_all(&mut watch, &stop).await;
+            if !goes_on(done, &mut changes, &mut stop).await {
+                return;
+            }
+        }
+    }
+
+    /// Looks into the CRLs by their own time: soon after a CA accepted something, however much more waits to
+    /// be revoked, and more and more seldom while a list lacks what it should hold.
+    async fn prove_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut watch = crl::Watch::default();
+        loop {
+            if let Err(error) = self.look_into_crls(&mut watch).await {
+                tracing::error!(%error, "the issuer can't use the database");
+            }
+            let accepted = tokio::select! {
+                () = self.accepted.notified() => true,
+                () = tokio::time::sleep(watch.next_look(PERIOD)) => false,
+                () = told(&mut stop) => return,
+            };
+            if accepted {
+                watch.expect_news();
+                // What is accepted meanwhile is looked for together.
+                tokio::select! {
+                    () = tokio::time::sleep(crl::FIRST) => {}
+                    () = told(&mut stop) => return,
+                }
+            }
+        }
+    }
+
+    /// Prolongs the credentials for the CAs.
+    async fn renew_along(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let next = self.renew_credentials().await;
+            tokio::select! {
+                () = tokio::time::sleep(next) => {}
+                () = told(&mut stop) => return,
+            }
+        }
+    }
+
+    /// Whether nothing may be claimed, since this issuer's clock is off.
+    async fn clock_is_off(&self) -> Result<bool, StoreError> {
+        self.clock.lock().await.is_off(&self.store, &self.owner).await
     }
 
     /// What an earlier life of this very issuer had claimed is free again soon.
@@ -136,9 +184,9 @@ impl Issuer {
         }
     }
 
-    /// One look at everything; returns whether there may be more to do right now.
-    async fn round(&self, watches: &mut Watches, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
-        if watches.clock.is_off(&self.store, &self.owner).await? {
+    /// Has signed what is due, a batch of it; whether there may be more to do right now.
+    async fn sign_all(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        if self.clock_is_off().await? {
             return Ok(false);
         }
         let adapters = rows::all(&mut self.store.read().await?).await?;
@@ -161,14 +209,22 @@ impl Issuer {
                 tracing::error!(%error, "a request could not be driven on");
             }
         }
-        if self.revoke_all().await? {
-            watches.crl.expect_news();
-        }
-        self.look_into_crls(&adapters, &mut watches.crl).await?;
-        self.ask_about_renewals(&adapters, &mut watches.renewals, stop)
-            .await?;
         // A full batch means that there may be more.
         Ok(n_due == usize::try_from(BATCH).unwrap_or(usize::MAX))
+    }
+
+    /// Asks the CAs when to renew what they signed, as far as that is due.
+    async fn ask_all(
+        &self,
+        watch: &mut renewals::Watch,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, StoreError> {
+        if self.clock_is_off().await? {
+            return Ok(false);
+        }
+        let adapters = rows::all(&mut self.store.read().await?).await?;
+        self.ask_about_renewals(&adapters, watch, stop).await?;
+        Ok(false)
     }
 
     /// Resumes a paused adapter when its CA can work again.
@@ -181,9 +237,9 @@ impl Issuer {
                 let mut tx = self.store.begin().await?;
                 issuance::resume_adapter(&mut tx, &row.id).await?;
                 // What was left `issuing` because the CA went away is due at once, not when its lease
-                // ends. No call is under way between two batches.
+                // ends. No signature is under way between two batches.
                 let now = tx.now();
-                jobs::release(&mut tx, &self.owner, now).await?;
+                issuance::release(&mut tx, &self.owner, now).await?;
                 tx.commit().await?;
                 tracing::info!(adapter = %row.name, "the adapter works again");
                 Ok(())
@@ -240,8 +296,34 @@ impl Issuer {
     }
 }
 
+/// After one look: waits until something changed or a while has passed, unless there may be more to do at
+/// once. Whether it goes on then; between two looks nothing is claimed, so that another issuer can go on at once.
+async fn goes_on(
+    done: Result<bool, StoreError>,
+    changes: &mut broadcast::Receiver<Change>,
+    stop: &mut watch::Receiver<bool>,
+) -> bool {
+    let again = done.unwrap_or_else(|error| {
+        tracing::error!(%error, "the issuer can't use the database");
+        false
+    });
+    if *stop.borrow() || again {
+        return !*stop.borrow();
+    }
+    tokio::select! {
+        () = until_work(changes) => true,
+        () = tokio::time::sleep(PERIOD) => true,
+        () = told(stop) => false,
+    }
+}
+
+/// Until it is time to stop.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// Until something changed that the issuer cares for.
-async fn until_work(changes: &mut broadcast::Receiver<crate::wire::page::Change>) {
+async fn until_work(changes: &mut broadcast::Receiver<Change>) {
     loop {
         match changes.recv().await {
             Ok(change)
