@@ -20,15 +20,19 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
+use tokio::time::Instant;
 
+use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
+use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 use crate::wire::page::Change;
 
@@ -53,6 +57,17 @@ const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
+
+/// A piece of work that takes longer is one that hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What has to go on for the issuer to be alive.
+#[derive(Clone, Copy)]
+enum Work {
+    Signs,
+    Revokes,
+}
+
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
     store: Store,
@@ -61,6 +76,9 @@ pub struct Issuer {
     clock: Mutex<clock::Watch>,
     /// Rung with each revocation that a CA accepted.
     accepted: Notify,
+    beat: Option<Beat>,
+    /// When each of what is done beside each other went on last.
+    went_on: std::sync::Mutex<[Instant; 2]>,
 }
 
 impl Issuer {
@@ -73,6 +91,8 @@ impl Issuer {
             roster: Roster::new(vault_login),
             clock: Mutex::default(),
             accepted: Notify::new(),
+            beat: None,
+            went_on: std::sync::Mutex::new([Instant::now(); 2]),
         }
     }
 
@@ -85,7 +105,9 @@ impl Issuer {
 
     /// Works until `stop` says true. Signing, revoking, the proof of revocations, renewals and credentials go on
     /// beside each other: none waits for what another has before it.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, stop: watch::Receiver<bool>) {
+        let beat = Beat::begin(self.store.clone(), Duty::Issuer, self.owner.clone(), PATIENCE);
+        self.beat = Some(beat);
         self.release_earlier_claims().await;
         tokio::join!(
             self.sign_along(stop.clone()),
@@ -99,6 +121,7 @@ impl Issuer {
     async fn sign_along(&self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.store.changes();
         loop {
+            self.work_goes_on(Work::Signs);
             let done = self.sign_all(&stop).await;
             if !goes_on(done, &mut changes, &mut stop).await {
                 return;
@@ -109,6 +132,7 @@ impl Issuer {
     async fn revoke_along(&self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.store.changes();
         loop {
+            self.work_goes_on(Work::Revokes);
             let done = self.revoke_all(&stop).await;
             if !goes_on(done, &mut changes, &mut stop).await {
                 return;
@@ -167,6 +191,16 @@ impl Issuer {
         self.clock.lock().await.is_off(&self.store, &self.owner).await
     }
 
+    /// Tells that this work goes on, as long as the other does too: one that hangs is not covered up.
+    fn work_goes_on(&self, work: Work) {
+        let Some(beat) = &self.beat else { return };
+        let mut went_on = self.went_on.lock().unwrap_or_else(PoisonError::into_inner);
+        went_on[work as usize] = Instant::now();
+        if went_on.iter().all(|at| at.elapsed() < PATIENCE) {
+            beat.goes_on();
+        }
+    }
+
     /// What an earlier life of this very issuer had claimed is free again soon.
     async fn release_earlier_claims(&self) {
         let released = async {
@@ -202,6 +236,7 @@ impl Issuer {
             .take_while(|_| std::future::ready(!*stop.borrow()))
             .map(|request| self.issue(request))
             .buffer_unordered(AT_ONCE)
+            .inspect(|_| self.work_goes_on(Work::Signs))
             .collect()
             .await;
         for result in ended {

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesBack, Withdrawal};
 use super::backoff::next_attempt;
-use super::{AT_ONCE, Issuer, LEASE};
+use super::{AT_ONCE, Issuer, LEASE, Work};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -34,6 +34,7 @@ impl Issuer {
         });
         claims
             .try_for_each_concurrent(AT_ONCE, |job| async move {
+                self.work_goes_on(Work::Revokes);
                 if let Err(error) = self.revoke(&job).await {
                     // Its lease ends, and it is tried again.
                     tracing::error!(%error, "a revocation could not be driven on");
