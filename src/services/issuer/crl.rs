@@ -62,10 +62,7 @@ impl Watch {
 
 impl Issuer {
     /// Looks for revoked certificates that no CRL was seen to hold yet.
-    pub(super) async fn look_into_crls(
-        &self,
-        watch: &mut Watch,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn look_into_crls(&self, watch: &mut Watch) -> Result<(), StoreError> {
         if watch.due > Instant::now() {
             return Ok(());
         }

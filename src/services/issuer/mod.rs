@@ -57,7 +57,6 @@ const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
-
 /// A piece of work that takes longer is one that hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 

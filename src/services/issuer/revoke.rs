@@ -119,9 +119,7 @@ impl Issuer {
                 tracing::warn!(certificate = id, error, %at, "the CA refused a revocation for now");
                 Ok(())
             }
-            Err(AdapterError::Refused(words)) => {
-                self.fail_revocation(job, &words).await
-            }
+            Err(AdapterError::Refused(words)) => self.fail_revocation(job, &words).await,
         }
     }
 
