@@ -17,6 +17,7 @@ pub mod installation;
 pub mod key;
 pub mod link;
 pub mod matter;
+pub mod moment;
 pub mod plain;
 pub mod reason;
 pub mod renewal;
