@@ -38,18 +38,27 @@ impl Told<'_> {
                 .hint("`host:port`, such as `web-01:443`"));
         }
         if self.install_dirs.len() > MOST_DIRS {
-            return Err(refused("install_dirs", &format!("names more than {MOST_DIRS} directories"))
-                .hint("name the directory above them"));
+            return Err(refused(
+                "install_dirs",
+                &format!("names more than {MOST_DIRS} directories"),
+            )
+            .hint("name the directory above them"));
         }
-        let dirs = self.install_dirs.iter().map(|dir| ("install_dirs", dir.as_str(), LONGEST));
+        let dirs = self
+            .install_dirs
+            .iter()
+            .map(|dir| ("install_dirs", dir.as_str(), LONGEST));
         let named = [
             ("agent_version", Some(self.agent_version)),
             ("owner", self.owner),
             ("address", Some(self.address)),
             ("tls_address", self.tls_address),
         ];
-        let named = named.into_iter().filter_map(|(field, text)| Some((field, text?, LONGEST_NAME)));
-        let unfit = |(_, text, longest): &(&str, &str, usize)| text.len() > *longest || text.chars().any(is_hidden);
+        let named = named
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text?, LONGEST_NAME)));
+        let unfit =
+            |(_, text, longest): &(&str, &str, usize)| text.len() > *longest || text.chars().any(is_hidden);
         match dirs.chain(named).find(unfit) {
             Some((field, ..)) => Err(refused(
                 field,
