@@ -92,6 +92,10 @@ impl VaultWriter {
         if !ips.is_empty() {
             options.ip_sans(ips.join(","));
         }
+        if !alt_names.is_empty() {
+            // Among them already, as what it is: Vault makes a DNS name of an address.
+            options.exclude_cn_from_sans(true);
+        }
         if let Some(ttl) = ttl {
             options.ttl(ttl);
         }
