@@ -63,7 +63,7 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
     let proven = proven(id, &report.proofs)?;
     let recorded = async {
         let mut tx = api.store.begin().await?;
-        let agent = checkin::check_in(&mut tx, id, &report).await?;
+        let agent = checkin::check_in_from(&mut tx, id, &report, Some(&call.caller.source)).await?;
         for spki in proven.iter().filter(|spki| report.keys.contains(spki)) {
             holders::add(&mut tx, id, spki).await?;
         }
