@@ -113,7 +113,7 @@ impl Site {
         let file = dir.path().join("agents.pem");
         std::fs::write(&file, &agents_ca).unwrap();
         let identity_ca = Arc::new(IdentityCa::load(&file, &Secret::new(key)).unwrap());
-        let state = ApiState::new(store.clone(), Arc::new(OverHttp)).identity_ca(Some(identity_ca));
+        let state = ApiState::new(store.clone(), Arc::new(OverHttp::default())).identity_ca(Some(identity_ca));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router(state)).await });
@@ -190,7 +190,10 @@ fn ca_for_agents() -> (String, String) {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "CMP agents");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
-    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    params.key_usages = vec![
+        rcgen::KeyUsagePurpose::KeyCertSign,
+        rcgen::KeyUsagePurpose::CrlSign,
+    ];
     params.not_before = rcgen::date_time_ymd(2025, 1, 1);
     params.not_after = rcgen::date_time_ymd(2045, 1, 1);
     let key = KeyPair::generate().unwrap();

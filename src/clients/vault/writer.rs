@@ -94,7 +94,7 @@ impl VaultWriter {
         }
         if !alt_names.is_empty() {
             // Among them already, as what it is: Vault makes a DNS name of an address.
-            options.exclude_cn_from_sans(true);
+            call.exclude_cn_from_sans(true);
         }
         if let Some(ttl) = ttl {
             call.ttl(ttl);
