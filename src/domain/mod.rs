@@ -27,4 +27,5 @@ pub mod server_name;
 pub mod token;
 pub mod told;
 pub mod wanted;
+pub mod worker;
 pub mod x509;

@@ -19,3 +19,4 @@ mod support;
 mod tokens;
 mod twice;
 mod words;
+mod workers;
