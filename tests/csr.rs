@@ -113,7 +113,8 @@ impl Site {
         let file = dir.path().join("agents.pem");
         std::fs::write(&file, &agents_ca).unwrap();
         let identity_ca = Arc::new(IdentityCa::load(&file, &Secret::new(key)).unwrap());
-        let state = ApiState::new(store.clone(), Arc::new(OverHttp::default())).identity_ca(Some(identity_ca));
+        let state =
+            ApiState::new(store.clone(), Arc::new(OverHttp::default())).identity_ca(Some(identity_ca));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router(state)).await });
