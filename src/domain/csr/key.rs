@@ -133,7 +133,7 @@ fn point(parameters: Option<AnyRef<'_>>, bits: &[u8]) -> Result<KeyAlgorithm, Cs
 }
 
 fn modulus(parameters: Option<AnyRef<'_>>, bits: &[u8]) -> Result<KeyAlgorithm, CsrError> {
-    if !parameters.is_some_and(|parameters| parameters.is_null()) {
+    if !parameters.is_some_and(AnyRef::is_null) {
         return Err(CsrError::RsaParameters);
     }
     let mut reader = SliceReader::new(bits)?;
