@@ -104,6 +104,7 @@ impl Site {
                 role,
                 agent_id,
                 expires_at: None,
+                parent: None,
             };
             tokens::create(&mut tx, &new, &secret).await.unwrap();
             secrets.push(secret.expose().to_owned());
@@ -487,6 +488,7 @@ async fn one_of_each_kind_passes_the_linter() {
             role: Role::Agent,
             agent_id: None,
             expires_at: None,
+            parent: None,
         };
         let mut tx = site.store.begin().await.unwrap();
         tokens::create(&mut tx, &new, &secret).await.unwrap();
