@@ -182,7 +182,7 @@ async fn saying_that_one_has_a_key_gives_nothing_before_it_is_proven() {
     let mut conn = it.store.read().await.unwrap();
     assert_eq!(
         holders::of_key(&mut conn, &spki).await.unwrap(),
-        [it.agent.clone()]
+        std::slice::from_ref(&it.agent)
     );
     drop(conn);
     // What it doesn't have any more, it has to prove anew.
