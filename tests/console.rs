@@ -12,6 +12,8 @@
 mod allowed;
 #[path = "console/asked.rs"]
 mod asked;
+#[path = "console/bare_pastes.rs"]
+mod bare_pastes;
 #[path = "console/confirm.rs"]
 mod confirm;
 #[path = "console/contexts.rs"]

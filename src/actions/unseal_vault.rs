@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Spec};
+use crate::clients::proxy;
 use crate::clients::vault::SealStatus;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::link::LinkState;
@@ -108,6 +109,19 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         ]);
     }
     changes.extend(vault_nodes::others(&nodes, address));
+    // Shares are the keys to everything: who sees them is said before the first.
+    let mut breaks = Vec::new();
+    match proxy::through(address) {
+        None => changes.push(format!("{} is spoken to directly, through no proxy", place_of(address))),
+        Some(proxy) if address.starts_with("https://") => changes.push(format!(
+            "the shares go through the proxy {}, which passes TLS on",
+            proxy.words()
+        )),
+        Some(proxy) => breaks.push(format!(
+            "the shares go through the proxy {} without TLS: it SEES them. Except the host by NO_PROXY first",
+            proxy.words()
+        )),
+    }
     Ok(Plan {
         run_id: new_id(EntityKind::Run),
         action: SPEC.id.to_owned(),
@@ -125,11 +139,16 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         phrase_is: "the word".to_owned(),
         fields: vault_nodes::field(&nodes, address).into_iter().collect(),
         changes,
-        breaks: Vec::new(),
+        breaks,
         steps,
         works_without_api: true,
         made_at: with.clock.now(),
     })
+}
+
+/// The host and port of an address.
+fn place_of(address: &str) -> &str {
+    address.split_once("://").map_or(address, |(_, place)| place).trim_end_matches('/')
 }
 
 /// Takes shares until Vault is open.

@@ -63,7 +63,7 @@ pub static ALL: &[Usage] = &[
     Usage {
         name: "find",
         arguments: "CLUE",
-        what: "certificates by serial, fingerprint, key hash, host, host:port, or a pasted PEM",
+        what: "certificates by serial, fingerprint, pin, name, host, host:port, or a pasted PEM",
         read: |arguments| (!arguments.is_empty()).then(|| Typed::Find(arguments.join(" "))),
     },
     Usage {
@@ -161,12 +161,12 @@ fn unlock(arguments: &[&str]) -> Option<Typed> {
 #[must_use]
 pub fn read(line: &str) -> Option<Result<Typed, String>> {
     let mut words = line.split_whitespace();
-    let name = words.next()?;
+    let name = super::palette::named(words.next()?);
     let usage = ALL.iter().find(|usage| usage.name == name)?;
     let arguments: Vec<&str> = words.collect();
     Some((usage.read)(&arguments).ok_or_else(|| {
         let line = format!("{} {}", usage.name, usage.arguments);
-        format!("write it as `{}`", line.trim_end())
+        format!("usage: {}", line.trim_end())
     }))
 }
 

@@ -1,6 +1,6 @@
 //! The language that lists are filtered in, the same on the screen and in the API: words that a row must
 //! contain, `~` words whose letters it must contain in that order, fields such as `status:active` or
-//! `expires:<7d`, and `!` before any of them for rows that don't. What a field means is up to the list.
+//! `expires:<7d`, with `|` between two texts for either of them, and `!` before any of them for rows that don't. What a field means is up to the list.
 
 use chrono::Duration;
 
@@ -14,6 +14,9 @@ pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert"
 pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
 /// The fields that tokens can be filtered by.
 pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name"];
+
+/// The longest filter, in characters: a longer one was pasted, and nobody knows what is in it.
+pub const LONGEST: usize = 200;
 
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {
@@ -74,8 +77,11 @@ impl Filter {
     /// Reads what was typed, for a list that knows `fields`.
     ///
     /// # Errors
-    /// Which field is not known here, or what its value is not.
+    /// Which field is not known here, or what its value is not; that it is too long.
     pub fn read(text: &str, fields: &[&str]) -> Result<Self, String> {
+        if text.chars().count() > LONGEST {
+            return Err(format!("a filter has at most {LONGEST} characters"));
+        }
         let terms = text.split_whitespace().map(|word| Term::read(word, fields));
         Ok(Self {
             terms: terms.collect::<Result<_, _>>()?,
@@ -182,6 +188,12 @@ mod tests {
             ]
         );
         assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        assert!(read(&"x".repeat(LONGEST)).is_ok());
+        assert!(read(&"x".repeat(LONGEST + 1)).unwrap_err().contains("at most 200"));
     }
 
     #[test]

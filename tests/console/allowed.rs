@@ -146,7 +146,7 @@ fn nothing_is_planned_while_the_api_has_no_database() {
 #[test]
 fn the_command_line_runs_what_is_picked_by_the_same_rules_as_a_key() {
     let mut state = unsealed();
-    let effects = press(&mut state, ": r e i s s enter");
+    let effects = press(&mut state, ": r e i s s tab enter");
     assert!(effects.iter().any(|effect| matches!(
         effect,
         Effect::Plan {

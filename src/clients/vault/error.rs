@@ -6,6 +6,7 @@ use std::error::Error as _;
 use vaultrs::error::ClientError;
 
 use crate::clients::distrust::distrust;
+use crate::clients::proxy;
 use crate::problem::{Problem, ProblemKind};
 
 /// Why a call did not do what it should.
@@ -124,7 +125,8 @@ impl VaultError {
             cause = inner.source();
         }
         if error.is_connect() {
-            Self::Retry(format!("no connection to Vault: {words}"))
+            let through = error.url().map(|url| proxy::words(url.as_str())).unwrap_or_default();
+            Self::Retry(format!("no connection to Vault{through}: {words}"))
         } else if error.is_timeout() {
             Self::late()
         } else {
