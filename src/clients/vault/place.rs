@@ -10,7 +10,7 @@ use crate::clients::proxy::by_environment;
 use crate::domain::secret::Secret;
 
 /// No call takes longer.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// No connection takes longer to come about.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Where one Vault, or one node of its cluster, is. No credential is in it.
