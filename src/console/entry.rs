@@ -145,7 +145,11 @@ impl Entry {
             },
         };
         text.zeroize();
-        if !matches!(event, Event::Paste(_) | Event::SecretTyped(_)) && keys.is_some() {
+        let stays_out = matches!(
+            event,
+            Event::PastedKey(_) | Event::KeysIgnored(_, Ignored::Piece | Ignored::NoShare)
+        );
+        if stays_out && keys.is_some() {
             self.hand.stay_deaf(now);
         }
         Some(event)

@@ -200,6 +200,17 @@ impl Hand {
             Does::Types | Does::Other => is_given_again,
             Does::Acts | Does::Yes | Does::Confirms => false,
         };
+        if does == Does::Acts {
+            // A key that is held down is pressed once.
+            while self.waiting.get(1).is_some_and(|next| next.again) {
+                self.waiting.remove(1);
+            }
+        }
+        let held = self.waiting.front()?;
+        let silent = match self.waiting.len() {
+            1 if does == Does::Acts => now.saturating_duration_since(held.at),
+            _ => silent,
+        };
         let follows = self.waiting.get(1).map(|next| next.at);
         let wait = if does == Does::Yes { AFTER_YES } else { TOGETHER };
         if !at_once && follows.is_none_or(|next| next < held.at + wait) && silent < wait {
@@ -208,8 +219,7 @@ impl Hand {
         let held = self.waiting.pop_front()?;
         let is_followed = follows.is_some_and(|next| next < held.at + wait);
         let heard = match does {
-            // A key that is held down is pressed once.
-            Does::Acts | Does::Yes | Does::Confirms if is_given_again => return self.next(now, state),
+            Does::Acts if is_given_again => return self.next(now, state),
             _ if is_early(state, &held) => Heard::Early,
             Does::Acts if is_followed || (held.together && self.different > BEFORE_AN_ACTION) => {
                 self.among += 1;

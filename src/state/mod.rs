@@ -1,5 +1,6 @@
 //! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
 
+pub mod aliases;
 pub mod cmd;
 pub mod contexts;
 pub mod databases;

@@ -1,6 +1,8 @@
 //! Commands of the command line that take arguments, and how these are read. Those without are in the
 //! keymap.
 
+use super::aliases::named;
+
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typed {
@@ -161,7 +163,7 @@ fn unlock(arguments: &[&str]) -> Option<Typed> {
 #[must_use]
 pub fn read(line: &str) -> Option<Result<Typed, String>> {
     let mut words = line.split_whitespace();
-    let name = super::palette::named(words.next()?);
+    let name = named(words.next()?);
     let usage = ALL.iter().find(|usage| usage.name == name)?;
     let arguments: Vec<&str> = words.collect();
     Some((usage.read)(&arguments).ok_or_else(|| {

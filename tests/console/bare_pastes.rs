@@ -222,7 +222,10 @@ fn no_paste_of_bare_keys_carries_anything_out_or_shows_a_key() {
                 let kept = format!("{:?} {:?}", terminal.state.filters_used, terminal.state.lines_used);
                 if *is_secret {
                     assert!(!secret.iter().any(|it| asked.contains(it) || kept.contains(it)), "{at}");
-                    assert!(terminal.said().contains("private key"), "{at}: {}", terminal.said());
+                    // What can be known of it is a clue where clues are typed.
+                    let is_clue = matches!(terminal.state.layers.last(), Some(Layer::CommandLine(_)))
+                        && drawn(&terminal.state).contains("find ");
+                    assert!(is_clue || terminal.said().contains("private key"), "{at}: {}", terminal.said());
                 }
                 n += 1;
             }
@@ -303,7 +306,7 @@ fn a_key_that_is_held_moves_on_at_once_and_acts_once() {
     let mut terminal = Terminal::new(opened("3"));
     terminal.send(&keys, (1, held));
     terminal.wait(Duration::from_secs(1));
-    assert_eq!(plans(&terminal.effects, "check_in") + plans(&terminal.effects, "checkin"), 1, "{:?}", terminal.effects);
+    assert_eq!(plans(&terminal.effects, "checkin"), 1, "{:?}", terminal.effects);
 }
 
 #[test]
@@ -316,7 +319,7 @@ fn a_yes_needs_a_pause_before_and_after_it() {
     assert!(terminal.said().contains("pause half a second"), "{}", terminal.said());
     assert!(executes(&terminal.types("y", Duration::ZERO)), "and again, after a pause");
     assert!(!executes(&asks().types("y e s", short)), "another key right after it");
-    assert!(!executes(&asks().types("y y y y", Duration::from_millis(33))) || asks().state.runs.len() == 1);
+    assert!(!executes(&asks().types("y y y y", Duration::from_millis(33))), "one that is held");
 }
 
 #[test]

@@ -30,6 +30,11 @@ pub(super) fn is_written_as_serial(text: &str) -> bool {
     let separated = |c: char| matches!(c, ':' | '-') || c.is_whitespace();
     if text.contains(separated) {
         let groups: Vec<&str> = text.split(separated).filter(|group| !group.is_empty()).collect();
+        // In fours, as some print them.
+        let is_in_fours = !text.contains([':', '-']) && groups.iter().all(|group| group.len() == 4);
+        if is_in_fours && groups.len() >= 4 && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit())) {
+            return true;
+        }
         // Only the first may have lost its zero.
         return groups.len() > 1
             && groups.iter().skip(1).all(|group| group.len() == 2)
@@ -87,7 +92,7 @@ pub(super) fn hash(text: &str, octets: usize) -> Option<String> {
 pub(super) fn base64_hash(text: &str, octets: usize) -> Option<String> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
     // A name has dots, or letters in one case.
-    let is_mixed = text.contains(char::is_uppercase) && text.contains(char::is_lowercase);
+    let is_mixed = text.contains(char::is_uppercase) && text.contains(char::is_lowercase) || text.ends_with('=');
     if !text.chars().all(is_letter) || !is_mixed {
         return None;
     }

@@ -1,3 +1,5 @@
+//! Keys in every wrapping, and what is none.
+
 use std::process::Command;
 
 use base64::Engine as _;
