@@ -16,6 +16,8 @@ mod asked;
 mod bare_pastes;
 #[path = "console/commands.rs"]
 mod commands;
+#[path = "console/away.rs"]
+mod away;
 #[path = "console/confirm.rs"]
 mod confirm;
 #[path = "console/contexts.rs"]

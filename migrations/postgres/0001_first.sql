@@ -256,6 +256,15 @@ CREATE TABLE clocks_off (
     seen_at  timestamptz NOT NULL
 );
 
+-- Issuers and schedulers as they were last seen at work; `seen_at` is by the database's clock.
+CREATE TABLE workers (
+    duty    text COLLATE "C" NOT NULL CONSTRAINT workers_duty_known CHECK (duty IN ('issuer', 'scheduler')),
+    name    text COLLATE "C" NOT NULL,
+    version text NOT NULL,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (duty, name)
+);
+
 CREATE TABLE runs (
     id          text COLLATE "C" PRIMARY KEY,
     action      text NOT NULL,

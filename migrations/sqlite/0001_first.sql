@@ -261,6 +261,15 @@ CREATE TABLE clocks_off (
     seen_at  TEXT NOT NULL
 );
 
+-- Issuers and schedulers as they were last seen at work; `seen_at` is by the database's clock.
+CREATE TABLE workers (
+    duty    TEXT NOT NULL CONSTRAINT workers_duty_known CHECK (duty IN ('issuer', 'scheduler')),
+    name    TEXT NOT NULL,
+    version TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    PRIMARY KEY (duty, name)
+);
+
 CREATE TABLE runs (
     id          TEXT PRIMARY KEY NOT NULL,
     action      TEXT NOT NULL,

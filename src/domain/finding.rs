@@ -80,6 +80,18 @@ pub enum FindingKind {
     ReplicaBehind,
     /// Two hosts of the database take changes: what one takes, the other never sees.
     TwoPrimaries,
+    /// No issuer, or no scheduler, is at work.
+    NobodyWorks,
+    /// The API doesn't answer.
+    ApiDown,
+    /// The API refuses the console's token.
+    TokenRefused,
+    /// Vault doesn't answer.
+    VaultDown,
+    /// The API can't use its database.
+    DatabaseDown,
+    /// The console's computer and the platform don't agree on the time.
+    ClockOff,
 }
 
 /// So many of the things that a finding takes down are named; the others are counted.
@@ -159,7 +171,16 @@ impl FindingKind {
     /// what is refused by its clients now, and last what only comes. Many of one class can't bury another one.
     fn class(self) -> u8 {
         match self {
-            Self::VaultSealed | Self::DatabaseLost | Self::ReplicaBehind | Self::TwoPrimaries => 0,
+            Self::VaultSealed
+            | Self::DatabaseLost
+            | Self::ReplicaBehind
+            | Self::TwoPrimaries
+            | Self::NobodyWorks
+            | Self::ApiDown
+            | Self::TokenRefused
+            | Self::VaultDown
+            | Self::DatabaseDown
+            | Self::ClockOff => 0,
             Self::CompromisedKeyInUse => 1,
             Self::RevokedInUse | Self::RevocationPending => 2,
             Self::ExpiredInUse

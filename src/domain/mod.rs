@@ -26,4 +26,5 @@ pub mod server_name;
 pub mod token;
 pub mod told;
 pub mod wrapping;
+pub mod worker;
 pub mod x509;

@@ -235,6 +235,22 @@ impl JobResult {
         }
     }
 
+    /// What an installation that failed leaves, as far as the agent said.
+    #[must_use]
+    pub fn leaves(&self) -> &'static str {
+        let nothing_there = |there: &ReportedInstallation| there.on_disk_sha256.is_none();
+        match (self.rolled_back, self.failed_step.as_deref()) {
+            (true, _) if self.installation.as_ref().is_some_and(nothing_there) => {
+                "no set was there before, and none is now"
+            }
+            (true, _) => "the previous set is back in place",
+            (false, Some("swap" | "reload" | "handshake")) => {
+                "what was there before could not be put back: look at the host"
+            }
+            (false, _) => "nothing was changed",
+        }
+    }
+
     /// Not done, since it was taken back or refused, for `why`; nothing was touched.
     #[must_use]
     pub fn withdrawn(why: &str) -> Self {

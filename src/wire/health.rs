@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::domain::finding::{Finding, FindingKind, LeftOut};
 use crate::domain::link::BackendHealth;
 use crate::domain::role::Role;
+use crate::domain::worker::Worker;
 
 /// `GET /healthz`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +24,9 @@ pub struct Ready {
     pub ready: bool,
     /// Each backend that the server depends on.
     pub backends: Vec<BackendHealth>,
+    /// Issuers and schedulers that were seen within a day.
+    #[serde(default)]
+    pub workers: Vec<Worker>,
 }
 
 /// `GET /api/v1/findings`: ranked, the worst first. All that is critical is here; of the others the most urgent

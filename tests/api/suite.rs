@@ -18,3 +18,4 @@ mod support;
 mod tokens;
 mod twice;
 mod words;
+mod workers;
