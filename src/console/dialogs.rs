@@ -412,7 +412,8 @@ fn type_on(area: &mut TextArea<'static>, key: &str, wanted: &str) -> Option<Stri
     let before = area.clone();
     type_into(area, key);
     let typed = line(area);
-    if letters(wanted).starts_with(&letters(&typed)) && typed.len() <= 2 * wanted.len() {
+    let has_room = !typed.contains(' ') || wanted.contains(' ');
+    if letters(wanted).starts_with(&letters(&typed)) && has_room && typed.len() <= 2 * wanted.len() {
         return None;
     }
     *area = before;

@@ -110,7 +110,7 @@ fn labelled(text: &str) -> Option<(Label, String)> {
         // `ip:8080` and `host:443` are addresses.
         let is_port = behind.starts_with(':') && !rest.is_empty() && rest.len() <= 5 && rest.bytes().all(|b| b.is_ascii_digit());
         let is_pair = behind.starts_with(':') && word.len() == 2 && *says == Label::Serial && rest.len() < 4;
-        if !is_port && !is_pair && !rest.starts_with("//") {
+        if !is_port && !is_pair && (word.starts_with("sha") || !rest.starts_with("//")) {
             return Some((*says, rest.to_owned()));
         }
     }

@@ -74,7 +74,7 @@ fn spki_of(bytes: &Zeroizing<Vec<u8>>) -> Option<String> {
 
 /// Whether a line of it may be a piece of a key: a PEM without its ends, or with one of them.
 fn has_piece(text: &str) -> bool {
-    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
     let mut is_public = false;
     for line in text.lines() {
         if line.contains("-----BEGIN ") {
