@@ -13,7 +13,7 @@ pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert"
 /// The fields that audit rows can be filtered by.
 pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
 /// The fields that tokens can be filtered by.
-pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name"];
+pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
 
 /// The longest filter, in characters: a longer one was pasted, and nobody knows what is in it.
 pub const LONGEST: usize = 200;
