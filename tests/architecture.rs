@@ -128,8 +128,14 @@ fn every_http_client_knows_the_proxies_by_one_rule_or_uses_none() {
         let n_made = code.matches("Client::builder()").count();
         let rules = ["by_environment(", "trusting(", ".no_proxy()"];
         let n_by_rule: usize = rules.iter().map(|rule| code.matches(rule).count()).sum();
-        assert!(n_made == 0 || n_by_rule > 0, "{path} makes a client that goes by a proxy to this machine");
-        assert!(!code.contains("reqwest::Client::new()"), "{path} makes such a client");
+        assert!(
+            n_made == 0 || n_by_rule > 0,
+            "{path} makes a client that goes by a proxy to this machine"
+        );
+        assert!(
+            !code.contains("reqwest::Client::new()"),
+            "{path} makes such a client"
+        );
     }
 }
 

@@ -12,12 +12,12 @@
 mod allowed;
 #[path = "console/asked.rs"]
 mod asked;
+#[path = "console/away.rs"]
+mod away;
 #[path = "console/bare_pastes.rs"]
 mod bare_pastes;
 #[path = "console/commands.rs"]
 mod commands;
-#[path = "console/away.rs"]
-mod away;
 #[path = "console/confirm.rs"]
 mod confirm;
 #[path = "console/contexts.rs"]

@@ -230,7 +230,11 @@ fn a_paste_without_brackets_does_nothing_and_shows_no_key_at_any_speed() {
     let params = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
     let certificate = params.self_signed(&pair).unwrap().pem();
     let key = pair.serialize_pem();
-    let secrets: Vec<&str> = key.lines().filter(|line| !line.starts_with('-')).map(|line| &line[..12]).collect();
+    let secrets: Vec<&str> = key
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .map(|line| &line[..12])
+        .collect();
     let prose = "sorry, try again: is the certificate c or r?\nyes, y\nX 8401\n".repeat(30);
     let baud = Duration::from_micros(1042);
     for (opens, text, at_once, between) in [
@@ -247,7 +251,11 @@ fn a_paste_without_brackets_does_nothing_and_shows_no_key_at_any_speed() {
         over.pty.sends_bare(text, at_once, between);
         let is_key = text == key;
         over.pty.wait("what came of it", |screen| {
-            let words = if is_key { "private key" } else { "keys ignored: they came as fast as a paste" };
+            let words = if is_key {
+                "private key"
+            } else {
+                "keys ignored: they came as fast as a paste"
+            };
             screen.contains(words)
         });
         // What is late of it is not heard either.
@@ -256,7 +264,10 @@ fn a_paste_without_brackets_does_nothing_and_shows_no_key_at_any_speed() {
         over.pty.bytes_within(Duration::from_millis(300));
     }
     for secret in secrets {
-        assert!(!over.pty.ever_wrote(secret), "{secret} was written to the terminal");
+        assert!(
+            !over.pty.ever_wrote(secret),
+            "{secret} was written to the terminal"
+        );
     }
     over.pty.types("7");
     let runs = over.pty.wait_for("Triage > Runs");
@@ -328,7 +339,9 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
     ] {
         let program = *shell.children().first().unwrap();
         kill_process(program, signal).unwrap();
-        shell.wait("the shell's prompt", |screen| screen.trim_end().ends_with("prompt>"));
+        shell.wait("the shell's prompt", |screen| {
+            screen.trim_end().ends_with("prompt>")
+        });
         if signal == Signal::TSTP {
             assert!(!shell.is_alternate(), "the shell's screen is back");
         }

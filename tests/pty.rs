@@ -71,7 +71,9 @@ fn unseal(pty: &mut Pty, state: &Path) {
     // Pasted, with brackets and without.
     for (index, share) in shares.iter().enumerate() {
         let entered = format!("{index} of 3 shares");
-        pty.wait("the shares so far", |screen| screen.contains(&entered) && !screen.contains(" characters"));
+        pty.wait("the shares so far", |screen| {
+            screen.contains(&entered) && !screen.contains(" characters")
+        });
         match index {
             0 => pty.send(&format!("{share}\r")),
             _ => pty.send(&format!("\x1b[200~\"{share}\",\n\x1b[201~")),

@@ -112,7 +112,10 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     // Shares are the keys to everything: who sees them is said before the first.
     let mut breaks = Vec::new();
     match proxy::through(address) {
-        None => changes.push(format!("{} is spoken to directly, through no proxy", place_of(address))),
+        None => changes.push(format!(
+            "{} is spoken to directly, through no proxy",
+            place_of(address)
+        )),
         Some(proxy) if address.starts_with("https://") => changes.push(format!(
             "the shares go through the proxy {}, which passes TLS on",
             proxy.words()
@@ -148,7 +151,10 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
 
 /// The host and port of an address.
 fn place_of(address: &str) -> &str {
-    address.split_once("://").map_or(address, |(_, place)| place).trim_end_matches('/')
+    address
+        .split_once("://")
+        .map_or(address, |(_, place)| place)
+        .trim_end_matches('/')
 }
 
 /// Takes shares until Vault is open.

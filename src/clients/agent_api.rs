@@ -180,7 +180,7 @@ impl AgentApi {
                 proxy::words(base),
                 chain(error)
             ))
-                .hint("check that the API runs and that this host reaches it")
+            .hint("check that the API runs and that this host reaches it")
         } else {
             Problem::no_answer(format!(
                 "no whole answer from the API at `{base}`: {}",

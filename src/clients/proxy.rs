@@ -25,8 +25,17 @@ impl Environment {
     fn of(get: impl Fn(&str) -> Option<String>) -> Self {
         // A server's CGI scripts get the client's `Proxy:` header as HTTP_PROXY.
         let is_cgi = get("REQUEST_METHOD").is_some();
-        let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-        let set = names.into_iter().filter(|name| !(is_cgi && *name == "HTTP_PROXY"));
+        let names = [
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ];
+        let set = names
+            .into_iter()
+            .filter(|name| !(is_cgi && *name == "HTTP_PROXY"));
         let set = set.filter_map(|name| Some((name, get(name).filter(|value| !value.trim().is_empty())?)));
         Self {
             proxies: set.map(|(name, value)| (name, value.trim().to_owned())).collect(),
@@ -55,7 +64,10 @@ impl Environment {
             names.find_map(|name| self.proxies.iter().find(|(set, _)| *set == name))
         };
         let (variable, value) = of(wanted).or_else(|| of(["ALL_PROXY", "all_proxy"]))?;
-        let matcher = Matcher::builder().all(value.as_str()).no(self.without.as_str()).build();
+        let matcher = Matcher::builder()
+            .all(value.as_str())
+            .no(self.without.as_str())
+            .build();
         let uri = url.as_str().parse().ok()?;
         matcher.intercept(&uri).map(|_| (*variable, value.as_str()))
     }
@@ -75,7 +87,10 @@ impl Environment {
 /// Whether it is on this machine.
 fn is_here(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .trim_end_matches('.');
     match host.parse::<std::net::IpAddr>() {
         Ok(ip) => ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified(),
         Err(_) => {
@@ -116,13 +131,20 @@ mod tests {
     use super::*;
 
     fn environment(set: &[(&str, &str)]) -> Environment {
-        let set: Vec<(String, String)> = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let set: Vec<(String, String)> = set
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Environment::of(move |name| set.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()))
     }
 
     #[test]
     fn what_is_on_this_machine_is_asked_directly_whatever_is_set() {
-        let all = environment(&[("HTTP_PROXY", "http://p:3128"), ("https_proxy", "p:3128"), ("ALL_PROXY", "http://q")]);
+        let all = environment(&[
+            ("HTTP_PROXY", "http://p:3128"),
+            ("https_proxy", "p:3128"),
+            ("ALL_PROXY", "http://q"),
+        ]);
         for url in [
             "http://127.0.0.1:8082/x",
             "https://127.9.9.9",
@@ -138,7 +160,10 @@ mod tests {
         let seen = |url| all.through(url).unwrap().words();
         assert_eq!(seen("http://vault.example.com"), "`http://p:3128` of HTTP_PROXY");
         assert_eq!(seen("https://10.0.0.7:8200"), "`http://p:3128` of https_proxy");
-        assert_eq!(seen("http://127.0.0.1.example.com"), "`http://p:3128` of HTTP_PROXY");
+        assert_eq!(
+            seen("http://127.0.0.1.example.com"),
+            "`http://p:3128` of HTTP_PROXY"
+        );
     }
 
     #[test]
@@ -155,6 +180,9 @@ mod tests {
         assert_eq!(some.through("http://10.1.2.3"), None);
         let cgi = environment(&[("HTTP_PROXY", "http://evil"), ("REQUEST_METHOD", "GET")]);
         assert_eq!(cgi.through("http://api.example.com"), None);
-        assert_eq!(environment(&[("HTTP_PROXY", "")]).through("http://api.example.com"), None);
+        assert_eq!(
+            environment(&[("HTTP_PROXY", "")]).through("http://api.example.com"),
+            None
+        );
     }
 }

@@ -495,20 +495,30 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             let here = source(&toml::Value::String(text.to_owned()).to_string());
-            let command = source(&format!("{{ command = [\"cat\", {:?}] }}", path.display().to_string()));
+            let command = source(&format!(
+                "{{ command = [\"cat\", {:?}] }}",
+                path.display().to_string()
+            ));
             for from in [&from_file, &here, &command] {
                 match (from.read_token().await, token) {
                     (Ok(secret), Some(token)) => assert_eq!(secret.expose(), token),
                     (Err(error), None) => {
                         let said = error.to_string();
-                        assert!(said.contains("can't be a token") && said.contains(&from.to_string()), "{said}");
+                        assert!(
+                            said.contains("can't be a token") && said.contains(&from.to_string()),
+                            "{said}"
+                        );
                         assert!(!said.contains("ter2"), "{said}");
                     }
                     (other, _) => panic!("{text:?} from {from}: {other:?}"),
                 }
             }
         }
-        assert_eq!(bare("\u{feff} hunter2\n").expose(), "hunter2", "the environment's");
+        assert_eq!(
+            bare("\u{feff} hunter2\n").expose(),
+            "hunter2",
+            "the environment's"
+        );
     }
 
     #[tokio::test]

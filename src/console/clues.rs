@@ -15,7 +15,10 @@ use crate::wire::filter;
 /// Shows the certificates that a clue leads to; what an address leads to is found out by a handshake.
 pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
     if material_in(clue).is_some() {
-        return state.say(Tone::Bad, "that may be a private key, or a piece of one: it was not looked for");
+        return state.say(
+            Tone::Bad,
+            "that may be a private key, or a piece of one: it was not looked for",
+        );
     }
     let said = Following::said(clue);
     let mut found = readings(clue);
@@ -30,7 +33,13 @@ pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
 }
 
 /// Follows the first of the readings that are left.
-fn read_next(state: &mut State, clue: String, tried: Vec<String>, left: Vec<Reading>, effects: &mut Vec<Effect>) {
+fn read_next(
+    state: &mut State,
+    clue: String,
+    tried: Vec<String>,
+    left: Vec<Reading>,
+    effects: &mut Vec<Effect>,
+) {
     let mut left = left.into_iter();
     let Some(reading) = left.next() else { return };
     let mut following = Following {
@@ -46,10 +55,16 @@ fn read_next(state: &mut State, clue: String, tried: Vec<String>, left: Vec<Read
             state.places = vec![Place::of(ViewId::Triage)];
             go(state, Place::of_key(spki));
             let words = following.words;
-            return state.say(Tone::Plain, format!("read as {words}: this is what its key reaches"));
+            return state.say(
+                Tone::Plain,
+                format!("read as {words}: this is what its key reaches"),
+            );
         }
         Clue::Address(address) => {
-            state.say(Tone::Plain, format!("read as an address: asking {address} what it serves"));
+            state.say(
+                Tone::Plain,
+                format!("read as an address: asking {address} what it serves"),
+            );
             following.awaits = Awaits::Handshake(address.clone(), state.places.clone());
             effects.push(Effect::Probe(address));
         }
@@ -66,7 +81,11 @@ fn read_next(state: &mut State, clue: String, tried: Vec<String>, left: Vec<Read
 /// Once the list that a clue leads to is there: if it is about one key, that key's reach is what somebody
 /// with a clue wants to see; if it is empty, the clue is read otherwise.
 pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
-    let Some(Following { awaits: Awaits::Rows(list), .. }) = &state.follow else {
+    let Some(Following {
+        awaits: Awaits::Rows(list),
+        ..
+    }) = &state.follow
+    else {
         return;
     };
     let query = Query::Certificates(list.clone());
@@ -110,9 +129,18 @@ pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
 /// A reading leads nowhere.
 fn nothing(state: &mut State, following: Following, effects: &mut Vec<Effect>) {
     let read_as = following.read_as();
-    let Following { clue, words, mut tried, left, .. } = following;
+    let Following {
+        clue,
+        words,
+        mut tried,
+        left,
+        ..
+    } = following;
     if left.is_empty() {
-        return state.say(Tone::Bad, format!("nothing of ours matches {clue}, read as {read_as}"));
+        return state.say(
+            Tone::Bad,
+            format!("nothing of ours matches {clue}, read as {read_as}"),
+        );
     }
     tried.push(words);
     read_next(state, clue, tried, left, effects);
@@ -129,7 +157,9 @@ pub(super) fn found_served(
     let following = state.follow.take_if(is_asked);
     // Whoever went on meanwhile, or is at a dialog, is not taken away from there.
     let stays = following.filter(|it| {
-        let Awaits::Handshake(_, places) = &it.awaits else { return false };
+        let Awaits::Handshake(_, places) = &it.awaits else {
+            return false;
+        };
         state.layers.is_empty() && *places == state.places
     });
     match (served, stays) {

@@ -47,7 +47,10 @@ pub(super) fn key(state: &mut State, key: &str) -> Option<Asked> {
     match state.keymap.in_dialog(key) {
         Some(InDialog::Close) => return None,
         Some(InDialog::Confirm) => {
-            let picked = layer.picked.checked_sub(1).and_then(|at| found.into_iter().nth(at));
+            let picked = layer
+                .picked
+                .checked_sub(1)
+                .and_then(|at| found.into_iter().nth(at));
             return enter(state, layer, picked.map(|found| found.leads));
         }
         Some(InDialog::Older) => recall(state, &mut layer, true),
@@ -172,10 +175,13 @@ fn go_on_typing(state: &State, layer: &mut CommandLine, typed: &str) {
 fn no_such(state: &State, typed: &str) -> String {
     let word = typed.split_whitespace().next().unwrap_or_default();
     let word: String = word.chars().take(40).collect();
-    let near: Vec<String> = near(state, typed).into_iter().map(|found| match found.note.as_str() {
-        "" => found.name,
-        key => format!("{} ({key})", found.name),
-    }).collect();
+    let near: Vec<String> = near(state, typed)
+        .into_iter()
+        .map(|found| match found.note.as_str() {
+            "" => found.name,
+            key => format!("{} ({key})", found.name),
+        })
+        .collect();
     match near.as_slice() {
         [] => format!("no such command: {word}. `find {word}` searches all certificates"),
         near => format!("no such command: {word}. Near: {}", near.join(", ")),

@@ -76,7 +76,11 @@ impl Decoder {
             }
             if self.open.is_empty() && (b' '..=b'~').contains(&byte) {
                 // Most of what comes, and a paste without brackets may be long.
-                let name = if byte == b' ' { "space".to_owned() } else { char::from(byte).to_string() };
+                let name = if byte == b' ' {
+                    "space".to_owned()
+                } else {
+                    char::from(byte).to_string()
+                };
                 heard.push(Input::Key(name));
                 continue;
             }
@@ -95,7 +99,9 @@ impl Decoder {
                 self.string = Some(0);
             } else if let Some(as_kitty) = modified(&self.open) {
                 self.forget();
-                as_kitty.bytes().for_each(|byte| self.feed(Some(byte), &mut heard));
+                as_kitty
+                    .bytes()
+                    .for_each(|byte| self.feed(Some(byte), &mut heard));
             } else {
                 self.feed(Some(byte), &mut heard);
                 if self.open.len() > LONGEST {
@@ -331,9 +337,15 @@ mod tests {
         assert_eq!(heard(&["^[200~Xy", "|", "\u{3}", "|", "j"]), "broke j");
         assert_eq!(heard(&["^[200~Xy", "|", "^", "SECRET", "|", "j"]), "broke");
         let long = "x".repeat(LONGEST_PASTE + 1);
-        assert_eq!(heard(&["^[200~", &long, "^[201~j"]), format!("<{}> j", LONGEST_PASTE + 1));
+        assert_eq!(
+            heard(&["^[200~", &long, "^[201~j"]),
+            format!("<{}> j", LONGEST_PASTE + 1)
+        );
         let huge = "y".repeat(10 * LONGEST_PASTE);
-        assert_eq!(heard(&["^[200~", &huge, "^[201~j"]), format!("<{}> j", 10 * LONGEST_PASTE));
+        assert_eq!(
+            heard(&["^[200~", &huge, "^[201~j"]),
+            format!("<{}> j", 10 * LONGEST_PASTE)
+        );
     }
 
     #[test]
@@ -344,17 +356,27 @@ mod tests {
                 let mut decoder = Decoder::default();
                 let mut keys = decoder.hear(format!("j\x1b{begins}{long}").as_bytes());
                 keys.extend(decoder.hear(format!("{long}{ends}k").as_bytes()));
-                assert!(keys == [Input::Key("j".to_owned()), Input::Key("k".to_owned())], "{begins}");
+                assert!(
+                    keys == [Input::Key("j".to_owned()), Input::Key("k".to_owned())],
+                    "{begins}"
+                );
             }
         }
-        assert_eq!(heard(&["^_Gq", "^[A", "j"]), "up j", "broken off by another sequence");
+        assert_eq!(
+            heard(&["^_Gq", "^[A", "j"]),
+            "up j",
+            "broken off by another sequence"
+        );
         assert_eq!(heard(&["^_Gqqqqqqqqqq", "|", "j"]), "j");
         assert_eq!(heard(&["^_G", "^", "\\", "j"]), "j");
     }
 
     #[test]
     fn keys_with_modifiers_are_read_in_both_forms() {
-        assert_eq!(heard(&["^[27;5;99~", "^[27;5;", "117~", "^[99;5u"]), "ctrl-c ctrl-u ctrl-c");
+        assert_eq!(
+            heard(&["^[27;5;99~", "^[27;5;", "117~", "^[99;5u"]),
+            "ctrl-c ctrl-u ctrl-c"
+        );
         assert_eq!(heard(&["^[27;2;13~j"]), "enter j");
     }
 

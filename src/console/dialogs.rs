@@ -60,7 +60,10 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
             let typed = line(&layer.typed).trim().to_owned();
             if material_in(&typed).is_some() {
                 layer.typed = TextArea::default();
-                state.say(Tone::Bad, "that may be a private key, or a piece of one: it was dropped");
+                state.say(
+                    Tone::Bad,
+                    "that may be a private key, or a piece of one: it was dropped",
+                );
                 state.layers.push(Layer::Filter(layer));
                 return;
             }
@@ -90,7 +93,12 @@ pub(super) fn paste(state: &mut State, text: &str) {
         _ => LONGEST,
     };
     let text = text.replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
-    let text: String = text.trim_end().chars().filter(|c| !c.is_control()).take(longest).collect();
+    let text: String = text
+        .trim_end()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(longest)
+        .collect();
     match state.layers.last_mut() {
         Some(Layer::Filter(layer)) => drop(layer.typed.insert_str(text)),
         Some(Layer::CommandLine(layer)) => drop(layer.typed.insert_str(text)),
@@ -118,7 +126,8 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
     let keys = keys(n);
     let words = match why {
         Ignored::Paste if n == 0 => {
-            "keys come as fast as a paste, and no field is open: they are ignored until it is quiet".to_owned()
+            "keys come as fast as a paste, and no field is open: they are ignored until it is quiet"
+                .to_owned()
         }
         Ignored::Paste => format!("{keys} ignored: they came as fast as a paste, and no field is open"),
         Ignored::Unseen => match state.layers.last_mut() {
@@ -128,10 +137,14 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
             }
             _ => unseen(n),
         },
-        Ignored::Hasty if asks_yes => "key ignored: pause half a second, press y, and nothing after it".to_owned(),
+        Ignored::Hasty if asks_yes => {
+            "key ignored: pause half a second, press y, and nothing after it".to_owned()
+        }
         Ignored::Hasty => "key ignored: it came together with another one; press it again".to_owned(),
         Ignored::Among => format!("{keys} ignored: what acts is pressed by itself, not within other keys"),
-        Ignored::Piece => "what was pasted was dropped: it can't be read, and may be a piece of a private key".to_owned(),
+        Ignored::Piece => {
+            "what was pasted was dropped: it can't be read, and may be a piece of a private key".to_owned()
+        }
         Ignored::NoShare => {
             "what was pasted was dropped: it is no share. A share is one word of base64 or hex".to_owned()
         }

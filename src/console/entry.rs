@@ -126,12 +126,20 @@ impl Entry {
     }
 
     /// A paste, by `keys` bare ones where it came without brackets.
-    fn pasted(&mut self, mut text: String, keys: Option<usize>, now: Instant, state: &State) -> Option<Event> {
+    fn pasted(
+        &mut self,
+        mut text: String,
+        keys: Option<usize>,
+        now: Instant,
+        state: &State,
+    ) -> Option<Event> {
         let material = material_in(&text);
         let event = match material {
             // A key belongs into no event and no field; what can be known of it without it is its hash.
             Some(Material::PrivateKey(spki)) => Event::PastedKey(spki),
-            Some(Material::Piece) if !wants_secret(state) => Event::KeysIgnored(keys.unwrap_or(0), Ignored::Piece),
+            Some(Material::Piece) if !wants_secret(state) => {
+                Event::KeysIgnored(keys.unwrap_or(0), Ignored::Piece)
+            }
             _ if wants_secret(state) => match share_in(&text) {
                 Some(share) => {
                     share.chars().for_each(|c| self.secret.push(c));

@@ -310,7 +310,14 @@ async fn until_left(
         }
         // Whether a key came alone is known only when nothing else is on its way.
         if asked.is_empty() && inputs.is_empty() && !input::is_pending() {
-            type_in(&mut entry, Instant::now(), &mut state, &clock, &mut asked, &mut wanted);
+            type_in(
+                &mut entry,
+                Instant::now(),
+                &mut state,
+                &clock,
+                &mut asked,
+                &mut wanted,
+            );
         }
         while let Ok(event) = events.try_recv() {
             let visible = tell(&mut state, &clock, event, &mut asked);

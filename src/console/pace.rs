@@ -387,7 +387,11 @@ mod tests {
         assert!(!pace.is_waiting() && !pace.is_seen());
         assert_eq!(pace.wake(None), Some(after(start, 500)));
         assert_eq!(pace.seen_by_time(after(start, 499)), None);
-        assert_eq!(pace.seen_by_time(after(start, 599)), Some(1), "a newer frame makes it wait no longer");
+        assert_eq!(
+            pace.seen_by_time(after(start, 599)),
+            Some(1),
+            "a newer frame makes it wait no longer"
+        );
         assert!(!pace.is_seen());
         assert_eq!(pace.seen_by_time(after(start, 600)), Some(two));
         assert!(pace.is_seen() && pace.wake(None).is_none());

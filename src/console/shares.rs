@@ -22,7 +22,9 @@ pub(super) fn take(path: &Path, at: usize) -> Result<Secret, String> {
     let text = std::fs::read(path).map(Zeroizing::new);
     let text = text.map_err(|error| format!("the demo's shares can't be read from {place}: {error}"))?;
     let kept: Kept = serde_json::from_slice(&text).map_err(|_| format!("{place} holds no shares"))?;
-    let share = at.checked_rem(kept.unseal_keys.len()).and_then(|at| kept.unseal_keys.get(at));
+    let share = at
+        .checked_rem(kept.unseal_keys.len())
+        .and_then(|at| kept.unseal_keys.get(at));
     share.cloned().ok_or_else(|| format!("{place} holds no shares"))
 }
 

@@ -314,7 +314,10 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
         Some(cmd) => carry_out(state, cmd, key, leaving, effects),
         None => {
             let help = state.keymap.call(Cmd::Help);
-            state.say(Tone::Plain, format!("{key} does nothing here; {help} shows the keys"));
+            state.say(
+                Tone::Plain,
+                format!("{key} does nothing here; {help} shows the keys"),
+            );
         }
     }
 }

@@ -26,6 +26,6 @@ pub mod secret;
 pub mod server_name;
 pub mod token;
 pub mod told;
-pub mod wrapping;
 pub mod worker;
+pub mod wrapping;
 pub mod x509;

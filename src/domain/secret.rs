@@ -131,7 +131,13 @@ mod tests {
         ] {
             assert_eq!(share_in(&text), Some(share), "{text}");
         }
-        for text in ["", "\"\"", "two shares\nof them", "x".repeat(201).as_str(), "sorry, try again"] {
+        for text in [
+            "",
+            "\"\"",
+            "two shares\nof them",
+            "x".repeat(201).as_str(),
+            "sorry, try again",
+        ] {
             assert_eq!(share_in(text), None, "{text}");
         }
     }

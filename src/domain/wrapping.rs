@@ -132,7 +132,9 @@ fn runs(text: &str) -> Vec<Zeroizing<String>> {
     // What pads the end is missed by nobody, and stands between names and values too.
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '_' | '-');
     for line in text.split(['\n', '\r']) {
-        let words = line.split(|c: char| !is_letter(c)).filter(|word| !word.is_empty());
+        let words = line
+            .split(|c: char| !is_letter(c))
+            .filter(|word| !word.is_empty());
         let words: Vec<&str> = words.collect();
         let goes_on = open.is_some() && words.len() == 1 && !line.contains("-----");
         match (&mut open, words.as_slice()) {
@@ -156,7 +158,9 @@ fn runs(text: &str) -> Vec<Zeroizing<String>> {
     // The whole, where nothing but separators stands between: lines that a terminal has joined, or hex pairs.
     let whole: String = text.chars().filter(|c| is_letter(*c)).collect();
     let between = text.chars().filter(|c| !is_letter(*c));
-    let is_one = between.clone().all(|c| c.is_whitespace() || matches!(c, ':' | ',' | '"' | '\'' | '='));
+    let is_one = between
+        .clone()
+        .all(|c| c.is_whitespace() || matches!(c, ':' | ',' | '"' | '\'' | '='));
     if is_one && whole.len() >= SHORTEST_RUN && !runs.iter().any(|run| **run == whole) {
         runs.push(Zeroizing::new(whole));
     }
@@ -165,14 +169,17 @@ fn runs(text: &str) -> Vec<Zeroizing<String>> {
 }
 
 fn is_readable(text: &str) -> bool {
-    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+    text.chars()
+        .all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
 }
 
 /// Base64 in either alphabet, whatever white space is in it.
 #[must_use]
 pub fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text: Zeroizing<String> = Zeroizing::new(text.split_whitespace().collect());
-    let decoded = STANDARD.decode(text.as_bytes()).or_else(|_| URL_SAFE.decode(text.as_bytes()));
+    let decoded = STANDARD
+        .decode(text.as_bytes())
+        .or_else(|_| URL_SAFE.decode(text.as_bytes()));
     decoded.ok().filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
 }
 

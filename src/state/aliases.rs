@@ -2,7 +2,12 @@
 
 /// Other names of commands, as editors and other consoles have them.
 const ALIASES: &[(&str, &[&str])] = &[
-    ("quit", &["q", "q!", "quit!", "exit", "exit!", "x", "x!", "wq", "wq!", "qa", "qa!", "bye"]),
+    (
+        "quit",
+        &[
+            "q", "q!", "quit!", "exit", "exit!", "x", "x!", "wq", "wq!", "qa", "qa!", "bye",
+        ],
+    ),
     ("help", &["h", "?", "keys", "man"]),
     ("triage", &["findings", "home"]),
     ("certificates", &["c", "cert", "certs", "crt"]),

@@ -43,12 +43,12 @@ use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
 
 use contexts::Configured;
+use following::Following;
 use history::History;
 use keymap::Keymap;
 use layer::Layer;
 use link::Link;
 use loaded::Loaded;
-use following::Following;
 use query::{Answer, Query};
 use run::Run;
 use saved::SavedViews;

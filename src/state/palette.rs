@@ -71,7 +71,12 @@ pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candid
             .iter()
             .find(|it| it.name == name && matches!(it.leads, Leads::Typed(_)))
     {
-        let rest = typed.trim_start().split_once(' ').map_or("", |(_, rest)| rest).trim().to_lowercase();
+        let rest = typed
+            .trim_start()
+            .split_once(' ')
+            .map_or("", |(_, rest)| rest)
+            .trim()
+            .to_lowercase();
         let lines = lines(state, sorts).into_iter();
         let fitting = lines.filter(|line| line.name.split(' ').next() == Some(name));
         let fitting: Vec<Candidate> = fitting
@@ -105,11 +110,7 @@ pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candid
     }
     // What isn't known here may be known to the server.
     if !typed.starts_with("find") {
-        found.push(line(
-            "find",
-            typed.trim(),
-            "search all certificates".to_owned(),
-        ));
+        found.push(line("find", typed.trim(), "search all certificates".to_owned()));
     }
     found
 }
@@ -161,11 +162,19 @@ pub fn whole(state: &State, typed: &str) -> Option<Candidate> {
 pub fn near(state: &State, typed: &str) -> Vec<Candidate> {
     let word = typed.split_whitespace().next().unwrap_or_default().to_lowercase();
     let is_near = |name: &str| {
-        let shared = name.chars().zip(word.chars()).take_while(|(one, other)| one == other).count();
+        let shared = name
+            .chars()
+            .zip(word.chars())
+            .take_while(|(one, other)| one == other)
+            .count();
         shared >= 4 || (word.len() >= 3 && steps_between(name, &word) <= 1 + usize::from(word.len() > 5))
     };
     let mut near = commands(state);
-    near.retain(|it| std::iter::once(it.name.as_str()).chain(aliases(&it.name).iter().copied()).any(is_near));
+    near.retain(|it| {
+        std::iter::once(it.name.as_str())
+            .chain(aliases(&it.name).iter().copied())
+            .any(is_near)
+    });
     near.truncate(3);
     near
 }

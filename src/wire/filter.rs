@@ -193,7 +193,11 @@ mod tests {
     #[test]
     fn what_is_too_long_is_refused() {
         assert!(read(&"x".repeat(LONGEST)).is_ok());
-        assert!(read(&"x".repeat(LONGEST + 1)).unwrap_err().contains("at most 200"));
+        assert!(
+            read(&"x".repeat(LONGEST + 1))
+                .unwrap_err()
+                .contains("at most 200")
+        );
     }
 
     #[test]

@@ -150,8 +150,14 @@ fn screens_and_dialogs() -> Vec<(String, State)> {
         all.push((format!("layer {keys}"), opened(keys)));
     }
     all.push(("a plan that is made".to_owned(), opened("r")));
-    all.push(("a plan that asks for y".to_owned(), with_plan("r", Tier::Reversible)));
-    all.push(("a plan that asks for a phrase".to_owned(), with_plan("X", Tier::Irreversible)));
+    all.push((
+        "a plan that asks for y".to_owned(),
+        with_plan("r", Tier::Reversible),
+    ));
+    all.push((
+        "a plan that asks for a phrase".to_owned(),
+        with_plan("X", Tier::Irreversible),
+    ));
     let mut in_a_field = with_plan("X", Tier::Irreversible);
     press(&mut in_a_field, "tab");
     all.push(("a plan's field".to_owned(), in_a_field));
@@ -162,7 +168,11 @@ fn screens_and_dialogs() -> Vec<(String, State)> {
 fn changes(effect: &Effect) -> bool {
     !matches!(
         effect,
-        Effect::Ask { .. } | Effect::AskLater { .. } | Effect::CheckLinks | Effect::FetchCrl | Effect::Handshake(_)
+        Effect::Ask { .. }
+            | Effect::AskLater { .. }
+            | Effect::CheckLinks
+            | Effect::FetchCrl
+            | Effect::Handshake(_)
     )
 }
 
@@ -219,13 +229,23 @@ fn no_paste_of_bare_keys_carries_anything_out_or_shows_a_key() {
                 assert!(!terminal.state.quit, "{at}");
                 assert_eq!(terminal.state.runs.len(), state.runs.len(), "{at}");
                 let asked = format!("{:?}", terminal.effects);
-                let kept = format!("{:?} {:?}", terminal.state.filters_used, terminal.state.lines_used);
+                let kept = format!(
+                    "{:?} {:?}",
+                    terminal.state.filters_used, terminal.state.lines_used
+                );
                 if *is_secret {
-                    assert!(!secret.iter().any(|it| asked.contains(it) || kept.contains(it)), "{at}");
+                    assert!(
+                        !secret.iter().any(|it| asked.contains(it) || kept.contains(it)),
+                        "{at}"
+                    );
                     // What can be known of it is a clue where clues are typed.
                     let is_clue = matches!(terminal.state.layers.last(), Some(Layer::CommandLine(_)))
                         && drawn(&terminal.state).contains("find ");
-                    assert!(is_clue || terminal.said().contains("private key"), "{at}: {}", terminal.said());
+                    assert!(
+                        is_clue || terminal.said().contains("private key"),
+                        "{at}: {}",
+                        terminal.said()
+                    );
                 }
                 n += 1;
             }
@@ -239,10 +259,16 @@ fn what_a_paste_was_is_said_and_keys_count_again_when_it_is_over() {
     let mut terminal = Terminal::new(opened("1"));
     let keys = keys_of(&prose());
     terminal.send(&keys, SPEEDS[0]);
-    assert!(terminal.said().contains("as fast as a paste"), "{}", terminal.said());
+    assert!(
+        terminal.said().contains("as fast as a paste"),
+        "{}",
+        terminal.said()
+    );
     terminal.wait(Duration::from_millis(400));
     assert!(
-        terminal.said().starts_with(&format!("{} keys ignored", keys.len())),
+        terminal
+            .said()
+            .starts_with(&format!("{} keys ignored", keys.len())),
         "{}",
         terminal.said()
     );
@@ -272,7 +298,9 @@ fn a_paste_of_bare_keys_goes_into_an_open_field_and_runs_nothing() {
 }
 
 fn plans(effects: &[Effect], id: &str) -> usize {
-    let plans = effects.iter().filter(|effect| matches!(effect, Effect::Plan { action, .. } if *action == id));
+    let plans = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Plan { action, .. } if *action == id));
     plans.count()
 }
 
@@ -301,7 +329,13 @@ fn a_key_that_is_held_moves_on_at_once_and_acts_once() {
     let mut terminal = Terminal::new(opened("2"));
     let keys = vec!["j".to_owned(); 3];
     terminal.send(&keys, (1, held));
-    assert_eq!(terminal.state.screen().cursor_index(0, &["crt_0001", "crt_0002", "crt_0003", "crt_0004"]), 3);
+    assert_eq!(
+        terminal
+            .state
+            .screen()
+            .cursor_index(0, &["crt_0001", "crt_0002", "crt_0003", "crt_0004"]),
+        3
+    );
     let keys = vec!["c".to_owned(); 30];
     let mut terminal = Terminal::new(opened("3"));
     terminal.send(&keys, (1, held));
@@ -315,19 +349,40 @@ fn a_yes_needs_a_pause_before_and_after_it() {
     let short = Duration::from_millis(100);
     assert!(executes(&asks().types("y", Duration::ZERO)));
     let mut terminal = asks();
-    assert!(!executes(&terminal.types("e y", short)), "another key right before it");
-    assert!(terminal.said().contains("pause half a second"), "{}", terminal.said());
-    assert!(executes(&terminal.types("y", Duration::ZERO)), "and again, after a pause");
-    assert!(!executes(&asks().types("y e s", short)), "another key right after it");
-    assert!(!executes(&asks().types("y y y y", Duration::from_millis(33))), "one that is held");
+    assert!(
+        !executes(&terminal.types("e y", short)),
+        "another key right before it"
+    );
+    assert!(
+        terminal.said().contains("pause half a second"),
+        "{}",
+        terminal.said()
+    );
+    assert!(
+        executes(&terminal.types("y", Duration::ZERO)),
+        "and again, after a pause"
+    );
+    assert!(
+        !executes(&asks().types("y e s", short)),
+        "another key right after it"
+    );
+    assert!(
+        !executes(&asks().types("y y y y", Duration::from_millis(33))),
+        "one that is held"
+    );
 }
 
 #[test]
 fn a_phrase_is_typed_by_hand_and_its_enter_by_itself() {
     let asks = || Terminal::new(with_plan("X", Tier::Irreversible));
-    assert!(executes(&asks().types("8 4 0 1 enter", Duration::from_millis(58))));
+    assert!(executes(
+        &asks().types("8 4 0 1 enter", Duration::from_millis(58))
+    ));
     let mut terminal = asks();
-    assert!(!executes(&terminal.types("8 4 0 1 enter", Duration::ZERO)), "all at once is no hand");
+    assert!(
+        !executes(&terminal.types("8 4 0 1 enter", Duration::ZERO)),
+        "all at once is no hand"
+    );
     assert!(executes(&terminal.types("enter", Duration::ZERO)));
 }
 
@@ -337,7 +392,9 @@ fn the_line_that_confirms_draws_nothing_but_the_expected_word() {
     terminal.hidden = vec!["hunter2".to_owned(), "hunt".to_owned()];
     terminal.types("h u n t e r 2", Duration::from_millis(90));
     assert!(terminal.said().contains("type `8401`"), "{}", terminal.said());
-    assert!(executes(&terminal.types("8 4 0 1 enter", Duration::from_millis(90))));
+    assert!(executes(
+        &terminal.types("8 4 0 1 enter", Duration::from_millis(90))
+    ));
 }
 
 #[test]
@@ -345,9 +402,15 @@ fn keys_typed_before_a_dialog_was_seen_are_not_heard_by_it_later() {
     let mut state = opened("r");
     planned(&mut state, Tier::Reversible);
     let mut terminal = Terminal::new(state);
-    terminal.entry.hear(terminal.now, Input::Key("y".to_owned()), &terminal.state);
+    terminal
+        .entry
+        .hear(terminal.now, Input::Key("y".to_owned()), &terminal.state);
     show(&mut terminal.state);
     terminal.wait(Duration::from_secs(2));
     assert!(!executes(&terminal.effects));
-    assert!(terminal.said().contains("not on screen yet"), "{}", terminal.said());
+    assert!(
+        terminal.said().contains("not on screen yet"),
+        "{}",
+        terminal.said()
+    );
 }

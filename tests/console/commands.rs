@@ -34,24 +34,44 @@ fn what_editors_quit_with_quits() {
 
 #[test]
 fn nothing_is_run_for_letters_of_its_description_or_the_beginning_of_its_name() {
-    for line in ["restart", "kill", "reiss", "rev", "next", "delete", "reboot", "w", "stop"] {
+    for line in [
+        "restart", "kill", "reiss", "rev", "next", "delete", "reboot", "w", "stop",
+    ] {
         let (state, effects) = run(line);
         assert!(!state.quit && state.runs.is_empty(), ":{line}");
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Plan { .. })), ":{line}");
+        assert!(
+            !effects.iter().any(|effect| matches!(effect, Effect::Plan { .. })),
+            ":{line}"
+        );
         assert_eq!(state.place().view, ViewId::Certificates, ":{line}");
-        assert!(error(&state).starts_with(&format!("no such command: {line}")), ":{line} {}", error(&state));
+        assert!(
+            error(&state).starts_with(&format!("no such command: {line}")),
+            ":{line} {}",
+            error(&state)
+        );
     }
     // What is near is named, with its key.
-    assert!(error(&run("reisue").0).contains("reissue (r)"), "{}", error(&run("reisue").0));
+    assert!(
+        error(&run("reisue").0).contains("reissue (r)"),
+        "{}",
+        error(&run("reisue").0)
+    );
     let (state, _) = run("");
-    assert!(state.layers.is_empty() && state.runs.is_empty(), "an empty line is no command");
+    assert!(
+        state.layers.is_empty() && state.runs.is_empty(),
+        "an empty line is no command"
+    );
 }
 
 #[test]
 fn what_is_wrong_stands_over_the_list_until_the_next_letter() {
     let (mut state, _) = run("export pdf");
     assert!(error(&state).starts_with("usage: export"), "{}", error(&state));
-    assert!(drawn(&state).contains("error: usage: export"), "{}", drawn(&state));
+    assert!(
+        drawn(&state).contains("error: usage: export"),
+        "{}",
+        drawn(&state)
+    );
     press(&mut state, "x");
     assert_eq!(error(&state), "");
 }
@@ -90,7 +110,11 @@ fn a_clue_is_read_in_every_way_until_one_leads_somewhere_and_that_is_said() {
     run_line(&mut state, &format!("find {thumbprint}"));
     assert_eq!(state.screen().list.q, thumbprint, "as a thumbprint first");
     answered(&mut state, &[]);
-    assert_eq!(state.screen().list.q, vec!["ab"; 20].join(":"), "then as a serial");
+    assert_eq!(
+        state.screen().list.q,
+        vec!["ab"; 20].join(":"),
+        "then as a serial"
+    );
     answered(&mut state, &["pay.example.com", "shop.example.com"]);
     assert_eq!(said(&state), "read as a serial; not as a SHA-1 thumbprint");
     // A name under a wildcard.
@@ -106,12 +130,19 @@ fn a_clue_is_read_in_every_way_until_one_leads_somewhere_and_that_is_said() {
     // A host of hex letters is a host, and asked first.
     run_line(&mut state, "find db-01:5432");
     assert!(said(&state).contains("asking db-01:5432"), "{}", said(&state));
-    tell(&mut state, Event::Probed("db-01:5432".to_owned(), Err("refused".to_owned())));
+    tell(
+        &mut state,
+        Event::Probed("db-01:5432".to_owned(), Err("refused".to_owned())),
+    );
     assert_eq!(state.screen().list.q, "db-01:5432");
     answered(&mut state, &[]);
     assert_eq!(state.screen().list.q, "db-01");
     answered(&mut state, &["pay.example.com", "shop.example.com"]);
-    assert!(said(&state).starts_with("read as a name; not as an address (refused)"), "{}", said(&state));
+    assert!(
+        said(&state).starts_with("read as a name; not as an address (refused)"),
+        "{}",
+        said(&state)
+    );
 }
 
 #[test]

@@ -293,7 +293,9 @@ impl Pty {
         let id = self.pid().as_raw_nonzero();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
         let children = children.split_whitespace();
-        children.filter_map(|id| rustix::process::Pid::from_raw(id.parse().unwrap())).collect()
+        children
+            .filter_map(|id| rustix::process::Pid::from_raw(id.parse().unwrap()))
+            .collect()
     }
 
     /// Bytes written within `time`, in which nobody types.

@@ -86,7 +86,12 @@ async fn one(context: &Context) -> Result<Vec<Line>, Problem> {
         database(&backends, &password)
     );
     let proxies = proxies(&backends);
-    Ok(proxies.into_iter().chain(api).chain(vault).chain(database).collect())
+    Ok(proxies
+        .into_iter()
+        .chain(api)
+        .chain(vault)
+        .chain(database)
+        .collect())
 }
 
 /// The proxies of the environment that are on the way: they see what goes to an address without TLS, and shares and
@@ -99,7 +104,10 @@ fn proxies(backends: &Backends) -> Vec<Line> {
         let proxy = proxy::through(address)?;
         let (verdict, seen) = match address.starts_with("https://") {
             true => (Verdict::Ok, "which passes TLS on"),
-            false => (Verdict::Look, "which sees all of it: tokens and unseal shares too"),
+            false => (
+                Verdict::Look,
+                "which sees all of it: tokens and unseal shares too",
+            ),
         };
         let words = format!(
             "through the proxy {}, {seen} (hint: NO_PROXY excepts hosts)",

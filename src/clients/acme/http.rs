@@ -107,6 +107,9 @@ async fn read(response: Response) -> Result<(Parts, Vec<u8>), Error> {
 }
 
 fn unreached(error: reqwest::Error) -> Error {
-    let through = error.url().map(|url| proxy::words(url.as_str())).unwrap_or_default();
+    let through = error
+        .url()
+        .map(|url| proxy::words(url.as_str()))
+        .unwrap_or_default();
     Trouble::unreached(&format!("{}{through}", chain(&error.without_url()))).into()
 }

@@ -101,7 +101,10 @@ impl VaultError {
             cause = inner.source();
         }
         if error.is_connect() {
-            let through = error.url().map(|url| proxy::words(url.as_str())).unwrap_or_default();
+            let through = error
+                .url()
+                .map(|url| proxy::words(url.as_str()))
+                .unwrap_or_default();
             Self::Retry(format!("no connection to Vault{through}: {words}"))
         } else if error.is_timeout() {
             Self::late()

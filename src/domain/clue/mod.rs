@@ -47,7 +47,10 @@ const SHORT: usize = 16;
 
 impl Reading {
     fn new(words: impl Into<String>, clue: Clue) -> Self {
-        Self { words: words.into(), clue }
+        Self {
+            words: words.into(),
+            clue,
+        }
     }
 }
 
@@ -76,7 +79,9 @@ pub fn readings(clue: &str) -> Vec<Reading> {
     let decimal = number::decimal_serial(value);
     if label == text::Label::Serial {
         // openssl writes short ones in both: `4660 (0x1234)`.
-        let in_hex = value.split_once("(0x").and_then(|(_, hex)| number::serial(hex.trim_end_matches(')')));
+        let in_hex = value
+            .split_once("(0x")
+            .and_then(|(_, hex)| number::serial(hex.trim_end_matches(')')));
         add("a serial", in_hex.map(Clue::Serial));
         add("a serial in hex", serial.clone().map(Clue::Serial));
         add("a decimal serial", decimal.clone().map(Clue::Serial));
@@ -97,7 +102,11 @@ pub fn readings(clue: &str) -> Vec<Reading> {
     add("a SHA-256 in base64", in_base64(32).map(Clue::Sha256));
     add("a SHA-1 thumbprint", sha1.clone().map(Clue::Sha1));
     add("a SHA-1 thumbprint in base64", in_base64(20).map(Clue::Sha1));
-    let is_hash = number::hash(value, 32).or(sha1.clone()).or_else(|| in_base64(32)).or_else(|| in_base64(20)).is_some();
+    let is_hash = number::hash(value, 32)
+        .or(sha1.clone())
+        .or_else(|| in_base64(32))
+        .or_else(|| in_base64(20))
+        .is_some();
     let looks_so = number::is_written_as_serial(value);
     if !is_hash || sha1.is_some() {
         add("a serial", serial.clone().filter(|_| looks_so).map(Clue::Serial));
@@ -139,7 +148,10 @@ fn things_in(clue: &str) -> Vec<Reading> {
                 certificates.push(of);
             }
         } else if let Ok((_, request)) = X509CertificationRequest::from_der(bytes) {
-            keys.push(("a request", sha256(request.certification_request_info.subject_pki.raw)));
+            keys.push((
+                "a request",
+                sha256(request.certification_request_info.subject_pki.raw),
+            ));
         } else if let Ok((_, key)) = SubjectPublicKeyInfo::from_der(bytes) {
             keys.push(("a public key", sha256(key.raw)));
         } else if label.ends_with("CERTIFICATE") {
@@ -149,15 +161,23 @@ fn things_in(clue: &str) -> Vec<Reading> {
     match certificates.as_slice() {
         [(_, spki)] => vec![Reading::new("a certificate", Clue::Key(spki.clone()))],
         [] => {
-            let keys = keys.into_iter().map(|(words, spki)| Reading::new(words, Clue::Key(spki)));
-            let broken = broken
+            let keys = keys
                 .into_iter()
-                .map(|hash| Reading::new("a certificate that can't be read, by its SHA-256", Clue::Sha256(hash)));
+                .map(|(words, spki)| Reading::new(words, Clue::Key(spki)));
+            let broken = broken.into_iter().map(|hash| {
+                Reading::new(
+                    "a certificate that can't be read, by its SHA-256",
+                    Clue::Sha256(hash),
+                )
+            });
             keys.chain(broken).collect()
         }
         several => {
             let words = format!("{} certificates", several.len());
-            let hashes = several.iter().map(|(fingerprint, _)| fingerprint.clone()).collect();
+            let hashes = several
+                .iter()
+                .map(|(fingerprint, _)| fingerprint.clone())
+                .collect();
             vec![Reading::new(words, Clue::Several(hashes))]
         }
     }
@@ -176,7 +196,10 @@ impl Clue {
             Self::Several(hashes) => {
                 let most = LONGEST / (SHORT + 1);
                 let short = hashes.iter().take(most).filter_map(|hash| hash.get(..SHORT));
-                (short.collect::<Vec<_>>().join("|"), hashes.len().saturating_sub(most))
+                (
+                    short.collect::<Vec<_>>().join("|"),
+                    hashes.len().saturating_sub(most),
+                )
             }
             // A space would be another word.
             Self::Name(name) => (name.chars().take(LONGEST).collect(), 0),

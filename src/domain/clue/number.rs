@@ -8,7 +8,10 @@ const LONGEST: usize = 20;
 /// The hex digits of `text`, whatever separates them; nothing where something else is in it.
 fn digits(text: &str) -> Option<String> {
     let text = text.trim();
-    let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let text = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .unwrap_or(text);
     let mut digits = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -32,7 +35,12 @@ pub(super) fn is_written_as_serial(text: &str) -> bool {
         let groups: Vec<&str> = text.split(separated).filter(|group| !group.is_empty()).collect();
         // In fours, as some print them.
         let is_in_fours = !text.contains([':', '-']) && groups.iter().all(|group| group.len() == 4);
-        if is_in_fours && groups.len() >= 4 && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit())) {
+        if is_in_fours
+            && groups.len() >= 4
+            && groups
+                .iter()
+                .all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
+        {
             return true;
         }
         // Only the first may have lost its zero.
@@ -92,7 +100,8 @@ pub(super) fn hash(text: &str, octets: usize) -> Option<String> {
 pub(super) fn base64_hash(text: &str, octets: usize) -> Option<String> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
     // A name has dots, or letters in one case.
-    let is_mixed = text.contains(char::is_uppercase) && text.contains(char::is_lowercase) || text.ends_with('=');
+    let is_mixed =
+        text.contains(char::is_uppercase) && text.contains(char::is_lowercase) || text.ends_with('=');
     if !text.chars().all(is_letter) || !is_mixed {
         return None;
     }

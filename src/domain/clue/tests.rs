@@ -15,7 +15,11 @@ fn has(clue: &str, wanted: &Clue) -> bool {
 
 #[track_caller]
 fn reads(clue: &str, wanted: Clue) {
-    assert!(has(clue, &wanted), "{clue}: {:?} has no {wanted:?}", readings(clue));
+    assert!(
+        has(clue, &wanted),
+        "{clue}: {:?} has no {wanted:?}",
+        readings(clue)
+    );
 }
 
 fn first(clue: &str) -> Option<Clue> {
@@ -82,7 +86,10 @@ fn hashes_are_read_in_every_notation() {
     }
     let slashes = STANDARD.encode([0xff_u8; 32]);
     assert!(slashes.starts_with('/'));
-    reads(&format!("sha256/{slashes}x").replace('x', ""), Clue::Sha256("ff".repeat(32)));
+    reads(
+        &format!("sha256/{slashes}x").replace('x', ""),
+        Clue::Sha256("ff".repeat(32)),
+    );
     let sha1 = "cd".repeat(20);
     let colons = vec!["CD"; 20].join(":");
     for clue in [
@@ -200,10 +207,16 @@ fn a_certificate_is_known_by_its_key_in_every_wrapping() {
 #[test]
 fn several_certificates_are_all_of_them_whichever_comes_first() {
     let [root, leaf] = ["root.example.com", "leaf.example.com"].map(certificate);
-    for clue in [format!("{}{}", root.0, leaf.0), format!("{}{}", root.0, leaf.0).replace('\n', " ")] {
+    for clue in [
+        format!("{}{}", root.0, leaf.0),
+        format!("{}{}", root.0, leaf.0).replace('\n', " "),
+    ] {
         let expected = Clue::Several(vec![root.2.clone(), leaf.2.clone()]);
         assert_eq!(first(&clue), Some(expected.clone()));
-        assert_eq!(expected.filter(), (format!("{}|{}", &root.2[..16], &leaf.2[..16]), 0));
+        assert_eq!(
+            expected.filter(),
+            (format!("{}|{}", &root.2[..16], &leaf.2[..16]), 0)
+        );
     }
     let many = Clue::Several(vec![root.2; 30]);
     let (filter, left_out) = many.filter();

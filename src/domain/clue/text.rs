@@ -63,7 +63,11 @@ const LABELS: &[(&str, Label)] = &[
 
 /// What stands around a value where it was copied from.
 fn is_around(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '<' | '>' | '(' | ')' | '“' | '”' | '„')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '"' | '\'' | '`' | ',' | ';' | '<' | '>' | '(' | ')' | '“' | '”' | '„'
+        )
 }
 
 /// The value without labels and without what was copied along with it.
@@ -71,10 +75,14 @@ pub(super) fn without_label(text: &str) -> Said {
     // A browser copies some of these along with fingerprints.
     let is_seen = |c: &char| !matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
     let text: String = text.chars().filter(is_seen).collect();
-    let mut value = text.trim_matches(|c| is_around(c) && c != '(' && c != ')').to_owned();
+    let mut value = text
+        .trim_matches(|c| is_around(c) && c != '(' && c != ')')
+        .to_owned();
     let mut label = Label::None;
     for _ in 0..3 {
-        let Some((says, rest)) = labelled(&value) else { break };
+        let Some((says, rest)) = labelled(&value) else {
+            break;
+        };
         if says != Label::None || label == Label::None {
             label = says;
         }
@@ -89,13 +97,23 @@ pub(super) fn without_label(text: &str) -> Said {
 }
 
 fn labelled(text: &str) -> Option<(Label, String)> {
-    if let Some(rest) = text.strip_prefix("-connect ").or_else(|| text.strip_prefix("openssl s_client -connect ")) {
+    if let Some(rest) = text
+        .strip_prefix("-connect ")
+        .or_else(|| text.strip_prefix("openssl s_client -connect "))
+    {
         return Some((Label::None, rest.split_whitespace().next()?.to_owned()));
     }
-    let folded: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
+    let folded: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect::<String>()
+        .to_ascii_lowercase();
     for (word, says) in LABELS {
-        let Some(behind) = folded.strip_prefix(word) else { continue };
-        let separated = behind.starts_with([':', '=']) || (behind.starts_with('/') && word.starts_with("sha"));
+        let Some(behind) = folded.strip_prefix(word) else {
+            continue;
+        };
+        let separated =
+            behind.starts_with([':', '=']) || (behind.starts_with('/') && word.starts_with("sha"));
         if !separated {
             continue;
         }
@@ -108,7 +126,10 @@ fn labelled(text: &str) -> Option<(Label, String)> {
         })?;
         let rest = text.get(at..)?.trim();
         // `ip:8080` and `host:443` are addresses.
-        let is_port = behind.starts_with(':') && !rest.is_empty() && rest.len() <= 5 && rest.bytes().all(|b| b.is_ascii_digit());
+        let is_port = behind.starts_with(':')
+            && !rest.is_empty()
+            && rest.len() <= 5
+            && rest.bytes().all(|b| b.is_ascii_digit());
         let is_pair = behind.starts_with(':') && word.len() == 2 && *says == Label::Serial && rest.len() < 4;
         if !is_port && !is_pair && (word.starts_with("sha") || !rest.starts_with("//")) {
             return Some((*says, rest.to_owned()));
@@ -122,12 +143,19 @@ fn labelled(text: &str) -> Option<(Label, String)> {
 pub(super) fn names(value: &str) -> Vec<(String, String)> {
     let mut names: Vec<(String, String)> = Vec::new();
     let value = value.trim();
-    let common = ["CN=", "CN =", "cn="].iter().find_map(|label| value.split_once(label));
-    let value = common.map_or(value, |(_, rest)| rest.split([',', '/', '+']).next().unwrap_or(rest).trim());
+    let common = ["CN=", "CN =", "cn="]
+        .iter()
+        .find_map(|label| value.split_once(label));
+    let value = common.map_or(value, |(_, rest)| {
+        rest.split([',', '/', '+']).next().unwrap_or(rest).trim()
+    });
     let parts = value.split(|c: char| c == ',' || c == ';');
     let parts = parts.map(|part| {
         let part = part.trim();
-        ["DNS:", "IP Address:", "IP:", "email:"].iter().find_map(|label| part.strip_prefix(label)).unwrap_or(part)
+        ["DNS:", "IP Address:", "IP:", "email:"]
+            .iter()
+            .find_map(|label| part.strip_prefix(label))
+            .unwrap_or(part)
     });
     for name in parts.filter(|name| !name.is_empty()) {
         let in_brackets = name.trim_start_matches('[').trim_end_matches(']');

@@ -27,7 +27,9 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         0x81..=0x84 => {
             let n = usize::from(first - 0x80);
             let octets = rest.get(..n)?;
-            let length = octets.iter().fold(0, |sum: usize, octet| sum << 8 | usize::from(*octet));
+            let length = octets
+                .iter()
+                .fold(0, |sum: usize, octet| sum << 8 | usize::from(*octet));
             (length, &rest[n..])
         }
         _ => return None,
@@ -72,7 +74,9 @@ pub(super) fn is_private(bytes: &[u8]) -> bool {
         // PKCS#1 and DSA: version, then numbers.
         [(INTEGER, [0 | 1]), (INTEGER, number), ..] => number.len() >= 32,
         // PKCS#12: version, content.
-        [(INTEGER, [3]), (SEQUENCE, content), ..] => begins_with_oid(content).is_some_and(|oid| oid.starts_with(CONTENT)),
+        [(INTEGER, [3]), (SEQUENCE, content), ..] => {
+            begins_with_oid(content).is_some_and(|oid| oid.starts_with(CONTENT))
+        }
         // Encrypted PKCS#8: how, what.
         [(SEQUENCE, how), (OCTETS, _), ..] => {
             begins_with_oid(how).is_some_and(|oid| BY_PASSWORD.iter().any(|it| oid.starts_with(it)))
@@ -123,7 +127,9 @@ pub(super) enum Public<'a> {
 
 /// SHA-256 over its SubjectPublicKeyInfo.
 pub(super) fn spki_of_public(key: &Public<'_>) -> Option<String> {
-    const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    const RSA: &[u8] = &[
+        0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+    ];
     const EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
     const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
     let (algorithm, key) = match key {
@@ -152,7 +158,11 @@ pub(super) fn spki_of_public(key: &Public<'_>) -> Option<String> {
 fn number(octets: &[u8]) -> Vec<u8> {
     let zeros = octets.iter().take_while(|octet| **octet == 0).count();
     let octets = &octets[zeros.min(octets.len().saturating_sub(1))..];
-    let sign: &[u8] = if octets.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+    let sign: &[u8] = if octets.first().is_some_and(|first| *first >= 0x80) {
+        &[0]
+    } else {
+        &[]
+    };
     encoded(INTEGER, &[sign, octets].concat())
 }
 

@@ -33,7 +33,10 @@ pub fn material_in(text: &str) -> Option<Material> {
     let mut is_private = false;
     for inner in &inners {
         let (found, spki) = match inner {
-            Inner::Text(text) => (says_private(text) || web::is_private(text), web::spki_of(text).or_else(|| ssh::spki_of_ppk(text))),
+            Inner::Text(text) => (
+                says_private(text) || web::is_private(text),
+                web::spki_of(text).or_else(|| ssh::spki_of_ppk(text)),
+            ),
             Inner::Block(label, bytes) if label.contains("PRIVATE KEY") => (true, spki_of(bytes)),
             Inner::Block(_, bytes) | Inner::Bytes(bytes) => {
                 let found = der::is_private(bytes) || ssh::is_private(bytes);
@@ -92,9 +95,12 @@ fn has_piece(text: &str) -> bool {
                 .all(|is: &fn(char) -> bool| run.contains(*is));
             let is_hex = run.chars().all(|c| c.is_ascii_hexdigit());
             let bytes = super::wrapping::from_base64(run);
-            let is_whole = bytes.as_ref().is_some_and(|bytes| der::is_public(bytes) || ssh::is_public(bytes));
+            let is_whole = bytes
+                .as_ref()
+                .is_some_and(|bytes| der::is_public(bytes) || ssh::is_public(bytes));
             let is_text = bytes.is_some_and(|bytes| {
-                std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("-----BEGIN ") && !says_private(text))
+                std::str::from_utf8(&bytes)
+                    .is_ok_and(|text| text.contains("-----BEGIN ") && !says_private(text))
             });
             if is_mixed && !is_hex && !is_whole && !is_text {
                 return true;

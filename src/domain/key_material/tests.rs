@@ -52,7 +52,10 @@ fn openssl(arguments: &[&str], input: &str) -> Option<String> {
         .ok()?;
     child.stdin.take()?.write_all(input.as_bytes()).ok()?;
     let output = child.wait_with_output().ok()?;
-    output.status.success().then(|| String::from_utf8(output.stdout).ok())?
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8(output.stdout).ok())?
 }
 
 #[test]
@@ -75,14 +78,25 @@ fn other_forms_are_known_too() {
     };
     assert!(sec1.contains("EC PRIVATE KEY"));
     for text in wrapped(&sec1) {
-        assert_eq!(material_in(&text), Some(Material::PrivateKey(Some(spki.clone()))), "{text}");
+        assert_eq!(
+            material_in(&text),
+            Some(Material::PrivateKey(Some(spki.clone()))),
+            "{text}"
+        );
     }
     let rsa = openssl(&["genrsa", "-traditional", "2048"], "").unwrap();
     let public = openssl(&["rsa", "-pubout", "-outform", "PEM"], &rsa).unwrap();
     let public = pem::parse(public).unwrap();
-    let spki = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public.contents()));
+    let spki = hex::encode(aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        public.contents(),
+    ));
     for text in wrapped(&rsa) {
-        assert_eq!(material_in(&text), Some(Material::PrivateKey(Some(spki.clone()))), "{text}");
+        assert_eq!(
+            material_in(&text),
+            Some(Material::PrivateKey(Some(spki.clone()))),
+            "{text}"
+        );
     }
     let encrypted = openssl(&["pkcs8", "-topk8", "-passout", "pass:x"], &rsa).unwrap();
     for text in wrapped(&encrypted) {
@@ -104,9 +118,15 @@ fn a_jwk_an_openssh_key_and_a_ppk_have_their_public_half_beside_them() {
         "x": encode(&point[1..33]), "y": encode(&point[33..]),
     });
     assert_eq!(material_in(&jwk.to_string()), expected);
-    assert_eq!(material_in(&serde_json::json!({ "keys": [jwk] }).to_string()), expected);
+    assert_eq!(
+        material_in(&serde_json::json!({ "keys": [jwk] }).to_string()),
+        expected
+    );
     let cut = jwk.to_string();
-    assert_eq!(material_in(&cut[..cut.len() - 5]), Some(Material::PrivateKey(None)));
+    assert_eq!(
+        material_in(&cut[..cut.len() - 5]),
+        Some(Material::PrivateKey(None))
+    );
     let public = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": jwk["x"], "y": jwk["y"] });
     assert_eq!(material_in(&public.to_string()), None);
 
@@ -168,11 +188,20 @@ fn what_may_be_shown_is_no_key_material() {
 
 #[test]
 fn a_piece_of_a_key_is_not_shown_either() {
-    let pem = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().serialize_pem();
+    let pem = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)
+        .unwrap()
+        .serialize_pem();
     let lines: Vec<&str> = pem.lines().collect();
     assert_eq!(material_in(lines[2]), Some(Material::Piece));
-    assert_eq!(material_in(&lines[2..lines.len() - 1].join("\n")), Some(Material::Piece));
-    assert_eq!(material_in(lines[1]), Some(Material::PrivateKey(None)), "its first line");
+    assert_eq!(
+        material_in(&lines[2..lines.len() - 1].join("\n")),
+        Some(Material::Piece)
+    );
+    assert_eq!(
+        material_in(lines[1]),
+        Some(Material::PrivateKey(None)),
+        "its first line"
+    );
 }
 
 proptest! {

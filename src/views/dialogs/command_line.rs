@@ -26,10 +26,17 @@ pub(super) fn draw(state: &State, layer: &CommandLine, area: Rect, buffer: &mut 
     let sorts = find(state.place().view).sort_words();
     let found = candidates_with(state, &line(&layer.typed), &sorts);
     let width = usize::from(area.width.saturating_sub(4));
-    let error = layer.error.as_ref().map(|error| wrap(&format!("error: {error}"), width));
+    let error = layer
+        .error
+        .as_ref()
+        .map(|error| wrap(&format!("error: {error}"), width));
     let error = error.unwrap_or_default();
     let n_error = u16::try_from(error.len()).unwrap_or(SHOWN);
-    let rows = u16::try_from(found.len()).unwrap_or(SHOWN).min(SHOWN).saturating_add(n_error).max(1);
+    let rows = u16::try_from(found.len())
+        .unwrap_or(SHOWN)
+        .min(SHOWN)
+        .saturating_add(n_error)
+        .max(1);
     let rows = rows.min(area.height.saturating_sub(5));
     let place = Rect {
         y: area.bottom().saturating_sub(rows + 3),
