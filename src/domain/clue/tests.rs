@@ -51,10 +51,10 @@ fn serials_are_read_in_every_notation() {
         "Certificate Serial Number: 4F2A001122334455",
         "\u{200e}4f 2a 00 11 22 33 44 55",
     ] {
-        reads(clue, Clue::Serial(SERIAL.to_owned()));
+        reads(clue, &Clue::Serial(SERIAL.to_owned()));
     }
-    reads("f:45:85", Clue::Serial("0f:45:85".to_owned()));
-    reads("0f4585", Clue::Serial("0f:45:85".to_owned()));
+    reads("f:45:85", &Clue::Serial("0f:45:85".to_owned()));
+    reads("0f4585", &Clue::Serial("0f:45:85".to_owned()));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn hashes_are_read_in_every_notation() {
         assert_eq!(first(&clue), Some(Clue::Sha1(sha1.clone())), "{clue}");
     }
     // A serial may be as long.
-    reads(&colons, Clue::Serial(colons.to_lowercase()));
+    reads(&colons, &Clue::Serial(colons.to_lowercase()));
 }
 
 #[test]
@@ -128,11 +128,11 @@ fn addresses_are_read_in_every_notation() {
         ("openssl s_client -connect web-01:443 -servername x", "web-01:443"),
         ("host: web-01:443", "web-01:443"),
     ] {
-        reads(clue, Clue::Address(address.to_owned()));
+        reads(clue, &Clue::Address(address.to_owned()));
     }
     // Without a handshake its host is the clue.
-    reads("db-01:5432", Clue::Name("db-01".to_owned()));
-    reads("[2001:0db8:0::10]:443", Clue::Name("2001:db8::10".to_owned()));
+    reads("db-01:5432", &Clue::Name("db-01".to_owned()));
+    reads("[2001:0db8:0::10]:443", &Clue::Name("2001:db8::10".to_owned()));
     assert_eq!(first("db-01:5432"), Some(Clue::Address("db-01:5432".to_owned())));
 }
 
@@ -158,7 +158,7 @@ fn names_are_read_in_every_notation() {
         ("crt_0001", "crt_0001"),
         ("a b", "a b"),
     ] {
-        reads(clue, Clue::Name(name.to_owned()));
+        reads(clue, &Clue::Name(name.to_owned()));
     }
     assert_eq!(first("web-01"), Some(Clue::Name("web-01".to_owned())));
     assert_eq!(first("cafe"), Some(Clue::Name("cafe".to_owned())));

@@ -149,7 +149,7 @@ pub(super) fn names(value: &str) -> Vec<(String, String)> {
     let value = common.map_or(value, |(_, rest)| {
         rest.split([',', '/', '+']).next().unwrap_or(rest).trim()
     });
-    let parts = value.split(|c: char| c == ',' || c == ';');
+    let parts = value.split([',', ';']);
     let parts = parts.map(|part| {
         let part = part.trim();
         ["DNS:", "IP Address:", "IP:", "email:"]
