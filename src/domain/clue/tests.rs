@@ -14,9 +14,9 @@ fn has(clue: &str, wanted: &Clue) -> bool {
 }
 
 #[track_caller]
-fn reads(clue: &str, wanted: Clue) {
+fn reads(clue: &str, wanted: &Clue) {
     assert!(
-        has(clue, &wanted),
+        has(clue, wanted),
         "{clue}: {:?} has no {wanted:?}",
         readings(clue)
     );
@@ -88,7 +88,7 @@ fn hashes_are_read_in_every_notation() {
     assert!(slashes.starts_with('/'));
     reads(
         &format!("sha256/{slashes}x").replace('x', ""),
-        Clue::Sha256("ff".repeat(32)),
+        &Clue::Sha256("ff".repeat(32)),
     );
     let sha1 = "cd".repeat(20);
     let colons = vec!["CD"; 20].join(":");
