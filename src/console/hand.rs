@@ -304,7 +304,7 @@ fn is_typed_into(state: &State, layer: &RunLayer) -> bool {
     };
     match (&run.phase, &run.plan) {
         (Phase::Planned, Some(plan)) => {
-            layer.focus > 0 || matches!(plan.asks(&state.context.name), Ask::Type(_))
+            layer.focus > 0 || matches!(plan.asks(state.context.for_plans()), Ask::Type(_))
         }
         _ => run.wants_secret(),
     }
@@ -347,6 +347,6 @@ fn asks_yes(state: &State, layer: &RunLayer) -> bool {
     let Some(run) = state.run(&layer.run).filter(|run| run.phase == Phase::Planned) else {
         return false;
     };
-    let asks = run.plan.as_ref().map(|plan| plan.asks(&state.context.name));
+    let asks = run.plan.as_ref().map(|plan| plan.asks(state.context.for_plans()));
     layer.hears() && asks == Some(Ask::Yes)
 }

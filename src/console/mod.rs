@@ -30,6 +30,7 @@ pub mod saved_views;
 mod shares;
 mod snapshot;
 mod source;
+mod starting;
 mod stream;
 pub mod terminal;
 mod together;

@@ -17,6 +17,7 @@ pub mod key;
 pub mod key_material;
 pub mod link;
 pub mod matter;
+pub mod moment;
 pub mod plain;
 pub mod reason;
 pub mod renewal;

@@ -129,11 +129,9 @@ fn with_plan(key: &str, tier: Tier) -> State {
 fn with_shares() -> State {
     let mut state = night(120, 40);
     press(&mut state, "u");
-    let mut plan = plan_for(&state, Tier::Irreversible);
-    plan.phrase = "unseal".to_owned();
+    let mut plan = plan_for(&state, Tier::Shares);
     plan.steps[0].step = "enter_shares".to_owned();
     tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
-    press(&mut state, "u n s e a l enter");
     tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
     show(&mut state);
     assert!(wants_secret(&state));
@@ -152,7 +150,7 @@ fn screens_and_dialogs() -> Vec<(String, State)> {
     all.push(("a plan that is made".to_owned(), opened("r")));
     all.push((
         "a plan that asks for y".to_owned(),
-        with_plan("r", Tier::Reversible),
+        with_plan("r", Tier::Contained),
     ));
     all.push((
         "a plan that asks for a phrase".to_owned(),
@@ -345,7 +343,7 @@ fn a_key_that_is_held_moves_on_at_once_and_acts_once() {
 
 #[test]
 fn a_yes_needs_a_pause_before_and_after_it() {
-    let asks = || Terminal::new(with_plan("r", Tier::Reversible));
+    let asks = || Terminal::new(with_plan("r", Tier::Contained));
     let short = Duration::from_millis(100);
     assert!(executes(&asks().types("y", Duration::ZERO)));
     let mut terminal = asks();
@@ -400,7 +398,7 @@ fn the_line_that_confirms_draws_nothing_but_the_expected_word() {
 #[test]
 fn keys_typed_before_a_dialog_was_seen_are_not_heard_by_it_later() {
     let mut state = opened("r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     let mut terminal = Terminal::new(state);
     terminal
         .entry
