@@ -409,6 +409,11 @@ fn half_an_escape_sequence_is_no_escape() {
     pty.send("[A");
     pty.types("ab");
     pty.wait_for("never shown): 2 characters");
+    // The demo's own share, with one key, in the place of what was typed.
+    pty.types("\t");
+    pty.wait("a share of the demo's", |screen| {
+        screen.contains(" characters") && !screen.contains(": 2 characters")
+    });
     pty.send("\x1b");
     pty.wait_for("stopped by you");
     pty.send("\x1b");
