@@ -95,7 +95,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             format!("issue a test certificate for {TEST_NAME}"),
             format!(
                 "{vault} vault write {} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
-                shell_word(&format!("{}/sign/{}", with.pki_mount, with.pki_role))
+                shell_word(&format!("{}/sign/{}", with.pki_mount, with.pki_test_role))
             ),
         ));
         changes.extend([
@@ -365,7 +365,7 @@ impl Step for TestIssuance {
                 .vault_node(text(&cx.args, "node")?)?
                 .sign(
                     &reads.pki_mount,
-                    &reads.pki_role,
+                    &reads.pki_test_role,
                     &csr,
                     TEST_NAME,
                     &[],

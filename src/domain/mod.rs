@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod chain;
 pub mod clue;
 pub mod database;
+pub mod dated_ahead;
 pub mod duration;
 pub mod endpoint;
 pub mod finding;

@@ -4,6 +4,11 @@
 
 use chrono::Duration;
 
+/// No filter is longer, in characters: on the screen, in the API and in what is kept.
+pub const LONGEST: usize = 200;
+/// No filter has more words: each is looked for in every column.
+pub const MOST_WORDS: usize = 20;
+
 /// The fields that certificates can be filtered by.
 pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner", "key", "issuer", "serial"];
 /// The fields that agents can be filtered by.
@@ -14,9 +19,6 @@ pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert"
 pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
 /// The fields that tokens can be filtered by.
 pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
-
-/// The longest filter, in characters: a longer one was pasted, and nobody knows what is in it.
-pub const LONGEST: usize = 200;
 
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {
@@ -77,15 +79,32 @@ impl Filter {
     /// Reads what was typed, for a list that knows `fields`.
     ///
     /// # Errors
-    /// Which field is not known here, or what its value is not; that it is too long.
+    /// Which limit it is over, which field is not known here, or what its value is not.
     pub fn read(text: &str, fields: &[&str]) -> Result<Self, String> {
-        if text.chars().count() > LONGEST {
-            return Err(format!("a filter has at most {LONGEST} characters"));
-        }
+        fits(text)?;
         let terms = text.split_whitespace().map(|word| Term::read(word, fields));
         Ok(Self {
             terms: terms.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// Whether it is short enough to be one.
+///
+/// # Errors
+/// Which limit it is over.
+pub fn fits(text: &str) -> Result<(), String> {
+    let n = text.chars().count();
+    if n > LONGEST {
+        return Err(format!(
+            "a filter has at most {LONGEST} characters, this one has {n}"
+        ));
+    }
+    match text.split_whitespace().count() {
+        n if n > MOST_WORDS => Err(format!(
+            "a filter has at most {MOST_WORDS} words, this one has {n}"
+        )),
+        _ => Ok(()),
     }
 }
 
