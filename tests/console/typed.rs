@@ -82,11 +82,17 @@ fn a_demos_shares_are_taken_one_after_the_other_and_begin_anew_with_the_ceremony
     tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
     tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
     show(&mut state);
-    assert!(drawn(&state).contains("tab takes the next one"), "{}", drawn(&state));
-    let taken = |effects: Vec<Effect>| effects.into_iter().find_map(|effect| match effect {
-        Effect::TakeShare(at) => Some(at),
-        _ => None,
-    });
+    assert!(
+        drawn(&state).contains("tab takes the next one"),
+        "{}",
+        drawn(&state)
+    );
+    let taken = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::TakeShare(at) => Some(at),
+            _ => None,
+        })
+    };
     assert_eq!(taken(press(&mut state, "tab")), Some(0));
     assert_eq!(taken(press(&mut state, "enter tab")), Some(1));
     assert_eq!(taken(press(&mut state, "ctrl-r tab")), Some(0));

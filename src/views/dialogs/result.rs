@@ -208,7 +208,11 @@ fn foot(state: &State, run: &Run) -> String {
 
 /// The prompt for shares.
 fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet<'a> {
-    let taken = state.context.shares_in.as_ref().map(|_| (InDialog::NextField, "demo's share"));
+    let taken = state
+        .context
+        .shares_in
+        .as_ref()
+        .map(|_| (InDialog::NextField, "demo's share"));
     let hints = [
         (InDialog::Confirm, "gives it"),
         (InDialog::Reset, "starts over"),
