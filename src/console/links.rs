@@ -46,7 +46,10 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
             platform(&reads.api, &reads.clock, me.as_ref().err(), reads.hosts.is_some()),
             vault(&reads.vault, &reads.vault_nodes, &reads.clock)
         );
-        let refused = me.as_ref().err().filter(|it| it.kind == ProblemKind::NotAuthenticated);
+        let refused = me
+            .as_ref()
+            .err()
+            .filter(|it| it.kind == ProblemKind::NotAuthenticated);
         let beside = [
             Some(Event::Token(refused.map(ToString::to_string))),
             platform.workers.map(Event::Workers),

@@ -38,10 +38,7 @@ impl Beat {
                 tokio::time::sleep(EVERY).await;
             }
         });
-        Self {
-            went_round,
-            beating,
-        }
+        Self { went_round, beating }
     }
 
     /// The loop goes round.
@@ -87,7 +84,12 @@ mod tests {
         let url = format!("sqlite://{}/cmp.db", dir.path().display());
         let store = Store::open(&url, Clock::system()).await.unwrap();
         let all = async || workers::all(&mut store.read().await.unwrap()).await.unwrap();
-        let beat = Beat::begin(store.clone(), Duty::Issuer, "a".to_owned(), Duration::from_secs(60));
+        let beat = Beat::begin(
+            store.clone(),
+            Duty::Issuer,
+            "a".to_owned(),
+            Duration::from_secs(60),
+        );
         let beating = beat.beating.abort_handle();
         tokio::task::yield_now().await;
         assert!(all().await.is_empty(), "it hasn't begun to work");

@@ -24,7 +24,9 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
     ];
     // What is being started isn't missed yet.
     let away = away.into_iter().filter(|_| state.starting.is_none());
-    away.chain([vault_sealed(state), clock_off(state)]).flatten().collect()
+    away.chain([vault_sealed(state), clock_off(state)])
+        .flatten()
+        .collect()
 }
 
 /// One about a backend, before all others of its severity: the smaller `rank`, the further up.
@@ -36,7 +38,11 @@ fn about(state: &State, backend: Backend, rank: i64) -> Finding {
         _ => (EntityKind::Service, backend.word().to_owned(), "API"),
     };
     Finding {
-        kind: if vault { FindingKind::VaultDown } else { FindingKind::ApiDown },
+        kind: if vault {
+            FindingKind::VaultDown
+        } else {
+            FindingKind::ApiDown
+        },
         severity: Severity::Critical,
         risk: i64::MAX - rank,
         entity,
@@ -46,7 +52,11 @@ fn about(state: &State, backend: Backend, rank: i64) -> Finding {
         host: None,
         matter: matter::NO_ANSWER.to_owned(),
         what: String::new(),
-        since: state.down_since.get(&backend).copied().map(|at| state.by_platform(at)),
+        since: state
+            .down_since
+            .get(&backend)
+            .copied()
+            .map(|at| state.by_platform(at)),
         due: None,
         takes_down: Vec::new(),
         n_takes_down: 0,
@@ -80,9 +90,14 @@ fn api_down(state: &State) -> Option<Finding> {
 }
 
 fn token_refused(state: &State) -> Option<Finding> {
-    let trouble = state.data.get(&Query::Findings).and_then(|loaded| loaded.trouble.as_ref());
+    let trouble = state
+        .data
+        .get(&Query::Findings)
+        .and_then(|loaded| loaded.trouble.as_ref());
     let trouble = trouble.filter(|it| it.kind == ProblemKind::NotAuthenticated);
-    let refused = trouble.map(ToString::to_string).or_else(|| state.token_refused.clone())?;
+    let refused = trouble
+        .map(ToString::to_string)
+        .or_else(|| state.token_refused.clone())?;
     let asks = state.keymap.call(Cmd::Refresh);
     (state.link(Backend::Api) != LinkState::Down).then(|| Finding {
         kind: FindingKind::TokenRefused,
@@ -108,7 +123,10 @@ fn database_down(state: &State) -> Option<Finding> {
 
 fn vault_down(state: &State) -> Option<Finding> {
     (state.link(Backend::Vault) == LinkState::Down).then(|| Finding {
-        what: format!("{}; whether it is sealed is not known here", note(state, Backend::Vault)),
+        what: format!(
+            "{}; whether it is sealed is not known here",
+            note(state, Backend::Vault)
+        ),
         ..about(state, Backend::Vault, 2)
     })
 }
@@ -147,7 +165,11 @@ fn clock_off(state: &State) -> Option<Finding> {
     if ahead.is_zero() {
         return None;
     }
-    let is = if ahead > TimeDelta::zero() { "behind" } else { "ahead of" };
+    let is = if ahead > TimeDelta::zero() {
+        "behind"
+    } else {
+        "ahead of"
+    };
     Some(Finding {
         kind: FindingKind::ClockOff,
         severity: Severity::Warning,

@@ -105,7 +105,10 @@ pub async fn gone(conn: &mut Conn) -> Result<Vec<Gone>, StoreError> {
     }
     let workers = all(conn).await?;
     let gone = Duty::ALL.into_iter().filter_map(|duty| {
-        let last = workers.iter().filter(|it| it.duty == duty).max_by_key(|it| it.seen_at);
+        let last = workers
+            .iter()
+            .filter(|it| it.duty == duty)
+            .max_by_key(|it| it.seen_at);
         let is_there = last.is_some_and(|it| it.is_there);
         (!is_there).then(|| Gone {
             duty,

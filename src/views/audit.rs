@@ -13,7 +13,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 use crate::wire::filter::AUDIT_FIELDS;
 
 /// See the module.
@@ -149,7 +149,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
     Row {
         id: row_id(audit),
         cells: vec![
-            plain(ago(audit.timestamp, state.shown_at())),
+            plain(when(audit.timestamp, state.shown_at())),
             plain(audit.actor.clone()),
             plain(audit.action.clone()),
             cell(audit.outcome.word(), meaning(audit.outcome)),
@@ -178,6 +178,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&query),
         empty,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

@@ -77,15 +77,26 @@ async fn an_issuer_that_is_gone_is_told_with_what_waits_for_it() {
         (&"critical".into(), &"Issuer".into(), &"nobody looks".into())
     );
     let what = finding["what"].as_str().unwrap();
-    assert!(what.starts_with("1 request waiting; no issuer was seen since "), "{what}");
+    assert!(
+        what.starts_with("1 request waiting; no issuer was seen since "),
+        "{what}"
+    );
     assert!(what.contains("`issuer@cmp-2` last"), "{what}");
     assert!(what.contains("start `cmp-server` with the role issuer"), "{what}");
     assert_eq!(finding["takes_down"][0], "host-1.example.com");
     let (_, reply) = it.get("/api/v1/findings").await;
     assert_eq!(reply["findings"][0]["kind"], "nobody_works", "above all others");
     let mut others = reply["findings"].as_array().unwrap().iter();
-    assert!(!others.any(|it| it["kind"] == "request_stuck"), "one cause is one line");
+    assert!(
+        !others.any(|it| it["kind"] == "request_stuck"),
+        "one cause is one line"
+    );
     let issuer = it.issuer().await;
     assert_eq!(issuer["state"], "down");
-    assert!(issuer["note"].as_str().unwrap().starts_with("no issuer was seen since"));
+    assert!(
+        issuer["note"]
+            .as_str()
+            .unwrap()
+            .starts_with("no issuer was seen since")
+    );
 }

@@ -131,7 +131,9 @@ async fn a_first_installation_that_failed_stays_with_its_error() {
     assert_eq!(found, [(FindingKind::NotServed, "install failed")]);
 
     // The next one has nothing to go back to either.
-    let second = certificates::insert(&mut tx, &super::fixture::certificate(2)).await.unwrap();
+    let second = certificates::insert(&mut tx, &super::fixture::certificate(2))
+        .await
+        .unwrap();
     let place = installations::expect(&mut tx, &it.agent.id, PATH, &second)
         .await
         .unwrap();

@@ -149,7 +149,10 @@ async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), Sto
     let gone = workers::gone(&mut conn).await?;
     let no_issuer = gone.iter().any(|it| it.duty == Duty::Issuer);
     // That no scheduler is there stops nobody who asks for a certificate: it is a finding of its own.
-    let gone = gone.into_iter().filter(|it| it.duty == Duty::Issuer).map(|it| it.words());
+    let gone = gone
+        .into_iter()
+        .filter(|it| it.duty == Duty::Issuer)
+        .map(|it| it.words());
     let wrong: Vec<String> = gone.chain(paused).chain(waiting).chain(clocks).collect();
     let issuer = match (wrong.is_empty(), adapters.is_empty()) {
         (true, true) => health(Backend::Issuer, LinkState::Absent, None),

@@ -182,7 +182,13 @@ async fn foremost(
 /// # Errors
 /// The database doesn't answer.
 pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    all(conn, &in_place("k.status = 'compromised'"), "k.compromised_at", Vec::new()).await
+    all(
+        conn,
+        &in_place("k.status = 'compromised'"),
+        "k.compromised_at",
+        Vec::new(),
+    )
+    .await
 }
 
 /// All that are (being) revoked, or held, with a key that is good.
