@@ -11,7 +11,7 @@ use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::table::{Cell, Column, Width, cell, plain};
+use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::when;
 use crate::wire::filter::CERTIFICATE_FIELDS;
