@@ -28,6 +28,8 @@ CREATE TABLE agents (
     owner              text COLLATE "C",
     status             text COLLATE "C" NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
     last_checkin       timestamptz,
+    -- Where its last report came from: there, and nowhere else unless the configuration says so, it is woken.
+    reported_from      text,
     checkin_interval_s bigint NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
     enrolled_at        timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,

@@ -26,6 +26,8 @@ CREATE TABLE agents (
     owner              TEXT,
     status             TEXT NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
     last_checkin       TEXT,
+    -- Where its last report came from: there, and nowhere else unless the configuration says so, it is woken.
+    reported_from      TEXT,
     checkin_interval_s INTEGER NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
     enrolled_at        TEXT NOT NULL,
     updated_at         TEXT NOT NULL,

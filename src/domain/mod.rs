@@ -23,5 +23,6 @@ pub mod role;
 pub mod secret;
 pub mod server_name;
 pub mod token;
+pub mod told;
 pub mod worker;
 pub mod x509;

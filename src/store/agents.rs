@@ -136,6 +136,20 @@ pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Re
     existing(tx, &id).await
 }
 
+/// Keeps where an enrolment came from; later ones come with the reports.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn enrolled_from(tx: &mut Tx, id: &str, from: &str) -> Result<(), StoreError> {
+    sql("UPDATE agents SET reported_from = $2 WHERE id = $1")
+        .bind(id)
+        .bind(from)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording where an agent enrolled from"))?;
+    Ok(())
+}
+
 /// The agent `id` enrols again, as what it says it is now.
 ///
 /// # Errors
@@ -273,6 +287,7 @@ impl FromRow for Wrapped {
             identity: identity(row, "identity_serial", "identity_not_after")?,
             next_identity: identity(row, "next_identity_serial", "next_identity_not_after")?,
             last_checkin: row.try_get("last_checkin")?,
+            reported_from: row.try_get("reported_from")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
             n_installations: row.try_get("n_installations")?,
             enrolled_at: row.try_get("enrolled_at")?,

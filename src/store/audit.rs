@@ -156,7 +156,7 @@ pub(super) async fn write_noted(tx: &mut Tx) -> Result<(), StoreError> {
 
 async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     let doing = "writing the audit row";
-    let entry = on_behalf(tx, entry).await?;
+    let entry = on_behalf(tx, entry).await?.bounded();
     let head = match tx.is_postgres() {
         true => dialect::postgres::AUDIT_HEAD,
         false => dialect::sqlite::AUDIT_HEAD,

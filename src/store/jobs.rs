@@ -9,6 +9,7 @@ use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
 use crate::domain::request::Request;
+use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
@@ -276,13 +277,24 @@ pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>,
         .collect())
 }
 
+/// Where an agent listens, as it says itself, and where its last report came from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listening {
+    /// Such as `http://web-01:8084`.
+    pub address: String,
+    /// An IP address; nothing of an agent that was never heard of.
+    pub reported_from: Option<String>,
+}
+
 /// Where the agent listens that a queued job is for.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
-    sql("SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'")
+pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<Listening>, StoreError> {
+    sql(
+        "SELECT a.address, a.reported_from FROM jobs j JOIN agents a ON a.id = j.agent_id \
+         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
+    )
     .bind(id)
     .fetch_optional(conn.raw())
     .await
@@ -293,9 +305,9 @@ pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreE
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+pub async fn addresses(conn: &mut Conn) -> Result<Vec<Listening>, StoreError> {
     sql(
-        "SELECT DISTINCT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
+        "SELECT DISTINCT a.address, a.reported_from FROM jobs j JOIN agents a ON a.id = j.agent_id \
          WHERE j.status = 'queued' AND a.status = 'active'",
     )
     .fetch_all(conn.raw())
@@ -443,7 +455,7 @@ pub(super) async fn put_back(
          attempt = attempt + $4 WHERE id = $1 AND status = 'queued'",
     )
     .bind(id)
-    .bind(error)
+    .bind(told(error))
     .bind(at)
     .bind(i64::from(burns))
     .execute(tx.raw())
@@ -451,6 +463,15 @@ pub(super) async fn put_back(
     .map_err(StoreError::because("putting a job back"))?;
     tx.changed(EntityKind::Job, id);
     Ok(())
+}
+
+impl FromRow for Listening {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            address: row.try_get("address")?,
+            reported_from: row.try_get("reported_from")?,
+        })
+    }
 }
 
 impl FromRow for Job {

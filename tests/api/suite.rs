@@ -16,4 +16,5 @@ mod runbooks;
 mod support;
 mod tokens;
 mod twice;
+mod words;
 mod workers;

@@ -83,6 +83,7 @@ pub(crate) fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Age
         }),
         next_identity: None,
         last_checkin: Some(now() - silent.unwrap_or(Duration::seconds(20))),
+        reported_from: Some(format!("10.20.0.{index}")),
         checkin_interval_s: 60,
         n_installations: 2,
         enrolled_at: now() - Duration::days(200),

@@ -88,7 +88,7 @@ async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Probl
             .hint("`run_` and letters or digits"));
     }
     about(door, &run.id, run.entity_type, &run.entity_ids);
-    door.attempt.because(run.comment.clone(), run.ticket.clone());
+    door.attempt.because(run.comment.clone(), run.ticket.clone())?;
     door.attempt.detail = Some(format!(
         "plan `{}` on {} {}",
         run.action,
@@ -168,7 +168,7 @@ async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunVie
     let end: RunEnd = input::json(body)?;
     let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
     about(door, id, run.entity_type, &run.entity_ids);
-    door.attempt.because(run.comment, run.ticket);
+    door.attempt.because(run.comment, run.ticket)?;
     door.attempt.outcome = end.outcome;
     door.attempt.detail = Some(match &end.note {
         Some(note) => format!("plan `{}`: {note}", run.action),

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::services::serve::Bounds;
 use crate::store::Store;
+use crate::store::jobs::Listening;
 use crate::wire::agents::WakeReply;
 
 use super::freshness::Freshness;
@@ -31,11 +32,11 @@ pub struct Unreached {
     pub problem: Problem,
 }
 
-/// Wakes an agent at its address: it dials out now, and tells what came of it. Has a time limit of its
-/// own.
+/// Wakes an agent where it listens: it dials out now, and tells what came of it. Has a time limit of its
+/// own, and its own idea of which addresses may be called.
 pub trait Wake: Send + Sync {
     /// See [`Wake`].
-    fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>>;
+    fn wake(&self, agent: Listening) -> BoxFuture<'static, Result<WakeReply, Unreached>>;
 }
 
 /// What all routes share. Clones share it.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::domain::id::EntityKind;
+use crate::store::jobs::Listening;
 use crate::store::{StoreError, jobs};
 
 use super::ApiState;
@@ -24,7 +25,7 @@ pub(super) async fn run(state: ApiState) {
     let mut heard = Heard::Missed;
     loop {
         match addresses(&state, &heard).await {
-            Ok(addresses) => addresses.into_iter().for_each(|address| wake(&state, address)),
+            Ok(addresses) => addresses.into_iter().for_each(|agent| wake(&state, agent)),
             Err(error) => {
                 tracing::warn!(%error, "agents with jobs are not woken, they wait for their check-in");
             }
@@ -57,7 +58,7 @@ fn more(changes: &mut tokio::sync::broadcast::Receiver<crate::wire::page::Change
     }
 }
 
-async fn addresses(state: &ApiState, heard: &Heard) -> Result<BTreeSet<String>, StoreError> {
+async fn addresses(state: &ApiState, heard: &Heard) -> Result<BTreeSet<Listening>, StoreError> {
     let mut conn = state.store.read().await?;
     match heard {
         Heard::Missed => Ok(jobs::addresses(&mut conn).await?.into_iter().collect()),
@@ -71,8 +72,9 @@ async fn addresses(state: &ApiState, heard: &Heard) -> Result<BTreeSet<String>, 
     }
 }
 
-fn wake(state: &ApiState, address: String) {
-    let woken = state.wake.wake(address.clone());
+fn wake(state: &ApiState, agent: Listening) {
+    let address = agent.address.clone();
+    let woken = state.wake.wake(agent);
     tokio::spawn(async move {
         if let Err(unreached) = woken.await {
             tracing::info!(
