@@ -103,7 +103,7 @@ fn says(said: &str, words: &[&str]) -> bool {
 
 /// The line that the cursor is on.
 fn cursor(screen: &str) -> Option<String> {
-    let line = screen.lines().find(|line| line.starts_with("│>"))?;
+    let line = screen.lines().find(|line| line.starts_with('>'))?;
     line.split_whitespace().next().map(str::to_owned)
 }
 

@@ -127,7 +127,7 @@ fn a_slow_link_is_noticed_and_told() {
     let mut over = console(line, 120, 40);
     over.pty.wait_for("SLOW LINK ");
     over.pty
-        .wait("frames in plain ASCII", |screen| !screen.contains('│'));
+        .wait("frames in plain ASCII", |screen| !screen.contains('─'));
     over.pty.send("q");
     assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
 }
