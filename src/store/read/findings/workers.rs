@@ -26,12 +26,12 @@ pub(super) async fn gone(
             }
             Duty::Scheduler => Blocked::default(),
         };
-        found.push(finding(it, waiting));
+        found.push(finding(&it, waiting));
     }
     Ok(has_issuer)
 }
 
-fn finding(it: Gone, waiting: Blocked) -> Finding {
+fn finding(it: &Gone, waiting: Blocked) -> Finding {
     let duty = it.duty.word();
     let waits = match waiting.n {
         0 => String::new(),
