@@ -61,15 +61,16 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
     match pane {
         0 => {
             let findings = state.findings();
-            let rows = findings.iter().map(|finding| finding_row(finding, state));
-            rows.chain(
-                state
-                    .more_findings()
-                    .into_iter()
-                    .map(|more| more_row(more, state)),
-            )
-            .collect::<Vec<_>>()
-            .into()
+            let more: Vec<(FindingKind, LeftOut)> = state.more_findings().into_iter().collect();
+            let left_out = more.iter().map(|(kind, _)| more_id(*kind));
+            let ids = findings.iter().map(id).chain(left_out).collect();
+            Rows::of(ids, move |index| match findings.get(index) {
+                Some(finding) => Some(finding_row(finding, state)),
+                None => {
+                    let more = more.get(index - findings.len())?;
+                    Some(more_row(*more, state))
+                }
+            })
         }
         1 => certificates::rows_of(state, &Query::Expiring),
         2 => agents::rows_by_health(state),
@@ -123,6 +124,11 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
 /// What a finding is known by among the rows.
 fn id(finding: &Finding) -> String {
     format!("{:?}/{}", finding.kind, finding.entity_id)
+}
+
+/// The same of the row that stands for those of a kind that are not told.
+fn more_id(kind: FindingKind) -> String {
+    format!("more/{kind:?}")
 }
 
 /// Four letters in rows; sentences and exports have the whole word.
@@ -189,7 +195,7 @@ fn more_row((kind, more): (FindingKind, LeftOut), state: &State) -> Row {
     };
     let key = state.keymap.key_of(Cmd::Open);
     Row {
-        id: format!("more/{kind:?}"),
+        id: more_id(kind),
         cells: vec![
             cell(word, meaning),
             plain(format!("and {} more: {key}", more.total())),
