@@ -40,7 +40,7 @@ pub(super) static VIEW: View = View {
 pub(super) const NARROW: &[Column] = &[
     Column {
         title: "when",
-        width: Width::Fixed(9),
+        width: Width::UpTo(10),
     },
     Column {
         title: "who",
@@ -48,11 +48,11 @@ pub(super) const NARROW: &[Column] = &[
     },
     Column {
         title: "what",
-        width: Width::Fixed(10),
+        width: Width::UpTo(10),
     },
     Column {
         title: "outcome",
-        width: Width::Fixed(7),
+        width: Width::UpTo(7),
     },
     Column {
         title: "on",

@@ -40,15 +40,15 @@ pub(super) static VIEW: View = View {
 pub(super) const NARROW: &[Column] = &[
     Column {
         title: "request",
-        width: Width::Fill(2),
+        width: Width::Name(16),
     },
     Column {
         title: "status",
-        width: Width::Fixed(9),
+        width: Width::From(9, 50),
     },
     Column {
         title: "why",
-        width: Width::Fill(3),
+        width: Width::Rest(0),
     },
 ];
 

@@ -77,7 +77,10 @@ fn any_clue_leads_to_its_certificates() {
     press(&mut state, ":");
     tell(&mut state, Event::Paste("find 4F2A 0011 2233 4455".to_owned()));
     press(&mut state, "enter");
-    let shown = (ViewId::Certificates, "4f:2a:00:11:22:33:44:55".to_owned());
+    let shown = (
+        ViewId::Certificates,
+        "4f:2a:00:11:22:33:44:55 status:any".to_owned(),
+    );
     assert_eq!(filter(&state), shown);
     // A private key: only its public half's hash gets this far.
     press(&mut state, ":");
