@@ -161,7 +161,8 @@ pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
         }
         Some(Clue::Key(spki)) => go(state, Place::of_key(spki)),
         Some(clue) => {
-            show_filtered(state, clue.filter());
+            // What has been replaced is found too.
+            show_filtered(state, &format!("{} status:any", clue.filter()));
             state.follow = Some(state.screen().list);
         }
     }
@@ -217,7 +218,7 @@ pub(super) fn found_served(state: &mut State, address: &str, served: Result<Serv
             );
         }
         Err(why) => {
-            show_filtered(state, address);
+            show_filtered(state, &format!("{address} status:any"));
             state.say(Tone::Bad, format!("{why}; shown is what is expected on it"));
         }
     }

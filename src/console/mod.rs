@@ -149,6 +149,9 @@ pub enum Left {
     HungUp,
 }
 
+/// A cursor rests when no key came for so long: only then bar and strip follow it.
+const RESTS: Duration = Duration::from_millis(150);
+
 async fn until_left(
     terminal: &mut Terminal,
     setup: Setup,
@@ -183,6 +186,8 @@ async fn until_left(
     let mut hung_up = false;
     // A frame that is wanted, and whether by a key.
     let mut wanted: Option<bool> = None;
+    // When the cursor counts as resting.
+    let mut rests: Option<Instant> = None;
     while !state.quit {
         let wake = pace.wake(wanted);
         let relock = relock_at(&state, &clock);
@@ -239,6 +244,12 @@ async fn until_left(
                 wanted = wanted.or(visible.then_some(false));
                 None
             },
+            () = sleep_until(rests), if rests.is_some() => {
+                rests = None;
+                let visible = tell(&mut state, &clock, Event::Rested, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
+            },
             () = sleep_until(relock), if relock.is_some() => {
                 let visible = tell(&mut state, &clock, Event::Relocked, &mut asked);
                 wanted = wanted.or(visible.then_some(false));
@@ -274,6 +285,7 @@ async fn until_left(
                     {
                         wanted = Some(true);
                     }
+                    rests = state.moving.then(|| Instant::now() + RESTS);
                 }
             }
             if asked.is_empty() {

@@ -257,6 +257,8 @@ pub struct State {
     pub handshakes: BTreeMap<Endpoint, Handshake>,
     /// The CA's revocation list, once somebody wanted to know.
     pub crl: Option<Looked>,
+    /// The cursor was moved a moment ago: bar and strip follow when it rests, so that a held key sends little.
+    pub moving: bool,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Runs by id, the newest last.
@@ -317,6 +319,7 @@ impl State {
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),
             crl: None,
+            moving: false,
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,
