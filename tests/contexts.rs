@@ -24,10 +24,7 @@ use rustix::process::{Signal, kill_process};
 /// The row of the context `name`, as it is on the screen.
 fn row<'a>(screen: &'a str, name: &str) -> &'a str {
     let is_its = |line: &&str| {
-        let words: Vec<&str> = line
-            .split(['>', ' '])
-            .filter(|word| !word.is_empty())
-            .collect();
+        let words: Vec<&str> = line.split(['>', ' ']).filter(|word| !word.is_empty()).collect();
         words.first() == Some(&name)
     };
     // The first line is the header, with the open context's name.

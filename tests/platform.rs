@@ -75,7 +75,9 @@ async fn a_night_of_trouble_and_its_cures() {
     eventually("both are seen", async || {
         let ready = demo.read("/readyz").await;
         let workers = ready["workers"].as_array()?.iter();
-        let there = workers.filter(|it| it["is_there"] == true).map(|it| it["duty"].as_str());
+        let there = workers
+            .filter(|it| it["is_there"] == true)
+            .map(|it| it["duty"].as_str());
         let there: Vec<Option<&str>> = there.collect();
         (there == [Some("issuer"), Some("scheduler")]).then_some(())
     })

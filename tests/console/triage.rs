@@ -65,7 +65,11 @@ fn a_finding_is_one_line_with_all_that_a_person_needs() {
             ">CRIT name-00.shop.example.com  web-0104 ends, no agent   Wed 03:07Z r reissue"
         )
     );
-    assert!(screen[1].starts_with("── Findings 4   1 critical   3 warning ─"), "{}", screen[1]);
+    assert!(
+        screen[1].starts_with("── Findings 4   1 critical   3 warning ─"),
+        "{}",
+        screen[1]
+    );
     let strip = screen.iter().position(|line| line.contains("1 of 4")).unwrap();
     assert!(screen[strip].starts_with("── name-00.shop.example.com: ends, no agent "));
     assert!(screen[strip + 1].contains("expires and is in use on 1 host, where nobody renews it"));
@@ -82,7 +86,11 @@ fn a_name_is_whole_while_another_column_can_go_at_every_width() {
         assert!(screen.contains(" CRIT") || screen.contains(">CRIT"), "{width}");
         assert!(screen.contains("Wed 03:07Z"), "{width}:\n{screen}");
         let whole = width >= 119;
-        assert_eq!(screen.lines().nth(3).unwrap().contains("where nobody"), whole, "{width}");
+        assert_eq!(
+            screen.lines().nth(3).unwrap().contains("where nobody"),
+            whole,
+            "{width}"
+        );
     }
 }
 
