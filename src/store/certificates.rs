@@ -90,6 +90,18 @@ const LIST: List = List {
             sorts: Sorts::Text,
         },
         SortColumn {
+            name: "host",
+            sql: "COALESCE((SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id \
+                  WHERE i.certificate_id = c.id), '')",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "owner",
+            sql: "COALESCE((SELECT MIN(a.owner) FROM installations i JOIN agents a ON a.id = i.agent_id \
+                  WHERE i.certificate_id = c.id), '')",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
             name: "installations",
             sql: "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id)",
             sorts: Sorts::Number,

@@ -25,6 +25,8 @@ pub(super) static VIEW: View = View {
         ("not_after", "ends"),
         ("subject", "certificate"),
         ("status", "status"),
+        ("host", "host"),
+        ("owner", "owner"),
         ("installations", "on"),
         ("key_algorithm", "key"),
         ("serial", "serial"),
