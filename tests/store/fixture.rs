@@ -9,7 +9,7 @@ use cmp_console::domain::id::EntityKind;
 use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::requests::NewRequest;
 use cmp_console::store::{Store, adapters, agents};
-use cmp_console::wire::agents::{EnrolBody, Report, ReportedInstallation};
+use cmp_console::wire::agents::EnrolBody;
 
 use crate::server::{self, Database};
 
@@ -116,24 +116,5 @@ pub(crate) fn entry(action: &str) -> AuditEntry {
         run_id: None,
         source: "test".to_owned(),
         detail: None,
-    }
-}
-
-/// What an agent found at one path.
-pub(crate) fn report(path: &str, on_disk: &str, served: &str) -> Report {
-    Report {
-        agent_version: "1".to_owned(),
-        owner: None,
-        identity_csr_pem: None,
-        address: "http://127.0.0.1:1".to_owned(),
-        tls_address: Some("127.0.0.1:443".to_owned()),
-        install_dirs: vec!["/srv/tls".to_owned()],
-        installations: vec![ReportedInstallation {
-            path: path.to_owned(),
-            on_disk_sha256: Some(on_disk.to_owned()),
-            served_sha256: Some(served.to_owned()),
-            error: None,
-        }],
-        keys: Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ use cmp_console::domain::reason::Reason;
 use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::store::requests::NewRequest;
 use cmp_console::store::{Store, certificates, checkin, installations, issuance, requests, revocation};
+use cmp_console::wire::agents::{Report, ReportedInstallation};
 use cmp_console::wire::page::PageQuery;
 use proptest::prelude::*;
 
@@ -259,7 +260,7 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
     installations::expect(&mut tx, &it.agent.id, "/srv/tls/1.pem", &ids[0])
         .await
         .unwrap();
-    let report = super::fixture::report(
+    let report = report(
         "/srv/tls/1.pem",
         &ids[0].fingerprint_sha256,
         &ids[6].fingerprint_sha256,
@@ -430,4 +431,23 @@ async fn trends_count_each_thing_once() {
             .unwrap()
             .total
     );
+}
+
+/// What an agent found at one path.
+fn report(path: &str, on_disk: &str, served: &str) -> Report {
+    Report {
+        agent_version: "1".to_owned(),
+        owner: None,
+        identity_csr_pem: None,
+        address: "http://127.0.0.1:1".to_owned(),
+        tls_address: Some("127.0.0.1:443".to_owned()),
+        install_dirs: vec!["/srv/tls".to_owned()],
+        installations: vec![ReportedInstallation {
+            path: path.to_owned(),
+            on_disk_sha256: Some(on_disk.to_owned()),
+            served_sha256: Some(served.to_owned()),
+            error: None,
+        }],
+        keys: Vec::new(),
+    }
 }
