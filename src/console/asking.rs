@@ -93,7 +93,7 @@ async fn ask_there(
             Answer::Certificates(pages(1, page, |page| async move { from.certificates(&page).await }).await?)
         }
         Query::Certificates(list) => {
-            let page = match list.asks_for_status() {
+            let page = match list.has_replaced() {
                 true => list.page("not_after"),
                 false => list.with("!status:replaced").page("not_after"),
             };

@@ -83,10 +83,12 @@ impl ListQuery {
         }
     }
 
-    /// Whether its filter says which status certificates have.
+    /// Whether replaced certificates are among its rows: its filter says which status they have, or it looks for
+    /// something by a word, which is to be found whatever became of it.
     #[must_use]
-    pub fn asks_for_status(&self) -> bool {
-        Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(|filter| filter.names("status"))
+    pub fn has_replaced(&self) -> bool {
+        let has = |filter: Filter| filter.names("status") || filter.has_word();
+        Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(has)
     }
 
     /// As the API takes it.

@@ -92,7 +92,7 @@ const WIDE: &[Column] = &[
 
 fn needs(state: &State) -> Vec<Query> {
     let list = state.screen().list;
-    let hidden = (!list.asks_for_status()).then_some(Query::Replaced(list));
+    let hidden = (!list.has_replaced()).then_some(Query::Replaced(list));
     std::iter::once(query(state)).chain(hidden).collect()
 }
 
