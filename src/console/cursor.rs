@@ -42,6 +42,7 @@ pub(super) fn put(state: &mut State, index: usize) {
     drop(rows);
     *state.screen_mut() = screen;
     state.moving = true;
+    state.moves = state.moves.wrapping_add(1);
     grow(state, index, n);
 }
 

@@ -197,6 +197,7 @@ async fn until_left(
     let mut wanted: Option<bool> = None;
     // When the cursor counts as resting.
     let mut rests: Option<Instant> = None;
+    let mut moves = state.moves;
     while !state.quit {
         let typed = entry.wake(&state).map(|at| match input::is_pending() {
             true => at.max(Instant::now() + UNREAD),
@@ -311,7 +312,6 @@ async fn until_left(
                         }
                         entry.hear(packet.at, input, &state);
                     }
-                    rests = state.moving.then(|| Instant::now() + RESTS);
                 }
             }
             if asked.is_empty() {
@@ -331,6 +331,10 @@ async fn until_left(
                 &mut asked,
                 &mut wanted,
             );
+        }
+        if moves != state.moves {
+            moves = state.moves;
+            rests = Some(Instant::now() + RESTS);
         }
         while let Ok(event) = events.try_recv() {
             let visible = tell(&mut state, &clock, event, &mut asked);

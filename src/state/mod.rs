@@ -274,6 +274,8 @@ pub struct State {
     pub crl: Option<Looked>,
     /// The cursor was moved a moment ago: bar and strip follow when it rests, so that a held key sends little.
     pub moving: bool,
+    /// How often it was moved.
+    pub moves: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Runs by id, the newest last.
@@ -334,6 +336,7 @@ impl State {
             handshakes: BTreeMap::new(),
             crl: None,
             moving: false,
+            moves: 0,
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,
