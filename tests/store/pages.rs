@@ -449,5 +449,6 @@ fn report(path: &str, on_disk: &str, served: &str) -> Report {
             error: None,
         }],
         keys: Vec::new(),
+        proofs: Vec::new(),
     }
 }
