@@ -166,7 +166,7 @@ pub fn read(line: &str) -> Option<Result<Typed, String>> {
     let arguments: Vec<&str> = words.collect();
     Some((usage.read)(&arguments).ok_or_else(|| {
         let line = format!("{} {}", usage.name, usage.arguments);
-        format!("write it as `{}`", line.trim_end())
+        format!("usage: {}", line.trim_end())
     }))
 }
 
