@@ -63,7 +63,7 @@ impl Hands {
                 clock: Clock::system(),
                 vault_address: vault.clone(),
                 pki_mount: "cmp-pki".to_owned(),
-                pki_role: "cmp-role".to_owned(),
+                pki_test_role: "cmp-test-role".to_owned(),
             },
             changes: Changes::new(ApiWriter::new(reader), vault_writer),
             journal: Journal::new(&home.join("journal.jsonl")),

@@ -203,7 +203,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait("the cursor to move", |screen| {
         cursor(screen).is_some_and(|it| it != at)
     });
-    pty.send("/load\r");
+    pty.types("/load\r");
     let screen = pty.wait("the filtered rows", |screen| {
         screen.contains("/load") && !screen.contains("web-00") && screen.contains("load-00001")
     });
@@ -232,7 +232,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("/load");
     pty.send("\x1b");
     pty.wait("the filter to be gone", |screen| !screen.contains("/load"));
-    pty.send("/after-the\r");
+    pty.types("/after-the\r");
     pty.wait_for("after-the-failover");
     change(&store, "after-the-failover-2").await.unwrap();
     pty.wait_for("after-the-failover-2");
@@ -243,7 +243,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("load-00000");
     drop(daemon);
     replica.end("QUIT");
-    pty.wait_for("nobody answers: as of");
+    pty.wait_for("API DOWN, showing data from");
     pty.wait_for("STALE since");
     let at = cursor(&pty.screen()).unwrap();
     pty.send("j");
@@ -272,7 +272,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.send("q");
     assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
     let mut pty = console(home.path(), &address, &database.name, &folders);
-    pty.wait_for("nobody answers: as of");
+    pty.wait_for("API DOWN, showing data from");
     pty.wait("the snapshot", |screen| {
         screen.contains("snapshot of") && screen.contains("load-00000")
     });

@@ -154,7 +154,7 @@ fn source(state: &State) -> Option<String> {
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
     let at = known.min()?;
     Some(format!(
-        "nobody answers: as of {}",
+        "API DOWN, showing data from {}",
         ago(state.by_platform(at), state.shown_at())
     ))
 }

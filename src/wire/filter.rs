@@ -1,8 +1,14 @@
 //! The language that lists are filtered in, the same on the screen and in the API: words that a row must
 //! contain, `~` words whose letters it must contain in that order, fields such as `status:active` or
-//! `expires:<7d`, and `!` before any of them for rows that don't. What a field means is up to the list.
+//! `expires:<7d`, with `|` between two texts for either of them, and `!` before any of them for rows that don't. What
+//! a field means is up to the list.
 
 use chrono::Duration;
+
+/// No filter is longer, in characters: on the screen, in the API and in what is kept.
+pub const LONGEST: usize = 200;
+/// No filter has more words: each is looked for in every column.
+pub const MOST_WORDS: usize = 20;
 
 /// The fields that certificates can be filtered by.
 pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner", "key", "issuer", "serial"];
@@ -74,12 +80,33 @@ impl Filter {
     /// Reads what was typed, for a list that knows `fields`.
     ///
     /// # Errors
-    /// Which field is not known here, or what its value is not.
+    /// Which limit it is over, which field is not known here, or what its value is not.
     pub fn read(text: &str, fields: &[&str]) -> Result<Self, String> {
+        fits(text)?;
         let terms = text.split_whitespace().map(|word| Term::read(word, fields));
         Ok(Self {
             terms: terms.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// Whether it is short enough to be one.
+///
+/// # Errors
+/// Which limit it is over.
+pub fn fits(text: &str) -> Result<(), String> {
+    let n = text.chars().count();
+    if n > LONGEST {
+        return Err(format!(
+            "a filter has at most {LONGEST} characters, this one has {n}"
+        ));
+    }
+    let words = text.split(|c: char| c.is_whitespace() || c == '|');
+    match words.filter(|word| !word.is_empty()).count() {
+        n if n > MOST_WORDS => Err(format!(
+            "a filter has at most {MOST_WORDS} words, this one has {n}"
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -182,6 +209,16 @@ mod tests {
             ]
         );
         assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        assert!(read(&"x".repeat(LONGEST)).is_ok());
+        assert!(
+            read(&"x".repeat(LONGEST + 1))
+                .unwrap_err()
+                .contains("at most 200")
+        );
     }
 
     #[test]
