@@ -152,7 +152,9 @@ async fn target_of(demo: &Demo, action: &dyn Action) -> Target {
     match action.spec().id {
         "unban" => {
             let agent = demo.agent("cdn-03")["id"].as_str().unwrap().to_owned();
-            let (status, reply) = demo.post(&format!("/api/v1/agents/{agent}/ban"), serde_json::json!({})).await;
+            let (status, reply) = demo
+                .post(&format!("/api/v1/agents/{agent}/ban"), serde_json::json!({}))
+                .await;
             assert_eq!(status, 200, "{reply}");
             Target {
                 kind: EntityKind::Agent,
@@ -479,7 +481,10 @@ async fn certificates(demo: &Demo, names: &[&str]) -> Vec<Target> {
         let is = |row: &&Value| {
             row["subject"].as_str().unwrap().contains(&format!("CN={name}")) && row["n_installations"] != 0
         };
-        let row = all.iter().find(is).unwrap_or_else(|| panic!("{name} is not there"));
+        let row = all
+            .iter()
+            .find(is)
+            .unwrap_or_else(|| panic!("{name} is not there"));
         Target {
             kind: EntityKind::Certificate,
             id: row["id"].as_str().unwrap().to_owned(),
@@ -502,7 +507,10 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
     let all = certificates(&demo, &names).await;
     let plan = hands.plan(revoke, all.clone()).await;
     let words = plan.changes.join(" ");
-    assert!(!words.contains("NOT revoked") && words.contains("These are all"), "{words}");
+    assert!(
+        !words.contains("NOT revoked") && words.contains("These are all"),
+        "{words}"
+    );
     assert_eq!(plan.asks(DEMO), Ask::Type("3 demo".to_owned()));
     let two = hands.plan(revoke, all[..2].to_vec()).await;
     let words = two.changes.join(" ");
@@ -523,11 +531,28 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
     let reissue = actions::find("reissue").unwrap();
     let on = certificates(&demo, &["vpn.example.com", "status.example.com"]).await;
     let plan = hands.plan(reissue, on).await;
-    assert!(plan.in_the_way.iter().any(|line| line.contains("vpn-01 is silent since")), "{:?}", plan.in_the_way);
-    let of_vpn: Vec<&str> = plan.steps.iter().filter(|step| step.target == 0).map(|step| step.step.as_str()).collect();
+    assert!(
+        plan.in_the_way
+            .iter()
+            .any(|line| line.contains("vpn-01 is silent since")),
+        "{:?}",
+        plan.in_the_way
+    );
+    let of_vpn: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| step.target == 0)
+        .map(|step| step.step.as_str())
+        .collect();
     assert_eq!(of_vpn, ["reissue"], "no handshake is promised");
     let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
     let words = outcome.words();
-    assert!(words.starts_with("1 proven, 1 waiting. waiting: vpn.example.com (asked, waits for the agent"), "{words}\n{said}");
-    assert!(began.elapsed() < std::time::Duration::from_secs(90), "nobody waited for the limit of a step");
+    assert!(
+        words.starts_with("1 proven, 1 waiting. waiting: vpn.example.com (asked, waits for the agent"),
+        "{words}\n{said}"
+    );
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(90),
+        "nobody waited for the limit of a step"
+    );
 }

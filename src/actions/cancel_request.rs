@@ -70,10 +70,12 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
         let address = format!("{}/api/v1/requests/{}/cancel", with.api.base(), request.id);
         let title = format!("cancel the request for {}", request.common_name);
         plan.steps.push(
-            PlannedStep::new(&Cancel, plan.targets.len(), title, json!({"request": request.id})).by_hand(format!(
-                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"",
-                shell_word(&address)
-            )),
+            PlannedStep::new(&Cancel, plan.targets.len(), title, json!({"request": request.id})).by_hand(
+                format!(
+                    "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"",
+                    shell_word(&address)
+                ),
+            ),
         );
         plan.targets.push(Target {
             version: request.version,
@@ -83,13 +85,24 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
         requests.push(request);
     }
     plan.title = match requests.as_slice() {
-        [] => return Err(Problem::conflict("none of these requests can be cancelled: they are over")),
+        [] => {
+            return Err(Problem::conflict(
+                "none of these requests can be cancelled: they are over",
+            ));
+        }
         [one] => format!("Cancel the request for {}", one.common_name),
         many => format!("Cancel {} requests", many.len()),
     };
     plan.changes = match requests.as_slice() {
-        [one] => vec![format!("{} is no longer asked for. It {}.", one.common_name, stands(one))],
-        many => vec![format!("{} requests are taken back; nothing is issued for them.", many.len())],
+        [one] => vec![format!(
+            "{} is no longer asked for. It {}.",
+            one.common_name,
+            stands(one)
+        )],
+        many => vec![format!(
+            "{} requests are taken back; nothing is issued for them.",
+            many.len()
+        )],
     };
     plan.changes
         .push("What is installed and served stays as it is; it can be asked for again.".to_owned());
@@ -127,7 +140,9 @@ impl Step for Cancel {
                 comment: cx.comment.clone(),
                 ticket: cx.ticket.clone(),
             };
-            with.api.cancel(text(&cx.args, "request")?, &body, &cx.key).await?;
+            with.api
+                .cancel(text(&cx.args, "request")?, &body, &cx.key)
+                .await?;
             Ok(json!({}))
         })
     }

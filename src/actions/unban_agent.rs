@@ -94,7 +94,8 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     };
     plan.changes = vec![
         format!("{} may enrol and check in again.", names.join(", ")),
-        "Tokens stay taken back: it enrols with a one-time token (`POST /api/v1/agents/{id}/token`).".to_owned(),
+        "Tokens stay taken back: it enrols with a one-time token (`POST /api/v1/agents/{id}/token`)."
+            .to_owned(),
     ];
     Ok(plan)
 }

@@ -443,7 +443,8 @@ impl ApiWriter {
     /// # Errors
     /// See [`Self::revoke`].
     pub async fn unban(&self, agent: &str, body: &WhyBody, key: &str) -> Result<Agent, Problem> {
-        self.post(&format!("/api/v1/agents/{agent}/unban"), body, key).await
+        self.post(&format!("/api/v1/agents/{agent}/unban"), body, key)
+            .await
     }
 
     /// Takes a request back.

@@ -249,10 +249,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             "a paste broke off and was dropped; what still comes of it is too, until esc is pressed",
         ),
         Event::PastedKey(spki) => dialogs::pasted_key(state, spki),
-        Event::Defect(report) => state.say(
-            Tone::Bad,
-            format!("a background task crashed; report: {report}"),
-        ),
+        Event::Defect(report) => state.say(Tone::Bad, format!("a background task crashed; report: {report}")),
         Event::HangUp => state.quit = true,
     }
     let visit = Visit {
