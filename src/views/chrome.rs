@@ -88,7 +88,7 @@ fn source(state: &State) -> Option<String> {
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
     let at = known.min()?;
     Some(format!(
-        "showing data from {}",
+        "API DOWN, showing data from {}",
         when(state.by_platform(at), state.shown_at())
     ))
 }
