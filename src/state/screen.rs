@@ -219,11 +219,11 @@ mod tests {
         let mut screen = Screen::default();
         screen.put_cursor(0, 1, &ids("a b c"));
         screen.note_action(&ids("a b c"));
-        screen.hold_cursor(0, &ids("c a b"));
+        screen.hold_cursor(0, 9, &ids("c a b"));
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 2);
-        screen.hold_cursor(0, &ids("c a"));
+        screen.hold_cursor(0, 9, &ids("c a"));
         assert!(screen.is_adrift(&ids("c a")));
-        screen.hold_cursor(0, &ids("b c a"));
+        screen.hold_cursor(0, 9, &ids("b c a"));
         assert!(!screen.is_adrift(&ids("b c a")), "it is back");
         screen.put_cursor(0, 1, &ids("c a"));
         assert!(!screen.is_adrift(&ids("c a")), "somebody moved it");
