@@ -45,14 +45,13 @@ fn files(volume: &Value) -> (i64, Vec<&str>) {
 
 #[test]
 fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
-    for (name, file, unit, port, scheme) in [
-        ("cmp-api", "kubernetes/cmp-api.yaml", "cmp-server", 8082, "HTTPS"),
+    for (name, file, unit, port) in [
+        ("cmp-api", "kubernetes/cmp-api.yaml", "cmp-server", 8082),
         (
             "cmp-issuer",
             "kubernetes/cmp-issuer.yaml",
             "cmp-issuer",
             8083,
-            "HTTP",
         ),
     ] {
         let Some(documents) = documents(file) else { return };
@@ -75,6 +74,7 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
         assert!(text("kustomization.yaml").contains(&format!("- config/{seed}")));
         let seed = text(&format!("config/{seed}"));
         assert!(seed.contains(&format!("\"0.0.0.0:{port}\"")), "{name}");
+        assert!(seed.contains("health_listen = \"0.0.0.0:8083\""), "{name}");
         let volumes = pod["volumes"].as_array().unwrap();
         let credentials = volumes.iter().find(|it| it["name"] == "credentials").unwrap();
         let (mode, mut given) = files(credentials);
@@ -96,9 +96,10 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
         assert!(env.iter().any(|it| it["name"] == "DB_HOST"), "{name}");
         for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
             let get = &container[probe]["httpGet"];
+            // Where no crowd of clients is in the way.
             assert_eq!(
-                (&get["path"], &get["scheme"]),
-                (&json!(path), &json!(scheme)),
+                (&get["path"], &get["port"], &get["scheme"]),
+                (&json!(path), &json!("health"), &json!("HTTP")),
                 "{name}"
             );
         }

@@ -303,7 +303,10 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
         .unwrap();
 
     let unit = Unit::read("cmp-server");
-    host.configure("cmp-server", &[("0.0.0.0:8082", &local(api))]);
+    host.configure(
+        "cmp-server",
+        &[("0.0.0.0:8082", &local(api)), ("0.0.0.0:8083", &local(0))],
+    );
     let mut server = host.start(
         &unit,
         &[
