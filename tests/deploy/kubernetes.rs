@@ -47,12 +47,7 @@ fn files(volume: &Value) -> (i64, Vec<&str>) {
 fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
     for (name, file, unit, port) in [
         ("cmp-api", "kubernetes/cmp-api.yaml", "cmp-server", 8082),
-        (
-            "cmp-issuer",
-            "kubernetes/cmp-issuer.yaml",
-            "cmp-issuer",
-            8083,
-        ),
+        ("cmp-issuer", "kubernetes/cmp-issuer.yaml", "cmp-issuer", 8083),
     ] {
         let Some(documents) = documents(file) else { return };
         let deployment = of_kind(&documents, "Deployment");

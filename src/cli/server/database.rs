@@ -29,7 +29,10 @@ pub(super) struct Door {
 impl Door {
     /// For who stands in for the API and for what tells of its health, with what is spoken there.
     fn once_more(&self) -> Result<Vec<(TcpListener, Option<Arc<Tls>>, Bounds)>> {
-        let api = self.listener.as_ref().map(|it| (it, self.tls.clone(), self.bounds));
+        let api = self
+            .listener
+            .as_ref()
+            .map(|it| (it, self.tls.clone(), self.bounds));
         let health = self.health.as_ref().map(|it| (it, None, Bounds::of_health()));
         let again = |(it, tls, bounds): (&std::net::TcpListener, _, _)| {
             let it = it.try_clone().and_then(TcpListener::from_std);

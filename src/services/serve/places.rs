@@ -115,7 +115,9 @@ impl Held {
 
     fn rest(&mut self, number: u64) {
         let since = self.next();
-        let Some(one) = self.all.get_mut(&number) else { return };
+        let Some(one) = self.all.get_mut(&number) else {
+            return;
+        };
         one.idle = Some(since);
         self.idle.insert(since, number);
         if let Some(of) = self.of.get_mut(&one.who) {
@@ -124,7 +126,9 @@ impl Held {
     }
 
     fn work(&mut self, number: u64) {
-        let Some(one) = self.all.get_mut(&number) else { return };
+        let Some(one) = self.all.get_mut(&number) else {
+            return;
+        };
         let Some(since) = one.idle.take() else { return };
         self.idle.remove(&since);
         if let Some(of) = self.of.get_mut(&one.who) {
