@@ -26,9 +26,16 @@ pub(super) struct Door {
     pub(super) bounds: Bounds,
 }
 
+/// Where somebody stands in, and what is spoken there.
+struct StandIn {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    bounds: Bounds,
+}
+
 impl Door {
     /// For who stands in for the API and for what tells of its health, with what is spoken there.
-    fn once_more(&self) -> Result<Vec<(TcpListener, Option<Arc<Tls>>, Bounds)>> {
+    fn once_more(&self) -> Result<Vec<StandIn>> {
         let api = self
             .listener
             .as_ref()
@@ -36,7 +43,11 @@ impl Door {
         let health = self.health.as_ref().map(|it| (it, None, Bounds::of_health()));
         let again = |(it, tls, bounds): (&std::net::TcpListener, _, _)| {
             let it = it.try_clone().and_then(TcpListener::from_std);
-            Ok((it.wrap_err("the server can't listen")?, tls, bounds))
+            Ok(StandIn {
+                listener: it.wrap_err("the server can't listen")?,
+                tls,
+                bounds,
+            })
         };
         api.into_iter().chain(health).map(again).collect()
     }
@@ -59,7 +70,12 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
     };
     let (why, told) = watch::channel(first);
     let (opened, end) = watch::channel(false);
-    let standing_in = door.once_more()?.into_iter().map(|(listener, tls, bounds)| {
+    let standing_in = door.once_more()?.into_iter().map(|place| {
+        let StandIn {
+            listener,
+            tls,
+            bounds,
+        } = place;
         let listen = listener.local_addr().ok().map(|address| address.to_string());
         tracing::warn!(listen, "meanwhile it is said why");
         let (mut end, told) = (end.clone(), told.clone());
