@@ -45,9 +45,15 @@ fn files(volume: &Value) -> (i64, Vec<&str>) {
 
 #[test]
 fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
-    for (name, file, unit, port) in [
-        ("cmp-api", "kubernetes/cmp-api.yaml", "cmp-server", 8082),
-        ("cmp-issuer", "kubernetes/cmp-issuer.yaml", "cmp-issuer", 8083),
+    for (name, file, unit, port, scheme) in [
+        ("cmp-api", "kubernetes/cmp-api.yaml", "cmp-server", 8082, "HTTPS"),
+        (
+            "cmp-issuer",
+            "kubernetes/cmp-issuer.yaml",
+            "cmp-issuer",
+            8083,
+            "HTTP",
+        ),
     ] {
         let Some(documents) = documents(file) else { return };
         let deployment = of_kind(&documents, "Deployment");
@@ -69,7 +75,6 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
         assert!(text("kustomization.yaml").contains(&format!("- config/{seed}")));
         let seed = text(&format!("config/{seed}"));
         assert!(seed.contains(&format!("\"0.0.0.0:{port}\"")), "{name}");
-        assert!(seed.contains("health_listen = \"0.0.0.0:8083\""), "{name}");
         let volumes = pod["volumes"].as_array().unwrap();
         let credentials = volumes.iter().find(|it| it["name"] == "credentials").unwrap();
         let (mode, mut given) = files(credentials);
@@ -89,15 +94,29 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
 
         let env = container["env"].as_array().unwrap();
         assert!(env.iter().any(|it| it["name"] == "DB_HOST"), "{name}");
-        for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
-            let get = &container[probe]["httpGet"];
-            // Where no crowd of clients is in the way.
-            assert_eq!(
-                (&get["path"], &get["port"], &get["scheme"]),
-                (&json!(path), &json!("health"), &json!("HTTP")),
-                "{name}"
-            );
-        }
+        let ready = &container["readinessProbe"]["httpGet"];
+        assert_eq!(
+            (&ready["path"], &ready["scheme"]),
+            (&json!("/readyz"), &json!(scheme)),
+            "{name}"
+        );
+        // Whether it lives is asked where callers of the API can't be in the way.
+        let lives = &container["livenessProbe"]["httpGet"];
+        assert_eq!(
+            (&lives["path"], &lives["scheme"]),
+            (&json!("/healthz"), &json!("HTTP")),
+            "{name}"
+        );
+        assert_eq!(lives["port"], "health");
+        let ports = container["ports"].as_array().unwrap();
+        let health = ports.iter().find(|it| it["name"] == "health").unwrap();
+        assert!(
+            seed.contains(&format!(
+                "health_listen = \"0.0.0.0:{}\"",
+                health["containerPort"]
+            )),
+            "{name}"
+        );
         assert_eq!(container["ports"][0]["containerPort"], port);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_ne!(pod["securityContext"]["runAsUser"], 0);
