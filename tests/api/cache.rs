@@ -433,7 +433,7 @@ async fn nothing_secret_is_ever_sent_to_redis() {
     };
     let body = format!("/api/v1/agents/{}/token", it.agent);
     let handed_out = keyed(&body, "").await["token"].as_str().unwrap().to_owned();
-    assert_eq!(keyed(&body, "").await["token"], handed_out.as_str());
+    assert!(keyed(&body, "").await["token"].is_null(), "it is told once");
     for _ in 0..2 {
         read(&it, &base, &path).await;
     }
