@@ -355,9 +355,7 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
     ] {
         let program = *shell.children().first().unwrap();
         kill_process(program, signal).unwrap();
-        shell.wait("the shell's prompt", |screen| {
-            screen.trim_end().ends_with("prompt>")
-        });
+        shell.wait_for("prompt>");
         if signal == Signal::TSTP {
             assert!(!shell.is_alternate(), "the shell's screen is back");
         }
