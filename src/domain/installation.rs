@@ -81,7 +81,7 @@ impl Truth {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::Agrees => "agrees",
+            Self::Agrees => "as expected",
             Self::ServedOld => "old one still served",
             Self::DiskDiffers => "another one on disk",
             Self::Missing => "nothing on disk",
