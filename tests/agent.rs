@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{Path as Params, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -117,19 +118,25 @@ fn bearer(headers: &HeaderMap) -> &str {
         .unwrap()
 }
 
+type Refusal = (StatusCode, [(HeaderName, &'static str); 1], Json<Value>);
+
+fn refusal(status: StatusCode, body: Value) -> Refusal {
+    (status, [(CONTENT_TYPE, "application/problem+json")], Json(body))
+}
+
 async fn enrol(
     State(platform): State<Shared>,
     headers: HeaderMap,
     Json(body): Json<EnrolBody>,
-) -> Result<Json<Value>, (StatusCode, Json<Value>)> {
+) -> Result<Json<Value>, Refusal> {
     let mut platform = platform.lock().unwrap();
     if platform.down {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))));
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, json!({})));
     }
     if !bearer(&headers).starts_with("one-time") {
         let body = json!({"type": "urn:cmp:problem:not_authenticated", "title": "the one-time token was spent",
             "status": 401, "code": "not_authenticated", "denial": "re_enrol"});
-        return Err((StatusCode::UNAUTHORIZED, Json(body)));
+        return Err(refusal(StatusCode::UNAUTHORIZED, body));
     }
     platform.denial = None;
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
@@ -144,16 +151,16 @@ async fn report(
     Params(agent_id): Params<String>,
     headers: HeaderMap,
     Json(body): Json<Report>,
-) -> Result<Json<ReportReply>, (StatusCode, Json<Value>)> {
+) -> Result<Json<ReportReply>, Refusal> {
     let mut platform = platform.lock().unwrap();
     assert_eq!((agent_id.as_str(), bearer(&headers)), ("agt_1", "own-token"));
     if platform.down {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))));
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, json!({})));
     }
     if let Some(denial) = platform.denial {
         let body = json!({"type": "urn:cmp:problem:not_authenticated", "title": "the token was taken back",
             "status": 401, "code": "not_authenticated", "denial": denial});
-        return Err((StatusCode::UNAUTHORIZED, Json(body)));
+        return Err(refusal(StatusCode::UNAUTHORIZED, body));
     }
     platform.reports.push(body);
     Ok(Json(ReportReply {
@@ -172,23 +179,27 @@ async fn csr(
     assert_eq!(bearer(&headers), "own-token");
     assert!(headers.contains_key("idempotency-key"));
     let mut platform = platform.lock().unwrap();
-    platform.csrs.entry(request_id).or_default().push(body.csr_pem);
-    Json(json!({}))
+    platform
+        .csrs
+        .entry(request_id.clone())
+        .or_default()
+        .push(body.csr_pem);
+    Json(json!({"id": request_id}))
 }
 
 async fn result(
     State(platform): State<Shared>,
     Params((_, job_id)): Params<(String, String)>,
     Json(body): Json<JobResult>,
-) -> StatusCode {
+) -> Result<Json<Value>, StatusCode> {
     let mut platform = platform.lock().unwrap();
     platform.results.push((job_id.clone(), body));
     if platform.lose_results > 0 {
         platform.lose_results -= 1;
-        return StatusCode::BAD_GATEWAY;
+        return Err(StatusCode::BAD_GATEWAY);
     }
     platform.jobs.retain(|job| job.id != job_id);
-    StatusCode::NO_CONTENT
+    Ok(Json(json!({"id": job_id})))
 }
 
 /// A host with an agent, a TLS server, and the platform's stand-in.

@@ -3,6 +3,7 @@
 pub mod acme;
 pub mod agent;
 pub mod agent_api;
+mod answer;
 pub mod api;
 pub mod cache;
 mod causes;

@@ -36,6 +36,8 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
                 return;
             }
         }
+        // What the API could not be told at a run's end, though its link looks well.
+        due |= backends.journal.has_news();
         if due && backends.hand_over_journal().await {
             due = false;
         }

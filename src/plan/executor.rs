@@ -20,10 +20,17 @@ use super::tier::Tier;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
-/// How often a lost answer is asked for again, with the same key.
+/// How often a change is sent, with the same key, before looking begins.
 const ASK_AGAIN: u32 = 3;
+/// Before it is sent for the second time; twice that before the third.
+const BEFORE_ASKING: Duration = Duration::from_millis(200);
+/// Between two more, while what came of it is looked at: what was in between may be gone by then.
+const ASK_LATER: Duration = Duration::from_secs(5);
 /// Between two looks at whether a step has come about.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Hint of an end that nobody knows.
+const LOOK_YOURSELF: &str = "it may still come about; look at the thing itself before doing it again";
 
 /// What happens while a plan is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -297,70 +304,115 @@ async fn one_step(
         &note,
         &command,
     );
-    let mut lost: Option<Problem> = None;
+    let mut sent = Sent::NotYet;
     for attempt in 1..=ASK_AGAIN {
-        match step.run(&cx, &with).await {
-            Ok(result) => {
-                cx.result = result;
-                lost = None;
-                break;
-            }
-            Err(problem) if problem.kind == ProblemKind::NoAnswer => {
-                note(format!(
-                    "no answer, asked again with the same key ({attempt} of {ASK_AGAIN})"
-                ));
-                lost = Some(problem);
-            }
-            Err(problem) => {
-                if !planned.command.is_empty() {
-                    watch(RunEvent::Command(
-                        planned.command.clone(),
-                        format!("refused: {}", problem.what),
-                    ));
-                }
-                return (Outcome::Failed(problem), Value::Null);
-            }
+        sent = sent.once_more(step, &mut cx, &with).await;
+        match &sent {
+            Sent::Lost(problem) => note(format!(
+                "{}; asked again with the same key ({attempt} of {ASK_AGAIN})",
+                problem.what
+            )),
+            Sent::NotYet | Sent::Answered | Sent::Refused(_) => break,
+        }
+        if attempt < ASK_AGAIN {
+            sleep(BEFORE_ASKING * attempt).await;
         }
     }
     if !planned.command.is_empty() {
-        let how = if lost.is_some() { "no answer" } else { "ok" };
-        watch(RunEvent::Command(planned.command.clone(), how.to_owned()));
+        let how = match &sent {
+            Sent::Refused(problem) => format!("refused: {}", problem.what),
+            Sent::Lost(_) => "no answer".to_owned(),
+            Sent::NotYet | Sent::Answered => "ok".to_owned(),
+        };
+        watch(RunEvent::Command(planned.command.clone(), how));
     }
-    let outcome = look(step, &cx, means.reads, &note, lost).await;
+    let outcome = look(step, &mut cx, &with, &note, sent).await;
     (outcome, cx.result)
 }
 
-/// Looks until it is proven, refuted, or the step's limit is over.
+/// How far a change is known to have got.
+enum Sent {
+    /// It wasn't sent.
+    NotYet,
+    /// It was answered.
+    Answered,
+    /// It was refused, so that it was not carried out.
+    Refused(Problem),
+    /// No answer of theirs came: it may have been carried out.
+    Lost(Problem),
+}
+
+impl Sent {
+    /// Sends it, again with the same key.
+    async fn once_more(self, step: &dyn Step, cx: &mut StepContext, with: &Writes<'_>) -> Self {
+        match step.run(cx, with).await {
+            Ok(result) => {
+                cx.result = result;
+                Self::Answered
+            }
+            Err(problem) if problem.kind == ProblemKind::NoAnswer => Self::Lost(problem),
+            // What was sent before may have been carried out, unless it is said that it wasn't: to the same key
+            // there is one answer.
+            Err(problem) if matches!(self, Self::Lost(_)) && !is_final(problem.kind) => Self::Lost(problem),
+            Err(problem) => Self::Refused(problem),
+        }
+    }
+}
+
+/// Whether this answer would have been another one, had an earlier call with the same key been carried out.
+fn is_final(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadInput | ProblemKind::NotFound | ProblemKind::Conflict | ProblemKind::Refused
+    )
+}
+
+/// Looks until it is proven, refuted, or the step's limit is over; sends what is lost again meanwhile.
 async fn look(
     step: &dyn Step,
-    cx: &StepContext,
-    reads: &Reads,
+    cx: &mut StepContext,
+    with: &Writes<'_>,
     note: &(dyn Fn(String) + Send + Sync),
-    lost: Option<Problem>,
+    mut sent: Sent,
 ) -> Outcome {
     let limit = step.limit_of(&cx.args);
     let until = Instant::now() + limit;
+    let mut ask_at = Instant::now() + ASK_LATER;
     let mut said = String::new();
     loop {
-        let seen = match step.prove(cx, reads).await {
+        if let Sent::Refused(problem) = sent {
+            return Outcome::Failed(problem);
+        }
+        let seen = match step.prove(cx, with.reads).await {
             Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
             Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
             Ok(Proof::NotYet(words)) => words,
-            Err(problem) if problem.kind.may_be_retried() => problem.what,
-            Err(problem) => return Outcome::Failed(problem),
+            // A refusal to let us look says nothing about the thing itself.
+            Err(problem) if !problem.kind.may_be_retried() && problem.kind != ProblemKind::Internal => {
+                let what = format!("what came of it can't be looked at: {}", problem.what);
+                return Outcome::Unknown(Problem::no_answer(what).hint(LOOK_YOURSELF));
+            }
+            Err(problem) => problem.what,
         };
         if seen != said {
             note(seen.clone());
             said = seen;
         }
         if Instant::now() >= until {
-            let what = lost.map_or(said, |problem| problem.what);
+            let what = match sent {
+                Sent::Lost(problem) => problem.what,
+                _ => said,
+            };
             return Outcome::Unknown(
                 Problem::no_answer(format!("not proven within {} s: {what}", limit.as_secs()))
-                    .hint("it may still come about; look at the thing itself before doing it again"),
+                    .hint(LOOK_YOURSELF),
             );
         }
         sleep(LOOK_AGAIN).await;
+        if matches!(sent, Sent::Lost(_)) && Instant::now() >= ask_at {
+            sent = sent.once_more(step, cx, with).await;
+            ask_at = Instant::now() + ASK_LATER;
+        }
     }
 }
 

@@ -67,14 +67,17 @@ pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, V
         .map_err(|error| VaultError::Garbled(format!("`{path}` is not as documented: {error}")))
 }
 
-/// What a status other than success means, with Vault's own words.
+/// What a status other than success means, with Vault's own words. Without them it isn't Vault's answer, and means
+/// nothing.
 pub(super) fn refusal(code: u16, body: &[u8]) -> VaultError {
     #[derive(serde::Deserialize)]
     struct Body {
         errors: Vec<String>,
     }
-    let errors = serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors);
-    VaultError::from_status(code, &errors)
+    match serde_json::from_slice::<Body>(body) {
+        Ok(body) => VaultError::from_status(code, &body.errors),
+        Err(_) => VaultError::foreign(code),
+    }
 }
 
 async fn read(mut reply: reqwest::Response) -> Result<(u16, Vec<u8>), VaultError> {

@@ -133,9 +133,7 @@ impl VaultWriter {
                 match vaultrs::pki::cert::revoke(&session.vault, mount, serial).await {
                     Ok(_) => Ok(Revoked::Accepted),
                     // 200 with a warning and no data: that is how Vault says that it has expired.
-                    Err(ClientError::ResponseDataEmptyError | ClientError::ResponseEmptyError) => {
-                        Ok(Revoked::AlreadyExpired)
-                    }
+                    Err(ClientError::ResponseDataEmptyError) => Ok(Revoked::AlreadyExpired),
                     Err(error) => Err(VaultError::from_client(error)),
                 }
             })
