@@ -12,7 +12,9 @@ use super::backends::Backends;
 use crate::clients::api::ApiReader;
 use crate::clients::vault::VaultReader;
 use crate::clock::Clock;
+use crate::domain::database::ApiOn;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
+use crate::plan::one_database::api_on;
 use crate::plan::vault_nodes::{self, Node};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;
@@ -46,6 +48,10 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
             platform(&reads.api, &reads.clock, me.as_ref().err(), reads.hosts.is_some()),
             vault(&reads.vault, &reads.vault_nodes, &reads.clock)
         );
+        let (platform, on) = platform;
+        if to.send(Event::ApiOn(on)).await.is_err() {
+            return;
+        }
         for (backend, link) in platform.into_iter().chain([(Backend::Vault, vault)]) {
             due |= backend == Backend::Api && link.state == LinkState::Down;
             if told
@@ -76,13 +82,13 @@ fn looks_different(before: &Link, now: &Link) -> bool {
 }
 
 /// How the API and what is behind it are; `refused` is what it said to our token. Where its database is not a
-/// link of its own (`is_its_own`), a lost one is the API's trouble.
+/// link of its own (`is_its_own`), a lost one is the API's trouble. With the database that it is on, where it says.
 pub(super) async fn platform(
     api: &ApiReader,
     clock: &Clock,
     refused: Option<&Problem>,
     is_its_own: bool,
-) -> Vec<(Backend, Link)> {
+) -> (Vec<(Backend, Link)>, Option<ApiOn>) {
     let began = Instant::now();
     let answer = api.ready().await;
     let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
@@ -96,6 +102,7 @@ pub(super) async fn platform(
     };
     match answer {
         Ok(ready) => {
+            let on = api_on(&ready, as_of);
             let refused = refused.filter(|problem| problem.kind == ProblemKind::NotAuthenticated);
             let is_lost = |health: &BackendHealth| {
                 health.backend == Backend::Database && health.state == LinkState::Down
@@ -117,7 +124,7 @@ pub(super) async fn platform(
             links.extend(
                 reported.map(|health| (health.backend, link(health.state, health.note, health.latency_ms))),
             );
-            links
+            (links, Some(on))
         }
         Err(problem) => {
             let mut links = vec![(Backend::Api, link(LinkState::Down, Some(problem.what), None))];
@@ -129,7 +136,7 @@ pub(super) async fn platform(
                 Backend::Agents,
             ];
             links.extend(hidden.map(|backend| (backend, link(LinkState::Unknown, None, None))));
-            links
+            (links, None)
         }
     }
 }

@@ -78,7 +78,7 @@ impl Neighbours {
             tokio::time::timeout(PATIENCE, vault)
         );
         let vault = vault.unwrap_or_else(|_| self.down(VaultError::late().to_string()));
-        platform.into_iter().chain([(Backend::Vault, vault)]).collect()
+        platform.0.into_iter().chain([(Backend::Vault, vault)]).collect()
     }
 
     fn down(&self, why: String) -> Link {

@@ -165,10 +165,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 touch_own(state);
             }
         }
+        Event::ApiOn(on) => {
+            let before = state.divided();
+            // One that can't be asked is where it was.
+            state.api_on = on.or(state.api_on.take());
+            visible = before != state.divided();
+        }
         Event::Hosts(hosts) => {
             let before = databases::reads_from(&state.hosts);
             state.hosts = hosts;
-            if let Some(link) = databases::link(&state.hosts, state.now) {
+            if let Some(link) = databases::link(&state.hosts, state.api_on.as_ref(), state.now) {
                 state.links.insert(Backend::Database, link);
             }
             if before != databases::reads_from(&state.hosts) {

@@ -78,6 +78,8 @@ pub enum FindingKind {
     ReplicaBehind,
     /// Two hosts of the database take changes: what one takes, the other never sees.
     TwoPrimaries,
+    /// The API is on another host of the database than the primary, or on none.
+    ApiElsewhere,
 }
 
 /// One finding.

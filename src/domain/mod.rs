@@ -6,6 +6,7 @@ pub mod audit;
 pub mod certificate;
 pub mod clue;
 pub mod database;
+pub mod divided;
 pub mod duration;
 pub mod endpoint;
 pub mod finding;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::confirm::Confirmed;
 use super::guard::Guard;
 use super::journal::{Journal, Recorded};
+use super::one_database::OneDatabase;
 use super::outcome::Outcome;
 use super::plan::{Plan, PlannedStep, Target};
 use super::ports::{AsNow, Changes, Reads, SecretEntry, Writes};
@@ -102,14 +103,23 @@ async fn carry_out(
     if let Err(problem) = still_true(plan, means).await {
         return Outcome::Refused(problem);
     }
-    let recorded = match means.journal.begin(&means.changes.api, confirmed).await {
+    // What works without the API needs no database either; its record is for when there is one again.
+    let one = OneDatabase::default();
+    let is_one = one.must_be(means.reads).await;
+    if let Err(problem) = &is_one
+        && !plan.works_without_api
+    {
+        return Outcome::Refused(problem.clone());
+    }
+    let api = is_one.is_ok().then_some(&means.changes.api);
+    let recorded = match means.journal.begin(api, confirmed).await {
         Ok(recorded) => recorded,
         Err(problem) => return Outcome::Refused(problem),
     };
     watch(RunEvent::Began(recorded));
     let mut leaving = means.leaving.clone();
     let outcome = tokio::select! {
-        outcome = all_steps(confirmed, recorded, means, watch) => outcome,
+        outcome = all_steps(confirmed, recorded, &one, means, watch) => outcome,
         // A sender that is gone never says so: then there is nothing to wait for.
         Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
             Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
@@ -132,6 +142,7 @@ async fn carry_out(
 async fn all_steps(
     confirmed: &Confirmed,
     recorded: Recorded,
+    one: &OneDatabase,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
 ) -> Outcome {
@@ -147,7 +158,7 @@ async fn all_steps(
         }
         // What was begun on one thing is brought to its end: half of it helps nobody.
         let begins = !results.iter().any(|(target, _)| *target == planned.target);
-        if begins && let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
+        if begins && let Err(problem) = may_begin(plan, one, means).await {
             watch(RunEvent::StepSkipped(index));
             stopped.insert(planned.target);
             worst = Some(worse(worst, Outcome::Refused(problem)));
@@ -201,6 +212,15 @@ async fn all_steps(
         }
     }
     worst.unwrap_or_else(|| Outcome::Proven(summary(plan, &proofs)))
+}
+
+/// Whether the next thing may be begun: it is asked before each.
+async fn may_begin(plan: &Plan, one: &OneDatabase, means: &Means<'_>) -> Result<(), Problem> {
+    (means.guard)().allow(&plan.title, means.reads.clock.now())?;
+    match plan.works_without_api {
+        true => Ok(()),
+        false => one.must_be(means.reads).await,
+    }
 }
 
 /// An unknown end outranks a failed one: somebody has to look.

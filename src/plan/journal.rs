@@ -92,7 +92,12 @@ impl Journal {
         self.has_ends.swap(false, Ordering::Relaxed)
     }
 
-    pub(super) async fn begin(&self, api: &ApiWriter, confirmed: &Confirmed) -> Result<Recorded, Problem> {
+    /// Records that a run begins; without an API that may be told, locally.
+    pub(super) async fn begin(
+        &self,
+        api: Option<&ApiWriter>,
+        confirmed: &Confirmed,
+    ) -> Result<Recorded, Problem> {
         let plan = confirmed.plan();
         let body = RunBegin {
             id: plan.run_id.clone(),
@@ -105,7 +110,11 @@ impl Journal {
                 .map_err(|error| Problem::internal(format!("the plan can't be written down: {error}")))?,
             digest: plan.digest(),
         };
-        match tell(api, Word::Begin(&body)).await {
+        let told = match api {
+            Some(api) => tell(api, Word::Begin(&body)).await,
+            None => Err(Problem::unavailable("the API is on another database")),
+        };
+        match told {
             Ok(()) => Ok(Recorded::Audit),
             Err(problem) if plan.works_without_api && is_away(&problem) => {
                 let run = body.id.clone();

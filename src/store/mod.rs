@@ -29,6 +29,7 @@ pub mod hosts;
 pub mod idempotency;
 pub mod identities;
 pub mod installations;
+mod instance;
 pub mod issuance;
 mod issuing;
 pub mod job_end;
@@ -38,6 +39,7 @@ pub mod keys;
 mod lead;
 mod news;
 pub mod orders;
+mod reach;
 pub mod read;
 pub mod renewals;
 mod request_failure;
@@ -56,13 +58,14 @@ mod trouble;
 mod tx;
 pub mod without_crl;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, SqlitePool};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
+use crate::domain::database::Instance;
 use crate::domain::id::{EntityKind, new_id};
 use crate::wire::page::Change;
 
@@ -74,6 +77,19 @@ pub use tx::{Conn, Tx};
 use clock_off::ClockOff;
 use statement::sql;
 use tx::Link;
+
+/// A row of each table that answers are made from.
+const TABLES: &str = "SELECT 1 FROM (SELECT 1 FROM certificates LIMIT 1) t0 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM keys LIMIT 1) t1 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM agents LIMIT 1) t2 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM installations LIMIT 1) t3 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM issuance_requests LIMIT 1) t4 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM jobs LIMIT 1) t5 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM adapters LIMIT 1) t6 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM tokens LIMIT 1) t7 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM runs LIMIT 1) t8 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM idempotency LIMIT 1) t9 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM audit_logs LIMIT 1) t10";
 
 /// How many changes a slow listener may lag behind before it misses some.
 const CHANGES_KEPT: usize = 4096;
@@ -87,6 +103,9 @@ pub struct Store {
     /// The name under which it tells other processes what it changed.
     own: String,
     troubles: trouble::Troubles,
+    /// The server that it was on when it was asked last; none of a file.
+    instance: Arc<Mutex<Option<Instance>>>,
+    reach: Arc<reach::Reach>,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -115,11 +134,14 @@ impl Store {
         let pools = if address::is_postgres(url) {
             let (writer, readers) = dialect::postgres::open(url).await.map_err(failed)?;
             schema::bring_up_postgres(&writer, url).await?;
-            if dialect::postgres::is_replica(&writer).await.map_err(failed)? {
+            let mut conn = writer.acquire().await.map_err(failed)?;
+            if let Some(follows) = dialect::postgres::upstream(&mut conn).await.map_err(failed)? {
                 return Err(StoreError::Replica {
                     url: address::redacted(url),
+                    follows,
                 });
             }
+            drop(conn);
             let options = writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));
@@ -135,6 +157,8 @@ impl Store {
             changes,
             own,
             troubles: trouble::Troubles::default(),
+            instance: Arc::default(),
+            reach: Arc::default(),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -151,7 +175,10 @@ impl Store {
     pub async fn read(&self) -> Result<Conn, StoreError> {
         let link = match &self.pools {
             Pools::Sqlite { readers, .. } => readers.acquire().await.map(Link::SqliteReader),
-            Pools::Postgres { readers, .. } => readers.acquire().await.map(Link::PostgresReader),
+            Pools::Postgres { readers, .. } => {
+                let got = self.reach.or_refused(readers, readers.acquire()).await;
+                got.map(Link::PostgresReader)
+            }
         };
         Ok(Conn::new(link.map_err(StoreError::Connect)?, self.clock.now()))
     }
@@ -167,7 +194,10 @@ impl Store {
                 .begin_with(dialect::sqlite::BEGIN_WRITE)
                 .await
                 .map(Link::SqliteWriter),
-            Pools::Postgres { writer, .. } => writer.begin().await.map(Link::PostgresWriter),
+            Pools::Postgres { writer, .. } => {
+                let begun = self.reach.or_refused(writer, writer.begin()).await;
+                begun.map(Link::PostgresWriter)
+            }
         };
         let conn = Conn::new(link.map_err(StoreError::Connect)?, self.clock.now());
         Ok(Tx::new(
@@ -206,30 +236,74 @@ impl Store {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<Option<Trouble>, StoreError> {
-        let doing = "asking the database whether it is there";
+        let failed = || StoreError::because("asking the database whether it is there");
         let mut conn = self.read().await?;
         let before = self.clock.now();
-        if conn.is_postgres() {
-            let (theirs, follows, n_waiting): (DateTime<Utc>, i64, i64) = sql(dialect::postgres::HOW_IS_IT)
-                .fetch_one(conn.raw())
+        let Some(postgres) = conn.postgres() else {
+            sql("SELECT 1").execute(conn.raw()).await.map_err(failed())?;
+            return Ok(self.troubles.now());
+        };
+        let (theirs, takes_changes, n_waiting): (DateTime<Utc>, bool, i64) =
+            sqlx::query_as(dialect::postgres::HOW_IS_IT)
+                .fetch_one(&mut *postgres)
                 .await
-                .map_err(StoreError::because(doing))?;
-            if follows != 0 {
-                return Ok(Some(Trouble::replica()));
-            }
-            self.troubles.waiting(n_waiting > 0);
-            if self.clock.follows_system() {
-                // It was read somewhere between the two.
-                let half = (self.clock.now() - before) / 2;
-                self.troubles.compared(ClockOff::of(before + half - theirs, half));
-            }
-        } else {
-            sql("SELECT 1")
-                .execute(conn.raw())
-                .await
-                .map_err(StoreError::because(doing))?;
+                .map_err(failed())?;
+        // It was read somewhere between the two.
+        let half = (self.clock.now() - before) / 2;
+        if let Some(instance) = instance::of(&mut *postgres).await {
+            *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
+        }
+        if !takes_changes {
+            let follows = dialect::postgres::upstream(postgres).await.map_err(failed())?;
+            return Ok(Some(Trouble::replica(follows.as_ref())));
+        }
+        self.troubles.waiting(n_waiting > 0);
+        if self.clock.follows_system() {
+            self.troubles.compared(ClockOff::of(before + half - theirs, half));
         }
         Ok(self.troubles.now())
+    }
+
+    /// Reads a row of each table that answers are made from, so that what users ask would be answered too.
+    ///
+    /// # Errors
+    /// It can't be read, or isn't there.
+    pub async fn try_tables(&self) -> Result<(), StoreError> {
+        let mut conn = self.read().await?;
+        let doing = "reading a row of each table";
+        sql(TABLES)
+            .execute(conn.raw())
+            .await
+            .map_err(StoreError::because(doing))?;
+        Ok(())
+    }
+
+    /// What is wrong with a database that answers and whose tables could not be read for so long.
+    #[must_use]
+    pub fn held_up(seconds: u64) -> Trouble {
+        Trouble::held_up(seconds)
+    }
+
+    /// The server of the database that answered last, and where that is, as it is configured; none of a file.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        self.instance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The database's host as it is configured: `host:port`, or the folder of a socket; none of a file.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        let Pools::Postgres { writer, .. } = &self.pools else {
+            return None;
+        };
+        let options = writer.connect_options();
+        Some(match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        })
     }
 
     /// How far this server's clock is off, which must not claim anything then.

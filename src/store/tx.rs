@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{PgConnection, Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
 use super::statement::{Raw, To, sql};
@@ -55,6 +55,15 @@ impl Conn {
         Raw {
             to,
             troubles: self.troubles.as_ref(),
+        }
+    }
+
+    /// The connection as PostgreSQL's own; none of a file.
+    pub(super) fn postgres(&mut self) -> Option<&mut PgConnection> {
+        match &mut self.link {
+            Link::SqliteReader(_) | Link::SqliteWriter(_) => None,
+            Link::PostgresReader(conn) => Some(&mut **conn),
+            Link::PostgresWriter(tx) => Some(&mut **tx),
         }
     }
 

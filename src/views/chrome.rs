@@ -83,7 +83,7 @@ fn links(state: &State, area: Rect, buffer: &mut Buffer) {
         }
     };
     x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
-    // The time of the last change on screen, not a clock that ticks: a screen at rest stays at rest.
+    // To the minute: a screen at rest changes no more often.
     let clock = format!(" {} ", state.clock_label);
     let clock_x = area.right().saturating_sub(8);
     let room = Rect {

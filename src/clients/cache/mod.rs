@@ -113,12 +113,14 @@ impl Cache {
         self.0.local.count(key, ttl).await
     }
 
-    /// Asks Redis whether it is there, if there is one, and tells who serves.
+    /// Asks Redis whether it keeps what it is given, if there is one, and tells who serves.
     pub async fn check(&self) -> Serving {
         match &self.0.redis {
             None => Serving::InProcess,
-            Some(redis) if redis.ping().await.is_ok() => Serving::Redis,
-            Some(_) => Serving::InsteadOfRedis,
+            Some(redis) if redis.keeps().await.is_ok() => Serving::Redis,
+            Some(redis) => {
+                Serving::InsteadOfRedis(redis.why().unwrap_or_else(|| "it doesn't answer".to_owned()))
+            }
         }
     }
 
