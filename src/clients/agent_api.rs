@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::answer::{Asked, Taken};
+use super::body::Limit;
 use super::causes::chain;
 use super::distrust::distrust;
 use super::http::trusting;
@@ -26,8 +27,11 @@ use crate::wire::requests::CsrBody;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long one call may take in all.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
-/// The most that an answer may hold: a report's answer carries whole chains.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// A report's answer carries whole chains.
+const ANSWER: Limit = Limit {
+    bytes: 4 << 20,
+    time: CALL_LIMIT,
+};
 
 /// The platform's API, as an agent sees it. Clones show the same certificate.
 #[derive(Clone, Debug)]
@@ -139,7 +143,7 @@ impl AgentApi {
         let who = self.who();
         let path = format!("/{path}");
         let asked = Asked {
-            at_most: MAX_ANSWER_BYTES,
+            at_most: ANSWER,
             ..Asked::change(&who, &path)
         };
         asked.answer(reply).await

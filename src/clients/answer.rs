@@ -2,17 +2,23 @@
 //! what follows when it isn't. Gateways, captive portals and load balancers answer in a server's place, under any
 //! status; of what the server did they know nothing.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use super::body::{self, BodyError, Limit};
 use super::causes::innermost;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson, TYPE};
 
 /// Media type of what isn't a problem.
 const JSON: &str = "application/json";
-/// Upper bound for an answer's body, in bytes. A page of 500 rows is far below it.
-pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Upper bound for an answer's body. A page of 500 rows is far below it.
+const ANSWER: Limit = Limit {
+    bytes: 32 << 20,
+    time: Duration::from_secs(30),
+};
 
 /// A call, as far as its answer is judged by it.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +31,8 @@ pub(super) struct Asked<'a> {
     pub(super) changes: bool,
     /// A status besides success under which the answer itself comes, and no problem.
     pub(super) also: Option<StatusCode>,
-    /// Upper bound for the body, in bytes.
-    pub(super) at_most: usize,
+    /// Upper bound for the body.
+    pub(super) at_most: Limit,
 }
 
 impl<'a> Asked<'a> {
@@ -37,7 +43,7 @@ impl<'a> Asked<'a> {
             path,
             changes: false,
             also: None,
-            at_most: MAX_BYTES,
+            at_most: ANSWER,
         }
     }
 
@@ -55,20 +61,15 @@ impl<'a> Asked<'a> {
     /// The problem; of a change [`ProblemKind::NoAnswer`] wherever it may have been carried out all the same.
     pub(super) async fn answer<T: DeserializeOwned>(
         &self,
-        mut response: reqwest::Response,
+        response: reqwest::Response,
     ) -> Result<T, Problem> {
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(piece)) if body.len() + piece.len() > self.at_most => {
-                    return Err(self.lost(format!("it is longer than {} bytes", self.at_most)));
-                }
-                Ok(Some(piece)) => body.extend_from_slice(&piece),
-                Ok(None) => break,
-                Err(error) => return Err(self.lost(format!("it broke off: {}", innermost(&error)))),
-            }
-        }
+        let body = body::whole(response, self.at_most)
+            .await
+            .map_err(|error| match error {
+                BodyError::Broken(error) => self.lost(format!("it broke off: {}", innermost(&error))),
+                other => self.lost(other.to_string()),
+            })?;
         self.judge(status, &headers, &body)
     }
 
@@ -98,7 +99,7 @@ impl<'a> Asked<'a> {
             if !is(headers, JSON) {
                 return Err(self.foreign(status, headers));
             }
-            return serde_json::from_slice(body).map_err(|error| {
+            return body::json(body).map_err(|error| {
                 self.lost(format!("it can't be read: {error}"))
                     .hint("is the server of the same version as this program?")
             });

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::{self, Asked, Taken};
+use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
 use super::http::trusting;
@@ -38,8 +39,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// The server says something at least every ten seconds; when it doesn't, the connection is dead,
 /// however open it looks from here.
 const STREAM_SILENT: Duration = Duration::from_secs(25);
-/// The longest event line that is still believed to be one, in bytes.
-const MAX_EVENT: usize = 64 * 1024;
+/// The longest event line that is still believed to be one.
+const EVENT: Limit = Limit {
+    bytes: 64 << 10,
+    time: STREAM_SILENT,
+};
 
 /// Asks the API; can't change anything.
 #[derive(Clone, Debug)]
@@ -283,14 +287,8 @@ impl ApiReader {
             let asked = Asked::question(&who, path);
             return Err(asked.no_stream(response).await);
         }
-        let start = (Box::pin(response.bytes_stream()), Vec::new());
-        let lines = futures::stream::unfold(start, |(mut chunks, mut rest)| async move {
-            let chunk = tokio::time::timeout(STREAM_SILENT, chunks.next()).await.ok()??;
-            rest.extend_from_slice(&chunk.ok()?);
-            let changes = take_changes(&mut rest);
-            Some((changes, (chunks, rest)))
-        });
-        Ok(lines.flat_map(futures::stream::iter))
+        let lines = body::lines(response, EVENT);
+        Ok(lines.filter_map(|line| std::future::ready(change(&line))))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Problem> {
@@ -474,47 +472,22 @@ impl ApiWriter {
     }
 }
 
-/// Takes all whole lines out of `rest` and reads the changes in them.
-fn take_changes(rest: &mut Vec<u8>) -> Vec<Change> {
-    let mut changes = Vec::new();
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        let line: Vec<u8> = rest.drain(..=end).collect();
-        if let Some(data) = line.strip_prefix(b"data:")
-            && let Ok(change) = serde_json::from_slice(data)
-        {
-            changes.push(change);
-        }
-    }
-    if rest.len() > MAX_EVENT {
-        rest.clear();
-    }
-    changes
+/// The change that a line of the stream tells of.
+fn change(line: &[u8]) -> Option<Change> {
+    serde_json::from_slice(line.strip_prefix(b"data:")?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::domain::id::EntityKind;
 
     #[test]
-    fn changes_are_read_across_chunks() {
-        let mut rest =
-            b"event: change\ndata: {\"entity\":\"agent\",\"id\":\"agt_1\"}\n\ndata: {\"ent".to_vec();
-        let changes = take_changes(&mut rest);
-        assert_eq!(changes, [Change::of(EntityKind::Agent, "agt_1")]);
-        rest.extend_from_slice(b"ity\":\"request\",\"id\":\"req_1\"}\n: keep-alive\n");
-        assert_eq!(take_changes(&mut rest).len(), 1);
-        assert!(rest.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn no_stream_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
-            let mut rest = bytes;
-            let _ = take_changes(&mut rest);
-            prop_assert!(!rest.contains(&b'\n'));
+    fn changes_are_read_and_the_rest_is_passed_over() {
+        let line = br#"data: {"entity":"agent","id":"agt_1"}"#;
+        assert_eq!(change(line), Some(Change::of(EntityKind::Agent, "agt_1")));
+        for other in [&b"event: change"[..], b"", b": keep-alive", b"data: {\"ent"] {
+            assert_eq!(change(other), None);
         }
     }
 }

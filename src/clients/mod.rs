@@ -5,6 +5,7 @@ pub mod agent;
 pub mod agent_api;
 mod answer;
 pub mod api;
+mod body;
 pub mod cache;
 mod causes;
 pub mod crl;

@@ -68,9 +68,11 @@ async fn ask_there(
             )
         }
         Query::AgentHealth => Answer::Agents(
-            pages(rows, fixed("last_checkin"), |page| async move {
-                from.agents(&page).await
-            })
+            pages(
+                rows,
+                fixed("health"),
+                |page| async move { from.agents(&page).await },
+            )
             .await?,
         ),
         Query::OpenRequests => {

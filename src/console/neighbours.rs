@@ -112,7 +112,12 @@ impl Neighbours {
         };
         let (findings, expiring, open) =
             tokio::try_join!(api.findings(), api.certificates(&expiring), api.requests(&open))?;
-        Ok(Figures::of(&findings.findings, expiring.total, open.total))
+        Ok(Figures::of(
+            &findings.findings,
+            &findings.more,
+            expiring.total,
+            open.total,
+        ))
     }
 
     fn named(&self, name: &str) -> Result<Arc<Neighbour>, Problem> {

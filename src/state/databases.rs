@@ -8,6 +8,7 @@ use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
+use crate::domain::matter;
 
 /// Where the screen is read from.
 #[must_use]
@@ -160,6 +161,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                 );
                 found.push(finding(
                     FindingKind::DatabaseLost,
+                    matter::LOST,
                     severity,
                     host,
                     what,
@@ -170,6 +172,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                 let what = format!("database is not read: {why}; {reads}");
                 found.push(finding(
                     FindingKind::DatabaseLost,
+                    matter::NOT_READ,
                     Severity::Warning,
                     host,
                     what,
@@ -188,6 +191,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                 };
                 found.push(finding(
                     FindingKind::ReplicaBehind,
+                    matter::BEHIND,
                     Severity::Warning,
                     host,
                     what,
@@ -202,12 +206,12 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
 
 /// Before everything else, a sealed Vault too: nothing can be changed anywhere.
 fn divided_finding(divided: Divided, hosts: &[Host]) -> Finding {
-    let (kind, at) = match divided {
-        Divided::TwoPrimaries { first, .. } => (FindingKind::TwoPrimaries, first),
+    let (kind, matter, at) = match divided {
+        Divided::TwoPrimaries { first, .. } => (FindingKind::TwoPrimaries, matter::TWO_PRIMARIES, first),
         Divided::ApiElsewhere { primary, .. } | Divided::ApiCutOff { primary } => {
-            (FindingKind::ApiElsewhere, primary)
+            (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, primary)
         }
-        Divided::ApiOnLost { api, .. } => (FindingKind::ApiElsewhere, api),
+        Divided::ApiOnLost { api, .. } => (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, api),
     };
     let what = format!(
         "no change goes out: {}. {}",
@@ -216,12 +220,13 @@ fn divided_finding(divided: Divided, hosts: &[Host]) -> Finding {
     );
     Finding {
         risk: i64::MAX / 2 + 1,
-        ..finding(kind, Severity::Critical, &hosts[at], what, None)
+        ..finding(kind, matter, Severity::Critical, &hosts[at], what, None)
     }
 }
 
 fn finding(
     kind: FindingKind,
+    matter: &str,
     severity: Severity,
     host: &Host,
     what: String,
@@ -236,10 +241,13 @@ fn finding(
         entity_id: host.name.clone(),
         version: 0,
         subject: host.name.clone(),
+        host: None,
+        matter: matter.to_owned(),
         what,
         since,
         due: None,
         takes_down: Vec::new(),
+        n_takes_down: 0,
         answer: None,
     }
 }

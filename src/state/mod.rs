@@ -32,7 +32,7 @@ use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
 use crate::domain::database::{ApiOn, Host};
 use crate::domain::divided::{Divided, divided};
-use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::finding::{Finding, FindingKind, More};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
@@ -436,6 +436,7 @@ impl State {
                 .iter()
                 .any(|finding| finding.kind == FindingKind::VaultSealed);
             let news = answered
+                .findings
                 .iter()
                 .filter(|finding| !(sealed && finding.entity == EntityKind::Vault));
             findings.extend(news.cloned());
@@ -443,6 +444,15 @@ impl State {
         findings.extend(databases::findings(&self.hosts, self.api_on.as_ref()));
         crate::domain::finding::rank(&mut findings);
         findings
+    }
+
+    /// What is left out of the findings, by kind.
+    #[must_use]
+    pub fn more_findings(&self) -> More {
+        match self.answer(&Query::Findings) {
+            Some(Answer::Findings(answered)) => answered.more.clone(),
+            _ => More::new(),
+        }
     }
 
     /// Shows a message.

@@ -3,6 +3,7 @@
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
+use crate::domain::told::told;
 use crate::wire::agents::ReportedInstallation;
 
 use super::row::{FromRow, Row};
@@ -184,7 +185,7 @@ pub(super) async fn failed(
     let doing = "recording a failed installation";
     sql("UPDATE installations SET install_error = $2, updated_at = $3 WHERE id = $1")
         .bind(id)
-        .bind(error)
+        .bind(told(error))
         .bind(now)
         .execute(tx.raw())
         .await

@@ -39,6 +39,8 @@ pub mod keys;
 mod lead;
 mod news;
 pub mod orders;
+mod pools;
+mod question;
 mod reach;
 pub mod read;
 pub mod renewals;
@@ -61,7 +63,7 @@ pub mod without_crl;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Postgres, Sqlite};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -71,10 +73,13 @@ use crate::wire::page::Change;
 
 pub use error::StoreError;
 pub use lead::Lead;
+pub use pools::Work;
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
 use clock_off::ClockOff;
+use pools::Ways;
+use question::Question;
 use statement::sql;
 use tx::Link;
 
@@ -112,8 +117,8 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres { writer: PgPool, readers: PgPool },
+    Sqlite(Arc<Ways<Sqlite>>),
+    Postgres(Arc<Ways<Postgres>>),
 }
 
 impl Store {
@@ -132,9 +137,9 @@ impl Store {
         let own = new_id(EntityKind::Run);
         let mut ear = None;
         let pools = if address::is_postgres(url) {
-            let (writer, readers) = dialect::postgres::open(url).await.map_err(failed)?;
-            schema::bring_up_postgres(&writer, url).await?;
-            let mut conn = writer.acquire().await.map_err(failed)?;
+            let ways = dialect::postgres::open(url).await.map_err(failed)?;
+            schema::bring_up_postgres(&ways.writer, url).await?;
+            let mut conn = ways.writer.acquire().await.map_err(failed)?;
             if let Some(follows) = dialect::postgres::upstream(&mut conn).await.map_err(failed)? {
                 return Err(StoreError::Replica {
                     url: address::redacted(url),
@@ -142,14 +147,14 @@ impl Store {
                 });
             }
             drop(conn);
-            let options = writer.connect_options().as_ref().clone();
+            let options = ways.writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));
-            Pools::Postgres { writer, readers }
+            Pools::Postgres(Arc::new(ways))
         } else {
-            let (writer, readers) = dialect::sqlite::open(url).await.map_err(failed)?;
-            schema::bring_up_sqlite(&writer, url).await?;
-            Pools::Sqlite { writer, readers }
+            let ways = dialect::sqlite::open(url).await.map_err(failed)?;
+            schema::bring_up_sqlite(&ways.writer, url).await?;
+            Pools::Sqlite(Arc::new(ways))
         };
         let store = Self {
             pools,
@@ -168,19 +173,53 @@ impl Store {
         Ok(store)
     }
 
-    /// A connection for reading.
+    /// A connection for short reads that others' work hangs on: a token, one thing by its id, a job, whether
+    /// the database is there. What may take long is asked with [`Store::ask`].
     ///
     /// # Errors
     /// No connection could be had.
     pub async fn read(&self) -> Result<Conn, StoreError> {
         let link = match &self.pools {
-            Pools::Sqlite { readers, .. } => readers.acquire().await.map(Link::SqliteReader),
-            Pools::Postgres { readers, .. } => {
-                let got = self.reach.or_refused(readers, readers.acquire()).await;
+            Pools::Sqlite(ways) => ways.vital.acquire().await.map(Link::SqliteReader),
+            Pools::Postgres(ways) => {
+                let got = self.reach.or_refused(&ways.vital, ways.vital.acquire()).await;
                 got.map(Link::PostgresReader)
             }
         };
         Ok(Conn::new(link.map_err(StoreError::Connect)?, self.clock.now()))
+    }
+
+    /// A connection for a question that may take long. It ends after the time of its kind of work, and as
+    /// soon as it is dropped, in the database too.
+    ///
+    /// # Errors
+    /// No connection could be had, since the database gives none or others of its kind have them all.
+    pub async fn ask(&self, work: Work) -> Result<Conn, StoreError> {
+        let question = match &self.pools {
+            Pools::Sqlite(ways) => {
+                let pool = ways.of(work);
+                let conn = pool.acquire().await;
+                let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                Question::on_sqlite(conn, work.limit()).await
+            }
+            Pools::Postgres(ways) => {
+                let pool = ways.of(work);
+                let conn = self.reach.or_refused(pool, pool.acquire()).await;
+                let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                Question::on_postgres(conn, ways.vital.clone(), work.limit()).await
+            }
+        };
+        let link = question.map(Link::Question).map_err(StoreError::Connect)?;
+        Ok(Conn::new(link, self.clock.now()))
+    }
+
+    /// How many connections are in use, by the name of their work.
+    #[must_use]
+    pub fn busy(&self) -> [(&'static str, usize); 4] {
+        match &self.pools {
+            Pools::Sqlite(ways) => ways.busy(),
+            Pools::Postgres(ways) => ways.busy(),
+        }
     }
 
     /// A transaction for changes. On SQLite it holds the only write lock, on PostgreSQL the rows that it
@@ -190,12 +229,13 @@ impl Store {
     /// The write lock, or a connection, could not be had in time.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let link = match &self.pools {
-            Pools::Sqlite { writer, .. } => writer
+            Pools::Sqlite(ways) => ways
+                .writer
                 .begin_with(dialect::sqlite::BEGIN_WRITE)
                 .await
                 .map(Link::SqliteWriter),
-            Pools::Postgres { writer, .. } => {
-                let begun = self.reach.or_refused(writer, writer.begin()).await;
+            Pools::Postgres(ways) => {
+                let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
                 begun.map(Link::PostgresWriter)
             }
         };
@@ -225,8 +265,8 @@ impl Store {
     #[must_use]
     pub fn lead(&self) -> Lead {
         Lead::new(match &self.pools {
-            Pools::Sqlite { .. } => None,
-            Pools::Postgres { writer, .. } => Some(writer.connect_options().as_ref().clone()),
+            Pools::Sqlite(_) => None,
+            Pools::Postgres(ways) => Some(ways.writer.connect_options().as_ref().clone()),
         })
     }
 
@@ -296,10 +336,10 @@ impl Store {
     /// The database's host as it is configured: `host:port`, or the folder of a socket; none of a file.
     #[must_use]
     pub fn host(&self) -> Option<String> {
-        let Pools::Postgres { writer, .. } = &self.pools else {
+        let Pools::Postgres(ways) = &self.pools else {
             return None;
         };
-        let options = writer.connect_options();
+        let options = ways.writer.connect_options();
         Some(match options.get_socket() {
             Some(folder) => folder.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
@@ -321,14 +361,8 @@ impl Store {
             ear.close();
         }
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
-            Pools::Postgres { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Pools::Sqlite(ways) => ways.close().await,
+            Pools::Postgres(ways) => ways.close().await,
         }
     }
 }

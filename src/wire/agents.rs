@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::agent::Agent;
 use crate::domain::installation::Installation;
 use crate::domain::secret::Secret;
+use crate::domain::told;
 use crate::problem::Problem;
 
 /// `GET /api/v1/agents/{id}`
@@ -118,11 +119,13 @@ pub struct ReportedInstallation {
     /// The path.
     pub path: String,
     /// The fingerprint of the certificate in the file.
+    #[serde(default, deserialize_with = "told::maybe")]
     pub on_disk_sha256: Option<String>,
     /// The fingerprint that a handshake showed.
+    #[serde(default, deserialize_with = "told::maybe")]
     pub served_sha256: Option<String>,
     /// Why there is no fingerprint.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub error: Option<String>,
 }
 
@@ -206,10 +209,10 @@ pub struct JobResult {
     /// Whether it was done.
     pub done: bool,
     /// Which step failed: `make_key`, `challenge`, `path`, `key`, `check`, `stage`, `swap`, `reload`, `handshake`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub failed_step: Option<String>,
     /// What it said, the reload command's stderr included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub error: Option<String>,
     /// Whether the previous set is back in place.
     #[serde(default)]

@@ -280,11 +280,14 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     configure(&store, &told).await?;
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
-    let state = ApiState::new(store.clone(), Arc::new(OverHttp))
-        .bounds(bounds)
-        .cache(cache)
-        .limits(config.api.limits)
-        .identity_ca(identity_ca);
+    let state = ApiState::new(
+        store.clone(),
+        Arc::new(OverHttp::within(config.api.wake_networks.clone())),
+    )
+    .bounds(bounds)
+    .cache(cache)
+    .limits(config.api.limits)
+    .identity_ca(identity_ca);
     let listener = door.hand_over()?;
     let tls = door.tls.clone();
     let speaks_tls = tls.is_some();

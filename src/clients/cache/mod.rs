@@ -118,10 +118,14 @@ impl Cache {
         match &self.0.redis {
             None => Serving::InProcess,
             Some(redis) if redis.keeps().await.is_ok() => Serving::Redis,
-            Some(redis) => {
-                Serving::InsteadOfRedis(redis.why().unwrap_or_else(|| "it doesn't answer".to_owned()))
-            }
+            Some(_) => Serving::InsteadOfRedis,
         }
+    }
+
+    /// Why Redis isn't in use, if there is one.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.0.redis.as_ref().and_then(Redis::why)
     }
 
     /// How well it does.

@@ -15,6 +15,7 @@ use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
 use super::ApiState;
+use super::cached::AsNow;
 use super::reply;
 use crate::services::api::openapi::Limits;
 
@@ -42,9 +43,24 @@ pub(super) async fn healthz() -> Response {
     responses((status = 200, body = Ready, description = "It can serve"), (status = 503, content((Ready = "application/json"), (ProblemJson = "application/problem+json")), description = "It can't serve now; the body says what is missing")),
 )]
 pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
+    let looking = api.clone();
+    let looked = api
+        .readiness
+        .ask(AsNow::when(false), || async move { Ok(look(&looking).await) });
+    match looked.await {
+        Ok(looked) => answer(&Ready {
+            ready: looked.ready && !api.is_draining(),
+            ..looked
+        }),
+        Err(problem) => reply::problem(problem),
+    }
+}
+
+/// How everything is, whether this server is about to go or not.
+async fn look(api: &ApiState) -> Ready {
     let asked = Instant::now();
     let answered = match tokio::time::timeout(PATIENCE, api.store.ping()).await {
-        Ok(Ok(trouble)) => tables(&api, trouble).await,
+        Ok(Ok(trouble)) => tables(api, trouble).await,
         Ok(Err(error)) => Err(error.trouble().map(|it| it.to_string())),
         Err(_) => Err(Some(format!(
             "doesn't answer within {} s: look whether it runs and can be reached",
@@ -54,7 +70,7 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let latency_ms = u32::try_from(asked.elapsed().as_millis()).ok();
     let mut backends = vec![database(&answered, latency_ms)];
     let others = match answered {
-        Ok(_) => tokio::time::timeout(PATIENCE, others(&api))
+        Ok(_) => tokio::time::timeout(PATIENCE, others(api))
             .await
             .ok()
             .and_then(Result::ok),
@@ -67,14 +83,12 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
             backends.extend(unknown);
         }
     }
-    backends.push(cache(&api).await);
-    let ready = answered.is_ok() && !api.is_draining();
-    let database = api.store.instance();
-    answer(&Ready {
-        ready,
+    backends.push(cache(api).await);
+    Ready {
+        ready: answered.is_ok(),
         backends,
-        database,
-    })
+        database: api.store.instance(),
+    }
 }
 
 /// A database that answers is asked what users ask: a table that is gone or locked helps nobody.

@@ -84,7 +84,7 @@ impl Running {
             afterwards.carry_out()?;
         }
         it.serve("Vault", listen(vault)?, parts.vault.router(), stopped.clone());
-        let state = ApiState::new(parts.store.clone(), Arc::new(OverHttp));
+        let state = ApiState::new(parts.store.clone(), Arc::new(OverHttp::default()));
         let api = listen(api)?;
         let mut stopping = stopped.clone();
         it.tasks.spawn(async move {

@@ -13,6 +13,8 @@ use crate::services::vault::{Body, Vault};
 
 /// Where the PKI engine is mounted.
 pub(in crate::services::platform) const MOUNT: &str = "cmp-pki";
+/// Where the root is, which certifies the CA at [`MOUNT`] and nothing else.
+const ROOT_MOUNT: &str = "cmp-root";
 /// The role that signs.
 pub(in crate::services::platform) const ROLE: &str = "cmp-role";
 const SHARES: u64 = 5;
@@ -84,25 +86,30 @@ impl Ca {
         Ok((ca, ceremony))
     }
 
+    /// Two CAs, as real ones are: a root, and below it the one that signs.
     async fn mount(&self, address: &str) -> Result<(), PlatformError> {
         let doing = "setting up the CA";
-        let pki = format!("{address}/v1/{MOUNT}");
-        let steps = [
+        let pki = |mount: &str| {
+            json!({
+                "issuing_certificates": [format!("{address}/v1/{mount}/ca")],
+                "crl_distribution_points": [format!("{address}/v1/{mount}/crl")],
+            })
+        };
+        let before = [
+            (format!("sys/mounts/{ROOT_MOUNT}"), pki_engine()),
+            (format!("sys/mounts/{MOUNT}"), pki_engine()),
             (
-                format!("sys/mounts/{MOUNT}"),
-                json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}}),
-            ),
-            (
-                format!("{MOUNT}/root/generate/internal"),
+                format!("{ROOT_MOUNT}/root/generate/internal"),
                 json!({"common_name": "CMP Demo Root CA", "ttl": "87600h", "key_type": "ec", "key_bits": 256}),
             ),
-            (
-                format!("{MOUNT}/config/urls"),
-                json!({
-                    "issuing_certificates": [format!("{pki}/ca")],
-                    "crl_distribution_points": [format!("{pki}/crl")],
-                }),
-            ),
+            (format!("{ROOT_MOUNT}/config/urls"), pki(ROOT_MOUNT)),
+        ];
+        for (path, body) in before {
+            self.must(doing, "POST", &path, body).await?;
+        }
+        self.certify(doing).await?;
+        let after = [
+            (format!("{MOUNT}/config/urls"), pki(MOUNT)),
             (
                 format!("{MOUNT}/roles/{ROLE}"),
                 json!({
@@ -115,9 +122,32 @@ impl Ca {
                 }),
             ),
         ];
-        for (path, body) in steps {
+        for (path, body) in after {
             self.must(doing, "POST", &path, body).await?;
         }
+        Ok(())
+    }
+
+    /// The root certifies the CA that signs, which then has both certificates.
+    async fn certify(&self, doing: &'static str) -> Result<(), PlatformError> {
+        let name = "CMP Demo Issuing CA";
+        let path = format!("{MOUNT}/intermediate/generate/internal");
+        let asked = json!({"common_name": name, "key_type": "ec", "key_bits": 256});
+        let made = self.must(doing, "POST", &path, asked).await?;
+        let Some(csr) = made.pointer("/data/csr") else {
+            return Err(silent(doing));
+        };
+        let path = format!("{ROOT_MOUNT}/root/sign-intermediate");
+        let body = json!({
+            "csr": csr, "common_name": name, "ttl": "61320h", "max_path_length": 0, "format": "pem_bundle",
+        });
+        let signed = self.must(doing, "POST", &path, body).await?;
+        let Some(bundle) = signed.pointer("/data/certificate") else {
+            return Err(silent(doing));
+        };
+        let path = format!("{MOUNT}/intermediate/set-signed");
+        self.must(doing, "POST", &path, json!({"certificate": bundle}))
+            .await?;
         Ok(())
     }
 
@@ -156,12 +186,16 @@ impl Ca {
         }
         let data = (status == 200).then(|| reply.get("data")).flatten();
         let text = |name: &str| data.and_then(|data| data.get(name)).and_then(Value::as_str);
-        let (Some(pem), Some(ca)) = (text("certificate"), text("issuing_ca")) else {
+        let chain = data
+            .and_then(|data| data.get("ca_chain"))
+            .and_then(Value::as_array);
+        let (Some(pem), Some(chain)) = (text("certificate"), chain) else {
             return Err(refused(doing, &reply));
         };
+        let line = |pem: &str| format!("{}\n", pem.trim_end());
         Ok(Ok(SignedCertificate {
-            pem: format!("{}\n", pem.trim_end()),
-            chain_pem: format!("{}\n", ca.trim_end()),
+            pem: line(pem),
+            chain_pem: chain.iter().filter_map(Value::as_str).map(line).collect(),
         }))
     }
 
@@ -174,13 +208,15 @@ impl Ca {
         Ok(())
     }
 
-    /// Back to today: a CRL that is up to date, and then the seal. Returns the CA's certificate.
+    /// Back to today: CRLs that are up to date, and then the seal. Returns the CA's certificate and its root's.
     pub(super) async fn seal(self) -> Result<String, PlatformError> {
         self.clock.follow_system();
         let doing = "sealing the Vault";
-        self.must(doing, "GET", &format!("{MOUNT}/crl/rotate"), Value::Null)
-            .await?;
-        let path = format!("{MOUNT}/cert/ca");
+        for mount in [MOUNT, ROOT_MOUNT] {
+            self.must(doing, "GET", &format!("{mount}/crl/rotate"), Value::Null)
+                .await?;
+        }
+        let path = format!("{MOUNT}/cert/ca_chain");
         let reply = self.must(doing, "GET", &path, Value::Null).await?;
         let Some(pem) = reply.pointer("/data/certificate").and_then(Value::as_str) else {
             return Err(silent(doing));
@@ -208,6 +244,10 @@ impl Ca {
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         call(&self.vault, method, path, Some(&self.root_token), body).await
     }
+}
+
+fn pki_engine() -> Value {
+    json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}})
 }
 
 /// How long the CA has been there.

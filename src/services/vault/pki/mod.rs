@@ -2,6 +2,7 @@
 //! inventory but serials, as Vault doesn't.
 
 mod crl;
+mod intermediate;
 mod names;
 mod revoke;
 mod role;
@@ -25,6 +26,9 @@ struct Ca {
     certificate_pem: String,
     key_pem: String,
     not_after: DateTime<Utc>,
+    /// The certificates above it, as far as they were given with its own, the nearest first; none above a root.
+    #[serde(default)]
+    above: Vec<String>,
 }
 
 /// One issued certificate.
@@ -51,6 +55,12 @@ impl Ca {
             )),
             Err(error) => Err(storage(&error)),
         }
+    }
+
+    /// Its certificate and those above it, as `ca_chain` has them.
+    fn chain(&self) -> Vec<&str> {
+        let all = std::iter::once(&self.certificate_pem).chain(&self.above);
+        all.map(|pem| pem.trim()).collect()
     }
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Reply> {
@@ -88,27 +98,42 @@ pub(super) fn public(core: &Core, path: &str) -> Option<Reply> {
     };
     let reply = match rest {
         // A mount without a CA has nothing to show.
-        "ca" | "ca/pem" | "ca_chain" | "crl" | "crl/pem" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
+        "ca" | "ca/pem" | "ca_chain" | "crl" | "crl/pem"
+            if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) =>
+        {
             Ok(Reply::empty())
         }
         "cert/ca" | "cert/ca_chain" if matches!(core.barrier.read::<Ca>(&ca_path(&mount)), Ok(None)) => {
             Err(Reply::error(400, "no default issuer currently configured"))
         }
         "ca" => ca().map(|ca| bytes("application/pkix-cert", der(&ca.certificate_pem))),
-        "ca/pem" => {
-            ca().map(|ca| bytes("application/pem-certificate-chain", ca.certificate_pem.into_bytes()))
-        }
+        "ca/pem" => ca().map(|ca| {
+            bytes(
+                "application/pem-certificate-chain",
+                ca.certificate_pem.into_bytes(),
+            )
+        }),
         // It is PEM, whatever Vault calls it.
-        "ca_chain" => ca().map(|ca| bytes("application/pkix-cert", ca.certificate_pem.into_bytes())),
-        "cert/ca" | "cert/ca_chain" => {
-            ca().map(|ca| Reply::data(json!({"certificate": ca.certificate_pem.trim(), "ca_chain": ca.certificate_pem.trim(), "revocation_time": 0})))
-        }
+        "ca_chain" => ca().map(|ca| bytes("application/pkix-cert", ca.chain().join("\n").into_bytes())),
+        "cert/ca" | "cert/ca_chain" => ca().map(|ca| {
+            let chain = ca.chain().join("\n");
+            let certificate = if rest == "cert/ca" {
+                ca.certificate_pem.trim()
+            } else {
+                &chain
+            };
+            Reply::data(json!({"certificate": certificate, "ca_chain": chain, "revocation_time": 0}))
+        }),
         "crl" => crl::current(core, &mount).map(|list| bytes("application/pkix-crl", der(&list))),
-        "crl/pem" => crl::current(core, &mount).map(|list| bytes("application/x-pem-file", list.into_bytes())),
+        "crl/pem" => {
+            crl::current(core, &mount).map(|list| bytes("application/x-pem-file", list.into_bytes()))
+        }
         "cert/crl" => crl::current(core, &mount)
             .map(|list| Reply::data(json!({"certificate": list.trim(), "revocation_time": 0}))),
         rest => {
-            let serial = rest.strip_prefix("cert/").filter(|serial| !serial.contains('/'))?;
+            let serial = rest
+                .strip_prefix("cert/")
+                .filter(|serial| !serial.contains('/'))?;
             Ok(revoke::read(core, &mount, serial))
         }
     };
@@ -122,8 +147,16 @@ pub(super) fn route(core: &mut Core, request: &Request<'_>, mount: &str, rest: &
         (Capability::Update, "root/generate/internal" | "root/generate/exported") => {
             root::generate(core, mount, body, rest.ends_with("exported"))
         }
+        (Capability::Update, "root/sign-intermediate") => intermediate::sign(core, mount, body),
+        (Capability::Update, "intermediate/generate/internal" | "intermediate/generate/exported") => {
+            intermediate::generate(core, mount, body, rest.ends_with("exported"))
+        }
+        (Capability::Update, "intermediate/set-signed") => intermediate::set_signed(core, mount, body),
         (Capability::Update, "revoke") => revoke::revoke(core, mount, body),
-        (_, "revoke" | "root/generate/internal" | "root/generate/exported") => Err(Reply::unsupported()),
+        (_, "revoke" | "intermediate/set-signed") => Err(Reply::unsupported()),
+        (_, rest) if rest.starts_with("root/") || rest.starts_with("intermediate/generate/") => {
+            Err(Reply::unsupported())
+        }
         // Without a CA there is no list to make.
         (Capability::Read, "crl/rotate") if matches!(core.barrier.read::<Ca>(&ca_path(mount)), Ok(None)) => {
             Ok(Reply::data(json!({"success": true})))

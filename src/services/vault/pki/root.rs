@@ -24,38 +24,9 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
         ));
     }
     let broken = |error: rcgen::Error| Reply::error(500, &format!("the root can't be made: {error}"));
-    let key = match body["key_type"].as_str() {
-        Some("rsa") => {
-            let size = if body["key_bits"].as_i64() == Some(4096) {
-                RsaKeySize::_4096
-            } else {
-                RsaKeySize::_2048
-            };
-            KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)
-        }
-        _ if body["key_bits"].as_i64() == Some(384) => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
-        _ => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
-    };
-    let key = key.map_err(broken)?;
+    let key = key_of(body)?;
     let now = core.clock.now();
-    let ttl = match &body["ttl"] {
-        Value::Null => mounts::lifetimes(core, mount).0,
-        given => duration(given)
-            .map(|ttl| {
-                if ttl == 0 {
-                    mounts::lifetimes(core, mount).0
-                } else {
-                    ttl
-                }
-            })
-            .ok_or_else(|| {
-                Reply::error(
-                    400,
-                    &format!("error converting input for field \"ttl\": invalid duration {given}"),
-                )
-            })?,
-    };
-    let (ttl, warnings) = sign::cut(ttl, mounts::lifetimes(core, mount).1);
+    let (ttl, warnings) = lifetime(core, mount, body)?;
     let not_after = now + Duration::seconds(ttl);
     let serial = sign::new_serial();
     let mut params = CertificateParams::default();
@@ -71,6 +42,7 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
         certificate_pem: certificate.pem(),
         key_pem: key.serialize_pem(),
         not_after,
+        above: Vec::new(),
     };
     let text = sign::serial_text(&serial);
     let stored = Stored {
@@ -91,12 +63,44 @@ pub(super) fn generate(core: &mut Core, mount: &str, body: &Value, exported: boo
         "issuer_name": "",
     });
     if exported {
-        data["private_key"] = json!(ca.key_pem.trim());
-        data["private_key_type"] = json!(if body["key_type"].as_str() == Some("rsa") {
-            "rsa"
-        } else {
-            "ec"
-        });
+        export(&mut data, &ca.key_pem, body);
     }
     Ok(Reply::enveloped(&data, &warnings, &Value::Null))
+}
+
+/// The key of a new CA, of the type that is asked for.
+pub(super) fn key_of(body: &Value) -> Result<KeyPair, Reply> {
+    let key = match body["key_type"].as_str() {
+        Some("rsa") => {
+            let size = if body["key_bits"].as_i64() == Some(4096) {
+                RsaKeySize::_4096
+            } else {
+                RsaKeySize::_2048
+            };
+            KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)
+        }
+        _ if body["key_bits"].as_i64() == Some(384) => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        _ => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+    };
+    key.map_err(|error| Reply::error(500, &format!("no key can be made: {error}")))
+}
+
+/// Puts the key into an answer.
+pub(super) fn export(data: &mut Value, key_pem: &str, body: &Value) {
+    let rsa = body["key_type"].as_str() == Some("rsa");
+    data["private_key"] = json!(key_pem.trim());
+    data["private_key_type"] = json!(if rsa { "rsa" } else { "ec" });
+}
+
+/// How long a CA's certificate is to live, in seconds, within the mount's bounds; with a warning where it was cut.
+pub(super) fn lifetime(core: &Core, mount: &str, body: &Value) -> Result<(i64, Value), Reply> {
+    let (usual, most) = mounts::lifetimes(core, mount);
+    let asked = match &body["ttl"] {
+        Value::Null => 0,
+        given => duration(given).ok_or_else(|| {
+            let words = format!("error converting input for field \"ttl\": invalid duration {given}");
+            Reply::error(400, &words)
+        })?,
+    };
+    Ok(sign::cut(if asked == 0 { usual } else { asked }, most))
 }

@@ -275,7 +275,7 @@ fn finish(
     let data = json!({
         "certificate": certificate.pem().trim(),
         "issuing_ca": ca.certificate_pem.trim(),
-        "ca_chain": [ca.certificate_pem.trim()],
+        "ca_chain": ca.chain(),
         "serial_number": serial,
         "not_before": (now - Duration::seconds(role.not_before_duration)).timestamp(),
         "expiration": not_after.timestamp(),
