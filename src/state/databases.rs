@@ -347,4 +347,50 @@ mod tests {
                 .all(|it| it.what.contains("through the API"))
         );
     }
+
+    #[test]
+    fn an_api_on_the_lost_primary_is_the_first_finding_and_critical_after_a_promotion_too() {
+        use crate::domain::database::Instance;
+        let instance = |second| Instance {
+            system_identifier: "7".to_owned(),
+            timeline: 1,
+            started_at: DateTime::from_timestamp(second, 0).unwrap(),
+        };
+        let known = |name: &str, state, second| Host {
+            instance: Some((instance(second), DateTime::UNIX_EPOCH)),
+            ..host(name, state)
+        };
+        let api = ApiOn {
+            instance: Some(instance(1)),
+            answers: false,
+            at: DateTime::UNIX_EPOCH,
+        };
+        for (role, words) in [
+            (
+                HostRole::Primary,
+                "the API is on the lost primary 127.0.0.1:5433, 127.0.0.1:5434 is primary now",
+            ),
+            (HostRole::Replica, "the API is on the lost primary 127.0.0.1:5433"),
+        ] {
+            let hosts = [
+                known("127.0.0.1:5433", lost(), 1),
+                known("127.0.0.1:5434", up(role, false, 0), 2),
+            ];
+            let mut found = findings(&hosts, Some(&api));
+            crate::domain::finding::rank(&mut found);
+            assert_eq!(found[0].severity, Severity::Critical);
+            assert!(
+                found[0]
+                    .what
+                    .starts_with(&format!("no change goes out: {words}. ")),
+                "{}",
+                found[0].what
+            );
+            assert!(
+                found[0].what.contains("`DB_HOST=127.0.0.1:5434`"),
+                "{}",
+                found[0].what
+            );
+        }
+    }
 }
