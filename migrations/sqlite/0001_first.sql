@@ -233,6 +233,10 @@ CREATE TABLE tokens (
     role       TEXT NOT NULL CONSTRAINT tokens_role_known CHECK (role IN ('agent', 'viewer', 'operator', 'admin')),
     hash       TEXT NOT NULL,
     agent_id   TEXT REFERENCES agents (id),
+    -- The token that it was made with.
+    parent     TEXT REFERENCES tokens (id),
+    -- The name as somebody sees it who reads fast.
+    looks_like TEXT NOT NULL,
     expires_at TEXT,
     spent_at   TEXT,
     revoked_at TEXT,
@@ -240,6 +244,8 @@ CREATE TABLE tokens (
     CONSTRAINT tokens_hash_once UNIQUE (hash)
 );
 CREATE INDEX tokens_by_agent ON tokens (agent_id);
+CREATE INDEX tokens_by_parent ON tokens (parent);
+CREATE INDEX tokens_by_looks_like ON tokens (looks_like);
 
 CREATE TABLE idempotency (
     caller       TEXT NOT NULL,
@@ -259,6 +265,15 @@ CREATE TABLE clocks_off (
     seen_at  TEXT NOT NULL
 );
 
+-- Issuers and schedulers as they were last seen at work; `seen_at` is by the database's clock.
+CREATE TABLE workers (
+    duty    TEXT NOT NULL CONSTRAINT workers_duty_known CHECK (duty IN ('issuer', 'scheduler')),
+    name    TEXT NOT NULL,
+    version TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    PRIMARY KEY (duty, name)
+);
+
 CREATE TABLE runs (
     id          TEXT PRIMARY KEY NOT NULL,
     action      TEXT NOT NULL,
@@ -269,6 +284,8 @@ CREATE TABLE runs (
     plan        TEXT NOT NULL,
     digest      TEXT NOT NULL,
     actor       TEXT NOT NULL,
+    -- The token that began it: with no other one are its steps and its end written.
+    begun_with  TEXT NOT NULL REFERENCES tokens (id),
     outcome     TEXT NOT NULL CONSTRAINT runs_outcome_known
                 CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
     note        TEXT,

@@ -2,10 +2,12 @@
 //! by the executor alone (`plan/ports.rs`).
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt};
 use reqwest::header::{CACHE_CONTROL, DATE};
 use reqwest::{Method, Response, StatusCode};
@@ -55,6 +57,8 @@ pub struct ApiReader {
     no_token: Option<String>,
     as_now: bool,
     limit: Duration,
+    /// Milliseconds that the API's clock is ahead of this computer's, once known; shared by all that ask there.
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl ApiReader {
@@ -86,6 +90,7 @@ impl ApiReader {
             no_token: None,
             as_now: false,
             limit: LIMIT,
+            ahead_ms: Arc::default(),
         })
     }
 
@@ -120,6 +125,17 @@ impl ApiReader {
             as_now: true,
             ..self.clone()
         }
+    }
+
+    /// How far the API's clock is ahead of this computer's, as far as it was noted.
+    #[must_use]
+    pub fn ahead(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Notes how far that is.
+    pub fn note_ahead(&self, ahead: TimeDelta) {
+        self.ahead_ms.store(ahead.num_milliseconds(), Ordering::Relaxed);
     }
 
     /// The address that it asks.

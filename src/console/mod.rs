@@ -464,7 +464,7 @@ fn paint(state: &mut State, terminal: &mut Terminal, pace: &mut Pace) -> Result<
         views::draw(state, area, &mut buffer);
         buffer
     };
-    state.clock_label = state.now.format("%H:%MZ").to_string();
+    state.clock_label = state.by_platform(state.now).format("%H:%MZ").to_string();
     let next = frame(state);
     if !terminal.painter().differs(&next) {
         return Ok(None);

@@ -78,7 +78,11 @@ impl Neighbours {
             tokio::time::timeout(PATIENCE, vault)
         );
         let vault = vault.unwrap_or_else(|_| self.down(VaultError::late().to_string()));
-        platform.0.into_iter().chain([(Backend::Vault, vault)]).collect()
+        platform
+            .links
+            .into_iter()
+            .chain([(Backend::Vault, vault)])
+            .collect()
     }
 
     fn down(&self, why: String) -> Link {
@@ -101,7 +105,7 @@ impl Neighbours {
             Err(why) => api.without_token(why),
         };
         let expiring = PageQuery {
-            expires_before: Some(soon(self.clock.now())),
+            expires_before: Some(soon(self.clock.now() + api.ahead())),
             limit: Some(1),
             ..PageQuery::default()
         };

@@ -82,6 +82,18 @@ pub enum FindingKind {
     TwoPrimaries,
     /// The API is on another host of the database than the primary, or on none.
     ApiElsewhere,
+    /// No issuer, or no scheduler, is at work.
+    NobodyWorks,
+    /// The API doesn't answer.
+    ApiDown,
+    /// The API refuses the console's token.
+    TokenRefused,
+    /// Vault doesn't answer.
+    VaultDown,
+    /// The API can't use its database.
+    DatabaseDown,
+    /// The console's computer and the platform don't agree on the time.
+    ClockOff,
 }
 
 /// So many of the things that a finding takes down are named; the others are counted.
@@ -165,7 +177,13 @@ impl FindingKind {
             | Self::DatabaseLost
             | Self::ReplicaBehind
             | Self::TwoPrimaries
-            | Self::ApiElsewhere => 0,
+            | Self::ApiElsewhere
+            | Self::NobodyWorks
+            | Self::ApiDown
+            | Self::TokenRefused
+            | Self::VaultDown
+            | Self::DatabaseDown
+            | Self::ClockOff => 0,
             Self::CompromisedKeyInUse => 1,
             Self::RevokedInUse | Self::RevocationPending => 2,
             Self::ExpiredInUse

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod agent;
 pub mod audit;
+pub mod canonical;
 pub mod certificate;
 pub mod chain;
 pub mod clue;
@@ -25,4 +26,5 @@ pub mod secret;
 pub mod server_name;
 pub mod token;
 pub mod told;
+pub mod worker;
 pub mod x509;

@@ -19,9 +19,9 @@ use super::confirm::Confirmed;
 use super::outcome::Outcome;
 use super::owner::Owner;
 use super::ports::Changes;
+use super::record;
 use crate::clients::api::ApiWriter;
 use crate::domain::audit::AuditOutcome;
-use crate::domain::id::EntityKind;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 
@@ -99,17 +99,7 @@ impl Journal {
         confirmed: &Confirmed,
     ) -> Result<Recorded, Problem> {
         let plan = confirmed.plan();
-        let body = RunBegin {
-            id: plan.run_id.clone(),
-            action: plan.action.clone(),
-            entity_type: plan.targets.first().map_or(EntityKind::Run, |target| target.kind),
-            entity_ids: plan.targets.iter().map(|target| target.id.clone()).collect(),
-            comment: confirmed.comment().map(str::to_owned),
-            ticket: confirmed.ticket().map(str::to_owned),
-            plan: serde_json::to_value(plan)
-                .map_err(|error| Problem::internal(format!("the plan can't be written down: {error}")))?,
-            digest: plan.digest(),
-        };
+        let body = record::of(plan, confirmed.comment(), confirmed.ticket())?;
         let told = match api {
             Some(api) => tell(api, Word::Begin(&body)).await,
             None => Err(Problem::unavailable("the API is on another database")),

@@ -24,7 +24,7 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
@@ -37,6 +37,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
+use crate::domain::worker::Worker;
 use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
 
@@ -218,6 +219,14 @@ pub struct State {
     pub role: Option<Role>,
     /// How each backend answers.
     pub links: BTreeMap<Backend, Link>,
+    /// Since when each backend that doesn't answer doesn't, as far as was seen here.
+    pub down_since: BTreeMap<Backend, DateTime<Utc>>,
+    /// What the API said to our token, while it refuses it.
+    pub token_refused: Option<String>,
+    /// Issuers and schedulers, as the API knows them.
+    pub workers: Vec<Worker>,
+    /// How far the platform's clock is ahead of this computer's; zero within a minute.
+    pub clock_ahead: TimeDelta,
     /// How the API's database answers it, as the API says.
     pub api_database: LinkState,
     /// The database that the API is on, as it said last.
@@ -289,6 +298,10 @@ impl State {
             guard: Guard::ReadWrite,
             role: None,
             links: BTreeMap::new(),
+            down_since: BTreeMap::new(),
+            token_refused: None,
+            workers: Vec::new(),
+            clock_ahead: TimeDelta::zero(),
             api_database: LinkState::Unknown,
             api_on: None,
             hosts: Vec::new(),
@@ -417,10 +430,17 @@ impl State {
         self.data.get(query).and_then(|loaded| loaded.value.as_ref())
     }
 
-    /// The moment that the screen shows: the present one, unless it is held.
+    /// The moment that the screen shows: the present one, unless it is held; by the platform's clock, since that is
+    /// what all times at the platform are by.
     #[must_use]
     pub fn shown_at(&self) -> DateTime<Utc> {
-        self.held.as_ref().map_or(self.now, |held| held.at)
+        self.by_platform(self.held.as_ref().map_or(self.now, |held| held.at))
+    }
+
+    /// A moment of this computer's clock by the platform's.
+    #[must_use]
+    pub fn by_platform(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at.checked_add_signed(self.clock_ahead).unwrap_or(at)
     }
 
     /// The findings: the API's, and those that the console sees by itself.

@@ -204,7 +204,7 @@ pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), S
     for job in jobs {
         finish(tx, &job.id, &JobResult::withdrawn(why)).await?;
         match (&job.installation_id, &job.request_id) {
-            (Some(installation), _) => installations::failed(tx, installation, why, true, None).await?,
+            (Some(installation), _) => installations::withdrawn(tx, installation, why).await?,
             (None, Some(request)) => {
                 request_failure::record(tx, request, &format!("the agent: {why}")).await?;
             }

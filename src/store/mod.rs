@@ -59,6 +59,7 @@ pub mod trends;
 mod trouble;
 mod tx;
 pub mod without_crl;
+pub mod workers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -84,7 +84,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         EntityKind::Certificate => Some(ViewId::Certificate),
         EntityKind::Agent => Some(ViewId::Agent),
         EntityKind::Request => Some(ViewId::Request),
-        EntityKind::Vault | EntityKind::Database => Some(ViewId::Services),
+        EntityKind::Vault | EntityKind::Database | EntityKind::Service => Some(ViewId::Services),
         _ => None,
     };
     let what = match finding.takes_down.as_slice() {

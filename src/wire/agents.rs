@@ -235,6 +235,22 @@ impl JobResult {
         }
     }
 
+    /// What an installation that failed leaves, as far as the agent said.
+    #[must_use]
+    pub fn leaves(&self) -> &'static str {
+        let nothing_there = |there: &ReportedInstallation| there.on_disk_sha256.is_none();
+        match (self.rolled_back, self.failed_step.as_deref()) {
+            (true, _) if self.installation.as_ref().is_some_and(nothing_there) => {
+                "no set was there before, and none is now"
+            }
+            (true, _) => "the previous set is back in place",
+            (false, Some("swap" | "reload" | "handshake")) => {
+                "what was there before could not be put back: look at the host"
+            }
+            (false, _) => "nothing was changed",
+        }
+    }
+
     /// Not done, since it was taken back or refused, for `why`; nothing was touched.
     #[must_use]
     pub fn withdrawn(why: &str) -> Self {
@@ -295,9 +311,13 @@ pub struct CheckinReply {
 /// The reply to `POST /api/v1/agents/{id}/token`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct TokenReply {
-    /// The one-time enrolment token, shown once.
-    #[schema(value_type = String)]
-    pub token: Secret,
+    /// `tok_…`
+    pub id: String,
+    /// The one-time enrolment token, told once: not in the answer to a request that is sent again.
+    #[schema(value_type = Option<String>)]
+    pub token: Option<Secret>,
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
+    /// What to do if that answer was lost, in the answer to a request that is sent again.
+    pub note: Option<String>,
 }

@@ -9,6 +9,7 @@ use crate::domain::database::Instance;
 use crate::domain::finding::{Finding, FindingKind, LeftOut};
 use crate::domain::link::BackendHealth;
 use crate::domain::role::Role;
+use crate::domain::worker::Worker;
 
 /// `GET /healthz`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +28,9 @@ pub struct Ready {
     /// The server of the database that it is on, or was on when that answered last; none of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Instance>,
+    /// Issuers and schedulers that were seen within a day.
+    #[serde(default)]
+    pub workers: Vec<Worker>,
 }
 
 /// `GET /api/v1/findings`: ranked, the worst first. All that is critical is here; of the others the most urgent

@@ -16,6 +16,8 @@ impl Server {
             .as_array()
             .unwrap()
             .iter()
+            // No worker runs here; `workers` is about that.
+            .filter(|it| it["kind"] != "nobody_works")
             .map(|it| (word(&it["kind"]), word(&it["entity_id"]), word(&it["answer"])))
             .collect()
     }
@@ -208,8 +210,10 @@ async fn what_a_ca_wants_renewed_now_comes_before_what_only_expires() {
     let expected = expected.map(|(kind, n)| (kind.to_owned(), ids[n].clone(), "reissue".to_owned()));
     assert_eq!(found, expected);
     let (_, reply) = it.get("/api/v1/findings").await;
+    let all = reply["findings"].as_array().unwrap().iter();
+    let all: Vec<_> = all.filter(|it| it["kind"] != "nobody_works").collect();
     let said = |n: usize| {
-        let finding = &reply["findings"][n];
+        let finding = all[n];
         let word = |name: &str| finding[name].as_str().unwrap().to_owned();
         (word("severity"), word("what"))
     };

@@ -25,8 +25,11 @@ impl Server {
     }
 
     async fn reply(&self) -> Value {
-        let (status, reply) = self.get("/api/v1/findings").await;
+        let (status, mut reply) = self.get("/api/v1/findings").await;
         assert_eq!(status, 200, "{reply}");
+        // No worker runs here; `workers` is about that.
+        let findings = reply["findings"].as_array_mut().unwrap();
+        findings.retain(|it| it["kind"] != "nobody_works");
         reply
     }
 }

@@ -317,23 +317,27 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
             }
         });
     }
+    // Two processes on one host must not take each other's claims for their own.
+    let unique = || {
+        format!(
+            "{}/{}",
+            hostname(),
+            new_id(EntityKind::Run).trim_start_matches("run_")
+        )
+    };
+    let name = config.name.clone().unwrap_or_else(unique);
     if has(ServerRole::Issuer) {
-        // Two processes on one host must not take each other's claims for their own.
-        let unique = || {
-            format!(
-                "{}/{}",
-                hostname(),
-                new_id(EntityKind::Run).trim_start_matches("run_")
-            )
-        };
-        let name = config.name.clone().unwrap_or_else(unique);
         let login = told.secrets.vault.clone();
         let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), login)
             .with_external_account(told.secrets.external_account.clone());
         parts.spawn(issuer.run(stopped.clone()));
     }
     if has(ServerRole::Scheduler) {
-        parts.spawn(scheduler::run(store.clone(), stopped.clone()));
+        parts.spawn(scheduler::run(
+            store.clone(),
+            format!("scheduler@{name}"),
+            stopped.clone(),
+        ));
     }
     tracing::info!(listen, health_listen, tls = speaks_tls, roles = ?config.roles, "started");
     notify(&[NotifyState::Ready]);
@@ -409,6 +413,7 @@ async fn configure(store: &Store, told: &Told) -> Result<()> {
             purpose: Purpose::Bearer,
             role: Role::Admin,
             agent_id: None,
+            parent: None,
             expires_at: None,
         };
         tokens::replace(&mut tx, &admin, secret).await?;

@@ -10,7 +10,8 @@ use axum::response::Response;
 use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
-use crate::store::{Store, StoreError, Trouble, adapters, agents, clocks, findings};
+use crate::domain::worker::{Duty, Worker};
+use crate::store::{Store, StoreError, Trouble, adapters, agents, clocks, findings, workers};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -76,8 +77,12 @@ async fn look(api: &ApiState) -> Ready {
             .and_then(Result::ok),
         Err(_) => None,
     };
+    let mut workers = Vec::new();
     match others {
-        Some(others) => backends.extend(others),
+        Some((others, known)) => {
+            backends.extend(others);
+            workers = known;
+        }
         _ => {
             let unknown = [Backend::Issuer, Backend::Agents].map(|it| health(it, LinkState::Unknown, None));
             backends.extend(unknown);
@@ -88,6 +93,7 @@ async fn look(api: &ApiState) -> Ready {
         ready: answered.is_ok(),
         backends,
         database: api.store.instance(),
+        workers,
     }
 }
 
@@ -153,7 +159,7 @@ async fn cache(api: &ApiState) -> BackendHealth {
     }
 }
 
-async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
+async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), StoreError> {
     let mut conn = api.store.read().await?;
     let adapters = adapters::all(&mut conn).await?;
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
@@ -172,10 +178,18 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
         format!("{n} {wait}: {why}")
     });
     let clocks = clocks::told(&mut conn).await?;
-    let wrong: Vec<String> = paused.into_iter().chain(waiting).chain(clocks).collect();
+    let gone = workers::gone(&mut conn).await?;
+    let no_issuer = gone.iter().any(|it| it.duty == Duty::Issuer);
+    // That no scheduler is there stops nobody who asks for a certificate: it is a finding of its own.
+    let gone = gone
+        .into_iter()
+        .filter(|it| it.duty == Duty::Issuer)
+        .map(|it| it.words());
+    let wrong: Vec<String> = gone.chain(paused).chain(waiting).chain(clocks).collect();
     let issuer = match (wrong.is_empty(), adapters.is_empty()) {
         (true, true) => health(Backend::Issuer, LinkState::Absent, None),
         (true, false) => health(Backend::Issuer, LinkState::Up, None),
+        (false, _) if no_issuer => health(Backend::Issuer, LinkState::Down, Some(wrong.join("; "))),
         (false, _) => health(Backend::Issuer, LinkState::Degraded, Some(wrong.join("; "))),
     };
     let count = agents::headcount(&mut conn).await?;
@@ -186,7 +200,8 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
         _ => LinkState::Degraded,
     };
     let note = format!("{} of {} agents healthy", count.n_healthy, count.n_all);
-    Ok(vec![issuer, health(Backend::Agents, state, Some(note))])
+    let workers = workers::all(&mut conn).await?;
+    Ok((vec![issuer, health(Backend::Agents, state, Some(note))], workers))
 }
 
 pub(super) fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {

@@ -55,6 +55,7 @@ fn readyz(why: &Trouble) -> Response {
         ready: false,
         backends,
         database: None,
+        workers: Vec::new(),
     })
 }
 

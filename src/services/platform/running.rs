@@ -98,7 +98,11 @@ impl Running {
         });
         let issuer = Issuer::new(parts.store.clone(), "issuer", Login::Token(parts.issuer_token));
         it.tasks.spawn(issuer.run(stopped.clone()));
-        it.tasks.spawn(scheduler::run(parts.store, stopped.clone()));
+        it.tasks.spawn(scheduler::run(
+            parts.store,
+            "scheduler".to_owned(),
+            stopped.clone(),
+        ));
         for (place, wake) in wakes {
             let config = config(place, parts.layout, &parts.program);
             let agent = Agent::new(config, Clock::system(), None).map_err(|error| {

@@ -57,6 +57,8 @@ pub struct InUse {
     pub served_sha256: Option<String>,
     /// Why there was none, or why the last installation failed.
     pub error: Option<String>,
+    /// The first installation there failed: nothing is in use by it.
+    pub never_there: bool,
     /// When the agent last looked.
     pub checked_at: Option<DateTime<Utc>>,
     /// When what is expected changed last.
@@ -95,10 +97,16 @@ const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
      COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
+     CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+       AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL THEN 1 ELSE 0 END AS bigint) AS never_there, \
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
        '') AS renewal, \
      (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
        AS renewal_error, a.last_checkin, a.checkin_interval_s";
+
+/// The first installation there failed: nothing is, or ever was, in use by it.
+const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+     AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)";
 
 /// On an agent that isn't banned.
 const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
@@ -108,7 +116,13 @@ const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certi
 /// Certificates with a key that is in nobody else's hands, as far as is known, on an agent that isn't banned.
 const GOOD: &str = "FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
      WHERE c.status = 'active' AND k.status <> 'compromised' AND EXISTS (SELECT 1 FROM installations i \
-       JOIN agents a ON a.id = i.agent_id WHERE i.certificate_id = c.id AND a.status = 'active') AND ";
+       JOIN agents a ON a.id = i.agent_id WHERE i.certificate_id = c.id AND a.status = 'active' \
+         AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+           AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)) AND ";
+
+fn in_place(condition: &str) -> String {
+    format!("NOT {NEVER_THERE} AND {condition}")
+}
 
 async fn all(
     conn: &mut Conn,
@@ -137,7 +151,7 @@ async fn foremost(
     let doing = "looking for certificates in trouble";
     let at_most = bound.len() + 1;
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {IN_USE} c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
+        "{COLUMNS} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
          ORDER BY {order}, i.certificate_id, i.id"
     )))
     .bind_all(bound.clone())
@@ -168,7 +182,13 @@ async fn foremost(
 /// # Errors
 /// The database doesn't answer.
 pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    all(conn, "k.status = 'compromised'", "k.compromised_at", Vec::new()).await
+    all(
+        conn,
+        &in_place("k.status = 'compromised'"),
+        "k.compromised_at",
+        Vec::new(),
+    )
+    .await
 }
 
 /// All that are (being) revoked, or held, with a key that is good.
@@ -177,7 +197,7 @@ pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreErro
 /// The database doesn't answer.
 pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
     let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
-    all(conn, condition, "c.revocation_asked_at", Vec::new()).await
+    all(conn, &in_place(condition), "c.revocation_asked_at", Vec::new()).await
 }
 
 /// All that have ended or end before `soon`, and all that their CA moved to now.
@@ -188,7 +208,7 @@ pub async fn ends_or_is_wanted_now(conn: &mut Conn, soon: DateTime<Utc>) -> Resu
     let condition = "c.status = 'active' AND k.status <> 'compromised' AND (c.not_after <= $2 \
                      OR (c.renewal_window_start <= $1 AND c.renewal_moved_from IS NOT NULL))";
     let bound = vec![conn.now().into(), soon.into()];
-    all(conn, condition, "c.not_after", bound).await
+    all(conn, &in_place(condition), "c.not_after", bound).await
 }
 
 /// Those that their CA suggests to renew by now and that end after `soon`: first those for which the suggested
@@ -245,7 +265,7 @@ const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expect
 /// # Errors
 /// The database doesn't answer.
 pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
-    let condition = format!("{COULD_BE_SERVED} AND {AT_ODDS}");
+    let condition = format!("{COULD_BE_SERVED} AND NOT {NEVER_THERE} AND {AT_ODDS}");
     all(
         conn,
         &condition,
@@ -255,8 +275,8 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
     .await
 }
 
-/// Those with what is expected on disk that no handshake shows, or whose last installation was taken back; the
-/// first to end first.
+/// Those with what is expected on disk that no handshake shows, whose last installation was taken back, or whose first
+/// one failed; the first to end first.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -264,9 +284,9 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
     let doing = "looking for installations in trouble";
     // Not NOT: with nothing served the comparison is neither true nor false.
     let condition = format!(
-        "{COULD_BE_SERVED} AND i.on_disk_sha256 = i.expected_sha256 \
+        "{COULD_BE_SERVED} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
          AND (i.served_sha256 IS NULL OR i.served_sha256 = i.expected_sha256) \
-         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL)"
+         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL)))"
     );
     let bound: Vec<Value> = vec![at.now.into(), at.since.into()];
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
@@ -316,6 +336,7 @@ impl FromRow for InUse {
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
             error: row.try_get("error")?,
+            never_there: row.try_get::<i64>("never_there")? == 1,
             checked_at: row.try_get("checked_at")?,
             updated_at: row.try_get("updated_at")?,
             renewal_failing: renewal == "failed",

@@ -23,6 +23,7 @@ pub use installed::{
 };
 pub use requests::{
     Blocked, Failed, WaitedFor, agents_waited_for, blocked_by_adapter, failed_requests, stuck_requests,
+    waiting_for_issuer,
 };
 
 /// So many findings of a kind that isn't critical are told one by one; the others are counted.

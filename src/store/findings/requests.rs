@@ -98,6 +98,16 @@ pub async fn blocked_by_adapter(
     named_by(conn, "r.adapter_id", &condition, before).await
 }
 
+/// How many requests, under way since before `before`, wait for an issuer.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn waiting_for_issuer(conn: &mut Conn, before: DateTime<Utc>) -> Result<Blocked, StoreError> {
+    let condition = format!("{WAITS} AND {FOR_CA}");
+    let mut named = named_by(conn, "CAST('issuer' AS text)", &condition, before).await?;
+    Ok(named.remove("issuer").unwrap_or_default())
+}
+
 /// Agents that requests, under way since before `before`, wait for: first the one that most wait for.
 ///
 /// # Errors
@@ -152,17 +162,25 @@ async fn named_by(
     Ok(blocked)
 }
 
-/// Requests, under way since before `before`, that wait neither for an agent nor for a paused adapter: first those
-/// that the CA answered with an error, then the oldest.
+/// Requests, under way since before `before`, that wait neither for an agent nor for a paused adapter, and where there
+/// is no issuer not for a CA: first those that the CA answered with an error, then the oldest.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn stuck_requests(conn: &mut Conn, before: DateTime<Utc>) -> Result<Foremost<Request>, StoreError> {
+pub async fn stuck_requests(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+    has_issuer: bool,
+) -> Result<Foremost<Request>, StoreError> {
     let doing = "looking for requests that wait";
+    let told = match has_issuer {
+        true => format!("{FOR_CA} AND {PAUSED}"),
+        false => FOR_CA.to_owned(),
+    };
     // Nothing is compared with null here: `waiting_on` is null in one that is being issued.
     let stuck = format!(
         "FROM issuance_requests r WHERE {WAITS} AND (r.status = 'issuing' OR r.agent_id IS NULL \
-         OR r.waiting_on NOT IN ('key', 'challenge')) AND NOT ({FOR_CA} AND {PAUSED})"
+         OR r.waiting_on NOT IN ('key', 'challenge')) AND NOT ({told})"
     );
     let rows: Vec<requests::Wrapped> = sql(AssertSqlSafe(format!(
         "SELECT r.* {stuck} ORDER BY CASE WHEN r.attempt > 0 THEN 0 ELSE 1 END, r.id LIMIT $2"

@@ -1,6 +1,7 @@
 //! Facts into what needs a person, ranked. Nothing is stored, so what is cured is gone.
 
 mod requests;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +75,8 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     let told = in_trouble.iter().filter(|it| it.renewal_failing);
     let told: BTreeSet<&str> = told.map(|it| it.certificate_id.as_str()).collect();
     requests::failed(conn, now, &told, &mut found).await?;
-    requests::waiting(conn, now, since, &mut found).await?;
+    let has_issuer = workers::gone(conn, since, &mut found).await?;
+    requests::waiting(conn, now, since, has_issuer, &mut found).await?;
     for it in facts::unconfirmed_revocations(conn, since).await? {
         found.push(unconfirmed(it, now));
     }
@@ -243,6 +245,11 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     let is_expected = |found: &Option<String>| found.as_deref() == Some(it.expected_sha256.as_str());
     let failed = it.error.is_some();
     let (severity, matter, what) = match (&it.on_disk_sha256, &it.served_sha256) {
+        _ if it.never_there => (
+            Severity::Warning,
+            matter::INSTALL_FAILED,
+            "could not be installed, no set was there before",
+        ),
         (None, _) if failed => (
             Severity::Critical,
             matter::INSTALL_FAILED,

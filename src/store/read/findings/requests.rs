@@ -64,11 +64,12 @@ fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
 }
 
 /// What waits for a paused adapter is one finding, and what waits for an agent is one; what waits for something else
-/// is one each.
+/// is one each, unless no issuer is there, which is told by itself.
 pub(super) async fn waiting(
     conn: &mut Conn,
     now: DateTime<Utc>,
     before: DateTime<Utc>,
+    has_issuer: bool,
     found: &mut Found,
 ) -> Result<(), StoreError> {
     let mut blocked = facts::blocked_by_adapter(conn, before).await?;
@@ -82,7 +83,7 @@ pub(super) async fn waiting(
     for it in found.rows(FindingKind::RequestStuck, waited_for) {
         found.push(waits_for_agent(it, now));
     }
-    let others = facts::stuck_requests(conn, before).await?;
+    let others = facts::stuck_requests(conn, before, has_issuer).await?;
     for request in found.rows(FindingKind::RequestStuck, others) {
         found.push(stuck(&request, now));
     }
