@@ -1,7 +1,7 @@
 //! The one loop that carries plans out: guard, versions, record, run, prove, record. Used by whoever
 //! has a confirmed plan; it draws nothing and decides nothing about confirmation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,11 +13,11 @@ use super::confirm::Confirmed;
 use super::guard::Guard;
 use super::journal::{Journal, Recorded};
 use super::one_database::OneDatabase;
-use super::outcome::Outcome;
-use super::plan::{Plan, PlannedStep, Target};
+use super::outcome::{Ends, Outcome};
+use super::plan::{Loss, Plan, PlannedStep, Target};
 use super::ports::{AsNow, Changes, Reads, SecretEntry, Writes};
 use super::step::{Proof, Step, StepContext};
-use super::tier::Tier;
+use super::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
@@ -31,7 +31,7 @@ const ASK_LATER: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Hint of an end that nobody knows.
-const LOOK_YOURSELF: &str = "it may still come about; look at the thing itself before doing it again";
+const LOOK_YOURSELF: &str = "it may still finish; check the thing itself before you retry";
 
 /// What happens while a plan is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum RunEvent {
     StepEnded(usize, Outcome),
     /// The step at this index was left out, since an earlier one of its target did not come about.
     StepSkipped(usize),
+    /// Nothing more is done to the target at this index; so it ended.
+    ThingEnded(usize, Outcome),
     /// A command was carried out, without its secrets, and how it ended.
     Command(String, String),
     /// All is over.
@@ -97,6 +99,9 @@ async fn carry_out(
     if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
         return Outcome::Refused(problem);
     }
+    if let Err(problem) = as_registered(plan, means) {
+        return Outcome::Refused(problem);
+    }
     if let Err(problem) = unchanged(plan, means.reads).await {
         return Outcome::Refused(problem);
     }
@@ -123,7 +128,7 @@ async fn carry_out(
         // A sender that is gone never says so: then there is nothing to wait for.
         Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
             Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
-                .hint("look at the thing itself before doing it again"),
+                .hint("check the thing itself before you retry"),
         ),
     };
     means
@@ -149,8 +154,14 @@ async fn all_steps(
     let plan = confirmed.plan();
     let mut results: Vec<(usize, Value)> = Vec::new();
     let mut stopped: BTreeSet<usize> = BTreeSet::new();
-    let mut worst: Option<Outcome> = None;
-    let mut proofs: Vec<String> = Vec::new();
+    let mut ends: BTreeMap<usize, Outcome> = BTreeMap::new();
+    // The step after which nothing more is done to a target.
+    let last: BTreeMap<usize, usize> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| (step.target, at))
+        .collect();
     for (index, planned) in plan.steps.iter().enumerate() {
         if stopped.contains(&planned.target) {
             watch(RunEvent::StepSkipped(index));
@@ -161,7 +172,9 @@ async fn all_steps(
         if begins && let Err(problem) = may_begin(plan, one, means).await {
             watch(RunEvent::StepSkipped(index));
             stopped.insert(planned.target);
-            worst = Some(worse(worst, Outcome::Refused(problem)));
+            let end = Outcome::Refused(problem);
+            watch(RunEvent::ThingEnded(planned.target, end.clone()));
+            ends.insert(planned.target, end);
             continue;
         }
         let earlier = results.iter().filter(|(target, _)| *target == planned.target);
@@ -203,15 +216,38 @@ async fn all_steps(
             .await;
         watch(RunEvent::StepEnded(index, outcome.clone()));
         results.push((planned.target, result));
-        match outcome {
-            Outcome::Proven(proof) => proofs.push(proof),
-            outcome => {
-                stopped.insert(planned.target);
-                worst = Some(worse(worst, outcome));
-            }
+        if !outcome.is_proven() {
+            stopped.insert(planned.target);
+        }
+        if !outcome.is_proven() || last.get(&planned.target) == Some(&index) {
+            watch(RunEvent::ThingEnded(planned.target, outcome.clone()));
+        }
+        ends.insert(planned.target, outcome);
+    }
+    whole(plan, ends)
+}
+
+/// The end of all, from the ends of the things.
+fn whole(plan: &Plan, ends: BTreeMap<usize, Outcome>) -> Outcome {
+    let mut named = Ends::default();
+    for (target, end) in ends {
+        named.note(plan.targets.get(target).map_or("", |target| &target.name), end);
+    }
+    named.whole()
+}
+
+/// Refuses a plan whose steps are not what they say: its tier follows from the harm that is written in it.
+fn as_registered(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
+    for planned in &plan.steps {
+        let Some(step) = (means.find_step)(&planned.step) else {
+            return Err(Problem::internal(format!("no step is called `{}`", planned.step)));
+        };
+        if step.harm() != planned.harm || planned.target >= plan.targets.len() {
+            let what = format!("the step `{}` is not what the plan says of it", planned.step);
+            return Err(Problem::internal(what).hint("nothing was done; report this defect"));
         }
     }
-    worst.unwrap_or_else(|| Outcome::Proven(summary(plan, &proofs)))
+    Ok(())
 }
 
 /// Whether the next thing may be begun: it is asked before each.
@@ -220,22 +256,6 @@ async fn may_begin(plan: &Plan, one: &OneDatabase, means: &Means<'_>) -> Result<
     match plan.works_without_api {
         true => Ok(()),
         false => one.must_be(means.reads).await,
-    }
-}
-
-/// An unknown end outranks a failed one: somebody has to look.
-fn worse(before: Option<Outcome>, now: Outcome) -> Outcome {
-    match before {
-        Some(before @ Outcome::Unknown(_)) => before,
-        Some(before) if !matches!(now, Outcome::Unknown(_)) => before,
-        _ => now,
-    }
-}
-
-fn summary(plan: &Plan, proofs: &[String]) -> String {
-    match (plan.targets.len(), proofs.last()) {
-        (0 | 1, Some(proof)) => proof.clone(),
-        (n, _) => format!("{n} of {n} proven"),
     }
 }
 
@@ -260,7 +280,7 @@ async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem> {
 /// may have gone live on another host meanwhile without having changed itself.
 async fn still_true(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
     // What harms nothing breaks nothing; what mends the rest must not depend on it.
-    if plan.tier == Tier::Harmless || plan.works_without_api {
+    if plan.reach().harm == Harm::None || plan.works_without_api {
         return Ok(());
     }
     let now = (means.plan_again)(plan, means.reads).await?;
@@ -276,12 +296,18 @@ async fn still_true(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
 
 /// The lines that are new, and those that hold no more.
 fn difference(then: &Plan, now: &Plan) -> Option<String> {
-    let lines =
-        |plan: &Plan| -> BTreeSet<String> { plan.changes.iter().chain(&plan.breaks).cloned().collect() };
+    let lines = |plan: &Plan| -> BTreeSet<String> {
+        let losses = plan.losses.iter();
+        let losses = losses.map(|Loss { host, name, what }| format!("{host}: {name}: {what}"));
+        plan.changes.iter().cloned().chain(losses).collect()
+    };
     let (before, after) = (lines(then), lines(now));
     let new = after.difference(&before).map(|line| format!("new: {line}"));
     let gone = before.difference(&after).map(|line| format!("no more: {line}"));
-    let all: Vec<String> = new.chain(gone).collect();
+    let mut all: Vec<String> = new.chain(gone).collect();
+    if now.reach() != then.reach() {
+        all.push("it reaches further or less far".to_owned());
+    }
     (!all.is_empty()).then(|| all.join("; "))
 }
 
@@ -332,7 +358,7 @@ async fn one_step(
                 "{}; asked again with the same key ({attempt} of {ASK_AGAIN})",
                 problem.what
             )),
-            Sent::NotYet | Sent::Answered | Sent::Refused(_) => break,
+            Sent::NotYet | Sent::Answered | Sent::Ended(_) => break,
         }
         if attempt < ASK_AGAIN {
             sleep(BEFORE_ASKING * attempt).await;
@@ -340,7 +366,7 @@ async fn one_step(
     }
     if !planned.command.is_empty() {
         let how = match &sent {
-            Sent::Refused(problem) => format!("refused: {}", problem.what),
+            Sent::Ended(end) => format!("refused: {}", end.words()),
             Sent::Lost(_) => "no answer".to_owned(),
             Sent::NotYet | Sent::Answered => "ok".to_owned(),
         };
@@ -356,8 +382,8 @@ enum Sent {
     NotYet,
     /// It was answered.
     Answered,
-    /// It was refused, so that it was not carried out.
-    Refused(Problem),
+    /// It came to this end: it was not carried out.
+    Ended(Outcome),
     /// No answer of theirs came: it may have been carried out.
     Lost(Problem),
 }
@@ -374,7 +400,10 @@ impl Sent {
             // What was sent before may have been carried out, unless it is said that it wasn't: to the same key
             // there is one answer.
             Err(problem) if matches!(self, Self::Lost(_)) && !is_final(problem.kind) => Self::Lost(problem),
-            Err(problem) => Self::Refused(problem),
+            Err(problem) if says_no(problem.kind) && !matches!(self, Self::Lost(_)) => {
+                Self::Ended(Outcome::Refused(problem))
+            }
+            Err(problem) => Self::Ended(Outcome::Failed(problem)),
         }
     }
 }
@@ -384,6 +413,20 @@ fn is_final(kind: ProblemKind) -> bool {
     matches!(
         kind,
         ProblemKind::BadInput | ProblemKind::NotFound | ProblemKind::Conflict | ProblemKind::Refused
+    )
+}
+
+/// Whether somebody said no before anything was changed.
+fn says_no(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadInput
+            | ProblemKind::NotAuthenticated
+            | ProblemKind::Forbidden
+            | ProblemKind::NotFound
+            | ProblemKind::Conflict
+            | ProblemKind::Refused
+            | ProblemKind::TooMany
     )
 }
 
@@ -400,11 +443,12 @@ async fn look(
     let mut ask_at = Instant::now() + ASK_LATER;
     let mut said = String::new();
     loop {
-        if let Sent::Refused(problem) = sent {
-            return Outcome::Failed(problem);
+        if let Sent::Ended(end) = sent {
+            return end;
         }
         let seen = match step.prove(cx, with.reads).await {
             Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
+            Ok(Proof::Waits(words)) => return Outcome::Waiting(words),
             Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
             Ok(Proof::NotYet(words)) => words,
             // A refusal to let us look says nothing about the thing itself.
@@ -442,15 +486,6 @@ mod tests {
     use crate::domain::id::EntityKind;
 
     #[test]
-    fn an_unknown_end_outranks_a_failed_one() {
-        let failed = Outcome::Failed(Problem::internal("f"));
-        let unknown = Outcome::Unknown(Problem::no_answer("u"));
-        assert_eq!(worse(Some(failed.clone()), unknown.clone()), unknown);
-        assert_eq!(worse(Some(unknown.clone()), failed.clone()), unknown);
-        assert_eq!(worse(None, failed.clone()), failed);
-    }
-
-    #[test]
     fn what_changed_since_the_plan_is_told_with_who_did_it() {
         let target = Target {
             kind: EntityKind::Certificate,
@@ -478,26 +513,23 @@ mod tests {
 
     #[test]
     fn a_plan_that_would_break_something_else_now_is_told_with_the_difference() {
-        let plan = |breaks: &[&str]| Plan {
-            run_id: "run_1".to_owned(),
-            action: "revoke".to_owned(),
-            title: "Revoke".to_owned(),
-            targets: Vec::new(),
-            tier: Tier::Irreversible,
-            phrase: String::new(),
-            phrase_is: String::new(),
-            fields: Vec::new(),
+        let plan = |hosts: &[&str]| Plan {
             changes: vec!["it becomes revoked".to_owned()],
-            breaks: breaks.iter().map(|&line| line.to_owned()).collect(),
-            steps: Vec::new(),
-            works_without_api: false,
-            made_at: chrono::DateTime::UNIX_EPOCH,
+            losses: hosts
+                .iter()
+                .map(|&host| Loss {
+                    host: host.to_owned(),
+                    name: "shop".to_owned(),
+                    what: "is served".to_owned(),
+                })
+                .collect(),
+            ..Plan::new("revoke", chrono::DateTime::UNIX_EPOCH)
         };
-        let then = plan(&["web-01 serves it"]);
+        let then = plan(&["web-01"]);
         assert_eq!(difference(&then, &then), None);
         assert_eq!(
-            difference(&then, &plan(&["web-02 serves it"])).unwrap(),
-            "new: web-02 serves it; no more: web-01 serves it"
+            difference(&then, &plan(&["web-02"])).unwrap(),
+            "new: web-02: shop: is served; no more: web-01: shop: is served"
         );
     }
 }
