@@ -20,12 +20,19 @@ use cmp_console::plan::one_database::not_one;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Inputs, Target};
 use cmp_console::plan::ports::{Changes, Reads, SecretEntry};
+use cmp_console::plan::tier::InContext;
 use cmp_console::store::Store;
 use cmp_console::store::hosts::Hosts;
 
 use crate::daemon::{self, Daemon, eventually};
 use crate::server::{self, OWNER, Postgres};
 use crate::{change, console_with, name};
+
+/// How the console's context is called.
+const NIGHT: InContext<'_> = InContext {
+    name: "night",
+    protected: false,
+};
 
 /// The database that such a server has.
 const DATABASE: &str = "cmp";
@@ -82,7 +89,7 @@ impl Hands {
                 clock: Clock::system(),
                 vault_address: "http://127.0.0.1:1".to_owned(),
                 pki_mount: "pki".to_owned(),
-                pki_role: "role".to_owned(),
+                pki_test_role: "role".to_owned(),
             },
             changes: Changes::new(ApiWriter::new(api), vault),
             journal: Journal::new(&home.join("journal.jsonl")),
@@ -106,7 +113,7 @@ impl Hands {
         };
         let action = actions::find("checkin").unwrap();
         let plan = action.plan(vec![on], Inputs::new(), &self.reads).await.unwrap();
-        let confirmed = confirm(plan, "night", &Answer::Started, None, None).unwrap();
+        let confirmed = confirm(plan, NIGHT, &Answer::Started, None, None).unwrap();
         let (_prompt, entered) = tokio::sync::mpsc::channel(1);
         let (_stays, leaving) = tokio::sync::watch::channel(false);
         let means = Means {
