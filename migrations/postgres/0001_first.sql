@@ -80,6 +80,8 @@ CREATE TABLE certificates (
     issuer                 text COLLATE "C" NOT NULL,
     serial                 text COLLATE "C" NOT NULL,
     fingerprint_sha256     text COLLATE "C" NOT NULL,
+    -- For people who come with a thumbprint; nothing is decided by it.
+    fingerprint_sha1       text COLLATE "C" NOT NULL DEFAULT '',
     spki_sha256            text COLLATE "C" NOT NULL REFERENCES keys (spki_sha256),
     key_algorithm          text COLLATE "C" NOT NULL,
     not_before             timestamptz NOT NULL,

@@ -80,6 +80,8 @@ CREATE TABLE certificates (
     issuer                 TEXT NOT NULL,
     serial                 TEXT NOT NULL,
     fingerprint_sha256     TEXT NOT NULL,
+    -- For people who come with a thumbprint; nothing is decided by it.
+    fingerprint_sha1       TEXT NOT NULL DEFAULT '',
     spki_sha256            TEXT NOT NULL REFERENCES keys (spki_sha256),
     key_algorithm          TEXT NOT NULL,
     not_before             TEXT NOT NULL,

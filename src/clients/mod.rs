@@ -11,5 +11,6 @@ mod causes;
 pub mod crl;
 pub(crate) mod distrust;
 mod http;
+pub mod proxy;
 pub mod tls_probe;
 pub mod vault;
