@@ -13,7 +13,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx, keys};
+use super::{Conn, StoreError, Tx, agents, keys};
 
 /// One that was replaced has done its duty: its end is no news, unless it is still what is expected
 /// somewhere, since its replacement was rolled back there.
@@ -334,7 +334,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
         filter.and(
             "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
              WHERE a.id = ? OR a.hostname = ?)",
-            Value::from(agent.clone()),
+            Value::from(agents::id_or_host(agent)),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
