@@ -246,7 +246,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("load-00000");
     drop(daemon);
     replica.end("QUIT");
-    pty.wait_for("nobody answers: as of");
+    pty.wait_for("API DOWN, showing data from");
     pty.wait_for("STALE since");
     let at = cursor(&pty.screen()).unwrap();
     pty.send("j");
@@ -275,7 +275,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.send("q");
     assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
     let mut pty = console(home.path(), &address, &database.name, &folders);
-    pty.wait_for("nobody answers: as of");
+    pty.wait_for("API DOWN, showing data from");
     pty.wait("the snapshot", |screen| {
         screen.contains("snapshot of") && screen.contains("load-00000")
     });

@@ -390,7 +390,7 @@ fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
         over.pty.send("1");
         over.pty.wait_for("shop.example.com");
         over.pty.types("\tX");
-        over.pty.wait_for("trouble: Revoke");
+        over.pty.wait_for("error: Revoke");
         kill_process(platform, Signal::CONT).unwrap();
         over.pty.wait("all to be well again", |screen| {
             screen.contains("+api") && !screen.contains("STALE")

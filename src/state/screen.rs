@@ -76,6 +76,9 @@ impl Place {
 pub struct Cursor {
     id: Option<String>,
     index: usize,
+    /// An action was started from here. When its thing leaves the list, the cursor is on no other one until
+    /// somebody moves it, or the same key would act on what was never chosen.
+    acted: bool,
 }
 
 /// Cursor, marks, filter and sort of one screen.
@@ -117,7 +120,11 @@ impl Screen {
             self.cursors.resize(pane + 1, Cursor::default());
         }
         let id = ids.get(index).map(|id| id.as_ref().to_owned());
-        self.cursors[pane] = Cursor { id, index };
+        self.cursors[pane] = Cursor {
+            id,
+            index,
+            acted: false,
+        };
     }
 
     /// Ties the cursor of `pane` to the thing that is under it, once there is one: what is shown as
@@ -126,11 +133,37 @@ impl Screen {
         if ids.is_empty() {
             return;
         }
+        let index = self.cursor_index(pane, ids);
+        if let Some(cursor) = self.cursors.get_mut(pane)
+            && cursor.acted
+        {
+            cursor.index = index;
+            return;
+        }
         let index = match self.at_end && pane == self.pane {
             true => ids.len() - 1,
-            false => self.cursor_index(pane, ids),
+            false => index,
         };
         self.put_cursor(pane, index, ids);
+    }
+
+    /// An action was started from the row with the cursor of the pane that has the focus.
+    pub fn note_action(&mut self, ids: &[impl AsRef<str>]) {
+        let pane = self.pane;
+        self.put_cursor(pane, self.cursor_index(pane, ids), ids);
+        self.cursors[pane].acted = true;
+    }
+
+    /// Whether the thing under the cursor has left the list since an action was started from it.
+    #[must_use]
+    pub fn is_adrift(&self, ids: &[impl AsRef<str>]) -> bool {
+        let Some(cursor) = self.cursors.get(self.pane).filter(|cursor| cursor.acted) else {
+            return false;
+        };
+        cursor
+            .id
+            .as_ref()
+            .is_some_and(|id| !ids.iter().any(|other| other.as_ref() == id))
     }
 
     /// Back to the first row of every pane, as after another filter or order.
@@ -165,6 +198,21 @@ mod tests {
         assert_eq!(screen.cursor_index(0, &ids("")[..0]), 0);
         screen.hold_cursor(0, &ids("")[..0]);
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 0, "it is back");
+    }
+
+    #[test]
+    fn after_an_action_the_cursor_is_on_its_thing_or_on_none() {
+        let mut screen = Screen::default();
+        screen.put_cursor(0, 1, &ids("a b c"));
+        screen.note_action(&ids("a b c"));
+        screen.hold_cursor(0, &ids("c a b"));
+        assert_eq!(screen.cursor_index(0, &ids("c a b")), 2);
+        screen.hold_cursor(0, &ids("c a"));
+        assert!(screen.is_adrift(&ids("c a")));
+        screen.hold_cursor(0, &ids("b c a"));
+        assert!(!screen.is_adrift(&ids("b c a")), "it is back");
+        screen.put_cursor(0, 1, &ids("c a"));
+        assert!(!screen.is_adrift(&ids("c a")), "somebody moved it");
     }
 
     #[test]

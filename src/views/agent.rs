@@ -123,8 +123,8 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
 fn identity(agent: &Agent) -> String {
     let told = |it: &AgentIdentity| format!("{} until {}", it.serial, full(it.not_after));
     match (&agent.identity, &agent.next_identity) {
-        (None, None) => "its token alone".to_owned(),
-        (None, Some(next)) => format!("its token alone; given {}, not shown yet", told(next)),
+        (None, None) => "API token only (no client certificate)".to_owned(),
+        (None, Some(next)) => format!("API token only; given {}, not shown yet", told(next)),
         (Some(now), None) => told(now),
         (Some(now), Some(next)) => format!("{}, then {}", told(now), told(next)),
     }

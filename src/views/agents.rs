@@ -137,7 +137,7 @@ pub(super) fn target(agent: &Agent) -> Target {
 /// rest stays at rest.
 pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
     match (agent.health(state.shown_at()), agent.last_checkin) {
-        (AgentHealth::Healthy, _) => "in time".to_owned(),
+        (AgentHealth::Healthy, _) => "on time".to_owned(),
         (_, Some(at)) => ago(at, state.shown_at()),
         (_, None) => String::new(),
     }

@@ -154,7 +154,7 @@ fn source(state: &State) -> Option<String> {
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
     let at = known.min()?;
     Some(format!(
-        "nobody answers: as of {}",
+        "API DOWN, showing data from {}",
         ago(state.by_platform(at), state.shown_at())
     ))
 }
@@ -227,9 +227,9 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
     let y = area.bottom() - 1;
     if let Some(toast) = &state.toast {
         let (word, meaning) = match toast.tone {
-            Tone::Good => ("ok", Meaning::Good),
-            Tone::Plain => ("note", Meaning::Plain),
-            Tone::Bad => ("trouble", Meaning::Bad),
+            Tone::Good => ("done", Meaning::Good),
+            Tone::Plain => ("info", Meaning::Plain),
+            Tone::Bad => ("error", Meaning::Bad),
         };
         let x = put(
             buffer,
