@@ -287,12 +287,12 @@ fn divided(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
     let lines = wrap(&words, usize::from(area.width.saturating_sub(4)));
     let height = u16::try_from(lines.len())
         .unwrap_or(u16::MAX)
-        .saturating_add(2)
+        .saturating_add(1)
         .min(area.height);
     let palette = palette(state);
     let place = Rect { height, ..area };
     let title = "No change goes out";
-    let inner = frame(buffer, place, palette, title, ("", Meaning::Plain), false);
+    let inner = heading(buffer, place, palette, title, ("", Meaning::Plain), false);
     for (y, line) in (inner.y..inner.bottom()).zip(lines) {
         put(buffer, inner, inner.x + 1, y, &line, palette.style(Meaning::Bad));
     }
