@@ -80,6 +80,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.wire = wire;
         }
         Event::Relocked => relock(state, effects),
+        Event::Rested => state.moving = false,
         Event::Minute => {
             touch(state, |query| matches!(query, Query::Findings | Query::Trends));
             if state.keeps_snapshot {
@@ -331,12 +332,17 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
         Cmd::CommandLine => state.layers.push(Layer::CommandLine(Box::default())),
         Cmd::Help => state.layers.push(Layer::Help { scroll: 0 }),
         Cmd::Show(view) => {
+            let is_there = state.place().view == view;
             state.places = vec![Place {
                 view: ViewId::Triage,
                 subject: None,
             }];
             if view != ViewId::Triage {
                 state.places.push(Place { view, subject: None });
+            }
+            if !is_there {
+                // Another visit begins at the top.
+                state.screen_mut().release_cursors();
             }
             if view == ViewId::Logs {
                 // It grows by itself and nobody says so; what counts is its end.
@@ -503,7 +509,13 @@ fn hold_cursors(state: &mut State) {
     let view = views::find(state.place().view);
     let mut screen = state.screen();
     for pane in 0..view.n_panes {
-        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
+        let height = views::pane_height(state, pane);
+        screen.hold_cursor(pane, height, (view.rows)(state, pane).ids());
+    }
+    if !state.moving {
+        let rows = (view.rows)(state, screen.pane);
+        let at = screen.cursor_index(screen.pane, rows.ids());
+        screen.settled = rows.ids().get(at).map(ToString::to_string);
     }
     *state.screen_mut() = screen;
 }

@@ -87,6 +87,10 @@ pub struct Screen {
     /// Which pane has the focus, where there are several.
     pub pane: usize,
     cursors: Vec<Cursor>,
+    /// Panes whose cursor somebody moved in this visit: the others stay at their top.
+    moved: BTreeSet<usize>,
+    /// The row that bar and strip are about: the cursor's, once it rests.
+    pub settled: Option<String>,
     /// Marked rows, by id.
     pub marks: BTreeSet<String>,
     /// The row that a range begins at: the one that was marked or unmarked last.
@@ -127,22 +131,31 @@ impl Screen {
         };
     }
 
-    /// Ties the cursor of `pane` to the thing that is under it, once there is one: what is shown as
-    /// selected stays selected when rows come above it.
-    pub fn hold_cursor(&mut self, pane: usize, ids: &[impl AsRef<str>]) {
+    /// The same by somebody's hand.
+    pub fn move_cursor(&mut self, pane: usize, index: usize, ids: &[impl AsRef<str>]) {
+        self.put_cursor(pane, index, ids);
+        self.moved.insert(pane);
+    }
+
+    /// Ties the cursor of `pane`, which shows `height` rows, to the thing that is under it, once there is one: what is
+    /// shown as selected stays selected when rows come above it. Where nobody has moved it, the pane stays at its top:
+    /// without the focus, or once the thing would be out of sight, the cursor is on the first row.
+    pub fn hold_cursor(&mut self, pane: usize, height: usize, ids: &[impl AsRef<str>]) {
         if ids.is_empty() {
             return;
         }
-        let index = self.cursor_index(pane, ids);
+        let at = self.cursor_index(pane, ids);
         if let Some(cursor) = self.cursors.get_mut(pane)
             && cursor.acted
         {
-            cursor.index = index;
+            cursor.index = at;
             return;
         }
-        let index = match self.at_end && pane == self.pane {
-            true => ids.len() - 1,
-            false => index,
+        let index = match (self.at_end && pane == self.pane, self.moved.contains(&pane)) {
+            (true, _) => ids.len() - 1,
+            (false, true) => at,
+            (false, false) if pane == self.pane && at < height => at,
+            (false, false) => 0,
         };
         self.put_cursor(pane, index, ids);
     }
@@ -166,9 +179,10 @@ impl Screen {
             .is_some_and(|id| !ids.iter().any(|other| other.as_ref() == id))
     }
 
-    /// Back to the first row of every pane, as after another filter or order.
+    /// Back to the first row of every pane, as after another filter or order, or with another visit.
     pub fn release_cursors(&mut self) {
         self.cursors.clear();
+        self.moved.clear();
         self.at_end = false;
     }
 }
@@ -196,7 +210,7 @@ mod tests {
         assert_eq!(screen.cursor_index(0, &ids("a b d e")), 2);
         assert_eq!(screen.cursor_index(0, &ids("a b")), 1);
         assert_eq!(screen.cursor_index(0, &ids("")[..0]), 0);
-        screen.hold_cursor(0, &ids("")[..0]);
+        screen.hold_cursor(0, 9, &ids("")[..0]);
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 0, "it is back");
     }
 
@@ -205,11 +219,11 @@ mod tests {
         let mut screen = Screen::default();
         screen.put_cursor(0, 1, &ids("a b c"));
         screen.note_action(&ids("a b c"));
-        screen.hold_cursor(0, &ids("c a b"));
+        screen.hold_cursor(0, 9, &ids("c a b"));
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 2);
-        screen.hold_cursor(0, &ids("c a"));
+        screen.hold_cursor(0, 9, &ids("c a"));
         assert!(screen.is_adrift(&ids("c a")));
-        screen.hold_cursor(0, &ids("b c a"));
+        screen.hold_cursor(0, 9, &ids("b c a"));
         assert!(!screen.is_adrift(&ids("b c a")), "it is back");
         screen.put_cursor(0, 1, &ids("c a"));
         assert!(!screen.is_adrift(&ids("c a")), "somebody moved it");
@@ -218,7 +232,25 @@ mod tests {
     #[test]
     fn what_is_under_the_cursor_is_held_though_nobody_moved_it() {
         let mut screen = Screen::default();
-        screen.hold_cursor(0, &ids("b c"));
+        screen.hold_cursor(0, 2, &ids("b c"));
+        screen.hold_cursor(0, 2, &ids("a b c"));
         assert_eq!(screen.cursor_index(0, &ids("a b c")), 1);
+        screen.hold_cursor(0, 2, &ids("x a b c"));
+        assert_eq!(
+            screen.cursor_index(0, &ids("x a b c")),
+            0,
+            "the pane stays at its top"
+        );
+    }
+
+    #[test]
+    fn a_pane_without_the_focus_follows_its_top_until_somebody_moves_in_it() {
+        let mut screen = Screen::default();
+        screen.hold_cursor(4, 3, &ids("b c"));
+        screen.hold_cursor(4, 3, &ids("a b c"));
+        assert_eq!(screen.cursor_index(4, &ids("a b c")), 0);
+        screen.move_cursor(4, 2, &ids("a b c"));
+        screen.hold_cursor(4, 3, &ids("x a b c"));
+        assert_eq!(screen.cursor_index(4, &ids("x a b c")), 3);
     }
 }

@@ -13,7 +13,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 use crate::wire::filter::AGENT_FIELDS;
 
 /// See the module.
@@ -138,7 +138,7 @@ pub(super) fn target(agent: &Agent) -> Target {
 pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
     match (agent.health(state.shown_at()), agent.last_checkin) {
         (AgentHealth::Healthy, _) => "on time".to_owned(),
-        (_, Some(at)) => ago(at, state.shown_at()),
+        (_, Some(at)) => when(at, state.shown_at()),
         (_, None) => String::new(),
     }
 }
@@ -178,6 +178,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&query),
         empty,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }
