@@ -9,5 +9,6 @@ mod causes;
 pub mod crl;
 pub(crate) mod distrust;
 mod http;
+pub mod tls_look;
 pub mod tls_probe;
 pub mod vault;

@@ -62,6 +62,8 @@ pub enum FindingKind {
     RevokedInUse,
     /// Renewed on disk, the old one still served; or disk and expectation differ.
     NotServed,
+    /// Served without an issuer that clients need, so that those who have only the root refuse it.
+    ChainIncomplete,
     /// An agent missed its check-ins.
     AgentSilent,
     /// A request failed for good.

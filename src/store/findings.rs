@@ -57,6 +57,8 @@ pub struct InUse {
     pub on_disk_sha256: Option<String>,
     /// What a handshake showed.
     pub served_sha256: Option<String>,
+    /// The issuer that was not sent with it.
+    pub chain_missing: Option<String>,
     /// Why there was none, or why the last installation failed.
     pub error: Option<String>,
     /// When the agent last looked.
@@ -86,7 +88,7 @@ const IN_USE: &str = "SELECT i.id AS installation_id, i.version AS installation_
      a.hostname, i.path, a.tls_address, i.certificate_id, c.version AS certificate_version, c.subject, \
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, k.status AS key_status, \
-     k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
+     k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, i.chain_missing, \
      COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
      (SELECT MIN(j.created_at) FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued') \
        AS installing_since, \
@@ -142,7 +144,8 @@ pub async fn installations_in_trouble(conn: &mut Conn) -> Result<Vec<InUse>, Sto
     sql(sqlx::AssertSqlSafe(format!(
         "{IN_USE} a.status = 'active' AND i.checked_at IS NOT NULL AND (i.on_disk_sha256 IS NULL \
          OR i.on_disk_sha256 <> i.expected_sha256 OR i.served_sha256 <> i.expected_sha256 \
-         OR (i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL) \
+         OR (i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL \
+         OR i.chain_missing IS NOT NULL) \
          ORDER BY c.not_after, i.id LIMIT $1"
     )))
     .bind(AT_MOST)
@@ -364,6 +367,7 @@ impl FromRow for InUse {
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
+            chain_missing: row.try_get("chain_missing")?,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,
             updated_at: row.try_get("updated_at")?,

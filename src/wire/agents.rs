@@ -119,9 +119,12 @@ pub struct ReportedInstallation {
     pub path: String,
     /// The fingerprint of the certificate in the file.
     pub on_disk_sha256: Option<String>,
-    /// The fingerprint that a handshake showed.
+    /// The fingerprint that handshakes showed; where they differ, one that isn't the file's.
     pub served_sha256: Option<String>,
-    /// Why there is no fingerprint.
+    /// The name of the issuer that a client misses, since it was not sent in the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_missing: Option<String>,
+    /// Why there is no fingerprint, or how many connections showed another one.
     #[serde(default)]
     pub error: Option<String>,
 }

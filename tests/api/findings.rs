@@ -37,6 +37,7 @@ fn report(path: &str, n: u32, served: u32) -> Report {
             path: path.to_owned(),
             on_disk_sha256: Some(certificate(n, 0).fingerprint_sha256),
             served_sha256: Some(certificate(served, 0).fingerprint_sha256),
+            chain_missing: None,
             error: None,
         }],
         keys: vec![certificate(1, 0).spki_sha256, certificate(3, 0).spki_sha256],

@@ -189,6 +189,7 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
         return None;
     }
     let is_expected = |found: &Option<String>| found.as_deref() == Some(it.expected_sha256.as_str());
+    let mut kind = FindingKind::NotServed;
     let (severity, what) = match (&it.on_disk_sha256, &it.served_sha256) {
         (None, _) => (Severity::Critical, "nothing is on disk".to_owned()),
         (Some(_), _) if !is_expected(&it.on_disk_sha256) => (
@@ -203,11 +204,18 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
             Severity::Warning,
             "on disk as expected, but not served".to_owned(),
         ),
-        _ if it.error.is_some() => (
-            Severity::Warning,
-            "the last installation was rolled back".to_owned(),
-        ),
-        _ => return None,
+        _ => match (&it.error, &it.chain_missing) {
+            (Some(_), _) => (
+                Severity::Warning,
+                "the last installation was rolled back".to_owned(),
+            ),
+            (None, Some(missing)) => {
+                kind = FindingKind::ChainIncomplete;
+                let what = format!("served without its issuer {missing}: clients that have only the root refuse it");
+                (Severity::Warning, what)
+            }
+            (None, None) => return None,
+        },
     };
     let said = it
         .error
@@ -225,7 +233,7 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Option<Finding> {
         n_hosts: 1,
     };
     Some(Finding {
-        kind: FindingKind::NotServed,
+        kind,
         severity,
         risk: risk(&facts, now),
         entity: EntityKind::Certificate,
