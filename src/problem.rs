@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::told;
+
 /// Which sort of trouble it is; decides the HTTP status and whether asking again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -81,8 +83,10 @@ pub struct Problem {
     /// Which sort.
     pub kind: ProblemKind,
     /// What happened, to what. One sentence without a period, literals in backticks.
+    #[serde(deserialize_with = "told::text")]
     pub what: String,
     /// What to do next.
+    #[serde(default, deserialize_with = "told::maybe")]
     pub hint: Option<String>,
     /// What it means for an agent that asked; for nobody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]

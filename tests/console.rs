@@ -12,6 +12,8 @@
 mod allowed;
 #[path = "console/asked.rs"]
 mod asked;
+#[path = "console/away.rs"]
+mod away;
 #[path = "console/confirm.rs"]
 mod confirm;
 #[path = "console/contexts.rs"]

@@ -40,7 +40,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM cmp_server, cmp_console;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, tokens,
-    idempotency, clocks_off, runs, run_steps
+    idempotency, clocks_off, workers, runs, run_steps
 TO cmp_server;
 -- No UPDATE, DELETE or TRUNCATE; its months' partitions are reached through it only.
 GRANT SELECT, INSERT ON audit_logs TO cmp_server;
@@ -50,7 +50,7 @@ GRANT EXECUTE ON FUNCTION audit_head_hold(), audit_logs_make_partitions(timestam
 
 -- Neither `tokens` (hashes) nor `idempotency` (answers as they were given).
 GRANT SELECT ON
-    adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, clocks_off,
+    adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, clocks_off, workers,
     runs, run_steps, audit_logs, audit_head, _sqlx_migrations
 TO cmp_console;
 

@@ -28,9 +28,14 @@ CREATE TABLE agents (
     owner              text COLLATE "C",
     status             text COLLATE "C" NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
     last_checkin       timestamptz,
+    -- Where its last report came from: there, and nowhere else unless the configuration says so, it is woken.
+    reported_from      text,
     checkin_interval_s bigint NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
     enrolled_at        timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,
+    -- From then on it counts as silent (`domain/agent.rs`), each by its own interval.
+    silent_at          timestamptz NOT NULL GENERATED ALWAYS AS ((COALESCE(last_checkin, enrolled_at) AT TIME ZONE 'UTC'
+                       + checkin_interval_s * interval '3 seconds') AT TIME ZONE 'UTC') STORED,
     -- Serials of the certificates that it proves itself with: the one that counts, and the one it was given next.
     identity_serial         text COLLATE "C",
     identity_not_after      timestamptz,
@@ -42,6 +47,7 @@ CREATE TABLE agents (
     CONSTRAINT agents_hostname_once UNIQUE (hostname)
 );
 CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-01T00:00:00+00:00'::timestamptz), id);
+CREATE INDEX agents_by_silent_at ON agents (silent_at, id);
 CREATE INDEX agents_by_hostname ON agents (hostname, id);
 CREATE INDEX agents_by_status ON agents (status, id);
 
@@ -247,6 +253,15 @@ CREATE TABLE clocks_off (
     issuer   text COLLATE "C" PRIMARY KEY,
     ahead_ms bigint NOT NULL,
     seen_at  timestamptz NOT NULL
+);
+
+-- Issuers and schedulers as they were last seen at work; `seen_at` is by the database's clock.
+CREATE TABLE workers (
+    duty    text COLLATE "C" NOT NULL CONSTRAINT workers_duty_known CHECK (duty IN ('issuer', 'scheduler')),
+    name    text COLLATE "C" NOT NULL,
+    version text NOT NULL,
+    seen_at timestamptz NOT NULL,
+    PRIMARY KEY (duty, name)
 );
 
 CREATE TABLE runs (

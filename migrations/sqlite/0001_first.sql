@@ -26,9 +26,16 @@ CREATE TABLE agents (
     owner              TEXT,
     status             TEXT NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
     last_checkin       TEXT,
+    -- Where its last report came from: there, and nowhere else unless the configuration says so, it is woken.
+    reported_from      TEXT,
     checkin_interval_s INTEGER NOT NULL CONSTRAINT agents_interval_positive CHECK (checkin_interval_s > 0),
     enrolled_at        TEXT NOT NULL,
     updated_at         TEXT NOT NULL,
+    -- From then on it counts as silent (`domain/agent.rs`), each by its own interval.
+    -- The fraction and what follows are kept as they are, so that it compares as any other time does.
+    silent_at          TEXT NOT NULL GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%S',
+                       substr(COALESCE(last_checkin, enrolled_at), 1, 19), '+' || (checkin_interval_s * 3) || ' seconds')
+                       || substr(COALESCE(last_checkin, enrolled_at), 20)) STORED,
     -- Serials of the certificates that it proves itself with: the one that counts, and the one it was given next.
     identity_serial         TEXT,
     identity_not_after      TEXT,
@@ -40,6 +47,7 @@ CREATE TABLE agents (
     CONSTRAINT agents_hostname_once UNIQUE (hostname)
 );
 CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-01T00:00:00+00:00'), id);
+CREATE INDEX agents_by_silent_at ON agents (silent_at, id);
 CREATE INDEX agents_by_hostname ON agents (hostname, id);
 CREATE INDEX agents_by_status ON agents (status, id);
 
@@ -250,6 +258,15 @@ CREATE TABLE clocks_off (
     issuer   TEXT PRIMARY KEY NOT NULL,
     ahead_ms INTEGER NOT NULL,
     seen_at  TEXT NOT NULL
+);
+
+-- Issuers and schedulers as they were last seen at work; `seen_at` is by the database's clock.
+CREATE TABLE workers (
+    duty    TEXT NOT NULL CONSTRAINT workers_duty_known CHECK (duty IN ('issuer', 'scheduler')),
+    name    TEXT NOT NULL,
+    version TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    PRIMARY KEY (duty, name)
 );
 
 CREATE TABLE runs (

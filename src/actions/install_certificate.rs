@@ -245,11 +245,7 @@ impl Step for Install {
             }
             let step = result.failed_step.as_deref().unwrap_or("installing");
             let why = result.error.as_deref().unwrap_or("no reason given");
-            let after = if result.rolled_back {
-                "the old one is back in place"
-            } else {
-                "nothing was changed"
-            };
+            let after = result.leaves();
             Ok(Proof::Refuted(
                 Problem::new(
                     ProblemKind::BackendFailed,

@@ -5,15 +5,19 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
+use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
 use super::http::without_unused_roots;
 use crate::wire::agents::WakeReply;
+
+/// The most that an agent's answer may hold; what it says is a few hundred bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// Which step of reaching an agent failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +61,67 @@ impl fmt::Display for WakeFailure {
 
 impl Error for WakeFailure {}
 
-/// Asks the agent at `address` (`http://host:8084`) to check in now; all steps share `limit`.
+/// Which addresses may be called.
+#[derive(Clone, Copy)]
+pub enum Reach<'a> {
+    /// Whatever the address says: a person has seen it and asks for it.
+    Anywhere,
+    /// Only some: the address is the agent's own word.
+    Only {
+        /// Whether this one may.
+        may: &'a (dyn Fn(IpAddr) -> bool + Send + Sync),
+        /// Where its last report came from, for the words.
+        from: Option<&'a str>,
+    },
+}
+
+impl Reach<'_> {
+    /// Those of `found` that may be called.
+    fn keep(self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, WakeFailure> {
+        let Self::Only { may, from } = self else {
+            return Ok(found);
+        };
+        let (kept, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| may(it.ip().to_canonical()));
+        if !kept.is_empty() {
+            return Ok(kept);
+        }
+        let at: Vec<String> = others
+            .iter()
+            .map(|it| it.ip().to_canonical().to_string())
+            .collect();
+        let from = from.map_or_else(
+            || "and it has never reported".to_owned(),
+            |from| format!("and its reports come from {from}"),
+        );
+        Err(WakeFailure {
+            step: WakeStep::Connect,
+            what: format!(
+                "not called: the agent says that it listens at `{host}` ({}), {from}",
+                at.join(", ")
+            ),
+            hint: "correct `advertise` in the agent's configuration, or allow the network in `api.wake_networks` of \
+                   cmp-server; it checks in by itself meanwhile",
+        })
+    }
+}
+
+/// Asks the agent at `address` (`http://host:8084`) to check in now; all steps share `limit`. For who has seen the
+/// address and wants that one.
+///
+/// # Errors
+/// Which step of reaching it failed.
 pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailure> {
+    wake_within(address, Reach::Anywhere, limit).await
+}
+
+/// The same where not every address may be called.
+///
+/// # Errors
+/// Which step of reaching it failed.
+pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Result<WakeReply, WakeFailure> {
     let until = Instant::now() + limit;
     let (url, host, port) = parse(address)?;
-    let addresses = resolve(&host, port, until, limit).await?;
+    let addresses = reach.keep(&host, resolve(&host, port, until, limit).await?)?;
     let client = client(&url, &host, &addresses, limit).map_err(|error| WakeFailure {
         step: WakeStep::Http,
         what: format!("no HTTP client could be made: {}", chain(&error)),
@@ -79,17 +139,24 @@ pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailu
             hint: "something else than a `cmp-agent` may listen there, or it is overloaded; see its log",
         });
     }
-    timeout_at(until, reply.json())
-        .await
-        .map_err(|_| silent(address, limit))?
-        .map_err(|error| WakeFailure {
-            step: WakeStep::Http,
-            what: format!(
-                "`{address}` answered something that is not an agent's answer: {}",
-                chain(&error)
-            ),
-            hint: "check that a `cmp-agent` of a version that fits listens there",
-        })
+    let left = Limit {
+        bytes: MAX_ANSWER_BYTES,
+        time: until.saturating_duration_since(Instant::now()),
+    };
+    let body = body::whole(reply, left).await.map_err(|error| match error {
+        BodyError::TooSlow(_) => silent(address, limit),
+        other => no_agent(address, &chain(&other)),
+    })?;
+    // What it says instead is nobody's business: the words would carry it on.
+    serde_json::from_slice(&body).map_err(|_| no_agent(address, "it is not of that form"))
+}
+
+fn no_agent(address: &str, why: &str) -> WakeFailure {
+    WakeFailure {
+        step: WakeStep::Http,
+        what: format!("`{address}` answered something that is not an agent's answer: {why}"),
+        hint: "check that a `cmp-agent` of a version that fits listens there",
+    }
 }
 
 fn parse(address: &str) -> Result<(Url, String, u16), WakeFailure> {
@@ -242,5 +309,38 @@ mod tests {
         let failure = wake(&address, Duration::from_millis(200)).await.unwrap_err();
         assert_eq!(failure.step, WakeStep::Http);
         assert!(failure.what.contains("did not answer"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_may_not_be_called_is_not_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let may = |ip: IpAddr| ip == IpAddr::from([192, 0, 2, 7]);
+        let reach = Reach::Only {
+            may: &may,
+            from: Some("192.0.2.7"),
+        };
+        let failure = wake_within(&address, reach, LIMIT).await.unwrap_err();
+        assert_eq!(failure.step, WakeStep::Connect);
+        assert!(failure.what.contains("127.0.0.1"), "{failure}");
+        assert!(
+            failure.what.contains("its reports come from 192.0.2.7"),
+            "{failure}"
+        );
+        let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept());
+        assert!(connected.await.is_err(), "nobody called");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_form_is_not_repeated() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let routes =
+            axum::Router::new().fallback(async || r#"{"reported": "the secret of the metadata service"}"#);
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let failure = wake(&address, LIMIT).await.unwrap_err();
+        assert!(failure.what.contains("not an agent's answer"), "{failure}");
+        assert!(!failure.what.contains("secret"), "{failure}");
+        server.abort();
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::body::{self, BodyError, Limit};
 use super::causes::chain;
 use super::distrust::distrust;
 use super::http::trusting;
@@ -26,8 +27,11 @@ use crate::wire::requests::CsrBody;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long one call may take in all.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
-/// The most that an answer may hold: a report's answer carries whole chains.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// A report's answer carries whole chains.
+const ANSWER: Limit = Limit {
+    bytes: 4 << 20,
+    time: CALL_LIMIT,
+};
 
 /// The platform's API, as an agent sees it. Clones show the same certificate.
 #[derive(Clone, Debug)]
@@ -145,7 +149,7 @@ impl AgentApi {
         }
         // 204 and an empty 200 both mean "done, nothing to say".
         let text = if text.is_empty() { b"null".to_vec() } else { text };
-        serde_json::from_slice(&text).map_err(|error| {
+        body::json(&text).map_err(|error| {
             Problem::new(
                 ProblemKind::BackendFailed,
                 format!("the API's answer to `/{path}` is not understood: {error}"),
@@ -154,18 +158,14 @@ impl AgentApi {
         })
     }
 
-    async fn read(&self, mut reply: reqwest::Response) -> Result<Vec<u8>, Problem> {
-        let mut text = Vec::new();
-        while let Some(piece) = reply.chunk().await.map_err(|error| self.unreached(&error))? {
-            if text.len() + piece.len() > MAX_ANSWER_BYTES {
-                return Err(Problem::new(
-                    ProblemKind::BackendFailed,
-                    "the API's answer is larger than an agent accepts",
-                ));
-            }
-            text.extend_from_slice(&piece);
-        }
-        Ok(text)
+    async fn read(&self, reply: reqwest::Response) -> Result<Vec<u8>, Problem> {
+        body::whole(reply, ANSWER).await.map_err(|error| match error {
+            BodyError::Broken(error) => self.unreached(&error),
+            other => Problem::new(
+                ProblemKind::BackendFailed,
+                format!("the API's answer can't be taken: {other}"),
+            ),
+        })
     }
 
     fn unreached(&self, error: &reqwest::Error) -> Problem {

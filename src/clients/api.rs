@@ -2,16 +2,19 @@
 //! by the executor alone (`plan/ports.rs`).
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt};
 use reqwest::header::{CACHE_CONTROL, DATE};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
 use super::http::trusting;
@@ -38,8 +41,16 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// The server says something at least every ten seconds; when it doesn't, the connection is dead,
 /// however open it looks from here.
 const STREAM_SILENT: Duration = Duration::from_secs(25);
-/// The longest event line that is still believed to be one, in bytes.
-const MAX_EVENT: usize = 64 * 1024;
+/// The longest event line that is still believed to be one.
+const EVENT: Limit = Limit {
+    bytes: 64 << 10,
+    time: STREAM_SILENT,
+};
+/// A page of 500 certificates is some 5 MiB. The call as a whole has a limit of its own.
+const ANSWER: Limit = Limit {
+    bytes: 32 << 20,
+    time: Duration::from_secs(30),
+};
 
 /// Asks the API; can't change anything.
 #[derive(Clone, Debug)]
@@ -51,6 +62,8 @@ pub struct ApiReader {
     no_token: Option<String>,
     as_now: bool,
     limit: Duration,
+    /// Milliseconds that the API's clock is ahead of this computer's, once known; shared by all that ask there.
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl ApiReader {
@@ -79,6 +92,7 @@ impl ApiReader {
             no_token: None,
             as_now: false,
             limit: LIMIT,
+            ahead_ms: Arc::default(),
         })
     }
 
@@ -113,6 +127,17 @@ impl ApiReader {
             as_now: true,
             ..self.clone()
         }
+    }
+
+    /// How far the API's clock is ahead of this computer's, as far as it was noted.
+    #[must_use]
+    pub fn ahead(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Notes how far that is.
+    pub fn note_ahead(&self, ahead: TimeDelta) {
+        self.ahead_ms.store(ahead.num_milliseconds(), Ordering::Relaxed);
     }
 
     /// The address that it asks.
@@ -275,14 +300,8 @@ impl ApiReader {
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
-        let start = (Box::pin(response.bytes_stream()), Vec::new());
-        let lines = futures::stream::unfold(start, |(mut chunks, mut rest)| async move {
-            let chunk = tokio::time::timeout(STREAM_SILENT, chunks.next()).await.ok()??;
-            rest.extend_from_slice(&chunk.ok()?);
-            let changes = take_changes(&mut rest);
-            Some((changes, (chunks, rest)))
-        });
-        Ok(lines.flat_map(futures::stream::iter))
+        let lines = body::lines(response, EVENT);
+        Ok(lines.filter_map(|line| std::future::ready(change(&line))))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Problem> {
@@ -461,10 +480,10 @@ impl ApiWriter {
 
 async fn parse<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
     let url = response.url().path().to_owned();
-    let bytes = response.bytes().await.map_err(|error| {
+    let bytes = body::whole(response, ANSWER).await.map_err(|error| {
         Problem::no_answer(format!("the answer to `{url}` broke off: {}", innermost(&error)))
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    body::json(&bytes).map_err(|error| {
         Problem::new(
             ProblemKind::BackendFailed,
             format!("the answer to `{url}` can't be read: {error}"),
@@ -476,7 +495,7 @@ async fn parse<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
 async fn refusal(response: Response) -> Problem {
     let status = response.status();
     let url = response.url().path().to_owned();
-    let body = response.bytes().await.unwrap_or_default();
+    let body = body::whole(response, ANSWER).await.unwrap_or_default();
     match serde_json::from_slice::<ProblemJson>(&body) {
         Ok(problem) => problem.into(),
         Err(_) => {
@@ -495,47 +514,22 @@ async fn refusal(response: Response) -> Problem {
     }
 }
 
-/// Takes all whole lines out of `rest` and reads the changes in them.
-fn take_changes(rest: &mut Vec<u8>) -> Vec<Change> {
-    let mut changes = Vec::new();
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        let line: Vec<u8> = rest.drain(..=end).collect();
-        if let Some(data) = line.strip_prefix(b"data:")
-            && let Ok(change) = serde_json::from_slice(data)
-        {
-            changes.push(change);
-        }
-    }
-    if rest.len() > MAX_EVENT {
-        rest.clear();
-    }
-    changes
+/// The change that a line of the stream tells of.
+fn change(line: &[u8]) -> Option<Change> {
+    serde_json::from_slice(line.strip_prefix(b"data:")?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::domain::id::EntityKind;
 
     #[test]
-    fn changes_are_read_across_chunks() {
-        let mut rest =
-            b"event: change\ndata: {\"entity\":\"agent\",\"id\":\"agt_1\"}\n\ndata: {\"ent".to_vec();
-        let changes = take_changes(&mut rest);
-        assert_eq!(changes, [Change::of(EntityKind::Agent, "agt_1")]);
-        rest.extend_from_slice(b"ity\":\"request\",\"id\":\"req_1\"}\n: keep-alive\n");
-        assert_eq!(take_changes(&mut rest).len(), 1);
-        assert!(rest.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn no_stream_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
-            let mut rest = bytes;
-            let _ = take_changes(&mut rest);
-            prop_assert!(!rest.contains(&b'\n'));
+    fn changes_are_read_and_the_rest_is_passed_over() {
+        let line = br#"data: {"entity":"agent","id":"agt_1"}"#;
+        assert_eq!(change(line), Some(Change::of(EntityKind::Agent, "agt_1")));
+        for other in [&b"event: change"[..], b"", b": keep-alive", b"data: {\"ent"] {
+            assert_eq!(change(other), None);
         }
     }
 }

@@ -7,13 +7,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
+use super::body::{self, BodyError, Limit};
 use crate::domain::certificate::normal_serial;
 use crate::problem::{Problem, ProblemKind};
 
 /// How long fetching may take.
-const LIMIT: Duration = Duration::from_secs(10);
-/// A list larger than this, in bytes, is not read.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
+const TIME: Duration = Duration::from_secs(10);
+/// A million revocations are some 40 MiB.
+const LIST: Limit = Limit {
+    bytes: 64 << 20,
+    time: TIME,
+};
 
 /// A list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +46,7 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
         ))
     };
     let http = reqwest::Client::builder()
-        .timeout(LIMIT)
+        .timeout(TIME)
         .build()
         .map_err(unreachable)?;
     let response = http.get(url).send().await.map_err(unreachable)?;
@@ -53,13 +57,13 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
             format!("the CRL at `{url}` was answered with {status}"),
         ));
     }
-    if response.content_length().is_some_and(|length| length > MAX_BYTES) {
-        return Err(Problem::new(
+    let bytes = body::whole(response, LIST).await.map_err(|error| match error {
+        BodyError::Broken(error) => unreachable(error),
+        other => Problem::new(
             ProblemKind::BackendFailed,
-            format!("the CRL at `{url}` is larger than 256 MiB"),
-        ));
-    }
-    let bytes = response.bytes().await.map_err(unreachable)?;
+            format!("the CRL at `{url}` can't be taken: {other}"),
+        ),
+    })?;
     parse(&bytes).map_err(|error| {
         Problem::new(
             ProblemKind::BackendFailed,

@@ -4,6 +4,7 @@ pub mod acme;
 pub mod agent;
 pub mod agent_api;
 pub mod api;
+mod body;
 pub mod cache;
 mod causes;
 pub mod crl;

@@ -93,7 +93,10 @@ pub async fn look(
             // Never closed.
             let _room = ROOM.acquire().await;
             let outcome = probe_at(address, &[*at], server_name, limit).await;
-            Sample { address: *at, outcome }
+            Sample {
+                address: *at,
+                outcome,
+            }
         })
     });
     Ok(join_all(samples).await)
@@ -140,7 +143,9 @@ impl Seen {
                     seen.n += 1;
                     let is_it = |it: &String| it.eq_ignore_ascii_case(&served.fingerprint_sha256);
                     if expected.iter().any(is_it) {
-                        seen.gap = seen.gap.or_else(|| chain::complete(&served.chain_der, known).err());
+                        seen.gap = seen
+                            .gap
+                            .or_else(|| chain::complete(&served.chain_der, known).err());
                         seen.expected.get_or_insert(served);
                     } else {
                         seen.n_other += 1;
@@ -227,7 +232,10 @@ mod tests {
     fn one_that_shows_the_old_one_is_counted_and_placed() {
         let expected = ["new".to_owned()];
         let all = vec![sample(1, Ok("NEW")), sample(1, Ok("new")), sample(2, Ok("old"))];
-        let words = Seen::of(all, &expected, &[]).unwrap().disagreement("web:443").unwrap();
+        let words = Seen::of(all, &expected, &[])
+            .unwrap()
+            .disagreement("web:443")
+            .unwrap();
         assert!(
             words.starts_with("1 of 3 connections to `web:443` still show another certificate")
                 && words.contains("127.0.0.1:2"),
@@ -236,8 +244,14 @@ mod tests {
         let good = Seen::of(vec![sample(1, Ok("new"))], &expected, &[]).unwrap();
         assert_eq!(good.disagreement("web:443"), None);
         let mixed = vec![sample(1, Ok("new")), sample(1, Err(()))];
-        let words = Seen::of(mixed, &expected, &[]).unwrap().disagreement("web:443").unwrap();
-        assert!(words.starts_with("1 of 2 connections to `web:443` showed no certificate"), "{words}");
+        let words = Seen::of(mixed, &expected, &[])
+            .unwrap()
+            .disagreement("web:443")
+            .unwrap();
+        assert!(
+            words.starts_with("1 of 2 connections to `web:443` showed no certificate"),
+            "{words}"
+        );
         assert!(Seen::of(vec![sample(1, Err(()))], &expected, &[]).is_err());
     }
 }

@@ -346,7 +346,10 @@ mod tests {
         );
         assert_eq!(config.checkin_jitter_percent, usual.checkin_jitter_percent);
         assert_eq!(config.listen, usual.listen);
-        assert_eq!((config.layout, config.handshake_spread_s), (usual.layout, usual.handshake_spread_s));
+        assert_eq!(
+            (config.layout, config.handshake_spread_s),
+            (usual.layout, usual.handshake_spread_s)
+        );
     }
 
     #[test]

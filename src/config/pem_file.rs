@@ -31,16 +31,22 @@ pub enum PemRefusal {
     #[error("is larger than 4 MiB, which no such file is; name the right one")]
     Large,
     /// UTF-8 with a byte order mark.
-    #[error("begins with a byte order mark (BOM), which hides its first block from others; save it without: `sed -i '1s/^\\xef\\xbb\\xbf//' FILE`")]
+    #[error(
+        "begins with a byte order mark (BOM), which hides its first block from others; save it without: `sed -i '1s/^\\xef\\xbb\\xbf//' FILE`"
+    )]
     ByteOrderMark,
     /// UTF-16.
     #[error("is UTF-16 text, as some editors save it; convert it: `iconv -f UTF-16 -t ASCII FILE`")]
     Utf16,
     /// Binary.
-    #[error("is DER, not PEM; convert it: `openssl x509 -inform der -in FILE` (a key: `openssl pkey -inform der -in FILE`)")]
+    #[error(
+        "is DER, not PEM; convert it: `openssl x509 -inform der -in FILE` (a key: `openssl pkey -inform der -in FILE`)"
+    )]
     Der,
     /// `-----END …----------BEGIN …-----`
-    #[error("has two blocks joined in line {line}, where a line end is missing; put `-----BEGIN` on a line of its own")]
+    #[error(
+        "has two blocks joined in line {line}, where a line end is missing; put `-----BEGIN` on a line of its own"
+    )]
     Joined {
         /// Counted from 1.
         line: usize,
@@ -62,7 +68,9 @@ pub enum PemRefusal {
         line: usize,
     },
     /// openssl's own form of a certificate.
-    #[error("has a `TRUSTED CERTIFICATE` in line {line}, openssl's own form; convert it: `openssl x509 -in FILE`")]
+    #[error(
+        "has a `TRUSTED CERTIFICATE` in line {line}, openssl's own form; convert it: `openssl x509 -in FILE`"
+    )]
     Trusted {
         /// Counted from 1.
         line: usize,
@@ -86,7 +94,9 @@ pub enum PemRefusal {
     #[error("holds {0} private keys; leave one")]
     Keys(usize),
     /// A weak certificate.
-    #[error("has a certificate with an RSA key of {bits} bits in line {line} (`{subject}`), which nobody trusts any more; make one with {LEAST_RSA_BITS} or more")]
+    #[error(
+        "has a certificate with an RSA key of {bits} bits in line {line} (`{subject}`), which nobody trusts any more; make one with {LEAST_RSA_BITS} or more"
+    )]
     Weak {
         /// The key's length.
         bits: usize,
@@ -153,7 +163,12 @@ pub fn private_key_of(content: &[u8]) -> Result<Zeroizing<String>, PemRefusal> {
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, PemRefusal> {
     let unreadable = |error: io::Error| PemRefusal::Unreadable(error.to_string());
-    let open = || OpenOptions::new().read(true).custom_flags(WITHOUT_WAITING).open(path);
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(WITHOUT_WAITING)
+            .open(path)
+    };
     let file: File = open().map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
     if !found.is_file() {
@@ -235,14 +250,23 @@ fn blocks(content: &[u8]) -> Result<Vec<Block>, PemRefusal> {
         if marks > 1 {
             return Err(PemRefusal::Joined { line });
         }
-        let begins = text.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----"));
-        let ends = text.strip_prefix("-----END ").and_then(|rest| rest.strip_suffix("-----"));
+        let begins = text
+            .strip_prefix("-----BEGIN ")
+            .and_then(|rest| rest.strip_suffix("-----"));
+        let ends = text
+            .strip_prefix("-----END ")
+            .and_then(|rest| rest.strip_suffix("-----"));
         if marks == 1 && begins.is_none() && ends.is_none() {
-            return Err(damaged("`-----BEGIN …-----` and `-----END …-----` have to stand on lines of their own"));
+            return Err(damaged(
+                "`-----BEGIN …-----` and `-----END …-----` have to stand on lines of their own",
+            ));
         }
         match (&mut open, begins, ends) {
             (Some(block), Some(_), _) => {
-                return Err(damaged(&format!("the block that begins in line {} has no end", block.line)));
+                return Err(damaged(&format!(
+                    "the block that begins in line {} has no end",
+                    block.line
+                )));
             }
             (None, Some(label), _) => {
                 if label == "TRUSTED CERTIFICATE" {
@@ -261,7 +285,10 @@ fn blocks(content: &[u8]) -> Result<Vec<Block>, PemRefusal> {
             (None, _, Some(_)) => return Err(damaged("a block ends that didn't begin")),
             (Some(block), _, Some(label)) => {
                 if block.label != label {
-                    return Err(damaged(&format!("a `{}` can't end as another block", block.label)));
+                    return Err(damaged(&format!(
+                        "a `{}` can't end as another block",
+                        block.label
+                    )));
                 }
                 block.text.push_str(text);
                 block.text.push('\n');
@@ -281,8 +308,11 @@ fn blocks(content: &[u8]) -> Result<Vec<Block>, PemRefusal> {
 }
 
 fn check(block: &Block, der: &[u8]) -> Result<(), PemRefusal> {
-    let (rest, read) = X509Certificate::from_der(der)
-        .map_err(|error| block.damaged(format!("the certificate that begins there can't be read: {error}")))?;
+    let (rest, read) = X509Certificate::from_der(der).map_err(|error| {
+        block.damaged(format!(
+            "the certificate that begins there can't be read: {error}"
+        ))
+    })?;
     if !rest.is_empty() {
         return Err(block.damaged("bytes follow the certificate that begins there"));
     }
@@ -323,7 +353,10 @@ mod tests {
         assert_eq!(refusal(&bom), PemRefusal::ByteOrderMark);
         let utf16: Vec<u8> = one.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(refusal(&utf16), PemRefusal::Utf16);
-        assert_eq!(refusal(&[b"\xff\xfe".as_slice(), &utf16].concat()), PemRefusal::Utf16);
+        assert_eq!(
+            refusal(&[b"\xff\xfe".as_slice(), &utf16].concat()),
+            PemRefusal::Utf16
+        );
         let n_lines = one.lines().count();
         let joined = format!("{}{two}", one.trim_end());
         assert_eq!(refusal(joined.as_bytes()), PemRefusal::Joined { line: n_lines });
@@ -332,32 +365,51 @@ mod tests {
         let cut = format!("{}\n{two}", one.lines().take(3).collect::<Vec<_>>().join("\n"));
         assert!(refusal(cut.as_bytes()).to_string().contains("line 1 has no end"));
         let indented = format!("  {one}");
-        assert!(matches!(refusal(indented.as_bytes()), PemRefusal::Damaged { line: 1, .. }));
+        assert!(matches!(
+            refusal(indented.as_bytes()),
+            PemRefusal::Damaged { line: 1, .. }
+        ));
         let swapped = one.replacen("END CERTIFICATE", "END PRIVATE KEY", 1);
         assert!(matches!(refusal(swapped.as_bytes()), PemRefusal::Damaged { .. }));
-        for (label, is) in [("TRUSTED CERTIFICATE", "openssl's own form"), ("X509 CRL", "neither")] {
+        for (label, is) in [
+            ("TRUSTED CERTIFICATE", "openssl's own form"),
+            ("X509 CRL", "neither"),
+        ] {
             let other = one.replace(" CERTIFICATE-", &format!(" {label}-"));
             let words = refusal(other.as_bytes()).to_string();
             assert!(words.contains(label) && words.contains(is), "{words}");
         }
         let broken = one.replacen("\nM", "\nM*", 1);
-        assert!(matches!(refusal(broken.as_bytes()), PemRefusal::Damaged { line: 1, .. }));
+        assert!(matches!(
+            refusal(broken.as_bytes()),
+            PemRefusal::Damaged { line: 1, .. }
+        ));
         assert_eq!(refusal(b""), PemRefusal::NoCertificate);
-        assert_eq!(refusal(KeyPair::generate().unwrap().serialize_pem().as_bytes()), PemRefusal::NoCertificate);
+        assert_eq!(
+            refusal(KeyPair::generate().unwrap().serialize_pem().as_bytes()),
+            PemRefusal::NoCertificate
+        );
     }
 
     #[test]
     fn what_is_good_is_read_whole() {
         let all = [certificate(), "subject=CN = \u{fc}\n".to_owned(), certificate()].concat();
         let latin1 = [b"# gr\xfc\xdfe\n".as_slice(), all.as_bytes()].concat();
-        for text in [all.clone().into_bytes(), all.replace('\n', "\r\n").into_bytes(), latin1] {
+        for text in [
+            all.clone().into_bytes(),
+            all.replace('\n', "\r\n").into_bytes(),
+            latin1,
+        ] {
             assert_eq!(certificates_of(&text).unwrap().len(), 2);
         }
         // Combined with its key, as HAProxy reads it.
         let key = KeyPair::generate().unwrap().serialize_pem();
         let combined = [all.as_str(), &key].concat();
         assert_eq!(certificates_of(combined.as_bytes()).unwrap().len(), 2);
-        assert_eq!(private_key_of(combined.as_bytes()).unwrap().trim(), key.replace("\r\n", "\n").trim());
+        assert_eq!(
+            private_key_of(combined.as_bytes()).unwrap().trim(),
+            key.replace("\r\n", "\n").trim()
+        );
     }
 
     #[test]
@@ -368,7 +420,10 @@ mod tests {
                    -----END RSA PRIVATE KEY-----\n";
         for text in [encrypted.as_str(), old] {
             let words = private_key_of(text.as_bytes()).unwrap_err().to_string();
-            assert!(words.contains("encrypted") && words.contains("openssl pkey"), "{words}");
+            assert!(
+                words.contains("encrypted") && words.contains("openssl pkey"),
+                "{words}"
+            );
         }
         let twice = format!("{key}{key}");
         assert_eq!(private_key_of(twice.as_bytes()), Err(PemRefusal::Keys(2)));
@@ -379,7 +434,10 @@ mod tests {
     fn what_is_no_plain_file_is_not_read() {
         assert_eq!(certificates(Path::new("/")), Err(PemRefusal::NotPlain));
         assert_eq!(certificates(Path::new("/dev/null")), Err(PemRefusal::NotPlain));
-        assert!(matches!(certificates(Path::new("/no/such")), Err(PemRefusal::Unreadable(_))));
+        assert!(matches!(
+            certificates(Path::new("/no/such")),
+            Err(PemRefusal::Unreadable(_))
+        ));
     }
 
     proptest::proptest! {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::limits::Limits;
@@ -83,6 +84,9 @@ pub struct Api {
     pub agent_ca_key: Option<SecretSource>,
     /// How much one token may ask.
     pub limits: Limits,
+    /// Networks in which agents may be woken at whatever address they name; elsewhere only where their last
+    /// report came from.
+    pub wake_networks: Vec<IpNet>,
     /// Connections at once.
     pub max_connections: usize,
     /// Seconds that it goes on answering once it was told to stop.
@@ -164,6 +168,7 @@ impl Default for Api {
             agent_ca_cert: None,
             agent_ca_key: None,
             limits: Limits::default(),
+            wake_networks: Vec::new(),
             max_connections: DEFAULT_CONNECTIONS,
             shutdown_delay: 0,
         }

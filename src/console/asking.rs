@@ -16,7 +16,7 @@ use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answer, Problem> {
     let mut first = None;
     for source in sources(reads).await {
-        match ask_there(&source, reads.clock.now(), query, rows).await {
+        match ask_there(&source, reads.clock.now() + reads.api.ahead(), query, rows).await {
             Err(problem) if is_away(&problem) => first = first.or(Some(problem)),
             answer => return answer,
         }
@@ -68,9 +68,11 @@ async fn ask_there(
             )
         }
         Query::AgentHealth => Answer::Agents(
-            pages(rows, fixed("last_checkin"), |page| async move {
-                from.agents(&page).await
-            })
+            pages(
+                rows,
+                fixed("health"),
+                |page| async move { from.agents(&page).await },
+            )
             .await?,
         ),
         Query::OpenRequests => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use crate::clients::api::ApiReader;
 use crate::clients::vault::VaultReader;
 use crate::clock::Clock;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
+use crate::domain::worker::Worker;
 use crate::plan::vault_nodes::{self, Node};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;
@@ -44,7 +46,22 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
             platform(&reads.api, &reads.clock, me.as_ref().err(), reads.hosts.is_some()),
             vault(&reads.vault, &reads.vault_nodes, &reads.clock)
         );
-        for (backend, link) in platform.into_iter().chain([(Backend::Vault, vault)]) {
+        let refused = me
+            .as_ref()
+            .err()
+            .filter(|it| it.kind == ProblemKind::NotAuthenticated);
+        let beside = [
+            Some(Event::Token(refused.map(ToString::to_string))),
+            platform.workers.map(Event::Workers),
+            platform.ahead.map(Event::Clock),
+        ];
+        for event in beside.into_iter().flatten() {
+            // What it makes of them, the screen shows only where it differs.
+            if to.send(event).await.is_err() {
+                return;
+            }
+        }
+        for (backend, link) in platform.links.into_iter().chain([(Backend::Vault, vault)]) {
             due |= backend == Backend::Api && link.state == LinkState::Down;
             if told
                 .get(&backend)
@@ -73,6 +90,32 @@ fn looks_different(before: &Link, now: &Link) -> bool {
         || words(before) != words(now)
 }
 
+/// What a look at the API shows.
+pub(super) struct Platform {
+    /// The API and what is behind it.
+    pub(super) links: Vec<(Backend, Link)>,
+    /// Who works there; nothing where it doesn't answer.
+    pub(super) workers: Option<Vec<Worker>>,
+    /// How far its clock is ahead of this computer's.
+    pub(super) ahead: Option<TimeDelta>,
+}
+
+/// How far the API's clock is ahead, by a `Date` that is in whole seconds and came between these two moments; none
+/// within a minute, which is no trouble.
+fn ahead(date: DateTime<Utc>, asked: DateTime<Utc>, answered: DateTime<Utc>) -> TimeDelta {
+    let (at_least, at_most) = (date - answered, date + TimeDelta::seconds(1) - asked);
+    let surely = match (at_least > TimeDelta::zero(), at_most < TimeDelta::zero()) {
+        (true, _) => at_least,
+        (_, true) => at_most,
+        _ => TimeDelta::zero(),
+    };
+    if surely.abs() > TimeDelta::minutes(1) {
+        surely
+    } else {
+        TimeDelta::zero()
+    }
+}
+
 /// How the API and what is behind it are; `refused` is what it said to our token. Where its database is not a
 /// link of its own (`is_its_own`), a lost one is the API's trouble.
 pub(super) async fn platform(
@@ -80,9 +123,9 @@ pub(super) async fn platform(
     clock: &Clock,
     refused: Option<&Problem>,
     is_its_own: bool,
-) -> Vec<(Backend, Link)> {
-    let began = Instant::now();
-    let answer = api.ready().await;
+) -> Platform {
+    let (began, asked) = (Instant::now(), clock.now());
+    let answer = api.ready_at().await;
     let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();
     let as_of = clock.now();
     let link = |state, note, latency_ms| Link {
@@ -93,7 +136,11 @@ pub(super) async fn platform(
         seal: None,
     };
     match answer {
-        Ok(ready) => {
+        Ok((ready, date)) => {
+            let ahead = date.map(|date| ahead(date, asked, as_of));
+            if let Some(ahead) = ahead {
+                api.note_ahead(ahead);
+            }
             let refused = refused.filter(|problem| problem.kind == ProblemKind::NotAuthenticated);
             let is_lost = |health: &BackendHealth| {
                 health.backend == Backend::Database && health.state == LinkState::Down
@@ -115,7 +162,11 @@ pub(super) async fn platform(
             links.extend(
                 reported.map(|health| (health.backend, link(health.state, health.note, health.latency_ms))),
             );
-            links
+            Platform {
+                links,
+                workers: Some(ready.workers),
+                ahead,
+            }
         }
         Err(problem) => {
             let mut links = vec![(Backend::Api, link(LinkState::Down, Some(problem.what), None))];
@@ -127,7 +178,11 @@ pub(super) async fn platform(
                 Backend::Agents,
             ];
             links.extend(hidden.map(|backend| (backend, link(LinkState::Unknown, None, None))));
-            links
+            Platform {
+                links,
+                workers: None,
+                ahead: None,
+            }
         }
     }
 }
@@ -205,6 +260,16 @@ fn nodes_words(nodes: &[Node]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::clients::vault::SealStatus;
+
+    #[test]
+    fn a_clock_is_off_when_it_is_surely_so_by_more_than_a_minute() {
+        let at = |s: i64| DateTime::from_timestamp(1_800_000_000 + s, 0).unwrap();
+        let s = TimeDelta::seconds;
+        assert_eq!(ahead(at(0), at(0), at(1)), s(0));
+        assert_eq!(ahead(at(64), at(0), at(5)), s(0), "a slow answer proves nothing");
+        assert_eq!(ahead(at(70), at(0), at(1)), s(69));
+        assert_eq!(ahead(at(-40 * 86_400), at(0), at(1)), s(1 - 40 * 86_400));
+    }
 
     #[test]
     fn each_node_that_is_not_open_is_named() {

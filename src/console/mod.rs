@@ -467,7 +467,7 @@ fn paint(state: &mut State, terminal: &mut Terminal, pace: &mut Pace) -> Result<
     if !terminal.painter().differs(&frame(state)) {
         return Ok(None);
     }
-    state.clock_label = state.now.format("%H:%MZ").to_string();
+    state.clock_label = state.by_platform(state.now).format("%H:%MZ").to_string();
     let before = terminal.flushed();
     let mark = pace.next_mark(state.size.width);
     terminal

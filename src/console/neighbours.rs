@@ -78,7 +78,11 @@ impl Neighbours {
             tokio::time::timeout(PATIENCE, vault)
         );
         let vault = vault.unwrap_or_else(|_| self.down(VaultError::late().to_string()));
-        platform.into_iter().chain([(Backend::Vault, vault)]).collect()
+        platform
+            .links
+            .into_iter()
+            .chain([(Backend::Vault, vault)])
+            .collect()
     }
 
     fn down(&self, why: String) -> Link {
@@ -101,7 +105,7 @@ impl Neighbours {
             Err(why) => api.without_token(why),
         };
         let expiring = PageQuery {
-            expires_before: Some(soon(self.clock.now())),
+            expires_before: Some(soon(self.clock.now() + api.ahead())),
             limit: Some(1),
             ..PageQuery::default()
         };
@@ -112,7 +116,12 @@ impl Neighbours {
         };
         let (findings, expiring, open) =
             tokio::try_join!(api.findings(), api.certificates(&expiring), api.requests(&open))?;
-        Ok(Figures::of(&findings.findings, expiring.total, open.total))
+        Ok(Figures::of(
+            &findings.findings,
+            &findings.more,
+            expiring.total,
+            open.total,
+        ))
     }
 
     fn named(&self, name: &str) -> Result<Arc<Neighbour>, Problem> {

@@ -5,7 +5,6 @@ use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::database;
-use crate::domain::finding::Finding;
 use crate::domain::request::Request;
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
@@ -13,6 +12,7 @@ use crate::store::hosts::Hosts;
 use crate::store::{agents, audit, certificates, read, requests, trends};
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::{CertificateDetail, KeyDetail};
+use crate::wire::health::Findings;
 use crate::wire::page::{Page, PageQuery};
 use crate::wire::trends::Trends;
 
@@ -121,9 +121,9 @@ impl Source<'_> {
     }
 
     /// The findings, the worst first.
-    pub(super) async fn findings(&self) -> Result<Vec<Finding>, Problem> {
+    pub(super) async fn findings(&self) -> Result<Findings, Problem> {
         match *self {
-            Self::Api(api) => Ok(api.findings().await?.findings),
+            Self::Api(api) => api.findings().await,
             Self::Host(hosts, at) => hosts.on(at, async |conn| read::findings(conn).await).await,
         }
     }

@@ -7,6 +7,7 @@ use super::wants::{ask, is_held, remember, touch, touch_own};
 use super::{cursor, dialogs, layers, leaving, lists, menu, verify};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
+use crate::domain::worker::Worker;
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
@@ -28,6 +29,9 @@ use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
 const HEALTH_FRESH: chrono::Duration = chrono::Duration::seconds(15);
+
+/// Less is no other time.
+const CLOCK_NEWS: chrono::Duration = chrono::Duration::seconds(5);
 
 /// Takes one event in; returns whether the screen may look different now.
 pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> bool {
@@ -159,9 +163,41 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 link.seal = state.links.get(&backend).and_then(|link| link.seal.clone());
             }
             state.links.insert(backend, link);
+            let at = state.now;
+            match now {
+                LinkState::Down => {
+                    state.down_since.entry(backend).or_insert(at);
+                }
+                // Behind an API that is away nothing else is seen.
+                LinkState::Unknown => {}
+                _ => {
+                    state.down_since.remove(&backend);
+                }
+            }
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             // Lost: what isn't asked for can't be marked as what it was before.
             if back || could_read != can_read(state) || sealed != state.vault_sealed() {
+                touch_own(state);
+            }
+        }
+        Event::Token(refused) => {
+            visible = state.token_refused != refused;
+            state.token_refused = refused;
+        }
+        Event::Workers(workers) => {
+            let told = |workers: &[Worker]| -> Vec<(String, bool)> {
+                let words = |it: &Worker| format!("{} {} {}", it.duty.word(), it.name, it.version);
+                workers.iter().map(|it| (words(it), it.is_there)).collect()
+            };
+            // That one was seen again a moment ago is no news.
+            visible = told(&state.workers) != told(&workers);
+            state.workers = workers;
+        }
+        Event::Clock(ahead) => {
+            // What jitters by the second is no news either.
+            visible = (ahead - state.clock_ahead).abs() > CLOCK_NEWS;
+            if visible {
+                state.clock_ahead = ahead;
                 touch_own(state);
             }
         }

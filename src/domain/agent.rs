@@ -92,6 +92,9 @@ pub struct Agent {
     pub next_identity: Option<AgentIdentity>,
     /// When it checked in last.
     pub last_checkin: Option<DateTime<Utc>>,
+    /// The address that its last report came from.
+    #[serde(default)]
+    pub reported_from: Option<String>,
     /// Seconds between check-ins, chosen by the server.
     pub checkin_interval_s: i64,
     /// How many installations it has.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::id::EntityKind;
+use super::told::{cut, told};
 
 /// How what an audit row tells of ended, or that it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -74,6 +75,32 @@ pub struct AuditEntry {
     pub source: String,
     /// More, for people.
     pub detail: Option<String>,
+}
+
+/// The longest reason that a person may give, in characters.
+pub const LONGEST_REASON: usize = 1000;
+/// The longest ticket.
+pub const LONGEST_TICKET: usize = 100;
+/// Names, ids and places.
+const LONGEST_NAME: usize = 200;
+
+impl AuditEntry {
+    /// The same in bounded lines: a row is there for ever, and is read by everybody.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let short = |text: String| cut(&text, LONGEST_NAME);
+        Self {
+            actor: short(self.actor),
+            action: short(self.action),
+            entity_id: short(self.entity_id),
+            reason: self.reason.map(|text| cut(&text, LONGEST_REASON)),
+            ticket: self.ticket.map(|text| cut(&text, LONGEST_TICKET)),
+            run_id: self.run_id.map(short),
+            source: short(self.source),
+            detail: self.detail.map(|text| told(&text)),
+            ..self
+        }
+    }
 }
 
 /// One written audit row.

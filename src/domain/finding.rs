@@ -3,6 +3,8 @@
 //! A finding is derived from facts whenever somebody looks; none is stored, so a cured trouble's
 //! finding disappears by itself.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -80,7 +82,22 @@ pub enum FindingKind {
     ReplicaBehind,
     /// Two hosts of the database take changes: what one takes, the other never sees.
     TwoPrimaries,
+    /// No issuer, or no scheduler, is at work.
+    NobodyWorks,
+    /// The API doesn't answer.
+    ApiDown,
+    /// The API refuses the console's token.
+    TokenRefused,
+    /// Vault doesn't answer.
+    VaultDown,
+    /// The API can't use its database.
+    DatabaseDown,
+    /// The console's computer and the platform don't agree on the time.
+    ClockOff,
 }
+
+/// So many of the things that a finding takes down are named; the others are counted.
+pub const NAMED: usize = 20;
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -99,14 +116,23 @@ pub struct Finding {
     pub version: i64,
     /// The thing's name as people know it.
     pub subject: String,
+    /// Where: the host, or the first one of several; none where it is about no host, or is the subject itself.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// What is the matter, in one of the fixed words of `domain/matter.rs`.
+    #[serde(default)]
+    pub matter: String,
     /// What is wrong, one line.
     pub what: String,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
     /// When it breaks (or broke).
     pub due: Option<DateTime<Utc>>,
-    /// What it takes down, by name.
+    /// What it takes down, by name: the first [`NAMED`] of them.
     pub takes_down: Vec<String>,
+    /// How many that are, the unnamed ones included.
+    #[serde(default)]
+    pub n_takes_down: i64,
     /// The id of the action that answers it, such as `reissue`.
     pub answer: Option<String>,
 }
@@ -142,17 +168,71 @@ pub fn risk(facts: &RiskFacts, now: DateTime<Utc>) -> i64 {
     time * failing * silent * served * facts.n_hosts.clamp(1, 50)
 }
 
+impl FindingKind {
+    /// Order among critical findings before any figure: what blinds or stops everything, keys that others have,
+    /// what is refused by its clients now, and last what only comes. Many of one class can't bury another one.
+    fn class(self) -> u8 {
+        match self {
+            Self::VaultSealed
+            | Self::DatabaseLost
+            | Self::ReplicaBehind
+            | Self::TwoPrimaries
+            | Self::NobodyWorks
+            | Self::ApiDown
+            | Self::TokenRefused
+            | Self::VaultDown
+            | Self::DatabaseDown
+            | Self::ClockOff => 0,
+            Self::CompromisedKeyInUse => 1,
+            Self::RevokedInUse | Self::RevocationPending => 2,
+            Self::ExpiredInUse
+            | Self::NotServed
+            | Self::ChainIncomplete
+            | Self::AgentSilent
+            | Self::RequestFailed
+            | Self::RequestStuck
+            | Self::SharedKey => 3,
+            Self::ExpiringInUse | Self::RenewalAsked => 4,
+        }
+    }
+}
+
 /// Sorts findings, the worst first; equal ones stay in a fixed order, so that rows don't jump.
 pub fn rank(findings: &mut [Finding]) {
+    let class = |it: &Finding| match it.severity {
+        Severity::Critical => it.kind.class(),
+        Severity::Warning | Severity::Notice => 0,
+    };
     findings.sort_by(|a, b| {
-        (a.severity, -a.risk, a.due, a.kind, &a.entity_id).cmp(&(
+        (a.severity, class(a), -a.risk, a.due, a.kind, &a.entity_id).cmp(&(
             b.severity,
+            class(b),
             -b.risk,
             b.due,
             b.kind,
             &b.entity_id,
         ))
     });
+}
+
+/// What is left out of an answer, by kind.
+pub type More = BTreeMap<FindingKind, LeftOut>;
+
+/// Findings of one kind that are left out of an answer, by severity. A critical one never is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeftOut {
+    /// Warnings.
+    pub warning: i64,
+    /// Notices.
+    pub notice: i64,
+}
+
+impl LeftOut {
+    /// Both together.
+    #[must_use]
+    pub fn total(self) -> i64 {
+        self.warning + self.notice
+    }
 }
 
 #[cfg(test)]

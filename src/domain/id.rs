@@ -33,11 +33,13 @@ pub enum EntityKind {
     Vault,
     /// A host of the database, named by its address.
     Database,
+    /// A part of the platform that runs or doesn't: the API, the issuers, the schedulers.
+    Service,
 }
 
 impl EntityKind {
     /// All of them.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Certificate,
         Self::Key,
         Self::Agent,
@@ -50,6 +52,7 @@ impl EntityKind {
         Self::Audit,
         Self::Vault,
         Self::Database,
+        Self::Service,
     ];
 
     /// The word used in the database, in audit rows and on screen.
@@ -68,6 +71,7 @@ impl EntityKind {
             Self::Audit => "audit",
             Self::Vault => "vault",
             Self::Database => "database",
+            Self::Service => "service",
         }
     }
 
@@ -91,6 +95,7 @@ impl EntityKind {
             Self::Audit => "aud",
             Self::Vault => "vlt",
             Self::Database => "dbs",
+            Self::Service => "svc",
         }
     }
 }

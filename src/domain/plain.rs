@@ -5,10 +5,11 @@
 const HIDDEN: char = '\u{fffd}';
 
 /// Whether it steers a terminal (control characters, line breaks too) or the order in which the rest is
-/// read (bidirectional overrides and isolates).
+/// read (bidirectional marks, overrides and isolates).
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// One line: line breaks and tabs are spaces, and what is hidden is a mark.

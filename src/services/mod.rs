@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod api;
+mod beat;
 pub mod issuer;
 pub mod platform;
 pub mod scheduler;

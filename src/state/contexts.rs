@@ -141,9 +141,12 @@ fn of_open<'a>(state: &'a State, configured: Option<&Configured>) -> Sight<'a> {
     let findings = state.data.get(&Query::Findings);
     let is_answered = findings.is_some_and(|loaded| loaded.value.is_some());
     let figures = match (total(&Query::Expiring), total(&Query::OpenRequests)) {
-        (Some(expiring), Some(requests)) if is_answered => {
-            Some(Figures::of(&state.findings(), expiring, requests))
-        }
+        (Some(expiring), Some(requests)) if is_answered => Some(Figures::of(
+            &state.findings(),
+            &state.more_findings(),
+            expiring,
+            requests,
+        )),
         _ => None,
     };
     Sight {

@@ -7,6 +7,7 @@ use crate::domain::database::{FAR_BEHIND, Host, HostRole, HostState, Source, Sta
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
+use crate::domain::matter;
 
 /// Where the screen is read from.
 #[must_use]
@@ -142,6 +143,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
         );
         found.push(finding(
             FindingKind::TwoPrimaries,
+            matter::TWO_PRIMARIES,
             Severity::Critical,
             first,
             what,
@@ -164,6 +166,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
                 );
                 found.push(finding(
                     FindingKind::DatabaseLost,
+                    matter::LOST,
                     severity,
                     host,
                     what,
@@ -174,6 +177,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
                 let what = format!("database is not read: {why}; {reads}");
                 found.push(finding(
                     FindingKind::DatabaseLost,
+                    matter::NOT_READ,
                     Severity::Warning,
                     host,
                     what,
@@ -192,6 +196,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
                 };
                 found.push(finding(
                     FindingKind::ReplicaBehind,
+                    matter::BEHIND,
                     Severity::Warning,
                     host,
                     what,
@@ -206,6 +211,7 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
 
 fn finding(
     kind: FindingKind,
+    matter: &str,
     severity: Severity,
     host: &Host,
     what: String,
@@ -220,10 +226,13 @@ fn finding(
         entity_id: host.name.clone(),
         version: 0,
         subject: host.name.clone(),
+        host: None,
+        matter: matter.to_owned(),
         what,
         since,
         due: None,
         takes_down: Vec::new(),
+        n_takes_down: 0,
         answer: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::link::Link;
 use super::loaded::Generation;
@@ -13,6 +13,7 @@ use crate::clients::crl::Crl;
 use crate::domain::database::Host;
 use crate::domain::link::Backend;
 use crate::domain::role::Role;
+use crate::domain::worker::Worker;
 use crate::plan::executor::RunEvent;
 use crate::plan::plan::Plan;
 use crate::problem::Problem;
@@ -66,8 +67,14 @@ pub enum Event {
     StreamLost,
     /// A backend answers in this way now.
     Link(Backend, Link),
+    /// Issuers and schedulers, as the API knows them.
+    Workers(Vec<Worker>),
+    /// How far the platform's clock is ahead of this computer's; zero within a minute.
+    Clock(TimeDelta),
     /// The database's hosts are so now.
     Hosts(Vec<Host>),
+    /// The API refuses our token, and with which words; or it doesn't any more.
+    Token(Option<String>),
     /// Who the token is.
     Me(Role),
     /// A plan was made, or can't be.

@@ -1,6 +1,6 @@
 //! The figures of one context: how much burns in it. Where they come from is in `contexts`.
 
-use crate::domain::finding::{Finding, FindingKind, Severity};
+use crate::domain::finding::{Finding, FindingKind, More, Severity};
 
 /// What burns in a context, counted as its triage shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,12 +22,17 @@ pub struct Figures {
 impl Figures {
     /// Counted from the findings; lists are counted by who has all of their rows.
     #[must_use]
-    pub fn of(findings: &[Finding], expiring: i64, requests: i64) -> Self {
+    pub fn of(findings: &[Finding], more: &More, expiring: i64, requests: i64) -> Self {
         let severe = |severity| findings.iter().filter(|it| it.severity == severity).count();
-        let of_kind = |kind| findings.iter().filter(|it| it.kind == kind).count();
+        let left_out = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+        let of_kind = |kind| {
+            let more = more.get(&kind).map_or(0, |more| left_out(more.total()));
+            findings.iter().filter(|it| it.kind == kind).count() + more
+        };
+        let warnings = left_out(more.values().map(|more| more.warning).sum());
         Self {
             critical: severe(Severity::Critical),
-            warnings: severe(Severity::Warning),
+            warnings: severe(Severity::Warning) + warnings,
             expiring,
             silent: of_kind(FindingKind::AgentSilent),
             requests,

@@ -24,18 +24,19 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
 use crate::domain::database::Host;
-use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::finding::{Finding, FindingKind, More};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
+use crate::domain::worker::Worker;
 use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
 
@@ -217,6 +218,14 @@ pub struct State {
     pub role: Option<Role>,
     /// How each backend answers.
     pub links: BTreeMap<Backend, Link>,
+    /// Since when each backend that doesn't answer doesn't, as far as was seen here.
+    pub down_since: BTreeMap<Backend, DateTime<Utc>>,
+    /// What the API said to our token, while it refuses it.
+    pub token_refused: Option<String>,
+    /// Issuers and schedulers, as the API knows them.
+    pub workers: Vec<Worker>,
+    /// How far the platform's clock is ahead of this computer's; zero within a minute.
+    pub clock_ahead: TimeDelta,
     /// How the API's database answers it, as the API says.
     pub api_database: LinkState,
     /// The database's hosts; none where the context gives no database.
@@ -286,6 +295,10 @@ impl State {
             guard: Guard::ReadWrite,
             role: None,
             links: BTreeMap::new(),
+            down_since: BTreeMap::new(),
+            token_refused: None,
+            workers: Vec::new(),
+            clock_ahead: TimeDelta::zero(),
             api_database: LinkState::Unknown,
             hosts: Vec::new(),
             starting: None,
@@ -406,10 +419,17 @@ impl State {
         self.data.get(query).and_then(|loaded| loaded.value.as_ref())
     }
 
-    /// The moment that the screen shows: the present one, unless it is held.
+    /// The moment that the screen shows: the present one, unless it is held; by the platform's clock, since that is
+    /// what all times at the platform are by.
     #[must_use]
     pub fn shown_at(&self) -> DateTime<Utc> {
-        self.held.as_ref().map_or(self.now, |held| held.at)
+        self.by_platform(self.held.as_ref().map_or(self.now, |held| held.at))
+    }
+
+    /// A moment of this computer's clock by the platform's.
+    #[must_use]
+    pub fn by_platform(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at.checked_add_signed(self.clock_ahead).unwrap_or(at)
     }
 
     /// The findings: the API's, and those that the console sees by itself.
@@ -425,6 +445,7 @@ impl State {
                 .iter()
                 .any(|finding| finding.kind == FindingKind::VaultSealed);
             let news = answered
+                .findings
                 .iter()
                 .filter(|finding| !(sealed && finding.entity == EntityKind::Vault));
             findings.extend(news.cloned());
@@ -432,6 +453,15 @@ impl State {
         findings.extend(databases::findings(&self.hosts));
         crate::domain::finding::rank(&mut findings);
         findings
+    }
+
+    /// What is left out of the findings, by kind.
+    #[must_use]
+    pub fn more_findings(&self) -> More {
+        match self.answer(&Query::Findings) {
+            Some(Answer::Findings(answered)) => answered.more.clone(),
+            _ => More::new(),
+        }
     }
 
     /// Shows a message.

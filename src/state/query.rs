@@ -9,12 +9,12 @@ use super::link::Link;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
-use crate::domain::finding::Finding;
 use crate::domain::id::EntityKind;
 use crate::domain::link::Backend;
 use crate::domain::request::Request;
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::{CertificateDetail, KeyDetail};
+use crate::wire::health::Findings;
 use crate::wire::page::{Change, PageQuery};
 use crate::wire::trends::Trends;
 
@@ -100,7 +100,7 @@ pub struct Window<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// Findings.
-    Findings(Vec<Finding>),
+    Findings(Findings),
     /// Certificates.
     Certificates(Window<Certificate>),
     /// Agents.

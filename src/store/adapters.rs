@@ -2,6 +2,7 @@
 
 use crate::domain::adapter::{Adapter, AdapterStatus};
 use crate::domain::id::{EntityKind, new_id};
+use crate::domain::told::told;
 
 use super::row::{FromRow, Row, word};
 use super::statement::{Json, sql};
@@ -84,7 +85,7 @@ pub async fn pause(tx: &mut Tx, id: &str, reason: &str) -> Result<bool, StoreErr
          paused_at = COALESCE(paused_at, $3), version = version + 1, updated_at = $3 \
          WHERE id = $1 AND (status <> 'paused' OR paused_reason <> $2)")
     .bind(id)
-    .bind(reason)
+    .bind(told(reason))
     .bind(now)
     .execute(tx.raw())
     .await

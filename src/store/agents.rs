@@ -35,10 +35,8 @@ const LIST: List = List {
         },
         SortColumn {
             name: "health",
-            // By silence, whatever the interval: dates are added up differently in every database. Who is
-            // banned is expected to be silent and comes last.
-            sql: "CASE WHEN a.status = 'banned' THEN '9999-12-31T00:00:00+00:00' \
-                  ELSE COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') END",
+            // Each by its own interval. Who is banned is expected to be silent and comes last.
+            sql: "CASE WHEN a.status = 'banned' THEN '9999-12-31T00:00:00+00:00' ELSE a.silent_at END",
             sorts: Sorts::Time,
         },
         SortColumn {
@@ -136,6 +134,20 @@ pub async fn insert(tx: &mut Tx, new: &EnrolBody, checkin_interval_s: i64) -> Re
     .map_err(StoreError::because("enrolling an agent"))?;
     tx.changed(EntityKind::Agent, &id);
     existing(tx, &id).await
+}
+
+/// Keeps where an enrolment came from; later ones come with the reports.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn enrolled_from(tx: &mut Tx, id: &str, from: &str) -> Result<(), StoreError> {
+    sql("UPDATE agents SET reported_from = $2 WHERE id = $1")
+        .bind(id)
+        .bind(from)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording where an agent enrolled from"))?;
+    Ok(())
 }
 
 /// The agent `id` enrols again, as what it says it is now.
@@ -238,30 +250,16 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
 /// The database doesn't answer.
 pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     let now = conn.now();
-    // The interval is a column, so the comparison is made in numbers, which both databases have, by
-    // the few intervals that are in use.
-    let intervals: Vec<i64> = sql("SELECT DISTINCT checkin_interval_s FROM agents WHERE status = 'active'")
-        .fetch_all(conn.raw())
-        .await
-        .map_err(StoreError::because("counting the agents"))?;
-    let mut count = Headcount {
-        n_all: 0,
-        n_healthy: 0,
-    };
-    for interval in intervals {
-        let (n_all, n_healthy): (i64, i64) = sql(
-            "SELECT COUNT(*), COUNT(*) FILTER (WHERE last_checkin >= $2) FROM agents \
-             WHERE status = 'active' AND checkin_interval_s = $1",
-        )
-        .bind(interval)
-        .bind(now - chrono::Duration::seconds(interval) * crate::domain::agent::SILENT_AFTER_INTERVALS)
-        .fetch_one(conn.raw())
-        .await
-        .map_err(StoreError::because("counting the agents"))?;
-        count.n_all += n_all;
-        count.n_healthy += n_healthy;
-    }
-    Ok(count)
+    // One that never came is not healthy, however long ago it enrolled.
+    let (n_all, n_healthy): (i64, i64) = sql(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE silent_at >= $1 AND last_checkin IS NOT NULL) FROM agents \
+         WHERE status = 'active'",
+    )
+    .bind(now)
+    .fetch_one(conn.raw())
+    .await
+    .map_err(StoreError::because("counting the agents"))?;
+    Ok(Headcount { n_all, n_healthy })
 }
 
 pub(super) fn banned(agent: &Agent) -> Problem {
@@ -289,6 +287,7 @@ impl FromRow for Wrapped {
             identity: identity(row, "identity_serial", "identity_not_after")?,
             next_identity: identity(row, "next_identity_serial", "next_identity_not_after")?,
             last_checkin: row.try_get("last_checkin")?,
+            reported_from: row.try_get("reported_from")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
             n_installations: row.try_get("n_installations")?,
             enrolled_at: row.try_get("enrolled_at")?,

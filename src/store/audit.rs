@@ -9,7 +9,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
-use super::{Conn, Store, StoreError, Tx, dialect};
+use super::{Conn, Store, StoreError, Tx, Work, dialect};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
@@ -156,7 +156,7 @@ pub(super) async fn write_noted(tx: &mut Tx) -> Result<(), StoreError> {
 
 async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     let doing = "writing the audit row";
-    let entry = on_behalf(tx, entry).await?;
+    let entry = on_behalf(tx, entry).await?.bounded();
     let head = match tx.is_postgres() {
         true => dialect::postgres::AUDIT_HEAD,
         false => dialect::sqlite::AUDIT_HEAD,
@@ -263,7 +263,7 @@ pub async fn verify(store: &Store) -> Result<(i64, String), StoreError> {
     let mut head = (0, GENESIS.to_owned());
     loop {
         // A connection a batch, so that a long chain doesn't keep one from everybody else.
-        let mut conn = store.read().await?;
+        let mut conn = store.ask(Work::Background).await?;
         let rows = rows_after(&mut conn, head.0, BATCH).await?;
         if rows.is_empty() {
             return Ok(head);

@@ -8,12 +8,25 @@ use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
 use crate::domain::id::EntityKind;
 use crate::wire::agents::Report;
 
+/// The same as [`check_in_from`] for a report that came over no network.
+///
+/// # Errors
+/// See there.
+pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
+    check_in_from(tx, id, report, None).await
+}
+
 /// Records a report: the check-in, the installations and the keys. A handful of statements when
 /// nothing changed since the last one.
 ///
 /// # Errors
 /// The agent is unknown or banned, or the database doesn't answer.
-pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, StoreError> {
+pub async fn check_in_from(
+    tx: &mut Tx,
+    id: &str,
+    report: &Report,
+    from: Option<&str>,
+) -> Result<Agent, StoreError> {
     let now = tx.now();
     let before = lock(tx, id).await?;
     if before.status == AgentStatus::Banned {
@@ -29,9 +42,10 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
     };
     let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
     let agent = if agent == before {
-        sql("UPDATE agents SET last_checkin = $2 WHERE id = $1")
+        sql("UPDATE agents SET last_checkin = $2, reported_from = COALESCE($3, reported_from) WHERE id = $1")
             .bind(id)
             .bind(now)
+            .bind(from)
             .execute(tx.raw())
             .await
             .map_err(StoreError::because("recording a check-in"))?;
@@ -39,7 +53,8 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
     } else {
         sql(
             "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
-             agent_version = $6, owner = $7, version = version + 1, updated_at = $2 WHERE id = $1",
+             agent_version = $6, owner = $7, reported_from = COALESCE($8, reported_from), \
+             version = version + 1, updated_at = $2 WHERE id = $1",
         )
         .bind(id)
         .bind(now)
@@ -48,6 +63,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
         .bind(Json(&agent.install_dirs))
         .bind(&agent.agent_version)
         .bind(&agent.owner)
+        .bind(from)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because("recording a check-in"))?;
@@ -66,6 +82,7 @@ pub async fn check_in(tx: &mut Tx, id: &str, report: &Report) -> Result<Agent, S
     holders::set(tx, id, &report.keys).await?;
     Ok(Agent {
         last_checkin: Some(now),
+        reported_from: from.map(str::to_owned).or(agent.reported_from),
         ..agent
     })
 }

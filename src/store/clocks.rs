@@ -11,7 +11,7 @@ use super::{Conn, StoreError, Tx, dialect};
 const GONE: TimeDelta = TimeDelta::minutes(1);
 
 /// The one clock that all agree about. SQLite has none but this host's.
-async fn databases_now(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
+pub(super) async fn databases_now(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
     if !conn.is_postgres() {
         return Ok(conn.now());
     }

@@ -4,7 +4,8 @@ use crate::domain::audit::ChainError;
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 
-use super::{constraint, dialect};
+use super::question::TooLong;
+use super::{Work, constraint, dialect};
 
 /// PostgreSQL: a change where only reading is allowed.
 const READ_ONLY: &str = "25006";
@@ -69,6 +70,9 @@ pub enum StoreError {
     /// No connection could be had.
     #[error("connecting to the database")]
     Connect(#[source] sqlx::Error),
+    /// All connections for this kind of work are in use.
+    #[error("all connections for `{0}` are in use")]
+    Crowded(Work),
     /// A statement failed.
     #[error("{doing}")]
     Query {
@@ -146,7 +150,16 @@ impl From<StoreError> for Problem {
                 };
                 Self::unavailable(format!("the database doesn't answer{why}")).hint(hint)
             }
+            StoreError::Crowded(_) => {
+                Self::unavailable("more is asked at once than the server answers at once")
+                    .hint("ask again in a moment; agents and changes go on meanwhile")
+            }
             StoreError::Query { doing, source } => match source {
+                sqlx::Error::Io(error) if too_long(&error).is_some() => Self::unavailable(format!(
+                    "the question was given up while {doing}: {}",
+                    too_long(&error).map(ToString::to_string).unwrap_or_default()
+                ))
+                .hint("ask for less with a filter, or again when the database is less busy"),
                 sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::Io(_)
@@ -189,6 +202,11 @@ impl From<StoreError> for Problem {
             | StoreError::Row { .. } => Self::internal(error.to_string()),
         }
     }
+}
+
+/// That the time of a question was over, if that is what went wrong.
+pub(super) fn too_long(error: &std::io::Error) -> Option<&TooLong> {
+    error.get_ref()?.downcast_ref()
 }
 
 fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {

@@ -3,6 +3,7 @@
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
+use crate::domain::told::told;
 use crate::wire::agents::ReportedInstallation;
 
 use super::row::{FromRow, Row};
@@ -22,7 +23,8 @@ pub async fn expect(
 ) -> Result<Installation, StoreError> {
     agents::locked(tx, agent_id).await?;
     let now = tx.now();
-    // While an installation is under way, what it was to replace is still what is really there.
+    // While an installation is under way, what it was to replace is still what is really there; where the first one
+    // failed, nothing ever was.
     let id: String = sql(
         "INSERT INTO installations (id, agent_id, path, certificate_id, expected_sha256, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
@@ -30,6 +32,8 @@ pub async fn expect(
          previous_certificate_id = CASE \
            WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = installations.id \
                         AND j.status = 'queued') THEN installations.previous_certificate_id \
+           WHEN installations.previous_certificate_id IS NULL AND installations.install_error IS NOT NULL \
+             AND installations.on_disk_sha256 IS NULL THEN NULL \
            ELSE installations.certificate_id END, \
          certificate_id = excluded.certificate_id, expected_sha256 = excluded.expected_sha256, \
          install_error = NULL, version = installations.version + 1, updated_at = excluded.updated_at \
@@ -175,7 +179,8 @@ pub(super) async fn done(
 }
 
 /// An installation did not come about. Where the previous set is back in place, it is what is expected
-/// again; where there was none, nothing is expected, and the job's result says what happened.
+/// again; where there was none, what could not be installed still is, with its error, until somebody installs it
+/// or takes it back.
 pub(super) async fn failed(
     tx: &mut Tx,
     id: &str,
@@ -187,19 +192,44 @@ pub(super) async fn failed(
     let doing = "recording a failed installation";
     sql("UPDATE installations SET install_error = $2, updated_at = $3 WHERE id = $1")
         .bind(id)
-        .bind(error)
+        .bind(told(error))
         .bind(now)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
     tx.changed(EntityKind::Installation, id);
-    if previous_is_back && !back_to_previous(tx, id).await? {
-        return forget(tx, id).await;
+    if previous_is_back {
+        back_to_previous(tx, id).await?;
     }
     match found {
         Some(found) => found_at(tx, id, found).await,
         None => Ok(()),
     }
+}
+
+/// An installation was taken back before anybody began it, for `why`: what was expected before is expected again, and
+/// where that was nothing, nothing is.
+pub(super) async fn withdrawn(tx: &mut Tx, id: &str, why: &str) -> Result<(), StoreError> {
+    failed(tx, id, why, false, None).await?;
+    match back_to_previous(tx, id).await? {
+        true => Ok(()),
+        false => forget(tx, id).await,
+    }
+}
+
+/// A row would have the next reissue go there too.
+async fn forget(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    for text in [
+        "UPDATE jobs SET installation_id = NULL WHERE installation_id = $1",
+        "DELETE FROM installations WHERE id = $1",
+    ] {
+        sql(text)
+            .bind(id)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because("taking an installation back"))?;
+    }
+    Ok(())
 }
 
 /// What was expected before is expected again; false if nothing was.
@@ -216,22 +246,6 @@ async fn back_to_previous(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     .await
     .map_err(StoreError::because("recording a failed installation"))?;
     Ok(done > 0)
-}
-
-/// Nothing was ever there: a row would have the next reissue go there too.
-async fn forget(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    let doing = "recording a failed installation";
-    for text in [
-        "UPDATE jobs SET installation_id = NULL WHERE installation_id = $1",
-        "DELETE FROM installations WHERE id = $1",
-    ] {
-        sql(text)
-            .bind(id)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because(doing))?;
-    }
-    Ok(())
 }
 
 struct Found {

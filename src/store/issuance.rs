@@ -8,6 +8,7 @@ use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::request::{Request, RequestStatus};
+use crate::domain::told::told;
 use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
@@ -283,7 +284,7 @@ pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Resul
          AND COALESCE(error_message, '') <> $2 RETURNING id",
     )
     .bind(adapter_id)
-    .bind(reason)
+    .bind(told(reason))
     .fetch_all(tx.raw())
     .await
     .map_err(StoreError::because("pausing an adapter"))?;

@@ -9,6 +9,7 @@ use super::{StoreError, Tx, audit};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
+use crate::domain::told::told;
 use crate::problem::Problem;
 
 /// Only a request that is being issued may go on; this is what makes each end happen once.
@@ -38,7 +39,7 @@ pub(super) async fn wait_again(
          version = version + 1, updated_at = $5 WHERE id = $1",
     )
     .bind(id)
-    .bind(error)
+    .bind(told(error))
     .bind(at)
     .bind(i64::from(burns))
     .bind(now)

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::domain::agent::SILENT_AFTER_INTERVALS;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
 use crate::domain::request::Request;
+use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
@@ -202,7 +204,7 @@ pub(super) async fn withdraw(tx: &mut Tx, of: Of<'_>, why: &str) -> Result<(), S
     for job in jobs {
         finish(tx, &job.id, &JobResult::withdrawn(why)).await?;
         match (&job.installation_id, &job.request_id) {
-            (Some(installation), _) => installations::failed(tx, installation, why, true, None).await?,
+            (Some(installation), _) => installations::withdrawn(tx, installation, why).await?,
             (None, Some(request)) => {
                 request_failure::record(tx, request, &format!("the agent: {why}")).await?;
             }
@@ -276,31 +278,56 @@ pub async fn for_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<AgentJob>,
         .collect())
 }
 
-/// Where the agent listens that a queued job is for.
+/// Where an agent listens, as it says itself, and where its last report came from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Listening {
+    /// Such as `http://web-01:8084`.
+    pub address: String,
+    /// An IP address; nothing of an agent that was never heard of.
+    pub reported_from: Option<String>,
+}
+
+/// An agent that has something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whom {
+    /// Where it listens.
+    pub listening: Listening,
+    /// It was heard of lately, so that it will answer.
+    pub heard_of: bool,
+}
+
+/// Whom a queued job is for.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn address(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
-    sql("SELECT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'")
+pub async fn whom(conn: &mut Conn, id: &str) -> Result<Option<Whom>, StoreError> {
+    let now = conn.now();
+    let row: Option<Called> = sql(
+        "SELECT a.address, a.reported_from, a.last_checkin, a.checkin_interval_s FROM jobs j \
+         JOIN agents a ON a.id = j.agent_id WHERE j.id = $1 AND j.status = 'queued' AND a.status = 'active'",
+    )
     .bind(id)
     .fetch_optional(conn.raw())
     .await
-    .map_err(StoreError::because("reading whom a job is for"))
+    .map_err(StoreError::because("reading whom a job is for"))?;
+    Ok(row.map(|row| row.at(now)))
 }
 
-/// Where the agents listen that have something to do.
+/// Whom the queued jobs are for; who was heard of last comes first.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn addresses(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    sql(
-        "SELECT DISTINCT a.address FROM jobs j JOIN agents a ON a.id = j.agent_id \
-         WHERE j.status = 'queued' AND a.status = 'active'",
+pub async fn all_whom(conn: &mut Conn) -> Result<Vec<Whom>, StoreError> {
+    let now = conn.now();
+    let rows: Vec<Called> = sql(
+        "SELECT a.address, a.reported_from, a.last_checkin, a.checkin_interval_s FROM agents a \
+         WHERE a.status = 'active' AND a.id IN (SELECT j.agent_id FROM jobs j WHERE j.status = 'queued') \
+         ORDER BY COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00') DESC, a.id",
     )
     .fetch_all(conn.raw())
     .await
-    .map_err(StoreError::because("reading whom jobs are for"))
+    .map_err(StoreError::because("reading whom jobs are for"))?;
+    Ok(rows.into_iter().map(|row| row.at(now)).collect())
 }
 
 /// One.
@@ -443,7 +470,7 @@ pub(super) async fn put_back(
          attempt = attempt + $4 WHERE id = $1 AND status = 'queued'",
     )
     .bind(id)
-    .bind(error)
+    .bind(told(error))
     .bind(at)
     .bind(i64::from(burns))
     .execute(tx.raw())
@@ -451,6 +478,36 @@ pub(super) async fn put_back(
     .map_err(StoreError::because("putting a job back"))?;
     tx.changed(EntityKind::Job, id);
     Ok(())
+}
+
+/// A row about who is to be woken.
+struct Called {
+    listening: Listening,
+    last_checkin: Option<DateTime<Utc>>,
+    interval_s: i64,
+}
+
+impl Called {
+    fn at(self, now: DateTime<Utc>) -> Whom {
+        let patience = Duration::seconds(self.interval_s) * SILENT_AFTER_INTERVALS;
+        Whom {
+            listening: self.listening,
+            heard_of: self.last_checkin.is_some_and(|at| now - at <= patience),
+        }
+    }
+}
+
+impl FromRow for Called {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            listening: Listening {
+                address: row.try_get("address")?,
+                reported_from: row.try_get("reported_from")?,
+            },
+            last_checkin: row.try_get("last_checkin")?,
+            interval_s: row.try_get("checkin_interval_s")?,
+        })
+    }
 }
 
 impl FromRow for Job {

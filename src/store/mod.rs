@@ -38,6 +38,8 @@ pub mod keys;
 mod lead;
 mod news;
 pub mod orders;
+mod pools;
+mod question;
 pub mod read;
 pub mod renewals;
 mod request_failure;
@@ -55,11 +57,12 @@ pub mod trends;
 mod trouble;
 mod tx;
 pub mod without_crl;
+pub mod workers;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Postgres, Sqlite};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -68,10 +71,13 @@ use crate::wire::page::Change;
 
 pub use error::StoreError;
 pub use lead::Lead;
+pub use pools::Work;
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
 use clock_off::ClockOff;
+use pools::Ways;
+use question::Question;
 use statement::sql;
 use tx::Link;
 
@@ -93,8 +99,8 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres { writer: PgPool, readers: PgPool },
+    Sqlite(Arc<Ways<Sqlite>>),
+    Postgres(Arc<Ways<Postgres>>),
 }
 
 impl Store {
@@ -113,21 +119,24 @@ impl Store {
         let own = new_id(EntityKind::Run);
         let mut ear = None;
         let pools = if address::is_postgres(url) {
-            let (writer, readers) = dialect::postgres::open(url).await.map_err(failed)?;
-            schema::bring_up_postgres(&writer, url).await?;
-            if dialect::postgres::is_replica(&writer).await.map_err(failed)? {
+            let ways = dialect::postgres::open(url).await.map_err(failed)?;
+            schema::bring_up_postgres(&ways.writer, url).await?;
+            if dialect::postgres::is_replica(&ways.writer)
+                .await
+                .map_err(failed)?
+            {
                 return Err(StoreError::Replica {
                     url: address::redacted(url),
                 });
             }
-            let options = writer.connect_options().as_ref().clone();
+            let options = ways.writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));
-            Pools::Postgres { writer, readers }
+            Pools::Postgres(Arc::new(ways))
         } else {
-            let (writer, readers) = dialect::sqlite::open(url).await.map_err(failed)?;
-            schema::bring_up_sqlite(&writer, url).await?;
-            Pools::Sqlite { writer, readers }
+            let ways = dialect::sqlite::open(url).await.map_err(failed)?;
+            schema::bring_up_sqlite(&ways.writer, url).await?;
+            Pools::Sqlite(Arc::new(ways))
         };
         let store = Self {
             pools,
@@ -144,16 +153,50 @@ impl Store {
         Ok(store)
     }
 
-    /// A connection for reading.
+    /// A connection for short reads that others' work hangs on: a token, one thing by its id, a job, whether
+    /// the database is there. What may take long is asked with [`Store::ask`].
     ///
     /// # Errors
     /// No connection could be had.
     pub async fn read(&self) -> Result<Conn, StoreError> {
         let link = match &self.pools {
-            Pools::Sqlite { readers, .. } => readers.acquire().await.map(Link::SqliteReader),
-            Pools::Postgres { readers, .. } => readers.acquire().await.map(Link::PostgresReader),
+            Pools::Sqlite(ways) => ways.vital.acquire().await.map(Link::SqliteReader),
+            Pools::Postgres(ways) => ways.vital.acquire().await.map(Link::PostgresReader),
         };
         Ok(Conn::new(link.map_err(StoreError::Connect)?, self.clock.now()))
+    }
+
+    /// A connection for a question that may take long. It ends after the time of its kind of work, and as
+    /// soon as it is dropped, in the database too.
+    ///
+    /// # Errors
+    /// No connection could be had, since the database gives none or others of its kind have them all.
+    pub async fn ask(&self, work: Work) -> Result<Conn, StoreError> {
+        let question = match &self.pools {
+            Pools::Sqlite(ways) => {
+                let pool = ways.of(work);
+                let conn = pool.acquire().await;
+                let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                Question::on_sqlite(conn, work.limit()).await
+            }
+            Pools::Postgres(ways) => {
+                let pool = ways.of(work);
+                let conn = pool.acquire().await;
+                let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                Question::on_postgres(conn, ways.vital.clone(), work.limit()).await
+            }
+        };
+        let link = question.map(Link::Question).map_err(StoreError::Connect)?;
+        Ok(Conn::new(link, self.clock.now()))
+    }
+
+    /// How many connections are in use, by the name of their work.
+    #[must_use]
+    pub fn busy(&self) -> [(&'static str, usize); 4] {
+        match &self.pools {
+            Pools::Sqlite(ways) => ways.busy(),
+            Pools::Postgres(ways) => ways.busy(),
+        }
     }
 
     /// A transaction for changes. On SQLite it holds the only write lock, on PostgreSQL the rows that it
@@ -163,11 +206,12 @@ impl Store {
     /// The write lock, or a connection, could not be had in time.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let link = match &self.pools {
-            Pools::Sqlite { writer, .. } => writer
+            Pools::Sqlite(ways) => ways
+                .writer
                 .begin_with(dialect::sqlite::BEGIN_WRITE)
                 .await
                 .map(Link::SqliteWriter),
-            Pools::Postgres { writer, .. } => writer.begin().await.map(Link::PostgresWriter),
+            Pools::Postgres(ways) => ways.writer.begin().await.map(Link::PostgresWriter),
         };
         let conn = Conn::new(link.map_err(StoreError::Connect)?, self.clock.now());
         Ok(Tx::new(
@@ -195,8 +239,8 @@ impl Store {
     #[must_use]
     pub fn lead(&self) -> Lead {
         Lead::new(match &self.pools {
-            Pools::Sqlite { .. } => None,
-            Pools::Postgres { writer, .. } => Some(writer.connect_options().as_ref().clone()),
+            Pools::Sqlite(_) => None,
+            Pools::Postgres(ways) => Some(ways.writer.connect_options().as_ref().clone()),
         })
     }
 
@@ -247,14 +291,8 @@ impl Store {
             ear.close();
         }
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
-            Pools::Postgres { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Pools::Sqlite(ways) => ways.close().await,
+            Pools::Postgres(ways) => ways.close().await,
         }
     }
 }

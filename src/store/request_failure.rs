@@ -3,6 +3,7 @@
 use super::statement::sql;
 use super::{StoreError, Tx};
 use crate::domain::id::EntityKind;
+use crate::domain::told::told;
 
 /// Records the failure of a request that is not at its end; one that is stays as it is.
 pub(super) async fn record(tx: &mut Tx, id: &str, error: &str) -> Result<(), StoreError> {
@@ -13,7 +14,7 @@ pub(super) async fn record(tx: &mut Tx, id: &str, error: &str) -> Result<(), Sto
          version = version + 1, updated_at = $3 WHERE id = $1 AND status IN ('pending', 'issuing')",
     )
     .bind(id)
-    .bind(error)
+    .bind(told(error))
     .bind(now)
     .execute(tx.raw())
     .await

@@ -4,6 +4,7 @@
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::key::KeyStatus;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
+use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::wire::agents::JobResult;
 use crate::wire::page::{Page, PageQuery};
@@ -434,7 +435,7 @@ async fn put(
     .bind(id)
     .bind(status.word())
     .bind(waiting_on.map(WaitingOn::word))
-    .bind(message)
+    .bind(message.map(told))
     .bind(now)
     .fetch_one(tx.raw())
     .await

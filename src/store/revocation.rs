@@ -7,6 +7,7 @@ use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::reason::Reason;
+use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::wire::agents::JobResult;
 
@@ -240,12 +241,12 @@ pub async fn deny_revocation(
            WHERE c.adapter_id = (SELECT d.adapter_id FROM certificates d WHERE d.id = $1))",
     )
     .bind(id)
-    .bind(error)
+    .bind(told(error))
     .bind(at)
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("letting revocations wait"))?;
-    let is_news = job.error_message.as_deref() != Some(error);
+    let is_news = job.error_message.as_deref() != Some(told(error).as_str());
     if is_news {
         tx.changed(EntityKind::Certificate, id);
         let detail = Some("it waits, and goes on by itself when it may".to_owned());

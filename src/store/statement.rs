@@ -11,12 +11,15 @@ use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::dialect::{self, Locking};
 pub(super) use super::json::Json;
+use super::question::Bound;
 use super::row::{FromRow, Row};
 use super::trouble::Troubles;
 
 /// A connection for one statement.
 pub(super) struct Raw<'c> {
     pub(super) to: To<'c>,
+    /// How long it may take, of a statement that is part of a question.
+    pub(super) bound: Option<&'c mut Bound>,
     /// Where it is kept what is wrong, of a statement that is part of a change.
     pub(super) troubles: Option<&'c Troubles>,
 }
@@ -92,8 +95,8 @@ impl Statement {
 
     /// The first row, if there is one.
     pub(super) async fn fetch_optional<T: FromRow>(self, on: Raw<'_>) -> Result<Option<T>, sqlx::Error> {
-        let Raw { to, troubles } = on;
-        let row = noting(troubles, async {
+        let Raw { to, bound, troubles } = on;
+        let row = noting(troubles, bound, async {
             Ok(match to {
                 To::Sqlite(conn) => {
                     let args = self.sqlite()?;
@@ -118,8 +121,8 @@ impl Statement {
 
     /// All rows, as they come.
     pub(super) async fn rows(self, on: Raw<'_>) -> Result<Vec<Row>, sqlx::Error> {
-        let Raw { to, troubles } = on;
-        noting(troubles, async {
+        let Raw { to, bound, troubles } = on;
+        noting(troubles, bound, async {
             Ok(match to {
                 To::Sqlite(conn) => {
                     let args = self.sqlite()?;
@@ -138,8 +141,8 @@ impl Statement {
 
     /// Runs it; how many rows it changed.
     pub(super) async fn execute(self, on: Raw<'_>) -> Result<u64, sqlx::Error> {
-        let Raw { to, troubles } = on;
-        noting(troubles, async {
+        let Raw { to, bound, troubles } = on;
+        noting(troubles, bound, async {
             Ok(match to {
                 To::Sqlite(conn) => {
                     let args = self.sqlite()?;
@@ -195,9 +198,13 @@ impl Statement {
 /// What `work` gives; keeps what is wrong with the database if it fails for that.
 async fn noting<T>(
     troubles: Option<&Troubles>,
+    bound: Option<&mut Bound>,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let done = work.await;
+    let done = match bound {
+        Some(bound) => bound.hold(work).await,
+        None => work.await,
+    };
     if let (Err(error), Some(troubles)) = (&done, troubles) {
         troubles.met(error);
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::sqlite::SqliteError;
 
 use super::clock_off::{ClockOff, HINT};
+use super::error::too_long;
 use super::{StoreError, tls};
 
 /// A cause and the next step.
@@ -58,6 +59,8 @@ impl Trouble {
                     "look whether it runs and isn't overloaded",
                 )
             }
+            // A question that was too much says nothing about the database.
+            sqlx::Error::Io(error) if too_long(error).is_some() => return None,
             sqlx::Error::Io(error) => match error.kind() {
                 ErrorKind::ConnectionRefused | ErrorKind::NotFound => Self::lasting(
                     "nobody listens at its address",

@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
+use super::question::Question;
 use super::statement::{Raw, To, sql};
 use super::trouble::Troubles;
 use super::{StoreError, audit, dialect, news};
@@ -28,6 +29,7 @@ pub(super) enum Link {
     SqliteWriter(Transaction<'static, Sqlite>),
     PostgresReader(PoolConnection<Postgres>),
     PostgresWriter(Transaction<'static, Postgres>),
+    Question(Question),
 }
 
 impl Conn {
@@ -46,20 +48,29 @@ impl Conn {
     }
 
     pub(super) fn raw(&mut self) -> Raw<'_> {
-        let to = match &mut self.link {
-            Link::SqliteReader(conn) => To::Sqlite(conn),
-            Link::SqliteWriter(tx) => To::Sqlite(tx),
-            Link::PostgresReader(conn) => To::Postgres(conn),
-            Link::PostgresWriter(tx) => To::Postgres(tx),
+        let (to, bound) = match &mut self.link {
+            Link::SqliteReader(conn) => (To::Sqlite(conn), None),
+            Link::SqliteWriter(tx) => (To::Sqlite(tx), None),
+            Link::PostgresReader(conn) => (To::Postgres(conn), None),
+            Link::PostgresWriter(tx) => (To::Postgres(tx), None),
+            Link::Question(question) => {
+                let (to, bound) = question.parts();
+                (to, Some(bound))
+            }
         };
         Raw {
             to,
+            bound,
             troubles: self.troubles.as_ref(),
         }
     }
 
     pub(super) fn is_postgres(&self) -> bool {
-        matches!(self.link, Link::PostgresReader(_) | Link::PostgresWriter(_))
+        match &self.link {
+            Link::SqliteReader(_) | Link::SqliteWriter(_) => false,
+            Link::PostgresReader(_) | Link::PostgresWriter(_) => true,
+            Link::Question(question) => question.is_postgres(),
+        }
     }
 }
 
@@ -120,7 +131,7 @@ impl Tx {
         let committed = match self.conn.link {
             Link::SqliteWriter(tx) => tx.commit().await,
             Link::PostgresWriter(tx) => tx.commit().await,
-            Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
+            Link::SqliteReader(_) | Link::PostgresReader(_) | Link::Question(_) => Ok(()),
         };
         committed.map_err(|source| {
             if is_cut_off(&source) {
@@ -147,7 +158,7 @@ impl Tx {
         let done = match self.conn.link {
             Link::SqliteWriter(tx) => tx.rollback().await,
             Link::PostgresWriter(tx) => tx.rollback().await,
-            Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
+            Link::SqliteReader(_) | Link::PostgresReader(_) | Link::Question(_) => Ok(()),
         };
         done.map_err(StoreError::because("taking a change back"))
     }

@@ -153,7 +153,10 @@ fn source(state: &State) -> Option<String> {
     let needs = (find(state.place().view).needs)(state);
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
     let at = known.min()?;
-    Some(format!("nobody answers: as of {}", ago(at, state.shown_at())))
+    Some(format!(
+        "nobody answers: as of {}",
+        ago(state.by_platform(at), state.shown_at())
+    ))
 }
 
 fn title(state: &State, area: Rect, buffer: &mut Buffer) {

@@ -280,13 +280,19 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             kept: false,
             ..
         }) => {
-            format!("STALE since {}", crate::widgets::when::ago(*at, state.shown_at()))
+            format!(
+                "STALE since {}",
+                crate::widgets::when::ago(state.by_platform(*at), state.shown_at())
+            )
         }
         Some(Loaded {
             kept: true,
             as_of: Some(at),
             ..
-        }) => format!("snapshot of {}", crate::widgets::when::ago(*at, state.shown_at())),
+        }) => format!(
+            "snapshot of {}",
+            crate::widgets::when::ago(state.by_platform(*at), state.shown_at())
+        ),
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),
     }

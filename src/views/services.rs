@@ -8,6 +8,7 @@ use super::detail::{Fact, fact, fact_that_means};
 use super::{Pane, Row, View, palette};
 use crate::domain::database::{Host, HostState, Source};
 use crate::domain::link::{Backend, LinkState};
+use crate::domain::worker::Worker;
 use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::state::databases;
@@ -125,6 +126,38 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
     state.hosts.iter().enumerate().map(row)
 }
 
+/// Who issues and who schedules. The time of one that is there would change with each of its beats.
+fn workers(state: &State) -> impl Iterator<Item = Row> {
+    let row = |worker: &Worker| {
+        let duty = worker.duty.word();
+        let name = worker
+            .name
+            .strip_prefix(&format!("{duty}@"))
+            .unwrap_or(&worker.name);
+        let (word, meaning) = match worker.is_there {
+            true => ("at work", Meaning::Good),
+            false => ("gone", Meaning::Dim),
+        };
+        let since = match worker.is_there {
+            true => String::new(),
+            false => format!(", not seen since {}", ago(worker.seen_at, state.shown_at())),
+        };
+        Row {
+            id: format!("{duty} {}", worker.name),
+            cells: vec![
+                plain(duty),
+                cell(word, meaning),
+                plain(""),
+                plain(format!("{name}, version {}{since}", worker.version)),
+            ],
+            targets: Vec::new(),
+            open: None,
+            copy: worker.name.clone(),
+        }
+    };
+    state.workers.iter().map(row)
+}
+
 fn rows(state: &State) -> Vec<Row> {
     let backends = Backend::ALL.iter().map(|backend| {
         let link = state.links.get(backend);
@@ -147,13 +180,13 @@ fn rows(state: &State) -> Vec<Row> {
             copy: backend.word().to_owned(),
         }
     });
-    let backends = backends.chain(hosts(state));
+    let backends = backends.chain(workers(state)).chain(hosts(state));
     backends.chain([terminal(state)]).collect()
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let top = Rect {
-        height: u16::try_from(10 + state.hosts.len())
+        height: u16::try_from(10 + state.hosts.len() + state.workers.len())
             .unwrap_or(10)
             .min(area.height),
         ..area
@@ -189,7 +222,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let link = state.links.get(&Backend::Vault);
     let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let note = match down {
-        Some(link) => format!("STALE since {}", ago(link.as_of, state.shown_at())),
+        Some(link) => format!(
+            "STALE since {}",
+            ago(state.by_platform(link.as_of), state.shown_at())
+        ),
         None => String::new(),
     };
     let inner = frame(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);

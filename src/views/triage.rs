@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::{Opens, Pane, Row, View, agents, audit, certificates, requests};
-use crate::domain::finding::{Finding, Severity};
+use crate::domain::finding::{Finding, FindingKind, LeftOut, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -57,7 +57,9 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
         0 => {
             let findings = state.findings();
             let rows = findings.iter().map(|finding| finding_row(finding, state));
-            rows.collect::<Vec<_>>().into()
+            rows.chain(state.more_findings().into_iter().map(more_row))
+                .collect::<Vec<_>>()
+                .into()
         }
         1 => certificates::rows_of(state, &Query::Expiring),
         2 => agents::rows_by_health(state),
@@ -82,7 +84,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         EntityKind::Certificate => Some(ViewId::Certificate),
         EntityKind::Agent => Some(ViewId::Agent),
         EntityKind::Request => Some(ViewId::Request),
-        EntityKind::Vault | EntityKind::Database => Some(ViewId::Services),
+        EntityKind::Vault | EntityKind::Database | EntityKind::Service => Some(ViewId::Services),
         _ => None,
     };
     let what = match finding.takes_down.as_slice() {
@@ -120,6 +122,40 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
             })
         }),
         copy: finding.entity_id.clone(),
+    }
+}
+
+/// The row that stands for the findings of a kind that are not told one by one; Enter lists them.
+fn more_row((kind, more): (FindingKind, LeftOut)) -> Row {
+    let (severity, meaning) = match more.warning {
+        0 => (Severity::Notice, Meaning::Plain),
+        _ => (Severity::Warning, Meaning::Warn),
+    };
+    let (what, view, filter) = match kind {
+        FindingKind::ExpiringInUse => ("end within 30 days", ViewId::Certificates, "expires:<30d"),
+        FindingKind::RenewalAsked => ("are to be renewed, as their CA says", ViewId::Certificates, ""),
+        FindingKind::AgentSilent => ("agents are silent", ViewId::Agents, ""),
+        FindingKind::RequestFailed => ("requests failed", ViewId::Requests, "status:failed"),
+        FindingKind::RequestStuck => ("requests wait", ViewId::Requests, "open:yes"),
+        FindingKind::SharedKey => ("keys are in several certificates", ViewId::Certificates, ""),
+        _ => (
+            "certificates are not served as expected",
+            ViewId::Certificates,
+            "",
+        ),
+    };
+    Row {
+        id: format!("more/{kind:?}"),
+        cells: vec![
+            cell(severity.word(), meaning),
+            plain(format!("and {} more", more.total())),
+            plain(what),
+            plain(""),
+            cell("enter", Meaning::Key),
+        ],
+        targets: Vec::new(),
+        open: Some(Opens::List(view, filter.to_owned())),
+        copy: String::new(),
     }
 }
 

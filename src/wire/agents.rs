@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::agent::Agent;
 use crate::domain::installation::Installation;
 use crate::domain::secret::Secret;
+use crate::domain::told;
 use crate::problem::Problem;
 
 /// `GET /api/v1/agents/{id}`
@@ -118,14 +119,20 @@ pub struct ReportedInstallation {
     /// The path.
     pub path: String,
     /// The fingerprint of the certificate in the file.
+    #[serde(default, deserialize_with = "told::maybe")]
     pub on_disk_sha256: Option<String>,
     /// The fingerprint that handshakes showed; where they differ, one that isn't the file's.
+    #[serde(default, deserialize_with = "told::maybe")]
     pub served_sha256: Option<String>,
     /// The name of the issuer that a client misses, since it was not sent in the handshake.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "told::maybe",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub chain_missing: Option<String>,
     /// Why there is no fingerprint, or how many connections showed another one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub error: Option<String>,
 }
 
@@ -209,10 +216,10 @@ pub struct JobResult {
     /// Whether it was done.
     pub done: bool,
     /// Which step failed: `make_key`, `challenge`, `path`, `key`, `check`, `stage`, `swap`, `reload`, `handshake`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub failed_step: Option<String>,
     /// What it said, the reload command's stderr included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub error: Option<String>,
     /// Whether the previous set is back in place.
     #[serde(default)]
@@ -232,6 +239,22 @@ impl JobResult {
             error: None,
             rolled_back: false,
             installation: None,
+        }
+    }
+
+    /// What an installation that failed leaves, as far as the agent said.
+    #[must_use]
+    pub fn leaves(&self) -> &'static str {
+        let nothing_there = |there: &ReportedInstallation| there.on_disk_sha256.is_none();
+        match (self.rolled_back, self.failed_step.as_deref()) {
+            (true, _) if self.installation.as_ref().is_some_and(nothing_there) => {
+                "no set was there before, and none is now"
+            }
+            (true, _) => "the previous set is back in place",
+            (false, Some("swap" | "reload" | "handshake")) => {
+                "what was there before could not be put back: look at the host"
+            }
+            (false, _) => "nothing was changed",
         }
     }
 

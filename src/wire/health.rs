@@ -1,11 +1,14 @@
 //! Bodies of `/readyz`, `/api/v1/findings` and `/api/v1/me`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, FindingKind, LeftOut};
 use crate::domain::link::BackendHealth;
 use crate::domain::role::Role;
+use crate::domain::worker::Worker;
 
 /// `GET /healthz`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,13 +24,20 @@ pub struct Ready {
     pub ready: bool,
     /// Each backend that the server depends on.
     pub backends: Vec<BackendHealth>,
+    /// Issuers and schedulers that were seen within a day.
+    #[serde(default)]
+    pub workers: Vec<Worker>,
 }
 
-/// `GET /api/v1/findings`: ranked, the worst first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// `GET /api/v1/findings`: ranked, the worst first. All that is critical is here; of the others the most urgent
+/// of each kind are, and the rest is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Findings {
     /// The findings.
     pub findings: Vec<Finding>,
+    /// How many more there are of each kind that are not among them; kinds that are here whole are absent.
+    #[serde(default)]
+    pub more: BTreeMap<FindingKind, LeftOut>,
 }
 
 /// `GET /api/v1/me`: who the token is.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::told;
 use crate::problem::{Denial, Problem, ProblemKind};
 
 /// The media type.
@@ -15,11 +16,16 @@ pub struct ProblemJson {
     #[serde(rename = "type")]
     pub type_uri: String,
     /// What happened, to what.
+    #[serde(deserialize_with = "told::text")]
     pub title: String,
     /// The HTTP status, repeated.
     pub status: u16,
     /// The next step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "told::maybe"
+    )]
     pub detail: Option<String>,
     /// The kind, for programs.
     pub code: ProblemKind,

@@ -41,7 +41,10 @@ async fn server(choose: impl Fn(usize, &str) -> Show + Send + Sync + 'static) ->
 fn config(show: &Show) -> Option<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(&show.path).ok()?;
     let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
-    let chain = chain.into_iter().take(if show.certificate_alone { 1 } else { 9 }).collect();
+    let chain = chain
+        .into_iter()
+        .take(if show.certificate_alone { 1 } else { 9 })
+        .collect();
     let key = PrivateKeyDer::from_pem_file(show.path.with_extension("key")).ok()?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);
@@ -79,12 +82,21 @@ async fn a_server_that_sends_the_certificate_alone_is_told_with_what_is_missing(
     let csr = night.make_key("req_1", "ecdsa-p256").await;
     let issued = night.ca.sign(&csr, 90);
     let result = night.install("job_1", &issued, &csr).await;
-    assert!(result.done, "it is served, and the old one would be no better: {result:?}");
+    assert!(
+        result.done,
+        "it is served, and the old one would be no better: {result:?}"
+    );
     let missing = result.installation.unwrap().chain_missing;
     assert_eq!(missing.as_deref(), Some("CN=Test CA"));
     let reported = until("the report that says so", || {
         let platform = night.platform.lock().unwrap();
-        platform.reports.last()?.installations.first()?.chain_missing.clone()
+        platform
+            .reports
+            .last()?
+            .installations
+            .first()?
+            .chain_missing
+            .clone()
     });
     assert_eq!(reported.await, "CN=Test CA");
 }
@@ -95,7 +107,11 @@ async fn one_worker_of_three_with_the_old_certificate_is_found() {
     let (live, stale) = (PathBuf::from(night.path()), night.dir.path().join("stale.pem"));
     let old = stale.clone();
     let address = server(move |n, _| Show {
-        path: if n % 3 == 2 && old.exists() { old.clone() } else { live.clone() },
+        path: if n % 3 == 2 && old.exists() {
+            old.clone()
+        } else {
+            live.clone()
+        },
         certificate_alone: false,
     });
     let address = address.await;
@@ -105,8 +121,11 @@ async fn one_worker_of_three_with_the_old_certificate_is_found() {
     assert!(night.install("job_1", &first, &csr).await.done);
     // From now on every third connection meets a worker that loads nothing anew.
     for extension in ["key", "pem"] {
-        std::fs::copy(night.install_dir().join("site").with_extension(extension), stale.with_extension(extension))
-            .unwrap();
+        std::fs::copy(
+            night.install_dir().join("site").with_extension(extension),
+            stale.with_extension(extension),
+        )
+        .unwrap();
     }
     let second = night.ca.sign(&csr, 90);
     let result = night.install("job_2", &second, &csr).await;
@@ -151,16 +170,25 @@ async fn what_arrives_together_is_reloaded_once_and_goes_back_alone() {
     let mut expected = BTreeMap::new();
     for site in ["a", "b", "c", "d", "e", "f"] {
         let name = format!("{site}.example");
-        let csr = night.make_key_for(&format!("req_{site}"), "ecdsa-p256", &name).await;
+        let csr = night
+            .make_key_for(&format!("req_{site}"), "ecdsa-p256", &name)
+            .await;
         let issued = night.ca.sign(&csr, 90);
         let path = night.install_dir().join(format!("{site}.pem"));
-        jobs.push((format!("job_{site}"), night.install_work(&issued, &csr, path.to_str().unwrap())));
+        jobs.push((
+            format!("job_{site}"),
+            night.install_work(&issued, &csr, path.to_str().unwrap()),
+        ));
         expected.insert(format!("job_{site}"), issued.fingerprint);
     }
     // What `f` shows is never what was installed.
     let by_hand = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["f.example".to_owned()]).unwrap();
-    std::fs::write(&other, params.signed_by(&by_hand, &night.ca.issuer).unwrap().pem()).unwrap();
+    std::fs::write(
+        &other,
+        params.signed_by(&by_hand, &night.ca.issuer).unwrap().pem(),
+    )
+    .unwrap();
     std::fs::write(other.with_extension("key"), by_hand.serialize_pem()).unwrap();
     let results = night.jobs(jobs).await;
     for (id, result) in &results {
@@ -195,10 +223,15 @@ async fn one_that_spoils_the_reload_for_all_is_found_and_the_others_are_installe
     let mut jobs = Vec::new();
     for site in ["a", "b", "c"] {
         let name = format!("{site}.example");
-        let csr = night.make_key_for(&format!("req_{site}"), "ecdsa-p256", &name).await;
+        let csr = night
+            .make_key_for(&format!("req_{site}"), "ecdsa-p256", &name)
+            .await;
         let path = dir.join(format!("{site}.pem"));
         let issued = night.ca.sign(&csr, 90);
-        jobs.push((format!("job_{site}"), night.install_work(&issued, &csr, path.to_str().unwrap())));
+        jobs.push((
+            format!("job_{site}"),
+            night.install_work(&issued, &csr, path.to_str().unwrap()),
+        ));
     }
     let results = night.jobs(jobs).await;
     for (id, result) in &results {
@@ -220,14 +253,23 @@ async fn a_pipe_at_a_path_stops_no_other_job_and_no_report() {
     make_pipe(&pipe);
     let results = night
         .jobs(vec![
-            ("job_pipe".to_owned(), night.install_work(&issued, &csr, pipe.to_str().unwrap())),
-            ("job_site".to_owned(), night.install_work(&issued, &csr, &night.path())),
+            (
+                "job_pipe".to_owned(),
+                night.install_work(&issued, &csr, pipe.to_str().unwrap()),
+            ),
+            (
+                "job_site".to_owned(),
+                night.install_work(&issued, &csr, &night.path()),
+            ),
         ])
         .await;
     assert!(results["job_site"].done, "{results:?}");
     let refused = &results["job_pipe"];
     assert!(!refused.done, "{refused:?}");
-    assert!(refused.error.as_ref().unwrap().contains("plain file"), "{refused:?}");
+    assert!(
+        refused.error.as_ref().unwrap().contains("plain file"),
+        "{refused:?}"
+    );
 
     // In the place of what was installed: the report says so, and comes.
     std::fs::remove_file(night.path()).unwrap();
@@ -236,7 +278,10 @@ async fn a_pipe_at_a_path_stops_no_other_job_and_no_report() {
     let platform = night.platform.lock().unwrap();
     let found = &platform.reports.last().unwrap().installations[0];
     assert_eq!(found.on_disk_sha256, None);
-    assert!(found.error.as_ref().unwrap().contains("not a plain file"), "{found:?}");
+    assert!(
+        found.error.as_ref().unwrap().contains("not a plain file"),
+        "{found:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,12 +296,21 @@ async fn files_are_laid_out_as_the_host_says() {
     let dir = night.install_dir();
     let tags = |file: &str| -> Vec<String> {
         let text = std::fs::read_to_string(dir.join(file)).unwrap_or_default();
-        pem::parse_many(text).unwrap().iter().map(|block| block.tag().to_owned()).collect()
+        pem::parse_many(text)
+            .unwrap()
+            .iter()
+            .map(|block| block.tag().to_owned())
+            .collect()
     };
     let layouts = [
         (Layout::Separate, vec!["CERTIFICATE"], vec!["PRIVATE KEY"], 2),
         (Layout::FullChain, vec!["CERTIFICATE"; 2], vec!["PRIVATE KEY"], 2),
-        (Layout::Combined, vec!["CERTIFICATE", "CERTIFICATE", "PRIVATE KEY"], Vec::new(), 0),
+        (
+            Layout::Combined,
+            vec!["CERTIFICATE", "CERTIFICATE", "PRIVATE KEY"],
+            Vec::new(),
+            0,
+        ),
     ];
     let mut found = Vec::new();
     for (n, (layout, ..)) in layouts.iter().enumerate() {
@@ -269,15 +323,24 @@ async fn files_are_laid_out_as_the_host_says() {
         let on_disk = result.installation.unwrap().on_disk_sha256;
         assert_eq!(on_disk.as_deref(), Some(issued.fingerprint.as_str()));
         let mode = std::fs::metadata(night.path()).unwrap().permissions().mode() & 0o777;
-        found.push((tags("site.pem"), tags("site.key"), tags("site.chain.pem").len(), mode));
+        found.push((
+            tags("site.pem"),
+            tags("site.key"),
+            tags("site.chain.pem").len(),
+            mode,
+        ));
         night.stop_agent().await;
     }
     for ((layout, certificate, key, n_above), found) in layouts.iter().zip(&found) {
-        assert_eq!((&found.0, &found.1, found.2), (
-            &certificate.iter().map(|tag| (*tag).to_owned()).collect(),
-            &key.iter().map(|tag| (*tag).to_owned()).collect(),
-            *n_above,
-        ), "{layout:?}");
+        assert_eq!(
+            (&found.0, &found.1, found.2),
+            (
+                &certificate.iter().map(|tag| (*tag).to_owned()).collect(),
+                &key.iter().map(|tag| (*tag).to_owned()).collect(),
+                *n_above,
+            ),
+            "{layout:?}"
+        );
     }
     // The file that has a key in it is not everybody's, though the one before it was.
     assert_eq!(found[1].3, 0o644);

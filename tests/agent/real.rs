@@ -16,7 +16,10 @@ fn is_there(program: &str) -> bool {
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     folders.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let found = folders.iter().any(|folder| folder.join(program).is_file());
-    assert!(found || std::env::var_os("CI").is_none(), "`{program}` is not installed");
+    assert!(
+        found || std::env::var_os("CI").is_none(),
+        "`{program}` is not installed"
+    );
     if !found {
         eprintln!("skipped: `{program}` is not installed");
     }
@@ -45,7 +48,10 @@ async fn start(command: &mut Command, port: u16) -> Running {
         .spawn()
         .unwrap();
     let running = Running(child);
-    until("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok()).await;
+    until("the server", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    })
+    .await;
     running
 }
 
@@ -80,14 +86,28 @@ fn accepted(night: &Night, port: u16) -> (bool, String) {
     let root = night.dir.path().join("root.pem");
     std::fs::write(&root, &night.ca.root_pem).unwrap();
     let output = Command::new("openssl")
-        .args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-servername", "site.example"])
-        .args(["-verify_return_error", "-verify_hostname", "site.example", "-CAfile"])
+        .args([
+            "s_client",
+            "-connect",
+            &format!("127.0.0.1:{port}"),
+            "-servername",
+            "site.example",
+        ])
+        .args([
+            "-verify_return_error",
+            "-verify_hostname",
+            "site.example",
+            "-CAfile",
+        ])
         .arg(root)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }
 
 fn nginx(night: &Night, port: u16) -> PathBuf {
@@ -116,11 +136,27 @@ async fn nginx_serves_a_chain_that_the_root_alone_accepts_or_what_is_missing_is_
         let mut night = furnished(layout).await;
         let port = free_port();
         let conf = nginx(&night, port);
-        let _nginx = start(Command::new("nginx").arg("-c").arg(&conf).arg("-e").arg(night.dir.path().join("log")), port).await;
-        let reload = format!("nginx -c {} -e {}/log -s reload", conf.display(), night.dir.path().display());
+        let _nginx = start(
+            Command::new("nginx")
+                .arg("-c")
+                .arg(&conf)
+                .arg("-e")
+                .arg(night.dir.path().join("log")),
+            port,
+        )
+        .await;
+        let reload = format!(
+            "nginx -c {} -e {}/log -s reload",
+            conf.display(),
+            night.dir.path().display()
+        );
         let result = renewed(&mut night, port, &reload).await;
         assert!(result.done, "{result:?}");
-        assert_eq!(result.installation.unwrap().chain_missing.as_deref(), missing, "{layout:?}");
+        assert_eq!(
+            result.installation.unwrap().chain_missing.as_deref(),
+            missing,
+            "{layout:?}"
+        );
         let (is_accepted, said) = accepted(&night, port);
         assert_eq!(is_accepted, missing.is_none(), "{layout:?}: {said}");
     }
@@ -136,7 +172,9 @@ fn haproxy(night: &Night, port: u16, name: &str) -> Command {
     std::fs::write(&conf, text).unwrap();
     let mut command = Command::new("haproxy");
     command.arg("-W").arg("-f").arg(conf);
-    command.arg("-p").arg(night.dir.path().join(format!("{name}.pid")));
+    command
+        .arg("-p")
+        .arg(night.dir.path().join(format!("{name}.pid")));
     command
 }
 
@@ -175,5 +213,8 @@ async fn one_haproxy_of_three_that_was_not_reloaded_is_found() {
     let result = renewed(&mut night, port, &reload).await;
     assert_eq!(result.failed_step.as_deref(), Some("handshake"), "{result:?}");
     let error = result.error.unwrap();
-    assert!(error.contains("connections to") || error.contains("another certificate"), "{error}");
+    assert!(
+        error.contains("connections to") || error.contains("another certificate"),
+        "{error}"
+    );
 }

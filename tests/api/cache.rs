@@ -35,7 +35,7 @@ async fn another(it: &Server, cache: Cache, limits: Limits) -> String {
 async fn over(store: Store, cache: Cache, limits: Limits) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let state = ApiState::new(store, Arc::new(OverHttp))
+    let state = ApiState::new(store, Arc::new(OverHttp::default()))
         .cache(cache)
         .limits(limits);
     tokio::spawn(serve(listener, state, std::future::pending()));

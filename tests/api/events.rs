@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cmp_console::domain::id::EntityKind;
 use cmp_console::services::api::{ApiState, Unreached, Wake, serve};
+use cmp_console::store::jobs::Listening;
 use cmp_console::wire::agents::WakeReply;
 use cmp_console::wire::page::Change;
 use futures::StreamExt;
@@ -76,7 +77,7 @@ async fn a_server_that_goes_down_ends_its_streams() {
 struct Deaf;
 
 impl Wake for Deaf {
-    fn wake(&self, _: String) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
+    fn wake(&self, _: Listening) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
         Box::pin(std::future::pending())
     }
 }

@@ -75,7 +75,7 @@ impl Site {
         let tls = Tls::load(&files[0], &files[1], trust, self.it.clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("https://{}", listener.local_addr().unwrap());
-        let state = ApiState::new(self.it.store.clone(), Arc::new(OverHttp))
+        let state = ApiState::new(self.it.store.clone(), Arc::new(OverHttp::default()))
             .limits(limits)
             .identity_ca(agents);
         tokio::spawn(serve_over(

@@ -11,6 +11,7 @@ use cmp_console::problem::Problem;
 use cmp_console::services::api::{ApiState, Unreached, Wake, router, serve};
 use cmp_console::services::serve::Bounds;
 use cmp_console::store::certificates::NewCertificate;
+use cmp_console::store::jobs::Listening;
 use cmp_console::store::tokens::{self, NewToken, Purpose};
 use cmp_console::store::{Store, adapters, agents, audit, certificates, holders, issuance};
 use cmp_console::wire::agents::{EnrolBody, WakeReply};
@@ -48,7 +49,8 @@ pub(crate) struct Server {
 struct Bell(Arc<Mutex<Vec<String>>>, Arc<tokio::sync::Mutex<()>>);
 
 impl Wake for Bell {
-    fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
+    fn wake(&self, agent: Listening) -> BoxFuture<'static, Result<WakeReply, Unreached>> {
+        let address = agent.address;
         self.0.lock().unwrap().push(address.clone());
         let answering = Arc::clone(&self.1);
         Box::pin(async move {

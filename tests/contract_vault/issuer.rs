@@ -115,7 +115,7 @@ impl Bench {
 
     async fn finding(&self, certificate: &str) -> Option<Finding> {
         let mut conn = self.store.read().await.unwrap();
-        let found = read::findings(&mut conn).await.unwrap();
+        let found = read::findings(&mut conn).await.unwrap().findings;
         found
             .into_iter()
             .find(|it| it.kind == FindingKind::RevocationPending && it.entity_id == certificate)

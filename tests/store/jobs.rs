@@ -1,9 +1,10 @@
 //! What follows from the end of an installation, and from a report.
 
+use cmp_console::domain::finding::FindingKind;
 use cmp_console::domain::installation::Truth;
 use cmp_console::domain::reason::Reason;
 use cmp_console::store::{
-    agents, ban, certificates, checkin, compromise, installations, job_end, jobs, revocation,
+    agents, ban, certificates, checkin, compromise, installations, job_end, jobs, read, revocation,
 };
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
 
@@ -107,7 +108,7 @@ async fn a_banned_agent_may_not_check_in() {
 }
 
 #[tokio::test]
-async fn a_first_installation_that_failed_leaves_nothing_expected() {
+async fn a_first_installation_that_failed_stays_with_its_error() {
     let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
     let certificate = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
@@ -124,14 +125,39 @@ async fn a_first_installation_that_failed_leaves_nothing_expected() {
         .unwrap()
         .unwrap();
     assert_eq!(ended.result.unwrap().error.as_deref(), Some("outside"));
-    assert!(
-        installations::by_agent(&mut tx, &it.agent.id)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let read = certificates::existing(&mut tx, &certificate.id).await.unwrap();
-    assert_eq!(read.n_installations, 0);
+    let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
+    assert_eq!(there[0].error.as_deref(), Some("path: outside"));
+    let found = read::findings(&mut tx).await.unwrap().findings;
+    // No worker runs here.
+    let found = found.iter().filter(|it| it.kind != FindingKind::NobodyWorks);
+    let found: Vec<_> = found.map(|it| (it.kind, it.matter.as_str())).collect();
+    assert_eq!(found, [(FindingKind::NotServed, "install failed")]);
+
+    // The next one has nothing to go back to either.
+    let second = certificates::insert(&mut tx, &super::fixture::certificate(2))
+        .await
+        .unwrap();
+    let place = installations::expect(&mut tx, &it.agent.id, PATH, &second)
+        .await
+        .unwrap();
+    let job = jobs::queue_install(&mut tx, &place, &second).await.unwrap();
+    job_end::end(&mut tx, &it.agent.id, &job, &result).await.unwrap();
+    let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
+    assert_eq!(there[0].certificate_id, second.id);
+}
+
+#[tokio::test]
+async fn a_first_installation_that_was_taken_back_leaves_nothing() {
+    let Some(it) = Fixture::new().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let new = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
+    let place = installations::expect(&mut tx, &it.agent.id, PATH, &new)
+        .await
+        .unwrap();
+    jobs::queue_install(&mut tx, &place, &new).await.unwrap();
+    compromise::mark(&mut tx, &new.spki_sha256).await.unwrap();
+    let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
+    assert!(there.is_empty());
 }
 
 #[tokio::test]

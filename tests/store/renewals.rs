@@ -7,8 +7,9 @@ use chrono::{DateTime, Duration, Utc};
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::renewal::Suggestion;
 use cmp_console::store::certificates::NewCertificate;
+use cmp_console::store::findings::InUse;
 use cmp_console::store::renewals::{ask_again, claim, record};
-use cmp_console::store::{certificates, findings, installations, revocation};
+use cmp_console::store::{Conn, certificates, findings, installations, revocation};
 
 use super::fixture::{Fixture, certificate, noon};
 
@@ -137,12 +138,7 @@ async fn what_was_said_is_kept_and_the_same_again_is_no_change() {
     );
     assert_eq!((renewal.asked_at, renewal.moved_from), (noon(), None));
     tx.commit().await.unwrap();
-    assert!(
-        findings::renewals_asked_for(&mut it.store.read().await.unwrap())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(asked_for(&mut it.store.read().await.unwrap()).await.is_empty());
 
     it.clock.set(again);
     let mut tx = it.store.begin().await.unwrap();
@@ -166,14 +162,22 @@ async fn what_was_said_is_kept_and_the_same_again_is_no_change() {
     assert_eq!((renewal.moved_from, renewal.explanation_url), (Some(start), None));
 
     // It is nobody's matter before it is in use somewhere.
-    assert!(findings::renewals_asked_for(&mut tx).await.unwrap().is_empty());
+    assert!(asked_for(&mut tx).await.is_empty());
     let it_is = certificates::existing(&mut tx, &id).await.unwrap();
     installations::expect(&mut tx, &it.agent.id, "/srv/tls/a.pem", &it_is)
         .await
         .unwrap();
-    let asked = findings::renewals_asked_for(&mut tx).await.unwrap();
+    let asked = asked_for(&mut tx).await;
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].renewal.as_ref().unwrap().moved_from, Some(start));
     revocation::ask(&mut tx, &id, Reason::Superseded).await.unwrap();
-    assert!(findings::renewals_asked_for(&mut tx).await.unwrap().is_empty());
+    assert!(asked_for(&mut tx).await.is_empty());
+}
+
+/// What CAs want renewed now, moved there or not.
+async fn asked_for(conn: &mut Conn) -> Vec<InUse> {
+    let now = conn.now();
+    let mut asked = findings::ends_or_is_wanted_now(conn, now).await.unwrap();
+    asked.extend(findings::renewals_suggested(conn, now, now).await.unwrap().rows);
+    asked
 }

@@ -18,6 +18,7 @@ use cmp_console::state::query::{Answer, ListQuery, Query, Window};
 use cmp_console::state::{ContextInfo, Size, State};
 use cmp_console::wire::agents::AgentDetail;
 use cmp_console::wire::certs::{CertificateDetail, ChainLink};
+use cmp_console::wire::health::Findings;
 
 /// 2026-11-23 03:07:00Z.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -79,6 +80,7 @@ pub(crate) fn agent(index: i64, hostname: &str, silent: Option<Duration>) -> Age
         }),
         next_identity: None,
         last_checkin: Some(now() - silent.unwrap_or(Duration::seconds(20))),
+        reported_from: Some(format!("10.20.0.{index}")),
         checkin_interval_s: 60,
         n_installations: 2,
         enrolled_at: now() - Duration::days(200),
@@ -174,6 +176,9 @@ pub(crate) fn findings() -> Vec<Finding> {
             what: what.to_owned(),
             since: None,
             due: Some(due),
+            host: takes.first().map(|host| (*host).to_owned()),
+            matter: what.chars().take(16).collect(),
+            n_takes_down: i64::try_from(takes.len()).unwrap(),
             takes_down: takes.iter().map(|host| (*host).to_owned()).collect(),
             answer: Some(answer.to_owned()),
         };
@@ -343,7 +348,14 @@ pub(crate) fn night(width: u16, height: u16) -> State {
     ] {
         state.links.insert(backend, is);
     }
-    answer(&mut state, Query::Findings, Answer::Findings(findings()));
+    answer(
+        &mut state,
+        Query::Findings,
+        Answer::Findings(Findings {
+            findings: findings(),
+            ..Findings::default()
+        }),
+    );
     answer(&mut state, Query::Expiring, all(certificates()));
     answer(&mut state, Query::Certificates(list.clone()), all(certificates()));
     for query in [Query::AgentHealth, Query::Agents(list.clone())] {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use ipnet::IpNet;
 
 use super::acme::AcmeArguments;
 use super::lay::set;
@@ -54,6 +55,10 @@ pub(super) struct Arguments {
     /// (those are the defaults), or `off`
     #[arg(long, value_name = "LIMITS")]
     limits: Option<Limits>,
+    /// Networks in which agents may be woken at whatever address they name, such as 10.0.0.0/8 (otherwise only
+    /// where their last report came from, which behind NAT or a proxy is not where they listen)
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    wake_networks: Option<Vec<IpNet>>,
     /// What this process does (otherwise all three)
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     roles: Option<Vec<ServerRole>>,
@@ -109,6 +114,7 @@ impl Arguments {
         let api = &mut config.api;
         set(&mut api.listen, self.listen);
         set(&mut api.limits, self.limits);
+        set(&mut api.wake_networks, self.wake_networks);
         set(&mut api.tls_cert, self.tls_cert.map(Some));
         set(&mut api.tls_key, self.tls_key.map(Some));
         set(&mut api.agent_ca_cert, self.agent_ca_cert.map(Some));

@@ -280,11 +280,14 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     configure(&store, &told).await?;
     let (stop, stopped) = watch::channel(false);
     let mut parts = JoinSet::new();
-    let state = ApiState::new(store.clone(), Arc::new(OverHttp))
-        .bounds(bounds)
-        .cache(cache)
-        .limits(config.api.limits)
-        .identity_ca(identity_ca);
+    let state = ApiState::new(
+        store.clone(),
+        Arc::new(OverHttp::within(config.api.wake_networks.clone())),
+    )
+    .bounds(bounds)
+    .cache(cache)
+    .limits(config.api.limits)
+    .identity_ca(identity_ca);
     let listener = door.hand_over()?;
     let tls = door.tls.clone();
     let speaks_tls = tls.is_some();
@@ -314,23 +317,27 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
             }
         });
     }
+    // Two processes on one host must not take each other's claims for their own.
+    let unique = || {
+        format!(
+            "{}/{}",
+            hostname(),
+            new_id(EntityKind::Run).trim_start_matches("run_")
+        )
+    };
+    let name = config.name.clone().unwrap_or_else(unique);
     if has(ServerRole::Issuer) {
-        // Two processes on one host must not take each other's claims for their own.
-        let unique = || {
-            format!(
-                "{}/{}",
-                hostname(),
-                new_id(EntityKind::Run).trim_start_matches("run_")
-            )
-        };
-        let name = config.name.clone().unwrap_or_else(unique);
         let login = told.secrets.vault.clone();
         let issuer = Issuer::new(store.clone(), format!("issuer@{name}"), login)
             .with_external_account(told.secrets.external_account.clone());
         parts.spawn(issuer.run(stopped.clone()));
     }
     if has(ServerRole::Scheduler) {
-        parts.spawn(scheduler::run(store.clone(), stopped.clone()));
+        parts.spawn(scheduler::run(
+            store.clone(),
+            format!("scheduler@{name}"),
+            stopped.clone(),
+        ));
     }
     tracing::info!(listen, health_listen, tls = speaks_tls, roles = ?config.roles, "started");
     notify(&[NotifyState::Ready]);

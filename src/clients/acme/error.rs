@@ -6,12 +6,17 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, response::Parts};
 use instant_acme::{Error, Problem};
 
+use crate::domain::told::{cut, told};
+
 /// What all of ACME's own error types begin with.
 const URN: &str = "urn:ietf:params:acme:error:";
 /// How long to leave a CA alone that says "too many" without saying until when.
 const BUSY_FOR: Duration = Duration::from_secs(60);
 /// No pause that a CA asks for is taken to be longer: a clock may be wrong.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// No error of ACME has a longer name.
+const LONGEST_KIND: usize = 100;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,12 +58,12 @@ impl From<Error> for AcmeError {
             },
             Error::Other(other) => match other.downcast::<Trouble>() {
                 Ok(trouble) => trouble.0,
-                Err(other) => Self::Trouble(format!("the ACME server: {other}")),
+                Err(other) => Self::Trouble(told(&format!("the ACME server: {other}"))),
             },
-            error @ Error::Json(_) => {
-                Self::Trouble(format!("the ACME server's answer is not understood: {error}"))
-            }
-            error => Self::Trouble(format!("the ACME server: {error}")),
+            error @ Error::Json(_) => Self::Trouble(told(&format!(
+                "the ACME server's answer is not understood: {error}"
+            ))),
+            error => Self::Trouble(told(&format!("the ACME server: {error}"))),
         }
     }
 }
@@ -85,7 +90,7 @@ pub(super) fn said(problem: &Problem) -> AcmeError {
 
 fn kind(problem: &Problem) -> String {
     let kind = problem.r#type.as_deref().unwrap_or_default();
-    kind.strip_prefix(URN).unwrap_or(kind).to_owned()
+    cut(kind.strip_prefix(URN).unwrap_or(kind), LONGEST_KIND)
 }
 
 /// The CA's own words, with its name for the error and what it says of single names.
@@ -101,7 +106,7 @@ pub(super) fn words(problem: &Problem) -> String {
         words.push_str("; ");
         words.push_str(&one.to_string().replace(URN, ""));
     }
-    words
+    told(&words)
 }
 
 /// An error of the HTTP underneath, on its way through the library.

@@ -12,14 +12,18 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use reqwest::{Client, Response};
 
 use super::error::{AcmeError, Trouble, bound_retry_after};
+use crate::clients::body::{self, BodyError, Limit};
 use crate::clients::causes::chain;
 
 /// How long a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long one call may take in all.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
-/// The most that an answer may hold; a chain is a few kilobytes.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// A chain is a few kilobytes.
+const ANSWER: Limit = Limit {
+    bytes: 1 << 20,
+    time: CALL_LIMIT,
+};
 
 type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>;
 
@@ -37,9 +41,7 @@ impl OverReqwest {
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none());
         if let Some(path) = ca_file {
-            let unusable = |why: String| {
-                AcmeError::Setup(format!("the CA file `{}` {why}", path.display()))
-            };
+            let unusable = |why: String| AcmeError::Setup(format!("the CA file `{}` {why}", path.display()));
             let roots = crate::clients::http::roots_in(path).map_err(unusable)?;
             builder = builder.tls_certs_only(roots);
         }
@@ -84,15 +86,13 @@ async fn whole(response: Response) -> Result<BytesResponse, Error> {
     Ok(BytesResponse::from(http::Response::from_parts(parts, body)))
 }
 
-async fn read(mut response: Response) -> Result<(Parts, Vec<u8>), Error> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(unreached)? {
-        if body.len() + piece.len() > MAX_ANSWER_BYTES {
-            return Err(Trouble::garbled("its answer is larger than 1 MiB").into());
-        }
-        body.extend_from_slice(&piece);
-    }
-    let (parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
+async fn read(response: Response) -> Result<(Parts, Vec<u8>), Error> {
+    let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    let response = Response::from(http::Response::from_parts(parts.clone(), body));
+    let body = body::whole(response, ANSWER).await.map_err(|error| match error {
+        BodyError::Broken(error) => unreached(error),
+        other => Trouble::garbled(&other.to_string()).into(),
+    })?;
     if let Some(trouble) = Trouble::of(&parts, &body) {
         return Err(trouble.into());
     }

@@ -20,6 +20,7 @@ pub use error::AcmeError;
 pub use order::{HttpChallenge, OpenOrder, OrderStatus};
 
 use self::http::OverReqwest;
+use super::body;
 use crate::domain::reason::Reason;
 use crate::domain::secret::Secret;
 
@@ -65,7 +66,7 @@ impl Directory {
             renewal_info: Option<String>,
         }
         let text = self.http.get(&self.url).await?;
-        let places: Places = serde_json::from_slice(&text)
+        let places: Places = body::json(&text)
             .map_err(|error| AcmeError::Trouble(format!("the ACME directory is not understood: {error}")))?;
         Ok(places.renewal_info.is_some())
     }

@@ -3,9 +3,8 @@
 
 use std::error::Error as _;
 
-use vaultrs::error::ClientError;
-
 use crate::clients::distrust::distrust;
+use crate::domain::told::told;
 use crate::problem::{Problem, ProblemKind};
 
 /// Why a call did not do what it should.
@@ -70,7 +69,7 @@ impl VaultError {
         let words = if words.is_empty() {
             format!("Vault answered with status {code} and no words")
         } else {
-            words.join("; ")
+            told(&words.join("; "))
         };
         match code {
             403 if errors.iter().any(|words| is_of_policy(words)) => Self::Denied(NOT_IN_POLICY.to_owned()),
@@ -85,29 +84,6 @@ impl VaultError {
             408 | 499 => Self::Unknown(words),
             400..=499 => Self::Refused(words),
             _ => Self::Unknown(words),
-        }
-    }
-
-    /// From a call through `vaultrs`.
-    pub(super) fn from_client(error: ClientError) -> Self {
-        match error {
-            ClientError::APIError { code, errors } => Self::from_status(code, &errors),
-            ClientError::RestClientError { source } => match source {
-                rustify::errors::ClientError::ServerResponseError { code, content } => {
-                    Self::from_status(code, &content.into_iter().collect::<Vec<_>>())
-                }
-                rustify::errors::ClientError::RequestError { source, .. } => {
-                    match source.downcast_ref::<reqwest::Error>() {
-                        Some(error) => Self::from_reqwest(error),
-                        None => Self::Unknown(source.to_string()),
-                    }
-                }
-                rustify::errors::ClientError::ResponseError { source } => {
-                    Self::Unknown(format!("the answer of Vault broke off: {source}"))
-                }
-                other => Self::Garbled(other.to_string()),
-            },
-            other => Self::Garbled(other.to_string()),
         }
     }
 
@@ -153,10 +129,11 @@ fn counted(words: &str) -> Option<&str> {
 fn plain(words: &str) -> String {
     let them = counted(words).unwrap_or(words);
     let lines = them.lines().map(|line| line.trim().trim_start_matches("* "));
-    lines
+    let line = lines
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
-        .join("; ")
+        .join("; ");
+    told(&line)
 }
 
 fn says_sealed(words: &str) -> bool {

@@ -67,7 +67,7 @@ impl Link {
     /// `GET` with our token; the `data` of the answer.
     pub(super) async fn read<T: DeserializeOwned + Send>(&self, path: &str) -> Result<T, VaultError> {
         let request = self.request(path);
-        self.call(|session| async move { request.data(&session.vault.middle.token).await })
+        self.call(|session| async move { request.data(session.token()).await })
             .await
     }
 
@@ -82,7 +82,7 @@ impl Link {
                 .header("content-type", "application/json")
                 .body(body.clone());
             async move {
-                let (code, body) = request.send(call, Some(&session.vault.middle.token)).await?;
+                let (code, body) = request.send(call, Some(session.token())).await?;
                 if !(200..300).contains(&code) {
                     return Err(refusal(code, &body));
                 }

@@ -9,7 +9,7 @@ use super::error::VaultError;
 use crate::domain::secret::Secret;
 
 /// No call takes longer.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// No connection takes longer to come about.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Where one Vault, or one node of its cluster, is. No credential is in it.

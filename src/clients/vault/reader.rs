@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use rustify::endpoint::Endpoint as _;
 use serde::Deserialize;
 use serde_json::json;
+use vaultrs::api::EndpointResult;
+use vaultrs::api::pki::requests::ListCertificatesRequest;
+use vaultrs::api::pki::responses::ListCertificatesResponse;
 
 use super::error::VaultError;
 use super::link::Link;
 use super::place::{Login, Place};
-use super::request::parse;
+use super::request::{parse, refusal};
 use crate::domain::duration::duration;
 
 /// `GET sys/seal-status`, and the answer to a share.
@@ -213,13 +217,17 @@ impl VaultReader {
     pub async fn certificates(&self, mount: &str) -> Result<Vec<String>, VaultError> {
         self.0
             .call(|session| async move {
-                match vaultrs::pki::cert::list(&session.vault, mount).await {
-                    Ok(serials) => Ok(serials),
-                    // Vault's way of saying that a list is empty.
-                    Err(vaultrs::error::ClientError::APIError { code: 404, errors }) if errors.is_empty() => {
-                        Ok(Vec::new())
+                let list = ListCertificatesRequest {
+                    mount: mount.to_owned(),
+                };
+                let path = list.path();
+                match session.send(list).await? {
+                    (200..300, body) => {
+                        let answer: EndpointResult<ListCertificatesResponse> = parse(&path, &body)?;
+                        Ok(answer.data.map(|list| list.keys).unwrap_or_default())
                     }
-                    Err(error) => Err(VaultError::from_client(error)),
+                    (404, body) if says_nothing(&body) => Ok(Vec::new()),
+                    (code, body) => Err(refusal(code, &body)),
                 }
             })
             .await
@@ -266,6 +274,15 @@ impl VaultReader {
     pub async fn crl_rule(&self, mount: &str) -> Result<CrlRule, VaultError> {
         self.0.read(&format!("{mount}/config/crl")).await
     }
+}
+
+/// Vault's way of saying that a list is empty: an error without a word.
+fn says_nothing(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        errors: Vec<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice(body).is_ok_and(|body: Body| body.errors.is_empty())
 }
 
 /// `config/crl`: when the CA makes its list anew. Times are texts such as `72h`.

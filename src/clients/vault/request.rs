@@ -3,10 +3,14 @@
 use serde::de::DeserializeOwned;
 
 use super::error::VaultError;
-use super::place::Place;
+use super::place::{Place, TIME_LIMIT};
+use crate::clients::body::{self, BodyError, Limit};
 
-/// A CRL or a chain that is longer is not read.
-const MAX_BODY: usize = 256 << 20;
+/// A CRL with a million revocations, or as many serials, are some 60 MiB.
+const ANSWER: Limit = Limit {
+    bytes: 64 << 20,
+    time: TIME_LIMIT,
+};
 
 /// A call that `vaultrs` doesn't have.
 #[derive(Clone, Copy)]
@@ -63,8 +67,12 @@ impl Request<'_> {
 
 /// From JSON; the body is never quoted, because it may hold a secret.
 pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, VaultError> {
-    serde_json::from_slice(body)
-        .map_err(|error| VaultError::Garbled(format!("`{path}` is not as documented: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        VaultError::Garbled(format!(
+            "`{path}` is not as documented (line {line}, column {column})"
+        ))
+    })
 }
 
 /// What a status other than success means, with Vault's own words.
@@ -77,18 +85,13 @@ pub(super) fn refusal(code: u16, body: &[u8]) -> VaultError {
     VaultError::from_status(code, &errors)
 }
 
-async fn read(mut reply: reqwest::Response) -> Result<(u16, Vec<u8>), VaultError> {
+/// Status and body.
+pub(super) async fn read(reply: reqwest::Response) -> Result<(u16, Vec<u8>), VaultError> {
     let code = reply.status().as_u16();
-    let mut body = Vec::new();
-    while let Some(chunk) = reply
-        .chunk()
-        .await
-        .map_err(|error| VaultError::from_reqwest(&error))?
-    {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(VaultError::Garbled("the answer has no end".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = body::whole(reply, ANSWER).await.map_err(|error| match error {
+        BodyError::Broken(error) => VaultError::from_reqwest(&error),
+        BodyError::TooSlow(_) => VaultError::late(),
+        BodyError::TooLarge(_) => VaultError::Garbled(error.to_string()),
+    })?;
     Ok((code, body))
 }

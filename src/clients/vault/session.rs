@@ -4,13 +4,15 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use rustify::endpoint::Endpoint;
 use tokio::time::Instant;
-use vaultrs::api::EndpointMiddleware;
-use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
+use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
+use vaultrs::api::token::requests::RenewTokenSelfRequest;
+use vaultrs::api::{AuthInfo, EndpointMiddleware, EndpointResult};
 
 use super::error::VaultError;
 use super::place::{Login, Place};
-use super::request::Request;
+use super::request::{Request, parse, read, refusal};
 
 /// After a login that Vault refused, how long it isn't tried again. Vault locks a role out after five
 /// refusals within a quarter of an hour, and would then refuse the right secret too.
@@ -27,9 +29,11 @@ pub enum Lasts {
     Only(Duration),
 }
 
-/// A token in use, behind the client that sends it.
+/// A token in use.
 pub(super) struct Session {
-    pub(super) vault: VaultClient,
+    http: reqwest::Client,
+    base: String,
+    middle: EndpointMiddleware,
     /// How long it lasted when it was got, and until when that is; `None` for a token that was given.
     lease: Option<(Duration, Instant)>,
 }
@@ -37,6 +41,41 @@ pub(super) struct Session {
 impl Session {
     fn is_over(&self) -> bool {
         self.lease.is_some_and(|(_, end)| end <= Instant::now())
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.middle.token
+    }
+
+    /// Makes one of `vaultrs`' calls; the status and the body. Its own client would read a body of any size.
+    pub(super) async fn send<E: Endpoint>(&self, endpoint: E) -> Result<(u16, Vec<u8>), VaultError> {
+        let unmade = |error: String| VaultError::Garbled(format!("the call to Vault can't be made: {error}"));
+        let call = endpoint.with_middleware(&self.middle).request(&self.base);
+        let call = reqwest::Request::try_from(call.map_err(|error| unmade(error.to_string()))?)
+            .map_err(|error| unmade(error.to_string()))?;
+        let reply = self.http.execute(call).await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    /// The same, and the answer to it.
+    pub(super) async fn ask<E: Endpoint>(
+        &self,
+        endpoint: E,
+    ) -> Result<EndpointResult<E::Response>, VaultError> {
+        let path = endpoint.path();
+        let (code, body) = self.send(endpoint).await?;
+        match code {
+            200..300 => parse(&path, &body),
+            _ => Err(refusal(code, &body)),
+        }
+    }
+
+    /// The login that the answer to `endpoint` tells of.
+    async fn login<E: Endpoint>(&self, endpoint: E) -> Result<AuthInfo, VaultError> {
+        let path = endpoint.path();
+        let answer = self.ask(endpoint).await?;
+        let nothing = || VaultError::Garbled(format!("`{path}` tells of no login"));
+        answer.auth.ok_or_else(nothing)
     }
 }
 
@@ -109,9 +148,12 @@ impl Sessions {
             return Err(error);
         }
         let nobody = self.with_token("", None)?;
-        let answer =
-            vaultrs::auth::approle::login(&nobody.vault, mount, role_id.expose(), secret_id.expose()).await;
-        let auth = match answer.map_err(VaultError::from_client) {
+        let login = LoginWithApproleRequest {
+            mount: mount.clone(),
+            role_id: role_id.expose().to_owned(),
+            secret_id: secret_id.expose().to_owned(),
+        };
+        let auth = match nobody.login(login).await {
             Ok(auth) => auth,
             Err(VaultError::Refused(words) | VaultError::Denied(words) | VaultError::NotFound(words)) => {
                 let error = VaultError::Login(format!("Vault refused the login with AppRole: {words}"));
@@ -131,11 +173,9 @@ impl Sessions {
     /// Prolongs the token; with AppRole, takes another one where that is no longer worth it.
     pub(super) async fn keep_alive(&self) -> Result<Lasts, VaultError> {
         let session = self.get().await?;
-        let renewed = vaultrs::token::renew_self(&session.vault, None).await;
+        let renewed = session.login(RenewTokenSelfRequest::default()).await;
         // The answer repeats the token; it is dropped here.
-        let renewed = renewed
-            .map(|auth| Duration::from_secs(auth.lease_duration))
-            .map_err(VaultError::from_client);
+        let renewed = renewed.map(|auth| Duration::from_secs(auth.lease_duration));
         match (renewed, session.lease) {
             (Ok(left), None) if left.is_zero() => Ok(Lasts::Endless),
             (Ok(left), None) => Ok(Lasts::For(left)),
@@ -186,7 +226,7 @@ impl Sessions {
             place: &self.place,
             path: "auth/token/lookup-self",
         };
-        let own: Own = request.data(&session.vault.middle.token).await?;
+        let own: Own = request.data(session.token()).await?;
         Ok(own.ttl)
     }
 
@@ -194,31 +234,22 @@ impl Sessions {
     fn prolong(&self, session: &Arc<Session>, left: Duration) -> Result<(), VaultError> {
         let whole = session.lease.map_or(left, |(whole, _)| whole);
         let lease = Some((whole, Instant::now() + left));
-        self.keep(self.with_token(&session.vault.middle.token, lease)?);
+        self.keep(self.with_token(session.token(), lease)?);
         Ok(())
     }
 
     fn with_token(&self, token: &str, lease: Option<(Duration, Instant)>) -> Result<Session, VaultError> {
-        // Only what `VaultClient` itself looks at; how it connects and what it sends is ours.
-        let settings = VaultClientSettingsBuilder::default()
-            .address(self.place.url()?)
-            .ca_certs(Vec::new())
-            .identity(None)
-            .verify(true)
-            .token("")
-            .build()
-            .map_err(|_| VaultError::Address(self.place.address.clone()))?;
-        let vault = VaultClient {
-            http: rustify::clients::reqwest::Client::new(self.place.url()?.as_str(), self.http.clone()),
+        Ok(Session {
+            http: self.http.clone(),
+            base: self.place.url()?.into(),
             middle: EndpointMiddleware {
                 token: token.to_owned(),
                 version: "v1".to_owned(),
                 wrap: None,
                 namespace: self.place.namespace.clone(),
             },
-            settings,
-        };
-        Ok(Session { vault, lease })
+            lease,
+        })
     }
 
     fn now(&self) -> Option<Arc<Session>> {

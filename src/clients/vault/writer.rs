@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use vaultrs::api::pki::requests::SignCertificateRequest;
-use vaultrs::error::ClientError;
+use vaultrs::api::pki::requests::{RevokeCertificateRequest, SignCertificateRequest};
 use zeroize::Zeroizing;
 
 use super::error::VaultError;
@@ -85,31 +84,25 @@ impl VaultWriter {
             .iter()
             .map(String::as_str)
             .partition(|name| name.parse::<std::net::IpAddr>().is_ok());
-        let mut options = SignCertificateRequest::builder();
+        let mut call = SignCertificateRequest::builder();
+        let call = call.mount(mount).role(role).csr(csr_pem).common_name(common_name);
         if !names.is_empty() {
-            options.alt_names(names.join(","));
+            call.alt_names(names.join(","));
         }
         if !ips.is_empty() {
-            options.ip_sans(ips.join(","));
+            call.ip_sans(ips.join(","));
         }
         if let Some(ttl) = ttl {
-            options.ttl(ttl);
+            call.ttl(ttl);
         }
         let reply = self
             .0
             .call(|session| {
-                let mut options = options.clone();
+                let call = call.build();
                 async move {
-                    vaultrs::pki::cert::ca::sign(
-                        &session.vault,
-                        mount,
-                        role,
-                        csr_pem,
-                        common_name,
-                        Some(&mut options),
-                    )
-                    .await
-                    .map_err(VaultError::from_client)
+                    let call = call.map_err(|error| VaultError::Garbled(error.to_string()))?;
+                    let nothing = || VaultError::Garbled("the answer holds no certificate".to_owned());
+                    session.ask(call).await?.data.ok_or_else(nothing)
                 }
             })
             .await?;
@@ -130,14 +123,15 @@ impl VaultWriter {
     pub async fn revoke(&self, mount: &str, serial: &str) -> Result<Revoked, VaultError> {
         self.0
             .call(|session| async move {
-                match vaultrs::pki::cert::revoke(&session.vault, mount, serial).await {
-                    Ok(_) => Ok(Revoked::Accepted),
+                let call = RevokeCertificateRequest {
+                    mount: mount.to_owned(),
+                    serial_number: serial.to_owned(),
+                };
+                Ok(match session.ask(call).await?.data {
+                    Some(_) => Revoked::Accepted,
                     // 200 with a warning and no data: that is how Vault says that it has expired.
-                    Err(ClientError::ResponseDataEmptyError | ClientError::ResponseEmptyError) => {
-                        Ok(Revoked::AlreadyExpired)
-                    }
-                    Err(error) => Err(VaultError::from_client(error)),
-                }
+                    None => Revoked::AlreadyExpired,
+                })
             })
             .await
     }

@@ -97,7 +97,9 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         .doing("read", path)?;
     plain(&file.metadata().doing("read", path)?)?;
     let mut content = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut content).doing("read", path)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut content)
+        .doing("read", path)?;
     if content.len() as u64 > MAX_BYTES {
         let large = io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB");
         return Err(large).doing("read", path);

@@ -48,7 +48,10 @@ impl Decision {
 
     /// Decides it so, unless it is decided; says whether it is so now.
     fn decide(&self, so: u8) -> bool {
-        match self.0.compare_exchange(OPEN, so, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .0
+            .compare_exchange(OPEN, so, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => true,
             Err(decided) => decided == so,
         }

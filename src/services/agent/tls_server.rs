@@ -33,6 +33,8 @@ const MAX_CONNECTIONS: usize = 64;
 const VISIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a reload may take, as seen by who asks for it.
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);
+/// The longest reply to a reload that is read, in bytes.
+const MAX_REPLY: u64 = 4096;
 /// After a failed accept (no descriptors left), so that it isn't tried in a tight loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const REPLY: &[u8] =
@@ -146,7 +148,9 @@ pub async fn send_reload(socket: &Path) -> Result<(), ReloadRefused> {
         let mut stream = UnixStream::connect(socket).await?;
         stream.write_all(b"reload\n").await?;
         let mut reply = String::new();
-        BufReader::new(stream).read_line(&mut reply).await?;
+        BufReader::new(stream.take(MAX_REPLY))
+            .read_line(&mut reply)
+            .await?;
         io::Result::Ok(reply)
     };
     let reply = timeout(RELOAD_LIMIT, talk)

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::store::{self, StoreError, audit};
+use crate::store::{self, StoreError, Work, audit};
 use crate::wire::health::ChainReport;
 
 use super::ApiState;
@@ -29,7 +29,7 @@ pub(super) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&audit::page(&mut conn, &query).await?))
 }
 

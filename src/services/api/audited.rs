@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::domain::audit::{AuditEntry, AuditOutcome};
+use crate::domain::audit::{AuditEntry, AuditOutcome, LONGEST_REASON, LONGEST_TICKET};
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
@@ -60,9 +60,25 @@ impl Attempt {
     }
 
     /// What the operator says about it.
-    pub(super) fn because(&mut self, comment: Option<String>, ticket: Option<String>) {
+    ///
+    /// # Errors
+    /// It is more than an audit row holds.
+    pub(super) fn because(&mut self, comment: Option<String>, ticket: Option<String>) -> Result<(), Problem> {
+        let said = [
+            ("comment", &comment, LONGEST_REASON),
+            ("ticket", &ticket, LONGEST_TICKET),
+        ];
+        for (field, text, longest) in said {
+            if text.as_ref().is_some_and(|text| text.chars().count() > longest) {
+                return Err(
+                    Problem::bad_input(format!("`{field}` is longer than {longest} characters"))
+                        .hint("shorten it; the ticket holds the rest"),
+                );
+            }
+        }
         self.reason = comment;
         self.ticket = ticket;
+        Ok(())
     }
 }
 

@@ -25,7 +25,18 @@ const KEPT: Duration = Duration::from_secs(2);
 const KEPT_BY_CLOCK_MS: i64 = 5_000;
 
 /// Whether the caller wants what is in the database now: `Cache-Control: no-cache`.
+#[derive(Clone, Copy)]
 pub(super) struct AsNow(bool);
+
+impl AsNow {
+    pub(super) fn when(wanted: bool) -> Self {
+        Self(wanted)
+    }
+
+    pub(super) fn is_wanted(self) -> bool {
+        self.0
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for AsNow {
     type Rejection = Infallible;
@@ -36,7 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AsNow {
             .get_all(header::CACHE_CONTROL)
             .iter()
             .any(|value| value.as_bytes().windows(8).any(|word| word == b"no-cache"));
-        Ok(Self(wanted))
+        Ok(Self::when(wanted))
     }
 }
 

@@ -137,10 +137,10 @@ async fn known(api: &ApiState, secret: &Secret, parts: &Parts) -> Result<Caller,
 }
 
 fn source(parts: &Parts) -> String {
-    parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(
+        || "unknown".to_owned(),
+        |peer| peer.0.ip().to_canonical().to_string(),
+    )
 }
 
 /// Whether it is a token for requests at all.

@@ -16,6 +16,7 @@ use crate::wire::page::Change;
 
 use super::ApiState;
 use super::caller::Reader;
+use super::reply;
 use crate::services::api::openapi::Refused;
 
 /// Changes within this time are told together, each once.
@@ -52,7 +53,7 @@ fn lines(changes: Receiver<Change>) -> impl Stream<Item = Result<Event, Infallib
         |(mut changes, mut told): (_, VecDeque<Change>)| async move {
             loop {
                 if let Some(change) = told.pop_front() {
-                    let line = serde_json::to_string(&change).unwrap_or_default();
+                    let line = reply::harmless(&serde_json::to_string(&change).unwrap_or_default());
                     return Some((Ok(Event::default().data(line)), (changes, told)));
                 }
                 told = next(&mut changes).await?;

@@ -1,27 +1,47 @@
 //! `GET /api/v1/findings`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::ApiState;
+use super::cached::AsNow;
 use super::caller::Reader;
-use super::reply::{self, Refusal};
+use super::reply::{self, Refusal, problem_of};
+use crate::problem::Problem;
 use crate::services::api::openapi::Refused;
-use crate::store::read;
+use crate::store::{Store, Work, read};
 use crate::wire::health::Findings;
 
-/// All findings, the worst first.
+/// The findings, the worst first: all that is critical, and the most urgent of the others.
 #[utoipa::path(
     get,
     path = "/findings",
     tag = "health",
     operation_id = "findings",
-    responses((status = 200, body = Findings, description = "The worst first"), Refused),
+    responses((status = 200, body = Findings, description = "The worst first; what is left out is counted by kind"), Refused),
     security(("token" = []))
 )]
-pub(super) async fn findings(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
-    Ok(reply::json(&Findings {
-        findings: read::findings(&mut conn).await?,
-    }))
+pub(super) async fn findings(
+    State(api): State<ApiState>,
+    _: Reader,
+    as_now: AsNow,
+) -> Result<Response, Refusal> {
+    let store = api.store.clone();
+    let made = api.findings.ask(as_now, || async move { whole(&store).await });
+    Ok(reply::raw(StatusCode::OK, &made.await?))
+}
+
+/// The same for everybody, so that it is made once for all who ask.
+async fn whole(store: &Store) -> Result<Arc<str>, Problem> {
+    let found = async {
+        let mut conn = store.ask(Work::Background).await?;
+        read::findings(&mut conn).await
+    };
+    let found = found.await.map_err(problem_of)?;
+    let body = serde_json::to_string(&found)
+        .map_err(|error| Problem::internal(format!("the answer can't be written: {error}")))?;
+    Ok(body.into())
 }

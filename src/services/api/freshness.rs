@@ -70,6 +70,8 @@ pub(super) struct Freshness {
 struct Heard {
     changes: Receiver<Change>,
     n: u64,
+    /// How many of them said anything new.
+    news: u64,
     /// When each thing changed last.
     last: HashMap<Part, u64>,
     /// The same in their order, to forget them again.
@@ -87,6 +89,7 @@ impl Freshness {
             heard: Mutex::new(Heard {
                 changes: store.changes(),
                 n: 0,
+                news: 0,
                 last: HashMap::new(),
                 order: VecDeque::new(),
                 all: None,
@@ -100,6 +103,11 @@ impl Freshness {
             by: self.me.clone(),
             n: self.up_to_date().n,
         }
+    }
+
+    /// How many changes it has heard of that said anything new: for what is made of everything.
+    pub(super) fn news(&self) -> u64 {
+        self.up_to_date().news
     }
 
     /// Whether nothing of `parts` has changed since `mark`. Another server's moment can't be compared with
@@ -133,7 +141,10 @@ impl Heard {
         loop {
             match self.changes.try_recv() {
                 Ok(change) if change.id == Change::ALL => self.everything(now),
-                Ok(change) => self.one(now, Part::changed(change)),
+                Ok(change) => {
+                    self.news += u64::from(!change.routine);
+                    self.one(now, Part::changed(change));
+                }
                 Err(TryRecvError::Lagged(_)) => self.everything(now),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
@@ -152,6 +163,7 @@ impl Heard {
 
     fn everything(&mut self, now: Instant) {
         self.n += 1;
+        self.news += 1;
         self.last.clear();
         self.order.clear();
         self.all = Some((now, self.n));

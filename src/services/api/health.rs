@@ -10,11 +10,13 @@ use axum::response::Response;
 use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
-use crate::store::{StoreError, adapters, agents, clocks, findings};
+use crate::domain::worker::{Duty, Worker};
+use crate::store::{StoreError, adapters, agents, clocks, findings, workers};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
 use super::ApiState;
+use super::cached::AsNow;
 use super::reply;
 use crate::services::api::openapi::Limits;
 
@@ -42,6 +44,21 @@ pub(super) async fn healthz() -> Response {
     responses((status = 200, body = Ready, description = "It can serve"), (status = 503, content((Ready = "application/json"), (ProblemJson = "application/problem+json")), description = "It can't serve now; the body says what is missing")),
 )]
 pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
+    let looking = api.clone();
+    let looked = api
+        .readiness
+        .ask(AsNow::when(false), || async move { Ok(look(&looking).await) });
+    match looked.await {
+        Ok(looked) => answer(&Ready {
+            ready: looked.ready && !api.is_draining(),
+            ..looked
+        }),
+        Err(problem) => reply::problem(problem),
+    }
+}
+
+/// How everything is, whether this server is about to go or not.
+async fn look(api: &ApiState) -> Ready {
     let asked = Instant::now();
     let answered = match tokio::time::timeout(PATIENCE, api.store.ping()).await {
         Ok(Ok(trouble)) => Ok(trouble.map(|it| it.to_string())),
@@ -54,19 +71,26 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
     let latency_ms = u32::try_from(asked.elapsed().as_millis()).ok();
     let mut backends = vec![database(&answered, latency_ms)];
     let others = match answered {
-        Ok(_) => others(&api).await.ok(),
+        Ok(_) => others(api).await.ok(),
         Err(_) => None,
     };
+    let mut workers = Vec::new();
     match others {
-        Some(others) => backends.extend(others),
+        Some((others, known)) => {
+            backends.extend(others);
+            workers = known;
+        }
         _ => {
             let unknown = [Backend::Issuer, Backend::Agents].map(|it| health(it, LinkState::Unknown, None));
             backends.extend(unknown);
         }
     }
-    backends.push(cache(&api).await);
-    let ready = answered.is_ok() && !api.is_draining();
-    answer(&Ready { ready, backends })
+    backends.push(cache(api).await);
+    Ready {
+        ready: answered.is_ok(),
+        backends,
+        workers,
+    }
 }
 
 /// The same body with both statuses: it isn't a problem, it is the answer.
@@ -118,7 +142,7 @@ async fn cache(api: &ApiState) -> BackendHealth {
     }
 }
 
-async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
+async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), StoreError> {
     let mut conn = api.store.read().await?;
     let adapters = adapters::all(&mut conn).await?;
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
@@ -137,10 +161,18 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
         format!("{n} {wait}: {why}")
     });
     let clocks = clocks::told(&mut conn).await?;
-    let wrong: Vec<String> = paused.into_iter().chain(waiting).chain(clocks).collect();
+    let gone = workers::gone(&mut conn).await?;
+    let no_issuer = gone.iter().any(|it| it.duty == Duty::Issuer);
+    // That no scheduler is there stops nobody who asks for a certificate: it is a finding of its own.
+    let gone = gone
+        .into_iter()
+        .filter(|it| it.duty == Duty::Issuer)
+        .map(|it| it.words());
+    let wrong: Vec<String> = gone.chain(paused).chain(waiting).chain(clocks).collect();
     let issuer = match (wrong.is_empty(), adapters.is_empty()) {
         (true, true) => health(Backend::Issuer, LinkState::Absent, None),
         (true, false) => health(Backend::Issuer, LinkState::Up, None),
+        (false, _) if no_issuer => health(Backend::Issuer, LinkState::Down, Some(wrong.join("; "))),
         (false, _) => health(Backend::Issuer, LinkState::Degraded, Some(wrong.join("; "))),
     };
     let count = agents::headcount(&mut conn).await?;
@@ -151,7 +183,8 @@ async fn others(api: &ApiState) -> Result<Vec<BackendHealth>, StoreError> {
         _ => LinkState::Degraded,
     };
     let note = format!("{} of {} agents healthy", count.n_healthy, count.n_all);
-    Ok(vec![issuer, health(Backend::Agents, state, Some(note))])
+    let workers = workers::all(&mut conn).await?;
+    Ok((vec![issuer, health(Backend::Agents, state, Some(note))], workers))
 }
 
 pub(super) fn health(backend: Backend, state: LinkState, note: Option<String>) -> BackendHealth {

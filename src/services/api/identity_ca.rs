@@ -89,7 +89,9 @@ impl IdentityCa {
             return Err(wrong("holds no certificate in PEM".to_owned()));
         };
         let key = match pem_file::private_key_of(key.expose().as_bytes()) {
-            Ok(pem) => KeyPair::from_pem(&pem).map_err(|_| IdentityCaError::Key("it is no private key in PEM"))?,
+            Ok(pem) => {
+                KeyPair::from_pem(&pem).map_err(|_| IdentityCaError::Key("it is no private key in PEM"))?
+            }
             Err(PemRefusal::NoKey) => return Err(IdentityCaError::Key("it is no private key in PEM")),
             Err(refusal) => return Err(IdentityCaError::KeyText(refusal)),
         };

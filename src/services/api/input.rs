@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::wire::page::PageQuery;
 
@@ -126,7 +127,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         return Err(nul("the body"));
     }
     serde_json::from_slice(body).map_err(|error| {
-        let problem = Problem::bad_input(format!("the body is not what is expected here: {error}"));
+        let problem = Problem::bad_input(told(&format!("the body is not what is expected here: {error}")));
         if body.is_empty() {
             problem.hint("send a JSON object")
         } else {

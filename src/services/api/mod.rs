@@ -34,6 +34,7 @@ mod request_id;
 mod requests;
 mod runs;
 mod state;
+mod together;
 mod tokens;
 mod trends;
 mod waiting;

@@ -64,6 +64,7 @@ mod tests {
             identity: None,
             next_identity: None,
             last_checkin: None,
+            reported_from: None,
             checkin_interval_s: 30,
             n_installations: 0,
             enrolled_at: at,

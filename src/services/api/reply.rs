@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::domain::plain::is_hidden;
 use crate::problem::{Problem, ProblemKind};
 use crate::store::StoreError;
 use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson};
@@ -106,7 +107,7 @@ pub(super) fn raw(status: StatusCode, body: &str) -> Response {
     } else {
         "application/json"
     };
-    let mut response = (status, body.to_owned()).into_response();
+    let mut response = (status, harmless(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -114,6 +115,19 @@ pub(super) fn raw(status: StatusCode, body: &str) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// The same JSON with what steers a terminal escaped: answers are looked at with `curl`. JSON escapes only the
+/// controls below U+0020 by itself; the others can be in its texts alone, so that each may be replaced where it is.
+pub(super) fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match is_hidden(c) && !c.is_ascii_whitespace() {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text
 }
 
 /// 200 with JSON.

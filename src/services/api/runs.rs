@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
-use crate::store::runs;
+use crate::store::{Work, runs};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView};
 
 use super::ApiState;
@@ -33,7 +33,7 @@ pub(super) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&runs::page(&mut conn, &query).await?))
 }
 
@@ -88,7 +88,7 @@ async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Probl
             .hint("`run_` and letters or digits"));
     }
     about(door, &run.id, run.entity_type, &run.entity_ids);
-    door.attempt.because(run.comment.clone(), run.ticket.clone());
+    door.attempt.because(run.comment.clone(), run.ticket.clone())?;
     door.attempt.detail = Some(format!(
         "plan `{}` on {} {}",
         run.action,
@@ -168,7 +168,7 @@ async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunVie
     let end: RunEnd = input::json(body)?;
     let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
     about(door, id, run.entity_type, &run.entity_ids);
-    door.attempt.because(run.comment, run.ticket);
+    door.attempt.because(run.comment, run.ticket)?;
     door.attempt.outcome = end.outcome;
     door.attempt.detail = Some(match &end.note {
         Some(note) => format!("plan `{}`: {note}", run.action),

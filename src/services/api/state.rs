@@ -3,24 +3,34 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clients::cache::Cache;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::services::serve::Bounds;
 use crate::store::Store;
+use crate::store::jobs::Listening;
 use crate::wire::agents::WakeReply;
 
 use super::freshness::Freshness;
 use super::identity_ca::IdentityCa;
 use super::metrics::Metrics;
+use super::together::Together;
+use super::waker;
 use crate::config::limits::Limits;
+use crate::wire::health::Ready;
 
 /// Seconds between check-ins that a newly enrolled agent is told.
 const CHECKIN_INTERVAL_S: i64 = 60;
+
+/// How old findings may be that were made for somebody else.
+const FINDINGS_LAST: Duration = Duration::from_secs(1);
+/// The same of readiness, which anybody may ask for as often as they like.
+const READINESS_LASTS: Duration = Duration::from_millis(200);
 
 /// Why an agent was not reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +41,11 @@ pub struct Unreached {
     pub problem: Problem,
 }
 
-/// Wakes an agent at its address: it dials out now, and tells what came of it. Has a time limit of its
-/// own.
+/// Wakes an agent where it listens: it dials out now, and tells what came of it. Has a time limit of its
+/// own, and its own idea of which addresses may be called.
 pub trait Wake: Send + Sync {
     /// See [`Wake`].
-    fn wake(&self, address: String) -> BoxFuture<'static, Result<WakeReply, Unreached>>;
+    fn wake(&self, agent: Listening) -> BoxFuture<'static, Result<WakeReply, Unreached>>;
 }
 
 /// What all routes share. Clones share it.
@@ -44,12 +54,17 @@ pub struct ApiState {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) wake: Arc<dyn Wake>,
+    /// Wake-ups at once that people ask for.
+    pub(super) bells: Arc<Semaphore>,
     pub(super) checkin_interval_s: i64,
     pub(super) bounds: Bounds,
     pub(super) metrics: Metrics,
     retiring: Arc<AtomicBool>,
     pub(super) cache: Cache,
     pub(super) freshness: Arc<Freshness>,
+    /// All findings, in JSON.
+    pub(super) findings: Arc<Together<Arc<str>>>,
+    pub(super) readiness: Arc<Together<Ready>>,
     pub(super) limits: Limits,
     pub(super) identity_ca: Option<Arc<IdentityCa>>,
     draining: watch::Sender<bool>,
@@ -60,14 +75,18 @@ impl ApiState {
     #[must_use]
     pub fn new(store: Store, wake: Arc<dyn Wake>) -> Self {
         let clock = store.clock().clone();
+        let freshness = Arc::new(Freshness::new(&store));
         Self {
-            freshness: Arc::new(Freshness::new(&store)),
+            findings: Arc::new(Together::new(&freshness, &clock, FINDINGS_LAST)),
+            readiness: Arc::new(Together::new(&freshness, &clock, READINESS_LASTS)),
+            freshness,
             cache: Cache::in_process(),
             limits: Limits::none(),
             identity_ca: None,
             store,
             clock,
             wake,
+            bells: Arc::new(Semaphore::new(waker::AT_ONCE)),
             checkin_interval_s: CHECKIN_INTERVAL_S,
             bounds: Bounds::default(),
             metrics: Metrics::new(),

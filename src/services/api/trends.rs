@@ -7,7 +7,7 @@ use super::ApiState;
 use super::caller::Reader;
 use super::reply::{self, Refusal};
 use crate::services::api::openapi::Refused;
-use crate::store::trends;
+use crate::store::{Work, trends};
 use crate::wire::trends::Trends;
 
 /// Counts over time, for charts.
@@ -20,6 +20,6 @@ use crate::wire::trends::Trends;
     security(("token" = []))
 )]
 pub(super) async fn trends(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&trends::read(&mut conn).await?))
 }

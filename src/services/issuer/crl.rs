@@ -12,7 +12,7 @@ use crate::clients::crl::{fetch, parse};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
-use crate::store::{StoreError, certificates, revocation};
+use crate::store::{StoreError, Work, certificates, revocation};
 
 /// How many certificates are looked for at once.
 const AT_ONCE: u32 = 500;
@@ -70,7 +70,8 @@ impl Issuer {
         if watch.due > Instant::now() {
             return Ok(());
         }
-        let missing = certificates::revoked_not_in_crl(&mut self.store.read().await?, AT_ONCE).await?;
+        let missing =
+            certificates::revoked_not_in_crl(&mut self.store.ask(Work::Background).await?, AT_ONCE).await?;
         let mut found = 0;
         for row in adapters.iter().filter(|row| row.status == AdapterStatus::Active) {
             let wanted: Vec<_> = missing

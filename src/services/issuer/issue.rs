@@ -9,7 +9,7 @@ use crate::domain::request::Request;
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
-use crate::store::{StoreError, adapters as rows, keys, orders, revocation, serials};
+use crate::store::{StoreError, Work, adapters as rows, keys, orders, revocation, serials};
 
 impl Issuer {
     /// Drives one due request to its next state. `issuing` is durable before the CA is called.
@@ -88,7 +88,7 @@ impl Issuer {
             Ok(serials) => serials.into_iter().collect(),
             Err(error) => return Ok(Err(error)),
         };
-        let mut conn = self.store.read().await?;
+        let mut conn = self.store.ask(Work::Background).await?;
         let strange = serials::unknown(&mut conn, &kept).await?;
         drop(conn);
         Ok(adapter.find_by_spki(&issuing.spki_sha256, &strange).await)

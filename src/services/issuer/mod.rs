@@ -26,10 +26,12 @@ use futures::StreamExt;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
+use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
+use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 
 pub(crate) use issue::inventory;
@@ -53,6 +55,9 @@ const RENEW_SOON: Duration = Duration::from_secs(5);
 /// And how soon again where that did not come about.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
+/// A piece of work that takes longer is one that hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// What it goes on looking at though nobody wakes it.
 #[derive(Default)]
 struct Watches {
@@ -66,6 +71,7 @@ pub struct Issuer {
     store: Store,
     owner: String,
     roster: Roster,
+    beat: Option<Beat>,
 }
 
 impl Issuer {
@@ -76,6 +82,7 @@ impl Issuer {
             store,
             owner: owner.into(),
             roster: Roster::new(vault_login),
+            beat: None,
         }
     }
 
@@ -87,12 +94,15 @@ impl Issuer {
     }
 
     /// Works until `stop` says true.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let beat = Beat::begin(self.store.clone(), Duty::Issuer, self.owner.clone(), PATIENCE);
+        self.beat = Some(beat);
         let mut changes = self.store.changes();
         self.release_earlier_claims().await;
         let mut watches = Watches::default();
         let mut renew_at = Instant::now();
         loop {
+            self.goes_on();
             let again = match self.round(&mut watches, &stop).await {
                 Ok(again) => again,
                 Err(error) => {
@@ -116,6 +126,13 @@ impl Issuer {
                 () = tokio::time::sleep_until(renew_at) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
+        }
+    }
+
+    /// Tells that its work goes on.
+    fn goes_on(&self) {
+        if let Some(beat) = &self.beat {
+            beat.goes_on();
         }
     }
 
@@ -154,6 +171,7 @@ impl Issuer {
             .take_while(|_| std::future::ready(!*stop.borrow()))
             .map(|request| self.issue(request))
             .buffer_unordered(AT_ONCE)
+            .inspect(|_| self.goes_on())
             .collect()
             .await;
         for result in ended {

@@ -84,7 +84,7 @@ impl Running {
             afterwards.carry_out()?;
         }
         it.serve("Vault", listen(vault)?, parts.vault.router(), stopped.clone());
-        let state = ApiState::new(parts.store.clone(), Arc::new(OverHttp));
+        let state = ApiState::new(parts.store.clone(), Arc::new(OverHttp::default()));
         let api = listen(api)?;
         let mut stopping = stopped.clone();
         it.tasks.spawn(async move {
@@ -98,7 +98,11 @@ impl Running {
         });
         let issuer = Issuer::new(parts.store.clone(), "issuer", Login::Token(parts.issuer_token));
         it.tasks.spawn(issuer.run(stopped.clone()));
-        it.tasks.spawn(scheduler::run(parts.store, stopped.clone()));
+        it.tasks.spawn(scheduler::run(
+            parts.store,
+            "scheduler".to_owned(),
+            stopped.clone(),
+        ));
         for (place, wake) in wakes {
             let config = config(place, parts.layout, &parts.program);
             let agent = Agent::new(config, Clock::system(), None).map_err(|error| {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::beat::Beat;
+use crate::domain::worker::Duty;
 use crate::store::{Store, audit};
 
 /// Between two looks.
@@ -18,9 +20,13 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// Between two looks whether another one still leads.
 const TAKE_OVER: Duration = Duration::from_secs(5);
 
-/// Works until `stop` says true.
-pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
+/// A look that takes longer is one that hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Works until `stop` says true; `name` is one that no other scheduler has.
+pub async fn run(store: Store, name: String, mut stop: watch::Receiver<bool>) {
     let mut lead = store.lead();
+    let beat = Beat::begin(store.clone(), Duty::Scheduler, name, PATIENCE);
     let mut led = false;
     loop {
         let leads = match lead.is_ours().await {
@@ -35,7 +41,10 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
             led = leads;
         }
         if leads {
+            beat.goes_on();
             work(&store).await;
+        } else {
+            beat.rests();
         }
         tokio::select! {
             () = tokio::time::sleep(if leads { PERIOD } else { TAKE_OVER }) => {}

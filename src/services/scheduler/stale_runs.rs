@@ -4,7 +4,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::audit::{AuditEntry, AuditOutcome};
-use crate::store::{Store, StoreError, audit, runs};
+use crate::store::{Store, StoreError, Work, audit, runs};
 use crate::wire::page::{MAX_LIMIT, PageQuery};
 use crate::wire::runs::{RunEnd, RunView};
 
@@ -21,7 +21,7 @@ pub(super) async fn close(store: &Store) -> Result<usize, StoreError> {
         limit: Some(MAX_LIMIT),
         ..PageQuery::default()
     };
-    let mut conn = store.read().await?;
+    let mut conn = store.ask(Work::Background).await?;
     let before = conn.now() - Duration::minutes(STALE_AFTER_MIN);
     let old = runs::page(&mut conn, &query).await?.items;
     let mut stale = Vec::new();

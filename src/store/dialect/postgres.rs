@@ -9,24 +9,34 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::{Executor, PgPool, Postgres};
 
 use super::Locking;
+use crate::store::pools::{Ways, Work};
 use crate::store::tls;
 
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connections for changes, and for reading. With those for listening and leading, five processes fit into
-/// the hundred that PostgreSQL allows if nobody says otherwise.
-const N_WRITERS: u32 = 8;
-const N_READERS: u32 = 8;
+/// Connections by kind of work: changes, short reads that others' work hangs on, questions of screens, and
+/// what nobody waits for. With those for listening and leading, five processes fit into the hundred that
+/// PostgreSQL allows if nobody says otherwise.
+const N_WRITERS: u32 = 6;
+const N_VITAL: u32 = 4;
+const N_SCREENS: u32 = 4;
+const N_BACKGROUND: u32 = 2;
 
 /// Said to each new connection. A server that hangs in the middle of a transaction must not hold the
 /// audit chain for ever.
 const SETTINGS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '30s'; \
                         SET idle_in_transaction_session_timeout = '30s'";
+/// Said to each new connection for short reads: one that isn't short gives its place back.
+const VITAL: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'";
+/// Said to each new connection for questions, which the caller ends sooner: for a caller that is gone
+/// without a word.
+const SCREENS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'";
 
 /// Said to each new connection of a console: it only reads, whatever its account may, and asks nothing that
 /// takes long.
@@ -76,6 +86,10 @@ pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), \
 /// What time it is for the database, alone.
 pub(in crate::store) const NOW: &str = "SELECT now()";
 
+/// The process that works for this session, and the word for one of the same account to stop.
+const BACKEND: &str = "SELECT pg_backend_pid()";
+const CANCEL: &str = "SELECT pg_cancel_backend($1)";
+
 /// Whether it is a replica that only follows.
 const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
 
@@ -97,8 +111,8 @@ pub(in crate::store) fn is_passing(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03" | "53300") || code.starts_with("57P")
 }
 
-/// The connections: one pool for changes and one for reading, so that readers never wait for writers.
-pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::Error> {
+/// The connections, a pool for each kind of work.
+pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("cmp");
     tls::check_ca(&options)?;
     if let Some(unchecked) = tls::unchecked(&options) {
@@ -107,20 +121,40 @@ pub(in crate::store) async fn open(url: &str) -> Result<(PgPool, PgPool), sqlx::
              `sslrootcert=FILE` for a CA of your own"
         );
     }
-    let pool = |n| {
+    let pool = |n, patience, settings: &'static str| {
         PgPoolOptions::new()
             .max_connections(n)
-            .acquire_timeout(PATIENCE)
-            .after_connect(|conn, _| {
+            .acquire_timeout(patience)
+            .after_connect(move |conn, _| {
                 Box::pin(async move {
-                    conn.execute(SETTINGS).await?;
+                    conn.execute(settings).await?;
                     Ok(())
                 })
             })
     };
-    let writer = pool(N_WRITERS).connect_with(options.clone()).await?;
-    let readers = pool(N_READERS).connect_lazy_with(options);
-    Ok((writer, readers))
+    let writer = pool(N_WRITERS, PATIENCE, SETTINGS)
+        .connect_with(options.clone())
+        .await?;
+    let readers = |n, patience, settings| pool(n, patience, settings).connect_lazy_with(options.clone());
+    Ok(Ways {
+        writer,
+        vital: readers(N_VITAL, PATIENCE, VITAL),
+        screens: readers(N_SCREENS, Work::Screen.queues(), SCREENS),
+        background: readers(N_BACKGROUND, Work::Background.queues(), SETTINGS),
+    })
+}
+
+/// The process at the database that works for this connection.
+pub(in crate::store) async fn backend(conn: &mut PoolConnection<Postgres>) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar(BACKEND).fetch_one(&mut **conn).await
+}
+
+/// Stops what that process is working on, if it still is. What can't be told ends by its own time limit.
+pub(in crate::store) async fn stop(beside: PgPool, backend: i32) {
+    let told = sqlx::query(CANCEL).bind(backend).execute(&beside).await;
+    if let Err(error) = told {
+        tracing::debug!(%error, "a question that nobody waits for can't be stopped");
+    }
 }
 
 /// Whether it only follows another one.

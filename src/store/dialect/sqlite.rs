@@ -1,16 +1,27 @@
 //! SQLite only: how its file is opened and how its one writer takes its turn.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlitePool};
+use sqlx::{Connection, Sqlite, SqlitePool};
+
+use crate::store::pools::{Ways, Work};
 
 /// How long a statement waits for another process's write before it gives up.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Readers that may work at once.
-const N_READERS: u32 = 4;
+/// Readers that may work at once: short ones, on which others' work hangs, and questions. Each question may
+/// take a core for as long as it lasts, so that there are few.
+const N_VITAL: u32 = 4;
+const N_SCREENS: u32 = 2;
+const N_BACKGROUND: u32 = 1;
+
+/// Instructions between two looks whether a question is to stop: some ten microseconds.
+const LOOK_EVERY: i32 = 2_000;
 
 /// Takes the write lock at once: a transaction that first reads and then writes could otherwise find
 /// that another one wrote in between, and would have to be thrown away.
@@ -18,7 +29,7 @@ pub(in crate::store) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// SQLite has one writer at a time, so the pool for writing has one connection and a queue before it;
 /// readers see the last committed state meanwhile (WAL).
-pub(in crate::store) async fn open(url: &str) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+pub(in crate::store) async fn open(url: &str) -> Result<Ways<Sqlite>, sqlx::Error> {
     // NORMAL with WAL loses nothing when a process is killed; only power loss can take back the last
     // commits, and a platform that must survive that runs on PostgreSQL.
     let options = SqliteConnectOptions::from_str(url)?
@@ -38,11 +49,30 @@ pub(in crate::store) async fn open(url: &str) -> Result<(SqlitePool, SqlitePool)
         .before_acquire(|conn, _| Box::pin(std::future::ready(Ok(!conn.is_in_transaction()))))
         .connect_with(options.clone())
         .await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(N_READERS)
-        .acquire_timeout(BUSY)
-        .connect_lazy_with(options.pragma("query_only", "1"));
-    Ok((writer, readers))
+    let options = options.pragma("query_only", "1");
+    let readers = |n, patience| -> SqlitePool {
+        SqlitePoolOptions::new()
+            .max_connections(n)
+            .acquire_timeout(patience)
+            .connect_lazy_with(options.clone())
+    };
+    Ok(Ways {
+        writer,
+        vital: readers(N_VITAL, BUSY),
+        screens: readers(N_SCREENS, Work::Screen.queues()),
+        background: readers(N_BACKGROUND, Work::Background.queues()),
+    })
+}
+
+/// From now on what runs on this connection ends once `stop` is true.
+pub(in crate::store) async fn stop_when(
+    conn: &mut PoolConnection<Sqlite>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), sqlx::Error> {
+    let stop = Arc::clone(stop);
+    let mut handle = conn.lock_handle().await?;
+    handle.set_progress_handler(LOOK_EVERY, move || !stop.load(Ordering::Relaxed));
+    Ok(())
 }
 
 /// The last audit row's number and hash; none before the first. The writer is alone anyway.

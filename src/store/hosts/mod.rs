@@ -13,8 +13,9 @@ use sqlx::{Executor, PgPool};
 use tokio::sync::{broadcast, watch as latest};
 use tokio::time::timeout;
 
+use super::question::Question;
 use super::tx::{Conn, Link};
-use super::{CHANGES_KEPT, StoreError, dialect, tls};
+use super::{CHANGES_KEPT, StoreError, Work, dialect, tls};
 use crate::clock::Clock;
 use crate::config::console::DatabaseConfig;
 use crate::domain::database::{Host, HostState, Source, sources};
@@ -165,8 +166,10 @@ impl Hosts {
     /// # Errors
     /// It can't be had.
     async fn read(&self, index: usize) -> Result<Conn, StoreError> {
-        let link = self.0.ways[index].pool().acquire().await;
-        let link = link.map(Link::PostgresReader).map_err(StoreError::Connect)?;
+        let pool = self.0.ways[index].pool();
+        let conn = pool.acquire().await.map_err(StoreError::Connect)?;
+        let question = Question::on_postgres(conn, pool, Work::Background.limit()).await;
+        let link = question.map(Link::Question).map_err(StoreError::Connect)?;
         Ok(Conn::new(link, self.0.clock.now()))
     }
 

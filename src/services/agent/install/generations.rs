@@ -42,7 +42,10 @@ pub(super) struct Set {
 impl Set {
     fn part(&self, part: Part) -> Option<&[u8]> {
         match part {
-            Part::Certificate => self.certificate.as_ref().map(|certificate| certificate.as_slice()),
+            Part::Certificate => self
+                .certificate
+                .as_ref()
+                .map(|certificate| certificate.as_slice()),
             Part::Key => self.key.as_ref().map(|key| key.as_slice()),
             Part::Chain => self.chain.as_deref(),
         }

@@ -34,7 +34,8 @@ fn place(host: &Host, wish: &Wish, decision: &Decision) -> Result<Placed, Instal
     let target = Target::resolve(&wish.path, &host.config.install_dirs).at(InstallStep::Path)?;
     for (path, _) in host.managed.all() {
         if target.may_clash_with(&path)
-            && Target::resolve(&path, &host.config.install_dirs).is_ok_and(|other| other.clashes_with(&target))
+            && Target::resolve(&path, &host.config.install_dirs)
+                .is_ok_and(|other| other.clashes_with(&target))
         {
             let what = format!(
                 "`{}` would share its key file with `{path}`; choose another name",

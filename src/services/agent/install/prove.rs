@@ -91,7 +91,9 @@ async fn disagreement(address: &str, wanted: &Wanted<'_>, limit: Duration, effor
     }
     let seen = look(address, wanted.server_name, limit, effort).await;
     match seen.and_then(|samples| Seen::of(samples, &expected, &[])) {
-        Ok(seen) => seen.disagreement(address).map_or(Disagreement::None, Disagreement::Some),
+        Ok(seen) => seen
+            .disagreement(address)
+            .map_or(Disagreement::None, Disagreement::Some),
         Err(failure) => Disagreement::Some(failure.to_string()),
     }
 }

@@ -42,9 +42,9 @@ pub(in crate::services::agent) async fn install_all(host: &Arc<Host>, wishes: Ve
     while !waiting.is_empty() {
         // What shares its files with an earlier one comes after it.
         let mut taken = BTreeSet::new();
-        let (now, later) = waiting
-            .into_iter()
-            .partition(|(_, wish)| taken.len() < AT_ONCE && taken.insert(Path::new(&wish.path).with_extension("")));
+        let (now, later) = waiting.into_iter().partition(|(_, wish)| {
+            taken.len() < AT_ONCE && taken.insert(Path::new(&wish.path).with_extension(""))
+        });
         waiting = later;
         one_row(host, now, ended).await;
     }
@@ -84,7 +84,10 @@ async fn settle(host: &Arc<Host>, under: Vec<Under>, ended: &Ended) {
     if reloaded.is_ok() || under.len() == 1 {
         return conclude(host, under, reloaded.at(InstallStep::Reload), ended).await;
     }
-    tracing::warn!("the reload failed for {} installations together: each is tried by itself", under.len());
+    tracing::warn!(
+        "the reload failed for {} installations together: each is tried by itself",
+        under.len()
+    );
     let back = under.iter().map(|it| go_back(host, it.placed.clone()));
     join_all(back).await;
     for Under { index, wish, .. } in under {

@@ -42,7 +42,7 @@ pub(in crate::services::api) async fn ban(
 
 async fn carry_out(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     if !ban::ban(&mut door.tx, id).await.map_err(problem_of)? {
         return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
     }

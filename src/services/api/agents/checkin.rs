@@ -15,6 +15,7 @@ use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::agents;
+use crate::store::jobs::Listening;
 use crate::wire::agents::CheckinReply;
 use crate::wire::requests::WhyBody;
 
@@ -48,7 +49,7 @@ pub(in crate::services::api) async fn checkin(
         },
         Err(problem) => return door.close(Err::<(), _>(problem), |(), _| ()).await,
     };
-    let mut reply = wake(&api, agent.address).await;
+    let mut reply = wake(&api, agent).await;
 
     let attempt = Attempt {
         outcome: if reply.failed_step.is_none() {
@@ -73,7 +74,7 @@ pub(in crate::services::api) async fn checkin(
 
 async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     let agent = agents::existing(&mut door.tx, id).await.map_err(problem_of)?;
     if agent.status == AgentStatus::Banned {
         return Err(Problem::refused(format!(
@@ -84,8 +85,14 @@ async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Proble
     Ok(agent)
 }
 
-async fn wake(api: &ApiState, address: String) -> CheckinReply {
-    let (reached, failed_step, problem) = match api.wake.wake(address).await {
+async fn wake(api: &ApiState, agent: Agent) -> CheckinReply {
+    let listening = Listening {
+        address: agent.address,
+        reported_from: agent.reported_from,
+    };
+    // Never closed, so that there is always one to be had.
+    let _bell = api.bells.acquire().await;
+    let (reached, failed_step, problem) = match api.wake.wake(listening).await {
         Ok(woken) if woken.reported => (true, None, None),
         Ok(woken) => (true, Some("report".to_owned()), woken.problem),
         Err(unreached) => (false, Some(unreached.failed_step), Some(unreached.problem)),

@@ -101,6 +101,9 @@ async fn carry_out(
             .await
             .map_err(problem_of)?,
     };
+    agents::enrolled_from(&mut door.tx, &agent.id, &call.caller.source)
+        .await
+        .map_err(problem_of)?;
     let new = NewToken {
         name: format!("agent:{}", agent.hostname),
         purpose: Purpose::Bearer,

@@ -53,7 +53,7 @@ pub(in crate::services::api) async fn install(
 async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<(String, Installation), Problem> {
     let agent = agents::existing(&mut door.tx, id).await.map_err(problem_of)?;
     let body: InstallBody = input::json(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     door.attempt.detail = Some(format!(
         "certificate {} at {} on {}",
         body.cert_id, body.path, agent.hostname

@@ -90,10 +90,5 @@ fn told(agent_id: &str, result: &JobResult) -> String {
     }
     let step = result.failed_step.as_deref().unwrap_or("unknown step");
     let error = result.error.as_deref().unwrap_or("no reason given");
-    let back = if result.rolled_back {
-        ", the previous set is back in place"
-    } else {
-        ""
-    };
-    format!("{place}: {step}: {error}{back}")
+    format!("{place}: {step}: {error}; {}", result.leaves())
 }

@@ -60,7 +60,7 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
     .check()?;
     let recorded = async {
         let mut tx = api.store.begin().await?;
-        let agent = checkin::check_in(&mut tx, id, &report).await?;
+        let agent = checkin::check_in_from(&mut tx, id, &report, Some(&call.caller.source)).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
         // Last, since it writes an audit row.
         let identity_pem = match &report.identity_csr_pem {

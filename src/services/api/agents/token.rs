@@ -56,7 +56,7 @@ pub(in crate::services::api) async fn token(
 
 async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<DateTime<Utc>, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     let agent = agents::existing(&mut door.tx, id).await.map_err(problem_of)?;
     if agent.status == AgentStatus::Banned {
         return Err(Problem::refused(format!(

@@ -54,7 +54,7 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>
     // Held, so that two that ask at once don't make two requests for one place.
     let certificate = certificates::lock(&mut door.tx, id).await.map_err(problem_of)?;
     let body: ReissueBody = input::json_or_default(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     let old = KeyAlgorithm::from_word(&certificate.key_algorithm).unwrap_or_default();
     let key_algorithm = algorithm(body.key_algorithm.as_deref(), old)?;
     let adapter_id = match &certificate.adapter_id {

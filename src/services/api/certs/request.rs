@@ -51,7 +51,7 @@ pub(in crate::services::api) async fn request(State(api): State<ApiState>, call:
 
 async fn make(door: &mut Door<'_>, body: &[u8]) -> Result<Request, Problem> {
     let body: RequestBody = input::json(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     door.attempt.detail = Some(format!("for {}", body.common_name));
     let key_algorithm = algorithm(body.key_algorithm.as_deref(), KeyAlgorithm::default())?;
     let mut sans = vec![body.common_name.clone()];

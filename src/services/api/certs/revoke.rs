@@ -58,7 +58,7 @@ async fn ask(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<(Certificate,
         .await
         .map_err(problem_of)?;
     let body: RevokeBody = input::json(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     let reason = Reason::parse(&body.reason)
         .filter(|reason| Reason::FOR_LEAVES.contains(reason))
         .ok_or_else(|| {

@@ -43,7 +43,7 @@ pub(in crate::services::api) async fn compromise(
 
 async fn block(door: &mut Door<'_>, spki: &str, body: &[u8]) -> Result<KeyDetail, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     let first = compromise::mark(&mut door.tx, spki).await.map_err(problem_of)?;
     if !first {
         return Err(Problem::conflict("this key is marked as compromised already"));

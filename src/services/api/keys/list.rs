@@ -9,7 +9,7 @@ use crate::services::api::caller::Reader;
 use crate::services::api::input::Asked;
 use crate::services::api::openapi::{BadInput, Refused};
 use crate::services::api::reply::{self, Refusal};
-use crate::store::keys;
+use crate::store::{Work, keys};
 use crate::wire::page::{Page, PageQuery};
 
 /// A page.
@@ -27,6 +27,6 @@ pub(in crate::services::api) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&keys::page(&mut conn, &query).await?))
 }

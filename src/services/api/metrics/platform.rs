@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::Labels;
 use crate::domain::adapter::AdapterStatus;
 use crate::store::figures::{self, Figures, Issued};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Work};
 
 /// Numbers that are younger are told again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -21,6 +21,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) struct Platform {
     database_up: Gauge,
+    busy: Family<Labels<1>, Gauge>,
     read_at: Gauge,
     jobs: Family<Labels<1>, Gauge>,
     requests: Family<Labels<1>, Gauge>,
@@ -36,6 +37,7 @@ impl Platform {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let it = Self {
             database_up: Gauge::default(),
+            busy: Family::default(),
             read_at: Gauge::default(),
             jobs: Family::default(),
             requests: Family::default(),
@@ -47,6 +49,9 @@ impl Platform {
         };
         let up = "Whether the database answered the last scrape (1) or not (0)";
         registry.register("database_up", up, it.database_up.clone());
+        let busy = "Connections to the database that are in use, by what for: `changes`, `vital` short reads, \
+                    questions of a `screen`, `background`";
+        registry.register("database_connections_busy", busy, it.busy.clone());
         let read_at = "When the numbers of the platform were read, in Unix seconds; old ones are told on while \
                        the database doesn't answer";
         registry.register("platform_read_timestamp_seconds", read_at, it.read_at.clone());
@@ -69,6 +74,10 @@ impl Platform {
 
     /// Reads the numbers, unless they are fresh.
     pub(super) async fn refresh(&self, store: &Store) {
+        for (work, n) in store.busy() {
+            let n = i64::try_from(n).unwrap_or(i64::MAX);
+            self.busy.get_or_create(&[("work", work.to_owned())]).set(n);
+        }
         let mut last = self.last.lock().await;
         if last.0.is_some_and(|at| at.elapsed() < FRESH) {
             return;
@@ -127,7 +136,7 @@ fn by_name(family: &Family<Labels<1>, Gauge>, label: &'static str, counts: &[(St
 }
 
 async fn read(store: &Store, after: Option<i64>) -> Result<(Figures, Issued), StoreError> {
-    let mut conn = store.read().await?;
+    let mut conn = store.ask(Work::Background).await?;
     let figures = figures::read(&mut conn).await?;
     let issued = figures::issued(&mut conn, after).await?;
     Ok((figures, issued))

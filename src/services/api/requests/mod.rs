@@ -49,12 +49,12 @@ async fn decide(
         Err(answer) => return answer,
     };
     let result: Result<Request, Problem> = match input::json_or_default::<WhyBody>(&call.body) {
-        Ok(why) => {
-            door.attempt.because(why.comment.clone(), why.ticket);
-            decision(&mut door.tx, id, why.comment.as_deref())
+        Ok(why) => match door.attempt.because(why.comment.clone(), why.ticket) {
+            Ok(()) => decision(&mut door.tx, id, why.comment.as_deref())
                 .await
-                .map_err(problem_of)
-        }
+                .map_err(problem_of),
+            Err(problem) => Err(problem),
+        },
         Err(problem) => Err(problem),
     };
     door.close(result, |request, _| request).await

@@ -9,7 +9,7 @@ use crate::services::api::caller::{Needs, Reader};
 use crate::services::api::input::Asked;
 use crate::services::api::openapi::{BadInput, Refused};
 use crate::services::api::reply::{self, Refusal};
-use crate::store::tokens;
+use crate::store::{Work, tokens};
 use crate::wire::page::{Page, PageQuery};
 
 /// A page, the latest first.
@@ -28,6 +28,6 @@ pub(in crate::services::api) async fn list(
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
     Needs::Admin.allow(&caller)?;
-    let mut conn = api.store.read().await?;
+    let mut conn = api.store.ask(Work::Screen).await?;
     Ok(reply::json(&tokens::page(&mut conn, &query).await?))
 }

@@ -52,7 +52,7 @@ pub(in crate::services::api) async fn make(State(api): State<ApiState>, call: Ca
 
 async fn carry_out(door: &mut Door<'_>, body: &[u8]) -> Result<Token, Problem> {
     let body: TokenBody = input::json(body)?;
-    door.attempt.because(body.comment.clone(), body.ticket.clone());
+    door.attempt.because(body.comment.clone(), body.ticket.clone())?;
     let (name, role) = named(&body)?;
     let lives_s = lives_s(&body)?;
     let new = NewToken {

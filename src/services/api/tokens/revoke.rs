@@ -42,7 +42,7 @@ pub(in crate::services::api) async fn revoke(
 
 async fn carry_out(door: &mut Door<'_>, id: &str, call: &Call) -> Result<Token, Problem> {
     let body: WhyBody = input::json_or_default(&call.body)?;
-    door.attempt.because(body.comment, body.ticket);
+    door.attempt.because(body.comment, body.ticket)?;
     if call.caller.token.id == id {
         return Err(Problem::refused("a token doesn't take itself back")
             .hint("use another admin's; the last admin would be locked out"));

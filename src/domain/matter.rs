@@ -1,0 +1,102 @@
+//! The few fixed words for what is the matter, which a finding's row has at every width. None is longer than
+//! sixteen letters; the sentence with the facts is the finding's own.
+
+/// A certificate in use that has ended.
+pub const EXPIRED: &str = "expired";
+/// One that ends.
+pub const ENDS: &str = "ends";
+/// One that ends, and whose agent is silent.
+pub const ENDS_NO_AGENT: &str = "ends, no agent";
+/// One that ends, and whose renewal failed.
+pub const RENEWAL_FAILED: &str = "renewal failed";
+/// One that its CA wants renewed.
+pub const CA_ASKS: &str = "CA: renew now";
+/// One whose key others know.
+pub const KEY_LEAKED: &str = "key leaked";
+/// One that is revoked, and still in use.
+pub const REVOKED_SERVED: &str = "revoked, served";
+/// The new certificate is on disk, another one is served.
+pub const OLD_ONE_SERVED: &str = "old one served";
+/// No certificate is where one is expected.
+pub const NOT_ON_DISK: &str = "not on disk";
+/// Another certificate is where one is expected.
+pub const OTHER_ON_DISK: &str = "other on disk";
+/// It is on disk, and no handshake shows it.
+pub const NOT_SERVED: &str = "not served";
+/// It is served without an issuer that clients need.
+pub const CHAIN_INCOMPLETE: &str = "chain incomplete";
+/// It could not be installed.
+pub const INSTALL_FAILED: &str = "install failed";
+/// An agent that enrolled and was never heard of again.
+pub const NEVER_CAME: &str = "never checked in";
+/// A request that failed.
+pub const REQUEST_FAILED: &str = "request failed";
+/// A request that waits for an agent.
+pub const WAITS_FOR_AGENT: &str = "waits for agent";
+/// A request that waits for something else.
+pub const WAITS: &str = "waits";
+/// An adapter that is paused.
+pub const PAUSED: &str = "paused";
+/// A revocation that the CA hasn't confirmed.
+pub const NOT_CONFIRMED: &str = "not confirmed";
+/// Something that doesn't answer.
+pub const NO_ANSWER: &str = "doesn't answer";
+/// A database host that is lost.
+pub const LOST: &str = "lost";
+/// A database host that can't be read.
+pub const NOT_READ: &str = "not read";
+/// A replica that is behind.
+pub const BEHIND: &str = "behind";
+/// Two hosts of the database that both take changes.
+pub const TWO_PRIMARIES: &str = "two primaries";
+/// A token that is refused.
+pub const TOKEN_REFUSED: &str = "token refused";
+/// A clock that is off.
+pub const CLOCK_OFF: &str = "clock off";
+/// No issuer or no scheduler is there.
+pub const NOBODY_LOOKS: &str = "nobody looks";
+
+/// An agent that is silent, with `n` certificates on it.
+#[must_use]
+pub fn silent(n: i64) -> String {
+    match n {
+        0 => "silent".to_owned(),
+        1 => "silent, 1 cert".to_owned(),
+        2..100 => format!("silent, {n} certs"),
+        _ => format!("silent, {n}"),
+    }
+}
+
+/// A sealed Vault that `n` requests wait for.
+#[must_use]
+pub fn sealed(n: i64) -> String {
+    match n {
+        0 => "sealed".to_owned(),
+        1 => "sealed, 1 waits".to_owned(),
+        2..1000 => format!("sealed, {n} wait"),
+        _ => format!("sealed, {n}"),
+    }
+}
+
+/// A key in `n` certificates.
+#[must_use]
+pub fn shared(n: i64) -> String {
+    match n {
+        ..100 => format!("key shared by {n}"),
+        _ => format!("key in {n}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_is_longer_than_its_column() {
+        for n in [0, 1, 2, 99, 100, 999, 1000, 99_999] {
+            for words in [silent(n), sealed(n), shared(n)] {
+                assert!(words.chars().count() <= 16, "{words}");
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Words of others (a CA, an agent, a proxy), cut before they become a note, an audit row, a finding or a log
+//! line: one line of bounded length, with nothing in it that steers a terminal.
+
+use serde::{Deserialize, Deserializer};
+
+use super::plain::plain;
+
+/// The most characters of such words that are kept.
+pub const LONGEST: usize = 1000;
+
+/// The words, fit to be kept. What is left out is marked with `…`.
+#[must_use]
+pub fn told(words: &str) -> String {
+    cut(words, LONGEST)
+}
+
+/// The same with another length.
+#[must_use]
+pub fn cut(words: &str, longest: usize) -> String {
+    match words.char_indices().nth(longest) {
+        None => plain(words),
+        Some(_) => {
+            let kept: String = words.chars().take(longest.saturating_sub(1)).collect();
+            plain(&kept) + "…"
+        }
+    }
+}
+
+/// For a field that others fill in: it is cut as it is read.
+///
+/// # Errors
+/// It is no text.
+pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    String::deserialize(from).map(|words| told(&words))
+}
+
+/// The same for a field that may be absent.
+///
+/// # Errors
+/// It is neither text nor absent.
+pub fn maybe<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(from).map(|words| words.map(|words| told(&words)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_are_cut_and_say_so() {
+        assert_eq!(told("refused by the CA"), "refused by the CA");
+        assert_eq!(told(&"ä".repeat(LONGEST)), "ä".repeat(LONGEST));
+        let cut = told(&"ä".repeat(300_000));
+        assert_eq!(cut.chars().count(), LONGEST);
+        assert!(cut.ends_with("ä…"));
+        assert_eq!(told("a\nb\x1b[2J\u{9b}c"), "a b\u{fffd}[2J\u{fffd}c");
+    }
+
+    #[test]
+    fn it_is_cut_as_it_is_read() {
+        let long = "x".repeat(300_000);
+        let problem = serde_json::json!({"kind": "refused", "what": long, "hint": long});
+        let problem: crate::problem::Problem = serde_json::from_value(problem).unwrap();
+        assert_eq!(problem.what.chars().count(), LONGEST);
+        assert_eq!(problem.hint.unwrap().chars().count(), LONGEST);
+    }
+}

@@ -1,0 +1,107 @@
+//! Agents that missed their check-ins, and what is expected on them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+
+use super::{AT_MOST, Foremost, count};
+use crate::domain::finding::NAMED;
+use crate::store::row::{FromRow, Row};
+use crate::store::statement::sql;
+use crate::store::{Conn, StoreError};
+
+/// An agent that missed its check-ins, by its own interval.
+#[derive(Clone, Debug)]
+pub struct Silent {
+    /// Which.
+    pub id: String,
+    /// Its version.
+    pub version: i64,
+    /// Its host.
+    pub hostname: String,
+    /// Where TLS is served with what it installs.
+    pub tls_address: Option<String>,
+    /// Its last check-in, if it ever came.
+    pub last_checkin: Option<DateTime<Utc>>,
+    /// When it enrolled.
+    pub enrolled_at: DateTime<Utc>,
+}
+
+/// What is expected on an agent.
+#[derive(Clone, Debug, Default)]
+pub struct OnAgent {
+    /// Subjects, the first [`NAMED`].
+    pub subjects: Vec<String>,
+    /// How many certificates.
+    pub n: i64,
+}
+
+/// Active agents that missed their check-ins: first the one whose patience ended first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreError> {
+    let (now, doing) = (conn.now(), "looking for silent agents");
+    let silent = "FROM agents a WHERE a.status = 'active' AND a.silent_at < $1";
+    let rows: Vec<Silent> = sql(AssertSqlSafe(format!(
+        "SELECT a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at {silent} \
+         ORDER BY a.silent_at, a.id LIMIT $2"
+    )))
+    .bind(now)
+    .bind(AT_MOST)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let n = match count(&rows) < AT_MOST {
+        true => count(&rows),
+        false => super::counted(conn, format!("SELECT COUNT(*) {silent}"), vec![now.into()], doing).await?,
+    };
+    Ok(Foremost::of_warnings(rows, n))
+}
+
+/// What is expected on each of these agents, by which a person knows what its loss means.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn on_agents(conn: &mut Conn, agents: &[Silent]) -> Result<BTreeMap<String, OnAgent>, StoreError> {
+    let mut on: BTreeMap<String, OnAgent> = BTreeMap::new();
+    let doing = "reading what agents serve";
+    for some in agents.chunks(AT_ONCE) {
+        let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+        let rows: Vec<(String, String, i64)> = sql(AssertSqlSafe(format!(
+            "SELECT agent_id, subject, n FROM (SELECT i.agent_id, c.subject, \
+               COUNT(*) OVER (PARTITION BY i.agent_id) AS n, \
+               ROW_NUMBER() OVER (PARTITION BY i.agent_id ORDER BY c.subject, c.id) AS place \
+             FROM (SELECT DISTINCT agent_id, certificate_id FROM installations WHERE agent_id IN ({})) i \
+             JOIN certificates c ON c.id = i.certificate_id) named WHERE place <= {NAMED} ORDER BY agent_id, place",
+            places.join(", ")
+        )))
+        .bind_all(some.iter().map(|agent| (&agent.id).into()))
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+        for (agent, subject, n) in rows {
+            let known = on.entry(agent).or_default();
+            known.subjects.push(subject);
+            known.n = n;
+        }
+    }
+    Ok(on)
+}
+
+/// Agents asked about in one statement.
+const AT_ONCE: usize = 250;
+
+impl FromRow for Silent {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            hostname: row.try_get("hostname")?,
+            tls_address: row.try_get("tls_address")?,
+            last_checkin: row.try_get("last_checkin")?,
+            enrolled_at: row.try_get("enrolled_at")?,
+        })
+    }
+}

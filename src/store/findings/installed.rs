@@ -1,0 +1,352 @@
+//! Installations whose certificate, or whose three truths, need somebody.
+
+use chrono::{DateTime, Duration, Utc};
+use sqlx::AssertSqlSafe;
+
+use super::{AT_MOST, Foremost, count};
+use crate::domain::agent::SILENT_AFTER_INTERVALS;
+use crate::domain::certificate::CertificateStatus;
+use crate::domain::finding::LeftOut;
+use crate::domain::key::KeyStatus;
+use crate::domain::reason::Reason;
+use crate::domain::renewal::Renewal;
+use crate::store::row::{FromRow, Row, optional_word, word};
+use crate::store::statement::{Value, sql};
+use crate::store::{Conn, StoreError, certificates};
+
+/// One installation that may be in trouble, with what is known about its certificate and agent.
+#[derive(Clone, Debug)]
+pub struct InUse {
+    /// The installation.
+    pub installation_id: String,
+    /// Its version.
+    pub installation_version: i64,
+    /// Where.
+    pub agent_id: String,
+    /// The agent's host name.
+    pub hostname: String,
+    /// Where, on the agent.
+    pub path: String,
+    /// Where it is served, if it is.
+    pub tls_address: Option<String>,
+    /// The certificate expected there.
+    pub certificate_id: String,
+    /// Its version.
+    pub certificate_version: i64,
+    /// Its subject.
+    pub subject: String,
+    /// Its end.
+    pub not_after: DateTime<Utc>,
+    /// When its CA suggests to renew it.
+    pub renewal: Option<Renewal>,
+    /// Its status.
+    pub status: CertificateStatus,
+    /// Why it was revoked.
+    pub revocation_reason: Option<Reason>,
+    /// When that was asked for.
+    pub revocation_asked_at: Option<DateTime<Utc>>,
+    /// Its key's status.
+    pub key_status: KeyStatus,
+    /// Since when its key counts as compromised.
+    pub compromised_at: Option<DateTime<Utc>>,
+    /// Its fingerprint.
+    pub expected_sha256: String,
+    /// What the file holds.
+    pub on_disk_sha256: Option<String>,
+    /// What a handshake showed.
+    pub served_sha256: Option<String>,
+    /// The issuer that was not sent with it.
+    pub chain_missing: Option<String>,
+    /// Why there was none, or why the last installation failed.
+    pub error: Option<String>,
+    /// The first installation there failed: nothing is in use by it.
+    pub never_there: bool,
+    /// When the agent last looked.
+    pub checked_at: Option<DateTime<Utc>>,
+    /// When what is expected changed last.
+    pub updated_at: DateTime<Utc>,
+    /// The newest request that is to replace the certificate failed.
+    pub renewal_failing: bool,
+    /// Why.
+    pub renewal_error: Option<String>,
+    /// The agent's last check-in.
+    pub last_checkin: Option<DateTime<Utc>>,
+    /// Its interval.
+    pub checkin_interval_s: i64,
+}
+
+impl InUse {
+    /// Whether the agent missed its check-ins.
+    #[must_use]
+    pub fn agent_silent(&self, now: DateTime<Utc>) -> bool {
+        let patience = Duration::seconds(self.checkin_interval_s) * SILENT_AFTER_INTERVALS;
+        self.last_checkin.is_none_or(|at| now - at > patience)
+    }
+}
+
+/// What a certificate expected on an agent stands for, beside whether it is in trouble.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// The present.
+    pub now: DateTime<Utc>,
+    /// Installations that were asked for since then have their time.
+    pub since: DateTime<Utc>,
+}
+
+const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
+     a.hostname, i.path, a.tls_address, i.certificate_id, c.version AS certificate_version, c.subject, \
+     c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
+     c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
+     k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
+     i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
+     CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+       AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL THEN 1 ELSE 0 END AS bigint) AS never_there, \
+     COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
+       '') AS renewal, \
+     (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
+       AS renewal_error, a.last_checkin, a.checkin_interval_s";
+
+/// The first installation there failed: nothing is, or ever was, in use by it.
+const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+     AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)";
+
+/// On an agent that isn't banned.
+const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
+     JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
+     WHERE a.status = 'active' AND ";
+
+/// Certificates with a key that is in nobody else's hands, as far as is known, on an agent that isn't banned.
+const GOOD: &str = "FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
+     WHERE c.status = 'active' AND k.status <> 'compromised' AND EXISTS (SELECT 1 FROM installations i \
+       JOIN agents a ON a.id = i.agent_id WHERE i.certificate_id = c.id AND a.status = 'active' \
+         AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+           AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)) AND ";
+
+fn in_place(condition: &str) -> String {
+    format!("NOT {NEVER_THERE} AND {condition}")
+}
+
+async fn all(
+    conn: &mut Conn,
+    condition: &str,
+    order: &str,
+    bound: Vec<Value>,
+) -> Result<Vec<InUse>, StoreError> {
+    sql(AssertSqlSafe(format!(
+        "{COLUMNS} {IN_USE} {condition} ORDER BY {order}, i.id"
+    )))
+    .bind_all(bound)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for certificates in trouble"))
+}
+
+/// What is expected of the most urgent good certificates that fulfil `condition`, however many places each has,
+/// and how many certificates more do; `warns` says which of them are as bad as a warning.
+async fn foremost(
+    conn: &mut Conn,
+    condition: &str,
+    warns: &str,
+    order: &str,
+    bound: Vec<Value>,
+) -> Result<Foremost<InUse>, StoreError> {
+    let doing = "looking for certificates in trouble";
+    let at_most = bound.len() + 1;
+    let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
+        "{COLUMNS} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
+         ORDER BY {order}, i.certificate_id, i.id"
+    )))
+    .bind_all(bound.clone())
+    .bind(AT_MOST)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let mut ids: Vec<&str> = rows.iter().map(|it| it.certificate_id.as_str()).collect();
+    ids.dedup();
+    let mut more = LeftOut::default();
+    if count(&ids) >= AT_MOST {
+        let (n_warnings, n_all): (i64, i64) = sql(AssertSqlSafe(format!(
+            "SELECT COUNT(*) FILTER (WHERE {warns}), COUNT(*) {GOOD} {condition}"
+        )))
+        .bind_all(bound)
+        .fetch_one(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+        // They come first in the order.
+        more.warning = (n_warnings - AT_MOST).max(0);
+        more.notice = n_all - AT_MOST - more.warning;
+    }
+    Ok(Foremost { rows, more })
+}
+
+/// All whose key is compromised, the one that has been for longest first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
+    all(
+        conn,
+        &in_place("k.status = 'compromised'"),
+        "k.compromised_at",
+        Vec::new(),
+    )
+    .await
+}
+
+/// All that are (being) revoked, or held, with a key that is good.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
+    let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
+    all(conn, &in_place(condition), "c.revocation_asked_at", Vec::new()).await
+}
+
+/// All that have ended or end before `soon`, and all that their CA moved to now.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn ends_or_is_wanted_now(conn: &mut Conn, soon: DateTime<Utc>) -> Result<Vec<InUse>, StoreError> {
+    let condition = "c.status = 'active' AND k.status <> 'compromised' AND (c.not_after <= $2 \
+                     OR (c.renewal_window_start <= $1 AND c.renewal_moved_from IS NOT NULL))";
+    let bound = vec![conn.now().into(), soon.into()];
+    all(conn, &in_place(condition), "c.not_after", bound).await
+}
+
+/// Those that their CA suggests to renew by now and that end after `soon`: first those for which the suggested
+/// time is over or that end before `week`.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn renewals_suggested(
+    conn: &mut Conn,
+    soon: DateTime<Utc>,
+    week: DateTime<Utc>,
+) -> Result<Foremost<InUse>, StoreError> {
+    foremost(
+        conn,
+        "c.renewal_window_start <= $1 AND c.renewal_moved_from IS NULL AND c.not_after > $2",
+        "c.renewal_window_end <= $1 OR c.not_after <= $3",
+        "CASE WHEN c.renewal_window_end <= $1 OR c.not_after <= $3 THEN 0 ELSE 1 END, c.renewal_window_end",
+        vec![conn.now().into(), soon.into(), week.into()],
+    )
+    .await
+}
+
+/// Those that end after `soon` and before `horizon`, and that no CA asks to renew: first to end, first told.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn ending_in_use(
+    conn: &mut Conn,
+    [soon, week, horizon]: [DateTime<Utc>; 3],
+) -> Result<Foremost<InUse>, StoreError> {
+    foremost(
+        conn,
+        "c.not_after > $2 AND c.not_after < $4 AND (c.renewal_window_start IS NULL \
+         OR c.renewal_window_start > $1)",
+        "c.not_after <= $3",
+        "c.not_after",
+        vec![conn.now().into(), soon.into(), week.into(), horizon.into()],
+    )
+    .await
+}
+
+/// A good certificate that is not being installed just now; another finding says what is wrong with one that isn't
+/// good, and installing that again is no help.
+const COULD_BE_SERVED: &str = "c.status = 'active' AND k.status = 'active' AND c.not_after > $1 \
+     AND (i.checked_at IS NOT NULL OR i.install_error IS NOT NULL) \
+     AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued' \
+       AND j.created_at > $2)";
+
+const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expected_sha256 \
+     OR i.served_sha256 <> i.expected_sha256)";
+
+/// All where another certificate is on disk or served than is expected, or none is.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
+    let condition = format!("{COULD_BE_SERVED} AND NOT {NEVER_THERE} AND {AT_ODDS}");
+    all(
+        conn,
+        &condition,
+        "c.not_after",
+        vec![at.now.into(), at.since.into()],
+    )
+    .await
+}
+
+/// Those with what is expected on disk that no handshake shows, or without an issuer that clients need, whose last
+/// installation was taken back, or whose first one failed; the first to end first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<Foremost<InUse>, StoreError> {
+    let doing = "looking for installations in trouble";
+    // Not NOT: with nothing served the comparison is neither true nor false.
+    let condition = format!(
+        "{COULD_BE_SERVED} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
+         AND (i.served_sha256 IS NULL OR i.served_sha256 = i.expected_sha256) \
+         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL \
+         OR i.chain_missing IS NOT NULL)))"
+    );
+    let bound: Vec<Value> = vec![at.now.into(), at.since.into()];
+    let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
+        "{COLUMNS} {IN_USE} {condition} ORDER BY c.not_after, i.id LIMIT $3"
+    )))
+    .bind_all(bound.clone())
+    .bind(AT_MOST)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let n = match count(&rows) < AT_MOST {
+        true => count(&rows),
+        false => {
+            super::counted(
+                conn,
+                format!("SELECT COUNT(*) {IN_USE} {condition}"),
+                bound,
+                doing,
+            )
+            .await?
+        }
+    };
+    Ok(Foremost::of_warnings(rows, n))
+}
+
+impl FromRow for InUse {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let renewal: String = row.try_get("renewal")?;
+        Ok(Self {
+            installation_id: row.try_get("installation_id")?,
+            installation_version: row.try_get("installation_version")?,
+            agent_id: row.try_get("agent_id")?,
+            hostname: row.try_get("hostname")?,
+            path: row.try_get("path")?,
+            tls_address: row.try_get("tls_address")?,
+            certificate_id: row.try_get("certificate_id")?,
+            certificate_version: row.try_get("certificate_version")?,
+            subject: row.try_get("subject")?,
+            not_after: row.try_get("not_after")?,
+            renewal: certificates::renewal(row)?,
+            status: word(row, "status", CertificateStatus::from_word)?,
+            revocation_reason: optional_word(row, "revocation_reason", Reason::parse)?,
+            revocation_asked_at: row.try_get("revocation_asked_at")?,
+            key_status: word(row, "key_status", KeyStatus::from_word)?,
+            compromised_at: row.try_get("compromised_at")?,
+            expected_sha256: row.try_get("expected_sha256")?,
+            on_disk_sha256: row.try_get("on_disk_sha256")?,
+            served_sha256: row.try_get("served_sha256")?,
+            chain_missing: row.try_get("chain_missing")?,
+            error: row.try_get("error")?,
+            never_there: row.try_get::<i64>("never_there")? == 1,
+            checked_at: row.try_get("checked_at")?,
+            updated_at: row.try_get("updated_at")?,
+            renewal_failing: renewal == "failed",
+            renewal_error: row.try_get("renewal_error")?,
+            last_checkin: row.try_get("last_checkin")?,
+            checkin_interval_s: row.try_get("checkin_interval_s")?,
+        })
+    }
+}

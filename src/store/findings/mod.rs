@@ -1,0 +1,225 @@
+//! The facts that findings are worked out from. What they mean is decided in `store/read/findings`.
+//!
+//! A list that makes critical findings is read whole. One of warnings and notices is read in the order of its own
+//! urgency, up to [`AT_MOST`], and comes with how many there are in all ([`Foremost`]).
+
+mod agents;
+mod installed;
+mod requests;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::finding::LeftOut;
+use crate::domain::reason::Reason;
+
+use super::row::{FromRow, Row, optional_word};
+use super::statement::sql;
+use super::{Conn, StoreError};
+
+pub use agents::{OnAgent, Silent, on_agents, silent_agents};
+pub use installed::{
+    Expected, InUse, compromised_in_use, ending_in_use, ends_or_is_wanted_now, installations_at_odds,
+    installations_in_doubt, renewals_suggested, revoked_in_use,
+};
+pub use requests::{
+    Blocked, Failed, WaitedFor, agents_waited_for, blocked_by_adapter, failed_requests, stuck_requests,
+    waiting_for_issuer,
+};
+
+/// So many findings of a kind that isn't critical are told one by one; the others are counted.
+pub const AT_MOST: i64 = 500;
+
+/// The most urgent of what there is.
+#[derive(Clone, Debug)]
+pub struct Foremost<T> {
+    /// Those.
+    pub rows: Vec<T>,
+    /// How many more there are, by how bad they are.
+    pub more: LeftOut,
+}
+
+impl<T> Foremost<T> {
+    /// These, of `n` that are all as bad as a warning.
+    fn of_warnings(rows: Vec<T>, n: i64) -> Self {
+        let warning = n - count(&rows);
+        Self {
+            rows,
+            more: LeftOut { warning, notice: 0 },
+        }
+    }
+}
+
+fn count<T>(rows: &[T]) -> i64 {
+    i64::try_from(rows.len()).unwrap_or(i64::MAX)
+}
+
+/// A number, by a statement that counts.
+async fn counted(
+    conn: &mut Conn,
+    text: String,
+    bound: Vec<super::statement::Value>,
+    doing: &'static str,
+) -> Result<i64, StoreError> {
+    sql(sqlx::AssertSqlSafe(text))
+        .bind_all(bound)
+        .fetch_one(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))
+}
+
+/// A revocation that the CA has not confirmed.
+#[derive(Clone, Debug)]
+pub struct Unconfirmed {
+    /// The certificate.
+    pub certificate_id: String,
+    /// Its version.
+    pub version: i64,
+    /// Its subject.
+    pub subject: String,
+    /// When it was asked for.
+    pub asked_at: DateTime<Utc>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The CA's last word.
+    pub error: Option<String>,
+    /// Whether it is still under way: asked again it would only be refused as being under way.
+    pub queued: bool,
+    /// Why its adapter is paused.
+    pub paused_reason: Option<String>,
+}
+
+/// Revocations asked for before `before` that the CA has not confirmed, the longest wait first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn unconfirmed_revocations(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+) -> Result<Vec<Unconfirmed>, StoreError> {
+    sql(
+        "SELECT c.id, c.version, c.subject, c.revocation_asked_at, c.revocation_reason, a.paused_reason, \
+         (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
+          ORDER BY j.id DESC LIMIT 1) AS error_message, \
+         (SELECT COUNT(*) FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
+          AND j.status = 'queued') AS n_queued \
+         FROM certificates c LEFT JOIN adapters a ON a.id = c.adapter_id \
+         WHERE c.status = 'revocation_pending' AND c.revocation_asked_at < $1 \
+         ORDER BY c.revocation_asked_at, c.id",
+    )
+    .bind(before)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for unconfirmed revocations"))
+}
+
+/// What revocations that are under way wait for, where that is known, and how many do: the oldest one's words.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn waiting_revocations(conn: &mut Conn) -> Result<Option<(i64, String)>, StoreError> {
+    let row: Option<Waiting> = sql(
+        "SELECT j.error_message, (SELECT COUNT(*) FROM jobs o WHERE o.kind = 'revoke' \
+           AND o.status = 'queued' AND o.error_message IS NOT NULL) AS n_waiting \
+         FROM jobs j WHERE j.kind = 'revoke' AND j.status = 'queued' AND j.error_message IS NOT NULL \
+         ORDER BY j.id LIMIT 1",
+    )
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for revocations that wait"))?;
+    Ok(row.map(|row| (row.n, row.words)))
+}
+
+struct Waiting {
+    n: i64,
+    words: String,
+}
+
+impl FromRow for Waiting {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            n: row.try_get("n_waiting")?,
+            words: row.try_get("error_message")?,
+        })
+    }
+}
+
+/// A key in several certificates that are neither revoked, nor replaced and gone, nor over.
+#[derive(Clone, Debug)]
+pub struct SharedKey {
+    /// The key.
+    pub spki_sha256: String,
+    /// Its version.
+    pub version: i64,
+    /// In how many.
+    pub n_certificates: i64,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// One of them, which a fresh key would do good.
+    pub certificate_id: String,
+}
+
+/// The few keys in question, in the order of an index; then what is to be said of them.
+const SHARED: &str = "WITH several AS (SELECT s.spki_sha256 FROM certificates s \
+       WHERE s.status = 'active' AND s.not_after > $1 GROUP BY s.spki_sha256 HAVING COUNT(*) > 1), \
+     shared AS (SELECT c.spki_sha256, k.version, COUNT(*) AS n_certificates, MAX(c.created_at) AS since, \
+       MAX(c.id) AS certificate_id \
+       FROM several JOIN certificates c ON c.spki_sha256 = several.spki_sha256 \
+       JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
+       WHERE c.status = 'active' AND c.not_after > $1 AND (c.replaced_by IS NULL \
+         OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id)) \
+       GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1) ";
+
+/// Keys in several live certificates, those in most first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn shared_keys(conn: &mut Conn) -> Result<Foremost<SharedKey>, StoreError> {
+    let (now, doing) = (conn.now(), "looking for shared keys");
+    let rows: Vec<SharedKey> = sql(sqlx::AssertSqlSafe(format!(
+        "{SHARED} SELECT * FROM shared ORDER BY n_certificates DESC, spki_sha256 LIMIT $2"
+    )))
+    .bind(now)
+    .bind(AT_MOST)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let all = match count(&rows) < AT_MOST {
+        true => count(&rows),
+        false => {
+            let text = format!("{SHARED} SELECT COUNT(*) FROM shared");
+            counted(conn, text, vec![now.into()], doing).await?
+        }
+    };
+    let notice = all - count(&rows);
+    Ok(Foremost {
+        rows,
+        more: LeftOut { warning: 0, notice },
+    })
+}
+
+impl FromRow for SharedKey {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            spki_sha256: row.try_get("spki_sha256")?,
+            version: row.try_get("version")?,
+            n_certificates: row.try_get("n_certificates")?,
+            since: row.try_get("since")?,
+            certificate_id: row.try_get("certificate_id")?,
+        })
+    }
+}
+
+impl FromRow for Unconfirmed {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            certificate_id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            subject: row.try_get("subject")?,
+            asked_at: row.try_get("revocation_asked_at")?,
+            reason: optional_word(row, "revocation_reason", Reason::parse)?,
+            error: row.try_get("error_message")?,
+            queued: row.try_get::<i64>("n_queued")? > 0,
+            paused_reason: row.try_get("paused_reason")?,
+        })
+    }
+}

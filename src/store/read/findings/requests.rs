@@ -1,0 +1,199 @@
+//! Requests that failed, and requests that wait: what for, and who must act.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::{Found, counted, short};
+use crate::domain::adapter::{Adapter, AdapterStatus};
+use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
+use crate::domain::id::EntityKind;
+use crate::domain::matter;
+use crate::domain::request::Request;
+use crate::store::findings::{self as facts, Blocked, Failed, WaitedFor};
+use crate::store::{Conn, StoreError, adapters};
+
+/// The thing to act on is the certificate that was to be replaced, where there is one; nothing is said again of
+/// those in `told`.
+pub(super) async fn failed(
+    conn: &mut Conn,
+    now: DateTime<Utc>,
+    told: &BTreeSet<&str>,
+    found: &mut Found,
+) -> Result<(), StoreError> {
+    let failed = facts::failed_requests(conn).await?;
+    for it in found.rows(FindingKind::RequestFailed, failed) {
+        let replaces = it.request.replaces.as_deref();
+        if !replaces.is_some_and(|id| told.contains(id)) {
+            found.push(one_failed(it, now));
+        }
+    }
+    Ok(())
+}
+
+fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
+    let facts = RiskFacts {
+        due: Some(now + Duration::days(3)),
+        renewal_failing: true,
+        n_hosts: 1,
+        ..RiskFacts::default()
+    };
+    let request = it.request;
+    let error = request.error_message.as_deref().unwrap_or("no reason given");
+    let (entity, entity_id, version, answer) = match (request.replaces, it.replaces_version) {
+        (Some(old), Some(version)) => (EntityKind::Certificate, old, version, Some("reissue".to_owned())),
+        _ => (EntityKind::Request, request.id.clone(), request.version, None),
+    };
+    Finding {
+        kind: FindingKind::RequestFailed,
+        severity: Severity::Warning,
+        risk: risk(&facts, now),
+        entity,
+        entity_id,
+        version,
+        subject: request.common_name,
+        host: None,
+        matter: matter::REQUEST_FAILED.to_owned(),
+        what: format!("request {} failed: {}", request.id, short(error)),
+        since: Some(request.updated_at),
+        due: None,
+        takes_down: Vec::new(),
+        n_takes_down: 0,
+        answer,
+    }
+}
+
+/// What waits for a paused adapter is one finding, and what waits for an agent is one; what waits for something else
+/// is one each, unless no issuer is there, which is told by itself.
+pub(super) async fn waiting(
+    conn: &mut Conn,
+    now: DateTime<Utc>,
+    before: DateTime<Utc>,
+    has_issuer: bool,
+    found: &mut Found,
+) -> Result<(), StoreError> {
+    let mut blocked = facts::blocked_by_adapter(conn, before).await?;
+    for adapter in adapters::all(conn).await? {
+        if adapter.status == AdapterStatus::Paused {
+            let blocked = blocked.remove(&adapter.id).unwrap_or_default();
+            found.push(paused(adapter, blocked, now));
+        }
+    }
+    let waited_for = facts::agents_waited_for(conn, before).await?;
+    for it in found.rows(FindingKind::RequestStuck, waited_for) {
+        found.push(waits_for_agent(it, now));
+    }
+    let others = facts::stuck_requests(conn, before, has_issuer).await?;
+    for request in found.rows(FindingKind::RequestStuck, others) {
+        found.push(stuck(&request, now));
+    }
+    Ok(())
+}
+
+fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> Finding {
+    let reason = adapter.paused_reason.as_deref().unwrap_or("no reason given");
+    let is_sealed = reason.to_lowercase().contains("sealed");
+    let facts = RiskFacts {
+        due: Some(now + Duration::hours(1)),
+        renewal_failing: true,
+        n_hosts: blocked.n,
+        ..RiskFacts::default()
+    };
+    // What is unsealed is the Vault behind the adapter.
+    let vault = adapter.config.get("address").and_then(|address| address.as_str());
+    let (entity, entity_id) = match vault {
+        Some(address) if is_sealed => (EntityKind::Vault, address.to_owned()),
+        _ => (EntityKind::Adapter, adapter.id.clone()),
+    };
+    Finding {
+        kind: if is_sealed {
+            FindingKind::VaultSealed
+        } else {
+            FindingKind::RequestStuck
+        },
+        severity: Severity::Critical,
+        risk: risk(&facts, now),
+        entity,
+        entity_id,
+        version: adapter.version,
+        host: None,
+        matter: match is_sealed {
+            true => matter::sealed(blocked.n),
+            false => matter::PAUSED.to_owned(),
+        },
+        what: format!(
+            "paused: {}; nothing is issued or revoked, {} waiting",
+            short(reason),
+            counted(blocked.n, "request")
+        ),
+        subject: adapter.name,
+        since: adapter.paused_at,
+        due: None,
+        takes_down: blocked.names,
+        n_takes_down: blocked.n,
+        answer: is_sealed.then(|| "unseal".to_owned()),
+    }
+}
+
+fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
+    Finding {
+        kind: FindingKind::RequestStuck,
+        severity: Severity::Warning,
+        risk: risk(&stuck_facts(request.attempt > 0, 1, now), now),
+        entity: EntityKind::Request,
+        entity_id: request.id.clone(),
+        version: request.version,
+        subject: request.common_name.clone(),
+        host: None,
+        matter: matter::WAITS.to_owned(),
+        what: short(&request.why()),
+        since: Some(request.created_at),
+        due: request.next_attempt_at,
+        takes_down: Vec::new(),
+        n_takes_down: 0,
+        answer: None,
+    }
+}
+
+/// A key or an answer that doesn't come is an agent that doesn't come: wake it.
+fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
+    let thing = if it.n_keys > 0 {
+        "key and CSR"
+    } else {
+        "answer to the CA's challenge"
+    };
+    Finding {
+        kind: FindingKind::RequestStuck,
+        severity: Severity::Warning,
+        risk: risk(&stuck_facts(false, it.n, now), now),
+        entity: EntityKind::Agent,
+        entity_id: it.agent_id,
+        version: it.version,
+        subject: it.hostname,
+        host: None,
+        matter: matter::WAITS_FOR_AGENT.to_owned(),
+        what: format!("{} for its {thing}", waits(it.n)),
+        since: Some(it.since),
+        due: None,
+        n_takes_down: it.n,
+        takes_down: it.names,
+        answer: Some("checkin".to_owned()),
+    }
+}
+
+fn stuck_facts(renewal_failing: bool, n: i64, now: DateTime<Utc>) -> RiskFacts {
+    RiskFacts {
+        due: Some(now + Duration::days(5)),
+        renewal_failing,
+        n_hosts: n,
+        ..RiskFacts::default()
+    }
+}
+
+fn waits(n: i64) -> String {
+    if n == 1 {
+        "1 request waits".to_owned()
+    } else {
+        format!("{n} requests wait")
+    }
+}

@@ -1,0 +1,60 @@
+//! Duties that nobody is at: no issuer, no scheduler.
+
+use chrono::{DateTime, Utc};
+
+use super::{Found, counted};
+use crate::domain::finding::{Finding, FindingKind, Severity};
+use crate::domain::id::EntityKind;
+use crate::domain::matter;
+use crate::domain::worker::Duty;
+use crate::store::findings::{self as facts, Blocked};
+use crate::store::workers::{self, Gone};
+use crate::store::{Conn, StoreError};
+
+/// Tells of duties that nobody is at; returns whether somebody is an issuer.
+pub(super) async fn gone(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+    found: &mut Found,
+) -> Result<bool, StoreError> {
+    let mut has_issuer = true;
+    for it in workers::gone(conn).await? {
+        let waiting = match it.duty {
+            Duty::Issuer => {
+                has_issuer = false;
+                facts::waiting_for_issuer(conn, before).await?
+            }
+            Duty::Scheduler => Blocked::default(),
+        };
+        found.push(finding(&it, waiting));
+    }
+    Ok(has_issuer)
+}
+
+fn finding(it: &Gone, waiting: Blocked) -> Finding {
+    let duty = it.duty.word();
+    let waits = match waiting.n {
+        0 => String::new(),
+        n => format!("{} waiting; ", counted(n, "request")),
+    };
+    Finding {
+        kind: FindingKind::NobodyWorks,
+        severity: Severity::Critical,
+        risk: i64::MAX / 8,
+        entity: EntityKind::Service,
+        entity_id: duty.to_owned(),
+        version: 0,
+        subject: match it.duty {
+            Duty::Issuer => "Issuer".to_owned(),
+            Duty::Scheduler => "Scheduler".to_owned(),
+        },
+        host: None,
+        matter: matter::NOBODY_LOOKS.to_owned(),
+        what: format!("{waits}{}", it.words()),
+        since: it.seen_at,
+        due: None,
+        takes_down: waiting.names,
+        n_takes_down: waiting.n,
+        answer: None,
+    }
+}
