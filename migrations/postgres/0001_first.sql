@@ -229,6 +229,10 @@ CREATE TABLE tokens (
     role       text NOT NULL CONSTRAINT tokens_role_known CHECK (role IN ('agent', 'viewer', 'operator', 'admin')),
     hash       text COLLATE "C" NOT NULL,
     agent_id   text COLLATE "C" REFERENCES agents (id),
+    -- The token that it was made with.
+    parent     text COLLATE "C" REFERENCES tokens (id),
+    -- The name as somebody sees it who reads fast.
+    looks_like text COLLATE "C" NOT NULL,
     expires_at timestamptz,
     spent_at   timestamptz,
     revoked_at timestamptz,
@@ -236,6 +240,8 @@ CREATE TABLE tokens (
     CONSTRAINT tokens_hash_once UNIQUE (hash)
 );
 CREATE INDEX tokens_by_agent ON tokens (agent_id);
+CREATE INDEX tokens_by_parent ON tokens (parent);
+CREATE INDEX tokens_by_looks_like ON tokens (looks_like);
 
 CREATE TABLE idempotency (
     caller       text COLLATE "C" NOT NULL,
@@ -274,6 +280,8 @@ CREATE TABLE runs (
     plan        text NOT NULL CONSTRAINT runs_plan_is_json CHECK (plan::json IS NOT NULL),
     digest      text NOT NULL,
     actor       text NOT NULL,
+    -- The token that began it: with no other one are its steps and its end written.
+    begun_with  text COLLATE "C" NOT NULL REFERENCES tokens (id),
     outcome     text NOT NULL CONSTRAINT runs_outcome_known
                 CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
     note        text,

@@ -234,6 +234,10 @@ CREATE TABLE tokens (
     role       TEXT NOT NULL CONSTRAINT tokens_role_known CHECK (role IN ('agent', 'viewer', 'operator', 'admin')),
     hash       TEXT NOT NULL,
     agent_id   TEXT REFERENCES agents (id),
+    -- The token that it was made with.
+    parent     TEXT REFERENCES tokens (id),
+    -- The name as somebody sees it who reads fast.
+    looks_like TEXT NOT NULL,
     expires_at TEXT,
     spent_at   TEXT,
     revoked_at TEXT,
@@ -241,6 +245,8 @@ CREATE TABLE tokens (
     CONSTRAINT tokens_hash_once UNIQUE (hash)
 );
 CREATE INDEX tokens_by_agent ON tokens (agent_id);
+CREATE INDEX tokens_by_parent ON tokens (parent);
+CREATE INDEX tokens_by_looks_like ON tokens (looks_like);
 
 CREATE TABLE idempotency (
     caller       TEXT NOT NULL,
@@ -279,6 +285,8 @@ CREATE TABLE runs (
     plan        TEXT NOT NULL,
     digest      TEXT NOT NULL,
     actor       TEXT NOT NULL,
+    -- The token that began it: with no other one are its steps and its end written.
+    begun_with  TEXT NOT NULL REFERENCES tokens (id),
     outcome     TEXT NOT NULL CONSTRAINT runs_outcome_known
                 CHECK (outcome IN ('asked', 'done', 'refused', 'failed', 'unknown')),
     note        TEXT,

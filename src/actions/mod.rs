@@ -9,6 +9,7 @@ use crate::domain::link::LinkState;
 use crate::domain::role::Role;
 use crate::plan::plan::{Inputs, Plan, Target};
 use crate::plan::ports::Reads;
+use crate::plan::record;
 use crate::plan::step::Step;
 use crate::plan::tier::Tier;
 use crate::problem::Problem;
@@ -107,6 +108,21 @@ pub fn find_step(name: &str) -> Option<&'static dyn Step> {
         .flat_map(|action| action.steps())
         .copied()
         .find(|step| step.name() == name)
+}
+
+/// What `action` would do to these things, if one run can do it at all.
+///
+/// # Errors
+/// It can't be planned, or its record would not be taken.
+pub async fn plan(
+    action: &'static dyn Action,
+    on: Vec<Target>,
+    inputs: Inputs,
+    with: &Reads,
+) -> Result<Plan, Problem> {
+    let plan = action.plan(on, inputs, with).await?;
+    record::fits(&plan)?;
+    Ok(plan)
 }
 
 /// The same plan as it would be now, for whoever wants to know whether it still holds.

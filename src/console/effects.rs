@@ -184,9 +184,11 @@ impl Effects {
                 let to = self.to.clone();
                 tokio::spawn(async move {
                     let result = match (backends, actions::find(action)) {
-                        (Some(backends), Some(action)) => or_defect(action.plan(on, inputs, &backends.reads))
-                            .await
-                            .map(Box::new),
+                        (Some(backends), Some(action)) => {
+                            or_defect(actions::plan(action, on, inputs, &backends.reads))
+                                .await
+                                .map(Box::new)
+                        }
                         _ => Err(Problem::unavailable("the backends are still being started")),
                     };
                     let _closed = to.send(Event::Planned(run, result)).await;

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod agent;
 pub mod audit;
+pub mod canonical;
 pub mod certificate;
 pub mod chain;
 pub mod clue;

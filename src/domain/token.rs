@@ -50,6 +50,9 @@ pub struct Token {
     pub role: Role,
     /// The agent that it belongs to, or that may enrol again with it.
     pub agent_id: Option<String>,
+    /// The token that it was made with; nothing of one that a server's start made.
+    #[serde(default)]
+    pub parent: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// Until when it is good.
@@ -60,7 +63,50 @@ pub struct Token {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
+/// The platform's own parts, which write audit rows under these names.
+const OF_THE_PLATFORM: [&str; 2] = ["issuer", "scheduler"];
+
+/// A name as somebody sees it who reads fast: two that look alike are the same here. Only ASCII names tokens, so
+/// that it is about capitals, separators and the few letters and digits that pass for each other.
+#[must_use]
+pub fn looks_like(name: &str) -> String {
+    let seen = |c: char| match c.to_ascii_lowercase() {
+        '0' => 'o',
+        '1' | 'i' => 'l',
+        c => c,
+    };
+    let separates = |c: &char| !matches!(c, '-' | '.' | '_' | '@' | '+');
+    let letters: String = name.chars().filter(separates).map(seen).collect();
+    letters.replace("rn", "m").replace("vv", "w")
+}
+
+/// The part of the platform that `name` passes for: it is called so, or begins so.
+#[must_use]
+pub fn passes_for(name: &str) -> Option<&'static str> {
+    let first = name
+        .split(['-', '.', '_', '@', '+'])
+        .find(|part| !part.is_empty());
+    let whole = looks_like(name);
+    let first = first.map(looks_like).unwrap_or_default();
+    OF_THE_PLATFORM.into_iter().find(|own| {
+        let own = looks_like(own);
+        own == whole || own == first
+    })
+}
+
 impl Token {
+    /// Whether it was neither taken back nor has expired at `now`; a one-time token may have been spent.
+    ///
+    /// # Errors
+    /// Which it is.
+    pub fn living(&self, now: DateTime<Utc>) -> Result<(), Problem> {
+        let unspent = Self {
+            spent_at: None,
+            ..self.clone()
+        };
+        unspent.good(now)
+    }
+
     /// Whether it is still good at `now`.
     ///
     /// # Errors
@@ -74,5 +120,41 @@ impl Token {
         };
         let what = format!("{what} at {}", at.format("%F %TZ"));
         Err(Problem::new(ProblemKind::NotAuthenticated, what).hint("ask for a new token"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_pass_for_others_are_seen() {
+        for name in [
+            "issuer",
+            "Issuer",
+            "ISSUER",
+            "lssuer",
+            "1ssuer",
+            "issuer.",
+            "scheduler.",
+            "Scheduler-2",
+            "-issuer",
+            "sche.duler",
+        ] {
+            assert!(passes_for(name).is_some(), "{name}");
+        }
+        for name in ["kim", "reissuer", "my-scheduler", "tissue"] {
+            assert!(passes_for(name).is_none(), "{name}");
+        }
+        for (one, other) in [
+            ("kim", "Kim"),
+            ("kim", "k1m"),
+            ("norma", "norrna"),
+            ("dana.s", "danas"),
+            ("bob", "b0b"),
+        ] {
+            assert_eq!(looks_like(one), looks_like(other));
+        }
+        assert_ne!(looks_like("dana"), looks_like("dan"));
     }
 }

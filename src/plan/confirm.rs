@@ -1,6 +1,7 @@
 //! The one door between a plan and its execution: [`confirm`] is the only maker of [`Confirmed`].
 
 use super::plan::Plan;
+use super::record;
 use super::tier::Ask;
 use crate::problem::{Problem, ProblemKind};
 
@@ -35,6 +36,9 @@ pub fn confirm(
     comment: Option<String>,
     ticket: Option<String>,
 ) -> Result<Confirmed, (Box<Plan>, Problem)> {
+    if let Err(problem) = record::fits(&plan) {
+        return Err((Box::new(plan), problem));
+    }
     let enough = match (plan.asks(context), answer) {
         (Ask::Nothing, Answer::Started | Answer::Yes) | (Ask::Yes, Answer::Yes) => Ok(()),
         (Ask::Type(wanted), Answer::Typed(typed)) if typed.trim() == wanted => Ok(()),

@@ -15,8 +15,8 @@ use super::confirm::Confirmed;
 use super::outcome::Outcome;
 use super::owner::Owner;
 use super::ports::Changes;
+use super::record;
 use crate::clients::api::ApiWriter;
-use crate::domain::id::EntityKind;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 
@@ -75,17 +75,7 @@ impl Journal {
 
     pub(super) async fn begin(&self, api: &ApiWriter, confirmed: &Confirmed) -> Result<Recorded, Problem> {
         let plan = confirmed.plan();
-        let body = RunBegin {
-            id: plan.run_id.clone(),
-            action: plan.action.clone(),
-            entity_type: plan.targets.first().map_or(EntityKind::Run, |target| target.kind),
-            entity_ids: plan.targets.iter().map(|target| target.id.clone()).collect(),
-            comment: confirmed.comment().map(str::to_owned),
-            ticket: confirmed.ticket().map(str::to_owned),
-            plan: serde_json::to_value(plan)
-                .map_err(|error| Problem::internal(format!("the plan can't be written down: {error}")))?,
-            digest: plan.digest(),
-        };
+        let body = record::of(plan, confirmed.comment(), confirmed.ticket())?;
         match api.begin_run(&body).await {
             Ok(()) => Ok(Recorded::Audit),
             Err(problem) if plan.works_without_api && is_away(&problem) => {

@@ -15,6 +15,7 @@ mod owner;
 )]
 pub mod plan;
 pub mod ports;
+pub mod record;
 pub mod step;
 pub mod tier;
 pub mod vault_nodes;

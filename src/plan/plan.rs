@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tier::{Ask, Tier};
+use crate::domain::canonical;
 use crate::domain::id::EntityKind;
 
 /// One thing that an action is about, as it was when the plan was asked for.
@@ -88,11 +88,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// SHA-256 over the plan's JSON, lower-case hex: what was confirmed.
+    /// SHA-256 over the plan's canonical JSON, lower-case hex: what was confirmed. Whoever has the record computes
+    /// the same.
     #[must_use]
     pub fn digest(&self) -> String {
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        hex::encode(digest::digest(&digest::SHA256, &bytes))
+        canonical::digest(&serde_json::to_value(self).unwrap_or_default())
     }
 
     /// What a person must do before it runs in `context`.

@@ -2,7 +2,7 @@
 
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::wire::page::{Page, PageQuery};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
 
@@ -33,11 +33,17 @@ const LIST: List = List {
 ///
 /// # Errors
 /// Another plan has this id, or the database doesn't answer.
-pub async fn begin(tx: &mut Tx, run: &RunBegin, actor: &str) -> Result<bool, StoreError> {
+pub async fn begin(
+    tx: &mut Tx,
+    run: &RunBegin,
+    digest: &str,
+    actor: &str,
+    token: &str,
+) -> Result<bool, StoreError> {
     let now = tx.now();
     let done = sql(
         "INSERT INTO runs (id, action, entity_type, entity_ids, comment, ticket, plan, digest, actor, \
-         outcome, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'asked', $10) \
+         begun_with, outcome, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'asked', $11) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&run.id)
@@ -47,15 +53,17 @@ pub async fn begin(tx: &mut Tx, run: &RunBegin, actor: &str) -> Result<bool, Sto
     .bind(&run.comment)
     .bind(&run.ticket)
     .bind(Json(&run.plan))
-    .bind(&run.digest)
+    .bind(digest)
     .bind(actor)
+    .bind(token)
     .bind(now)
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("recording that a run begins"))?;
     if done == 0 {
+        owned(tx, &run.id, token).await?;
         let before = existing(tx, &run.id).await?;
-        if before.digest != run.digest || before.actor != actor {
+        if before.digest != digest {
             return Err(Problem::conflict(format!("run `{}` was begun with another plan", run.id)).into());
         }
         return Ok(false);
@@ -68,7 +76,7 @@ pub async fn begin(tx: &mut Tx, run: &RunBegin, actor: &str) -> Result<bool, Sto
 ///
 /// # Errors
 /// The run is unknown or over, the status means nothing, or the database doesn't answer.
-pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord) -> Result<(), StoreError> {
+pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) -> Result<(), StoreError> {
     if !["running", "proven", "refused", "failed", "unknown"].contains(&step.status.as_str()) {
         return Err(
             Problem::bad_input(format!("`{}` is not a status of steps", step.status))
@@ -80,6 +88,7 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord) -> Result<(),
         return Err(Problem::bad_input("a step's index counts from 0").into());
     }
     let run = lock(tx, run_id).await?;
+    owned(tx, run_id, token).await?;
     if run.ended_at.is_some() {
         return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", run.outcome.word())).into());
     }
@@ -104,18 +113,47 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord) -> Result<(),
     Ok(())
 }
 
-/// Records how a run ended. `false` if that was recorded before. An `unknown` end may still become a
-/// known one.
+/// The token that began a run, if there is such a run.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn begun_with(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
+    sql("SELECT begun_with FROM runs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading who began a run"))
+}
+
+/// A run is its beginner's: what became of it is nobody else's to say, whatever the name.
+async fn owned(conn: &mut Conn, id: &str, token: &str) -> Result<(), StoreError> {
+    match begun_with(conn, id).await? {
+        Some(begun_with) if begun_with == token => Ok(()),
+        Some(_) => Err(Problem::new(
+            ProblemKind::Forbidden,
+            format!("the run `{id}` was begun with another token, which alone records its steps and its end"),
+        )
+        .hint("one that falls silent is closed as unknown after half an hour")
+        .into()),
+        None => Err(StoreError::not_found(EntityKind::Run, id)),
+    }
+}
+
+/// Records how a run ended, said with the token that began it, or by the scheduler. `false` if that was recorded
+/// before. An `unknown` end may still become a known one.
 ///
 /// # Errors
 /// It ended otherwise, is unknown, or the database doesn't answer.
-pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd) -> Result<bool, StoreError> {
+pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd, token: Option<&str>) -> Result<bool, StoreError> {
     if end.outcome == AuditOutcome::Asked {
         return Err(Problem::bad_input("`asked` is not the end of a run")
             .hint("allowed: done, refused, failed, unknown")
             .into());
     }
     let before = lock(tx, run_id).await?;
+    if let Some(token) = token {
+        owned(tx, run_id, token).await?;
+    }
     if before.outcome == end.outcome {
         return Ok(false);
     }

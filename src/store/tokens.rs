@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
+use crate::domain::token::looks_like;
 pub use crate::domain::token::{Purpose, Token};
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
@@ -19,7 +20,7 @@ use super::{Conn, StoreError, Tx};
 
 const LIST: List = List {
     // Never `t.*`: the hash is for looking a token up, and for nothing else.
-    columns: "t.id, t.name, t.purpose, t.role, t.agent_id, t.created_at, t.expires_at, t.spent_at, t.revoked_at",
+    columns: "t.id, t.name, t.purpose, t.role, t.agent_id, t.parent, t.created_at, t.expires_at, t.spent_at, t.revoked_at",
     from: "tokens t",
     id: "t.id",
     number_as_id: false,
@@ -55,6 +56,10 @@ const LIST: List = List {
             name: "name",
             is: Is::Like("LOWER(t.name) LIKE ? ESCAPE '\\'"),
         },
+        Field {
+            name: "parent",
+            is: Is::Like("LOWER(COALESCE(t.parent, '')) LIKE ? ESCAPE '\\'"),
+        },
     ],
     parameters: &["q"],
     doing: "reading the tokens",
@@ -71,6 +76,8 @@ pub struct NewToken {
     pub role: Role,
     /// The agent that it belongs to, or that may enrol again with it.
     pub agent_id: Option<String>,
+    /// The token that it is made with.
+    pub parent: Option<String>,
     /// Until when it is good.
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -93,8 +100,8 @@ pub async fn create(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Toke
     let id = new_id(EntityKind::Token);
     let now = tx.now();
     let row: Token = sql(
-        "INSERT INTO tokens (id, name, purpose, role, hash, agent_id, expires_at, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
+        "INSERT INTO tokens (id, name, purpose, role, hash, agent_id, parent, looks_like, expires_at, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
     )
     .bind(&id)
     .bind(&new.name)
@@ -102,6 +109,8 @@ pub async fn create(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Result<Toke
     .bind(new.role.word())
     .bind(hash(secret.expose()))
     .bind(&new.agent_id)
+    .bind(&new.parent)
+    .bind(looks_like(&new.name))
     .bind(new.expires_at)
     .bind(now)
     .fetch_one(tx.raw())
@@ -151,6 +160,22 @@ pub async fn create_named(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Resul
             .hint("choose another name, or take that one back first")
             .into());
     }
+    // Also one that is no more: its rows are in the audit, and stay.
+    let like: Option<String> = sql("SELECT name FROM tokens WHERE looks_like = $1 AND name <> $2 LIMIT 1")
+        .bind(looks_like(&new.name))
+        .bind(&new.name)
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("looking for a token of a name like that"))?;
+    if let Some(like) = like {
+        let alike = Problem::conflict(format!(
+            "`{}` looks like `{like}`, which names a token already: audit rows of the two would be mixed up",
+            new.name
+        ));
+        return Err(alike
+            .hint("choose a name that nobody mistakes for another")
+            .into());
+    }
     create(tx, new, secret).await
 }
 
@@ -184,6 +209,88 @@ pub async fn revoke(tx: &mut Tx, id: &str) -> Result<(Token, bool), StoreError> 
         tx.changed(EntityKind::Token, id);
     }
     Ok((token, done == 1))
+}
+
+/// One.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Token>, StoreError> {
+    sql("SELECT * FROM tokens WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading a token"))
+}
+
+/// The tokens that still let somebody in and were made with this one, or with one that was made with it, and so on.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn made_with(conn: &mut Conn, id: &str) -> Result<Vec<Token>, StoreError> {
+    let now = conn.now();
+    sql(
+        "WITH RECURSIVE made (id) AS (SELECT id FROM tokens WHERE parent = $1 \
+         UNION SELECT t.id FROM tokens t JOIN made m ON t.parent = m.id) \
+         SELECT t.* FROM tokens t JOIN made m ON m.id = t.id \
+         WHERE t.revoked_at IS NULL AND t.spent_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $2) \
+         ORDER BY t.created_at, t.id",
+    )
+    .bind(id)
+    .bind(now)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading what a token made"))
+}
+
+/// Another token for an agent whose own one was never used, since the answer that told it was lost: that one is
+/// taken back. Nothing when it was used, so that whoever has a spent one-time token gets no further one.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn replace_unused(
+    tx: &mut Tx,
+    agent_id: &str,
+    secret: &Secret,
+) -> Result<Option<Token>, StoreError> {
+    let unused: Option<Token> = sql(
+        "SELECT t.* FROM tokens t JOIN agents a ON a.id = t.agent_id \
+         WHERE t.agent_id = $1 AND t.purpose = 'bearer' AND t.revoked_at IS NULL AND a.status = 'active' \
+         AND (a.last_checkin IS NULL OR a.last_checkin < t.created_at) ORDER BY t.created_at DESC, t.id DESC LIMIT 1",
+    )
+    .bind(agent_id)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("looking for an agent's token"))?;
+    let Some(before) = unused else { return Ok(None) };
+    revoke(tx, &before.id).await?;
+    let new = NewToken {
+        name: before.name,
+        purpose: before.purpose,
+        role: before.role,
+        agent_id: before.agent_id,
+        parent: before.parent,
+        expires_at: before.expires_at,
+    };
+    create(tx, &new, secret).await.map(Some)
+}
+
+/// Takes back the one-time tokens of an agent that nobody has spent.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn revoke_unspent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    sql(
+        "UPDATE tokens SET revoked_at = $2 WHERE agent_id = $1 AND purpose = 'enrol' AND revoked_at IS NULL \
+         AND spent_at IS NULL",
+    )
+    .bind(agent_id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("taking an agent's one-time tokens back"))?;
+    Ok(())
 }
 
 /// A token, and what else its bearer has to show.
@@ -268,6 +375,7 @@ impl FromRow for Token {
             purpose: word(row, "purpose", Purpose::from_word)?,
             role: word(row, "role", Role::from_word)?,
             agent_id: row.try_get("agent_id")?,
+            parent: row.try_get("parent")?,
             created_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
             spent_at: row.try_get("spent_at")?,

@@ -318,9 +318,13 @@ pub struct CheckinReply {
 /// The reply to `POST /api/v1/agents/{id}/token`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct TokenReply {
-    /// The one-time enrolment token, shown once.
-    #[schema(value_type = String)]
-    pub token: Secret,
+    /// `tok_…`
+    pub id: String,
+    /// The one-time enrolment token, told once: not in the answer to a request that is sent again.
+    #[schema(value_type = Option<String>)]
+    pub token: Option<Secret>,
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
+    /// What to do if that answer was lost, in the answer to a request that is sent again.
+    pub note: Option<String>,
 }

@@ -13,7 +13,7 @@ pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert"
 /// The fields that audit rows can be filtered by.
 pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
 /// The fields that tokens can be filtered by.
-pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name"];
+pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
 
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {

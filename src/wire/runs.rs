@@ -7,6 +7,10 @@ use utoipa::ToSchema;
 
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
+use crate::domain::told;
+
+/// The most that the record of a run's beginning may hold, in bytes: what one request may.
+pub const MAX_BEGIN_BYTES: usize = 1 << 20;
 
 /// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -27,8 +31,10 @@ pub struct RunBegin {
     pub ticket: Option<String>,
     /// The plan, as data.
     pub plan: serde_json::Value,
-    /// SHA-256 over the plan's canonical JSON.
-    pub digest: String,
+    /// SHA-256 over the plan's canonical JSON (RFC 8785), which the server computes: one that is given and isn't
+    /// that is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// `POST /api/v1/runs/{id}/steps`: a step of the run began or ended.
@@ -37,11 +43,12 @@ pub struct RunStepRecord {
     /// Its place in the plan, from 0.
     pub index: i64,
     /// The step's name.
+    #[serde(deserialize_with = "told::text")]
     pub name: String,
     /// `running`, `proven`, `refused`, `failed` or `unknown`.
     pub status: String,
     /// What it said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub note: Option<String>,
 }
 
@@ -51,7 +58,7 @@ pub struct RunEnd {
     /// How.
     pub outcome: AuditOutcome,
     /// The proof, or what went wrong.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "told::maybe")]
     pub note: Option<String>,
 }
 
@@ -88,6 +95,23 @@ pub struct RunView {
     /// Its steps so far; only in a detail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<RunStepView>,
+}
+
+impl RunView {
+    /// The thing that the run's audit rows are about: its one target, or itself where there are several.
+    #[must_use]
+    pub fn is_about(&self) -> (EntityKind, String) {
+        is_about(&self.id, self.entity_type, &self.entity_ids)
+    }
+}
+
+/// See [`RunView::is_about`].
+#[must_use]
+pub fn is_about(run_id: &str, entity_type: EntityKind, entity_ids: &[String]) -> (EntityKind, String) {
+    match entity_ids {
+        [only] => (entity_type, only.clone()),
+        _ => (EntityKind::Run, run_id.to_owned()),
+    }
 }
 
 /// One step of a run, as it is recorded.

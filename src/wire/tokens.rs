@@ -13,7 +13,7 @@ use crate::domain::token::{Purpose, Token};
 pub struct TokenBody {
     /// Who or what it is for, as audit rows will say: letters, digits and `-._@+`. The name of an enrolment
     /// token gets `enrol:` in front.
-    #[schema(pattern = "^[A-Za-z0-9._@+-]{1,100}$")]
+    #[schema(pattern = "^[A-Za-z0-9]([A-Za-z0-9._@+-]{0,98}[A-Za-z0-9])?$")]
     pub name: String,
     /// What for; `bearer` if not given. With `enrol` a new agent enrols, once.
     #[serde(default)]
@@ -40,7 +40,37 @@ pub struct MadeToken {
     /// What is kept.
     #[serde(flatten)]
     pub kept: Token,
-    /// The token, told once.
-    #[schema(value_type = String)]
-    pub token: Secret,
+    /// The token, told once: not in the answer to a request that is sent again.
+    #[schema(value_type = Option<String>)]
+    pub token: Option<Secret>,
+    /// What to do if that answer was lost, in the answer to a request that is sent again.
+    pub note: Option<String>,
+}
+
+/// `POST /api/v1/tokens/{id}/revoke`. An empty body is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeTokenBody {
+    /// Also what was made with it, and with that, and so on: agents that enrolled with it have to enrol again.
+    #[serde(default)]
+    pub with_made: bool,
+    /// Why, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The ticket, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// The reply: the token, and what was made with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevokedToken {
+    /// What was taken back.
+    #[serde(flatten)]
+    pub token: Token,
+    /// What was made with it and still let somebody in: taken back too, where that was asked for, as each one's
+    /// `revoked_at` says. The first 500.
+    pub made: Vec<Token>,
+    /// How many there are.
+    pub n_made: usize,
 }

@@ -117,6 +117,7 @@ impl World {
             purpose: Purpose::Enrol,
             role: Role::Agent,
             agent_id: None,
+            parent: None,
             expires_at: None,
         };
         let mut tx = store.begin().await.unwrap();

@@ -368,6 +368,7 @@ async fn a_resend_is_answered_from_what_is_kept() {
     let Some(it) = Server::start().await else { return };
     let a = over(it.store.clone(), redis.cache().await, Limits::none()).await;
     let b = another(&it, redis.cache().await, Limits::none()).await;
+    it.begin_run("run_1").await;
     let path = format!("/api/v1/certs/{}/reissue", it.cert);
     let resend = async |base: &str| {
         let request = it.http.post(format!("{base}{path}")).bearer_auth(&it.operator);

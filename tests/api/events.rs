@@ -81,3 +81,37 @@ impl Wake for Deaf {
         Box::pin(std::future::pending())
     }
 }
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let Some(it) = Server::start().await else { return };
+    let soon = super::support::noon() + chrono::Duration::milliseconds(300);
+    let short = it
+        .token("short", cmp_console::domain::role::Role::Viewer, None, Some(soon))
+        .await;
+    let open = async |token: &str| {
+        let url = format!("{}/api/v1/events", it.base);
+        let response = it.http.get(url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response
+    };
+    let (taken_back, expiring) = (open(&it.viewer).await, open(&short).await);
+    let staying = open(&it.operator).await;
+    it.clock.set(soon);
+    let mut tx = it.store.begin().await.unwrap();
+    let page = cmp_console::store::tokens::page(&mut tx, &cmp_console::wire::page::PageQuery::default())
+        .await
+        .unwrap();
+    let eyes = page.items.into_iter().find(|token| token.name == "eyes").unwrap();
+    cmp_console::store::tokens::revoke(&mut tx, &eyes.id)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    for response in [taken_back, expiring] {
+        // Well before it would be looked at again anyway.
+        let ended = tokio::time::timeout(Duration::from_secs(8), response.text()).await;
+        assert!(ended.is_ok(), "the stream goes on");
+    }
+    let ended = tokio::time::timeout(Duration::from_millis(50), staying.text()).await;
+    assert!(ended.is_err(), "another token's ended");
+}

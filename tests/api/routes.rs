@@ -9,7 +9,8 @@ use super::support::Server;
 async fn every_change_leaves_its_row() {
     let Some(it) = Server::start().await else { return };
     let (cert, agent) = (it.cert.clone(), it.agent.clone());
-    let run = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["crt_1"],"plan":{},"digest":"d"}"#;
+    let run =
+        r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["crt_1"],"plan":{}}"#;
     let request = format!(r#"{{"common_name":"new.example.com","agent_id":"{agent}"}}"#);
     let install = format!(r#"{{"cert_id":"{cert}","path":"/srv/tls/a.pem"}}"#);
     let calls = [
@@ -97,12 +98,14 @@ async fn every_change_leaves_its_row() {
 #[tokio::test]
 async fn a_run_is_recorded_step_by_step() {
     let Some(it) = Server::start().await else { return };
-    let begin = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["a","b"],"plan":{"steps":1},"digest":"d"}"#;
+    let begin = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["a","b"],"plan":{"steps":1}}"#;
     let (status, run) = it.post("/api/v1/runs", begin).await;
     assert_eq!((status.as_u16(), &run["outcome"]), (201, &"asked".into()));
     assert_eq!(it.post("/api/v1/runs", begin).await.0, 201);
     assert_eq!(
-        it.post("/api/v1/runs", &begin.replace("\"d\"", "\"e\"")).await.0,
+        it.post("/api/v1/runs", &begin.replace(r#"{"steps":1}"#, r#"{"steps":2}"#))
+            .await
+            .0,
         409
     );
     for status in ["running", "proven"] {

@@ -17,5 +17,6 @@ mod runbooks;
 mod support;
 mod tokens;
 mod twice;
+mod whose;
 mod words;
 mod workers;

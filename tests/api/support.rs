@@ -198,6 +198,7 @@ impl Server {
             purpose,
             role,
             agent_id: agent.map(str::to_owned),
+            parent: None,
             expires_at,
         };
         let mut tx = self.store.begin().await.unwrap();
@@ -248,6 +249,14 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> (StatusCode, Value) {
         self.call(Method::POST, path, &self.operator, body, None).await
+    }
+
+    /// Begins a run with the operator's token.
+    pub(crate) async fn begin_run(&self, id: &str) {
+        let body = serde_json::json!({"id": id, "action": "reissue", "entity_type": "certificate",
+            "entity_ids": [self.cert], "plan": {}});
+        let (status, reply) = self.post("/api/v1/runs", &body.to_string()).await;
+        assert_eq!(status, 201, "{reply}");
     }
 
     pub(crate) async fn rows(&self) -> Vec<AuditRow> {

@@ -10,6 +10,9 @@ use super::support::{Server, enrol};
 #[tokio::test]
 async fn the_same_answer_and_one_effect() {
     let Some(it) = Server::start().await else { return };
+    it.begin_run("run_1").await;
+    it.begin_run("run_2").await;
+    let n_before = it.rows().await.len();
     let path = format!("/api/v1/certs/{}/reissue", it.cert);
     let send = || it.call(Method::POST, &path, &it.operator, "{}", Some("run_1/0"));
     let (first, second) = tokio::join!(send(), send());
@@ -17,8 +20,8 @@ async fn the_same_answer_and_one_effect() {
     assert_eq!(first, second);
     assert_eq!(send().await, first);
     let rows = it.rows().await;
-    assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].run_id.as_deref(), Some("run_1"));
+    assert_eq!(rows.len(), n_before + 1);
+    assert_eq!(rows[n_before].run_id.as_deref(), Some("run_1"));
     assert_eq!(it.get("/api/v1/requests").await.1["total"], 1);
 
     let other_body = it
@@ -43,7 +46,7 @@ async fn the_same_answer_and_one_effect() {
         .call(Method::POST, &path, &it.operator, "{}", Some("run_2/0"))
         .await;
     assert_eq!(status, 409);
-    assert_eq!(it.rows().await.len(), 3);
+    assert_eq!(it.rows().await.len(), n_before + 3);
 }
 
 #[tokio::test]
@@ -87,15 +90,24 @@ async fn an_enrolment_whose_answer_was_lost_is_answered_again() {
     let send = |key: &'static str| it.call(Method::POST, "/api/v1/agents/enrol", &once, &body, Some(key));
     let (status, first) = send("k").await;
     assert_eq!(status, 201, "{first}");
-    assert_eq!(send("k").await.1, first);
+    let (status, second) = send("k").await;
+    assert_eq!(status, 201, "{second}");
+    assert_eq!(second["agent_id"], first["agent_id"]);
+    assert_ne!(second["token"], first["token"], "what was told is kept nowhere");
     let (status, problem) = send("other").await;
     assert_eq!(status, 401, "{problem}");
-    let token = first["token"].as_str().unwrap().to_owned();
+    let token = second["token"].as_str().unwrap().to_owned();
     let agent = first["agent_id"].as_str().unwrap();
     let report = r#"{"agent_version":"1","address":"http://127.0.0.1:1","install_dirs":[],"installations":[],"keys":[]}"#;
     let path = format!("/api/v1/agents/{agent}/report");
+    let lost = first["token"].as_str().unwrap();
+    assert_eq!(it.call(Method::POST, &path, lost, report, None).await.0, 401);
     let (status, reply) = it.call(Method::POST, &path, &token, report, None).await;
     assert_eq!(status, 200, "{reply}");
+    // Once it is used, the spent one-time token gives nothing more.
+    let (status, problem) = send("k").await;
+    assert_eq!(status, 401, "{problem}");
+    assert_eq!(it.call(Method::POST, &path, &token, report, None).await.0, 200);
 
     // Neither token is in the database.
     if let Some(database) = &it.postgres {

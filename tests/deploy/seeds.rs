@@ -264,6 +264,7 @@ async fn one_time_token(database: &Database) -> String {
         purpose: Purpose::Enrol,
         role: Role::Agent,
         agent_id: None,
+        parent: None,
         expires_at: None,
     };
     let mut tx = store.begin().await.unwrap();

@@ -192,6 +192,7 @@ async fn what_contradicts_itself_happens_once() {
         purpose: Purpose::Enrol,
         role: Role::Agent,
         agent_id: None,
+        parent: None,
         expires_at: None,
     };
     let mut tx = it.store.begin().await.unwrap();
@@ -297,6 +298,7 @@ async fn servers_that_start_at_once_agree_on_their_rows() {
         purpose: Purpose::Bearer,
         role: Role::Admin,
         agent_id: None,
+        parent: None,
         expires_at: None,
     };
     let starts = stores(&it, 4).await;

@@ -24,6 +24,9 @@ async fn under_way(it: &Daemon) -> (TcpStream, tokio::task::JoinHandle<(u16, Str
         identity_csr_pem: None,
     };
     let agent = agents::insert(&mut tx, &body, 60).await.unwrap();
+    agents::enrolled_from(&mut tx, &agent.id, "127.0.0.1")
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let url = format!("http://{}/api/v1/agents/{}/checkin", it.address, agent.id);
     let request = reqwest::Client::new().post(url).bearer_auth(TOKEN);

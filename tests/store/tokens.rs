@@ -15,6 +15,7 @@ async fn a_one_time_token_is_good_once() {
         purpose: Purpose::Enrol,
         role: Role::Agent,
         agent_id: None,
+        parent: None,
         expires_at: Some(noon() + chrono::Duration::hours(1)),
     };
     let mut tx = it.store.begin().await.unwrap();

@@ -72,6 +72,7 @@ impl Client {
             purpose: Purpose::Bearer,
             role: Role::Agent,
             agent_id: Some(agent.id.clone()),
+            parent: None,
             expires_at: None,
         };
         let secret = cmp_console::domain::secret::Secret::new(AGENT_TOKEN.to_owned());

@@ -413,6 +413,7 @@ async fn configure(store: &Store, told: &Told) -> Result<()> {
             purpose: Purpose::Bearer,
             role: Role::Admin,
             agent_id: None,
+            parent: None,
             expires_at: None,
         };
         tokens::replace(&mut tx, &admin, secret).await?;

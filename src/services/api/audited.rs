@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::domain::audit::{AuditEntry, AuditOutcome, LONGEST_REASON, LONGEST_TICKET};
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
+use crate::domain::told::cut;
 use crate::problem::{Problem, ProblemKind};
-use crate::store::{StoreError, Tx, audit, tokens};
+use crate::store::{StoreError, Tx, audit, runs, tokens};
 use crate::wire::problem_json::ProblemJson;
 
 use super::caller::{Call, Needs};
@@ -59,6 +60,22 @@ impl Attempt {
         }
     }
 
+    /// The audit row for it.
+    pub(super) fn entry(&self, call: &Call, outcome: AuditOutcome) -> AuditEntry {
+        AuditEntry {
+            actor: call.caller.token.name.clone(),
+            action: self.action.to_owned(),
+            entity_type: self.entity_type,
+            entity_id: self.entity_id.clone(),
+            outcome,
+            reason: self.reason.clone(),
+            ticket: self.ticket.clone(),
+            run_id: self.run_id.clone().or_else(|| run_of(call)),
+            source: call.caller.source.clone(),
+            detail: self.detail.clone(),
+        }
+    }
+
     /// What the operator says about it.
     ///
     /// # Errors
@@ -98,6 +115,8 @@ pub(super) struct Door<'a> {
     silent: bool,
     /// Whether the answer is kept under the call's key, which may be another answer's already.
     remembers: bool,
+    /// Whether the run that the call's key names, if any, is the caller's.
+    owns_run: bool,
 }
 
 impl<'a> Door<'a> {
@@ -110,7 +129,8 @@ impl<'a> Door<'a> {
         attempt: Attempt,
     ) -> Result<Self, Response> {
         let hands_out_token = hands_out_token(&attempt);
-        if needs.allow(&call.caller).is_ok()
+        let allowed = allowed(api, call, needs);
+        if allowed.is_ok()
             && let Some(answer) = idempotency::given_before(api, call, hands_out_token).await
         {
             return Err(answer);
@@ -121,9 +141,8 @@ impl<'a> Door<'a> {
             .await
             .map_err(|error| reply::problem(problem_of(error)))?;
         let mut remembers = true;
-        let allowed = match needs.allow(&call.caller) {
+        let allowed = match allowed {
             Ok(()) => {
-                // Asked before a one-time token is found to be spent: it was spent on this answer.
                 let before = idempotency::replay(&mut tx, call, hands_out_token)
                     .await
                     .map_err(|error| reply::problem(problem_of(error)))?;
@@ -131,14 +150,18 @@ impl<'a> Door<'a> {
                     Some(Ok(answer)) => return Err(answer),
                     Some(Err(problem)) => {
                         remembers = false;
-                        call.caller.token.good(api.clock.now()).and(Err(problem))
+                        Err(problem)
                     }
-                    None => call.caller.token.good(api.clock.now()),
+                    None => Ok(()),
                 }
             }
-            // An expired token is told so whatever it may.
-            Err(problem) => call.caller.token.good(api.clock.now()).and(Err(problem)),
+            Err(problem) => Err(problem),
         };
+        let owned = own_run(&mut tx, call, &attempt).await;
+        let owns_run = owned.is_ok();
+        let allowed = allowed.and(owned);
+        // Who may not is given nothing that was kept either.
+        remembers &= allowed.is_ok();
         let door = Self {
             api,
             call,
@@ -148,6 +171,7 @@ impl<'a> Door<'a> {
             token: None,
             silent: false,
             remembers,
+            owns_run,
         };
         match allowed {
             Ok(()) => Ok(door),
@@ -160,12 +184,15 @@ impl<'a> Door<'a> {
         &self.call.caller.token.name
     }
 
-    /// Makes the token that the answer hands out.
+    /// The token's id.
+    pub(super) fn token_id(&self) -> &str {
+        &self.call.caller.token.id
+    }
+
+    /// Makes the token that the answer hands out. It is random, and kept nowhere: whoever has the one that it is
+    /// made with can't work it out, and an answer that is given again doesn't hold it.
     pub(super) fn mint(&mut self) -> Result<Secret, StoreError> {
-        let secret = match idempotency::handed_out(self.call) {
-            Some(secret) => secret,
-            None => tokens::mint()?,
-        };
+        let secret = tokens::mint()?;
         self.token = Some(secret.clone());
         Ok(secret)
     }
@@ -264,19 +291,37 @@ impl<'a> Door<'a> {
     }
 
     fn entry(&self, outcome: AuditOutcome, detail: Option<String>) -> AuditEntry {
-        let attempt = &self.attempt;
+        let entry = self.attempt.entry(self.call, outcome);
         AuditEntry {
-            actor: self.call.caller.token.name.clone(),
-            action: attempt.action.to_owned(),
-            entity_type: attempt.entity_type,
-            entity_id: attempt.entity_id.clone(),
-            outcome,
-            reason: attempt.reason.clone(),
-            ticket: attempt.ticket.clone(),
-            run_id: attempt.run_id.clone().or_else(|| run_of(self.call)),
-            source: self.call.caller.source.clone(),
-            detail: detail.or_else(|| attempt.detail.clone()),
+            // A run that isn't the caller's gets no row.
+            run_id: entry.run_id.filter(|_| self.owns_run),
+            detail: detail.or(entry.detail),
+            ..entry
         }
+    }
+}
+
+/// Whether the caller may, now: what was kept of its answers ends with its rights as everything else does.
+fn allowed(api: &ApiState, call: &Call, needs: &Needs) -> Result<(), Problem> {
+    // An expired token is told so whatever it may.
+    call.caller.token.good(api.clock.now())?;
+    needs.allow(&call.caller)
+}
+
+/// A change under a run's key belongs to that run: it has to be one that this token began.
+async fn own_run(tx: &mut Tx, call: &Call, attempt: &Attempt) -> Result<(), Problem> {
+    let Some(run) = run_of(call) else { return Ok(()) };
+    // The run's own beginning and records; whose they are is asked where they are written.
+    if attempt.entity_type == EntityKind::Run {
+        return Ok(());
+    }
+    match runs::begun_with(tx, &run).await.map_err(problem_of)? {
+        Some(token) if token == call.caller.token.id => Ok(()),
+        _ => Err(Problem::refused(format!(
+            "the Idempotency-Key names the run `{}`, which this token has not begun",
+            cut(&run, 80)
+        ))
+        .hint("use a key of your own, or begin the run with `POST /api/v1/runs`")),
     }
 }
 

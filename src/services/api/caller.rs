@@ -58,8 +58,6 @@ impl FromRequestParts<ApiState> for Reader {
 pub(super) struct Call {
     /// Who.
     pub(super) caller: Caller,
-    /// The token itself, from which one that is handed out can be derived.
-    pub(super) secret: Secret,
     /// The body.
     pub(super) body: Bytes,
     /// The `Idempotency-Key`.
@@ -89,7 +87,6 @@ impl FromRequest<ApiState> for Call {
         let request_hash = idempotency_key::hash(&target, &body);
         Ok(Self {
             caller,
-            secret,
             body,
             key,
             request_hash,

@@ -12,6 +12,8 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
+use crate::domain::id::EntityKind;
+use crate::store::tokens::{self, Token};
 use crate::wire::page::Change;
 
 use super::ApiState;
@@ -25,7 +27,10 @@ const COALESCE: Duration = Duration::from_millis(50);
 /// A line at least this often, so that a dead connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The stream, until the server goes down.
+/// How long a token that was taken back, or has expired, may still be told what changes, at most.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The stream, until the server goes down or the token ends.
 #[utoipa::path(
     get,
     path = "/events",
@@ -34,9 +39,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     responses((status = 200, body = String, content_type = "text/event-stream", description = "Each event's data is a `Change` in JSON"), Refused),
     security(("token" = []))
 )]
-pub(super) async fn events(State(api): State<ApiState>, _: Reader) -> Response {
-    let changes = api.store.changes();
-    let stream = lines(changes).take_until(async move { api.drained().await });
+pub(super) async fn events(State(api): State<ApiState>, Reader(caller): Reader) -> Response {
+    let stream = lines(api.store.changes()).take_until(async move {
+        tokio::select! {
+            () = api.drained() => {}
+            () = ended(&api, caller.token) => {}
+        }
+    });
     let mut response = Sse::new(stream)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response();
@@ -44,6 +53,45 @@ pub(super) async fn events(State(api): State<ApiState>, _: Reader) -> Response {
         .headers_mut()
         .insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     response
+}
+
+/// Ends when the token does. A database that doesn't answer ends nothing: it may be the very thing that is watched.
+async fn ended(api: &ApiState, mut token: Token) {
+    let mut changes = api.store.changes();
+    loop {
+        let left = token.expires_at.map(|at| at - api.clock.now());
+        let left = left.map_or(LOOK_AGAIN, |left| left.to_std().unwrap_or_default());
+        tokio::select! {
+            () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
+            () = touched(&mut changes, &token.id) => {}
+        }
+        let read = async {
+            let mut conn = api.store.read().await?;
+            tokens::read(&mut conn, &token.id).await
+        };
+        match read.await {
+            Ok(Some(now)) => token = now,
+            Ok(None) => return,
+            Err(_) => {}
+        }
+        if token.good(api.clock.now()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends when something may have changed about the token.
+async fn touched(changes: &mut Receiver<Change>, id: &str) {
+    loop {
+        match changes.recv().await {
+            Ok(change) if change.entity == EntityKind::Token && (change.id == id || change.id == "*") => {
+                return;
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 fn lines(changes: Receiver<Change>) -> impl Stream<Item = Result<Event, Infallible>> {

@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
 use axum::http::StatusCode;
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
@@ -35,7 +33,7 @@ pub(super) async fn given_before(api: &ApiState, call: &Call, hands_out_token: b
     let key = call.key.as_deref()?;
     let mut conn = api.store.read().await.ok()?;
     let answer = find(&mut conn, &call.caller.token.id, key).await.ok()??;
-    again(answer, key, call, hands_out_token).ok()
+    again(&answer, key, call, hands_out_token).ok()
 }
 
 /// Lets the cache know that the call was answered; after that was committed.
@@ -51,6 +49,17 @@ fn place(call: &Call) -> Option<String> {
     Some(format!("answered:{}:{}", call.caller.token.id, hex::encode(key)))
 }
 
+/// The body that this call was answered with before, where it was done.
+pub(super) async fn done_before(tx: &mut Tx, call: &Call) -> Result<Option<String>, StoreError> {
+    let Some(key) = &call.key else {
+        return Ok(None);
+    };
+    let answer = find_alone(tx, &call.caller.token.id, key).await?;
+    let done =
+        |answer: &Answer| answer.request_hash == call.request_hash && (200..300).contains(&answer.status);
+    Ok(answer.filter(done).map(|answer| answer.body))
+}
+
 /// The answer that this call was given before; a problem when its key was used for something else.
 pub(super) async fn replay(
     tx: &mut Tx,
@@ -61,10 +70,10 @@ pub(super) async fn replay(
         return Ok(None);
     };
     let answer = find_alone(tx, &call.caller.token.id, key).await?;
-    Ok(answer.map(|answer| again(answer, key, call, hands_out_token)))
+    Ok(answer.map(|answer| again(&answer, key, call, hands_out_token)))
 }
 
-fn again(answer: Answer, key: &str, call: &Call, hands_out_token: bool) -> Result<Response, Problem> {
+fn again(answer: &Answer, key: &str, call: &Call, hands_out_token: bool) -> Result<Response, Problem> {
     if answer.request_hash != call.request_hash {
         let used = format!("the Idempotency-Key `{key}` was used for another request");
         return Err(Problem::refused(used).hint("use a fresh key for every new request"));
@@ -73,11 +82,10 @@ fn again(answer: Answer, key: &str, call: &Call, hands_out_token: bool) -> Resul
         .ok()
         .and_then(|status| StatusCode::from_u16(status).ok())
         .unwrap_or(StatusCode::OK);
-    let body = match handed_out(call) {
-        Some(token) if hands_out_token && status.is_success() => with_token(&answer.body, &token),
-        _ => answer.body,
-    };
-    Ok(reply::raw(status, &body))
+    match hands_out_token && status.is_success() {
+        true => Ok(reply::raw(StatusCode::OK, &told_once(&answer.body))),
+        false => Ok(reply::raw(status, &answer.body)),
+    }
 }
 
 /// Keeps the answer, if the call has a key.
@@ -98,24 +106,26 @@ pub(super) async fn remember(
     keep(tx, &call.caller.token.id, key, &answer).await
 }
 
-/// The token that an answer to this call hands out. It follows from the caller's own token and the key,
-/// so that it can be told again without being kept. Without a key there is none.
-pub(super) fn handed_out(call: &Call) -> Option<Secret> {
-    let idempotency_key = call.key.as_ref()?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, call.secret.expose().as_bytes());
-    let said = format!("cmp token\n{idempotency_key}\n{}", call.request_hash);
-    let tag = hmac::sign(&key, said.as_bytes());
-    Some(Secret::new(format!(
-        "cmp_{}",
-        URL_SAFE_NO_PAD.encode(tag.as_ref())
-    )))
-}
-
 /// Puts the token into an answer that is kept without it.
 pub(super) fn with_token(body: &str, token: &Secret) -> String {
+    with(body, "token", token.expose())
+}
+
+/// What the answer to a request that handed a token out is, when it is sent again: what was done, and what to do if
+/// that answer was lost. The token itself is kept nowhere.
+fn told_once(body: &str) -> String {
+    with(
+        body,
+        "note",
+        "this was done by the first request, whose answer told the token, once; if that answer was lost, take the \
+         token back and ask for another one under another Idempotency-Key",
+    )
+}
+
+fn with(body: &str, field: &str, text: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(body) {
         Ok(serde_json::Value::Object(mut fields)) => {
-            fields.insert("token".to_owned(), token.expose().into());
+            fields.insert(field.to_owned(), text.into());
             serde_json::Value::Object(fields).to_string()
         }
         _ => body.to_owned(),

@@ -32,6 +32,7 @@ mod paths;
 mod reply;
 mod request_id;
 mod requests;
+mod retold;
 mod runs;
 mod state;
 mod together;
@@ -59,7 +60,7 @@ pub use state::{ApiState, Unreached, Wake};
 pub use waiting::stand_in;
 
 /// More than any body that means something here.
-const BODY_LIMIT: usize = 1024 * 1024;
+const BODY_LIMIT: usize = crate::wire::runs::MAX_BEGIN_BYTES;
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {

@@ -5,10 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::actions;
+use crate::domain::canonical;
 use crate::domain::id::EntityKind;
+use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::store::{Work, runs};
-use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView};
+use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView, is_about};
 
 use super::ApiState;
 use super::audited::{Attempt, Door};
@@ -17,6 +20,9 @@ use super::input::{self, Asked, Ids};
 use super::reply::{self, Refusal, problem_of};
 use crate::services::api::openapi::{BadInput, Changes, IdempotencyKey, NoSuch, Refused};
 use crate::wire::page::{Page, PageQuery};
+
+/// No id is longer, and no address of a Vault node.
+const MAX_NAME: usize = 200;
 
 /// A page.
 #[utoipa::path(
@@ -80,13 +86,7 @@ pub(super) async fn begin(State(api): State<ApiState>, call: Call) -> Response {
 
 async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Problem> {
     let run: RunBegin = input::json(body)?;
-    let is_id = run.id.strip_prefix("run_").is_some_and(|tail| {
-        (1..=60).contains(&tail.len()) && tail.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-    });
-    if !is_id {
-        return Err(Problem::bad_input(format!("`{}` is not a run's id", run.id))
-            .hint("`run_` and letters or digits"));
-    }
+    let digest = check(&run)?;
     about(door, &run.id, run.entity_type, &run.entity_ids);
     door.attempt.because(run.comment.clone(), run.ticket.clone())?;
     door.attempt.detail = Some(format!(
@@ -95,22 +95,73 @@ async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Probl
         run.entity_ids.len(),
         run.entity_type
     ));
-    let actor = door.actor().to_owned();
-    if !runs::begin(&mut door.tx, &run, &actor)
+    let (actor, token) = (door.actor().to_owned(), door.token_id().to_owned());
+    if !runs::begin(&mut door.tx, &run, &digest, &actor, &token)
         .await
         .map_err(problem_of)?
     {
         door.nothing_to_do();
     }
-    runs::existing(&mut door.tx, &run.id).await.map_err(problem_of)
+    now(door, &run.id).await
+}
+
+/// Whether it can be what it says; the digest of its plan.
+fn check(run: &RunBegin) -> Result<String, Problem> {
+    let is_id = run.id.strip_prefix("run_").is_some_and(|tail| {
+        (1..=60).contains(&tail.len()) && tail.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    });
+    if !is_id {
+        return Err(
+            Problem::bad_input(told(&format!("`{}` is not a run's id", run.id)))
+                .hint("`run_` and letters or digits"),
+        );
+    }
+    if actions::find(&run.action).is_none() {
+        let known: Vec<&str> = actions::ALL.iter().map(|action| action.spec().id).collect();
+        return Err(
+            Problem::bad_input(told(&format!("`{}` is not an action", run.action)))
+                .hint(format!("allowed: {}", known.join(", "))),
+        );
+    }
+    if let Some(id) = run.entity_ids.iter().find(|id| !is_name(id)) {
+        return Err(
+            Problem::bad_input(told(&format!("`{id}` is no {}'s id", run.entity_type.word())))
+                .hint(format!("1 to {MAX_NAME} letters, digits and `-._:/[]@`")),
+        );
+    }
+    // What is shown of a run is its record, so that the two can't tell different stories.
+    let ids = run.plan["targets"].as_array();
+    let ids = ids.map(|targets| {
+        targets
+            .iter()
+            .map(|target| target["id"].as_str())
+            .collect::<Vec<_>>()
+    });
+    let told = run.entity_ids.iter().map(|id| Some(id.as_str()));
+    let of_plan = |field: &str, said: &str| run.plan[field].as_str().is_none_or(|it| it == said);
+    if !of_plan("run_id", &run.id) || !of_plan("action", &run.action) || ids.is_some_and(|ids| !told.eq(ids))
+    {
+        return Err(Problem::bad_input(
+            "the run's id, action or things are not those of its plan",
+        ));
+    }
+    let digest = canonical::digest(&run.plan);
+    if run.digest.as_ref().is_some_and(|said| *said != digest) {
+        return Err(Problem::bad_input("`digest` is not the plan's")
+            .hint("SHA-256 over the plan's canonical JSON (RFC 8785), or leave it out"));
+    }
+    Ok(digest)
+}
+
+/// An id, a fingerprint, or the address of a Vault node.
+fn is_name(id: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._:/[]@".contains(c);
+    (1..=MAX_NAME).contains(&id.len()) && id.chars().all(fits)
 }
 
 /// The row is about the run's one target, or about the run where there are several.
 fn about(door: &mut Door<'_>, run_id: &str, entity_type: EntityKind, entity_ids: &[String]) {
-    (door.attempt.entity_type, door.attempt.entity_id) = match entity_ids {
-        [only] => (entity_type, only.clone()),
-        _ => (EntityKind::Run, run_id.to_owned()),
-    };
+    (door.attempt.entity_type, door.attempt.entity_id) = is_about(run_id, entity_type, entity_ids);
     door.attempt.run_id = Some(run_id.to_owned());
 }
 
@@ -139,8 +190,11 @@ pub(super) async fn step(State(api): State<ApiState>, Ids(id): Ids<String>, call
 
 async fn record_step(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunView, Problem> {
     let step: RunStepRecord = input::json(body)?;
-    runs::step(&mut door.tx, id, &step).await.map_err(problem_of)?;
-    runs::existing(&mut door.tx, id).await.map_err(problem_of)
+    let token = door.token_id().to_owned();
+    runs::step(&mut door.tx, id, &step, &token)
+        .await
+        .map_err(problem_of)?;
+    now(door, id).await
 }
 
 /// The run ended. Said twice, it counts once.
@@ -174,8 +228,21 @@ async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunVie
         Some(note) => format!("plan `{}`: {note}", run.action),
         None => format!("plan `{}`", run.action),
     });
-    if !runs::end(&mut door.tx, id, &end).await.map_err(problem_of)? {
+    let token = door.token_id().to_owned();
+    let ended = runs::end(&mut door.tx, id, &end, Some(&token));
+    if !ended.await.map_err(problem_of)? {
         door.nothing_to_do();
     }
-    runs::existing(&mut door.tx, id).await.map_err(problem_of)
+    now(door, id).await
+}
+
+/// How the run is now. Without plan and steps, which whoever records them has: the answer is kept, and a run of many
+/// steps would be kept whole as often.
+async fn now(door: &mut Door<'_>, id: &str) -> Result<RunView, Problem> {
+    let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
+    Ok(RunView {
+        plan: None,
+        steps: Vec::new(),
+        ..run
+    })
 }

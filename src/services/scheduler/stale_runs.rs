@@ -38,10 +38,8 @@ pub(super) async fn close(store: &Store) -> Result<usize, StoreError> {
             outcome: AuditOutcome::Unknown,
             note: Some(NOTE.to_owned()),
         };
-        if runs::end(&mut tx, &run.id, &end).await? {
-            for id in &run.entity_ids {
-                audit::append(&mut tx, last_row(run, id)).await?;
-            }
+        if runs::end(&mut tx, &run.id, &end, None).await? {
+            audit::append(&mut tx, last_row(run)).await?;
         }
         tx.commit().await?;
         tracing::warn!(run = %run.id, "the run never ended; it is closed as unknown");
@@ -56,18 +54,20 @@ fn last_heard_of(run: &RunView) -> DateTime<Utc> {
         .fold(run.started_at, Ord::max)
 }
 
-fn last_row(run: &RunView, entity_id: &str) -> AuditEntry {
+/// The run's own last row, as if its console had written it: whoever began it, and nobody else, is who it tells of.
+fn last_row(run: &RunView) -> AuditEntry {
+    let (entity_type, entity_id) = run.is_about();
     AuditEntry {
-        actor: "scheduler".to_owned(),
-        action: run.action.clone(),
-        entity_type: run.entity_type,
-        entity_id: entity_id.to_owned(),
+        actor: run.actor.clone(),
+        action: "run".to_owned(),
+        entity_type,
+        entity_id,
         outcome: AuditOutcome::Unknown,
         reason: run.comment.clone(),
         ticket: run.ticket.clone(),
         run_id: Some(run.id.clone()),
         source: "scheduler".to_owned(),
-        detail: Some(NOTE.to_owned()),
+        detail: Some(format!("plan `{}`: {NOTE}", run.action)),
     }
 }
 
@@ -76,9 +76,11 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::domain::id::EntityKind;
+    use crate::domain::role::Role;
+    use crate::store::tokens::{self, NewToken, Purpose};
     use crate::wire::runs::{RunBegin, RunStepRecord};
 
-    async fn begin(store: &Store, id: &str) {
+    async fn begin(store: &Store, id: &str) -> String {
         let run = RunBegin {
             id: id.to_owned(),
             action: "revoke".to_owned(),
@@ -87,11 +89,22 @@ mod tests {
             comment: Some("why".to_owned()),
             ticket: None,
             plan: serde_json::json!({}),
-            digest: "d".to_owned(),
+            digest: None,
         };
         let mut tx = store.begin().await.unwrap();
-        runs::begin(&mut tx, &run, "ops").await.unwrap();
+        let new = NewToken {
+            name: format!("ops-{id}"),
+            purpose: Purpose::Bearer,
+            role: Role::Operator,
+            agent_id: None,
+            parent: None,
+            expires_at: None,
+        };
+        let secret = tokens::mint().unwrap();
+        let token = tokens::create(&mut tx, &new, &secret).await.unwrap();
+        runs::begin(&mut tx, &run, "d", "ops", &token.id).await.unwrap();
         tx.commit().await.unwrap();
+        token.id
     }
 
     #[tokio::test]
@@ -102,7 +115,7 @@ mod tests {
         let url = format!("sqlite://{}", dir.path().join("cmp.db").display());
         let store = Store::open(&url, clock.clone()).await.unwrap();
         begin(&store, "run_silent").await;
-        begin(&store, "run_going").await;
+        let token = begin(&store, "run_going").await;
         clock.set(start + Duration::minutes(29));
         assert_eq!(close(&store).await.unwrap(), 0);
         let step = RunStepRecord {
@@ -112,7 +125,7 @@ mod tests {
             note: None,
         };
         let mut tx = store.begin().await.unwrap();
-        runs::step(&mut tx, "run_going", &step).await.unwrap();
+        runs::step(&mut tx, "run_going", &step, &token).await.unwrap();
         tx.commit().await.unwrap();
         clock.set(start + Duration::minutes(31));
         assert_eq!(close(&store).await.unwrap(), 1);
@@ -125,5 +138,8 @@ mod tests {
         let rows = audit::rows_after(&mut conn, 0, 10).await.unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].run_id.as_deref(), Some("run_silent"));
+        let row = &rows[0];
+        assert_eq!((row.actor.as_str(), row.action.as_str()), ("ops", "run"));
+        assert_eq!(row.source, "scheduler");
     }
 }

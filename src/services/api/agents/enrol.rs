@@ -16,7 +16,8 @@ use crate::services::api::caller::{Call, Needs};
 use crate::services::api::identity_renewal;
 use crate::services::api::input;
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
-use crate::services::api::reply::problem_of;
+use crate::services::api::reply::{self, problem_of};
+use crate::services::api::retold;
 use crate::store::agents;
 use crate::store::identities;
 use crate::store::tokens::{self, NewToken, Purpose};
@@ -37,6 +38,11 @@ use crate::wire::agents::EnrolReply;
 pub(in crate::services::api) async fn enrol(State(api): State<ApiState>, call: Call) -> Response {
     let entity = call.caller.token.agent_id.as_deref().unwrap_or("new");
     let attempt = Attempt::new("enrol", EntityKind::Agent, entity);
+    match retold::enrolment(&api, &call, &attempt).await {
+        Ok(None) => {}
+        Ok(Some(answer)) => return answer,
+        Err(problem) => return reply::problem(problem),
+    }
     let mut door = match Door::open(&api, &call, &Needs::Enrolment, attempt).await {
         Ok(door) => door,
         Err(answer) => return answer,
@@ -109,6 +115,7 @@ async fn carry_out(
         purpose: Purpose::Bearer,
         role: Role::Agent,
         agent_id: Some(agent.id.clone()),
+        parent: Some(token.id.clone()),
         expires_at: None,
     };
     let secret = door.mint().map_err(problem_of)?;

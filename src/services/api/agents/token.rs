@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 
 use crate::domain::agent::AgentStatus;
 use crate::domain::id::EntityKind;
@@ -16,7 +16,7 @@ use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::agents;
-use crate::store::tokens::{self, NewToken, Purpose};
+use crate::store::tokens::{self, NewToken, Purpose, Token};
 use crate::wire::agents::TokenReply;
 use crate::wire::requests::WhyBody;
 
@@ -31,7 +31,7 @@ const GOOD_FOR_H: i64 = 1;
     operation_id = "token_agent",
     params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
     request_body = Option<WhyBody>,
-    responses((status = 201, body = TokenReply, description = "The one-time token, told once"), Refused, Changes),
+    responses((status = 201, body = TokenReply, description = "The one-time token, told once; an earlier one that nobody spent is taken back"), (status = 200, body = TokenReply, description = "Sent again: what was made, without the token"), Refused, Changes),
     security(("token" = []))
 )]
 pub(in crate::services::api) async fn token(
@@ -49,12 +49,12 @@ pub(in crate::services::api) async fn token(
     // The token itself is put in by the door, so that it isn't kept with the answer.
     door.close(
         result,
-        |expires_at, _| serde_json::json!({ "expires_at": expires_at }),
+        |token, _| serde_json::json!({ "id": token.id, "expires_at": token.expires_at }),
     )
     .await
 }
 
-async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<DateTime<Utc>, Problem> {
+async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Token, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket)?;
     let agent = agents::existing(&mut door.tx, id).await.map_err(problem_of)?;
@@ -69,12 +69,16 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<DateTime<Utc
         name: format!("enrol:{}", agent.hostname),
         purpose: Purpose::Enrol,
         role: Role::Agent,
-        agent_id: Some(agent.id),
+        agent_id: Some(agent.id.clone()),
+        parent: Some(door.token_id().to_owned()),
         expires_at: Some(expires_at),
     };
+    // One whose answer was lost lets nobody in any more.
+    tokens::revoke_unspent(&mut door.tx, &agent.id)
+        .await
+        .map_err(problem_of)?;
     let secret = door.mint().map_err(problem_of)?;
     tokens::create(&mut door.tx, &new, &secret)
         .await
-        .map_err(problem_of)?;
-    Ok(expires_at)
+        .map_err(problem_of)
 }

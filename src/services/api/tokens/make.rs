@@ -7,7 +7,7 @@ use chrono::Duration;
 
 use crate::domain::id::EntityKind;
 use crate::domain::role::Role;
-use crate::domain::token::{Purpose, Token};
+use crate::domain::token::{Purpose, Token, passes_for};
 use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
@@ -24,8 +24,6 @@ const DAY_S: i64 = 24 * HOUR_S;
 const SHORTEST_S: i64 = 60;
 /// No name is longer.
 const MAX_NAME: usize = 100;
-/// The platform's own parts, which write audit rows under these names.
-const RESERVED: [&str; 2] = ["issuer", "scheduler"];
 
 /// Makes a token; it is told once.
 #[utoipa::path(
@@ -35,7 +33,7 @@ const RESERVED: [&str; 2] = ["issuer", "scheduler"];
     operation_id = "make_token",
     params(IdempotencyKey),
     request_body = TokenBody,
-    responses((status = 201, body = MadeToken, description = "The token, told once"), Refused, Changes),
+    responses((status = 201, body = MadeToken, description = "The token, told once"), (status = 200, body = MadeToken, description = "Sent again: what was made, without the token"), Refused, Changes),
     security(("token" = []))
 )]
 pub(in crate::services::api) async fn make(State(api): State<ApiState>, call: Call) -> Response {
@@ -60,6 +58,7 @@ async fn carry_out(door: &mut Door<'_>, body: &[u8]) -> Result<Token, Problem> {
         purpose: body.purpose,
         role,
         agent_id: None,
+        parent: Some(door.token_id().to_owned()),
         expires_at: Some(door.tx.now() + Duration::seconds(lives_s)),
     };
     let secret = door.mint().map_err(problem_of)?;
@@ -82,10 +81,16 @@ fn named(body: &TokenBody) -> Result<(String, Role), Problem> {
         && body
             .name
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '@' | '+'));
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '@' | '+'))
+        && [body.name.chars().next(), body.name.chars().last()]
+            .iter()
+            .all(|c| c.is_some_and(|c| c.is_ascii_alphanumeric()));
     if !fits {
-        return Err(Problem::bad_input(format!("`{}` can't name a token", body.name))
-            .hint(format!("allowed: 1 to {MAX_NAME} letters, digits and `-._@+`")));
+        return Err(
+            Problem::bad_input(format!("`{}` can't name a token", body.name)).hint(format!(
+                "allowed: 1 to {MAX_NAME} letters, digits and `-._@+`, a letter or digit first and last"
+            )),
+        );
     }
     match (body.purpose, body.role) {
         (Purpose::Enrol, None) => Ok((format!("enrol:{}", body.name), Role::Agent)),
@@ -97,14 +102,14 @@ fn named(body: &TokenBody) -> Result<(String, Role), Problem> {
             Err(Problem::bad_input("a bearer token needs a `role`")
                 .hint("allowed: viewer, operator, admin; an agent enrols with `\"purpose\":\"enrol\"`"))
         }
-        (Purpose::Bearer, Some(_)) if RESERVED.contains(&body.name.as_str()) => {
-            Err(Problem::bad_input(format!(
-                "`{}` is a part of the platform, its name would mislead in the audit",
+        (Purpose::Bearer, Some(role)) => match passes_for(&body.name) {
+            None => Ok((body.name.clone(), role)),
+            Some(own) => Err(Problem::bad_input(format!(
+                "`{}` passes for `{own}`, a part of the platform: its name would mislead in the audit",
                 body.name
             ))
-            .hint("choose another name"))
-        }
-        (Purpose::Bearer, Some(role)) => Ok((body.name.clone(), role)),
+            .hint("choose another name")),
+        },
     }
 }
 

@@ -13,7 +13,10 @@ use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::tokens;
-use crate::wire::requests::WhyBody;
+use crate::wire::tokens::{RevokeTokenBody, RevokedToken};
+
+/// Further tokens are counted only.
+const MOST_TOLD: usize = 500;
 
 /// Takes a token back.
 #[utoipa::path(
@@ -22,8 +25,8 @@ use crate::wire::requests::WhyBody;
     tag = "tokens",
     operation_id = "revoke_token",
     params(("id" = String, Path, description = "The token, `tok_…`"), IdempotencyKey),
-    request_body = Option<WhyBody>,
-    responses((status = 200, body = Token, description = "The token now"), Refused, Changes),
+    request_body = Option<RevokeTokenBody>,
+    responses((status = 200, body = RevokedToken, description = "The token now, and what was made with it"), Refused, Changes),
     security(("token" = []))
 )]
 pub(in crate::services::api) async fn revoke(
@@ -40,20 +43,51 @@ pub(in crate::services::api) async fn revoke(
     door.close(result, |token, _| token).await
 }
 
-async fn carry_out(door: &mut Door<'_>, id: &str, call: &Call) -> Result<Token, Problem> {
-    let body: WhyBody = input::json_or_default(&call.body)?;
+async fn carry_out(door: &mut Door<'_>, id: &str, call: &Call) -> Result<RevokedToken, Problem> {
+    let body: RevokeTokenBody = input::json_or_default(&call.body)?;
     door.attempt.because(body.comment, body.ticket)?;
-    if call.caller.token.id == id {
+    let own = &call.caller.token.id;
+    if own == id {
         return Err(Problem::refused("a token doesn't take itself back")
             .hint("use another admin's; the last admin would be locked out"));
     }
     let (token, is_new) = tokens::revoke(&mut door.tx, id).await.map_err(problem_of)?;
-    if !is_new {
+    let mut made = tokens::made_with(&mut door.tx, id).await.map_err(problem_of)?;
+    // Taken back before, it may still be asked for what was made with it.
+    let is_more = body.with_made && !made.is_empty();
+    if !is_new && !is_more {
         return Err(Problem::conflict(format!(
             "the token `{}` was taken back already",
             token.name
         )));
     }
     door.attempt.detail = Some(format!("`{}`", token.name));
-    Ok(token)
+    if body.with_made {
+        if made.iter().any(|made| made.id == *own) {
+            return Err(Problem::refused(
+                "the token that asks was made with this one, and doesn't take itself back",
+            )
+            .hint("use one of an admin that was made otherwise"));
+        }
+        for made in &mut made {
+            (*made, _) = tokens::revoke(&mut door.tx, &made.id).await.map_err(problem_of)?;
+        }
+        door.attempt.detail = Some(format!("`{}`{}", token.name, and_names(&made)));
+    }
+    let n_made = made.len();
+    made.truncate(MOST_TOLD);
+    Ok(RevokedToken { token, made, n_made })
+}
+
+fn and_names(made: &[Token]) -> String {
+    let names: Vec<String> = made
+        .iter()
+        .take(10)
+        .map(|token| format!("`{}`", token.name))
+        .collect();
+    match (names.is_empty(), made.len() - names.len()) {
+        (true, _) => ", which has made nothing that is still good".to_owned(),
+        (false, 0) => format!(" and what was made with it: {}", names.join(", ")),
+        (false, more) => format!(" and what was made with it: {} and {more} more", names.join(", ")),
+    }
 }

@@ -67,6 +67,7 @@ impl Book {
                 purpose: Purpose::Bearer,
                 role: *role,
                 agent_id: None,
+                parent: None,
                 expires_at: None,
             };
             tokens::create(&mut tx, &token, secret).await?;
@@ -100,6 +101,7 @@ impl Book {
                 purpose: Purpose::Bearer,
                 role: Role::Agent,
                 agent_id: Some(agent.id.clone()),
+                parent: None,
                 expires_at: None,
             };
             tokens::create(&mut tx, &new, &token).await?;

@@ -1,0 +1,107 @@
+//! Whose a run is: what became of it is said by whoever began it.
+
+use cmp_console::domain::canonical;
+use cmp_console::domain::role::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::support::Server;
+
+fn run(id: &str) -> Value {
+    json!({"id": id, "action": "revoke", "entity_type": "certificate", "entity_ids": ["crt_1"],
+        "plan": {"run_id": id, "action": "revoke", "targets": [{"id": "crt_1", "name": "ä", "version": 1}]}})
+}
+
+impl Server {
+    async fn run(&self, body: &Value) -> (StatusCode, Value) {
+        self.post("/api/v1/runs", &body.to_string()).await
+    }
+}
+
+#[tokio::test]
+async fn another_token_writes_neither_steps_nor_end() {
+    let Some(it) = Server::start().await else { return };
+    assert_eq!(it.run(&run("run_1")).await.0, 201);
+    // Of the same name, even.
+    let other = it.token("ops", Role::Operator, None, None).await;
+    let step = r#"{"index":0,"name":"revoke","status":"proven"}"#;
+    for (path, body) in [
+        ("/api/v1/runs/run_1/steps", step),
+        (
+            "/api/v1/runs/run_1/end",
+            r#"{"outcome":"done","note":"done, proven"}"#,
+        ),
+    ] {
+        let (status, problem) = it.call(Method::POST, path, &other, body, None).await;
+        assert_eq!(status, 403, "{problem}");
+        assert_eq!(it.post(path, body).await.0, 200);
+    }
+    let body = run("run_1").to_string();
+    assert_eq!(
+        it.call(Method::POST, "/api/v1/runs", &other, &body, None).await.0,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_change_under_a_runs_key_belongs_to_a_run_of_the_caller() {
+    let Some(it) = Server::start().await else { return };
+    it.begin_run("run_1").await;
+    let other = it.token("kim", Role::Operator, None, None).await;
+    let path = format!("/api/v1/certs/{}/reissue", it.cert);
+    for (token, key) in [(&it.operator, "run_anything/0"), (&other, "run_1/0")] {
+        let (status, problem) = it.call(Method::POST, &path, token, "", Some(key)).await;
+        assert_eq!(status, 422, "{problem}");
+        let row = it.rows().await.pop().unwrap();
+        assert_eq!((row.outcome.word(), row.run_id), ("refused", None));
+    }
+    assert_eq!(
+        it.call(Method::POST, &path, &it.operator, "", Some("run_1/0"))
+            .await
+            .0,
+        202
+    );
+    assert_eq!(it.rows().await.pop().unwrap().run_id.as_deref(), Some("run_1"));
+}
+
+#[tokio::test]
+async fn the_digest_is_the_records_and_anybody_computes_it() {
+    let Some(it) = Server::start().await else { return };
+    let (status, begun) = it.run(&run("run_1")).await;
+    assert_eq!(status, 201, "{begun}");
+    let (_, record) = it.get("/api/v1/runs/run_1").await;
+    assert_eq!(record["digest"], canonical::digest(&record["plan"]).as_str());
+    assert_eq!(begun["digest"], record["digest"]);
+    let mut lying = run("run_2");
+    lying["digest"] = "lies".into();
+    let (status, problem) = it.run(&lying).await;
+    assert_eq!(status, 400, "{problem}");
+}
+
+#[tokio::test]
+async fn what_no_run_can_be_is_refused() {
+    let Some(it) = Server::start().await else { return };
+    let with = |field: &str, value: Value| {
+        let mut body = run("run_1");
+        body[field] = value;
+        body
+    };
+    let many: Vec<String> = (0..3).map(|n| format!("crt_{n}\u{1b}[2J")).collect();
+    for body in [
+        with("action", "made-up".into()),
+        with("action", "x".repeat(500_000).into()),
+        with("action", "reissue".into()),
+        with("entity_ids", json!(many)),
+        with("entity_ids", json!(["x".repeat(201)])),
+        with("entity_ids", json!(["crt_2"])),
+        with("entity_ids", json!([""])),
+        with("id", "run_2".into()),
+    ] {
+        let (status, problem) = it.run(&body).await;
+        assert_eq!(status, 400, "{problem}");
+        assert!(problem.to_string().len() < 3000, "{}", problem.to_string().len());
+        let row = it.rows().await.pop().unwrap();
+        assert!(row.canonical().len() < 4096);
+    }
+    assert_eq!(it.get("/api/v1/runs").await.1["total"], 0);
+}
