@@ -101,7 +101,11 @@ async fn troubles_come_and_go() {
     let found = it.found().await;
     assert_eq!(
         found,
-        [("chain_incomplete".to_owned(), it.cert.clone(), "install".to_owned())]
+        [(
+            "chain_incomplete".to_owned(),
+            it.cert.clone(),
+            "install".to_owned()
+        )]
     );
     let (_, reply) = it.get("/api/v1/findings").await;
     assert!(reply.to_string().contains("CN=Issuing CA is not sent"), "{reply}");
