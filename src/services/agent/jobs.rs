@@ -84,7 +84,8 @@ impl Worker {
         for (id, wish) in ids.iter().zip(&wishes) {
             tracing::info!(job = %id, path = %wish.path, "carrying out `{id}`");
         }
-        let (ended, mut results) = mpsc::unbounded_channel();
+        // Room for all: each ends once.
+        let (ended, mut results) = mpsc::channel(wishes.len().max(1));
         // The sender goes with it, so that the end of one is the end of the other.
         let installing = async move { install_all(&self.host, wishes, &ended).await };
         let handing_in = async {

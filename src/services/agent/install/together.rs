@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, timeout_at};
 
 use super::place::{Placed, go_back, keep, put_in_place};
@@ -25,8 +25,8 @@ const TOGETHER: Duration = Duration::from_secs(1);
 /// Sets that are staged at a time.
 const AT_ONCE: usize = 64;
 
-/// A wish by its place in the row, and how it ends.
-type Ended = UnboundedSender<(usize, JobResult)>;
+/// A wish by its place in the row, and how it ends; with room for all of the row.
+type Ended = Sender<(usize, JobResult)>;
 
 /// An installation under way.
 struct Under {
@@ -213,5 +213,5 @@ fn remember(host: &Host, path: &str, there: &report::OnDisk) {
 
 fn say(ended: &Ended, index: usize, result: JobResult) {
     // Nobody hears it when the agent stops.
-    let _ = ended.send((index, result));
+    let _ = ended.try_send((index, result));
 }
