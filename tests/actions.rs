@@ -28,9 +28,14 @@ use cmp_console::plan::known::KnownAgents;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Inputs, Plan, Target};
 use cmp_console::plan::ports::{Changes, Entered, Reads, SecretEntry};
-use cmp_console::plan::tier::Ask;
+use cmp_console::plan::tier::{Ask, InContext};
 use demo::Demo;
 use serde_json::Value;
+
+const DEMO: InContext<'_> = InContext {
+    name: "demo",
+    protected: false,
+};
 
 /// A console's means over one demo, without a screen.
 struct Hands {
@@ -58,7 +63,7 @@ impl Hands {
                 clock: Clock::system(),
                 vault_address: vault.clone(),
                 pki_mount: "cmp-pki".to_owned(),
-                pki_role: "cmp-role".to_owned(),
+                pki_test_role: "cmp-test-role".to_owned(),
             },
             changes: Changes::new(ApiWriter::new(reader), vault_writer),
             journal: Journal::new(&home.join("journal.jsonl")),
@@ -108,14 +113,14 @@ impl Hands {
 }
 
 fn confirmed(plan: Plan) -> Confirmed {
-    let asks = plan.asks("demo");
+    let asks = plan.asks(DEMO);
     let answer = match &asks {
         Ask::Nothing => Answer::Started,
         Ask::Yes => Answer::Yes,
         Ask::Type(wanted) => Answer::Typed(wanted),
     };
     let why = Some("a drill".to_owned());
-    confirm(plan, "demo", &answer, why, Some("INC-1".to_owned())).unwrap()
+    confirm(plan, DEMO, &answer, why, Some("INC-1".to_owned())).unwrap()
 }
 
 /// Something that the action can work on: a certificate in use on a healthy agent, that agent, Vault.
@@ -361,9 +366,9 @@ async fn an_agent_is_woken_without_the_api() {
     hands.reads.known.hear(&serde_json::from_value(agent).unwrap());
     let plan = hands.plan(action, on).await;
     assert!(
-        plan.changes[0].contains("the API does not answer"),
+        plan.in_the_way[0].contains("The API does not answer"),
         "{:?}",
-        plan.changes
+        plan.in_the_way
     );
     let before = demo.read(&path).await["agent"]["last_checkin"].clone();
     let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
@@ -395,7 +400,7 @@ async fn what_is_locked_meanwhile_takes_no_share_any_more() {
     let (outcome, said) = hands
         .carry_out_while(confirmed(plan), &guard, &shares(&demo)[..3])
         .await;
-    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?} {said}");
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?} {said}");
     assert!(outcome.words().contains("locked"), "{outcome:?}");
     assert!(hands.reads.vault.seal_status().await.unwrap().sealed);
     assert_eq!(hands.reads.vault.seal_status().await.unwrap().progress, 0);

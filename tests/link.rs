@@ -79,24 +79,32 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
             ..Line::default()
         };
         let mut over = console(line, 120, 40);
-        over.pty.send("u");
-        over.pty.wait_for("type the word (unseal), then enter:");
+        over.pty.send("2");
+        over.pty.wait("rows", |screen| {
+            screen.contains("expiring") || screen.contains("active")
+        });
+        over.pty.send("G");
+        over.pty.send("X");
+        let screen = over.pty.wait_for("Type the last four of the serial (");
+        let phrase = screen.split("the last four of the serial (").nth(1).unwrap();
+        let phrase = phrase.get(..4).unwrap().to_owned();
         // The terminal shows it, but what the person sees and what the program knows are two things.
-        over.pty.send("unseal\r");
-        let screen = over.pty.wait_for("keys came before this was on your screen");
-        assert!(screen.contains("type the word"), "{screen}");
-        assert!(!screen.contains("share (typed"), "{screen}");
+        over.pty.send(&format!("{phrase}\r"));
+        let screen = over
+            .pty
+            .wait_for("keys ignored: the dialog was not on screen yet");
+        assert!(screen.contains("Type the last four"), "{screen}");
         // Typed again by somebody who sees it, it counts.
-        let wanted = |screen: &str| screen.contains("share (typed or pasted, never shown)");
+        let begun = |screen: &str| !screen.contains("Type the last four");
         for _ in 0..20 {
             // Who was told that it came too early looks first.
             while over.pty.bytes_within(Duration::from_secs(1)) > 0 {}
-            over.pty.send("unseal\r");
-            if over.pty.bytes_within(Duration::from_secs(2)) > 0 && wanted(&over.pty.screen()) {
+            over.pty.send(&format!("{phrase}\r"));
+            if over.pty.bytes_within(Duration::from_secs(2)) > 0 && begun(&over.pty.screen()) {
                 break;
             }
         }
-        over.pty.wait("the share to be asked for", wanted);
+        over.pty.wait("the run to begin", begun);
     }
 }
 
@@ -183,12 +191,19 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
     over.pty.send(&paste("u\nunseal\ny\n"));
     over.pty.wait_for("pasted text was ignored: no field is open");
     // A line break that is pasted confirms nothing, and what is to be typed is typed.
-    over.pty.send("u");
-    over.pty.wait_for("type the word (unseal), then enter:");
+    over.pty.send("2");
+    over.pty.wait("rows", |screen| {
+        screen.contains("expiring") || screen.contains("active")
+    });
+    over.pty.send("G");
+    over.pty.send("X");
+    let screen = over.pty.wait_for("Type the last four of the serial (");
+    let phrase = screen.split("the last four of the serial (").nth(1).unwrap();
+    let phrase = phrase.get(..4).unwrap().to_owned();
     while over.pty.bytes_within(Duration::from_millis(300)) > 0 {}
-    over.pty.send(&paste("unseal\r\n"));
+    over.pty.send(&paste(&format!("{phrase}\r\n")));
     let screen = over.pty.wait_for("a confirmation is typed");
-    assert!(!screen.contains("share (typed"), "{screen}");
+    assert!(screen.contains("Type the last four"), "{screen}");
     over.pty.send("\x1b");
     over.pty.wait_for("cancelled");
     let key = rcgen::KeyPair::generate().unwrap().serialize_pem();

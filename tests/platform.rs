@@ -305,24 +305,37 @@ async fn the_consoles_token_is_enough_and_no_more() {
             .any(|mount| mount.path == access.pki_mount && mount.kind == "pki")
     );
     let key = rcgen::KeyPair::generate().unwrap();
-    let sign = async |name: &str| {
+    let sign = async |role: &str, name: &str| {
         // Vault takes the common name from the CSR where that has one.
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let csr = params.serialize_request(&key).unwrap().pem().unwrap();
         writer
-            .sign(&access.pki_mount, &access.pki_role, &csr, name, &[], Some("1h"))
+            .sign(&access.pki_mount, role, &csr, name, &[], Some("1h"))
             .await
     };
-    let signed = sign("test.example.com").await.unwrap();
+    let signed = sign(&access.pki_test_role, "test.example.com").await.unwrap();
     let read = x509::read(&signed.certificate_pem).unwrap();
     assert_eq!(read.subject, "CN=test.example.com");
     let chain: Vec<_> = signed.chain.iter().map(|pem| x509::read(pem).unwrap()).collect();
     let subjects: Vec<&str> = chain.iter().map(|it| it.subject.as_str()).collect();
     assert_eq!(subjects, ["CN=CMP Demo Issuing CA", "CN=CMP Demo Root CA"]);
-    let refused = sign("test.example.org").await.unwrap_err();
-    assert!(matches!(&refused, VaultError::Refused(words) if words.contains("not allowed by this role")));
+    // A console's token has the test's name signed and no other, and that by its own role only.
+    for name in [
+        "web.example.com",
+        "a.test.example.com",
+        "test.example.org",
+        "10.0.0.1",
+    ] {
+        let refused = sign(&access.pki_test_role, name).await.unwrap_err();
+        assert!(
+            matches!(&refused, VaultError::Refused(words) if words.contains("not allowed by this role")),
+            "{name}: {refused}"
+        );
+    }
+    let denied = sign(&access.pki_role, "test.example.com").await.unwrap_err();
+    assert!(matches!(denied, VaultError::Denied(_)), "{denied}");
     let denied = writer.revoke(&access.pki_mount, &read.serial).await.unwrap_err();
     assert!(matches!(denied, VaultError::Denied(_)), "{denied}");
     assert!(

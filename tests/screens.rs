@@ -23,8 +23,8 @@ use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::guard::{Guard, Unlocked};
 use cmp_console::plan::outcome::Outcome;
-use cmp_console::plan::plan::{Field, Plan, PlannedStep, Target};
-use cmp_console::plan::tier::Tier;
+use cmp_console::plan::plan::{Field, LeftOut, Loss, Plan, PlannedStep, Target};
+use cmp_console::plan::tier::{Harm, Tier};
 use cmp_console::problem::Problem;
 use cmp_console::state::contexts::Configured;
 use cmp_console::state::event::{Event, Timed};
@@ -133,9 +133,14 @@ fn go(state: &mut State, view: ViewId, subject: Option<&str>) {
 }
 
 fn plan(tier: Tier) -> Plan {
+    let harm = match tier {
+        Tier::Harmless => Harm::None,
+        Tier::Shares => Harm::Shares,
+        Tier::Contained => Harm::Changes,
+        Tier::Irreversible | Tier::Sweeping => Harm::Final,
+    };
     Plan {
         run_id: "run_0001".to_owned(),
-        action: "revoke".to_owned(),
         title: "Revoke shop.example.com".to_owned(),
         targets: vec![Target {
             kind: EntityKind::Certificate,
@@ -144,7 +149,6 @@ fn plan(tier: Tier) -> Plan {
             name: "shop.example.com".to_owned(),
             status: "active".to_owned(),
         }],
-        tier,
         phrase: "8402".to_owned(),
         phrase_is: "the last four of the serial".to_owned(),
         fields: vec![Field {
@@ -153,17 +157,75 @@ fn plan(tier: Tier) -> Plan {
             value: "keyCompromise".to_owned(),
             options: vec!["keyCompromise".to_owned(), "superseded".to_owned()],
         }],
-        changes: vec!["shop.example.com serial 39:dd becomes revoked (keyCompromise)".to_owned()],
-        breaks: vec!["web-01 serves it now at 127.0.0.1:9445: clients will refuse it".to_owned()],
+        for_good: match tier {
+            Tier::Irreversible | Tier::Sweeping => {
+                "No certificate will be issued for its key again.".to_owned()
+            }
+            _ => String::new(),
+        },
+        changes: vec!["shop.example.com   serial 39:dd   ends 27 Jan 2027 10:00Z".to_owned()],
+        losses: vec![Loss {
+            host: "web-01".to_owned(),
+            name: "shop.example.com".to_owned(),
+            what: "served now: clients that check revocation refuse it from the next CRL on".to_owned(),
+        }],
         steps: vec![PlannedStep {
             step: "revoke".to_owned(),
             title: "revoke shop.example.com".to_owned(),
             target: 0,
+            harm,
+            hosts: vec!["web-01".to_owned()],
             args: serde_json::json!({}),
             command: "curl -X POST http://127.0.0.1:8082/api/v1/certs/crt_0002/revoke".to_owned(),
         }],
-        works_without_api: false,
-        made_at: now(),
+        ..Plan::new("revoke", now())
+    }
+}
+
+/// A plan on many things and hosts, with all that a plan can have to say.
+fn wide_plan(things: usize) -> Plan {
+    let one = plan(Tier::Sweeping);
+    let host = |n: usize| format!("web-{:02}", n / 4 + 1);
+    let name = |n: usize| format!("host-{n}.example.com");
+    Plan {
+        title: format!("Reissue {things} of {} certificates", things + 21),
+        targets: (0..things)
+            .map(|n| Target {
+                id: format!("crt_{n}"),
+                name: name(n),
+                ..one.targets[0].clone()
+            })
+            .collect(),
+        changes: vec![format!("{things} new keys, 14 hosts reload. The old ones stay valid until they end.")],
+        losses: (0..things)
+            .map(|n| Loss {
+                host: host(n),
+                name: name(n),
+                what: "no longer served from site.pem".to_owned(),
+            })
+            .collect(),
+        by_name: (0..things)
+            .map(|n| format!("{}  …57:80:2e:dd  ends 8 Jan  {}  site.pem", name(n), host(n)))
+            .collect(),
+        left_out: (0..18)
+            .map(|n| LeftOut {
+                name: format!("old-{n}.example.com"),
+                why: "replaced".to_owned(),
+            })
+            .collect(),
+        in_the_way: vec![
+            "vpn-01 is silent since 27 Nov: vpn, vpn-admin wait for it. Nothing is installed there until it is back; \
+             nothing else waits."
+                .to_owned(),
+        ],
+        steps: (0..things)
+            .map(|target| PlannedStep {
+                target,
+                hosts: vec![host(target)],
+                ..one.steps[0].clone()
+            })
+            .collect(),
+        ..one
     }
 }
 
@@ -582,34 +644,16 @@ fn dialogs() {
     snapshot("plan_reversible", |state| {
         let plan = Plan {
             title: "Reissue shop.example.com".to_owned(),
-            ..plan(Tier::Reversible)
+            ..plan(Tier::Contained)
         };
         open_run(state, "reissue", plan);
     });
-    snapshot("plan_sweeping", |state| {
-        let one = plan(Tier::Irreversible);
-        let many = (2..9).map(|n| Target {
-            id: format!("crt_000{n}"),
-            name: format!("host-{n}.example.com"),
-            ..one.targets[0].clone()
-        });
-        let targets: Vec<Target> = many.collect();
-        let breaks = targets
-            .iter()
-            .map(|it| format!("{} is refused by its clients", it.name));
-        let steps = (0..targets.len()).map(|target| PlannedStep {
-            target,
-            ..one.steps[0].clone()
-        });
-        let plan = Plan {
-            title: format!("Revoke {} certificates", targets.len()),
-            tier: Tier::Sweeping,
-            breaks: breaks.collect(),
-            steps: steps.collect(),
-            targets,
-            ..one
-        };
-        open_run(state, "revoke", plan);
+    snapshot("plan_sweeping", |state| open_run(state, "revoke", wide_plan(56)));
+    snapshot("plan_commands", |state| {
+        open_run(state, "revoke", wide_plan(56));
+        if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+            (layer.commands, layer.scroll) = (true, 5);
+        }
     });
     snapshot("help_scrolled", |state| {
         state.layers.push(Layer::Help { scroll: 12 });
@@ -653,6 +697,7 @@ fn runs() {
     let ended = |state: &mut State, outcome: Outcome| {
         begin(state);
         state.runs[0].take(RunEvent::StepEnded(0, outcome.clone()));
+        state.runs[0].take(RunEvent::ThingEnded(0, outcome.clone()));
         state.runs[0].take(RunEvent::Ended(outcome));
     };
     snapshot("run_failed", |state| {
@@ -663,9 +708,37 @@ fn runs() {
         let why = Problem::no_answer("not proven within 60 s: accepted by the CA, not in its CRL yet");
         ended(state, Outcome::Unknown(why));
     });
+    snapshot("run_mixed", |state| {
+        open_run(state, "reissue", wide_plan(12));
+        state.runs[0].begin();
+        for target in 0..12 {
+            let end = match target {
+                3 => Outcome::Refused(
+                    Problem::refused(
+                        "no certificate is issued for key cac29f37: it is compromised since 08:24Z",
+                    )
+                    .hint("ask for a new key"),
+                ),
+                7 => Outcome::Unknown(
+                    Problem::no_answer("not proven within 90 s: waits for the agent's key and CSR")
+                        .hint("it may still finish; check the thing itself before you retry"),
+                ),
+                9 => Outcome::Waiting(
+                    "asked, waits for the agent: request req_9 goes on when vpn-01 is back".to_owned(),
+                ),
+                _ => Outcome::Proven("web-01:443 serves the new certificate".to_owned()),
+            };
+            state.runs[0].take(RunEvent::ThingEnded(target, end));
+        }
+        let whole = state.runs[0].named_ends().whole();
+        state.runs[0].take(RunEvent::Ended(whole));
+        state.runs[0].ended_at = Some(now());
+    });
     snapshot("run_unseal", |state| {
-        let mut plan = plan(Tier::Irreversible);
+        let mut plan = plan(Tier::Shares);
         plan.title = "Unseal Vault".to_owned();
+        plan.changes =
+            vec!["Vault opens after 3 of 5 shares; `vault operator seal` closes it again.".to_owned()];
         plan.steps[0].step = "enter_shares".to_owned();
         plan.steps[0].title = "enter shares".to_owned();
         open_run(state, "unseal", plan);

@@ -295,7 +295,7 @@ CREATE TABLE run_steps (
     idx        bigint NOT NULL CONSTRAINT run_steps_index_from_zero CHECK (idx >= 0),
     name       text NOT NULL,
     status     text NOT NULL CONSTRAINT run_steps_status_known
-               CHECK (status IN ('running', 'proven', 'refused', 'failed', 'unknown')),
+               CHECK (status IN ('running', 'proven', 'waiting', 'refused', 'failed', 'unknown')),
     note       text,
     started_at timestamptz NOT NULL,
     ended_at   timestamptz,

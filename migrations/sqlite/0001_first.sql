@@ -300,7 +300,7 @@ CREATE TABLE run_steps (
     idx        INTEGER NOT NULL CONSTRAINT run_steps_index_from_zero CHECK (idx >= 0),
     name       TEXT NOT NULL,
     status     TEXT NOT NULL CONSTRAINT run_steps_status_known
-               CHECK (status IN ('running', 'proven', 'refused', 'failed', 'unknown')),
+               CHECK (status IN ('running', 'proven', 'waiting', 'refused', 'failed', 'unknown')),
     note       TEXT,
     started_at TEXT NOT NULL,
     ended_at   TEXT,

@@ -8,13 +8,13 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Spec};
-use crate::domain::agent::Agent;
-use crate::domain::id::{EntityKind, new_id};
+use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::id::EntityKind;
 use crate::domain::plain::shell_word;
-use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
+use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 
 /// See the module.
@@ -25,7 +25,6 @@ static SPEC: Spec = Spec {
     title: "Force check-in",
     key: "c",
     kinds: &[EntityKind::Agent],
-    tier: Tier::Harmless,
     help: "wake the agent, so that it checks in now",
     proof: "a newer last check-in, or which step of reaching it failed",
 };
@@ -58,58 +57,63 @@ impl Action for ForceCheckin {
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
-    let mut targets = Vec::new();
-    let mut changes = Vec::new();
-    let mut steps = Vec::new();
-    let mut works_without_api = false;
+    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut unsaid = Vec::new();
     for target in on {
         let (agent, from_api) = find(&target.id, with).await?;
-        works_without_api |= !from_api;
-        changes.push(match from_api {
-            true => format!("{} checks in now", agent.hostname),
-            false => format!(
-                "{} checks in now, if it still is at {}: the API does not answer",
-                agent.hostname, agent.address
-            ),
+        plan.works_without_api |= !from_api;
+        if agent.status == AgentStatus::Banned {
+            plan.left_out.push(LeftOut {
+                name: agent.hostname,
+                why: "banned".to_owned(),
+            });
+            continue;
+        }
+        if !from_api {
+            unsaid.push(format!("{} at {}", agent.hostname, agent.address));
+        }
+        let args = json!({
+            "agent": agent.id,
+            "hostname": agent.hostname,
+            "address": agent.address,
+            "before": agent.last_checkin,
+            "from_api": from_api,
         });
-        steps.push(PlannedStep {
-            step: Wake.name().to_owned(),
-            title: format!("wake {}", agent.hostname),
-            target: targets.len(),
-            args: json!({
-                "agent": agent.id,
-                "hostname": agent.hostname,
-                "address": agent.address,
-                "before": agent.last_checkin,
-                "from_api": from_api,
-            }),
-            command: command(&agent),
-        });
-        targets.push(Target {
+        plan.steps.push(
+            PlannedStep::new(
+                &Wake,
+                plan.targets.len(),
+                format!("wake {}", agent.hostname),
+                args,
+            )
+            .by_hand(command(&agent)),
+        );
+        plan.targets.push(Target {
             version: agent.version,
             name: agent.hostname,
             ..target
         });
     }
-    let title = match targets.as_slice() {
-        [one] => format!("Force check-in of {}", one.name),
-        many => format!("Force check-in of {} agents", many.len()),
-    };
-    Ok(Plan {
-        run_id: new_id(EntityKind::Run),
-        action: SPEC.id.to_owned(),
-        title,
-        targets,
-        tier: SPEC.tier,
-        phrase: String::new(),
-        phrase_is: String::new(),
-        fields: Vec::new(),
-        changes,
-        breaks: Vec::new(),
-        steps,
-        works_without_api,
-        made_at: with.clock.now(),
-    })
+    let names: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
+    match names.as_slice() {
+        [] => return Err(Problem::refused("these agents are banned").hint("unban them first")),
+        [one] => {
+            plan.title = format!("Check-in of {one}");
+            plan.changes.push(format!("{one} checks in now."));
+        }
+        many => {
+            plan.title = format!("Check-in of {} agents", many.len());
+            plan.changes.push(format!("{} agents check in now.", many.len()));
+            plan.by_name = many.iter().map(|&name| name.to_owned()).collect();
+        }
+    }
+    if !unsaid.is_empty() {
+        plan.in_the_way.push(format!(
+            "The API does not answer. They are woken where they were last: {}.",
+            unsaid.join(", ")
+        ));
+    }
+    Ok(plan)
 }
 
 /// The agent, and whether the API said so; else as it was last heard of.
@@ -135,6 +139,10 @@ struct Wake;
 impl Step for Wake {
     fn name(&self) -> &'static str {
         "wake_agent"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::None
     }
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {

@@ -1,20 +1,24 @@
 //! Install: a certificate at a path on the agent that holds its key; proven by the agent's report and
 //! by a handshake of our own. On failure the agent puts the old set back and says why.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::in_the_way::{Away, away};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
-use super::{Action, Availability, Facts, Spec, needs_api};
-use crate::domain::certificate::CertificateStatus;
-use crate::domain::id::{EntityKind, new_id};
+use super::{Action, Availability, Facts, Spec, by_name, needs_api};
+use crate::domain::certificate::{CertificateStatus, common_name};
+use crate::domain::id::EntityKind;
+use crate::domain::installation::Installation;
 use crate::domain::plain::shell_word;
-use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
+use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
-use crate::wire::agents::InstallBody;
+use crate::wire::agents::{AgentDetail, InstallBody};
 use crate::wire::certs::CertificateDetail;
 
 /// See the module.
@@ -25,7 +29,6 @@ static SPEC: Spec = Spec {
     title: "Install",
     key: "i",
     kinds: &[EntityKind::Certificate],
-    tier: Tier::Reversible,
     help: "install the certificate on the agent that holds its key, at a path",
     proof: "a handshake serves it, or the old one is back and the reason is shown",
 };
@@ -59,101 +62,183 @@ impl Action for InstallCertificate {
     }
 }
 
+/// One installation that is planned.
+struct Place {
+    detail: CertificateDetail,
+    agent: AgentDetail,
+    path: String,
+}
+
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
-    let mut targets = Vec::new();
-    let mut changes = Vec::new();
-    let mut breaks = Vec::new();
-    let mut steps = Vec::new();
-    let mut path_field = None;
-    let one = on.len() == 1;
+    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut places: Vec<Place> = Vec::new();
+    let alone = on.len() == 1;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let agent_id = detail
-            .key
-            .as_ref()
-            .and_then(|key| key.agent_id.clone())
-            .ok_or_else(|| {
-                Problem::new(
-                    ProblemKind::Refused,
-                    format!("no agent holds the private key of {}", certificate.name()),
-                )
-                .hint("reissue it: the agent then makes a key of its own")
-            })?;
+        let Some(agent_id) = detail.key.as_ref().and_then(|key| key.agent_id.clone()) else {
+            if alone {
+                let what = format!("no agent holds the private key of {}", certificate.name());
+                return Err(Problem::refused(what).hint("reissue it: the agent then makes a key of its own"));
+            }
+            plan.left_out.push(LeftOut {
+                name: certificate.name().to_owned(),
+                why: "whose key no agent holds".to_owned(),
+            });
+            continue;
+        };
         let agent = with.api.agent(&agent_id).await?;
-        let path = match inputs.get("path").filter(|_| one) {
+        let path = match inputs.get("path").filter(|_| alone) {
             Some(path) => path.clone(),
             None => default_path(&detail, &agent_id, with, &agent.agent.install_dirs).await?,
         };
-        let hostname = &agent.agent.hostname;
-        changes.push(format!(
-            "{hostname} has {} at {path}, reloads, and is asked by handshake",
-            certificate.name()
-        ));
-        let there = agent
-            .installations
-            .iter()
-            .find(|installation| installation.path == path);
-        match there {
-            Some(there) if there.certificate_id != certificate.id => {
-                breaks.push(format!(
-                    "{hostname} no longer serves {} from {path}",
-                    there.subject
-                ));
-            }
-            Some(_) => changes.push(format!(
-                "{path} is expected to hold it already: written and loaded again"
-            )),
-            None => {}
-        }
-        steps.push(PlannedStep {
-            step: Install.name().to_owned(),
-            title: format!("install {} on {hostname}", certificate.name()),
-            target: targets.len(),
-            args: json!({"certificate": certificate.id, "agent": agent_id, "path": path}),
-            command: command(with.api.base(), &agent_id, &certificate.id, &path),
-        });
-        match there.map_or(&agent.agent.tls_address, |there| &there.tls_address) {
-            Some(address) => {
-                let shows = Shows::This(certificate);
-                steps.push(prove_handshake::planned(targets.len(), address, &shows));
-            }
-            None => changes.push(format!(
-                "{hostname} serves nothing from {path}: the proof is the agent's report alone"
-            )),
-        }
-        path_field = Some(path);
-        targets.push(Target {
+        plan.targets.push(Target {
             version: certificate.version,
             name: certificate.name().to_owned(),
             ..target
         });
+        places.push(Place { detail, agent, path });
     }
-    let title = match targets.as_slice() {
+    no_two_at_one_path(&places)?;
+    if places.is_empty() {
+        return Err(Problem::refused("no agent holds the private key of any of these")
+            .hint("reissue them: the agents then make keys of their own"));
+    }
+    let mut away = Away::default();
+    for (index, place) in places.iter().enumerate() {
+        let name = place.detail.certificate.name();
+        let is_away = away.note(&place.agent.agent, name, with);
+        plan.steps.extend(steps(index, place, is_away, with));
+        plan.losses.extend(loss(place, &plan.targets));
+        plan.changes.extend(changes(place, is_away));
+    }
+    if places.len() > 1 {
+        let rows = places.iter().map(|place| {
+            let certificate = &place.detail.certificate;
+            let name = certificate.name().to_owned();
+            vec![
+                name,
+                by_name::tail(&certificate.serial),
+                place.agent.agent.hostname.clone(),
+                place.path.clone(),
+            ]
+        });
+        plan.by_name = by_name::columns(&rows.collect::<Vec<_>>());
+        let hosts: BTreeSet<&str> = places
+            .iter()
+            .map(|place| place.agent.agent.hostname.as_str())
+            .collect();
+        plan.changes = vec![format!(
+            "{} certificates are written and loaded on {} host{}; each host keeps its old files until the new ones \
+             are served.",
+            places.len(),
+            hosts.len(),
+            if hosts.len() == 1 { "" } else { "s" }
+        )];
+    }
+    plan.in_the_way = away
+        .lines("The job is on record; nothing is installed there until it is back.")
+        .collect();
+    plan.title = match plan.targets.as_slice() {
         [one] => format!("Install {}", one.name),
-        many => format!("Install {} certificates", many.len()),
+        many if plan.left_out.is_empty() => format!("Install {} certificates", many.len()),
+        many => format!(
+            "Install {} of {} certificates",
+            many.len(),
+            many.len() + plan.left_out.len()
+        ),
     };
-    let fields = path_field.filter(|_| one).map(|value| Field {
-        name: "path".to_owned(),
-        label: "Path".to_owned(),
-        value,
-        options: Vec::new(),
-    });
-    Ok(Plan {
-        run_id: new_id(EntityKind::Run),
-        action: SPEC.id.to_owned(),
-        title,
-        targets,
-        tier: SPEC.tier,
-        phrase: String::new(),
-        phrase_is: String::new(),
-        fields: fields.into_iter().collect(),
-        changes,
-        breaks,
-        steps,
-        works_without_api: false,
-        made_at: with.clock.now(),
+    if let ([place], true) = (places.as_slice(), alone) {
+        plan.fields.push(Field {
+            name: "path".to_owned(),
+            label: "Path".to_owned(),
+            value: place.path.clone(),
+            options: Vec::new(),
+        });
+    }
+    Ok(plan)
+}
+
+/// One file holds one certificate: of two the later would be there, and the earlier proven for a moment only.
+fn no_two_at_one_path(places: &[Place]) -> Result<(), Problem> {
+    for (index, place) in places.iter().enumerate() {
+        let agent = &place.agent.agent;
+        let same = |other: &&Place| other.agent.agent.id == agent.id && other.path == place.path;
+        if let Some(other) = places[..index].iter().find(same) {
+            return Err(Problem::conflict(format!(
+                "{} and {} would both be written to {} on {}",
+                other.detail.certificate.name(),
+                place.detail.certificate.name(),
+                place.path,
+                agent.hostname
+            ))
+            .hint("unmark one of them"));
+        }
+    }
+    Ok(())
+}
+
+fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<PlannedStep> {
+    let certificate = &place.detail.certificate;
+    let (agent, path) = (&place.agent.agent, &place.path);
+    let title = format!("install {} on {}", certificate.name(), agent.hostname);
+    let args = json!({"certificate": certificate.id, "agent": agent.id, "path": path});
+    let install = PlannedStep::new(&Install, target, title, args)
+        .on_hosts([&agent.hostname])
+        .by_hand(command(with.api.base(), &agent.id, &certificate.id, path));
+    let there = there(place);
+    let address = there.map_or(&agent.tls_address, |there| &there.tls_address);
+    let proof = address
+        .as_ref()
+        .filter(|_| !is_away)
+        .map(|address| prove_handshake::planned(target, address, &Shows::This(certificate)));
+    [install].into_iter().chain(proof).collect()
+}
+
+/// What is expected at the path now.
+fn there(place: &Place) -> Option<&Installation> {
+    place
+        .agent
+        .installations
+        .iter()
+        .find(|installation| installation.path == place.path)
+}
+
+/// What the path's present certificate loses; nothing where the plan itself puts that one elsewhere.
+fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
+    let there = there(place)?;
+    let moved = targets.iter().any(|target| target.id == there.certificate_id);
+    (there.certificate_id != place.detail.certificate.id && !moved).then(|| Loss {
+        host: place.agent.agent.hostname.clone(),
+        name: common_name(&there.subject).unwrap_or(&there.subject).to_owned(),
+        what: format!("no longer served from {}", place.path),
     })
+}
+
+fn changes(place: &Place, is_away: bool) -> Vec<String> {
+    let (name, hostname, path) = (
+        place.detail.certificate.name(),
+        &place.agent.agent.hostname,
+        &place.path,
+    );
+    let mut changes = Vec::new();
+    let there = there(place);
+    changes.push(match is_away {
+        true => format!("{hostname} gets {name} at {path} when it is back."),
+        false => {
+            format!("{hostname} gets {name} at {path} and reloads; its old files stay until that is served.")
+        }
+    });
+    if there.is_some_and(|there| there.certificate_id == place.detail.certificate.id) {
+        changes.push("It is expected there already: written and loaded again.".to_owned());
+    }
+    let served = there.map_or(&place.agent.agent.tls_address, |there| &there.tls_address);
+    if served.is_none() {
+        changes.push(format!(
+            "{hostname} serves nothing from there: the proof is the agent's report alone."
+        ));
+    }
+    changes
 }
 
 /// Where it is expected now, where the one that it replaces is, or under its name in the agent's first
@@ -215,6 +300,10 @@ impl Step for Install {
         "install"
     }
 
+    fn harm(&self) -> Harm {
+        Harm::Changes
+    }
+
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
             let body = InstallBody {
@@ -236,7 +325,14 @@ impl Step for Install {
                 ));
             };
             let Some(result) = with.api.job(job).await?.result else {
-                return Ok(Proof::NotYet("the agent has not reported yet".to_owned()));
+                let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
+                return Ok(match away(&agent, with) {
+                    Some(since) => Proof::Waits(format!(
+                        "asked, waits for the agent: job {job} goes on when {} is back, {since}",
+                        agent.hostname
+                    )),
+                    None => Proof::NotYet("the agent has not reported yet".to_owned()),
+                });
             };
             if result.done {
                 return Ok(Proof::Proven(

@@ -11,10 +11,12 @@ use crate::plan::plan::{Inputs, Plan, Target};
 use crate::plan::ports::Reads;
 use crate::plan::record;
 use crate::plan::step::Step;
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::problem::Problem;
 
+mod by_name;
 mod force_checkin;
+mod in_the_way;
 mod install_certificate;
 mod reissue_certificate;
 mod revoke_certificate;
@@ -41,8 +43,6 @@ pub struct Spec {
     pub key: &'static str,
     /// What it works on, the preferred sort first.
     pub kinds: &'static [EntityKind],
-    /// How much harm it can do to one thing.
-    pub tier: Tier,
     /// One sentence for help, no period.
     pub help: &'static str,
     /// How it proves that it worked, no period.
@@ -99,6 +99,13 @@ pub trait Action: Sync {
 #[must_use]
 pub fn find(id: &str) -> Option<&'static dyn Action> {
     ALL.iter().copied().find(|action| action.spec().id == id)
+}
+
+/// The worst that one of the action's steps can do.
+#[must_use]
+pub fn harm(action: &dyn Action) -> Harm {
+    let harms = action.steps().iter().map(|step| step.harm());
+    harms.max().unwrap_or(Harm::None)
 }
 
 /// The step with this name, among all actions.
@@ -192,19 +199,6 @@ fn needs_api(facts: &Facts) -> Option<Availability> {
     Some(Availability::Disabled(why.to_owned()))
 }
 
-fn needs_ca(facts: &Facts) -> Option<Availability> {
-    needs_api(facts)
-        .or_else(|| {
-            facts
-                .vault_sealed
-                .then(|| Availability::Disabled("Vault is sealed: unseal it first".to_owned()))
-        })
-        .or_else(|| {
-            (facts.vault == LinkState::Down)
-                .then(|| Availability::Disabled("Vault does not answer".to_owned()))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -234,10 +228,7 @@ mod tests {
     #[test]
     fn nothing_irreversible_sits_on_the_end_of_an_escape_sequence() {
         // A split escape sequence ends in one of these letters (design §5).
-        for action in ALL
-            .iter()
-            .filter(|action| action.spec().tier >= Tier::Irreversible)
-        {
+        for action in ALL.iter().filter(|action| harm(**action) >= Harm::Shares) {
             assert!(
                 !"[]ABCDFHOPQRS~".contains(action.spec().key),
                 "{}",

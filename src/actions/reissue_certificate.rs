@@ -1,23 +1,29 @@
 //! Reissue: a certificate for the same names with a fresh key, installed where the old one was; the
 //! proof is a handshake that serves the new one. The old one is not revoked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::in_the_way::{Adapters, Agents, Away, away};
+use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
-use super::{Action, Availability, Facts, Spec, needs_ca};
-use crate::domain::id::{EntityKind, new_id};
+use super::{Action, Availability, Facts, Spec, by_name, needs_api};
+use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::id::EntityKind;
 use crate::domain::key::KeyAlgorithm;
+use crate::domain::moment::fixed;
 use crate::domain::plain::shell_word;
-use crate::domain::request::RequestStatus;
-use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
+use crate::domain::request::{Request, RequestStatus, WaitingOn};
+use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
-use crate::wire::certs::ReissueBody;
+use crate::wire::certs::{CertificateDetail, ReissueBody};
 
 /// See the module.
 pub(super) struct ReissueCertificate;
@@ -27,7 +33,6 @@ static SPEC: Spec = Spec {
     title: "Reissue",
     key: "r",
     kinds: &[EntityKind::Certificate],
-    tier: Tier::Reversible,
     help: "issue it anew with a fresh key and install it where the old one is",
     proof: "a handshake serves the new fingerprint",
 };
@@ -38,7 +43,7 @@ impl Action for ReissueCertificate {
     }
 
     fn available(&self, _on: &[Target], facts: &Facts) -> Availability {
-        needs_ca(facts).unwrap_or(Availability::Ready)
+        needs_api(facts).unwrap_or(Availability::Ready)
     }
 
     fn plan<'a>(
@@ -51,106 +56,253 @@ impl Action for ReissueCertificate {
     }
 
     fn steps(&self) -> &'static [&'static dyn Step] {
-        &[&Reissue, &ProveHandshake]
+        &[&Reissue, &ProveHandshake, &AwaitAgent]
     }
 }
 
 const SAME: &str = "as before";
+
+/// What is known of a whole reissue before it is asked for.
+#[derive(Default)]
+struct Found {
+    all: Vec<CertificateDetail>,
+    away: Away,
+    /// Hosts that get a new file and reload it.
+    reload: BTreeSet<String>,
+    /// Hosts that would, once they are back.
+    late: BTreeSet<String>,
+    uninstalled: Vec<String>,
+}
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
     let algorithm = inputs.get("key").map_or(SAME, String::as_str);
     if algorithm != SAME && KeyAlgorithm::from_word(algorithm).is_none() {
         return Err(Problem::bad_input(format!("`{algorithm}` is no key algorithm")));
     }
-    let mut targets = Vec::new();
-    let mut changes = Vec::new();
-    let mut breaks = Vec::new();
-    let mut steps = Vec::new();
+    let now = with.clock.now();
+    let mut plan = Plan::new(SPEC.id, now);
+    let mut agents = Agents::default();
+    let mut found = Found::default();
+    let alone = on.len() == 1;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let key = if algorithm == SAME {
-            certificate.key_algorithm.as_str()
-        } else {
-            algorithm
-        };
-        changes.push(format!(
-            "{} gets a new certificate with a fresh {key} key",
-            certificate.name()
-        ));
-        if detail.installations.is_empty() {
-            breaks.push(format!(
-                "{} is installed nowhere: the new one waits on its agent",
-                certificate.name()
-            ));
-        }
-        for installation in &detail.installations {
-            let path = &installation.path;
-            changes.push(format!(
-                "{} gets it at {path}, reloads, and is asked by handshake",
-                installation.hostname
-            ));
-        }
-        let body = match algorithm {
-            SAME => String::new(),
-            other => format!(" -d {}", shell_word(&json!({"key_algorithm": other}).to_string())),
-        };
-        steps.push(PlannedStep {
-            step: Reissue.name().to_owned(),
-            title: format!("issue {} anew", certificate.name()),
-            target: targets.len(),
-            args: json!({"certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm)}),
-            command: format!(
-                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"{body}",
-                shell_word(&format!(
-                    "{}/api/v1/certs/{}/reissue",
-                    with.api.base(),
-                    certificate.id
-                ))
-            ),
-        });
-        for installation in &detail.installations {
-            if let Some(address) = &installation.tls_address {
-                let shows = Shows::SuccessorOf(certificate, installation.version);
-                steps.push(prove_handshake::planned(targets.len(), address, &shows));
+        match refused(&detail) {
+            Some((_, problem)) if alone => return Err(problem),
+            Some((why, _)) => plan.left_out.push(LeftOut {
+                name: certificate.name().to_owned(),
+                why: why.to_owned(),
+            }),
+            None => {
+                let index = plan.targets.len();
+                plan.steps
+                    .extend(steps(index, &detail, algorithm, &mut agents, &mut found, with).await?);
+                plan.targets.push(Target {
+                    version: certificate.version,
+                    name: certificate.name().to_owned(),
+                    ..target
+                });
+                found.all.push(detail);
             }
         }
-        targets.push(Target {
-            version: certificate.version,
-            name: certificate.name().to_owned(),
-            ..target
-        });
     }
-    let title = match targets.as_slice() {
-        [one] => format!("Reissue {}", one.name),
-        many => format!("Reissue {} certificates", many.len()),
+    let n_left_out = plan.left_out.len();
+    plan.title = match found.all.as_slice() {
+        [] => {
+            return Err(Problem::conflict(
+                "none of these can be reissued: they are replaced or revoked, and installed nowhere",
+            )
+            .hint("reissue what took their place"));
+        }
+        [one] => format!("Reissue {}", one.certificate.name()),
+        many if n_left_out == 0 => format!("Reissue {} certificates", many.len()),
+        many => format!(
+            "Reissue {} of {} certificates",
+            many.len(),
+            many.len() + n_left_out
+        ),
     };
+    plan.changes = changes(&found, algorithm, now);
+    if found.all.len() > 1 {
+        let rows: Vec<_> = found
+            .all
+            .iter()
+            .map(|detail| by_name::certificate(detail, now))
+            .collect();
+        plan.by_name = by_name::columns(&rows);
+    }
+    plan.in_the_way = in_the_way(&found, with).await?;
     let mut options = vec![SAME.to_owned()];
     options.extend(
         KeyAlgorithm::ALL
             .iter()
             .map(|algorithm| algorithm.word().to_owned()),
     );
-    Ok(Plan {
-        run_id: new_id(EntityKind::Run),
-        action: SPEC.id.to_owned(),
-        title,
-        targets,
-        tier: SPEC.tier,
-        phrase: String::new(),
-        phrase_is: String::new(),
-        fields: vec![Field {
-            name: "key".to_owned(),
-            label: "Key".to_owned(),
-            value: algorithm.to_owned(),
-            options,
-        }],
-        changes,
-        breaks,
-        steps,
-        works_without_api: false,
-        made_at: with.clock.now(),
-    })
+    plan.fields = vec![Field {
+        name: "key".to_owned(),
+        label: "Key".to_owned(),
+        value: algorithm.to_owned(),
+        options,
+    }];
+    Ok(plan)
+}
+
+/// Why there is nothing to reissue: in a word or two, and as an answer.
+fn refused(detail: &CertificateDetail) -> Option<(&'static str, Problem)> {
+    let certificate = &detail.certificate;
+    if !detail.installations.is_empty() {
+        return None;
+    }
+    let (word, hint) = match (&certificate.replaced_by, certificate.status) {
+        (Some(_), _) => ("replaced", "reissue the one that replaced it"),
+        (None, CertificateStatus::Revoked | CertificateStatus::RevocationPending) => (
+            "revoked",
+            "request a new certificate for an agent: `POST /api/v1/certs`",
+        ),
+        (None, _) => return None,
+    };
+    let what = format!("{} is {word} and installed nowhere", certificate.name());
+    Some((word, Problem::conflict(what).hint(hint)))
+}
+
+/// The steps for one certificate: asked for, then proven where its agents are there. What waits for one that is
+/// away holds up nothing, so it is looked at last.
+async fn steps(
+    target: usize,
+    detail: &CertificateDetail,
+    algorithm: &str,
+    agents: &mut Agents,
+    found: &mut Found,
+    with: &Reads,
+) -> Result<Vec<PlannedStep>, Problem> {
+    let certificate = &detail.certificate;
+    let (mut proofs, mut waits) = (Vec::new(), Vec::new());
+    let mut hosts: BTreeSet<String> = BTreeSet::new();
+    let mut late: Vec<String> = Vec::new();
+    for place in &detail.installations {
+        let agent = agents.get(&place.agent_id, with).await?;
+        hosts.insert(place.hostname.clone());
+        if found.away.note(agent, certificate.name(), with) {
+            found.late.insert(place.hostname.clone());
+            late.push(agent.id.clone());
+            waits.push(await_agent::planned(target, agent));
+            continue;
+        }
+        found.reload.insert(place.hostname.clone());
+        if let Some(address) = &place.tls_address {
+            let shows = Shows::SuccessorOf(certificate, place.version);
+            proofs.push(prove_handshake::planned(target, address, &shows));
+        }
+    }
+    if detail.installations.is_empty() {
+        found.uninstalled.push(certificate.name().to_owned());
+        let holder = detail.key.as_ref().and_then(|key| key.agent_id.as_deref());
+        if let Some(holder) = holder {
+            let agent = agents.get(holder, with).await?;
+            hosts.insert(agent.hostname.clone());
+            if found.away.note(agent, certificate.name(), with) {
+                late.push(agent.id.clone());
+            }
+        }
+    }
+    if proofs.is_empty() && hosts.len() == found_hosts(&late) {
+        // All that there is waits: the first step says so itself.
+        waits.clear();
+    }
+    let body = match algorithm {
+        SAME => String::new(),
+        other => format!(" -d {}", shell_word(&json!({"key_algorithm": other}).to_string())),
+    };
+    let address = format!("{}/api/v1/certs/{}/reissue", with.api.base(), certificate.id);
+    let args = json!({
+        "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
+    });
+    let ask = PlannedStep::new(
+        &Reissue,
+        target,
+        format!("issue {} anew", certificate.name()),
+        args,
+    )
+    .on_hosts(&hosts)
+    .by_hand(format!(
+        "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"{body}",
+        shell_word(&address)
+    ));
+    Ok([ask].into_iter().chain(proofs).chain(waits).collect())
+}
+
+fn found_hosts(late: &[String]) -> usize {
+    late.iter().collect::<BTreeSet<_>>().len()
+}
+
+fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
+    let hosts = |hosts: &BTreeSet<String>| hosts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut changes = Vec::new();
+    match found.all.as_slice() {
+        [one] => {
+            let certificate = &one.certificate;
+            let key = match algorithm {
+                SAME => certificate.key_algorithm.as_str(),
+                other => other,
+            };
+            changes.push(format!(
+                "{} gets a new {key} key and certificate.",
+                certificate.name()
+            ));
+            if !found.reload.is_empty() {
+                changes.push(format!(
+                    "{} gets the new files, reloads, and is asked by handshake.",
+                    hosts(&found.reload)
+                ));
+            }
+            changes.push(old(certificate, now));
+        }
+        many => {
+            let reload = match found.reload.len() {
+                1 => "1 host reloads".to_owned(),
+                n => format!("{n} hosts reload"),
+            };
+            changes.push(format!(
+                "{} new keys, {reload}. The old certificates stay valid until they end.",
+                many.len()
+            ));
+        }
+    }
+    changes.push("Keys change: clients that pin one have to be told.".to_owned());
+    changes
+}
+
+fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
+    let end = fixed(certificate.not_after);
+    match certificate.status {
+        _ if certificate.not_after <= now => format!("The old certificate ended {end}."),
+        CertificateStatus::Revoked | CertificateStatus::RevocationPending => {
+            "The old certificate is revoked.".to_owned()
+        }
+        CertificateStatus::Active | CertificateStatus::Held => {
+            format!("The old certificate stays valid until {end}.")
+        }
+    }
+}
+
+async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem> {
+    let so = "Nothing is installed there until it is back; nothing else waits.";
+    let mut lines: Vec<String> = found.away.lines(so).collect();
+    let adapters = Adapters::ask(with).await?;
+    let certificates = found.all.iter().map(|detail| &detail.certificate);
+    let so = "can be asked for: issued and installed by itself when that is over.";
+    lines.extend(adapters.lines(certificates, so, with));
+    match found.uninstalled.as_slice() {
+        [] => {}
+        [one] => lines.push(format!(
+            "{one} is installed nowhere: the new one waits on its agent."
+        )),
+        many => lines.push(format!(
+            "{} are installed nowhere: the new ones wait on their agents.",
+            many.len()
+        )),
+    }
+    Ok(lines)
 }
 
 /// Asks for the new certificate; proven when every request that came of it is issued.
@@ -159,6 +311,10 @@ struct Reissue;
 impl Step for Reissue {
     fn name(&self) -> &'static str {
         "reissue"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::Changes
     }
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
@@ -184,20 +340,33 @@ impl Step for Reissue {
                     "it is not known whether the request was made".to_owned(),
                 ));
             };
-            let mut serials = Vec::new();
+            let late: Vec<&str> = cx.args["late"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let mut requests = Vec::new();
             for id in ids.iter().filter_map(Value::as_str) {
-                let request = with.api.request(id).await?;
+                requests.push(with.api.request(id).await?);
+            }
+            // A step of its own looks after what waits for an agent that is away, unless that is all.
+            let is_late =
+                |request: &Request| request.agent_id.as_deref().is_some_and(|id| late.contains(&id));
+            let all_late = requests.iter().all(is_late);
+            let mut serials = Vec::new();
+            for request in requests.iter().filter(|request| all_late || !is_late(request)) {
                 match (request.status, &request.certificate_id) {
                     (RequestStatus::Issued, Some(certificate)) => {
                         serials.push(with.api.certificate(certificate).await?.certificate.serial);
                     }
                     (RequestStatus::Failed | RequestStatus::Denied | RequestStatus::Cancelled, _) => {
                         return Ok(Proof::Refuted(
-                            Problem::new(ProblemKind::Refused, format!("{id}: {}", request.why()))
+                            Problem::new(ProblemKind::Refused, format!("{}: {}", request.id, request.why()))
                                 .hint("the old certificate is untouched"),
                         ));
                     }
-                    _ => return Ok(Proof::NotYet(request.why())),
+                    _ => return not_issued(request, text(&cx.args, "certificate")?, with).await,
                 }
             }
             Ok(Proof::Proven(format!("issued, serial {}", serials.join(", "))))
@@ -207,4 +376,33 @@ impl Step for Reissue {
     fn limit(&self) -> Duration {
         Duration::from_secs(90)
     }
+}
+
+/// Who a request waits for; nobody has to stay for one who is known to be away.
+async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Result<Proof, Problem> {
+    match (request.waiting_on, &request.agent_id) {
+        (Some(WaitingOn::Approval), _) => {
+            return Ok(Proof::Waits(format!(
+                "asked: request {} waits for an approval",
+                request.id
+            )));
+        }
+        (Some(WaitingOn::Key | WaitingOn::Challenge), Some(agent)) => {
+            let agent = with.api.agent(agent).await?.agent;
+            if let Some(since) = away(&agent, with) {
+                return Ok(Proof::Waits(await_agent::words(request, &agent, &since)));
+            }
+        }
+        (Some(WaitingOn::Ca), _) => {
+            let old = with.api.certificate(certificate).await?.certificate;
+            if let Some(cause) = Adapters::ask(with).await?.paused(&old, with) {
+                return Ok(Proof::Waits(format!(
+                    "asked: request {} waits for the CA: {cause}. It is issued and installed by itself when that is over",
+                    request.id
+                )));
+            }
+        }
+        _ => {}
+    }
+    Ok(Proof::NotYet(request.why()))
 }

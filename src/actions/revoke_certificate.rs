@@ -1,23 +1,27 @@
 //! Revoke: the CA is asked to revoke, and the proof is the serial in a CRL fetched afterwards. It does
 //! not replace the certificate; that is `reissue`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec, needs_ca};
-use crate::domain::certificate::Certificate;
-use crate::domain::id::{EntityKind, new_id};
+use super::in_the_way::{Adapters, names};
+use super::{Action, Availability, Facts, Spec, by_name, needs_api};
+use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
+use crate::domain::moment::fixed;
 use crate::domain::plain::shell_word;
 use crate::domain::reason::Reason;
-use crate::plan::plan::{Field, Inputs, Plan, PlannedStep, Target};
+use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::problem::Problem;
-use crate::wire::certs::RevokeBody;
+use crate::wire::certs::{CertificateDetail, RevokeBody};
 
 /// See the module.
 pub(super) struct RevokeCertificate;
@@ -27,13 +31,14 @@ static SPEC: Spec = Spec {
     title: "Revoke",
     key: "X",
     kinds: &[EntityKind::Certificate],
-    tier: Tier::Irreversible,
     help: "have the CA revoke the certificate, with a reason of RFC 5280",
     proof: "the serial is in the CRL that was fetched afterwards",
 };
 
 /// No run waits longer for a CA that makes its list by itself.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// What an agent saw longer ago than this isn't said of the present.
+const FRESH: chrono::Duration = chrono::Duration::minutes(15);
 
 impl Action for RevokeCertificate {
     fn spec(&self) -> &'static Spec {
@@ -46,7 +51,7 @@ impl Action for RevokeCertificate {
         {
             return Availability::Disabled("it is revoked already".to_owned());
         }
-        needs_ca(facts).unwrap_or(Availability::Ready)
+        needs_api(facts).unwrap_or(Availability::Ready)
     }
 
     fn plan<'a>(
@@ -68,87 +73,235 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         .get("reason")
         .map_or(Some(Reason::KeyCompromise), |text| Reason::parse(text));
     let reason = reason.ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?;
-    let mut targets = Vec::new();
-    let mut changes = Vec::new();
-    let mut breaks = Vec::new();
-    let mut steps = Vec::new();
-    let mut phrase = String::new();
+    let now = with.clock.now();
     let wait = list_waits(with).await;
+    let mut plan = Plan::new(SPEC.id, now);
+    let mut all: Vec<CertificateDetail> = Vec::new();
+    let alone = on.len() == 1;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        refuse_expired(certificate, with)?;
-        changes.push(format!(
-            "{} serial {} becomes revoked ({reason})",
-            certificate.name(),
-            certificate.serial
-        ));
-        if reason == Reason::KeyCompromise {
-            changes.push(format!(
-                "its key {}… is never certified again{}",
-                certificate.spki_sha256.get(..12).unwrap_or_default(),
-                others(&detail.same_key)
-            ));
+        match refused(certificate, reason, now) {
+            Some((_, problem)) if alone => return Err(problem),
+            Some((why, _)) => plan.left_out.push(LeftOut {
+                name: certificate.name().to_owned(),
+                why: why.to_owned(),
+            }),
+            None => {
+                plan.phrase = certificate.serial_tail();
+                plan.steps
+                    .push(step(plan.targets.len(), &detail, reason, wait, with));
+                plan.targets.push(Target {
+                    version: certificate.version,
+                    name: certificate.name().to_owned(),
+                    ..target
+                });
+                all.push(detail);
+            }
         }
-        breaks.extend(
+    }
+    if all.is_empty() {
+        return Err(Problem::conflict(
+            "none of these can be revoked: each has expired or is revoked already",
+        )
+        .hint("what expired is refused without a revocation"));
+    }
+    plan.title = match all.as_slice() {
+        [one] => format!("Revoke {}", one.certificate.name()),
+        many if plan.left_out.is_empty() => format!("Revoke {} certificates", many.len()),
+        many => format!(
+            "Revoke {} of {} certificates",
+            many.len(),
+            many.len() + plan.left_out.len()
+        ),
+    };
+    "the last four of the serial".clone_into(&mut plan.phrase_is);
+    plan.for_good = for_good(&all, reason);
+    plan.changes = changes(&all, reason, now);
+    plan.losses = all.iter().flat_map(|detail| losses(detail, now)).collect();
+    if all.len() > 1 {
+        let rows: Vec<_> = all
+            .iter()
+            .map(|detail| by_name::certificate(detail, now))
+            .collect();
+        plan.by_name = by_name::columns(&rows);
+    }
+    plan.in_the_way = in_the_way(&all, reason, wait, with).await?;
+    plan.fields = vec![Field {
+        name: "reason".to_owned(),
+        label: "Reason".to_owned(),
+        value: reason.name().to_owned(),
+        options: Reason::FOR_LEAVES
+            .iter()
+            .map(|reason| reason.name().to_owned())
+            .collect(),
+    }];
+    Ok(plan)
+}
+
+fn step(
+    target: usize,
+    detail: &CertificateDetail,
+    reason: Reason,
+    wait: Option<Duration>,
+    with: &Reads,
+) -> PlannedStep {
+    let certificate = &detail.certificate;
+    let args = json!({
+        "certificate": certificate.id, "serial": certificate.serial, "reason": reason.name(),
+        "listed_within_s": wait.map(|wait| wait.as_secs()),
+    });
+    let address = format!("{}/api/v1/certs/{}/revoke", with.api.base(), certificate.id);
+    PlannedStep::new(&Revoke, target, format!("revoke {}", certificate.name()), args)
+        .on_hosts(
             detail
                 .installations
                 .iter()
-                .filter_map(|installation| broken(installation, certificate)),
-        );
-        phrase = certificate.serial_tail();
-        steps.push(PlannedStep {
-            step: Revoke.name().to_owned(),
-            title: format!("revoke {}", certificate.name()),
-            target: targets.len(),
-            args: json!({
-                "certificate": certificate.id, "serial": certificate.serial, "reason": reason.name(),
-                "listed_within_s": wait.map(|wait| wait.as_secs()),
-            }),
-            command: format!(
-                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
-                shell_word(&format!(
-                    "{}/api/v1/certs/{}/revoke",
-                    with.api.base(),
-                    certificate.id
-                )),
-                shell_word(&format!("{{\"reason\": \"{reason}\"}}"))
-            ),
-        });
-        targets.push(Target {
-            version: certificate.version,
-            name: certificate.name().to_owned(),
-            ..target
-        });
+                .map(|installation| &installation.hostname),
+        )
+        .by_hand(format!(
+            "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
+            shell_word(&address),
+            shell_word(&format!("{{\"reason\": \"{reason}\"}}"))
+        ))
+}
+
+/// Why this one can't be revoked: in a word or two, and as an answer.
+fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Option<(&'static str, Problem)> {
+    let name = certificate.name();
+    // A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
+    if certificate.not_after <= now {
+        let problem = Problem::conflict(format!(
+            "{name} expired at {}: no CRL has to list it any more",
+            certificate.not_after.format("%Y-%m-%d %H:%MZ")
+        ))
+        .hint("reissue it where it is still served; what expired is refused without a revocation");
+        return Some(("expired", problem));
     }
-    changes.extend(wait.map(|wait| waits(wait, with)));
-    let title = match targets.as_slice() {
-        [one] => format!("Revoke {}", one.name),
-        many => format!("Revoke {} certificates", many.len()),
+    let before = certificate
+        .revocation
+        .as_ref()
+        .map(|revocation| revocation.reason);
+    let worsens = reason == Reason::KeyCompromise && before != Some(Reason::KeyCompromise);
+    let is_over = match certificate.status {
+        CertificateStatus::Revoked => Some("revoked already"),
+        CertificateStatus::RevocationPending => Some("being revoked already"),
+        CertificateStatus::Active | CertificateStatus::Held => None,
     };
-    Ok(Plan {
-        run_id: new_id(EntityKind::Run),
-        action: SPEC.id.to_owned(),
-        title,
-        tier: SPEC.tier.of_many(targets.len()),
-        targets,
-        phrase,
-        phrase_is: "the last four of the serial".to_owned(),
-        fields: vec![Field {
-            name: "reason".to_owned(),
-            label: "Reason".to_owned(),
-            value: reason.name().to_owned(),
-            options: Reason::FOR_LEAVES
-                .iter()
-                .map(|reason| reason.name().to_owned())
-                .collect(),
-        }],
-        changes,
-        breaks,
-        steps,
-        works_without_api: false,
-        made_at: with.clock.now(),
-    })
+    is_over
+        .filter(|_| !worsens)
+        .map(|word| (word, Problem::conflict(format!("{name} is {word}"))))
+}
+
+/// How many distinct keys these have, and the beginning of the first.
+fn keys(all: &[CertificateDetail]) -> BTreeMap<&str, usize> {
+    let mut keys = BTreeMap::new();
+    for detail in all {
+        *keys.entry(detail.certificate.spki_sha256.as_str()).or_insert(0) += 1;
+    }
+    keys
+}
+
+fn for_good(all: &[CertificateDetail], reason: Reason) -> String {
+    if reason != Reason::KeyCompromise {
+        return "What is revoked stays revoked.".to_owned();
+    }
+    match (all.len(), keys(all).into_keys().collect::<Vec<_>>().as_slice()) {
+        (1, _) => "No certificate will be issued for its key again.".to_owned(),
+        (_, [key]) => format!(
+            "No certificate will be issued for key {} again.",
+            key.get(..8).unwrap_or(key)
+        ),
+        (_, keys) => format!(
+            "No certificate will be issued for these {} keys again.",
+            keys.len()
+        ),
+    }
+}
+
+fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<Utc>) -> Vec<String> {
+    let mut changes = match all {
+        [one] => {
+            let certificate = &one.certificate;
+            let owner = one.installations.iter().find_map(|place| place.owner.as_deref());
+            let owner = owner.map(|owner| format!("   owner {owner}"));
+            vec![format!(
+                "{} becomes revoked ({reason})   serial {}   ends {}{}",
+                certificate.name(),
+                by_name::tail(&certificate.serial),
+                fixed(certificate.not_after),
+                owner.unwrap_or_default()
+            )]
+        }
+        many => vec![format!("{} certificates become revoked ({reason}).", many.len())],
+    };
+    if reason == Reason::KeyCompromise {
+        changes.push(same_key(all, now));
+    }
+    changes
+}
+
+/// What else has one of these keys and stays good; what the plan itself revokes isn't counted.
+fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
+    let own: Vec<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
+    let mut others: BTreeMap<&str, &str> = BTreeMap::new();
+    for other in all.iter().flat_map(|detail| &detail.same_key) {
+        let good = matches!(other.status, CertificateStatus::Active | CertificateStatus::Held);
+        if good && other.not_after > now && !own.contains(&other.id.as_str()) {
+            others.insert(&other.id, other.name());
+        }
+    }
+    let others: Vec<&str> = others.into_values().collect();
+    let key = if keys(all).len() == 1 {
+        "the key"
+    } else {
+        "one of the keys"
+    };
+    match (others.as_slice(), all) {
+        ([], [_]) => "No other certificate has the key.".to_owned(),
+        ([], _) if keys(all).len() == 1 => "These are all that have the key.".to_owned(),
+        ([], _) => "These are all that have one of the keys.".to_owned(),
+        ([one], _) => format!("{one} has {key} too and is NOT revoked by this."),
+        (many, _) => format!(
+            "{} others have {key} too and are NOT revoked by this: {}.",
+            many.len(),
+            names(many)
+        ),
+    }
+}
+
+async fn in_the_way(
+    all: &[CertificateDetail],
+    reason: Reason,
+    wait: Option<Duration>,
+    with: &Reads,
+) -> Result<Vec<String>, Problem> {
+    let adapters = Adapters::ask(with).await?;
+    let so = match reason {
+        Reason::KeyCompromise => {
+            "can be asked for: the key is blocked at once, the CA revokes when it is back."
+        }
+        _ => "can be asked for: the CA revokes when it is back.",
+    };
+    let certificates = all.iter().map(|detail| &detail.certificate);
+    let mut lines = adapters.lines(certificates, so, with);
+    lines.extend(wait.map(|wait| waits(wait, with)));
+    let served = |detail: &&CertificateDetail| {
+        let served = |place: &Installation| {
+            place.served_sha256.as_deref() == Some(detail.certificate.fingerprint_sha256.as_str())
+        };
+        detail.certificate.replaced_by.is_none() && detail.installations.iter().any(served)
+    };
+    match all.iter().filter(served).count() {
+        0 => {}
+        1 => {
+            lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned());
+        }
+        n => lines.push(format!(
+            "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."
+        )),
+    }
+    Ok(lines)
 }
 
 /// How long the CA's list may wait for its own time; nothing where it is made with each revocation, or where
@@ -163,52 +316,36 @@ fn waits(wait: Duration, with: &Reads) -> String {
         .ok()
         .and_then(|wait| with.clock.now().checked_add_signed(wait));
     format!(
-        "the CA makes its CRL by itself: the proof may come as late as {}; this run waits {} min for it, and the \
-         issuer as long as it takes",
-        by.map(|by| by.format("%Y-%m-%d %H:%MZ").to_string())
-            .unwrap_or_default(),
+        "The CA makes its CRL by itself: the proof may come as late as {}. This run waits {} min for it, the issuer \
+         as long as it takes.",
+        by.map(fixed).unwrap_or_default(),
         wait.min(LONGEST).as_secs() / 60
     )
 }
 
-/// A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
-fn refuse_expired(certificate: &Certificate, with: &Reads) -> Result<(), Problem> {
-    if certificate.not_after > with.clock.now() {
-        return Ok(());
-    }
-    let problem = Problem::conflict(format!(
-        "{} expired at {}: no CRL has to list it any more",
-        certificate.name(),
-        certificate.not_after.format("%Y-%m-%d %H:%MZ")
-    ));
-    Err(problem.hint("reissue it where it is still served; what expired is refused without a revocation"))
-}
-
-fn others(same_key: &[Certificate]) -> String {
-    match same_key {
-        [] => String::new(),
-        [one] => format!("; {} has the same key and is NOT revoked by this", one.name()),
-        many => format!(
-            "; {} other certificates have the same key and are NOT revoked by this",
-            many.len()
-        ),
-    }
-}
-
-fn broken(installation: &Installation, certificate: &Certificate) -> Option<String> {
-    let served = installation.served_sha256.as_deref() == Some(certificate.fingerprint_sha256.as_str());
-    match (served, installation.truth()) {
-        (true, _) => Some(format!(
-            "{} serves it now at {}: clients that check revocation will refuse it",
-            installation.hostname,
-            installation.tls_address.as_deref().unwrap_or(&installation.path)
-        )),
-        (false, Truth::Missing) => None,
-        (false, _) => Some(format!(
-            "{} has it at {}",
-            installation.hostname, installation.path
-        )),
-    }
+/// What each place of it loses.
+fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item = Loss> {
+    let certificate = &detail.certificate;
+    detail.installations.iter().filter_map(move |place| {
+        let served = place.served_sha256.as_deref() == Some(certificate.fingerprint_sha256.as_str());
+        let fresh = place.checked_at.is_some_and(|at| now - at < FRESH);
+        let seen = match (fresh, place.checked_at) {
+            (false, Some(at)) => format!("when its agent last looked, {}", fixed(at)),
+            _ => "now".to_owned(),
+        };
+        let what = match (served, place.truth()) {
+            (true, _) => {
+                format!("served {seen}: clients that check revocation refuse it from the next CRL on")
+            }
+            (false, Truth::Missing) => return None,
+            (false, _) => "expected there, not served".to_owned(),
+        };
+        Some(Loss {
+            host: place.hostname.clone(),
+            name: certificate.name().to_owned(),
+            what,
+        })
+    })
 }
 
 /// Asks for the revocation; proven by the CRL.
@@ -217,6 +354,10 @@ struct Revoke;
 impl Step for Revoke {
     fn name(&self) -> &'static str {
         "revoke"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::Final
     }
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
@@ -243,11 +384,11 @@ impl Step for Revoke {
                 .certificate(text(&cx.args, "certificate")?)
                 .await?
                 .certificate;
-            let Some(revocation) = certificate.revocation else {
+            let Some(revocation) = &certificate.revocation else {
                 return Ok(Proof::NotYet("the wish is not on record yet".to_owned()));
             };
             if revocation.accepted_at.is_none() {
-                return not_accepted(cx, with).await;
+                return not_accepted(cx, &certificate, with).await;
             }
             if let (Some(at), Some(_)) = (revocation.accepted_at, revocation.without_crl_at) {
                 return Ok(Proof::Proven(format!(
@@ -291,8 +432,21 @@ impl Step for Revoke {
 }
 
 /// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
-async fn not_accepted(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
+async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads) -> Result<Proof, Problem> {
     let words = "asked; the CA has not accepted yet";
+    if let Some(cause) = Adapters::ask(with).await?.paused(certificate, with) {
+        let reason = certificate
+            .revocation
+            .as_ref()
+            .map(|revocation| revocation.reason);
+        let blocked = match reason {
+            Some(Reason::KeyCompromise) => " and its key blocked",
+            _ => "",
+        };
+        return Ok(Proof::Waits(format!(
+            "asked{blocked}; {cause}. It is revoked by itself when that is over"
+        )));
+    }
     let Some(job) = cx.result["job"].as_str() else {
         return Ok(Proof::NotYet(words.to_owned()));
     };

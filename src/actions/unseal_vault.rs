@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Spec};
 use crate::clients::vault::SealStatus;
-use crate::domain::id::{EntityKind, new_id};
+use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
 use crate::domain::plain::shell_word;
 use crate::plan::plan::{Inputs, Plan, PlannedStep, Target};
 use crate::plan::ports::{Entered, Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::plan::vault_nodes;
 use crate::problem::{Problem, ProblemKind};
 
@@ -27,7 +27,6 @@ static SPEC: Spec = Spec {
     title: "Unseal Vault",
     key: "u",
     kinds: &[EntityKind::Vault],
-    tier: Tier::Irreversible,
     help: "enter unseal shares until Vault is open",
     proof: "unsealed, the PKI mount is there, and a test issuance works",
 };
@@ -74,17 +73,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let (address, status) = vault_nodes::choose(&nodes, wish)?;
     let alone = nodes.len() == 1;
     let vault = format!("VAULT_ADDR={}", shell_word(address));
-    let step = |step: &dyn Step, title: String, command: String| PlannedStep {
-        step: step.name().to_owned(),
-        title,
-        target: 0,
-        args: json!({"node": address}),
-        command,
+    let step = |step: &dyn Step, title: String, command: String| {
+        PlannedStep::new(step, 0, title, json!({"node": address})).by_hand(command)
     };
     let mut steps = vec![step(&EnterShares, "enter shares".to_owned(), String::new())];
     let mut changes = vec![format!(
-        "{} at {address} opens after {} of {} shares",
-        if alone { "Vault" } else { "this node of Vault" },
+        "{} at {address} opens after {} of {} shares; `vault operator seal` closes it again.",
+        if alone { "Vault" } else { "This node of Vault" },
         status.t,
         status.n
     )];
@@ -99,18 +94,18 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             format!("issue a test certificate for {TEST_NAME}"),
             format!(
                 "{vault} vault write {} csr=@test.csr common_name=\"{TEST_NAME}\" ttl=\"1h\"",
-                shell_word(&format!("{}/sign/{}", with.pki_mount, with.pki_role))
+                shell_word(&format!("{}/sign/{}", with.pki_mount, with.pki_test_role))
             ),
         ));
         changes.extend([
-            "what waits on the CA goes on: requests are issued, revocations carried out".to_owned(),
-            format!("a certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour"),
+            "What waits on the CA goes on by itself: requests are issued, revocations carried out."
+                .to_owned(),
+            format!(
+                "A certificate for {TEST_NAME} that nobody uses is issued as a test, valid for one hour."
+            ),
         ]);
     }
-    changes.extend(vault_nodes::others(&nodes, address));
     Ok(Plan {
-        run_id: new_id(EntityKind::Run),
-        action: SPEC.id.to_owned(),
         title: if alone {
             "Unseal Vault".to_owned()
         } else {
@@ -120,15 +115,12 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             id: address.to_owned(),
             ..target
         }],
-        tier: SPEC.tier,
-        phrase: "unseal".to_owned(),
-        phrase_is: "the word".to_owned(),
         fields: vault_nodes::field(&nodes, address).into_iter().collect(),
         changes,
-        breaks: Vec::new(),
+        in_the_way: vault_nodes::others(&nodes, address),
         steps,
         works_without_api: true,
-        made_at: with.clock.now(),
+        ..Plan::new(SPEC.id, with.clock.now())
     })
 }
 
@@ -138,6 +130,10 @@ struct EnterShares;
 impl Step for EnterShares {
     fn name(&self) -> &'static str {
         "enter_shares"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::Shares
     }
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
@@ -292,6 +288,10 @@ impl Step for PkiMount {
         "pki_mount"
     }
 
+    fn harm(&self) -> Harm {
+        Harm::None
+    }
+
     fn run<'a>(
         &'a self,
         _cx: &'a StepContext,
@@ -330,6 +330,11 @@ impl Step for TestIssuance {
         "test_issuance"
     }
 
+    /// A certificate for a name that nobody uses and for an hour: nobody relies on it.
+    fn harm(&self) -> Harm {
+        Harm::None
+    }
+
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
             let csr = throw_away_csr()
@@ -339,7 +344,7 @@ impl Step for TestIssuance {
                 .vault_node(text(&cx.args, "node")?)?
                 .sign(
                     &reads.pki_mount,
-                    &reads.pki_role,
+                    &reads.pki_test_role,
                     &csr,
                     TEST_NAME,
                     &[],

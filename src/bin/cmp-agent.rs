@@ -7,6 +7,7 @@ use clap::Parser;
 use cmp_console::clients::agent_api::AgentApi;
 use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
+use cmp_console::config::memory;
 use cmp_console::services::agent::{Agent, one_time_token};
 use color_eyre::eyre::{Context, Result};
 use sd_notify::NotifyState;
@@ -31,6 +32,8 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     color_eyre::install()?;
+    // Before anything secret is read.
+    let _refused = memory::keep_private();
     let config = match AgentConfig::load(&arguments.config) {
         Ok(config) => config,
         Err(error) => {
@@ -44,6 +47,7 @@ fn main() -> Result<ExitCode> {
         .with_writer(std::io::stderr)
         .with_env_filter(EnvFilter::try_from_env("CMP_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
+    memory::keep_private_or_say();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::{USAGE, check, demo, failed, open, reload, small_runtime};
 use crate::config::console as config;
+use crate::config::memory;
 use crate::console::{Setup, Startup, backends};
 use crate::plan::guard::Guard;
 use crate::state::ContextInfo;
@@ -73,6 +74,8 @@ pub fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
         return failed(&report);
     }
+    // Before anything secret is read; said again, and in the log, once there is one.
+    let _refused = memory::keep_private();
     let arguments = Arguments::parse();
     match &arguments.command {
         Some(Command::Demo(_)) if arguments.context.is_some() => {

@@ -12,6 +12,7 @@ use super::open;
 use super::stop::StopSignals;
 use super::{failed, runtime};
 use crate::config::console::{Context, LookConfig, Tokens, VaultKey, state_dir};
+use crate::config::memory;
 use crate::console::{Setup, Startup};
 use crate::plan::guard::Guard;
 use crate::services::platform::{Bound, Options, Platform, Ports};
@@ -90,6 +91,7 @@ pub(super) fn main(arguments: &DemoArguments, ways: Ways) -> ExitCode {
 
 fn headless(bound: Bound) -> ExitCode {
     telemetry::to_stderr(tracing::Level::WARN);
+    memory::keep_private_or_say();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -158,7 +160,7 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
                     api: access.api.clone(),
                     vault: access.vault.clone(),
                     pki_mount: access.pki_mount.clone(),
-                    pki_role: access.pki_role.clone(),
+                    pki_test_role: access.pki_test_role.clone(),
                     read_only,
                     ..Context::default()
                 };

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{self, Sender};
 use super::failed;
 use crate::clock::Clock;
 use crate::config::console::{Colours, Context, LookConfig, Tokens, state_dir};
+use crate::config::memory;
 use crate::console::backends::Backends;
 use crate::console::defects::install_panic_hook;
 use crate::console::terminal::Terminal;
@@ -32,6 +33,7 @@ where
     // Without a log file the console still works; there is nobody to tell but the person, who came for
     // something else.
     let _log = telemetry::to_file();
+    memory::keep_private_or_say();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),

@@ -18,6 +18,7 @@ use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
 use super::http::trusting;
+use crate::domain::adapter::Adapter;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
@@ -240,6 +241,14 @@ impl ApiReader {
     /// See [`Self::certificates`].
     pub async fn trends(&self) -> Result<Trends, Problem> {
         self.get("/api/v1/trends", &()).await
+    }
+
+    /// All adapters: how each CA can be asked now. There are few.
+    ///
+    /// # Errors
+    /// See [`Self::certificates`].
+    pub async fn adapters(&self) -> Result<Vec<Adapter>, Problem> {
+        self.get("/api/v1/adapters", &()).await
     }
 
     /// How far a job is.

@@ -147,9 +147,9 @@ pub struct Context {
     /// Where the PKI engine is mounted in Vault.
     #[serde(default = "default_mount")]
     pub pki_mount: String,
-    /// The role that a test issuance is made with.
-    #[serde(default = "default_role")]
-    pub pki_role: String,
+    /// The role that a test issuance is made with: one of its own, which signs the test's name and no other.
+    #[serde(default = "default_test_role")]
+    pub pki_test_role: String,
     /// Forbids every change.
     #[serde(default)]
     pub read_only: bool,
@@ -333,7 +333,7 @@ impl Default for Context {
             vault_role_id: None,
             vault_secret_id: None,
             pki_mount: default_mount(),
-            pki_role: default_role(),
+            pki_test_role: default_test_role(),
             read_only: false,
             protected: false,
             look: LookConfig::default(),
@@ -354,8 +354,8 @@ fn default_mount() -> String {
     "cmp-pki".to_owned()
 }
 
-fn default_role() -> String {
-    "cmp-role".to_owned()
+fn default_test_role() -> String {
+    "cmp-test-role".to_owned()
 }
 
 /// Why there is no context to open.

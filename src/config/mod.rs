@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 pub mod agent;
 pub mod console;
 pub mod limits;
+pub mod memory;
 pub mod pem_file;
 pub mod secret;
 pub mod server;

@@ -64,7 +64,7 @@ impl Backends {
             vault_nodes: nodes.iter().map(VaultWriter::reader).collect(),
             vault_address: context.vault.clone(),
             pki_mount: context.pki_mount.clone(),
-            pki_role: context.pki_role.clone(),
+            pki_test_role: context.pki_test_role.clone(),
             hosts: match &context.database {
                 Some(database) => Some(Hosts::new(database, password.as_ref(), clock.clone())?),
                 None => None,

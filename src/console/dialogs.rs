@@ -3,9 +3,10 @@
 
 use tui_textarea::{Input, Key, TextArea};
 
-use super::cursor;
-use super::layers::{field, fields};
+use super::layers::{self, field, fields};
+use super::{clipboard, cursor, starting};
 use crate::plan::confirm::{Answer, confirm};
+use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
@@ -112,12 +113,24 @@ pub(super) fn pasted_key(state: &mut State, spki: Option<String>) {
 
 /// The plan is there: fill the fields, or start what needs no confirmation.
 pub(super) fn planned(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
-    let context = state.context.name.clone();
     let Some(plan) = state.run(id).and_then(|run| run.plan.clone()) else {
         return;
     };
-    if plan.asks(&context) == Ask::Nothing {
+    if plan.asks(state.context.for_plans()) == Ask::Nothing {
+        for layer in &mut state.layers {
+            if let Layer::Run(layer) = layer
+                && layer.run == id
+            {
+                // What it shows next is a prompt, which nobody has seen yet.
+                layer.shown = Shown::Not;
+            }
+        }
         return execute(state, id, &Answer::Started, None, None, effects);
+    }
+    if !layers::is_open(state, id) {
+        state
+            .layers
+            .push(Layer::Run(Box::new(RunLayer::new(id.to_owned()))));
     }
     for layer in &mut state.layers {
         if let Layer::Run(layer) = layer
@@ -150,14 +163,24 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
             return state.say(Tone::Plain, format!("it goes on; {runs} shows it"));
         }
         (_, Phase::Ended(_)) if closes => return,
-        (Some(InDialog::PageDown), _) => layer.scroll = layer.scroll.saturating_sub(5),
-        (Some(InDialog::PageUp), _) => layer.scroll = layer.scroll.saturating_add(5).min(500),
+        (Some(InDialog::PageDown), _) => {
+            let most = u16::try_from(views::dialogs::n_hidden(state, &layer)).unwrap_or(u16::MAX);
+            layer.scroll = layer.scroll.saturating_add(5).min(most);
+        }
+        (Some(InDialog::PageUp), _) => layer.scroll = layer.scroll.saturating_sub(5),
+        (Some(InDialog::Commands), _) if !secret => {
+            layer.commands = !layer.commands;
+            layer.scroll = 0;
+        }
+        (Some(InDialog::Retry), Phase::Ended(_)) if layer.hears() && !deaf && !run.to_retry().is_empty() => {
+            return starting::retry(state, &id, effects);
+        }
         (_, Phase::Planning | Phase::Planned) if !layer.hears() => {
             // It was typed before this could be read, so it was not meant for it.
             layer.dropped += 1;
             layer.complaint = Some(match layer.dropped {
-                1 => "a key came before this was on your screen, and was dropped".to_owned(),
-                n => format!("{n} keys came before this was on your screen, and were dropped"),
+                1 => "1 key ignored: the dialog was not on screen yet".to_owned(),
+                n => format!("{n} keys ignored: the dialog was not on screen yet"),
             });
             if !state.wire.answers {
                 // Only time tells whether it is on the screen, and whoever still types ahead doesn't look.
@@ -201,18 +224,21 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
             layer.focus = (layer.focus + layer.n_focus() - 1) % layer.n_focus();
         }
         _ if layer.focus == 0 => {
-            let asks = plan.asks(&state.context.name);
+            let asks = plan.asks(state.context.for_plans());
             let comment = Some(line(&layer.comment)).filter(|text| !text.trim().is_empty());
             let ticket = Some(line(&layer.ticket)).filter(|text| !text.trim().is_empty());
             match asks {
                 // This one key is the same for everybody: no setting can make it another one's.
-                Ask::Yes if key == "y" => {
+                _ if layer.commands && state.keymap.lookup(key) == Some(Cmd::Copy) => {
+                    copy_commands(state, &plan, effects);
+                }
+                Ask::Yes if key == "y" && !layer.commands => {
                     layer.shown = Shown::Not;
                     execute(state, &layer.run, &Answer::Yes, comment, ticket, effects);
                 }
-                Ask::Type(wanted) if confirms => {
+                Ask::Type(ref wanted) if confirms => {
                     let typed = line(&layer.typed);
-                    if typed.trim() == wanted {
+                    if asks.is_met_by(&typed) {
                         layer.shown = Shown::Not;
                         execute(
                             state,
@@ -269,6 +295,17 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
     }
 }
 
+/// All commands of a plan go to the clipboard.
+fn copy_commands(state: &mut State, plan: &Plan, effects: &mut Vec<Effect>) {
+    let commands = plan.steps.iter().map(|step| step.command.as_str());
+    let commands: Vec<&str> = commands.filter(|command| !command.is_empty()).collect();
+    let text = commands.join("\n");
+    if clipboard::takes(state, &text) {
+        effects.push(Effect::Copy(text));
+        state.say(Tone::Plain, format!("copied {} commands", commands.len()));
+    }
+}
+
 /// Makes the plan again when a field says something else than the plan was made with.
 fn plan_again(state: &mut State, layer: &mut RunLayer, effects: &mut Vec<Effect>) {
     let Some(run) = state.run_mut(&layer.run) else {
@@ -308,14 +345,14 @@ fn execute(
     ticket: Option<String>,
     effects: &mut Vec<Effect>,
 ) {
-    let context = state.context.name.clone();
+    let context = state.context.clone();
     // What is done while a context is unlocked is done under that ticket, unless another one is given.
     let unlocked = state.guard.unlocked(state.now);
     let ticket = ticket.or_else(|| unlocked.map(|unlocked| unlocked.ticket.clone()));
     let comment = comment.or_else(|| unlocked.and_then(|unlocked| unlocked.reason.clone()));
     let Some(run) = state.run_mut(id) else { return };
     let Some(plan) = run.plan.clone() else { return };
-    match confirm(*plan, &context, answer, comment, ticket) {
+    match confirm(*plan, context.for_plans(), answer, comment, ticket) {
         Ok(confirmed) => {
             run.begin();
             run.comment = confirmed.comment().map(str::to_owned);

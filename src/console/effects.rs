@@ -313,7 +313,7 @@ impl Effects {
             if !ended {
                 // The task is gone without a word: it panicked. What it did is not known.
                 let problem = Problem::internal("the run broke off by a defect of this program")
-                    .hint("look at the thing itself before doing it again");
+                    .hint("check the thing itself before you retry");
                 let _closed = to
                     .send(Event::Run(name, RunEvent::Ended(Outcome::Unknown(problem))))
                     .await;

@@ -26,6 +26,7 @@ pub mod painter;
 pub mod saved_views;
 mod snapshot;
 mod source;
+mod starting;
 mod stream;
 pub mod terminal;
 mod together;

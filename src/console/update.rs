@@ -4,21 +4,21 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::wants::{ask, is_held, remember, touch, touch_own};
-use super::{cursor, dialogs, layers, leaving, lists, menu, verify};
+use super::{cursor, dialogs, layers, leaving, lists, menu, starting, verify};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
-use crate::plan::plan::Plan;
+use crate::plan::plan::{Inputs, Plan};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
 use crate::state::databases;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::history::Visit;
-use crate::state::layer::{Layer, RunLayer, Shown};
+use crate::state::layer::{Layer, Shown};
 use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
@@ -409,24 +409,11 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
         );
     }
     let on = state.targets_for(action, &selected);
-    let many = on.len() > 1;
-    let run = state.begin_run(id, on.clone());
     let (place, marked) = (state.at(), state.screen().marks);
+    let run = starting::begin(state, action, on, Inputs::new(), effects);
     if let Some(run) = state.run_mut(&run) {
         run.marked = Some((place, marked));
     }
-    if many || action.spec().tier > crate::plan::tier::Tier::Harmless {
-        let layer = RunLayer::new(run.clone());
-        state.layers.push(Layer::Run(Box::new(layer)));
-    } else {
-        state.say(Tone::Plain, format!("{}: under way", action.spec().title));
-    }
-    effects.push(Effect::Plan {
-        run,
-        action: id,
-        on,
-        inputs: crate::plan::plan::Inputs::new(),
-    });
 }
 
 fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effects: &mut Vec<Effect>) {
@@ -465,7 +452,7 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
     if matches!(event, RunEvent::Ended(_)) {
         run.ended_at = Some(now);
     }
-    let title = run.title();
+    let (title, count) = (run.title(), run.ends.len());
     if let RunEvent::Ended(outcome) = event {
         touch_own(state);
         // What was served before is no news about now.
@@ -473,12 +460,17 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
         state.crl = None;
         effects.push(Effect::CheckLinks);
         if !layers::is_open(state, id) {
-            let tone = if outcome.is_proven() {
-                Tone::Good
-            } else {
-                Tone::Bad
+            // What isn't proven has more to say than a line holds.
+            if !outcome.is_proven() && state.layers.is_empty() && !is_too_small(state) {
+                state.layers.push(layers::reopen(state, id.to_owned()));
+            }
+            let (tone, words) = match outcome {
+                Outcome::Proven(proof) => (Tone::Good, proof.clone()),
+                Outcome::Waiting(words) => (Tone::Plain, words.clone()),
+                _ if count > 1 => (Tone::Bad, outcome.what().to_owned()),
+                _ => (Tone::Bad, outcome.words()),
             };
-            state.say(tone, format!("{title}: {}", outcome.words()));
+            state.say(tone, format!("{title}: {words}"));
         }
     }
     if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {

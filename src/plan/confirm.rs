@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::record;
-use super::tier::Ask;
+use super::tier::{Ask, InContext};
 use crate::problem::{Problem, ProblemKind};
 
 /// A plan that a person confirmed by the rule of its tier. It can't be made otherwise, copied from
@@ -31,7 +31,7 @@ pub enum Answer<'a> {
 /// Gives the plan back with what is missing; nothing was started.
 pub fn confirm(
     plan: Plan,
-    context: &str,
+    context: InContext<'_>,
     answer: &Answer<'_>,
     comment: Option<String>,
     ticket: Option<String>,
@@ -39,9 +39,10 @@ pub fn confirm(
     if let Err(problem) = record::fits(&plan) {
         return Err((Box::new(plan), problem));
     }
-    let enough = match (plan.asks(context), answer) {
+    let asks = plan.asks(context);
+    let enough = match (&asks, answer) {
         (Ask::Nothing, Answer::Started | Answer::Yes) | (Ask::Yes, Answer::Yes) => Ok(()),
-        (Ask::Type(wanted), Answer::Typed(typed)) if typed.trim() == wanted => Ok(()),
+        (Ask::Type(_), Answer::Typed(typed)) if asks.is_met_by(typed) => Ok(()),
         (Ask::Type(wanted), _) => Err(format!("`{wanted}` was not typed")),
         _ => Err("`y` was not pressed".to_owned()),
     };
@@ -85,41 +86,59 @@ impl Confirmed {
 mod tests {
     use chrono::DateTime;
 
-    use super::super::tier::Tier;
+    use super::super::plan::{PlannedStep, Target};
+    use super::super::tier::Harm;
     use super::*;
+    use crate::domain::id::EntityKind;
 
-    fn plan(tier: Tier) -> Plan {
+    fn plan(harm: Harm, things: usize) -> Plan {
+        let target = |n: usize| Target {
+            kind: EntityKind::Certificate,
+            id: format!("crt_{n}"),
+            version: 1,
+            name: format!("web-{n}.example.com"),
+            status: String::new(),
+        };
+        let step = |target: usize| PlannedStep {
+            step: "revoke".to_owned(),
+            title: "revoke".to_owned(),
+            target,
+            harm,
+            hosts: Vec::new(),
+            args: serde_json::Value::Null,
+            command: String::new(),
+        };
         Plan {
-            run_id: "run_1".to_owned(),
-            action: "revoke".to_owned(),
             title: "Revoke web.example.com".to_owned(),
-            targets: vec![],
-            tier,
+            targets: (0..things).map(target).collect(),
+            steps: (0..things).map(step).collect(),
             phrase: "4f2a".to_owned(),
-            phrase_is: "the last four of the serial".to_owned(),
-            fields: vec![],
-            changes: vec![],
-            breaks: vec![],
-            steps: vec![],
-            works_without_api: false,
-            made_at: DateTime::from_timestamp(0, 0).unwrap(),
+            ..Plan::new("revoke", DateTime::UNIX_EPOCH)
         }
     }
 
-    fn is_enough(tier: Tier, answer: &Answer<'_>) -> bool {
-        confirm(plan(tier), "demo", answer, None, None).is_ok()
+    fn is_enough(harm: Harm, things: usize, answer: &Answer<'_>) -> bool {
+        let context = InContext {
+            name: "demo",
+            protected: false,
+        };
+        confirm(plan(harm, things), context, answer, None, None).is_ok()
     }
 
     #[test]
-    fn each_tier_wants_its_own_answer() {
-        assert!(is_enough(Tier::Harmless, &Answer::Started));
-        assert!(!is_enough(Tier::Reversible, &Answer::Started));
-        assert!(is_enough(Tier::Reversible, &Answer::Yes));
-        assert!(!is_enough(Tier::Irreversible, &Answer::Yes));
-        assert!(!is_enough(Tier::Irreversible, &Answer::Typed("4f2")));
-        assert!(!is_enough(Tier::Irreversible, &Answer::Typed("")));
-        assert!(is_enough(Tier::Irreversible, &Answer::Typed("4f2a")));
-        assert!(!is_enough(Tier::Sweeping, &Answer::Typed("4f2a")));
-        assert!(is_enough(Tier::Sweeping, &Answer::Typed("0 demo")));
+    fn each_reach_wants_its_own_answer() {
+        assert!(is_enough(Harm::None, 1, &Answer::Started));
+        assert!(!is_enough(Harm::None, 5, &Answer::Started));
+        assert!(is_enough(Harm::None, 5, &Answer::Yes));
+        assert!(!is_enough(Harm::Changes, 1, &Answer::Started));
+        assert!(is_enough(Harm::Changes, 1, &Answer::Yes));
+        assert!(!is_enough(Harm::Changes, 77, &Answer::Yes));
+        assert!(is_enough(Harm::Changes, 77, &Answer::Typed("77demo")));
+        assert!(!is_enough(Harm::Final, 1, &Answer::Yes));
+        assert!(!is_enough(Harm::Final, 1, &Answer::Typed("4f2")));
+        assert!(!is_enough(Harm::Final, 1, &Answer::Typed("")));
+        assert!(is_enough(Harm::Final, 1, &Answer::Typed("4f2a")));
+        assert!(!is_enough(Harm::Final, 2, &Answer::Typed("4f2a")));
+        assert!(is_enough(Harm::Final, 2, &Answer::Typed("2 demo")));
     }
 }

@@ -1,7 +1,7 @@
 //! The one loop that carries plans out: guard, versions, record, run, prove, record. Used by whoever
 //! has a confirmed plan; it draws nothing and decides nothing about confirmation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep};
 use super::confirm::Confirmed;
 use super::guard::Guard;
 use super::journal::{Journal, Recorded};
-use super::outcome::Outcome;
-use super::plan::{Plan, PlannedStep, Target};
+use super::outcome::{Ends, Outcome};
+use super::plan::{Loss, Plan, PlannedStep, Target};
 use super::ports::{AsNow, Changes, Reads, SecretEntry, Writes};
 use super::step::{Proof, Step, StepContext};
-use super::tier::Tier;
+use super::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
@@ -38,6 +38,8 @@ pub enum RunEvent {
     StepEnded(usize, Outcome),
     /// The step at this index was left out, since an earlier one of its target did not come about.
     StepSkipped(usize),
+    /// Nothing more is done to the target at this index; so it ended.
+    ThingEnded(usize, Outcome),
     /// A command was carried out, without its secrets, and how it ended.
     Command(String, String),
     /// All is over.
@@ -89,6 +91,9 @@ async fn carry_out(
     if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
         return Outcome::Refused(problem);
     }
+    if let Err(problem) = as_registered(plan, means) {
+        return Outcome::Refused(problem);
+    }
     if let Err(problem) = unchanged(plan, means.reads).await {
         return Outcome::Refused(problem);
     }
@@ -106,7 +111,7 @@ async fn carry_out(
         // A sender that is gone never says so: then there is nothing to wait for.
         Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
             Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
-                .hint("look at the thing itself before doing it again"),
+                .hint("check the thing itself before you retry"),
         ),
     };
     means
@@ -131,8 +136,14 @@ async fn all_steps(
     let plan = confirmed.plan();
     let mut results: Vec<(usize, Value)> = Vec::new();
     let mut stopped: BTreeSet<usize> = BTreeSet::new();
-    let mut worst: Option<Outcome> = None;
-    let mut proofs: Vec<String> = Vec::new();
+    let mut ends: BTreeMap<usize, Outcome> = BTreeMap::new();
+    // The step after which nothing more is done to a target.
+    let last: BTreeMap<usize, usize> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| (step.target, at))
+        .collect();
     for (index, planned) in plan.steps.iter().enumerate() {
         if stopped.contains(&planned.target) {
             watch(RunEvent::StepSkipped(index));
@@ -143,7 +154,9 @@ async fn all_steps(
         if begins && let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
             watch(RunEvent::StepSkipped(index));
             stopped.insert(planned.target);
-            worst = Some(worse(worst, Outcome::Refused(problem)));
+            let end = Outcome::Refused(problem);
+            watch(RunEvent::ThingEnded(planned.target, end.clone()));
+            ends.insert(planned.target, end);
             continue;
         }
         let earlier = results.iter().filter(|(target, _)| *target == planned.target);
@@ -185,31 +198,38 @@ async fn all_steps(
             .await;
         watch(RunEvent::StepEnded(index, outcome.clone()));
         results.push((planned.target, result));
-        match outcome {
-            Outcome::Proven(proof) => proofs.push(proof),
-            outcome => {
-                stopped.insert(planned.target);
-                worst = Some(worse(worst, outcome));
-            }
+        if !outcome.is_proven() {
+            stopped.insert(planned.target);
+        }
+        if !outcome.is_proven() || last.get(&planned.target) == Some(&index) {
+            watch(RunEvent::ThingEnded(planned.target, outcome.clone()));
+        }
+        ends.insert(planned.target, outcome);
+    }
+    whole(plan, ends)
+}
+
+/// The end of all, from the ends of the things.
+fn whole(plan: &Plan, ends: BTreeMap<usize, Outcome>) -> Outcome {
+    let mut named = Ends::default();
+    for (target, end) in ends {
+        named.note(plan.targets.get(target).map_or("", |target| &target.name), end);
+    }
+    named.whole()
+}
+
+/// Refuses a plan whose steps are not what they say: its tier follows from the harm that is written in it.
+fn as_registered(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
+    for planned in &plan.steps {
+        let Some(step) = (means.find_step)(&planned.step) else {
+            return Err(Problem::internal(format!("no step is called `{}`", planned.step)));
+        };
+        if step.harm() != planned.harm || planned.target >= plan.targets.len() {
+            let what = format!("the step `{}` is not what the plan says of it", planned.step);
+            return Err(Problem::internal(what).hint("nothing was done; report this defect"));
         }
     }
-    worst.unwrap_or_else(|| Outcome::Proven(summary(plan, &proofs)))
-}
-
-/// An unknown end outranks a failed one: somebody has to look.
-fn worse(before: Option<Outcome>, now: Outcome) -> Outcome {
-    match before {
-        Some(before @ Outcome::Unknown(_)) => before,
-        Some(before) if !matches!(now, Outcome::Unknown(_)) => before,
-        _ => now,
-    }
-}
-
-fn summary(plan: &Plan, proofs: &[String]) -> String {
-    match (plan.targets.len(), proofs.last()) {
-        (0 | 1, Some(proof)) => proof.clone(),
-        (n, _) => format!("{n} of {n} proven"),
-    }
+    Ok(())
 }
 
 /// Refuses when a thing is no longer as it was when the plan was made.
@@ -233,7 +253,7 @@ async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem> {
 /// may have gone live on another host meanwhile without having changed itself.
 async fn still_true(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
     // What harms nothing breaks nothing; what mends the rest must not depend on it.
-    if plan.tier == Tier::Harmless || plan.works_without_api {
+    if plan.reach().harm == Harm::None || plan.works_without_api {
         return Ok(());
     }
     let now = (means.plan_again)(plan, means.reads).await?;
@@ -249,12 +269,18 @@ async fn still_true(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
 
 /// The lines that are new, and those that hold no more.
 fn difference(then: &Plan, now: &Plan) -> Option<String> {
-    let lines =
-        |plan: &Plan| -> BTreeSet<String> { plan.changes.iter().chain(&plan.breaks).cloned().collect() };
+    let lines = |plan: &Plan| -> BTreeSet<String> {
+        let losses = plan.losses.iter();
+        let losses = losses.map(|Loss { host, name, what }| format!("{host}: {name}: {what}"));
+        plan.changes.iter().cloned().chain(losses).collect()
+    };
     let (before, after) = (lines(then), lines(now));
     let new = after.difference(&before).map(|line| format!("new: {line}"));
     let gone = before.difference(&after).map(|line| format!("no more: {line}"));
-    let all: Vec<String> = new.chain(gone).collect();
+    let mut all: Vec<String> = new.chain(gone).collect();
+    if now.reach() != then.reach() {
+        all.push("it reaches further or less far".to_owned());
+    }
     (!all.is_empty()).then(|| all.join("; "))
 }
 
@@ -318,7 +344,11 @@ async fn one_step(
                         format!("refused: {}", problem.what),
                     ));
                 }
-                return (Outcome::Failed(problem), Value::Null);
+                let end = match says_no(problem.kind) && lost.is_none() {
+                    true => Outcome::Refused(problem),
+                    false => Outcome::Failed(problem),
+                };
+                return (end, Value::Null);
             }
         }
     }
@@ -328,6 +358,20 @@ async fn one_step(
     }
     let outcome = look(step, &cx, means.reads, &note, lost).await;
     (outcome, cx.result)
+}
+
+/// Whether somebody said no before anything was changed.
+fn says_no(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadInput
+            | ProblemKind::NotAuthenticated
+            | ProblemKind::Forbidden
+            | ProblemKind::NotFound
+            | ProblemKind::Conflict
+            | ProblemKind::Refused
+            | ProblemKind::TooMany
+    )
 }
 
 /// Looks until it is proven, refuted, or the step's limit is over.
@@ -344,6 +388,7 @@ async fn look(
     loop {
         let seen = match step.prove(cx, reads).await {
             Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
+            Ok(Proof::Waits(words)) => return Outcome::Waiting(words),
             Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
             Ok(Proof::NotYet(words)) => words,
             Err(problem) if problem.kind.may_be_retried() => problem.what,
@@ -357,7 +402,7 @@ async fn look(
             let what = lost.map_or(said, |problem| problem.what);
             return Outcome::Unknown(
                 Problem::no_answer(format!("not proven within {} s: {what}", limit.as_secs()))
-                    .hint("it may still come about; look at the thing itself before doing it again"),
+                    .hint("it may still finish; check the thing itself before you retry"),
             );
         }
         sleep(LOOK_AGAIN).await;
@@ -368,15 +413,6 @@ async fn look(
 mod tests {
     use super::*;
     use crate::domain::id::EntityKind;
-
-    #[test]
-    fn an_unknown_end_outranks_a_failed_one() {
-        let failed = Outcome::Failed(Problem::internal("f"));
-        let unknown = Outcome::Unknown(Problem::no_answer("u"));
-        assert_eq!(worse(Some(failed.clone()), unknown.clone()), unknown);
-        assert_eq!(worse(Some(unknown.clone()), failed.clone()), unknown);
-        assert_eq!(worse(None, failed.clone()), failed);
-    }
 
     #[test]
     fn what_changed_since_the_plan_is_told_with_who_did_it() {
@@ -406,26 +442,23 @@ mod tests {
 
     #[test]
     fn a_plan_that_would_break_something_else_now_is_told_with_the_difference() {
-        let plan = |breaks: &[&str]| Plan {
-            run_id: "run_1".to_owned(),
-            action: "revoke".to_owned(),
-            title: "Revoke".to_owned(),
-            targets: Vec::new(),
-            tier: Tier::Irreversible,
-            phrase: String::new(),
-            phrase_is: String::new(),
-            fields: Vec::new(),
+        let plan = |hosts: &[&str]| Plan {
             changes: vec!["it becomes revoked".to_owned()],
-            breaks: breaks.iter().map(|&line| line.to_owned()).collect(),
-            steps: Vec::new(),
-            works_without_api: false,
-            made_at: chrono::DateTime::UNIX_EPOCH,
+            losses: hosts
+                .iter()
+                .map(|&host| Loss {
+                    host: host.to_owned(),
+                    name: "shop".to_owned(),
+                    what: "is served".to_owned(),
+                })
+                .collect(),
+            ..Plan::new("revoke", chrono::DateTime::UNIX_EPOCH)
         };
-        let then = plan(&["web-01 serves it"]);
+        let then = plan(&["web-01"]);
         assert_eq!(difference(&then, &then), None);
         assert_eq!(
-            difference(&then, &plan(&["web-02 serves it"])).unwrap(),
-            "new: web-02 serves it; no more: web-01 serves it"
+            difference(&then, &plan(&["web-02"])).unwrap(),
+            "new: web-02: shop: is served; no more: web-01: shop: is served"
         );
     }
 }

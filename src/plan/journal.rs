@@ -223,7 +223,7 @@ fn ends_of_the_gone(lines: &[Line]) -> Vec<Line> {
     gone.map(|run| {
         let outcome = Outcome::Unknown(
             Problem::no_answer("the console was gone before its end")
-                .hint("look at the thing itself before doing it again"),
+                .hint("check the thing itself before you retry"),
         );
         Line::End {
             run: run.clone(),

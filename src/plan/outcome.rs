@@ -1,4 +1,4 @@
-//! How a step or a run ended. A lost answer is `Unknown`, never "failed".
+//! How a step, a thing or a whole run ended. A lost answer is `Unknown`, never "failed".
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ use crate::problem::Problem;
 pub enum Outcome {
     /// Done, and seen to be done.
     Proven(String),
+    /// Asked for and on record; it goes on by itself once somebody is back who is away.
+    Waiting(String),
     /// A rule said no before anything changed.
     Refused(Problem),
     /// It did not come about.
@@ -30,6 +32,7 @@ impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Proven(_) => "proven",
+            Self::Waiting(_) => "waiting",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Unknown(_) => "unknown",
@@ -40,19 +43,176 @@ impl Outcome {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Self::Proven(proof) => proof.clone(),
+            Self::Proven(words) | Self::Waiting(words) => words.clone(),
             Self::Refused(problem) | Self::Failed(problem) | Self::Unknown(problem) => problem.to_string(),
         }
     }
 
-    /// How the audit records it.
+    /// What happened, without the next step.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Proven(words) | Self::Waiting(words) => words,
+            Self::Refused(problem) | Self::Failed(problem) | Self::Unknown(problem) => &problem.what,
+        }
+    }
+
+    /// The next step, if there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Proven(_) | Self::Waiting(_) => None,
+            Self::Refused(problem) | Self::Failed(problem) | Self::Unknown(problem) => {
+                problem.hint.as_deref()
+            }
+        }
+    }
+
+    /// How the audit records it. What waits may still become known, so nobody may take it for done.
     #[must_use]
     pub fn for_audit(&self) -> AuditOutcome {
         match self {
             Self::Proven(_) => AuditOutcome::Done,
             Self::Refused(_) => AuditOutcome::Refused,
             Self::Failed(_) => AuditOutcome::Failed,
-            Self::Unknown(_) => AuditOutcome::Unknown,
+            Self::Unknown(_) | Self::Waiting(_) => AuditOutcome::Unknown,
         }
+    }
+
+    /// How much it calls for somebody. An unknown end outranks a failed one: somebody has to look.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Proven(_) => 0,
+            Self::Waiting(_) => 1,
+            Self::Refused(_) => 2,
+            Self::Failed(_) => 3,
+            Self::Unknown(_) => 4,
+        }
+    }
+}
+
+/// How each thing of a run ended, by name; what is left of a run that was broken off is not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    ends: Vec<(String, Outcome)>,
+}
+
+/// The words in which ends are counted, what needs somebody last.
+const WORDS: [&str; 5] = ["proven", "waiting", "refused", "failed", "unknown"];
+/// Names that a summary holds; the rest is counted.
+const NAMED: usize = 8;
+
+impl Ends {
+    /// Notes how the thing called `name` ended.
+    pub fn note(&mut self, name: &str, outcome: Outcome) {
+        self.ends.push((name.to_owned(), outcome));
+    }
+
+    /// How many ended in each way, zeroes left out: `10 proven, 1 refused, 1 unknown`.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let counts = WORDS.iter().filter_map(|word| {
+            let n = self.of(word).count();
+            (n > 0).then(|| format!("{n} {word}"))
+        });
+        counts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn of<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a (String, Outcome)> {
+        self.ends.iter().filter(move |(_, end)| end.word() == word)
+    }
+
+    /// The end of the whole: that of its one thing, or the counts with the names of what is not proven. It is
+    /// proven only if all is; otherwise it is the worst of all, so that nobody takes it for less.
+    #[must_use]
+    pub fn whole(&self) -> Outcome {
+        match self.ends.as_slice() {
+            [] => Outcome::Proven("there was nothing to do".to_owned()),
+            [(_, only)] => only.clone(),
+            many => {
+                let counted = self.counted();
+                let words = WORDS[1..].iter().filter_map(|word| self.named(word));
+                let words: Vec<String> = words.collect();
+                let words = match words.as_slice() {
+                    [] => counted,
+                    words => format!("{counted}. {}", words.join("; ")),
+                };
+                let worst = many.iter().map(|(_, end)| end).max_by_key(|end| end.weight());
+                match worst {
+                    Some(Outcome::Refused(problem)) => Outcome::Refused(named(problem, words)),
+                    Some(Outcome::Failed(problem)) => Outcome::Failed(named(problem, words)),
+                    Some(Outcome::Unknown(problem)) => Outcome::Unknown(named(problem, words)),
+                    Some(Outcome::Waiting(_)) => Outcome::Waiting(words),
+                    Some(Outcome::Proven(_)) | None => Outcome::Proven(words),
+                }
+            }
+        }
+    }
+
+    /// `refused: imap.example.com (why)`.
+    fn named(&self, word: &str) -> Option<String> {
+        let n = self.of(word).count();
+        let named = self.of(word).take(NAMED);
+        let mut names: Vec<String> = named
+            .map(|(name, end)| format!("{name} ({})", end.what()))
+            .collect();
+        if n > NAMED {
+            names.push(format!("and {} more", n - NAMED));
+        }
+        (n > 0).then(|| format!("{word}: {}", names.join(", ")))
+    }
+}
+
+fn named(problem: &Problem, words: String) -> Problem {
+    let named = Problem::new(problem.kind, words);
+    match &problem.hint {
+        Some(hint) => named.hint(hint.clone()),
+        None => named,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mixed_ends_are_counted_and_named_and_the_worst_is_the_whole() {
+        let mut ends = Ends::default();
+        for n in 0..10 {
+            ends.note(&format!("ok-{n}"), Outcome::Proven("served".to_owned()));
+        }
+        assert_eq!(ends.whole(), Outcome::Proven("10 proven".to_owned()));
+        ends.note("imap", Outcome::Refused(Problem::refused("key is blocked")));
+        assert_eq!(ends.whole().word(), "refused");
+        ends.note(
+            "vpn",
+            Outcome::Unknown(Problem::no_answer("no answer").hint("look")),
+        );
+        ends.note("www", Outcome::Failed(Problem::internal("no reload")));
+        assert_eq!(ends.counted(), "10 proven, 1 refused, 1 failed, 1 unknown");
+        let whole = ends.whole();
+        assert_eq!(whole.word(), "unknown");
+        assert_eq!(
+            whole.what(),
+            "10 proven, 1 refused, 1 failed, 1 unknown. refused: imap (key is blocked); failed: www (no reload); \
+             unknown: vpn (no answer)"
+        );
+        assert_eq!(whole.hint(), Some("look"));
+    }
+
+    #[test]
+    fn one_thing_ends_as_itself_and_names_beyond_eight_are_counted() {
+        let mut ends = Ends::default();
+        ends.note("one", Outcome::Waiting("asked".to_owned()));
+        assert_eq!(ends.whole(), Outcome::Waiting("asked".to_owned()));
+        for n in 0..9 {
+            ends.note(&format!("n{n}"), Outcome::Waiting("asked".to_owned()));
+        }
+        assert!(
+            ends.whole().what().ends_with(", and 2 more"),
+            "{}",
+            ends.whole().what()
+        );
+        assert_eq!(ends.whole().for_audit(), AuditOutcome::Unknown);
     }
 }

@@ -44,8 +44,8 @@ pub struct Reads {
     pub vault_address: String,
     /// The mount that certificates come from.
     pub pki_mount: String,
-    /// The role that certificates are signed with.
-    pub pki_role: String,
+    /// The role that a test certificate is signed with.
+    pub pki_test_role: String,
 }
 
 impl Reads {

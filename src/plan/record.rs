@@ -56,13 +56,17 @@ mod tests {
     use serde_json::json;
 
     use super::super::plan::{PlannedStep, Target};
-    use super::super::tier::Tier;
+    use super::super::tier::{Harm, InContext};
     use super::*;
+
+    const DEMO: InContext<'_> = InContext {
+        name: "demo",
+        protected: false,
+    };
 
     fn plan(n: usize) -> Plan {
         Plan {
             run_id: "run_1".to_owned(),
-            action: "revoke".to_owned(),
             title: format!("Revoke {n} certificates"),
             targets: (0..n)
                 .map(|n| Target {
@@ -73,16 +77,13 @@ mod tests {
                     status: "active".to_owned(),
                 })
                 .collect(),
-            tier: Tier::Harmless,
-            phrase: String::new(),
-            phrase_is: String::new(),
-            fields: vec![],
             changes: (0..n)
                 .map(|n| format!("host-{n}.example.com is revoked"))
                 .collect(),
-            breaks: vec![],
             steps: (0..n)
                 .map(|n| PlannedStep {
+                    harm: Harm::None,
+                    hosts: vec![],
                     step: "revoke".to_owned(),
                     title: format!("revoke host-{n}.example.com"),
                     target: n,
@@ -90,8 +91,7 @@ mod tests {
                     command: "curl ".repeat(60),
                 })
                 .collect(),
-            works_without_api: false,
-            made_at: DateTime::from_timestamp(0, 0).unwrap(),
+            ..Plan::new("revoke", DateTime::UNIX_EPOCH)
         }
     }
 
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn nothing_is_confirmed_that_can_not_begin() {
         use super::super::confirm::{Answer, confirm};
-        let refused = confirm(plan(3000), "demo", &Answer::Started, None, None);
+        let refused = confirm(plan(3000), DEMO, &Answer::Started, None, None);
         assert!(refused.unwrap_err().1.what.contains("too much for one run"));
-        assert!(confirm(plan(3), "demo", &Answer::Started, None, None).is_ok());
+        assert!(confirm(plan(3), DEMO, &Answer::Started, None, None).is_ok());
     }
 }

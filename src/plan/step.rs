@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::ports::{Reads, Writes};
+use super::tier::Harm;
 use crate::problem::Problem;
 
 /// What a step may know while it runs and is proven.
@@ -35,6 +36,8 @@ pub enum Proof {
     Proven(String),
     /// Not yet; look again.
     NotYet(String),
+    /// It is asked for and on record, and goes on by itself once somebody is back who is away: nobody has to wait.
+    Waits(String),
     /// It will not become so.
     Refuted(Problem),
 }
@@ -43,6 +46,9 @@ pub enum Proof {
 pub trait Step: Sync {
     /// The name that plans refer to it by; never changes.
     fn name(&self) -> &'static str;
+
+    /// The worst that it can do. The tier of every plan that has it follows from this.
+    fn harm(&self) -> Harm;
 
     /// Carries it out. Called again with the same key after a lost answer, it must have the effect of
     /// one call. A step that only looks does nothing here.

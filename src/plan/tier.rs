@@ -1,17 +1,69 @@
-//! Tiers: how much harm an action can do, and what a person must do before it runs.
+//! The tier of a plan, and with it what a person must do before it runs. It follows the plan's reach: the harm
+//! that its steps can do, to how many things and on how many hosts. It is worked out here, from the steps that
+//! will be carried out, so that an action can't understate it.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// How much harm an action can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+use super::plan::{Plan, PlannedStep};
+
+/// Up to so many things are touched without anybody being asked, if no harm comes of it.
+const HARMLESS_THINGS: usize = 4;
+/// Up to so many things change by one `y`.
+const FEW_THINGS: usize = 9;
+/// Up to so many hosts change by one `y`.
+const FEW_HOSTS: usize = 3;
+
+/// The worst that one step can do. Each registered step says it of itself; the executor refuses a plan in which
+/// it is written otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// It looks, or asks somebody to look: nothing that anybody relies on changes.
+    None,
+    /// It takes shares, which nobody types by mistake.
+    Shares,
+    /// Keys, files or records change. What was there before can be had again.
+    Changes,
+    /// It can't be undone.
+    Final,
+}
+
+/// The reach of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The worst that one of its steps can do.
+    pub harm: Harm,
+    /// The things that it is about.
+    pub things: usize,
+    /// Those of them to which something is done that can't be undone.
+    pub for_good: usize,
+    /// The hosts on which something changes.
+    pub hosts: usize,
+}
+
+/// Who confirms where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InContext<'a> {
+    /// The context's name.
+    pub name: &'a str,
+    /// It is one to be careful with: each tier asks for more.
+    pub protected: bool,
+}
+
+/// What follows from a reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// 0: harmless.
+    /// Harmless, and few things.
     Harmless,
-    /// 1: can be taken back.
-    Reversible,
-    /// 2: one thing that can't be taken back.
+    /// Shares are typed, which is more than any confirmation.
+    Shares,
+    /// Changes on a few things and hosts, or something harmless to many.
+    Contained,
+    /// One thing that can't be undone.
     Irreversible,
-    /// 3: many things that can't be taken back, or everything.
+    /// Many things or hosts, or several things that can't be undone.
     Sweeping,
 }
 
@@ -26,36 +78,74 @@ pub enum Ask {
     Type(String),
 }
 
-impl Tier {
-    /// What is asked for `n` things in `context`; `phrase` is what the action wants typed for one.
+impl Ask {
+    /// Whether `typed` is what is asked for. Spaces don't count.
     #[must_use]
-    pub fn asks(self, n: usize, context: &str, phrase: &str) -> Ask {
-        match self {
-            Self::Harmless => Ask::Nothing,
-            Self::Reversible => Ask::Yes,
-            Self::Irreversible => Ask::Type(phrase.to_owned()),
-            Self::Sweeping => Ask::Type(format!("{n} {context}")),
+    pub fn is_met_by(&self, typed: &str) -> bool {
+        let letters = |text: &str| -> String { text.split_whitespace().collect() };
+        matches!(self, Self::Type(wanted) if !letters(wanted).is_empty() && letters(wanted) == letters(typed))
+    }
+}
+
+impl Reach {
+    /// The reach of `plan`, from its steps and targets.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let harms = |step: &&PlannedStep| step.harm >= Harm::Changes;
+        let for_good = plan.steps.iter().filter(|step| step.harm == Harm::Final);
+        let hosts = plan.steps.iter().filter(harms).flat_map(|step| &step.hosts);
+        Self {
+            harm: plan
+                .steps
+                .iter()
+                .map(|step| step.harm)
+                .max()
+                .unwrap_or(Harm::None),
+            things: plan.targets.len(),
+            for_good: for_good.map(|step| step.target).collect::<BTreeSet<_>>().len(),
+            hosts: hosts.collect::<BTreeSet<_>>().len(),
         }
     }
 
-    /// The tier for `n` things: what can't be taken back becomes sweeping when there are many.
+    /// The same before there is a plan, for `things` and an action of which one step does this harm.
     #[must_use]
-    pub fn of_many(self, n: usize) -> Self {
-        if self == Self::Irreversible && n > 1 {
-            Self::Sweeping
-        } else {
-            self
+    pub fn before_planning(harm: Harm, things: usize) -> Self {
+        Self {
+            harm,
+            things,
+            for_good: if harm == Harm::Final { things } else { 0 },
+            hosts: 0,
         }
     }
 
-    /// The words shown in the plan.
+    /// The tier that follows from it.
     #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Harmless => "harmless",
-            Self::Reversible => "can be taken back",
-            Self::Irreversible => "CAN'T BE TAKEN BACK",
-            Self::Sweeping => "MANY, CAN'T BE TAKEN BACK",
+    pub fn tier(self) -> Tier {
+        let many = self.things > FEW_THINGS || self.hosts > FEW_HOSTS;
+        match self.harm {
+            Harm::None if self.things <= HARMLESS_THINGS => Tier::Harmless,
+            Harm::None => Tier::Contained,
+            Harm::Shares => Tier::Shares,
+            Harm::Changes if !many => Tier::Contained,
+            Harm::Final if !many && self.for_good <= 1 => Tier::Irreversible,
+            Harm::Changes | Harm::Final => Tier::Sweeping,
+        }
+    }
+
+    /// What is asked for in `context`. `phrase` names the one thing that can't be undone. A protected context
+    /// asks for more at each tier, and for its name wherever something is changed.
+    #[must_use]
+    pub fn asks(self, context: InContext<'_>, phrase: &str) -> Ask {
+        let tier = self.tier();
+        let counted = || Ask::Type(format!("{} {}", self.things, context.name));
+        match (tier, context.protected) {
+            (Tier::Harmless, false) | (Tier::Shares, _) => Ask::Nothing,
+            (Tier::Harmless, true) | (Tier::Contained, false) => Ask::Yes,
+            (Tier::Contained, true) | (Tier::Sweeping, _) => counted(),
+            // Nothing to type would be typed by a bare Enter.
+            (Tier::Irreversible, _) if phrase.trim().is_empty() => counted(),
+            (Tier::Irreversible, false) => Ask::Type(phrase.to_owned()),
+            (Tier::Irreversible, true) => Ask::Type(format!("{phrase} {}", context.name)),
         }
     }
 }
@@ -64,17 +154,93 @@ impl Tier {
 mod tests {
     use super::*;
 
+    const DEMO: InContext<'_> = InContext {
+        name: "demo",
+        protected: false,
+    };
+    const PROD: InContext<'_> = InContext {
+        name: "prod-eu",
+        protected: true,
+    };
+
+    fn reach(harm: Harm, things: usize, hosts: usize) -> Reach {
+        Reach {
+            hosts,
+            ..Reach::before_planning(harm, things)
+        }
+    }
+
+    fn typed(text: &str) -> Ask {
+        Ask::Type(text.to_owned())
+    }
+
     #[test]
-    fn many_irreversible_things_ask_for_count_and_context() {
-        let tier = Tier::Irreversible.of_many(12);
-        assert_eq!(
-            tier.asks(12, "prod-eu", "4f2a"),
-            Ask::Type("12 prod-eu".to_owned())
-        );
-        assert_eq!(
-            Tier::Irreversible.of_many(1).asks(1, "prod-eu", "4f2a"),
-            Ask::Type("4f2a".to_owned())
-        );
-        assert_eq!(Tier::Reversible.of_many(12), Tier::Reversible);
+    fn what_is_asked_follows_the_reach() {
+        let cases = [
+            (reach(Harm::None, 1, 0), Ask::Nothing, Ask::Yes),
+            (reach(Harm::None, 4, 4), Ask::Nothing, Ask::Yes),
+            (reach(Harm::None, 5, 5), Ask::Yes, typed("5 prod-eu")),
+            (reach(Harm::None, 200, 200), Ask::Yes, typed("200 prod-eu")),
+            (reach(Harm::Shares, 1, 0), Ask::Nothing, Ask::Nothing),
+            (reach(Harm::Changes, 1, 1), Ask::Yes, typed("1 prod-eu")),
+            (reach(Harm::Changes, 9, 3), Ask::Yes, typed("9 prod-eu")),
+            (reach(Harm::Changes, 10, 1), typed("10 demo"), typed("10 prod-eu")),
+            (reach(Harm::Changes, 1, 4), typed("1 demo"), typed("1 prod-eu")),
+            (reach(Harm::Final, 1, 1), typed("f973"), typed("f973 prod-eu")),
+            (reach(Harm::Final, 1, 4), typed("1 demo"), typed("1 prod-eu")),
+            (reach(Harm::Final, 2, 1), typed("2 demo"), typed("2 prod-eu")),
+        ];
+        for (reach, demo, prod) in cases {
+            assert_eq!(reach.asks(DEMO, "f973"), demo, "{reach:?}");
+            assert_eq!(reach.asks(PROD, "f973"), prod, "{reach:?}");
+        }
+    }
+
+    #[test]
+    fn a_protected_context_never_asks_for_less() {
+        let weight = |ask: &Ask| match ask {
+            Ask::Nothing => 0,
+            Ask::Yes => 1,
+            Ask::Type(_) => 2,
+        };
+        for harm in [Harm::None, Harm::Changes, Harm::Final] {
+            for things in 0..12 {
+                for hosts in 0..6 {
+                    let reach = reach(harm, things, hosts);
+                    let (open, protected) = (reach.asks(DEMO, "f973"), reach.asks(PROD, "f973"));
+                    assert!(weight(&protected) >= weight(&open), "{reach:?}");
+                    assert_ne!(protected, Ask::Nothing, "{reach:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_things_more_hosts_and_more_harm_never_ask_for_less() {
+        for harm in [Harm::None, Harm::Changes, Harm::Final] {
+            for things in 0..12 {
+                for hosts in 0..6 {
+                    let tier = reach(harm, things, hosts).tier();
+                    assert!(reach(harm, things + 1, hosts).tier() >= tier);
+                    assert!(reach(harm, things, hosts + 1).tier() >= tier);
+                }
+            }
+        }
+        assert!(reach(Harm::Changes, 1, 1).tier() > reach(Harm::None, 1, 1).tier());
+        assert!(reach(Harm::Final, 1, 1).tier() > reach(Harm::Changes, 1, 1).tier());
+    }
+
+    #[test]
+    fn spaces_do_not_count_and_nothing_confirms_nothing() {
+        let ask = typed("56 demo");
+        for good in ["56 demo", "56demo", " 5 6 demo "] {
+            assert!(ask.is_met_by(good), "{good}");
+        }
+        for bad in ["", " ", "56", "demo", "56 Demo", "57 demo", "156 demo"] {
+            assert!(!ask.is_met_by(bad), "{bad}");
+        }
+        assert!(!typed("").is_met_by(""));
+        assert!(!Ask::Yes.is_met_by("y"));
+        assert_eq!(reach(Harm::Final, 1, 1).asks(DEMO, " "), typed("1 demo"));
     }
 }

@@ -102,4 +102,8 @@ pub enum InDialog {
     PageUp,
     /// Begin the ceremony of shares again.
     Reset,
+    /// Show a plan's commands in place of its names, or the names again.
+    Commands,
+    /// Try again what a run did not prove.
+    Retry,
 }

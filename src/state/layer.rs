@@ -151,8 +151,10 @@ pub struct RunLayer {
     pub dropped: usize,
     /// What is wrong with what was entered.
     pub complaint: Option<String>,
-    /// The first line shown, where the plan is longer than the dialog.
+    /// How far what scrolls is scrolled.
     pub scroll: u16,
+    /// Whether the commands are shown in place of the names.
+    pub commands: bool,
 }
 
 impl RunLayer {
@@ -171,6 +173,7 @@ impl RunLayer {
             dropped: 0,
             complaint: None,
             scroll: 0,
+            commands: false,
         }
     }
 

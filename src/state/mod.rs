@@ -39,6 +39,7 @@ use crate::domain::role::Role;
 use crate::domain::worker::Worker;
 use crate::plan::guard::Guard;
 use crate::plan::plan::Target;
+use crate::plan::tier::InContext;
 
 use contexts::Configured;
 use history::History;
@@ -83,6 +84,17 @@ pub struct ContextInfo {
     pub vault: String,
     /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
     pub shares_in: Option<String>,
+}
+
+impl ContextInfo {
+    /// What a confirmation has to know of it.
+    #[must_use]
+    pub fn for_plans(&self) -> InContext<'_> {
+        InContext {
+            name: &self.name,
+            protected: self.protected,
+        }
+    }
 }
 
 /// How many colours a terminal has.

@@ -1,13 +1,13 @@
 //! Runs as the console follows them: planned, carried out, ended. An answer is addressed to its run,
 //! never to whatever dialog happens to be open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use crate::plan::executor::RunEvent;
 use crate::plan::journal::Recorded;
-use crate::plan::outcome::Outcome;
+use crate::plan::outcome::{Ends, Outcome};
 use crate::plan::plan::{Inputs, Plan, Target};
 
 use super::screen::ViewId;
@@ -32,6 +32,8 @@ pub struct StepLine {
     pub title: String,
     /// Which step.
     pub step: String,
+    /// Which of the plan's targets it is for.
+    pub target: usize,
     /// Where it is.
     pub state: StepState,
     /// What it last said.
@@ -70,6 +72,8 @@ pub struct Run {
     pub plan: Option<Box<Plan>>,
     /// Its steps.
     pub steps: Vec<StepLine>,
+    /// How each of the plan's targets ended, as far as they have.
+    pub ends: BTreeMap<usize, Outcome>,
     /// Where it is on record.
     pub recorded: Option<Recorded>,
     /// When its key was pressed.
@@ -95,6 +99,7 @@ impl Run {
             phase: Phase::Planning,
             plan: None,
             steps: Vec::new(),
+            ends: BTreeMap::new(),
             recorded: None,
             asked_at,
             ended_at: None,
@@ -134,6 +139,52 @@ impl Run {
         }
     }
 
+    /// How the things ended that have, by name.
+    #[must_use]
+    pub fn named_ends(&self) -> Ends {
+        let mut ends = Ends::default();
+        for (target, end) in &self.ends {
+            ends.note(self.name_of(*target), end.clone());
+        }
+        ends
+    }
+
+    /// The name of the plan's target at `index`.
+    #[must_use]
+    pub fn name_of(&self, index: usize) -> &str {
+        let target = self.plan.as_ref().and_then(|plan| plan.targets.get(index));
+        target.map_or("", |target| target.name.as_str())
+    }
+
+    /// What was not proven, for a second try; what waits goes on by itself.
+    #[must_use]
+    pub fn to_retry(&self) -> Vec<Target> {
+        let over = matches!(self.phase, Phase::Ended(_));
+        let targets = self.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
+        let open = |index: &usize| {
+            !matches!(
+                self.ends.get(index),
+                Some(Outcome::Proven(_) | Outcome::Waiting(_))
+            )
+        };
+        targets
+            .filter(|(index, _)| over && open(index))
+            .map(|(_, target)| target.clone())
+            .collect()
+    }
+
+    /// Where it ended in a word, or in counts where it was about several things.
+    #[must_use]
+    pub fn state(&self) -> String {
+        match &self.phase {
+            Phase::Planning => "planning".to_owned(),
+            Phase::Planned => "planned".to_owned(),
+            Phase::Running => "running".to_owned(),
+            Phase::Ended(outcome) if self.ends.len() < 2 => outcome.word().to_owned(),
+            Phase::Ended(_) => self.named_ends().counted(),
+        }
+    }
+
     /// The step that is under way, and what it last said.
     #[must_use]
     pub fn running_step(&self) -> String {
@@ -170,6 +221,7 @@ impl Run {
             .map(|planned| StepLine {
                 title: planned.title.clone(),
                 step: planned.step.clone(),
+                target: planned.target,
                 state: StepState::Waiting,
                 note: String::new(),
             })
@@ -192,6 +244,7 @@ impl Run {
                 line.note = outcome.words();
                 line.state = StepState::Ended(outcome.clone());
             }),
+            RunEvent::ThingEnded(target, outcome) => drop(self.ends.insert(target, outcome)),
             RunEvent::Command(..) => {}
             RunEvent::Ended(outcome) => self.phase = Phase::Ended(outcome),
         }

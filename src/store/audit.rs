@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
+use crate::domain::dated_ahead::{DatedAhead, Dates};
 use crate::domain::id::EntityKind;
 use crate::wire::page::{Page, PageQuery};
 
@@ -255,21 +256,56 @@ pub async fn rows_after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Aud
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// Checks the whole chain, a batch at a time; returns how many rows it has and the last one's hash.
+/// What a check of the whole trail found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// How many rows there are.
+    pub n_rows: i64,
+    /// The last one's hash.
+    pub head: String,
+    /// Those that are dated later than they can have been written.
+    pub ahead: Option<DatedAhead>,
+}
+
+/// Checks the whole chain, and its dates, a batch at a time.
 ///
 /// # Errors
 /// The first break, or the database doesn't answer.
-pub async fn verify(store: &Store) -> Result<(i64, String), StoreError> {
+pub async fn check(store: &Store) -> Result<Checked, StoreError> {
     let mut head = (0, GENESIS.to_owned());
+    let mut dates = Dates::default();
     loop {
         // A connection a batch, so that a long chain doesn't keep one from everybody else.
         let mut conn = store.ask(Work::Background).await?;
         let rows = rows_after(&mut conn, head.0, BATCH).await?;
         if rows.is_empty() {
-            return Ok(head);
+            let (n_rows, head) = head;
+            let ahead = dates.ended(conn.now());
+            return Ok(Checked { n_rows, head, ahead });
         }
+        rows.iter().for_each(|row| dates.row(row.seq, row.timestamp));
         head = verify_chain(head, &rows)?;
     }
+}
+
+/// Checks the whole chain; returns how many rows it has and the last one's hash.
+///
+/// # Errors
+/// The first break, or the database doesn't answer.
+pub async fn verify(store: &Store) -> Result<(i64, String), StoreError> {
+    let checked = check(store).await?;
+    Ok((checked.n_rows, checked.head))
+}
+
+/// When the last row was written, by the clock of who wrote it.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn last_at(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
+    sql("SELECT timestamp FROM audit_logs ORDER BY seq DESC LIMIT 1")
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading when the last audit row was written"))
 }
 
 struct Wrapped(AuditRow);

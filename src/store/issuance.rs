@@ -61,6 +61,19 @@ pub async fn claimable(conn: &mut Conn, limit: u32) -> Result<Vec<Request>, Stor
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
+/// The requests that `owner` claimed are free again at `at`. None of them may be with the CA then.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn release(tx: &mut Tx, owner: &str, at: DateTime<Utc>) -> Result<u64, StoreError> {
+    sql("UPDATE issuance_requests SET claimed_by = NULL, lease_until = $2 WHERE claimed_by = $1")
+        .bind(owner)
+        .bind(at)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("freeing what an earlier worker had claimed"))
+}
+
 /// Claims a request for `owner` and writes `issuing`, before the CA is called. `None` if another worker
 /// has it, or it isn't due any more.
 ///

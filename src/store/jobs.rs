@@ -16,7 +16,7 @@ use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
 use super::row::{FromRow, Row};
 use super::statement::{Json, sql};
-use super::{Conn, StoreError, Tx, agents, installations, request_failure};
+use super::{Conn, StoreError, Tx, agents, installations, issuance, request_failure};
 
 /// How many jobs an agent is given at once.
 const AT_ONCE: i64 = 50;
@@ -432,14 +432,7 @@ pub async fn release(tx: &mut Tx, owner: &str, at: DateTime<Utc>) -> Result<u64,
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    let requests =
-        sql("UPDATE issuance_requests SET claimed_by = NULL, lease_until = $2 WHERE claimed_by = $1")
-            .bind(owner)
-            .bind(at)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because(doing))?;
-    Ok(jobs + requests)
+    Ok(jobs + issuance::release(tx, owner, at).await?)
 }
 
 /// Forgets what jobs that ended before `before` had to do: PEM that nobody asks for again. That they were,

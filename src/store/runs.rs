@@ -77,10 +77,10 @@ pub async fn begin(
 /// # Errors
 /// The run is unknown or over, the status means nothing, or the database doesn't answer.
 pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) -> Result<(), StoreError> {
-    if !["running", "proven", "refused", "failed", "unknown"].contains(&step.status.as_str()) {
+    if !["running", "proven", "waiting", "refused", "failed", "unknown"].contains(&step.status.as_str()) {
         return Err(
             Problem::bad_input(format!("`{}` is not a status of steps", step.status))
-                .hint("allowed: running, proven, refused, failed, unknown")
+                .hint("allowed: running, proven, waiting, refused, failed, unknown")
                 .into(),
         );
     }

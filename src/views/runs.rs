@@ -34,7 +34,7 @@ const COLUMNS: &[Column] = &[
         width: Width::Fill(2),
     },
     Column {
-        title: "is",
+        title: "result",
         width: Width::Fixed(9),
     },
     Column {
@@ -71,6 +71,9 @@ fn phase(run: &Run) -> (Cell, String) {
         Phase::Planning => (cell("planning", Meaning::Dim), String::new()),
         Phase::Planned => (cell("planned", Meaning::Dim), "waits for you".to_owned()),
         Phase::Running => (cell("running", Meaning::Key), run.running_step()),
+        Phase::Ended(outcome) if run.ends.len() > 1 => {
+            (cell(outcome.word(), ended(outcome)), outcome.what().to_owned())
+        }
         Phase::Ended(outcome) => (cell(outcome.word(), ended(outcome)), outcome.words()),
     }
 }
@@ -79,8 +82,8 @@ fn phase(run: &Run) -> (Cell, String) {
 pub(super) fn ended(outcome: &Outcome) -> Meaning {
     match outcome {
         Outcome::Proven(_) => Meaning::Good,
-        Outcome::Refused(_) | Outcome::Unknown(_) => Meaning::Warn,
-        Outcome::Failed(_) => Meaning::Bad,
+        Outcome::Waiting(_) | Outcome::Unknown(_) => Meaning::Warn,
+        Outcome::Refused(_) | Outcome::Failed(_) => Meaning::Bad,
     }
 }
 

@@ -4,6 +4,11 @@
 
 use chrono::Duration;
 
+/// No filter is longer, in characters: on the screen, in the API and in what is kept.
+pub const LONGEST: usize = 200;
+/// No filter has more words: each is looked for in every column.
+pub const MOST_WORDS: usize = 20;
+
 /// The fields that certificates can be filtered by.
 pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner", "key", "issuer", "serial"];
 /// The fields that agents can be filtered by.
@@ -74,12 +79,32 @@ impl Filter {
     /// Reads what was typed, for a list that knows `fields`.
     ///
     /// # Errors
-    /// Which field is not known here, or what its value is not.
+    /// Which limit it is over, which field is not known here, or what its value is not.
     pub fn read(text: &str, fields: &[&str]) -> Result<Self, String> {
+        fits(text)?;
         let terms = text.split_whitespace().map(|word| Term::read(word, fields));
         Ok(Self {
             terms: terms.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// Whether it is short enough to be one.
+///
+/// # Errors
+/// Which limit it is over.
+pub fn fits(text: &str) -> Result<(), String> {
+    let n = text.chars().count();
+    if n > LONGEST {
+        return Err(format!(
+            "a filter has at most {LONGEST} characters, this one has {n}"
+        ));
+    }
+    match text.split_whitespace().count() {
+        n if n > MOST_WORDS => Err(format!(
+            "a filter has at most {MOST_WORDS} words, this one has {n}"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -60,4 +60,11 @@ pub struct ChainReport {
     pub head: Option<String>,
     /// Where it is broken.
     pub broken: Option<String>,
+    /// How many rows are dated more than an hour later than rows after them, or than now: written by a clock that
+    /// was ahead.
+    #[serde(default)]
+    pub n_dated_ahead: i64,
+    /// Which they are, and what it means.
+    #[serde(default)]
+    pub dated_ahead: Option<String>,
 }

@@ -45,7 +45,7 @@ pub struct RunStepRecord {
     /// The step's name.
     #[serde(deserialize_with = "told::text")]
     pub name: String,
-    /// `running`, `proven`, `refused`, `failed` or `unknown`.
+    /// `running`, `proven`, `waiting`, `refused`, `failed` or `unknown`.
     pub status: String,
     /// What it said.
     #[serde(default, deserialize_with = "told::maybe")]
@@ -121,7 +121,7 @@ pub struct RunStepView {
     pub index: i64,
     /// The step's name.
     pub name: String,
-    /// `running`, `proven`, `refused`, `failed` or `unknown`.
+    /// `running`, `proven`, `waiting`, `refused`, `failed` or `unknown`.
     pub status: String,
     /// What it said.
     pub note: Option<String>,

@@ -285,3 +285,38 @@ async fn what_an_agent_says_of_itself_steers_nothing() {
         .await;
     assert_eq!(status, 200, "{answer}");
 }
+
+#[tokio::test]
+async fn a_filter_has_an_end() {
+    let Some(it) = Server::start().await else { return };
+    let words = |n: usize, word: &str| vec![word; n].join("%20");
+    for list in ["certs", "agents", "requests", "audit", "keys", "runs"] {
+        for (query, said) in [
+            (format!("q={}", words(1000, "a")), "longer than 200 characters"),
+            (format!("q={}", words(21, "a")), "at most 20 words"),
+            (
+                format!("q={}", "%C3%A4".repeat(201)),
+                "longer than 200 characters",
+            ),
+            (format!("sort={}", "x".repeat(300)), "longer than 200 characters"),
+        ] {
+            let (status, problem) = it.get(&format!("/api/v1/{list}?{query}")).await;
+            assert_eq!(status, 400, "{list}: {problem}");
+            assert!(
+                problem["title"].as_str().unwrap().contains(said),
+                "{list}: {problem}"
+            );
+        }
+    }
+    for (filter, said) in [
+        (words(1000, "a"), "longer than 200 characters"),
+        (words(21, "!b"), "at most 20 words"),
+        ("x".repeat(201), "longer than 200 characters"),
+    ] {
+        let (status, problem) = it.get(&format!("/api/v1/certs?filter={filter}")).await;
+        assert_eq!(status, 400, "{problem}");
+        assert!(problem["title"].as_str().unwrap().contains(said), "{problem}");
+    }
+    let longest = format!("/api/v1/certs?filter={}", words(20, "%C3%A4%C3%A4bcdefgh"));
+    assert_eq!(it.get(&longest).await.0, 200);
+}

@@ -187,3 +187,28 @@ async fn no_answer_carries_what_steers_a_terminal() {
         "the same text is in it, escaped: {title:?}"
     );
 }
+
+#[tokio::test]
+async fn rows_that_a_clock_ahead_wrote_are_told_and_so_is_the_server_behind_them() {
+    let Some(it) = Server::start().await else { return };
+    let ban = async |id: &str| it.post(&format!("/api/v1/agents/{id}/ban"), "").await.0;
+    ban("agt_none").await;
+    let (_, report) = it.get("/api/v1/audit/verify").await;
+    assert_eq!(
+        (&report["n_dated_ahead"], &report["dated_ahead"]),
+        (&json!(0), &Value::Null)
+    );
+    let noon = super::support::noon();
+    it.clock.set(noon + chrono::Duration::days(3 * 365));
+    ban("agt_none").await;
+    it.clock.set(noon + chrono::Duration::minutes(1));
+    let (_, ready) = it.call(Method::GET, "/readyz", "", "", None).await;
+    let note = ready["backends"][0]["note"].as_str().unwrap_or_default();
+    assert!(note.contains("the last audit row is dated 2029-"), "{ready}");
+    ban("agt_none").await;
+    let (_, report) = it.get("/api/v1/audit/verify").await;
+    assert_eq!(report["whole"], true, "{report}");
+    assert_eq!(report["n_dated_ahead"], 1);
+    let said = report["dated_ahead"].as_str().unwrap();
+    assert!(said.contains("row 2") && said.contains("2029-"), "{said}");
+}

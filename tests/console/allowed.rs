@@ -4,15 +4,14 @@ use crate::hands::*;
 
 #[test]
 fn a_disabled_action_says_why_and_starts_nothing() {
-    let mut state = night(120, 40);
-    press(&mut state, "2");
-    let effects = press(&mut state, "X");
+    let mut state = unsealed();
+    let effects = press(&mut state, "u");
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Plan { .. })));
     assert!(
         state
             .toast
             .as_ref()
-            .is_some_and(|toast| toast.text.contains("Vault is sealed"))
+            .is_some_and(|toast| toast.text.contains("Vault is not sealed"))
     );
     state.guard = Guard::ReadOnly;
     for key in ["X", "r", "i", "c", "u"] {
@@ -92,7 +91,7 @@ fn a_protected_context_is_unlocked_for_a_while_under_a_ticket() {
             .any(|effect| matches!(effect, Effect::SetGuard(Guard::Protected(Some(_)))))
     );
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     let effects = press(&mut state, "y");
     let ticket = effects.iter().find_map(|effect| match effect {
         Effect::Execute { confirmed, .. } => confirmed.ticket(),
@@ -179,5 +178,24 @@ fn the_command_line_runs_what_is_picked_by_the_same_rules_as_a_key() {
                 .as_ref()
                 .is_some_and(|toast| toast.text.contains("read-only"))
         );
+    }
+}
+
+/// The API takes these at once, and does the rest when the CA is back: another console's way to Vault is no
+/// reason against them.
+#[test]
+fn what_the_api_takes_is_not_held_up_by_the_consoles_own_way_to_vault() {
+    for (sealed, link) in [(true, LinkState::Degraded), (false, LinkState::Down)] {
+        for (key, id) in [("X", "revoke"), ("r", "reissue"), ("i", "install")] {
+            let mut state = night(120, 40);
+            if !sealed {
+                let link = fixtures::link(link, Some("no route to host"));
+                tell(&mut state, Event::Link(Backend::Vault, link));
+            }
+            assert_eq!(state.vault_sealed(), sealed);
+            let effects = press(&mut state, &format!("2 {key}"));
+            let plans = |effect: &Effect| matches!(effect, Effect::Plan { action, .. } if *action == id);
+            assert!(effects.iter().any(plans), "{id}: {:?}", state.toast);
+        }
     }
 }

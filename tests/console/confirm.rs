@@ -25,7 +25,7 @@ fn a_revocation_wants_its_phrase_and_never_a_bare_enter() {
 fn keys_typed_before_the_dialog_was_painted_do_not_count() {
     let mut state = unsealed();
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     assert!(!executes(&tell(&mut state, Event::Key("y".to_owned()))));
     show(&mut state);
     assert!(executes(&tell(&mut state, Event::Key("y".to_owned()))));
@@ -35,14 +35,14 @@ fn keys_typed_before_the_dialog_was_painted_do_not_count() {
 fn keys_that_come_too_early_are_counted_and_what_is_shown_then_is_asked_for_again() {
     let mut state = unsealed();
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     tell(&mut state, Event::Painted(7));
     tell(&mut state, Event::Key("y".to_owned()));
     tell(&mut state, Event::Key("y".to_owned()));
     let Some(Layer::Run(layer)) = state.layers.last() else {
         panic!("the dialog is open")
     };
-    assert!(layer.complaint.as_ref().unwrap().starts_with("2 keys came"));
+    assert!(layer.complaint.as_ref().unwrap().starts_with("2 keys ignored"));
     tell(&mut state, Event::Seen(7));
     assert!(!executes(&tell(&mut state, Event::Key("y".to_owned()))));
     tell(&mut state, Event::Painted(8));
@@ -64,7 +64,7 @@ fn on_a_screen_too_small_to_show_it_nothing_is_started_or_confirmed() {
         }),
     );
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     show(&mut state);
     tell(&mut state, Event::Resize(Size { width: 38, height: 9 }));
     assert!(!executes(&press(&mut state, "y")), "it can't be seen any more");
@@ -97,7 +97,7 @@ fn the_target_is_frozen_when_the_key_is_pressed() {
 fn a_plan_that_comes_after_its_run_was_cancelled_finds_no_other_run() {
     let mut state = unsealed();
     press(&mut state, "r");
-    let late = plan_for(&state, Tier::Reversible);
+    let late = plan_for(&state, Tier::Contained);
     press(&mut state, "esc");
     press(&mut state, "j X");
     assert_ne!(state.runs[0].id, "#1", "an id is never used again");
@@ -107,7 +107,7 @@ fn a_plan_that_comes_after_its_run_was_cancelled_finds_no_other_run() {
     );
     assert_eq!(state.runs[0].phase, Phase::Planning);
     let id = state.runs[0].id.clone();
-    let plan = plan_for(&state, Tier::Reversible);
+    let plan = plan_for(&state, Tier::Contained);
     tell(&mut state, Event::Planned(id.clone(), Ok(Box::new(plan))));
     press(&mut state, "y");
     assert_eq!(state.runs[0].phase, Phase::Running);
@@ -144,6 +144,118 @@ fn nothing_moves_behind_an_open_dialog_but_what_was_never_shown_is_filled() {
     );
 }
 
+/// A plan of `id` on all rows of the open list.
+fn plan_on_all(state: &mut State, key: &str) -> Plan {
+    let effects = press(state, &format!("ctrl-a {key}"));
+    let planned = effects.into_iter().find_map(|effect| match effect {
+        Effect::Plan { run, action, on, .. } => Some((run, action, on)),
+        _ => None,
+    });
+    let (run, action, on) = planned.unwrap();
+    let harm = cmp_console::actions::harm(cmp_console::actions::find(action).unwrap());
+    let step = |target| PlannedStep {
+        step: action.to_owned(),
+        title: action.to_owned(),
+        target,
+        harm,
+        hosts: vec![format!("host-{}", target % 14)],
+        args: serde_json::json!({}),
+        command: String::new(),
+    };
+    let plan = Plan {
+        title: action.to_owned(),
+        steps: (0..on.len()).map(step).collect(),
+        targets: on,
+        ..Plan::new(action, now())
+    };
+    tell(state, Event::Planned(run, Ok(Box::new(plan.clone()))));
+    plan
+}
+
+#[test]
+fn one_letter_never_replaces_every_key_of_a_platform() {
+    let mut state = unsealed();
+    let one = fixtures::certificates()[0].clone();
+    let rows = (0..77).map(|n| cmp_console::domain::certificate::Certificate {
+        id: format!("crt_9{n:03}"),
+        ..one.clone()
+    });
+    let window = Window {
+        total: 77,
+        rows: rows.collect(),
+    };
+    fixtures::answer(
+        &mut state,
+        Query::Certificates(Default::default()),
+        Answer::Certificates(window),
+    );
+    let plan = plan_on_all(&mut state, "r");
+    assert_eq!(plan.targets.len(), 77);
+    assert!(!executes(&press(&mut state, "y")));
+    assert!(!executes(&press(&mut state, "backspace enter")));
+    assert!(!executes(&press(&mut state, "7 7 space p r o d enter")));
+    press(&mut state, "backspace backspace backspace backspace backspace");
+    assert!(
+        executes(&press(&mut state, "d e m o enter")),
+        "spaces don't count"
+    );
+}
+
+#[test]
+fn all_agents_are_woken_only_after_a_plan_and_a_few_at_once() {
+    let mut state = unsealed();
+    press(&mut state, "3");
+    let one = fixtures::agents()[0].clone();
+    let rows = (0..15).map(|n| cmp_console::domain::agent::Agent {
+        id: format!("agt_9{n:03}"),
+        ..one.clone()
+    });
+    let window = Window {
+        total: 15,
+        rows: rows.collect(),
+    };
+    fixtures::answer(
+        &mut state,
+        Query::Agents(Default::default()),
+        Answer::Agents(window),
+    );
+    plan_on_all(&mut state, "c");
+    assert!(!state.runs[0].is_running());
+    assert!(drawn(&state).contains("15 agents"), "the dialog says how many");
+    assert!(executes(&press(&mut state, "y")));
+
+    let mut state = unsealed();
+    press(&mut state, "3 c");
+    assert!(state.layers.is_empty(), "one is woken without a question");
+    assert!(executes(&planned(&mut state, Tier::Harmless)));
+}
+
+#[test]
+fn a_protected_context_asks_for_its_name_and_even_a_harmless_thing_is_asked() {
+    let protected = || {
+        let mut state = unsealed();
+        state.context.name = "prod-eu".to_owned();
+        state.context.protected = true;
+        state
+    };
+    let mut state = protected();
+    press(&mut state, "3 c");
+    assert!(!executes(&planned(&mut state, Tier::Harmless)));
+    assert!(executes(&press(&mut state, "y")));
+
+    let mut state = protected();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Contained);
+    assert!(!executes(&press(&mut state, "y")));
+    assert!(executes(&press(&mut state, "backspace 1 p r o d - e u enter")));
+
+    let mut state = protected();
+    press(&mut state, "X");
+    planned(&mut state, Tier::Irreversible);
+    assert!(!executes(&press(&mut state, "8 4 0 1 enter")));
+    assert!(executes(&press(&mut state, "p r o d - e u enter")));
+}
+
 /// Keys, with those that could confirm something more often than the rest.
 fn any_key() -> impl Strategy<Value = String> {
     let keys = "j k g G tab backtab enter enter enter esc / space s S y y y 1 2 3 4 5 6 7 @ ? : X X r r i c u ctrl-d ctrl-u ctrl-r backspace 8 4 0 1 left right";
@@ -169,23 +281,38 @@ proptest! {
             for effect in effects {
                 match effect {
                     Effect::Execute { confirmed, .. } => {
-                        let tier = confirmed.plan().tier;
+                        let tier = confirmed.plan().tier();
                         prop_assert_eq!(Some(tier), shown);
+                        let counted = format!("{}demo", confirmed.plan().targets.len());
                         match tier {
-                            Tier::Reversible => prop_assert_eq!(&key, "y"),
+                            Tier::Harmless | Tier::Shares => {}
+                            Tier::Contained => prop_assert_eq!(&key, "y"),
                             Tier::Irreversible => prop_assert!(key == "enter" && typed == "8401", "{} {}", key, typed),
-                            tier => prop_assert!(false, "{tier:?} was carried out by {key}"),
+                            Tier::Sweeping => prop_assert!(key == "enter" && typed == counted, "{} {}", key, typed),
                         }
                     }
                     Effect::Plan { run, action, on, .. } => {
-                        let spec = cmp_console::actions::find(action).unwrap().spec();
-                        let tier = spec.tier.of_many(on.len());
-                        if spec.tier == Tier::Harmless {
+                        let action = cmp_console::actions::find(action).unwrap();
+                        let harm = cmp_console::actions::harm(action);
+                        let step = |target| PlannedStep {
+                            step: "revoke".to_owned(),
+                            title: "revoke".to_owned(),
+                            target,
+                            harm,
+                            hosts: vec!["web-01".to_owned()],
+                            args: serde_json::json!({}),
+                            command: String::new(),
+                        };
+                        let plan = Plan {
+                            steps: (0..on.len()).map(step).collect(),
+                            targets: on,
+                            phrase: "8401".to_owned(),
+                            ..Plan::new(action.spec().id, now())
+                        };
+                        shown = Some(plan.tier());
+                        if harm == Harm::Shares {
                             continue;
                         }
-                        shown = Some(tier);
-                        let mut plan = plan_for(&state, tier);
-                        plan.targets = on;
                         tell(&mut state, Event::Planned(run, Ok(Box::new(plan))));
                     }
                     _ => {}

@@ -10,7 +10,7 @@ pub(crate) use cmp_console::plan::executor::RunEvent;
 pub(crate) use cmp_console::plan::guard::Guard;
 pub(crate) use cmp_console::plan::outcome::Outcome;
 pub(crate) use cmp_console::plan::plan::{Plan, PlannedStep};
-pub(crate) use cmp_console::plan::tier::Tier;
+pub(crate) use cmp_console::plan::tier::{Harm, Tier};
 pub(crate) use cmp_console::state::effect::Effect;
 pub(crate) use cmp_console::state::event::{Event, ServedThere, Timed};
 pub(crate) use cmp_console::state::layer::{Chosen, Layer, Menu, MenuItem};
@@ -53,28 +53,35 @@ pub(crate) fn unsealed() -> State {
     state
 }
 
+/// The harm of a step that makes a plan on few things be of this tier.
+pub(crate) fn harm_of(tier: Tier) -> Harm {
+    match tier {
+        Tier::Harmless => Harm::None,
+        Tier::Shares => Harm::Shares,
+        Tier::Contained => Harm::Changes,
+        Tier::Irreversible | Tier::Sweeping => Harm::Final,
+    }
+}
+
+/// The plan of the first run, with a step for each of its things.
 pub(crate) fn plan_for(state: &State, tier: Tier) -> Plan {
     let run = &state.runs[0];
+    let step = |target| PlannedStep {
+        step: "revoke".to_owned(),
+        title: "revoke".to_owned(),
+        target,
+        harm: harm_of(tier),
+        hosts: vec!["web-01".to_owned()],
+        args: serde_json::json!({}),
+        command: String::new(),
+    };
     Plan {
-        run_id: "run_1".to_owned(),
-        action: run.action.to_owned(),
         title: "Revoke".to_owned(),
         targets: run.on.clone(),
-        tier,
         phrase: "8401".to_owned(),
         phrase_is: "the last four of the serial".to_owned(),
-        fields: Vec::new(),
-        changes: Vec::new(),
-        breaks: Vec::new(),
-        steps: vec![PlannedStep {
-            step: "revoke".to_owned(),
-            title: "revoke".to_owned(),
-            target: 0,
-            args: serde_json::json!({}),
-            command: String::new(),
-        }],
-        works_without_api: false,
-        made_at: now(),
+        steps: (0..run.on.len()).map(step).collect(),
+        ..Plan::new(run.action, now())
     }
 }
 

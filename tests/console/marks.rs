@@ -46,7 +46,7 @@ fn what_is_marked_twice_is_one_thing_and_is_unmarked_once_it_is_under_way() {
     let action = cmp_console::actions::find("reissue").unwrap();
     assert_eq!(state.targets_for(action, &twice).len(), 2);
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     press(&mut state, "y");
     assert!(state.screen().marks.is_empty());
 }

@@ -6,7 +6,7 @@ use crate::hands::*;
 fn a_run_goes_on_when_its_dialog_is_closed_and_its_end_is_told() {
     let mut state = unsealed();
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     press(&mut state, "y");
     press(&mut state, "esc");
     assert!(state.layers.is_empty());
@@ -23,7 +23,7 @@ fn a_run_goes_on_when_its_dialog_is_closed_and_its_end_is_told() {
 fn quitting_with_a_run_under_way_is_asked_twice_in_a_row() {
     let mut state = unsealed();
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     press(&mut state, "y esc q");
     assert!(!state.quit);
     press(&mut state, "j q");
@@ -36,7 +36,7 @@ fn quitting_with_a_run_under_way_is_asked_twice_in_a_row() {
 fn a_closed_run_is_found_again() {
     let mut state = unsealed();
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     press(&mut state, "y esc 7 enter");
     assert!(matches!(state.layers.last(), Some(Layer::Run(layer)) if layer.run == "#1"));
 }

@@ -9,7 +9,7 @@ fn a_paste_outside_a_field_does_nothing() {
     assert!(state.runs.is_empty() && !state.quit);
     assert!(!executes(&effects));
     press(&mut state, "r");
-    planned(&mut state, Tier::Reversible);
+    planned(&mut state, Tier::Contained);
     show(&mut state);
     assert!(!executes(&tell(&mut state, Event::Paste("y\n".to_owned()))));
 }
@@ -18,13 +18,12 @@ fn a_paste_outside_a_field_does_nothing() {
 fn unsealing_takes_characters_as_a_secret_only_while_a_share_is_wanted() {
     let mut state = night(120, 40);
     press(&mut state, "u");
-    let mut plan = plan_for(&state, Tier::Irreversible);
+    let mut plan = plan_for(&state, Tier::Shares);
     assert_eq!(plan.targets[0].kind, EntityKind::Vault);
-    plan.phrase = "unseal".to_owned();
     plan.steps[0].step = "enter_shares".to_owned();
-    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
-    assert!(!wants_secret(&state));
-    assert!(executes(&press(&mut state, "u n s e a l enter")));
+    let effects = tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    assert!(executes(&effects), "nothing but shares is typed");
+    assert!(!wants_secret(&state), "nobody has seen the prompt");
     tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
     show(&mut state);
     assert!(wants_secret(&state));
@@ -54,11 +53,9 @@ fn unsealing_takes_characters_as_a_secret_only_while_a_share_is_wanted() {
 fn what_is_typed_when_the_last_share_was_another_ones_is_no_command() {
     let mut state = night(120, 40);
     press(&mut state, "u");
-    let mut plan = plan_for(&state, Tier::Irreversible);
-    plan.phrase = "unseal".to_owned();
+    let mut plan = plan_for(&state, Tier::Shares);
     plan.steps[0].step = "enter_shares".to_owned();
     tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
-    press(&mut state, "u n s e a l enter");
     tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
     let ended = Outcome::Proven("unsealed".to_owned());
     tell(

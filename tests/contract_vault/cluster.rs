@@ -50,7 +50,7 @@ impl Cluster {
             clock: Clock::system(),
             vault_address: servers[0].base.clone(),
             pki_mount: MOUNT.to_owned(),
-            pki_role: ROLE.to_owned(),
+            pki_test_role: ROLE.to_owned(),
         };
         let it = Self {
             servers,

@@ -124,6 +124,74 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
     let Some(job) = documents("kubernetes/cmp-migrate.yaml") else {
         return;
     };
-    let container = &job[0]["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["command"], json!(["cmp-server", "--migrate-only"]));
+    let pod = &of_kind(&job, "Job")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let command = json!([
+        "cmp-server",
+        "--config",
+        "/etc/cmp/cmp-migrate.toml",
+        "--migrate-only"
+    ]);
+    assert_eq!(container["command"], command);
+    // Its password is in a file, and in no environment that `describe` or a child process shows.
+    let env = container["env"].as_array().unwrap();
+    assert!(env.iter().all(|it| it["valueFrom"].is_null()), "{env:?}");
+    let seed = of_kind(&job, "ConfigMap")["data"]["cmp-migrate.toml"]
+        .as_str()
+        .unwrap();
+    let credentials = pod["volumes"].as_array().unwrap().iter();
+    let credentials = credentials
+        .clone()
+        .find(|it| it["name"] == "credentials")
+        .unwrap();
+    assert_eq!(files(credentials), (0o440, named_credentials(seed)));
+}
+
+#[test]
+fn the_pods_talk_to_what_they_need_and_to_nothing_else() {
+    let Some(policies) = documents("kubernetes/network-policy.yaml") else {
+        return;
+    };
+    assert!(text("kustomization.yaml").contains("- kubernetes/network-policy.yaml"));
+    let ports = |policy: &Value, way: &str| -> Vec<i64> {
+        let rules = policy["spec"][way].as_array().cloned().unwrap_or_default();
+        let ports = rules
+            .iter()
+            .flat_map(|rule| rule["ports"].as_array().unwrap().clone());
+        let mut ports: Vec<i64> = ports.map(|it| it["port"].as_i64().unwrap()).collect();
+        ports.sort_unstable();
+        ports
+    };
+    let nothing = &policies[0];
+    assert_eq!(nothing["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(
+        (ports(nothing, "ingress"), ports(nothing, "egress")),
+        (vec![], vec![])
+    );
+    for (file, ingress) in [("cmp-api", 8082), ("cmp-issuer", 8083)] {
+        let Some(pods) = documents(&format!("kubernetes/{file}.yaml")) else {
+            return;
+        };
+        let pod = &of_kind(&pods, "Deployment")["spec"]["template"];
+        for policy in [
+            nothing,
+            policies.iter().find(|it| it["metadata"]["name"] == file).unwrap(),
+        ] {
+            let chosen = policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap();
+            assert!(
+                chosen
+                    .iter()
+                    .all(|(label, value)| pod["metadata"]["labels"][label] == *value)
+            );
+        }
+        let own = policies.iter().find(|it| it["metadata"]["name"] == file).unwrap();
+        let listens = pod["spec"]["containers"][0]["ports"].as_array().unwrap();
+        let mut listens: Vec<i64> = listens
+            .iter()
+            .map(|it| it["containerPort"].as_i64().unwrap())
+            .collect();
+        listens.sort_unstable();
+        assert!(listens.contains(&ingress));
+        assert_eq!(ports(own, "ingress"), listens, "{file}");
+    }
 }

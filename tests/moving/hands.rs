@@ -7,7 +7,6 @@ use cmp_console::domain::key::{Key, KeyStatus};
 use cmp_console::plan::executor::RunEvent;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Plan, Target};
-use cmp_console::plan::tier::Tier;
 use cmp_console::state::layer::Chosen;
 use cmp_console::state::palette::Leads;
 use cmp_console::state::query::{LogLine, Window};
@@ -51,18 +50,8 @@ fn audit_of(kind: EntityKind, id: &str, seq: i64) -> AuditRow {
 fn plan() -> Plan {
     Plan {
         run_id: "run_77".to_owned(),
-        action: "revoke".to_owned(),
         title: "Revoke shop.example.com".to_owned(),
-        targets: Vec::new(),
-        tier: Tier::Irreversible,
-        phrase: String::new(),
-        phrase_is: String::new(),
-        fields: Vec::new(),
-        changes: Vec::new(),
-        breaks: Vec::new(),
-        steps: Vec::new(),
-        works_without_api: false,
-        made_at: now(),
+        ..Plan::new("revoke", now())
     }
 }
 

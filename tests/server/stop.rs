@@ -109,3 +109,15 @@ async fn with_a_delay_it_is_unready_first_and_still_answers() {
     assert_eq!(asked.await.unwrap().0, 200);
     assert!(it.ended().await.success());
 }
+
+#[tokio::test]
+async fn no_core_dump_holds_what_it_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let it = Daemon::start(dir.path(), &[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", it.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}

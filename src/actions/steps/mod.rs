@@ -1,3 +1,4 @@
 //! Steps that several actions share.
 
+pub(super) mod await_agent;
 pub(super) mod prove_handshake;

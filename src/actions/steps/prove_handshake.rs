@@ -13,6 +13,7 @@ use crate::domain::server_name::server_name;
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 
 /// See the module.
@@ -40,18 +41,16 @@ pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_
     if let Shows::SuccessorOf(_, version) = shows {
         args["version"] = json!(version);
     }
-    PlannedStep {
-        step: ProveHandshake.name().to_owned(),
-        title: format!("handshake with {address}"),
-        target,
-        args,
-        command: String::new(),
-    }
+    PlannedStep::new(&ProveHandshake, target, format!("handshake with {address}"), args)
 }
 
 impl Step for ProveHandshake {
     fn name(&self) -> &'static str {
         "prove_handshake"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::None
     }
 
     fn run<'a>(
@@ -133,7 +132,7 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
 }
 
 /// The requests that earlier steps made.
-fn requests(earlier: &[Value]) -> Vec<String> {
+pub(super) fn requests(earlier: &[Value]) -> Vec<String> {
     let lists = earlier.iter().filter_map(|result| result["requests"].as_array());
     lists
         .flatten()

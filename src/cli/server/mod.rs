@@ -33,6 +33,7 @@ use crate::clients::cache::Cache;
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::config::ConfigError;
+use crate::config::memory;
 use crate::config::server::{ServerConfig, ServerRole, Vault};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
@@ -55,6 +56,8 @@ pub fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
         return failed(&report);
     }
+    // Before anything secret is read; said again, and in the log, once there is one.
+    let _refused = memory::keep_private();
     let matches = Arguments::command().get_matches();
     let arguments = match Arguments::from_arg_matches(&matches) {
         Ok(arguments) => arguments,
@@ -98,6 +101,7 @@ async fn run(arguments: Arguments) -> ExitCode {
         }
     } else {
         telemetry::to_stderr(tracing::Level::INFO);
+        memory::keep_private_or_say();
         match migrate_only {
             true => told.migrate().await,
             false => serve(told, cache.as_deref()).await,

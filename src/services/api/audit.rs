@@ -62,18 +62,30 @@ pub(super) async fn read(
     security(("token" = []))
 )]
 pub(super) async fn verify(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
-    let report = match audit::verify(&api.store).await {
-        Ok((n_rows, head)) => ChainReport {
+    let report = match audit::check(&api.store).await {
+        Ok(checked) => ChainReport {
             whole: true,
-            n_rows: Some(n_rows),
-            head: Some(head),
+            n_rows: Some(checked.n_rows),
+            head: Some(checked.head),
             broken: None,
+            n_dated_ahead: checked.ahead.map_or(0, |ahead| ahead.n_rows),
+            dated_ahead: checked.ahead.map(|ahead| {
+                format!(
+                    "{} rows, the first of them row {}, are dated up to {}, later than they can have been written: a \
+                     server's clock was ahead. Their order stands, their times don't",
+                    ahead.n_rows,
+                    ahead.first,
+                    ahead.until.format("%F %HZ")
+                )
+            }),
         },
         Err(StoreError::Chain(broken)) => ChainReport {
             whole: false,
             n_rows: None,
             head: None,
             broken: Some(broken.to_string()),
+            n_dated_ahead: 0,
+            dated_ahead: None,
         },
         Err(error) => return Err(error.into()),
     };

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::TimeDelta;
 
 use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::{Duty, Worker};
-use crate::store::{StoreError, adapters, agents, clocks, findings, workers};
+use crate::store::{StoreError, adapters, agents, audit, clocks, findings, workers};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -22,6 +23,8 @@ use crate::services::api::openapi::Limits;
 
 /// Who asks whether it is ready doesn't wait longer for the database.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Clocks of servers may be so far apart without a word.
+const AHEAD: TimeDelta = TimeDelta::seconds(60);
 
 /// The process is there.
 #[utoipa::path(
@@ -86,11 +89,47 @@ async fn look(api: &ApiState) -> Ready {
         }
     }
     backends.push(cache(api).await);
+    if let (Ok(_), Some(off)) = (&answered, clock(api).await)
+        && let Some(database) = backends.first_mut()
+    {
+        // What is dated is written there.
+        database.state = LinkState::Degraded;
+        database.note = Some(
+            database
+                .note
+                .take()
+                .map_or(off.clone(), |note| format!("{note}; {off}")),
+        );
+    }
     Ready {
         ready: answered.is_ok(),
         backends,
         workers,
     }
+}
+
+/// What is wrong with this server's clock, as far as one can see without another one: it jumped, or is behind what was
+/// written last.
+async fn clock(api: &ApiState) -> Option<String> {
+    if let Some(jump) = api.clock.jumped() {
+        let way = if jump > TimeDelta::zero() { "ahead" } else { "back" };
+        return Some(format!(
+            "this server's clock jumped {} s {way} since its start: set it by NTP, and start the server again",
+            jump.num_seconds().abs()
+        ));
+    }
+    let read = async {
+        let mut conn = api.store.read().await?;
+        audit::last_at(&mut conn).await
+    };
+    let last = read.await.ok().flatten()?;
+    (last - api.clock.now() > AHEAD).then(|| {
+        format!(
+            "the last audit row is dated {}, ahead of this server's clock: that was ahead, or this one is behind; set \
+             all servers' by NTP",
+            last.format("%F %TZ")
+        )
+    })
 }
 
 /// The same body with both statuses: it isn't a problem, it is the answer.

@@ -7,8 +7,9 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::told::told;
+use crate::domain::told::{cut, told};
 use crate::problem::Problem;
+use crate::wire::filter;
 use crate::wire::page::PageQuery;
 
 use super::ApiState;
@@ -16,6 +17,9 @@ use super::reply::Refusal;
 
 /// No id is longer.
 const MAX_ID: usize = 200;
+
+/// A cursor holds the value that a page ended with.
+const MAX_CURSOR: usize = 4096;
 
 /// The ids in the path.
 pub(super) struct Ids<T>(pub(super) T);
@@ -55,6 +59,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             if value.contains('\0') {
                 return Err(nul(&format!("`{name}`")).into());
             }
+            let longest = if name == "after" {
+                MAX_CURSOR
+            } else {
+                filter::LONGEST
+            };
+            if value.chars().count() > longest {
+                return Err(Problem::bad_input(cut(
+                    &format!("`{name}` is longer than {longest} characters"),
+                    200,
+                ))
+                .hint("shorten it")
+                .into());
+            }
+            if name == "q" {
+                filter::fits(&value).map_err(Problem::bad_input)?;
+            }
             set(&mut query, &name, value)?;
         }
         Ok(Self(query))
@@ -89,7 +109,7 @@ fn set(query: &mut PageQuery, name: &str, value: String) -> Result<(), Problem> 
             query.open = Some(open);
         }
         _ => {
-            return Err(Problem::bad_input(format!("the parameter `{name}` is unknown"))
+            return Err(Problem::bad_input(told(&format!("the parameter `{name}` is unknown")))
                 .hint("allowed: after, limit, sort, filter, q, status, expires_before, spki, agent, entity, open"));
         }
     }

@@ -5,7 +5,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
-use super::{Issuer, Watches};
+use super::{Issuer, crl, renewals};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
@@ -13,7 +13,7 @@ use crate::domain::renewal::Suggestion;
 use crate::domain::request::Request;
 use crate::domain::x509;
 use crate::store::requests::NewRequest;
-use crate::store::{Store, adapters as rows, agents, requests};
+use crate::store::{Store, StoreError, adapters as rows, agents, requests};
 use crate::wire::agents::EnrolBody;
 use chrono::{DateTime, Duration, Utc};
 use futures::future::BoxFuture;
@@ -22,6 +22,14 @@ use rcgen::{
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// What an issuer goes on looking at.
+#[derive(Default)]
+pub(super) struct Watches {
+    crl: crl::Watch,
+    renewals: renewals::Watch,
+}
 
 /// What the CA does with the next signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +56,10 @@ pub(super) struct FakeCa {
     /// What it says of when to renew, and how often it was asked.
     suggests: Mutex<Result<Suggestion, AdapterError>>,
     n_asked: Mutex<usize>,
+    /// Each revocation takes a permit of it, where there is one.
+    pub(super) slow: Mutex<Option<Arc<Semaphore>>>,
+    /// Revocations that it is at, and the most that it was at.
+    pub(super) revoking: Mutex<(usize, usize)>,
     /// What happens while it lists what it signed.
     pub(super) meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
 }
@@ -71,6 +83,8 @@ impl FakeCa {
                 renewal_info: false,
             }),
             withdrawn: Mutex::default(),
+            slow: Mutex::default(),
+            revoking: Mutex::default(),
             suggests: Mutex::new(Err(AdapterError::Refused("no opinion".to_owned()))),
             n_asked: Mutex::default(),
             meanwhile: Mutex::default(),
@@ -154,6 +168,16 @@ impl Adapter for FakeCa {
     fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
         Box::pin(async move {
             self.open()?;
+            {
+                let mut revoking = self.revoking.lock().unwrap();
+                revoking.0 += 1;
+                revoking.1 = revoking.1.max(revoking.0);
+            }
+            let slow = self.slow.lock().unwrap().clone();
+            if let Some(slow) = slow {
+                slow.acquire().await.unwrap().forget();
+            }
+            self.revoking.lock().unwrap().0 -= 1;
             self.withdrawn.lock().unwrap().push(what.clone());
             self.revoked.lock().unwrap().insert(what.serial.clone());
             Ok(RevocationAnswer::Accepted)
@@ -238,6 +262,21 @@ pub(super) struct Bench {
     pub(super) issuer: Issuer,
     adapter_id: String,
     pub(super) agent_id: String,
+}
+
+impl Issuer {
+    /// All that it does beside each other, one after the other and once.
+    pub(super) async fn round(
+        &self,
+        watches: &mut Watches,
+        stop: &tokio::sync::watch::Receiver<bool>,
+    ) -> Result<(), StoreError> {
+        self.sign_all(stop).await?;
+        self.revoke_all(stop).await?;
+        self.look_into_crls(&mut watches.crl).await?;
+        self.ask_all(&mut watches.renewals, stop).await?;
+        Ok(())
+    }
 }
 
 impl Bench {

@@ -9,16 +9,16 @@ use tokio::time::Instant;
 use super::Issuer;
 use super::adapters::Published;
 use crate::clients::crl::{fetch, parse};
-use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
+use crate::domain::adapter::AdapterStatus;
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
-use crate::store::{StoreError, Work, certificates, revocation};
+use crate::store::{StoreError, Work, adapters as rows, certificates, revocation};
 
 /// How many certificates are looked for at once.
 const AT_ONCE: u32 = 500;
 /// Between two looks at a CRL that lacks what it should hold, at first and at most. A CA may rebuild
 /// its CRL only every quarter of an hour, and a CRL may be large.
-const FIRST: Duration = Duration::from_secs(1);
+pub(super) const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// When to look next.
@@ -62,14 +62,11 @@ impl Watch {
 
 impl Issuer {
     /// Looks for revoked certificates that no CRL was seen to hold yet.
-    pub(super) async fn look_into_crls(
-        &self,
-        adapters: &[AdapterRow],
-        watch: &mut Watch,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn look_into_crls(&self, watch: &mut Watch) -> Result<(), StoreError> {
         if watch.due > Instant::now() {
             return Ok(());
         }
+        let adapters = rows::all(&mut self.store.read().await?).await?;
         let missing =
             certificates::revoked_not_in_crl(&mut self.store.ask(Work::Background).await?, AT_ONCE).await?;
         let mut found = 0;

@@ -20,10 +20,11 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Mutex, Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use super::beat::Beat;
@@ -33,6 +34,7 @@ use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
+use crate::wire::page::Change;
 
 pub(crate) use issue::inventory;
 use roster::Roster;
@@ -46,7 +48,7 @@ const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 const MARGIN: chrono::Duration = chrono::Duration::seconds(20);
 /// For so long a CA may still be at a call whose caller is gone: only then is it asked what it has signed.
 const SETTLES: chrono::Duration = chrono::Duration::seconds(5);
-/// Requests claimed at once, and calls to a CA at once.
+/// Requests claimed at once, and calls to CAs at once: so many to sign, and so many to revoke.
 const BATCH: u32 = 32;
 const AT_ONCE: usize = 4;
 /// How often the credential for the CA is prolonged, at the most and at the least.
@@ -58,12 +60,11 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// A piece of work that takes longer is one that hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What it goes on looking at though nobody wakes it.
-#[derive(Default)]
-struct Watches {
-    clock: clock::Watch,
-    crl: crl::Watch,
-    renewals: renewals::Watch,
+/// What has to go on for the issuer to be alive.
+#[derive(Clone, Copy)]
+enum Work {
+    Signs,
+    Revokes,
 }
 
 /// The issuer. One may run in each process; claims keep them apart.
@@ -71,7 +72,12 @@ pub struct Issuer {
     store: Store,
     owner: String,
     roster: Roster,
+    clock: Mutex<clock::Watch>,
+    /// Rung with each revocation that a CA accepted.
+    accepted: Notify,
     beat: Option<Beat>,
+    /// When each of what is done beside each other went on last.
+    went_on: std::sync::Mutex<[Instant; 2]>,
 }
 
 impl Issuer {
@@ -82,7 +88,10 @@ impl Issuer {
             store,
             owner: owner.into(),
             roster: Roster::new(vault_login),
+            clock: Mutex::default(),
+            accepted: Notify::new(),
             beat: None,
+            went_on: std::sync::Mutex::new([Instant::now(); 2]),
         }
     }
 
@@ -93,45 +102,100 @@ impl Issuer {
         self
     }
 
-    /// Works until `stop` says true.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Works until `stop` says true. Signing, revoking, the proof of revocations, renewals and credentials go on
+    /// beside each other: none waits for what another has before it.
+    pub async fn run(mut self, stop: watch::Receiver<bool>) {
         let beat = Beat::begin(self.store.clone(), Duty::Issuer, self.owner.clone(), PATIENCE);
         self.beat = Some(beat);
-        let mut changes = self.store.changes();
         self.release_earlier_claims().await;
-        let mut watches = Watches::default();
-        let mut renew_at = Instant::now();
+        tokio::join!(
+            self.sign_along(stop.clone()),
+            self.revoke_along(stop.clone()),
+            self.prove_along(stop.clone()),
+            self.ask_along(stop.clone()),
+            self.renew_along(stop),
+        );
+    }
+
+    async fn sign_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.store.changes();
         loop {
-            self.goes_on();
-            let again = match self.round(&mut watches, &stop).await {
-                Ok(again) => again,
-                Err(error) => {
-                    tracing::error!(%error, "the issuer can't use the database");
-                    false
-                }
-            };
-            if renew_at <= Instant::now() {
-                renew_at = Instant::now() + self.renew_credentials().await;
-            }
-            // Between two batches nothing is claimed, so that another issuer can go on at once.
-            if *stop.borrow() {
+            self.work_goes_on(Work::Signs);
+            let done = self.sign_all(&stop).await;
+            if !goes_on(done, &mut changes, &mut stop).await {
                 return;
-            }
-            if again {
-                continue;
-            }
-            tokio::select! {
-                () = until_work(&mut changes) => {}
-                () = tokio::time::sleep(watches.crl.next_look(PERIOD)) => {}
-                () = tokio::time::sleep_until(renew_at) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
             }
         }
     }
 
-    /// Tells that its work goes on.
-    fn goes_on(&self) {
-        if let Some(beat) = &self.beat {
+    async fn revoke_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.store.changes();
+        loop {
+            self.work_goes_on(Work::Revokes);
+            let done = self.revoke_all(&stop).await;
+            if !goes_on(done, &mut changes, &mut stop).await {
+                return;
+            }
+        }
+    }
+
+    async fn ask_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.store.changes();
+        let mut watch = renewals::Watch::default();
+        loop {
+            let done = self.ask_all(&mut watch, &stop).await;
+            if !goes_on(done, &mut changes, &mut stop).await {
+                return;
+            }
+        }
+    }
+
+    /// Looks into the CRLs by their own time: soon after a CA accepted something, however much more waits to
+    /// be revoked, and more and more seldom while a list lacks what it should hold.
+    async fn prove_along(&self, mut stop: watch::Receiver<bool>) {
+        let mut watch = crl::Watch::default();
+        loop {
+            if let Err(error) = self.look_into_crls(&mut watch).await {
+                tracing::error!(%error, "the issuer can't use the database");
+            }
+            let accepted = tokio::select! {
+                () = self.accepted.notified() => true,
+                () = tokio::time::sleep(watch.next_look(PERIOD)) => false,
+                () = told(&mut stop) => return,
+            };
+            if accepted {
+                watch.expect_news();
+                // What is accepted meanwhile is looked for together.
+                tokio::select! {
+                    () = tokio::time::sleep(crl::FIRST) => {}
+                    () = told(&mut stop) => return,
+                }
+            }
+        }
+    }
+
+    /// Prolongs the credentials for the CAs.
+    async fn renew_along(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let next = self.renew_credentials().await;
+            tokio::select! {
+                () = tokio::time::sleep(next) => {}
+                () = told(&mut stop) => return,
+            }
+        }
+    }
+
+    /// Whether nothing may be claimed, since this issuer's clock is off.
+    async fn clock_is_off(&self) -> Result<bool, StoreError> {
+        self.clock.lock().await.is_off(&self.store, &self.owner).await
+    }
+
+    /// Tells that this work goes on, as long as the other does too: one that hangs is not covered up.
+    fn work_goes_on(&self, work: Work) {
+        let Some(beat) = &self.beat else { return };
+        let mut went_on = self.went_on.lock().unwrap_or_else(PoisonError::into_inner);
+        went_on[work as usize] = Instant::now();
+        if went_on.iter().all(|at| at.elapsed() < PATIENCE) {
             beat.goes_on();
         }
     }
@@ -153,9 +217,9 @@ impl Issuer {
         }
     }
 
-    /// One look at everything; returns whether there may be more to do right now.
-    async fn round(&self, watches: &mut Watches, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
-        if watches.clock.is_off(&self.store, &self.owner).await? {
+    /// Has signed what is due, a batch of it; whether there may be more to do right now.
+    async fn sign_all(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        if self.clock_is_off().await? {
             return Ok(false);
         }
         let adapters = rows::all(&mut self.store.read().await?).await?;
@@ -171,7 +235,7 @@ impl Issuer {
             .take_while(|_| std::future::ready(!*stop.borrow()))
             .map(|request| self.issue(request))
             .buffer_unordered(AT_ONCE)
-            .inspect(|_| self.goes_on())
+            .inspect(|_| self.work_goes_on(Work::Signs))
             .collect()
             .await;
         for result in ended {
@@ -179,14 +243,22 @@ impl Issuer {
                 tracing::error!(%error, "a request could not be driven on");
             }
         }
-        if self.revoke_all().await? {
-            watches.crl.expect_news();
-        }
-        self.look_into_crls(&adapters, &mut watches.crl).await?;
-        self.ask_about_renewals(&adapters, &mut watches.renewals, stop)
-            .await?;
         // A full batch means that there may be more.
         Ok(n_due == usize::try_from(BATCH).unwrap_or(usize::MAX))
+    }
+
+    /// Asks the CAs when to renew what they signed, as far as that is due.
+    async fn ask_all(
+        &self,
+        watch: &mut renewals::Watch,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, StoreError> {
+        if self.clock_is_off().await? {
+            return Ok(false);
+        }
+        let adapters = rows::all(&mut self.store.read().await?).await?;
+        self.ask_about_renewals(&adapters, watch, stop).await?;
+        Ok(false)
     }
 
     /// Resumes a paused adapter when its CA can work again.
@@ -199,9 +271,9 @@ impl Issuer {
                 let mut tx = self.store.begin().await?;
                 issuance::resume_adapter(&mut tx, &row.id).await?;
                 // What was left `issuing` because the CA went away is due at once, not when its lease
-                // ends. No call is under way between two batches.
+                // ends. No signature is under way between two batches.
                 let now = tx.now();
-                jobs::release(&mut tx, &self.owner, now).await?;
+                issuance::release(&mut tx, &self.owner, now).await?;
                 tx.commit().await?;
                 tracing::info!(adapter = %row.name, "the adapter works again");
                 Ok(())
@@ -258,8 +330,34 @@ impl Issuer {
     }
 }
 
+/// After one look: waits until something changed or a while has passed, unless there may be more to do at
+/// once. Whether it goes on then; between two looks nothing is claimed, so that another issuer can go on at once.
+async fn goes_on(
+    done: Result<bool, StoreError>,
+    changes: &mut broadcast::Receiver<Change>,
+    stop: &mut watch::Receiver<bool>,
+) -> bool {
+    let again = done.unwrap_or_else(|error| {
+        tracing::error!(%error, "the issuer can't use the database");
+        false
+    });
+    if *stop.borrow() || again {
+        return !*stop.borrow();
+    }
+    tokio::select! {
+        () = until_work(changes) => true,
+        () = tokio::time::sleep(PERIOD) => true,
+        () = told(stop) => false,
+    }
+}
+
+/// Until it is time to stop.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// Until something changed that the issuer cares for.
-async fn until_work(changes: &mut broadcast::Receiver<crate::wire::page::Change>) {
+async fn until_work(changes: &mut broadcast::Receiver<Change>) {
     loop {
         match changes.recv().await {
             Ok(change)

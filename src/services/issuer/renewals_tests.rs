@@ -4,10 +4,10 @@ use std::time::Duration as Pause;
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::Issuer;
 use super::adapters::AdapterError;
-use super::bench::{Bench, start};
+use super::bench::{Bench, Watches, start};
 use super::renewals::{CAUSES, Watch};
-use super::{Issuer, Watches};
 use crate::clients::vault::Login;
 use crate::domain::renewal::{Renewal, Suggestion};
 use crate::store::{adapters as rows, certificates};

@@ -1,9 +1,12 @@
 //! Revocations that were asked for, carried to the CA. A CA's yes is not yet the proof; that is in
 //! `crl`.
 
+use futures::TryStreamExt;
+use tokio::sync::watch;
+
 use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesBack, Withdrawal};
 use super::backoff::next_attempt;
-use super::{Issuer, LEASE};
+use super::{AT_ONCE, Issuer, LEASE, Work};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -16,21 +19,44 @@ use crate::store::{StoreError, adapters as rows, audit, certificates, orders, re
 const DENIED_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
 
 impl Issuer {
-    /// Carries out all that is due; whether the CA accepted any.
-    pub(super) async fn revoke_all(&self) -> Result<bool, StoreError> {
-        let mut accepted = false;
-        loop {
-            let mut tx = self.store.begin().await?;
-            let claimed = jobs::claim_revoke(&mut tx, &self.owner, LEASE).await?;
-            tx.commit().await?;
-            let Some(job) = claimed else {
-                return Ok(accepted);
-            };
-            accepted |= self.revoke(&job).await?;
+    /// Carries out all that is due, several at a time; the oldest first, and one alone, since a CA that can't
+    /// take it can't take the others either.
+    pub(super) async fn revoke_all(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        if self.clock_is_off().await? {
+            return Ok(false);
         }
+        let Some(first) = self.claim_revocation(stop).await? else {
+            return Ok(false);
+        };
+        self.revoke(&first).await?;
+        let claims = futures::stream::try_unfold((), |()| async {
+            Ok::<_, StoreError>(self.claim_revocation(stop).await?.map(|job| (job, ())))
+        });
+        claims
+            .try_for_each_concurrent(AT_ONCE, |job| async move {
+                self.work_goes_on(Work::Revokes);
+                if let Err(error) = self.revoke(&job).await {
+                    // Its lease ends, and it is tried again.
+                    tracing::error!(%error, "a revocation could not be driven on");
+                }
+                Ok::<(), StoreError>(())
+            })
+            .await?;
+        Ok(false)
     }
 
-    async fn revoke(&self, job: &Job) -> Result<bool, StoreError> {
+    /// The oldest that is due, for this issuer alone; none once it is time to stop.
+    async fn claim_revocation(&self, stop: &watch::Receiver<bool>) -> Result<Option<Job>, StoreError> {
+        if *stop.borrow() {
+            return Ok(None);
+        }
+        let mut tx = self.store.begin().await?;
+        let claimed = jobs::claim_revoke(&mut tx, &self.owner, LEASE).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn revoke(&self, job: &Job) -> Result<(), StoreError> {
         let mut conn = self.store.read().await?;
         let id = job.certificate_id.as_deref().unwrap_or_default();
         let certificate = certificates::existing(&mut conn, id).await?;
@@ -41,8 +67,7 @@ impl Issuer {
         drop(conn);
         let Some(adapter) = row.and_then(|row| self.roster.adapter(&row)) else {
             let words = "no adapter leads to the CA of this certificate";
-            self.fail_revocation(job, words).await?;
-            return Ok(false);
+            return self.fail_revocation(job, words).await;
         };
         let reason = certificate
             .revocation
@@ -51,20 +76,21 @@ impl Issuer {
         match withdraw(adapter.as_ref(), &certificate, reason).await {
             Ok((RevocationAnswer::Accepted, published)) => {
                 self.accept(job, &certificate, published).await?;
-                Ok(true)
+                self.accepted.notify_one();
+                Ok(())
             }
             Ok((RevocationAnswer::AlreadyExpired, _)) => {
                 let mut tx = self.store.begin().await?;
                 revocation::expire_revocation(&mut tx, job).await?;
                 tx.commit().await?;
                 tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
-                Ok(false)
+                Ok(())
             }
             Err(AdapterError::Away(reason)) => {
                 let mut tx = self.store.begin().await?;
                 revocation::pause_revocation(&mut tx, job, &reason).await?;
                 tx.commit().await?;
-                Ok(false)
+                Ok(())
             }
             Err(AdapterError::Denied(words)) => {
                 let at = self.store.clock().now() + DENIED_AGAIN;
@@ -74,7 +100,7 @@ impl Issuer {
                 if is_news {
                     tracing::error!(certificate = id, words, "the issuer may not revoke");
                 }
-                Ok(false)
+                Ok(())
             }
             Err(AdapterError::Busy(words, pause)) => {
                 let at = self.store.clock().now() + pause;
@@ -82,7 +108,7 @@ impl Issuer {
                 orders::wait_to_revoke(&mut tx, job, &words, at).await?;
                 tx.commit().await?;
                 tracing::warn!(certificate = id, words, %at, "the CA asks to be left alone");
-                Ok(false)
+                Ok(())
             }
             // A revocation is done once however often it is asked for.
             Err(AdapterError::Retry(error) | AdapterError::Unknown(error)) => {
@@ -91,12 +117,9 @@ impl Issuer {
                 revocation::retry_revocation_later(&mut tx, job, &error, at).await?;
                 tx.commit().await?;
                 tracing::warn!(certificate = id, error, %at, "the CA refused a revocation for now");
-                Ok(false)
+                Ok(())
             }
-            Err(AdapterError::Refused(words)) => {
-                self.fail_revocation(job, &words).await?;
-                Ok(false)
-            }
+            Err(AdapterError::Refused(words)) => self.fail_revocation(job, &words).await,
         }
     }
 

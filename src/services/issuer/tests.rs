@@ -1,11 +1,15 @@
 //! The issuer against a CA that can be told to misbehave: what is signed is signed once, whatever
 //! answer got lost, and a CA that is away burns nothing.
 
+use std::sync::Arc;
+
 use chrono::Duration;
+use tokio::sync::Semaphore;
 
 use super::adapters::{Published, TakesBack};
-use super::bench::{Bench, Mood, start};
-use super::{LEASE, SETTLES, Watches};
+use super::bench::{Bench, Mood, Watches, start};
+use super::{AT_ONCE, Issuer, LEASE, SETTLES};
+use crate::clients::vault::Login;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::CertificateStatus;
@@ -296,4 +300,63 @@ async fn a_ca_that_keeps_nothing_is_asked_again_after_a_lost_answer() {
     bench.pass(Duration::seconds(10));
     bench.round().await;
     assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
+}
+
+/// Until `what` is so.
+async fn until(mut what: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !what().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), waiting)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_queue_of_revocations_holds_up_no_certificate_and_no_proof() {
+    let bench = Bench::new().await;
+    let slow = Arc::new(Semaphore::new(0));
+    *bench.ca.slow.lock().unwrap() = Some(Arc::clone(&slow));
+    let mut requests = Vec::new();
+    for _ in 0..20 {
+        requests.push(bench.request().await);
+    }
+    bench.round().await;
+    let mut tx = bench.store.begin().await.unwrap();
+    for request in &requests {
+        let id = bench.now(request).await.certificate_id.unwrap();
+        revocation::ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+
+    let mut issuer = Issuer::new(bench.store.clone(), "beside", Login::Nobody);
+    issuer.roster.instead = Some(bench.ca.clone());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(issuer.run(stopped));
+    // The CA is at the first and doesn't answer; what is to be signed is signed.
+    until(async || bench.ca.revoking.lock().unwrap().0 == 1).await;
+    let replacement = bench.request().await;
+    until(async || bench.now(&replacement).await.status == RequestStatus::Issued).await;
+    assert!(bench.ca.withdrawn.lock().unwrap().is_empty());
+
+    // Those that the CA has taken are proven while the others still wait.
+    slow.add_permits(5);
+    let proven = async || {
+        let mut conn = bench.store.read().await.unwrap();
+        let mut n = 0;
+        for request in &requests {
+            let id = bench.now(request).await.certificate_id.unwrap();
+            let certificate = certificates::existing(&mut conn, &id).await.unwrap();
+            n += usize::from(certificate.revocation.is_some_and(|it| it.in_crl_at.is_some()));
+        }
+        n
+    };
+    until(async || proven().await == 5).await;
+    assert_eq!(*bench.ca.revoking.lock().unwrap(), (AT_ONCE, AT_ONCE));
+    slow.add_permits(100);
+    until(async || proven().await == requests.len()).await;
+    stop.send_replace(true);
+    running.await.unwrap();
 }

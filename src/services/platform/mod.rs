@@ -80,6 +80,8 @@ pub struct Access {
     pub pki_mount: String,
     /// The role that signs.
     pub pki_role: String,
+    /// The role that a test issuance is made with.
+    pub pki_test_role: String,
 }
 
 /// The platform, running. Dropped without [`Platform::shutdown`], its tasks end all the same.
@@ -256,5 +258,6 @@ fn access(layout: &Layout, secrets: &DemoSecrets) -> Access {
         vault_token: secrets.console_token.clone(),
         pki_mount: seed::MOUNT.to_owned(),
         pki_role: seed::ROLE.to_owned(),
+        pki_test_role: seed::TEST_ROLE.to_owned(),
     }
 }

@@ -74,16 +74,18 @@ impl Barrier {
         let plain = Zeroizing::new(serde_json::to_vec(value)?);
         let file = self.file(path);
         if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
+            make_folder(folder, &self.dir)?;
         }
         replace(&file, &seal(key, path, &plain)?)
     }
 
     /// Removes an entry.
     pub(super) fn remove(&self, path: &str) -> io::Result<()> {
-        match fs::remove_file(self.file(path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let file = self.file(path);
+        match fs::remove_file(&file) {
+            Ok(()) => sync_folder_of(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -206,11 +208,45 @@ pub(super) fn unseal_with(key: &[u8], context: &str, sealed: &[u8]) -> io::Resul
 /// What a file's name ends in before it takes another one's place.
 const STAGED: &str = "new-";
 
-/// Replaces a file by rename.
+/// Replaces a file by rename. It is on the disk when this returns, its name too: what was acknowledged outlives a
+/// loss of power. Where it can't be written, nothing of the try stays behind.
 pub(super) fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let staged = file.with_extension(format!("{STAGED}{}", hex::encode(random::<4>())));
-    fs::File::create(&staged)?.write_all(bytes)?;
-    fs::rename(&staged, file)
+    let written = write_whole(&staged, bytes).and_then(|()| fs::rename(&staged, file));
+    if let Err(error) = written {
+        // On a full disk each try would leave one. That it can't be removed changes nothing about the error.
+        let _ = fs::remove_file(&staged);
+        return Err(error);
+    }
+    sync_folder_of(file)
+}
+
+fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(file)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A name is the folder's, which is synced by itself.
+fn sync_folder_of(file: &Path) -> io::Result<()> {
+    match file.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder below `top`, and those between them; each one's name is on the disk when this returns.
+fn make_folder(folder: &Path, top: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|_| folder != top) {
+        make_folder(above, top)?;
+    }
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder_of(folder),
+    }
 }
 
 /// Removes what [`replace`] was cut off at: nothing ever reads it.
@@ -271,6 +307,21 @@ mod tests {
         assert!(!half.exists());
         assert_eq!(barrier.read::<Value>("a/b").unwrap(), Some(json!(1)));
         sweep(&dir.path().join("absent")).unwrap();
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let (dir, barrier) = open();
+        // A folder stands where the file has to go.
+        fs::create_dir_all(barrier.file("a/b").join("in-the-way")).unwrap();
+        for _ in 0..3 {
+            assert!(barrier.write("a/b", &json!("x")).is_err());
+        }
+        let left: Vec<_> = fs::read_dir(dir.path().join("a"))
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
+        assert_eq!(left, [barrier.file("a/b")]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! command by name.
 
 use crate::actions;
-use crate::plan::tier::Tier;
+use crate::plan::tier::Harm;
 use crate::state::cmd::{Cmd, InDialog};
 
 /// The keys that are not characters.
@@ -64,13 +64,17 @@ pub(super) fn answers(cmd: Cmd, key: &str) -> bool {
 /// Whether `key` could press what can't be taken back, by the end of a split escape sequence.
 pub(super) fn is_unsafe(cmd: Cmd, key: &str) -> bool {
     let Cmd::Start(id) = cmd else { return false };
-    actions::find(id).is_some_and(|action| action.spec().tier >= Tier::Irreversible)
+    actions::find(id).is_some_and(|action| actions::harm(action) >= Harm::Shares)
         && ENDS_OF_SEQUENCES.contains(key)
 }
 
 /// Whether `key` belongs to a dialog's fields, where every character is typed.
 pub(super) fn is_typed(cmd: Cmd, key: &str) -> bool {
     let Cmd::Dialog(is) = cmd else { return false };
+    // Heard only where a run is over and nothing is typed.
+    if is == InDialog::Retry {
+        return false;
+    }
     let edits = match key {
         "space" | "backspace" | "delete" | "home" | "end" => true,
         // A field with choices has no text to move in.

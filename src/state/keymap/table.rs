@@ -56,25 +56,13 @@ pub(super) fn rows() -> Vec<Binding> {
         ),
         row("open", &["enter", "d"], Cmd::Open, "open, describe", Group::Move),
         row("back", &["esc"], Cmd::Back, "back, or end a filter", Group::Move),
-        row(
-            "related",
-            &["o"],
-            Cmd::Related,
-            "go to what the row touches",
-            Group::Move,
-        ),
-        row(
-            "history-back",
-            &["["],
-            Cmd::HistoryBack,
-            "to the place before",
-            Group::Move,
-        ),
+        row("related", &["o"], Cmd::Related, "go to related…", Group::Move),
+        row("history-back", &["["], Cmd::HistoryBack, "back", Group::Move),
         row(
             "history-forward",
             &["]"],
             Cmd::HistoryForward,
-            "to the place that one came back from",
+            "forward",
             Group::Move,
         ),
         row(
@@ -86,25 +74,19 @@ pub(super) fn rows() -> Vec<Binding> {
         ),
         row("filter", &["/"], Cmd::Filter, "filter", Group::List),
         row("sort", &["s"], Cmd::Sort, "sort by the next column", Group::List),
-        row(
-            "reverse",
-            &["S"],
-            Cmd::Reverse,
-            "turn the order round",
-            Group::List,
-        ),
+        row("reverse", &["S"], Cmd::Reverse, "reverse the order", Group::List),
         row(
             "next-trouble",
             &["n"],
             Cmd::NextTrouble,
-            "next row that is in trouble, from the end on from the top",
+            "next row in trouble; wraps around",
             Group::List,
         ),
         row(
             "previous-trouble",
             &["N"],
             Cmd::PreviousTrouble,
-            "row in trouble before, from the top on from the end",
+            "previous row in trouble; wraps around",
             Group::List,
         ),
         row("mark", &["space"], Cmd::Mark, "mark, unmark", Group::List),
@@ -173,7 +155,7 @@ pub(super) fn rows() -> Vec<Binding> {
 /// Keys inside dialogs, which have a row of keys of their own: a key can mean one thing on a screen and
 /// another one in a dialog above it.
 fn dialog_rows() -> Vec<Binding> {
-    let rows: [(&str, &[&str], InDialog, &str); 13] = [
+    let rows: [(&str, &[&str], InDialog, &str); 15] = [
         (
             "dialog-close",
             &["esc", "ctrl-c"],
@@ -245,7 +227,19 @@ fn dialog_rows() -> Vec<Binding> {
             "dialog-reset",
             &["ctrl-r"],
             InDialog::Reset,
-            "drop all shares that were given, and begin again",
+            "start over: discard all shares entered so far",
+        ),
+        (
+            "dialog-commands",
+            &["ctrl-o"],
+            InDialog::Commands,
+            "a plan's commands in place of its names",
+        ),
+        (
+            "dialog-retry",
+            &["R"],
+            InDialog::Retry,
+            "try again what a run did not prove",
         ),
     ];
     let row = |(name, keys, is, what): (_, &[&str], _, _)| Binding {

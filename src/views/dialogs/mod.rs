@@ -4,13 +4,16 @@ mod command_line;
 mod filter;
 mod help;
 mod menu;
+mod plan;
+mod result;
 mod run;
+mod sheet;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::state::State;
-use crate::state::layer::Layer;
+use crate::state::layer::{Layer, RunLayer};
 
 /// Draws one dialog.
 pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer) {
@@ -24,4 +27,11 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
         Layer::Menu(menu) => menu::draw(state, menu, area, buffer),
         Layer::Run(layer) => run::draw(state, layer, area, buffer),
     }
+}
+
+/// How far the dialog of a run can be scrolled on the state's screen.
+#[must_use]
+pub fn n_hidden(state: &State, layer: &RunLayer) -> usize {
+    let area = Rect::new(0, 0, state.size.width, state.size.height);
+    run::n_hidden(state, layer, area)
 }

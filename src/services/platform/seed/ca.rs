@@ -17,30 +17,16 @@ pub(in crate::services::platform) const MOUNT: &str = "cmp-pki";
 const ROOT_MOUNT: &str = "cmp-root";
 /// The role that signs.
 pub(in crate::services::platform) const ROLE: &str = "cmp-role";
+/// The role that a console issues a test certificate with: it signs that one name, for an hour.
+pub(in crate::services::platform) const TEST_ROLE: &str = "cmp-test-role";
 const SHARES: u64 = 5;
 const THRESHOLD: u64 = 3;
 
-/// What the issuer may do: sign, revoke, find what it signed, see what the CA can do, keep its token alive.
-const ISSUER_POLICY: &str = r#"
-path "cmp-pki/sign/cmp-role"   { capabilities = ["create", "update"] }
-path "cmp-pki/revoke"          { capabilities = ["create", "update"] }
-path "cmp-pki/certs"           { capabilities = ["list"] }
-path "cmp-pki/cert/*"          { capabilities = ["read"] }
-path "cmp-pki/roles/cmp-role"  { capabilities = ["read"] }
-path "cmp-pki/config/crl"      { capabilities = ["read"] }
-path "auth/token/renew-self"   { capabilities = ["update"] }
-path "auth/token/lookup-self"  { capabilities = ["read"] }
-"#;
+/// What the issuer may do, here as in production.
+const ISSUER_POLICY: &str = include_str!("../../../../deploy/vault/cmp-issuer.hcl");
 
-/// What a console may do: see what is mounted, and have a throw-away CSR signed as a test.
-const CONSOLE_POLICY: &str = r#"
-path "sys/mounts"              { capabilities = ["read"] }
-path "cmp-pki/config/urls"     { capabilities = ["read"] }
-path "cmp-pki/config/crl"      { capabilities = ["read"] }
-path "cmp-pki/sign/cmp-role"   { capabilities = ["create", "update"] }
-path "auth/token/renew-self"   { capabilities = ["update"] }
-path "auth/token/lookup-self"  { capabilities = ["read"] }
-"#;
+/// What a console may do: look, and issue a test certificate.
+const CONSOLE_POLICY: &str = include_str!("../../../../deploy/vault/cmp-console.hcl");
 
 /// The Vault while its past is written.
 pub(super) struct Ca {
@@ -119,6 +105,18 @@ impl Ca {
                     "key_type": "any",
                     "ttl": format!("{LIFETIME_H}h"),
                     "max_ttl": format!("{LIFETIME_H}h"),
+                }),
+            ),
+            (
+                format!("{MOUNT}/roles/{TEST_ROLE}"),
+                json!({
+                    "allowed_domains": ["test.example.com"],
+                    "allow_bare_domains": true,
+                    "allow_subdomains": false,
+                    "allow_ip_sans": false,
+                    "key_type": "any",
+                    "ttl": "1h",
+                    "max_ttl": "1h",
                 }),
             ),
         ];

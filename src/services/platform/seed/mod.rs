@@ -33,7 +33,7 @@ use ca::{Ca, Ceremony};
 use history::History;
 use keys::MadeKey;
 
-pub(super) use ca::{MOUNT, ROLE};
+pub(super) use ca::{MOUNT, ROLE, TEST_ROLE};
 
 /// How the adapter of the demo is configured.
 pub(super) fn adapter_config(vault_address: &str) -> vault_pki::Config {

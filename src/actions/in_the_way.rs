@@ -1,0 +1,124 @@
+//! Obstacles that are known before anything is done: a CA that is paused, an agent that is silent. They hold up
+//! what needs exactly them, so they are told and forbid nothing.
+
+use std::collections::BTreeMap;
+
+use crate::domain::adapter::{Adapter, AdapterStatus};
+use crate::domain::agent::{Agent, AgentHealth};
+use crate::domain::certificate::Certificate;
+use crate::domain::moment::short;
+use crate::plan::ports::Reads;
+use crate::problem::Problem;
+
+/// Names that a line holds; the rest is counted.
+const NAMED: usize = 4;
+
+/// A few names, and how many more.
+pub(super) fn names(all: &[&str]) -> String {
+    match all.len().saturating_sub(NAMED) {
+        0 => all.join(", "),
+        more => format!("{} and {more} more", all[..NAMED].join(", ")),
+    }
+}
+
+/// The agents that a plan needs, each asked for once.
+#[derive(Default)]
+pub(super) struct Agents(BTreeMap<String, Agent>);
+
+impl Agents {
+    /// The agent with this id.
+    pub(super) async fn get(&mut self, id: &str, with: &Reads) -> Result<&Agent, Problem> {
+        if !self.0.contains_key(id) {
+            let agent = with.api.agent(id).await?.agent;
+            self.0.insert(id.to_owned(), agent);
+        }
+        self.0
+            .get(id)
+            .ok_or_else(|| Problem::not_found(format!("there is no agent `{id}`")))
+    }
+}
+
+/// How long an agent has been away, if it is: `silent since 27 Nov`.
+pub(super) fn away(agent: &Agent, with: &Reads) -> Option<String> {
+    let now = with.clock.now();
+    match (agent.health(now), agent.last_checkin) {
+        (AgentHealth::Silent, Some(at)) => Some(format!("silent since {}", short(at, now))),
+        (AgentHealth::Silent | AgentHealth::Never, _) => Some("never seen yet".to_owned()),
+        (AgentHealth::Banned | AgentHealth::Late | AgentHealth::Healthy, _) => None,
+    }
+}
+
+/// What waits for agents that are away, by host.
+#[derive(Default)]
+pub(super) struct Away(BTreeMap<String, (String, Vec<String>)>);
+
+impl Away {
+    /// Notes that `name` waits for `agent`, if that is away; says whether it is.
+    pub(super) fn note(&mut self, agent: &Agent, name: &str, with: &Reads) -> bool {
+        let Some(since) = away(agent, with) else {
+            return false;
+        };
+        let (_, names) = self
+            .0
+            .entry(agent.hostname.clone())
+            .or_insert((since, Vec::new()));
+        names.push(name.to_owned());
+        true
+    }
+
+    /// A line a host; `so` says what comes of it.
+    pub(super) fn lines(&self, so: &str) -> impl Iterator<Item = String> {
+        self.0.iter().map(move |(host, (since, waiting))| {
+            let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+            let verb = if waiting.len() == 1 { "waits" } else { "wait" };
+            format!("{host} is {since}: {} {verb} for it. {so}", names(&waiting))
+        })
+    }
+}
+
+/// The adapters, asked for once.
+pub(super) struct Adapters(Vec<Adapter>);
+
+impl Adapters {
+    /// As they are now.
+    pub(super) async fn ask(with: &Reads) -> Result<Self, Problem> {
+        with.api.adapters().await.map(Self)
+    }
+
+    /// The adapter that this certificate's CA is asked through: its own, or the oldest one.
+    pub(super) fn of(&self, certificate: &Certificate) -> Option<&Adapter> {
+        let adapters = self.0.iter();
+        match &certificate.adapter_id {
+            Some(id) => adapters.clone().find(|adapter| adapter.id == *id),
+            None => adapters.min_by(|a, b| a.id.cmp(&b.id)),
+        }
+    }
+
+    /// Why the certificate's CA can't be asked now, if it can't: `vault is paused since 07:51Z: Vault is sealed`.
+    pub(super) fn paused(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
+        let adapter = self.of(certificate)?;
+        let since = adapter
+            .paused_at
+            .map(|at| format!(" since {}", short(at, with.clock.now())));
+        let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
+        (adapter.status == AdapterStatus::Paused)
+            .then(|| format!("{} is paused{}: {why}", adapter.name, since.unwrap_or_default()))
+    }
+
+    /// A line for each CA that can't be asked now and that some of these certificates need.
+    pub(super) fn lines<'a>(
+        &self,
+        certificates: impl Iterator<Item = &'a Certificate>,
+        so: &str,
+        with: &Reads,
+    ) -> Vec<String> {
+        let mut by_cause: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for certificate in certificates {
+            if let Some(cause) = self.paused(certificate, with) {
+                by_cause.entry(cause).or_default().push(certificate.name());
+            }
+        }
+        let line = |(cause, waiting): (String, Vec<&str>)| format!("{cause}. {} {so}", names(&waiting));
+        by_cause.into_iter().map(line).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! A step that changes nothing: it says what an earlier step asked of an agent that is away. It waits for
+//! nobody; the request goes on by itself once the agent is back.
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::prove_handshake::requests;
+use crate::actions::in_the_way::away;
+use crate::domain::agent::Agent;
+use crate::domain::request::{Request, RequestStatus};
+use crate::plan::plan::PlannedStep;
+use crate::plan::ports::{Reads, Writes};
+use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::plan::tier::Harm;
+use crate::problem::{Problem, ProblemKind};
+
+/// See the module.
+pub(in crate::actions) struct AwaitAgent;
+
+/// The step for `agent` and the plan's target at `target`.
+pub(in crate::actions) fn planned(target: usize, agent: &Agent) -> PlannedStep {
+    let title = format!("leave {}'s part to it", agent.hostname);
+    let args = json!({"agent": agent.id, "hostname": agent.hostname});
+    PlannedStep::new(&AwaitAgent, target, title, args)
+}
+
+/// What a request that waits for an agent has come to.
+pub(in crate::actions) fn words(request: &Request, agent: &Agent, since: &str) -> String {
+    format!(
+        "asked, waits for the agent: request {} goes on when {} is back, {since}",
+        request.id, agent.hostname
+    )
+}
+
+impl Step for AwaitAgent {
+    fn name(&self) -> &'static str {
+        "await_agent"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::None
+    }
+
+    fn run<'a>(
+        &'a self,
+        _cx: &'a StepContext,
+        _with: &'a Writes<'a>,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({})) })
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let agent = text(&cx.args, "agent")?;
+            let hostname = text(&cx.args, "hostname")?;
+            for id in requests(&cx.earlier) {
+                let request = with.api.request(&id).await?;
+                if request.agent_id.as_deref() != Some(agent) {
+                    continue;
+                }
+                return Ok(match request.status {
+                    RequestStatus::Issued => {
+                        Proof::Waits(format!("issued; {hostname} installs it when it checks in"))
+                    }
+                    RequestStatus::Failed | RequestStatus::Denied | RequestStatus::Cancelled => {
+                        let what = format!("{}: {}", request.id, request.why());
+                        Proof::Refuted(Problem::new(ProblemKind::Refused, what))
+                    }
+                    RequestStatus::Pending | RequestStatus::Issuing => {
+                        let agent = with.api.agent(agent).await?.agent;
+                        let since = away(&agent, with).unwrap_or_else(|| "which is back now".to_owned());
+                        Proof::Waits(words(&request, &agent, &since))
+                    }
+                });
+            }
+            Ok(Proof::Waits(format!("{hostname} has a request for it already")))
+        })
+    }
+}
