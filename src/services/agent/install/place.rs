@@ -93,13 +93,21 @@ fn place(host: &Host, wish: &Wish, decision: &Decision) -> Result<Placed, Instal
 }
 
 /// Keeps what is proven, and what was there before it.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method's path fits one lifetime only"
+)]
 pub(super) async fn keep(host: &Host, placed: Placed) -> Result<(), String> {
-    with_generations(host, placed, Generations::proven).await
+    with_generations(host, placed, |generations| generations.proven()).await
 }
 
 /// Goes back to what was proven last; says whether there was a way back.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method's path fits one lifetime only"
+)]
 pub(super) async fn go_back(host: &Host, placed: Placed) -> Result<bool, String> {
-    with_generations(host, placed, Generations::roll_back).await
+    with_generations(host, placed, |generations| generations.roll_back()).await
 }
 
 async fn with_generations<T: Send + 'static>(
