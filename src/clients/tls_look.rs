@@ -40,6 +40,12 @@ impl Effort {
         later: 8,
         over: Duration::from_secs(2),
     };
+    /// For one proof among many that follow each other: as many connections, all at the same time.
+    pub const AT_ONCE: Self = Self {
+        at_once: 16,
+        later: 0,
+        over: Duration::ZERO,
+    };
     /// For a routine look, which is made again before long.
     pub const ROUTINE: Self = Self {
         at_once: 8,
