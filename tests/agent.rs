@@ -22,6 +22,7 @@ use cmp_console::clients::tls_probe::{Served, probe};
 use cmp_console::clock::Clock;
 use cmp_console::config::agent::AgentConfig;
 use cmp_console::config::secret::SecretSource;
+use cmp_console::domain::csr::Csr;
 use cmp_console::domain::secret::Secret;
 use cmp_console::problem::Denial;
 use cmp_console::services::agent::tls_server::{TlsServer, send_reload};
@@ -122,6 +123,8 @@ struct Platform {
     down: bool,
     /// What reports are refused with.
     denial: Option<&'static str>,
+    /// The keys that it asks the agent to prove.
+    prove: Vec<String>,
 }
 
 type Shared = Arc<Mutex<Platform>>;
@@ -177,6 +180,7 @@ async fn report(
         checkin_interval_s: 3600,
         jobs: platform.jobs.clone(),
         identity_pem: None,
+        prove: platform.prove.clone(),
     }))
 }
 
@@ -433,6 +437,28 @@ async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     tokio::time::timeout(LIMIT, waiting)
         .await
         .unwrap_or_else(|_| panic!("{what} did not come"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_platform_asks_about_is_proven_with_the_agents_own_id() {
+    let night = Night::start(None).await;
+    let csr = night.make_key("req_1", "ecdsa-p256").await;
+    let held = Csr::read(&csr).unwrap().key.spki_sha256();
+    night.platform.lock().unwrap().prove = vec![held.clone(), "ab".repeat(32)];
+    assert!(wake(&night.wake_address, LIMIT).await.unwrap().reported);
+    // At once, since it was asked for anew; nobody wakes it for that.
+    let proofs = until("the proof", || {
+        let platform = night.platform.lock().unwrap();
+        platform
+            .reports
+            .iter()
+            .find(|it| !it.proofs.is_empty())
+            .map(|it| it.proofs.clone())
+    })
+    .await;
+    let proof = Csr::read(&proofs[0]).unwrap();
+    assert_eq!((proofs.len(), proof.common_name.as_deref()), (1, Some("agt_1")));
+    assert_eq!(proof.key.spki_sha256(), held);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -122,6 +122,24 @@ fn what_touches_the_outside_world_stays_in_its_room() {
 }
 
 #[test]
+fn every_http_client_knows_the_proxies_by_one_rule_or_uses_none() {
+    for (path, text) in all() {
+        let code = code(&text);
+        let n_made = code.matches("Client::builder()").count();
+        let rules = ["by_environment(", "trusting(", ".no_proxy()"];
+        let n_by_rule: usize = rules.iter().map(|rule| code.matches(rule).count()).sum();
+        assert!(
+            n_made == 0 || n_by_rule > 0,
+            "{path} makes a client that goes by a proxy to this machine"
+        );
+        assert!(
+            !code.contains("reqwest::Client::new()"),
+            "{path} makes such a client"
+        );
+    }
+}
+
+#[test]
 fn what_is_drawn_and_decided_waits_for_nothing() {
     for (path, text) in all() {
         let pure = ["state/", "views/", "widgets/"]

@@ -252,3 +252,57 @@ fn a_wrong_ca_an_ended_certificate_and_a_wrong_clock_are_told_apart() {
     line(&late, &["api", "failed", "has expired", "renew it"]);
     line(&late, &["vault", "failed", "has expired", "renewed"]);
 }
+
+#[test]
+fn nothing_on_this_machine_goes_through_a_proxy_and_what_does_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    // A proxy that says no to whatever it is asked, and notes it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://kim:hunter2@{}", listener.local_addr().unwrap());
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut line = String::new();
+            let _read = BufReader::new(&stream).read_line(&mut line);
+            noted.lock().unwrap().push(line);
+            let _sent = (&stream)
+                .write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let set = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, proxy.as_str()));
+    // The whole platform is on loopback: it gets ready, and nobody but itself is asked.
+    let demo = Demo::start_in(home.path(), None, &set);
+    let (api, vault, token) = (
+        demo.text("/api"),
+        demo.text("/vault"),
+        demo.text("/operator_token"),
+    );
+    let env = [set.as_slice(), &[("CMP_TOKEN", token.as_str())]].concat();
+    let here = format!("[contexts.night]\napi = \"{api}\"\nvault = \"{vault}\"\n");
+    let (code, said) = check(&here, &[], &env);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("proxy"), "{said}");
+    assert_eq!(asked.lock().unwrap().as_slice(), [] as [String; 0]);
+    let there =
+        "[contexts.night]\napi = \"http://cmp.example.com\"\nvault = \"http://vault.example.com:8200\"\n";
+    let (code, said) = check(there, &[], &env);
+    assert_eq!(code, Some(1), "{said}");
+    for words in [
+        ["api", "http://cmp.example.com"],
+        ["vault", "http://vault.example.com:8200"],
+    ] {
+        line(
+            &said,
+            &[
+                words[0],
+                words[1],
+                "look",
+                "through the proxy",
+                "tokens and unseal shares",
+            ],
+        );
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!asked.lock().unwrap().is_empty());
+}

@@ -14,6 +14,10 @@ mod allowed;
 mod asked;
 #[path = "console/away.rs"]
 mod away;
+#[path = "console/bare_pastes.rs"]
+mod bare_pastes;
+#[path = "console/commands.rs"]
+mod commands;
 #[path = "console/confirm.rs"]
 mod confirm;
 #[path = "console/contexts.rs"]

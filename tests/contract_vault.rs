@@ -66,5 +66,7 @@ mod seal;
 mod server;
 #[path = "contract_vault/sign.rs"]
 mod sign;
+#[path = "contract_vault/strict.rs"]
+mod strict;
 #[path = "contract_vault/tokens.rs"]
 mod tokens;

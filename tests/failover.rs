@@ -203,7 +203,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait("the cursor to move", |screen| {
         cursor(screen).is_some_and(|it| it != at)
     });
-    pty.send("/load\r");
+    pty.types("/load\r");
     let screen = pty.wait("the filtered rows", |screen| {
         screen.contains("/load") && !screen.contains("web-00") && screen.contains("load-00001")
     });
@@ -232,7 +232,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("/load");
     pty.send("\x1b");
     pty.wait("the filter to be gone", |screen| !screen.contains("/load"));
-    pty.send("/after-the\r");
+    pty.types("/after-the\r");
     pty.wait_for("after-the-failover");
     change(&store, "after-the-failover-2").await.unwrap();
     pty.wait_for("after-the-failover-2");

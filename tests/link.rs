@@ -89,17 +89,15 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
         let phrase = screen.split("the last four of the serial (").nth(1).unwrap();
         let phrase = phrase.get(..4).unwrap().to_owned();
         // The terminal shows it, but what the person sees and what the program knows are two things.
-        over.pty.send(&format!("{phrase}\r"));
-        let screen = over
-            .pty
-            .wait_for("keys ignored: the dialog was not on screen yet");
+        over.pty.types(&format!("{phrase}\r"));
+        let screen = over.pty.wait_for("ignored: the dialog was not on screen yet");
         assert!(screen.contains("Type the last four"), "{screen}");
         // Typed again by somebody who sees it, it counts.
         let begun = |screen: &str| !screen.contains("Type the last four");
         for _ in 0..20 {
             // Who was told that it came too early looks first.
             while over.pty.bytes_within(Duration::from_secs(1)) > 0 {}
-            over.pty.send(&format!("{phrase}\r"));
+            over.pty.types(&format!("{phrase}\r"));
             if over.pty.bytes_within(Duration::from_secs(2)) > 0 && begun(&over.pty.screen()) {
                 break;
             }
@@ -238,6 +236,62 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
 }
 
 #[test]
+fn a_paste_without_brackets_does_nothing_and_shows_no_key_at_any_speed() {
+    let mut over = console(Line::default(), 120, 40);
+    over.pty.wait_for("shop.example.com");
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
+    let certificate = params.self_signed(&pair).unwrap().pem();
+    let key = pair.serialize_pem();
+    let secrets: Vec<&str> = key
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .map(|line| &line[..12])
+        .collect();
+    let prose = "sorry, try again: is the certificate c or r?\nyes, y\nX 8401\n".repeat(30);
+    let baud = Duration::from_micros(1042);
+    for (opens, text, at_once, between) in [
+        ("1", certificate.as_str(), 1, baud),
+        ("2", &certificate, 16, 16 * baud),
+        ("2", &prose, 4096, Duration::ZERO),
+        ("3", &prose, 1, baud / 12),
+        ("1", &key, 1, baud),
+        (":", &key, 64, 64 * baud),
+        ("/", &key, 4096, Duration::ZERO),
+    ] {
+        over.pty.types(opens);
+        over.pty.bytes_within(Duration::from_millis(200));
+        over.pty.sends_bare(text, at_once, between);
+        let is_key = text == key;
+        over.pty.wait("what came of it", |screen| {
+            let words = if is_key {
+                "private key"
+            } else {
+                "keys ignored: they came as fast as a paste"
+            };
+            screen.contains(words)
+        });
+        // What is late of it is not heard either.
+        over.pty.bytes_within(Duration::from_millis(1300));
+        over.pty.send("\x1b");
+        over.pty.bytes_within(Duration::from_millis(300));
+    }
+    for secret in secrets {
+        assert!(
+            !over.pty.ever_wrote(secret),
+            "{secret} was written to the terminal"
+        );
+    }
+    over.pty.types("7");
+    let runs = over.pty.wait_for("Triage > Runs");
+    for action in ["Reissue", "Revoke", "Check", "Install"] {
+        assert!(!runs.contains(action), "{runs}");
+    }
+    over.pty.types("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
 fn every_size_down_to_one_cell_is_survived() {
     let mut over = console(Line::default(), 120, 40);
     for round in 0..3 {
@@ -291,6 +345,25 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
     assert!(shell.is_alternate());
     shell.send("2");
     shell.wait_for("Triage > Certificates");
+    // Stopped from outside, with and without a word beforehand: what the shell left is made good again.
+    for (signal, key, screen) in [
+        (Signal::TSTP, "3", "Triage > Agents"),
+        (Signal::STOP, "4", "Triage > Requests"),
+    ] {
+        let program = *shell.children().first().unwrap();
+        kill_process(program, signal).unwrap();
+        shell.wait("the shell's prompt", |screen| {
+            screen.trim_end().ends_with("prompt>")
+        });
+        if signal == Signal::TSTP {
+            assert!(!shell.is_alternate(), "the shell's screen is back");
+        }
+        shell.send("fg\r");
+        shell.wait_for("Triage > ");
+        assert!(shell.is_alternate());
+        shell.send(key);
+        shell.wait_for(screen);
+    }
     shell.send("q");
     shell.wait("the shell's prompt", |screen| {
         screen.contains("still 42") && screen.trim_end().ends_with("prompt>")
@@ -316,7 +389,7 @@ fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
         over.pty.wait_for("Triage > Certificates");
         over.pty.send("1");
         over.pty.wait_for("shop.example.com");
-        over.pty.send("\tX");
+        over.pty.types("\tX");
         over.pty.wait_for("trouble: Revoke");
         kill_process(platform, Signal::CONT).unwrap();
         over.pty.wait("all to be well again", |screen| {
@@ -336,8 +409,8 @@ fn contexts_are_changed_in_one_console_and_views_are_kept() {
         40,
         "[contexts.other]\napi = \"http://127.0.0.1:1\"\nvault = \"http://127.0.0.1:1\"\nprotected = true",
     );
-    let go = |over: &mut Over, line: &str| over.pty.send(&format!(":{line}\r"));
-    over.pty.send("2/!status:revoked\r");
+    let go = |over: &mut Over, line: &str| over.pty.types(&format!(":{line}\r"));
+    over.pty.types("2/!status:revoked\r");
     over.pty.wait_for("/!status:revoked");
     go(&mut over, "save mine");
     over.pty.wait_for("`:view mine` opens this again");

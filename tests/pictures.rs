@@ -58,11 +58,14 @@ fn the_pictures_are_made() {
     let secrets = std::fs::read_to_string(state.join("demo-secrets.json")).unwrap();
     let secrets: serde_json::Value = serde_json::from_str(&secrets).unwrap();
     for share in &secrets["unseal_keys"].as_array().unwrap()[..3] {
-        pty.send(&format!("{}\r", share.as_str().unwrap()));
+        pty.send(share.as_str().unwrap());
+        pty.wait_for(" characters");
+        pty.types("\r");
     }
     pty.wait_for("PROVEN: unsealed");
     picture(&pty, "proof");
-    pty.send("\x1b2/shop expires:>1d\r");
+    pty.send("\x1b");
+    pty.types("2/shop expires:>1d\r");
     pty.wait("the certificates of the shop", |screen| {
         screen.contains("Certificates 1")
             && screen.contains("shop.example.com")

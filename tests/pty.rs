@@ -67,12 +67,19 @@ fn unseal(pty: &mut Pty, state: &Path) {
     pty.wait_for("demo-secrets.json");
     pty.wait_for("Share 1 of 3 (typed or pasted, never shown):");
     let shares = shares(state);
-    // Typed ahead of a slow link, two at once; then pasted.
-    pty.send(&format!("{}\r{}\r", shares[0], shares[1]));
-    pty.wait_for("sealed, 2 of 3 shares");
-    pty.send(&format!("\x1b[200~{}\x1b[201~", shares[2]));
-    pty.wait_for(&format!("{} characters", shares[2].len()));
-    pty.send("\r");
+    // Pasted, with brackets and without.
+    for (index, share) in shares.iter().enumerate() {
+        let entered = format!("{index} of 3 shares");
+        pty.wait("the shares so far", |screen| {
+            screen.contains(&entered) && !screen.contains(" characters")
+        });
+        match index {
+            0 => pty.send(&format!("{share}\r")),
+            _ => pty.send(&format!("\x1b[200~\"{share}\",\n\x1b[201~")),
+        }
+        pty.wait_for(&format!("{} characters", share.len()));
+        pty.types("\r");
+    }
     let screen = pty.wait_for("PROVEN: unsealed, and a test certificate was issued");
     for share in &shares {
         assert!(!screen.contains(share.as_str()));
@@ -110,7 +117,9 @@ fn what_others_do_to_the_seal_is_seen_while_a_share_is_asked_for() {
     let address = screen.split("Vault at http://").nth(1).unwrap();
     let address = address.split_whitespace().next().unwrap();
     let shares = shares(&state);
-    pty.send(&format!("{}\r", shares[0]));
+    pty.send(&shares[0]);
+    pty.wait_for(" characters");
+    pty.types("\r");
     pty.wait_for("sealed, 1 of 3 shares");
     put(address, "sys/unseal", &serde_json::json!({"key": shares[1]}));
     pty.wait_for("somebody else entered a share; sealed, 2 of 3 shares");
@@ -184,7 +193,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     pty.wait(&format!("the plan for {subject}"), |s| {
         s.contains(&format!("Reissue {subject}")) && s.contains("press y")
     });
-    pty.send("y");
+    pty.confirm();
     pty.wait_for("PROVEN:");
     assert!(pty.screen().contains("serves the new certificate"));
     pty.send("\x1b");
@@ -201,7 +210,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     pty.wait(&format!("the plan for {subject}"), |s| {
         s.contains(&format!("Install {subject}")) && s.contains("press y")
     });
-    pty.send("y");
+    pty.confirm();
     pty.wait_for("PROVEN:");
     pty.send("\x1b");
     pty.wait("its finding to be gone", |screen| {
@@ -251,7 +260,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
         .to_owned();
     pty.send("\r");
     pty.wait_for("to go on, or esc to cancel");
-    pty.send(&format!("{phrase}\r"));
+    pty.types(&format!("{phrase}\r"));
     pty.wait_for("PROVEN: serial");
     assert!(pty.screen().contains("is in the CRL"));
     pty.send("\x1b");
@@ -398,8 +407,13 @@ fn half_an_escape_sequence_is_no_escape() {
     // An arrow in two packets, as a laggy link brings it.
     pty.send("\x1b");
     pty.send("[A");
-    pty.send("ab");
+    pty.types("ab");
     pty.wait_for("never shown): 2 characters");
+    // The demo's own share, with one key, in the place of what was typed.
+    pty.types("\t");
+    pty.wait("a share of the demo's", |screen| {
+        screen.contains(" characters") && !screen.contains(": 2 characters")
+    });
     pty.send("\x1b");
     pty.wait_for("stopped by you");
     pty.send("\x1b");
@@ -434,7 +448,7 @@ fn from_a_clue_to_everything_that_shares_the_key_and_what_is_served_there_now() 
     let home = tempfile::tempdir().unwrap();
     let mut pty = demo(&home.path().join("state"), 120, 40);
     pty.wait("all panes to hold data", is_full);
-    pty.send(":find www.example.com expires:>1d\r");
+    pty.types(":find www.example.com expires:>1d\r");
     let screen = pty.wait("a handshake with each place", |screen| {
         screen.contains("Blast radius") && screen.contains("this one") && !screen.contains("asking…")
     });

@@ -63,11 +63,13 @@ CREATE TABLE keys (
 CREATE INDEX keys_by_created_at ON keys (created_at, spki_sha256);
 CREATE INDEX keys_by_status ON keys (status, spki_sha256);
 
--- A key may be on several hosts, and an agent may hold keys that the inventory doesn't know.
+-- A key may be on several hosts, and an agent may hold keys that the inventory doesn't know. What an agent only says
+-- gives it nothing: it counts as a holder from `proven_at` on, when it signed something of its own with the key.
 CREATE TABLE key_holders (
     agent_id    TEXT NOT NULL REFERENCES agents (id),
     spki_sha256 TEXT NOT NULL,
     since       TEXT NOT NULL,
+    proven_at   TEXT,
     PRIMARY KEY (agent_id, spki_sha256)
 );
 CREATE INDEX key_holders_by_key ON key_holders (spki_sha256, agent_id);
@@ -80,6 +82,8 @@ CREATE TABLE certificates (
     issuer                 TEXT NOT NULL,
     serial                 TEXT NOT NULL,
     fingerprint_sha256     TEXT NOT NULL,
+    -- For people who come with a thumbprint; nothing is decided by it.
+    fingerprint_sha1       TEXT NOT NULL DEFAULT '',
     spki_sha256            TEXT NOT NULL REFERENCES keys (spki_sha256),
     key_algorithm          TEXT NOT NULL,
     not_before             TEXT NOT NULL,

@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Spec};
+use crate::clients::proxy;
 use crate::clients::vault::SealStatus;
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
@@ -105,6 +106,18 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             ),
         ]);
     }
+    let mut in_the_way = vault_nodes::others(&nodes, address);
+    // Shares are the keys to everything: who sees them is said before the first.
+    in_the_way.push(match proxy::through(address) {
+        None => format!("{} is spoken to directly, through no proxy.", place_of(address)),
+        Some(proxy) if address.starts_with("https://") => {
+            format!("The shares go through the proxy {}, which passes TLS on.", proxy.words())
+        }
+        Some(proxy) => format!(
+            "The shares go through the proxy {} without TLS: it SEES them. Except the host by NO_PROXY first.",
+            proxy.words()
+        ),
+    });
     Ok(Plan {
         title: if alone {
             "Unseal Vault".to_owned()
@@ -117,11 +130,19 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         }],
         fields: vault_nodes::field(&nodes, address).into_iter().collect(),
         changes,
-        in_the_way: vault_nodes::others(&nodes, address),
+        in_the_way,
         steps,
         works_without_api: true,
         ..Plan::new(SPEC.id, with.clock.now())
     })
+}
+
+/// The host and port of an address.
+fn place_of(address: &str) -> &str {
+    address
+        .split_once("://")
+        .map_or(address, |(_, place)| place)
+        .trim_end_matches('/')
 }
 
 /// Takes shares until Vault is open.

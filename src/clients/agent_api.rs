@@ -17,6 +17,7 @@ use super::body::{self, BodyError, Limit};
 use super::causes::chain;
 use super::distrust::distrust;
 use super::http::trusting;
+use super::proxy;
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::agents::{EnrolBody, EnrolReply, JobResult, Report, ReportReply};
@@ -174,8 +175,12 @@ impl AgentApi {
             let what = format!("the certificate of the API at `{base}` {}", it.what);
             Problem::unavailable(what).hint(it.hint)
         } else if error.is_connect() {
-            Problem::unavailable(format!("no connection to the API at `{base}`: {}", chain(error)))
-                .hint("check that the API runs and that this host reaches it")
+            Problem::unavailable(format!(
+                "no connection to the API at `{base}`{}: {}",
+                proxy::words(base),
+                chain(error)
+            ))
+            .hint("check that the API runs and that this host reaches it")
         } else {
             Problem::no_answer(format!(
                 "no whole answer from the API at `{base}`: {}",

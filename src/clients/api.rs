@@ -18,6 +18,7 @@ use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
 use super::http::trusting;
+use super::proxy;
 use crate::domain::adapter::Adapter;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
@@ -369,12 +370,17 @@ impl ApiReader {
         }
     }
 
+    /// Its address, and the proxy that is on the way there.
+    fn place(&self) -> String {
+        format!("`{}`{}", self.base, proxy::words(&self.base))
+    }
+
     fn no_answer(&self, kind: ProblemKind) -> Problem {
         Problem::new(
             kind,
             format!(
-                "the API at `{}` did not answer within {} s",
-                self.base,
+                "the API at {} did not answer within {} s",
+                self.place(),
                 self.limit.as_secs()
             ),
         )
@@ -383,12 +389,12 @@ impl ApiReader {
 
     fn unreachable(&self, error: &reqwest::Error) -> Problem {
         if let Some(it) = distrust(error) {
-            let what = format!("the certificate of the API at `{}` {}", self.base, it.what);
+            let what = format!("the certificate of the API at {} {}", self.place(), it.what);
             return Problem::unavailable(what).hint(it.hint);
         }
         Problem::unavailable(format!(
-            "the API at `{}` can't be reached: {}",
-            self.base,
+            "the API at {} can't be reached: {}",
+            self.place(),
             innermost(error)
         ))
         .hint("check that cmp-server runs there and that the address is right")

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::body::{self, BodyError, Limit};
+use super::proxy::{self, by_environment};
 use crate::domain::certificate::normal_serial;
 use crate::problem::{Problem, ProblemKind};
 
@@ -41,11 +42,12 @@ pub struct Crl {
 pub async fn fetch(url: &str) -> Result<Crl, Problem> {
     let unreachable = |error: reqwest::Error| {
         Problem::unavailable(format!(
-            "the CRL at `{url}` can't be fetched: {}",
+            "the CRL at `{url}` can't be fetched{}: {}",
+            proxy::words(url),
             error.without_url()
         ))
     };
-    let http = reqwest::Client::builder()
+    let http = by_environment(reqwest::Client::builder())
         .timeout(TIME)
         .build()
         .map_err(unreachable)?;

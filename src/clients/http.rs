@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Certificate, ClientBuilder};
 
 use super::causes::chain;
+use super::proxy::by_environment;
 use crate::config::pem_file;
 use crate::problem::Problem;
 
@@ -34,7 +35,7 @@ pub(super) fn trusting(
     scheme: &str,
     ca: Option<&Path>,
 ) -> Result<ClientBuilder, Problem> {
-    let builder = without_unused_roots(builder, scheme);
+    let builder = without_unused_roots(by_environment(builder), scheme);
     let Some(path) = ca.filter(|_| scheme != "http") else {
         return Ok(builder);
     };

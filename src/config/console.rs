@@ -261,7 +261,7 @@ impl Context {
     /// Why there is none.
     pub fn quiet_api_token(&self) -> Result<Secret, String> {
         match &self.api_token {
-            Some(source) => source.read_quietly().map_err(|error| error.to_string()),
+            Some(source) => source.read_token_quietly().map_err(|error| error.to_string()),
             None => Err(format!(
                 "its `api_token` is not set, and `{API_TOKEN}` is used only for the context that is opened"
             )),
@@ -269,7 +269,7 @@ impl Context {
     }
 
     async fn api_token(&self) -> Result<Secret, SecretError> {
-        self.api_token_source().read().await
+        self.api_token_source().read_token().await
     }
 
     async fn database_password(&self) -> Result<Option<Secret>, SecretError> {
@@ -283,14 +283,14 @@ impl Context {
         let names_a_role = self.vault_role_id.is_some() || self.vault_secret_id.is_some();
         if names_a_role || self.vault_token.is_none() {
             let (role_id, secret_id) = tokio::join!(
-                or_usual(self.vault_role_id.as_ref(), VAULT_ROLE_ID),
-                or_usual(self.vault_secret_id.as_ref(), VAULT_SECRET_ID)
+                token_or_usual(self.vault_role_id.as_ref(), VAULT_ROLE_ID),
+                token_or_usual(self.vault_secret_id.as_ref(), VAULT_SECRET_ID)
             );
             if let (Some(role_id), Some(secret_id)) = (role_id?, secret_id?) {
                 return Ok(VaultKey::Role(role_id, secret_id));
             }
         }
-        let token = or_usual(self.vault_token.as_ref(), VAULT_TOKEN).await?;
+        let token = token_or_usual(self.vault_token.as_ref(), VAULT_TOKEN).await?;
         Ok(token.map_or(VaultKey::Nobody, VaultKey::Token))
     }
 
@@ -316,6 +316,14 @@ async fn or_usual(named: Option<&SecretSource>, usual: &str) -> Result<Option<Se
     match named {
         Some(source) => source.read().await.map(Some),
         None => SecretSource::env(usual).read_if_there().await,
+    }
+}
+
+/// The same for what is sent in a header.
+async fn token_or_usual(named: Option<&SecretSource>, usual: &str) -> Result<Option<Secret>, SecretError> {
+    match named {
+        Some(source) => source.read_token().await.map(Some),
+        None => SecretSource::env(usual).read_token_if_there().await,
     }
 }
 

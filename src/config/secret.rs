@@ -86,7 +86,7 @@ impl SecretSource {
     /// Why there is none; never with anything of the secret in it.
     pub async fn read(&self) -> Result<Secret, SecretError> {
         let secret = match &self.from {
-            From::Here(secret) => Ok(secret.clone()),
+            From::Here(secret) => Ok(bare(secret.expose())),
             From::Elsewhere(Elsewhere::Env(name)) => of_env(name),
             From::Elsewhere(Elsewhere::File(path)) => of_file(path),
             From::Elsewhere(Elsewhere::Command(words)) => of_command(words, COMMAND_LIMIT).await,
@@ -95,13 +95,49 @@ impl SecretSource {
         self.not_empty(secret)
     }
 
+    /// Gets it for a header: a token, or what one logs in with.
+    ///
+    /// # Errors
+    /// See [`Self::read`]; that it is no token.
+    pub async fn read_token(&self) -> Result<Secret, SecretError> {
+        self.token(self.read().await?)
+    }
+
+    /// The same; nothing where there is no such variable, file or credential.
+    ///
+    /// # Errors
+    /// Why it can't be got or used though it is there.
+    pub async fn read_token_if_there(&self) -> Result<Option<Secret>, SecretError> {
+        let secret = self.read_if_there().await?;
+        secret.map(|secret| self.token(secret)).transpose()
+    }
+
+    /// A token is one word of ASCII: anything else is no header, and was copied along with it.
+    fn token(&self, secret: Secret) -> Result<Secret, SecretError> {
+        let why = match secret.expose() {
+            text if text.contains(char::is_whitespace) => "it has spaces or line ends in it",
+            text if text.chars().any(char::is_control) => "it has control characters in it",
+            text if !text.is_ascii() => "it has letters in it that are not ASCII",
+            _ => return Ok(secret),
+        };
+        Err(SecretError::NoToken {
+            from: self.to_string(),
+            why,
+        })
+    }
+
     /// Gets it without anybody noticing: no command is run, and nothing is waited for.
     ///
     /// # Errors
     /// See [`Self::read`]; that it comes from a command.
-    pub fn read_quietly(&self) -> Result<Secret, SecretError> {
+    pub fn read_token_quietly(&self) -> Result<Secret, SecretError> {
+        self.token(self.read_quietly()?)
+    }
+
+    /// The same for any secret.
+    fn read_quietly(&self) -> Result<Secret, SecretError> {
         let secret = match &self.from {
-            From::Here(secret) => Ok(secret.clone()),
+            From::Here(secret) => Ok(bare(secret.expose())),
             From::Elsewhere(Elsewhere::Env(name)) => of_env(name),
             From::Elsewhere(Elsewhere::File(path)) => of_plain_file(path),
             From::Elsewhere(Elsewhere::Command(words)) => Err(SecretError::NotRun {
@@ -257,6 +293,17 @@ pub enum SecretError {
     /// There is nothing in it.
     #[error("{0} is empty")]
     Empty(String),
+    /// It is no text.
+    #[error("the environment variable `{0}` is no text in UTF-8")]
+    NoText(String),
+    /// It can't be sent.
+    #[error("what {from} holds can't be a token: {why}")]
+    NoToken {
+        /// Where it comes from.
+        from: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 impl SecretError {
@@ -288,9 +335,16 @@ fn is_plain_name(name: &str) -> bool {
 
 fn of_env(name: &str) -> Result<Secret, SecretError> {
     match std::env::var(name) {
-        Ok(value) => Ok(Secret::new(value)),
-        Err(_) => Err(SecretError::NotSet(name.to_owned())),
+        Ok(value) => Ok(bare(&Zeroizing::new(value))),
+        Err(std::env::VarError::NotPresent) => Err(SecretError::NotSet(name.to_owned())),
+        Err(std::env::VarError::NotUnicode(_)) => Err(SecretError::NoText(name.to_owned())),
     }
+}
+
+/// The secret in a text, wherever that comes from: without the line end that `echo` and editors put behind it,
+/// and without the byte order mark that some put in front.
+fn bare(text: &str) -> Secret {
+    Secret::new(text.trim_start_matches('\u{feff}').trim().to_owned())
 }
 
 fn of_file(path: &Path) -> Result<Secret, SecretError> {
@@ -308,7 +362,7 @@ fn of_file(path: &Path) -> Result<Secret, SecretError> {
         });
     }
     let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-    Ok(Secret::new(text.trim().to_owned()))
+    Ok(bare(&text))
 }
 
 /// A pipe would wait for whoever writes into it, and what was read out of it is gone.
@@ -362,7 +416,7 @@ async fn of_command(words: &[String], limit: Duration) -> Result<Secret, SecretE
         });
     };
     let mut output = output.map_err(not_started)?;
-    let text = std::str::from_utf8(&output.stdout).map(|text| Secret::new(text.trim().to_owned()));
+    let text = std::str::from_utf8(&output.stdout).map(bare);
     let failed = |how: String| SecretError::Failed {
         program: program.to_owned(),
         how,
@@ -421,6 +475,50 @@ mod tests {
             "{error}"
         );
         assert_eq!(absent.read_if_there().await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_read_alike_from_everywhere_and_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let from_file = SecretSource::file(&path);
+        for (text, token) in [
+            ("hunter2", Some("hunter2")),
+            ("hunter2\r\n", Some("hunter2")),
+            ("\u{feff}hunter2\n\n", Some("hunter2")),
+            (" \thunter2 ", Some("hunter2")),
+            ("hun\nter2", None),
+            ("hun ter2", None),
+            ("hun\u{7}ter2", None),
+            ("hünter2", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            let here = source(&toml::Value::String(text.to_owned()).to_string());
+            let command = source(&format!(
+                "{{ command = [\"cat\", {:?}] }}",
+                path.display().to_string()
+            ));
+            for from in [&from_file, &here, &command] {
+                match (from.read_token().await, token) {
+                    (Ok(secret), Some(token)) => assert_eq!(secret.expose(), token),
+                    (Err(error), None) => {
+                        let said = error.to_string();
+                        assert!(
+                            said.contains("can't be a token") && said.contains(&from.to_string()),
+                            "{said}"
+                        );
+                        assert!(!said.contains("ter2"), "{said}");
+                    }
+                    (other, _) => panic!("{text:?} from {from}: {other:?}"),
+                }
+            }
+        }
+        assert_eq!(
+            bare("\u{feff} hunter2\n").expose(),
+            "hunter2",
+            "the environment's"
+        );
     }
 
     #[tokio::test]

@@ -1,14 +1,17 @@
 //! The clients of one context's backends, and whether they may change anything.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::io::AsyncWriteExt;
 
 use crate::clients::api::{ApiReader, ApiWriter};
+use crate::clients::proxy;
 use crate::clients::vault::{Login, Place, VaultWriter};
 use crate::clock::Clock;
 use crate::config::console::{Context, Tokens, VaultKey};
+use crate::domain::link::Backend;
 use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
 use crate::plan::known::KnownAgents;
@@ -27,6 +30,19 @@ pub struct Backends {
 }
 
 impl Backends {
+    /// The proxies of the environment on the way to the API and to Vault, in words.
+    pub(super) fn proxies(&self) -> BTreeMap<Backend, String> {
+        let places = [
+            (Backend::Api, self.reads.api.base()),
+            (Backend::Vault, self.reads.vault.address()),
+        ];
+        let through = places.into_iter().filter_map(|(backend, address)| {
+            let proxy = proxy::through(address)?;
+            Some((backend, format!("through the proxy {}", proxy.words())))
+        });
+        through.collect()
+    }
+
     /// Clients for a context, entered with `tokens`; connects to nothing yet.
     ///
     /// # Errors

@@ -5,12 +5,13 @@ use chrono::Duration;
 
 use super::dialogs::type_into;
 use super::layers::field;
-use super::lists;
+use super::{clues, lists};
+use crate::domain::key_material::material_in;
 use crate::plan::guard::{Guard, Unlocked};
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
 use crate::state::layer::{CommandLine, Layer, line};
-use crate::state::palette::{Candidate, Leads, candidates_with};
+use crate::state::palette::{Candidate, Leads, candidates_with, near, whole};
 use crate::state::saved::SavedView;
 use crate::state::screen::{Place, ViewId};
 use crate::state::typed::{self, Typed};
@@ -42,23 +43,25 @@ pub(super) fn key(state: &mut State, key: &str) -> Option<Asked> {
     };
     let sorts = views::find(state.place().view).sort_words();
     let found = candidates_with(state, &line(&layer.typed), &sorts);
-    let last = found.len().saturating_sub(1);
-    layer.picked = layer.picked.min(last);
+    layer.picked = layer.picked.min(found.len());
     match state.keymap.in_dialog(key) {
         Some(InDialog::Close) => return None,
         Some(InDialog::Confirm) => {
-            let picked = found.into_iter().nth(layer.picked).map(|found| found.leads);
-            return enter(state, layer, picked);
+            let picked = layer
+                .picked
+                .checked_sub(1)
+                .and_then(|at| found.into_iter().nth(at));
+            return enter(state, layer, picked.map(|found| found.leads));
         }
         Some(InDialog::Older) => recall(state, &mut layer, true),
         Some(InDialog::Newer) => recall(state, &mut layer, false),
-        // Above the first line are those that were typed before.
+        // Above the typed line are those that were typed before.
         Some(InDialog::Previous) if layer.picked == 0 => recall(state, &mut layer, true),
         Some(InDialog::Next) if layer.picked == 0 && layer.back > 0 => recall(state, &mut layer, false),
-        Some(InDialog::Next) => layer.picked = (layer.picked + 1).min(last),
+        Some(InDialog::Next) => layer.picked = (layer.picked + 1).min(found.len()),
         Some(InDialog::Previous) => layer.picked = layer.picked.saturating_sub(1),
         Some(InDialog::NextField) => {
-            if let Some(found) = found.get(layer.picked) {
+            if let Some(found) = found.get(layer.picked.saturating_sub(1)) {
                 layer.typed = field(&completed(found));
                 layer.picked = 0;
             }
@@ -68,6 +71,7 @@ pub(super) fn key(state: &mut State, key: &str) -> Option<Asked> {
         _ => {
             type_into(&mut layer.typed, key);
             (layer.picked, layer.back) = (0, 0);
+            layer.error = None;
         }
     }
     state.layers.push(Layer::CommandLine(layer));
@@ -99,7 +103,7 @@ fn recall(state: &State, layer: &mut CommandLine, older: bool) {
 /// Keeps a line that led somewhere, to be taken back.
 fn keep(state: &mut State, typed: &str) {
     let typed = typed.trim();
-    if typed.is_empty() || typed.len() > LONGEST_KEPT {
+    if typed.is_empty() || typed.len() > LONGEST_KEPT || material_in(typed).is_some() {
         return;
     }
     state.lines_used.retain(|used| used != typed);
@@ -109,51 +113,79 @@ fn keep(state: &mut State, typed: &str) {
     }
 }
 
+/// Runs what is picked, or what is typed if that is whole. Nothing is run for being near.
 fn enter(state: &mut State, mut layer: Box<CommandLine>, picked: Option<Leads>) -> Option<Asked> {
     let typed = line(&layer.typed);
+    if typed.trim().is_empty() && picked.is_none() {
+        return None;
+    }
     keep(state, &typed);
-    let unfinished = match (typed::read(&typed), picked) {
-        (Some(Ok(typed)), _) if layer.picked == 0 => return Some(Asked::Typed(typed)),
-        // One of the arguments that are known was picked, or the line is the beginning of one.
-        (Some(read), Some(Leads::Line(line))) if layer.picked > 0 || typed.trim().contains(' ') => {
-            match typed::read(&line) {
-                Some(Ok(typed)) => return Some(Asked::Typed(typed)),
-                _ => {
-                    if let Err(usage) = read {
-                        state.say(Tone::Bad, usage);
-                    }
-                    line
-                }
-            }
-        }
-        (Some(Ok(typed)), _) => return Some(Asked::Typed(typed)),
-        (Some(Err(usage)), _) => {
-            state.say(Tone::Bad, usage);
-            typed.clone()
-        }
-        (None, Some(Leads::Cmd(cmd))) => return Some(Asked::Cmd(cmd)),
-        (None, Some(Leads::Place(place))) => return Some(Asked::Place(place)),
-        (None, Some(Leads::List(view, filter))) => return Some(Asked::List(view, filter)),
-        (None, Some(Leads::Line(line))) => match typed::read(&line) {
-            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
-            _ => line,
-        },
-        (None, Some(Leads::Typed(usage))) => match typed::read(usage.name) {
-            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
-            _ => usage.name.to_owned(),
-        },
-        (None, None) => {
-            state.say(Tone::Bad, format!("nothing is called `{typed}`"));
-            return None;
-        }
+    let is_picked = picked.is_some();
+    let (leads, usage) = match (picked, typed::read(&typed)) {
+        (None, Some(Ok(typed))) => return Some(Asked::Typed(typed)),
+        (None, Some(Err(usage))) => (None, Some(usage)),
+        (None, None) => (whole(state, &typed).map(|found| found.leads), None),
+        (picked, _) => (picked, None),
     };
-    // Its arguments are still to be typed.
-    if unfinished.len() > typed.trim().len() || !typed.trim().contains(' ') {
-        layer.typed = field(&format!("{} ", unfinished.trim_end()));
+    match leads {
+        Some(Leads::Cmd(cmd)) => return Some(Asked::Cmd(cmd)),
+        Some(Leads::Place(place)) => return Some(Asked::Place(place)),
+        Some(Leads::List(view, filter)) => return Some(Asked::List(view, filter)),
+        Some(Leads::Line(found)) => match typed::read(&found) {
+            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
+            // The rest of its arguments is still to be typed.
+            _ => layer.typed = field(&format!("{found} ")),
+        },
+        Some(Leads::Typed(usage)) => match typed::read(usage.name) {
+            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
+            _ => layer.typed = field(&format!("{} ", usage.name)),
+        },
+        None => {
+            layer.error = Some(usage.unwrap_or_else(|| no_such(state, &typed)));
+            go_on_typing(state, &mut layer, &typed);
+        }
+    }
+    if is_picked {
+        layer.error = None;
     }
     layer.picked = 0;
     state.layers.push(Layer::CommandLine(layer));
     None
+}
+
+/// Writes down what can only be meant: the space behind a command, or the one argument that begins so.
+fn go_on_typing(state: &State, layer: &mut CommandLine, typed: &str) {
+    let line = typed.trim();
+    if typed::read(line).is_none() {
+        return;
+    }
+    let sorts = views::find(state.place().view).sort_words();
+    let mut begun = candidates_with(state, typed, &sorts);
+    begun.retain(|found| matches!(&found.leads, Leads::Line(found) if found.starts_with(line)));
+    match begun.as_slice() {
+        [one] => {
+            layer.typed = field(&format!("{} ", one.name));
+            layer.error = None;
+        }
+        _ if !line.contains(' ') => layer.typed = field(&format!("{line} ")),
+        _ => {}
+    }
+}
+
+fn no_such(state: &State, typed: &str) -> String {
+    let word = typed.split_whitespace().next().unwrap_or_default();
+    let word: String = word.chars().take(40).collect();
+    let near: Vec<String> = near(state, typed)
+        .into_iter()
+        .map(|found| match found.note.as_str() {
+            "" => found.name,
+            key => format!("{} ({key})", found.name),
+        })
+        .collect();
+    match near.as_slice() {
+        [] => format!("no such command: {word}. `find {word}` searches all certificates"),
+        near => format!("no such command: {word}. Near: {}", near.join(", ")),
+    }
 }
 
 /// Carries out a command with arguments.
@@ -191,7 +223,7 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
         }
         // Leaving, and what a key does as well, is not this line's business.
         Typed::Context(_) | Typed::Contexts => return,
-        Typed::Find(clue) => return lists::find(state, &clue, effects),
+        Typed::Find(clue) => return clues::find(state, &clue, effects),
         Typed::Lock => None,
         Typed::Unlock {
             minutes,

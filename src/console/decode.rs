@@ -13,6 +13,10 @@ use super::heard::Input;
 /// How long the rest of an escape sequence may be on its way: more than a laggy link needs between two
 /// packets that were sent together, less than a person waits for Esc.
 const ESCAPE: Duration = Duration::from_millis(100);
+/// The same of a string that is for a terminal, once more of it came than anybody types by mistake.
+const STRING: Duration = Duration::from_secs(1);
+/// So much of it, in bytes.
+const BEGUN: usize = 8;
 /// How long the rest of a paste may be on its way. Then it is dropped, and what comes later with it: it would
 /// be taken for keys, and may be a private key.
 const PASTE: Duration = Duration::from_secs(10);
@@ -23,6 +27,12 @@ const LONGEST_PASTE: usize = 1024 * 1024;
 
 const ESC: u8 = 0x1b;
 const CTRL_C: u8 = 0x03;
+const BEL: u8 = 0x07;
+const CAN: u8 = 0x18;
+const SUB: u8 = 0x1a;
+/// What an operating system command, a device control, an application's, a private message and a start of string
+/// begin with, behind Esc (ECMA-48 §5.6). All end with a string terminator; none is a key.
+const STRINGS: &[u8] = b"]P_^X";
 const PASTE_BEGINS: &[u8] = b"\x1b[200~";
 const PASTE_ENDS: &[u8] = b"\x1b[201~";
 
@@ -34,6 +44,10 @@ pub(super) struct Decoder {
     open: Vec<u8>,
     /// The bytes of a paste, which may be a secret: they go nowhere else.
     paste: Option<Zeroizing<Vec<u8>>>,
+    /// How many bytes of a paste were dropped, since it is too long.
+    too_long: usize,
+    /// How many bytes came of a string that is for a terminal. They are kept nowhere.
+    string: Option<usize>,
     /// A paste broke off: everything is swallowed until its end, of which this is what has come.
     swallowed: Option<Vec<u8>>,
     /// While that is so, an Esc came alone: the person wants out.
@@ -57,6 +71,19 @@ impl Decoder {
                 heard.extend(self.pasted(byte));
                 continue;
             }
+            if self.string.is_some() && self.is_within_string(byte) {
+                continue;
+            }
+            if self.open.is_empty() && (b' '..=b'~').contains(&byte) {
+                // Most of what comes, and a paste without brackets may be long.
+                let name = if byte == b' ' {
+                    "space".to_owned()
+                } else {
+                    char::from(byte).to_string()
+                };
+                heard.push(Input::Key(name));
+                continue;
+            }
             if byte == ESC && self.open == [ESC] {
                 // Two in a row: the first was the key, the second may begin a sequence.
                 self.feed(None, &mut heard);
@@ -65,6 +92,16 @@ impl Decoder {
             if self.open.ends_with(PASTE_BEGINS) {
                 self.forget();
                 self.paste = Some(Zeroizing::default());
+            } else if let [ESC, kind] = self.open.as_slice()
+                && STRINGS.contains(kind)
+            {
+                self.forget();
+                self.string = Some(0);
+            } else if let Some(as_kitty) = modified(&self.open) {
+                self.forget();
+                as_kitty
+                    .bytes()
+                    .for_each(|byte| self.feed(Some(byte), &mut heard));
             } else {
                 self.feed(Some(byte), &mut heard);
                 if self.open.len() > LONGEST {
@@ -75,11 +112,31 @@ impl Decoder {
         heard
     }
 
+    /// Whether a byte belongs to the string that has begun, or ends it. Another escape sequence breaks it off.
+    fn is_within_string(&mut self, byte: u8) -> bool {
+        match (self.open.as_slice(), byte) {
+            ([ESC], b'\\') | ([], BEL | CAN | SUB) => {
+                self.open.clear();
+                self.string = None;
+            }
+            ([], ESC) => self.open.push(ESC),
+            ([ESC], _) => {
+                self.string = None;
+                self.parser.parse(&[ESC], true);
+                return false;
+            }
+            _ => self.string = self.string.map(|n| n + 1),
+        }
+        true
+    }
+
     /// How long to wait for the rest of what is not whole; nothing if all is.
     pub(super) fn wait(&self) -> Option<Duration> {
         match (&self.paste, self.open.is_empty()) {
             _ if self.wants_out => Some(ESCAPE),
             (Some(_), _) => Some(PASTE),
+            _ if self.string.is_some_and(|n| n >= BEGUN) => Some(STRING),
+            _ if self.string.is_some() => Some(ESCAPE),
             (None, false) => Some(ESCAPE),
             (None, true) => None,
         }
@@ -93,9 +150,12 @@ impl Decoder {
         }
         if self.paste.take().is_some() {
             self.swallowed = Some(Vec::new());
+            self.too_long = 0;
             heard.push(Input::PasteBroke);
         }
-        self.feed(None, &mut heard);
+        if self.string.take().is_none() {
+            self.feed(None, &mut heard);
+        }
         self.forget();
         heard
     }
@@ -126,28 +186,39 @@ impl Decoder {
 
     fn pasted(&mut self, byte: u8) -> Option<Input> {
         let paste = self.paste.as_mut()?;
-        if paste.len() < LONGEST_PASTE + PASTE_ENDS.len() {
-            // Room beforehand: a buffer that moves leaves what it held behind.
-            if paste.capacity() == paste.len() {
-                let mut roomy = Zeroizing::new(Vec::with_capacity((paste.len() * 2).max(4096)));
-                roomy.extend_from_slice(paste);
-                *paste = roomy;
-            }
-            paste.push(byte);
-        } else {
-            // Too long: only its end is looked for.
-            paste.rotate_left(1);
-            if let Some(last) = paste.last_mut() {
-                *last = byte;
-            }
+        // Room beforehand: a buffer that moves leaves what it held behind.
+        if paste.capacity() == paste.len() {
+            let mut roomy = Zeroizing::new(Vec::with_capacity((paste.len() * 2).max(4096)));
+            roomy.extend_from_slice(paste);
+            *paste = roomy;
         }
-        if !paste.ends_with(PASTE_ENDS) {
+        paste.push(byte);
+        let is_whole = paste.ends_with(PASTE_ENDS);
+        if !is_whole && paste.len() >= LONGEST_PASTE + PASTE_ENDS.len() {
+            // Too long: only its end is looked for.
+            let dropped = paste.len() - PASTE_ENDS.len();
+            paste.drain(..dropped);
+            self.too_long += dropped;
+        }
+        if !is_whole {
             return None;
         }
         let whole = self.paste.take()?;
         let text = whole.len() - PASTE_ENDS.len();
-        (text < LONGEST_PASTE).then(|| Input::Paste(String::from_utf8_lossy(&whole[..text]).into_owned()))
+        Some(match std::mem::take(&mut self.too_long) {
+            0 => Input::Paste(String::from_utf8_lossy(&whole[..text]).into_owned()),
+            dropped => Input::PasteTooLong(dropped + text),
+        })
     }
+}
+
+/// A key as `modifyOtherKeys` of xterm sends it (`CSI 27 ; modifiers ; code ~`), in the other form that there is for
+/// the same (`CSI code ; modifiers u`), which is the one that is parsed.
+fn modified(sequence: &[u8]) -> Option<String> {
+    let parameters = sequence.strip_prefix(b"\x1b[27;")?.strip_suffix(b"~")?;
+    let (modifiers, code) = std::str::from_utf8(parameters).ok()?.split_once(';')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(modifiers) && is_number(code)).then(|| format!("\x1b[{code};{modifiers}u"))
 }
 
 fn inputs(event: &Event) -> Vec<Input> {
@@ -220,6 +291,7 @@ mod tests {
             Input::Paste(text) => format!("<{text}>"),
             Input::Answered(column) => format!("@{column}"),
             Input::PasteBroke => "broke".to_owned(),
+            Input::PasteTooLong(n) => format!("<{n}>"),
             other => panic!("{other:?}"),
         });
         words.collect::<Vec<_>>().join(" ")
@@ -249,7 +321,7 @@ mod tests {
     fn unknown_sequences_and_halves_press_nothing() {
         assert_eq!(heard(&["^[99X^[1", "|", "X"]), "X");
         assert_eq!(heard(&["^]11;rgb:12", "|", "j"]), "j");
-        assert_eq!(heard(&["^X", "j"]), "j");
+        assert_eq!(heard(&["^X", "|", "j"]), "j");
     }
 
     #[test]
@@ -265,7 +337,47 @@ mod tests {
         assert_eq!(heard(&["^[200~Xy", "|", "\u{3}", "|", "j"]), "broke j");
         assert_eq!(heard(&["^[200~Xy", "|", "^", "SECRET", "|", "j"]), "broke");
         let long = "x".repeat(LONGEST_PASTE + 1);
-        assert_eq!(heard(&["^[200~", &long, "^[201~j"]), "j");
+        assert_eq!(
+            heard(&["^[200~", &long, "^[201~j"]),
+            format!("<{}> j", LONGEST_PASTE + 1)
+        );
+        let huge = "y".repeat(10 * LONGEST_PASTE);
+        assert_eq!(
+            heard(&["^[200~", &huge, "^[201~j"]),
+            format!("<{}> j", 10 * LONGEST_PASTE)
+        );
+    }
+
+    #[test]
+    fn no_string_for_a_terminal_becomes_keys_however_long_it_is() {
+        let long = "qX".repeat(5000);
+        for begins in ["]", "P", "_", "^", "X"] {
+            for ends in ["\u{7}", "\x1b\\"] {
+                let mut decoder = Decoder::default();
+                let mut keys = decoder.hear(format!("j\x1b{begins}{long}").as_bytes());
+                keys.extend(decoder.hear(format!("{long}{ends}k").as_bytes()));
+                assert!(
+                    keys == [Input::Key("j".to_owned()), Input::Key("k".to_owned())],
+                    "{begins}"
+                );
+            }
+        }
+        assert_eq!(
+            heard(&["^_Gq", "^[A", "j"]),
+            "up j",
+            "broken off by another sequence"
+        );
+        assert_eq!(heard(&["^_Gqqqqqqqqqq", "|", "j"]), "j");
+        assert_eq!(heard(&["^_G", "^", "\\", "j"]), "j");
+    }
+
+    #[test]
+    fn keys_with_modifiers_are_read_in_both_forms() {
+        assert_eq!(
+            heard(&["^[27;5;99~", "^[27;5;", "117~", "^[99;5u"]),
+            "ctrl-c ctrl-u ctrl-c"
+        );
+        assert_eq!(heard(&["^[27;2;13~j"]), "enter j");
     }
 
     #[test]

@@ -5,11 +5,13 @@ use tui_textarea::{Input, Key, TextArea};
 
 use super::layers::{self, field, fields};
 use super::{clipboard, cursor, starting};
+use crate::domain::key_material::material_in;
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
+use crate::state::event::Ignored;
 use crate::state::layer::{FilterLine, Layer, RunLayer, Shown, line};
 use crate::state::run::Phase;
 use crate::state::screen::ViewId;
@@ -57,6 +59,15 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
         }
         Some(InDialog::Confirm) => {
             let typed = line(&layer.typed).trim().to_owned();
+            if material_in(&typed).is_some() {
+                layer.typed = TextArea::default();
+                state.say(
+                    Tone::Bad,
+                    "that may be a private key, or a piece of one: it was dropped",
+                );
+                state.layers.push(Layer::Filter(layer));
+                return;
+            }
             match Filter::read(&typed, views::find(state.place().view).filters) {
                 Ok(_) => {
                     if !typed.is_empty() {
@@ -82,7 +93,13 @@ pub(super) fn paste(state: &mut State, text: &str) {
         Some(Layer::CommandLine(_)) => 16 * LONGEST,
         _ => LONGEST,
     };
-    let text: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
+    let text = text.replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
+    let text: String = text
+        .trim_end()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(longest)
+        .collect();
     match state.layers.last_mut() {
         Some(Layer::Filter(layer)) => drop(layer.typed.insert_str(text)),
         Some(Layer::CommandLine(layer)) => drop(layer.typed.insert_str(text)),
@@ -96,6 +113,65 @@ pub(super) fn paste(state: &mut State, text: &str) {
         }
         _ => state.say(Tone::Plain, "pasted text was ignored: no field is open"),
     }
+}
+
+/// Keys were dropped: that is said where the person looks.
+pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
+    let asks_yes = match state.layers.last() {
+        Some(Layer::Run(layer)) => {
+            let plan = state.run(&layer.run).and_then(|run| run.plan.as_ref());
+            plan.is_some_and(|plan| plan.asks(state.context.for_plans()) == Ask::Yes)
+        }
+        _ => false,
+    };
+    let keys = keys(n);
+    let words = match why {
+        Ignored::Paste if n == 0 => {
+            "keys come as fast as a paste, and no field is open: they are ignored until it is quiet"
+                .to_owned()
+        }
+        Ignored::Paste => format!("{keys} ignored: they came as fast as a paste, and no field is open"),
+        Ignored::Unseen => match state.layers.last_mut() {
+            Some(Layer::Run(layer)) => {
+                layer.dropped += n;
+                unseen(layer.dropped)
+            }
+            _ => unseen(n),
+        },
+        Ignored::Hasty if asks_yes => {
+            "key ignored: pause half a second, press y, and nothing after it".to_owned()
+        }
+        Ignored::Hasty => "key ignored: it came together with another one; press it again".to_owned(),
+        Ignored::Among => format!("{keys} ignored: what acts is pressed by itself, not within other keys"),
+        Ignored::Piece => {
+            "what was pasted was dropped: it can't be read, and may be a piece of a private key".to_owned()
+        }
+        Ignored::NoShare => {
+            "what was pasted was dropped: it is no share. A share is one word of base64 or hex".to_owned()
+        }
+        Ignored::TooLong => format!("a paste of {n} bytes was dropped: nothing here has room for it"),
+    };
+    complain(state, words);
+}
+
+/// Says what is wrong where the person looks.
+pub(super) fn complain(state: &mut State, words: String) {
+    match state.layers.last_mut() {
+        Some(Layer::Run(layer)) => layer.complaint = Some(words),
+        Some(Layer::CommandLine(layer)) => layer.error = Some(words),
+        _ => state.say(Tone::Bad, words),
+    }
+}
+
+fn keys(n: usize) -> String {
+    match n {
+        1 => "1 key".to_owned(),
+        n => format!("{n} keys"),
+    }
+}
+
+fn unseen(n: usize) -> String {
+    format!("{} ignored: the dialog was not on screen yet", keys(n))
 }
 
 /// A private key was pasted: it is gone already, and only its public half's hash may be a clue.
@@ -178,14 +254,7 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         (_, Phase::Planning | Phase::Planned) if !layer.hears() => {
             // It was typed before this could be read, so it was not meant for it.
             layer.dropped += 1;
-            layer.complaint = Some(match layer.dropped {
-                1 => "1 key ignored: the dialog was not on screen yet".to_owned(),
-                n => format!("{n} keys ignored: the dialog was not on screen yet"),
-            });
-            if !state.wire.answers {
-                // Only time tells whether it is on the screen, and whoever still types ahead doesn't look.
-                layer.shown = Shown::Not;
-            }
+            layer.complaint = Some(unseen(layer.dropped));
         }
         _ if !layer.hears() => {}
         (Some(InDialog::Confirm), Phase::Ended(_)) if !deaf => return,
@@ -198,7 +267,11 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         }
         (Some(InDialog::Reset), Phase::Running) if secret => {
             effects.push(Effect::ResetSecret(id));
-            layer.secret_typed = 0;
+            (layer.secret_typed, layer.shares_taken) = (0, 0);
+        }
+        (Some(InDialog::NextField), Phase::Running) if secret && state.context.shares_in.is_some() => {
+            effects.push(Effect::TakeShare(layer.shares_taken));
+            layer.shares_taken += 1;
         }
         (_, Phase::Planned) => planned_key(state, &mut layer, key, effects),
         _ => {}
@@ -255,7 +328,7 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
                         });
                     }
                 }
-                Ask::Type(_) => type_into(&mut layer.typed, key),
+                Ask::Type(wanted) => layer.complaint = type_on(&mut layer.typed, key, &wanted),
                 Ask::Yes | Ask::Nothing => {}
             }
         }
@@ -380,6 +453,21 @@ fn focused_area(layer: &mut RunLayer) -> Option<&mut TextArea<'static>> {
         focus if focus == n + 1 => Some(&mut layer.comment),
         _ => Some(&mut layer.ticket),
     }
+}
+
+/// A key for the line that confirms, which takes only what goes on the expected word: whatever else is typed
+/// there, a share or a password, is not drawn. Gives what is wrong with the key.
+fn type_on(area: &mut TextArea<'static>, key: &str, wanted: &str) -> Option<String> {
+    let letters = |text: &str| -> String { text.split_whitespace().collect() };
+    let before = area.clone();
+    type_into(area, key);
+    let typed = line(area);
+    let has_room = !typed.contains(' ') || wanted.contains(' ');
+    if letters(wanted).starts_with(&letters(&typed)) && has_room && typed.len() <= 2 * wanted.len() {
+        return None;
+    }
+    *area = before;
+    Some(format!("type `{wanted}` to go on; that key was ignored"))
 }
 
 /// A key for a one-line field; what would break the line is no key for it.

@@ -276,7 +276,9 @@ impl Effects {
                     hosts.look();
                 }
             }
-            effect @ (Effect::Copy(_) | Effect::Suspend | Effect::SubmitSecret(_)) => return Some(effect),
+            effect @ (Effect::Copy(_) | Effect::Suspend | Effect::SubmitSecret(_) | Effect::TakeShare(_)) => {
+                return Some(effect);
+            }
         }
         None
     }

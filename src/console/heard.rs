@@ -1,6 +1,28 @@
 //! What can come from a terminal, by the names of the keymap. It reads nothing itself.
 
+use tokio::time::Instant;
+
 use crate::state::Size;
+
+/// What came at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// When.
+    pub at: Instant,
+    /// What, in its order.
+    pub inputs: Vec<Input>,
+}
+
+impl Packet {
+    /// One thing, now.
+    #[must_use]
+    pub fn of(input: Input) -> Self {
+        Self {
+            at: Instant::now(),
+            inputs: vec![input],
+        }
+    }
+}
 
 /// What came from the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +33,8 @@ pub enum Input {
     Paste(String),
     /// A paste began and did not end in time: it is dropped, and the rest of it with it.
     PasteBroke,
+    /// Text was pasted that nothing has room for, in bytes: it is dropped.
+    PasteTooLong(usize),
     /// The terminal has another size.
     Resize(Size),
     /// The terminal has shown all that it was sent before it was asked with this mark (see `pace`).

@@ -11,10 +11,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::decode::Decoder;
-use super::heard::Input;
+use super::heard::{Input, Packet};
 
 /// Read at once, in bytes.
 const CHUNK: usize = 4096;
@@ -24,7 +25,7 @@ const CHUNK: usize = 4096;
 ///
 /// # Errors
 /// That no thread can be started.
-pub(super) fn start(to: &Sender<Input>) -> io::Result<OwnedFd> {
+pub(super) fn start(to: &Sender<Packet>) -> io::Result<OwnedFd> {
     let (stop, listening) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let reader = to.clone();
     thread::Builder::new()
@@ -37,7 +38,7 @@ pub(super) fn start(to: &Sender<Input>) -> io::Result<OwnedFd> {
     Ok(listening)
 }
 
-fn read(to: &Sender<Input>, stop: &OwnedFd) {
+fn read(to: &Sender<Packet>, stop: &OwnedFd) {
     let stdin = io::stdin();
     let mut decoder = Decoder::default();
     // A secret may be among what is typed.
@@ -55,10 +56,9 @@ fn read(to: &Sender<Input>, stop: &OwnedFd) {
             Err(Errno::INTR) => continue,
             Err(_) => return gone(to),
         };
-        for input in heard {
-            if to.blocking_send(input).is_err() {
-                return;
-            }
+        let at = Instant::now();
+        if !heard.is_empty() && to.blocking_send(Packet { at, inputs: heard }).is_err() {
+            return;
         }
     }
 }
@@ -81,8 +81,13 @@ fn is_readable(stdin: &impl AsFd, stop: &OwnedFd, limit: Option<Duration>) -> Re
     Ok(Some(fds[0].revents().contains(PollFlags::IN)))
 }
 
+/// Whether something came that isn't read yet: then it is not quiet, however busy this machine is.
+pub(super) fn is_pending() -> bool {
+    rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|n| n > 0)
+}
+
 /// Waits for nothing but the hang-up.
-fn watch(to: &Sender<Input>) {
+fn watch(to: &Sender<Packet>) {
     let stdin = io::stdin();
     loop {
         let mut fds = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())];
@@ -100,7 +105,7 @@ fn is_gone(flags: PollFlags) -> bool {
     flags.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
 }
 
-fn gone(to: &Sender<Input>) {
+fn gone(to: &Sender<Packet>) {
     // Full or closed: the loop is either about to hear it from the other thread or gone itself.
-    let _sent = to.try_send(Input::HangUp);
+    let _sent = to.try_send(Packet::of(Input::HangUp));
 }

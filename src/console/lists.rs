@@ -2,12 +2,9 @@
 
 use super::cursor::step;
 use super::{layers, leaving, trouble};
-use crate::domain::clue::Clue;
 use crate::state::cmd::Cmd;
-use crate::state::effect::Effect;
-use crate::state::event::ServedThere;
 use crate::state::layer::{FilterLine, Layer};
-use crate::state::query::{Answer, Query};
+use crate::state::query::Answer;
 use crate::state::screen::{Place, Screen, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
@@ -150,80 +147,7 @@ pub(super) fn go(state: &mut State, place: Place) {
     *state.screen_mut() = Screen::default();
 }
 
-/// Shows the certificates that a clue leads to; what an address leads to is found out by a handshake.
-pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
-    match Clue::read(clue) {
-        None => state.say(Tone::Plain, "nothing to look for"),
-        Some(Clue::Address(address)) => {
-            state.say(Tone::Plain, format!("asking {address} what it serves"));
-            state.probing = Some((address.clone(), state.places.clone()));
-            effects.push(Effect::Probe(address));
-        }
-        Some(Clue::Key(spki)) => go(state, Place::of_key(spki)),
-        Some(clue) => {
-            show_filtered(state, clue.filter());
-            state.follow = Some(state.screen().list);
-        }
-    }
-}
-
-/// Once the list that a clue leads to is there: if it is about one key, that key's reach is what somebody
-/// with a clue wants to see.
-pub(super) fn follow_clue(state: &mut State) {
-    let Some(list) = &state.follow else { return };
-    let query = Query::Certificates(list.clone());
-    let is_open = state.place().view == ViewId::Certificates && state.screen().list == *list;
-    let Some(loaded) = state.data.get(&query).filter(|_| is_open) else {
-        state.follow = None;
-        return;
-    };
-    if loaded.waiting || loaded.dirty {
-        return;
-    }
-    let mut keys: Vec<String> = match &loaded.value {
-        Some(Answer::Certificates(window)) => window.rows.iter().map(|it| it.spki_sha256.clone()).collect(),
-        _ => Vec::new(),
-    };
-    state.follow = None;
-    keys.dedup();
-    if let [spki] = keys.as_slice() {
-        let place = Place::of_key(spki.clone());
-        go(state, place);
-    }
-}
-
-/// What an address serves is known now; without a handshake its host name is the clue.
-pub(super) fn found_served(state: &mut State, address: &str, served: Result<ServedThere, String>) {
-    let asked = state.probing.take_if(|(asked, _)| asked == address);
-    // Whoever went on meanwhile, or is at a dialog, is not taken away from there.
-    let stays = state.layers.is_empty() && asked.is_some_and(|(_, places)| places == state.places);
-    match served {
-        Ok(served) if !stays => {
-            let spki = &served.spki_sha256;
-            state.say(
-                Tone::Good,
-                format!("{address} answered: `:find {spki}` shows what its key reaches"),
-            );
-        }
-        Err(why) if !stays => state.say(Tone::Bad, format!("{why}; `:find {address}` asks again")),
-        Ok(served) => {
-            state.places = vec![Place::of(ViewId::Triage)];
-            go(state, Place::of_key(served.spki_sha256));
-            let fingerprint = &served.fingerprint_sha256;
-            let short = fingerprint.get(..16).unwrap_or(fingerprint);
-            state.say(
-                Tone::Good,
-                format!("{address} serves {short}…; this is what its key reaches"),
-            );
-        }
-        Err(why) => {
-            show_filtered(state, address);
-            state.say(Tone::Bad, format!("{why}; shown is what is expected on it"));
-        }
-    }
-}
-
-fn show_filtered(state: &mut State, filter: &str) {
+pub(super) fn show_filtered(state: &mut State, filter: &str) {
     state.places = vec![Place::of(ViewId::Triage)];
     go_filtered(state, ViewId::Certificates, filter);
 }

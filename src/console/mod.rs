@@ -4,6 +4,7 @@
 mod asking;
 pub mod backends;
 mod clipboard;
+mod clues;
 mod command_line;
 mod cursor;
 mod databases;
@@ -11,6 +12,8 @@ mod decode;
 pub mod defects;
 mod dialogs;
 pub mod effects;
+pub mod entry;
+pub mod hand;
 pub mod heard;
 pub mod input;
 mod layers;
@@ -24,6 +27,7 @@ mod outbox;
 mod pace;
 pub mod painter;
 pub mod saved_views;
+mod shares;
 mod snapshot;
 mod source;
 mod starting;
@@ -47,7 +51,6 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::console::{Context, SlowLink};
-use crate::domain::secret::SecretBuffer;
 use crate::plan::guard::Guard;
 use crate::state::contexts::Configured;
 use crate::state::effect::Effect;
@@ -60,15 +63,20 @@ use crate::views;
 use backends::Backends;
 use clipboard::Through;
 use effects::{Effects, hear_of_agents};
-use heard::{Input, typed_character};
+use entry::Entry;
+use heard::{Input, Packet};
 use neighbours::Neighbours;
 use outbox::{Outlet, is_written};
 use pace::Pace;
 use terminal::{Terminal, TerminalError};
-use update::{update, wants_secret};
+use update::update;
 
 /// Events that may wait.
 const WAITING: usize = 1024;
+/// Packets of what is typed that are taken at once: a long paste must not keep the rest waiting.
+const AT_ONCE: usize = 16;
+/// Before it is looked again for what the terminal has sent and nobody has read.
+const UNREAD: Duration = Duration::from_millis(1);
 /// The file with the saved views, in the state directory.
 const VIEWS: &str = "views.json";
 /// How long the terminal has for its last answer when the console leaves it.
@@ -175,7 +183,7 @@ async fn until_left(
 
     let mut outlet = terminal.outlet();
     let mut inputs = terminal.listen().map_err(TerminalError::from)?;
-    let mut secret = SecretBuffer::new();
+    let mut entry = Entry::default();
     let mut asked = Vec::new();
     let mut minute = tokio::time::interval_at(next_minute(&clock), Duration::from_mins(1));
     minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -185,13 +193,30 @@ async fn until_left(
     // A frame that is wanted, and whether by a key.
     let mut wanted: Option<bool> = None;
     while !state.quit {
-        let wake = pace.wake(wanted);
+        let typed = entry.wake(&state).map(|at| match input::is_pending() {
+            true => at.max(Instant::now() + UNREAD),
+            false => at,
+        });
+        let wake = pace.wake(wanted).into_iter().chain(typed).min();
         let relock = relock_at(&state, &clock);
-        let input = tokio::select! {
+        let packet = tokio::select! {
             biased;
             signal = signals.any() => match signal {
-                Heard::End => Some(Input::HangUp),
-                Heard::Resized => Some(Input::Resize(terminal.size())),
+                Heard::End => Some(Packet::of(Input::HangUp)),
+                Heard::Resized => Some(Packet::of(Input::Resize(terminal.size()))),
+                Heard::Stop => {
+                    answers_are_in(&mut pace, &mut inputs, &mut outlet).await;
+                    terminal.stop().map_err(TerminalError::from)?;
+                    None
+                }
+                Heard::Continued => {
+                    terminal.take_back().map_err(TerminalError::from)?;
+                    pace.forget();
+                    entry.forget();
+                    wanted = Some(true);
+                    // While it was stopped, somebody else was told of a new size.
+                    Some(Packet::of(Input::Resize(terminal.size())))
+                }
             },
             told = outlet.changed() => {
                 let outlet = *outlet.borrow_and_update();
@@ -202,10 +227,10 @@ async fn until_left(
                         }
                         None
                     }
-                    _ => Some(Input::HangUp),
+                    _ => Some(Packet::of(Input::HangUp)),
                 }
             },
-            input = inputs.recv() => Some(input.unwrap_or(Input::HangUp)),
+            packet = inputs.recv() => Some(packet.unwrap_or_else(|| Packet::of(Input::HangUp))),
             Some(event) = events.recv() => {
                 let visible = tell(&mut state, &clock, event, &mut asked);
                 wanted = wanted.or(visible.then_some(false));
@@ -218,6 +243,7 @@ async fn until_left(
                         state.context.vault.clone_from(&backends.reads.vault_address);
                         state.context.api = backends.reads.api.base().to_owned();
                         state.context.shares_in = shares_in;
+                        state.context.proxies = backends.proxies();
                         let answers = state.data.values().filter_map(|loaded| loaded.value.as_ref());
                         answers.for_each(|answer| hear_of_agents(&backends, answer));
                         effects.connect(*backends);
@@ -250,36 +276,49 @@ async fn until_left(
         // What has come meanwhile goes into the same frame. Keys too (a dialog that is not on screen
         // doesn't hear them), but only until one wants something done: a secret is handed over before
         // the next character of another one is heard.
-        let mut next = input;
-        while let Some(input) = next.take() {
-            match input {
-                Input::Answered(mark) => {
-                    if let Some(n) = pace.answered(Instant::now(), mark) {
-                        tell(&mut state, &clock, Event::Seen(n), &mut asked);
-                        if state.wire != pace.wire() {
-                            let visible = tell(&mut state, &clock, Event::Wire(pace.wire()), &mut asked);
-                            wanted = wanted.or(visible.then_some(false));
+        let mut next = packet;
+        for _ in 0..AT_ONCE {
+            let Some(packet) = next.take() else { break };
+            for input in packet.inputs {
+                match input {
+                    Input::Answered(mark) => {
+                        if let Some(n) = pace.answered(Instant::now(), mark) {
+                            tell(&mut state, &clock, Event::Seen(n), &mut asked);
+                            if state.wire != pace.wire() {
+                                let visible = tell(&mut state, &clock, Event::Wire(pace.wire()), &mut asked);
+                                wanted = wanted.or(visible.then_some(false));
+                            }
                         }
                     }
-                }
-                input => {
-                    hung_up |= input == Input::HangUp;
-                    if matches!(input, Input::Resize(_)) {
-                        // Of several sizes only the last may be heard of, which may be the one before:
-                        // what the terminal kept of the screen is not known.
-                        terminal.painter().forget();
-                        wanted = Some(true);
-                    }
-                    if let Some(event) = hear(input, &state, &mut secret)
-                        && tell(&mut state, &clock, event, &mut asked)
-                    {
-                        wanted = Some(true);
+                    input => {
+                        hung_up |= input == Input::HangUp;
+                        if matches!(input, Input::Resize(_)) {
+                            // Of several sizes only the last may be heard of, which may be the one before:
+                            // what the terminal kept of the screen is not known.
+                            terminal.painter().forget();
+                            wanted = Some(true);
+                        }
+                        entry.hear(packet.at, input, &state);
                     }
                 }
             }
             if asked.is_empty() {
+                type_in(&mut entry, packet.at, &mut state, &clock, &mut asked, &mut wanted);
+            }
+            if asked.is_empty() {
                 next = inputs.try_recv().ok();
             }
+        }
+        // Whether a key came alone is known only when nothing else is on its way.
+        if asked.is_empty() && inputs.is_empty() && !input::is_pending() {
+            type_in(
+                &mut entry,
+                Instant::now(),
+                &mut state,
+                &clock,
+                &mut asked,
+                &mut wanted,
+            );
         }
         while let Ok(event) = events.try_recv() {
             let visible = tell(&mut state, &clock, event, &mut asked);
@@ -288,22 +327,18 @@ async fn until_left(
         for effect in std::mem::take(&mut asked) {
             match effects.carry_out(effect) {
                 Some(Effect::Copy(text)) => terminal.copy(&text).map_err(TerminalError::from)?,
-                Some(Effect::Suspend) => {
-                    answers_are_in(&mut pace, &mut inputs, &mut outlet).await;
-                    terminal.suspend().map_err(TerminalError::from)?;
-                    pace.forget();
-                    // While it was stopped, somebody else was told of a new size.
-                    let size = Event::Resize(terminal.size());
-                    tell(&mut state, &clock, size, &mut Vec::new());
-                    wanted = Some(true);
+                Some(Effect::Suspend) => Terminal::ask_to_stop().map_err(TerminalError::from)?,
+                Some(Effect::TakeShare(at)) => {
+                    let path = PathBuf::from(state.context.shares_in.clone().unwrap_or_default());
+                    let event = entry.take_share(shares::take(&path, at));
+                    let visible = tell(&mut state, &clock, event, &mut Vec::new());
+                    wanted = wanted.or(visible.then_some(true));
                 }
-                Some(Effect::SubmitSecret(run)) => effects.submit(&run, secret.take()),
+                Some(Effect::SubmitSecret(run)) => effects.submit(&run, entry.take_secret()),
                 _ => {}
             }
         }
-        if !wants_secret(&state) {
-            secret.clear();
-        }
+        entry.settle(&state);
         if let Some(n) = pace.seen_by_time(Instant::now()) {
             tell(&mut state, &clock, Event::Seen(n), &mut asked);
         }
@@ -365,6 +400,25 @@ fn tell(state: &mut State, clock: &Clock, event: Event, asked: &mut Vec<Effect>)
     update(state, Timed { at, event }, asked)
 }
 
+/// Tells what was typed as of `now`, until something is to be done about it: a secret is handed over before the
+/// next character of another one is heard.
+fn type_in(
+    entry: &mut Entry,
+    now: Instant,
+    state: &mut State,
+    clock: &Clock,
+    asked: &mut Vec<Effect>,
+    wanted: &mut Option<bool>,
+) {
+    while asked.is_empty()
+        && let Some(event) = entry.next(now, state)
+    {
+        if tell(state, clock, event, asked) {
+            *wanted = Some(true);
+        }
+    }
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -375,7 +429,7 @@ async fn sleep_until(at: Option<Instant>) {
 /// Waits for what the terminal still has to answer: whoever reads from it next would take it for keys.
 async fn answers_are_in(
     pace: &mut Pace,
-    inputs: &mut mpsc::Receiver<Input>,
+    inputs: &mut mpsc::Receiver<Packet>,
     outlet: &mut watch::Receiver<Outlet>,
 ) {
     let all = async {
@@ -387,11 +441,14 @@ async fn answers_are_in(
                 told = outlet.changed() => if told.is_err() {
                     return;
                 },
-                input = inputs.recv() => match input {
-                    Some(Input::Answered(mark)) => drop(pace.answered(Instant::now(), mark)),
-                    Some(_) => {}
-                    None => return,
-                },
+                packet = inputs.recv() => {
+                    let Some(packet) = packet else { return };
+                    for input in packet.inputs {
+                        if let Input::Answered(mark) = input {
+                            pace.answered(Instant::now(), mark);
+                        }
+                    }
+                }
             }
         }
     };
@@ -407,53 +464,6 @@ pub enum ConsoleError {
     /// The backends can't be started.
     #[error("{0}")]
     Startup(String),
-}
-
-/// What came from the terminal, as an event; a secret's characters go into their buffer instead.
-fn hear(input: Input, state: &State, secret: &mut SecretBuffer) -> Option<Event> {
-    Some(match input {
-        Input::HangUp => Event::HangUp,
-        Input::Resize(size) => Event::Resize(size),
-        Input::Paste(mut text) if wants_secret(state) => {
-            let first = text.trim_start().lines().next().unwrap_or_default();
-            first.chars().for_each(|c| secret.push(c));
-            zeroize::Zeroize::zeroize(&mut text);
-            Event::SecretTyped(secret.n_chars())
-        }
-        // A key belongs into no event and no field; what can be known of it without it is its hash.
-        Input::Paste(mut text) if text.contains("PRIVATE KEY") => {
-            let spki = spki_of_key(&text);
-            zeroize::Zeroize::zeroize(&mut text);
-            Event::PastedKey(spki)
-        }
-        Input::Paste(text) => Event::Paste(text),
-        Input::PasteBroke => Event::PasteBroke,
-        Input::Key(key) if wants_secret(state) => {
-            match (key.as_str(), typed_character(&key)) {
-                ("backspace", _) => secret.pop(),
-                (_, Some(c)) => secret.push(c),
-                _ => return Some(Event::Key(key)),
-            }
-            Event::SecretTyped(secret.n_chars())
-        }
-        Input::Key(key) => Event::Key(key),
-        // That is about frames.
-        Input::Answered(_) => return None,
-    })
-}
-
-/// SHA-256 over the SubjectPublicKeyInfo of a private key in PEM, lower-case hex.
-fn spki_of_key(pem: &str) -> Option<String> {
-    use rcgen::PublicKeyData as _;
-    // Parameters or certificates may stand before it.
-    let (_, rest) = pem.split_once("PRIVATE KEY-----")?;
-    let begin = pem[..pem.len() - rest.len()].rfind("-----BEGIN")?;
-    let key = rcgen::KeyPair::from_pem(&pem[begin..]).ok()?;
-    let spki = key.subject_public_key_info();
-    Some(hex::encode(aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        &spki,
-    )))
 }
 
 /// Draws the state; writes only when cells differ, and gives the frame's number. The header's time alone is
@@ -489,6 +499,10 @@ enum Heard {
     End,
     /// SIGWINCH: the reader waits for keys and hears nothing of it.
     Resized,
+    /// SIGTSTP, by ctrl-z here or from outside: the terminal is given back first.
+    Stop,
+    /// SIGCONT: whatever stopped it, somebody else had the terminal meanwhile.
+    Continued,
 }
 
 /// The signals that a console listens to.
@@ -497,6 +511,8 @@ struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
     hup: tokio::signal::unix::Signal,
+    stop: tokio::signal::unix::Signal,
+    continued: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -507,6 +523,8 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
+            stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+            continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
         })
     }
 
@@ -516,6 +534,8 @@ impl Signals {
             _ = self.int.recv() => Heard::End,
             _ = self.hup.recv() => Heard::End,
             _ = self.resized.recv() => Heard::Resized,
+            _ = self.stop.recv() => Heard::Stop,
+            _ = self.continued.recv() => Heard::Continued,
         }
     }
 }

@@ -57,6 +57,9 @@ pub(super) struct Pace {
     /// The newest frame that is known to be seen.
     seen: u64,
     unanswered: VecDeque<Sent>,
+    /// The frames that are on the screen once there was time enough, and when each was sent. A newer one makes no
+    /// older one wait.
+    by_time: VecDeque<(u64, Instant)>,
     answers: bool,
     /// It has answered before: then a frame without an answer was not seen.
     answered_before: bool,
@@ -83,6 +86,7 @@ impl Pace {
             n: 0,
             seen: 0,
             unanswered: VecDeque::new(),
+            by_time: VecDeque::new(),
             answers: false,
             writing: false,
             last: None,
@@ -103,6 +107,9 @@ impl Pace {
     /// A frame of so many bytes was handed over, marked so; gives its number.
     pub(super) fn sent(&mut self, at: Instant, bytes: usize, mark: u16) -> u64 {
         self.n += 1;
+        if self.only_time_tells() {
+            self.by_time.push_back((self.n, at));
+        }
         self.last = Some(at);
         self.writing = true;
         // A mark is used again: what bore it before will never be answered.
@@ -129,6 +136,9 @@ impl Pace {
     pub(super) fn answered(&mut self, at: Instant, mark: u16) -> Option<u64> {
         self.answers = true;
         self.answered_before = true;
+        if !self.multiplexed {
+            self.by_time.clear();
+        }
         let index = self.unanswered.iter().position(|sent| sent.mark == mark)?;
         let sent = self.unanswered.drain(..=index).next_back()?;
         if self.multiplexed {
@@ -220,10 +230,16 @@ impl Pace {
         silent.into_iter().chain(ready).min()
     }
 
-    /// When it is to be decided whether the newest frame is seen, if nothing is heard until then.
+    /// Whether no answer says what is on the person's screen, and none ever did.
+    fn only_time_tells(&self) -> bool {
+        self.multiplexed || !self.answered_before
+    }
+
+    /// When it is to be decided whether a frame is seen, if nothing is heard until then.
     fn due(&self) -> Option<Instant> {
-        if self.multiplexed {
-            return self.last.filter(|_| !self.is_seen()).map(|at| at + MULTIPLEXED);
+        if self.only_time_tells() {
+            let wait = if self.multiplexed { MULTIPLEXED } else { UNANSWERED };
+            return self.by_time.front().map(|(_, sent)| *sent + wait);
         }
         let newest = self.unanswered.back().filter(|sent| !sent.taken)?;
         Some(newest.at + if self.answers { GIVE_UP } else { UNANSWERED })
@@ -234,18 +250,22 @@ impl Pace {
         if self.writing || self.due().is_none_or(|due| now < due) {
             return None;
         }
+        if self.only_time_tells() {
+            while self.due().is_some_and(|due| due <= now)
+                && let Some((n, _)) = self.by_time.pop_front()
+            {
+                self.seen = n;
+            }
+            return Some(self.seen);
+        }
         if let Some(newest) = self.unanswered.back_mut() {
             // Its answer may still come, and tell how long the way is.
             newest.taken = true;
         }
-        if self.answered_before && !self.multiplexed {
-            // The link stalls: what was sent may be on its way for minutes. It is waited for no more, and
-            // the next frame asks again.
-            self.answers = false;
-            return None;
-        }
-        self.seen = self.n;
-        Some(self.n)
+        // The link stalls: what was sent may be on its way for minutes. It is waited for no more, and the next
+        // frame asks again.
+        self.answers = false;
+        None
     }
 
     /// Whether the newest frame is known to be seen.
@@ -261,6 +281,7 @@ impl Pace {
     /// Nothing is on its way any more, as after the program was stopped.
     pub(super) fn forget(&mut self) {
         self.unanswered.clear();
+        self.by_time.clear();
         self.writing = false;
         self.seen = self.n;
     }
@@ -364,8 +385,14 @@ mod tests {
         assert!(pace.is_waiting(), "its answer must not be left to the shell");
         assert_eq!(pace.answered(after(start, 101), mark), None);
         assert!(!pace.is_waiting() && !pace.is_seen());
-        assert_eq!(pace.wake(None), Some(after(start, 600)));
-        assert_eq!(pace.seen_by_time(after(start, 599)), None);
+        assert_eq!(pace.wake(None), Some(after(start, 500)));
+        assert_eq!(pace.seen_by_time(after(start, 499)), None);
+        assert_eq!(
+            pace.seen_by_time(after(start, 599)),
+            Some(1),
+            "a newer frame makes it wait no longer"
+        );
+        assert!(!pace.is_seen());
         assert_eq!(pace.seen_by_time(after(start, 600)), Some(two));
         assert!(pace.is_seen() && pace.wake(None).is_none());
         assert_eq!(pace.wire().round_trip_ms, None);

@@ -13,18 +13,19 @@ use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
+use rustix::process::Signal;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::watch;
 
 use super::clipboard::Through;
-use super::heard::Input;
+use super::heard::Packet;
 use super::input;
 use super::outbox::{Outbox, Outlet, is_written_within, write_within};
 use super::painter::Painter;
 use crate::state::Size;
 
-/// What the person types may wait.
-const WAITING: usize = 1024;
+/// What the person types may wait, in packets.
+const WAITING: usize = 64;
 /// How long a terminal may take for what is written to it last. One that takes nothing gets nothing.
 const LAST: Duration = Duration::from_millis(300);
 
@@ -43,9 +44,9 @@ pub enum TerminalError {
 pub struct Terminal {
     painter: Painter<Outbox>,
     flushed: Arc<AtomicUsize>,
-    told: Sender<Input>,
+    told: Sender<Packet>,
     outlet: watch::Receiver<Outlet>,
-    inputs: Option<Receiver<Input>>,
+    inputs: Option<Receiver<Packet>>,
     /// What is typed is read as long as this is open.
     listening: Option<OwnedFd>,
 }
@@ -76,7 +77,7 @@ impl Terminal {
     ///
     /// # Errors
     /// That no thread can be started that listens, or that somebody listens already.
-    pub(super) fn listen(&mut self) -> io::Result<Receiver<Input>> {
+    pub(super) fn listen(&mut self) -> io::Result<Receiver<Packet>> {
         if self.listening.is_none() {
             self.listening = Some(input::start(&self.told)?);
         }
@@ -85,7 +86,7 @@ impl Terminal {
     }
 
     /// Another console will go on listening.
-    pub(super) fn listen_later(&mut self, inputs: Receiver<Input>) {
+    pub(super) fn listen_later(&mut self, inputs: Receiver<Packet>) {
         self.inputs = Some(inputs);
     }
 
@@ -124,15 +125,32 @@ impl Terminal {
         self.painter.write_beside(&Through::here().sequence(text))
     }
 
-    /// Gives the terminal back, stops the program until it is continued, and takes it over again.
+    /// Asks for the program to be stopped, and with it its whole process group, as ctrl-z does in a program that
+    /// knows nothing of it. The signal comes back to this program too.
+    ///
+    /// # Errors
+    /// That nobody can be told.
+    pub(super) fn ask_to_stop() -> io::Result<()> {
+        rustix::process::kill_current_process_group(Signal::TSTP).map_err(io::Error::from)
+    }
+
+    /// Gives the terminal back and stops the program until it is continued.
+    ///
+    /// # Errors
+    /// That it can't be stopped.
+    pub(super) fn stop(&mut self) -> io::Result<()> {
+        give_back();
+        let stopped = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+        stopped.map_err(io::Error::from)
+    }
+
+    /// Takes the terminal over again: the program was continued, and somebody else had the terminal meanwhile.
     ///
     /// # Errors
     /// That the terminal is gone.
-    pub fn suspend(&mut self) -> io::Result<()> {
-        give_back();
-        // The whole process group stops, as after ctrl-z in a program that knows nothing of it.
-        let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
-        stopped.map_err(io::Error::from)?;
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
+        // Stopped by SIGSTOP, nothing was given back, and what the terminal was set to is forgotten otherwise.
+        let _cooked = disable_raw_mode();
         take_over()?;
         self.painter.forget();
         Ok(())

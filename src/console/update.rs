@@ -4,7 +4,7 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::wants::{ask, is_held, remember, touch, touch_own};
-use super::{cursor, dialogs, layers, leaving, lists, menu, starting, verify};
+use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
@@ -45,6 +45,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 layer.secret_typed = n;
             }
         }
+        Event::NoShare(why) => dialogs::complain(state, why),
         Event::Resize(size) => {
             state.size = size;
             // What was on the screen isn't any more.
@@ -241,7 +242,8 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::Pem(Err(problem)) => state.say(Tone::Bad, problem.to_string()),
         Event::ViewsNotKept(why) => state.say(Tone::Bad, why),
-        Event::Probed(address, served) => lists::found_served(state, &address, served),
+        Event::Probed(address, served) => clues::found_served(state, &address, served, effects),
+        Event::KeysIgnored(n, why) => dialogs::ignored(state, n, why),
         Event::PasteBroke => state.say(
             Tone::Bad,
             "a paste broke off and was dropped; what still comes of it is too, until esc is pressed",
@@ -259,7 +261,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     };
     state.history.note(visit);
     ask(state, effects);
-    lists::follow_clue(state);
+    clues::follow_clue(state, effects);
     ask(state, effects);
     verify::go_on(state, effects);
     if is_held(state) {
@@ -308,8 +310,15 @@ fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
         Some(Layer::Menu(_)) => return menu::key(state, key, effects),
         Some(_) => return dialogs::key(state, key, effects),
     }
-    if let Some(cmd) = state.keymap.lookup(key) {
-        carry_out(state, cmd, key, leaving, effects);
+    match state.keymap.lookup(key) {
+        Some(cmd) => carry_out(state, cmd, key, leaving, effects),
+        None => {
+            let help = state.keymap.call(Cmd::Help);
+            state.say(
+                Tone::Plain,
+                format!("{key} does nothing here; {help} shows the keys"),
+            );
+        }
     }
 }
 

@@ -34,6 +34,10 @@ pub(super) fn begin(state: &mut State, effects: &mut Vec<Effect>) {
             },
         );
     }
+    state.say(
+        Tone::Plain,
+        "looking now: a handshake wherever it is installed, and the CRL",
+    );
     state.handshakes.clear();
     state.crl = Some(Looked {
         crl: None,

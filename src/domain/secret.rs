@@ -48,6 +48,8 @@ pub struct SecretBuffer(Zeroizing<String>);
 
 /// More than any unseal share or token is long, in bytes.
 const CAPACITY: usize = 4096;
+/// A share of a key of 256 bits has 33 bytes: 44 letters in base64, 66 in hex.
+const LONGEST_SHARE: usize = 200;
 
 impl SecretBuffer {
     /// An empty buffer.
@@ -79,12 +81,28 @@ impl SecretBuffer {
         self.0.zeroize();
     }
 
-    /// Hands the secret over, trimmed, and starts again.
+    /// Hands the secret over, without what was typed around it, and starts again.
     pub fn take(&mut self) -> Secret {
-        let secret = Secret::new(self.0.trim().to_owned());
+        let text = self.0.trim();
+        let secret = Secret::new(share_in(text).unwrap_or(text).to_owned());
         self.clear();
         secret
     }
+}
+
+/// The unseal share in what was pasted, without what is copied along with it: quotes, commas, line ends, and
+/// what `vault operator init` writes before it. Nothing where that is no share: shares are base64 or hex.
+#[must_use]
+pub fn share_in(text: &str) -> Option<&str> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = match text.split_once(':') {
+        Some((before, share)) if before.starts_with("Unseal Key ") => share,
+        _ => text,
+    };
+    let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';');
+    let share = text.trim_matches(is_around);
+    let is_share = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    (!share.is_empty() && share.len() <= LONGEST_SHARE && share.chars().all(is_share)).then_some(share)
 }
 
 impl Default for SecretBuffer {
@@ -100,6 +118,28 @@ mod tests {
     #[test]
     fn debug_tells_nothing() {
         assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret(…)");
+    }
+
+    #[test]
+    fn a_share_is_taken_out_of_what_was_copied_with_it() {
+        let share = "q+k8rP0tFvhx3pJX2cKZl5N5rG8yYQ9bqS1mC1S0bWkB";
+        for text in [
+            share.to_owned(),
+            format!(" {share}\r\n"),
+            format!("\"{share}\",\n"),
+            format!("\u{feff}Unseal Key 3: {share}\n"),
+        ] {
+            assert_eq!(share_in(&text), Some(share), "{text}");
+        }
+        for text in [
+            "",
+            "\"\"",
+            "two shares\nof them",
+            "x".repeat(201).as_str(),
+            "sorry, try again",
+        ] {
+            assert_eq!(share_in(text), None, "{text}");
+        }
     }
 
     #[test]

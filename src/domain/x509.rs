@@ -1,11 +1,13 @@
 //! What a certificate says about itself. Serial and dates are taken from here, never from what a CA's
 //! JSON says beside it.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
-use x509_parser::prelude::{FromDer, X509Certificate, X509CertificationRequest};
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -35,13 +37,26 @@ pub struct Facts {
     pub not_after: DateTime<Utc>,
 }
 
+/// What a certificate is held against that it was asked for: names, key, and whether it may sign others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The subject's common names.
+    pub common_names: Vec<String>,
+    /// All alternative names, those that are neither DNS nor IP with their kind in front.
+    pub names: BTreeSet<String>,
+    /// The SubjectPublicKeyInfo in DER.
+    pub spki_der: Vec<u8>,
+    /// Whether it is that of a CA.
+    pub is_ca: bool,
+}
+
 /// Why there are no facts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FactsError {
     /// Not PEM.
     #[error("not in PEM: {0}")]
     NotPem(String),
-    /// Not a certificate, or not a certification request.
+    /// Not a certificate.
     #[error("not readable: {0}")]
     NotDer(String),
     /// A date or a serial that can't be.
@@ -56,6 +71,55 @@ pub enum FactsError {
 pub fn read(pem_text: &str) -> Result<Facts, FactsError> {
     let pem = pem::parse(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
     of_der(pem.contents())
+}
+
+/// What the one certificate of a PEM text says of names and key.
+///
+/// # Errors
+/// It holds none, or several.
+pub fn content(pem_text: &str) -> Result<Content, FactsError> {
+    let blocks = pem::parse_many(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
+    let [block] = blocks.as_slice() else {
+        return Err(FactsError::NotPem(format!(
+            "{} blocks instead of one",
+            blocks.len()
+        )));
+    };
+    let unreadable = |why: String| FactsError::NotDer(why);
+    let (rest, certificate) =
+        X509Certificate::from_der(block.contents()).map_err(|error| unreadable(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(unreadable("something follows after its end".to_owned()));
+    }
+    // Whatever is there twice is read differently by different readers.
+    certificate
+        .extensions_map()
+        .map_err(|error| unreadable(error.to_string()))?;
+    let common_names = certificate.subject().iter_common_name().map(|name| {
+        name.as_str()
+            .map(str::to_owned)
+            .map_err(|error| unreadable(error.to_string()))
+    });
+    let mut names = BTreeSet::new();
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(alternative) => {
+                names.extend(alternative.general_names.iter().map(|name| match name {
+                    GeneralName::DNSName(name) => (*name).to_owned(),
+                    GeneralName::IPAddress(bytes) => ip(bytes).unwrap_or_else(|| name.to_string()),
+                    other => other.to_string(),
+                }));
+            }
+            ParsedExtension::ParseError { error } => return Err(unreadable(error.to_string())),
+            _ => {}
+        }
+    }
+    Ok(Content {
+        common_names: common_names.collect::<Result<_, _>>()?,
+        names,
+        spki_der: certificate.public_key().raw.to_vec(),
+        is_ca: certificate.is_ca(),
+    })
 }
 
 /// Reads every certificate of a PEM text, in its order.
@@ -114,18 +178,6 @@ fn of_der(der: &[u8]) -> Result<Facts, FactsError> {
         not_before: moment(validity.not_before, "first moment")?,
         not_after: moment(validity.not_after, "last moment")?,
     })
-}
-
-/// The SHA-256 over a certification request's SubjectPublicKeyInfo.
-///
-/// # Errors
-/// It is none.
-pub fn spki_of_csr(csr_pem: &str) -> Result<String, FactsError> {
-    let pem = pem::parse(csr_pem).map_err(|error| FactsError::NotPem(error.to_string()))?;
-    let (_, request) = X509CertificationRequest::from_der(pem.contents())
-        .map_err(|error| FactsError::NotDer(error.to_string()))?;
-    let spki = request.certification_request_info.subject_pki.raw;
-    Ok(hex::encode(digest(&SHA256, spki)))
 }
 
 fn sans(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -190,9 +242,6 @@ mod tests {
         assert_eq!(facts.sans, ["a.example.com", "192.0.2.7"]);
         assert_eq!(facts.serial, "9f:01:02");
         assert_eq!(facts.key_algorithm, "ecdsa-p256");
-        params.serial_number = None;
-        let csr = params.serialize_request(&key).unwrap().pem().unwrap();
-        assert_eq!(spki_of_csr(&csr).unwrap(), facts.spki_sha256);
     }
 
     #[test]
@@ -200,6 +249,5 @@ mod tests {
         assert!(matches!(read("hello"), Err(FactsError::NotPem(_))));
         let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(read(pem), Err(FactsError::NotDer(_))));
-        assert!(spki_of_csr(pem).is_err());
     }
 }

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod api;
 mod beat;
+mod certify;
 pub mod issuer;
 pub mod platform;
 pub mod scheduler;

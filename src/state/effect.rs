@@ -41,6 +41,8 @@ pub enum Effect {
     },
     /// Hand the hidden field over to the run.
     SubmitSecret(String),
+    /// Put the demo's share at this place into the run's hidden field.
+    TakeShare(usize),
     /// Start the ceremony of the run again.
     ResetSecret(String),
     /// Give up entering secrets for the run.

@@ -28,8 +28,12 @@ pub enum Event {
     Paste(String),
     /// A paste broke off: what came of it is dropped, and what still comes will be.
     PasteBroke,
+    /// So many keys were dropped, and why; none where more are on their way.
+    KeysIgnored(usize, Ignored),
     /// The hidden field of a secret holds so many characters now.
     SecretTyped(usize),
+    /// A demo's share can't be had, and why.
+    NoShare(String),
     /// The terminal has another size.
     Resize(Size),
     /// What the state shows was sent to the terminal, as the frame with this number.
@@ -103,6 +107,25 @@ pub enum Event {
     Defect(String),
     /// The terminal is gone, or the program is told to end.
     HangUp,
+}
+
+/// Why keys, or a paste, were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// They came faster than a hand types, and no field is open.
+    Paste,
+    /// The dialog was not seen yet.
+    Unseen,
+    /// One that confirms came right before or after another one.
+    Hasty,
+    /// Those that act came within others.
+    Among,
+    /// They may be a piece of a key.
+    Piece,
+    /// That is no unseal share.
+    NoShare,
+    /// Nothing has room for a paste of so many bytes.
+    TooLong,
 }
 
 /// What a handshake at an address showed.

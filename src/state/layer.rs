@@ -111,10 +111,12 @@ pub enum Chosen {
 pub struct CommandLine {
     /// What is typed.
     pub typed: TextArea<'static>,
-    /// The picked line, from the best.
+    /// The picked line, from 1 for the best; 0 for what is typed.
     pub picked: usize,
     /// How far back among the lines that were typed, 0 for what is typed anew.
     pub back: usize,
+    /// What is wrong with it, until the next letter.
+    pub error: Option<String>,
 }
 
 /// How far a dialog has come on its way to the person.
@@ -147,6 +149,8 @@ pub struct RunLayer {
     pub ticket: TextArea<'static>,
     /// How many characters the hidden field of a secret holds.
     pub secret_typed: usize,
+    /// How many shares of a demo were taken so far.
+    pub shares_taken: usize,
     /// How many keys came before it was on the screen.
     pub dropped: usize,
     /// What is wrong with what was entered.
@@ -170,6 +174,7 @@ impl RunLayer {
             comment: TextArea::default(),
             ticket: TextArea::default(),
             secret_typed: 0,
+            shares_taken: 0,
             dropped: 0,
             complaint: None,
             scroll: 0,

@@ -1,11 +1,13 @@
 //! What a console knows and can be told: data only. It asks nobody, draws nothing and knows no key.
 
+pub mod aliases;
 pub mod cmd;
 pub mod contexts;
 pub mod databases;
 pub mod effect;
 pub mod event;
 pub mod figures;
+pub mod following;
 pub mod history;
 pub mod keymap;
 pub mod layer;
@@ -42,12 +44,13 @@ use crate::plan::plan::Target;
 use crate::plan::tier::InContext;
 
 use contexts::Configured;
+use following::Following;
 use history::History;
 use keymap::Keymap;
 use layer::Layer;
 use link::Link;
 use loaded::Loaded;
-use query::{Answer, ListQuery, Query};
+use query::{Answer, Query};
 use run::Run;
 use saved::SavedViews;
 use screen::{Place, Screen, ViewId};
@@ -82,6 +85,8 @@ pub struct ContextInfo {
     pub api: String,
     /// Vault's address, which names the Vault node as a target.
     pub vault: String,
+    /// The proxies of the environment on the way to backends, in words.
+    pub proxies: BTreeMap<Backend, String>,
     /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
     pub shares_in: Option<String>,
 }
@@ -257,10 +262,8 @@ pub struct State {
     /// Cursor, marks, filter and sort of each screen, by how deep it lies: a list that was gone to from
     /// another one of its sort leaves that as it was.
     pub screens: BTreeMap<(usize, ViewId), Screen>,
-    /// The list that a clue led to: if it turns out to be about one key, that key is gone on to.
-    pub follow: Option<ListQuery>,
-    /// The address that a handshake is being made with for a clue, and where the person was when it was asked.
-    pub probing: Option<(String, Vec<Place>)>,
+    /// A clue whose answer is awaited.
+    pub follow: Option<Following>,
     /// What the screen shows while it is held.
     pub held: Option<Held>,
     /// What was answered, by question.
@@ -324,7 +327,6 @@ impl State {
             lines_used: Vec::new(),
             screens: BTreeMap::new(),
             follow: None,
-            probing: None,
             held: None,
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),

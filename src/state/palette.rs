@@ -1,17 +1,15 @@
-//! What the command line can lead to, ranked by how well it fits what is typed: every command by its
-//! name, and everything that the console knows by its name or id. It carries nothing out.
+//! Lines that the command line can lead to, ranked by how well they fit what is typed: every command by its name
+//! and aliases, and everything that the console knows by its name or id. Descriptions are never matched: the
+//! letters of a wish are in one sooner or later. It carries nothing out.
 
 use std::collections::BTreeSet;
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
-use nucleo_matcher::{Config, Matcher, Utf32Str};
-
 use super::State;
+use super::aliases::{aliases, named};
 use super::cmd::Cmd;
 use super::query::Answer;
 use super::screen::{Place, ViewId};
 use super::typed::{self, Usage};
-use crate::actions;
 use crate::domain::id::{EntityKind, kind_of};
 
 /// How many fitting lines are of use.
@@ -67,13 +65,18 @@ pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candid
         return commands;
     }
     // While the arguments of a command are typed, only that command is meant.
-    let name = typed.split_whitespace().next().unwrap_or_default();
+    let name = named(typed.split_whitespace().next().unwrap_or_default());
     if typed.trim_start().contains(' ')
         && let Some(meant) = commands
             .iter()
             .find(|it| it.name == name && matches!(it.leads, Leads::Typed(_)))
     {
-        let rest = typed.trim_start()[name.len()..].trim().to_lowercase();
+        let rest = typed
+            .trim_start()
+            .split_once(' ')
+            .map_or("", |(_, rest)| rest)
+            .trim()
+            .to_lowercase();
         let lines = lines(state, sorts).into_iter();
         let fitting = lines.filter(|line| line.name.split(' ').next() == Some(name));
         let fitting: Vec<Candidate> = fitting
@@ -88,34 +91,15 @@ pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candid
             fitting
         };
     }
-    let mut matcher = Matcher::new(Config::DEFAULT);
-    let pattern = Pattern::parse(typed.trim(), CaseMatching::Smart, Normalization::Smart);
-    let mut room = Vec::new();
-    let mut ranked: Vec<(u32, usize, Candidate)> = commands
+    let wanted = typed.trim().to_lowercase();
+    let mut ranked: Vec<(u8, usize, Candidate)> = commands
         .into_iter()
         .chain(lines(state, sorts))
         .chain(things(state))
         .enumerate()
-        .filter_map(|(index, candidate)| {
-            let text = match &candidate.leads {
-                Leads::Cmd(Cmd::Start(id)) => {
-                    let title = actions::find(id).map_or("", |action| action.spec().title);
-                    format!("{} {title} {}", candidate.name, candidate.what)
-                }
-                Leads::Cmd(_) | Leads::Typed(_) => format!("{} {}", candidate.name, candidate.what),
-                Leads::Place(_) | Leads::List(..) | Leads::Line(_) => candidate.name.clone(),
-            };
-            let mut score = pattern.score(Utf32Str::new(&text, &mut room), &mut matcher)?;
-            // A name typed in full, or its beginning, is meant.
-            if candidate.name == typed.trim() {
-                score += 10_000;
-            } else if candidate.name.starts_with(typed.trim()) {
-                score += 1_000;
-            }
-            Some((score, index, candidate))
-        })
+        .filter_map(|(index, candidate)| Some((fits(&candidate, &wanted)?, index, candidate)))
         .collect();
-    ranked.sort_by_key(|(score, index, _)| (std::cmp::Reverse(*score), *index));
+    ranked.sort_by_key(|(rank, index, _)| (*rank, *index));
     let ranked = ranked.into_iter().take(MOST);
     let mut found: Vec<Candidate> = ranked.map(|(_, _, candidate)| candidate).collect();
     // An id says by itself where it leads, though nothing is known of it here yet.
@@ -126,13 +110,89 @@ pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candid
     }
     // What isn't known here may be known to the server.
     if !typed.starts_with("find") {
-        found.push(line(
-            "find",
-            typed.trim(),
-            "look for it among all certificates".to_owned(),
-        ));
+        found.push(line("find", typed.trim(), "search all certificates".to_owned()));
     }
     found
+}
+
+/// How well a candidate fits, 0 being best: in full, by its beginning, by a word's beginning, or by a part of it.
+fn fits(candidate: &Candidate, wanted: &str) -> Option<u8> {
+    let aliases = match candidate.leads {
+        Leads::Cmd(_) | Leads::Typed(_) => aliases(&candidate.name),
+        Leads::Place(_) | Leads::List(..) | Leads::Line(_) => &[],
+    };
+    let names = std::iter::once(candidate.name.as_str()).chain(aliases.iter().copied());
+    let rank = |name: &str| {
+        let name = name.to_lowercase();
+        let mut words = name.split([' ', '-', '.']);
+        let is_thing = name.split(' ').any(|word| word == wanted);
+        match () {
+            () if name == wanted || is_thing => Some(0),
+            () if name.starts_with(wanted) => Some(1),
+            () if words.any(|word| word.starts_with(wanted)) => Some(2),
+            () if name.contains(wanted) => Some(3),
+            () => None,
+        }
+    };
+    names.filter_map(rank).min()
+}
+
+/// The one that `typed` names in full: a command by its name or an alias, a thing by its name or id. Nothing
+/// where it is only near, or several are called so.
+#[must_use]
+pub fn whole(state: &State, typed: &str) -> Option<Candidate> {
+    let typed = typed.trim();
+    let name = named(typed);
+    if let Some(command) = commands(state).into_iter().find(|it| it.name == name) {
+        return Some(command);
+    }
+    let things: Vec<Candidate> = things(state)
+        .into_iter()
+        .filter(|thing| thing.name.split(' ').any(|word| word.eq_ignore_ascii_case(typed)))
+        .collect();
+    match things.as_slice() {
+        [one] => Some(one.clone()),
+        [] => by_id(typed),
+        _ => None,
+    }
+}
+
+/// Commands that may have been meant by `typed`, which none is called.
+#[must_use]
+pub fn near(state: &State, typed: &str) -> Vec<Candidate> {
+    let word = typed.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let is_near = |name: &str| {
+        let shared = name
+            .chars()
+            .zip(word.chars())
+            .take_while(|(one, other)| one == other)
+            .count();
+        shared >= 4 || (word.len() >= 3 && steps_between(name, &word) <= 1 + usize::from(word.len() > 5))
+    };
+    let mut near = commands(state);
+    near.retain(|it| {
+        std::iter::once(it.name.as_str())
+            .chain(aliases(&it.name).iter().copied())
+            .any(is_near)
+    });
+    near.truncate(3);
+    near
+}
+
+/// How many letters have to be put in, taken out or changed to make one word of the other.
+fn steps_between(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(32).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, c) in one.chars().take(32).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, d) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(c != *d);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// Where a whole id leads.

@@ -1,6 +1,8 @@
 //! Commands of the command line that take arguments, and how these are read. Those without are in the
 //! keymap.
 
+use super::aliases::named;
+
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typed {
@@ -63,7 +65,7 @@ pub static ALL: &[Usage] = &[
     Usage {
         name: "find",
         arguments: "CLUE",
-        what: "certificates by serial, fingerprint, key hash, host, host:port, or a pasted PEM",
+        what: "certificates by serial, fingerprint, pin, name, host, host:port, or a pasted PEM",
         read: |arguments| (!arguments.is_empty()).then(|| Typed::Find(arguments.join(" "))),
     },
     Usage {
@@ -161,12 +163,12 @@ fn unlock(arguments: &[&str]) -> Option<Typed> {
 #[must_use]
 pub fn read(line: &str) -> Option<Result<Typed, String>> {
     let mut words = line.split_whitespace();
-    let name = words.next()?;
+    let name = named(words.next()?);
     let usage = ALL.iter().find(|usage| usage.name == name)?;
     let arguments: Vec<&str> = words.collect();
     Some((usage.read)(&arguments).ok_or_else(|| {
         let line = format!("{} {}", usage.name, usage.arguments);
-        format!("write it as `{}`", line.trim_end())
+        format!("usage: {}", line.trim_end())
     }))
 }
 

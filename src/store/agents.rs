@@ -2,6 +2,7 @@
 
 use crate::domain::agent::{Agent, AgentIdentity, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
+use crate::domain::name;
 use crate::problem::{Denial, Problem};
 use crate::wire::agents::EnrolBody;
 use crate::wire::page::{Page, PageQuery};
@@ -260,6 +261,14 @@ pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     .await
     .map_err(StoreError::because("counting the agents"))?;
     Ok(Headcount { n_all, n_healthy })
+}
+
+/// What an agent is looked up by: its id as it is, or its host's name in its one spelling.
+pub(super) fn id_or_host(text: &str) -> String {
+    if text.starts_with("agt_") {
+        return text.to_owned();
+    }
+    name::of_host(text).unwrap_or_else(|_| text.to_owned())
 }
 
 pub(super) fn banned(agent: &Agent) -> Problem {

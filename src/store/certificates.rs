@@ -1,5 +1,6 @@
 //! Certificates: inserted and read. How one is revoked is in `revocation`.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use chrono::{DateTime, Utc};
 
 use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
@@ -12,7 +13,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx, keys};
+use super::{Conn, StoreError, Tx, agents, keys};
 
 /// One that was replaced has done its duty: its end is no news, unless it is still what is expected
 /// somewhere, since its replacement was rolled back there.
@@ -74,7 +75,7 @@ const LIST: List = List {
         },
     ],
     default_sort: "not_after",
-    words: "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\' \
+    words: "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.fingerprint_sha1 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\' \
             OR c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
               WHERE LOWER(a.hostname) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.tls_address, '')) LIKE ? ESCAPE '\\')",
     fields: &[
@@ -175,8 +176,8 @@ pub(super) async fn insert_from(
     sql(
         "INSERT INTO certificates (id, subject, sans, issuer, serial, fingerprint_sha256, spki_sha256, \
          key_algorithm, not_before, not_after, status, adapter_id, request_id, replaces, pem, chain_pem, \
-         created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, $15, $16, $16)",
+         created_at, updated_at, fingerprint_sha1) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, $15, $16, $16, $17)",
     )
     .bind(&id)
     .bind(&new.subject)
@@ -194,12 +195,21 @@ pub(super) async fn insert_from(
     .bind(&new.pem)
     .bind(&new.chain_pem)
     .bind(now)
+    .bind(sha1_of(&new.pem))
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("putting a certificate into the inventory"))?;
     tx.changed(EntityKind::Certificate, &id);
     tx.changed(EntityKind::Key, &new.spki_sha256);
     existing(tx, &id).await
+}
+
+/// The SHA-1 that Windows and Java show as a thumbprint: people come with it, and nothing is decided by it.
+fn sha1_of(pem: &str) -> String {
+    pem::parse(pem).map_or_else(
+        |_| String::new(),
+        |block| hex::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, block.contents())),
+    )
 }
 
 /// One, with PEM and chain.
@@ -324,7 +334,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
         filter.and(
             "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
              WHERE a.id = ? OR a.hostname = ?)",
-            Value::from(agent.clone()),
+            Value::from(agents::id_or_host(agent)),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

@@ -1,4 +1,5 @@
-//! Which agent holds which private key, as the agents report it. A key can be on several hosts.
+//! Which agent holds which private key. A key can be on several hosts. An agent's word for it is kept, and gives it
+//! nothing: a holder has signed something of its own with the key.
 
 use std::collections::BTreeSet;
 
@@ -8,43 +9,47 @@ use super::statement::sql;
 use super::{Conn, StoreError, Tx};
 
 const DOING: &str = "recording which keys an agent holds";
+/// The most proofs that an agent is asked for at once.
+pub const PROOFS_AT_ONCE: usize = 8;
 
-/// Whether the agent holds the key.
+/// Whether the agent holds the key, proven.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn holds(conn: &mut Conn, agent_id: &str, spki: &str) -> Result<bool, StoreError> {
-    let found: Option<String> =
-        sql("SELECT agent_id FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
-            .bind(agent_id)
-            .bind(spki)
-            .fetch_optional(conn.raw())
-            .await
-            .map_err(StoreError::because("reading which keys an agent holds"))?;
+    let found: Option<String> = sql(
+        "SELECT agent_id FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2 AND proven_at IS NOT NULL",
+    )
+    .bind(agent_id)
+    .bind(spki)
+    .fetch_optional(conn.raw())
+    .await
+    .map_err(StoreError::because("reading which keys an agent holds"))?;
     Ok(found.is_some())
 }
 
-/// The agents that hold the key.
+/// The agents that hold the key, proven.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn of_key(conn: &mut Conn, spki: &str) -> Result<Vec<String>, StoreError> {
-    sql("SELECT agent_id FROM key_holders WHERE spki_sha256 = $1 ORDER BY agent_id")
+    sql("SELECT agent_id FROM key_holders WHERE spki_sha256 = $1 AND proven_at IS NOT NULL ORDER BY agent_id")
         .bind(spki)
         .fetch_all(conn.raw())
         .await
         .map_err(StoreError::because("reading who holds a key"))
 }
 
-/// The agent holds the key.
+/// The agent has proven that it holds the key.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn add(tx: &mut Tx, agent_id: &str, spki: &str) -> Result<(), StoreError> {
     let now = tx.now();
     sql(
-        "INSERT INTO key_holders (agent_id, spki_sha256, since) VALUES ($1, $2, $3) \
-         ON CONFLICT (agent_id, spki_sha256) DO NOTHING",
+        "INSERT INTO key_holders (agent_id, spki_sha256, since, proven_at) VALUES ($1, $2, $3, $3) \
+         ON CONFLICT (agent_id, spki_sha256) DO UPDATE SET \
+         proven_at = COALESCE(key_holders.proven_at, excluded.proven_at)",
     )
     .bind(agent_id)
     .bind(spki)
@@ -52,10 +57,11 @@ pub async fn add(tx: &mut Tx, agent_id: &str, spki: &str) -> Result<(), StoreErr
     .execute(tx.raw())
     .await
     .map_err(StoreError::because(DOING))?;
+    tx.changed(EntityKind::Key, spki);
     Ok(())
 }
 
-/// The agent holds exactly these keys. One statement when nothing changed since the last report.
+/// The agent says that it holds exactly these keys. One statement when nothing changed since the last report.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -67,9 +73,15 @@ pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), Sto
         .map_err(StoreError::because(DOING))?;
     let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
     let held: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+    let now = tx.now();
     for spki in held.difference(&known) {
-        add(tx, agent_id, spki).await?;
-        tx.changed(EntityKind::Key, spki);
+        sql("INSERT INTO key_holders (agent_id, spki_sha256, since) VALUES ($1, $2, $3)")
+            .bind(agent_id)
+            .bind(*spki)
+            .bind(now)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because(DOING))?;
     }
     for spki in known.difference(&held) {
         sql("DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
@@ -81,4 +93,20 @@ pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), Sto
         tx.changed(EntityKind::Key, spki);
     }
     Ok(())
+}
+
+/// Keys of the inventory that the agent says it holds and hasn't proven, [`PROOFS_AT_ONCE`] at most.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn to_prove(conn: &mut Conn, agent_id: &str) -> Result<Vec<String>, StoreError> {
+    sql(
+        "SELECT h.spki_sha256 FROM key_holders h JOIN keys k ON k.spki_sha256 = h.spki_sha256 \
+         WHERE h.agent_id = $1 AND h.proven_at IS NULL ORDER BY h.spki_sha256 LIMIT $2",
+    )
+    .bind(agent_id)
+    .bind(i64::try_from(PROOFS_AT_ONCE).unwrap_or(i64::MAX))
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading which keys an agent has to prove"))
 }

@@ -7,6 +7,7 @@ use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
+use crate::domain::reason::Reason;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::told::told;
 use crate::problem::Problem;
@@ -17,6 +18,7 @@ use super::requests::{Wrapped, existing};
 use super::statement::sql;
 use super::{
     Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, orders, request_failure,
+    revocation,
 };
 
 /// A request that was claimed to be issued.
@@ -202,6 +204,58 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
     let entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Done, Some(detail));
     audit::note(tx, entry);
     certificates::existing(tx, &certificate.id).await
+}
+
+/// The CA signed, and not what was asked for: the request failed, and the certificate is in the inventory, where it is
+/// revoked at its CA. Returns the certificate's id.
+///
+/// # Errors
+/// The request isn't being issued, or the database doesn't answer.
+pub async fn refuse_issue(
+    tx: &mut Tx,
+    id: &str,
+    new: &NewCertificate,
+    error: &str,
+) -> Result<String, StoreError> {
+    let request = guard(tx, id).await?;
+    let mut new = new.clone();
+    new.adapter_id.get_or_insert(request.adapter_id.clone());
+    let known: Option<String> = sql(
+        "SELECT c.id FROM certificates c WHERE c.fingerprint_sha256 = $1 OR (c.serial = $2 AND c.issuer = $3) LIMIT 1",
+    )
+    .bind(&new.fingerprint_sha256)
+    .bind(&new.serial)
+    .bind(&new.issuer)
+    .fetch_optional(tx.raw())
+    .await
+    .map_err(StoreError::because("looking for a certificate"))?;
+    let (certificate, what) = match known {
+        // An older one of ours, which nobody has to take back for this.
+        Some(certificate) => (certificate, "is in the inventory already"),
+        None => {
+            let certificate = certificates::insert_from(tx, &new, None, None).await?;
+            if new.not_after > tx.now() {
+                revocation::take_back(tx, &certificate.id, Reason::Unspecified, error).await?;
+            }
+            (certificate.id, "is taken back")
+        }
+    };
+    request_failure::record(tx, id, &format!("{error}; certificate `{certificate}` {what}")).await?;
+    sql("UPDATE issuance_requests SET certificate_id = $2 WHERE id = $1")
+        .bind(id)
+        .bind(&certificate)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("linking a request with what is taken back"))?;
+    orders::forget(tx, id).await?;
+    let detail = Some(format!(
+        "certificate `{certificate}`, serial {}, {what}",
+        new.serial
+    ));
+    let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
+    entry.reason = Some(error.to_owned());
+    audit::note(tx, entry);
+    Ok(certificate)
 }
 
 /// The CA can't be asked now (sealed): the request waits again, no attempt is burnt, and the adapter is

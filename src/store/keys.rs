@@ -13,7 +13,8 @@ use super::{Conn, StoreError, Tx};
 /// `$now` is the last bind; certificates that are revoked or over don't count.
 const LIST: List = List {
     columns: "k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
-              (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256) AS agent_id, \
+              (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 \
+               AND h.proven_at IS NOT NULL) AS agent_id, \
               (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
                AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates",
     from: "keys k",
@@ -73,7 +74,8 @@ pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError
     let now = conn.now();
     let row: Option<Wrapped> = sql(
         "SELECT k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
-         (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256) AS agent_id, \
+         (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 \
+               AND h.proven_at IS NOT NULL) AS agent_id, \
          (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
           AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates \
          FROM keys k WHERE k.spki_sha256 = $2",
@@ -117,7 +119,8 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
     }
     if let Some(agent) = &query.agent {
         filter.and(
-            "EXISTS (SELECT 1 FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 AND h.agent_id = ?)",
+            "EXISTS (SELECT 1 FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 AND h.agent_id = ? \
+             AND h.proven_at IS NOT NULL)",
             Value::from(agent.clone()),
         );
     }

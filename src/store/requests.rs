@@ -12,7 +12,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx, holders, jobs, keys};
+use super::{Conn, StoreError, Tx, agents, holders, jobs, keys};
 
 const LIST: List = List {
     columns: "r.*",
@@ -233,7 +233,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
     if let Some(agent) = &query.agent {
         filter.and(
             "r.agent_id IN (SELECT a.id FROM agents a WHERE a.id = ? OR a.hostname = ?)",
-            Value::from(agent.clone()),
+            Value::from(agents::id_or_host(agent)),
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

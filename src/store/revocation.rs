@@ -196,13 +196,13 @@ pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError>
     Ok(())
 }
 
-/// A certificate came back from the CA after its key was marked as compromised: it is revoked at once.
+/// A certificate that came back from the CA must not be used: it is revoked at once, and `why` is on record.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn take_back(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    ask(tx, id, Reason::KeyCompromise).await?;
-    let detail = Some("its key was marked as compromised while the CA signed".to_owned());
+pub async fn take_back(tx: &mut Tx, id: &str, reason: Reason, why: &str) -> Result<(), StoreError> {
+    ask(tx, id, reason).await?;
+    let detail = Some(why.to_owned());
     let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Asked, detail);
     audit::note(tx, entry);
     Ok(())

@@ -120,6 +120,21 @@ impl Where {
                 .and_then(|name| list.fields.iter().find(|field| field.name == name));
             let anywhere = Is::Like(list.words);
             let is = field.map_or(&anywhere, |field| &field.is);
+            if let (Is::Like(sql), Wants::Text(text)) = (is, &term.wants)
+                && text.contains('|')
+            {
+                let either = text.split('|').filter(|text| !text.is_empty());
+                let either: Vec<String> = either.map(|text| self.bound(sql, contains(text))).collect();
+                let either = match either.is_empty() {
+                    true => "1 = 1".to_owned(),
+                    false => either.join(" OR "),
+                };
+                self.push(&match term.not {
+                    true => format!("NOT ({either})"),
+                    false => either,
+                });
+                continue;
+            }
             let (condition, bind) = match (is, &term.wants) {
                 (Is::Like(sql), Wants::Text(text)) => ((*sql).to_owned(), Some(contains(text))),
                 (Is::Like(sql), Wants::Letters(text)) => ((*sql).to_owned(), Some(contains_letters(text))),
@@ -161,10 +176,7 @@ impl Where {
                 }
             };
             let condition = match bind {
-                Some(bind) => {
-                    self.binds.push(bind);
-                    condition.replace('?', &format!("${}", self.binds.len()))
-                }
+                Some(bind) => self.bound(&condition, bind),
                 None => condition,
             };
             self.push(&match term.not {
@@ -173,6 +185,12 @@ impl Where {
             });
         }
         Ok(())
+    }
+
+    /// A condition, each `?` of which stands for `bind`.
+    fn bound(&mut self, condition: &str, bind: Value) -> String {
+        self.binds.push(bind);
+        condition.replace('?', &format!("${}", self.binds.len()))
     }
 
     /// A condition with its moments bound.

@@ -126,6 +126,13 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
     state.hosts.iter().enumerate().map(row)
 }
 
+/// What a backend said of itself, and the proxy that is on the way to it.
+fn note(state: &State, backend: Backend) -> String {
+    let said = state.links.get(&backend).and_then(|link| link.note.clone());
+    let through = state.context.proxies.get(&backend).cloned();
+    said.into_iter().chain(through).collect::<Vec<_>>().join("; ")
+}
+
 /// Who issues and who schedules. The time of one that is there would change with each of its beats.
 fn workers(state: &State) -> impl Iterator<Item = Row> {
     let row = |worker: &Worker| {
@@ -169,7 +176,7 @@ fn rows(state: &State) -> Vec<Row> {
                 plain(backend.word()),
                 cell(word, meaning),
                 plain(latency.unwrap_or_default()),
-                plain(link.and_then(|link| link.note.clone()).unwrap_or_default()),
+                plain(note(state, *backend)),
             ],
             targets: if *backend == Backend::Vault {
                 vec![state.vault_target()]

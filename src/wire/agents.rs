@@ -105,8 +105,12 @@ pub struct Report {
     pub install_dirs: Vec<String>,
     /// What is at the paths that it knows of.
     pub installations: Vec<ReportedInstallation>,
-    /// The SPKI hashes of the private keys that it holds.
+    /// The SPKI hashes of the private keys that it says it holds.
     pub keys: Vec<String>,
+    /// Proofs that were asked for with [`ReportReply::prove`]: one certification request in PEM for each key, signed
+    /// by it, whose common name is the agent's id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<String>,
     /// A certification request in PEM, when it is time for the certificate that follows the one it proves
     /// itself with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +150,9 @@ pub struct ReportReply {
     /// The certificate that was asked for, in PEM. The former one is good until this one is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_pem: Option<String>,
+    /// The SPKI hashes of keys that the agent says it holds and has to prove, with its next report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prove: Vec<String>,
 }
 
 /// One job for an agent. Carrying one out twice has the effect of once.

@@ -1,6 +1,7 @@
 //! The language that lists are filtered in, the same on the screen and in the API: words that a row must
 //! contain, `~` words whose letters it must contain in that order, fields such as `status:active` or
-//! `expires:<7d`, and `!` before any of them for rows that don't. What a field means is up to the list.
+//! `expires:<7d`, with `|` between two texts for either of them, and `!` before any of them for rows that don't. What
+//! a field means is up to the list.
 
 use chrono::Duration;
 
@@ -100,7 +101,8 @@ pub fn fits(text: &str) -> Result<(), String> {
             "a filter has at most {LONGEST} characters, this one has {n}"
         ));
     }
-    match text.split_whitespace().count() {
+    let words = text.split(|c: char| c.is_whitespace() || c == '|');
+    match words.filter(|word| !word.is_empty()).count() {
         n if n > MOST_WORDS => Err(format!(
             "a filter has at most {MOST_WORDS} words, this one has {n}"
         )),
@@ -207,6 +209,16 @@ mod tests {
             ]
         );
         assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        assert!(read(&"x".repeat(LONGEST)).is_ok());
+        assert!(
+            read(&"x".repeat(LONGEST + 1))
+                .unwrap_err()
+                .contains("at most 200")
+        );
     }
 
     #[test]

@@ -43,6 +43,7 @@ fn report(path: &str, n: u32, served: u32) -> Report {
             error: None,
         }],
         keys: vec![certificate(1, 0).spki_sha256, certificate(3, 0).spki_sha256],
+        proofs: Vec::new(),
     }
 }
 

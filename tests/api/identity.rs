@@ -196,6 +196,7 @@ async fn report_over(api: &AgentApi, who: &Identity, csr: Option<String>) -> Res
         install_dirs: Vec::new(),
         installations: Vec::new(),
         keys: Vec::new(),
+        proofs: Vec::new(),
         identity_csr_pem: csr,
     };
     let reply = api.report(&who.token, &who.agent_id, &report).await?;

@@ -4,6 +4,7 @@ mod agents;
 mod bad_input;
 mod cache;
 mod crowd;
+mod csr;
 mod denials;
 mod document;
 mod edge;

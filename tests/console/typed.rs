@@ -74,6 +74,34 @@ fn what_is_typed_when_the_last_share_was_another_ones_is_no_command() {
 }
 
 #[test]
+fn a_demos_shares_are_taken_one_after_the_other_and_begin_anew_with_the_ceremony() {
+    let mut state = night(120, 40);
+    press(&mut state, "u");
+    let mut plan = plan_for(&state, Tier::Shares);
+    plan.steps[0].step = "enter_shares".to_owned();
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    tell(&mut state, Event::Run("#1".to_owned(), RunEvent::StepStarted(0)));
+    show(&mut state);
+    assert!(
+        drawn(&state).contains("tab takes the next one"),
+        "{}",
+        drawn(&state)
+    );
+    let taken = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::TakeShare(at) => Some(at),
+            _ => None,
+        })
+    };
+    assert_eq!(taken(press(&mut state, "tab")), Some(0));
+    assert_eq!(taken(press(&mut state, "enter tab")), Some(1));
+    assert_eq!(taken(press(&mut state, "ctrl-r tab")), Some(0));
+    // A real platform has no such file.
+    state.context.shares_in = None;
+    assert_eq!(taken(press(&mut state, "tab")), None);
+}
+
+#[test]
 fn a_confirmation_is_typed_and_a_private_key_is_pasted_nowhere() {
     let mut state = unsealed();
     press(&mut state, "X");

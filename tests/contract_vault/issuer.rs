@@ -6,11 +6,11 @@ use std::time::Duration;
 use cmp_console::clients::vault::Login;
 use cmp_console::clock::Clock;
 use cmp_console::domain::certificate::CertificateStatus;
+use cmp_console::domain::csr::Csr;
 use cmp_console::domain::finding::{Finding, FindingKind};
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::request::RequestStatus;
 use cmp_console::domain::secret::Secret;
-use cmp_console::domain::x509;
 use cmp_console::services::issuer::Issuer;
 use cmp_console::store::requests::NewRequest;
 use cmp_console::store::{
@@ -84,7 +84,7 @@ impl Bench {
             requested_by: "ops".to_owned(),
             needs_approval: false,
         };
-        let spki = x509::spki_of_csr(&csr).unwrap();
+        let spki = Csr::read(&csr).unwrap().key.spki_sha256();
         let mut tx = self.store.begin().await.unwrap();
         let request = requests::insert(&mut tx, &new).await.unwrap();
         requests::set_csr(&mut tx, &request.id, &csr, &spki, "ecdsa-p256")

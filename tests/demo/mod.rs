@@ -36,8 +36,14 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts it on free ports and waits for its line. `tmp` is its temporary directory.
     pub(crate) fn start(tmp: &Path, state: Option<&Path>) -> Self {
+        Self::start_in(tmp, state, &[])
+    }
+
+    /// The same with this in its environment.
+    pub(crate) fn start_in(tmp: &Path, state: Option<&Path>, env: &[(&str, &str)]) -> Self {
         let began = Instant::now();
         let mut command = command(tmp, state);
+        command.envs(env.iter().copied());
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()

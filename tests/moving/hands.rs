@@ -269,7 +269,7 @@ fn what_can_be_typed_next_is_offered() {
     press(&mut state, "3");
     assert!(found(&state, "sort ").contains(&"sort health".to_owned()));
     // One that is picked is run, and so is one that is completed.
-    press(&mut state, "2 : s o r t space down enter");
+    press(&mut state, "2 : s o r t space down down enter");
     assert_eq!(state.screen().list.sort, "-not_after");
     press(&mut state, ": s o r t space - s e r tab enter");
     assert_eq!(state.screen().list.sort, "-serial");

@@ -174,7 +174,12 @@ fn no_dialog_names_a_key_of_its_own() {
 #[test]
 fn no_message_names_a_key_of_its_own() {
     let said = |state: &State, what: &str| {
-        let toast = state.toast.as_ref().map_or("", |toast| toast.text.as_str());
+        let toast = state.toast.as_ref().map(|toast| toast.text.as_str());
+        let error = match state.layers.last() {
+            Some(Layer::CommandLine(layer)) => layer.error.as_deref(),
+            _ => None,
+        };
+        let toast = error.or(toast).unwrap_or_default();
         let found = named_keys(toast, "");
         assert!(
             !toast.is_empty() && found.is_empty(),

@@ -29,6 +29,7 @@ async fn report(base: &str, ca: &Ca) -> Problem {
         install_dirs: Vec::new(),
         installations: Vec::new(),
         keys: Vec::new(),
+        proofs: Vec::new(),
         identity_csr_pem: None,
     };
     let token = Secret::new(TOKEN.to_owned());

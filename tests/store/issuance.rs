@@ -2,6 +2,7 @@
 
 use chrono::Duration;
 use cmp_console::domain::certificate::CertificateStatus;
+use cmp_console::domain::reason::Reason;
 use cmp_console::domain::request::{RequestStatus, WaitingOn};
 use cmp_console::problem::Problem;
 use cmp_console::store::issuance::{
@@ -167,7 +168,9 @@ async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_
     assert!(issuing.may_be_signed && !issuing.may_sign);
     let issued = complete_issue(&mut tx, &id, &certificate(1)).await.unwrap();
     assert_eq!(issued.n_installations, 0);
-    revocation::take_back(&mut tx, &issued.id).await.unwrap();
+    revocation::take_back(&mut tx, &issued.id, Reason::KeyCompromise, "its key is blocked")
+        .await
+        .unwrap();
     let issued = certificates::existing(&mut tx, &issued.id).await.unwrap();
     assert_eq!(issued.status, CertificateStatus::RevocationPending);
     assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());

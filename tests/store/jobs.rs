@@ -32,6 +32,7 @@ fn report(found: Vec<ReportedInstallation>) -> Report {
         install_dirs: vec!["/srv/tls".to_owned()],
         installations: found,
         keys: vec![certificate(1).spki_sha256],
+        proofs: Vec::new(),
     }
 }
 

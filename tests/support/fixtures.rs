@@ -323,6 +323,7 @@ pub(crate) fn blank(width: u16, height: u16) -> State {
         api: "http://127.0.0.1:8082".to_owned(),
         vault: "http://127.0.0.1:8200".to_owned(),
         shares_in: Some("/tmp/cmp-demo-1/demo-secrets.json".to_owned()),
+        ..ContextInfo::default()
     };
     let mut state = State::new(context, Size { width, height }, now());
     state.clock_label = "03:07Z".to_owned();

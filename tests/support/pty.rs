@@ -14,6 +14,8 @@ const LIMIT: Duration = Duration::from_mins(1);
 struct Seen {
     parser: vt100::Parser,
     bytes: usize,
+    /// All that was written.
+    raw: Vec<u8>,
     closed: bool,
     /// The terminal takes nothing, as after ctrl-s.
     stopped: bool,
@@ -42,6 +44,11 @@ impl Default for Line {
         }
     }
 }
+
+/// Between two keys of a fast hand.
+const HAND: Duration = Duration::from_millis(60);
+/// What it takes to read a plan, at the least.
+const READS: Duration = Duration::from_millis(700);
 
 /// What the program asks with for the cursor's position (DSR 6).
 const ASKED: &[u8] = b"\x1b[6n";
@@ -115,6 +122,7 @@ impl Pty {
             Mutex::new(Seen {
                 parser,
                 bytes: 0,
+                raw: Vec::new(),
                 closed: false,
                 stopped: false,
                 open: false,
@@ -161,6 +169,7 @@ impl Pty {
                     }
                 }
                 seen.bytes += read;
+                seen.raw.extend_from_slice(&buffer[..read]);
                 seen.closed = read == 0;
                 shared.1.notify_all();
                 if seen.closed {
@@ -182,6 +191,20 @@ impl Pty {
         let mut writer = self.writer.lock().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
+    }
+
+    /// Types keys one after another, as fast as a hand can: what comes faster is a paste.
+    pub(crate) fn types(&mut self, keys: &str) {
+        for key in keys.chars() {
+            be_slow(HAND);
+            self.send(&key.to_string());
+        }
+    }
+
+    /// Presses `y` as somebody does who has read what it confirms.
+    pub(crate) fn confirm(&mut self) {
+        be_slow(READS);
+        self.send("y");
     }
 
     /// Stops the terminal, which takes nothing then, or lets it go on.
@@ -243,6 +266,36 @@ impl Pty {
     /// Waits for a text.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         self.wait(&format!("`{text}`"), |screen| screen.contains(text))
+    }
+
+    /// Whether the program has ever written this text, wherever.
+    pub(crate) fn ever_wrote(&self, text: &str) -> bool {
+        let seen = self.seen.0.lock().unwrap();
+        seen.raw.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    }
+
+    /// Sends text without brackets, so many bytes at once with this time between, as serial lines and terminals
+    /// without bracketed paste do.
+    pub(crate) fn sends_bare(&mut self, text: &str, at_once: usize, between: Duration) {
+        for packet in text.as_bytes().chunks(at_once) {
+            let mut writer = self.writer.lock().unwrap();
+            writer.write_all(packet).unwrap();
+            writer.flush().unwrap();
+            drop(writer);
+            if !between.is_zero() {
+                be_slow(between);
+            }
+        }
+    }
+
+    /// The processes that the program has started.
+    pub(crate) fn children(&self) -> Vec<rustix::process::Pid> {
+        let id = self.pid().as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        let children = children.split_whitespace();
+        children
+            .filter_map(|id| rustix::process::Pid::from_raw(id.parse().unwrap()))
+            .collect()
     }
 
     /// Bytes written within `time`, in which nobody types.
@@ -308,10 +361,10 @@ impl Pty {
     }
 }
 
-/// A slow line is no condition to wait for.
+/// A slow line is no condition to wait for, nor is a hand.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the line is slow, nothing is waited for"
+    reason = "the line or the hand is slow, nothing is waited for"
 )]
 fn be_slow(time: Duration) {
     std::thread::sleep(time);

@@ -13,9 +13,10 @@ use futures::future::join_all;
 
 use self::api::api;
 use self::database::database;
-use self::line::{Line, Verdict, failed_line, print};
+use self::line::{Line, Verdict, failed_line, line, print};
 use self::vault::vault;
 use super::{USAGE, failed, small_runtime};
+use crate::clients::proxy;
 use crate::clock::Clock;
 use crate::config::console::{self as config, Context, Opened, state_dir};
 use crate::console::backends::Backends;
@@ -84,5 +85,35 @@ async fn one(context: &Context) -> Result<Vec<Line>, Problem> {
         vault(context, &backends, &vault_key),
         database(&backends, &password)
     );
-    Ok(api.into_iter().chain(vault).chain(database).collect())
+    let proxies = proxies(&backends);
+    Ok(proxies
+        .into_iter()
+        .chain(api)
+        .chain(vault)
+        .chain(database)
+        .collect())
+}
+
+/// The proxies of the environment that are on the way: they see what goes to an address without TLS, and shares and
+/// tokens are among that.
+fn proxies(backends: &Backends) -> Vec<Line> {
+    let api = std::iter::once(("api", backends.reads.api.base()));
+    let vaults = std::iter::once(&backends.reads.vault).chain(&backends.reads.vault_nodes);
+    let places = api.chain(vaults.map(|vault| ("vault", vault.address())));
+    let through = places.filter_map(|(what, address)| {
+        let proxy = proxy::through(address)?;
+        let (verdict, seen) = match address.starts_with("https://") {
+            true => (Verdict::Ok, "which passes TLS on"),
+            false => (
+                Verdict::Look,
+                "which sees all of it: tokens and unseal shares too",
+            ),
+        };
+        let words = format!(
+            "through the proxy {}, {seen} (hint: NO_PROXY excepts hosts)",
+            proxy.words()
+        );
+        Some(line(what, address.to_owned(), verdict, words))
+    });
+    through.collect()
 }

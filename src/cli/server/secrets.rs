@@ -5,7 +5,7 @@ use crate::clients::acme::ExternalAccount;
 use crate::clients::cache::{Address, Cache};
 use crate::clients::vault::Login;
 use crate::config::Misfit;
-use crate::config::secret::SecretSource;
+use crate::config::secret::{SecretError, SecretSource};
 use crate::config::server::{CachePlace, ServerConfig};
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
@@ -50,14 +50,14 @@ impl Secrets {
             )
             .await?,
             vault: Login::of(
-                one("vault.token", "CMP_VAULT_TOKEN", &vault.token).await?,
-                one("vault.role_id", "CMP_VAULT_ROLE_ID", &vault.role_id).await?,
-                one("vault.secret_id", "CMP_VAULT_SECRET_ID", &vault.secret_id).await?,
+                token("vault.token", "CMP_VAULT_TOKEN", &vault.token).await?,
+                token("vault.role_id", "CMP_VAULT_ROLE_ID", &vault.role_id).await?,
+                token("vault.secret_id", "CMP_VAULT_SECRET_ID", &vault.secret_id).await?,
             ),
-            admin_token: one("admin_token", "CMP_ADMIN_TOKEN", &config.admin_token).await?,
+            admin_token: token("admin_token", "CMP_ADMIN_TOKEN", &config.admin_token).await?,
             agent_ca_key: one("api.agent_ca_key", "CMP_AGENT_CA_KEY", &config.api.agent_ca_key).await?,
             external_account,
-            cache_url: of_env(CACHE_URL),
+            cache_url: one("cache.url", CACHE_URL, &None).await?,
             cache_password: one("cache.password", "CMP_CACHE_PASSWORD", &config.cache.password).await?,
         })
     }
@@ -87,20 +87,31 @@ async fn one(
     variable: &str,
     source: &Option<SecretSource>,
 ) -> Result<Option<Secret>, Misfit> {
-    match (of_env(variable), source) {
-        (Some(secret), _) => Ok(Some(secret)),
-        (None, Some(source)) => match source.read().await {
-            Ok(secret) => Ok(Some(secret)),
-            Err(error) => Err(Misfit::new(
-                field,
-                format!("is not to be had: {error}; {variable} in the environment would go before it"),
-            )),
-        },
-        (None, None) => Ok(None),
-    }
+    let (here, from) = (SecretSource::env(variable), source.as_ref());
+    let read = match (here.read_if_there().await, from) {
+        (Ok(None), Some(source)) => source.read().await.map(Some),
+        (read, _) => read,
+    };
+    read.map_err(|error| not_to_be_had(field, variable, &error))
 }
 
-fn of_env(variable: &str) -> Option<Secret> {
-    let value = std::env::var(variable).ok()?;
-    Some(value).filter(|value| !value.is_empty()).map(Secret::new)
+/// The same for what is sent in a header, or that others will send.
+async fn token(
+    field: &'static str,
+    variable: &str,
+    source: &Option<SecretSource>,
+) -> Result<Option<Secret>, Misfit> {
+    let (here, from) = (SecretSource::env(variable), source.as_ref());
+    let read = match (here.read_token_if_there().await, from) {
+        (Ok(None), Some(source)) => source.read_token().await.map(Some),
+        (read, _) => read,
+    };
+    read.map_err(|error| not_to_be_had(field, variable, &error))
+}
+
+fn not_to_be_had(field: &'static str, variable: &str, error: &SecretError) -> Misfit {
+    Misfit::new(
+        field,
+        format!("is not to be had: {error}; {variable} in the environment would go before it"),
+    )
 }

@@ -14,6 +14,7 @@ use reqwest::{Client, Response};
 use super::error::{AcmeError, Trouble, bound_retry_after};
 use crate::clients::body::{self, BodyError, Limit};
 use crate::clients::causes::chain;
+use crate::clients::proxy::{self, by_environment};
 
 /// How long a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ pub(super) struct OverReqwest(Client);
 impl OverReqwest {
     /// Trusts the CAs in `ca_file` only, or the system's.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, AcmeError> {
-        let mut builder = Client::builder()
+        let mut builder = by_environment(Client::builder())
             .user_agent(concat!("cmp-server/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
             .timeout(CALL_LIMIT)
@@ -100,5 +101,9 @@ async fn read(response: Response) -> Result<(Parts, Vec<u8>), Error> {
 }
 
 fn unreached(error: reqwest::Error) -> Error {
-    Trouble::unreached(&chain(&error.without_url())).into()
+    let through = error
+        .url()
+        .map(|url| proxy::words(url.as_str()))
+        .unwrap_or_default();
+    Trouble::unreached(&format!("{}{through}", chain(&error.without_url()))).into()
 }

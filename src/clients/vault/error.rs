@@ -4,6 +4,7 @@
 use std::error::Error as _;
 
 use crate::clients::distrust::distrust;
+use crate::clients::proxy;
 use crate::domain::told::told;
 use crate::problem::{Problem, ProblemKind};
 
@@ -100,7 +101,11 @@ impl VaultError {
             cause = inner.source();
         }
         if error.is_connect() {
-            Self::Retry(format!("no connection to Vault: {words}"))
+            let through = error
+                .url()
+                .map(|url| proxy::words(url.as_str()))
+                .unwrap_or_default();
+            Self::Retry(format!("no connection to Vault{through}: {words}"))
         } else if error.is_timeout() {
             Self::late()
         } else {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, Url};
 
 use super::error::VaultError;
+use crate::clients::proxy::by_environment;
 use crate::domain::secret::Secret;
 
 /// No call takes longer.
@@ -57,7 +58,7 @@ impl Place {
         {
             return Err(VaultError::Namespace(namespace.clone()));
         }
-        let builder = Client::builder()
+        let builder = by_environment(Client::builder())
             .timeout(TIME_LIMIT)
             .connect_timeout(CONNECT_LIMIT);
         let from_env = || std::env::var_os("VAULT_CACERT").map(PathBuf::from);

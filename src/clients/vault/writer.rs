@@ -92,6 +92,10 @@ impl VaultWriter {
         if !ips.is_empty() {
             call.ip_sans(ips.join(","));
         }
+        if !alt_names.is_empty() {
+            // Among them already, as what it is: Vault makes a DNS name of an address.
+            call.exclude_cn_from_sans(true);
+        }
         if let Some(ttl) = ttl {
             call.ttl(ttl);
         }

@@ -33,6 +33,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const MAX_FOLLOW_UPS: u32 = 5;
 /// When to look for the installation that follows a handed-in CSR, if nobody wakes the agent.
 const EXPECTED_AFTER_S: [i64; 4] = [1, 2, 4, 8];
+/// The most keys that are proven with one report.
+const PROOFS_AT_ONCE: usize = 8;
 /// How long a job may go on once the agent is told to stop; it is safe to cut it off.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -56,6 +58,8 @@ pub(super) struct CheckIns {
     waiting: Vec<AgentJob>,
     n_follow_ups: u32,
     expected_after_s: VecDeque<i64>,
+    /// Keys that the platform wants to have proven with the next report.
+    to_prove: Vec<String>,
 }
 
 impl CheckIns {
@@ -85,6 +89,7 @@ impl CheckIns {
             waiting: Vec::new(),
             n_follow_ups: 0,
             expected_after_s: VecDeque::new(),
+            to_prove: Vec::new(),
         }
     }
 
@@ -189,6 +194,7 @@ impl CheckIns {
         let mut report = report(&self.host, self.address.clone()).await;
         let next = self.next_identity(identity);
         report.identity_csr_pem = next.as_ref().map(|next| next.csr_pem.clone());
+        report.proofs = self.proofs(&identity.agent_id);
         let reply = self
             .api
             .report(&identity.token, &identity.agent_id, &report)
@@ -198,7 +204,31 @@ impl CheckIns {
         {
             tracing::error!(%error, "the agent's next certificate is not used, the one before goes on: {error}");
         }
+        self.asked_to_prove(reply.prove);
         Ok((reply.checkin_interval_s, reply.jobs))
+    }
+
+    /// The agent's own id, signed by each key that the platform asks about.
+    fn proofs(&self, agent_id: &str) -> Vec<String> {
+        let keys = self.to_prove.iter().take(PROOFS_AT_ONCE);
+        keys.filter_map(|spki| match self.host.keys.find(spki) {
+            Ok(Some(key)) => key.csr(agent_id, &[]).ok(),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(%error, "the key {spki} can't be proven");
+                None
+            }
+        })
+        .collect()
+    }
+
+    /// What is asked for anew is answered at once; what was answered before, with the next report.
+    fn asked_to_prove(&mut self, keys: Vec<String>) {
+        if keys.iter().any(|key| !self.to_prove.contains(key)) && self.n_follow_ups < MAX_FOLLOW_UPS {
+            self.n_follow_ups += 1;
+            self.expected_after_s.push_front(0);
+        }
+        self.to_prove = keys;
     }
 
     /// What is to follow the agent's certificate, when it is time. Not while a job is carried out: what that

@@ -78,7 +78,7 @@ pub(super) fn not_begun(error: NextError) -> AgentError {
 /// Why it can't be got though it is there.
 pub async fn one_time_token(from: Option<&SecretSource>) -> Result<Option<Secret>, SecretError> {
     match from {
-        Some(from) => from.read_if_there().await,
+        Some(from) => from.read_token_if_there().await,
         None => Ok(None),
     }
 }

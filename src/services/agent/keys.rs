@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::files::{Doing, FileError, private_dir, read_if_there, sweep, write_whole};
 use crate::domain::key::KeyAlgorithm;
+use crate::domain::name;
 use crate::domain::secret::Secret;
 
 /// Where keys are kept, and which request each was made for.
@@ -191,8 +192,8 @@ impl HeldKey {
     pub fn csr(&self, common_name: &str, sans: &[String]) -> Result<String, KeyError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        if !common_name.is_empty() {
-            params.distinguished_name.push(DnType::CommonName, common_name);
+        if let Some(name) = name::common_name(common_name).filter(|name| !name.is_empty()) {
+            params.distinguished_name.push(DnType::CommonName, name);
         }
         params.subject_alt_names = sans
             .iter()
@@ -242,6 +243,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::csr::Csr;
 
     #[test]
     fn a_request_asked_again_gets_the_same_key() {
@@ -287,6 +289,10 @@ mod tests {
         assert!(matches!(names[1], SanType::IpAddress(_)));
         assert!(matches!(names[2], SanType::IpAddress(_)));
         assert!(key.csr("x", &["a b".to_owned()]).is_err());
+        // Too long for a subject, which is empty then, and the names are critical.
+        let long = format!("{}.example", "a".repeat(60));
+        let csr = Csr::read(&key.csr(&long, std::slice::from_ref(&long)).unwrap()).unwrap();
+        assert_eq!((csr.common_name, csr.dns), (None, vec![long]));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::files::{FileError, read_if_there, remove_if_there, write_whole};
 use super::identity::Proof;
 use super::keys::{HeldKey, KeyError};
+use crate::domain::csr::Csr;
 use crate::domain::key::KeyAlgorithm;
 use crate::domain::secret::Secret;
 use crate::domain::x509;
@@ -51,7 +52,7 @@ impl Kept {
     /// What it holds, if the two belong together.
     fn whole(self) -> Option<(HeldKey, String)> {
         let key = HeldKey::parse(Zeroizing::new(self.key_pem.expose().to_owned())).ok()?;
-        let fits = x509::spki_of_csr(&self.csr_pem).is_ok_and(|spki| spki == key.spki_sha256);
+        let fits = Csr::read(&self.csr_pem).is_ok_and(|csr| csr.key.spki_sha256() == key.spki_sha256);
         fits.then_some((key, self.csr_pem))
     }
 }

@@ -43,6 +43,7 @@ pub(super) async fn report(host: &Host, address: String) -> Report {
         install_dirs: install_dirs(host),
         installations,
         keys,
+        proofs: Vec::new(),
         identity_csr_pem: None,
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SerialNumber,
 };
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs as provider;
@@ -20,13 +20,13 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::csr::Csr;
 use crate::config::pem_file::{self, PemRefusal};
 use crate::domain::agent::AgentIdentity;
-use crate::domain::key::KeyAlgorithm;
+use crate::domain::csr::Csr;
 use crate::domain::secret::Secret;
 use crate::domain::x509;
 use crate::problem::Problem;
+use crate::services::certify::certify;
 
 /// How long an identity is good. An agent renews it when half of that is over, so that it may be off for two
 /// weeks and longer without a person having to enrol it again.
@@ -135,7 +135,7 @@ impl IdentityCa {
     }
 
     /// Signs for the key in a CSR; whatever else the CSR says is not taken from it.
-    pub(super) fn sign(&self, agent_id: &str, csr_pem: &str, now: DateTime<Utc>) -> Result<Signed, Problem> {
+    pub(super) fn sign(&self, agent_id: &str, csr: &Csr, now: DateTime<Utc>) -> Result<Signed, Problem> {
         if now >= self.ends {
             return Err(Problem::unavailable(format!(
                 "the platform's CA for agents ended at {}, so that no agent can be certified",
@@ -143,31 +143,18 @@ impl IdentityCa {
             ))
             .hint("give the servers another one: docs/server.md, “Agents prove themselves”"));
         }
-        let csr = Csr::read(csr_pem)?;
-        if KeyAlgorithm::from_word(&csr.algorithm).is_none() {
-            return Err(Problem::refused(format!(
-                "an identity can't be had for a key of the sort `{}`",
-                csr.algorithm
-            )));
-        }
         let failed = |error: rcgen::Error| Problem::internal(format!("no identity could be signed: {error}"));
-        let mut request = CertificateSigningRequestParams::from_pem(csr_pem)
-            .map_err(|error| Problem::bad_input(format!("the CSR can't be read: {error}")))?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, agent_id);
-        params.subject_alt_names = vec![SanType::URI(
-            format!("urn:cmp:agent:{agent_id}").try_into().map_err(failed)?,
-        )];
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         params.not_before = std::time::SystemTime::from(now - BACKDATED).into();
         params.not_after = std::time::SystemTime::from((now + GOOD_FOR).min(self.ends)).into();
-        params.serial_number = Some(SerialNumber::from(serial(&csr.spki_sha256)));
-        request.params = params;
-        let pem = request.signed_by(&self.issuer).map_err(failed)?.pem();
+        params.serial_number = Some(SerialNumber::from(serial(&csr.key.spki_sha256())));
+        let pem = certify(&params, &csr.key, &self.issuer).map_err(failed)?.pem();
         let facts =
             x509::read(&pem).map_err(|error| Problem::internal(format!("the identity is {error}")))?;
         Ok(Signed {

@@ -3,11 +3,13 @@
 
 use super::ApiState;
 use super::caller::Caller;
-use super::identity_ca::too_early;
+use super::csr;
+use super::identity_ca::{IdentityCa, Signed, too_early};
 use crate::domain::agent::{Agent, AgentIdentity};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::id::EntityKind;
-use crate::store::{StoreError, Tx, audit, identities};
+use crate::problem::Problem;
+use crate::store::{StoreError, Tx, audit, identities, keys};
 
 /// Signs the certificate that is to follow the one that counts, for an agent that asked for it with its
 /// report. Nothing where there is no CA for that, where the key is the one in use (a renewal is of a new key),
@@ -30,7 +32,7 @@ pub(super) async fn renew(
         tracing::error!(agent = %agent.id, "no next identity: the CA for agents ended at {}", ca.ends());
         return Ok(None);
     }
-    let signed = ca.sign(&agent.id, csr_pem, tx.now())?;
+    let signed = certify(ca, tx, &agent.id, csr_pem).await?;
     let is = |it: &Option<AgentIdentity>| it.as_ref().is_some_and(|it| it.serial == signed.identity.serial);
     if is(&agent.identity) {
         return Ok(None);
@@ -53,6 +55,24 @@ pub(super) async fn renew(
         audit::append(tx, entry).await?;
     }
     Ok(Some(signed.pem))
+}
+
+/// Signs for the key in a CSR, unless that is blocked.
+pub(super) async fn certify(
+    ca: &IdentityCa,
+    tx: &mut Tx,
+    agent_id: &str,
+    csr_pem: &str,
+) -> Result<Signed, StoreError> {
+    let csr = csr::read(csr_pem)?;
+    if keys::is_compromised(tx, &csr.key.spki_sha256()).await? {
+        return Err(
+            Problem::refused("this key is compromised and never certified again")
+                .hint("make a fresh key")
+                .into(),
+        );
+    }
+    Ok(ca.sign(agent_id, &csr, tx.now())?)
 }
 
 /// For an audit row.

@@ -9,6 +9,7 @@ use super::{Issuer, crl, renewals};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::AdapterStatus;
+use crate::domain::csr::Csr;
 use crate::domain::renewal::Suggestion;
 use crate::domain::request::Request;
 use crate::domain::x509;
@@ -37,6 +38,14 @@ pub(super) enum Mood {
     Signs,
     /// Signs, but the answer is lost.
     SignsAndFallsSilent,
+    /// Signs for this name, whatever was asked for.
+    SignsFor(&'static str),
+    /// Signs for a key of its own.
+    SignsAnotherKey,
+    /// Makes a CA of whoever asks.
+    SignsACa,
+    /// Signs, and answers something else.
+    SignsAndBabbles,
     Refuses,
     Busy,
     /// Asks to be left alone for a minute and a half.
@@ -119,9 +128,27 @@ impl FakeCa {
     }
 
     pub(super) fn make(&self, csr_pem: &str) -> SignedCertificate {
-        let csr = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
+        let mut csr = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
         let issuer = Ca::from_params(&self.params, &self.key);
-        let certificate = csr.signed_by(&issuer).unwrap();
+        // Otherwise made from the key, and the same one for each certificate of it.
+        let n = u64::try_from(self.n_signed()).unwrap() + 1;
+        csr.params.serial_number = Some(rcgen::SerialNumber::from(n));
+        let certificate = match self.mood() {
+            Mood::SignsFor(name) => {
+                let names = CertificateParams::new(vec![name.to_owned()]).unwrap();
+                csr.params.subject_alt_names.extend(names.subject_alt_names);
+                csr.signed_by(&issuer).unwrap()
+            }
+            Mood::SignsAnotherKey => csr
+                .params
+                .signed_by(&KeyPair::generate().unwrap(), &issuer)
+                .unwrap(),
+            Mood::SignsACa => {
+                csr.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                csr.signed_by(&issuer).unwrap()
+            }
+            _ => csr.signed_by(&issuer).unwrap(),
+        };
         let signed = SignedCertificate {
             pem: certificate.pem(),
             chain_pem: "-----BEGIN CERTIFICATE-----\n".to_owned(),
@@ -147,7 +174,16 @@ impl Adapter for FakeCa {
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
         Box::pin(async {
             match self.mood() {
-                Mood::Signs => Ok(self.make(&order.csr_pem)),
+                Mood::Signs | Mood::SignsFor(_) | Mood::SignsAnotherKey | Mood::SignsACa => {
+                    Ok(self.make(&order.csr_pem))
+                }
+                Mood::SignsAndBabbles => {
+                    self.make(&order.csr_pem);
+                    Ok(SignedCertificate {
+                        pem: "<html>".to_owned(),
+                        chain_pem: String::new(),
+                    })
+                }
                 Mood::SignsAndFallsSilent => {
                     self.make(&order.csr_pem);
                     Err(AdapterError::Unknown("no answer in time".to_owned()))
@@ -316,9 +352,15 @@ impl Bench {
 
     /// A request with its CSR, waiting for the CA.
     pub(super) async fn request(&self) -> Request {
+        self.request_for("a.example.com").await
+    }
+
+    /// A request for `a.example.com`, with a CSR for another name.
+    pub(super) async fn request_for(&self, asked: &str) -> Request {
         let names = vec!["a.example.com".to_owned()];
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(names.clone()).unwrap();
+        let mut params = CertificateParams::new(vec![asked.to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
         let csr = params.serialize_request(&key).unwrap().pem().unwrap();
         let new = NewRequest {
             common_name: names[0].clone(),
@@ -333,7 +375,7 @@ impl Bench {
         };
         let mut tx = self.store.begin().await.unwrap();
         let request = requests::insert(&mut tx, &new).await.unwrap();
-        let spki = x509::spki_of_csr(&csr).unwrap();
+        let spki = Csr::read(&csr).unwrap().key.spki_sha256();
         let request = requests::set_csr(&mut tx, &request.id, &csr, &spki, "ecdsa-p256")
             .await
             .unwrap();

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
 use super::{Issuer, LEASE, MARGIN};
+use crate::domain::csr::Csr;
+use crate::domain::reason::Reason;
 use crate::domain::request::Request;
+use crate::domain::wanted::Wanted;
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
@@ -24,7 +27,7 @@ impl Issuer {
         let claimed_at = tx.now();
         let begun = issuance::begin_issue(&mut tx, &request.id, &self.owner, LEASE).await?;
         tx.commit().await?;
-        let Some(issuing) = begun else {
+        let Some(mut issuing) = begun else {
             return Ok(());
         };
         // An earlier attempt that ended without an answer may have been carried out all the same.
@@ -42,13 +45,23 @@ impl Issuer {
             let words = "its key is compromised and never certified again; tried again, it gets a fresh one";
             return self.fail(&issuing, words).await;
         }
+        // As strictly as when it came, whoever wrote it down: what the CA is sent is what was read.
+        match readable(&issuing) {
+            Ok(csr) => issuing.csr_pem = csr.pem(),
+            Err(words) => return self.fail(&issuing, &words).await,
+        }
         // Looking may have taken so long that another worker has it meanwhile.
         if self.store.clock().now() + MARGIN > claimed_at + LEASE && !self.is_still_ours(&issuing).await? {
             tracing::warn!(request = %request.id, "another worker has it meanwhile; nothing is signed here");
             return Ok(());
         }
         match self.drive(&adapter, &issuing).await? {
-            Ok(Some(signed)) => self.complete(&issuing, &signed).await,
+            Ok(Some(signed)) if x509::read(&signed.pem).is_ok() => self.complete(&issuing, &signed).await,
+            // Signed or not, this says neither.
+            Ok(Some(_)) => {
+                let words = "the CA's answer is no certificate";
+                self.look_after(&adapter, &issuing, words).await
+            }
             // It waits for its agent or for the CA, and is in another worker's hands maybe.
             Ok(None) => Ok(()),
             Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
@@ -134,25 +147,40 @@ impl Issuer {
     async fn complete(&self, issuing: &Issuing, signed: &SignedCertificate) -> Result<(), StoreError> {
         let id = &issuing.request.id;
         let read = match x509::read(&signed.pem) {
-            Ok(read) if read.spki_sha256 == issuing.spki_sha256 => read,
-            Ok(_) => {
-                return self
-                    .fail(issuing, "the CA's certificate carries another key than the CSR")
-                    .await;
-            }
+            Ok(read) => read,
             Err(error) => {
                 let words = format!("the CA's answer is no certificate: {error}");
                 return self.fail(issuing, &words).await;
             }
         };
         let new = inventory(read, signed, Some(issuing.request.adapter_id.clone()));
+        if let Err(words) = as_asked(issuing, signed) {
+            return self.take_back(issuing, &new, &words).await;
+        }
         let mut tx = self.store.begin().await?;
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
         if keys::is_compromised(&mut tx, &certificate.spki_sha256).await? {
-            revocation::take_back(&mut tx, &certificate.id).await?;
+            let why = "its key was marked as compromised while the CA signed";
+            revocation::take_back(&mut tx, &certificate.id, Reason::KeyCompromise, why).await?;
         }
         tx.commit().await?;
         tracing::info!(request = %id, certificate = %certificate.id, serial = %certificate.serial, "issued");
+        Ok(())
+    }
+
+    /// The CA signed something else than what was asked for: that is on record, and revoked there.
+    async fn take_back(
+        &self,
+        issuing: &Issuing,
+        new: &NewCertificate,
+        words: &str,
+    ) -> Result<(), StoreError> {
+        let id = &issuing.request.id;
+        let words = format!("the CA's certificate is not what was asked for: {words}");
+        let mut tx = self.store.begin().await?;
+        let certificate = issuance::refuse_issue(&mut tx, id, new, &words).await?;
+        tx.commit().await?;
+        tracing::error!(request = %id, %certificate, serial = %new.serial, words, "what the CA signed is taken back");
         Ok(())
     }
 
@@ -174,6 +202,24 @@ impl Issuer {
         tracing::warn!(request = %id, words, "the CA refused");
         Ok(())
     }
+}
+
+/// The request's CSR, if it is still one that is taken for it.
+fn readable(issuing: &Issuing) -> Result<Csr, String> {
+    let csr = Csr::read(&issuing.csr_pem).map_err(|error| format!("the CSR is refused: {error}"))?;
+    Wanted::of(&issuing.request)
+        .asked_by(&csr)
+        .map_err(|other| other.to_string())?;
+    Ok(csr)
+}
+
+/// Whether the CA's certificate holds the names and the key that were asked for, and nothing else.
+fn as_asked(issuing: &Issuing, signed: &SignedCertificate) -> Result<(), String> {
+    let csr = readable(issuing)?;
+    let content = x509::content(&signed.pem).map_err(|error| error.to_string())?;
+    Wanted::of(&issuing.request)
+        .certified_by(&content, &csr)
+        .map_err(|other| other.to_string())
 }
 
 /// A signed certificate as the inventory takes it.

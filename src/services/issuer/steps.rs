@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::adapters::{Adapter, AdapterError, Begun, Order, SignedCertificate, Step};
 use super::{Issuer, LEASE};
+use crate::domain::name;
 use crate::store::issuance::Issuing;
 use crate::store::{StoreError, certificates, orders};
 
@@ -24,7 +25,9 @@ impl Issuer {
     ) -> Result<Result<Option<SignedCertificate>, AdapterError>, StoreError> {
         let order = Order {
             csr_pem: issuing.csr_pem.clone(),
-            common_name: issuing.request.common_name.clone(),
+            common_name: name::common_name(&issuing.request.common_name)
+                .unwrap_or_default()
+                .to_owned(),
             sans: issuing.request.sans.clone(),
             replaces: self.replaced(issuing).await?,
         };

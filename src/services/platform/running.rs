@@ -249,6 +249,7 @@ async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(
             })
             .collect(),
         keys,
+        proofs: Vec::new(),
     };
     checkin::check_in(&mut tx, agent_id, &report).await?;
     tx.commit().await

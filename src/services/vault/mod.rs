@@ -9,6 +9,7 @@ mod capability;
 mod kv;
 mod lifetime;
 mod mounts;
+mod path;
 mod pki;
 mod policy;
 mod reply;
@@ -94,7 +95,7 @@ impl Vault {
             "DELETE" => Capability::Delete,
             _ => return Reply::wrong_method(),
         };
-        let path = path.trim_matches('/');
+        let path = &path::normal(path);
         let mut core = self.0.core.lock().await;
         core.handle(
             &Request {

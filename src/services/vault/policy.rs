@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::token::Token;
-use super::{Core, Reply, mounts, storage};
+use super::{Core, Reply, mounts, path, storage};
 
 pub(super) use super::capability::Capability;
 
@@ -76,7 +76,12 @@ pub(super) fn capabilities(core: &Core, caller: &Token, body: &Value) -> Reply {
     for path in &paths {
         answer[path] = match caller.is_root() {
             true => json!(["root"]),
-            false => json!(granted(core, &caller.policies, path)),
+            false => {
+                // Of what a request for it would be asked about; what is below it keeps its slash.
+                let below = if path.ends_with('/') { "/" } else { "" };
+                let asked = format!("{}{below}", path::normal(path));
+                json!(granted(core, &caller.policies, &asked))
+            }
         };
     }
     // Of one path it is said once more, under the name that the answer had when only one could be asked for.

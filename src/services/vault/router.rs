@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde_json::Value;
 
-use super::{Body, Reply, Vault};
+use super::{Body, Reply, Vault, path};
 
 /// Vault's own limit is 32 MiB; nothing that the platform sends comes near this one.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -25,11 +25,12 @@ pub(super) fn router(vault: Vault) -> Router {
 
 async fn answer(
     State(vault): State<Vault>,
-    Path(path): Path<String>,
+    Path(given): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
+    let path = path::normal(&given);
     let listing = query.get("list").is_some_and(|value| value == "true");
     let method = if listing && request.method() == "GET" {
         "LIST".to_owned()

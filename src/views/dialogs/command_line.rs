@@ -14,7 +14,7 @@ use crate::state::palette::{Candidate, Leads, candidates_with};
 use crate::views::{find, palette, selected};
 use crate::widgets::frame::frame;
 use crate::widgets::table::first_shown;
-use crate::widgets::text::{fit, put};
+use crate::widgets::text::{fit, put, wrap};
 use crate::widgets::theme::Meaning;
 
 /// Lines that are shown at most.
@@ -25,9 +25,19 @@ pub(super) fn draw(state: &State, layer: &CommandLine, area: Rect, buffer: &mut 
     let palette = palette(state);
     let sorts = find(state.place().view).sort_words();
     let found = candidates_with(state, &line(&layer.typed), &sorts);
-    let rows = SHOWN
-        .min(area.height.saturating_sub(5))
-        .min(u16::try_from(found.len().max(1)).unwrap_or(SHOWN));
+    let width = usize::from(area.width.saturating_sub(4));
+    let error = layer
+        .error
+        .as_ref()
+        .map(|error| wrap(&format!("error: {error}"), width));
+    let error = error.unwrap_or_default();
+    let n_error = u16::try_from(error.len()).unwrap_or(SHOWN);
+    let rows = u16::try_from(found.len())
+        .unwrap_or(SHOWN)
+        .min(SHOWN)
+        .saturating_add(n_error)
+        .max(1);
+    let rows = rows.min(area.height.saturating_sub(5));
     let place = Rect {
         y: area.bottom().saturating_sub(rows + 3),
         height: rows + 2,
@@ -40,22 +50,31 @@ pub(super) fn draw(state: &State, layer: &CommandLine, area: Rect, buffer: &mut 
         (InDialog::Close, "closes"),
     ]);
     let inner = frame(buffer, place, palette, "Commands", (&note, Meaning::Dim), true);
-    if found.is_empty() {
+    // What is wrong stands over the lines that fit, until the next letter.
+    for (y, line) in (inner.y..inner.bottom()).zip(&error) {
+        put(buffer, inner, inner.x + 1, y, line, palette.style(Meaning::Bad));
+    }
+    let inner = Rect {
+        y: (inner.y + n_error).min(inner.bottom()),
+        height: inner.height.saturating_sub(n_error),
+        ..inner
+    };
+    if found.is_empty() && error.is_empty() {
         put(
             buffer,
             inner,
             inner.x + 1,
             inner.y,
-            "nothing is called so",
+            "no such command",
             palette.style(Meaning::Dim),
         );
     }
     let selected = selected(state);
-    let picked = layer.picked.min(found.len().saturating_sub(1));
-    let first = first_shown(picked, usize::from(inner.height), found.len());
+    let picked = layer.picked.min(found.len()).checked_sub(1);
+    let first = first_shown(picked.unwrap_or(0), usize::from(inner.height), found.len());
     let shown = found.iter().enumerate().skip(first);
     for (y, (index, candidate)) in (inner.y..inner.bottom()).zip(shown) {
-        let at = index == picked;
+        let at = Some(index) == picked;
         let row = Rect {
             y,
             height: 1,

@@ -208,12 +208,19 @@ fn foot(state: &State, run: &Run) -> String {
 
 /// The prompt for shares.
 fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet<'a> {
+    let taken = state
+        .context
+        .shares_in
+        .as_ref()
+        .map(|_| (InDialog::NextField, "demo's share"));
+    let hints = [
+        (InDialog::Confirm, "gives it"),
+        (InDialog::Reset, "starts over"),
+        (InDialog::Close, "stops"),
+    ];
+    let hints: Vec<_> = taken.into_iter().chain(hints).collect();
     let mut sheet = Sheet {
-        foot: state.keymap.hints(&[
-            (InDialog::Confirm, "gives it"),
-            (InDialog::Reset, "starts over"),
-            (InDialog::Close, "stops"),
-        ]),
+        foot: state.keymap.hints(&hints),
         ..Sheet::default()
     };
     if let Some(plan) = &run.plan {
@@ -241,8 +248,11 @@ fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet
     };
     sheet.below.push(Line::Text(typed, Meaning::Key));
     if let Some(path) = &state.context.shares_in {
-        let words = format!("This demo's shares are in {path}. A real platform never keeps them together.");
+        let takes = state.keymap.call(Cmd::Dialog(InDialog::NextField));
+        let words = format!("This demo's shares are in {path}: {takes} takes the next one.");
         Sheet::add(&mut sheet.below, &words, width, Meaning::Dim);
+        let words = "A real platform never keeps them together.";
+        Sheet::add(&mut sheet.below, words, width, Meaning::Dim);
     }
     sheet
 }

@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use crate::domain::agent::Agent;
 use crate::domain::id::EntityKind;
+use crate::domain::name;
 use crate::domain::role::Role;
 use crate::problem::{Problem, ProblemKind};
 use crate::services::api::ApiState;
@@ -65,18 +66,11 @@ async fn carry_out(
     door: &mut Door<'_>,
     call: &Call,
 ) -> Result<(Agent, Option<String>), Problem> {
-    let body: EnrolBody = input::json(&call.body)?;
-    let hostname_fits = (1..=253).contains(&body.hostname.len())
-        && body
-            .hostname
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
-    if !hostname_fits {
-        return Err(Problem::bad_input(format!(
-            "`{}` is not a host name",
-            body.hostname
-        )));
-    }
+    let mut body: EnrolBody = input::json(&call.body)?;
+    body.hostname = name::of_host(&body.hostname).map_err(|_| {
+        Problem::bad_input(format!("`{}` is not a host name", body.hostname))
+            .hint("set `hostname` in the agent's configuration to the host's DNS name")
+    })?;
     Told {
         address: &body.address,
         tls_address: body.tls_address.as_deref(),
@@ -125,7 +119,11 @@ async fn carry_out(
     door.attempt.entity_id.clone_from(&agent.id);
     let mut detail = format!("host {} at {}", agent.hostname, agent.address);
     let signed = match (&api.identity_ca, &body.identity_csr_pem) {
-        (Some(ca), Some(csr)) => Some(ca.sign(&agent.id, csr, door.tx.now())?),
+        (Some(ca), Some(csr)) => Some(
+            identity_renewal::certify(ca, &mut door.tx, &agent.id, csr)
+                .await
+                .map_err(problem_of)?,
+        ),
         _ => None,
     };
     if let Some(signed) = &signed {

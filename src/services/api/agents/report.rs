@@ -8,11 +8,13 @@ use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
 use crate::services::api::caller::{Call, Needs};
+use crate::services::api::csr;
 use crate::services::api::denial;
 use crate::services::api::identity_renewal;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
+use crate::store::holders::{self, PROOFS_AT_ONCE};
 use crate::store::{checkin, jobs};
 use crate::wire::agents::{Report, ReportReply};
 
@@ -58,9 +60,14 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
         owner: report.owner.as_deref(),
     }
     .check()?;
+    let proven = proven(id, &report.proofs)?;
     let recorded = async {
         let mut tx = api.store.begin().await?;
         let agent = checkin::check_in_from(&mut tx, id, &report, Some(&call.caller.source)).await?;
+        for spki in proven.iter().filter(|spki| report.keys.contains(spki)) {
+            holders::add(&mut tx, id, spki).await?;
+        }
+        let prove = holders::to_prove(&mut tx, id).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
         // Last, since it writes an audit row.
         let identity_pem = match &report.identity_csr_pem {
@@ -72,7 +79,25 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
             checkin_interval_s: agent.checkin_interval_s,
             jobs,
             identity_pem,
+            prove,
         })
     };
     recorded.await.map_err(problem_of)
+}
+
+/// The keys that this agent has signed its own id with. Another agent's proof says another id.
+fn proven(id: &str, proofs: &[String]) -> Result<Vec<String>, Problem> {
+    if proofs.len() > PROOFS_AT_ONCE {
+        return Err(Problem::bad_input(format!(
+            "a report holds {PROOFS_AT_ONCE} proofs at most"
+        )));
+    }
+    let of = |proof: &String| {
+        let csr = csr::read(proof)?;
+        if csr.common_name.as_deref() != Some(id) {
+            return Err(Problem::refused("the proof of a key is not this agent's"));
+        }
+        Ok(csr.key.spki_sha256())
+    };
+    proofs.iter().map(of).collect()
 }

@@ -20,7 +20,7 @@ use crate::store::{adapters, agents, certificates, holders, installations, reque
 use crate::wire::certs::ReissueBody;
 use crate::wire::requests::RequestReply;
 
-use super::request::algorithm;
+use super::request::{algorithm, one_spelling};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 
 /// Makes one request an installation.
@@ -63,6 +63,7 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>
     };
     let places = places(door, &certificate).await?;
     let under_way = requests::replacing(&mut door.tx, id).await.map_err(problem_of)?;
+    let names = names(&certificate)?;
     let mut made = Vec::new();
     for place in places {
         let is_under_way = under_way
@@ -72,8 +73,8 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>
             continue;
         }
         let new = NewRequest {
-            common_name: certificate.name().to_owned(),
-            sans: names(&certificate),
+            common_name: names.first().cloned().unwrap_or_default(),
+            sans: names.clone(),
             key_algorithm: key_algorithm.word().to_owned(),
             adapter_id: adapter_id.clone(),
             agent_id: place.agent_id,
@@ -97,14 +98,12 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>
     Ok(made)
 }
 
-/// The names in the certificate, the common name included.
-fn names(certificate: &Certificate) -> Vec<String> {
-    let name = certificate.name();
-    let mut names = certificate.sans.clone();
-    if !names.iter().any(|san| san.eq_ignore_ascii_case(name)) {
-        names.insert(0, name.to_owned());
-    }
-    names
+/// The names in the certificate, the common name first.
+fn names(certificate: &Certificate) -> Result<Vec<String>, Problem> {
+    let name = certificate.name().to_owned();
+    one_spelling(std::iter::once(&name).chain(&certificate.sans)).map_err(|problem| {
+        problem.hint("request a new certificate with the names that it is to have: `POST /api/v1/certs`")
+    })
 }
 
 /// Where the fresh certificate goes.

@@ -1,7 +1,5 @@
 //! `POST /api/v1/certs`: the wish for a new certificate.
 
-use std::net::IpAddr;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,6 +8,7 @@ use crate::domain::adapter::Adapter;
 use crate::domain::agent::AgentStatus;
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyAlgorithm;
+use crate::domain::name::{self, MAX_NAMES};
 use crate::domain::request::Request;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
@@ -54,13 +53,7 @@ async fn make(door: &mut Door<'_>, body: &[u8]) -> Result<Request, Problem> {
     door.attempt.because(body.comment, body.ticket)?;
     door.attempt.detail = Some(format!("for {}", body.common_name));
     let key_algorithm = algorithm(body.key_algorithm.as_deref(), KeyAlgorithm::default())?;
-    let mut sans = vec![body.common_name.clone()];
-    for name in body.sans {
-        if !sans.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            sans.push(name);
-        }
-    }
-    sans.iter().try_for_each(|name| check_name(name))?;
+    let sans = one_spelling(std::iter::once(&body.common_name).chain(&body.sans))?;
     let agent = agents::existing(&mut door.tx, &body.agent_id)
         .await
         .map_err(problem_of)?;
@@ -75,7 +68,7 @@ async fn make(door: &mut Door<'_>, body: &[u8]) -> Result<Request, Problem> {
     }
     let adapter = adapter(door, body.adapter.as_deref()).await?;
     let new = NewRequest {
-        common_name: body.common_name,
+        common_name: sans.first().cloned().unwrap_or_default(),
         sans,
         key_algorithm: key_algorithm.word().to_owned(),
         adapter_id: adapter.id,
@@ -118,25 +111,23 @@ pub(super) fn algorithm(word: Option<&str>, otherwise: KeyAlgorithm) -> Result<K
     })
 }
 
-/// A DNS name (RFC 1123, one `*` in front at most) or an IP address; whether it is allowed is the CA's
-/// matter.
-fn check_name(name: &str) -> Result<(), Problem> {
-    let labels = name.strip_prefix("*.").unwrap_or(name);
-    let is_dns = name.len() <= 253
-        && labels.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-        });
-    if is_dns || name.parse::<IpAddr>().is_ok() {
-        return Ok(());
+/// The names in their one spelling, each once, in their order.
+pub(super) fn one_spelling<'a>(names: impl Iterator<Item = &'a String>) -> Result<Vec<String>, Problem> {
+    let mut spelt: Vec<String> = Vec::new();
+    for name in names {
+        let name = name::of_certificate(name).map_err(|error| Problem::bad_input(error.to_string()))?;
+        if spelt.contains(&name) {
+            continue;
+        }
+        if spelt.len() == MAX_NAMES {
+            return Err(
+                Problem::bad_input(format!("a certificate has {MAX_NAMES} names at most"))
+                    .hint("ask for several certificates, or for a wildcard"),
+            );
+        }
+        spelt.push(name);
     }
-    Err(Problem::bad_input(format!(
-        "`{name}` is neither a DNS name nor an IP address"
-    )))
+    Ok(spelt)
 }
 
 #[cfg(test)]
@@ -144,20 +135,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
-        for name in ["a.example.com", "*.example.com", "web-01", "10.0.0.1", "::1"] {
-            assert!(check_name(name).is_ok(), "{name}");
-        }
-        for name in [
-            "",
-            "a..b",
-            "-a.example.com",
-            "a b",
-            "*.*.x",
-            "a.example.com/",
-            "ä.example.com",
-        ] {
-            assert!(check_name(name).is_err(), "{name}");
-        }
+    fn each_name_counts_once_in_one_spelling() {
+        let names = [
+            "A.example.com.",
+            "a.example.com",
+            "2001:0db8::0010",
+            "B.example.com",
+        ]
+        .map(str::to_owned);
+        assert_eq!(
+            one_spelling(names.iter()).unwrap(),
+            ["a.example.com", "2001:db8::10", "b.example.com"]
+        );
+        let many: Vec<String> = (0..=MAX_NAMES).map(|n| format!("n{n}.example.com")).collect();
+        assert!(one_spelling(many.iter()).is_err());
+        assert_eq!(one_spelling(many.iter().skip(1)).unwrap().len(), MAX_NAMES);
+        assert!(one_spelling(["a b".to_owned()].iter()).is_err());
     }
 }

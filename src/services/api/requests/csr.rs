@@ -5,11 +5,12 @@ use axum::response::Response;
 
 use crate::domain::id::EntityKind;
 use crate::domain::request::Request;
+use crate::domain::wanted::Wanted;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
 use crate::services::api::caller::{Call, Needs};
-use crate::services::api::csr::Csr;
+use crate::services::api::csr;
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, problem_of};
@@ -57,15 +58,19 @@ async fn agent_of(api: &ApiState, id: &str) -> Result<String, Problem> {
 
 async fn take(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Request, Problem> {
     let body: CsrBody = input::json(body)?;
-    let csr = Csr::read(&body.csr_pem)?;
+    let csr = csr::read(&body.csr_pem)?;
     let request = requests::existing(&mut door.tx, id).await.map_err(problem_of)?;
-    csr.must_fit(&request)?;
-    if request.spki_sha256.as_deref() == Some(csr.spki_sha256.as_str()) {
+    Wanted::of(&request)
+        .asked_by(&csr)
+        .map_err(|other| Problem::refused(other.to_string()))?;
+    let spki = csr.key.spki_sha256();
+    if request.spki_sha256.as_ref() == Some(&spki) {
         door.nothing_to_do();
         return Ok(request);
     }
-    door.attempt.detail = Some(format!("key {} ({})", csr.spki_sha256, csr.algorithm));
-    requests::set_csr(&mut door.tx, id, &body.csr_pem, &csr.spki_sha256, &csr.algorithm)
+    let algorithm = csr.key.algorithm.word();
+    door.attempt.detail = Some(format!("key {spki} ({algorithm})"));
+    requests::set_csr(&mut door.tx, id, &csr.pem(), &spki, algorithm)
         .await
         .map_err(problem_of)
 }

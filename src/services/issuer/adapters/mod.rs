@@ -72,7 +72,7 @@ pub struct Withdrawal {
 pub struct Order {
     /// The certification request in PEM.
     pub csr_pem: String,
-    /// The common name.
+    /// The common name; empty where the name is too long for one.
     pub common_name: String,
     /// All names, the common name included.
     pub sans: Vec<String>,

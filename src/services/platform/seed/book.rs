@@ -21,8 +21,8 @@ use crate::services::issuer::inventory;
 use crate::store::requests::NewRequest;
 use crate::store::tokens::{NewToken, Purpose};
 use crate::store::{
-    Store, StoreError, Tx, adapters, agents, audit, certificates, checkin, installations, issuance, job_end,
-    jobs, requests, revocation, tokens,
+    Store, StoreError, Tx, adapters, agents, audit, certificates, checkin, holders, installations, issuance,
+    job_end, jobs, requests, revocation, tokens,
 };
 use crate::wire::agents::{EnrolBody, JobResult, Report, ReportedInstallation};
 
@@ -254,6 +254,10 @@ impl Book {
     ) -> Result<(), StoreError> {
         let mut tx = self.at(at).await?;
         checkin::check_in(&mut tx, &agent.id, report).await?;
+        // They were made on that host.
+        for spki in &report.keys {
+            holders::add(&mut tx, &agent.id, spki).await?;
+        }
         tx.commit().await
     }
 

@@ -103,6 +103,7 @@ impl Ca {
                     "allow_bare_domains": true,
                     "allow_subdomains": true,
                     "key_type": "any",
+                    "require_cn": false,
                     "ttl": format!("{LIFETIME_H}h"),
                     "max_ttl": format!("{LIFETIME_H}h"),
                 }),

@@ -188,6 +188,7 @@ pub(super) fn report(
         install_dirs: body.install_dirs,
         installations,
         keys: held,
+        proofs: Vec::new(),
         identity_csr_pem: None,
     }
 }

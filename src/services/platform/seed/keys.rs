@@ -97,7 +97,7 @@ fn rsa(size: rcgen::RsaKeySize) -> Result<KeyPair, rcgen::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::x509::spki_of_csr;
+    use crate::domain::csr::Csr;
 
     #[test]
     fn each_csr_carries_its_key() {
@@ -110,7 +110,10 @@ mod tests {
         let made = make_all(&wanted).unwrap();
         assert_eq!(made.len(), 3);
         for key in &made {
-            assert_eq!(spki_of_csr(&key.csr_pem).unwrap(), key.spki_sha256);
+            assert_eq!(
+                Csr::read(&key.csr_pem).unwrap().key.spki_sha256(),
+                key.spki_sha256
+            );
         }
         assert_ne!(made[0].spki_sha256, made[2].spki_sha256);
     }

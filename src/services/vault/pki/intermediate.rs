@@ -2,8 +2,8 @@
 
 use chrono::Duration;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, IsCa,
-    KeyUsagePurpose, PublicKeyData, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyUsagePurpose, PublicKeyData,
+    SerialNumber,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ use super::super::reply::uuid;
 use super::super::{Core, Reply, storage};
 use super::{Ca, Stored, certificate_path, crl, root, sign as leaf, to_time, urls};
 use crate::domain::chain;
+use crate::domain::csr::Csr;
+use crate::services::certify::certify;
 
 /// A key whose certificate is still to come.
 #[derive(Serialize, Deserialize)]
@@ -66,18 +68,18 @@ pub(super) fn sign(core: &mut Core, mount: &str, body: &Value) -> Result<Reply, 
     if pem::parse(pem).is_err() {
         return Err(refused("csr contains no data"));
     }
-    let csr = CertificateSigningRequestParams::from_pem(pem)
+    let csr = Csr::read(pem)
         .map_err(|error| refused(&format!("certificate request could not be parsed: {error}")))?;
     let given = body["common_name"].as_str().filter(|name| !name.is_empty());
     let subject = match (body["use_csr_values"].as_bool(), given) {
-        (Some(true), _) => csr.params.distinguished_name.clone(),
-        (_, Some(name)) => {
-            let mut subject = DistinguishedName::new();
-            subject.push(DnType::CommonName, name);
-            subject
-        }
-        (_, None) => return Err(refused("the common_name field is required")),
+        (Some(true), _) => csr.common_name.clone(),
+        (_, given) => given.map(str::to_owned),
     };
+    let Some(name) = subject.filter(|name| !name.is_empty()) else {
+        return Err(refused("the common_name field is required"));
+    };
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
     let room = match body["max_path_length"].as_i64() {
         None | Some(..=-1) => BasicConstraints::Unconstrained,
         Some(length) => BasicConstraints::Constrained(
@@ -103,8 +105,7 @@ pub(super) fn sign(core: &mut Core, mount: &str, body: &Value) -> Result<Reply, 
     params.not_after = to_time(not_after);
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     urls::apply(core, mount, &mut params);
-    let certificate = params
-        .signed_by(&csr.public_key, &ca.issuer()?)
+    let certificate = certify(&params, &csr.key, &ca.issuer()?)
         .map_err(|error| refused(&format!("the certificate can't be signed: {error}")))?
         .pem();
     let serial = leaf::serial_text(&serial);

@@ -5,20 +5,21 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType, SerialNumber,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType,
+    SerialNumber,
 };
 use serde_json::{Value, json};
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
 
 use super::super::reply::random;
 use super::super::{Core, Reply, mounts, storage};
 use super::role::Role;
 use super::{Ca, Stored, certificate_path, names, to_time, urls};
+use crate::domain::csr::{Csr, PublicKey};
 use crate::domain::duration::duration;
+use crate::domain::key::KeyAlgorithm;
+use crate::domain::name;
+use crate::services::certify::{certify, usages};
 
 /// 20 octets, positive (RFC 5280 §4.1.2.2).
 pub(super) fn new_serial() -> [u8; 20] {
@@ -53,37 +54,20 @@ pub(super) fn sign(core: &mut Core, mount: &str, role: &str, body: &Value) -> Re
     if pem::parse(pem).is_err() {
         return Err(Reply::error(400, "csr contains no data"));
     }
-    let csr = CertificateSigningRequestParams::from_pem(pem.trim())
+    // Where Vault takes the last of two names, and the first of two extensions, this server refuses.
+    let csr = Csr::read(pem.trim())
         .map_err(|error| Reply::error(400, &format!("certificate request could not be parsed: {error}")))?;
-    check_key(&role, pem.trim())?;
+    check_key(&role, csr.key.algorithm)?;
     let mut names = asked(body)?;
-    if role.use_csr_common_name {
-        let name = csr
-            .params
-            .distinguished_name
-            .get(&DnType::CommonName)
-            .map(text)
-            .unwrap_or_default();
-        if !name.is_empty() {
-            names.common_name = name;
-        }
+    if role.use_csr_common_name
+        && let Some(name) = csr.common_name.filter(|name| !name.is_empty())
+    {
+        names.common_name = name;
     }
     if role.use_csr_sans {
-        (names.dns, names.ips) = (Vec::new(), Vec::new());
-        for san in &csr.params.subject_alt_names {
-            match san {
-                SanType::DnsName(name) => names.dns.push(name.as_str().to_owned()),
-                SanType::IpAddress(ip) => names.ips.push(*ip),
-                other => {
-                    return Err(Reply::error(
-                        400,
-                        &format!("subject alternate name {other:?} not allowed by this role"),
-                    ));
-                }
-            }
-        }
+        (names.dns, names.ips) = (csr.dns, csr.ips);
     }
-    let (data, mut warnings) = finish(core, mount, &role, names, &csr.public_key, body)?;
+    let (data, mut warnings) = finish(core, mount, &role, names, &csr.key, body)?;
     for (field, option, counts) in [
         ("alt_names", "use_csr_sans", role.use_csr_sans),
         ("common_name", "use_csr_common_name", role.use_csr_common_name),
@@ -122,7 +106,9 @@ pub(super) fn issue(core: &mut Core, mount: &str, role: &str, body: &Value) -> R
         }
     };
     let key = key.map_err(|error| Reply::error(500, &format!("no key can be made: {error}")))?;
-    let (mut data, warnings) = finish(core, mount, &role, asked(body)?, &key, body)?;
+    let public = PublicKey::read(&key.subject_public_key_info())
+        .map_err(|error| Reply::error(500, &format!("no key can be made: {error}")))?;
+    let (mut data, warnings) = finish(core, mount, &role, asked(body)?, &public, body)?;
     data["private_key"] = json!(key.serialize_pem().trim());
     data["private_key_type"] = json!(if rsa { "rsa" } else { "ec" });
     Ok(Reply::enveloped(&data, &warnings, &Value::Null))
@@ -155,27 +141,14 @@ fn asked(body: &Value) -> Result<Names, Reply> {
     })
 }
 
-fn text(value: &DnValue) -> String {
-    match value {
-        DnValue::Utf8String(text) => text.clone(),
-        DnValue::PrintableString(text) => text.as_str().to_owned(),
-        DnValue::Ia5String(text) => text.as_str().to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// The CSR's key must be of the role's type and size; what is weak is refused whatever the role says.
-fn check_key(role: &Role, csr_pem: &str) -> Result<(), Reply> {
-    let unreadable = || Reply::error(400, "could not parse CSR's public key");
-    let pem = pem::parse(csr_pem).map_err(|_| unreadable())?;
-    let (_, csr) = X509CertificationRequest::from_der(pem.contents()).map_err(|_| unreadable())?;
-    let key = &csr.certification_request_info.subject_pki;
-    let (kind, bits) = match key.parsed() {
-        Ok(PublicKey::RSA(rsa)) => ("rsa", rsa.key_size()),
-        Ok(PublicKey::EC(point)) => ("ec", point.key_size()),
-        // RFC 8410 §3: Ed25519 is the one other key that Vault signs.
-        _ if key.algorithm.algorithm.to_id_string() == "1.3.101.112" => ("ed25519", 256),
-        _ => return Err(unreadable()),
+/// The CSR's key must be of the role's type and size.
+fn check_key(role: &Role, algorithm: KeyAlgorithm) -> Result<(), Reply> {
+    let (kind, bits) = match algorithm {
+        KeyAlgorithm::EcdsaP256 => ("ec", 256),
+        KeyAlgorithm::EcdsaP384 => ("ec", 384),
+        KeyAlgorithm::Rsa2048 => ("rsa", 2048),
+        KeyAlgorithm::Rsa3072 => ("rsa", 3072),
+        KeyAlgorithm::Rsa4096 => ("rsa", 4096),
     };
     if role.key_type != "any" && role.key_type != kind {
         let words = format!("role requires keys of type {}", role.key_type);
@@ -192,10 +165,6 @@ fn check_key(role: &Role, csr_pem: &str) -> Result<(), Reply> {
         let words = format!("role requires a minimum of a {least}-bit key, but CSR's key is {bits} bits");
         return Err(Reply::error(400, &words));
     }
-    if kind == "rsa" && bits < 2048 {
-        let words = format!("Vault requires a minimum of a 2048-bit key, but CSR's key is {bits} bits");
-        return Err(Reply::error(400, &words));
-    }
     Ok(())
 }
 
@@ -204,7 +173,7 @@ fn finish(
     mount: &str,
     role: &Role,
     mut names: Names,
-    key: &impl PublicKeyData,
+    key: &PublicKey,
     body: &Value,
 ) -> Result<(Value, Value), Reply> {
     if names.common_name.is_empty() && role.require_cn {
@@ -220,8 +189,23 @@ fn finish(
     {
         names.dns.insert(0, names.common_name.clone());
     }
+    once(&mut names.dns);
+    once(&mut names.ips);
     names::check(role, &names.common_name, &names.dns, &names.ips)
         .map_err(|words| Reply::error(400, &words))?;
+    if name::common_name(&names.common_name).is_none() {
+        let words = format!(
+            "common name {} is longer than 64 characters: leave it out, and allow that in the role by \"require_cn\" set to false",
+            names.common_name
+        );
+        return Err(Reply::error(400, &words));
+    }
+    if names.common_name.is_empty() && names.dns.is_empty() && names.ips.is_empty() {
+        return Err(Reply::error(
+            400,
+            "neither a common name nor a subject alternate name is asked for",
+        ));
+    }
     let ca = Ca::read(core, mount)?;
     let now = core.clock.now();
     let (not_after, warnings) = end(role, &ca, mounts::lifetimes(core, mount), body, now)?;
@@ -230,9 +214,12 @@ fn finish(
         |error: rcgen::Error| Reply::error(400, &format!("the certificate can't be signed: {error}"));
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, names.common_name.as_str());
+    // Without one the subject is empty, and the alternative names are critical (RFC 5280 §4.1.2.6).
+    if !names.common_name.is_empty() {
+        params
+            .distinguished_name
+            .push(DnType::CommonName, names.common_name.as_str());
+    }
     for name in &names.dns {
         params
             .subject_alt_names
@@ -242,16 +229,12 @@ fn finish(
         .subject_alt_names
         .extend(names.ips.iter().map(|ip| SanType::IpAddress(*ip)));
     params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![
-        KeyUsagePurpose::DigitalSignature,
-        KeyUsagePurpose::KeyEncipherment,
-        KeyUsagePurpose::KeyAgreement,
-    ];
-    let usages = [
+    params.key_usages = usages(key.algorithm);
+    let purposes = [
         (role.server_flag, ExtendedKeyUsagePurpose::ServerAuth),
         (role.client_flag, ExtendedKeyUsagePurpose::ClientAuth),
     ];
-    params.extended_key_usages = usages
+    params.extended_key_usages = purposes
         .into_iter()
         .filter(|(set, _)| *set)
         .map(|(_, usage)| usage)
@@ -261,7 +244,7 @@ fn finish(
     params.not_after = to_time(not_after);
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     urls::apply(core, mount, &mut params);
-    let certificate = params.signed_by(key, &ca.issuer()?).map_err(broken)?;
+    let certificate = certify(&params, key, &ca.issuer()?).map_err(broken)?;
     let serial = serial_text(&serial);
     if !role.no_store {
         let stored = Stored {
@@ -281,6 +264,17 @@ fn finish(
         "expiration": not_after.timestamp(),
     });
     Ok((data, warnings))
+}
+
+/// Each once, in their order.
+fn once<T: PartialEq + Clone>(list: &mut Vec<T>) {
+    let mut kept: Vec<T> = Vec::with_capacity(list.len());
+    for item in list.drain(..) {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+    }
+    *list = kept;
 }
 
 /// A lifetime within a bound, and the warning where it was cut to it.

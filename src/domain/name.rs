@@ -1,0 +1,186 @@
+//! Names in their one spelling: lower case, no dot at the end, international names as A-labels (RFC 5890),
+//! addresses as RFC 5952 writes them. Two spellings of one name would be two hosts, two certificates, and a
+//! check that the CA reads differently.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
+
+/// The most names of one certificate, as public CAs have it.
+pub const MAX_NAMES: usize = 100;
+/// The longest common name, in characters (`ub-common-name`, RFC 5280 appendix A).
+pub const MAX_COMMON_NAME: usize = 64;
+
+/// Why a text is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It isn't spelt as names are.
+    #[error("`{0}` is neither a DNS name nor an IP address")]
+    Neither(String),
+    /// Its last label is a number, so that some read it as an address (RFC 3696 §2).
+    #[error("`{0}` ends in a number as an IP address does, and is none")]
+    Number(String),
+}
+
+/// A name of a certificate in its one spelling: a DNS name, with one `*` as its first label at most, or an IP
+/// address. Whether it is allowed is the CA's matter.
+///
+/// # Errors
+/// It is neither.
+pub fn of_certificate(text: &str) -> Result<String, NameError> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_string());
+    }
+    match text.strip_prefix("*.") {
+        Some(domain) => dns(domain, text).map(|domain| format!("*.{domain}")),
+        None => dns(text, text),
+    }
+}
+
+/// A host's name in its one spelling.
+///
+/// # Errors
+/// It is none.
+pub fn of_host(text: &str) -> Result<String, NameError> {
+    dns(text, text)
+}
+
+/// The common name of a certificate for this name: none where it would be too long for one, and none for an IPv6
+/// address, which Vault takes for no host name.
+#[must_use]
+pub fn common_name(name: &str) -> Option<&str> {
+    let fits = name.chars().count() <= MAX_COMMON_NAME && name.parse::<Ipv6Addr>().is_err();
+    fits.then_some(name)
+}
+
+fn dns(text: &str, whole: &str) -> Result<String, NameError> {
+    let neither = || NameError::Neither(shown(whole));
+    // Longer than any name even where each character is one label's `xn--`.
+    if text.is_empty() || text.len() > 1024 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(neither());
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let name = Uts46::new()
+        .to_ascii(
+            text.as_bytes(),
+            AsciiDenyList::EMPTY,
+            Hyphens::Allow,
+            DnsLength::Verify,
+        )
+        .map_err(|_| neither())?;
+    let is_name = name.len() <= 253 && name.split('.').all(is_label);
+    if !is_name {
+        return Err(neither());
+    }
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(NameError::Number(shown(whole)));
+    }
+    Ok(name.into_owned())
+}
+
+/// Letters, digits, inner hyphens (RFC 1123 §2.1) and the underscore that some hosts have.
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// What is quoted of something that is no name.
+fn shown(text: &str) -> String {
+    text.chars()
+        .take(80)
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_name_has_one_spelling() {
+        for (given, one) in [
+            ("a.example.com", "a.example.com"),
+            ("A.Example.COM.", "a.example.com"),
+            ("*.Example.com", "*.example.com"),
+            ("web-01", "web-01"),
+            ("_dmarc.example.com", "_dmarc.example.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER.example", "xn--bcher-kva.example"),
+            ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+            ("straße.example", "xn--strae-oqa.example"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("2001:0db8:0000::0010", "2001:db8::10"),
+            ("2001:DB8::10", "2001:db8::10"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(of_certificate(given).as_deref(), Ok(one), "{given}");
+            assert_eq!(of_certificate(one).as_deref(), Ok(one), "{one}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "-a.example.com",
+            "a-.example.com",
+            "a b",
+            "*.*.x",
+            "a.*.x",
+            "*",
+            "w*.example.com",
+            "a.example.com/",
+            "a.example.com:443",
+            "a@example.com",
+            "xn--a",
+            "xn--\u{fc}.example",
+            "a\0b",
+            "[::1]",
+            "fe80::1%eth0",
+            "1.2.3.4.",
+            "10.0.0.256",
+            "010.0.0.1",
+            "a.example.com\n",
+        ] {
+            assert!(of_certificate(text).is_err(), "{text:?}");
+        }
+        assert!(of_certificate(&format!("{}.example", "a".repeat(64))).is_err());
+        assert!(of_certificate(&"a.".repeat(128)).is_err());
+        assert!(of_host("*.example.com").is_err() && of_host("10.0.0.1").is_err());
+        assert!(
+            of_certificate("10.0.0.256")
+                .unwrap_err()
+                .to_string()
+                .contains("number")
+        );
+    }
+
+    #[test]
+    fn a_common_name_is_none_where_it_would_be_too_long() {
+        let longest = "a".repeat(64);
+        assert_eq!(common_name(&longest), Some(longest.as_str()));
+        assert_eq!(common_name(&"a".repeat(65)), None);
+        assert_eq!(common_name("10.0.0.1"), Some("10.0.0.1"));
+        assert_eq!(common_name("2001:db8::10"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_spelling_is_its_own(text in "\\PC{0,60}") {
+            if let Ok(name) = of_certificate(&text) {
+                prop_assert_eq!(of_certificate(&name), Ok(name.clone()));
+                prop_assert!(name.is_ascii());
+            }
+        }
+    }
+}

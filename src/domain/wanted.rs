@@ -1,0 +1,143 @@
+//! The certificate that a request is for: what its CSR is held against before a CA is asked, and what the CA's
+//! certificate is held against before it counts.
+
+use std::collections::BTreeSet;
+
+use super::csr::Csr;
+use super::key::KeyAlgorithm;
+use super::name;
+use super::request::Request;
+use super::x509::Content;
+
+/// Names and key of a certificate that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    common_name: String,
+    names: BTreeSet<String>,
+    key_algorithm: String,
+}
+
+/// A CSR that asks for something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OtherCsr {
+    /// Another kind of key.
+    #[error("the CSR's key is {found}, the request asks for {asked}")]
+    KeyAlgorithm {
+        /// Its own.
+        found: &'static str,
+        /// The request's.
+        asked: String,
+    },
+    /// Another common name, or one where it would be too long.
+    #[error("the CSR's common name is not the request's")]
+    CommonName,
+    /// Other names.
+    #[error("the CSR's names are not the request's: `{found}` instead of `{asked}`")]
+    Names {
+        /// Its own.
+        found: String,
+        /// The request's.
+        asked: String,
+    },
+}
+
+/// A certificate that is not what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OtherCertificate {
+    /// For another key, or the same one in other bytes.
+    #[error("it carries another key than the CSR")]
+    Key,
+    /// It may sign others.
+    #[error("it is that of a CA")]
+    Ca,
+    /// Other names.
+    #[error("it is for `{found}` instead of `{asked}`")]
+    Names {
+        /// Its own.
+        found: String,
+        /// The request's.
+        asked: String,
+    },
+    /// A subject with another name.
+    #[error("its common name `{0}` was not asked for")]
+    CommonName(String),
+}
+
+impl Wanted {
+    /// What a request asks for.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let names = request.sans.iter().chain([&request.common_name]);
+        Self {
+            common_name: request.common_name.clone(),
+            names: names.cloned().collect(),
+            key_algorithm: request.key_algorithm.clone(),
+        }
+    }
+
+    /// Holds a CSR against it.
+    ///
+    /// # Errors
+    /// It asks for anything else, or in another spelling.
+    pub fn asked_by(&self, csr: &Csr) -> Result<(), OtherCsr> {
+        let algorithm = KeyAlgorithm::word(csr.key.algorithm);
+        if algorithm != self.key_algorithm {
+            return Err(OtherCsr::KeyAlgorithm {
+                found: algorithm,
+                asked: self.key_algorithm.clone(),
+            });
+        }
+        let fitting = name::common_name(&self.common_name);
+        if csr.common_name.is_some() && csr.common_name.as_deref() != fitting {
+            return Err(OtherCsr::CommonName);
+        }
+        let mut names: BTreeSet<String> = csr.dns.iter().cloned().collect();
+        names.extend(csr.ips.iter().map(ToString::to_string));
+        // A name in the subject alone is one that many readers don't see (RFC 6125 §6.4.4).
+        if names != self.names {
+            return Err(OtherCsr::Names {
+                found: shown(&names),
+                asked: shown(&self.names),
+            });
+        }
+        Ok(())
+    }
+
+    /// Holds a certificate against it, and against the key that the CSR was for.
+    ///
+    /// # Errors
+    /// It says anything else.
+    pub fn certified_by(&self, certificate: &Content, csr: &Csr) -> Result<(), OtherCertificate> {
+        if certificate.spki_der != csr.key.spki_der {
+            return Err(OtherCertificate::Key);
+        }
+        if certificate.is_ca {
+            return Err(OtherCertificate::Ca);
+        }
+        if certificate.names != self.names {
+            return Err(OtherCertificate::Names {
+                found: shown(&certificate.names),
+                asked: shown(&self.names),
+            });
+        }
+        // A CA may leave it out, or take another one of the names for it.
+        match certificate
+            .common_names
+            .iter()
+            .find(|name| !self.names.contains(*name))
+        {
+            Some(other) => Err(OtherCertificate::CommonName(other.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first few, and how many more.
+fn shown(names: &BTreeSet<String>) -> String {
+    const FIRST: usize = 8;
+    let first: Vec<&str> = names.iter().take(FIRST).map(String::as_str).collect();
+    match names.len().saturating_sub(FIRST) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

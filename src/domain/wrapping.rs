@@ -1,0 +1,245 @@
+//! Wrappings that bytes travel in as text: PEM, base64 with or without its lines, hex, JSON strings, the `>`
+//! of mails, one in another. It takes them off and says what was in them, not what that is.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+/// Padding is lost where lines are copied, and some bits behind the last byte are often not zero.
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// So deep wrappings are taken off: base64 of a PEM in a JSON string has three.
+const DEEPEST: usize = 4;
+/// A run of letters that is shorter is a word. A line of PEM has 64.
+const SHORTEST_RUN: usize = 32;
+/// So many things are taken out of one text.
+const MOST: usize = 64;
+
+/// Something that was in a text.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Inner {
+    /// Text, with the wrapping off.
+    Text(Zeroizing<String>),
+    /// A block in PEM, by its label.
+    Block(String, Zeroizing<Vec<u8>>),
+    /// Bytes out of base64 or hex.
+    Bytes(Zeroizing<Vec<u8>>),
+}
+
+/// All that is in `text`, the outermost first, the text itself among it.
+#[must_use]
+pub fn unwrapped(text: &str) -> Vec<Inner> {
+    let mut found = Vec::new();
+    take_off(text, DEEPEST, &mut found);
+    found
+}
+
+fn take_off(text: &str, deep: usize, found: &mut Vec<Inner>) {
+    let text = Zeroizing::new(bare(text).into_owned());
+    if deep == 0 || found.len() >= MOST || text.trim().is_empty() {
+        return;
+    }
+    let inner = Inner::Text(text.clone());
+    if found.contains(&inner) {
+        return;
+    }
+    found.push(inner);
+    let blocks = blocks(&text);
+    for (label, body) in &blocks {
+        if let Some(bytes) = from_base64(body) {
+            found.push(Inner::Block(label.clone(), bytes));
+        }
+    }
+    for run in runs(&text) {
+        // What stands in a block is in it already.
+        if blocks.iter().any(|(_, body)| body.contains(run.as_str())) {
+            continue;
+        }
+        for bytes in [from_hex(&run), from_base64(&run)].into_iter().flatten() {
+            match std::str::from_utf8(&bytes) {
+                Ok(text) if is_readable(text) => take_off(text, deep - 1, found),
+                _ => found.push(Inner::Bytes(bytes)),
+            }
+            if found.len() >= MOST {
+                return;
+            }
+        }
+    }
+}
+
+/// Without a byte order mark, the backslashes of a JSON string, the `>` of a mail.
+fn bare(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text.trim_start_matches('\u{feff}'));
+    for _ in 0..DEEPEST {
+        let is_escaped = ["\\n", "\\r", "\\\"", "\\/"].iter().any(|it| text.contains(it));
+        if !is_escaped {
+            break;
+        }
+        let plain = text
+            .replace("\\r", "")
+            .replace("\\\\n", "\n")
+            .replace("\\n", "\n")
+            .replace("\\\\\"", "\"")
+            .replace("\\\"", "\"")
+            .replace("\\/", "/");
+        text = Cow::Owned(plain);
+    }
+    if text.lines().any(|line| line.trim_start().starts_with('>')) {
+        let quotes = |line: &str| line.trim_start_matches(['>', ' ', '\t']).to_owned();
+        text = Cow::Owned(text.lines().map(quotes).collect::<Vec<_>>().join("\n"));
+    }
+    text
+}
+
+/// The blocks in PEM, by label, each with its body. A terminal may have eaten the line breaks, and the end
+/// may be missing.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, begun)) = rest.split_once("-----BEGIN ") {
+        let Some((label, behind)) = begun.split_once("-----") else {
+            break;
+        };
+        let (body, after) = behind.split_once("-----END ").unwrap_or((behind, ""));
+        // Headers (`Proc-Type: 4,ENCRYPTED`) stand before an empty line.
+        let body = match body.split_once("\n\n").or_else(|| body.split_once("\r\n\r\n")) {
+            Some((headers, body)) if headers.contains(": ") => body,
+            _ => body,
+        };
+        let body = body.split("-----BEGIN ").next().unwrap_or_default();
+        let is_letter = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+        blocks.push((label.to_owned(), body.chars().filter(is_letter).collect()));
+        rest = if after.is_empty() { behind } else { after };
+        if blocks.len() >= MOST {
+            break;
+        }
+    }
+    blocks
+}
+
+/// Runs of letters that may be base64 or hex, each whole though it stands in several lines. A hex run may have
+/// colons or spaces between its bytes.
+fn runs(text: &str) -> Vec<Zeroizing<String>> {
+    let mut runs: Vec<Zeroizing<String>> = Vec::new();
+    let mut open: Option<Zeroizing<String>> = None;
+    // What pads the end is missed by nobody, and stands between names and values too.
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '_' | '-');
+    for line in text.split(['\n', '\r']) {
+        let words = line
+            .split(|c: char| !is_letter(c))
+            .filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.collect();
+        let goes_on = open.is_some() && words.len() == 1 && !line.contains("-----");
+        match (&mut open, words.as_slice()) {
+            (Some(run), [word]) if goes_on => run.push_str(word),
+            _ => {
+                runs.extend(open.take());
+                for word in &words {
+                    if word.len() >= SHORTEST_RUN && !word.starts_with("-----") {
+                        runs.extend(open.take());
+                        open = Some(Zeroizing::new((*word).to_owned()));
+                    }
+                }
+                // More behind it on its line: the next line does not go on with it.
+                if words.last().is_some_and(|last| last.len() < SHORTEST_RUN) {
+                    runs.extend(open.take());
+                }
+            }
+        }
+    }
+    runs.extend(open);
+    // The whole, where nothing but separators stands between: lines that a terminal has joined, or hex pairs.
+    let whole: String = text.chars().filter(|c| is_letter(*c)).collect();
+    let between = text.chars().filter(|c| !is_letter(*c));
+    let is_one = between
+        .clone()
+        .all(|c| c.is_whitespace() || matches!(c, ':' | ',' | '"' | '\'' | '='));
+    if is_one && whole.len() >= SHORTEST_RUN && !runs.iter().any(|run| **run == whole) {
+        runs.push(Zeroizing::new(whole));
+    }
+    runs.truncate(MOST);
+    runs
+}
+
+fn is_readable(text: &str) -> bool {
+    text.chars()
+        .all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+}
+
+/// Base64 in either alphabet, whatever white space is in it.
+#[must_use]
+pub fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let text: Zeroizing<String> = Zeroizing::new(text.split_whitespace().collect());
+    let decoded = STANDARD
+        .decode(text.as_bytes())
+        .or_else(|_| URL_SAFE.decode(text.as_bytes()));
+    decoded.ok().filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
+}
+
+fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    hex::decode(digits).ok().map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD as PLAIN;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes_in(text: &str) -> Vec<Vec<u8>> {
+        let found = unwrapped(text).into_iter().filter_map(|inner| match inner {
+            Inner::Block(_, bytes) | Inner::Bytes(bytes) => Some(bytes.to_vec()),
+            Inner::Text(_) => None,
+        });
+        found.collect()
+    }
+
+    #[test]
+    fn every_wrapping_is_taken_off() {
+        let bytes: Vec<u8> = (0..150_u8).map(|n| n.wrapping_mul(167) ^ 0x9c).collect();
+        let pem = pem::encode(&pem::Pem::new("THING", bytes.clone()));
+        let body = PLAIN.encode(&bytes);
+        let in_json = serde_json::json!({ "thing": pem }).to_string();
+        let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let mailed: String = pem.lines().map(|line| format!("> {line}\n")).collect();
+        let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        for text in [
+            pem.clone(),
+            pem.replace('\n', ""),
+            pem.replace('\n', "\r\n"),
+            format!("\u{feff}{pem}"),
+            mailed,
+            in_json.clone(),
+            serde_json::json!(in_json).to_string(),
+            body.clone(),
+            lines.join("\n"),
+            lines.join(" "),
+            format!("  tls.key: {}", PLAIN.encode(&pem)),
+            PLAIN.encode(PLAIN.encode(&pem)),
+            body.replace('+', "-").replace('/', "_").replace('=', ""),
+            hex::encode(&bytes),
+            pairs.join(":"),
+            pairs.join(" "),
+            format!("some words\nkey={body}\nother words"),
+        ] {
+            assert!(bytes_in(&text).contains(&bytes), "{text}");
+        }
+        assert!(bytes_in("web-01.example.com and some words").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_grow(text in "\\PC{0,200}|[A-Za-z0-9+/=\\n>\\\\-]{0,400}") {
+            prop_assert!(unwrapped(&text).len() <= 2 * MOST);
+        }
+    }
+}
