@@ -94,14 +94,29 @@ fn the_runbooks_find_their_names_and_the_pods_have_no_rights() {
 
         let env = container["env"].as_array().unwrap();
         assert!(env.iter().any(|it| it["name"] == "DB_HOST"), "{name}");
-        for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
-            let get = &container[probe]["httpGet"];
-            assert_eq!(
-                (&get["path"], &get["scheme"]),
-                (&json!(path), &json!(scheme)),
-                "{name}"
-            );
-        }
+        let ready = &container["readinessProbe"]["httpGet"];
+        assert_eq!(
+            (&ready["path"], &ready["scheme"]),
+            (&json!("/readyz"), &json!(scheme)),
+            "{name}"
+        );
+        // Whether it lives is asked where callers of the API can't be in the way.
+        let lives = &container["livenessProbe"]["httpGet"];
+        assert_eq!(
+            (&lives["path"], &lives["scheme"]),
+            (&json!("/healthz"), &json!("HTTP")),
+            "{name}"
+        );
+        assert_eq!(lives["port"], "health");
+        let ports = container["ports"].as_array().unwrap();
+        let health = ports.iter().find(|it| it["name"] == "health").unwrap();
+        assert!(
+            seed.contains(&format!(
+                "health_listen = \"0.0.0.0:{}\"",
+                health["containerPort"]
+            )),
+            "{name}"
+        );
         assert_eq!(container["ports"][0]["containerPort"], port);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_ne!(pod["securityContext"]["runAsUser"], 0);

@@ -290,7 +290,7 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
     host.write("etc/cmp/tls/tls.key", &key, 0o400);
     agents_ca(&host);
     let agents_key = std::fs::read_to_string(host.path("etc/cmp/credentials/agent-ca-key")).unwrap();
-    let (api, health, wake) = (free_port(), free_port(), free_port());
+    let (api, health, wake, lives) = (free_port(), free_port(), free_port(), free_port());
     let local = |port: u16| format!("127.0.0.1:{port}");
     // The overrides that the seeds speak of: the database is where DB_HOST says. The tests' PostgreSQL speaks no
     // TLS, which the address asks for, so that is given too.
@@ -303,7 +303,10 @@ async fn the_units_start_the_seeds_as_a_user_without_rights() {
         .unwrap();
 
     let unit = Unit::read("cmp-server");
-    host.configure("cmp-server", &[("0.0.0.0:8082", &local(api))]);
+    host.configure(
+        "cmp-server",
+        &[("0.0.0.0:8082", &local(api)), ("0.0.0.0:8085", &local(lives))],
+    );
     let mut server = host.start(
         &unit,
         &[

@@ -24,6 +24,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(250);
 /// At most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What is longer, in bytes, isn't kept: a page of 500 certificates is some 5 MiB.
+const LONGEST: isize = 8 << 20;
 /// Before every key, with the version of what is kept.
 const PREFIX: &str = "cmp:1:";
 
@@ -71,11 +73,17 @@ impl Redis {
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<String>, Lost> {
-        let (value,) = self.link.ask(pipe().get(named(key))).await?;
-        Ok(value)
+        // No more is asked for than is put: whoever else writes there makes no answer larger. Nothing that is put is
+        // empty, and what isn't there is.
+        let (value,): (Vec<u8>,) = self.link.ask(pipe().getrange(named(key), 0, LONGEST)).await?;
+        let is_whole = !value.is_empty() && value.len() <= LONGEST.unsigned_abs();
+        Ok(String::from_utf8(value).ok().filter(|_| is_whole))
     }
 
     pub(super) async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Lost> {
+        if value.len() > LONGEST.unsigned_abs() {
+            return self.forget(key).await;
+        }
         let mut ask = pipe();
         ask.pset_ex(named(key), value, millis(ttl)).ignore();
         self.link.ask(&ask).await

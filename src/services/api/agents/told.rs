@@ -5,8 +5,12 @@ use crate::domain::endpoint::{is_host_port, is_http_url};
 use crate::domain::plain::is_hidden;
 use crate::problem::Problem;
 
-/// The longest directory or name that is kept, in bytes.
+/// The longest directory that is kept, in bytes.
 const LONGEST: usize = 4096;
+/// The longest version, owner or address: they end in findings, rows and commands.
+const LONGEST_NAME: usize = 300;
+/// More directories than any configuration allows.
+const MOST_DIRS: usize = 200;
 
 /// What is the same in an enrolment and in a report.
 pub(super) struct Told<'a> {
@@ -33,12 +37,30 @@ impl Told<'_> {
             return Err(refused("tls_address", "is not a place where TLS is served")
                 .hint("`host:port`, such as `web-01:443`"));
         }
-        let dirs = self.install_dirs.iter().map(|dir| ("install_dirs", dir.as_str()));
-        let named = [("agent_version", self.agent_version)].into_iter();
-        let owner = self.owner.map(|owner| ("owner", owner));
-        let unfit = |(_, text): &(&str, &str)| text.len() > LONGEST || text.chars().any(is_hidden);
-        match dirs.chain(named).chain(owner).find(unfit) {
-            Some((field, _)) => Err(refused(
+        if self.install_dirs.len() > MOST_DIRS {
+            return Err(refused(
+                "install_dirs",
+                &format!("names more than {MOST_DIRS} directories"),
+            )
+            .hint("name the directory above them"));
+        }
+        let dirs = self
+            .install_dirs
+            .iter()
+            .map(|dir| ("install_dirs", dir.as_str(), LONGEST));
+        let named = [
+            ("agent_version", Some(self.agent_version)),
+            ("owner", self.owner),
+            ("address", Some(self.address)),
+            ("tls_address", self.tls_address),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text?, LONGEST_NAME)));
+        let unfit =
+            |(_, text, longest): &(&str, &str, usize)| text.len() > *longest || text.chars().any(is_hidden);
+        match dirs.chain(named).find(unfit) {
+            Some((field, ..)) => Err(refused(
                 field,
                 "is too long or holds a control character, a line break or a change of the reading direction",
             )
