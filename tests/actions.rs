@@ -147,6 +147,37 @@ async fn target(demo: &Demo, kind: EntityKind) -> Target {
     }
 }
 
+/// The same for one action, which may need it in a state of its own.
+async fn target_of(demo: &Demo, action: &dyn Action) -> Target {
+    match action.spec().id {
+        "unban" => {
+            let agent = demo.agent("cdn-03")["id"].as_str().unwrap().to_owned();
+            let (status, reply) = demo
+                .post(&format!("/api/v1/agents/{agent}/ban"), serde_json::json!({}))
+                .await;
+            assert_eq!(status, 200, "{reply}");
+            Target {
+                kind: EntityKind::Agent,
+                id: agent,
+                version: 0,
+                name: "cdn-03".to_owned(),
+                status: "banned".to_owned(),
+            }
+        }
+        "cancel" => {
+            let failed = demo.all("/api/v1/requests?status=failed").await;
+            Target {
+                kind: EntityKind::Request,
+                id: failed[0]["id"].as_str().unwrap().to_owned(),
+                version: 0,
+                name: failed[0]["common_name"].as_str().unwrap().to_owned(),
+                status: "failed".to_owned(),
+            }
+        }
+        _ => target(demo, action.spec().kinds[0]).await,
+    }
+}
+
 /// Everything that an action could change, without what moves by itself.
 async fn world(demo: &Demo) -> Value {
     let mut lists = Vec::new();
@@ -195,7 +226,7 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
     secrets.extend(["/vault_root_token", "/operator_token", "/viewer_token"].map(|name| demo.text(name)));
     for action in in_order() {
         let id = action.spec().id;
-        let on = vec![target(&demo, action.spec().kinds[0]).await];
+        let on = vec![target_of(&demo, action).await];
 
         let before = world(&demo).await;
         let plan = hands.plan(action, on.clone()).await;
@@ -441,4 +472,87 @@ async fn a_run_says_why_the_ca_has_not_revoked_yet() {
     assert!(outcome.is_proven(), "{outcome:?}\n{said}");
     let now = demo.read(&format!("/api/v1/certs/{certificate}")).await;
     assert_eq!(now["certificate"]["status"], "revoked");
+}
+
+/// The certificates with these common names, as targets.
+async fn certificates(demo: &Demo, names: &[&str]) -> Vec<Target> {
+    let all = demo.all("/api/v1/certs").await;
+    let found = names.iter().map(|name| {
+        let is = |row: &&Value| {
+            row["subject"].as_str().unwrap().contains(&format!("CN={name}")) && row["n_installations"] != 0
+        };
+        let row = all
+            .iter()
+            .find(is)
+            .unwrap_or_else(|| panic!("{name} is not there"));
+        Target {
+            kind: EntityKind::Certificate,
+            id: row["id"].as_str().unwrap().to_owned(),
+            version: 0,
+            name: (*name).to_owned(),
+            status: "active".to_owned(),
+        }
+    });
+    found.collect()
+}
+
+/// Facts of a plan are those of all that it is about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it_is_asked() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let revoke = actions::find("revoke").unwrap();
+    let names = ["smtp.example.com", "mx1.example.com", "imap.example.com"];
+    let all = certificates(&demo, &names).await;
+    let plan = hands.plan(revoke, all.clone()).await;
+    let words = plan.changes.join(" ");
+    assert!(
+        !words.contains("NOT revoked") && words.contains("These are all"),
+        "{words}"
+    );
+    assert_eq!(plan.asks(DEMO), Ask::Type("3 demo".to_owned()));
+    let two = hands.plan(revoke, all[..2].to_vec()).await;
+    let words = two.changes.join(" ");
+    assert_eq!(words.matches("NOT revoked").count(), 1, "{words}");
+    assert!(words.contains("imap.example.com has the key too"), "{words}");
+
+    // Vault is sealed: the API takes it, the key is blocked at once, and nobody waits for the rest.
+    let one = hands.plan(revoke, all[..1].to_vec()).await;
+    assert!(one.in_the_way[0].contains("is paused"), "{:?}", one.in_the_way);
+    let began = std::time::Instant::now();
+    let (outcome, said) = hands.carry_out(confirmed(one), Guard::ReadWrite, &[]).await;
+    assert!(matches!(outcome, Outcome::Waiting(_)), "{outcome:?}\n{said}");
+    let detail = demo.read(&format!("/api/v1/certs/{}", all[0].id)).await;
+    assert_eq!(detail["key"]["status"], "compromised", "{}", detail["key"]);
+
+    // An agent that is away is told before, and holds up nothing that comes after it.
+    demo.unseal().await;
+    let reissue = actions::find("reissue").unwrap();
+    let on = certificates(&demo, &["vpn.example.com", "status.example.com"]).await;
+    let plan = hands.plan(reissue, on).await;
+    assert!(
+        plan.in_the_way
+            .iter()
+            .any(|line| line.contains("vpn-01 is silent since")),
+        "{:?}",
+        plan.in_the_way
+    );
+    let of_vpn: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| step.target == 0)
+        .map(|step| step.step.as_str())
+        .collect();
+    assert_eq!(of_vpn, ["reissue"], "no handshake is promised");
+    let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
+    let words = outcome.words();
+    assert!(
+        words.starts_with("1 proven, 1 waiting. waiting: vpn.example.com (asked, waits for the agent"),
+        "{words}\n{said}"
+    );
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(90),
+        "nobody waited for the limit of a step"
+    );
 }

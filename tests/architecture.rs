@@ -217,3 +217,110 @@ fn every_file_of_a_registry_is_registered() {
         }
     }
 }
+
+/// Whether one may use what is under this SPDX expression with nothing but the `allowed` licences.
+fn may_be_used(expression: &str, allowed: &[&str]) -> bool {
+    // `/` is how it was written before SPDX.
+    let text = expression
+        .replace('/', " OR ")
+        .replace('(', " ( ")
+        .replace(')', " ) ");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut at = 0;
+    let may = any_of(&words, &mut at, allowed);
+    assert_eq!(at, words.len(), "`{expression}` can't be read");
+    may
+}
+
+fn any_of(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let mut may = all_of(words, at, allowed);
+    while words.get(*at) == Some(&"OR") {
+        *at += 1;
+        may |= all_of(words, at, allowed);
+    }
+    may
+}
+
+fn all_of(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let mut may = one(words, at, allowed);
+    while words.get(*at) == Some(&"AND") {
+        *at += 1;
+        may &= one(words, at, allowed);
+    }
+    may
+}
+
+fn one(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let first = words[*at];
+    *at += 1;
+    if first == "(" {
+        let may = any_of(words, at, allowed);
+        *at += 1;
+        return may;
+    }
+    let mut name = first.to_owned();
+    if words.get(*at) == Some(&"WITH") {
+        name = format!("{first} WITH {}", words[*at + 1]);
+        *at += 2;
+    }
+    allowed.contains(&name.as_str())
+}
+
+#[test]
+fn every_dependency_may_be_used_by_its_licence_and_comes_from_the_registry() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let deny: toml::Table = fs::read_to_string(root.join("deny.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let allowed = deny["licenses"]["allow"].as_array().unwrap();
+    let allowed: Vec<&str> = allowed.iter().filter_map(toml::Value::as_str).collect();
+    for (expression, may) in [
+        ("MIT/Apache-2.0", true),
+        ("GPL-3.0-only", false),
+        ("GPL-3.0-only OR MIT", true),
+        ("GPL-3.0-only AND MIT", false),
+        ("(MIT OR GPL-3.0-only) AND Unicode-3.0", true),
+        ("Apache-2.0 WITH LLVM-exception", true),
+        ("MIT WITH something", false),
+    ] {
+        assert_eq!(may_be_used(expression, &allowed), may, "{expression}");
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--offline",
+            "--manifest-path",
+        ])
+        .arg(root.join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = told["packages"].as_array().unwrap();
+    assert!(packages.len() > 100);
+    let mut wrong = Vec::new();
+    for package in packages {
+        let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or_default());
+        if licence.is_empty() || !may_be_used(licence, &allowed) {
+            wrong.push(format!(
+                "{name} is under `{licence}`, which deny.toml doesn't allow"
+            ));
+        }
+        let source = package["source"].as_str();
+        if source.is_some_and(|source| {
+            !source.starts_with("registry+https://github.com/rust-lang/crates.io-index")
+        }) {
+            wrong.push(format!("{name} comes from {source:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -35,5 +35,7 @@ mod lists;
 mod marks;
 #[path = "console/runs.rs"]
 mod runs;
+#[path = "console/triage.rs"]
+mod triage;
 #[path = "console/typed.rs"]
 mod typed;

@@ -110,7 +110,7 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
 fn a_held_key_on_a_slow_link_leaves_nothing_behind_it() {
     let mut over = console(slow(), 80, 24);
     over.pty.send("5");
-    over.pty.wait_for("Triage > Audit");
+    over.pty.wait_for("outcome");
     let ids = 30;
     for _ in 0..ids {
         over.pty.send("j");
@@ -133,7 +133,7 @@ fn a_slow_link_is_noticed_and_told() {
     let mut over = console(line, 120, 40);
     over.pty.wait_for("SLOW LINK ");
     over.pty
-        .wait("frames in plain ASCII", |screen| !screen.contains('│'));
+        .wait("frames in plain ASCII", |screen| !screen.contains('─'));
     over.pty.send("q");
     assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
 }
@@ -149,7 +149,7 @@ fn a_terminal_that_takes_nothing_holds_up_nobody() {
     over.pty.bytes_within(BLOCKED);
     over.pty.send("3");
     over.pty.stop(false);
-    over.pty.wait_for("Triage > Agents");
+    over.pty.wait_for("last check-in");
     let after = over.pty.bytes() - stopped;
     eprintln!("after it went on: {after} bytes");
     assert!(after < 100_000, "{after} bytes had piled up");
@@ -283,7 +283,7 @@ fn a_paste_without_brackets_does_nothing_and_shows_no_key_at_any_speed() {
         );
     }
     over.pty.types("7");
-    let runs = over.pty.wait_for("Triage > Runs");
+    let runs = over.pty.wait_for("Runs of this console");
     for action in ["Reissue", "Revoke", "Check", "Install"] {
         assert!(!runs.contains(action), "{runs}");
     }
@@ -344,12 +344,9 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
     shell.wait_for("is sealed (0 of 3 shares)");
     assert!(shell.is_alternate());
     shell.send("2");
-    shell.wait_for("Triage > Certificates");
+    shell.wait_for("status   ends");
     // Stopped from outside, with and without a word beforehand: what the shell left is made good again.
-    for (signal, key, screen) in [
-        (Signal::TSTP, "3", "Triage > Agents"),
-        (Signal::STOP, "4", "Triage > Requests"),
-    ] {
+    for (signal, key, screen) in [(Signal::TSTP, "3", "last check-in"), (Signal::STOP, "4", "tries")] {
         let program = *shell.children().first().unwrap();
         kill_process(program, signal).unwrap();
         shell.wait("the shell's prompt", |screen| {
@@ -359,7 +356,7 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
             assert!(!shell.is_alternate(), "the shell's screen is back");
         }
         shell.send("fg\r");
-        shell.wait_for("Triage > ");
+        shell.wait_for(" help");
         assert!(shell.is_alternate());
         shell.send(key);
         shell.wait_for(screen);
@@ -375,25 +372,25 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
 #[test]
 fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
     let mut over = console(Line::default(), 120, 40);
-    over.pty.wait_for("Expiring ");
+    over.pty.wait_for("next to end");
     let platform = rustix::process::Pid::from_raw(i32::try_from(over.demo.pid()).unwrap()).unwrap();
     for _ in 0..2 {
         // It accepts and never answers.
         kill_process(platform, Signal::STOP).unwrap();
         over.pty.send("\x12");
         over.pty.wait("the loss to be told", |screen| {
-            screen.contains("Xapi down") && screen.contains("STALE since")
+            screen.contains("API DOWN") && screen.contains("last updated")
         });
         // Keys work, data stays, and what needs the lost backend says why it can't be done.
         over.pty.send("2");
-        over.pty.wait_for("Triage > Certificates");
+        over.pty.wait_for("status   ends");
         over.pty.send("1");
         over.pty.wait_for("shop.example.com");
         over.pty.types("\tX");
-        over.pty.wait_for("trouble: Revoke");
+        over.pty.wait_for("error: Revoke");
         kill_process(platform, Signal::CONT).unwrap();
         over.pty.wait("all to be well again", |screen| {
-            screen.contains("+api") && !screen.contains("STALE")
+            screen.contains(" up ") && !screen.contains("last updated")
         });
         over.pty.send("1");
     }
@@ -416,7 +413,7 @@ fn contexts_are_changed_in_one_console_and_views_are_kept() {
     over.pty.wait_for("`:view mine` opens this again");
     go(&mut over, "context other");
     let screen = over.pty.wait("the other context", |screen| {
-        screen.contains(" other ") && screen.contains("locked") && screen.contains("Xapi down")
+        screen.contains(" other ") && screen.contains("locked") && screen.contains("API DOWN")
     });
     assert!(
         !screen.contains("shop.example.com"),

@@ -71,6 +71,18 @@ async fn a_night_of_trouble_and_its_cures() {
     let certificates = demo.all("/api/v1/certs").await;
     assert!(certificates.len() >= 64, "{} certificates", certificates.len());
 
+    // Who issues and who schedules say that they are at work.
+    eventually("both are seen", async || {
+        let ready = demo.read("/readyz").await;
+        let workers = ready["workers"].as_array()?.iter();
+        let there = workers
+            .filter(|it| it["is_there"] == true)
+            .map(|it| it["duty"].as_str());
+        let there: Vec<Option<&str>> = there.collect();
+        (there == [Some("issuer"), Some("scheduler")]).then_some(())
+    })
+    .await;
+
     // Sealed, with requests waiting on it.
     let (_, seal) = demo.vault("GET", "sys/seal-status", None).await;
     assert_eq!(seal["sealed"], json!(true));

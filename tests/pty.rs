@@ -50,7 +50,7 @@ fn shares(state: &Path) -> Vec<String> {
 
 /// Every pane holds data.
 fn is_full(screen: &str) -> bool {
-    ["Findings ", "Expiring ", "Agents ", "Requests ", "Audit "]
+    ["Findings ", "Certificates ", "Agents ", "Requests ", "Audit "]
         .iter()
         .all(|title| {
             screen
@@ -136,7 +136,7 @@ fn cursor_to(pty: &mut Pty, text: &str) {
     for _ in 0..60 {
         let before = pty.wait(&format!("a row with `{text}`"), |screen| screen.contains(text));
         let at = |wanted: &dyn Fn(&str) -> bool| before.lines().position(wanted);
-        let cursor = at(&|line| line.starts_with("│>"));
+        let cursor = at(&|line| line.starts_with('>'));
         let cursor = cursor.unwrap_or_else(|| panic!("no cursor; on screen:\n{before}"));
         match at(&|line| line.contains(text)).unwrap().cmp(&cursor) {
             std::cmp::Ordering::Equal => return,
@@ -221,7 +221,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     });
 
     // c: the agent that is truly gone says which step of reaching it failed.
-    cursor_to(&mut pty, "warning  vpn-01 ");
+    cursor_to(&mut pty, "WARN vpn-01 ");
     pty.send("c");
     pty.wait_for("FAILED: connect failed:");
     pty.wait_for("what to do");
@@ -233,7 +233,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     let row = pty.wait("a silent agent", |screen| screen.lines().any(silent));
     let row = row.lines().find(|line| silent(line)).unwrap();
     let subject = row.split_whitespace().find(|word| word.contains('-')).unwrap();
-    cursor_to(&mut pty, &format!("warning  {subject} "));
+    cursor_to(&mut pty, &format!("WARN {subject} "));
     pty.send("c");
     pty.wait("it to have checked in", |screen| {
         screen.contains(&format!("Check-in of {subject}: {subject} checked in at"))
@@ -265,7 +265,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     assert!(pty.screen().contains("is in the CRL"));
     pty.send("\x1b");
     pty.wait("the dialog to be closed", |s| {
-        s.contains("REVOKED") && !s.contains("PROVEN")
+        s.contains("revoked") && !s.contains("PROVEN")
     });
 
     // What was done is in the command log, without secrets.

@@ -160,6 +160,7 @@ CREATE TABLE installations (
     CONSTRAINT installations_path_once UNIQUE (agent_id, path)
 );
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
+CREATE INDEX installations_by_served ON installations (served_sha256);
 
 CREATE TABLE issuance_requests (
     id              TEXT PRIMARY KEY NOT NULL,

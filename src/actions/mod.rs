@@ -15,12 +15,14 @@ use crate::plan::tier::Harm;
 use crate::problem::Problem;
 
 mod by_name;
+mod cancel_request;
 mod force_checkin;
 mod in_the_way;
 mod install_certificate;
 mod reissue_certificate;
 mod revoke_certificate;
 mod steps;
+mod unban_agent;
 mod unseal_vault;
 
 /// Every action, in the order of help.
@@ -29,6 +31,8 @@ pub static ALL: &[&dyn Action] = &[
     &reissue_certificate::ReissueCertificate,
     &install_certificate::InstallCertificate,
     &force_checkin::ForceCheckin,
+    &cancel_request::CancelRequest,
+    &unban_agent::UnbanAgent,
     &unseal_vault::UnsealVault,
 ];
 

@@ -32,7 +32,7 @@ use crate::wire::certs::{CertificateDetail, KeyDetail, ReissueBody, RevokeBody, 
 use crate::wire::health::{Findings, Me, Ready};
 use crate::wire::page::{Change, Page, PageQuery};
 use crate::wire::problem_json::ProblemJson;
-use crate::wire::requests::RequestReply;
+use crate::wire::requests::{RequestReply, WhyBody};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 use crate::wire::trends::Trends;
 
@@ -435,6 +435,24 @@ impl ApiWriter {
     /// See [`Self::revoke`].
     pub async fn install(&self, agent: &str, body: &InstallBody, key: &str) -> Result<InstallReply, Problem> {
         self.post(&format!("/api/v1/agents/{agent}/install"), body, key)
+            .await
+    }
+
+    /// Takes an agent's ban back.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn unban(&self, agent: &str, body: &WhyBody, key: &str) -> Result<Agent, Problem> {
+        self.post(&format!("/api/v1/agents/{agent}/unban"), body, key)
+            .await
+    }
+
+    /// Takes a request back.
+    ///
+    /// # Errors
+    /// See [`Self::revoke`].
+    pub async fn cancel(&self, request: &str, body: &WhyBody, key: &str) -> Result<Request, Problem> {
+        self.post(&format!("/api/v1/requests/{request}/cancel"), body, key)
             .await
     }
 

@@ -16,6 +16,13 @@ use super::{ConfigError, Misfit, Source, read};
 pub const DEFAULT_FILE: &str = "/etc/cmp/cmp-server.toml";
 /// Connections at once, unless told otherwise.
 pub const DEFAULT_CONNECTIONS: usize = 4096;
+/// How many connections one address may have, unless told otherwise: many agents may come from one, and the
+/// others must not be kept out.
+#[must_use]
+pub const fn share(connections: usize) -> usize {
+    if connections < 4 { 1 } else { connections / 4 }
+}
+
 /// The most connections that can be asked for.
 const MOST_CONNECTIONS: usize = 1_000_000;
 /// The longest that a stop may be put off, in seconds.
@@ -89,6 +96,8 @@ pub struct Api {
     pub wake_networks: Vec<IpNet>,
     /// Connections at once.
     pub max_connections: usize,
+    /// As many of them may come from one address; a quarter of them if not told.
+    pub max_connections_per_address: Option<usize>,
     /// Seconds that it goes on answering once it was told to stop.
     pub shutdown_delay: u64,
 }
@@ -170,6 +179,7 @@ impl Default for Api {
             limits: Limits::default(),
             wake_networks: Vec::new(),
             max_connections: DEFAULT_CONNECTIONS,
+            max_connections_per_address: None,
             shutdown_delay: 0,
         }
     }
@@ -263,6 +273,13 @@ impl ServerConfig {
         }
         if !(1..=MOST_CONNECTIONS).contains(&self.api.max_connections) {
             return wrong("api.max_connections", "must be a number from 1 to 1000000");
+        }
+        let of_one = self.api.max_connections_per_address;
+        if of_one.is_some_and(|n| !(1..=self.api.max_connections).contains(&n)) {
+            return wrong(
+                "api.max_connections_per_address",
+                "must be a number from 1 to `api.max_connections`",
+            );
         }
         if self.api.shutdown_delay > LONGEST_DELAY_S {
             return wrong("api.shutdown_delay", "must be from 0 to 300 seconds");
@@ -361,6 +378,10 @@ mod tests {
             ("[api]\nagent_ca_cert = \"/c\"", "api.agent_ca_cert"),
             ("[api]\nagent_ca_key = \"k\"", "api.agent_ca_key"),
             ("[api]\nmax_connections = 0", "api.max_connections"),
+            (
+                "[api]\nmax_connections = 7\nmax_connections_per_address = 8",
+                "api.max_connections_per_address",
+            ),
             ("[api]\nshutdown_delay = 301", "api.shutdown_delay"),
             ("[vault]\naddress = \"vault:8200\"", "vault.address"),
             ("[vault]\nca = \"/ca\"", "vault.ca"),

@@ -88,8 +88,15 @@ async fn ask_there(
             })
             .await?,
         ),
+        Query::Replaced(list) => {
+            let page = list.with("status:replaced").page("not_after");
+            Answer::Certificates(pages(1, page, |page| async move { from.certificates(&page).await }).await?)
+        }
         Query::Certificates(list) => {
-            let page = list.page("not_after");
+            let page = match list.has_replaced() {
+                true => list.page("not_after"),
+                false => list.with("!status:replaced").page("not_after"),
+            };
             Answer::Certificates(
                 pages(rows, page, |page| async move { from.certificates(&page).await }).await?,
             )

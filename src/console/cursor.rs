@@ -38,9 +38,11 @@ pub(super) fn put(state: &mut State, index: usize) {
     let rows = views::focused_rows(state);
     let n = rows.len();
     let mut screen = state.screen();
-    screen.put_cursor(screen.pane, index, rows.ids());
+    screen.move_cursor(screen.pane, index, rows.ids());
     drop(rows);
     *state.screen_mut() = screen;
+    state.moving = true;
+    state.moves = state.moves.wrapping_add(1);
     grow(state, index, n);
 }
 

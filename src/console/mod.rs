@@ -158,6 +158,9 @@ pub enum Left {
     HungUp,
 }
 
+/// A cursor rests when no key came for so long: only then bar and strip follow it.
+const RESTS: Duration = Duration::from_millis(150);
+
 async fn until_left(
     terminal: &mut Terminal,
     setup: Setup,
@@ -192,6 +195,9 @@ async fn until_left(
     let mut hung_up = false;
     // A frame that is wanted, and whether by a key.
     let mut wanted: Option<bool> = None;
+    // When the cursor counts as resting.
+    let mut rests: Option<Instant> = None;
+    let mut moves = state.moves;
     while !state.quit {
         let typed = entry.wake(&state).map(|at| match input::is_pending() {
             true => at.max(Instant::now() + UNREAD),
@@ -266,6 +272,12 @@ async fn until_left(
                 wanted = wanted.or(visible.then_some(false));
                 None
             },
+            () = sleep_until(rests), if rests.is_some() => {
+                rests = None;
+                let visible = tell(&mut state, &clock, Event::Rested, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
+            },
             () = sleep_until(relock), if relock.is_some() => {
                 let visible = tell(&mut state, &clock, Event::Relocked, &mut asked);
                 wanted = wanted.or(visible.then_some(false));
@@ -319,6 +331,10 @@ async fn until_left(
                 &mut asked,
                 &mut wanted,
             );
+        }
+        if moves != state.moves {
+            moves = state.moves;
+            rests = Some(Instant::now() + RESTS);
         }
         while let Ok(event) = events.try_recv() {
             let visible = tell(&mut state, &clock, event, &mut asked);

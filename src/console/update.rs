@@ -80,6 +80,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.wire = wire;
         }
         Event::Relocked => relock(state, effects),
+        Event::Rested => state.moving = false,
         Event::Minute => {
             touch(state, |query| matches!(query, Query::Findings | Query::Trends));
             if state.keeps_snapshot {
@@ -249,10 +250,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             "a paste broke off and was dropped; what still comes of it is too, until esc is pressed",
         ),
         Event::PastedKey(spki) => dialogs::pasted_key(state, spki),
-        Event::Defect(report) => state.say(
-            Tone::Bad,
-            format!("a part of this program broke off by a defect of its own; the report is {report}"),
-        ),
+        Event::Defect(report) => state.say(Tone::Bad, format!("a background task crashed; report: {report}")),
         Event::HangUp => state.quit = true,
     }
     let visit = Visit {
@@ -334,12 +332,17 @@ fn carry_out(state: &mut State, cmd: Cmd, by: &str, leaving: bool, effects: &mut
         Cmd::CommandLine => state.layers.push(Layer::CommandLine(Box::default())),
         Cmd::Help => state.layers.push(Layer::Help { scroll: 0 }),
         Cmd::Show(view) => {
+            let is_there = state.place().view == view;
             state.places = vec![Place {
                 view: ViewId::Triage,
                 subject: None,
             }];
             if view != ViewId::Triage {
                 state.places.push(Place { view, subject: None });
+            }
+            if !is_there {
+                // Another visit begins at the top.
+                state.screen_mut().release_cursors();
             }
             if view == ViewId::Logs {
                 // It grows by itself and nobody says so; what counts is its end.
@@ -403,22 +406,31 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
         return state.say(Tone::Bad, "nothing is started on a screen that can't show it");
     }
     let selected = views::selected(state);
+    if views::is_adrift(state) && state.targets_for(action, &selected).is_empty() {
+        let words = "what you acted on has left this list: move to the row you mean";
+        return state.say(Tone::Plain, words);
+    }
     if let Availability::Disabled(why) = state.availability(action, &selected) {
         return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
     }
     let hidden = views::n_hidden_marks(state);
     if hidden > 0 {
         let marked = state.screen().marks.len();
-        let unmarks = state.keymap.call(Cmd::Unmark);
+        let (clears, unmarks) = (state.keymap.call(Cmd::Back), state.keymap.call(Cmd::Unmark));
         return state.say(
             Tone::Bad,
             format!(
-                "{hidden} of {marked} marked rows can't be seen here: show them, or unmark all ({unmarks})"
+                "{hidden} of {marked} marked rows are hidden by the filter: {clears} clears it, {unmarks} unmarks"
             ),
         );
     }
     let on = state.targets_for(action, &selected);
     let (place, marked) = (state.at(), state.screen().marks);
+    if marked.is_empty() {
+        let mut screen = state.screen();
+        screen.note_action(views::focused_rows(state).ids());
+        *state.screen_mut() = screen;
+    }
     let run = starting::begin(state, action, on, Inputs::new(), effects);
     if let Some(run) = state.run_mut(&run) {
         run.marked = Some((place, marked));
@@ -497,7 +509,13 @@ fn hold_cursors(state: &mut State) {
     let view = views::find(state.place().view);
     let mut screen = state.screen();
     for pane in 0..view.n_panes {
-        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
+        let height = views::pane_height(state, pane);
+        screen.hold_cursor(pane, height, (view.rows)(state, pane).ids());
+    }
+    if !state.moving {
+        let rows = (view.rows)(state, screen.pane);
+        let at = screen.cursor_index(screen.pane, rows.ids());
+        screen.settled = rows.ids().get(at).map(ToString::to_string);
     }
     *state.screen_mut() = screen;
 }

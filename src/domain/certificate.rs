@@ -115,6 +115,15 @@ pub struct Certificate {
     pub replaced_by: Option<String>,
     /// On how many places it is expected.
     pub n_installations: i64,
+    /// The host where it is expected, or the first of several by name.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Whose host that is.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// A newer one took its place, it is expected nowhere any more, and nobody was seen to serve it.
+    #[serde(default)]
+    pub is_replaced: bool,
     /// When the row was made.
     pub created_at: DateTime<Utc>,
     /// When the row changed last.
@@ -125,6 +134,53 @@ pub struct Certificate {
     /// Its issuers in PEM, the nearest first; only in a detail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_pem: Option<String>,
+}
+
+/// A certificate's status as it is shown, filtered by and exported: what is stored, and what time and its successor
+/// make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shown {
+    /// Good for more than thirty days.
+    Active,
+    /// Ends within thirty days.
+    Expiring,
+    /// Has ended.
+    Expired,
+    /// The CA confirmed its revocation.
+    Revoked,
+    /// Its revocation was asked for.
+    Revoking,
+    /// On hold.
+    Held,
+    /// Has done its duty: a newer one took its place everywhere.
+    Replaced,
+}
+
+impl Shown {
+    /// All of them, in the order of their words in messages.
+    pub const ALL: [Self; 7] = [
+        Self::Active,
+        Self::Expiring,
+        Self::Expired,
+        Self::Revoked,
+        Self::Revoking,
+        Self::Held,
+        Self::Replaced,
+    ];
+
+    /// The word shown, and in a filter.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Revoking => "revoking",
+            Self::Held => "held",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// How soon a certificate needs somebody.
@@ -150,6 +206,20 @@ impl Certificate {
         common_name(&self.subject)
             .or_else(|| self.sans.first().map(String::as_str))
             .unwrap_or(&self.subject)
+    }
+
+    /// Its status as it is shown, at `now`.
+    #[must_use]
+    pub fn shown(&self, now: DateTime<Utc>) -> Shown {
+        match (self.status, self.urgency(now)) {
+            (CertificateStatus::Revoked, _) => Shown::Revoked,
+            (CertificateStatus::RevocationPending, _) => Shown::Revoking,
+            (CertificateStatus::Held, _) => Shown::Held,
+            (CertificateStatus::Active, _) if self.is_replaced => Shown::Replaced,
+            (CertificateStatus::Active, Urgency::Expired) => Shown::Expired,
+            (CertificateStatus::Active, Urgency::None) => Shown::Active,
+            (CertificateStatus::Active, _) => Shown::Expiring,
+        }
     }
 
     /// How soon it needs somebody, at `now`.

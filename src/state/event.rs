@@ -45,6 +45,8 @@ pub enum Event {
     Wire(Wire),
     /// The time that a protected context was unlocked for is over.
     Relocked,
+    /// The cursor rests.
+    Rested,
     /// A minute went by.
     Minute,
     /// An answer came.

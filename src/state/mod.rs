@@ -272,6 +272,10 @@ pub struct State {
     pub handshakes: BTreeMap<Endpoint, Handshake>,
     /// The CA's revocation list, once somebody wanted to know.
     pub crl: Option<Looked>,
+    /// The cursor was moved a moment ago: bar and strip follow when it rests, so that a held key sends little.
+    pub moving: bool,
+    /// How often it was moved.
+    pub moves: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Runs by id, the newest last.
@@ -331,6 +335,8 @@ impl State {
             data: BTreeMap::new(),
             handshakes: BTreeMap::new(),
             crl: None,
+            moving: false,
+            moves: 0,
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,

@@ -14,6 +14,7 @@ use crate::domain::link::Backend;
 use crate::domain::request::Request;
 use crate::wire::agents::AgentDetail;
 use crate::wire::certs::{CertificateDetail, KeyDetail};
+use crate::wire::filter::{CERTIFICATE_FIELDS, Filter};
 use crate::wire::health::Findings;
 use crate::wire::page::{Change, PageQuery};
 use crate::wire::trends::Trends;
@@ -31,8 +32,10 @@ pub enum Query {
     OpenRequests,
     /// The newest audit rows.
     RecentAudit,
-    /// A list of certificates.
+    /// A list of certificates; replaced ones are left out unless its filter asks for a status.
     Certificates(ListQuery),
+    /// How many that leaves out.
+    Replaced(ListQuery),
     /// A list of agents.
     Agents(ListQuery),
     /// A list of requests.
@@ -71,6 +74,23 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
+    /// The same with this in its filter too.
+    #[must_use]
+    pub fn with(&self, term: &str) -> Self {
+        Self {
+            q: format!("{} {term}", self.q).trim_start().to_owned(),
+            sort: self.sort.clone(),
+        }
+    }
+
+    /// Whether replaced certificates are among its rows: its filter says which status they have, or it looks for
+    /// something by a word, which is to be found whatever became of it.
+    #[must_use]
+    pub fn has_replaced(&self) -> bool {
+        let has = |filter: Filter| filter.names("status") || filter.has_word();
+        Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(has)
+    }
+
     /// As the API takes it.
     #[must_use]
     pub fn page(&self, default_sort: &str) -> PageQuery {
@@ -175,7 +195,11 @@ impl Query {
         }
         match self {
             Self::Findings => change.entity != Kind::Audit && change.entity != Kind::Run,
-            Self::Expiring | Self::Certificates(_) | Self::Certificate(_) | Self::Key(_) => {
+            Self::Expiring
+            | Self::Certificates(_)
+            | Self::Replaced(_)
+            | Self::Certificate(_)
+            | Self::Key(_) => {
                 matches!(change.entity, Kind::Certificate | Kind::Installation | Kind::Key)
             }
             Self::AgentHealth | Self::Agents(_) => change.entity == Kind::Agent,

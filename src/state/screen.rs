@@ -76,6 +76,9 @@ impl Place {
 pub struct Cursor {
     id: Option<String>,
     index: usize,
+    /// An action was started from here. When its thing leaves the list, the cursor is on no other one until
+    /// somebody moves it, or the same key would act on what was never chosen.
+    acted: bool,
 }
 
 /// Cursor, marks, filter and sort of one screen.
@@ -84,6 +87,10 @@ pub struct Screen {
     /// Which pane has the focus, where there are several.
     pub pane: usize,
     cursors: Vec<Cursor>,
+    /// Panes whose cursor somebody moved in this visit: the others stay at their top.
+    moved: BTreeSet<usize>,
+    /// The row that bar and strip are about: the cursor's, once it rests.
+    pub settled: Option<String>,
     /// Marked rows, by id.
     pub marks: BTreeSet<String>,
     /// The row that a range begins at: the one that was marked or unmarked last.
@@ -117,25 +124,65 @@ impl Screen {
             self.cursors.resize(pane + 1, Cursor::default());
         }
         let id = ids.get(index).map(|id| id.as_ref().to_owned());
-        self.cursors[pane] = Cursor { id, index };
+        self.cursors[pane] = Cursor {
+            id,
+            index,
+            acted: false,
+        };
     }
 
-    /// Ties the cursor of `pane` to the thing that is under it, once there is one: what is shown as
-    /// selected stays selected when rows come above it.
-    pub fn hold_cursor(&mut self, pane: usize, ids: &[impl AsRef<str>]) {
+    /// The same by somebody's hand.
+    pub fn move_cursor(&mut self, pane: usize, index: usize, ids: &[impl AsRef<str>]) {
+        self.put_cursor(pane, index, ids);
+        self.moved.insert(pane);
+    }
+
+    /// Ties the cursor of `pane`, which shows `height` rows, to the thing that is under it, once there is one: what is
+    /// shown as selected stays selected when rows come above it. Where nobody has moved it, the pane stays at its top:
+    /// without the focus, or once the thing would be out of sight, the cursor is on the first row.
+    pub fn hold_cursor(&mut self, pane: usize, height: usize, ids: &[impl AsRef<str>]) {
         if ids.is_empty() {
             return;
         }
-        let index = match self.at_end && pane == self.pane {
-            true => ids.len() - 1,
-            false => self.cursor_index(pane, ids),
+        let at = self.cursor_index(pane, ids);
+        if let Some(cursor) = self.cursors.get_mut(pane)
+            && cursor.acted
+        {
+            cursor.index = at;
+            return;
+        }
+        let index = match (self.at_end && pane == self.pane, self.moved.contains(&pane)) {
+            (true, _) => ids.len() - 1,
+            (false, true) => at,
+            (false, false) if pane == self.pane && at < height => at,
+            (false, false) => 0,
         };
         self.put_cursor(pane, index, ids);
     }
 
-    /// Back to the first row of every pane, as after another filter or order.
+    /// An action was started from the row with the cursor of the pane that has the focus.
+    pub fn note_action(&mut self, ids: &[impl AsRef<str>]) {
+        let pane = self.pane;
+        self.put_cursor(pane, self.cursor_index(pane, ids), ids);
+        self.cursors[pane].acted = true;
+    }
+
+    /// Whether the thing under the cursor has left the list since an action was started from it.
+    #[must_use]
+    pub fn is_adrift(&self, ids: &[impl AsRef<str>]) -> bool {
+        let Some(cursor) = self.cursors.get(self.pane).filter(|cursor| cursor.acted) else {
+            return false;
+        };
+        cursor
+            .id
+            .as_ref()
+            .is_some_and(|id| !ids.iter().any(|other| other.as_ref() == id))
+    }
+
+    /// Back to the first row of every pane, as after another filter or order, or with another visit.
     pub fn release_cursors(&mut self) {
         self.cursors.clear();
+        self.moved.clear();
         self.at_end = false;
     }
 }
@@ -163,14 +210,47 @@ mod tests {
         assert_eq!(screen.cursor_index(0, &ids("a b d e")), 2);
         assert_eq!(screen.cursor_index(0, &ids("a b")), 1);
         assert_eq!(screen.cursor_index(0, &ids("")[..0]), 0);
-        screen.hold_cursor(0, &ids("")[..0]);
+        screen.hold_cursor(0, 9, &ids("")[..0]);
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 0, "it is back");
+    }
+
+    #[test]
+    fn after_an_action_the_cursor_is_on_its_thing_or_on_none() {
+        let mut screen = Screen::default();
+        screen.put_cursor(0, 1, &ids("a b c"));
+        screen.note_action(&ids("a b c"));
+        screen.hold_cursor(0, 9, &ids("c a b"));
+        assert_eq!(screen.cursor_index(0, &ids("c a b")), 2);
+        screen.hold_cursor(0, 9, &ids("c a"));
+        assert!(screen.is_adrift(&ids("c a")));
+        screen.hold_cursor(0, 9, &ids("b c a"));
+        assert!(!screen.is_adrift(&ids("b c a")), "it is back");
+        screen.put_cursor(0, 1, &ids("c a"));
+        assert!(!screen.is_adrift(&ids("c a")), "somebody moved it");
     }
 
     #[test]
     fn what_is_under_the_cursor_is_held_though_nobody_moved_it() {
         let mut screen = Screen::default();
-        screen.hold_cursor(0, &ids("b c"));
+        screen.hold_cursor(0, 2, &ids("b c"));
+        screen.hold_cursor(0, 2, &ids("a b c"));
         assert_eq!(screen.cursor_index(0, &ids("a b c")), 1);
+        screen.hold_cursor(0, 2, &ids("x a b c"));
+        assert_eq!(
+            screen.cursor_index(0, &ids("x a b c")),
+            0,
+            "the pane stays at its top"
+        );
+    }
+
+    #[test]
+    fn a_pane_without_the_focus_follows_its_top_until_somebody_moves_in_it() {
+        let mut screen = Screen::default();
+        screen.hold_cursor(4, 3, &ids("b c"));
+        screen.hold_cursor(4, 3, &ids("a b c"));
+        assert_eq!(screen.cursor_index(4, &ids("a b c")), 0);
+        screen.move_cursor(4, 2, &ids("a b c"));
+        screen.hold_cursor(4, 3, &ids("x a b c"));
+        assert_eq!(screen.cursor_index(4, &ids("x a b c")), 3);
     }
 }

@@ -20,15 +20,42 @@ use super::{Conn, StoreError, Tx, agents, keys};
 pub(super) const STILL_MATTERS: &str = "c.status <> 'revoked' AND (c.replaced_by IS NULL \
                              OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id))";
 
+/// A newer one took its place, and it is neither expected nor seen to be served anywhere.
+macro_rules! replaced {
+    () => {
+        "(c.status = 'active' AND c.replaced_by IS NOT NULL \
+          AND NOT EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id) \
+          AND NOT EXISTS (SELECT 1 FROM installations i WHERE i.served_sha256 = c.fingerprint_sha256))"
+    };
+}
+
+/// What is worked out of other tables.
+macro_rules! derived {
+    () => {
+        concat!(
+            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, ",
+            "(SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id \
+              WHERE i.certificate_id = c.id) AS host, ",
+            "(SELECT MIN(a.owner) FROM installations i JOIN agents a ON a.id = i.agent_id \
+              WHERE i.certificate_id = c.id) AS owner, ",
+            "CAST(CASE WHEN ",
+            replaced!(),
+            " THEN 1 ELSE 0 END AS bigint) AS is_replaced"
+        )
+    };
+}
+
 const LIST: List = List {
-    columns: "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
+    columns: concat!(
+        "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
               c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
               c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_at, c.without_crl_at, \
               c.seen_refused_at, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
               c.renewal_explanation_url, c.renewal_asked_at, \
               c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \
-              NULL AS pem, NULL AS chain_pem, \
-              (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations",
+              NULL AS pem, NULL AS chain_pem, ",
+        derived!()
+    ),
     from: "certificates c",
     id: "c.id",
     number_as_id: false,
@@ -64,6 +91,18 @@ const LIST: List = List {
             sorts: Sorts::Text,
         },
         SortColumn {
+            name: "host",
+            sql: "COALESCE((SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id \
+                  WHERE i.certificate_id = c.id), '')",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "owner",
+            sql: "COALESCE((SELECT MIN(a.owner) FROM installations i JOIN agents a ON a.id = i.agent_id \
+                  WHERE i.certificate_id = c.id), '')",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
             name: "installations",
             sql: "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id)",
             sorts: Sorts::Number,
@@ -83,13 +122,34 @@ const LIST: List = List {
             name: "status",
             is: Is::Word(
                 "c.status",
-                &["active", "revocation_pending", "revoked", "held"],
+                &[],
                 &[
-                    ("expired", "c.status = 'active' AND c.not_after <= ?now"),
+                    (
+                        "active",
+                        concat!(
+                            "c.status = 'active' AND c.not_after > ?soon AND NOT ",
+                            replaced!()
+                        ),
+                    ),
                     (
                         "expiring",
-                        "c.status = 'active' AND c.not_after > ?now AND c.not_after <= ?soon",
+                        concat!(
+                            "c.status = 'active' AND c.not_after > ?now AND c.not_after <= ?soon AND NOT ",
+                            replaced!()
+                        ),
                     ),
+                    (
+                        "expired",
+                        concat!(
+                            "c.status = 'active' AND c.not_after <= ?now AND NOT ",
+                            replaced!()
+                        ),
+                    ),
+                    ("revoked", "c.status = 'revoked'"),
+                    ("revoking", "c.status = 'revocation_pending'"),
+                    ("held", "c.status = 'held'"),
+                    ("replaced", replaced!()),
+                    ("any", "1 = 1"),
                 ],
             ),
         },
@@ -217,10 +277,11 @@ fn sha1_of(pem: &str) -> String {
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Certificate>, StoreError> {
-    let row: Option<Wrapped> = sql(
-        "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
-         FROM certificates c WHERE c.id = $1",
-    )
+    let row: Option<Wrapped> = sql(concat!(
+        "SELECT c.*, ",
+        derived!(),
+        " FROM certificates c WHERE c.id = $1"
+    ))
     .bind(id)
     .fetch_optional(conn.raw())
     .await
@@ -257,10 +318,11 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Certificate, StoreError> {
 /// # Errors
 /// The database doesn't answer.
 pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Certificate>, StoreError> {
-    let rows: Vec<Wrapped> = sql(
-        "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
-         FROM certificates c WHERE c.spki_sha256 = $1 ORDER BY c.not_after DESC, c.id",
-    )
+    let rows: Vec<Wrapped> = sql(concat!(
+        "SELECT c.*, ",
+        derived!(),
+        " FROM certificates c WHERE c.spki_sha256 = $1 ORDER BY c.not_after DESC, c.id"
+    ))
     .bind(spki)
     .fetch_all(conn.raw())
     .await
@@ -273,10 +335,11 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Certificate>, St
 /// # Errors
 /// The database doesn't answer.
 pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option<Certificate>, StoreError> {
-    let row: Option<Wrapped> = sql(
-        "SELECT c.*, (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations \
-         FROM certificates c WHERE c.fingerprint_sha256 = $1",
-    )
+    let row: Option<Wrapped> = sql(concat!(
+        "SELECT c.*, ",
+        derived!(),
+        " FROM certificates c WHERE c.fingerprint_sha256 = $1"
+    ))
     .bind(fingerprint)
     .fetch_optional(conn.raw())
     .await
@@ -292,7 +355,7 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
 pub async fn revoked_not_in_crl(conn: &mut Conn, limit: u32) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
-        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations FROM certificates c \
+        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
          AND c.not_after > $2 ORDER BY c.id LIMIT $1",
     )
@@ -406,6 +469,9 @@ impl FromRow for Wrapped {
             replaces: row.try_get("replaces")?,
             replaced_by: row.try_get("replaced_by")?,
             n_installations: row.try_get("n_installations")?,
+            host: row.try_get("host")?,
+            owner: row.try_get("owner")?,
+            is_replaced: row.try_get::<i64>("is_replaced")? == 1,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
             pem: row.try_get("pem")?,

@@ -309,6 +309,7 @@ impl List {
             filter.and(self.words, contains(q));
         }
         if let Some(text) = &query.filter {
+            // In the order of `wire/filter.rs`, by which the screen reads them too.
             let names: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
             let wanted = Filter::read(text, &names).map_err(Problem::bad_input)?;
             filter.and_filter(&wanted, self, conn.now())?;

@@ -13,7 +13,7 @@ use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::when::{ago, full};
+use crate::widgets::when::{distance, full};
 use crate::wire::agents::AgentDetail;
 
 /// See the module.
@@ -91,7 +91,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
     let health = agent.health(state.shown_at());
     let last = match (health, agent.last_checkin) {
         (AgentHealth::Healthy, _) => last_checkin(agent, state),
-        (_, Some(at)) => format!("{} ({})", full(at), ago(at, state.shown_at())),
+        (_, Some(at)) => format!("{} ({})", full(at), distance(at, state.shown_at())),
         (_, None) => "never".to_owned(),
     };
     vec![
@@ -123,8 +123,8 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
 fn identity(agent: &Agent) -> String {
     let told = |it: &AgentIdentity| format!("{} until {}", it.serial, full(it.not_after));
     match (&agent.identity, &agent.next_identity) {
-        (None, None) => "its token alone".to_owned(),
-        (None, Some(next)) => format!("its token alone; given {}, not shown yet", told(next)),
+        (None, None) => "API token only (no client certificate)".to_owned(),
+        (None, Some(next)) => format!("API token only; given {}, not shown yet", told(next)),
         (Some(now), None) => told(now),
         (Some(now), Some(next)) => format!("{}, then {}", told(now), told(next)),
     }

@@ -13,7 +13,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 use crate::wire::filter::AGENT_FIELDS;
 
 /// See the module.
@@ -137,8 +137,8 @@ pub(super) fn target(agent: &Agent) -> Target {
 /// rest stays at rest.
 pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
     match (agent.health(state.shown_at()), agent.last_checkin) {
-        (AgentHealth::Healthy, _) => "in time".to_owned(),
-        (_, Some(at)) => ago(at, state.shown_at()),
+        (AgentHealth::Healthy, _) => "on time".to_owned(),
+        (_, Some(at)) => when(at, state.shown_at()),
         (_, None) => String::new(),
     }
 }
@@ -178,6 +178,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&query),
         empty,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

@@ -13,7 +13,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 use crate::wire::filter::AUDIT_FIELDS;
 
 /// See the module.
@@ -40,7 +40,7 @@ pub(super) static VIEW: View = View {
 pub(super) const NARROW: &[Column] = &[
     Column {
         title: "when",
-        width: Width::Fixed(9),
+        width: Width::UpTo(10),
     },
     Column {
         title: "who",
@@ -48,11 +48,11 @@ pub(super) const NARROW: &[Column] = &[
     },
     Column {
         title: "what",
-        width: Width::Fixed(10),
+        width: Width::UpTo(10),
     },
     Column {
         title: "outcome",
-        width: Width::Fixed(7),
+        width: Width::UpTo(7),
     },
     Column {
         title: "on",
@@ -149,7 +149,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
     Row {
         id: row_id(audit),
         cells: vec![
-            plain(ago(audit.timestamp, state.shown_at())),
+            plain(when(audit.timestamp, state.shown_at())),
             plain(audit.actor.clone()),
             plain(audit.action.clone()),
             cell(audit.outcome.word(), meaning(audit.outcome)),
@@ -178,6 +178,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&query),
         empty,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

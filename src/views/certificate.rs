@@ -20,7 +20,7 @@ use crate::state::screen::ViewId;
 use crate::state::{Endpoint, State};
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{full, until};
+use crate::widgets::when::{distance, full};
 use crate::wire::certs::CertificateDetail;
 
 /// See the module.
@@ -239,7 +239,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
             format!(
                 "{} ({})",
                 full(certificate.not_after),
-                until(certificate.not_after, state.shown_at())
+                distance(certificate.not_after, state.shown_at())
             ),
         ),
         fact("SHA-256", certificate.fingerprint_sha256.clone()),

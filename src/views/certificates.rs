@@ -5,15 +5,15 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
-use crate::domain::certificate::{Certificate, CertificateStatus, Urgency};
+use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::table::{Cell, Column, Width, cell, plain};
+use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::until;
+use crate::widgets::when::when;
 use crate::wire::filter::CERTIFICATE_FIELDS;
 
 /// See the module.
@@ -25,13 +25,15 @@ pub(super) static VIEW: View = View {
         ("not_after", "ends"),
         ("subject", "certificate"),
         ("status", "status"),
+        ("host", "host"),
+        ("owner", "owner"),
         ("installations", "on"),
         ("key_algorithm", "key"),
         ("serial", "serial"),
         ("created_at", "issued"),
     ],
     filters: CERTIFICATE_FIELDS,
-    needs: |state| vec![query(state)],
+    needs,
     columns: |_| WIDE,
     rows: |state, _| rows_of(state, &query(state)),
     draw,
@@ -41,44 +43,58 @@ pub(super) static VIEW: View = View {
 pub(super) const NARROW: &[Column] = &[
     Column {
         title: "certificate",
-        width: Width::Fill(1),
+        width: Width::Name(16),
     },
     Column {
         title: "status",
-        width: Width::From(12, 50),
+        width: Width::From(8, 30),
     },
     Column {
         title: "ends",
-        width: Width::Fixed(12),
+        width: Width::UpTo(10),
     },
 ];
 
 const WIDE: &[Column] = &[
     Column {
         title: "certificate",
-        width: Width::Fill(3),
+        width: Width::Name(25),
     },
     Column {
         title: "status",
-        width: Width::Fixed(18),
+        width: Width::Fixed(8),
     },
     Column {
         title: "ends",
-        width: Width::Fixed(12),
+        width: Width::Fixed(10),
     },
     Column {
-        title: "on",
-        width: Width::Fixed(3),
+        title: "host",
+        width: Width::From(8, 52),
     },
     Column {
         title: "key",
-        width: Width::From(11, 90),
+        width: Width::From(10, 75),
+    },
+    Column {
+        title: "owner",
+        width: Width::From(9, 119),
     },
     Column {
         title: "serial",
-        width: Width::From(18, 110),
+        width: Width::Between(12, 118, 158),
+    },
+    Column {
+        title: "serial",
+        width: Width::From(59, 159),
     },
 ];
+
+fn needs(state: &State) -> Vec<Query> {
+    let list = state.screen().list;
+    let hidden = (!list.has_replaced()).then_some(Query::Replaced(list));
+    std::iter::once(query(state)).chain(hidden).collect()
+}
 
 fn query(state: &State) -> Query {
     Query::Certificates(state.screen().list)
@@ -102,11 +118,13 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
     Row {
         id: certificate.id.clone(),
         cells: vec![
-            plain(certificate.name()),
+            cell(certificate.name(), of_duty(certificate)),
             cell(status, meaning),
-            end(certificate, state),
-            plain(certificate.n_installations.to_string()),
+            cell(when(certificate.not_after, state.shown_at()), meaning),
+            plain(host(certificate)),
             cell(certificate.key_algorithm.clone(), Meaning::Dim),
+            plain(certificate.owner.clone().unwrap_or_default()),
+            cell(short_serial(&certificate.serial), Meaning::Dim),
             cell(certificate.serial.clone(), Meaning::Dim),
         ],
         targets: vec![target(certificate)],
@@ -126,31 +144,50 @@ pub(super) fn target(certificate: &Certificate) -> Target {
     }
 }
 
-/// Its status, with what time makes of it.
+/// Its status in the words of filters, with what that means: what has been replaced needs nobody.
 pub(super) fn status(certificate: &Certificate, state: &State) -> (String, Meaning) {
-    match (certificate.status, certificate.urgency(state.shown_at())) {
-        (CertificateStatus::Active, Urgency::Expired) => ("EXPIRED".to_owned(), Meaning::Bad),
-        (CertificateStatus::Active, _) if certificate.not_before > state.shown_at() => {
-            ("not yet valid".to_owned(), Meaning::Warn)
-        }
-        (CertificateStatus::Active, Urgency::None) => ("active".to_owned(), Meaning::Good),
-        (CertificateStatus::Active, _) => ("expiring".to_owned(), Meaning::Warn),
-        (CertificateStatus::Revoked, _) => ("REVOKED".to_owned(), Meaning::Dim),
-        (status, _) => (status.word().replace('_', " "), Meaning::Warn),
+    let shown = certificate.shown(state.shown_at());
+    let meaning = match shown {
+        Shown::Active => Meaning::Plain,
+        Shown::Expired => Meaning::Bad,
+        Shown::Expiring | Shown::Revoking | Shown::Held => Meaning::Warn,
+        Shown::Revoked | Shown::Replaced => Meaning::Dim,
+    };
+    (shown.word().to_owned(), meaning)
+}
+
+/// One that has done its duty is dim as a whole.
+fn of_duty(certificate: &Certificate) -> Meaning {
+    match certificate.is_replaced {
+        true => Meaning::Dim,
+        false => Meaning::Plain,
     }
 }
 
-fn end(certificate: &Certificate, state: &State) -> Cell {
-    let meaning = match certificate.urgency(state.shown_at()) {
-        Urgency::Expired | Urgency::Hours => Meaning::Bad,
-        Urgency::Days => Meaning::Warn,
-        _ => Meaning::Plain,
-    };
-    cell(until(certificate.not_after, state.shown_at()), meaning)
+fn host(certificate: &Certificate) -> String {
+    match (&certificate.host, certificate.n_installations) {
+        (Some(host), ..=1) => host.clone(),
+        (_, 0) => "–".to_owned(),
+        (_, n) => format!("{n} places"),
+    }
+}
+
+/// A serial's last four octets, where there is no room for all of it.
+fn short_serial(serial: &str) -> String {
+    match serial.len().checked_sub(11).and_then(|at| serial.get(at..)) {
+        Some(end) if serial.len() > 12 => format!("…{end}"),
+        _ => serial.to_owned(),
+    }
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let query = query(state);
+    let hidden = match state.answer(&Query::Replaced(state.screen().list)) {
+        Some(Answer::Certificates(window)) if window.total > 0 => {
+            format!(", {} replaced hidden: status:any shows them", window.total)
+        }
+        _ => String::new(),
+    };
     let empty = "no certificate matches";
     Pane {
         title: "Certificates",
@@ -159,6 +196,8 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&query),
         empty,
+        about: &hidden,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

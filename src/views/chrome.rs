@@ -16,10 +16,10 @@ use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
 use crate::widgets::text::{columns, fit, fit_start, put};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 
 /// Rows that the header takes.
-pub const HEADER: u16 = 2;
+pub const HEADER: u16 = 1;
 /// Rows that the footer takes.
 pub const FOOTER: u16 = 1;
 
@@ -54,75 +54,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         }
         return;
     }
-    links(state, area, buffer);
-    title(state, area, buffer);
+    header(state, area, buffer);
     (find(state.place().view).draw)(state, body(area), buffer);
     footer(state, area, buffer);
-}
-
-fn links(state: &State, area: Rect, buffer: &mut Buffer) {
-    let palette = palette(state);
-    let y = area.y;
-    let mut x = put(buffer, area, area.x, y, " cmp ", palette.style(Meaning::Cursor));
-    let name = format!(" {} ", state.context.name);
-    // What is protected doesn't look like the rest.
-    let meaning = match state.guard {
-        Guard::Protected(_) => Meaning::Danger,
-        _ if state.context.protected => Meaning::Danger,
-        _ => Meaning::Title,
-    };
-    x = put(buffer, area, x, y, &name, palette.style(meaning));
-    let guard = match (&state.guard, state.guard.unlocked(state.now)) {
-        (Guard::ReadWrite, _) => String::new(),
-        (Guard::ReadOnly, _) => "READ-ONLY ".to_owned(),
-        (Guard::Protected(_), None) => " locked ".to_owned(),
-        // In whole minutes: a countdown by seconds would write all the time.
-        (Guard::Protected(_), Some(unlocked)) => {
-            let left = (unlocked.until - state.now).num_seconds().saturating_add(59) / 60;
-            format!(" UNLOCKED {left}m {} ", fit(&unlocked.ticket, 16))
-        }
-    };
-    x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
-    // The time of the last change on screen, not a clock that ticks: a screen at rest stays at rest.
-    let clock = format!(" {} ", state.clock_label);
-    let clock_x = area.right().saturating_sub(8);
-    let room = Rect {
-        width: clock_x.saturating_sub(area.x),
-        ..area
-    };
-    for backend in Backend::ALL {
-        let link = state.links.get(&backend);
-        let (glyph, meaning) = match link.map_or(LinkState::Unknown, |link| link.state) {
-            LinkState::Unknown => ("?", Meaning::Dim),
-            LinkState::Up => ("+", Meaning::Good),
-            LinkState::Degraded => ("!", Meaning::Warn),
-            LinkState::Down => ("X", Meaning::Bad),
-            LinkState::Absent => ("-", Meaning::Dim),
-        };
-        let slow = link.and_then(|link| link.latency_ms).map_or("", latency_words);
-        // What stops everything is named at every width; the rest where there is room. Why a backend is
-        // down is said on the services screen: here it would hide the others.
-        let note = match link {
-            Some(link) if link.state == LinkState::Down => "down",
-            // Which host of the database is read, where the console reads it itself.
-            Some(link) if backend == Backend::Database && !state.hosts.is_empty() && area.width >= 120 => {
-                link.note.as_deref().unwrap_or_default()
-            }
-            Some(link)
-                if link.state == LinkState::Degraded && (area.width >= 100 || backend == Backend::Vault) =>
-            {
-                link.note.as_deref().unwrap_or_default()
-            }
-            _ => "",
-        };
-        let mut text = format!("{glyph}{}", backend.word());
-        for extra in [slow, note].into_iter().filter(|extra| !extra.is_empty()) {
-            text.push(' ');
-            text.push_str(extra);
-        }
-        x = put(buffer, room, x + 1, y, &text, palette.style(meaning));
-    }
-    put(buffer, area, clock_x, y, &clock, palette.style(Meaning::Title));
 }
 
 /// What a place is called: the screen, and for a detail whose it is.
@@ -154,21 +88,171 @@ fn source(state: &State) -> Option<String> {
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
     let at = known.min()?;
     Some(format!(
-        "nobody answers: as of {}",
-        ago(state.by_platform(at), state.shown_at())
+        "API DOWN, showing data from {}",
+        when(state.by_platform(at), state.shown_at())
     ))
 }
 
-fn title(state: &State, area: Rect, buffer: &mut Buffer) {
+/// One line: where one is, at the right what is not right, and the time of the last change on screen: a clock that
+/// ticks would write all the time.
+fn header(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
-    let y = area.y + 1;
-    let place = state.place();
-    let view = find(place.view);
-    let trail: Vec<String> = state.places.iter().map(|place| crumb(state, place)).collect();
+    let y = area.y;
+    let clock = format!("{} ", state.clock_label);
+    let width = |text: &str| u16::try_from(columns(text)).unwrap_or(u16::MAX);
+    let clock_x = area.right().saturating_sub(width(&clock));
+    put(buffer, area, clock_x, y, &clock, palette.style(Meaning::Title));
+    let context = format!(" {} ", state.context.name);
+    // What is protected doesn't look like the rest.
+    let meaning = match state.guard {
+        Guard::Protected(_) => Meaning::Danger,
+        _ if state.context.protected => Meaning::Danger,
+        _ => Meaning::Title,
+    };
+    let mut x = put(buffer, area, area.x, y, &context, palette.style(meaning));
+    if let Some(guard) = guard(state) {
+        x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
+    }
+    // What is not right is named whole, as far as there is room for it and for what must not be overlooked.
+    let wrong = wrong(state);
+    let notes = notes(state);
+    let taken: usize = notes.iter().map(|note| columns(note) + 2).sum();
+    let room = usize::from(clock_x.saturating_sub(x)).saturating_sub(taken);
+    let mut right: Vec<&(String, Meaning)> = Vec::new();
+    let mut needs = 0;
+    for it in &wrong {
+        let more = columns(&it.0) + 2;
+        if needs + more + 4 <= room {
+            needs += more;
+            right.push(it);
+        }
+    }
+    let room = room.saturating_sub(needs + 1);
+    // Of a trail that is too long its end says where one is.
+    let trail: Vec<String> = trail(state);
+    let trail = fit_start(&trail.join(" > "), room);
+    x = put(buffer, area, x + 1, y, &trail, palette.style(Meaning::Title));
+    let end = Rect {
+        width: clock_x.saturating_sub(area.x),
+        ..area
+    };
+    for note in notes {
+        x = put(buffer, end, x + 2, y, &note, palette.style(Meaning::Warn));
+    }
+    let mut x = clock_x.saturating_sub(u16::try_from(needs).unwrap_or(u16::MAX));
+    for (text, meaning) in right {
+        x = put(buffer, end, x, y, text, palette.style(*meaning)) + 2;
+    }
+}
+
+fn guard(state: &State) -> Option<String> {
+    match (&state.guard, state.guard.unlocked(state.now)) {
+        (Guard::ReadWrite, _) => None,
+        (Guard::ReadOnly, _) => Some(" READ-ONLY ".to_owned()),
+        (Guard::Protected(_), None) => Some(" locked ".to_owned()),
+        // In whole minutes: a countdown by seconds would write all the time.
+        (Guard::Protected(_), Some(unlocked)) => {
+            let left = (unlocked.until - state.now).num_seconds().saturating_add(59) / 60;
+            Some(format!(" UNLOCKED {left}m {} ", fit(&unlocked.ticket, 16)))
+        }
+    }
+}
+
+/// Where one is: triage is where everything begins, and goes without saying.
+fn trail(state: &State) -> Vec<String> {
+    let begin = usize::from(state.places.len() > 1 && state.places[0].view == ViewId::Triage);
+    state.places[begin..]
+        .iter()
+        .map(|place| crumb(state, place))
+        .collect()
+}
+
+/// What is not right, the worst first, or how much is well. What only follows from it isn't told again: what is behind
+/// an API that is away, and an issuer that waits for a sealed Vault.
+fn wrong(state: &State) -> Vec<(String, Meaning)> {
+    let mut wrong = Vec::new();
+    let mut n_up = 0;
+    let mut unknown = false;
+    for backend in Backend::ALL {
+        let Some(link) = state.links.get(&backend) else {
+            unknown = true;
+            continue;
+        };
+        let name = if backend == Backend::Api {
+            "API"
+        } else {
+            backend.word()
+        };
+        let since = state.down_since.get(&backend);
+        let since = since.map_or(String::new(), |at| {
+            format!(" since {}", when(state.by_platform(*at), state.shown_at()))
+        });
+        let note = link.note.as_deref().unwrap_or_default();
+        match link.state {
+            LinkState::Up => {
+                n_up += 1;
+                let slow = link.latency_ms.map_or("", latency_words);
+                if !slow.is_empty() {
+                    wrong.push((format!("{name} {slow}"), Meaning::Warn));
+                }
+            }
+            LinkState::Down => wrong.push((format!("{name} DOWN{since}"), Meaning::Bad)),
+            LinkState::Degraded => wrong.extend(degraded(state, backend, note)),
+            LinkState::Absent => {}
+            LinkState::Unknown => unknown = state.link(Backend::Api) != LinkState::Down,
+        }
+    }
+    if state.token_refused.is_some() && state.link(Backend::Api) == LinkState::Up {
+        wrong.insert(0, ("API: TOKEN REFUSED".to_owned(), Meaning::Bad));
+    }
+    wrong.sort_by_key(|(_, meaning)| u8::from(*meaning != Meaning::Bad));
+    match (wrong.is_empty(), unknown) {
+        (true, false) => vec![(format!("all {n_up} up"), Meaning::Good)],
+        (true, true) => vec![("asking".to_owned(), Meaning::Dim)],
+        _ => wrong,
+    }
+}
+
+fn degraded(state: &State, backend: Backend, note: &str) -> Option<(String, Meaning)> {
+    let (text, meaning) = match backend {
+        Backend::Api if state.token_refused.is_some() => ("API: TOKEN REFUSED".to_owned(), Meaning::Bad),
+        Backend::Api => ("API without database".to_owned(), Meaning::Bad),
+        Backend::Vault if state.vault_sealed() => {
+            let seal = state.links.get(&backend).and_then(|link| link.seal.as_ref())?;
+            (
+                format!("vault SEALED {}/{}", seal.progress, seal.threshold),
+                Meaning::Bad,
+            )
+        }
+        Backend::Issuer if state.vault_sealed() && note.starts_with("paused") => return None,
+        Backend::Issuer if note.starts_with("paused") => ("issuer paused".to_owned(), Meaning::Bad),
+        // Which host of the database is read, where the console reads it itself.
+        Backend::Database if !state.hosts.is_empty() => (format!("db {note}"), Meaning::Warn),
+        Backend::Agents => {
+            let numbers: Vec<&str> = note
+                .split_whitespace()
+                .filter(|word| word.chars().all(|c| c.is_ascii_digit()))
+                .collect();
+            match numbers.as_slice() {
+                [healthy, all] => (format!("agents {healthy}/{all}"), Meaning::Warn),
+                _ => ("agents silent".to_owned(), Meaning::Warn),
+            }
+        }
+        other => (format!("{} degraded", other.word()), Meaning::Warn),
+    };
+    Some((text, meaning))
+}
+
+/// What must not be overlooked about what is shown.
+fn notes(state: &State) -> Vec<String> {
+    let view = find(state.place().view);
     let screen = state.screen();
     let mut notes = Vec::new();
     if !screen.list.q.is_empty() {
-        notes.push(fit(&format!("/{}", screen.list.q), usize::from(area.width) / 3));
+        notes.push(fit(
+            &format!("/{}", screen.list.q),
+            usize::from(state.size.width) / 3,
+        ));
     }
     if !screen.list.sort.is_empty() {
         let column = screen.list.sort.trim_start_matches('-');
@@ -208,28 +292,21 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
         .iter()
         .filter(|run| matches!(run.phase, Phase::Running))
         .count();
-    let running = (running > 0).then(|| format!("{running} running"));
-    // What must not be overlooked has its room first; where one is, is said by what is left of its end.
-    let taken: usize = notes.iter().chain(&running).map(|note| columns(note) + 2).sum();
-    let room = usize::from(area.width).saturating_sub(taken + 1);
-    let trail = fit_start(&trail.join(" > "), room);
-    let mut x = put(buffer, area, area.x + 1, y, &trail, palette.style(Meaning::Title));
-    for note in notes {
-        x = put(buffer, area, x + 2, y, &note, palette.style(Meaning::Warn));
-    }
-    if let Some(running) = running {
-        put(buffer, area, x + 2, y, &running, palette.style(Meaning::Key));
-    }
+    notes.extend((running > 0).then(|| format!("{running} running")));
+    notes
 }
+
+/// From so many columns on the footer has what can't be done now too, dim.
+const WIDE: u16 = 120;
 
 fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
     let y = area.bottom() - 1;
     if let Some(toast) = &state.toast {
         let (word, meaning) = match toast.tone {
-            Tone::Good => ("ok", Meaning::Good),
-            Tone::Plain => ("note", Meaning::Plain),
-            Tone::Bad => ("trouble", Meaning::Bad),
+            Tone::Good => ("done", Meaning::Good),
+            Tone::Plain => ("info", Meaning::Plain),
+            Tone::Bad => ("error", Meaning::Bad),
         };
         let x = put(
             buffer,
@@ -244,9 +321,14 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let mut x = area.x + 1;
     let selected = selected(state);
+    let n_columns = area.width;
     for action in actions::ALL {
         let spec = action.spec();
         let ready = state.availability(*action, &selected) == Availability::Ready;
+        // Its key says why not, and help does.
+        if !ready && n_columns < WIDE {
+            continue;
+        }
         let key = if ready { Meaning::Key } else { Meaning::Dim };
         let word = if ready { Meaning::Plain } else { Meaning::Dim };
         x = put(
@@ -261,22 +343,24 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let more: &[(Cmd, &str)] = match state.place().view {
         ViewId::Triage => &[
-            (Cmd::Help, "keys"),
-            (Cmd::Open, "open"),
+            (Cmd::Related, "go to…"),
             (Cmd::NextPane, "pane"),
+            (Cmd::CommandLine, "command"),
+            (Cmd::Help, "help"),
             (Cmd::Quit, "quit"),
         ],
         _ => &[
-            (Cmd::Help, "keys"),
-            (Cmd::Open, "open"),
+            (Cmd::Related, "go to…"),
             (Cmd::Filter, "filter"),
+            (Cmd::CommandLine, "command"),
+            (Cmd::Help, "help"),
             (Cmd::Back, "back"),
         ],
     };
     for (cmd, what) in more {
         let key = state.keymap.key_of(*cmd);
         // Half a word helps nobody; help has them all.
-        let width = u16::try_from(key.len() + 1 + what.len()).unwrap_or(u16::MAX);
+        let width = u16::try_from(key.len() + 1 + columns(what)).unwrap_or(u16::MAX);
         if x.saturating_add(width) > area.right() {
             continue;
         }

@@ -72,6 +72,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: None,
         empty,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

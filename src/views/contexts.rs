@@ -11,11 +11,11 @@ use crate::plan::guard::Guard;
 use crate::state::State;
 use crate::state::contexts::{Sight, needs, sights};
 use crate::state::screen::{Place, ViewId};
-use crate::widgets::frame::frame;
+use crate::widgets::heading::heading;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -212,7 +212,7 @@ fn as_of(sight: &Sight<'_>, state: &State) -> String {
     let at = sight.answer.and_then(|answer| answer.as_of);
     match (freshness(state, sight.answer), at) {
         (words, Some(at)) if words.is_empty() && sight.is_old => {
-            format!("STALE since {}", ago(at, state.shown_at()))
+            format!("last updated {}", when(at, state.shown_at()))
         }
         // Nobody was asked, or somebody was and refused.
         (_, None) if sight.is_without_token() => "not let in".to_owned(),
@@ -249,7 +249,7 @@ const BELOW: u16 = 7;
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let sights = sights(state);
-    let wanted = u16::try_from(sights.len()).unwrap_or(u16::MAX).saturating_add(3);
+    let wanted = u16::try_from(sights.len()).unwrap_or(u16::MAX).saturating_add(2);
     let most = match area.height > 2 * BELOW {
         true => area.height - BELOW,
         false => area.height,
@@ -265,6 +265,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: None,
         empty: "",
+        ..Pane::default()
     }
     .draw(state, top, buffer);
     let below = Rect {
@@ -282,7 +283,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
     let note = as_of(sight, state);
     let name = &sight.context.name;
-    let inner = frame(buffer, below, palette, name, (&note, Meaning::Warn), false);
+    let inner = heading(buffer, below, palette, name, (&note, Meaning::Warn), false);
     let room = usize::from(inner.width.saturating_sub(LABEL + 2));
     let lines = facts(sight).into_iter().flat_map(|(label, text, meaning)| {
         let lines = wrap(&text, room).into_iter().enumerate();

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::{Row, palette};
 use crate::state::State;
 use crate::state::cmd::Cmd;
-use crate::widgets::frame::frame;
+use crate::widgets::heading::heading;
 use crate::widgets::table::{self, Column, Line, Look};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
@@ -65,8 +65,8 @@ pub(super) fn draw(
     let palette = palette(state);
     let list = u16::try_from(below.rows.len())
         .unwrap_or(u16::MAX)
-        .saturating_add(3)
-        .clamp(4, (area.height / 2).max(4))
+        .saturating_add(2)
+        .clamp(3, (area.height / 2).max(3))
         .min(area.height);
     let top = Rect {
         height: area.height - list,
@@ -74,7 +74,7 @@ pub(super) fn draw(
     };
     let query = (super::find(state.place().view).needs)(state).into_iter().next();
     let note = super::freshness(state, query.and_then(|query| state.data.get(&query)));
-    let width = usize::from(top.width.saturating_sub(2 + LABEL + 1));
+    let width = usize::from(top.width.saturating_sub(LABEL + 2));
     let lines: Vec<(&str, String, Meaning)> = facts
         .iter()
         .flat_map(|fact| {
@@ -87,14 +87,14 @@ pub(super) fn draw(
         .collect();
     let hidden = lines
         .len()
-        .saturating_sub(usize::from(top.height.saturating_sub(2)));
+        .saturating_sub(usize::from(top.height.saturating_sub(1)));
     let scroll = usize::from(state.screen().scroll).min(hidden);
     let more = match hidden - scroll {
         0 => String::new(),
         n => format!("{n} more: {} ", state.keymap.key_of(Cmd::HalfDown)),
     };
     let note = format!("{more}{note}");
-    let inner = frame(buffer, top, palette, title, (&note, Meaning::Warn), false);
+    let inner = heading(buffer, top, palette, title, (&note, Meaning::Warn), false);
     for (y, (label, text, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
         put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
         put(
@@ -111,7 +111,7 @@ pub(super) fn draw(
         height: list,
         ..area
     };
-    let inner = frame(buffer, bottom, palette, below.title, ("", Meaning::Plain), true);
+    let inner = heading(buffer, bottom, palette, below.title, ("", Meaning::Plain), true);
     if below.rows.is_empty() {
         put(
             buffer,
@@ -135,6 +135,7 @@ pub(super) fn draw(
     let look = Look {
         palette,
         cursor: screen.cursor_index(0, &ids),
+        bar: ids.iter().position(|id| Some(*id) == screen.settled.as_deref()),
         focused: true,
         headings: true,
     };

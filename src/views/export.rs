@@ -75,17 +75,27 @@ impl Sheet {
             rows: facts,
         });
         let only = facts.is_none() && view.n_panes == 1;
-        let panes = (0..view.n_panes).map(|pane| Self {
-            name: match only {
-                true => String::new(),
-                false => name(view.id, pane),
-            },
-            titles: (view.columns)(pane).iter().map(|column| column.title).collect(),
-            rows: (view.rows)(state, pane)
-                .into_vec()
-                .into_iter()
-                .map(|row| row.cells.into_iter().map(|cell| plain(&cell.text)).collect())
-                .collect(),
+        let panes = (0..view.n_panes).map(|pane| {
+            let columns = (view.columns)(pane);
+            // What a screen has in several widths is told once, the longest way.
+            let told: Vec<usize> = (0..columns.len())
+                .filter(|n| {
+                    let title = columns[*n].title;
+                    title.is_empty() || !columns[n + 1..].iter().any(|later| later.title == title)
+                })
+                .collect();
+            let row = |row: super::Row| {
+                let cells = told.iter().filter_map(|n| row.cells.get(*n));
+                cells.map(|cell| plain(&cell.text)).collect()
+            };
+            Self {
+                name: match only {
+                    true => String::new(),
+                    false => name(view.id, pane),
+                },
+                titles: told.iter().map(|n| columns[*n].title).collect(),
+                rows: (view.rows)(state, pane).into_vec().into_iter().map(row).collect(),
+            }
         });
         facts.into_iter().chain(panes).collect()
     }

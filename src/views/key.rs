@@ -18,7 +18,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{full, until};
+use crate::widgets::when::{full, when};
 use crate::wire::certs::KeyDetail;
 
 /// See the module.
@@ -114,7 +114,7 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
         cells: vec![
             plain(certificate.name()),
             cell(word, meaning),
-            cell(until(certificate.not_after, state.shown_at()), meaning),
+            cell(when(certificate.not_after, state.shown_at()), meaning),
             on,
             found,
             now,
@@ -144,7 +144,7 @@ fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
         other => (other.word(), Meaning::Plain),
     };
     let valid = |it: &&Certificate| {
-        status(it, state).0 != "REVOKED" && it.urgency(state.shown_at()) != Urgency::Expired
+        status(it, state).0 != "revoked" && it.urgency(state.shown_at()) != Urgency::Expired
     };
     let n_valid = detail.certificates.iter().filter(valid).count();
     let mut hosts: Vec<&str> = detail

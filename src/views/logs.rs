@@ -112,6 +112,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&Query::Logs),
         empty: "no line matches",
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

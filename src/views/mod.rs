@@ -4,6 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use pane::Pane;
 use rows::Rows;
 
 use crate::config::console::Colours;
@@ -13,10 +14,8 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
 use crate::state::{Look, State};
 use crate::widgets::ascii::to_ascii;
-use crate::widgets::frame::frame;
-use crate::widgets::table::{self, Cell, Column, Line};
-use crate::widgets::text::put;
-use crate::widgets::theme::{Meaning, Palette};
+use crate::widgets::table::{Cell, Column};
+use crate::widgets::theme::Palette;
 
 mod agent;
 mod agents;
@@ -34,6 +33,7 @@ pub mod export;
 mod facts;
 mod key;
 mod logs;
+mod pane;
 pub mod related;
 mod request;
 mod requests;
@@ -183,8 +183,18 @@ pub fn selected(state: &State) -> Vec<Target> {
             return marked;
         }
     }
+    if screen.is_adrift(rows.ids()) {
+        return Vec::new();
+    }
     let row = rows.get(screen.cursor_index(screen.pane, rows.ids()));
     row.map(|row| row.targets).unwrap_or_default()
+}
+
+/// Whether what was acted on has left the list, so that nothing is selected before somebody moves the cursor.
+#[must_use]
+pub fn is_adrift(state: &State) -> bool {
+    let screen = state.screen();
+    screen.marks.is_empty() && screen.is_adrift(focused_rows(state).ids())
 }
 
 /// Draws everything: header, screen, footer, dialogs.
@@ -207,60 +217,16 @@ fn palette(state: &State) -> Palette {
     }
 }
 
-/// Draws a framed table of a pane's rows with its freshness; where there are none, why.
-struct Pane<'a> {
-    title: &'a str,
-    index: usize,
-    columns: &'a [Column],
-    headings: bool,
-    query: Option<&'a Query>,
-    empty: &'a str,
-}
-
-impl Pane<'_> {
-    fn draw(&self, state: &State, area: Rect, buffer: &mut Buffer) {
-        let palette = palette(state);
-        let screen = state.screen();
-        let view = find(state.place().view);
-        let rows = (view.rows)(state, self.index);
-        let focused = screen.pane == self.index;
-        let loaded = self.query.and_then(|query| state.data.get(query));
-        let note = freshness(state, loaded);
-        let total = loaded
-            .and_then(|loaded| loaded.value.as_ref())
-            .map_or(rows.len(), |answer| total(answer, rows.len()));
-        let title = match (rows.is_empty(), total == rows.len()) {
-            (true, _) => self.title.to_owned(),
-            (false, true) => format!("{} {}", self.title, rows.len()),
-            (false, false) => format!("{} {} of {total}", self.title, rows.len()),
-        };
-        let inner = frame(buffer, area, palette, &title, (&note, Meaning::Warn), focused);
-        if rows.is_empty() {
-            let known = self.query.is_none() || loaded.is_some_and(|loaded| loaded.value.is_some());
-            let text = match loaded.and_then(|loaded| loaded.trouble.as_ref()) {
-                Some(problem) => problem.what.clone(),
-                None if known => self.empty.to_owned(),
-                None => "asking…".to_owned(),
-            };
-            let style = palette.style(Meaning::Dim);
-            put(buffer, inner, inner.x + 1, inner.y, &text, style);
-            return;
-        }
-        let line = |index: usize| {
-            let row = rows.get(index)?;
-            Some(Line {
-                marked: screen.marks.contains(&row.id),
-                cells: row.cells,
-            })
-        };
-        let look = table::Look {
-            palette,
-            cursor: screen.cursor_index(self.index, rows.ids()),
-            focused,
-            headings: self.headings,
-        };
-        table::draw(buffer, inner, self.columns, rows.len(), &line, &look);
-    }
+/// How many rows of a pane are on screen; of one that isn't a pane of its own as many as a whole screen has.
+#[must_use]
+pub fn pane_height(state: &State, pane: usize) -> usize {
+    let size = state.size;
+    let body = chrome::body(Rect::new(0, 0, size.width, size.height));
+    let height = match state.place().view {
+        ViewId::Triage => triage::places(body)[pane.min(4)].height,
+        _ => body.height.saturating_sub(1),
+    };
+    usize::from(height.saturating_sub(1))
 }
 
 fn total(answer: &Answer, n: usize) -> usize {
@@ -270,7 +236,7 @@ fn total(answer: &Answer, n: usize) -> usize {
         .unwrap_or(n)
 }
 
-/// `STALE since 14:02:11Z` where the newest answer was none.
+/// `last updated 14:02Z` where the newest answer was none.
 fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
     match loaded {
         Some(Loaded {
@@ -281,8 +247,8 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             ..
         }) => {
             format!(
-                "STALE since {}",
-                crate::widgets::when::ago(state.by_platform(*at), state.shown_at())
+                "last updated {}",
+                crate::widgets::when::when(state.by_platform(*at), state.shown_at())
             )
         }
         Some(Loaded {
@@ -291,7 +257,7 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             ..
         }) => format!(
             "snapshot of {}",
-            crate::widgets::when::ago(state.by_platform(*at), state.shown_at())
+            crate::widgets::when::when(state.by_platform(*at), state.shown_at())
         ),
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),

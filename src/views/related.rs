@@ -38,7 +38,11 @@ pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
 /// A run leads to its record and to what it was started on. Acting on these is not the run's business.
 fn from_run(run: &Run, items: &mut Vec<MenuItem>) {
     if let Some(id) = run.record_id() {
-        items.push(list('u', "its audit", ViewId::Audit, format!("run:{id}")));
+        let what = match run.on.len().saturating_sub(MOST) {
+            0 => "its audit".to_owned(),
+            n => format!("its audit, with {n} more things that it was started on"),
+        };
+        items.push(list('u', &what, ViewId::Audit, format!("run:{id}")));
     }
     for target in run.on.iter().take(MOST) {
         let what = format!("the {} {}", target.kind, target.name);

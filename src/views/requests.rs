@@ -13,7 +13,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 use crate::wire::filter::REQUEST_FIELDS;
 
 /// See the module.
@@ -40,15 +40,15 @@ pub(super) static VIEW: View = View {
 pub(super) const NARROW: &[Column] = &[
     Column {
         title: "request",
-        width: Width::Fill(2),
+        width: Width::Name(16),
     },
     Column {
         title: "status",
-        width: Width::Fixed(9),
+        width: Width::From(9, 50),
     },
     Column {
         title: "why",
-        width: Width::Fill(3),
+        width: Width::Rest(0),
     },
 ];
 
@@ -139,7 +139,7 @@ fn row(request: &Request, state: &State) -> Row {
             cell(request.status.word(), meaning(request.status)),
             plain(request.why()),
             plain(request.attempt.to_string()),
-            plain(ago(request.created_at, state.shown_at())),
+            plain(when(request.created_at, state.shown_at())),
             cell(request.requested_by.clone(), Meaning::Dim),
         ],
         targets: targets(request),
@@ -158,6 +158,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: Some(&query),
         empty,
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

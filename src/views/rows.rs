@@ -24,6 +24,14 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// A row for each of these ids, made out of what `make` holds.
+    pub(super) fn of(ids: Vec<String>, make: impl Fn(usize) -> Option<Row> + 'a) -> Self {
+        Self {
+            ids: ids.into_iter().map(Cow::Owned).collect(),
+            make: Box::new(make),
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -95,6 +95,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: None,
         empty: "nothing was started from this console yet",
+        ..Pane::default()
     }
     .draw(state, area, buffer);
 }

@@ -14,11 +14,11 @@ use crate::state::cmd::Cmd;
 use crate::state::databases;
 use crate::state::link::Seal;
 use crate::state::screen::ViewId;
-use crate::widgets::frame::frame;
+use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::ago;
+use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -147,7 +147,7 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
         };
         let since = match worker.is_there {
             true => String::new(),
-            false => format!(", not seen since {}", ago(worker.seen_at, state.shown_at())),
+            false => format!(", not seen since {}", when(worker.seen_at, state.shown_at())),
         };
         Row {
             id: format!("{duty} {}", worker.name),
@@ -193,8 +193,8 @@ fn rows(state: &State) -> Vec<Row> {
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let top = Rect {
-        height: u16::try_from(10 + state.hosts.len() + state.workers.len())
-            .unwrap_or(10)
+        height: u16::try_from(9 + state.hosts.len() + state.workers.len())
+            .unwrap_or(9)
             .min(area.height),
         ..area
     };
@@ -205,6 +205,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         headings: true,
         query: None,
         empty: "",
+        ..Pane::default()
     }
     .draw(state, top, buffer);
     let y = top.bottom()
@@ -222,7 +223,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         height: area.bottom() - y,
         ..area
     };
-    if below.height < 3 {
+    if below.height < 2 {
         return;
     }
     let palette = palette(state);
@@ -230,12 +231,12 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let note = match down {
         Some(link) => format!(
-            "STALE since {}",
-            ago(state.by_platform(link.as_of), state.shown_at())
+            "last updated {}",
+            when(state.by_platform(link.as_of), state.shown_at())
         ),
         None => String::new(),
     };
-    let inner = frame(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);
+    let inner = heading(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);
     let Some(seal) = link.and_then(|link| link.seal.as_ref()) else {
         let words = down
             .and_then(|link| link.note.as_deref())
@@ -257,8 +258,8 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// How much of a row is before its note, the frame included.
-const BEFORE_NOTE: u16 = 34;
+/// How much of a row is before its note.
+const BEFORE_NOTE: u16 = 33;
 
 /// The note of the row with the cursor, where it is cut in the table: the next step is at its end. Returns how
 /// many lines that takes.
@@ -273,14 +274,14 @@ fn in_full(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
         return 0;
     };
     let room = usize::from(area.width.saturating_sub(BEFORE_NOTE));
-    let lines = wrap(note, usize::from(area.width.saturating_sub(4)));
-    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let lines = wrap(note, usize::from(area.width.saturating_sub(2)));
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(1);
     if note.width() <= room || height > area.height {
         return 0;
     }
     let palette = palette(state);
     let place = Rect { height, ..area };
-    let inner = frame(buffer, place, palette, &row.id, ("", Meaning::Plain), false);
+    let inner = heading(buffer, place, palette, &row.id, ("", Meaning::Plain), false);
     for (y, line) in (inner.y..inner.bottom()).zip(lines) {
         put(
             buffer,

@@ -10,7 +10,7 @@ use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::bars::{self, Bar};
-use crate::widgets::frame::frame;
+use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, plain};
 use crate::widgets::text::put;
 use crate::widgets::theme::Meaning;
@@ -178,7 +178,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             ..area
         };
         let focused = screen.pane == pane;
-        let inner = frame(buffer, place, palette, title, (&note, Meaning::Warn), focused);
+        let inner = heading(buffer, place, palette, title, (&note, Meaning::Warn), focused);
         match trends(state) {
             None => {
                 let trouble = loaded.and_then(|loaded| loaded.trouble.as_ref());

@@ -3,6 +3,7 @@
 pub mod ascii;
 pub mod bars;
 pub mod frame;
+pub mod heading;
 pub mod table;
 pub mod text;
 pub mod theme;

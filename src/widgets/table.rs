@@ -4,7 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::text::{fit, put};
+use super::text::{self, fit, put};
 use super::theme::{Meaning, Palette};
 
 /// How wide a column is.
@@ -14,8 +14,17 @@ pub enum Width {
     Fixed(u16),
     /// A share of what is left.
     Fill(u16),
-    /// So many columns, and only where the table is at least so wide.
+    /// So many columns, and only where the table is at least so wide. The wider it has to be, the sooner the column
+    /// goes where a name has no room.
     From(u16, u16),
+    /// So many columns, where the table is at least and at most so wide.
+    Between(u16, u16, u16),
+    /// As many as the longest that is shown takes, up to this.
+    UpTo(u16),
+    /// The thing's name: so many at least, and as many as the longest one takes while any other column can go.
+    Name(u16),
+    /// What is left, where the table is at least so wide.
+    Rest(u16),
 }
 
 /// One column.
@@ -65,15 +74,13 @@ pub struct Look {
     pub palette: Palette,
     /// Where the cursor is.
     pub cursor: usize,
+    /// The row with the bar: the cursor's, once it rests.
+    pub bar: Option<usize>,
     /// The pane has the focus.
     pub focused: bool,
     /// Headings are drawn.
     pub headings: bool,
 }
-
-/// How many columns of the row with the cursor are marked as such. Every cell that changes its look is
-/// written, and a step changes two rows: a whole row would be too much for a slow link.
-const CURSOR: u16 = 32;
 
 /// The first row shown, so that `cursor` is among `height` rows of `n`.
 #[must_use]
@@ -95,83 +102,120 @@ pub fn draw(
     line: &dyn Fn(usize) -> Option<Line>,
     look: &Look,
 ) {
-    let widths = widths(columns, area.width.saturating_sub(1));
-    let mut y = area.y;
-    if look.headings && area.height > 1 {
+    let headings = u16::from(look.headings && area.height > 1);
+    let height = usize::from(area.height.saturating_sub(headings));
+    let first = first_shown(look.cursor, height, n);
+    let shown: Vec<(usize, Line)> = (first..n.min(first + height))
+        .filter_map(|index| Some((index, line(index)?)))
+        .collect();
+    let widths = widths(columns, area.width.saturating_sub(1), &shown);
+    let columns = || columns.iter().zip(&widths).enumerate();
+    let columns = || columns().filter(|(_, (_, width))| **width > 0);
+    if headings > 0 {
         let mut x = area.x + 1;
-        for (column, width) in columns.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+        for (_, (column, width)) in columns() {
             let text = fit(column.title, usize::from(*width));
-            put(buffer, area, x, y, &text, look.palette.style(Meaning::Dim));
+            put(buffer, area, x, area.y, &text, look.palette.style(Meaning::Dim));
             x += width + 1;
         }
-        y += 1;
     }
-    let height = usize::from(area.bottom().saturating_sub(y));
-    let first = first_shown(look.cursor, height, n);
-    for index in first..n.min(first + height) {
-        let Some(row) = line(index) else { continue };
-        let at = index == look.cursor;
-        let base = match (at, look.focused) {
-            (true, true) => look.palette.style(Meaning::Cursor),
-            (true, false) => look.palette.style(Meaning::CursorElsewhere),
-            (false, _) => look.palette.style(Meaning::Plain),
-        };
-        let glyph = match (row.marked, at && look.focused) {
-            (true, _) => "*",
-            (false, true) => ">",
+    for (y, (index, row)) in (area.y + headings..area.bottom()).zip(&shown) {
+        let at = look.focused && *index == look.cursor;
+        let glyph = match (at, row.marked) {
+            (true, _) => ">",
+            (false, true) => "*",
             (false, false) => " ",
         };
-        put(buffer, area, area.x, y, glyph, base);
+        let plain = look.palette.style(Meaning::Plain);
+        put(buffer, area, area.x, y, glyph, plain);
         let mut x = area.x + 1;
-        for (cell, width) in row.cells.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+        for (n, (_, width)) in columns() {
+            let Some(cell) = row.cells.get(n) else { continue };
             let style = look.palette.style(cell.meaning);
             put(buffer, area, x, y, &fit(&cell.text, usize::from(*width)), style);
             x += width + 1;
         }
-        if at {
-            let width = CURSOR.min(area.width);
-            let bar = Rect {
+        if row.marked {
+            // A mark is seen under the cursor too.
+            let name = Rect {
                 y,
                 height: 1,
-                width,
+                width: 1,
                 ..area
             };
-            buffer.set_style(bar, base);
+            buffer.set_style(name, look.palette.style(Meaning::Title));
         }
-        y += 1;
+        if look.focused && look.bar == Some(*index) {
+            let bar = Rect { y, height: 1, ..area };
+            buffer.set_style(bar, look.palette.style(Meaning::Cursor));
+        }
     }
 }
 
-fn widths(columns: &[Column], total: u16) -> Vec<u16> {
-    let fixed = |column: &Column| match column.width {
-        Width::Fixed(width) => width,
-        Width::From(width, least) if total >= least => width,
-        _ => 0,
+fn longest(shown: &[(usize, Line)], column: usize) -> u16 {
+    let cells = shown.iter().filter_map(|(_, line)| line.cells.get(column));
+    let widest = cells.map(|cell| text::columns(&cell.text)).max().unwrap_or(0);
+    u16::try_from(widest).unwrap_or(u16::MAX)
+}
+
+fn widths(columns: &[Column], total: u16, shown: &[(usize, Line)]) -> Vec<u16> {
+    let mut widths: Vec<u16> = columns
+        .iter()
+        .enumerate()
+        .map(|(n, column)| match column.width {
+            Width::Fixed(width) => width,
+            Width::From(width, least) if total >= least => width,
+            Width::Between(width, least, most) if (least..=most).contains(&total) => width,
+            Width::UpTo(most) => longest(shown, n).min(most),
+            Width::Name(least) => longest(shown, n).max(least),
+            Width::From(..) | Width::Between(..) | Width::Rest(_) | Width::Fill(_) => 0,
+        })
+        .collect();
+    let takes = |widths: &[u16]| {
+        let n = widths.iter().zip(columns).filter(|(width, column)| {
+            **width > 0 || matches!(column.width, Width::Fill(_)) || is_rest(column, total)
+        });
+        let gaps = u16::try_from(n.count()).unwrap_or(0).saturating_sub(1);
+        widths.iter().fold(gaps, |sum, width| sum.saturating_add(*width))
     };
+    let has_name = columns
+        .iter()
+        .any(|column| matches!(column.width, Width::Name(_)));
+    while has_name && takes(&widths) > total {
+        let optional = columns.iter().enumerate().filter(|(n, _)| widths[*n] > 0);
+        let goes = optional
+            .filter_map(|(n, column)| match column.width {
+                Width::From(_, least) | Width::Between(_, least, _) => Some((least, n)),
+                _ => None,
+            })
+            .max();
+        match goes {
+            Some((_, n)) => widths[n] = 0,
+            None => break,
+        }
+    }
+    let over = takes(&widths).saturating_sub(total);
+    let left = total.saturating_sub(takes(&widths));
     let shares: u16 = columns
         .iter()
-        .map(|c| {
-            if let Width::Fill(share) = c.width {
-                share
-            } else {
-                0
-            }
+        .map(|column| match column.width {
+            Width::Fill(share) => share,
+            _ => 0,
         })
         .sum();
-    let shown = columns
-        .iter()
-        .filter(|c| matches!(c.width, Width::Fill(_)) || fixed(c) > 0)
-        .count();
-    let gaps = u16::try_from(shown.saturating_sub(1)).unwrap_or(0);
-    let used: u16 = columns.iter().map(fixed).sum();
-    let left = total.saturating_sub(used + gaps);
-    columns
-        .iter()
-        .map(|column| match column.width {
-            Width::Fill(share) => left * share / shares.max(1),
-            _ => fixed(column),
-        })
-        .collect()
+    for (width, column) in widths.iter_mut().zip(columns) {
+        match column.width {
+            Width::Name(_) => *width = width.saturating_sub(over),
+            Width::Rest(_) if is_rest(column, total) => *width = left,
+            Width::Fill(share) => *width = left * share / shares.max(1),
+            _ => {}
+        }
+    }
+    widths
+}
+
+fn is_rest(column: &Column, total: u16) -> bool {
+    matches!(column.width, Width::Rest(least) if total >= least)
 }
 
 #[cfg(test)]
@@ -191,5 +235,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn lines(name: &str) -> Vec<(usize, Line)> {
+        let cells = vec![plain(name), plain("active"), plain("web-01")];
+        vec![(0, Line { cells, marked: false })]
+    }
+
+    #[test]
+    fn a_name_is_whole_while_another_column_can_go() {
+        let column = |width| Column { title: "", width };
+        let columns = [Width::Name(10), Width::Fixed(8), Width::From(8, 20)].map(column);
+        assert_eq!(widths(&columns, 40, &lines("a.example")), [10, 8, 8]);
+        assert_eq!(
+            widths(&columns, 40, &lines("a-very-long-name.example.com")),
+            [28, 8, 0]
+        );
+        // Nothing else can go: the name is cut.
+        assert_eq!(
+            widths(&columns, 30, &lines("a-very-long-name.example.com")),
+            [21, 8, 0]
+        );
     }
 }

@@ -1,35 +1,39 @@
-//! Times as people read them, coarse enough that a screen at rest stays at rest: hours and days are
-//! counted, what is nearer is shown as a clock time that does not tick.
+//! Times as people read them: in UTC with a `Z`, and absolute, so that nothing on a screen ticks. Today is a clock
+//! time, the coming six days have their weekday, all other days are a date, and what is far off is a month.
 
 use chrono::{DateTime, Duration, Utc};
 
-/// How long until `at`, or how long ago: `expired 3d ago`, `at 04:12Z`, `17h`, `5d`.
+/// As a list has it: `13:16Z`, `Tue 08:16Z`, `27 Nov`, `Dec 2034`. A weekday never means the past.
 #[must_use]
-pub fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let left = at - now;
-    if left < -Duration::hours(24) {
-        format!("{}d ago", (-left).num_days())
-    } else if left < Duration::zero() {
-        format!("since {}", at.format("%H:%MZ"))
-    } else if left < Duration::hours(2) {
-        format!("at {}", at.format("%H:%MZ"))
-    } else if left < Duration::hours(48) {
-        format!("{}h", left.num_hours())
-    } else {
-        format!("{}d", left.num_days())
+pub fn when(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let days = (at.date_naive() - now.date_naive()).num_days();
+    match days {
+        0 => at.format("%H:%MZ").to_string(),
+        1..=6 => at.format("%a %H:%MZ").to_string(),
+        _ if days.abs() <= MONTHS_11 => at.format("%-d %b").to_string(),
+        _ => at.format("%b %Y").to_string(),
     }
 }
 
-/// How long ago: `14:02Z` today, `17h ago`, `5d ago`.
+/// Days within which a day and its month name one day only.
+const MONTHS_11: i64 = 334;
+
+/// How far off, coarsely, as a sentence says it once: `in 5 h`, `2 days ago`.
 #[must_use]
-pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let past = now - at;
-    if past < Duration::hours(12) {
-        at.format("%H:%M:%SZ").to_string()
-    } else if past < Duration::hours(48) {
-        format!("{}h ago", past.num_hours())
-    } else {
-        format!("{}d ago", past.num_days())
+pub fn distance(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let left = at - now;
+    let is_past = left < Duration::zero();
+    let by = if is_past { -left } else { left };
+    let words = match (by.num_hours(), by.num_days()) {
+        // What would change each minute is said by the clock time beside it.
+        (0, _) if is_past => return "within the last hour".to_owned(),
+        (0, _) => return "within the hour".to_owned(),
+        (hours @ ..48, _) => format!("{hours} h"),
+        (_, days) => format!("{days} days"),
+    };
+    match is_past {
+        true => format!("{words} ago"),
+        false => format!("in {words}"),
     }
 }
 
@@ -44,11 +48,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_times_do_not_tick() {
-        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let soon = now + Duration::minutes(50);
-        assert_eq!(until(soon, now), until(soon, now + Duration::minutes(20)));
-        assert_eq!(until(now + Duration::hours(17), now), "17h");
-        assert_eq!(until(now - Duration::days(3), now), "3d ago");
+    fn a_list_has_absolute_times_and_a_weekday_only_for_what_comes() {
+        // A Sunday.
+        let now = "2026-11-29T08:17:00Z".parse().unwrap();
+        let said = |text: &str| when(text.parse().unwrap(), now);
+        assert_eq!(said("2026-11-29T13:16:45Z"), "13:16Z");
+        assert_eq!(said("2026-11-29T02:16:45Z"), "02:16Z");
+        assert_eq!(said("2026-12-01T08:16:45Z"), "Tue 08:16Z");
+        assert_eq!(said("2026-12-05T08:16:45Z"), "Sat 08:16Z");
+        assert_eq!(said("2026-12-06T08:16:45Z"), "6 Dec");
+        assert_eq!(said("2026-11-27T08:16:45Z"), "27 Nov");
+        assert_eq!(said("2034-12-06T08:16:45Z"), "Dec 2034");
+        assert_eq!(said("2025-11-29T08:16:45Z"), "Nov 2025");
+    }
+
+    #[test]
+    fn a_sentence_adds_the_distance() {
+        let now = "2026-11-29T08:17:00Z".parse().unwrap();
+        let said = |text: &str| distance(text.parse().unwrap(), now);
+        assert_eq!(said("2026-11-29T13:16:45Z"), "in 4 h");
+        assert_eq!(said("2026-11-27T08:16:45Z"), "2 days ago");
+        assert_eq!(said("2026-11-29T08:17:10Z"), "within the hour");
     }
 }

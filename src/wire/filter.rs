@@ -12,6 +12,11 @@ pub const MOST_WORDS: usize = 20;
 
 /// The fields that certificates can be filtered by.
 pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner", "key", "issuer", "serial"];
+/// What a certificate's `status:` can be: the screen's own words, and `any`, since lists on a screen leave out what is
+/// replaced.
+pub const CERTIFICATE_STATUSES: &[&str] = &[
+    "active", "expiring", "expired", "revoked", "revoking", "held", "replaced", "any",
+];
 /// The fields that agents can be filtered by.
 pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "owner", "address", "cert"];
 /// The fields that requests can be filtered by.
@@ -77,6 +82,18 @@ pub enum Wants {
 }
 
 impl Filter {
+    /// Whether something is looked for by a word.
+    #[must_use]
+    pub fn has_word(&self) -> bool {
+        self.terms.iter().any(|term| term.field.is_none() && !term.not)
+    }
+
+    /// Whether something is said of this field.
+    #[must_use]
+    pub fn names(&self, field: &str) -> bool {
+        self.terms.iter().any(|term| term.field.as_deref() == Some(field))
+    }
+
     /// Reads what was typed, for a list that knows `fields`.
     ///
     /// # Errors
@@ -131,7 +148,13 @@ impl Term {
             }
             None => (None, rest),
         };
+        let is_status = field.as_deref() == Some("status") && fields == CERTIFICATE_FIELDS;
+        let word = value.to_lowercase();
         let wants = match (field.as_deref(), value.strip_prefix('~')) {
+            (Some("status"), _) if is_status && !CERTIFICATE_STATUSES.contains(&word.as_str()) => {
+                return Err(format!("status is one of: {}", CERTIFICATE_STATUSES.join(", ")));
+            }
+            (Some("status"), _) if is_status => Wants::Text(word),
             (Some("open"), _) => Wants::Flag(flag(value)?),
             (Some(name @ ("expires" | "silent" | "asked" | "when")), _) => how_far(name, value)?,
             (_, Some("")) => return Err("`~` wants letters behind it".to_owned()),
@@ -242,6 +265,14 @@ mod tests {
             read("entity:crt_1")
                 .unwrap_err()
                 .contains("status, expires, agent")
+        );
+        assert_eq!(
+            read("status:EXPIRED").unwrap(),
+            [term(false, "status", Wants::Text("expired".to_owned()))]
+        );
+        assert_eq!(
+            read("status:old").unwrap_err(),
+            "status is one of: active, expiring, expired, revoked, revoking, held, replaced, any"
         );
         for wrong in [
             "expires:soon",

@@ -57,6 +57,21 @@ async fn a_banned_agent_is_told_so_whatever_token_it_has() {
     let path = "/api/v1/agents/enrol";
     let (status, problem) = it.call(Method::POST, path, &one_time, &host, None).await;
     assert_eq!((status.as_u16(), &problem["denial"]), (403, &"banned".into()));
+
+    // The ban can be taken back, and each refusal leads there.
+    let of = |what: &str| format!("/api/v1/agents/{}/{what}", it.agent);
+    let (status, problem) = it.post(&of("token"), "").await;
+    assert_eq!(status, 422);
+    assert!(problem.to_string().contains(&of("unban")), "{problem}");
+    assert_eq!(it.post(&of("unban"), "").await.0, 200);
+    assert_eq!(it.post(&of("unban"), "").await.0, 409);
+    assert_eq!(it.post(&of("token"), "").await.0, 201);
+    assert_eq!(it.denied(&it.agent_token).await, re_enrol_after_a_ban());
+}
+
+/// Tokens that were taken back with the ban stay so.
+fn re_enrol_after_a_ban() -> (u16, Value) {
+    (401, "re_enrol".into())
 }
 
 #[tokio::test]

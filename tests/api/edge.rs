@@ -31,6 +31,7 @@ fn short() -> Bounds {
         body: Duration::from_millis(300),
         answer: Duration::from_millis(300),
         connections: 2,
+        per_address: 2,
     }
 }
 
@@ -64,6 +65,39 @@ async fn who_sends_drop_by_drop_is_cut_and_others_get_their_turn() {
     for cut in slow {
         cut.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_and_one_with_a_question_on_it_stays() {
+    let Some(it) = Server::start_within(Bounds {
+        connections: 3,
+        per_address: 3,
+        ..Bounds::default()
+    })
+    .await
+    else {
+        return;
+    };
+    // Its head is whole and its body isn't: something is asked on it.
+    let mut asking = raw(&it).await;
+    let head = format!(
+        "POST /api/v1/certs/{}/revoke HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 2\r\n\r\n{{",
+        it.cert, it.operator
+    );
+    asking.write_all(head.as_bytes()).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(raw(&it).await);
+    }
+    assert_eq!(it.call(Method::GET, "/healthz", "", "", None).await.0, 200);
+    // The oldest of them have gone, without a word.
+    for stream in idle.into_iter().take(18) {
+        assert_eq!(said(stream).await, "");
+    }
+    asking.write_all(b"}").await.unwrap();
+    let mut answer = [0; 12];
+    asking.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
 }
 
 #[tokio::test]

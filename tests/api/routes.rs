@@ -68,6 +68,12 @@ async fn every_change_leaves_its_row() {
             "ban",
             AuditOutcome::Done,
         ),
+        (
+            format!("/api/v1/agents/{agent}/unban"),
+            String::new(),
+            "unban",
+            AuditOutcome::Done,
+        ),
     ];
     for (path, body, action, outcome) in &calls {
         let n_rows = it.rows().await.len();

@@ -110,7 +110,7 @@ fn what_can_be_read_no_more_is_marked_at_once() {
         let effects = tell(&mut state, Event::Link(backend, link.clone()));
         assert!(asks(&effects) >= 2, "{backend:?}");
         // The title has it before any of the questions has failed.
-        let titled = drawn(&state).contains("nobody answers: as of");
+        let titled = drawn(&state).contains("API DOWN, showing data from");
         assert_eq!(titled, is_titled, "{backend:?}");
         assert_eq!(
             asks(&tell(&mut state, Event::Link(backend, link))),

@@ -191,8 +191,7 @@ fn one_letter_never_replaces_every_key_of_a_platform() {
     assert_eq!(plan.targets.len(), 77);
     assert!(!executes(&press(&mut state, "y")));
     assert!(!executes(&press(&mut state, "backspace enter")));
-    assert!(!executes(&press(&mut state, "7 7 space p r o d enter")));
-    press(&mut state, "backspace backspace backspace backspace backspace");
+    assert!(!executes(&press(&mut state, "7 7 p r enter")), "another context");
     assert!(
         executes(&press(&mut state, "d e m o enter")),
         "spaces don't count"

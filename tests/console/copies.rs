@@ -73,7 +73,7 @@ fn what_is_on_screen_is_exported() {
         "{name}"
     );
     assert!(
-        content.starts_with("certificate,status,ends,on,key,serial\r\npay.example.com,EXPIRED,"),
+        content.starts_with("certificate,status,ends,host,key,owner,serial\r\npay.example.com,expired,"),
         "{content}"
     );
     assert_eq!(content.lines().count(), 6);

@@ -28,7 +28,7 @@ fn marks_that_can_not_be_seen_stop_every_action() {
         state
             .toast
             .as_ref()
-            .is_some_and(|toast| toast.text.contains("1 of 2 marked rows"))
+            .is_some_and(|toast| toast.text.contains("1 of 2 marked rows are hidden by the filter"))
     );
     press(&mut state, "\\");
     assert!(!press(&mut state, "X").is_empty());
@@ -61,4 +61,33 @@ fn a_run_without_a_dialog_takes_no_marks_of_another_screen() {
     planned(&mut state, Tier::Harmless);
     assert!(state.runs[0].is_running());
     assert!(state.screen().marks.contains("crt_other"));
+}
+
+/// Otherwise the same key, pressed twice, acts on a thing that nobody chose.
+#[test]
+fn after_an_action_the_next_key_never_falls_on_another_row() {
+    let mut state = unsealed();
+    press(&mut state, "3");
+    let agents = fixtures::agents();
+    let list = |rows: Vec<cmp_console::domain::agent::Agent>| {
+        let total = i64::try_from(rows.len()).unwrap();
+        Answer::Agents(Window { total, rows })
+    };
+    let query = Query::Agents(Default::default());
+    fixtures::answer(&mut state, query.clone(), list(agents.clone()));
+    press(&mut state, "c");
+    let acted = state.runs[0].on[0].id.clone();
+    planned(&mut state, Tier::Harmless);
+    let ended = RunEvent::Ended(Outcome::Proven("it checked in".to_owned()));
+    tell(&mut state, Event::Run("#1".to_owned(), ended));
+    // What was cured has left the list.
+    let left: Vec<_> = agents.into_iter().filter(|agent| agent.id != acted).collect();
+    fixtures::answer(&mut state, query, list(left.clone()));
+    tell(&mut state, Event::Minute);
+    let effects = press(&mut state, "c");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Plan { .. })));
+    let toast = state.toast.as_ref().unwrap();
+    assert!(toast.text.contains("has left this list"), "{toast:?}");
+    press(&mut state, "j k c");
+    assert_eq!(state.runs.len(), 2, "after a move it is meant");
 }

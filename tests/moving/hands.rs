@@ -390,11 +390,11 @@ fn an_export_has_what_the_screen_has() {
     let mut state = certificates();
     press(&mut state, "1");
     let text = exported(&mut state, "text");
-    for pane in ["Findings", "Expiring", "Agents", "Requests", "Audit"] {
+    for pane in ["Findings", "Certificates", "Agents", "Requests", "Audit"] {
         assert!(text.contains(&format!(" {pane} ")), "{pane}:\n{text}");
     }
     let json: serde_json::Value = serde_json::from_str(&exported(&mut state, "json")).unwrap();
-    assert_eq!(json["expiring"][0]["certificate"], "pay.example.com");
+    assert_eq!(json["certificates"][0]["certificate"], "pay.example.com");
     assert_eq!(json["agents"].as_array().map(Vec::len), Some(4));
     state.places.push(at(ViewId::Certificate, "crt_0002"));
     assert!(exported(&mut state, "text").contains("Subject      CN=shop.example.com"));

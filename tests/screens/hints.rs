@@ -40,11 +40,19 @@ fn is_default_key(word: &str) -> bool {
     named.contains(&word) || letter && !keymap.is_empty()
 }
 
+/// What of a line is in a dialog, where one lies over it: it cuts words in two.
+fn in_box(line: &str) -> &str {
+    match (line.find('│'), line.rfind('│')) {
+        (Some(begin), Some(end)) if begin < end => &line[begin..end],
+        _ => line,
+    }
+}
+
 /// The words of a text that name a key which nobody has set; `own` are letters that the text names for
 /// another reason.
 fn named_keys(text: &str, own: &str) -> Vec<String> {
     // An action's own words may have such a word in them.
-    let mut text = text.to_owned();
+    let mut text: String = text.lines().map(|line| in_box(line).to_owned() + "\n").collect();
     for action in cmp_console::actions::ALL {
         text = text.replace(action.spec().help, "");
     }

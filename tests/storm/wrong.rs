@@ -314,8 +314,8 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     let screen = services(home.path(), &api.address);
     tokio::task::block_in_place(|| {
         screen.wait("it on the services screen", |screen| {
-            let line = screen.lines().find(|line| line.contains(" issuer "));
-            line.is_some_and(|line| line.contains("degraded") && off.iter().any(|off| line.contains(off)))
+            let mut lines = screen.lines().filter(|line| line.contains(" issuer "));
+            lines.any(|line| line.contains("degraded") && off.iter().any(|off| line.contains(off)))
         })
     });
     let client = Client::new(&database.url, vec![api.address.clone()]).await;

@@ -94,9 +94,13 @@ pub(super) struct Arguments {
     /// leave it first (otherwise 0); a second signal cuts that short
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=300))]
     shutdown_delay: Option<u64>,
-    /// Connections at once (otherwise 4096); further ones wait
+    /// Connections at once (otherwise 4096); where all are taken, those that are idle for longest make room
     #[arg(long, value_name = "N")]
     max_connections: Option<usize>,
+    /// As many of them may come from one address (otherwise a quarter): behind a load balancer that hides its
+    /// clients, as many as there are
+    #[arg(long, value_name = "N")]
+    max_connections_per_address: Option<usize>,
     /// This process among several, as its claims are named: after a restart under the same name it goes on
     /// at once with what it had claimed. If not given, a name of its own is made at each start, and what
     /// an earlier one had claimed is free when its lease ends
@@ -120,6 +124,10 @@ impl Arguments {
         set(&mut api.agent_ca_cert, self.agent_ca_cert.map(Some));
         set(&mut api.shutdown_delay, self.shutdown_delay);
         set(&mut api.max_connections, self.max_connections);
+        set(
+            &mut api.max_connections_per_address,
+            self.max_connections_per_address.map(Some),
+        );
         let vault = &mut config.vault;
         set(&mut vault.address, self.vault.map(Some));
         set(&mut vault.ca, self.vault_ca.map(Some));

@@ -20,24 +20,45 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Where the API will be, if this process has it.
 pub(super) struct Door {
     pub(super) listener: Option<std::net::TcpListener>,
+    /// Where it is asked how it is, if that is a place of its own.
+    pub(super) health: Option<std::net::TcpListener>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) bounds: Bounds,
 }
 
+/// Where somebody stands in, and what is spoken there.
+struct StandIn {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    bounds: Bounds,
+}
+
 impl Door {
-    /// For who stands in for the API.
-    fn once_more(&self) -> Result<Option<TcpListener>> {
-        let Some(listener) = &self.listener else {
-            return Ok(None);
+    /// For who stands in for the API and for what tells of its health, with what is spoken there.
+    fn once_more(&self) -> Result<Vec<StandIn>> {
+        let api = self
+            .listener
+            .as_ref()
+            .map(|it| (it, self.tls.clone(), self.bounds));
+        let health = self.health.as_ref().map(|it| (it, None, Bounds::of_health()));
+        let again = |(it, tls, bounds): (&std::net::TcpListener, _, _)| {
+            let it = it.try_clone().and_then(TcpListener::from_std);
+            Ok(StandIn {
+                listener: it.wrap_err("the server can't listen")?,
+                tls,
+                bounds,
+            })
         };
-        let again = listener.try_clone().and_then(TcpListener::from_std);
-        Ok(Some(again.wrap_err("the API can't listen")?))
+        api.into_iter().chain(health).map(again).collect()
     }
 
-    /// For the API itself: from now on nobody else has it.
-    pub(super) fn hand_over(&mut self) -> Result<Option<TcpListener>> {
-        let listener = self.listener.take().map(TcpListener::from_std);
-        listener.transpose().wrap_err("the API can't listen")
+    /// For the API itself, and for its health: from now on nobody else has them.
+    pub(super) fn hand_over(&mut self) -> Result<(Option<TcpListener>, Option<TcpListener>)> {
+        let take = |it: &mut Option<std::net::TcpListener>| {
+            let listener = it.take().map(TcpListener::from_std);
+            listener.transpose().wrap_err("the server can't listen")
+        };
+        Ok((take(&mut self.listener)?, take(&mut self.health)?))
     }
 }
 
@@ -49,15 +70,20 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
     };
     let (why, told) = watch::channel(first);
     let (opened, end) = watch::channel(false);
-    let standing_in = door.once_more()?.map(|listener| {
+    let standing_in = door.once_more()?.into_iter().map(|place| {
+        let StandIn {
+            listener,
+            tls,
+            bounds,
+        } = place;
         let listen = listener.local_addr().ok().map(|address| address.to_string());
-        tracing::warn!(listen, "meanwhile the API says why");
-        let (tls, bounds) = (door.tls.clone(), door.bounds);
-        let mut end = end;
+        tracing::warn!(listen, "meanwhile it is said why");
+        let (mut end, told) = (end.clone(), told.clone());
         tokio::spawn(api::stand_in(listener, tls, bounds, told, async move {
             let _ = end.wait_for(|end| *end).await;
         }))
     });
+    let standing_in: Vec<_> = standing_in.collect();
     let store = loop {
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
@@ -74,7 +100,7 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
         }
     };
     opened.send_replace(true);
-    if let Some(standing_in) = standing_in {
+    for standing_in in standing_in {
         standing_in.await?.wrap_err("the API can't listen")?;
     }
     Ok(store)

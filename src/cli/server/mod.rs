@@ -34,7 +34,7 @@ use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::config::memory;
-use crate::config::server::{ServerConfig, ServerRole, Vault};
+use crate::config::server::{ServerConfig, ServerRole, Vault, share};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::services::api::{self, ApiState, IdentityCa};
@@ -254,7 +254,7 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
         false => None,
     };
     let health = match config.health_listen {
-        Some(address) => Some(bind(address, "--health-listen").await?),
+        Some(address) => Some(bind(address, "--health-listen").await?.into_std()?),
         None => None,
     };
     let identity_ca = told.identity_ca()?;
@@ -271,10 +271,15 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     let hangup = signal(SignalKind::hangup())?;
     let bounds = Bounds {
         connections: config.api.max_connections,
+        per_address: config
+            .api
+            .max_connections_per_address
+            .unwrap_or_else(|| share(config.api.max_connections)),
         ..Bounds::default()
     };
     let mut door = Door {
         listener,
+        health,
         tls,
         bounds,
     };
@@ -292,7 +297,7 @@ async fn serve(told: Told, cache: Option<&str>) -> Result<()> {
     .cache(cache)
     .limits(config.api.limits)
     .identity_ca(identity_ca);
-    let listener = door.hand_over()?;
+    let (listener, health) = door.hand_over()?;
     let tls = door.tls.clone();
     let speaks_tls = tls.is_some();
     let local = |listener: &TcpListener| listener.local_addr().ok().map(|address| address.to_string());

@@ -53,7 +53,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::services::serve::{Served, Tls};
+use crate::services::serve::{Bounds, Served, Tls};
 
 pub use identity_ca::{IdentityCa, IdentityCaError};
 pub use state::{ApiState, Unreached, Wake};
@@ -170,7 +170,7 @@ pub async fn serve_health(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let served = Served {
-        bounds: state.bounds,
+        bounds: Bounds::of_health(),
         // The gauge is that of the API's connections.
         open: Gauge::default(),
         routes: guarded(health_routes(), state),

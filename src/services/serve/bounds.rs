@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::server::DEFAULT_CONNECTIONS;
+use crate::config::server::{DEFAULT_CONNECTIONS, share};
 
 /// What a server grants. The defaults suit a fleet behind one server; see [`Bounds::default`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,11 @@ pub struct Bounds {
     pub body: Duration,
     /// For the answer.
     pub answer: Duration,
-    /// Connections at once, event streams included. Further ones wait in the kernel's queue.
+    /// Connections at once, event streams included. Where all are taken, the one that is idle for longest makes
+    /// room; where something is asked on all of them, further ones wait.
     pub connections: usize,
+    /// As many of them may be of one address.
+    pub per_address: usize,
 }
 
 impl Default for Bounds {
@@ -25,6 +28,20 @@ impl Default for Bounds {
             body: Duration::from_secs(10),
             answer: Duration::from_secs(30),
             connections: DEFAULT_CONNECTIONS,
+            per_address: share(DEFAULT_CONNECTIONS),
+        }
+    }
+}
+
+impl Bounds {
+    /// What is granted where only health is told: answers are short and few ask.
+    #[must_use]
+    pub fn of_health() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            connections: 64,
+            per_address: 64,
+            ..Self::default()
         }
     }
 }

@@ -2,19 +2,24 @@
 //! exceed, and ends by answering what is under way.
 
 mod bounds;
+mod patient;
 mod peer;
+mod places;
 mod tls;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,8 +27,11 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tower_service::Service;
+
+use patient::Patient;
+use places::{Busy, Full, Place, Places};
 
 pub use bounds::Bounds;
 pub use peer::Peer;
@@ -31,6 +39,8 @@ pub use tls::{Tls, TlsError};
 
 /// After a failed accept (no descriptors left), so that it isn't tried in a tight loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A visitor that takes nothing of its answer for so long is given up.
+const TAKES_NOTHING: Duration = Duration::from_secs(30);
 /// No request's head is longer.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -55,14 +65,12 @@ impl Served {
     /// The listener's address can't be told.
     pub async fn on(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let address = listener.local_addr()?;
-        let permits = Arc::new(Semaphore::new(self.bounds.connections));
+        let places = Places::new(&self.bounds);
+        let mut told_full = false;
         let (closing, closed) = watch::channel(());
         let graceful = GracefulShutdown::new();
         let mut shutdown = pin!(shutdown);
-        loop {
-            let Some(permit) = permit(&permits, address, &mut shutdown).await else {
-                break;
-            };
+        'accepting: loop {
             let accepted = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -70,12 +78,32 @@ impl Served {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    let place = loop {
+                        match places.take(peer.ip()) {
+                            Ok(place) => break Some(place),
+                            // Its own doing; closed, so that it knows.
+                            Err(Full::OfOne) => break None,
+                            Err(Full::OfAll) => {}
+                        }
+                        if !told_full {
+                            told_full = true;
+                            tracing::warn!(
+                                "something is asked on all connections at {address}, further ones wait; see \
+                                 --max-connections"
+                            );
+                        }
+                        tokio::select! {
+                            () = &mut shutdown => break 'accepting,
+                            () = places.one_is_free() => {}
+                        }
+                    };
+                    let Some(place) = place else { continue };
                     let visitor = Visitor {
                         served: self.clone(),
                         peer,
                         watcher: graceful.watcher(),
                         closed: closed.clone(),
-                        permit,
+                        place: Arc::new(place),
                     };
                     tokio::spawn(visitor.serve(stream));
                 }
@@ -95,22 +123,6 @@ impl Served {
     }
 }
 
-/// A place for one more connection; nothing once it is time to stop.
-async fn permit(
-    permits: &Arc<Semaphore>,
-    address: SocketAddr,
-    shutdown: &mut (impl Future<Output = ()> + Unpin),
-) -> Option<OwnedSemaphorePermit> {
-    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        return Some(permit);
-    }
-    tracing::warn!("all connections at {address} are taken, further ones wait; see --max-connections");
-    tokio::select! {
-        () = shutdown => None,
-        permit = Arc::clone(permits).acquire_owned() => permit.ok(),
-    }
-}
-
 /// Errors of a connection that was gone before it was accepted.
 fn is_the_visitors(error: &io::Error) -> bool {
     matches!(
@@ -125,7 +137,7 @@ struct Visitor {
     peer: SocketAddr,
     watcher: Watcher,
     closed: watch::Receiver<()>,
-    permit: OwnedSemaphorePermit,
+    place: Arc<Place>,
 }
 
 impl Visitor {
@@ -140,6 +152,7 @@ impl Visitor {
                 let handshake = tokio::time::timeout(self.served.bounds.head, tls.accept(stream));
                 tokio::select! {
                     _ = self.closed.changed() => {}
+                    () = self.place.sent_away() => {}
                     shaken = handshake => match shaken {
                         Ok(Ok(stream)) => {
                             let certified = tls.peer(&stream);
@@ -164,26 +177,60 @@ impl Visitor {
             served,
             peer,
             watcher,
-            permit,
+            place,
             ..
         } = self;
         let routes = served.routes;
+        let asked_on = Arc::clone(&place);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             if let Some(certified) = &certified {
                 request.extensions_mut().insert(certified.clone());
             }
+            let busy = asked_on.busy();
             // A router is always ready, so that it needn't be asked.
-            routes.clone().call(request)
+            let answering = routes.clone().call(request);
+            async move {
+                let answer = answering.await?;
+                Ok::<_, Infallible>(answer.map(|body| Answering { body, _busy: busy }))
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(served.bounds.head)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%peer, %error, "a connection broke");
+            .serve_connection(TokioIo::new(Patient::new(stream, TAKES_NOTHING)), service);
+        tokio::select! {
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%peer, %error, "a connection broke");
+            },
+            () = place.sent_away() => tracing::debug!(%peer, "an idle connection made room"),
         }
-        drop(permit);
+    }
+}
+
+/// An answer's body; its connection is idle again once it is out.
+struct Answering {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

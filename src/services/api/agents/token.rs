@@ -62,6 +62,9 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Token, Probl
         return Err(Problem::refused(format!(
             "the agent `{}` is banned and may not enrol again",
             agent.hostname
+        ))
+        .hint(format!(
+            "take the ban back first: `POST /api/v1/agents/{id}/unban`"
         )));
     }
     let expires_at = door.tx.now() + Duration::hours(GOOD_FOR_H);

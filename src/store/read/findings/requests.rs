@@ -42,7 +42,12 @@ fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
     let error = request.error_message.as_deref().unwrap_or("no reason given");
     let (entity, entity_id, version, answer) = match (request.replaces, it.replaces_version) {
         (Some(old), Some(version)) => (EntityKind::Certificate, old, version, Some("reissue".to_owned())),
-        _ => (EntityKind::Request, request.id.clone(), request.version, None),
+        _ => (
+            EntityKind::Request,
+            request.id.clone(),
+            request.version,
+            Some("cancel".to_owned()),
+        ),
     };
     Finding {
         kind: FindingKind::RequestFailed,

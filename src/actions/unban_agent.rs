@@ -1,0 +1,135 @@
+//! Unban: the agent may enrol again. Its tokens were taken back with the ban and stay so: it gets in by a one-time
+//! token that somebody makes for it.
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Action, Availability, Facts, Spec, needs_api};
+use crate::domain::agent::AgentStatus;
+use crate::domain::id::EntityKind;
+use crate::domain::plain::shell_word;
+use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
+use crate::plan::ports::{Reads, Writes};
+use crate::plan::step::{Proof, Step, StepContext, text};
+use crate::plan::tier::Harm;
+use crate::problem::Problem;
+use crate::wire::requests::WhyBody;
+
+/// See the module.
+pub(super) struct UnbanAgent;
+
+static SPEC: Spec = Spec {
+    id: "unban",
+    title: "Unban",
+    key: "U",
+    kinds: &[EntityKind::Agent],
+    help: "let a banned agent enrol again",
+    proof: "the agent is active at the API",
+};
+
+impl Action for UnbanAgent {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
+        if let [one] = on
+            && one.status == AgentStatus::Active.word()
+        {
+            return Availability::Disabled("it is not banned".to_owned());
+        }
+        needs_api(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn plan<'a>(
+        &'a self,
+        on: Vec<Target>,
+        _inputs: Inputs,
+        with: &'a Reads,
+    ) -> BoxFuture<'a, Result<Plan, Problem>> {
+        Box::pin(plan(on, with))
+    }
+
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        &[&Unban]
+    }
+}
+
+async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
+    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    for target in on {
+        let agent = with.api.agent(&target.id).await?.agent;
+        if agent.status == AgentStatus::Active {
+            plan.left_out.push(LeftOut {
+                name: agent.hostname,
+                why: "not banned".to_owned(),
+            });
+            continue;
+        }
+        let address = format!("{}/api/v1/agents/{}/unban", with.api.base(), agent.id);
+        plan.steps.push(
+            PlannedStep::new(
+                &Unban,
+                plan.targets.len(),
+                format!("unban {}", agent.hostname),
+                json!({"agent": agent.id}),
+            )
+            .on_hosts([&agent.hostname])
+            .by_hand(format!(
+                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"",
+                shell_word(&address)
+            )),
+        );
+        plan.targets.push(Target {
+            version: agent.version,
+            name: agent.hostname,
+            ..target
+        });
+    }
+    let names: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
+    plan.title = match names.as_slice() {
+        [] => return Err(Problem::conflict("none of these agents is banned")),
+        [one] => format!("Unban {one}"),
+        many => format!("Unban {} agents", many.len()),
+    };
+    plan.changes = vec![
+        format!("{} may enrol and check in again.", names.join(", ")),
+        "Tokens stay taken back: it enrols with a one-time token (`POST /api/v1/agents/{id}/token`)."
+            .to_owned(),
+    ];
+    Ok(plan)
+}
+
+/// Takes the ban back.
+struct Unban;
+
+impl Step for Unban {
+    fn name(&self) -> &'static str {
+        "unban"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::Changes
+    }
+
+    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async move {
+            let body = WhyBody {
+                comment: cx.comment.clone(),
+                ticket: cx.ticket.clone(),
+            };
+            with.api.unban(text(&cx.args, "agent")?, &body, &cx.key).await?;
+            Ok(json!({}))
+        })
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Box::pin(async move {
+            let agent = with.api.as_now().agent(text(&cx.args, "agent")?).await?.agent;
+            Ok(match agent.status {
+                AgentStatus::Active => Proof::Proven(format!("{} is active", agent.hostname)),
+                AgentStatus::Banned => Proof::NotYet(format!("{} is banned still", agent.hostname)),
+            })
+        })
+    }
+}
