@@ -87,7 +87,7 @@ impl Truth {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::Agrees => "agrees",
+            Self::Agrees => "as expected",
             Self::ServedOld => "old one still served",
             Self::ChainIncomplete => "chain incomplete",
             Self::DiskDiffers => "another one on disk",

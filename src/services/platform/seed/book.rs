@@ -26,6 +26,8 @@ use crate::store::{
 };
 use crate::wire::agents::{EnrolBody, JobResult, Report, ReportedInstallation};
 
+/// All of the demo is on one host.
+const HERE: &str = "127.0.0.1";
 /// Seconds between the demo agents' check-ins.
 pub(super) const CHECKIN_INTERVAL_S: i64 = 60;
 /// Who asked for what, in the demo's past.
@@ -95,6 +97,7 @@ impl Book {
         for (i, host) in (0..).zip(hosts) {
             let mut tx = self.at(from + Duration::minutes(7 * i)).await?;
             let agent = agents::insert(&mut tx, host, CHECKIN_INTERVAL_S).await?;
+            agents::enrolled_from(&mut tx, &agent.id, HERE).await?;
             let token = tokens::mint()?;
             let new = NewToken {
                 name: host.hostname.clone(),
@@ -106,7 +109,7 @@ impl Book {
             };
             tokens::create(&mut tx, &new, &token).await?;
             let mut entry = done(&host.hostname, "enrol", EntityKind::Agent, &agent.id);
-            entry.source = "127.0.0.1".to_owned();
+            entry.source = HERE.to_owned();
             audit::append(&mut tx, entry).await?;
             tx.commit().await?;
             enrolled.push(Enrolled { agent, token });
