@@ -39,11 +39,11 @@ const COLUMNS: &[Column] = &[
         width: Width::Fixed(9),
     },
     Column {
-        title: "answers",
+        title: "state",
         width: Width::Fixed(12),
     },
     Column {
-        title: "in",
+        title: "latency",
         width: Width::Fixed(8),
     },
     Column {
