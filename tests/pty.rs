@@ -69,7 +69,7 @@ fn unseal(pty: &mut Pty, state: &Path) {
     pty.wait_for("Share 1 of 3 (typed or pasted, never shown):");
     let shares = shares(state);
     // Pasted, with brackets and without.
-    for (index, share) in shares.iter().enumerate() {
+    for (index, share) in shares.iter().take(3).enumerate() {
         let entered = format!("{index} of 3 shares");
         pty.wait("the shares so far", |screen| {
             screen.contains(&entered) && !screen.contains(" characters")
@@ -469,7 +469,7 @@ fn from_a_clue_to_everything_that_shares_the_key_and_what_is_served_there_now() 
     pty.wait("all panes to hold data", is_full);
     pty.types(":find www.example.com expires:>1d\r");
     let screen = pty.wait("a handshake with each place", |screen| {
-        screen.contains("Blast radius") && screen.contains("this one") && !screen.contains("asking…")
+        screen.contains("Where it is used") && screen.contains("as expected") && !screen.contains("asking…")
     });
     assert!(screen.contains("1 still valid, in 1 place on 1 host"), "{screen}");
     // And back to the list that the clue led through.

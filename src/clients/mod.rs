@@ -12,5 +12,6 @@ pub mod crl;
 pub(crate) mod distrust;
 mod http;
 pub mod proxy;
+pub mod tls_look;
 pub mod tls_probe;
 pub mod vault;

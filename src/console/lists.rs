@@ -137,7 +137,7 @@ pub(super) fn say_open_a_list(state: &mut State) {
     let lists = by_keys(state);
     state.say(
         Tone::Plain,
-        format!("this screen has its own order; open a list ({lists})"),
+        format!("nothing to filter or sort here; {lists} are lists"),
     );
 }
 

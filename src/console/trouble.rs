@@ -25,9 +25,9 @@ pub(super) fn step(state: &mut State, down: bool) {
         return state.say(Tone::Plain, "no other row here is in trouble");
     }
     if down && index < at {
-        state.say(Tone::Plain, "on from the top");
+        state.say(Tone::Plain, "wrapped around to the top");
     } else if !down && index > at {
-        state.say(Tone::Plain, "on from the end");
+        state.say(Tone::Plain, "wrapped around to the end");
     }
     cursor::put(state, index);
 }

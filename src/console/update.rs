@@ -412,7 +412,8 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
         return state.say(Tone::Bad, "nothing is started on a screen that can't show it");
     }
     let selected = views::selected(state);
-    if views::is_adrift(state) && state.targets_for(action, &selected).is_empty() {
+    let again = state.runs.last().is_some_and(|run| run.action == id);
+    if again && views::is_adrift(state) {
         let words = "what you acted on has left this list: move to the row you mean";
         return state.say(Tone::Plain, words);
     }

@@ -64,6 +64,8 @@ pub enum FindingKind {
     RevokedInUse,
     /// Renewed on disk, the old one still served; or disk and expectation differ.
     NotServed,
+    /// Served without an issuer that clients need, so that those who have only the root refuse it.
+    ChainIncomplete,
     /// An agent missed its check-ins.
     AgentSilent,
     /// A request failed for good.
@@ -188,6 +190,7 @@ impl FindingKind {
             Self::RevokedInUse | Self::RevocationPending => 2,
             Self::ExpiredInUse
             | Self::NotServed
+            | Self::ChainIncomplete
             | Self::AgentSilent
             | Self::RequestFailed
             | Self::RequestStuck

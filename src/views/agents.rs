@@ -133,7 +133,7 @@ pub(super) fn target(agent: &Agent) -> Target {
     }
 }
 
-/// When it checked in last; as long as it does so in time that is all that is said, so that a screen at
+/// When it checked in last; as long as it does so on time that is all that is said, so that a screen at
 /// rest stays at rest.
 pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
     match (agent.health(state.shown_at()), agent.last_checkin) {

@@ -85,7 +85,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("From", row.source.clone()),
         fact("Detail", or_none(&row.detail)),
         fact("Hash", row.hash.clone()),
-        fact("Before", row.prev_hash.clone()),
+        fact("Previous hash", row.prev_hash.clone()),
     ]
 }
 

@@ -135,7 +135,7 @@ pub(super) fn served_now(place: &Installation, state: &State) -> Cell {
     let made = state.handshakes.get(&endpoint);
     let made = made.filter(|made| made.expected == place.expected_sha256);
     match made.and_then(|made| made.served.as_ref()) {
-        Some(Ok(served)) if *served == place.expected_sha256 => cell("this one", Meaning::Good),
+        Some(Ok(served)) if *served == place.expected_sha256 => cell("as expected", Meaning::Good),
         Some(Ok(_)) => cell("another one", Meaning::Bad),
         Some(Err(_)) => cell("no answer", Meaning::Warn),
         None => cell("asking…", Meaning::Dim),

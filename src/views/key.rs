@@ -24,7 +24,7 @@ use crate::wire::certs::KeyDetail;
 /// See the module.
 pub(super) static VIEW: View = View {
     id: ViewId::Key,
-    title: "Blast radius",
+    title: "Where it is used",
     n_panes: 1,
     sorts: &[],
     filters: &[],

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::requests::{meaning, targets};
 use super::{Row, View, audit};
-use crate::domain::request::Request;
+use crate::domain::request::{Request, WaitingOn};
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
@@ -61,9 +61,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact_that_means("Why", request.why(), meaning(request.status)),
         fact(
             "Next try",
-            request
-                .next_attempt_at
-                .map_or("when what it waits on is there".to_owned(), full),
+            request.next_attempt_at.map_or_else(|| next_try(request), full),
         ),
         fact("Tries", request.attempt.to_string()),
         fact("Names", request.sans.join(" ")),
@@ -96,4 +94,15 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         empty: "no audit row",
     };
     detail::draw(state, area, buffer, &request.common_name, &facts(state), &below);
+}
+
+/// What has to happen first, where no time is set.
+fn next_try(request: &Request) -> String {
+    match request.waiting_on {
+        Some(WaitingOn::Approval) => "once it is approved",
+        Some(WaitingOn::Key | WaitingOn::Challenge) => "when the agent is back",
+        Some(WaitingOn::Ca) => "now",
+        None => "-",
+    }
+    .to_owned()
 }

@@ -42,11 +42,11 @@ const COLUMNS: &[Column] = &[
         width: Width::Fixed(FIRST),
     },
     Column {
-        title: "answers",
+        title: "state",
         width: Width::Fixed(12),
     },
     Column {
-        title: "in",
+        title: "latency",
         width: Width::Fixed(8),
     },
     Column {

@@ -98,7 +98,7 @@ fn bar(label: String, n: i64, meaning: Meaning) -> Bar {
 
 fn expiring(trends: &Trends) -> Vec<Counted> {
     let gone = Counted {
-        bar: bar("gone".to_owned(), trends.expired, Meaning::Bad),
+        bar: bar("expired".to_owned(), trends.expired, Meaning::Bad),
         view: ViewId::Certificates,
         filter: "expires:<0h".to_owned(),
     };

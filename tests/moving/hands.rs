@@ -216,9 +216,9 @@ fn n_steps_from_trouble_to_trouble_and_around() {
     press(&mut state, "3 n");
     assert_eq!(on(&state), 1);
     press(&mut state, "n");
-    assert_eq!((on(&state), said(&state)), (0, "on from the top"));
+    assert_eq!((on(&state), said(&state)), (0, "wrapped around to the top"));
     press(&mut state, "N");
-    assert_eq!((on(&state), said(&state)), (1, "on from the end"));
+    assert_eq!((on(&state), said(&state)), (1, "wrapped around to the end"));
     press(&mut state, "G N");
     assert_eq!((on(&state), said(&state)), (1, ""));
     press(&mut state, "7 n");

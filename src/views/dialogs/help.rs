@@ -9,15 +9,21 @@ use crate::state::cmd::{Cmd, InDialog};
 use crate::state::keymap::Group;
 use crate::views::{palette, selected};
 use crate::widgets::frame::{dialog, frame};
-use crate::widgets::text::put;
+use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
+
+/// The widest that it gets, and what of that the keys have.
+const WIDTH: u16 = 110;
+const KEYS: u16 = 19;
 
 /// Draws it.
 pub(super) fn draw(state: &State, scroll: u16, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
-    let lines = lines(state);
+    // The frame and a column at its left.
+    let width = WIDTH.min(area.width).saturating_sub(3);
+    let lines = lines(state, usize::from(width.saturating_sub(KEYS)));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let place = dialog(buffer, area, 78, height.min(area.height.saturating_sub(2)));
+    let place = dialog(buffer, area, WIDTH, height.min(area.height.saturating_sub(2)));
     let (down, up) = (state.keymap.call(Cmd::Down), state.keymap.call(Cmd::Up));
     let closes = state.keymap.hints(&[(InDialog::Close, "closes")]);
     let note = format!("{down} {up} move, {closes}");
@@ -25,11 +31,19 @@ pub(super) fn draw(state: &State, scroll: u16, area: Rect, buffer: &mut Buffer) 
     let first = usize::from(scroll).min(lines.len().saturating_sub(usize::from(inner.height)));
     for (y, (keys, what, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(first)) {
         put(buffer, inner, inner.x + 1, y, keys, palette.style(Meaning::Key));
-        put(buffer, inner, inner.x + 20, y, what, palette.style(*meaning));
+        put(
+            buffer,
+            inner,
+            inner.x + 1 + KEYS,
+            y,
+            what,
+            palette.style(*meaning),
+        );
     }
 }
 
-fn lines(state: &State) -> Vec<(String, String, Meaning)> {
+/// Every line, cut nowhere: what doesn't fit goes on below.
+fn lines(state: &State, width: usize) -> Vec<(String, String, Meaning)> {
     let selected = selected(state);
     let mut lines = Vec::new();
     let rows = state.keymap.rows();
@@ -46,7 +60,10 @@ fn lines(state: &State) -> Vec<(String, String, Meaning)> {
                 },
                 _ => (row.what.to_owned(), Meaning::Plain),
             };
-            lines.push((row.keys.join(" "), what, meaning));
+            let mut keys = row.keys.join(" ");
+            for part in wrap(&what, width.max(1)) {
+                lines.push((std::mem::take(&mut keys), part, meaning));
+            }
         }
     }
     lines
