@@ -9,7 +9,11 @@
     reason = "a test may panic"
 )]
 
+#[path = "actions/between.rs"]
+mod between;
 mod demo;
+#[path = "actions/lost.rs"]
+mod lost;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -48,8 +52,12 @@ struct Hands {
 
 impl Hands {
     fn new(demo: &Demo, api: &str, home: &Path) -> Self {
+        Self::at(demo, api, demo.text("/vault"), home)
+    }
+
+    /// The same where Vault is somewhere else too.
+    fn at(demo: &Demo, api: &str, vault: String, home: &Path) -> Self {
         let token = |name: &str| Some(Secret::new(demo.text(name)));
-        let vault = demo.text("/vault");
         let login = Login::of(token("/vault_root_token"), None, None);
         let vault_writer = VaultWriter::new(&Place::at(&vault), login).unwrap();
         let reader = ApiReader::new(api, token("/operator_token")).unwrap();
@@ -89,7 +97,7 @@ impl Hands {
         guard: &(dyn Fn() -> Guard + Send + Sync),
         shares: &[Secret],
     ) -> (Outcome, String) {
-        let (prompt, entered) = tokio::sync::mpsc::channel(8);
+        let (prompt, entered) = tokio::sync::mpsc::channel(64);
         for share in shares {
             prompt.send(Entered::Secret(share.clone())).await.unwrap();
         }

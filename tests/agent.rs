@@ -4,7 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test's helpers stop at the first surprise"
+    clippy::print_stderr,
+    reason = "a test's helpers stop at the first surprise, and name what is skipped"
 )]
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{Path as Params, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -40,6 +42,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+#[path = "support/port.rs"]
+mod port;
+#[path = "agent/proof.rs"]
+mod proof;
+#[path = "agent/real.rs"]
+mod real;
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Hashes without a dependency of their own.
@@ -49,10 +58,12 @@ mod sha2_of {
     }
 }
 
-/// A CA of its own for each test.
+/// A CA of its own for each test, below a root.
 struct Ca {
     issuer: Issuer<'static, KeyPair>,
+    /// The CA's certificate and its root's.
     pem: String,
+    root_pem: String,
 }
 
 /// One certificate as a CA hands it out.
@@ -64,15 +75,23 @@ struct Issued {
 
 impl Ca {
     fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "Test CA");
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
+        let params = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.use_authority_key_identifier_extension = name != "Test Root";
+            params
+        };
+        let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let root_pem = params("Test Root").self_signed(&root_key).unwrap().pem();
+        let root = Issuer::new(params("Test Root"), root_key);
+        let certificate = params("Test CA").signed_by(&key, &root).unwrap();
         Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
+            pem: format!("{}{root_pem}", certificate.pem()),
+            issuer: Issuer::new(params("Test CA"), key),
+            root_pem,
         }
     }
 
@@ -120,19 +139,25 @@ fn bearer(headers: &HeaderMap) -> &str {
         .unwrap()
 }
 
+type Refusal = (StatusCode, [(HeaderName, &'static str); 1], Json<Value>);
+
+fn refusal(status: StatusCode, body: Value) -> Refusal {
+    (status, [(CONTENT_TYPE, "application/problem+json")], Json(body))
+}
+
 async fn enrol(
     State(platform): State<Shared>,
     headers: HeaderMap,
     Json(body): Json<EnrolBody>,
-) -> Result<Json<Value>, (StatusCode, Json<Value>)> {
+) -> Result<Json<Value>, Refusal> {
     let mut platform = platform.lock().unwrap();
     if platform.down {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))));
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, json!({})));
     }
     if !bearer(&headers).starts_with("one-time") {
         let body = json!({"type": "urn:cmp:problem:not_authenticated", "title": "the one-time token was spent",
             "status": 401, "code": "not_authenticated", "denial": "re_enrol"});
-        return Err((StatusCode::UNAUTHORIZED, Json(body)));
+        return Err(refusal(StatusCode::UNAUTHORIZED, body));
     }
     platform.denial = None;
     let key = headers["idempotency-key"].to_str().unwrap().to_owned();
@@ -147,16 +172,16 @@ async fn report(
     Params(agent_id): Params<String>,
     headers: HeaderMap,
     Json(body): Json<Report>,
-) -> Result<Json<ReportReply>, (StatusCode, Json<Value>)> {
+) -> Result<Json<ReportReply>, Refusal> {
     let mut platform = platform.lock().unwrap();
     assert_eq!((agent_id.as_str(), bearer(&headers)), ("agt_1", "own-token"));
     if platform.down {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))));
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, json!({})));
     }
     if let Some(denial) = platform.denial {
         let body = json!({"type": "urn:cmp:problem:not_authenticated", "title": "the token was taken back",
             "status": 401, "code": "not_authenticated", "denial": denial});
-        return Err((StatusCode::UNAUTHORIZED, Json(body)));
+        return Err(refusal(StatusCode::UNAUTHORIZED, body));
     }
     platform.reports.push(body);
     Ok(Json(ReportReply {
@@ -176,23 +201,27 @@ async fn csr(
     assert_eq!(bearer(&headers), "own-token");
     assert!(headers.contains_key("idempotency-key"));
     let mut platform = platform.lock().unwrap();
-    platform.csrs.entry(request_id).or_default().push(body.csr_pem);
-    Json(json!({}))
+    platform
+        .csrs
+        .entry(request_id.clone())
+        .or_default()
+        .push(body.csr_pem);
+    Json(json!({"id": request_id}))
 }
 
 async fn result(
     State(platform): State<Shared>,
     Params((_, job_id)): Params<(String, String)>,
     Json(body): Json<JobResult>,
-) -> StatusCode {
+) -> Result<Json<Value>, StatusCode> {
     let mut platform = platform.lock().unwrap();
     platform.results.push((job_id.clone(), body));
     if platform.lose_results > 0 {
         platform.lose_results -= 1;
-        return StatusCode::BAD_GATEWAY;
+        return Err(StatusCode::BAD_GATEWAY);
     }
     platform.jobs.retain(|job| job.id != job_id);
-    StatusCode::NO_CONTENT
+    Ok(Json(json!({"id": job_id})))
 }
 
 /// A host with an agent, a TLS server, and the platform's stand-in.
@@ -238,6 +267,7 @@ impl Night {
         );
         config.tls_address = Some(tls_address);
         config.handshake_timeout_s = 2;
+        config.handshake_spread_s = 0;
         config.reload_timeout_s = 10;
         let script = reload.map_or_else(|| reload_command(&control), str::to_owned);
         config.reload = Some(["/bin/sh", "-c", &script].map(str::to_owned).to_vec());
@@ -253,6 +283,10 @@ impl Night {
             control,
         };
         night.start_agent(Some("one-time")).await;
+        until("the first report", || {
+            (!night.platform.lock().unwrap().reports.is_empty()).then_some(())
+        })
+        .await;
         night
     }
 
@@ -307,13 +341,39 @@ impl Night {
         result.1
     }
 
+    /// Hands out jobs that arrive together, wakes the agent and waits for all results, by job.
+    async fn jobs(&self, jobs: Vec<(String, AgentWork)>) -> BTreeMap<String, JobResult> {
+        let ids: Vec<String> = jobs.iter().map(|(id, _)| id.clone()).collect();
+        let jobs = jobs.into_iter().map(|(id, work)| AgentJob { id, work });
+        self.platform.lock().unwrap().jobs.extend(jobs);
+        let reply = wake(&self.wake_address, LIMIT).await.unwrap();
+        assert!(reply.reported, "{reply:?}");
+        until("the jobs' results", || {
+            let platform = self.platform.lock().unwrap();
+            let of = |id: &String| platform.results.iter().rev().find(|(it, _)| it == id).cloned();
+            ids.iter().map(of).collect()
+        })
+        .await
+    }
+
+    /// The same agent, whose host serves elsewhere.
+    async fn serves_at(&mut self, address: String) {
+        self.stop_agent().await;
+        self.config.tls_address = Some(address);
+        self.start_agent(None).await;
+    }
+
     /// Has the agent make a key for a request and returns its CSR.
     async fn make_key(&self, request_id: &str, key_algorithm: &str) -> String {
+        self.make_key_for(request_id, key_algorithm, "site.example").await
+    }
+
+    async fn make_key_for(&self, request_id: &str, key_algorithm: &str, name: &str) -> String {
         let work = AgentWork::MakeKey {
             request_id: request_id.to_owned(),
             key_algorithm: key_algorithm.to_owned(),
-            common_name: "site.example".to_owned(),
-            sans: vec!["site.example".to_owned(), "127.0.0.1".to_owned()],
+            common_name: name.to_owned(),
+            sans: vec![name.to_owned(), "127.0.0.1".to_owned()],
         };
         let result = self.job(&format!("job_{request_id}"), work).await;
         assert!(result.done, "{result:?}");
@@ -447,7 +507,9 @@ async fn from_enrolment_to_a_handshake_with_the_new_certificate() {
         assert_eq!(found.served_sha256.as_deref(), Some(issued.fingerprint.as_str()));
         let served = night.served().await.unwrap();
         assert_eq!(served.fingerprint_sha256, issued.fingerprint);
+        // The certificate and its issuer; the root is the clients'.
         assert_eq!(served.chain_der.len(), 2);
+        assert_eq!(found.chain_missing, None);
         night.assert_whole(&issued.fingerprint);
     }
 

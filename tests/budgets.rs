@@ -33,6 +33,8 @@ use ratatui::layout::Rect;
 
 /// A whole 80x24 frame, in bytes.
 const FRAME: usize = 4096;
+/// The header's time, when a minute ends, in bytes.
+const CLOCK: usize = 100;
 /// A step of the cursor in a list, in bytes.
 const STEP: usize = 200;
 
@@ -74,8 +76,8 @@ impl Screen {
             views::draw(state, area, &mut buffer);
             buffer
         };
+        state.clock_label = state.now.format("%H:%MZ").to_string();
         if self.painter.differs(&draw(state)) {
-            state.clock_label = state.now.format("%H:%MZ").to_string();
             self.painter.show(draw(state), 1).unwrap();
         }
         self.wire.get() - before
@@ -219,7 +221,7 @@ fn a_step_of_the_cursor_costs_two_rows() {
 }
 
 #[test]
-fn an_answer_that_says_the_same_and_a_minute_at_rest_write_nothing() {
+fn an_answer_that_says_the_same_writes_nothing_and_a_minute_at_rest_its_time() {
     for (name, open) in screens() {
         let mut state = night(120, 40);
         open(&mut state);
@@ -238,6 +240,12 @@ fn an_answer_that_says_the_same_and_a_minute_at_rest_write_nothing() {
         }
         assert_eq!(draws, 0, "{name} is drawn for nothing");
         assert_eq!(screen.paint(&mut state), 0, "{name} moved by itself");
+        tell(&mut state, Duration::seconds(60), Event::Minute);
+        let written = screen.paint(&mut state);
+        assert!(
+            (1..=CLOCK).contains(&written),
+            "{name}: {written} bytes for a minute"
+        );
     }
 }
 

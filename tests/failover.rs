@@ -11,6 +11,8 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[path = "failover/divided.rs"]
+mod divided;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "store/fixture.rs"]
 mod fixture;
@@ -142,7 +144,8 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     // At rest nothing is written, though the hosts are looked at.
     pty.send("1");
     pty.wait_for("Agents 30");
-    assert_eq!(pty.bytes_within(Duration::from_secs(11)), 0, "{}", pty.screen());
+    let written = pty.bytes_within(Duration::from_secs(11));
+    assert!(written <= pty::CLOCK, "{written}: {}", pty.screen());
 
     // Changes go on, and the primary tells them.
     pty.send("3");

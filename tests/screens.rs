@@ -436,6 +436,7 @@ fn lose_the_primary(state: &mut State) {
         name: name.to_owned(),
         unchecked: None,
         state,
+        instance: None,
     };
     let hosts = vec![host("db-1", lost), host("db-2", replica)];
     let event = Event::Hosts(hosts);

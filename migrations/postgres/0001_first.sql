@@ -147,6 +147,7 @@ CREATE TABLE installations (
     previous_certificate_id text COLLATE "C" REFERENCES certificates (id),
     on_disk_sha256          text COLLATE "C",
     served_sha256           text COLLATE "C",
+    chain_missing           text COLLATE "C",
     install_error           text,
     report_error            text,
     checked_at              timestamptz,

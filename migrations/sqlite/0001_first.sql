@@ -151,6 +151,7 @@ CREATE TABLE installations (
     previous_certificate_id TEXT REFERENCES certificates (id),
     on_disk_sha256          TEXT,
     served_sha256           TEXT,
+    chain_missing           TEXT,
     install_error           TEXT,
     report_error            TEXT,
     checked_at              TEXT,

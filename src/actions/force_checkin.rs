@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Spec};
+use crate::clients::agent::WakeStep;
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::plain::shell_word;
@@ -147,11 +148,22 @@ impl Step for Wake {
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
-            let reply = with.wake(text(&cx.args, "address")?).await.map_err(|failure| {
-                let what = format!("{} failed: {failure}", failure.step.word());
-                Problem::new(ProblemKind::BackendFailed, what).hint(failure.hint)
-            })?;
+            let reply = match with.wake(text(&cx.args, "address")?).await {
+                Ok(reply) => reply,
+                Err(failure) => {
+                    let what = format!("{} failed: {failure}", failure.step.word());
+                    // The agent was reached and may have checked in all the same: the API knows.
+                    if failure.step == WakeStep::Http {
+                        return Ok(json!({"lost": format!("{what} (hint: {})", failure.hint)}));
+                    }
+                    return Err(Problem::new(ProblemKind::BackendFailed, what).hint(failure.hint));
+                }
+            };
             if let Some(problem) = reply.problem.filter(|_| !reply.reported) {
+                // Its report was sent, and the answer to that was lost.
+                if problem.kind == ProblemKind::NoAnswer {
+                    return Ok(json!({"lost": format!("the agent got no answer: {}", problem.what)}));
+                }
                 let what = format!("the agent answers but could not check in: {}", problem.what);
                 return Err(Problem::new(ProblemKind::BackendFailed, what).hint(
                     problem
@@ -187,7 +199,10 @@ impl Step for Wake {
                     agent.hostname,
                     at.format("%H:%M:%SZ")
                 )),
-                _ => Proof::NotYet("woken; its check-in has not arrived yet".to_owned()),
+                _ => Proof::NotYet(match cx.result["lost"].as_str() {
+                    Some(lost) => format!("{lost}; no check-in has arrived"),
+                    None => "woken; its check-in has not arrived yet".to_owned(),
+                }),
             })
         })
     }

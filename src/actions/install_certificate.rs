@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::in_the_way::{Away, away};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
+use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Spec, by_name, needs_api};
-use crate::domain::certificate::{CertificateStatus, common_name};
+use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
+use crate::domain::moment::fixed;
 use crate::domain::plain::shell_word;
 use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -58,7 +60,7 @@ impl Action for InstallCertificate {
     }
 
     fn steps(&self) -> &'static [&'static dyn Step] {
-        &[&Install, &ProveHandshake]
+        &[&Install, &InstallOlder, &ProveHandshake]
     }
 }
 
@@ -67,11 +69,14 @@ struct Place {
     detail: CertificateDetail,
     agent: AgentDetail,
     path: String,
+    /// The certificate that is expected there now, where that one is the newer of the two.
+    newer: Option<Certificate>,
 }
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
     let mut plan = Plan::new(SPEC.id, with.clock.now());
     let mut places: Vec<Place> = Vec::new();
+    let (mut lists, mut unknown) = (Lists::default(), Vec::new());
     let alone = on.len() == 1;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
@@ -87,6 +92,20 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             });
             continue;
         };
+        let standing = lists.standing(certificate, with).await;
+        if let Some((why, problem)) = unfit(certificate, &standing, with) {
+            if alone {
+                return Err(problem);
+            }
+            plan.left_out.push(LeftOut {
+                name: certificate.name().to_owned(),
+                why: why.to_owned(),
+            });
+            continue;
+        }
+        if let Standing::Unknown(why) = standing {
+            unknown.push((certificate.name().to_owned(), why));
+        }
         let agent = with.api.agent(&agent_id).await?;
         let path = match inputs.get("path").filter(|_| alone) {
             Some(path) => path.clone(),
@@ -97,12 +116,21 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             name: certificate.name().to_owned(),
             ..target
         });
-        places.push(Place { detail, agent, path });
+        let mut place = Place {
+            detail,
+            agent,
+            path,
+            newer: None,
+        };
+        place.newer = newer(&place, with).await?;
+        places.push(place);
     }
     no_two_at_one_path(&places)?;
     if places.is_empty() {
-        return Err(Problem::refused("no agent holds the private key of any of these")
-            .hint("reissue them: the agents then make keys of their own"));
+        return Err(Problem::refused(
+            "none of these can be installed: no agent holds their key, or they are no good any more",
+        )
+        .hint("reissue them: the agents then make keys of their own"));
     }
     let mut away = Away::default();
     for (index, place) in places.iter().enumerate() {
@@ -139,6 +167,17 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     plan.in_the_way = away
         .lines("The job is on record; nothing is installed there until it is back.")
         .collect();
+    if let Some((name, why)) = unknown.first() {
+        let more = match unknown.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        plan.in_the_way.push(format!(
+            "Whether {name}{more} is revoked at the CA isn't known: {why}"
+        ));
+    }
+    over_newer(&places, &mut plan);
+    prove_handshake::thorough_if_few(&mut plan.steps);
     plan.title = match plan.targets.as_slice() {
         [one] => format!("Install {}", one.name),
         many if plan.left_out.is_empty() => format!("Install {} certificates", many.len()),
@@ -157,6 +196,66 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         });
     }
     Ok(plan)
+}
+
+/// Why a certificate is not installed: in a few words, and as an answer.
+fn unfit(certificate: &Certificate, standing: &Standing, with: &Reads) -> Option<(&'static str, Problem)> {
+    let name = certificate.name();
+    let (why, what) = if *standing == Standing::Revoked {
+        (
+            "which the CA's revocation list has",
+            format!("{name} is on the CA's revocation list: it is not installed"),
+        )
+    } else if certificate.status != CertificateStatus::Active {
+        (
+            "which are revoked or held",
+            format!(
+                "{name} is {}: it is not installed",
+                certificate.status.word().replace('_', " ")
+            ),
+        )
+    } else if certificate.not_after <= with.clock.now() {
+        (
+            "which have ended",
+            format!("{name} ended {}", fixed(certificate.not_after)),
+        )
+    } else {
+        return None;
+    };
+    Some((why, Problem::refused(what).hint("reissue it")))
+}
+
+/// What is expected at the path, where it was issued after what is to be installed.
+async fn newer(place: &Place, with: &Reads) -> Result<Option<Certificate>, Problem> {
+    let certificate = &place.detail.certificate;
+    let there = there(place).filter(|there| there.certificate_id != certificate.id);
+    let Some(there) = there else { return Ok(None) };
+    let there = with.api.certificate(&there.certificate_id).await?.certificate;
+    Ok((there.not_before > certificate.not_before).then_some(there))
+}
+
+/// An older certificate over a newer one is mostly a mistake, so it is said and typed.
+fn over_newer(places: &[Place], plan: &mut Plan) {
+    let mut older = places
+        .iter()
+        .filter_map(|place| Some((place, place.newer.as_ref()?)));
+    let Some((place, newer)) = older.next() else {
+        return;
+    };
+    let certificate = &place.detail.certificate;
+    let more = match older.count() {
+        0 => String::new(),
+        more => format!(" The same for {more} more."),
+    };
+    plan.for_good = format!(
+        "An OLDER certificate takes a newer one's place: {} was issued {}, what is there {}, and ends {}.{more}",
+        certificate.name(),
+        fixed(certificate.not_before),
+        fixed(newer.not_before),
+        fixed(newer.not_after),
+    );
+    plan.phrase = certificate.serial_tail();
+    "the last four of the serial".clone_into(&mut plan.phrase_is);
 }
 
 /// One file holds one certificate: of two the later would be there, and the earlier proven for a moment only.
@@ -183,7 +282,11 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
     let (agent, path) = (&place.agent.agent, &place.path);
     let title = format!("install {} on {}", certificate.name(), agent.hostname);
     let args = json!({"certificate": certificate.id, "agent": agent.id, "path": path});
-    let install = PlannedStep::new(&Install, target, title, args)
+    let step: &dyn Step = match place.newer {
+        Some(_) => &InstallOlder,
+        None => &Install,
+    };
+    let install = PlannedStep::new(step, target, title, args)
         .on_hosts([&agent.hostname])
         .by_hand(command(with.api.base(), &agent.id, &certificate.id, path));
     let there = there(place);
@@ -350,6 +453,27 @@ impl Step for Install {
                 .hint("mend the cause on the host, then install again"),
             ))
         })
+    }
+}
+
+/// The same over a newer certificate, which has to be typed.
+struct InstallOlder;
+
+impl Step for InstallOlder {
+    fn name(&self) -> &'static str {
+        "install_older"
+    }
+
+    fn harm(&self) -> Harm {
+        Harm::Final
+    }
+
+    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
+        Install.run(cx, with)
+    }
+
+    fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+        Install.prove(cx, with)
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Spec {
 pub struct Facts {
     /// Why changes are forbidden in this context now, if they are.
     pub forbidden: Option<&'static str>,
+    /// How the database is divided, if it is: then nothing is changed in it.
+    pub divided: Option<&'static str>,
     /// What the console's token may do, once known.
     pub role: Option<Role>,
     /// How the API answers.
@@ -164,6 +166,9 @@ pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availa
     if facts.role.is_some_and(|role| !role.may_operate()) {
         return Availability::Disabled("your token may only read".to_owned());
     }
+    if let Some(why) = facts.divided.filter(|_| needs_database(action)) {
+        return Availability::Disabled(why.to_owned());
+    }
     if on.is_empty() {
         let kind = action.spec().kinds.first().map_or("thing", |kind| kind.word());
         let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
@@ -174,6 +179,11 @@ pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availa
         return Availability::Disabled(format!("select {article} {kind} first"));
     }
     action.available(on, facts)
+}
+
+/// Whether what it works on is kept in the database: Vault is its own.
+fn needs_database(action: &dyn Action) -> bool {
+    action.spec().kinds.iter().any(|kind| *kind != EntityKind::Vault)
 }
 
 /// The things among `candidates` that `action` works on: all of its most preferred sort that is there,
@@ -242,9 +252,29 @@ mod tests {
     }
 
     #[test]
+    fn a_divided_database_disables_all_but_what_needs_none() {
+        let facts = Facts {
+            forbidden: None,
+            divided: Some("two databases take changes"),
+            role: Some(Role::Admin),
+            api: LinkState::Up,
+            api_database: LinkState::Up,
+            vault: LinkState::Up,
+            vault_sealed: true,
+        };
+        let why = Availability::Disabled("two databases take changes".to_owned());
+        for action in ALL {
+            let spec = action.spec();
+            let is_refused = availability(*action, &[], &facts) == why;
+            assert_eq!(is_refused, spec.id != "unseal", "{}", spec.id);
+        }
+    }
+
+    #[test]
     fn read_only_disables_every_action() {
         let facts = Facts {
             forbidden: Some("this context is read-only"),
+            divided: None,
             role: Some(Role::Admin),
             api: LinkState::Up,
             api_database: LinkState::Up,

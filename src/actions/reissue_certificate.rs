@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::in_the_way::{Adapters, Agents, Away, away};
+use super::in_the_way::{self, Adapters, Agents, Away, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
+use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Spec, by_name, needs_api};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
@@ -132,6 +133,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         plan.by_name = by_name::columns(&rows);
     }
     plan.in_the_way = in_the_way(&found, with).await?;
+    plan.in_the_way.extend(revoked_at_ca(&found, with).await);
+    prove_handshake::thorough_if_few(&mut plan.steps);
     let mut options = vec![SAME.to_owned()];
     options.extend(
         KeyAlgorithm::ALL
@@ -283,6 +286,26 @@ fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
             format!("The old certificate stays valid until {end}.")
         }
     }
+}
+
+/// Those that the CA has revoked though the inventory calls them good, as after a restore.
+async fn revoked_at_ca(found: &Found, with: &Reads) -> Option<String> {
+    let mut lists = Lists::default();
+    let mut names = Vec::new();
+    for detail in &found.all {
+        let certificate = &detail.certificate;
+        if certificate.status == CertificateStatus::Active
+            && lists.standing(certificate, with).await == Standing::Revoked
+        {
+            names.push(certificate.name());
+        }
+    }
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: revoked at the CA already, though the inventory says active.",
+            in_the_way::names(&names)
+        )
+    })
 }
 
 async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Spec};
 use crate::clients::proxy;
-use crate::clients::vault::SealStatus;
+use crate::clients::vault::{SealStatus, VaultError};
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
 use crate::domain::plain::shell_word;
@@ -260,14 +260,26 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
                 status = now;
             }
             // Vault notices a wrong share only at the threshold, and then drops them all.
-            Err(words) => {
-                status = reader.seal_status().await?;
+            Err(VaultError::Refused(words)) => {
+                if let Ok(now) = reader.seal_status().await {
+                    status = now;
+                }
                 with.note(if status.progress == 0 {
                     format!("Vault refused: {words}; all shares were dropped, enter every one again")
                 } else {
                     format!("Vault refused: {words}; {}", progress(&status))
                 });
             }
+            // It may have counted: Vault says so, now or at the next look.
+            Err(words) => match reader.seal_status().await {
+                Ok(now) => {
+                    with.note(format!("{words}; Vault says: {}", progress(&now)));
+                    status = now;
+                }
+                Err(_) => with.note(format!(
+                    "{words}; it is not known whether that was taken: it shows when Vault answers again"
+                )),
+            },
         }
     }
     Ok(json!({}))

@@ -8,20 +8,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use reqwest::{Client, Identity, StatusCode, Url};
+use reqwest::{Client, Identity, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::body::{self, BodyError, Limit};
+use super::answer::{Asked, Taken};
+use super::body::Limit;
 use super::causes::chain;
 use super::distrust::distrust;
 use super::http::trusting;
 use super::proxy;
 use crate::domain::secret::Secret;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::wire::agents::{EnrolBody, EnrolReply, JobResult, Report, ReportReply};
-use crate::wire::problem_json::ProblemJson;
 use crate::wire::requests::CsrBody;
 
 /// How long a connection may take.
@@ -106,9 +106,8 @@ impl AgentApi {
     pub async fn csr(&self, token: &Secret, request_id: &str, body: &CsrBody) -> Result<(), Problem> {
         let key = key_of("csr", request_id, body);
         let path = format!("api/v1/requests/{request_id}/csr");
-        self.post::<serde::de::IgnoredAny>(token, &path, Some(&key), body)
-            .await
-            .map(drop)
+        let taken: Taken = self.post(token, &path, Some(&key), body).await?;
+        taken.about(request_id, &Asked::change(&self.who(), &path))
     }
 
     /// Says how a job ended.
@@ -121,9 +120,8 @@ impl AgentApi {
     ) -> Result<(), Problem> {
         let key = key_of("result", job_id, body);
         let path = format!("api/v1/agents/{agent_id}/jobs/{job_id}");
-        self.post::<serde::de::IgnoredAny>(token, &path, Some(&key), body)
-            .await
-            .map(drop)
+        let taken: Taken = self.post(token, &path, Some(&key), body).await?;
+        taken.about(job_id, &Asked::change(&self.who(), &path))
     }
 
     async fn post<Answer: DeserializeOwned>(
@@ -143,30 +141,18 @@ impl AgentApi {
             request = request.header("idempotency-key", key);
         }
         let reply = request.send().await.map_err(|error| self.unreached(&error))?;
-        let status = reply.status();
-        let text = self.read(reply).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &text, path));
-        }
-        // 204 and an empty 200 both mean "done, nothing to say".
-        let text = if text.is_empty() { b"null".to_vec() } else { text };
-        body::json(&text).map_err(|error| {
-            Problem::new(
-                ProblemKind::BackendFailed,
-                format!("the API's answer to `/{path}` is not understood: {error}"),
-            )
-            .hint("check that the versions of agent and API fit")
-        })
+        let who = self.who();
+        let path = format!("/{path}");
+        let asked = Asked {
+            at_most: ANSWER,
+            ..Asked::change(&who, &path)
+        };
+        asked.answer(reply).await
     }
 
-    async fn read(&self, reply: reqwest::Response) -> Result<Vec<u8>, Problem> {
-        body::whole(reply, ANSWER).await.map_err(|error| match error {
-            BodyError::Broken(error) => self.unreached(&error),
-            other => Problem::new(
-                ProblemKind::BackendFailed,
-                format!("the API's answer can't be taken: {other}"),
-            ),
-        })
+    /// Who is asked, in words.
+    fn who(&self) -> String {
+        format!("the API at `{}`", self.base.as_str().trim_end_matches('/'))
     }
 
     fn unreached(&self, error: &reqwest::Error) -> Problem {
@@ -211,24 +197,4 @@ fn key_of(what: &str, id: &str, body: &impl Serialize) -> String {
     let bytes = serde_json::to_vec(body).unwrap_or_default();
     let hash = hex::encode(digest(&SHA256, &bytes));
     format!("{what}-{id}-{}", hash.get(..16).unwrap_or(&hash))
-}
-
-fn refusal(status: StatusCode, text: &[u8], path: &str) -> Problem {
-    if let Ok(problem) = serde_json::from_slice::<ProblemJson>(text) {
-        return problem.into();
-    }
-    let kind = match status.as_u16() {
-        400 => ProblemKind::BadInput,
-        401 => ProblemKind::NotAuthenticated,
-        403 => ProblemKind::Forbidden,
-        404 => ProblemKind::NotFound,
-        409 => ProblemKind::Conflict,
-        422 => ProblemKind::Refused,
-        429 => ProblemKind::TooMany,
-        503 => ProblemKind::Unavailable,
-        504 => ProblemKind::NoAnswer,
-        _ => ProblemKind::BackendFailed,
-    };
-    Problem::new(kind, format!("the API answered `/{path}` with {status}"))
-        .hint("check that `api` in the agent's configuration is the platform's API")
 }

@@ -14,6 +14,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::answer::{self, Asked, Taken};
 use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
@@ -31,7 +32,6 @@ use crate::wire::agents::{AgentDetail, InstallBody, InstallReply, JobView};
 use crate::wire::certs::{CertificateDetail, KeyDetail, ReissueBody, RevokeBody, RevokeReply};
 use crate::wire::health::{Findings, Me, Ready};
 use crate::wire::page::{Change, Page, PageQuery};
-use crate::wire::problem_json::ProblemJson;
 use crate::wire::requests::{RequestReply, WhyBody};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 use crate::wire::trends::Trends;
@@ -47,11 +47,6 @@ const STREAM_SILENT: Duration = Duration::from_secs(25);
 const EVENT: Limit = Limit {
     bytes: 64 << 10,
     time: STREAM_SILENT,
-};
-/// A page of 500 certificates is some 5 MiB. The call as a whole has a limit of its own.
-const ANSWER: Limit = Limit {
-    bytes: 32 << 20,
-    time: Duration::from_secs(30),
 };
 
 /// Asks the API; can't change anything.
@@ -83,7 +78,10 @@ impl ApiReader {
     /// When the file holds no CA's certificate, or the TLS set-up of this machine can't be used.
     pub fn trusting(base: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, Problem> {
         let scheme = base.split_once("://").map_or("", |(scheme, _)| scheme);
-        let builder = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT);
+        // A redirect is nobody's answer: a change would come out at the other end as a question.
+        let builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .redirect(reqwest::redirect::Policy::none());
         let http = trusting(builder, scheme, ca)?.build().map_err(|error| {
             Problem::internal(format!("the HTTP client can't be set up: {}", innermost(&error)))
         })?;
@@ -285,10 +283,12 @@ impl ApiReader {
         let told = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let told = told.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         let at = told.map(|date| date.to_utc());
-        match response.status() {
-            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => Ok((parse(response).await?, at)),
-            _ => Err(refusal(response).await),
-        }
+        let who = self.who();
+        let asked = Asked {
+            also: Some(StatusCode::SERVICE_UNAVAILABLE),
+            ..Asked::question(&who, "/readyz")
+        };
+        Ok((asked.answer(response).await?, at))
     }
 
     /// The event stream: a line for each change, until the connection ends or is silent for longer than
@@ -297,8 +297,9 @@ impl ApiReader {
     /// # Errors
     /// What the API answered, or that it didn't.
     pub async fn events(&self) -> Result<impl Stream<Item = Change> + use<>, Problem> {
-        self.let_pass("/api/v1/events")?;
-        let url = format!("{}/api/v1/events", self.base);
+        let path = "/api/v1/events";
+        self.let_pass(path)?;
+        let url = format!("{}{path}", self.base);
         let mut request = self.http.get(url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
@@ -307,8 +308,10 @@ impl ApiReader {
             .await
             .map_err(|_| self.no_answer(ProblemKind::Unavailable))?
             .map_err(|error| self.unreachable(&error))?;
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
+        if !response.status().is_success() || !answer::is(response.headers(), "text/event-stream") {
+            let who = self.who();
+            let asked = Asked::question(&who, path);
+            return Err(asked.no_stream(response).await);
         }
         let lines = body::lines(response, EVENT);
         Ok(lines.filter_map(|line| std::future::ready(change(&line))))
@@ -318,11 +321,13 @@ impl ApiReader {
         let response = self
             .send(Method::GET, path, |request| request.query(query))
             .await?;
-        if response.status().is_success() {
-            parse(response).await
-        } else {
-            Err(refusal(response).await)
-        }
+        let who = self.who();
+        Asked::question(&who, path).answer(response).await
+    }
+
+    /// Who is asked, in words.
+    fn who(&self) -> String {
+        format!("the API at `{}`", self.base)
     }
 
     async fn send(
@@ -461,9 +466,8 @@ impl ApiWriter {
     /// # Errors
     /// See [`Self::revoke`].
     pub async fn begin_run(&self, body: &RunBegin) -> Result<(), Problem> {
-        self.post::<serde_json::Value>("/api/v1/runs", body, &format!("{}/begin", body.id))
-            .await
-            .map(drop)
+        let key = format!("{}/begin", body.id);
+        self.tell_of_run(&body.id, "/api/v1/runs", body, &key).await
     }
 
     /// Records a step of a run.
@@ -472,9 +476,8 @@ impl ApiWriter {
     /// See [`Self::revoke`].
     pub async fn record_step(&self, run: &str, body: &RunStepRecord) -> Result<(), Problem> {
         let key = format!("{run}/{}/{}", body.index, body.status);
-        self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/steps"), body, &key)
+        self.tell_of_run(run, &format!("/api/v1/runs/{run}/steps"), body, &key)
             .await
-            .map(drop)
     }
 
     /// Records how a run ended.
@@ -486,9 +489,19 @@ impl ApiWriter {
         let words = body.note.as_deref().unwrap_or_default();
         let digest = hex::encode(digest(&SHA256, words.as_bytes()));
         let key = format!("{run}/end/{}/{}", body.outcome.word(), &digest[..16]);
-        self.post::<serde_json::Value>(&format!("/api/v1/runs/{run}/end"), body, &key)
+        self.tell_of_run(run, &format!("/api/v1/runs/{run}/end"), body, &key)
             .await
-            .map(drop)
+    }
+
+    async fn tell_of_run(
+        &self,
+        run: &str,
+        path: &str,
+        body: &impl Serialize,
+        key: &str,
+    ) -> Result<(), Problem> {
+        let taken: Taken = self.post(path, body, key).await?;
+        taken.about(run, &Asked::change(&self.0.who(), path))
     }
 
     async fn post<T: DeserializeOwned>(
@@ -503,47 +516,8 @@ impl ApiWriter {
                 request.header("Idempotency-Key", key).json(body)
             })
             .await?;
-        if response.status().is_success() {
-            parse(response).await
-        } else {
-            Err(refusal(response).await)
-        }
-    }
-}
-
-async fn parse<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
-    let url = response.url().path().to_owned();
-    let bytes = body::whole(response, ANSWER).await.map_err(|error| {
-        Problem::no_answer(format!("the answer to `{url}` broke off: {}", innermost(&error)))
-    })?;
-    body::json(&bytes).map_err(|error| {
-        Problem::new(
-            ProblemKind::BackendFailed,
-            format!("the answer to `{url}` can't be read: {error}"),
-        )
-        .hint("is the server of the same version as this console?")
-    })
-}
-
-async fn refusal(response: Response) -> Problem {
-    let status = response.status();
-    let url = response.url().path().to_owned();
-    let body = body::whole(response, ANSWER).await.unwrap_or_default();
-    match serde_json::from_slice::<ProblemJson>(&body) {
-        Ok(problem) => problem.into(),
-        Err(_) => {
-            let kind = match status.as_u16() {
-                401 => ProblemKind::NotAuthenticated,
-                403 => ProblemKind::Forbidden,
-                404 => ProblemKind::NotFound,
-                409 => ProblemKind::Conflict,
-                429 => ProblemKind::TooMany,
-                500..=599 => ProblemKind::BackendFailed,
-                _ => ProblemKind::BadInput,
-            };
-            Problem::new(kind, format!("`{url}` was answered with {status}"))
-                .hint("is this really the platform's API, or a proxy in front of it?")
-        }
+        let who = self.0.who();
+        Asked::change(&who, path).answer(response).await
     }
 }
 

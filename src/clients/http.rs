@@ -7,6 +7,7 @@ use reqwest::{Certificate, ClientBuilder};
 
 use super::causes::chain;
 use super::proxy::by_environment;
+use crate::config::pem_file;
 use crate::problem::Problem;
 
 /// Connections that rest for longer are closed by us, before the server does it: a change that is sent
@@ -42,11 +43,13 @@ pub(super) fn trusting(
         Problem::bad_input(format!("the CA file `{}` {why}", path.display()))
             .hint("give the PEM file with the certificate of the CA that issued the server's")
     };
-    let pem = std::fs::read(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
-    let roots =
-        Certificate::from_pem_bundle(&pem).map_err(|error| wrong(format!("is no PEM: {}", chain(&error))))?;
-    if roots.is_empty() {
-        return Err(wrong("holds no certificate".to_owned()));
-    }
+    let roots = roots_in(path).map_err(wrong)?;
     Ok(builder.tls_certs_only(roots))
+}
+
+/// The CAs that a file names, or why there are none, in words that follow its name.
+pub(super) fn roots_in(path: &Path) -> Result<Vec<Certificate>, String> {
+    let found = pem_file::certificates(path).map_err(|refusal| refusal.to_string())?;
+    let certificate = |der: &Vec<u8>| Certificate::from_der(der).map_err(|error| chain(&error));
+    found.iter().map(certificate).collect()
 }

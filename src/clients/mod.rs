@@ -3,6 +3,7 @@
 pub mod acme;
 pub mod agent;
 pub mod agent_api;
+mod answer;
 pub mod api;
 mod body;
 pub mod cache;
@@ -11,5 +12,6 @@ pub mod crl;
 pub(crate) mod distrust;
 mod http;
 pub mod proxy;
+pub mod tls_look;
 pub mod tls_probe;
 pub mod vault;

@@ -4,6 +4,7 @@
 //! It sends no data, and whether what it saw is right is for the caller to say.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signatu
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::domain::certificate::normal_serial;
 
 /// What a server showed in its handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Served {
     pub spki_sha256: String,
     /// Its subject.
     pub subject: String,
+    /// Its serial, lower-case hex pairs with colons.
+    pub serial: String,
     /// Its first moment of validity.
     pub not_before: DateTime<Utc>,
     /// Its last moment of validity.
@@ -76,28 +81,46 @@ pub async fn probe(
     server_name: Option<&str>,
     limit: Duration,
 ) -> Result<Served, ProbeFailure> {
-    let until = Instant::now() + limit;
+    let began = Instant::now();
+    let addresses = addresses(address, limit).await?;
+    let left = limit.saturating_sub(began.elapsed());
+    probe_at(address, &addresses, server_name, left).await
+}
+
+/// The addresses behind `address` (`host:port`).
+pub(super) async fn addresses(address: &str, limit: Duration) -> Result<Vec<SocketAddr>, ProbeFailure> {
     let (host, port) = crate::domain::endpoint::split_host_port(address)
         .ok_or_else(|| ProbeFailure::Address(address.to_owned()))?;
-    let no_answer = || format!("no answer within {} s", limit.as_secs_f32());
-
-    let failed_name = |why: String| ProbeFailure::Name {
+    let failed = |why: String| ProbeFailure::Name {
         host: host.to_owned(),
         why,
     };
-    let addresses: Vec<_> = timeout_at(until, tokio::net::lookup_host((host, port)))
+    let found = timeout(limit, tokio::net::lookup_host((host, port)))
         .await
-        .map_err(|_| failed_name(no_answer()))?
-        .map_err(|error| failed_name(error.to_string()))?
-        .collect();
+        .map_err(|_| failed(no_answer(limit)))?
+        .map_err(|error| failed(error.to_string()))?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    addresses.dedup();
+    Ok(addresses)
+}
 
+/// Shakes hands with the first of `addresses` that takes a connection; they are those of `address`.
+pub(super) async fn probe_at(
+    address: &str,
+    addresses: &[SocketAddr],
+    server_name: Option<&str>,
+    limit: Duration,
+) -> Result<Served, ProbeFailure> {
+    let until = Instant::now() + limit;
+    let (host, _) = crate::domain::endpoint::split_host_port(address)
+        .ok_or_else(|| ProbeFailure::Address(address.to_owned()))?;
     let failed_connect = |why: String| ProbeFailure::Connect {
         address: address.to_owned(),
         why,
     };
-    let tcp = timeout_at(until, connect(&addresses))
+    let tcp = timeout_at(until, connect(addresses))
         .await
-        .map_err(|_| failed_connect(no_answer()))?
+        .map_err(|_| failed_connect(no_answer(limit)))?
         .map_err(|error| failed_connect(connect_words(&error)))?;
 
     let failed_tls = |why: String| ProbeFailure::Tls {
@@ -110,7 +133,7 @@ pub async fn probe(
     let config = accepting_config().map_err(|error| failed_tls(error.to_string()))?;
     let stream = timeout_at(until, TlsConnector::from(config).connect(name, tcp))
         .await
-        .map_err(|_| failed_tls(no_answer()))?
+        .map_err(|_| failed_tls(no_answer(limit)))?
         .map_err(|error| failed_tls(error.to_string()))?;
     let connection = stream.get_ref().1;
     let chain = connection
@@ -120,6 +143,10 @@ pub async fn probe(
         .protocol_version()
         .map(|version| format!("{version:?}"));
     read(chain, protocol).map_err(failed_tls)
+}
+
+fn no_answer(limit: Duration) -> String {
+    format!("no answer within {:.1} s", limit.as_secs_f32())
 }
 
 /// The words for a connection that did not come about.
@@ -134,7 +161,7 @@ pub fn connect_words(error: &io::Error) -> String {
     }
 }
 
-async fn connect(addresses: &[std::net::SocketAddr]) -> io::Result<TcpStream> {
+async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match TcpStream::connect(address).await {
@@ -154,6 +181,7 @@ fn read(chain: &[CertificateDer<'_>], protocol: Option<String>) -> Result<Served
         fingerprint_sha256: hex::encode(digest(&SHA256, leaf)),
         spki_sha256: hex::encode(digest(&SHA256, certificate.public_key().raw)),
         subject: certificate.subject().to_string(),
+        serial: normal_serial(&hex::encode(certificate.raw_serial())).unwrap_or_default(),
         not_before: moment(certificate.validity().not_before.timestamp()),
         not_after: moment(certificate.validity().not_after.timestamp()),
         chain_der: chain.iter().map(|der| der.to_vec()).collect(),

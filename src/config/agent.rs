@@ -15,6 +15,20 @@ use crate::domain::plain::is_hidden;
 /// Where the wake-up listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 8084;
 
+/// What a server finds at the path that a certificate is installed at, here `site.pem`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// The certificate and its intermediates in order, as nginx, Apache and most others read them; the key in
+    /// `site.key`.
+    #[default]
+    FullChain,
+    /// The certificate alone, for servers that are told of `site.chain.pem` too; the key in `site.key`.
+    Separate,
+    /// Certificate, intermediates and key in one file, as HAProxy reads them; nothing beside it.
+    Combined,
+}
+
 /// One agent's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +55,9 @@ pub struct AgentConfig {
     pub owner: Option<String>,
     /// The only directories that certificates may be installed in.
     pub install_dirs: Vec<PathBuf>,
+    /// How the files are laid out that servers read.
+    #[serde(default)]
+    pub layout: Layout,
     /// Where what it installs is served, `host:port`, for the handshake that proves an installation.
     #[serde(default)]
     pub tls_address: Option<String>,
@@ -56,6 +73,9 @@ pub struct AgentConfig {
     /// How long one attempt at a handshake may take.
     #[serde(default = "default_handshake_attempt_s")]
     pub handshake_attempt_s: u64,
+    /// Over how long the connections of a proof are spread, so that workers that are slow to follow are met.
+    #[serde(default = "default_handshake_spread_s")]
+    pub handshake_spread_s: u64,
     /// By how many per cent the interval between check-ins varies, so that a fleet spreads out.
     #[serde(default = "default_checkin_jitter_percent")]
     pub checkin_jitter_percent: u8,
@@ -155,6 +175,12 @@ impl AgentConfig {
                 ));
             }
         }
+        if self.handshake_spread_s > 60 {
+            return Err(Misfit::new(
+                "handshake_spread_s",
+                format!("must be from 0 to 60 seconds, not {}", self.handshake_spread_s),
+            ));
+        }
         if self.checkin_jitter_percent > 50 {
             return Err(Misfit::new(
                 "checkin_jitter_percent",
@@ -190,6 +216,12 @@ impl AgentConfig {
         Duration::from_secs(self.handshake_attempt_s)
     }
 
+    /// Over how long a proof looks.
+    #[must_use]
+    pub fn handshake_spread(&self) -> Duration {
+        Duration::from_secs(self.handshake_spread_s)
+    }
+
     /// A configuration with the defaults of a file that says no more than this.
     #[must_use]
     pub fn new(
@@ -207,11 +239,13 @@ impl AgentConfig {
             advertise: None,
             owner: None,
             install_dirs,
+            layout: Layout::default(),
             tls_address: None,
             reload: None,
             reload_timeout_s: default_reload_timeout_s(),
             handshake_timeout_s: default_handshake_timeout_s(),
             handshake_attempt_s: default_handshake_attempt_s(),
+            handshake_spread_s: default_handshake_spread_s(),
             checkin_jitter_percent: default_checkin_jitter_percent(),
             acme_listen: None,
             enrol_token: None,
@@ -242,6 +276,10 @@ fn default_handshake_timeout_s() -> u64 {
 
 fn default_handshake_attempt_s() -> u64 {
     5
+}
+
+fn default_handshake_spread_s() -> u64 {
+    2
 }
 
 fn default_checkin_jitter_percent() -> u8 {
@@ -308,6 +346,10 @@ mod tests {
         );
         assert_eq!(config.checkin_jitter_percent, usual.checkin_jitter_percent);
         assert_eq!(config.listen, usual.listen);
+        assert_eq!(
+            (config.layout, config.handshake_spread_s),
+            (usual.layout, usual.handshake_spread_s)
+        );
     }
 
     #[test]

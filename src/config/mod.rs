@@ -11,6 +11,7 @@ pub mod agent;
 pub mod console;
 pub mod limits;
 pub mod memory;
+pub mod pem_file;
 pub mod secret;
 pub mod server;
 

@@ -15,6 +15,7 @@ use crate::domain::link::Backend;
 use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
 use crate::plan::known::KnownAgents;
+use crate::plan::one_database;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
 use crate::store::hosts::Hosts;
@@ -152,6 +153,11 @@ impl Backends {
 
     /// Hands over what the local journal holds; false when it has to be tried again.
     pub(super) async fn hand_over_journal(&self) -> bool {
+        // What is told to a database that is left behind is told to nobody.
+        if let Some(problem) = one_database::not_one(&self.reads).await {
+            tracing::debug!(%problem, "the local journal waits");
+            return false;
+        }
         match self.journal.hand_over(&self.changes).await {
             Ok(()) => true,
             Err(problem) => {

@@ -13,8 +13,10 @@ use super::backends::Backends;
 use crate::clients::api::ApiReader;
 use crate::clients::vault::VaultReader;
 use crate::clock::Clock;
+use crate::domain::database::ApiOn;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::Worker;
+use crate::plan::one_database::api_on;
 use crate::plan::vault_nodes::{self, Node};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::event::Event;
@@ -38,6 +40,8 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
                 return;
             }
         }
+        // What the API could not be told at a run's end, though its link looks well.
+        due |= backends.journal.has_news();
         if due && backends.hand_over_journal().await {
             due = false;
         }
@@ -51,6 +55,7 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
             .err()
             .filter(|it| it.kind == ProblemKind::NotAuthenticated);
         let beside = [
+            Some(Event::ApiOn(platform.on)),
             Some(Event::Token(refused.map(ToString::to_string))),
             platform.workers.map(Event::Workers),
             platform.ahead.map(Event::Clock),
@@ -94,6 +99,8 @@ fn looks_different(before: &Link, now: &Link) -> bool {
 pub(super) struct Platform {
     /// The API and what is behind it.
     pub(super) links: Vec<(Backend, Link)>,
+    /// The database that it is on; nothing where it doesn't answer.
+    pub(super) on: Option<ApiOn>,
     /// Who works there; nothing where it doesn't answer.
     pub(super) workers: Option<Vec<Worker>>,
     /// How far its clock is ahead of this computer's.
@@ -137,6 +144,7 @@ pub(super) async fn platform(
     };
     match answer {
         Ok((ready, date)) => {
+            let on = api_on(&ready, as_of);
             let ahead = date.map(|date| ahead(date, asked, as_of));
             if let Some(ahead) = ahead {
                 api.note_ahead(ahead);
@@ -164,6 +172,7 @@ pub(super) async fn platform(
             );
             Platform {
                 links,
+                on: Some(on),
                 workers: Some(ready.workers),
                 ahead,
             }
@@ -180,6 +189,7 @@ pub(super) async fn platform(
             links.extend(hidden.map(|backend| (backend, link(LinkState::Unknown, None, None))));
             Platform {
                 links,
+                on: None,
                 workers: None,
                 ahead: None,
             }

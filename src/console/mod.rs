@@ -482,8 +482,8 @@ pub enum ConsoleError {
     Startup(String),
 }
 
-/// Draws the state; writes only when cells differ, and gives the frame's number. The header's time alone is
-/// no reason to write.
+/// Draws the state; writes only when cells differ, and gives the frame's number. At rest that is the header's time,
+/// once a minute.
 fn paint(state: &mut State, terminal: &mut Terminal, pace: &mut Pace) -> Result<Option<u64>, ConsoleError> {
     let frame = |state: &State| {
         let area = Rect::new(0, 0, state.size.width.max(1), state.size.height.max(1));
@@ -491,16 +491,14 @@ fn paint(state: &mut State, terminal: &mut Terminal, pace: &mut Pace) -> Result<
         views::draw(state, area, &mut buffer);
         buffer
     };
-    if !terminal.painter().differs(&frame(state)) {
+    state.clock_label = state.by_platform(state.now).format("%H:%MZ").to_string();
+    let next = frame(state);
+    if !terminal.painter().differs(&next) {
         return Ok(None);
     }
-    state.clock_label = state.by_platform(state.now).format("%H:%MZ").to_string();
     let before = terminal.flushed();
     let mark = pace.next_mark(state.size.width);
-    terminal
-        .painter()
-        .show(frame(state), mark)
-        .map_err(TerminalError::from)?;
+    terminal.painter().show(next, mark).map_err(TerminalError::from)?;
     Ok(Some(pace.sent(Instant::now(), terminal.flushed() - before, mark)))
 }
 

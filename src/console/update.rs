@@ -182,6 +182,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 touch_own(state);
             }
         }
+        Event::ApiOn(on) => {
+            let before = state.divided();
+            // One that can't be asked is where it was.
+            state.api_on = on.or(state.api_on.take());
+            visible = before != state.divided();
+        }
         Event::Token(refused) => {
             visible = state.token_refused != refused;
             state.token_refused = refused;
@@ -206,7 +212,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Hosts(hosts) => {
             let before = databases::reads_from(&state.hosts);
             state.hosts = hosts;
-            if let Some(link) = databases::link(&state.hosts, state.now) {
+            if let Some(link) = databases::link(&state.hosts, state.api_on.as_ref(), state.now) {
                 state.links.insert(Backend::Database, link);
             }
             if before != databases::reads_from(&state.hosts) {
@@ -406,7 +412,8 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
         return state.say(Tone::Bad, "nothing is started on a screen that can't show it");
     }
     let selected = views::selected(state);
-    if views::is_adrift(state) && state.targets_for(action, &selected).is_empty() {
+    let again = state.runs.last().is_some_and(|run| run.action == id);
+    if again && views::is_adrift(state) {
         let words = "what you acted on has left this list: move to the row you mean";
         return state.say(Tone::Plain, words);
     }

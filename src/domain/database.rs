@@ -2,9 +2,41 @@
 //! are read. It knows no connection.
 
 use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A replica that is further behind than this is read only when nothing better answers.
 pub const FAR_BEHIND: Duration = Duration::seconds(30);
+
+/// One running server of a database, told apart from all others. It names no address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Instance {
+    /// PostgreSQL's system identifier; a primary and its replicas have the same.
+    pub system_identifier: String,
+    /// The timeline that it writes or follows: a promotion begins a new one with a higher number.
+    pub timeline: i32,
+    /// When it was started, which tells two of one system apart.
+    pub started_at: DateTime<Utc>,
+}
+
+impl Instance {
+    /// Whether both are the same server, whatever was promoted meanwhile.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.system_identifier == other.system_identifier && self.started_at == other.started_at
+    }
+}
+
+/// The database that the API is on, as the API says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiOn {
+    /// The server; of one that doesn't answer any more the last that was known.
+    pub instance: Option<Instance>,
+    /// Whether that answers the API.
+    pub answers: bool,
+    /// When the API said so.
+    pub at: DateTime<Utc>,
+}
 
 /// What a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +104,8 @@ pub struct Host {
     pub unchecked: Option<&'static str>,
     /// How it is.
     pub state: HostState,
+    /// The server that answers there, or answered last, and since when that is known.
+    pub instance: Option<(Instance, DateTime<Utc>)>,
 }
 
 impl Host {
@@ -148,6 +182,7 @@ mod tests {
                 last_change: None,
                 latency_ms: 1,
             }),
+            instance: None,
         }
     }
 
@@ -160,6 +195,7 @@ mod tests {
                 why: "refused".to_owned(),
                 was: Some(Primary),
             },
+            instance: None,
         }
     }
 

@@ -64,6 +64,8 @@ pub enum FindingKind {
     RevokedInUse,
     /// Renewed on disk, the old one still served; or disk and expectation differ.
     NotServed,
+    /// Served without an issuer that clients need, so that those who have only the root refuse it.
+    ChainIncomplete,
     /// An agent missed its check-ins.
     AgentSilent,
     /// A request failed for good.
@@ -80,6 +82,8 @@ pub enum FindingKind {
     ReplicaBehind,
     /// Two hosts of the database take changes: what one takes, the other never sees.
     TwoPrimaries,
+    /// The API is on another host of the database than the primary, or on none.
+    ApiElsewhere,
     /// No issuer, or no scheduler, is at work.
     NobodyWorks,
     /// The API doesn't answer.
@@ -175,6 +179,7 @@ impl FindingKind {
             | Self::DatabaseLost
             | Self::ReplicaBehind
             | Self::TwoPrimaries
+            | Self::ApiElsewhere
             | Self::NobodyWorks
             | Self::ApiDown
             | Self::TokenRefused
@@ -185,6 +190,7 @@ impl FindingKind {
             Self::RevokedInUse | Self::RevocationPending => 2,
             Self::ExpiredInUse
             | Self::NotServed
+            | Self::ChainIncomplete
             | Self::AgentSilent
             | Self::RequestFailed
             | Self::RequestStuck

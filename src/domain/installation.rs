@@ -34,6 +34,9 @@ pub struct Installation {
     pub on_disk_sha256: Option<String>,
     /// What a real TLS handshake last showed: *served*.
     pub served_sha256: Option<String>,
+    /// The issuer that a client misses, since it was not sent in the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_missing: Option<String>,
     /// Why there was no handshake, or why the last installation was rolled back.
     pub error: Option<String>,
     /// When the agent last looked.
@@ -48,6 +51,8 @@ pub enum Truth {
     Agrees,
     /// As expected on disk, but another one is served: not reloaded.
     ServedOld,
+    /// As expected on disk and served, but without an issuer that clients need.
+    ChainIncomplete,
     /// Another certificate is on disk than expected.
     DiskDiffers,
     /// Nothing is on disk.
@@ -69,6 +74,7 @@ impl Installation {
             (None, _) => Truth::Missing,
             (Some(disk), _) if *disk != self.expected_sha256 => Truth::DiskDiffers,
             (Some(_), Some(served)) if *served != self.expected_sha256 => Truth::ServedOld,
+            (Some(_), Some(_)) if self.chain_missing.is_some() => Truth::ChainIncomplete,
             (Some(_), Some(_)) => Truth::Agrees,
             (Some(_), None) if self.tls_address.is_some() => Truth::NotServed,
             (Some(_), None) => Truth::Agrees,
@@ -83,6 +89,7 @@ impl Truth {
         match self {
             Self::Agrees => "as expected",
             Self::ServedOld => "old one still served",
+            Self::ChainIncomplete => "chain incomplete",
             Self::DiskDiffers => "another one on disk",
             Self::Missing => "nothing on disk",
             Self::NotServed => "not served",

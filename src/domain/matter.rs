@@ -23,6 +23,8 @@ pub const NOT_ON_DISK: &str = "not on disk";
 pub const OTHER_ON_DISK: &str = "other on disk";
 /// It is on disk, and no handshake shows it.
 pub const NOT_SERVED: &str = "not served";
+/// It is served without an issuer that clients need.
+pub const CHAIN_INCOMPLETE: &str = "chain incomplete";
 /// It could not be installed.
 pub const INSTALL_FAILED: &str = "install failed";
 /// An agent that enrolled and was never heard of again.
@@ -47,6 +49,8 @@ pub const NOT_READ: &str = "not read";
 pub const BEHIND: &str = "behind";
 /// Two hosts of the database that both take changes.
 pub const TWO_PRIMARIES: &str = "two primaries";
+/// The API on another host of the database than the primary.
+pub const API_ELSEWHERE: &str = "API elsewhere";
 /// A token that is refused.
 pub const TOKEN_REFUSED: &str = "token refused";
 /// A clock that is off.

@@ -10,6 +10,7 @@ pub mod clue;
 pub mod csr;
 pub mod database;
 pub mod dated_ahead;
+pub mod divided;
 pub mod duration;
 pub mod endpoint;
 pub mod finding;

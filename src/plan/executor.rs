@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::confirm::Confirmed;
 use super::guard::Guard;
 use super::journal::{Journal, Recorded};
+use super::one_database::OneDatabase;
 use super::outcome::{Ends, Outcome};
 use super::plan::{Loss, Plan, PlannedStep, Target};
 use super::ports::{AsNow, Changes, Reads, SecretEntry, Writes};
@@ -20,10 +21,17 @@ use super::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
-/// How often a lost answer is asked for again, with the same key.
+/// How often a change is sent, with the same key, before looking begins.
 const ASK_AGAIN: u32 = 3;
+/// Before it is sent for the second time; twice that before the third.
+const BEFORE_ASKING: Duration = Duration::from_millis(200);
+/// Between two more, while what came of it is looked at: what was in between may be gone by then.
+const ASK_LATER: Duration = Duration::from_secs(5);
 /// Between two looks at whether a step has come about.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Hint of an end that nobody knows.
+const LOOK_YOURSELF: &str = "it may still finish; check the thing itself before you retry";
 
 /// What happens while a plan is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,14 +108,23 @@ async fn carry_out(
     if let Err(problem) = still_true(plan, means).await {
         return Outcome::Refused(problem);
     }
-    let recorded = match means.journal.begin(&means.changes.api, confirmed).await {
+    // What works without the API needs no database either; its record is for when there is one again.
+    let one = OneDatabase::default();
+    let is_one = one.must_be(means.reads).await;
+    if let Err(problem) = &is_one
+        && !plan.works_without_api
+    {
+        return Outcome::Refused(problem.clone());
+    }
+    let api = is_one.is_ok().then_some(&means.changes.api);
+    let recorded = match means.journal.begin(api, confirmed).await {
         Ok(recorded) => recorded,
         Err(problem) => return Outcome::Refused(problem),
     };
     watch(RunEvent::Began(recorded));
     let mut leaving = means.leaving.clone();
     let outcome = tokio::select! {
-        outcome = all_steps(confirmed, recorded, means, watch) => outcome,
+        outcome = all_steps(confirmed, recorded, &one, means, watch) => outcome,
         // A sender that is gone never says so: then there is nothing to wait for.
         Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
             Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
@@ -130,6 +147,7 @@ async fn carry_out(
 async fn all_steps(
     confirmed: &Confirmed,
     recorded: Recorded,
+    one: &OneDatabase,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
 ) -> Outcome {
@@ -151,7 +169,7 @@ async fn all_steps(
         }
         // What was begun on one thing is brought to its end: half of it helps nobody.
         let begins = !results.iter().any(|(target, _)| *target == planned.target);
-        if begins && let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
+        if begins && let Err(problem) = may_begin(plan, one, means).await {
             watch(RunEvent::StepSkipped(index));
             stopped.insert(planned.target);
             let end = Outcome::Refused(problem);
@@ -230,6 +248,15 @@ fn as_registered(plan: &Plan, means: &Means<'_>) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Whether the next thing may be begun: it is asked before each.
+async fn may_begin(plan: &Plan, one: &OneDatabase, means: &Means<'_>) -> Result<(), Problem> {
+    (means.guard)().allow(&plan.title, means.reads.clock.now())?;
+    match plan.works_without_api {
+        true => Ok(()),
+        false => one.must_be(means.reads).await,
+    }
 }
 
 /// Refuses when a thing is no longer as it was when the plan was made.
@@ -323,41 +350,70 @@ async fn one_step(
         &note,
         &command,
     );
-    let mut lost: Option<Problem> = None;
+    let mut sent = Sent::NotYet;
     for attempt in 1..=ASK_AGAIN {
-        match step.run(&cx, &with).await {
-            Ok(result) => {
-                cx.result = result;
-                lost = None;
-                break;
-            }
-            Err(problem) if problem.kind == ProblemKind::NoAnswer => {
-                note(format!(
-                    "no answer, asked again with the same key ({attempt} of {ASK_AGAIN})"
-                ));
-                lost = Some(problem);
-            }
-            Err(problem) => {
-                if !planned.command.is_empty() {
-                    watch(RunEvent::Command(
-                        planned.command.clone(),
-                        format!("refused: {}", problem.what),
-                    ));
-                }
-                let end = match says_no(problem.kind) && lost.is_none() {
-                    true => Outcome::Refused(problem),
-                    false => Outcome::Failed(problem),
-                };
-                return (end, Value::Null);
-            }
+        sent = sent.once_more(step, &mut cx, &with).await;
+        match &sent {
+            Sent::Lost(problem) => note(format!(
+                "{}; asked again with the same key ({attempt} of {ASK_AGAIN})",
+                problem.what
+            )),
+            Sent::NotYet | Sent::Answered | Sent::Ended(_) => break,
+        }
+        if attempt < ASK_AGAIN {
+            sleep(BEFORE_ASKING * attempt).await;
         }
     }
     if !planned.command.is_empty() {
-        let how = if lost.is_some() { "no answer" } else { "ok" };
-        watch(RunEvent::Command(planned.command.clone(), how.to_owned()));
+        let how = match &sent {
+            Sent::Ended(end) => format!("refused: {}", end.words()),
+            Sent::Lost(_) => "no answer".to_owned(),
+            Sent::NotYet | Sent::Answered => "ok".to_owned(),
+        };
+        watch(RunEvent::Command(planned.command.clone(), how));
     }
-    let outcome = look(step, &cx, means.reads, &note, lost).await;
+    let outcome = look(step, &mut cx, &with, &note, sent).await;
     (outcome, cx.result)
+}
+
+/// How far a change is known to have got.
+enum Sent {
+    /// It wasn't sent.
+    NotYet,
+    /// It was answered.
+    Answered,
+    /// It came to this end: it was not carried out.
+    Ended(Outcome),
+    /// No answer of theirs came: it may have been carried out.
+    Lost(Problem),
+}
+
+impl Sent {
+    /// Sends it, again with the same key.
+    async fn once_more(self, step: &dyn Step, cx: &mut StepContext, with: &Writes<'_>) -> Self {
+        match step.run(cx, with).await {
+            Ok(result) => {
+                cx.result = result;
+                Self::Answered
+            }
+            Err(problem) if problem.kind == ProblemKind::NoAnswer => Self::Lost(problem),
+            // What was sent before may have been carried out, unless it is said that it wasn't: to the same key
+            // there is one answer.
+            Err(problem) if matches!(self, Self::Lost(_)) && !is_final(problem.kind) => Self::Lost(problem),
+            Err(problem) if says_no(problem.kind) && !matches!(self, Self::Lost(_)) => {
+                Self::Ended(Outcome::Refused(problem))
+            }
+            Err(problem) => Self::Ended(Outcome::Failed(problem)),
+        }
+    }
+}
+
+/// Whether this answer would have been another one, had an earlier call with the same key been carried out.
+fn is_final(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadInput | ProblemKind::NotFound | ProblemKind::Conflict | ProblemKind::Refused
+    )
 }
 
 /// Whether somebody said no before anything was changed.
@@ -374,38 +430,53 @@ fn says_no(kind: ProblemKind) -> bool {
     )
 }
 
-/// Looks until it is proven, refuted, or the step's limit is over.
+/// Looks until it is proven, refuted, or the step's limit is over; sends what is lost again meanwhile.
 async fn look(
     step: &dyn Step,
-    cx: &StepContext,
-    reads: &Reads,
+    cx: &mut StepContext,
+    with: &Writes<'_>,
     note: &(dyn Fn(String) + Send + Sync),
-    lost: Option<Problem>,
+    mut sent: Sent,
 ) -> Outcome {
     let limit = step.limit_of(&cx.args);
     let until = Instant::now() + limit;
+    let mut ask_at = Instant::now() + ASK_LATER;
     let mut said = String::new();
     loop {
-        let seen = match step.prove(cx, reads).await {
+        if let Sent::Ended(end) = sent {
+            return end;
+        }
+        let seen = match step.prove(cx, with.reads).await {
             Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
             Ok(Proof::Waits(words)) => return Outcome::Waiting(words),
             Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
             Ok(Proof::NotYet(words)) => words,
-            Err(problem) if problem.kind.may_be_retried() => problem.what,
-            Err(problem) => return Outcome::Failed(problem),
+            // A refusal to let us look says nothing about the thing itself.
+            Err(problem) if !problem.kind.may_be_retried() && problem.kind != ProblemKind::Internal => {
+                let what = format!("what came of it can't be looked at: {}", problem.what);
+                return Outcome::Unknown(Problem::no_answer(what).hint(LOOK_YOURSELF));
+            }
+            Err(problem) => problem.what,
         };
         if seen != said {
             note(seen.clone());
             said = seen;
         }
         if Instant::now() >= until {
-            let what = lost.map_or(said, |problem| problem.what);
+            let what = match sent {
+                Sent::Lost(problem) => problem.what,
+                _ => said,
+            };
             return Outcome::Unknown(
                 Problem::no_answer(format!("not proven within {} s: {what}", limit.as_secs()))
-                    .hint("it may still finish; check the thing itself before you retry"),
+                    .hint(LOOK_YOURSELF),
             );
         }
         sleep(LOOK_AGAIN).await;
+        if matches!(sent, Sent::Lost(_)) && Instant::now() >= ask_at {
+            sent = sent.once_more(step, cx, with).await;
+            ask_at = Instant::now() + ASK_LATER;
+        }
     }
 }
 

@@ -7,9 +7,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::confirm::Confirmed;
 use super::outcome::Outcome;
@@ -17,8 +21,14 @@ use super::owner::Owner;
 use super::ports::Changes;
 use super::record;
 use crate::clients::api::ApiWriter;
+use crate::domain::audit::AuditOutcome;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
+
+/// How often a line is told before its answer counts as lost.
+const TELL_AGAIN: u32 = 3;
+/// Before it is told for the second time; twice that before the third.
+const BEFORE_TELLING: Duration = Duration::from_millis(200);
 
 /// Where a run is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +44,8 @@ pub enum Recorded {
 #[derive(Clone, Debug)]
 pub struct Journal {
     local: PathBuf,
+    /// Set while an end lies in the file that this process put there.
+    has_ends: Arc<AtomicBool>,
 }
 
 /// A line of the local file.
@@ -70,13 +82,29 @@ impl Journal {
     pub fn new(local: &Path) -> Self {
         Self {
             local: local.to_owned(),
+            has_ends: Arc::default(),
         }
     }
 
-    pub(super) async fn begin(&self, api: &ApiWriter, confirmed: &Confirmed) -> Result<Recorded, Problem> {
+    /// Whether something lies in the local file since the last question that can be handed over.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.has_ends.swap(false, Ordering::Relaxed)
+    }
+
+    /// Records that a run begins; without an API that may be told, locally.
+    pub(super) async fn begin(
+        &self,
+        api: Option<&ApiWriter>,
+        confirmed: &Confirmed,
+    ) -> Result<Recorded, Problem> {
         let plan = confirmed.plan();
         let body = record::of(plan, confirmed.comment(), confirmed.ticket())?;
-        match api.begin_run(&body).await {
+        let told = match api {
+            Some(api) => tell(api, Word::Begin(&body)).await,
+            None => Err(Problem::unavailable("the API is on another database")),
+        };
+        match told {
             Ok(()) => Ok(Recorded::Audit),
             Err(problem) if plan.works_without_api && is_away(&problem) => {
                 let run = body.id.clone();
@@ -84,25 +112,56 @@ impl Journal {
                 self.append(Line::Begin { run, body, owner }).await?;
                 Ok(Recorded::Locally)
             }
-            Err(problem) => Err(Problem::new(
-                problem.kind,
-                format!(
-                    "nothing was changed, since the audit row can't be written: {}",
-                    problem.what
-                ),
-            )
-            .hint(
-                problem
-                    .hint
-                    .unwrap_or_else(|| "try again when the API answers".to_owned()),
-            )),
+            Err(problem) => {
+                if problem.kind == ProblemKind::NoAnswer {
+                    self.never_began(body).await;
+                }
+                Err(Problem::new(
+                    problem.kind,
+                    format!(
+                        "nothing was changed, since the audit row can't be written: {}",
+                        problem.what
+                    ),
+                )
+                .hint(
+                    problem
+                        .hint
+                        .unwrap_or_else(|| "try again when the API answers".to_owned()),
+                ))
+            }
+        }
+    }
+
+    /// The run may stand in the audit as one that began. That nothing was done is handed over once the API can be
+    /// told.
+    async fn never_began(&self, body: RunBegin) {
+        let run = body.id.clone();
+        let end = RunEnd {
+            outcome: AuditOutcome::Refused,
+            note: Some("nothing was done: it is not known whether the audit row was written".to_owned()),
+        };
+        let begin = Line::Begin {
+            run: run.clone(),
+            body,
+            owner: Owner::this(),
+        };
+        for line in [
+            begin,
+            Line::End {
+                run: run.clone(),
+                end,
+            },
+        ] {
+            if let Err(problem) = self.append(line).await {
+                tracing::error!(%run, %problem, "that {run} did not begin could not be recorded");
+            }
         }
     }
 
     /// A step's record; a failure to write it doesn't stop a run that has begun.
     pub(super) async fn step(&self, api: &ApiWriter, on: Recorded, run: &str, step: &RunStepRecord) {
         let written = match on {
-            Recorded::Audit => api.record_step(run, step).await,
+            Recorded::Audit => tell(api, Word::Step(run, step)).await,
             Recorded::Locally => {
                 let (run, step) = (run.to_owned(), step.clone());
                 self.append(Line::Step { run, step }).await
@@ -127,17 +186,19 @@ impl Journal {
             note: Some(outcome.words()),
         };
         let told = match on {
-            Recorded::Audit => api.end_run(run, &end).await,
+            Recorded::Audit => tell(api, Word::End(run, &end)).await,
             Recorded::Locally => Err(Problem::unavailable("the API did not answer when the run began")),
         };
         if told.is_err() {
-            // The audit row will have the time at which it is handed over, so the note has this one.
-            let note = format!(
-                "{} (ended at {})",
-                outcome.words(),
-                at.format("%Y-%m-%d %H:%M:%SZ")
-            );
-            end.note = Some(note);
+            // The audit row will have the time at which it is handed over, so the note has this one. What may
+            // have been told already is told in the same words: it is the same end.
+            if !told.is_err_and(|problem| problem.kind == ProblemKind::NoAnswer) {
+                end.note = Some(format!(
+                    "{} (ended at {})",
+                    outcome.words(),
+                    at.format("%Y-%m-%d %H:%M:%SZ")
+                ));
+            }
             let line = Line::End {
                 run: run.to_owned(),
                 end,
@@ -194,6 +255,7 @@ impl Journal {
     }
 
     async fn append(&self, line: Line) -> Result<(), Problem> {
+        let ends = matches!(line, Line::End { .. });
         let mut text = serde_json::to_string(&line)
             .map_err(|error| Problem::internal(format!("the run can't be written down: {error}")))?;
         text.push('\n');
@@ -201,7 +263,9 @@ impl Journal {
         tokio::task::spawn_blocking(move || append(&local, &text))
             .await
             .map_err(|error| Problem::internal(error.to_string()))?
-            .map_err(|error| self.unusable(&error))
+            .map_err(|error| self.unusable(&error))?;
+        self.has_ends.fetch_or(ends, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -239,12 +303,12 @@ fn ends_of_the_gone(lines: &[Line]) -> Vec<Line> {
 /// Says one run's lines to the API; false when the API refuses them, so that they stay.
 async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<bool, Problem> {
     for line in lines.iter().filter(|line| line.run() == run) {
-        let said = match line {
-            Line::Begin { body, .. } => api.begin_run(body).await,
-            Line::Step { step, .. } => api.record_step(run, step).await,
-            Line::End { end, .. } => api.end_run(run, end).await,
+        let word = match line {
+            Line::Begin { body, .. } => Word::Begin(body),
+            Line::Step { step, .. } => Word::Step(run, step),
+            Line::End { end, .. } => Word::End(run, end),
         };
-        match said {
+        match word.once(api).await {
             Ok(()) => {}
             Err(problem) if is_away(&problem) => return Err(problem),
             Err(problem) => {
@@ -293,6 +357,35 @@ fn forget(local: &Path, runs: &BTreeSet<String>) -> std::io::Result<()> {
     file.set_len(0)?;
     file.write_all(kept.as_bytes())?;
     file.sync_all()
+}
+
+/// A line as it is told to the API. Each has a key of its own, so that telling it again tells it once.
+#[derive(Clone, Copy)]
+enum Word<'a> {
+    Begin(&'a RunBegin),
+    Step(&'a str, &'a RunStepRecord),
+    End(&'a str, &'a RunEnd),
+}
+
+impl Word<'_> {
+    async fn once(self, api: &ApiWriter) -> Result<(), Problem> {
+        match self {
+            Self::Begin(body) => api.begin_run(body).await,
+            Self::Step(run, step) => api.record_step(run, step).await,
+            Self::End(run, end) => api.end_run(run, end).await,
+        }
+    }
+}
+
+/// Tells it, again where the answer was lost.
+async fn tell(api: &ApiWriter, word: Word<'_>) -> Result<(), Problem> {
+    for attempt in 1..TELL_AGAIN {
+        match word.once(api).await {
+            Err(problem) if problem.kind == ProblemKind::NoAnswer => sleep(BEFORE_TELLING * attempt).await,
+            told => return told,
+        }
+    }
+    word.once(api).await
 }
 
 fn is_away(problem: &Problem) -> bool {

@@ -7,6 +7,7 @@ pub mod executor;
 pub mod guard;
 pub mod journal;
 pub mod known;
+pub mod one_database;
 pub mod outcome;
 mod owner;
 #[expect(

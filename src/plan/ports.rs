@@ -9,6 +9,7 @@ use super::known::KnownAgents;
 use crate::clients::agent::{WakeFailure, wake};
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::crl::{self, Crl};
+use crate::clients::tls_look::{self, Effort, Sample};
 use crate::clients::tls_probe::{self, ProbeFailure, Served};
 use crate::clients::vault::{VaultReader, VaultWriter};
 use crate::clock::Clock;
@@ -85,6 +86,19 @@ impl Reads {
     /// Which step of the handshake failed.
     pub async fn served(&self, address: &str, name: Option<&str>) -> Result<Served, ProbeFailure> {
         tls_probe::probe(address, name, PROBE_LIMIT).await
+    }
+
+    /// What is served at `address` now on many fresh connections, to every address behind the name.
+    ///
+    /// # Errors
+    /// That the address is none, or its name doesn't resolve.
+    pub async fn served_everywhere(
+        &self,
+        address: &str,
+        name: Option<&str>,
+        effort: Effort,
+    ) -> Result<Vec<Sample>, ProbeFailure> {
+        tls_look::look(address, name, PROBE_LIMIT, effort).await
     }
 
     /// How a thing is now; `None` where there is nothing to compare.

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::link::Link;
-use crate::domain::database::{FAR_BEHIND, Host, HostRole, HostState, Source, Standing, sources};
+use crate::domain::database::{ApiOn, FAR_BEHIND, Host, HostRole, HostState, Source, Standing, sources};
+use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
@@ -93,7 +94,7 @@ pub fn note(hosts: &[Host]) -> Option<String> {
 
 /// The database as one link of the header; none where the context gives no database, or nothing is known yet.
 #[must_use]
-pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
+pub fn link(hosts: &[Host], api: Option<&ApiOn>, now: DateTime<Utc>) -> Option<Link> {
     let lost: Vec<&str> = hosts
         .iter()
         .filter(|host| is_lost(host))
@@ -102,7 +103,7 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
     let (state, note, latency_ms) = match read(hosts) {
         Some((host, it)) => {
             let reads = format!("{} {}", it.role.word(), host.name);
-            let state = match it.role == HostRole::Primary && findings(hosts).is_empty() {
+            let state = match it.role == HostRole::Primary && findings(hosts, api).is_empty() {
                 true => LinkState::Up,
                 false => LinkState::Degraded,
             };
@@ -122,7 +123,7 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
 
 /// What is wrong with the hosts.
 #[must_use]
-pub fn findings(hosts: &[Host]) -> Vec<Finding> {
+pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
     let mut found = Vec::new();
     if hosts.iter().any(|host| host.state == HostState::Unknown) {
         // Half of it would be told wrong.
@@ -136,28 +137,22 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
         Some((host, it)) => format!("reading from {} {}", it.role.word(), host.name),
         None => "reading through the API".to_owned(),
     };
-    if let [first, .., last] = primaries.as_slice() {
-        let what = format!(
-            "{} and {} both take changes, and neither sees the other's: stop the one that was lost before; {reads}",
-            first.name, last.name
-        );
-        found.push(finding(
-            FindingKind::TwoPrimaries,
-            matter::TWO_PRIMARIES,
-            Severity::Critical,
-            first,
-            what,
-            None,
-        ));
+    let divided = divided(hosts, api);
+    if let Some(divided) = divided {
+        found.push(divided_finding(divided, hosts));
     }
     for host in hosts {
         match &host.state {
             HostState::Lost { since, was, .. } => {
-                let is_primary = primaries.is_empty() && *was != Some(HostRole::Replica);
-                let (severity, next) = match is_primary && hosts.len() > 1 {
-                    true => (Severity::Critical, "; runbook: failover"),
-                    false if primaries.is_empty() => (Severity::Critical, ""),
-                    false => (Severity::Warning, ""),
+                let severity = match primaries.is_empty() {
+                    true => Severity::Critical,
+                    false => Severity::Warning,
+                };
+                let next = match read(hosts).filter(|_| primaries.is_empty()) {
+                    Some((replica, it)) if *was != Some(HostRole::Replica) && !it.follows => {
+                        format!("; bring it back, or promote {}", replica.name)
+                    }
+                    _ => String::new(),
                 };
                 let was = was.map_or_else(String::new, |was| format!("{} ", was.word()));
                 let what = format!(
@@ -209,6 +204,26 @@ pub fn findings(hosts: &[Host]) -> Vec<Finding> {
     found
 }
 
+/// Before everything else, a sealed Vault too: nothing can be changed anywhere.
+fn divided_finding(divided: Divided, hosts: &[Host]) -> Finding {
+    let (kind, matter, at) = match divided {
+        Divided::TwoPrimaries { first, .. } => (FindingKind::TwoPrimaries, matter::TWO_PRIMARIES, first),
+        Divided::ApiElsewhere { primary, .. } | Divided::ApiCutOff { primary } => {
+            (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, primary)
+        }
+        Divided::ApiOnLost { api, .. } => (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, api),
+    };
+    let what = format!(
+        "no change goes out: {}. {}",
+        divided.what(hosts),
+        divided.next(hosts)
+    );
+    Finding {
+        risk: i64::MAX / 2 + 1,
+        ..finding(kind, matter, Severity::Critical, &hosts[at], what, None)
+    }
+}
+
 fn finding(
     kind: FindingKind,
     matter: &str,
@@ -246,6 +261,7 @@ mod tests {
             name: name.to_owned(),
             unchecked: None,
             state,
+            instance: None,
         }
     }
 
@@ -274,15 +290,15 @@ mod tests {
             host("db-1", lost()),
             host("db-2", up(HostRole::Replica, false, 0)),
         ];
-        let found = findings(&hosts);
+        let found = findings(&hosts, None);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
             found[0].what,
-            "database primary lost since 00:00Z, reading from replica db-2; runbook: failover"
+            "database primary lost since 00:00Z, reading from replica db-2; bring it back, or promote db-2"
         );
         assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
-        let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
+        let link = link(&hosts, None, DateTime::UNIX_EPOCH).unwrap();
         assert_eq!(
             (link.state, link.note.unwrap().as_str()),
             (LinkState::Degraded, "replica db-2")
@@ -302,13 +318,13 @@ mod tests {
             (up(HostRole::Replica, true, 45_000), "replica is 45 s behind"),
             (up(HostRole::Replica, false, 0), "follows nobody"),
         ] {
-            let found = findings(&[primary(), host("db-2", state)]);
+            let found = findings(&[primary(), host("db-2", state)], None);
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].severity, Severity::Warning);
             assert!(found[0].what.contains(words), "{}", found[0].what);
         }
         let fine = [primary(), host("db-2", up(HostRole::Replica, true, 400))];
-        assert!(findings(&fine).is_empty() && note(&fine).is_none());
+        assert!(findings(&fine, None).is_empty() && note(&fine).is_none());
         assert_eq!(words(&fine[1], false), "replica, <1 s behind");
     }
 
@@ -318,17 +334,63 @@ mod tests {
             host("db-1", up(HostRole::Primary, false, 0)),
             host("db-2", up(HostRole::Primary, false, 0)),
         ];
-        assert_eq!(findings(&two)[0].kind, FindingKind::TwoPrimaries);
+        assert_eq!(findings(&two, None)[0].kind, FindingKind::TwoPrimaries);
         let none = [host("db-1", lost()), host("db-2", lost())];
-        let link = link(&none, DateTime::UNIX_EPOCH).unwrap();
+        let link = link(&none, None, DateTime::UNIX_EPOCH).unwrap();
         assert_eq!(
             (link.state, link.note.unwrap().as_str()),
             (LinkState::Down, "lost: db-1, db-2")
         );
         assert!(
-            findings(&none)
+            findings(&none, None)
                 .iter()
                 .all(|it| it.what.contains("through the API"))
         );
+    }
+
+    #[test]
+    fn an_api_on_the_lost_primary_is_the_first_finding_and_critical_after_a_promotion_too() {
+        use crate::domain::database::Instance;
+        let instance = |second| Instance {
+            system_identifier: "7".to_owned(),
+            timeline: 1,
+            started_at: DateTime::from_timestamp(second, 0).unwrap(),
+        };
+        let known = |name: &str, state, second| Host {
+            instance: Some((instance(second), DateTime::UNIX_EPOCH)),
+            ..host(name, state)
+        };
+        let api = ApiOn {
+            instance: Some(instance(1)),
+            answers: false,
+            at: DateTime::UNIX_EPOCH,
+        };
+        for (role, words) in [
+            (
+                HostRole::Primary,
+                "the API is on the lost primary 127.0.0.1:5433, 127.0.0.1:5434 is primary now",
+            ),
+            (HostRole::Replica, "the API is on the lost primary 127.0.0.1:5433"),
+        ] {
+            let hosts = [
+                known("127.0.0.1:5433", lost(), 1),
+                known("127.0.0.1:5434", up(role, false, 0), 2),
+            ];
+            let mut found = findings(&hosts, Some(&api));
+            crate::domain::finding::rank(&mut found);
+            assert_eq!(found[0].severity, Severity::Critical);
+            assert!(
+                found[0]
+                    .what
+                    .starts_with(&format!("no change goes out: {words}. ")),
+                "{}",
+                found[0].what
+            );
+            assert!(
+                found[0].what.contains("`DB_HOST=127.0.0.1:5434`"),
+                "{}",
+                found[0].what
+            );
+        }
     }
 }

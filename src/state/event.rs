@@ -10,7 +10,7 @@ use super::query::{Answer, Query};
 use super::wire::Wire;
 use super::{Endpoint, Size};
 use crate::clients::crl::Crl;
-use crate::domain::database::Host;
+use crate::domain::database::{ApiOn, Host};
 use crate::domain::link::Backend;
 use crate::domain::role::Role;
 use crate::domain::worker::Worker;
@@ -73,6 +73,8 @@ pub enum Event {
     StreamLost,
     /// A backend answers in this way now.
     Link(Backend, Link),
+    /// The database that the API is on; none where it doesn't answer.
+    ApiOn(Option<ApiOn>),
     /// Issuers and schedulers, as the API knows them.
     Workers(Vec<Worker>),
     /// How far the platform's clock is ahead of this computer's; zero within a minute.

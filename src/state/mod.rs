@@ -32,7 +32,8 @@ use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
-use crate::domain::database::Host;
+use crate::domain::database::{ApiOn, Host};
+use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, FindingKind, More};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
@@ -213,7 +214,7 @@ pub struct LoggedCommand {
 pub struct State {
     /// The time as of the last event.
     pub now: DateTime<Utc>,
-    /// The time as the header shows it: that of the last change on screen, so that nothing ticks.
+    /// The time as the header shows it, to the minute: at rest nothing else changes.
     pub clock_label: String,
     /// The terminal's size.
     pub size: Size,
@@ -245,6 +246,8 @@ pub struct State {
     pub clock_ahead: TimeDelta,
     /// How the API's database answers it, as the API says.
     pub api_database: LinkState,
+    /// The database that the API is on, as it said last.
+    pub api_on: Option<ApiOn>,
     /// The database's hosts; none where the context gives no database.
     pub hosts: Vec<Host>,
     /// What is still being started, in words; none once all is up.
@@ -319,6 +322,7 @@ impl State {
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),
             api_database: LinkState::Unknown,
+            api_on: None,
             hosts: Vec::new(),
             starting: None,
             places: vec![Place {
@@ -393,11 +397,18 @@ impl State {
             .is_some_and(|seal| seal.sealed)
     }
 
+    /// How the database is divided, if it is.
+    #[must_use]
+    pub fn divided(&self) -> Option<Divided> {
+        divided(&self.hosts, self.api_on.as_ref())
+    }
+
     /// What availability is worked out from.
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts {
             forbidden: self.guard.refuses(self.now),
+            divided: self.divided().map(Divided::short),
             role: self.role,
             api: self.link(Backend::Api),
             api_database: self.api_database,
@@ -470,7 +481,7 @@ impl State {
                 .filter(|finding| !(sealed && finding.entity == EntityKind::Vault));
             findings.extend(news.cloned());
         }
-        findings.extend(databases::findings(&self.hosts));
+        findings.extend(databases::findings(&self.hosts, self.api_on.as_ref()));
         crate::domain::finding::rank(&mut findings);
         findings
     }

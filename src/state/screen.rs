@@ -76,8 +76,8 @@ impl Place {
 pub struct Cursor {
     id: Option<String>,
     index: usize,
-    /// An action was started from here. When its thing leaves the list, the cursor is on no other one until
-    /// somebody moves it, or the same key would act on what was never chosen.
+    /// An action was started from here. When its thing leaves the list, the same key acts on no other one until
+    /// somebody moves the cursor.
     acted: bool,
 }
 

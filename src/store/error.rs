@@ -4,8 +4,9 @@ use crate::domain::audit::ChainError;
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 
+use super::dialect::postgres::Upstream;
 use super::question::TooLong;
-use super::{Work, constraint, dialect};
+use super::{Trouble, Work, constraint, dialect};
 
 /// PostgreSQL: a change where only reading is allowed.
 const READ_ONLY: &str = "25006";
@@ -56,13 +57,12 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The database only follows another one.
-    #[error(
-        "`{url}` is a replica, which only reads; give the address of the primary, or, if that is lost, promote \
-         this one: `SELECT pg_promote();`"
-    )]
+    #[error("`{url}` {}", Trouble::replica(Some(.follows)))]
     Replica {
         /// The database's address.
         url: String,
+        /// How it follows.
+        follows: Upstream,
     },
     /// The connection was lost while a change was committed: it may have happened.
     #[error("the connection was lost while a change was committed")]
@@ -173,7 +173,7 @@ impl From<StoreError> for Problem {
                 .hint("nothing was changed; try again"),
                 sqlx::Error::Database(source) if source.code().as_deref() == Some(READ_ONLY) => {
                     Self::unavailable(format!("the database only reads, while {doing}"))
-                        .hint("it is a replica: promote it (`SELECT pg_promote();`), or point to the primary")
+                        .hint("it is a replica by now: point `DB_HOST` to the primary; `/readyz` says what it follows")
                 }
                 sqlx::Error::Database(source) if source.code().as_deref() == Some(NO_SUCH_CHARACTER) => {
                     Self::bad_input("a text has a character that the database can't keep, such as NUL")

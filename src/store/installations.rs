@@ -95,7 +95,7 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installation>, S
 async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<Installation>, StoreError> {
     let rows: Vec<Wrapped> = sql(sqlx::AssertSqlSafe(format!(
         "SELECT i.id, i.version, i.agent_id, a.hostname, a.owner, i.path, a.tls_address, i.certificate_id, \
-         c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
+         c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, i.chain_missing, \
          COALESCE(i.install_error, i.report_error) AS error, i.checked_at \
          FROM installations i JOIN agents a ON a.id = i.agent_id \
          JOIN certificates c ON c.id = i.certificate_id WHERE {which} ORDER BY a.hostname, i.path"
@@ -115,7 +115,7 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
     let doing = "recording what an agent found";
     let now = tx.now();
     let known: Vec<Found> = sql("UPDATE installations SET checked_at = $2 WHERE agent_id = $1 \
-         RETURNING id, path, on_disk_sha256, served_sha256, report_error")
+         RETURNING id, path, on_disk_sha256, served_sha256, chain_missing, report_error")
     .bind(agent_id)
     .bind(now)
     .fetch_all(tx.raw())
@@ -125,12 +125,14 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
         path: String::new(),
         on_disk_sha256: None,
         served_sha256: None,
+        chain_missing: None,
         error: Some("the agent knows of nothing at this path".to_owned()),
     };
     for row in known {
         let now_there = found.iter().find(|it| it.path == row.path).unwrap_or(&nothing);
         let same = row.on_disk_sha256 == now_there.on_disk_sha256
             && row.served_sha256 == now_there.served_sha256
+            && row.chain_missing == now_there.chain_missing
             && row.report_error == now_there.error;
         if !same {
             found_at(tx, &row.id, now_there).await?;
@@ -142,12 +144,13 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
 async fn found_at(tx: &mut Tx, id: &str, found: &ReportedInstallation) -> Result<(), StoreError> {
     let now = tx.now();
     sql(
-        "UPDATE installations SET on_disk_sha256 = $2, served_sha256 = $3, report_error = $4, \
-         checked_at = $5, updated_at = $5 WHERE id = $1",
+        "UPDATE installations SET on_disk_sha256 = $2, served_sha256 = $3, chain_missing = $4, \
+         report_error = $5, checked_at = $6, updated_at = $6 WHERE id = $1",
     )
     .bind(id)
     .bind(&found.on_disk_sha256)
     .bind(&found.served_sha256)
+    .bind(&found.chain_missing)
     .bind(&found.error)
     .bind(now)
     .execute(tx.raw())
@@ -250,6 +253,7 @@ struct Found {
     path: String,
     on_disk_sha256: Option<String>,
     served_sha256: Option<String>,
+    chain_missing: Option<String>,
     report_error: Option<String>,
 }
 
@@ -260,6 +264,7 @@ impl FromRow for Found {
             path: row.try_get("path")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
+            chain_missing: row.try_get("chain_missing")?,
             report_error: row.try_get("report_error")?,
         })
     }
@@ -283,6 +288,7 @@ impl FromRow for Wrapped {
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
+            chain_missing: row.try_get("chain_missing")?,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,
         }))

@@ -29,6 +29,7 @@ pub mod hosts;
 pub mod idempotency;
 pub mod identities;
 pub mod installations;
+mod instance;
 pub mod issuance;
 mod issuing;
 pub mod job_end;
@@ -40,6 +41,7 @@ mod news;
 pub mod orders;
 mod pools;
 mod question;
+mod reach;
 pub mod read;
 pub mod renewals;
 mod request_failure;
@@ -59,13 +61,14 @@ mod tx;
 pub mod without_crl;
 pub mod workers;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Sqlite};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
+use crate::domain::database::Instance;
 use crate::domain::id::{EntityKind, new_id};
 use crate::wire::page::Change;
 
@@ -81,6 +84,19 @@ use question::Question;
 use statement::sql;
 use tx::Link;
 
+/// A row of each table that answers are made from.
+const TABLES: &str = "SELECT 1 FROM (SELECT 1 FROM certificates LIMIT 1) t0 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM keys LIMIT 1) t1 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM agents LIMIT 1) t2 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM installations LIMIT 1) t3 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM issuance_requests LIMIT 1) t4 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM jobs LIMIT 1) t5 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM adapters LIMIT 1) t6 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM tokens LIMIT 1) t7 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM runs LIMIT 1) t8 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM idempotency LIMIT 1) t9 UNION ALL \
+    SELECT 1 FROM (SELECT 1 FROM audit_logs LIMIT 1) t10";
+
 /// How many changes a slow listener may lag behind before it misses some.
 const CHANGES_KEPT: usize = 4096;
 
@@ -93,6 +109,9 @@ pub struct Store {
     /// The name under which it tells other processes what it changed.
     own: String,
     troubles: trouble::Troubles,
+    /// The server that it was on when it was asked last; none of a file.
+    instance: Arc<Mutex<Option<Instance>>>,
+    reach: Arc<reach::Reach>,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -121,14 +140,14 @@ impl Store {
         let pools = if address::is_postgres(url) {
             let ways = dialect::postgres::open(url).await.map_err(failed)?;
             schema::bring_up_postgres(&ways.writer, url).await?;
-            if dialect::postgres::is_replica(&ways.writer)
-                .await
-                .map_err(failed)?
-            {
+            let mut conn = ways.writer.acquire().await.map_err(failed)?;
+            if let Some(follows) = dialect::postgres::upstream(&mut conn).await.map_err(failed)? {
                 return Err(StoreError::Replica {
                     url: address::redacted(url),
+                    follows,
                 });
             }
+            drop(conn);
             let options = ways.writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));
@@ -144,6 +163,8 @@ impl Store {
             changes,
             own,
             troubles: trouble::Troubles::default(),
+            instance: Arc::default(),
+            reach: Arc::default(),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -161,7 +182,10 @@ impl Store {
     pub async fn read(&self) -> Result<Conn, StoreError> {
         let link = match &self.pools {
             Pools::Sqlite(ways) => ways.vital.acquire().await.map(Link::SqliteReader),
-            Pools::Postgres(ways) => ways.vital.acquire().await.map(Link::PostgresReader),
+            Pools::Postgres(ways) => {
+                let got = self.reach.or_refused(&ways.vital, ways.vital.acquire()).await;
+                got.map(Link::PostgresReader)
+            }
         };
         Ok(Conn::new(link.map_err(StoreError::Connect)?, self.clock.now()))
     }
@@ -181,7 +205,7 @@ impl Store {
             }
             Pools::Postgres(ways) => {
                 let pool = ways.of(work);
-                let conn = pool.acquire().await;
+                let conn = self.reach.or_refused(pool, pool.acquire()).await;
                 let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
                 Question::on_postgres(conn, ways.vital.clone(), work.limit()).await
             }
@@ -211,7 +235,10 @@ impl Store {
                 .begin_with(dialect::sqlite::BEGIN_WRITE)
                 .await
                 .map(Link::SqliteWriter),
-            Pools::Postgres(ways) => ways.writer.begin().await.map(Link::PostgresWriter),
+            Pools::Postgres(ways) => {
+                let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
+                begun.map(Link::PostgresWriter)
+            }
         };
         let conn = Conn::new(link.map_err(StoreError::Connect)?, self.clock.now());
         Ok(Tx::new(
@@ -250,30 +277,74 @@ impl Store {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<Option<Trouble>, StoreError> {
-        let doing = "asking the database whether it is there";
+        let failed = || StoreError::because("asking the database whether it is there");
         let mut conn = self.read().await?;
         let before = self.clock.now();
-        if conn.is_postgres() {
-            let (theirs, follows, n_waiting): (DateTime<Utc>, i64, i64) = sql(dialect::postgres::HOW_IS_IT)
-                .fetch_one(conn.raw())
+        let Some(postgres) = conn.postgres() else {
+            sql("SELECT 1").execute(conn.raw()).await.map_err(failed())?;
+            return Ok(self.troubles.now());
+        };
+        let (theirs, takes_changes, n_waiting): (DateTime<Utc>, bool, i64) =
+            sqlx::query_as(dialect::postgres::HOW_IS_IT)
+                .fetch_one(&mut *postgres)
                 .await
-                .map_err(StoreError::because(doing))?;
-            if follows != 0 {
-                return Ok(Some(Trouble::replica()));
-            }
-            self.troubles.waiting(n_waiting > 0);
-            if self.clock.follows_system() {
-                // It was read somewhere between the two.
-                let half = (self.clock.now() - before) / 2;
-                self.troubles.compared(ClockOff::of(before + half - theirs, half));
-            }
-        } else {
-            sql("SELECT 1")
-                .execute(conn.raw())
-                .await
-                .map_err(StoreError::because(doing))?;
+                .map_err(failed())?;
+        // It was read somewhere between the two.
+        let half = (self.clock.now() - before) / 2;
+        if let Some(instance) = instance::of(&mut *postgres).await {
+            *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
+        }
+        if !takes_changes {
+            let follows = dialect::postgres::upstream(postgres).await.map_err(failed())?;
+            return Ok(Some(Trouble::replica(follows.as_ref())));
+        }
+        self.troubles.waiting(n_waiting > 0);
+        if self.clock.follows_system() {
+            self.troubles.compared(ClockOff::of(before + half - theirs, half));
         }
         Ok(self.troubles.now())
+    }
+
+    /// Reads a row of each table that answers are made from, so that what users ask would be answered too.
+    ///
+    /// # Errors
+    /// It can't be read, or isn't there.
+    pub async fn try_tables(&self) -> Result<(), StoreError> {
+        let mut conn = self.read().await?;
+        let doing = "reading a row of each table";
+        sql(TABLES)
+            .execute(conn.raw())
+            .await
+            .map_err(StoreError::because(doing))?;
+        Ok(())
+    }
+
+    /// What is wrong with a database that answers and whose tables could not be read for so long.
+    #[must_use]
+    pub fn held_up(seconds: u64) -> Trouble {
+        Trouble::held_up(seconds)
+    }
+
+    /// The server of the database that answered last, and where that is, as it is configured; none of a file.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        self.instance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The database's host as it is configured: `host:port`, or the folder of a socket; none of a file.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        let Pools::Postgres(ways) = &self.pools else {
+            return None;
+        };
+        let options = ways.writer.connect_options();
+        Some(match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        })
     }
 
     /// How far this server's clock is off, which must not claim anything then.

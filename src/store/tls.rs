@@ -4,12 +4,11 @@
 use std::error::Error;
 use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::clients::distrust::distrust;
+use crate::config::pem_file;
 
 /// What sqlx says where the server has no TLS and it has to be; it has no kind of its own.
 const HAS_NONE: &str = "server does not support TLS";
@@ -60,15 +59,7 @@ pub(super) fn refused(error: &sqlx::Error) -> Option<NoTls> {
 /// # Errors
 /// Why not, in words that follow the file's name.
 pub(super) fn readable_ca(file: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let pem = std::fs::read(file).map_err(|error| format!("can't be read: {error}"))?;
-    let mut n = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        certificate.map_err(|error| format!("is no PEM: {error}"))?;
-        n += 1;
-    }
-    if n == 0 {
-        return Err("holds no certificate in PEM".into());
-    }
+    pem_file::certificates(file)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::sqlite::SqliteError;
 
 use super::clock_off::{ClockOff, HINT};
+use super::dialect::postgres::Upstream;
 use super::error::too_long;
 use super::{StoreError, tls};
 
@@ -71,6 +72,9 @@ impl Trouble {
             sqlx::Error::Database(error) => {
                 let code = error.code()?;
                 if error.try_downcast_ref::<SqliteError>().is_some() {
+                    if error.message().starts_with("no such table") {
+                        return Some(Self::no_tables());
+                    }
                     // A number, with more about it in the upper bits.
                     return Self::of_sqlite(code.parse::<u32>().ok()? & 0xff);
                 }
@@ -92,6 +96,22 @@ impl Trouble {
         })
     }
 
+    fn no_tables() -> Self {
+        Self::lasting(
+            "its tables aren't there",
+            "look whether it is the right database; then run `cmp-server --migrate-only`, as the schema's owner",
+        )
+    }
+
+    /// It answers, and what users ask of it doesn't get an answer.
+    pub(super) fn held_up(seconds: u64) -> Self {
+        Self {
+            what: format!("answers, but its tables can't be read within {seconds} s"),
+            hint: "look what holds a lock or all of its power: `SELECT * FROM pg_locks WHERE NOT granted`",
+            lasts: false,
+        }
+    }
+
     fn of_postgres(code: &str) -> Option<Self> {
         Some(match code {
             "28P01" | "28000" => Self::lasting(
@@ -109,7 +129,8 @@ impl Trouble {
                 "this account lacks rights in it",
                 "run `deploy/postgres/roles.sql` there, as a superuser",
             ),
-            "25006" => Self::replica(),
+            "25006" => Self::replica(None),
+            "42P01" | "3F000" => Self::no_tables(),
             _ if code.starts_with("57P") => Self::passing(
                 "is going down or coming up",
                 "nothing to do: it is tried again by itself",
@@ -139,11 +160,26 @@ impl Trouble {
         )
     }
 
-    pub(super) fn replica() -> Self {
-        Self::lasting(
-            "is a replica, which only reads",
-            "point to the primary, or promote it: `SELECT pg_promote();`",
-        )
+    /// A replica; of one that still receives the primary lives, so that nothing is to be promoted.
+    pub(super) fn replica(follows: Option<&Upstream>) -> Self {
+        let point = "point `DB_HOST` to the primary, and start this again";
+        match follows {
+            Some(Upstream { receives: true, from }) => {
+                let of = from
+                    .as_ref()
+                    .map_or_else(|| "a primary".to_owned(), |from| format!("`{from}`"));
+                Self::lasting(
+                    &format!("is a replica that streams from {of}, and only reads"),
+                    point,
+                )
+            }
+            Some(Upstream { receives: false, .. }) => Self::lasting(
+                "is a replica that receives from nobody, and only reads",
+                "point `DB_HOST` to the primary, and start this again; only if there is none any more, promote \
+                 this one: `SELECT pg_promote();`",
+            ),
+            None => Self::lasting("is a replica, which only reads", point),
+        }
     }
 }
 
@@ -164,7 +200,7 @@ impl StoreError {
                 "its schema isn't up to date, and this account may not change it",
                 "run `cmp-server --migrate-only` once, as the schema's owner",
             )),
-            Self::Replica { .. } => Some(Trouble::replica()),
+            Self::Replica { follows, .. } => Some(Trouble::replica(Some(follows))),
             _ => None,
         }
     }

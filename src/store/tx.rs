@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{PgConnection, Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
 use super::question::Question;
@@ -62,6 +62,17 @@ impl Conn {
             to,
             bound,
             troubles: self.troubles.as_ref(),
+        }
+    }
+
+    /// The connection as PostgreSQL's own; none of a file.
+    pub(super) fn postgres(&mut self) -> Option<&mut PgConnection> {
+        match &mut self.link {
+            Link::SqliteReader(_) | Link::SqliteWriter(_) => None,
+            Link::PostgresReader(conn) => Some(&mut **conn),
+            Link::PostgresWriter(tx) => Some(&mut **tx),
+            // Bound in time by itself, which only its own statements see.
+            Link::Question(_) => None,
         }
     }
 

@@ -183,14 +183,11 @@ pub fn selected(state: &State) -> Vec<Target> {
             return marked;
         }
     }
-    if screen.is_adrift(rows.ids()) {
-        return Vec::new();
-    }
     let row = rows.get(screen.cursor_index(screen.pane, rows.ids()));
     row.map(|row| row.targets).unwrap_or_default()
 }
 
-/// Whether what was acted on has left the list, so that nothing is selected before somebody moves the cursor.
+/// Whether what was acted on has left the list, so that the same key would act on what nobody chose.
 #[must_use]
 pub fn is_adrift(state: &State) -> bool {
     let screen = state.screen();

@@ -33,10 +33,13 @@ pub(super) static VIEW: View = View {
     draw,
 };
 
+/// Width of the first column.
+const FIRST: u16 = 9;
+
 const COLUMNS: &[Column] = &[
     Column {
         title: "backend",
-        width: Width::Fixed(9),
+        width: Width::Fixed(FIRST),
     },
     Column {
         title: "state",
@@ -110,13 +113,22 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
             HostState::Unfit(_) => ("not read", Meaning::Warn, None),
             HostState::Lost { .. } => ("LOST", Meaning::Bad, None),
         };
+        let words = databases::words(host, reads == Source::Host(index));
+        // A name that the column would cut stands before the words, whole: two hosts of one name differ at its end.
+        let (first, words) = match host.name.width() <= usize::from(FIRST) {
+            true => (host.name.clone(), words),
+            false => (
+                format!("db host {}", index + 1),
+                format!("{}: {words}", host.name),
+            ),
+        };
         Row {
             id: format!("host {}", host.name),
             cells: vec![
-                plain(host.name.clone()),
+                plain(first),
                 cell(word, meaning),
                 plain(latency_ms.map(latency).unwrap_or_default()),
-                plain(databases::words(host, reads == Source::Host(index))),
+                plain(words),
             ],
             targets: Vec::new(),
             open: None,
@@ -192,6 +204,12 @@ fn rows(state: &State) -> Vec<Row> {
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let taken = divided(state, area, buffer);
+    let area = Rect {
+        y: area.y + taken,
+        height: area.height - taken,
+        ..area
+    };
     let top = Rect {
         height: u16::try_from(9 + state.hosts.len() + state.workers.len())
             .unwrap_or(9)
@@ -256,6 +274,29 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
         put(buffer, inner, inner.x + 12, y, &text, palette.style(meaning));
     }
+}
+
+/// What is wrong with a database that is not one, and what to do: whole at every width. Returns how many lines that
+/// takes.
+fn divided(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
+    let Some(divided) = state.divided() else {
+        return 0;
+    };
+    let hosts = &state.hosts;
+    let words = format!("{}. {}.", divided.what(hosts), divided.next(hosts));
+    let lines = wrap(&words, usize::from(area.width.saturating_sub(4)));
+    let height = u16::try_from(lines.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(1)
+        .min(area.height);
+    let palette = palette(state);
+    let place = Rect { height, ..area };
+    let title = "No change goes out";
+    let inner = heading(buffer, place, palette, title, ("", Meaning::Plain), false);
+    for (y, line) in (inner.y..inner.bottom()).zip(lines) {
+        put(buffer, inner, inner.x + 1, y, &line, palette.style(Meaning::Bad));
+    }
+    height
 }
 
 /// How much of a row is before its note.

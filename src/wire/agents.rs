@@ -125,10 +125,17 @@ pub struct ReportedInstallation {
     /// The fingerprint of the certificate in the file.
     #[serde(default, deserialize_with = "told::maybe")]
     pub on_disk_sha256: Option<String>,
-    /// The fingerprint that a handshake showed.
+    /// The fingerprint that handshakes showed; where they differ, one that isn't the file's.
     #[serde(default, deserialize_with = "told::maybe")]
     pub served_sha256: Option<String>,
-    /// Why there is no fingerprint.
+    /// The name of the issuer that a client misses, since it was not sent in the handshake.
+    #[serde(
+        default,
+        deserialize_with = "told::maybe",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub chain_missing: Option<String>,
+    /// Why there is no fingerprint, or how many connections showed another one.
     #[serde(default, deserialize_with = "told::maybe")]
     pub error: Option<String>,
 }

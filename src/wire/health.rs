@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::database::Instance;
 use crate::domain::finding::{Finding, FindingKind, LeftOut};
 use crate::domain::link::BackendHealth;
 use crate::domain::role::Role;
@@ -24,6 +25,9 @@ pub struct Ready {
     pub ready: bool,
     /// Each backend that the server depends on.
     pub backends: Vec<BackendHealth>,
+    /// The server of the database that it is on, or was on when that answered last; none of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Instance>,
     /// Issuers and schedulers that were seen within a day.
     #[serde(default)]
     pub workers: Vec<Worker>,
@@ -47,6 +51,18 @@ pub struct Me {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// The database that the API is on; none of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseOf>,
+}
+
+/// A database as a server is on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatabaseOf {
+    /// Where, as it is configured: `host:port`, or the folder of a socket.
+    pub host: String,
+    /// The server that answers there, as of the last look.
+    pub instance: Option<Instance>,
 }
 
 /// `GET /api/v1/audit/verify`: the whole chain was checked.

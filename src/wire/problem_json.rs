@@ -8,6 +8,8 @@ use crate::problem::{Denial, Problem, ProblemKind};
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+/// Beginning of every `type` of ours.
+pub const TYPE: &str = "urn:cmp:problem:";
 
 /// The body of an error reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,7 +46,7 @@ impl From<Problem> for ProblemJson {
             .unwrap_or("internal")
             .to_owned();
         Self {
-            type_uri: format!("urn:cmp:problem:{code}"),
+            type_uri: format!("{TYPE}{code}"),
             title: problem.what,
             status: problem.kind.status(),
             detail: problem.hint,

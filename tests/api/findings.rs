@@ -39,6 +39,7 @@ fn report(path: &str, n: u32, served: u32) -> Report {
             path: path.to_owned(),
             on_disk_sha256: Some(certificate(n, 0).fingerprint_sha256),
             served_sha256: Some(certificate(served, 0).fingerprint_sha256),
+            chain_missing: None,
             error: None,
         }],
         keys: vec![certificate(1, 0).spki_sha256, certificate(3, 0).spki_sha256],
@@ -85,6 +86,30 @@ async fn troubles_come_and_go() {
         [("not_served".to_owned(), it.cert.clone(), "install".to_owned())]
     );
 
+    let mut tx = it.store.begin().await.unwrap();
+    checkin::check_in(&mut tx, &it.agent, &report(path, 1, 1))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert!(it.found().await.is_empty());
+
+    // As expected on disk and served, but without an issuer that clients need.
+    let mut tx = it.store.begin().await.unwrap();
+    let mut incomplete = report(path, 1, 1);
+    incomplete.installations[0].chain_missing = Some("CN=Issuing CA".to_owned());
+    checkin::check_in(&mut tx, &it.agent, &incomplete).await.unwrap();
+    tx.commit().await.unwrap();
+    let found = it.found().await;
+    assert_eq!(
+        found,
+        [(
+            "chain_incomplete".to_owned(),
+            it.cert.clone(),
+            "install".to_owned()
+        )]
+    );
+    let (_, reply) = it.get("/api/v1/findings").await;
+    assert!(reply.to_string().contains("CN=Issuing CA is not sent"), "{reply}");
     let mut tx = it.store.begin().await.unwrap();
     checkin::check_in(&mut tx, &it.agent, &report(path, 1, 1))
         .await

@@ -17,6 +17,7 @@ fn found(n: u32) -> ReportedInstallation {
         path: PATH.to_owned(),
         on_disk_sha256: Some(certificate(n).fingerprint_sha256),
         served_sha256: None,
+        chain_missing: None,
         error: None,
     }
 }

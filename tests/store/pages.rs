@@ -446,6 +446,7 @@ fn report(path: &str, on_disk: &str, served: &str) -> Report {
             path: path.to_owned(),
             on_disk_sha256: Some(on_disk.to_owned()),
             served_sha256: Some(served.to_owned()),
+            chain_missing: None,
             error: None,
         }],
         keys: Vec::new(),

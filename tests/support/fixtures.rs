@@ -224,6 +224,7 @@ pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Insta
         not_after: certificate.not_after,
         expected_sha256: fingerprint.clone(),
         on_disk_sha256: Some(fingerprint.clone()),
+        chain_missing: None,
         served_sha256: Some(if served_old { "ee".repeat(32) } else { fingerprint }),
         error: None,
         checked_at: Some(now() - Duration::minutes(1)),

@@ -55,6 +55,9 @@ const ASKED: &[u8] = b"\x1b[6n";
 /// What a frame begins with (synchronized output).
 const BEGINS: &[u8] = b"\x1b[?2026h";
 
+/// What the header's time may cost when a minute ends at rest, in bytes.
+pub(crate) const CLOCK: usize = 100;
+
 /// One program in one pseudo-terminal.
 pub(crate) struct Pty {
     master: Option<Box<dyn MasterPty + Send>>,
@@ -298,7 +301,7 @@ impl Pty {
             .collect()
     }
 
-    /// Bytes written within `time`, in which nobody types.
+    /// Bytes written within `time`, in which nobody types. Over a minute's end that is the header's time: [`CLOCK`].
     pub(crate) fn bytes_within(&self, time: Duration) -> usize {
         let before = self.bytes();
         let until = Instant::now() + time;

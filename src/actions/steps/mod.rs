@@ -2,3 +2,4 @@
 
 pub(super) mod await_agent;
 pub(super) mod prove_handshake;
+pub(super) mod standing;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::standing::{Lists, Standing};
+use crate::clients::tls_look::{Effort, Seen};
 use crate::domain::certificate::Certificate;
 use crate::domain::server_name::server_name;
 use crate::plan::plan::PlannedStep;
@@ -15,6 +17,9 @@ use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
+
+/// Up to so many proofs of one plan are spread over a while each.
+const FEW: usize = 3;
 
 /// See the module.
 pub(in crate::actions) struct ProveHandshake;
@@ -64,16 +69,14 @@ impl Step for ProveHandshake {
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
             let address = text(&cx.args, "address")?;
+            let name = cx.args["name"].as_str();
             let wanted = wanted(cx, with, address).await?;
-            let served = match with.served(address, cx.args["name"].as_str()).await {
+            let served = match with.served(address, name).await {
                 Ok(served) => served.fingerprint_sha256,
                 Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
             };
-            if wanted.fingerprints.contains(&served) {
-                let short = served.get(..16).unwrap_or(&served);
-                return Ok(Proof::Proven(format!(
-                    "{address} serves the new certificate {short}…"
-                )));
+            if let Some(certificate) = wanted.of(&served) {
+                return everywhere(cx, certificate, address, with).await;
             }
             // An installation that was rolled back will not come about by waiting.
             if let Some(error) = wanted.rolled_back {
@@ -93,9 +96,82 @@ impl Step for ProveHandshake {
     }
 }
 
+/// Looked at over a while, since it is the only proof that is waited for; many of them would add up.
+pub(in crate::actions) fn thorough_if_few(steps: &mut [PlannedStep]) {
+    let is_proof = |step: &&mut PlannedStep| step.step == ProveHandshake.name();
+    if steps.iter_mut().filter(is_proof).count() <= FEW {
+        for step in steps.iter_mut().filter(is_proof) {
+            step.args["thorough"] = json!(true);
+        }
+    }
+}
+
+/// One connection shows it: all others have to, with the chain that clients need, and the CA must not have revoked it.
+async fn everywhere(
+    cx: &StepContext,
+    certificate: &Certificate,
+    address: &str,
+    with: &Reads,
+) -> Result<Proof, Problem> {
+    let effort = match cx.args["thorough"].as_bool() {
+        Some(true) => Effort::PROOF,
+        _ => Effort::AT_ONCE,
+    };
+    let expected = [certificate.fingerprint_sha256.clone()];
+    let known = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
+    let known: Vec<Vec<u8>> = known.into_iter().map(pem::Pem::into_contents).collect();
+    let samples = with
+        .served_everywhere(address, cx.args["name"].as_str(), effort)
+        .await;
+    let seen = match samples.and_then(|samples| Seen::of(samples, &expected, &known)) {
+        Ok(seen) => seen,
+        Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
+    };
+    if let Some(words) = seen.disagreement(address) {
+        return Ok(Proof::NotYet(words));
+    }
+    let refuted = |what: String, hint: &'static str| {
+        Ok(Proof::Refuted(
+            Problem::new(ProblemKind::BackendFailed, what).hint(hint),
+        ))
+    };
+    if let Some(gap) = seen.gap {
+        return refuted(
+            format!(
+                "{address} serves the new certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
+            ),
+            "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
+        );
+    }
+    let mut words = format!(
+        "{address} serves the new certificate {}… on all {} connections, with its chain",
+        certificate.fingerprint_sha256.get(..16).unwrap_or_default(),
+        seen.n
+    );
+    match Lists::default().standing(certificate, with).await {
+        Standing::Revoked => {
+            return refuted(
+                format!("{address} serves a certificate that its CA has revoked"),
+                "reissue it",
+            );
+        }
+        Standing::Unknown(why) => words.push_str(&format!("; whether it is revoked isn't known: {why}")),
+        Standing::Good | Standing::NoList => {}
+    }
+    Ok(Proof::Proven(words))
+}
+
 struct Wanted {
-    fingerprints: Vec<String>,
+    certificates: Vec<Certificate>,
     rolled_back: Option<String>,
+}
+
+impl Wanted {
+    fn of(&self, fingerprint: &str) -> Option<&Certificate> {
+        self.certificates
+            .iter()
+            .find(|certificate| certificate.fingerprint_sha256 == fingerprint)
+    }
 }
 
 async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted, Problem> {
@@ -107,13 +183,13 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
         certificates.extend(with.api.request(&id).await?.certificate_id);
     }
     let mut wanted = Wanted {
-        fingerprints: Vec::new(),
+        certificates: Vec::new(),
         rolled_back: None,
     };
     for id in &certificates {
         wanted
-            .fingerprints
-            .push(with.api.certificate(id).await?.certificate.fingerprint_sha256);
+            .certificates
+            .push(with.api.certificate(id).await?.certificate);
     }
     // After a rollback the old certificate is the expected one again, in a later version of the
     // installation than the plan saw.

@@ -84,6 +84,8 @@ pub(super) fn said(problem: &Problem) -> AcmeError {
         },
         "serverInternal" => AcmeError::Trouble(words),
         "accountDoesNotExist" => AcmeError::NoAccount(words),
+        // Each of a CA's refusals has a type (RFC 8555 §6.7); a JSON without one is somebody else's.
+        "" => AcmeError::Trouble("what came is no answer of the ACME server".to_owned()),
         _ => AcmeError::Refused { kind, words },
     }
 }
@@ -248,6 +250,12 @@ mod tests {
         assert_eq!(bounded(200, Some(date)).as_deref(), Some(date));
         assert_eq!(bounded(200, None), None);
         assert_eq!(bounded(404, None).as_deref(), Some("60"));
+    }
+
+    #[test]
+    fn a_problem_without_a_type_is_not_the_cas() {
+        let problem: Problem = serde_json::from_str("{}").unwrap();
+        assert!(matches!(said(&problem), AcmeError::Trouble(_)));
     }
 
     #[test]

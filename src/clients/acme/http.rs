@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::http;
 use axum::http::response::Parts;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Client, Response};
 
 use super::error::{AcmeError, Trouble, bound_retry_after};
 use crate::clients::body::{self, BodyError, Limit};
@@ -42,14 +42,8 @@ impl OverReqwest {
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none());
         if let Some(path) = ca_file {
-            let unusable = |why: String| {
-                AcmeError::Setup(format!("the CA file `{}` can't be used: {why}", path.display()))
-            };
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let roots = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(chain(&error)))?;
-            if roots.is_empty() {
-                return Err(unusable("it holds no certificate".to_owned()));
-            }
+            let unusable = |why: String| AcmeError::Setup(format!("the CA file `{}` {why}", path.display()));
+            let roots = crate::clients::http::roots_in(path).map_err(unusable)?;
             builder = builder.tls_certs_only(roots);
         }
         let client = builder

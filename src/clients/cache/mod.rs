@@ -113,13 +113,19 @@ impl Cache {
         self.0.local.count(key, ttl).await
     }
 
-    /// Asks Redis whether it is there, if there is one, and tells who serves.
+    /// Asks Redis whether it keeps what it is given, if there is one, and tells who serves.
     pub async fn check(&self) -> Serving {
         match &self.0.redis {
             None => Serving::InProcess,
-            Some(redis) if redis.ping().await.is_ok() => Serving::Redis,
+            Some(redis) if redis.keeps().await.is_ok() => Serving::Redis,
             Some(_) => Serving::InsteadOfRedis,
         }
+    }
+
+    /// Why Redis isn't in use, if there is one.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.0.redis.as_ref().and_then(Redis::why)
     }
 
     /// How well it does.

@@ -2,7 +2,7 @@
 //! its own has found it again.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
@@ -24,6 +24,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(250);
 /// At most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long what is written to try it is kept.
+const PROBE: Duration = Duration::from_secs(60);
 /// What is longer, in bytes, isn't kept: a page of 500 certificates is some 5 MiB.
 const LONGEST: isize = 8 << 20;
 /// Before every key, with the version of what is kept.
@@ -45,6 +47,8 @@ struct Link {
     /// A moving average in microseconds; 0 when it never answered.
     latency_us: AtomicU64,
     lost: Notify,
+    /// Why it isn't in use, in a few words; none while it is.
+    why: Mutex<Option<String>>,
 }
 
 #[derive(Clone)]
@@ -64,6 +68,7 @@ impl Redis {
             n_late: AtomicU32::new(0),
             latency_us: AtomicU64::new(0),
             lost: Notify::new(),
+            why: Mutex::default(),
         });
         let finder = tokio::spawn(find(client, address.to_string(), Arc::clone(&link)));
         Ok(Self {
@@ -103,8 +108,15 @@ impl Redis {
         Ok(n)
     }
 
-    pub(super) async fn ping(&self) -> Result<(), Lost> {
-        self.link.ask(pipe().cmd("PING").ignore()).await
+    /// Whether it does what it is for: it keeps something. One that answers and takes nothing is of no use.
+    pub(super) async fn keeps(&self) -> Result<(), Lost> {
+        self.link.ask(&probe()).await
+    }
+
+    /// Why it isn't in use.
+    pub(super) fn why(&self) -> Option<String> {
+        let why = self.link.why.lock().unwrap_or_else(PoisonError::into_inner);
+        why.clone()
     }
 
     /// How long an answer takes, if it is connected.
@@ -165,12 +177,18 @@ impl Link {
         let mut connection = self.connection.write().unwrap_or_else(PoisonError::into_inner);
         if connection.as_ref().is_some_and(|now| now.n == n) {
             *connection = None;
+            self.say(Some(why));
             tracing::warn!(why, "redis is lost, the in-process cache serves until it is back");
             self.lost.notify_one();
         }
     }
 
+    fn say(&self, why: Option<&str>) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+    }
+
     fn found(&self, connection: Connection) {
+        self.say(None);
         self.n_late.store(0, Ordering::Relaxed);
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
     }
@@ -186,6 +204,7 @@ async fn find(client: Client, address: String, link: Arc<Link>) {
                 Ok(it) => break it,
                 Err(error) if !told => {
                     let why = words(&error);
+                    link.say(Some(&why));
                     tracing::warn!(
                         why,
                         "redis at `{address}` can't be reached, the in-process cache serves until it can"
@@ -212,9 +231,16 @@ async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let mut it = client
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
-    // It may take connections and nothing else: wrong password, still loading.
-    pipe().cmd("PING").ignore().query_async::<()>(&mut it).await?;
+    // It may take connections and nothing else: wrong password, still loading, full, a replica.
+    probe().query_async::<()>(&mut it).await?;
     Ok(it)
+}
+
+/// A write that leaves nothing for long.
+fn probe() -> Pipeline {
+    let mut probe = pipe();
+    probe.pset_ex(named("probe"), "1", millis(PROBE)).ignore();
+    probe
 }
 
 fn named(key: &str) -> String {
@@ -234,6 +260,8 @@ fn words(error: &RedisError) -> String {
         format!("{words} (hint: put its password into CMP_CACHE_PASSWORD)")
     } else if says("invalid peer certificate") {
         format!("{words} (hint: name the file with its CA in SSL_CERT_FILE)")
+    } else if says("READONLY") {
+        format!("{words} (hint: it is a replica; name the primary)")
     } else if says("OOM") {
         format!("{words} (hint: let it forget, `maxmemory-policy allkeys-lru`)")
     } else {

@@ -29,7 +29,7 @@ pub enum VaultError {
     /// It may or may not have happened: no answer in time, the connection broke, 5xx.
     #[error("{0}")]
     Unknown(String),
-    /// It answered something that it never should.
+    /// It answered something that it never should; nobody knows what it did.
     #[error("Vault answered something unexpected: {0}")]
     Garbled(String),
     /// We are not, or no longer, let in; nothing happened. A matter of our credential, not of the call.
@@ -53,10 +53,21 @@ impl VaultError {
         Self::Unknown("Vault did not answer in time".to_owned())
     }
 
+    /// Somebody answered in Vault's place: a gateway, a portal. What Vault did nobody knows.
+    pub(super) fn foreign(code: u16) -> Self {
+        Self::Unknown(format!(
+            "there is no answer of Vault: what came (status {code}) is not its own; something between here and \
+             Vault answered in its place"
+        ))
+    }
+
     /// Whether asking again later, with nothing changed, can help.
     #[must_use]
     pub fn may_be_retried(&self) -> bool {
-        matches!(self, Self::Sealed | Self::Retry(_) | Self::Unknown(_))
+        matches!(
+            self,
+            Self::Sealed | Self::Retry(_) | Self::Unknown(_) | Self::Garbled(_)
+        )
     }
 
     /// Whether the token lives and only its policy doesn't allow that.
@@ -163,8 +174,7 @@ impl From<VaultError> for Problem {
             VaultError::Retry(_) if is_strange => Self::unavailable(what)
                 .hint("name the file with its CA: `vault_ca` in the context, `vault.ca` of cmp-server"),
             VaultError::Retry(_) => Self::unavailable(what),
-            VaultError::Unknown(_) => Self::no_answer(what),
-            VaultError::Garbled(_) => Self::new(ProblemKind::BackendFailed, what),
+            VaultError::Unknown(_) | VaultError::Garbled(_) => Self::no_answer(what),
             VaultError::Login(_) => Self::new(ProblemKind::Forbidden, what)
                 .hint("give a new token, or the role's id and a new secret id, and start again"),
             VaultError::Address(_) => Self::bad_input(what).hint("such as http://127.0.0.1:8200"),
@@ -202,6 +212,20 @@ mod tests {
         assert!(matches!(status(429, &[]), VaultError::Retry(_)));
         assert!(matches!(status(500, &["boom"]), VaultError::Unknown(_)));
         assert!(matches!(status(404, &[]), VaultError::NotFound(_)));
+    }
+
+    #[test]
+    fn what_is_not_vaults_says_nothing_of_what_vault_did() {
+        for status in [400, 401, 403, 404, 429, 500, 502, 503, 504] {
+            for body in ["<html>no</html>", "", "{}", r#"{"error":"upstream"}"#] {
+                let error = super::super::request::refusal(status, body.as_bytes());
+                assert!(
+                    matches!(error, VaultError::Unknown(_)),
+                    "{status} {body}: {error:?}"
+                );
+                assert_eq!(Problem::from(error).kind, ProblemKind::NoAnswer);
+            }
+        }
     }
 
     #[test]

@@ -78,12 +78,7 @@ impl Place {
 
 fn certificates(file: &Path) -> Result<Vec<Certificate>, VaultError> {
     let unusable = |why: String| VaultError::Ca(file.display().to_string(), why);
-    let text = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-    let found = Certificate::from_pem_bundle(&text).map_err(|error| unusable(error.to_string()))?;
-    if found.is_empty() {
-        return Err(unusable("it holds no certificate in PEM".to_owned()));
-    }
-    Ok(found)
+    crate::clients::http::roots_in(file).map_err(unusable)
 }
 
 /// As whom one calls.

@@ -17,12 +17,11 @@ use super::place::{Login, Place};
 use super::request::{parse, refusal};
 use crate::domain::duration::duration;
 
-/// `GET sys/seal-status`, and the answer to a share.
+/// `GET sys/seal-status`, and the answer to a share. A JSON that doesn't say whether it is sealed is none of Vault's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
 pub struct SealStatus {
     /// `shamir`, or how else it is sealed.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub kind: String,
     /// Whether it was initialised.
     pub initialized: bool,
@@ -35,8 +34,10 @@ pub struct SealStatus {
     /// How many were given.
     pub progress: u64,
     /// Names the ceremony; changes when somebody resets it.
+    #[serde(default)]
     pub nonce: String,
     /// Vault's version.
+    #[serde(default)]
     pub version: String,
 }
 
@@ -155,12 +156,12 @@ impl VaultReader {
     /// No answer, or none that makes sense.
     pub async fn health(&self) -> Result<Health, VaultError> {
         #[derive(Deserialize)]
-        #[serde(default)]
-        #[derive(Default)]
         struct Body {
             initialized: bool,
             sealed: bool,
+            #[serde(default)]
             standby: bool,
+            #[serde(default)]
             version: String,
         }
         let path = "sys/health";
@@ -342,5 +343,21 @@ mod tests {
             ..rule
         };
         assert_eq!(rule.longest_wait(), hours(1));
+    }
+
+    #[test]
+    fn what_does_not_say_whether_it_is_sealed_is_no_seal_status() {
+        for body in ["{}", r#"{"status":"ok"}"#, r#"{"sealed":false}"#, "<html>"] {
+            assert!(
+                parse::<SealStatus>("sys/seal-status", body.as_bytes()).is_err(),
+                "{body}"
+            );
+        }
+        let body = r#"{"sealed":true,"initialized":true,"t":3,"n":5,"progress":0}"#;
+        assert!(
+            parse::<SealStatus>("sys/seal-status", body.as_bytes())
+                .unwrap()
+                .sealed
+        );
     }
 }

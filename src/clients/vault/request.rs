@@ -75,14 +75,17 @@ pub(super) fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, V
     })
 }
 
-/// What a status other than success means, with Vault's own words.
+/// What a status other than success means, with Vault's own words. Without them it isn't Vault's answer, and means
+/// nothing.
 pub(super) fn refusal(code: u16, body: &[u8]) -> VaultError {
     #[derive(serde::Deserialize)]
     struct Body {
         errors: Vec<String>,
     }
-    let errors = serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors);
-    VaultError::from_status(code, &errors)
+    match serde_json::from_slice::<Body>(body) {
+        Ok(body) => VaultError::from_status(code, &body.errors),
+        Err(_) => VaultError::foreign(code),
+    }
 }
 
 /// Status and body.

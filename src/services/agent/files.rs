@@ -3,12 +3,19 @@
 //! Small state only; installations have a scheme of their own (`install/generations.rs`).
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 /// Readable by the owner alone: everything in the state directory.
 const PRIVATE: u32 = 0o600;
+
+/// A larger file is none that this agent wrote, and no certificate either.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// `O_NONBLOCK`, as `open(2)` takes it.
+const WITHOUT_WAITING: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
 /// A file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +73,38 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> 
     }
 }
 
-/// The content, or `None` where there is no file.
+/// The content, or `None` where there is no file. What isn't a plain file is not opened: a pipe or a device may never
+/// answer.
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match fs::read(path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).doing("read", path),
+    let plain = |found: &fs::Metadata| match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a plain file; put a file there, or move it away",
+        ))
+        .doing("read", path),
+    };
+    match fs::metadata(path) {
+        Ok(found) => plain(&found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).doing("read", path),
     }
+    // Another thing may be there by now: it is opened without waiting for anybody, and looked at again.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(WITHOUT_WAITING)
+        .open(path)
+        .doing("read", path)?;
+    plain(&file.metadata().doing("read", path)?)?;
+    let mut content = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut content)
+        .doing("read", path)?;
+    if content.len() as u64 > MAX_BYTES {
+        let large = io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB");
+        return Err(large).doing("read", path);
+    }
+    Ok(Some(content))
 }
 
 /// Removes a file or link if there is one.
@@ -117,6 +149,25 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("site.pem");
+        // Nobody ever writes into it: opened, it would wait for that.
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        for not_plain in [&pipe, &dir.path().to_owned(), &PathBuf::from("/dev/zero")] {
+            let refusal = read_if_there(not_plain).unwrap_err().to_string();
+            assert!(refusal.contains("not a plain file"), "{refusal}");
+        }
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_private() {

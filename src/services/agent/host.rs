@@ -12,8 +12,20 @@ use super::install::generations::clean_all;
 use super::install::paths::Target;
 use super::keys::KeyStore;
 use super::managed::Managed;
+use super::patience::Patience;
 use crate::clock::Clock;
 use crate::config::agent::AgentConfig;
+
+/// What was the same on disk and in all handshakes.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    /// The certificate's fingerprint.
+    pub(super) fingerprint: String,
+    /// The issuer that was not sent with it.
+    pub(super) chain_missing: Option<String>,
+    /// When.
+    pub(super) at: Instant,
+}
 
 /// The host as the agent knows it.
 #[derive(Debug)]
@@ -28,10 +40,12 @@ pub struct Host {
     pub managed: Managed,
     /// What CAs are to find under `/.well-known/acme-challenge/`.
     pub(super) challenges: Challenges,
-    /// Where disk and handshake agreed lately: the fingerprint and when. Handshakes cost both sides, so
-    /// that a routine report repeats only what is old or was not as it should be.
-    pub(super) agreed: std::sync::Mutex<HashMap<String, (String, Instant)>>,
-    /// One installation at a time: reloads of one server must not cross.
+    /// Where disk and handshakes agreed lately. Handshakes cost both sides, so that reports that follow each other
+    /// closely repeat only what was not as it should be.
+    pub(super) agreed: std::sync::Mutex<HashMap<String, Agreed>>,
+    /// What is under way on the host's files, some of which may hang.
+    pub(super) patience: Patience,
+    /// One row of installations at a time: reloads of one server must not cross.
     pub(super) installing: Mutex<()>,
 }
 
@@ -61,6 +75,7 @@ impl Host {
             managed,
             challenges,
             agreed: std::sync::Mutex::default(),
+            patience: Patience::default(),
             installing: Mutex::new(()),
         })
     }

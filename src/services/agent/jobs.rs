@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
 
 use super::host::Host;
 use super::identity::Identity;
-use super::install::{Wish, install};
+use super::install::{Wish, install_all};
 use crate::clients::agent_api::AgentApi;
 use crate::problem::Problem;
 use crate::wire::agents::{AgentJob, AgentWork, ChallengeAnswer, JobResult};
@@ -19,7 +21,10 @@ use crate::wire::requests::CsrBody;
 /// Results that are kept for handing in again; more than any agent is ever given.
 const MAX_KEPT: usize = 256;
 
-/// Does jobs one after the other.
+/// How long making a key may take: RSA keys take seconds.
+const KEY_LIMIT: Duration = Duration::from_mins(2);
+
+/// Does jobs, none of which holds up another.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
     host: Arc<Host>,
@@ -45,27 +50,64 @@ impl Worker {
         }
     }
 
-    /// Carries out all, whatever becomes of one.
+    /// Carries out all, whatever becomes of one. Installations are carried out together, beside all else: what one
+    /// waits for holds up no other.
     pub(super) async fn work(self, identity: Identity, jobs: Vec<AgentJob>) -> Worked {
-        let mut worked = Worked::default();
+        let (mut installations, mut others) = (Vec::new(), Vec::new());
         for AgentJob { id, work } in jobs {
-            let result = match self.take_unsent(&id) {
-                Some(result) => result,
-                None => match self.carry_out(&identity, &id, work, &mut worked).await {
-                    Some(result) => result,
-                    None => continue,
+            match (self.take_unsent(&id), work) {
+                (Some(result), _) => self.hand_in_result(&identity, id, result).await,
+                (None, work) => match wish(&work) {
+                    Some(wish) => installations.push((id, wish)),
+                    None => others.push((id, work)),
                 },
-            };
-            if let Err(problem) = self
-                .api
-                .result(&identity.token, &identity.agent_id, &id, &result)
-                .await
-            {
-                tracing::warn!(job = %id, %problem, "the result of `{id}` did not get through; it is kept");
-                self.keep_unsent(id, result);
             }
         }
+        let changed = !installations.is_empty();
+        let rest = async {
+            let mut worked = Worked::default();
+            for (id, work) in others {
+                if let Some(result) = self.carry_out(&identity, &id, work, &mut worked).await {
+                    self.hand_in_result(&identity, id, result).await;
+                }
+            }
+            worked
+        };
+        let (mut worked, ()) = tokio::join!(rest, self.install(&identity, installations));
+        worked.changed |= changed;
         worked
+    }
+
+    /// Each result is handed in as soon as it is there.
+    async fn install(&self, identity: &Identity, jobs: Vec<(String, Wish)>) {
+        let (ids, wishes): (Vec<String>, Vec<Wish>) = jobs.into_iter().unzip();
+        for (id, wish) in ids.iter().zip(&wishes) {
+            tracing::info!(job = %id, path = %wish.path, "carrying out `{id}`");
+        }
+        // Room for all: each ends once.
+        let (ended, mut results) = mpsc::channel(wishes.len().max(1));
+        // The sender goes with it, so that the end of one is the end of the other.
+        let installing = async move { install_all(&self.host, wishes, &ended).await };
+        let handing_in = async {
+            while let Some((index, result)) = results.recv().await {
+                let Some(id) = ids.get(index) else { continue };
+                if let (Some(step), Some(why)) = (&result.failed_step, &result.error) {
+                    tracing::error!(
+                        job = %id, step, rolled_back = result.rolled_back, "`{id}` failed at `{step}`: {why}"
+                    );
+                }
+                self.hand_in_result(identity, id.clone(), result).await;
+            }
+        };
+        tokio::join!(installing, handing_in);
+    }
+
+    async fn hand_in_result(&self, identity: &Identity, id: String, result: JobResult) {
+        let handed_in = self.api.result(&identity.token, &identity.agent_id, &id, &result);
+        if let Err(problem) = handed_in.await {
+            tracing::warn!(job = %id, %problem, "the result of `{id}` did not get through; it is kept");
+            self.keep_unsent(id, result);
+        }
     }
 
     /// `None`: not done for a reason that passes; the job is given again.
@@ -116,31 +158,8 @@ impl Worker {
                     Some(not_done("challenge", why))
                 }
             },
-            AgentWork::Install {
-                certificate_id,
-                path,
-                certificate_pem,
-                chain_pem,
-                fingerprint_sha256,
-                spki_sha256,
-            } => {
-                let wish = Wish {
-                    path,
-                    certificate_pem,
-                    chain_pem,
-                    fingerprint_sha256,
-                    spki_sha256,
-                };
-                let result = install(&self.host, wish).await;
-                worked.changed = true;
-                if let (Some(step), Some(why)) = (&result.failed_step, &result.error) {
-                    tracing::error!(
-                        job = %id, certificate = %certificate_id, step, rolled_back = result.rolled_back,
-                        "`{id}` failed at `{step}`: {why}"
-                    );
-                }
-                Some(result)
-            }
+            // Carried out together with others, see `install`.
+            AgentWork::Install { .. } => None,
         }
     }
 
@@ -163,15 +182,15 @@ impl Worker {
         sans: Vec<String>,
     ) -> Result<String, String> {
         let (host, request_id) = (Arc::clone(&self.host), request_id.to_owned());
-        // RSA keys take seconds to make.
-        let making = tokio::task::spawn_blocking(move || {
+        let place = self.host.config.state_dir.display().to_string();
+        let making = move |_: &_| {
             host.keys
                 .for_request(&request_id, &algorithm)
                 .and_then(|key| key.csr(&common_name, &sans))
-        });
-        match making.await {
+        };
+        match self.host.patience.within(&place, KEY_LIMIT, making).await {
             Ok(made) => made.map_err(|error| error.to_string()),
-            Err(_) => Err("the agent was stopped while it made the key".to_owned()),
+            Err(unfinished) => Err(unfinished.to_string()),
         }
     }
 
@@ -206,6 +225,28 @@ impl Worker {
         }
         unsent.insert(id, result);
     }
+}
+
+/// The installation that a job asks for.
+fn wish(work: &AgentWork) -> Option<Wish> {
+    let AgentWork::Install {
+        path,
+        certificate_pem,
+        chain_pem,
+        fingerprint_sha256,
+        spki_sha256,
+        certificate_id: _,
+    } = work
+    else {
+        return None;
+    };
+    Some(Wish {
+        path: path.clone(),
+        certificate_pem: certificate_pem.clone(),
+        chain_pem: chain_pem.clone(),
+        fingerprint_sha256: fingerprint_sha256.clone(),
+        spki_sha256: spki_sha256.clone(),
+    })
 }
 
 fn refused(problem: &Problem) -> String {

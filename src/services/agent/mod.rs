@@ -14,6 +14,7 @@ mod jobs;
 pub mod keys;
 pub mod managed;
 mod next_identity;
+mod patience;
 mod reload;
 mod report;
 mod schedule;

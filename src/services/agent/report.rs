@@ -8,18 +8,22 @@ use aws_lc_rs::digest::{SHA256, digest};
 use futures::StreamExt;
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
-use super::host::Host;
-use super::install::check::{first_certificate, server_name_in};
-use crate::clients::tls_probe::probe;
+use super::files::read_if_there;
+use super::host::{Agreed, Host};
+use super::install::check::{certificates_in, server_name_in};
+use crate::clients::tls_look::{self, Effort, Seen};
 use crate::wire::agents::{Report, ReportedInstallation};
 
 /// So many handshakes at a time, so that a host with many paths isn't flooded by its own agent.
 const AT_ONCE: usize = 8;
-/// How long a handshake that agreed with the disk counts for routine reports.
-const AGREED_FOR: Duration = Duration::from_mins(10);
+/// How long handshakes that agreed with the disk count for routine reports.
+const AGREED_FOR: Duration = Duration::from_mins(1);
 /// A report must not wait long for a server that hangs.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
+/// Nor for a file system that does.
+const FILES_LIMIT: Duration = Duration::from_secs(3);
 
 /// All that a check-in says.
 pub(super) async fn report(host: &Host, address: String) -> Report {
@@ -50,54 +54,48 @@ pub(super) fn install_dirs(host: &Host) -> Vec<String> {
     dirs.map(|dir| dir.to_string_lossy().into_owned()).collect()
 }
 
-/// What is at one path now; a handshake that agreed with the disk lately is not made again.
+/// What is at one path now; handshakes that agreed with the disk lately are not made again.
 async fn look_again(host: &Host, path: &str) -> ReportedInstallation {
+    let on_disk = on_disk_now(host, path).await;
     let agreed = host
         .agreed
         .lock()
         .ok()
         .and_then(|agreed| agreed.get(path).cloned());
-    if let Some((fingerprint, at)) = agreed
-        && at.elapsed() < AGREED_FOR
-        && tokio::fs::read(path)
-            .await
-            .ok()
-            .and_then(|pem| first_certificate(&pem).ok())
-            .is_some_and(|(_, on_disk)| on_disk == fingerprint)
-    {
-        return ReportedInstallation {
-            path: path.to_owned(),
-            on_disk_sha256: Some(fingerprint.clone()),
-            served_sha256: Some(fingerprint),
-            error: None,
-        };
+    match (agreed, &on_disk) {
+        (Some(agreed), Ok(on_disk))
+            if agreed.at.elapsed() < AGREED_FOR && on_disk.fingerprint == agreed.fingerprint =>
+        {
+            ReportedInstallation {
+                served_sha256: Some(agreed.fingerprint.clone()),
+                on_disk_sha256: Some(agreed.fingerprint),
+                chain_missing: agreed.chain_missing,
+                ..nothing_at(path)
+            }
+        }
+        _ => shake_hands(host, path, on_disk).await,
     }
-    look(host, path).await
 }
 
 /// What is at one path now, and what is served.
 pub(super) async fn look(host: &Host, path: &str) -> ReportedInstallation {
-    let mut found = ReportedInstallation {
-        path: path.to_owned(),
-        on_disk_sha256: None,
-        served_sha256: None,
-        error: None,
-    };
-    let der = match tokio::fs::read(path)
-        .await
-        .map_err(|error| read_words(path, &error))
-    {
-        Ok(pem) => first_certificate(&pem).map_err(|why| format!("`{path}`: {why}")),
-        Err(why) => Err(why),
-    };
-    match der {
+    let on_disk = on_disk_now(host, path).await;
+    shake_hands(host, path, on_disk).await
+}
+
+async fn shake_hands(host: &Host, path: &str, on_disk: Result<OnDisk, String>) -> ReportedInstallation {
+    let mut found = nothing_at(path);
+    match on_disk {
         Err(why) => found.error = Some(why),
-        Ok((der, fingerprint)) => {
-            found.on_disk_sha256 = Some(fingerprint);
+        Ok(on_disk) => {
+            found.on_disk_sha256 = Some(on_disk.fingerprint.clone());
             if let Some(address) = &host.config.tls_address {
                 let limit = host.config.handshake_attempt().min(HANDSHAKE_LIMIT);
-                match probe(address, server_name_in(&der).as_deref(), limit).await {
-                    Ok(served) => found.served_sha256 = Some(served.fingerprint_sha256),
+                let name = on_disk.server_name.as_deref();
+                let expected = [on_disk.fingerprint];
+                let seen = tls_look::look(address, name, limit, Effort::ROUTINE).await;
+                match seen.and_then(|seen| Seen::of(seen, &expected, &on_disk.above)) {
+                    Ok(seen) => note(seen, address, &mut found),
                     Err(failure) => found.error = Some(failure.to_string()),
                 }
             }
@@ -105,8 +103,13 @@ pub(super) async fn look(host: &Host, path: &str) -> ReportedInstallation {
     }
     if let Ok(mut agreed) = host.agreed.lock() {
         match (&found.on_disk_sha256, &found.served_sha256) {
-            (Some(disk), Some(served)) if disk == served => {
-                agreed.insert(path.to_owned(), (disk.clone(), Instant::now()));
+            (Some(disk), Some(served)) if disk == served && found.error.is_none() => {
+                let now = Agreed {
+                    fingerprint: disk.clone(),
+                    chain_missing: found.chain_missing.clone(),
+                    at: Instant::now(),
+                };
+                agreed.insert(path.to_owned(), now);
             }
             _ => drop(agreed.remove(path)),
         }
@@ -114,27 +117,65 @@ pub(super) async fn look(host: &Host, path: &str) -> ReportedInstallation {
     found
 }
 
-/// The name to ask for to be shown the certificate at a path.
-pub(super) fn server_name_at(path: &str) -> Option<String> {
-    server_name_in(&read(path)?)
+/// What the handshakes showed. One that shows another certificate counts for all, and its words say how many did.
+fn note(seen: Seen, address: &str, found: &mut ReportedInstallation) {
+    let all_others = seen.n_other == seen.n;
+    found.error = seen.disagreement(address).filter(|_| !all_others);
+    found.chain_missing = seen.gap.map(|gap| gap.missing);
+    found.served_sha256 = seen
+        .other
+        .or(seen.expected)
+        .map(|served| served.fingerprint_sha256);
 }
 
-/// The key hash of the certificate at a path.
-pub(super) fn spki_at(path: &str) -> Option<String> {
-    let der = read(path)?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    Some(hex::encode(digest(&SHA256, certificate.public_key().raw)))
-}
-
-fn read(path: &str) -> Option<Vec<u8>> {
-    let pem = std::fs::read(Path::new(path)).ok()?;
-    first_certificate(&pem).ok().map(|(der, _)| der)
-}
-
-fn read_words(path: &str, error: &std::io::Error) -> String {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        format!("nothing is at `{path}`")
-    } else {
-        format!("`{path}` can't be read: {error}")
+fn nothing_at(path: &str) -> ReportedInstallation {
+    ReportedInstallation {
+        path: path.to_owned(),
+        on_disk_sha256: None,
+        served_sha256: None,
+        chain_missing: None,
+        error: None,
     }
+}
+
+/// The certificate at a path, and what stands above it there.
+pub(super) struct OnDisk {
+    pub(super) fingerprint: String,
+    pub(super) spki_sha256: Option<String>,
+    /// What a client asks for to be shown it.
+    pub(super) server_name: Option<String>,
+    above: Vec<Vec<u8>>,
+}
+
+/// Reads a path, but waits for no file system that hangs.
+pub(super) async fn on_disk_now(host: &Host, path: &str) -> Result<OnDisk, String> {
+    let owned = path.to_owned();
+    let read = host
+        .patience
+        .within(path, FILES_LIMIT, move |_| read(&owned))
+        .await;
+    read.unwrap_or_else(|unfinished| Err(unfinished.to_string()))
+}
+
+fn read(path: &str) -> Result<OnDisk, String> {
+    let pem = read_if_there(Path::new(path)).map_err(|error| error.to_string())?;
+    let pem = Zeroizing::new(pem.ok_or_else(|| format!("nothing is at `{path}`"))?);
+    let (mut certificates, fingerprint) = certificates_in(&pem).map_err(|why| format!("`{path}`: {why}"))?;
+    let leaf = certificates.remove(0);
+    // Where it can't be read, what the file itself holds is all that is known.
+    let beside = read_if_there(&Path::new(path).with_extension("chain.pem"));
+    if let Ok(Some(beside)) = beside
+        && let Ok((chain, _)) = certificates_in(&beside)
+    {
+        certificates.extend(chain);
+    }
+    let spki = |(_, certificate): (_, X509Certificate<'_>)| {
+        hex::encode(digest(&SHA256, certificate.public_key().raw))
+    };
+    Ok(OnDisk {
+        fingerprint,
+        spki_sha256: X509Certificate::from_der(&leaf).ok().map(spki),
+        server_name: server_name_in(&leaf),
+        above: certificates,
+    })
 }

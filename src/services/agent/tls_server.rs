@@ -89,7 +89,7 @@ pub struct TlsServer {
 }
 
 impl TlsServer {
-    /// Serves `cert_path` with its key and chain beside it; if it is a directory, every set in it,
+    /// Serves what `cert_path` holds, as web servers do, with the key beside it; if it is a directory, every set in it,
     /// chosen by the name that a client asks for, the one installed last where several fit.
     pub fn start(
         tcp: TcpListener,
@@ -297,14 +297,10 @@ fn sets_in(dir: &Path) -> Result<Vec<PathBuf>, TlsServerError> {
 }
 
 fn load_set(path: &Path) -> Result<Loaded, TlsServerError> {
-    let mut chain = read_certificates(path)?;
+    let chain = read_certificates(path)?;
     let Some(leaf) = chain.first().cloned() else {
         return Err(unusable(path, &"it holds no certificate"));
     };
-    let chain_path = path.with_extension("chain.pem");
-    if chain_path.is_file() {
-        chain.extend(read_certificates(&chain_path)?);
-    }
     let key_path = path.with_extension("key");
     let key = PrivateKeyDer::from_pem_file(&key_path).map_err(|error| unusable(&key_path, &error))?;
     // Refuses a key that is not the certificate's.

@@ -12,7 +12,7 @@ use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::{Duty, Worker};
-use crate::store::{StoreError, adapters, agents, audit, clocks, findings, workers};
+use crate::store::{Store, StoreError, Trouble, adapters, agents, audit, clocks, findings, workers};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -64,7 +64,7 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
 async fn look(api: &ApiState) -> Ready {
     let asked = Instant::now();
     let answered = match tokio::time::timeout(PATIENCE, api.store.ping()).await {
-        Ok(Ok(trouble)) => Ok(trouble.map(|it| it.to_string())),
+        Ok(Ok(trouble)) => tables(api, trouble).await,
         Ok(Err(error)) => Err(error.trouble().map(|it| it.to_string())),
         Err(_) => Err(Some(format!(
             "doesn't answer within {} s: look whether it runs and can be reached",
@@ -74,7 +74,10 @@ async fn look(api: &ApiState) -> Ready {
     let latency_ms = u32::try_from(asked.elapsed().as_millis()).ok();
     let mut backends = vec![database(&answered, latency_ms)];
     let others = match answered {
-        Ok(_) => others(api).await.ok(),
+        Ok(_) => tokio::time::timeout(PATIENCE, others(api))
+            .await
+            .ok()
+            .and_then(Result::ok),
         Err(_) => None,
     };
     let mut workers = Vec::new();
@@ -104,7 +107,17 @@ async fn look(api: &ApiState) -> Ready {
     Ready {
         ready: answered.is_ok(),
         backends,
+        database: api.store.instance(),
         workers,
+    }
+}
+
+/// A database that answers is asked what users ask: a table that is gone or locked helps nobody.
+async fn tables(api: &ApiState, trouble: Option<Trouble>) -> Result<Option<String>, Option<String>> {
+    match tokio::time::timeout(PATIENCE, api.store.try_tables()).await {
+        Ok(Ok(())) => Ok(trouble.map(|it| it.to_string())),
+        Ok(Err(error)) => Err(error.trouble().map(|it| it.to_string())),
+        Err(_) => Err(Some(Store::held_up(PATIENCE.as_secs()).to_string())),
     }
 }
 
@@ -168,10 +181,14 @@ async fn cache(api: &ApiState) -> BackendHealth {
     let (state, note) = match serving {
         Serving::Redis => (LinkState::Up, format!("redis{hits}")),
         Serving::InProcess => (LinkState::Up, format!("in-process (moka){hits}")),
-        Serving::InsteadOfRedis => (
-            LinkState::Degraded,
-            "redis is lost, the in-process cache serves".to_owned(),
-        ),
+        Serving::InsteadOfRedis => {
+            let why = api
+                .cache
+                .trouble()
+                .unwrap_or_else(|| "it doesn't answer".to_owned());
+            let note = format!("redis is lost, the in-process cache serves: {why}");
+            (LinkState::Degraded, note)
+        }
     };
     BackendHealth {
         latency_ms: figures

@@ -16,11 +16,11 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::config::pem_file::{self, PemRefusal};
 use crate::domain::agent::AgentIdentity;
 use crate::domain::csr::Csr;
 use crate::domain::secret::Secret;
@@ -52,6 +52,9 @@ pub enum IdentityCaError {
     /// Its key can't be used.
     #[error("the key of the CA for agents can't be used: {0}")]
     Key(&'static str),
+    /// Its key can't be read.
+    #[error("the key of the CA for agents {0}")]
+    KeyText(PemRefusal),
 }
 
 /// See the module.
@@ -80,15 +83,18 @@ impl IdentityCa {
             path: certificates.to_owned(),
             why,
         };
-        let pem = std::fs::read(certificates).map_err(|error| wrong(error.to_string()))?;
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<_, _>>()
-            .map_err(|error| wrong(format!("is no whole PEM: {error}")))?;
+        let found = pem_file::certificates(certificates).map_err(|refusal| wrong(refusal.to_string()))?;
+        let chain: Vec<CertificateDer<'static>> = found.into_iter().map(CertificateDer::from).collect();
         let Some(first) = chain.first() else {
             return Err(wrong("holds no certificate in PEM".to_owned()));
         };
-        let key = KeyPair::from_pem(key.expose())
-            .map_err(|_| IdentityCaError::Key("it is no private key in PEM"))?;
+        let key = match pem_file::private_key_of(key.expose().as_bytes()) {
+            Ok(pem) => {
+                KeyPair::from_pem(&pem).map_err(|_| IdentityCaError::Key("it is no private key in PEM"))?
+            }
+            Err(PemRefusal::NoKey) => return Err(IdentityCaError::Key("it is no private key in PEM")),
+            Err(refusal) => return Err(IdentityCaError::KeyText(refusal)),
+        };
         let (_, parsed) = X509Certificate::from_der(first)
             .map_err(|error| wrong(format!("holds no certificate: {error}")))?;
         if parsed.public_key().raw != rcgen::PublicKeyData::subject_public_key_info(&key) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::domain::plain::is_hidden;
 use crate::problem::{Problem, ProblemKind};
 use crate::store::StoreError;
-use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson};
+use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson, TYPE};
 
 /// A problem on its way out.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl IntoResponse for Refusal {
         if let Some(status) = self.status {
             body.status = status.as_u16();
             let name = status.canonical_reason().unwrap_or("refused");
-            body.type_uri = format!("urn:cmp:problem:{}", name.to_lowercase().replace(' ', "_"));
+            body.type_uri = format!("{TYPE}{}", name.to_lowercase().replace(' ', "_"));
         }
         problem_json(&body)
     }

@@ -54,6 +54,7 @@ fn readyz(why: &Trouble) -> Response {
     health::answer(&Ready {
         ready: false,
         backends,
+        database: None,
         workers: Vec::new(),
     })
 }

@@ -244,6 +244,7 @@ async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(
                 path: it.path,
                 on_disk_sha256: it.on_disk_sha256,
                 served_sha256: it.served_sha256,
+                chain_missing: it.chain_missing,
                 error: it.error,
             })
             .collect(),

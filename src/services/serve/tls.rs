@@ -22,6 +22,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::peer::{Asks, Peer};
 use crate::clock::Clock;
+use crate::config::pem_file;
+use crate::domain::chain;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -151,16 +153,15 @@ fn read(
         path: path.to_owned(),
         why,
     };
-    let text = |path: &Path| fs::read(path).map_err(|error| wrong(path, error.to_string()));
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text(cert)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(cert, format!("is no whole PEM: {error}")))?;
+    let certificates = pem_file::certificates(cert).map_err(|refusal| wrong(cert, refusal.to_string()))?;
+    tell_chain(cert, &certificates);
+    let chain: Vec<CertificateDer<'static>> = certificates.into_iter().map(CertificateDer::from).collect();
     let Some(leaf) = chain.first() else {
         return Err(wrong(cert, "holds no certificate in PEM".to_owned()));
     };
     tell_validity(cert, leaf, clock.now())?;
-    let pem = zeroize::Zeroizing::new(text(key)?);
-    let private = PrivateKeyDer::from_pem_slice(&pem)
+    let pem = pem_file::private_key(key).map_err(|refusal| wrong(key, refusal.to_string()))?;
+    let private = PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map_err(|error| wrong(key, format!("holds no private key in PEM: {error}")))?;
     if fs::metadata(key).is_ok_and(|file| file.mode() & 0o004 != 0) {
         tracing::warn!(key = %key.display(), "everybody on this host can read the private key; chmod 0640");
@@ -185,6 +186,35 @@ fn read(
     let mut config = builder.with_single_cert(chain, private).map_err(refused)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// A chain that clients can't build is served all the same, since the certificate alone may do for some; the log says
+/// first what is missing. A root is known to clients, or to nobody.
+fn tell_chain(path: &Path, certificates: &[Vec<u8>]) {
+    let Some((leaf, rest)) = certificates.split_first() else {
+        return;
+    };
+    if chain::above(leaf, rest) != rest {
+        tracing::warn!(
+            cert = %path.display(),
+            "the certificates after the server's own are not its issuers in order; put the one that issued it second, \
+             and so on"
+        );
+    }
+    let missing = chain::ends_below(certificates).filter(|issuer| !is_trusted_here(issuer));
+    if let Some(issuer) = missing {
+        tracing::warn!(
+            cert = %path.display(),
+            "the chain is incomplete unless `{issuer}` is a root that all clients have: it is not in the file, and this \
+             host doesn't trust it either; append the intermediates to the file"
+        );
+    }
+}
+
+/// Whether this host's trust store has a CA of that name.
+fn is_trusted_here(name: &str) -> bool {
+    let roots = rustls_native_certs::load_native_certs().certs;
+    roots.iter().any(|root| chain::subject(root) == name)
 }
 
 /// A certificate outside its validity is served all the same, since nothing better is there; clients will

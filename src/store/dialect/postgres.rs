@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool, Postgres};
+use sqlx::{Executor, PgConnection, PgPool, Postgres};
 
 use super::Locking;
 use crate::store::pools::{Ways, Work};
@@ -76,22 +76,30 @@ pub(in crate::store) const NOTIFY: &str = "SELECT pg_notify('cmp_changes', $1)";
 /// No notification may be longer, in bytes.
 pub(in crate::store) const NOTIFY_AT_MOST: usize = 7900;
 
-/// What time it is for the database, 1 if it only follows another one by now, and how many of this account's
-/// changes wait for a synchronous standby longer than one that is there takes.
-pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), \
-    CASE WHEN pg_is_in_recovery() THEN 1::bigint ELSE 0 END, \
+/// Which running server this is. The timeline in the control file is the former one until the first checkpoint
+/// after a promotion, so that a primary is asked for what it writes.
+pub(in crate::store) const INSTANCE: &str = "SELECT (SELECT system_identifier::text FROM pg_control_system()), \
+    CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint()) \
+         ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, \
+    pg_postmaster_start_time()";
+
+/// What time it is for the database, whether it takes changes, and how many of this account's changes wait for a
+/// synchronous standby longer than one that is there takes.
+pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), NOT pg_is_in_recovery(), \
     (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = current_user \
         AND query_start < now() - interval '3 seconds')";
 
 /// What time it is for the database, alone.
 pub(in crate::store) const NOW: &str = "SELECT now()";
 
+/// Whether a replica receives from the one before it, and from where: only an account that may see statistics is
+/// told that.
+pub(in crate::store) const UPSTREAM: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver), \
+    (SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver)";
+
 /// The process that works for this session, and the word for one of the same account to stop.
 const BACKEND: &str = "SELECT pg_backend_pid()";
 const CANCEL: &str = "SELECT pg_cancel_backend($1)";
-
-/// Whether it is a replica that only follows.
-const IS_REPLICA: &str = "SELECT pg_is_in_recovery()";
 
 /// Whether the schema was made, and which of its versions.
 pub(in crate::store) const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
@@ -157,7 +165,23 @@ pub(in crate::store) async fn stop(beside: PgPool, backend: i32) {
     }
 }
 
-/// Whether it only follows another one.
-pub(in crate::store) async fn is_replica(pool: &PgPool) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(IS_REPLICA).fetch_one(pool).await
+/// Whether it only follows another one, and how it does.
+pub(in crate::store) async fn upstream(conn: &mut PgConnection) -> Result<Option<Upstream>, sqlx::Error> {
+    let takes_changes: bool = sqlx::query_scalar("SELECT NOT pg_is_in_recovery()")
+        .fetch_one(&mut *conn)
+        .await?;
+    if takes_changes {
+        return Ok(None);
+    }
+    let (receives, from): (bool, Option<String>) = sqlx::query_as(UPSTREAM).fetch_one(conn).await?;
+    Ok(Some(Upstream { receives, from }))
+}
+
+/// How a replica follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// It receives from the one before it, which therefore lives.
+    pub receives: bool,
+    /// Where that is, as far as this account is told.
+    pub from: Option<String>,
 }

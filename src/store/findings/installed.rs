@@ -55,6 +55,8 @@ pub struct InUse {
     pub on_disk_sha256: Option<String>,
     /// What a handshake showed.
     pub served_sha256: Option<String>,
+    /// The issuer that was not sent with it.
+    pub chain_missing: Option<String>,
     /// Why there was none, or why the last installation failed.
     pub error: Option<String>,
     /// The first installation there failed: nothing is in use by it.
@@ -96,7 +98,7 @@ const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
-     COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
+     i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
      CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
        AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL THEN 1 ELSE 0 END AS bigint) AS never_there, \
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
@@ -275,8 +277,8 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
     .await
 }
 
-/// Those with what is expected on disk that no handshake shows, whose last installation was taken back, or whose first
-/// one failed; the first to end first.
+/// Those with what is expected on disk that no handshake shows, or without an issuer that clients need, whose last
+/// installation was taken back, or whose first one failed; the first to end first.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -286,7 +288,8 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
     let condition = format!(
         "{COULD_BE_SERVED} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
          AND (i.served_sha256 IS NULL OR i.served_sha256 = i.expected_sha256) \
-         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL)))"
+         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL \
+         OR i.chain_missing IS NOT NULL)))"
     );
     let bound: Vec<Value> = vec![at.now.into(), at.since.into()];
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
@@ -335,6 +338,7 @@ impl FromRow for InUse {
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
+            chain_missing: row.try_get("chain_missing")?,
             error: row.try_get("error")?,
             never_there: row.try_get::<i64>("never_there")? == 1,
             checked_at: row.try_get("checked_at")?,

@@ -42,6 +42,8 @@ struct Inner {
     seen: latest::Sender<Vec<Host>>,
     /// Each number is a wish to look at all of them now.
     looks: latest::Sender<u64>,
+    /// For each host the last wish that it was looked at for.
+    looked: latest::Sender<Vec<u64>>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -107,9 +109,11 @@ impl Hosts {
             name: place.name(),
             unchecked: tls::unchecked(&way.options),
             state: HostState::Unknown,
+            instance: None,
         };
-        let hosts = places.iter().zip(&ways).map(host).collect();
+        let hosts: Vec<Host> = places.iter().zip(&ways).map(host).collect();
         Ok(Self(Arc::new(Inner {
+            looked: latest::Sender::new(vec![0; ways.len()]),
             ways,
             clock,
             seen: latest::Sender::new(hosts),
@@ -133,6 +137,18 @@ impl Hosts {
     /// Looks at all of them now.
     pub fn look(&self) {
         self.0.looks.send_modify(|n| *n += 1);
+    }
+
+    /// How they are as of now, and not of the last look: for what is decided by it.
+    pub async fn look_now(&self) -> Vec<Host> {
+        let mut looked = self.0.looked.subscribe();
+        self.look();
+        let wish = *self.0.looks.borrow();
+        let all = |looked: &Vec<u64>| looked.iter().all(|it| *it >= wish);
+        // A host that is silent is known to be so by then.
+        let done = timeout(2 * PATIENCE, looked.wait_for(all)).await;
+        drop(done);
+        self.0.seen.borrow().clone()
     }
 
     /// Where to read from, the best first, once it is known of one host that it can be read or of all that

@@ -30,15 +30,18 @@ impl Place {
         }
     }
 
-    /// What people call it; the port only where it is not the usual one, of a folder its last part.
+    /// What people call it: host and port, so that no two are called alike; of a folder its last part, and the
+    /// port only where it is not the usual one.
     pub(super) fn name(&self) -> String {
-        let host = match self.host.strip_prefix('/') {
-            Some(folder) => folder.rsplit('/').next().unwrap_or(folder),
-            None => &self.host,
-        };
-        match self.port {
-            PORT => host.to_owned(),
-            port => format!("{host}:{port}"),
+        let folder = self
+            .host
+            .strip_prefix('/')
+            .map(|it| it.rsplit('/').next().unwrap_or(it));
+        match (folder, self.port) {
+            (Some(folder), PORT) => folder.to_owned(),
+            (Some(folder), port) => format!("{folder}:{port}"),
+            (None, port) if self.host.contains(':') => format!("[{}]:{port}", self.host),
+            (None, port) => format!("{}:{port}", self.host),
         }
     }
 
@@ -75,11 +78,11 @@ mod tests {
     #[test]
     fn a_host_is_read_in_every_form() {
         for (text, host, port, name) in [
-            ("db-1:5432", "db-1", 5432, "db-1"),
-            ("db-1", "db-1", 5432, "db-1"),
+            ("db-1:5432", "db-1", 5432, "db-1:5432"),
+            ("db-1", "db-1", 5432, "db-1:5432"),
             ("db-1:6000", "db-1", 6000, "db-1:6000"),
-            ("[::1]:6000", "::1", 6000, "::1:6000"),
-            ("::1", "::1", 5432, "::1"),
+            ("[::1]:6000", "::1", 6000, "[::1]:6000"),
+            ("::1", "::1", 5432, "[::1]:5432"),
             ("/run/postgresql", "/run/postgresql", 5432, "postgresql"),
             ("/run/pg-2:6000", "/run/pg-2", 6000, "pg-2:6000"),
         ] {

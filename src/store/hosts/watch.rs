@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::why::{silent, why};
 use super::{Inner, PATIENCE};
+use crate::domain::database::Instance;
 use crate::domain::database::{Host, HostRole, HostState, Source, Standing, sources};
 use crate::store::dialect::postgres::{CHANNEL, LOOK};
 use crate::store::schema::{self, Fit};
-use crate::store::{StoreError, news};
+use crate::store::{StoreError, instance, news};
 use crate::wire::page::Change;
 
 /// Between two looks at a host while all of them are there: at rest there is little to do.
@@ -44,13 +45,14 @@ struct Looked {
 pub(super) async fn watch(hosts: &Inner, index: usize) {
     let mut looks = hosts.looks.subscribe();
     loop {
-        looks.mark_unchanged();
+        let wish = *looks.borrow_and_update();
         let reason = match timeout(PATIENCE, open(hosts, index)).await {
             Ok(Ok(mut listener)) => until_lost(hosts, index, &mut listener, &mut looks).await,
             Ok(Err(error)) => why(&error),
             Err(_) => silent(),
         };
         lost(hosts, index, reason);
+        looked(hosts, index, wish);
         let _asked = timeout(AGAIN, looks.changed()).await;
     }
 }
@@ -74,10 +76,16 @@ async fn until_lost(
     looks: &mut latest::Receiver<u64>,
 ) -> String {
     let mut listens = false;
+    // One connection is to one server.
+    let instance = timeout(PATIENCE, instance::of(&mut *listener))
+        .await
+        .unwrap_or_default();
+    is(hosts, index, instance);
     let mut last_change = None;
     // Since the last look.
     let mut told_any = false;
     loop {
+        let wish = *looks.borrow_and_update();
         let state = match timeout(PATIENCE, look(listener)).await {
             Ok(Ok(state)) => state,
             Ok(Err(StoreError::Query { source, .. })) => return why(&source),
@@ -101,6 +109,7 @@ async fn until_lost(
             }
         }
         told(hosts, index, state);
+        looked(hosts, index, wish);
         let any_lost = |host: &Host| matches!(host.state, HostState::Lost { .. });
         let every = if told_any {
             BUSY
@@ -194,6 +203,28 @@ fn told(hosts: &Inner, index: usize, state: HostState) {
         seen[index].state = state;
         is_news
     });
+}
+
+/// Keeps which server answers there.
+fn is(hosts: &Inner, index: usize, instance: Option<Instance>) {
+    let now = hosts.clock.now();
+    hosts.seen.send_if_modified(|seen| {
+        let known = &mut seen[index].instance;
+        let is_same = match (&*known, &instance) {
+            (Some((before, _)), Some(now)) => before.is(now),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same {
+            *known = instance.map(|it| (it, now));
+        }
+        !is_same
+    });
+}
+
+/// It was looked at for this wish.
+fn looked(hosts: &Inner, index: usize, wish: u64) {
+    hosts.looked.send_modify(|looked| looked[index] = wish);
 }
 
 fn lost(hosts: &Inner, index: usize, why: String) {

@@ -17,6 +17,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::generations::Set;
+use crate::config::agent::Layout;
+use crate::domain::chain;
 use crate::services::agent::keys::HeldKey;
 
 /// How far this host's clock may be behind the CA's.
@@ -78,6 +80,7 @@ pub(super) fn check(
     chain_pem: &str,
     fingerprint_sha256: &str,
     key: &HeldKey,
+    layout: Layout,
     now: DateTime<Utc>,
 ) -> Result<Checked, CheckRefusal> {
     let mut leaf = certificates("the certificate", certificate_pem)?;
@@ -120,12 +123,31 @@ pub(super) fn check(
     )?;
     Ok(Checked {
         server_name: server_name(&parsed),
-        set: Set {
-            certificate: Some(encode(std::slice::from_ref(&leaf_der))),
-            key: Some(Zeroizing::new(key.pem().as_bytes().to_vec())),
-            chain: Some(encode(&chain)),
-        },
+        set: laid_out(layout, &leaf_der, &chain, key),
     })
+}
+
+/// The files as servers read them: with what they have to send in the one that they are told of.
+fn laid_out(layout: Layout, leaf: &[u8], chain: &[Vec<u8>], key: &HeldKey) -> Set {
+    let mut sent = vec![leaf.to_vec()];
+    if layout != Layout::Separate {
+        sent.extend(chain::to_send(chain));
+    }
+    let mut certificate = encode(&sent);
+    if layout == Layout::Combined {
+        // With room for the key, so that no copy of it stays behind when the text grows.
+        certificate.reserve_exact(key.pem().len());
+        certificate.extend_from_slice(key.pem().as_bytes());
+        return Set {
+            certificate: Some(Zeroizing::new(certificate)),
+            ..Set::default()
+        };
+    }
+    Set {
+        certificate: Some(Zeroizing::new(certificate)),
+        key: Some(Zeroizing::new(key.pem().as_bytes().to_vec())),
+        chain: Some(encode(chain)),
+    }
 }
 
 /// The name to ask for in a handshake, from the certificate in a file.
@@ -135,14 +157,14 @@ pub(in crate::services::agent) fn server_name_in(der: &[u8]) -> Option<String> {
         .and_then(|(_, certificate)| server_name(&certificate))
 }
 
-/// The first certificate of a PEM text, and its fingerprint.
-pub(in crate::services::agent) fn first_certificate(pem: &[u8]) -> Result<(Vec<u8>, String), String> {
+/// The certificates of a PEM text, of which there is at least one, and the first one's fingerprint.
+pub(in crate::services::agent) fn certificates_in(pem: &[u8]) -> Result<(Vec<Vec<u8>>, String), String> {
     let text = std::str::from_utf8(pem).map_err(|_| "the file is not text".to_owned())?;
     let found = certificates("the file", text).map_err(|error| error.to_string())?;
-    let der = found.into_iter().next().ok_or("the file holds no certificate")?;
-    parse("the file", &der).map_err(|error| error.to_string())?;
-    let fingerprint = hex::encode(digest(&SHA256, &der));
-    Ok((der, fingerprint))
+    let first = found.first().ok_or("the file holds no certificate")?;
+    parse("the file", first).map_err(|error| error.to_string())?;
+    let fingerprint = hex::encode(digest(&SHA256, first));
+    Ok((found, fingerprint))
 }
 
 fn certificates(what: &'static str, text: &str) -> Result<Vec<Vec<u8>>, CheckRefusal> {

@@ -33,7 +33,8 @@ const NEW_LINK: &str = ".link.new";
 /// The content of the three files; what is `None` is absent.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Set {
-    pub(super) certificate: Option<Vec<u8>>,
+    /// With the key in it, where the layout is combined.
+    pub(super) certificate: Option<Zeroizing<Vec<u8>>>,
     pub(super) key: Option<Zeroizing<Vec<u8>>>,
     pub(super) chain: Option<Vec<u8>>,
 }
@@ -41,7 +42,10 @@ pub(super) struct Set {
 impl Set {
     fn part(&self, part: Part) -> Option<&[u8]> {
         match part {
-            Part::Certificate => self.certificate.as_deref(),
+            Part::Certificate => self
+                .certificate
+                .as_ref()
+                .map(|certificate| certificate.as_slice()),
             Part::Key => self.key.as_ref().map(|key| key.as_slice()),
             Part::Chain => self.chain.as_deref(),
         }
@@ -49,7 +53,7 @@ impl Set {
 
     fn put(&mut self, part: Part, content: Option<Vec<u8>>) {
         match part {
-            Part::Certificate => self.certificate = content,
+            Part::Certificate => self.certificate = content.map(Zeroizing::new),
             Part::Key => self.key = content.map(Zeroizing::new),
             Part::Chain => self.chain = content,
         }
@@ -336,7 +340,11 @@ fn own_dir(path: &Path) -> Result<(), FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).doing("look at", path),
     }
-    fs::create_dir(path).doing("make the directory", path)?;
+    match fs::create_dir(path) {
+        // Another installation was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.doing("make the directory", path)?,
+    }
     // Servers that run as somebody else follow links through it; the files guard themselves.
     fs::set_permissions(path, Permissions::from_mode(0o755)).doing("set the mode of", path)
 }
@@ -349,9 +357,11 @@ fn write_part(path: &Path, part: Part, content: &[u8], like: Option<&Metadata>) 
         .open(path)
         .doing("create", path)?;
     file.write_all(content).doing("write", path)?;
-    let mut mode = if part == Part::Key { 0o600 } else { 0o644 };
+    let is_secret = part == Part::Key || holds_key(content);
+    let mut mode = if is_secret { 0o600 } else { 0o644 };
     if let Some(like) = like {
-        mode = like.mode() & 0o777;
+        // A file that had no key in it may have been everybody's.
+        mode = like.mode() & if is_secret { 0o770 } else { 0o777 };
         let made = file.metadata().doing("look at", path)?;
         if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
             fchown(&file, Some(like.uid()), Some(like.gid())).doing("give the owner of before to", path)?;
@@ -360,6 +370,12 @@ fn write_part(path: &Path, part: Part, content: &[u8], like: Option<&Metadata>) 
     file.set_permissions(Permissions::from_mode(mode))
         .doing("set the mode of", path)?;
     file.sync_all().doing("sync", path)
+}
+
+/// Whether a private key is in it, in PEM.
+fn holds_key(content: &[u8]) -> bool {
+    const MARK: &[u8] = b"PRIVATE KEY-----";
+    content.windows(MARK.len()).any(|window| window == MARK)
 }
 
 fn is_generation(name: &str) -> bool {

@@ -4,7 +4,7 @@ use super::*;
 
 fn set(tag: &str) -> Set {
     Set {
-        certificate: Some(format!("cert {tag}").into_bytes()),
+        certificate: Some(Zeroizing::new(format!("cert {tag}").into_bytes())),
         key: Some(Zeroizing::new(format!("key {tag}").into_bytes())),
         chain: Some(format!("chain {tag}").into_bytes()),
     }

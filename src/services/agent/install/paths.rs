@@ -139,6 +139,11 @@ impl Target {
             .join(part.file())
     }
 
+    /// Whether it is worth asking where a path leads: by its words alone, since asking may take long.
+    pub(super) fn may_clash_with(&self, path: &str) -> bool {
+        split(path).is_ok_and(|(_, name, stem)| stem == self.stem && name != self.name)
+    }
+
     /// Whether two certificates would share one key file.
     pub(super) fn clashes_with(&self, other: &Self) -> bool {
         self.dir == other.dir && self.stem == other.stem && self.name != other.name

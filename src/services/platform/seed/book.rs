@@ -148,6 +148,7 @@ impl Book {
             path: path.to_owned(),
             on_disk_sha256: Some(certificate.fingerprint_sha256.clone()),
             served_sha256: Some(certificate.fingerprint_sha256.clone()),
+            chain_missing: None,
             error: None,
         };
         let result = JobResult {

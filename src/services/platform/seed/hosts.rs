@@ -13,6 +13,7 @@ use super::book::{CHECKIN_INTERVAL_S, Enrolled};
 use super::history::{Certified, History};
 use super::keys::MadeKey;
 use crate::domain::certificate::Certificate;
+use crate::domain::chain;
 use crate::domain::secret::Secret;
 use crate::services::agent::keys::KeyStore;
 use crate::services::agent::managed::{Managed, ManagedPath};
@@ -73,7 +74,8 @@ impl Set {
             0o644,
             self.chain_pem.as_bytes(),
         )?;
-        put(&self.path, 0o644, self.certificate_pem.as_bytes())
+        let sent = full_chain(&self.certificate_pem, &self.chain_pem);
+        put(&self.path, 0o644, sent.as_bytes())
     }
 
     fn remember(&self, managed: &Managed) -> Result<(), PlatformError> {
@@ -169,6 +171,7 @@ pub(super) fn report(
             path: place.path_of(certified.site()),
             on_disk_sha256: Some(on_disk),
             served_sha256: Some(served),
+            chain_missing: None,
             error: None,
         });
         held.push(keys[certified.key].spki_sha256.clone());
@@ -188,6 +191,15 @@ pub(super) fn report(
         proofs: Vec::new(),
         identity_csr_pem: None,
     }
+}
+
+/// The certificate and what has to be sent with it, as the agent lays it out.
+fn full_chain(certificate_pem: &str, chain_pem: &str) -> String {
+    let above = pem::parse_many(chain_pem).unwrap_or_default();
+    let to_send = above.iter().filter(|it| !chain::is_root(it.contents()));
+    std::iter::once(certificate_pem.to_owned())
+        .chain(to_send.map(pem::encode))
+        .collect()
 }
 
 /// A file that is whole or absent.

@@ -276,15 +276,24 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
             matter::NOT_SERVED,
             "on disk as expected, but not served",
         ),
+        _ if it.chain_missing.is_some() && !failed => (
+            Severity::Warning,
+            matter::CHAIN_INCOMPLETE,
+            "served without an issuer that clients need: those that have only the root refuse it",
+        ),
         _ => (
             Severity::Warning,
             matter::INSTALL_FAILED,
             "the last installation was rolled back",
         ),
     };
+    let is_chain = matter == matter::CHAIN_INCOMPLETE;
+    let missing = it.chain_missing.as_ref().filter(|_| is_chain);
+    let missing = missing.map(|name| format!("{name} is not sent"));
     let said = it
         .error
         .as_ref()
+        .or(missing.as_ref())
         .map_or(String::new(), |error| format!(": {}", short(error)));
     let facts = RiskFacts {
         due: Some(if severity == Severity::Critical {
@@ -298,7 +307,10 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         n_hosts: 1,
     };
     Finding {
-        kind: FindingKind::NotServed,
+        kind: match is_chain {
+            true => FindingKind::ChainIncomplete,
+            false => FindingKind::NotServed,
+        },
         severity,
         risk: risk(&facts, now),
         entity: EntityKind::Certificate,

@@ -1,0 +1,263 @@
+//! Many handshakes instead of one: a server has workers and addresses, and each of them may serve something else.
+//!
+//! Users come with fresh connections, so each look is one. Those of a first burst are there at the same time, which
+//! brings workers to answer that a row of single connections never reaches.
+
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::tls_probe::{ProbeFailure, Served, addresses, probe_at};
+use crate::domain::chain::{self, Gap};
+
+/// Addresses behind one name that are looked at.
+const MAX_ADDRESSES: usize = 8;
+/// Connections of one look, each of its two parts.
+const MAX_AT_ONCE: u32 = 32;
+/// Handshakes of this process that are under way at a time, whoever asked for them.
+static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
+
+/// How often each address is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Connections at the same time, at once.
+    pub at_once: u32,
+    /// Connections after these, one by one.
+    pub later: u32,
+    /// The time over which those are spread.
+    pub over: Duration,
+}
+
+impl Effort {
+    /// For a proof: of three workers of which one still has the old certificate, 16 connections that are spread by
+    /// chance miss that one in 2 of 1,000 proofs.
+    pub const PROOF: Self = Self {
+        at_once: 8,
+        later: 8,
+        over: Duration::from_secs(2),
+    };
+    /// For one proof among many that follow each other: as many connections, all at the same time.
+    pub const AT_ONCE: Self = Self {
+        at_once: 16,
+        later: 0,
+        over: Duration::ZERO,
+    };
+    /// For a routine look, which is made again before long.
+    pub const ROUTINE: Self = Self {
+        at_once: 8,
+        later: 0,
+        over: Duration::ZERO,
+    };
+
+    /// Twice as many connections in the same time, up to a limit.
+    #[must_use]
+    pub fn doubled(self) -> Self {
+        Self {
+            at_once: (self.at_once * 2).min(MAX_AT_ONCE),
+            later: (self.later * 2).min(MAX_AT_ONCE),
+            ..self
+        }
+    }
+
+    /// The same with the later connections spread over another time.
+    #[must_use]
+    pub fn over(self, over: Duration) -> Self {
+        Self { over, ..self }
+    }
+}
+
+/// One connection, and what it showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Where it went.
+    pub address: SocketAddr,
+    /// What was served there.
+    pub outcome: Result<Served, ProbeFailure>,
+}
+
+/// Looks at every address behind `address` (`host:port`); `limit` is for each connection.
+///
+/// # Errors
+/// That the address is none, or its name doesn't resolve.
+pub async fn look(
+    address: &str,
+    server_name: Option<&str>,
+    limit: Duration,
+    effort: Effort,
+) -> Result<Vec<Sample>, ProbeFailure> {
+    let mut found = addresses(address, limit).await?;
+    found.truncate(MAX_ADDRESSES);
+    let mut waits = vec![Duration::ZERO; effort.at_once as usize];
+    waits.extend((1..=effort.later).map(|i| effort.over * i / effort.later));
+    let samples = found.iter().flat_map(|at| {
+        waits.iter().map(move |wait| async move {
+            sleep(*wait).await;
+            // Never closed.
+            let _room = ROOM.acquire().await;
+            let outcome = probe_at(address, &[*at], server_name, limit).await;
+            Sample {
+                address: *at,
+                outcome,
+            }
+        })
+    });
+    Ok(join_all(samples).await)
+}
+
+/// What all samples together say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Connections that showed a certificate.
+    pub n: usize,
+    /// Those of them that showed another one than expected.
+    pub n_other: usize,
+    /// The first of the others.
+    pub other: Option<Served>,
+    /// Where others were seen.
+    pub others_at: Vec<SocketAddr>,
+    /// The one that was expected.
+    pub expected: Option<Served>,
+    /// Why a connection showed nothing, where some other one did.
+    pub silent: Vec<(SocketAddr, ProbeFailure)>,
+    /// What was not sent with the expected one.
+    pub gap: Option<Gap>,
+}
+
+impl Seen {
+    /// Holds the samples against the fingerprints of which one is expected, and `known`, the chain above it.
+    ///
+    /// # Errors
+    /// The first failure, where no connection showed a certificate.
+    pub fn of(samples: Vec<Sample>, expected: &[String], known: &[Vec<u8>]) -> Result<Self, ProbeFailure> {
+        let mut seen = Self {
+            n: 0,
+            n_other: 0,
+            other: None,
+            others_at: Vec::new(),
+            expected: None,
+            silent: Vec::new(),
+            gap: None,
+        };
+        for Sample { address, outcome } in samples {
+            match outcome {
+                Err(failure) => seen.silent.push((address, failure)),
+                Ok(served) => {
+                    seen.n += 1;
+                    let is_it = |it: &String| it.eq_ignore_ascii_case(&served.fingerprint_sha256);
+                    if expected.iter().any(is_it) {
+                        seen.gap = seen
+                            .gap
+                            .or_else(|| chain::complete(&served.chain_der, known).err());
+                        seen.expected.get_or_insert(served);
+                    } else {
+                        seen.n_other += 1;
+                        if !seen.others_at.contains(&address) {
+                            seen.others_at.push(address);
+                        }
+                        seen.other.get_or_insert(served);
+                    }
+                }
+            }
+        }
+        match seen.silent.first() {
+            Some((_, failure)) if seen.n == 0 => Err(failure.clone()),
+            _ => Ok(seen),
+        }
+    }
+
+    /// `3 of 16 connections to \`web-01:443\` still show another certificate: …`; nothing where all show what is
+    /// expected.
+    #[must_use]
+    pub fn disagreement(&self, address: &str) -> Option<String> {
+        let Some(other) = self.other.as_ref() else {
+            return self.broken(address);
+        };
+        let which = format!(
+            "`{}…` (`{}`, until {})",
+            other.fingerprint_sha256.get(..16).unwrap_or_default(),
+            other.subject,
+            other.not_after.format("%Y-%m-%d %H:%M:%SZ")
+        );
+        if self.n_other == self.n {
+            return Some(format!("`{address}` serves another certificate: {which}"));
+        }
+        let at: Vec<String> = self.others_at.iter().map(SocketAddr::to_string).collect();
+        Some(format!(
+            "{} of {} connections to `{address}` still show another certificate: {which}, at {}; a worker or a host \
+             behind the address was not reloaded",
+            self.n_other,
+            self.n,
+            at.join(", ")
+        ))
+    }
+
+    /// Handshakes that failed where others came about: who meets such a worker sees an error. An address where nobody
+    /// listens is passed over, as clients do.
+    fn broken(&self, address: &str) -> Option<String> {
+        let failed = |(_, failure): &&(SocketAddr, ProbeFailure)| matches!(failure, ProbeFailure::Tls { .. });
+        let n = self.silent.iter().filter(failed).count();
+        let (at, failure) = self.silent.iter().find(failed)?;
+        Some(format!(
+            "{n} of {} connections to `{address}` showed no certificate, at {at}: {failure}",
+            self.n + self.silent.len()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(port: u16, shows: Result<&str, ()>) -> Sample {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let failed = |()| ProbeFailure::Tls {
+            address: address.to_string(),
+            why: "alert".to_owned(),
+        };
+        let served = |fingerprint: &str| Served {
+            fingerprint_sha256: fingerprint.to_owned(),
+            spki_sha256: String::new(),
+            subject: "CN=a".to_owned(),
+            serial: String::new(),
+            not_before: chrono::DateTime::UNIX_EPOCH,
+            not_after: chrono::DateTime::UNIX_EPOCH,
+            chain_der: Vec::new(),
+            protocol: None,
+        };
+        Sample {
+            address,
+            outcome: shows.map(served).map_err(failed),
+        }
+    }
+
+    #[test]
+    fn one_that_shows_the_old_one_is_counted_and_placed() {
+        let expected = ["new".to_owned()];
+        let all = vec![sample(1, Ok("NEW")), sample(1, Ok("new")), sample(2, Ok("old"))];
+        let words = Seen::of(all, &expected, &[])
+            .unwrap()
+            .disagreement("web:443")
+            .unwrap();
+        assert!(
+            words.starts_with("1 of 3 connections to `web:443` still show another certificate")
+                && words.contains("127.0.0.1:2"),
+            "{words}"
+        );
+        let good = Seen::of(vec![sample(1, Ok("new"))], &expected, &[]).unwrap();
+        assert_eq!(good.disagreement("web:443"), None);
+        let mixed = vec![sample(1, Ok("new")), sample(1, Err(()))];
+        let words = Seen::of(mixed, &expected, &[])
+            .unwrap()
+            .disagreement("web:443")
+            .unwrap();
+        assert!(
+            words.starts_with("1 of 2 connections to `web:443` showed no certificate"),
+            "{words}"
+        );
+        assert!(Seen::of(vec![sample(1, Err(()))], &expected, &[]).is_err());
+    }
+}

@@ -1,0 +1,334 @@
+//! Two real primaries, and an API on a lost one: no change goes out, in either order of mistakes, and the screen
+//! says which, why, and what to do.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use cmp_console::actions;
+use cmp_console::clients::api::{ApiReader, ApiWriter};
+use cmp_console::clients::vault::{Login, Place, VaultWriter};
+use cmp_console::clock::Clock;
+use cmp_console::config::console::DatabaseConfig;
+use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::secret::Secret;
+use cmp_console::plan::confirm::{Answer, confirm};
+use cmp_console::plan::executor::{Means, RunEvent, execute};
+use cmp_console::plan::guard::Guard;
+use cmp_console::plan::journal::Journal;
+use cmp_console::plan::known::KnownAgents;
+use cmp_console::plan::one_database::not_one;
+use cmp_console::plan::outcome::Outcome;
+use cmp_console::plan::plan::{Inputs, Target};
+use cmp_console::plan::ports::{Changes, Reads, SecretEntry};
+use cmp_console::plan::tier::InContext;
+use cmp_console::store::Store;
+use cmp_console::store::hosts::Hosts;
+
+use crate::daemon::{self, Daemon, eventually};
+use crate::server::{self, OWNER, Postgres};
+use crate::{change, console_with, name};
+
+/// How the console's context is called.
+const NIGHT: InContext<'_> = InContext {
+    name: "night",
+    protected: false,
+};
+
+/// The database that such a server has.
+const DATABASE: &str = "cmp";
+
+fn table(hosts: &[&Postgres]) -> String {
+    let hosts: Vec<String> = hosts
+        .iter()
+        .map(|it| format!("\"{}\"", it.dir().display()))
+        .collect();
+    format!(
+        "hosts = [{}]\nname = \"{DATABASE}\"\nuser = \"{OWNER}\"\n",
+        hosts.join(", ")
+    )
+}
+
+async fn api_on(host: &Postgres) -> Daemon {
+    Daemon::over(
+        &host.url(OWNER, DATABASE),
+        &["--listen", "127.0.0.1:0", "--roles", "api"],
+        &[],
+    )
+    .await
+}
+
+/// A console's means without a screen, with both hosts and this API.
+struct Hands {
+    reads: Reads,
+    changes: Changes,
+    journal: Journal,
+    watching: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Hands {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+impl Hands {
+    fn new(home: &Path, api: &str, hosts: &[&Postgres]) -> Self {
+        let config: DatabaseConfig = toml::from_str(&table(hosts)).unwrap();
+        let hosts = Hosts::new(&config, None, Clock::system()).unwrap();
+        let watched = hosts.clone();
+        let token = Secret::new(daemon::TOKEN.to_owned());
+        let api = ApiReader::new(&format!("http://{api}"), Some(token)).unwrap();
+        let vault = VaultWriter::new(&Place::at("http://127.0.0.1:1"), Login::Nobody).unwrap();
+        Self {
+            reads: Reads {
+                api: api.clone(),
+                hosts: Some(hosts),
+                known: KnownAgents::default(),
+                vault: vault.reader(),
+                vault_nodes: Vec::new(),
+                clock: Clock::system(),
+                vault_address: "http://127.0.0.1:1".to_owned(),
+                pki_mount: "pki".to_owned(),
+                pki_test_role: "role".to_owned(),
+            },
+            changes: Changes::new(ApiWriter::new(api), vault),
+            journal: Journal::new(&home.join("journal.jsonl")),
+            watching: tokio::spawn(async move { watched.watch().await }),
+        }
+    }
+
+    /// Why no change goes out now, if none does.
+    async fn refusal(&self) -> Option<String> {
+        not_one(&self.reads).await.map(|problem| problem.to_string())
+    }
+
+    /// Has the agent check in; what came of it.
+    async fn check_in(&self, agent: &str) -> Outcome {
+        let on = Target {
+            kind: EntityKind::Agent,
+            id: agent.to_owned(),
+            version: 0,
+            name: "web-01".to_owned(),
+            status: "active".to_owned(),
+        };
+        let action = actions::find("checkin").unwrap();
+        let plan = action.plan(vec![on], Inputs::new(), &self.reads).await.unwrap();
+        let confirmed = confirm(plan, NIGHT, &Answer::Started, None, None).unwrap();
+        let (_prompt, entered) = tokio::sync::mpsc::channel(1);
+        let (_stays, leaving) = tokio::sync::watch::channel(false);
+        let means = Means {
+            reads: &self.reads,
+            changes: &self.changes,
+            secrets: &SecretEntry::new(entered),
+            journal: &self.journal,
+            guard: &|| Guard::ReadWrite,
+            find_step: &actions::find_step,
+            plan_again: &actions::plan_again,
+            leaving,
+        };
+        let said = Mutex::new(String::new());
+        let watch = |event: RunEvent| said.lock().unwrap().push_str(&format!("{event:?}\n"));
+        execute(confirmed, &means, &watch).await
+    }
+}
+
+fn n_runs(host: &Postgres) -> usize {
+    let runs = "SELECT count(*) FROM runs";
+    host.psql("postgres", DATABASE, runs).parse().unwrap()
+}
+
+async fn promote(host: &Postgres) {
+    assert_eq!(host.psql("postgres", "postgres", "SELECT pg_promote()"), "t");
+}
+
+/// The words between the frames of a screen, in one line.
+fn words(screen: &str) -> String {
+    let lines = screen.lines().map(|line| line.trim_matches(['│', '|', ' ']));
+    lines
+        .collect::<Vec<_>>()
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one() {
+    let Some(first) = server::of_ones_own() else {
+        return;
+    };
+    let second = first.replica();
+    let (a, b) = (name(&first), name(&second));
+    let hosts = [&first, &second];
+    let home = tempfile::tempdir().unwrap();
+    let mut api = api_on(&first).await;
+    let store = Store::open(&first.url(OWNER, DATABASE), Clock::system())
+        .await
+        .unwrap();
+    change(&store, "web-01").await.unwrap();
+    store.close().await;
+    let agent = first.psql("postgres", DATABASE, "SELECT id FROM agents LIMIT 1");
+    let followed = "SELECT count(*) FROM agents";
+    eventually("the replica follows", async || {
+        (second.psql("postgres", DATABASE, followed) == "1").then_some(())
+    })
+    .await;
+
+    // One primary, and the API is on it.
+    let hands = Hands::new(home.path(), &api.address, &hosts);
+    assert_eq!(hands.refusal().await, None);
+    let mut screen = console_with(home.path(), &api.address, &table(&hosts), 80);
+    screen.wait_for("Agents 1");
+
+    // The replica is promoted by mistake. The screen reads the one, the API writes to the other.
+    promote(&second).await;
+    let refused = hands.refusal().await.expect("two take changes");
+    assert!(
+        refused.contains(&format!("{a} and {b} both take changes; the API is on {a}")),
+        "{refused}"
+    );
+    let outcome = hands.check_in(&agent).await;
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
+    screen.wait_for("no change goes out");
+    screen.send("6");
+    screen.wait_for("No change goes out");
+    let said = words(&screen.screen());
+    for part in [
+        &format!("{a} and {b} both take changes; the API is on {a}."),
+        "Neither sees what the other takes, so no change goes out from here.",
+        &format!("Stop the one that should not be primary ({a} or {b}) with `pg_ctl stop`"),
+        "start cmp-server (API and issuer) with `DB_HOST` naming the other, then press ctrl-r here.",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    screen.send("3");
+    screen.wait_for("web-01");
+    screen.send("c");
+    screen.wait_for("two databases take changes");
+    assert_eq!((n_runs(&first), n_runs(&second)), (0, 0));
+
+    // The other order: the API is pointed to the promoted one while the old one goes on.
+    let address = api.address.clone();
+    api.kill();
+    let port = ["--listen", address.as_str(), "--roles", "api"];
+    let mut api = Daemon::over(&second.url(OWNER, DATABASE), &port, &[]).await;
+    let refused = hands.refusal().await.expect("two take changes still");
+    assert!(refused.contains(&format!("the API is on {b}")), "{refused}");
+    let outcome = hands.check_in(&agent).await;
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
+
+    // With the API on the old one again, that is lost: it hangs, then it is gone.
+    api.kill();
+    let mut api = Daemon::over(&first.url(OWNER, DATABASE), &port, &[]).await;
+    assert!(
+        hands
+            .refusal()
+            .await
+            .unwrap()
+            .contains(&format!("the API is on {a}"))
+    );
+    let frozen = first.freeze();
+    let lost = format!("the API is on the lost primary {a}, {b} is primary now");
+    eventually("the loss is told", async || {
+        hands.refusal().await.filter(|it| it.contains(&lost))
+    })
+    .await;
+    screen.send("6");
+    let said = screen.wait("what is lost and what to do", |screen| {
+        words(screen).contains(&format!("{lost}. No change goes out from here"))
+    });
+    assert!(
+        words(&said).contains(&format!("with `DB_HOST={b}`, then press ctrl-r here.")),
+        "{said}"
+    );
+    drop(frozen);
+    first.end("QUIT");
+    eventually("it is lost still", async || {
+        hands.refusal().await.filter(|it| it.contains(&lost))
+    })
+    .await;
+    assert_eq!(n_runs(&second), 0, "nothing was begun");
+
+    // As it is told to be mended.
+    api.kill();
+    let _api = Daemon::over(&second.url(OWNER, DATABASE), &port, &[]).await;
+    eventually("it is one again", async || {
+        hands.refusal().await.is_none().then_some(())
+    })
+    .await;
+    let outcome = hands.check_in(&agent).await;
+    assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert_eq!(n_runs(&second), 1, "it is on record where it counts");
+    screen.send("\x12");
+    screen.wait("the screen to say so", |screen| {
+        !screen.contains("No change goes out")
+    });
+}
+
+/// What can't be reached is told at once, and by whoever waits in the same moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_refuses_costs_no_request_ten_seconds() {
+    let Some(host) = server::of_ones_own() else { return };
+    let api = api_on(&host).await;
+    host.end("QUIT");
+    let asked = (0..20).map(async |_| {
+        let token = Secret::new(daemon::TOKEN.to_owned());
+        let api = ApiReader::new(&format!("http://{}", api.address), Some(token)).unwrap();
+        let began = std::time::Instant::now();
+        let problem = api.me().await.map(drop).unwrap_err();
+        (began.elapsed(), problem)
+    });
+    for (took, problem) in futures::future::join_all(asked).await {
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}: {problem}");
+        assert!(
+            problem.what.contains("nobody listens at its address"),
+            "{problem}"
+        );
+    }
+}
+
+/// A table that is locked, or gone, is told: who asks whether the server is ready asks what users ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_asks_the_tables() {
+    let Some(database) = server::fresh() else { return };
+    let api = Daemon::over(&database.url, &["--listen", "127.0.0.1:0", "--roles", "api"], &[]).await;
+    let reader = ApiReader::new(&format!("http://{}", api.address), None).unwrap();
+    let told = async || {
+        let ready = reader.ready().await.unwrap();
+        let database = ready
+            .backends
+            .into_iter()
+            .find(|it| it.backend.word() == "db")
+            .unwrap();
+        (ready.ready, database.note.unwrap_or_default())
+    };
+    assert_eq!(told().await, (true, String::new()));
+    let mut lock = database
+        .server
+        .program("psql")
+        .args(["-U", "postgres", "-d", &database.name, "-c"])
+        .arg("BEGIN; LOCK TABLE certificates; SELECT pg_sleep(60)")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the lock is told", async || {
+        let (ready, note) = told().await;
+        (!ready && note.contains("its tables can't be read within 3 s")).then_some(())
+    })
+    .await;
+    lock.kill().unwrap();
+    lock.wait().unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
+    database.server.psql("postgres", "postgres", end);
+    eventually("it is over", async || told().await.0.then_some(())).await;
+    database
+        .server
+        .psql(OWNER, &database.name, "ALTER TABLE jobs RENAME TO gone");
+    eventually("the table is missed", async || {
+        let (ready, note) = told().await;
+        (!ready && note.contains("its tables aren't there")).then_some(())
+    })
+    .await;
+}
