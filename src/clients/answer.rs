@@ -67,8 +67,8 @@ impl<'a> Asked<'a> {
         let body = body::whole(response, self.at_most)
             .await
             .map_err(|error| match error {
-                BodyError::Broken(error) => self.lost(format!("it broke off: {}", innermost(&error))),
-                other => self.lost(other.to_string()),
+                BodyError::Broken(error) => self.lost(&format!("it broke off: {}", innermost(&error))),
+                other => self.lost(&other.to_string()),
             })?;
         self.judge(status, &headers, &body)
     }
@@ -81,7 +81,7 @@ impl<'a> Asked<'a> {
         match self.answer::<serde::de::IgnoredAny>(response).await {
             Err(problem) => problem,
             // No status but success gets here.
-            Ok(_) => self.lost("it is no stream".to_owned()),
+            Ok(_) => self.lost("it is no stream"),
         }
     }
 
@@ -100,7 +100,7 @@ impl<'a> Asked<'a> {
                 return Err(self.foreign(status, headers));
             }
             return body::json(body).map_err(|error| {
-                self.lost(format!("it can't be read: {error}"))
+                self.lost(&format!("it can't be read: {error}"))
                     .hint("is the server of the same version as this program?")
             });
         }
@@ -150,11 +150,11 @@ impl<'a> Asked<'a> {
             ),
         };
         let what = text(header::CONTENT_TYPE).map_or_else(String::new, |it| format!(", `{}`", cut(it)));
-        self.lost(format!("what came ({status}{what}) is not its own"))
+        self.lost(&format!("what came ({status}{what}) is not its own"))
             .hint(hint)
     }
 
-    fn lost(&self, why: String) -> Problem {
+    fn lost(&self, why: &str) -> Problem {
         let kind = match self.changes {
             true => ProblemKind::NoAnswer,
             false => ProblemKind::BackendFailed,
@@ -181,7 +181,7 @@ impl Taken {
         if self.id == id {
             return Ok(());
         }
-        Err(asked.lost("it is about something else".to_owned()))
+        Err(asked.lost("it is about something else"))
     }
 }
 
