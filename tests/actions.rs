@@ -52,14 +52,14 @@ struct Hands {
 
 impl Hands {
     fn new(demo: &Demo, api: &str, home: &Path) -> Self {
-        Self::at(demo, api, demo.text("/vault"), home)
+        Self::at(demo, api, &demo.text("/vault"), home)
     }
 
     /// The same where Vault is somewhere else too.
-    fn at(demo: &Demo, api: &str, vault: String, home: &Path) -> Self {
+    fn at(demo: &Demo, api: &str, vault: &str, home: &Path) -> Self {
         let token = |name: &str| Some(Secret::new(demo.text(name)));
         let login = Login::of(token("/vault_root_token"), None, None);
-        let vault_writer = VaultWriter::new(&Place::at(&vault), login).unwrap();
+        let vault_writer = VaultWriter::new(&Place::at(vault), login).unwrap();
         let reader = ApiReader::new(api, token("/operator_token")).unwrap();
         Self {
             reads: Reads {
@@ -69,7 +69,7 @@ impl Hands {
                 vault: vault_writer.reader(),
                 vault_nodes: Vec::new(),
                 clock: Clock::system(),
-                vault_address: vault.clone(),
+                vault_address: vault.to_owned(),
                 pki_mount: "cmp-pki".to_owned(),
                 pki_test_role: "cmp-test-role".to_owned(),
             },

@@ -54,7 +54,7 @@ impl<'a> Trial<'a> {
             demo,
             action,
             host,
-            hands: Hands::at(demo, &api, vault, &home),
+            hands: Hands::at(demo, &api, &vault, &home),
             around: Hands::new(demo, &demo.text("/api"), &home),
             between,
         }
