@@ -392,7 +392,9 @@ fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
         over.pty.wait_for("error: Revoke");
         kill_process(platform, Signal::CONT).unwrap();
         over.pty.wait("all to be well again", |screen| {
-            screen.contains("vault SEALED") && !screen.contains("API DOWN") && !screen.contains("last updated")
+            screen.contains("vault SEALED")
+                && !screen.contains("API DOWN")
+                && !screen.contains("last updated")
         });
         over.pty.send("1");
     }

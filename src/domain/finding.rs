@@ -171,31 +171,30 @@ pub fn risk(facts: &RiskFacts, now: DateTime<Utc>) -> i64 {
 }
 
 impl FindingKind {
-    /// Order among critical findings before any figure: what blinds or stops everything, keys that others have,
-    /// what is refused by its clients now, and last what only comes. Many of one class can't bury another one.
+    /// Order among critical findings before any figure: databases of which nobody knows which is right, since no
+    /// change goes out then; what else blinds or stops everything; keys that others have; what is refused by its
+    /// clients now; and last what only comes. Many of one class can't bury another one.
     fn class(self) -> u8 {
         match self {
+            Self::TwoPrimaries | Self::ApiElsewhere | Self::DatabaseLost => 0,
             Self::VaultSealed
-            | Self::DatabaseLost
             | Self::ReplicaBehind
-            | Self::TwoPrimaries
-            | Self::ApiElsewhere
             | Self::NobodyWorks
             | Self::ApiDown
             | Self::TokenRefused
             | Self::VaultDown
             | Self::DatabaseDown
-            | Self::ClockOff => 0,
-            Self::CompromisedKeyInUse => 1,
-            Self::RevokedInUse | Self::RevocationPending => 2,
+            | Self::ClockOff => 1,
+            Self::CompromisedKeyInUse => 2,
+            Self::RevokedInUse | Self::RevocationPending => 3,
             Self::ExpiredInUse
             | Self::NotServed
             | Self::ChainIncomplete
             | Self::AgentSilent
             | Self::RequestFailed
             | Self::RequestStuck
-            | Self::SharedKey => 3,
-            Self::ExpiringInUse | Self::RenewalAsked => 4,
+            | Self::SharedKey => 4,
+            Self::ExpiringInUse | Self::RenewalAsked => 5,
         }
     }
 }
