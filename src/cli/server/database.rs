@@ -77,7 +77,7 @@ pub(super) async fn open(url: &str, door: &Door, stop: &mut StopSignals) -> Resu
             bounds,
         } = place;
         let listen = listener.local_addr().ok().map(|address| address.to_string());
-        tracing::warn!(listen, "meanwhile it is said why");
+        tracing::warn!(listen, "meanwhile the API says why");
         let (mut end, told) = (end.clone(), told.clone());
         tokio::spawn(api::stand_in(listener, tls, bounds, told, async move {
             let _ = end.wait_for(|end| *end).await;
