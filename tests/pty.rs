@@ -11,10 +11,10 @@
 #[path = "support/pty.rs"]
 mod pty;
 
+use cmp_console::clock::Clock;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::Utc;
 use pty::Pty;
 
 const FREE_PORTS: [&str; 8] = [
@@ -440,7 +440,7 @@ fn at_rest_only_the_time_is_written_once_a_minute() {
     }
     assert!(quiet, "it never came to rest:\n{}", pty.screen());
     // Over the end of a minute: then the header shows the new one, and nothing else is written.
-    let minute = || Utc::now().format("%H:%MZ").to_string();
+    let minute = || Clock::system().now().format("%H:%MZ").to_string();
     let before = minute();
     let mut written = 0;
     while minute() == before {
