@@ -103,6 +103,29 @@ fn says(said: &str, words: &[&str]) -> bool {
         .any(|line| words.iter().all(|word| line.contains(word)))
 }
 
+/// What Services says of the database as a whole, `db  up  <10 ms  primary HOST`: in which state it is, and who of its
+/// hosts is read as what.
+fn database_is(screen: &str, state: &str, read: &str) -> bool {
+    screen.lines().any(|line| {
+        let mut words = line.trim_start_matches(['>', ' ']).split_whitespace();
+        words.next() == Some("db")
+            && words.next() == Some(state)
+            && line.trim_end().ends_with(&format!(" {read}"))
+    })
+}
+
+/// Waits until Services, which is open, says that of the database; and as the header names only what is not right,
+/// the database is in it where it isn't up, and isn't where it is.
+fn wait_for_database(pty: &Pty, state: &str, read: &str) -> String {
+    pty.wait(&format!("the database to be {state}: {read}"), |screen| {
+        let header = screen.lines().next().unwrap_or_default();
+        let is_named = header.contains(&format!(" db {read} "));
+        database_is(screen, state, read)
+            && is_named == (state != "up")
+            && header.contains("from replica") == read.starts_with("replica")
+    })
+}
+
 /// The line that the cursor is on.
 fn cursor(screen: &str) -> Option<String> {
     let line = screen.lines().find(|line| line.starts_with('>'))?;
@@ -125,14 +148,14 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
 
     let folders = [database.server.dir(), replica.dir()];
     let mut pty = console(home.path(), &daemon.address, &database.name, &folders);
-    pty.wait_for(&format!("+db primary {first}"));
     pty.wait_for("Agents 30");
+    pty.send("6");
+    wait_for_database(&pty, "up", &format!("primary {first}"));
     // Who does all that, and who only may read.
     let held = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'cmp_console'";
     assert_ne!(database.server.psql("postgres", "postgres", held), "0");
-    pty.send("6");
-    pty.wait_for("primary; read here");
-    pty.wait_for("replica, 0 s behind");
+    pty.wait_for(&format!("{first}: primary; read here"));
+    pty.wait_for(&format!("{second}: replica, 0 s behind"));
 
     let (_, said) = check(&home.path().join("config.toml"));
     assert!(says(&said, &["database", &first, "ok", "primary"]), "{said}");
@@ -186,7 +209,10 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
         cursor(screen).is_some_and(|it| it != at)
     });
     drop(frozen);
-    pty.wait_for(&format!("+db primary {first}"));
+    pty.send("6");
+    wait_for_database(&pty, "up", &format!("primary {first}"));
+    pty.send("3");
+    pty.wait_for("last check-in");
 
     let began = Instant::now();
     database.server.end("QUIT");
@@ -225,8 +251,8 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("replica, follows nobody; its last change is of");
 
     replica.psql("postgres", "postgres", "SELECT pg_promote()");
-    pty.wait_for(&format!("+db primary {second}").replace('+', "!"));
-    pty.wait_for("primary; read here");
+    wait_for_database(&pty, "degraded", &format!("primary {second}"));
+    pty.wait_for(&format!("{second}: primary; read here"));
     // The new primary tells of changes as the old one did.
     let url = replica.url(server::OWNER, &database.name);
     let store = Store::open(&url, Clock::system()).await.unwrap();

@@ -26,7 +26,7 @@ use cmp_console::store::hosts::Hosts;
 
 use crate::daemon::{self, Daemon, eventually};
 use crate::server::{self, OWNER, Postgres};
-use crate::{change, console_with, name};
+use crate::{change, console_with, name, says};
 
 /// How the console's context is called.
 const NIGHT: InContext<'_> = InContext {
@@ -142,7 +142,7 @@ async fn promote(host: &Postgres) {
 }
 
 /// The words between the frames of a screen, in one line.
-fn words(screen: &str) -> String {
+pub(crate) fn words(screen: &str) -> String {
     let lines = screen.lines().map(|line| line.trim_matches(['│', '|', ' ']));
     lines
         .collect::<Vec<_>>()
@@ -190,6 +190,15 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let outcome = hands.check_in(&agent).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
+    // It is the first finding, before a Vault that doesn't answer; the cursor stays where it was until it is moved.
+    screen.wait("the first finding to be it", |screen| {
+        let first = screen
+            .lines()
+            .skip_while(|line| !line.contains("── Findings"))
+            .nth(1);
+        first.is_some_and(|line| says(line, &["CRIT", &a, "two primaries"]))
+    });
+    screen.send("g");
     screen.wait_for("no change goes out");
     screen.send("6");
     screen.wait_for("No change goes out");

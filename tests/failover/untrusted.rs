@@ -7,7 +7,7 @@ use cmp_console::store::Store;
 use crate::daemon::{self, Daemon, eventually};
 use crate::server::{self, OWNER, Postgres};
 use crate::tls::Ca;
-use crate::{change, check, configure, console_with, says};
+use crate::{change, check, configure, console_with, divided, says, wait_for_database};
 
 /// A primary and its replica, each with a certificate of the CA's for its address.
 fn pair(ca: &Ca) -> Option<(Postgres, Postgres)> {
@@ -48,16 +48,22 @@ async fn a_host_that_is_not_trusted_is_told_with_the_next_step_and_the_other_one
     let database = table(&[&primary, &replica], "verify-full", &ours);
     let mut pty = console_with(home.path(), &daemon.address, &database, 200);
     let config = home.path().join("config.toml");
-    pty.wait_for(&format!("+db primary {first}"));
     pty.wait_for("Agents 1");
+    pty.send("6");
+    wait_for_database(&pty, "up", &format!("primary {first}"));
     let in_the_clear = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                         WHERE client_addr IS NOT NULL AND NOT ssl";
     for host in [&primary, &replica] {
         assert_eq!(host.psql("postgres", "postgres", in_the_clear), "0");
     }
-    pty.send("6");
     pty.wait("both hosts, and nothing unchecked", |screen| {
-        screen.contains("primary; read here ") && screen.contains("replica, 0 s behind ")
+        let ends = |words: &str| screen.lines().any(|line| line.trim_end().ends_with(words));
+        ends("primary; read here") && ends("replica, 0 s behind")
+    });
+    // What a row has no room for stands below the list, whole, with the cursor on it.
+    pty.types("jjjjjj");
+    pty.wait("the cursor to be on the first host", |screen| {
+        screen.lines().any(|line| line.starts_with(">db host 1"))
     });
     let (_, said) = check(&config);
     assert!(says(&said, &["database", &first, "ok", "primary"]), "{said}");
@@ -93,16 +99,16 @@ async fn a_host_that_is_not_trusted_is_told_with_the_next_step_and_the_other_one
         assert_eq!(code, Some(1), "{said}");
         assert!(says(&said, &["database", &second, "ok", "replica"]), "{said}");
         primary.cut_off("cmp-console");
-        pty.wait_for(words);
-        let screen = pty.wait_for(&format!("db replica {second}"));
+        pty.wait(words, |screen| divided::words(screen).contains(words));
+        let screen = wait_for_database(&pty, "degraded", &format!("replica {second}"));
         assert!(screen.contains("was primary, lost since"), "{screen}");
         pty.wait("the replica to be read", |screen| {
             screen.contains("replica, 0 s behind; read here")
         });
 
         primary.show(&ours.issue(2090));
-        pty.wait_for(&format!("+db primary {first}"));
-        pty.wait_for("primary; read here");
+        wait_for_database(&pty, "up", &format!("primary {first}"));
+        pty.wait_for(&format!("{first}: primary; read here"));
     }
     pty.send("q");
     assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
@@ -179,7 +185,8 @@ async fn what_sslmode_leaves_unchecked_is_told() {
 
     let database = table(&[&host], "require", &ours);
     let mut pty = console_with(home.path(), "127.0.0.1:1", &database, 200);
-    pty.wait_for(&format!("db primary {address}"));
+    pty.wait_for("Findings");
     pty.send("6");
+    wait_for_database(&pty, "up", &format!("primary {address}"));
     pty.wait_for("primary; read here; TLS, but unchecked who it is");
 }
