@@ -16,7 +16,12 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
+use cmp_console::domain::link::{Backend, BackendHealth, LinkState};
+use cmp_console::problem::{Problem, ProblemKind};
+use cmp_console::wire::health::Ready;
+use cmp_console::wire::problem_json::{MEDIA_TYPE, ProblemJson};
 use demo::{Demo, PROGRAM};
+use serde_json::json;
 
 /// What the check says of `contexts`, without any token in the environment but `env`.
 fn check(contexts: &str, arguments: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -175,8 +180,52 @@ fn a_wrong_configuration_is_told_apart_from_one_that_nobody_answers() {
     line(&said, &["x", "vault", "failed", "no connection"]);
 }
 
-/// Answers every request with `reply`, for as long as the test runs.
-fn over_tls(pair: &(String, String), reply: String) -> String {
+/// What the API and Vault answer to the first line of a request; on this day of theirs.
+fn reply(asked: &str) -> String {
+    let health = json!({
+        "initialized": true, "sealed": false, "standby": false, "performance_standby": false,
+        "replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
+        "server_time_utc": 1_767_225_600, "version": "1.18.0", "enterprise": false,
+        "cluster_name": "vault-cluster", "cluster_id": "8a7d1f6e-3c1e-4f5b-9d53-2a1f0c4b7e90",
+        "echo_duration_ms": 0, "clock_skew_ms": 0,
+    });
+    let (status, kind, body) = match asked.split_whitespace().nth(1).unwrap_or_default() {
+        "/readyz" => {
+            let up = |backend| BackendHealth {
+                backend,
+                state: LinkState::Up,
+                note: None,
+                latency_ms: Some(1),
+            };
+            let ready = Ready {
+                ready: true,
+                backends: vec![up(Backend::Database), up(Backend::Issuer)],
+                database: None,
+                workers: Vec::new(),
+            };
+            ("200 OK", "application/json", serde_json::to_value(ready).unwrap())
+        }
+        path if path.starts_with("/v1/sys/health") => ("200 OK", "application/json", health),
+        path if path.starts_with("/v1/") => {
+            let denied = json!({"errors": ["permission denied"]});
+            ("403 Forbidden", "application/json", denied)
+        }
+        _ => {
+            let unknown = Problem::new(ProblemKind::NotAuthenticated, "the token is unknown");
+            let problem = serde_json::to_value(ProblemJson::from(unknown)).unwrap();
+            ("401 Unauthorized", MEDIA_TYPE, problem)
+        }
+    };
+    let body = body.to_string();
+    format!(
+        "HTTP/1.1 {status}\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nconnection: close\r\n\
+         content-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Answers every request with its [`reply`], for as long as the test runs.
+fn over_tls(pair: &(String, String)) -> String {
     let certificate = rustls::pki_types::pem::PemObject::from_pem_slice(pair.0.as_bytes()).unwrap();
     let key = rustls::pki_types::pem::PemObject::from_pem_slice(pair.1.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -191,7 +240,7 @@ fn over_tls(pair: &(String, String), reply: String) -> String {
     let address = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for socket in listener.incoming().map_while(Result::ok) {
-            let (config, reply) = (Arc::clone(&config), reply.clone());
+            let config = Arc::clone(&config);
             std::thread::spawn(move || {
                 let connection = rustls::ServerConnection::new(config).unwrap();
                 let mut stream = rustls::StreamOwned::new(connection, socket);
@@ -199,7 +248,7 @@ fn over_tls(pair: &(String, String), reply: String) -> String {
                 let mut lines = BufReader::new(&mut stream);
                 while lines.read_line(&mut head).is_ok_and(|n| n > 2) {}
                 // A client that doesn't trust us is gone.
-                let _gone = stream.write_all(reply.as_bytes());
+                let _gone = stream.write_all(reply(&head).as_bytes());
                 stream.conn.send_close_notify();
                 let _gone = stream.flush();
             });
@@ -215,13 +264,8 @@ fn a_wrong_ca_an_ended_certificate_and_a_wrong_clock_are_told_apart() {
         tls::Ca::new(dir.path(), "ours"),
         tls::Ca::new(dir.path(), "other"),
     );
-    let body = "{\"ready\":true,\"backends\":[]}";
-    let reply = format!(
-        "HTTP/1.1 200 OK\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let good = over_tls(&ours.issue(2090), reply.clone());
-    let ended = over_tls(&ours.issue(2021), reply);
+    let good = over_tls(&ours.issue(2090));
+    let ended = over_tls(&ours.issue(2021));
     let said = |address: &str, ca: &tls::Ca| {
         let ca = ca.file.display();
         let text = format!(

@@ -66,18 +66,32 @@ impl<'a> Trial<'a> {
             .await
     }
 
+    /// A change that makes something for the action to be done to.
+    async fn make(&self, path: &str) -> Value {
+        let (status, reply) = self.demo.post(path, json!({})).await;
+        assert!((200..300).contains(&status), "{path}: {status} {reply}");
+        reply
+    }
+
+    /// A new request, for what replaces this certificate.
+    async fn ask_for(&self, certificate: &str) -> Value {
+        let reply = self.make(&format!("/api/v1/certs/{certificate}/reissue")).await;
+        reply["requests"][0].clone()
+    }
+
     /// What it is done to next.
     async fn target(&self) -> Target {
         let agent = self.agent().await;
         let (kind, id, name) = match self.action {
             "unseal" => (EntityKind::Vault, self.demo.text("/vault"), "Vault".to_owned()),
-            "checkin" => (
+            "checkin" | "unban" => (
                 EntityKind::Agent,
                 id_of(self.demo, self.host),
                 self.host.to_owned(),
             ),
             "revoke" => {
-                let used = ["web-01", "web-02", "web-03"].map(|host| id_of(self.demo, host));
+                let used =
+                    ["web-01", "web-02", "web-03", "vpn-01", "cdn-03"].map(|host| id_of(self.demo, host));
                 let mut free = None;
                 for certificate in self.demo.all("/api/v1/certs?status=active&sort=-not_after").await {
                     let id = certificate["id"].as_str().unwrap().to_owned();
@@ -92,6 +106,18 @@ impl<'a> Trial<'a> {
                 }
                 let (id, subject) = free.expect("there is one left to revoke");
                 (EntityKind::Certificate, id, subject)
+            }
+            "cancel" => {
+                // Its agent is silent: what is asked for waits for the key until somebody takes it back.
+                let here = agent["installations"].as_array().unwrap().last().unwrap();
+                let certificate = here["certificate_id"].as_str().unwrap();
+                let waiting = self.demo.all("/api/v1/requests?status=pending").await;
+                let request = match waiting.into_iter().find(|it| it["replaces"] == certificate) {
+                    Some(request) => request,
+                    None => self.ask_for(certificate).await,
+                };
+                let word = |name: &str| request[name].as_str().unwrap().to_owned();
+                (EntityKind::Request, word("id"), word("common_name"))
             }
             _ => {
                 let here = agent["installations"].as_array().unwrap().last().unwrap();
@@ -112,6 +138,10 @@ impl<'a> Trial<'a> {
     async fn run(&self, at: Option<&Call>, losses: &[Loss]) -> Ran {
         if self.action == "unseal" {
             self.demo.vault("PUT", "sys/seal", Some(json!({}))).await;
+        }
+        if self.action == "unban" && self.agent().await["agent"]["status"] == "active" {
+            let id = id_of(self.demo, self.host);
+            self.make(&format!("/api/v1/agents/{id}/ban")).await;
         }
         self.between.begin(None, &[]);
         let target = self.target().await;
@@ -144,6 +174,12 @@ impl<'a> Trial<'a> {
                 usize::from(seal["sealed"] == false)
             }
             "checkin" => usize::from(self.between.calls().iter().any(|call| call.contains("/checkin"))),
+            // At once; the end of the others follows in a row of its own.
+            action @ ("cancel" | "unban") => audit
+                .iter()
+                .filter(here)
+                .filter(|row| row["action"] == action && row["outcome"] == "done")
+                .count(),
             action => audit
                 .iter()
                 .filter(here)
@@ -178,6 +214,14 @@ impl<'a> Trial<'a> {
                 .iter()
                 .any(|it| it["certificate_id"] == ran.target.id.as_str()),
             "checkin" => agent["agent"]["last_checkin"] != ran.before["agent"]["last_checkin"],
+            "cancel" => {
+                let detail = self
+                    .demo
+                    .read(&format!("/api/v1/requests/{}", ran.target.id))
+                    .await;
+                detail["status"] == "cancelled"
+            }
+            "unban" => agent["agent"]["status"] == "active" && ran.before["agent"]["status"] == "banned",
             _ => self.n_done(ran).await == 1,
         }
     }
@@ -276,15 +320,28 @@ async fn a_lost_answer_is_never_called_failed_and_never_proven_at_any_call_of_an
     let demo = Demo::start(tmp.path(), None);
     demo.unseal().await;
     let trial = async |action, host| Trial::new(&demo, action, host, tmp.path()).await;
-    let (revoke, reissue, install, checkin) = (
+    let (revoke, reissue, install, checkin, cancel, unban) = (
         trial("revoke", "web-01").await,
         trial("reissue", "web-01").await,
         trial("install", "web-02").await,
         trial("checkin", "web-03").await,
+        trial("cancel", "vpn-01").await,
+        trial("unban", "cdn-03").await,
     );
-    let said = tokio::join!(revoke.all(), reissue.all(), install.all(), checkin.all());
-    println!("{}\n{}\n{}\n{}", said.0, said.1, said.2, said.3);
-    let known = ["revoke", "reissue", "install", "checkin", "unseal"];
+    let said = tokio::join!(
+        revoke.all(),
+        reissue.all(),
+        install.all(),
+        checkin.all(),
+        cancel.all(),
+        unban.all()
+    );
+    for said in [said.0, said.1, said.2, said.3, said.4, said.5] {
+        println!("{said}");
+    }
+    let known = [
+        "revoke", "reissue", "install", "checkin", "cancel", "unban", "unseal",
+    ];
     let all: Vec<&str> = actions::ALL.iter().map(|action| action.spec().id).collect();
     assert_eq!(all, known, "an action that this law does not know yet");
 }
