@@ -38,6 +38,9 @@ use fixture::{enrol, entry};
 use pty::{Line, Pty};
 use server::Postgres;
 
+/// The database on every server of these tests.
+const DATABASE: &str = "cmp";
+
 /// What people call a host: of a socket's folder its last part.
 fn name(host: &Postgres) -> String {
     host.dir().file_name().unwrap().to_str().unwrap().to_owned()
@@ -134,26 +137,29 @@ fn cursor(screen: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_primary_is_shown_and_the_replica_read() {
-    let Some(database) = server::fresh() else { return };
-    database.make_roles();
+    let Some(primary) = server::of_ones_own() else {
+        return;
+    };
     let home = tempfile::tempdir().unwrap();
-    let daemon = Daemon::over(&database.url, &["--listen", "127.0.0.1:0", "--roles", "api"], &[]).await;
+    let url = primary.url(server::OWNER, DATABASE);
+    let daemon = Daemon::over(&url, &["--listen", "127.0.0.1:0", "--roles", "api"], &[]).await;
+    primary.make_roles(DATABASE);
     let address = daemon.address.clone();
-    let store = Store::open(&database.url, Clock::system()).await.unwrap();
+    let store = Store::open(&url, Clock::system()).await.unwrap();
     for n in 0..30 {
         change(&store, &format!("web-{n:02}")).await.unwrap();
     }
-    let replica = server::replica().unwrap();
-    let (first, second) = (name(database.server), name(&replica));
+    let replica = primary.replica();
+    let (first, second) = (name(&primary), name(&replica));
 
-    let folders = [database.server.dir(), replica.dir()];
-    let mut pty = console(home.path(), &daemon.address, &database.name, &folders);
+    let folders = [primary.dir(), replica.dir()];
+    let mut pty = console(home.path(), &daemon.address, DATABASE, &folders);
     pty.wait_for("Agents 30");
     pty.send("6");
     wait_for_database(&pty, "up", &format!("primary {first}"));
     // Who does all that, and who only may read.
     let held = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'cmp_console'";
-    assert_ne!(database.server.psql("postgres", "postgres", held), "0");
+    assert_ne!(primary.psql("postgres", "postgres", held), "0");
     pty.wait_for(&format!("{first}: primary; read here"));
     pty.wait_for(&format!("{second}: replica, 0 s behind"));
 
@@ -194,12 +200,12 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     // What was sent to the replica is there afterwards, whatever the primary loses.
     let added = "SELECT count(*) > 100 FROM agents";
     eventually("the replica follows", async || {
-        (replica.psql("postgres", &database.name, added) == "t").then_some(())
+        (replica.psql("postgres", DATABASE, added) == "t").then_some(())
     })
     .await;
 
     // It hangs, as behind a cable that was pulled: no connection ends.
-    let frozen = database.server.freeze();
+    let frozen = primary.freeze();
     let began = Instant::now();
     pty.wait_for(&format!("from replica {second}"));
     eprintln!("the hanging primary was on screen after {:?}", began.elapsed());
@@ -215,11 +221,11 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     pty.wait_for("last check-in");
 
     let began = Instant::now();
-    database.server.end("QUIT");
+    primary.end("QUIT");
     pty.wait_for(&format!("from replica {second}, last change"));
     eprintln!("the lost primary was on screen after {:?}", began.elapsed());
     // What the primary still knew and the replica never got is not on screen: its rows are the replica's.
-    let rows = replica.psql("postgres", &database.name, "SELECT count(*) FROM agents");
+    let rows = replica.psql("postgres", DATABASE, "SELECT count(*) FROM agents");
     let rows: usize = rows.parse().unwrap();
     let read = pty.wait("the replica's rows", |screen| n_agents(screen) == rows);
     eprintln!("and the replica's rows after {:?}", began.elapsed());
@@ -254,7 +260,7 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     wait_for_database(&pty, "degraded", &format!("primary {second}"));
     pty.wait_for(&format!("{second}: primary; read here"));
     // The new primary tells of changes as the old one did.
-    let url = replica.url(server::OWNER, &database.name);
+    let url = replica.url(server::OWNER, DATABASE);
     let store = Store::open(&url, Clock::system()).await.unwrap();
     change(&store, "after-the-failover").await.unwrap();
     pty.send("3");
@@ -295,12 +301,12 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
         text.contains("load-00000") && !text.contains(daemon::TOKEN),
         "{text}"
     );
-    let mut pty = console(home.path(), "127.0.0.1:1", &database.name, &folders);
+    let mut pty = console(home.path(), "127.0.0.1:1", DATABASE, &folders);
     let other = pty.wait("another platform's console", |screen| screen.contains("Findings"));
     assert!(!other.contains("load-0"), "{other}");
     pty.send("q");
     assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));
-    let mut pty = console(home.path(), &address, &database.name, &folders);
+    let mut pty = console(home.path(), &address, DATABASE, &folders);
     pty.wait_for("API DOWN, showing data from");
     pty.wait("the snapshot", |screen| {
         screen.contains("snapshot of") && screen.contains("load-00000")

@@ -25,6 +25,7 @@ use cmp_console::store::Store;
 use cmp_console::store::hosts::Hosts;
 
 use crate::daemon::{self, Daemon, eventually};
+use crate::DATABASE;
 use crate::server::{self, OWNER, Postgres};
 use crate::{change, console_with, name, says};
 
@@ -33,9 +34,6 @@ const NIGHT: InContext<'_> = InContext {
     name: "night",
     protected: false,
 };
-
-/// The database that such a server has.
-const DATABASE: &str = "cmp";
 
 fn table(hosts: &[&Postgres]) -> String {
     let hosts: Vec<String> = hosts

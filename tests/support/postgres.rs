@@ -74,6 +74,8 @@ pub(crate) struct Postgres {
     bin: PathBuf,
     dir: PathBuf,
     port: u16,
+    /// Whether other tests have their databases on it too: it may not be ended or held.
+    is_shared: bool,
     /// While this is open, the server runs. What is told to it, and what it says.
     leash: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     /// It outlives the tests by a moment, so nobody waits for it.
@@ -120,7 +122,10 @@ pub(crate) fn server() -> Option<&'static Postgres> {
                 );
                 return None;
             };
-            let server = start(bin, &Start::default());
+            let server = Postgres {
+                is_shared: true,
+                ..start(bin, &Start::default())
+            };
             server.psql(
                 "postgres",
                 "postgres",
@@ -341,6 +346,7 @@ fn start(bin: PathBuf, how: &Start) -> Postgres {
         bin,
         dir,
         port,
+        is_shared: false,
         leash: Mutex::new((leash, says)),
         _watchdog: child,
     };
@@ -444,6 +450,7 @@ impl Postgres {
 
     /// Ends it by a signal: `INT` cuts everybody off and ends orderly, `QUIT` ends as a crash does.
     pub(crate) fn end(&self, signal: &str) {
+        assert!(!self.is_shared, "other tests have their databases on this server");
         self.tell(signal);
         assert_eq!(self.says(), "ended");
     }
@@ -461,6 +468,7 @@ impl Postgres {
 
     /// Holds all of its processes, whose connections stay open, until the guard is dropped.
     pub(crate) fn freeze(&self) -> Frozen {
+        assert!(!self.is_shared, "other tests have their databases on this server");
         let postmaster = self.postmaster();
         // Held first, so that it makes no further ones.
         kill_process(postmaster, Signal::STOP).unwrap();
@@ -539,14 +547,13 @@ impl Postgres {
     }
 }
 
-impl Database {
-    /// Makes the accounts of `deploy/postgres/roles.sql`, or makes them anew.
-    pub(crate) fn make_roles(&self) {
+impl Postgres {
+    /// Makes the accounts of `deploy/postgres/roles.sql` for `database`, or makes them anew.
+    pub(crate) fn make_roles(&self, database: &str) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres/roles.sql");
         let output = self
-            .server
             .program("psql")
-            .args(["-X", "-q", "-U", "postgres", "-d", &self.name, "-f"])
+            .args(["-X", "-q", "-U", "postgres", "-d", database, "-f"])
             .arg(&file)
             .output()
             .unwrap();
@@ -555,6 +562,13 @@ impl Database {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
+    }
+}
+
+impl Database {
+    /// Makes the accounts of `deploy/postgres/roles.sql`, or makes them anew.
+    pub(crate) fn make_roles(&self) {
+        self.server.make_roles(&self.name);
     }
 
     fn made(how: &str) -> Option<Self> {
