@@ -530,7 +530,7 @@ fn with_other_contexts(state: &mut State) {
         protected,
         read_only,
         api: format!("http://api.{name}:8082"),
-        vault: format!("http://vault.{name}:8200"),
+        vault: Some(format!("http://vault.{name}:8200")),
     };
     state.contexts = vec![
         configured("demo", false, false),

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::error::VaultError;
-use super::place::{Place, TIME_LIMIT};
+use super::place::{Place, TIME_LIMIT, is_of_node};
 use crate::clients::body::{self, BodyError, Limit};
 
 /// A CRL with a million revocations, or as many serials, are some 60 MiB.
@@ -27,8 +27,8 @@ impl Request<'_> {
 
     /// The namespace, but for what there is only one of in the whole node.
     fn namespace(&self) -> Option<&str> {
-        let whole = ["sys/seal-status", "sys/health", "sys/unseal"].contains(&self.path);
-        self.place.namespace.as_deref().filter(|_| !whole)
+        let namespace = self.place.namespace.as_deref();
+        namespace.filter(|_| !is_of_node(self.path))
     }
 
     pub(super) async fn answer(&self, token: Option<&str>) -> Result<(u16, Vec<u8>), VaultError> {
@@ -91,6 +91,11 @@ pub(super) fn refusal(code: u16, body: &[u8]) -> VaultError {
 /// Status and body.
 pub(super) async fn read(reply: reqwest::Response) -> Result<(u16, Vec<u8>), VaultError> {
     let code = reply.status().as_u16();
+    if reply.status().is_redirection() {
+        let to = reply.headers().get("location").and_then(|to| to.to_str().ok());
+        let to = to.and_then(|to| reply.url().join(to).ok());
+        return Err(VaultError::elsewhere(reply.url(), to.as_ref()));
+    }
     let body = body::whole(reply, ANSWER).await.map_err(|error| match error {
         BodyError::Broken(error) => VaultError::from_reqwest(&error),
         BodyError::TooSlow(_) => VaultError::late(),
