@@ -506,6 +506,18 @@ fn logs_of_this_console() {
 }
 
 #[test]
+fn services_of_a_platform_without_vault() {
+    snapshot("services_without_vault", |state| {
+        go(state, ViewId::Services, None);
+        state.context.vault = None;
+        let absent = fixtures::link(LinkState::Absent, Some("not configured"));
+        state.links.insert(Backend::Vault, absent);
+        let up = fixtures::link(LinkState::Up, None);
+        state.links.insert(Backend::Issuer, up);
+    });
+}
+
+#[test]
 fn services_and_command_log() {
     snapshot("services", |state| {
         go(state, ViewId::Services, None);

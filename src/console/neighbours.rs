@@ -197,6 +197,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_context_without_vault_has_none_that_is_down() {
+        let there = neighbours(Context {
+            api: "http://127.0.0.1:1".to_owned(),
+            ..Context::default()
+        });
+        let Ok(Answer::Links(links)) = there.ask(&Query::LinksOf("x".to_owned())).await else {
+            panic!("no links");
+        };
+        assert_eq!(links[&Backend::Vault].state, LinkState::Absent);
+        assert_eq!(links[&Backend::Api].state, LinkState::Down);
+    }
+
+    #[tokio::test]
     async fn the_usual_token_is_for_the_open_context_alone() {
         let there = neighbours(Context {
             api: "http://127.0.0.1:1".to_owned(),

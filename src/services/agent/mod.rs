@@ -155,7 +155,16 @@ impl Agent {
             None => None,
         };
         let answering = challenge_listener::serve(challenges, Arc::clone(&self.host), shutdown.clone());
+        let host = Arc::clone(&self.host);
         let check_ins = CheckIns::new(self, port);
+        let mut leaving = shutdown.clone();
+        let check_ins = async {
+            tokio::select! {
+                () = host.tidy() => {}
+                () = stopped(&mut leaving) => {}
+            }
+            check_ins.run(callers, shutdown.clone()).await;
+        };
         let mut stop = shutdown.clone();
         let wake_up =
             axum::serve(listener, routes).with_graceful_shutdown(async move { stopped(&mut stop).await });
@@ -169,7 +178,7 @@ impl Agent {
                 } => Ok(()),
             }
         };
-        let ((), (), served) = tokio::join!(check_ins.run(callers, shutdown), answering, limited);
+        let ((), (), served) = tokio::join!(check_ins, answering, limited);
         served.map_err(AgentError::Listen)
     }
 }
