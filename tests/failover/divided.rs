@@ -24,8 +24,8 @@ use cmp_console::plan::tier::InContext;
 use cmp_console::store::Store;
 use cmp_console::store::hosts::Hosts;
 
-use crate::daemon::{self, Daemon, eventually};
 use crate::DATABASE;
+use crate::daemon::{self, Daemon, eventually};
 use crate::server::{self, OWNER, Postgres};
 use crate::{change, console_with, name, says};
 
