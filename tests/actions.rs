@@ -443,7 +443,10 @@ async fn what_is_locked_meanwhile_takes_no_share_any_more() {
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?} {said}");
     assert!(outcome.words().contains("locked"), "{outcome:?}");
     assert!(hands.reads.vault().unwrap().seal_status().await.unwrap().sealed);
-    assert_eq!(hands.reads.vault().unwrap().seal_status().await.unwrap().progress, 0);
+    assert_eq!(
+        hands.reads.vault().unwrap().seal_status().await.unwrap().progress,
+        0
+    );
 }
 
 /// Where the issuer may not revoke, the run says what is missing while it waits, and is proven once it is there.
@@ -574,14 +577,21 @@ async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_re
     let demo = Demo::start(tmp.path(), None);
     demo.unseal().await;
     let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
-    let (install, reissue) = (actions::find("install").unwrap(), actions::find("reissue").unwrap());
+    let (install, reissue) = (
+        actions::find("install").unwrap(),
+        actions::find("reissue").unwrap(),
+    );
     let old = target(&demo, EntityKind::Certificate).await;
     let detail = demo.read(&format!("/api/v1/certs/{}", old.id)).await;
     let path = detail["installations"][0]["path"].as_str().unwrap().to_owned();
     let serial = detail["certificate"]["serial"].as_str().unwrap().to_owned();
     let plan = hands.plan(reissue, vec![old.clone()]).await;
     let told = |plan: &Plan| plan.in_the_way.join(" ");
-    assert!(!told(&plan).contains("revoked at the CA"), "{:?}", plan.in_the_way);
+    assert!(
+        !told(&plan).contains("revoked at the CA"),
+        "{:?}",
+        plan.in_the_way
+    );
     let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
     assert!(outcome.is_proven(), "{outcome:?}\n{said}");
 
@@ -592,14 +602,24 @@ async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_re
         ..old.clone()
     };
     let at_path = Inputs::from([("path".to_owned(), path.clone())]);
-    let same = install.plan(vec![new.clone()], at_path.clone(), &hands.reads).await.unwrap();
+    let same = install
+        .plan(vec![new.clone()], at_path.clone(), &hands.reads)
+        .await
+        .unwrap();
     assert_eq!(same.asks(DEMO), Ask::Yes, "{same:?}");
-    let older = install.plan(vec![old.clone()], at_path.clone(), &hands.reads).await.unwrap();
+    let older = install
+        .plan(vec![old.clone()], at_path.clone(), &hands.reads)
+        .await
+        .unwrap();
     let last_four = serial.replace(':', "");
     let last_four = &last_four[last_four.len() - 4..];
     let mut wrong = Vec::new();
     if older.asks(DEMO) != Ask::Type(last_four.to_owned()) || !older.for_good.contains("OLDER") {
-        wrong.push(format!("an older one over a newer one: {:?}, {}", older.asks(DEMO), older.for_good));
+        wrong.push(format!(
+            "an older one over a newer one: {:?}, {}",
+            older.asks(DEMO),
+            older.for_good
+        ));
     }
 
     // The CA revokes it, and the database never hears of that.

@@ -471,7 +471,9 @@ fn each_commented_line_of_the_example_may_be_used() {
         "revoke",
         "down",
     ] {
-        let is_there = variants.iter().any(|(setting, _)| setting.starts_with(&format!("{key} = ")));
+        let is_there = variants
+            .iter()
+            .any(|(setting, _)| setting.starts_with(&format!("{key} = ")));
         assert!(is_there, "{key}");
     }
 }

@@ -644,7 +644,10 @@ mod tests {
         let text = format!("{context}vault = \"http://v\"\nvault_nodes = [\"v-1:8200\"]\n");
         let (_dir, path) = written(&text, 0o644);
         let said = open(Some(&path), None).unwrap_err().to_string();
-        assert!(said.contains("line 4: `contexts.x.vault_nodes` must start"), "{said}");
+        assert!(
+            said.contains("line 4: `contexts.x.vault_nodes` must start"),
+            "{said}"
+        );
     }
 
     #[tokio::test]

@@ -190,7 +190,8 @@ fn rows(state: &State) -> Vec<Row> {
                 plain(latency.unwrap_or_default()),
                 plain(note(state, *backend)),
             ],
-            targets: if *backend == Backend::Vault && link.is_none_or(|link| link.state != LinkState::Absent) {
+            targets: if *backend == Backend::Vault && link.is_none_or(|link| link.state != LinkState::Absent)
+            {
                 vec![state.vault_target()]
             } else {
                 Vec::new()

@@ -131,7 +131,8 @@ mod tests {
                 let _ = reader.take(length.unwrap_or(0)).read_to_string(&mut seen);
                 let _gone = tell.send(seen);
                 let n = body.len();
-                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {n}\r\nconnection: close\r\n{headers}");
+                let head =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {n}\r\nconnection: close\r\n{headers}");
                 let _gone = (&stream).write_all(format!("{head}\r\n{body}").as_bytes());
             }
         });
@@ -155,7 +156,12 @@ mod tests {
 
     #[tokio::test]
     async fn no_token_goes_to_somebody_whom_the_configuration_does_not_name() {
-        for status in ["307 Temporary Redirect", "301 Moved", "303 See Other", "308 Permanent"] {
+        for status in [
+            "307 Temporary Redirect",
+            "301 Moved",
+            "303 See Other",
+            "308 Permanent",
+        ] {
             let (other, seen) = server("200 OK", String::new(), ROLE);
             let (standby, asked) = redirects(status, &format!("{other}/v1/pki/roles/r"));
             let vault = of(&standby, &[]);
@@ -182,14 +188,20 @@ mod tests {
         assert!(head.contains("hvs.of-the-test"), "{head}");
         assert!(vault.revoke_certificate("pki", "PEM").await.is_ok());
         let call = seen.recv().unwrap();
-        assert!(call.starts_with("POST ") && call.ends_with("{\"certificate\":\"PEM\"}"), "{call}");
+        assert!(
+            call.starts_with("POST ") && call.ends_with("{\"certificate\":\"PEM\"}"),
+            "{call}"
+        );
 
         // The seal is each node's own; and what changes something stays what it is.
         let share = Secret::new("a-share".to_owned());
         let error = vault.unseal(&share).await.unwrap_err();
         assert!(matches!(error, VaultError::Elsewhere(..)), "{error:?}");
         let (elsewhere, _asked) = redirects("302 Found", &format!("{active}/v1/pki/revoke"));
-        let error = of(&elsewhere, &[&active]).revoke_certificate("pki", "PEM").await.unwrap_err();
+        let error = of(&elsewhere, &[&active])
+            .revoke_certificate("pki", "PEM")
+            .await
+            .unwrap_err();
         assert!(matches!(error, VaultError::Elsewhere(..)), "{error:?}");
         assert!(seen.try_recv().is_err());
 

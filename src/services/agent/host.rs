@@ -82,7 +82,13 @@ impl Host {
     pub(super) async fn tidy(&self) {
         let managed = self.managed.all().into_iter();
         let of_managed = managed.filter_map(|(path, _)| Some(Path::new(&path).parent()?.to_owned()));
-        let dirs: BTreeSet<PathBuf> = self.config.install_dirs.iter().cloned().chain(of_managed).collect();
+        let dirs: BTreeSet<PathBuf> = self
+            .config
+            .install_dirs
+            .iter()
+            .cloned()
+            .chain(of_managed)
+            .collect();
         let allowed = self.config.install_dirs.clone();
         let clean = move |dir: &Path, decision: &Decision| {
             // What was allowed before may not be any more.

@@ -400,7 +400,9 @@ impl From<VaultError> for AdapterError {
         match error {
             VaultError::Sealed | VaultError::Login(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
-            VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => Self::Unknown(words),
+            VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => {
+                Self::Unknown(words)
+            }
             VaultError::Denied(_) => Self::Denied(words),
             VaultError::Refused(_)
             | VaultError::NotFound(_)
