@@ -307,7 +307,7 @@ async fn in_the_way(
 /// How long the CA's list may wait for its own time; nothing where it is made with each revocation, or where
 /// this console may not look.
 async fn list_waits(with: &Reads) -> Option<Duration> {
-    let rule = with.vault.crl_rule(&with.pki_mount).await.ok()?;
+    let rule = with.vault().ok()?.crl_rule(&with.pki_mount).await.ok()?;
     rule.longest_wait().filter(|_| !rule.disable)
 }
 

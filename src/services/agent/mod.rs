@@ -155,7 +155,16 @@ impl Agent {
             None => None,
         };
         let answering = challenge_listener::serve(challenges, Arc::clone(&self.host), shutdown.clone());
+        let host = Arc::clone(&self.host);
         let check_ins = CheckIns::new(self, port);
+        let mut leaving = shutdown.clone();
+        let check_ins = async {
+            tokio::select! {
+                () = host.tidy() => {}
+                () = stopped(&mut leaving) => {}
+            }
+            check_ins.run(callers, shutdown.clone()).await;
+        };
         let mut stop = shutdown.clone();
         let listening = async { tokio::join!(wake_up.on(listener, stopped(&mut stop)), answering).0 };
         let mut draining = shutdown.clone();
@@ -168,7 +177,7 @@ impl Agent {
                 } => Ok(()),
             }
         };
-        let ((), served) = tokio::join!(check_ins.run(callers, shutdown), limited);
+        let ((), served) = tokio::join!(check_ins, limited);
         served.map_err(AgentError::Listen)
     }
 }

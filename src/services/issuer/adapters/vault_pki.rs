@@ -49,6 +49,7 @@ impl Config {
     fn place(&self) -> Place {
         Place {
             address: self.address.clone(),
+            cluster: Vec::new(),
             ca: self.ca.clone(),
             namespace: self.namespace.clone(),
         }
@@ -399,7 +400,9 @@ impl From<VaultError> for AdapterError {
         match error {
             VaultError::Sealed | VaultError::Login(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
-            VaultError::Unknown(_) | VaultError::Garbled(_) => Self::Unknown(words),
+            VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => {
+                Self::Unknown(words)
+            }
             VaultError::Denied(_) => Self::Denied(words),
             VaultError::Refused(_)
             | VaultError::NotFound(_)
