@@ -68,7 +68,8 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
         let title = format!("cancel the request for {}", request.common_name);
         let command = by_hand::post(with.api.base(), &format!("requests/{}/cancel", request.id), None);
         plan.steps.push(
-            PlannedStep::new(&Cancel, plan.targets.len(), title, json!({"request": request.id})).by_hand(command),
+            PlannedStep::new(&Cancel, plan.targets.len(), title, json!({"request": request.id}))
+                .by_hand(command),
         );
         plan.targets.push(Target {
             version: request.version,

@@ -405,7 +405,12 @@ impl Step for Revoke {
                     at.format("%Y-%m-%d %H:%M:%SZ")
                 )));
             }
-            Ok(listed(serial, &certificate.issuer, revocation.in_crl_at, with.crl().await))
+            Ok(listed(
+                serial,
+                &certificate.issuer,
+                revocation.in_crl_at,
+                with.crl().await,
+            ))
         })
     }
 
@@ -505,7 +510,10 @@ mod tests {
         };
         assert!(words(seen(None, none())).contains("this context has no Vault"));
         let of_another = words(seen(None, crl("CN=other", &[])));
-        assert!(!of_another.contains("due by"), "another CA's time says nothing: {of_another}");
+        assert!(
+            !of_another.contains("due by"),
+            "another CA's time says nothing: {of_another}"
+        );
         assert!(words(seen(None, crl("CN=CA", &[]))).contains("due by"));
         for crl in [none(), crl("CN=other", &[])] {
             let proof = seen(Some(DateTime::UNIX_EPOCH), crl);

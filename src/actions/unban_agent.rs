@@ -109,7 +109,9 @@ impl Step for Unban {
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
-            with.api.unban(text(&cx.args, "agent")?, &cx.why(), &cx.key).await?;
+            with.api
+                .unban(text(&cx.args, "agent")?, &cx.why(), &cx.key)
+                .await?;
             Ok(json!({}))
         })
     }

@@ -196,7 +196,11 @@ async fn all_steps(
         }
     }
     let ends = things.into_iter();
-    whole(plan, ends.filter_map(|(target, thing)| Some((target, thing.end?))).collect())
+    whole(
+        plan,
+        ends.filter_map(|(target, thing)| Some((target, thing.end?)))
+            .collect(),
+    )
 }
 
 /// Steps of one thing, by their places in the plan, of which each needs the one before it.
@@ -234,7 +238,9 @@ impl Run<'_> {
     async fn go(&self, row: Row, mut thing: Thing) -> Thing {
         let (plan, watch) = (self.confirmed.plan(), self.watch);
         for index in row.steps {
-            let Some(planned) = plan.steps.get(index) else { continue };
+            let Some(planned) = plan.steps.get(index) else {
+                continue;
+            };
             if thing.stopped {
                 watch(RunEvent::StepSkipped(index));
                 continue;
@@ -253,7 +259,11 @@ impl Run<'_> {
             let (outcome, result) = self.step(index, planned, thing.results.clone()).await;
             thing.results.push(result);
             thing.stopped = !outcome.is_proven();
-            let is_last = !plan.steps.iter().skip(index + 1).any(|later| later.target == row.target);
+            let is_last = !plan
+                .steps
+                .iter()
+                .skip(index + 1)
+                .any(|later| later.target == row.target);
             if thing.stopped || is_last {
                 watch(RunEvent::ThingEnded(row.target, outcome.clone()));
             }
@@ -606,7 +616,8 @@ mod tests {
         };
         let order = |all: &[(usize, Harm)]| -> Vec<Vec<Vec<usize>>> {
             let rows = beside_each_other(&steps(all)).into_iter();
-            rows.map(|rows| rows.into_iter().map(|row| row.steps).collect()).collect()
+            rows.map(|rows| rows.into_iter().map(|row| row.steps).collect())
+                .collect()
         };
         use Harm::{Changes, Final, None};
         let looks = [(0, None), (1, None), (1, None), (2, None)];
