@@ -17,6 +17,8 @@ mod divided;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/hands.rs"]
+mod hands;
 #[path = "support/pty.rs"]
 mod pty;
 #[path = "support/postgres.rs"]
