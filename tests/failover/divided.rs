@@ -24,8 +24,8 @@ use cmp_console::plan::tier::InContext;
 use cmp_console::store::Store;
 use cmp_console::store::hosts::Hosts;
 
-use crate::daemon::{self, Daemon, eventually};
 use crate::DATABASE;
+use crate::daemon::{self, Daemon, eventually};
 use crate::server::{self, OWNER, Postgres};
 use crate::{change, console_with, name, says};
 
@@ -188,7 +188,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let outcome = hands.check_in(&agent).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
-    // It is the first finding, before a Vault that doesn't answer; the cursor stays where it was until it is moved.
+    // It is the first finding, before a Vault that doesn't answer, and the cursor is there as long as nobody moved it.
     screen.wait("the first finding to be it", |screen| {
         let first = screen
             .lines()
@@ -196,8 +196,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
             .nth(1);
         first.is_some_and(|line| says(line, &["CRIT", &a, "two primaries"]))
     });
-    screen.send("g");
-    screen.wait_for("no change goes out");
+    screen.wait_for("No change goes out");
     screen.send("6");
     screen.wait_for("No change goes out");
     let said = words(&screen.screen());
