@@ -9,6 +9,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "actions/beside.rs"]
+mod beside;
 #[path = "actions/between.rs"]
 mod between;
 mod demo;
@@ -66,14 +68,13 @@ impl Hands {
                 hosts: None,
                 known: KnownAgents::default(),
                 api: reader.clone(),
-                vault: vault_writer.reader(),
+                vault: Some(vault_writer.reader()),
                 vault_nodes: Vec::new(),
                 clock: Clock::system(),
-                vault_address: vault.to_owned(),
                 pki_mount: "cmp-pki".to_owned(),
                 pki_test_role: "cmp-test-role".to_owned(),
             },
-            changes: Changes::new(ApiWriter::new(reader), vault_writer),
+            changes: Changes::new(ApiWriter::new(reader), Some(vault_writer)),
             journal: Journal::new(&home.join("journal.jsonl")),
             said: Mutex::default(),
         }
@@ -443,8 +444,11 @@ async fn what_is_locked_meanwhile_takes_no_share_any_more() {
         .await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?} {said}");
     assert!(outcome.words().contains("locked"), "{outcome:?}");
-    assert!(hands.reads.vault.seal_status().await.unwrap().sealed);
-    assert_eq!(hands.reads.vault.seal_status().await.unwrap().progress, 0);
+    assert!(hands.reads.vault().unwrap().seal_status().await.unwrap().sealed);
+    assert_eq!(
+        hands.reads.vault().unwrap().seal_status().await.unwrap().progress,
+        0
+    );
 }
 
 /// Where the issuer may not revoke, the run says what is missing while it waits, and is proven once it is there.
@@ -565,4 +569,84 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
         began.elapsed() < std::time::Duration::from_secs(90),
         "nobody waited for the limit of a step"
     );
+}
+
+/// The database may be behind what hosts serve and what the CA has done, as after a restore: the plan reads the dates
+/// and the CA's own list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    demo.unseal().await;
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let (install, reissue) = (
+        actions::find("install").unwrap(),
+        actions::find("reissue").unwrap(),
+    );
+    let old = target(&demo, EntityKind::Certificate).await;
+    let detail = demo.read(&format!("/api/v1/certs/{}", old.id)).await;
+    let path = detail["installations"][0]["path"].as_str().unwrap().to_owned();
+    let serial = detail["certificate"]["serial"].as_str().unwrap().to_owned();
+    let plan = hands.plan(reissue, vec![old.clone()]).await;
+    let told = |plan: &Plan| plan.in_the_way.join(" ");
+    assert!(
+        !told(&plan).contains("revoked at the CA"),
+        "{:?}",
+        plan.in_the_way
+    );
+    let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
+    assert!(outcome.is_proven(), "{outcome:?}\n{said}");
+
+    // The new one is there: it may be written again with a letter, and the old one over it may not.
+    let detail = demo.read(&format!("/api/v1/certs/{}", old.id)).await;
+    let new = Target {
+        id: detail["certificate"]["replaced_by"].as_str().unwrap().to_owned(),
+        ..old.clone()
+    };
+    let at_path = Inputs::from([("path".to_owned(), path.clone())]);
+    let same = install
+        .plan(vec![new.clone()], at_path.clone(), &hands.reads)
+        .await
+        .unwrap();
+    assert_eq!(same.asks(DEMO), Ask::Yes, "{same:?}");
+    let older = install
+        .plan(vec![old.clone()], at_path.clone(), &hands.reads)
+        .await
+        .unwrap();
+    let last_four = serial.replace(':', "");
+    let last_four = &last_four[last_four.len() - 4..];
+    let mut wrong = Vec::new();
+    if older.asks(DEMO) != Ask::Type(last_four.to_owned()) || !older.for_good.contains("OLDER") {
+        wrong.push(format!(
+            "an older one over a newer one: {:?}, {}",
+            older.asks(DEMO),
+            older.for_good
+        ));
+    }
+
+    // The CA revokes it, and the database never hears of that.
+    let body = serde_json::json!({"serial_number": serial});
+    let (status, reply) = demo.vault("POST", "cmp-pki/revoke", Some(body)).await;
+    assert_eq!(status, 200, "{reply}");
+    let detail = demo.read(&format!("/api/v1/certs/{}", old.id)).await;
+    assert_eq!(detail["certificate"]["status"], "active");
+    match install.plan(vec![old.clone()], at_path, &hands.reads).await {
+        Err(problem) if problem.what.contains("is on the CA's revocation list") => {}
+        other => wrong.push(format!("one that the list has: {other:?}")),
+    }
+    // An earlier plan of it is made anew before it is carried out.
+    let (outcome, _) = hands.carry_out(confirmed(older), Guard::ReadWrite, &[]).await;
+    if !matches!(outcome, Outcome::Refused(_)) {
+        wrong.push(format!("planned before: {outcome:?}"));
+    }
+    // To reissue is the way out of that, and says so.
+    let detail = demo.read(&format!("/api/v1/certs/{}", new.id)).await;
+    let body = serde_json::json!({"serial_number": detail["certificate"]["serial"]});
+    assert_eq!(demo.vault("POST", "cmp-pki/revoke", Some(body)).await.0, 200);
+    let plan = reissue.plan(vec![new], Inputs::new(), &hands.reads).await;
+    match plan {
+        Ok(plan) if told(&plan).contains("revoked at the CA already") => {}
+        other => wrong.push(format!("to be reissued: {other:?}")),
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

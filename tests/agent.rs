@@ -38,7 +38,8 @@ use rcgen::{
 use serde_json::{Value, json};
 use sha2_of::sha256;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -742,6 +743,24 @@ async fn the_same_job_again_is_harmless_and_cures_an_old_one_still_served() {
     let result = night.install("job_2", &new, &csr).await;
     assert!(result.done, "{result:?}");
     assert_eq!(night.served().await.unwrap().fingerprint_sha256, new.fingerprint);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_keep_nobody_from_waking_the_agent() {
+    let mut night = Night::start(None).await;
+    let address = night.wake_address.trim_start_matches("http://").to_owned();
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(&address).await.unwrap());
+    }
+    assert!(wake(&night.wake_address, LIMIT).await.unwrap().reported);
+    // Those beyond the 128 that it holds have made room, the longest idle ones first.
+    for mut stream in idle.into_iter().take(72) {
+        let mut byte = [0];
+        let n = tokio::time::timeout(LIMIT, stream.read(&mut byte)).await;
+        assert_eq!(n.expect("it is closed").unwrap_or(0), 0);
+    }
+    night.stop_agent().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

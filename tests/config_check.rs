@@ -16,8 +16,10 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
+use cmp_console::config::console;
 use cmp_console::domain::link::{Backend, BackendHealth, LinkState};
 use cmp_console::problem::{Problem, ProblemKind};
+use cmp_console::state::keymap::Keymap;
 use cmp_console::wire::health::Ready;
 use cmp_console::wire::problem_json::{MEDIA_TYPE, ProblemJson};
 use demo::{Demo, PROGRAM};
@@ -90,6 +92,13 @@ async fn it_says_what_answers_and_never_a_token() {
     assert_eq!(code, Some(0), "{said}");
     line(&said, &["vault", &vault, "ok", "open, active"]);
     line(&said, &["vault", "token", "ok", "accepted"]);
+
+    // A platform without Vault has nothing to ask there, and nothing is wrong with that.
+    let without = format!("[contexts.night]\napi = \"{api}\"\n");
+    let (code, said) = check(&without, &[], &env);
+    assert_eq!(code, Some(0), "{said}");
+    line(&said, &["vault", "ok", "not configured"]);
+    assert!(!said.contains(&vault), "{said}");
 
     let database =
         "[contexts.night.database]\nhosts = [\"127.0.0.1:1\"]\npassword = { command = [\"false\"] }\n";
@@ -349,4 +358,122 @@ fn nothing_on_this_machine_goes_through_a_proxy_and_what_does_is_named() {
     }
     assert!(!said.contains("hunter2"), "{said}");
     assert!(!asked.lock().unwrap().is_empty());
+}
+
+const EXAMPLE: &str = include_str!("../config.example.toml");
+
+/// The example with its places on this machine: where the demo is, and for the rest where nobody is.
+fn example_at(api: &str, vault: &str) -> String {
+    let there = [
+        ("http://api:8082", api),
+        ("http://api.staging:8082", api),
+        ("http://vault:8200", vault),
+        ("http://vault.staging:8200", vault),
+        ("http://vault-1:8200", vault),
+        ("http://vault-2:8200", vault),
+        ("http://vault-3:8200", vault),
+        ("db-1:5432", "127.0.0.1:1"),
+        ("db-2:5432", "127.0.0.1:2"),
+    ];
+    let text = there.iter().fold(EXAMPLE.to_owned(), |text, (from, to)| {
+        let quoted = format!("\"{from}\"");
+        assert!(text.contains(&quoted), "{from} is not in the example");
+        text.replace(&quoted, &format!("\"{to}\""))
+    });
+    text
+}
+
+#[tokio::test]
+async fn the_example_passes_but_for_what_is_not_running() {
+    let home = tempfile::tempdir().unwrap();
+    let demo = Demo::start(home.path(), None);
+    demo.unseal().await;
+    let (api, vault) = (demo.text("/api"), demo.text("/vault"));
+    let token = demo.text("/operator_token");
+    let root = demo.text("/vault_root_token");
+    let env = [
+        ("CMP_TOKEN", token.as_str()),
+        ("VAULT_TOKEN", root.as_str()),
+        ("CMP_DATABASE_PASSWORD", "none-needed"),
+    ];
+    let (code, said) = check(&example_at(&api, &vault), &[], &env);
+    // The hosts of the database are the one thing that isn't there.
+    assert_eq!(code, Some(1), "{said}");
+    let failed: Vec<&str> = said.lines().filter(|line| line.contains("failed")).collect();
+    assert_eq!(failed.len(), 2, "{said}");
+    for line in failed {
+        assert!(
+            line.contains("prod-eu") && line.contains("127.0.0.1:") && line.contains("refused"),
+            "{said}"
+        );
+    }
+    for context in ["prod-eu", "staging"] {
+        line(&said, &[context, "api", &api, "ok", "ready"]);
+        line(&said, &[context, "vault", &vault, "ok", "open"]);
+        line(&said, &[context, "vault", "token", "ok", "accepted"]);
+    }
+}
+
+/// The example with one of its commented lines as a setting, in place of the one that it is an alternative to.
+fn uncommented() -> Vec<(String, String)> {
+    let lines: Vec<&str> = EXAMPLE.lines().collect();
+    let is_table = |line: &str| line.starts_with('[');
+    let key_of = |line: &str| {
+        let (key, value) = line.split_once(" = ")?;
+        let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        // Prose that holds an equals sign is no setting.
+        let is_value = toml::from_str::<toml::Table>(&format!("it = {value}")).is_ok();
+        (is_key && is_value).then(|| key.to_owned())
+    };
+    let settings = lines.iter().enumerate().filter_map(|(at, line)| {
+        let setting = line.strip_prefix("# ")?;
+        Some((at, setting, key_of(setting)?))
+    });
+    let variants = settings.map(|(at, setting, key)| {
+        let from = lines[..at].iter().rposition(|line| is_table(line)).unwrap_or(0);
+        let rest = lines[at..].iter().position(|line| is_table(line));
+        let to = rest.map_or(lines.len(), |rest| at + rest);
+        let text = lines.iter().enumerate().filter_map(|(i, line)| match i {
+            i if i == at => Some(setting),
+            i if (from..to).contains(&i) && key_of(line).as_ref() == Some(&key) => None,
+            _ => Some(*line),
+        });
+        (setting.to_owned(), text.collect::<Vec<_>>().join("\n"))
+    });
+    variants.collect()
+}
+
+#[test]
+fn each_commented_line_of_the_example_may_be_used() {
+    let variants = uncommented();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    for (setting, text) in &variants {
+        std::fs::write(&file, text).unwrap();
+        let opened = console::open_all(Some(&file), None).unwrap_or_else(|why| panic!("{setting}: {why}"));
+        assert_eq!(opened.contexts.len(), 2, "{setting}");
+        if let Err((name, why)) = Keymap::with(&opened.keys.keys) {
+            panic!("{setting}: {name}: {why}");
+        }
+    }
+    // Each setting of the example that is only told of is among them.
+    for key in [
+        "api_ca",
+        "vault_ca",
+        "vault_namespace",
+        "api_token",
+        "vault_token",
+        "vault_role_id",
+        "vault_secret_id",
+        "ca",
+        "look",
+        "ascii",
+        "revoke",
+        "down",
+    ] {
+        let is_there = variants
+            .iter()
+            .any(|(setting, _)| setting.starts_with(&format!("{key} = ")));
+        assert!(is_there, "{key}");
+    }
 }

@@ -456,6 +456,8 @@ async fn one_of_each_kind_passes_the_linter() {
         }
     }
 
+    below_an_intermediate(&site, dir.path()).await;
+
     // What the issuer has signed, for a long name and a short one.
     for (i, name) in ["web.example.com", long.as_str(), "2001:db8::2"]
         .iter()
@@ -504,5 +506,39 @@ async fn one_of_each_kind_passes_the_linter() {
         write(&format!("agent-{name}.root"), "agents");
     }
     let said = python("lint.py", &[dir.path().to_str().unwrap()]);
-    assert!(said.contains("31 linted"), "{said}");
+    assert!(said.contains("34 linted"), "{said}");
+}
+
+/// An intermediate CA below `cmp-pki`, a leaf of its own and its list.
+async fn below_an_intermediate(site: &Site, dir: &Path) {
+    let ca = &site.ca;
+    let engine = json!({"type": "pki", "config": {"max_lease_ttl": "8000h"}});
+    ca.call("POST", "sys/mounts/pki-below", engine).await;
+    let asked = json!({"common_name": "below", "key_type": "ec"});
+    let made = ca
+        .call("POST", "pki-below/intermediate/generate/internal", asked)
+        .await;
+    let asked = json!({"csr": made["data"]["csr"], "common_name": "below", "ttl": "4000h"});
+    let signed = ca.call("POST", "cmp-pki/root/sign-intermediate", asked).await;
+    let certificate = signed["data"]["certificate"].as_str().unwrap();
+    let set = json!({"certificate": certificate});
+    ca.call("POST", "pki-below/intermediate/set-signed", set).await;
+    let role = json!({"allow_any_name": true, "key_type": "any", "max_ttl": "720h"});
+    ca.call("POST", "pki-below/roles/any", role).await;
+    let key = KeyPair::generate().unwrap();
+    let body = json!({"csr": csr(&key, Some("a.example.com"), &["a.example.com"]), "ttl": "24h"});
+    let leaf = ca.call("POST", "pki-below/sign/any", body).await;
+    let list = ca.call("GET", "pki-below/cert/crl", Value::Null).await;
+    for (file, text) in [
+        ("pki-below.crt", certificate),
+        ("pki-below.root", "cmp-pki"),
+        (
+            "pki-below-leaf.crt",
+            leaf["data"]["certificate"].as_str().unwrap(),
+        ),
+        ("pki-below-leaf.root", "cmp-pki pki-below"),
+        ("pki-below.crl", list["data"]["certificate"].as_str().unwrap()),
+    ] {
+        std::fs::write(dir.join(file), text).unwrap();
+    }
 }

@@ -15,9 +15,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use demo::{Demo, command, eventually, has, leftovers};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use cmp_console::clients::tls_probe::probe;
 use cmp_console::clients::vault::{Login, Place, VaultError, VaultWriter};
@@ -115,11 +118,36 @@ async fn a_night_of_trouble_and_its_cures() {
         })
         .await;
     }
+    idle_connections_make_room(&demo).await;
     refused_request_is_cured(&demo).await;
     runbook_lines(&demo, tmp.path()).await;
     assert_eq!(demo.read("/api/v1/audit/verify").await["whole"], json!(true));
     assert!(demo.terminate().success());
     assert!(leftovers(tmp.path()).is_empty(), "{:?}", leftovers(tmp.path()));
+}
+
+/// Each listener of the demo holds 256 connections; beyond, the longest idle ones go.
+async fn idle_connections_make_room(demo: &Demo) {
+    for (place, path) in [("/vault", "v1/sys/seal-status"), ("/api", "healthz")] {
+        let base = demo.text(place);
+        let address = base.trim_start_matches("http://");
+        let mut idle = Vec::new();
+        for _ in 0..300 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert!(
+            reqwest::get(format!("{base}/{path}"))
+                .await
+                .unwrap()
+                .status()
+                .is_success()
+        );
+        for mut stream in idle.into_iter().take(44) {
+            let mut byte = [0];
+            let n = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut byte)).await;
+            assert_eq!(n.expect("it is closed").unwrap_or(0), 0, "{place}");
+        }
+    }
 }
 
 /// A request that failed at the CA says so in the CA's words, and a plain reissue succeeds.
@@ -177,7 +205,7 @@ async fn runbook_lines(demo: &Demo, tmp: &Path) {
     let before = verifies().await;
     let (ok, text) = curl(&format!(
         "curl -X POST {api}/api/v1/certs/{id}/revoke \\\n  -H \"Authorization: Bearer {token}\" \\\n  \
-         -d '{{\"reason\": \"keyCompromise\"}}'"
+         -d '{{\"reason\":\"keyCompromise\"}}'"
     ));
     assert!(ok, "{text}");
     eventually("the serial is in the CRL", async || {

@@ -506,6 +506,18 @@ fn logs_of_this_console() {
 }
 
 #[test]
+fn services_of_a_platform_without_vault() {
+    snapshot("services_without_vault", |state| {
+        go(state, ViewId::Services, None);
+        state.context.vault = None;
+        let absent = fixtures::link(LinkState::Absent, Some("not configured"));
+        state.links.insert(Backend::Vault, absent);
+        let up = fixtures::link(LinkState::Up, None);
+        state.links.insert(Backend::Issuer, up);
+    });
+}
+
+#[test]
 fn services_and_command_log() {
     snapshot("services", |state| {
         go(state, ViewId::Services, None);
@@ -530,7 +542,7 @@ fn with_other_contexts(state: &mut State) {
         protected,
         read_only,
         api: format!("http://api.{name}:8082"),
-        vault: format!("http://vault.{name}:8200"),
+        vault: Some(format!("http://vault.{name}:8200")),
     };
     state.contexts = vec![
         configured("demo", false, false),

@@ -45,6 +45,9 @@ impl Action for UnsealVault {
 
     fn available(&self, _on: &[Target], facts: &Facts) -> Availability {
         match (facts.vault, facts.vault_sealed) {
+            (LinkState::Absent, _) => Availability::Disabled(
+                "this context has no Vault; set `vault` in its configuration".to_owned(),
+            ),
             (LinkState::Down, _) => Availability::Disabled("Vault does not answer".to_owned()),
             (LinkState::Up, false) => Availability::Disabled("Vault is not sealed".to_owned()),
             _ => Availability::Ready,
@@ -69,6 +72,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let Some(target) = on.into_iter().next() else {
         return Err(Problem::internal("unseal was planned for nothing"));
     };
+    with.vault()?;
     let nodes = vault_nodes::look(with).await;
     let wish = inputs.get("node").map_or(target.id.as_str(), String::as_str);
     let (address, status) = vault_nodes::choose(&nodes, wish)?;
@@ -323,14 +327,6 @@ impl Step for PkiMount {
 
     fn harm(&self) -> Harm {
         Harm::None
-    }
-
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        _with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({})) })
     }
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {

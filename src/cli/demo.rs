@@ -158,7 +158,7 @@ fn with_console(bound: Bound, ways: Ways) -> ExitCode {
                 let access = platform.access();
                 let context = Context {
                     api: access.api.clone(),
-                    vault: access.vault.clone(),
+                    vault: Some(access.vault.clone()),
                     pki_mount: access.pki_mount.clone(),
                     pki_test_role: access.pki_test_role.clone(),
                     read_only,

@@ -119,8 +119,9 @@ pub struct Context {
     /// system's trust store without it.
     #[serde(default)]
     pub api_ca: Option<PathBuf>,
-    /// Vault's address, such as `http://127.0.0.1:8200`.
-    pub vault: String,
+    /// Vault's address, such as `http://127.0.0.1:8200`; none on a platform whose CAs are all others.
+    #[serde(default)]
+    pub vault: Option<String>,
     /// The addresses of the nodes of Vault's cluster, each of which is unsealed by itself; none for a Vault
     /// that is one node at `vault`.
     #[serde(default)]
@@ -280,6 +281,10 @@ impl Context {
     }
 
     async fn vault_key(&self) -> Result<VaultKey, SecretError> {
+        // Nobody is asked for what there is nothing to do with.
+        if self.vault.is_none() {
+            return Ok(VaultKey::Nobody);
+        }
         let names_a_role = self.vault_role_id.is_some() || self.vault_secret_id.is_some();
         if names_a_role || self.vault_token.is_none() {
             let (role_id, secret_id) = tokio::join!(
@@ -292,6 +297,34 @@ impl Context {
         }
         let token = token_or_usual(self.vault_token.as_ref(), VAULT_TOKEN).await?;
         Ok(token.map_or(VaultKey::Nobody, VaultKey::Token))
+    }
+
+    /// What is wrong with it, at which of its keys.
+    fn misfit(&self) -> Option<(&'static str, String)> {
+        let addresses = [("api", Some(&self.api)), ("vault", self.vault.as_ref())];
+        let addresses = addresses
+            .into_iter()
+            .filter_map(|(key, address)| Some((key, address?)));
+        let nodes = self.vault_nodes.iter().map(|node| ("vault_nodes", node));
+        let wrong = addresses.chain(nodes).find(|(_, address)| !is_http(address));
+        if let Some((key, address)) = wrong {
+            return Some((
+                key,
+                format!("must start with `http://` or `https://`, not `{address}`"),
+            ));
+        }
+        let of_vault = [
+            ("vault_nodes", !self.vault_nodes.is_empty()),
+            ("vault_ca", self.vault_ca.is_some()),
+            ("vault_namespace", self.vault_namespace.is_some()),
+            ("vault_token", self.vault_token.is_some()),
+            ("vault_role_id", self.vault_role_id.is_some()),
+            ("vault_secret_id", self.vault_secret_id.is_some()),
+        ];
+        let alone = of_vault
+            .into_iter()
+            .find(|(_, is_set)| self.vault.is_none() && *is_set);
+        alone.map(|(key, _)| (key, "needs `vault`".to_owned()))
     }
 
     fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
@@ -332,7 +365,7 @@ impl Default for Context {
         Self {
             api: String::new(),
             api_ca: None,
-            vault: String::new(),
+            vault: None,
             vault_nodes: Vec::new(),
             vault_ca: None,
             vault_namespace: None,
@@ -424,13 +457,10 @@ fn whole(file: Option<&Path>) -> Result<(PathBuf, Opened), ContextError> {
     let (mut config, source): (ConsoleConfig, Source) = read(&path)?;
     source.keeps(config.contexts.values().flat_map(Context::secrets))?;
     for (name, context) in &config.contexts {
-        for (key, address) in [("api", &context.api), ("vault", &context.vault)] {
-            if !is_http(address) {
-                let what = format!("must start with `http://` or `https://`, not `{address}`");
-                return Err(source
-                    .place(Misfit::new(format!("contexts.{name}.{key}"), what))
-                    .into());
-            }
+        if let Some((key, what)) = context.misfit() {
+            return Err(source
+                .place(Misfit::new(format!("contexts.{name}.{key}"), what))
+                .into());
         }
     }
     let keys = own_keys(&source, &mut config);
@@ -584,6 +614,38 @@ mod tests {
         let said = open(Some(&path), None).unwrap_err().to_string();
         assert!(
             said.contains("line 2: `contexts.x.api` must start with `http://`"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_context_without_vault_has_no_key_to_it_and_nothing_else_of_it() {
+        let context = "[contexts.x]\napi = \"http://a\"\n";
+        let (_dir, path) = written(context, 0o644);
+        let opened = open(Some(&path), None).unwrap();
+        let context_without = &opened.contexts["x"];
+        assert_eq!(context_without.vault, None);
+        let key = context_without.tokens().await.vault;
+        assert!(matches!(key, Ok(VaultKey::Nobody)), "{key:?}");
+        for line in [
+            "vault_nodes = [\"http://v\"]",
+            "vault_ca = \"/x.pem\"",
+            "vault_namespace = \"n\"",
+            "vault_token = { command = [\"touch\", \"/nowhere/at/all\"] }",
+            "vault_role_id = { env = \"X\" }",
+            "vault_secret_id = { env = \"X\" }",
+        ] {
+            let (_dir, path) = written(&format!("{context}{line}\n"), 0o644);
+            let said = open(Some(&path), None).unwrap_err().to_string();
+            let key = line.split(' ').next().unwrap();
+            let expected = format!("line 3: `contexts.x.{key}` needs `vault`");
+            assert!(said.contains(&expected), "{said}");
+        }
+        let text = format!("{context}vault = \"http://v\"\nvault_nodes = [\"v-1:8200\"]\n");
+        let (_dir, path) = written(&text, 0o644);
+        let said = open(Some(&path), None).unwrap_err().to_string();
+        assert!(
+            said.contains("line 4: `contexts.x.vault_nodes` must start"),
             "{said}"
         );
     }

@@ -33,11 +33,10 @@ pub struct Backends {
 impl Backends {
     /// The proxies of the environment on the way to the API and to Vault, in words.
     pub(super) fn proxies(&self) -> BTreeMap<Backend, String> {
-        let places = [
-            (Backend::Api, self.reads.api.base()),
-            (Backend::Vault, self.reads.vault.address()),
-        ];
-        let through = places.into_iter().filter_map(|(backend, address)| {
+        let api = std::iter::once((Backend::Api, self.reads.api.base()));
+        let vault = self.reads.vault.iter();
+        let places = api.chain(vault.map(|vault| (Backend::Vault, vault.address())));
+        let through = places.filter_map(|(backend, address)| {
             let proxy = proxy::through(address)?;
             Some((backend, format!("through the proxy {}", proxy.words())))
         });
@@ -65,21 +64,13 @@ impl Backends {
             tracing::warn!("the database's password is not to be had: {why}");
             None
         });
-        let place = Place {
-            address: context.vault.clone(),
-            ca: context.vault_ca.clone(),
-            namespace: context.vault_namespace.clone(),
-        };
-        let vault = VaultWriter::new(&place, login.clone())?;
-        let nodes = context.vault_nodes.iter();
-        let nodes: Result<Vec<VaultWriter>, Problem> = nodes
-            .map(|address| Ok(VaultWriter::new(&place.node(address), login.clone())?))
-            .collect();
-        let nodes = nodes?;
+        let writer = |place: &Place| VaultWriter::new(place, login.clone());
+        let (place, nodes) = vault_places(context);
+        let vault = place.as_ref().map(writer).transpose()?;
+        let nodes: Vec<VaultWriter> = nodes.iter().map(writer).collect::<Result<_, _>>()?;
         let reads = Reads {
-            vault: vault.reader(),
+            vault: vault.as_ref().map(VaultWriter::reader),
             vault_nodes: nodes.iter().map(VaultWriter::reader).collect(),
-            vault_address: context.vault.clone(),
             pki_mount: context.pki_mount.clone(),
             pki_test_role: context.pki_test_role.clone(),
             hosts: match &context.database {
@@ -98,6 +89,22 @@ impl Backends {
             guard: Mutex::new(Guard::of(context.read_only, context.protected)),
         })
     }
+}
+
+/// The places of the context's Vault, if it has one, and of its cluster's nodes.
+pub(super) fn vault_places(context: &Context) -> (Option<Place>, Vec<Place>) {
+    let place = context.vault.as_ref().map(|address| Place {
+        address: address.clone(),
+        cluster: context.vault_nodes.clone(),
+        ca: context.vault_ca.clone(),
+        namespace: context.vault_namespace.clone(),
+    });
+    let nodes = place.iter().flat_map(|place| {
+        let nodes = context.vault_nodes.iter();
+        nodes.map(|address| place.node(address))
+    });
+    let nodes = nodes.collect();
+    (place, nodes)
 }
 
 /// The local journal of the platform behind this API: what was done to one is never told to another.

@@ -48,7 +48,7 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
         let reads = &backends.reads;
         let (platform, vault) = tokio::join!(
             platform(&reads.api, &reads.clock, me.as_ref().err(), reads.hosts.is_some()),
-            vault(&reads.vault, &reads.vault_nodes, &reads.clock)
+            vault(reads.vault.as_ref(), &reads.vault_nodes, &reads.clock)
         );
         let refused = me
             .as_ref()
@@ -197,8 +197,17 @@ pub(super) async fn platform(
     }
 }
 
-/// How Vault is, and the `nodes` of its cluster where it has several.
-pub(super) async fn vault(vault: &VaultReader, nodes: &[VaultReader], clock: &Clock) -> Link {
+/// How Vault is, if the context has one, and the `nodes` of its cluster where it has several.
+pub(super) async fn vault(vault: Option<&VaultReader>, nodes: &[VaultReader], clock: &Clock) -> Link {
+    let Some(vault) = vault else {
+        return Link {
+            state: LinkState::Absent,
+            note: Some("not configured".to_owned()),
+            latency_ms: None,
+            as_of: clock.now(),
+            seal: None,
+        };
+    };
     let began = Instant::now();
     let (answer, nodes) = tokio::join!(vault.seal_status(), vault_nodes::ask_each(nodes.iter()));
     let latency_ms = u32::try_from(began.elapsed().as_millis()).ok();

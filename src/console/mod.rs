@@ -246,7 +246,8 @@ async fn until_left(
                 waits_for_startup = false;
                 match startup {
                     Some(Startup::Connected(backends, shares_in)) => {
-                        state.context.vault.clone_from(&backends.reads.vault_address);
+                        let vault = backends.reads.vault.as_ref();
+                        state.context.vault = vault.map(|vault| vault.address().to_owned());
                         state.context.api = backends.reads.api.base().to_owned();
                         state.context.shares_in = shares_in;
                         state.context.proxies = backends.proxies();

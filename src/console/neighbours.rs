@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::asking::soon;
+use super::backends::vault_places;
 use super::links;
 use crate::clients::api::ApiReader;
 use crate::clients::vault::{Login, Place, VaultError, VaultReader};
@@ -35,7 +36,7 @@ struct Neighbour {
 #[derive(Clone)]
 struct Clients {
     api: ApiReader,
-    vault: VaultReader,
+    vault: Option<VaultReader>,
     nodes: Vec<VaultReader>,
 }
 
@@ -72,7 +73,7 @@ impl Neighbours {
             Ok(clients) => clients,
             Err(problem) => return [(Backend::Api, self.down(problem.to_string()))].into(),
         };
-        let vault = links::vault(&clients.vault, &clients.nodes, &self.clock);
+        let vault = links::vault(clients.vault.as_ref(), &clients.nodes, &self.clock);
         let (platform, vault) = tokio::join!(
             links::platform(&clients.api, &self.clock, None, true),
             tokio::time::timeout(PATIENCE, vault)
@@ -142,27 +143,14 @@ impl Neighbours {
 impl Neighbour {
     /// What can't be used is tried again the next time: somebody may have mended it.
     fn connect(&self) -> Result<Clients, Problem> {
-        let Context {
-            api,
-            api_ca,
-            vault,
-            vault_nodes,
-            vault_ca,
-            vault_namespace,
-            ..
-        } = &self.context;
-        let place = Place {
-            address: vault.clone(),
-            ca: vault_ca.clone(),
-            namespace: vault_namespace.clone(),
-        };
+        let Context { api, api_ca, .. } = &self.context;
+        let (place, nodes) = vault_places(&self.context);
         // How it is sealed is told to everybody.
         let reader = |place: &Place| VaultReader::new(place, Login::Nobody);
-        let nodes: Result<Vec<VaultReader>, VaultError> =
-            vault_nodes.iter().map(|node| reader(&place.node(node))).collect();
+        let nodes: Result<Vec<VaultReader>, VaultError> = nodes.iter().map(reader).collect();
         let clients = Clients {
             api: ApiReader::trusting(api, None, api_ca.as_deref())?.within(PATIENCE),
-            vault: reader(&place)?,
+            vault: place.as_ref().map(reader).transpose()?,
             nodes: nodes?,
         };
         Ok(self.clients.get_or_init(|| clients).clone())
@@ -192,7 +180,7 @@ mod tests {
         let there = neighbours(Context {
             api: "https://127.0.0.1:1".to_owned(),
             api_ca: Some(ca.clone()),
-            vault: "http://127.0.0.1:1".to_owned(),
+            vault: Some("http://127.0.0.1:1".to_owned()),
             ..Context::default()
         });
         let api = async || match there.ask(&Query::LinksOf("x".to_owned())).await {
@@ -209,10 +197,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_context_without_vault_has_none_that_is_down() {
+        let there = neighbours(Context {
+            api: "http://127.0.0.1:1".to_owned(),
+            ..Context::default()
+        });
+        let Ok(Answer::Links(links)) = there.ask(&Query::LinksOf("x".to_owned())).await else {
+            panic!("no links");
+        };
+        assert_eq!(links[&Backend::Vault].state, LinkState::Absent);
+        assert_eq!(links[&Backend::Api].state, LinkState::Down);
+    }
+
+    #[tokio::test]
     async fn the_usual_token_is_for_the_open_context_alone() {
         let there = neighbours(Context {
             api: "http://127.0.0.1:1".to_owned(),
-            vault: "http://127.0.0.1:1".to_owned(),
+            vault: Some("http://127.0.0.1:1".to_owned()),
             ..Context::default()
         });
         let problem = there.ask(&Query::FiguresOf("x".to_owned())).await.unwrap_err();

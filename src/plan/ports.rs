@@ -35,14 +35,12 @@ pub struct Reads {
     pub hosts: Option<Hosts>,
     /// Where agents were last heard of.
     pub known: KnownAgents,
-    /// Vault.
-    pub vault: VaultReader,
+    /// Vault; none where no CA of the context is one.
+    pub vault: Option<VaultReader>,
     /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.
     pub vault_nodes: Vec<VaultReader>,
     /// The time.
     pub clock: Clock,
-    /// Where Vault is, for commands that people could type.
-    pub vault_address: String,
     /// The mount that certificates come from.
     pub pki_mount: String,
     /// The role that a test certificate is signed with.
@@ -55,18 +53,29 @@ impl Reads {
     /// # Errors
     /// That it can't be had.
     pub async fn crl(&self) -> Result<Crl, Problem> {
-        let pem = self.vault.crl(&self.pki_mount).await?;
+        let vault = self.vault()?;
+        let pem = vault.crl(&self.pki_mount).await?;
         crl::parse(pem.as_bytes()).map_err(|error| {
             Problem::new(
                 ProblemKind::BackendFailed,
-                format!("what `{}` publishes as CRL is none: {error}", self.vault_address),
+                format!("what `{}` publishes as CRL is none: {error}", vault.address()),
             )
+        })
+    }
+
+    /// Vault.
+    ///
+    /// # Errors
+    /// That this context has none.
+    pub fn vault(&self) -> Result<&VaultReader, Problem> {
+        self.vault.as_ref().ok_or_else(|| {
+            Problem::not_found("this context has no Vault").hint("set `vault` in its configuration")
         })
     }
 
     /// Each node that has a seal: those of the cluster, or the one that Vault is.
     pub fn seals(&self) -> impl Iterator<Item = &VaultReader> {
-        let alone = self.vault_nodes.is_empty().then_some(&self.vault);
+        let alone = self.vault.as_ref().filter(|_| self.vault_nodes.is_empty());
         self.vault_nodes.iter().chain(alone)
     }
 
@@ -200,8 +209,7 @@ pub struct Writes<'a> {
     pub reads: &'a Reads,
     /// The API.
     pub api: &'a ApiWriter,
-    /// Vault.
-    pub vault: &'a VaultWriter,
+    vault: Option<&'a VaultWriter>,
     vault_nodes: &'a [VaultWriter],
     /// Secrets that a person types.
     pub secrets: &'a SecretEntry,
@@ -222,7 +230,7 @@ impl<'a> Writes<'a> {
         Self {
             reads,
             api: &changes.api,
-            vault: &changes.vault,
+            vault: changes.vault.as_ref(),
             vault_nodes: &changes.vault_nodes,
             secrets,
             allowed,
@@ -249,7 +257,7 @@ impl<'a> Writes<'a> {
     /// # Errors
     /// That the context knows no such node.
     pub fn vault_node(&self, address: &str) -> Result<&'a VaultWriter, Problem> {
-        let alone = self.vault_nodes.is_empty().then_some(self.vault);
+        let alone = self.vault.filter(|_| self.vault_nodes.is_empty());
         let mut nodes = self.vault_nodes.iter().chain(alone);
         nodes
             .find(|node| node.address() == address)
@@ -273,7 +281,7 @@ impl<'a> Writes<'a> {
 /// The means of changing things, kept where only the executor can use them.
 pub struct Changes {
     pub(super) api: ApiWriter,
-    vault: VaultWriter,
+    vault: Option<VaultWriter>,
     vault_nodes: Vec<VaultWriter>,
 }
 
@@ -285,7 +293,7 @@ fn no_node(address: &str) -> Problem {
 impl Changes {
     /// Keeps them.
     #[must_use]
-    pub fn new(api: ApiWriter, vault: VaultWriter) -> Self {
+    pub fn new(api: ApiWriter, vault: Option<VaultWriter>) -> Self {
         Self {
             api,
             vault,

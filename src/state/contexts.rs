@@ -27,8 +27,8 @@ pub struct Configured {
     pub read_only: bool,
     /// The API's address.
     pub api: String,
-    /// Vault's address.
-    pub vault: String,
+    /// Vault's address, where it has one.
+    pub vault: Option<String>,
 }
 
 /// How urgently somebody should look, the most urgent first.

@@ -84,8 +84,8 @@ pub struct ContextInfo {
     pub protected: bool,
     /// The API's address, for commands that people could type.
     pub api: String,
-    /// Vault's address, which names the Vault node as a target.
-    pub vault: String,
+    /// Vault's address, which names the Vault node as a target; none where the context has no Vault.
+    pub vault: Option<String>,
     /// The proxies of the environment on the way to backends, in words.
     pub proxies: BTreeMap<Backend, String>,
     /// Where the shares of the demo's Vault are kept, for people who try it out; none elsewhere.
@@ -422,7 +422,7 @@ impl State {
     pub fn vault_target(&self) -> Target {
         Target {
             kind: EntityKind::Vault,
-            id: self.context.vault.clone(),
+            id: self.context.vault.clone().unwrap_or_default(),
             version: 0,
             name: "Vault".to_owned(),
             status: String::new(),

@@ -33,7 +33,10 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
 fn about(state: &State, backend: Backend, rank: i64) -> Finding {
     let vault = backend == Backend::Vault;
     let (entity, id, subject) = match backend {
-        Backend::Vault => (EntityKind::Vault, state.context.vault.clone(), "Vault"),
+        Backend::Vault => {
+            let target = state.vault_target();
+            (EntityKind::Vault, target.id, "Vault")
+        }
         Backend::Database => (EntityKind::Service, backend.word().to_owned(), "Database"),
         _ => (EntityKind::Service, backend.word().to_owned(), "API"),
     };

@@ -347,20 +347,26 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
     Ok(row.map(|row| row.0))
 }
 
-/// Revoked ones that no fetched CRL was seen to hold yet, the oldest first, without PEM: what the
-/// issuer looks for in each CRL that it fetches. What has expired needs to be in none.
+/// Revoked ones of one CA, or of those that no adapter leads to, that no fetched CRL was seen to hold yet, the
+/// oldest first, without PEM: what the issuer looks for in each CRL that it fetches. What has expired needs to be
+/// in none.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn revoked_not_in_crl(conn: &mut Conn, limit: u32) -> Result<Vec<Certificate>, StoreError> {
+pub async fn revoked_not_in_crl(
+    conn: &mut Conn,
+    adapter_id: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
         "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
-         AND c.not_after > $2 ORDER BY c.id LIMIT $1",
+         AND c.not_after > $2 AND COALESCE(c.adapter_id, '') = $3 ORDER BY c.id LIMIT $1",
     )
     .bind(limit)
     .bind(now)
+    .bind(adapter_id.unwrap_or_default())
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(

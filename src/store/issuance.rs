@@ -40,16 +40,16 @@ pub struct Issuing {
     pub may_sign: bool,
 }
 
-/// Requests that may be begun now, the oldest first: those that wait for an unpaused CA and are due,
-/// and those whose worker was cut off.
+/// Requests at one CA that may be begun now, the oldest first: those that wait for it, unless it is paused, and are
+/// due, and those whose worker was cut off.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn claimable(conn: &mut Conn, limit: u32) -> Result<Vec<Request>, StoreError> {
+pub async fn claimable(conn: &mut Conn, adapter_id: &str, limit: u32) -> Result<Vec<Request>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
         "SELECT r.* FROM issuance_requests r JOIN adapters a ON a.id = r.adapter_id \
-         WHERE a.status = 'active' AND ( \
+         WHERE a.id = $3 AND a.status = 'active' AND ( \
            (r.status = 'pending' AND r.waiting_on = 'ca' \
              AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= $1)) \
            OR (r.status = 'issuing' AND (r.lease_until IS NULL OR r.lease_until <= $1))) \
@@ -57,23 +57,34 @@ pub async fn claimable(conn: &mut Conn, limit: u32) -> Result<Vec<Request>, Stor
     )
     .bind(now)
     .bind(limit)
+    .bind(adapter_id)
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because("reading which requests are due"))?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// The requests that `owner` claimed are free again at `at`. None of them may be with the CA then.
+/// The requests that `owner` claimed, at one CA or at all, are free again at `at`. None of them may be with the CA
+/// then.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn release(tx: &mut Tx, owner: &str, at: DateTime<Utc>) -> Result<u64, StoreError> {
-    sql("UPDATE issuance_requests SET claimed_by = NULL, lease_until = $2 WHERE claimed_by = $1")
-        .bind(owner)
-        .bind(at)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("freeing what an earlier worker had claimed"))
+pub async fn release(
+    tx: &mut Tx,
+    owner: &str,
+    adapter_id: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    sql(
+        "UPDATE issuance_requests SET claimed_by = NULL, lease_until = $2 \
+         WHERE claimed_by = $1 AND adapter_id = COALESCE($3, adapter_id)",
+    )
+    .bind(owner)
+    .bind(at)
+    .bind(adapter_id)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("freeing what an earlier worker had claimed"))
 }
 
 /// Claims a request for `owner` and writes `issuing`, before the CA is called. `None` if another worker

@@ -387,12 +387,17 @@ pub(super) async fn finish_for_request(
     Ok(())
 }
 
-/// Claims the oldest due revocation for `owner`, so that no other worker takes it while the lease
-/// lasts. Those of a paused adapter wait.
+/// Claims the oldest due revocation at one CA for `owner`, so that no other worker takes it while the lease
+/// lasts; without one, of those that no adapter leads to. Those of a paused adapter wait.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn claim_revoke(tx: &mut Tx, owner: &str, lease: Duration) -> Result<Option<Job>, StoreError> {
+pub async fn claim_revoke(
+    tx: &mut Tx,
+    adapter_id: Option<&str>,
+    owner: &str,
+    lease: Duration,
+) -> Result<Option<Job>, StoreError> {
     let now = tx.now();
     let due: Option<String> = sql(
         "SELECT j.id FROM jobs j JOIN certificates c ON c.id = j.certificate_id \
@@ -400,10 +405,11 @@ pub async fn claim_revoke(tx: &mut Tx, owner: &str, lease: Duration) -> Result<O
          WHERE j.kind = 'revoke' AND j.status = 'queued' \
            AND (j.lease_until IS NULL OR j.lease_until <= $1) \
            AND (j.next_attempt_at IS NULL OR j.next_attempt_at <= $1) \
-           AND (a.status IS NULL OR a.status = 'active') \
+           AND COALESCE(c.adapter_id, '') = $2 AND (a.status IS NULL OR a.status = 'active') \
          ORDER BY j.id LIMIT 1",
     )
     .bind(now)
+    .bind(adapter_id.unwrap_or_default())
     .skipping_locked("j")
     .fetch_optional(tx.raw())
     .await
@@ -432,7 +438,7 @@ pub async fn release(tx: &mut Tx, owner: &str, at: DateTime<Utc>) -> Result<u64,
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(doing))?;
-    Ok(jobs + issuance::release(tx, owner, at).await?)
+    Ok(jobs + issuance::release(tx, owner, None, at).await?)
 }
 
 /// Forgets what jobs that ended before `before` had to do: PEM that nobody asks for again. That they were,

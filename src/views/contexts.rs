@@ -312,7 +312,10 @@ fn facts(sight: &Sight<'_>) -> Vec<(&'static str, String, Meaning)> {
     };
     let mut facts = vec![
         ("API", place(&sight.context.api, api), api_means),
-        ("Vault", place(&sight.context.vault, vault), vault_means),
+        match &sight.context.vault {
+            Some(address) => ("Vault", place(address, vault), vault_means),
+            None => ("Vault", "not configured".to_owned(), Meaning::Dim),
+        },
     ];
     let wrong = wrong(sight).into_iter().enumerate();
     facts

@@ -192,7 +192,8 @@ fn rows(state: &State) -> Vec<Row> {
                 plain(latency.unwrap_or_default()),
                 plain(note(state, *backend)),
             ],
-            targets: if *backend == Backend::Vault {
+            targets: if *backend == Backend::Vault && link.is_none_or(|link| link.state != LinkState::Absent)
+            {
                 vec![state.vault_target()]
             } else {
                 Vec::new()
@@ -249,7 +250,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
     let link = state.links.get(&Backend::Vault);
     let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
-    let note = match down {
+    let note = match down.filter(|link| link.state != LinkState::Absent) {
         Some(link) => format!(
             "last updated {}",
             when(state.by_platform(link.as_of), state.shown_at())
@@ -359,7 +360,7 @@ fn seal_facts(state: &State, seal: &Seal, is_down: bool) -> Vec<Fact> {
         (true, false) => ("unsealed".to_owned(), Meaning::Good),
     };
     let mut facts = vec![
-        fact("Address", state.context.vault.clone()),
+        fact("Address", state.context.vault.clone().unwrap_or_default()),
         fact("Version", seal.version.clone()),
         fact_that_means("Seal", words, meaning),
         fact(

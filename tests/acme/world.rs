@@ -20,7 +20,7 @@ use crate::port::free_port;
 
 /// Nothing here takes longer, on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(90);
-const ADMIN: &str = "admin-token-of-the-acme-tests";
+pub(crate) const ADMIN: &str = "admin-token-of-the-acme-tests";
 
 /// A process that is killed when it is dropped.
 pub(crate) struct Running(Child, PathBuf);
@@ -198,7 +198,7 @@ impl World {
         self.dir.path().join("ssl").join(name).display().to_string()
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.api)
     }
 

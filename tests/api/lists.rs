@@ -46,10 +46,10 @@ fn count(reply: &Value, kind: &str) -> usize {
 #[tokio::test]
 async fn one_compromised_key_stands_above_a_crowd() {
     let Some(it) = Server::start().await else { return };
-    it.in_use(10_000, 900, 20).await;
+    it.in_use(10_000, 5_000, 20).await;
     let leaked = it.in_use(100, 1, 200).await.remove(0);
     let mut tx = it.store.begin().await.unwrap();
-    for n in 0..700 {
+    for n in 0..2_000 {
         agents::insert(&mut tx, &enrol(&format!("quiet-{n}")), 60)
             .await
             .unwrap();
@@ -67,11 +67,11 @@ async fn one_compromised_key_stands_above_a_crowd() {
     // The fixture's agent never came either.
     assert_eq!(
         silent as i64 + more["agent_silent"]["warning"].as_i64().unwrap(),
-        701
+        2_001
     );
     assert_eq!(
         ending as i64 + more["expiring_in_use"]["notice"].as_i64().unwrap(),
-        900
+        5_000
     );
     assert_eq!(more["expiring_in_use"]["warning"], 0);
     assert!(kinds(&reply).len() < 1_100, "the answer has an end");

@@ -199,3 +199,25 @@ fn what_the_api_takes_is_not_held_up_by_the_consoles_own_way_to_vault() {
         }
     }
 }
+
+/// A platform whose CAs are all others has no Vault: that is no trouble, and everything else goes on.
+#[test]
+fn a_context_without_vault_has_no_trouble_of_it_and_says_why_nothing_is_unsealed() {
+    let mut state = night(120, 40);
+    state.context.vault = None;
+    let absent = fixtures::link(LinkState::Absent, Some("not configured"));
+    tell(&mut state, Event::Link(Backend::Vault, absent));
+    assert!(!state.vault_sealed());
+    let own = cmp_console::state::own_findings::own_findings(&state);
+    assert!(own.iter().all(|it| it.entity != EntityKind::Vault), "{own:?}");
+    let effects = press(&mut state, "u");
+    assert!(!effects.iter().any(|it| matches!(it, Effect::Plan { .. })));
+    let said = state.toast.as_ref().unwrap().text.clone();
+    assert!(said.contains("this context has no Vault"), "{said}");
+    for (key, id) in [("X", "revoke"), ("r", "reissue"), ("i", "install")] {
+        let mut state = state.clone();
+        let effects = press(&mut state, &format!("2 {key}"));
+        let plans = |effect: &Effect| matches!(effect, Effect::Plan { action, .. } if *action == id);
+        assert!(effects.iter().any(plans), "{id}: {:?}", state.toast);
+    }
+}

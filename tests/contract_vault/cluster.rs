@@ -45,10 +45,9 @@ impl Cluster {
             hosts: None,
             known: KnownAgents::default(),
             api: ApiReader::new("http://127.0.0.1:1", None).unwrap(),
-            vault: writers[0].reader(),
+            vault: Some(writers[0].reader()),
             vault_nodes: writers.iter().map(VaultWriter::reader).collect(),
             clock: Clock::system(),
-            vault_address: servers[0].base.clone(),
             pki_mount: MOUNT.to_owned(),
             pki_test_role: ROLE.to_owned(),
         };

@@ -2,8 +2,8 @@
 
     lint.py DIRECTORY
 
-`*.crt` are certificates, `*.crl` lists. A leaf lies beside the root that it is verified with: `NAME.crt`, and
-`NAME.root` with the root's name in it. A root's list is `ROOT.crl`.
+`*.crt` are certificates, `*.crl` lists. What is verified has a file `NAME.root` beside `NAME.crt`: the name of its
+root, then the intermediates down to its issuer. The list of a CA is `CA.crl`.
 """
 
 import pathlib
@@ -26,11 +26,13 @@ for file in sorted(here.iterdir()):
     if n_findings:
         failed.append(file.name)
 for leaf in sorted(here.glob("*.root")):
-    root = leaf.read_text(encoding="utf-8")
-    crl = here / f"{root}.crl"
+    root, *below = leaf.read_text(encoding="utf-8").split()
     command = ["openssl", "verify", "-x509_strict", "-CAfile", f"{root}.crt"]
-    if crl.exists():
-        command += ["-crl_check", "-CRLfile", crl.name]
+    for ca in below:
+        command += ["-untrusted", f"{ca}.crt"]
+    issuer = [root, *below][-1]
+    if (here / f"{issuer}.crl").exists():
+        command += ["-crl_check", "-CRLfile", f"{issuer}.crl"]
     done = subprocess.run([*command, f"{leaf.stem}.crt"], cwd=here, capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stdout, done.stderr)

@@ -95,6 +95,11 @@ impl Demo {
     }
 
     pub(crate) async fn read(&self, path: &str) -> Value {
+        self.look(path).await.unwrap_or_else(|| panic!("{path} is there"))
+    }
+
+    /// The same of what may not be there.
+    pub(crate) async fn look(&self, path: &str) -> Option<Value> {
         let reply = self
             .http
             .get(self.api(path))
@@ -102,12 +107,15 @@ impl Demo {
             .send()
             .await
             .unwrap();
+        if reply.status().as_u16() == 404 {
+            return None;
+        }
         assert!(
             reply.status().is_success(),
             "{path}: {}",
             reply.text().await.unwrap()
         );
-        reply.json().await.unwrap()
+        Some(reply.json().await.unwrap())
     }
 
     /// All rows of a list.

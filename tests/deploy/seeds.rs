@@ -31,7 +31,8 @@ fn the_consoles_seed_is_one() {
     let opened = console::open(Some(&deployed("config/cmp-console.toml")), None).unwrap();
     let context = &opened.contexts[&opened.name];
     assert!(context.protected);
-    assert!(context.api.starts_with("https://") && context.vault.starts_with("https://"));
+    let vault = context.vault.as_ref().unwrap();
+    assert!(context.api.starts_with("https://") && vault.starts_with("https://"));
 }
 
 /// A host: a directory in which the units' paths are, and who runs them.

@@ -49,11 +49,11 @@ async fn issuers_share_the_requests_and_issue_each_once() {
     tx.commit().await.unwrap();
 
     let issuers = stores(&it, 3).await.into_iter().enumerate().map(|(who, store)| {
-        let numbers = &numbers;
+        let (numbers, adapter) = (&numbers, it.adapter.id.as_str());
         async move {
             let mut issued = 0;
             loop {
-                let due = issuance::claimable(&mut store.read().await.unwrap(), 8)
+                let due = issuance::claimable(&mut store.read().await.unwrap(), adapter, 8)
                     .await
                     .unwrap();
                 if due.is_empty() {
@@ -116,7 +116,7 @@ async fn revocations_are_claimed_by_one_each() {
             let mut claimed = Vec::new();
             loop {
                 let mut tx = store.begin().await.unwrap();
-                let job = jobs::claim_revoke(&mut tx, &format!("w{who}"), lease())
+                let job = jobs::claim_revoke(&mut tx, None, &format!("w{who}"), lease())
                     .await
                     .unwrap();
                 let Some(job) = job else { break };

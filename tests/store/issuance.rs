@@ -44,7 +44,7 @@ async fn issued_exactly_once_and_installed() {
     // The first worker is gone; its lease runs out.
     it.clock.set(noon() + Duration::seconds(31));
     let mut tx = it.store.begin().await.unwrap();
-    assert_eq!(claimable(&mut tx, 10).await.unwrap().len(), 1);
+    assert_eq!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().len(), 1);
     let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
     assert!(issuing.may_be_signed && issuing.may_sign);
     let wrong_key = complete_issue(&mut tx, &id, &certificate(2)).await;
@@ -75,7 +75,7 @@ async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
     pause_issue(&mut tx, &id, "Vault is sealed").await.unwrap();
     tx.commit().await.unwrap();
     let mut conn = it.store.read().await.unwrap();
-    assert!(claimable(&mut conn, 10).await.unwrap().is_empty());
+    assert!(claimable(&mut conn, &it.adapter.id, 10).await.unwrap().is_empty());
     for id in [&id, &waiting] {
         let request = requests::existing(&mut conn, id).await.unwrap();
         assert_eq!(request.attempt, 0);
@@ -85,7 +85,7 @@ async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
 
     let mut tx = it.store.begin().await.unwrap();
     resume_adapter(&mut tx, &it.adapter.id).await.unwrap();
-    assert_eq!(claimable(&mut tx, 10).await.unwrap().len(), 2);
+    assert_eq!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().len(), 2);
     begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
     retry_issue_later(&mut tx, &id, "429", noon() + Duration::seconds(5))
         .await
@@ -144,7 +144,7 @@ async fn what_waits_with_a_compromised_key_is_ended_and_tried_again_with_a_fresh
     let request = requests::existing(&mut tx, &id).await.unwrap();
     assert_eq!(request.status, RequestStatus::Failed);
     assert!(request.why().contains("compromised"), "{}", request.why());
-    assert!(claimable(&mut tx, 10).await.unwrap().is_empty());
+    assert!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().is_empty());
     let request = requests::retry(&mut tx, &id).await.unwrap();
     assert_eq!(request.waiting_on, Some(WaitingOn::Key));
     assert_eq!(request.spki_sha256, None);

@@ -23,13 +23,24 @@ async fn from_the_wish_to_the_crl() {
     assert_eq!(asked.version, 2);
     assert!(seen_in_crl(&mut tx, &id, noon()).await.is_err());
     let lease = Duration::seconds(30);
-    let job = jobs::claim_revoke(&mut tx, "w1", lease).await.unwrap().unwrap();
+    let job = jobs::claim_revoke(&mut tx, None, "w1", lease)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(job.id, job_id);
-    assert!(jobs::claim_revoke(&mut tx, "w2", lease).await.unwrap().is_none());
+    assert!(
+        jobs::claim_revoke(&mut tx, None, "w2", lease)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let done = accept_revocation(&mut tx, &job, noon()).await.unwrap();
     assert_eq!(done.status, CertificateStatus::Revoked);
     assert_eq!(
-        certificates::revoked_not_in_crl(&mut tx, 9).await.unwrap().len(),
+        certificates::revoked_not_in_crl(&mut tx, None, 9)
+            .await
+            .unwrap()
+            .len(),
         1
     );
     let earlier = seen_in_crl(&mut tx, &id, noon() - Duration::seconds(1)).await;
@@ -46,7 +57,7 @@ async fn from_the_wish_to_the_crl() {
         Some(noon() + Duration::seconds(3))
     );
     assert!(
-        certificates::revoked_not_in_crl(&mut tx, 9)
+        certificates::revoked_not_in_crl(&mut tx, None, 9)
             .await
             .unwrap()
             .is_empty()
@@ -93,7 +104,7 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
     tx.commit().await.unwrap();
     it.clock.set(noon() + Duration::days(2));
     let mut tx = it.store.begin().await.unwrap();
-    let job = jobs::claim_revoke(&mut tx, "w", Duration::seconds(30))
+    let job = jobs::claim_revoke(&mut tx, None, "w", Duration::seconds(30))
         .await
         .unwrap()
         .unwrap();
@@ -106,7 +117,7 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
         "the CA accepted nothing"
     );
     assert!(
-        certificates::revoked_not_in_crl(&mut tx, 9)
+        certificates::revoked_not_in_crl(&mut tx, None, 9)
             .await
             .unwrap()
             .is_empty()
@@ -117,10 +128,11 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
 async fn a_denial_holds_for_all_revocations_at_that_ca_and_is_put_on_record_once() {
     let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
-    let mut asked = async |n: u32, ca: &str| {
-        let ca = adapters::upsert(&mut tx, ca, "vault_pki", &serde_json::json!({})).await;
+    let ca = adapters::upsert(&mut tx, "one", "vault_pki", &serde_json::json!({})).await;
+    let one = ca.unwrap().id;
+    let mut asked = async |n: u32| {
         let new = NewCertificate {
-            adapter_id: Some(ca.unwrap().id),
+            adapter_id: Some(one.clone()),
             not_after: noon() + Duration::days(9),
             ..certificate(n)
         };
@@ -128,15 +140,20 @@ async fn a_denial_holds_for_all_revocations_at_that_ca_and_is_put_on_record_once
         ask(&mut tx, &id, Reason::Superseded).await.unwrap().1
     };
     for n in 1..=3 {
-        asked(n, "one").await;
+        asked(n).await;
     }
     let lease = Duration::seconds(30);
-    let mut claim = async || jobs::claim_revoke(&mut tx, "w", lease).await.unwrap();
+    let mut claim = async || jobs::claim_revoke(&mut tx, Some(&one), "w", lease).await.unwrap();
     let (first, under_way) = (claim().await.unwrap(), claim().await.unwrap());
     let at = noon() + Duration::seconds(5);
     assert!(deny_revocation(&mut tx, &first, "no", at).await.unwrap());
     // What another worker has under way is its own; the third waits with the first.
-    assert!(jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().is_none());
+    assert!(
+        jobs::claim_revoke(&mut tx, Some(&one), "w", lease)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let own = jobs::read(&mut tx, &under_way.id).await.unwrap().unwrap();
     assert_eq!(own.error_message, None);
     let waiting = findings::waiting_revocations(&mut tx).await.unwrap();
@@ -149,17 +166,29 @@ async fn a_denial_holds_for_all_revocations_at_that_ca_and_is_put_on_record_once
     };
     let id = certificates::insert(&mut tx, &new).await.unwrap().id;
     let (_, elsewhere) = ask(&mut tx, &id, Reason::Superseded).await.unwrap();
-    let claimed = jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().unwrap();
+    let other = Some(it.adapter.id.as_str());
+    let claimed = jobs::claim_revoke(&mut tx, other, "w", lease)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(claimed.id, elsewhere);
     tx.commit().await.unwrap();
 
     it.clock.set(at);
     let mut tx = it.store.begin().await.unwrap();
-    let again = jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().unwrap();
+    let again = jobs::claim_revoke(&mut tx, Some(&one), "w", lease)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((again.error_message.as_deref(), again.attempt), (Some("no"), 0));
     let later = at + Duration::seconds(5);
     assert!(!deny_revocation(&mut tx, &again, "no", later).await.unwrap());
-    assert!(jobs::claim_revoke(&mut tx, "w", lease).await.unwrap().is_none());
+    assert!(
+        jobs::claim_revoke(&mut tx, Some(&one), "w", lease)
+            .await
+            .unwrap()
+            .is_none()
+    );
     tx.commit().await.unwrap();
     assert_eq!(
         audit::verify(&it.store).await.unwrap().0,

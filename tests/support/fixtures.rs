@@ -329,7 +329,7 @@ pub(crate) fn blank(width: u16, height: u16) -> State {
         protected: false,
         name: "demo".to_owned(),
         api: "http://127.0.0.1:8082".to_owned(),
-        vault: "http://127.0.0.1:8200".to_owned(),
+        vault: Some("http://127.0.0.1:8200".to_owned()),
         shares_in: Some("/tmp/cmp-demo-1/demo-secrets.json".to_owned()),
         ..ContextInfo::default()
     };

@@ -98,7 +98,7 @@ async fn one(context: &Context) -> Result<Vec<Line>, Problem> {
 /// tokens are among that.
 fn proxies(backends: &Backends) -> Vec<Line> {
     let api = std::iter::once(("api", backends.reads.api.base()));
-    let vaults = std::iter::once(&backends.reads.vault).chain(&backends.reads.vault_nodes);
+    let vaults = backends.reads.vault.iter().chain(&backends.reads.vault_nodes);
     let places = api.chain(vaults.map(|vault| ("vault", vault.address())));
     let through = places.filter_map(|(what, address)| {
         let proxy = proxy::through(address)?;

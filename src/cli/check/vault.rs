@@ -16,7 +16,11 @@ pub(super) async fn vault(
     backends: &Backends,
     key: &Result<VaultKey, String>,
 ) -> Vec<Line> {
-    let readers: Vec<&VaultReader> = std::iter::once(&backends.reads.vault)
+    let Some(vault) = &backends.reads.vault else {
+        let words = "not configured: nothing to unseal here, and no list of a Vault to look into";
+        return vec![line("vault", String::new(), Verdict::Ok, words.to_owned())];
+    };
+    let readers: Vec<&VaultReader> = std::iter::once(vault)
         .chain(&backends.reads.vault_nodes)
         .collect();
     let asked = join_all(readers.iter().map(|reader| node(context, reader))).await;
@@ -41,7 +45,7 @@ pub(super) async fn vault(
             return lines;
         }
     };
-    lines.push(match backends.reads.vault.let_in().await {
+    lines.push(match vault.let_in().await {
         Ok(()) if is_open => line("vault", which, Verdict::Ok, format!("accepted, from {words}")),
         Err(error) if is_open => {
             let problem = Problem::from(error);

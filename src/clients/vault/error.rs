@@ -3,6 +3,8 @@
 
 use std::error::Error as _;
 
+use reqwest::Url;
+
 use crate::clients::distrust::distrust;
 use crate::clients::proxy;
 use crate::domain::told::told;
@@ -35,6 +37,9 @@ pub enum VaultError {
     /// We are not, or no longer, let in; nothing happened. A matter of our credential, not of the call.
     #[error("{0}")]
     Login(String),
+    /// The address that was asked sends us on to another one, which nobody named: it did not do it itself.
+    #[error("Vault at `{0}` sends the call on to `{1}`, which isn't named here: nothing was sent there")]
+    Elsewhere(String, String),
     /// The address that was given is none.
     #[error("`{0}` is not an address of Vault")]
     Address(String),
@@ -61,12 +66,18 @@ impl VaultError {
         ))
     }
 
+    /// It sends us on to somebody whom the configuration doesn't name: nobody there gets our token.
+    pub(super) fn elsewhere(from: &Url, to: Option<&Url>) -> Self {
+        let origin = |url: &Url| told(&url.origin().ascii_serialization());
+        Self::Elsewhere(origin(from), to.map_or_else(|| "nowhere".to_owned(), origin))
+    }
+
     /// Whether asking again later, with nothing changed, can help.
     #[must_use]
     pub fn may_be_retried(&self) -> bool {
         matches!(
             self,
-            Self::Sealed | Self::Retry(_) | Self::Unknown(_) | Self::Garbled(_)
+            Self::Sealed | Self::Retry(_) | Self::Unknown(_) | Self::Garbled(_) | Self::Elsewhere(..)
         )
     }
 
@@ -175,6 +186,9 @@ impl From<VaultError> for Problem {
                 .hint("name the file with its CA: `vault_ca` in the context, `vault.ca` of cmp-server"),
             VaultError::Retry(_) => Self::unavailable(what),
             VaultError::Unknown(_) | VaultError::Garbled(_) => Self::no_answer(what),
+            VaultError::Elsewhere(..) => Self::no_answer(what).hint(
+                "give the address of the active node or of what forwards to it; the console follows to `vault_nodes`",
+            ),
             VaultError::Login(_) => Self::new(ProblemKind::Forbidden, what)
                 .hint("give a new token, or the role's id and a new secret id, and start again"),
             VaultError::Address(_) => Self::bad_input(what).hint("such as http://127.0.0.1:8200"),

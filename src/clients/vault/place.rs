@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, StatusCode, Url};
 
 use super::error::VaultError;
 use crate::clients::proxy::by_environment;
@@ -18,6 +19,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 pub struct Place {
     /// Its address, such as `http://127.0.0.1:8200`.
     pub address: String,
+    /// The addresses of its cluster's nodes: a standby may send a call on to them, and to nobody else.
+    pub cluster: Vec<String>,
     /// The file with the CA that its certificate comes from, in PEM; the system's roots without it.
     pub ca: Option<PathBuf>,
     /// The namespace that everything is in.
@@ -49,6 +52,28 @@ impl Place {
             .ok_or_else(|| VaultError::Address(self.address.clone()))
     }
 
+    /// Standbys that can't forward a call answer 307 with the active node's address. The token would go there with
+    /// it, so that it is followed to an origin that the configuration names, and to no other. A share never is: it
+    /// is for the seal of the node that was asked.
+    fn redirects(&self) -> Result<Policy, VaultError> {
+        let named = [&self.address].into_iter().chain(&self.cluster);
+        let named: Vec<_> = named
+            .map(|address| Ok(Self::at(address).url()?.origin()))
+            .collect::<Result<_, VaultError>>()?;
+        Ok(Policy::custom(move |attempt| {
+            let moves = attempt.status() == StatusCode::TEMPORARY_REDIRECT;
+            let first = attempt.previous().first();
+            let of_node = first.is_some_and(|url| is_of_node(url.path().trim_start_matches("/v1/")));
+            // To the active node and no further: two that name each other would go on for ever.
+            let again = attempt.previous().len() > 1;
+            if moves && !again && !of_node && named.contains(&attempt.url().origin()) {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
+        }))
+    }
+
     /// A client that trusts whom this says and nobody else. No VAULT_… variable of the surroundings changes
     /// whom we talk to; VAULT_CACERT alone counts where no CA is configured, as for `vault` itself.
     pub(super) fn http(&self) -> Result<Client, VaultError> {
@@ -60,9 +85,12 @@ impl Place {
         }
         let builder = by_environment(Client::builder())
             .timeout(TIME_LIMIT)
-            .connect_timeout(CONNECT_LIMIT);
+            .connect_timeout(CONNECT_LIMIT)
+            .redirect(self.redirects()?);
         let from_env = || std::env::var_os("VAULT_CACERT").map(PathBuf::from);
-        let builder = if self.url()?.scheme() == "http" {
+        let mut addresses = [&self.address].into_iter().chain(&self.cluster);
+        let is_plain = addresses.all(|address| address.starts_with("http://"));
+        let builder = if is_plain {
             // Without TLS there is no need to load the system's roots, which takes long.
             builder.tls_certs_only(Vec::new())
         } else if let Some(file) = self.ca.clone().or_else(from_env) {
@@ -74,6 +102,11 @@ impl Place {
             .build()
             .map_err(|error| VaultError::Garbled(error.to_string()))
     }
+}
+
+/// Whether this is each node's own: its seal, which no other node answers for.
+pub(super) fn is_of_node(path: &str) -> bool {
+    ["sys/seal-status", "sys/health", "sys/unseal"].contains(&path)
 }
 
 fn certificates(file: &Path) -> Result<Vec<Certificate>, VaultError> {

@@ -145,7 +145,7 @@ impl Agent {
         shutdown: watch::Receiver<bool>,
     ) -> Result<(), AgentError> {
         let port = listener.local_addr().map_err(AgentError::Listen)?.port();
-        let (routes, callers) = wake::routes();
+        let (wake_up, callers) = wake::served();
         // Before anything is promised to a CA.
         let challenges = match self.host.config.acme_listen {
             Some(address) => TcpListener::bind(address)
@@ -155,21 +155,29 @@ impl Agent {
             None => None,
         };
         let answering = challenge_listener::serve(challenges, Arc::clone(&self.host), shutdown.clone());
+        let host = Arc::clone(&self.host);
         let check_ins = CheckIns::new(self, port);
+        let mut leaving = shutdown.clone();
+        let check_ins = async {
+            tokio::select! {
+                () = host.tidy() => {}
+                () = stopped(&mut leaving) => {}
+            }
+            check_ins.run(callers, shutdown.clone()).await;
+        };
         let mut stop = shutdown.clone();
-        let wake_up =
-            axum::serve(listener, routes).with_graceful_shutdown(async move { stopped(&mut stop).await });
+        let listening = async { tokio::join!(wake_up.on(listener, stopped(&mut stop)), answering).0 };
         let mut draining = shutdown.clone();
         let limited = async {
             tokio::select! {
-                served = async { wake_up.await } => served,
+                served = listening => served,
                 () = async {
                     stopped(&mut draining).await;
                     tokio::time::sleep(DRAIN_LIMIT).await;
                 } => Ok(()),
             }
         };
-        let ((), (), served) = tokio::join!(check_ins.run(callers, shutdown), answering, limited);
+        let ((), served) = tokio::join!(check_ins, limited);
         served.map_err(AgentError::Listen)
     }
 }

@@ -9,24 +9,27 @@ use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::problem::{Problem, ProblemKind};
+use crate::services::serve::{Bounds, Served};
 use crate::wire::agents::WakeReply;
 use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson};
 
 /// Callers that may wait for one check-in.
 const MAX_WAITING: usize = 64;
+/// Connections at once: more than may wait, so that the next caller is told.
+const MAX_CONNECTIONS: usize = 2 * MAX_WAITING;
 
 /// One caller that waits for the next check-in.
 pub(super) type Caller = oneshot::Sender<WakeReply>;
 
-/// The routes, and the callers as they come.
-pub(super) fn routes() -> (Router, mpsc::Receiver<Caller>) {
+/// The wake-up, and the callers as they come.
+pub(super) fn served() -> (Served, mpsc::Receiver<Caller>) {
     let (callers, waiting) = mpsc::channel(MAX_WAITING);
     let router = Router::new()
         .route("/checkin", post(checkin))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { refuse(Problem::not_found("there is no such route on an agent")) })
         .with_state(callers);
-    (router, waiting)
+    (Served::plain(router, Bounds::of_few(MAX_CONNECTIONS)), waiting)
 }
 
 async fn checkin(State(callers): State<mpsc::Sender<Caller>>) -> Response {

@@ -47,7 +47,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -169,12 +168,7 @@ pub async fn serve_health(
     state: ApiState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let served = Served {
-        bounds: Bounds::of_health(),
-        // The gauge is that of the API's connections.
-        open: Gauge::default(),
-        routes: guarded(health_routes(), state),
-        tls: None,
-    };
+    // Not counted, since the gauge is that of the API's connections.
+    let served = Served::plain(guarded(health_routes(), state), Bounds::of_health());
     served.on(listener, shutdown).await
 }

@@ -8,7 +8,6 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -37,10 +36,8 @@ pub async fn stand_in(
         .route("/readyz", get(async move || readyz(&ready.borrow())))
         .fallback(async move || refused(&why.borrow()));
     let served = Served {
-        routes,
-        bounds,
         tls,
-        open: Gauge::default(),
+        ..Served::plain(routes, bounds)
     };
     served.on(listener, end).await
 }

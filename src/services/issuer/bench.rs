@@ -5,6 +5,7 @@ use super::adapters::{
     Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
     Withdrawal,
 };
+use super::lanes::Work;
 use super::{Issuer, crl, renewals};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
@@ -48,6 +49,8 @@ pub(super) enum Mood {
     SignsAndBabbles,
     Refuses,
     Busy,
+    /// Takes what it is asked, and never answers.
+    Hangs,
     /// Asks to be left alone for a minute and a half.
     Limits,
     Sealed,
@@ -98,6 +101,14 @@ impl FakeCa {
             n_asked: Mutex::default(),
             meanwhile: Mutex::default(),
         }
+    }
+
+    /// One with a name of its own, so that its serials aren't another's.
+    pub(super) fn called(name: &str) -> Self {
+        let mut it = Self::new();
+        it.params.distinguished_name = rcgen::DistinguishedName::new();
+        it.params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        it
     }
 
     fn mood(&self) -> Mood {
@@ -191,6 +202,7 @@ impl Adapter for FakeCa {
                 Mood::Refuses => Err(AdapterError::Refused(
                     "common name not allowed by this role".to_owned(),
                 )),
+                Mood::Hangs => std::future::pending().await,
                 Mood::Busy => Err(AdapterError::Retry("429".to_owned())),
                 Mood::Limits => Err(AdapterError::Busy(
                     "too many certificates (rateLimited)".to_owned(),
@@ -204,6 +216,9 @@ impl Adapter for FakeCa {
     fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
         Box::pin(async move {
             self.open()?;
+            if self.mood() == Mood::Hangs {
+                std::future::pending::<()>().await;
+            }
             {
                 let mut revoking = self.revoking.lock().unwrap();
                 revoking.0 += 1;
@@ -307,8 +322,12 @@ impl Issuer {
         watches: &mut Watches,
         stop: &tokio::sync::watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
-        self.sign_all(stop).await?;
-        self.revoke_all(stop).await?;
+        for lane in self.lanes().await? {
+            match (lane.work, &lane.adapter) {
+                (Work::Signs, Some(adapter)) => self.sign_all(adapter, &lane, stop).await?,
+                _ => self.revoke_all(&lane, stop).await?,
+            };
+        }
         self.look_into_crls(&mut watches.crl).await?;
         self.ask_all(&mut watches.renewals, stop).await?;
         Ok(())
@@ -323,7 +342,7 @@ impl Bench {
         let store = Store::open(&url, clock.clone()).await.unwrap();
         let ca = Arc::new(FakeCa::new());
         let mut issuer = Issuer::new(store.clone(), "issuer", Login::Nobody);
-        issuer.roster.instead = Some(ca.clone());
+        issuer.roster.instead.insert("fake".to_owned(), ca.clone());
         let mut tx = store.begin().await.unwrap();
         let adapter = rows::upsert(&mut tx, "fake", "fake", &serde_json::json!({}))
             .await
@@ -357,6 +376,11 @@ impl Bench {
 
     /// A request for `a.example.com`, with a CSR for another name.
     pub(super) async fn request_for(&self, asked: &str) -> Request {
+        self.request_at(&self.adapter_id, asked).await
+    }
+
+    /// The same at another CA.
+    pub(super) async fn request_at(&self, adapter_id: &str, asked: &str) -> Request {
         let names = vec!["a.example.com".to_owned()];
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![asked.to_owned()]).unwrap();
@@ -366,7 +390,7 @@ impl Bench {
             common_name: names[0].clone(),
             sans: names,
             key_algorithm: "ecdsa-p256".to_owned(),
-            adapter_id: self.adapter_id.clone(),
+            adapter_id: adapter_id.to_owned(),
             agent_id: self.agent_id.clone(),
             install_path: Some("/etc/ssl/a.pem".to_owned()),
             replaces: None,

@@ -1,15 +1,17 @@
 //! The proof of revocations: fetches the CRLs and records which serials are in them. It revokes
 //! nothing.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::Issuer;
 use super::adapters::Published;
-use crate::clients::crl::{fetch, parse};
-use crate::domain::adapter::AdapterStatus;
+use crate::clients::crl::{Crl, fetch, parse};
+use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
 use crate::store::{StoreError, Work, adapters as rows, certificates, revocation};
@@ -67,48 +69,13 @@ impl Issuer {
             return Ok(());
         }
         let adapters = rows::all(&mut self.store.read().await?).await?;
-        let missing =
-            certificates::revoked_not_in_crl(&mut self.store.ask(Work::Background).await?, AT_ONCE).await?;
-        let mut found = 0;
-        for row in adapters.iter().filter(|row| row.status == AdapterStatus::Active) {
-            let wanted: Vec<_> = missing
-                .iter()
-                .filter(|it| it.adapter_id.as_deref() == Some(row.id.as_str()))
-                .collect();
-            let Some(adapter) = self.roster.adapter(row).filter(|_| !wanted.is_empty()) else {
-                continue;
-            };
-            match adapter.capabilities().await {
-                Ok(can) if can.crl == Published::Never => {
-                    found += self.look_where_they_say(&wanted).await?;
-                    continue;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(adapter = %row.name, %error, "what the CA can do is not known");
-                    continue;
-                }
-            }
-            let crl = match adapter.crl().await {
-                Ok(bytes) => parse(&bytes),
-                Err(error) => Err(error.to_string()),
-            };
-            let crl = match crl {
-                Ok(crl) => crl,
-                Err(error) => {
-                    tracing::warn!(adapter = %row.name, error, "the CRL can't be read");
-                    continue;
-                }
-            };
-            let mut tx = self.store.begin().await?;
-            let now = tx.now();
-            for certificate in wanted.iter().filter(|it| crl.lists(&it.serial)) {
-                revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
-                found += 1;
-            }
-            tx.commit().await?;
-        }
-        if found < missing.len() {
+        // Beside each other, since none is to wait for another's CA.
+        let looks = adapters
+            .iter()
+            .filter(|row| row.status == AdapterStatus::Active)
+            .map(|row| self.look_into_crl_of(row));
+        let is_missing = try_join_all(looks).await?.contains(&true);
+        if is_missing {
             watch.looked_in_vain();
         } else {
             // Nothing is missing; the next acceptance, or another process's, is seen within a period.
@@ -117,8 +84,62 @@ impl Issuer {
         Ok(())
     }
 
+    /// Looks into the CRL of one CA; whether something is missing there.
+    async fn look_into_crl_of(&self, row: &AdapterRow) -> Result<bool, StoreError> {
+        let mut conn = self.store.ask(Work::Background).await?;
+        let wanted = certificates::revoked_not_in_crl(&mut conn, Some(&row.id), AT_ONCE).await?;
+        drop(conn);
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let Some(adapter) = self.roster.adapter(row) else {
+            return Ok(true);
+        };
+        match adapter.capabilities().await {
+            Ok(can) if can.crl == Published::Never => {
+                return Ok(self.look_where_they_say(&wanted).await? < wanted.len());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(adapter = %row.name, %error, "what the CA can do is not known");
+                return Ok(true);
+            }
+        }
+        let crl = match adapter.crl().await {
+            Ok(bytes) => parse(&bytes),
+            Err(error) => Err(error.to_string()),
+        };
+        match crl {
+            Ok(crl) => Ok(self.record_listed(&wanted, &crl).await? < wanted.len()),
+            Err(error) => {
+                tracing::warn!(adapter = %row.name, error, "the CRL can't be read");
+                Ok(true)
+            }
+        }
+    }
+
+    async fn record_listed<C: Borrow<Certificate>>(
+        &self,
+        wanted: &[C],
+        crl: &Crl,
+    ) -> Result<usize, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let now = tx.now();
+        let mut found = 0;
+        for certificate in wanted
+            .iter()
+            .map(Borrow::borrow)
+            .filter(|it| crl.lists(&it.serial))
+        {
+            revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
+            found += 1;
+        }
+        tx.commit().await?;
+        Ok(found)
+    }
+
     /// Looks into the CRLs that the certificates themselves name; how many are in them.
-    async fn look_where_they_say(&self, wanted: &[&Certificate]) -> Result<usize, StoreError> {
+    async fn look_where_they_say(&self, wanted: &[Certificate]) -> Result<usize, StoreError> {
         let mut by_url: BTreeMap<String, Vec<&Certificate>> = BTreeMap::new();
         let mut conn = self.store.read().await?;
         for it in wanted {
@@ -137,13 +158,7 @@ impl Issuer {
                     continue;
                 }
             };
-            let mut tx = self.store.begin().await?;
-            let now = tx.now();
-            for certificate in wanted.iter().filter(|it| crl.lists(&it.serial)) {
-                revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
-                found += 1;
-            }
-            tx.commit().await?;
+            found += self.record_listed(&wanted, &crl).await?;
         }
         Ok(found)
     }

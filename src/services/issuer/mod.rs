@@ -11,6 +11,7 @@ mod bench;
 mod clock;
 mod crl;
 mod issue;
+mod lanes;
 mod renewals;
 #[cfg(test)]
 mod renewals_tests;
@@ -20,12 +21,11 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
-use tokio::time::Instant;
 
 use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 use crate::wire::page::Change;
 
 pub(crate) use issue::inventory;
+use lanes::{Lane, WentOn};
 use roster::Roster;
 
 /// How often it looks for work that nobody woke it for: another process may have written it.
@@ -48,7 +49,7 @@ const LEASE: chrono::Duration = chrono::Duration::seconds(30);
 const MARGIN: chrono::Duration = chrono::Duration::seconds(20);
 /// For so long a CA may still be at a call whose caller is gone: only then is it asked what it has signed.
 const SETTLES: chrono::Duration = chrono::Duration::seconds(5);
-/// Requests claimed at once, and calls to CAs at once: so many to sign, and so many to revoke.
+/// Requests claimed at once, and calls to one CA at once: so many to sign, and so many to revoke.
 const BATCH: u32 = 32;
 const AT_ONCE: usize = 4;
 /// How often the credential for the CA is prolonged, at the most and at the least.
@@ -60,13 +61,6 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// A piece of work that takes longer is one that hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What has to go on for the issuer to be alive.
-#[derive(Clone, Copy)]
-enum Work {
-    Signs,
-    Revokes,
-}
-
 /// The issuer. One may run in each process; claims keep them apart.
 pub struct Issuer {
     store: Store,
@@ -76,8 +70,7 @@ pub struct Issuer {
     /// Rung with each revocation that a CA accepted.
     accepted: Notify,
     beat: Option<Beat>,
-    /// When each of what is done beside each other went on last.
-    went_on: std::sync::Mutex<[Instant; 2]>,
+    went_on: std::sync::Mutex<WentOn>,
 }
 
 impl Issuer {
@@ -91,7 +84,7 @@ impl Issuer {
             clock: Mutex::default(),
             accepted: Notify::new(),
             beat: None,
-            went_on: std::sync::Mutex::new([Instant::now(); 2]),
+            went_on: std::sync::Mutex::default(),
         }
     }
 
@@ -102,41 +95,18 @@ impl Issuer {
         self
     }
 
-    /// Works until `stop` says true. Signing, revoking, the proof of revocations, renewals and credentials go on
-    /// beside each other: none waits for what another has before it.
+    /// Works until `stop` says true. Signing and revoking for each adapter, the proof of revocations, renewals and
+    /// credentials go on beside each other: none waits for what another has before it.
     pub async fn run(mut self, stop: watch::Receiver<bool>) {
         let beat = Beat::begin(self.store.clone(), Duty::Issuer, self.owner.clone(), PATIENCE);
         self.beat = Some(beat);
         self.release_earlier_claims().await;
         tokio::join!(
-            self.sign_along(stop.clone()),
-            self.revoke_along(stop.clone()),
+            self.in_lanes(stop.clone()),
             self.prove_along(stop.clone()),
             self.ask_along(stop.clone()),
             self.renew_along(stop),
         );
-    }
-
-    async fn sign_along(&self, mut stop: watch::Receiver<bool>) {
-        let mut changes = self.store.changes();
-        loop {
-            self.work_goes_on(Work::Signs);
-            let done = self.sign_all(&stop).await;
-            if !goes_on(done, &mut changes, &mut stop).await {
-                return;
-            }
-        }
-    }
-
-    async fn revoke_along(&self, mut stop: watch::Receiver<bool>) {
-        let mut changes = self.store.changes();
-        loop {
-            self.work_goes_on(Work::Revokes);
-            let done = self.revoke_all(&stop).await;
-            if !goes_on(done, &mut changes, &mut stop).await {
-                return;
-            }
-        }
     }
 
     async fn ask_along(&self, mut stop: watch::Receiver<bool>) {
@@ -190,16 +160,6 @@ impl Issuer {
         self.clock.lock().await.is_off(&self.store, &self.owner).await
     }
 
-    /// Tells that this work goes on, as long as the other does too: one that hangs is not covered up.
-    fn work_goes_on(&self, work: Work) {
-        let Some(beat) = &self.beat else { return };
-        let mut went_on = self.went_on.lock().unwrap_or_else(PoisonError::into_inner);
-        went_on[work as usize] = Instant::now();
-        if went_on.iter().all(|at| at.elapsed() < PATIENCE) {
-            beat.goes_on();
-        }
-    }
-
     /// What an earlier life of this very issuer had claimed is free again soon.
     async fn release_earlier_claims(&self) {
         let released = async {
@@ -217,25 +177,28 @@ impl Issuer {
         }
     }
 
-    /// Has signed what is due, a batch of it; whether there may be more to do right now.
-    async fn sign_all(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+    /// Has signed what is due at one CA, a batch of it; whether there may be more to do right now.
+    async fn sign_all(
+        &self,
+        adapter: &str,
+        lane: &Lane,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, StoreError> {
         if self.clock_is_off().await? {
             return Ok(false);
         }
-        let adapters = rows::all(&mut self.store.read().await?).await?;
-        for row in &adapters {
-            if row.status == AdapterStatus::Paused {
-                self.resume_if_back(row).await?;
-            }
+        let row = rows::read(&mut self.store.read().await?, adapter).await?;
+        if let Some(row) = row.filter(|row| row.status == AdapterStatus::Paused) {
+            self.resume_if_back(&row).await?;
         }
-        let due = issuance::claimable(&mut self.store.read().await?, BATCH).await?;
+        let due = issuance::claimable(&mut self.store.read().await?, adapter, BATCH).await?;
         let n_due = due.len();
         let ended: Vec<Result<(), StoreError>> = futures::stream::iter(due)
             // A request is claimed when its turn comes: once it is time to stop, the rest is left to others.
             .take_while(|_| std::future::ready(!*stop.borrow()))
             .map(|request| self.issue(request))
             .buffer_unordered(AT_ONCE)
-            .inspect(|_| self.work_goes_on(Work::Signs))
+            .inspect(|_| self.work_goes_on(lane))
             .collect()
             .await;
         for result in ended {
@@ -271,9 +234,9 @@ impl Issuer {
                 let mut tx = self.store.begin().await?;
                 issuance::resume_adapter(&mut tx, &row.id).await?;
                 // What was left `issuing` because the CA went away is due at once, not when its lease
-                // ends. No signature is under way between two batches.
+                // ends. No signature of this adapter is under way between two batches.
                 let now = tx.now();
-                issuance::release(&mut tx, &self.owner, now).await?;
+                issuance::release(&mut tx, &self.owner, Some(&row.id), now).await?;
                 tx.commit().await?;
                 tracing::info!(adapter = %row.name, "the adapter works again");
                 Ok(())
@@ -306,27 +269,27 @@ impl Issuer {
             return RENEW_AGAIN;
         };
         drop(conn);
-        let mut next = RENEW;
-        for row in adapters {
-            if row.status != AdapterStatus::Active {
-                next = next.min(RENEW_AGAIN);
-                continue;
-            }
-            let Some(adapter) = self.roster.adapter(&row) else {
-                continue;
-            };
-            match adapter.renew_credential().await {
-                Ok(None) => {}
-                // Well before its end, so that there is time to try again.
-                Ok(Some(lasts)) => next = next.min(lasts / 2).max(RENEW_SOON),
-                // It still works until its end; who reads the log has time.
-                Err(error) => {
-                    next = next.min(RENEW_AGAIN);
-                    tracing::warn!(adapter = %row.name, %error, "the issuer's credential can't be renewed");
-                }
+        let each = adapters.iter().map(|row| self.renew_credential_of(row));
+        join_all(each).await.into_iter().min().unwrap_or(RENEW)
+    }
+
+    async fn renew_credential_of(&self, row: &AdapterRow) -> Duration {
+        if row.status != AdapterStatus::Active {
+            return RENEW_AGAIN;
+        }
+        let Some(adapter) = self.roster.adapter(row) else {
+            return RENEW;
+        };
+        match adapter.renew_credential().await {
+            Ok(None) => RENEW,
+            // Well before its end, so that there is time to try again.
+            Ok(Some(lasts)) => (lasts / 2).clamp(RENEW_SOON, RENEW),
+            // It still works until its end; who reads the log has time.
+            Err(error) => {
+                tracing::warn!(adapter = %row.name, %error, "the issuer's credential can't be renewed");
+                RENEW_AGAIN
             }
         }
-        next
     }
 }
 

@@ -160,7 +160,7 @@ async fn of_several_issuers_one_asks() {
     let mut others: Vec<Issuer> = Vec::new();
     for name in ["second", "third"] {
         let mut other = Issuer::new(bench.store.clone(), name, Login::Nobody);
-        other.roster.instead = Some(bench.ca.clone());
+        other.roster.instead.insert("fake".to_owned(), bench.ca.clone());
         others.push(other);
     }
     let (_sender, stop) = tokio::sync::watch::channel(false);

@@ -6,7 +6,8 @@ use tokio::sync::watch;
 
 use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesBack, Withdrawal};
 use super::backoff::next_attempt;
-use super::{AT_ONCE, Issuer, LEASE, Work};
+use super::lanes::Lane;
+use super::{AT_ONCE, Issuer, LEASE};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -19,22 +20,26 @@ use crate::store::{StoreError, adapters as rows, audit, certificates, orders, re
 const DENIED_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
 
 impl Issuer {
-    /// Carries out all that is due, several at a time; the oldest first, and one alone, since a CA that can't
-    /// take it can't take the others either.
-    pub(super) async fn revoke_all(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+    /// Carries out all that is due in a lane, several at a time; the oldest first, and one alone, since a CA that
+    /// can't take it can't take the others either.
+    pub(super) async fn revoke_all(
+        &self,
+        lane: &Lane,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, StoreError> {
         if self.clock_is_off().await? {
             return Ok(false);
         }
-        let Some(first) = self.claim_revocation(stop).await? else {
+        let Some(first) = self.claim_revocation(lane, stop).await? else {
             return Ok(false);
         };
         self.revoke(&first).await?;
         let claims = futures::stream::try_unfold((), |()| async {
-            Ok::<_, StoreError>(self.claim_revocation(stop).await?.map(|job| (job, ())))
+            Ok::<_, StoreError>(self.claim_revocation(lane, stop).await?.map(|job| (job, ())))
         });
         claims
             .try_for_each_concurrent(AT_ONCE, |job| async move {
-                self.work_goes_on(Work::Revokes);
+                self.work_goes_on(lane);
                 if let Err(error) = self.revoke(&job).await {
                     // Its lease ends, and it is tried again.
                     tracing::error!(%error, "a revocation could not be driven on");
@@ -46,12 +51,16 @@ impl Issuer {
     }
 
     /// The oldest that is due, for this issuer alone; none once it is time to stop.
-    async fn claim_revocation(&self, stop: &watch::Receiver<bool>) -> Result<Option<Job>, StoreError> {
+    async fn claim_revocation(
+        &self,
+        lane: &Lane,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Option<Job>, StoreError> {
         if *stop.borrow() {
             return Ok(None);
         }
         let mut tx = self.store.begin().await?;
-        let claimed = jobs::claim_revoke(&mut tx, &self.owner, LEASE).await?;
+        let claimed = jobs::claim_revoke(&mut tx, lane.adapter.as_deref(), &self.owner, LEASE).await?;
         tx.commit().await?;
         Ok(claimed)
     }

@@ -13,9 +13,9 @@ pub(super) struct Roster {
     vault_login: Login,
     /// Binds a new account at an ACME CA to one that it knows.
     pub(super) external_account: Option<ExternalAccount>,
-    /// Stands in for every CA in tests.
+    /// Stand in for the CAs of these names in tests.
     #[cfg(test)]
-    pub(super) instead: Option<Arc<dyn Adapter>>,
+    pub(super) instead: HashMap<String, Arc<dyn Adapter>>,
     made: Mutex<HashMap<String, Made>>,
 }
 
@@ -31,7 +31,7 @@ impl Roster {
             vault_login,
             external_account: None,
             #[cfg(test)]
-            instead: None,
+            instead: HashMap::new(),
             made: Mutex::default(),
         }
     }
@@ -39,8 +39,8 @@ impl Roster {
     /// The adapter of a row; `None` if its configuration makes no sense.
     pub(super) fn adapter(&self, row: &AdapterRow) -> Option<Arc<dyn Adapter>> {
         #[cfg(test)]
-        if self.instead.is_some() {
-            return self.instead.clone();
+        if let Some(instead) = self.instead.get(&row.name) {
+            return Some(Arc::clone(instead));
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(it) = made.get(&row.id).filter(|it| it.config == row.config) {

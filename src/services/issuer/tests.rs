@@ -7,7 +7,7 @@ use chrono::Duration;
 use tokio::sync::Semaphore;
 
 use super::adapters::{Published, TakesBack};
-use super::bench::{Bench, Mood, Watches, start};
+use super::bench::{Bench, FakeCa, Mood, Watches, start};
 use super::{AT_ONCE, Issuer, LEASE, SETTLES};
 use crate::clients::vault::Login;
 use crate::domain::adapter::AdapterStatus;
@@ -15,7 +15,7 @@ use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::reason::Reason;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
-use crate::store::{audit, certificates, requests, revocation};
+use crate::store::{adapters as rows, audit, certificates, requests, revocation};
 
 #[tokio::test]
 async fn told_to_stop_it_claims_nothing_more_and_leaves_it_to_others() {
@@ -406,7 +406,7 @@ async fn a_slow_queue_of_revocations_holds_up_no_certificate_and_no_proof() {
     tx.commit().await.unwrap();
 
     let mut issuer = Issuer::new(bench.store.clone(), "beside", Login::Nobody);
-    issuer.roster.instead = Some(bench.ca.clone());
+    issuer.roster.instead.insert("fake".to_owned(), bench.ca.clone());
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let running = tokio::spawn(issuer.run(stopped));
     // The CA is at the first and doesn't answer; what is to be signed is signed.
@@ -433,4 +433,51 @@ async fn a_slow_queue_of_revocations_holds_up_no_certificate_and_no_proof() {
     until(async || proven().await == requests.len()).await;
     stop.send_replace(true);
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ca_that_hangs_holds_up_nothing_of_another() {
+    let bench = Bench::new().await;
+    let hangs = Arc::new(FakeCa::called("slow"));
+    let mut tx = bench.store.begin().await.unwrap();
+    let slow = rows::upsert(&mut tx, "slow", "fake", &serde_json::json!({}))
+        .await
+        .unwrap()
+        .id;
+    tx.commit().await.unwrap();
+    let mut issuer = Issuer::new(bench.store.clone(), "beside", Login::Nobody);
+    issuer.roster.instead.insert("fake".to_owned(), bench.ca.clone());
+    issuer.roster.instead.insert("slow".to_owned(), hangs.clone());
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let issued = async |request: &Request| bench.now(request).await.status == RequestStatus::Issued;
+    let revoke = async |request: &Request| {
+        let id = bench.now(request).await.certificate_id.unwrap();
+        let mut tx = bench.store.begin().await.unwrap();
+        revocation::ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    };
+    let running = tokio::spawn(issuer.run(stopped));
+    let (there, here) = (
+        bench.request_at(&slow, "a.example.com").await,
+        bench.request().await,
+    );
+    until(async || issued(&there).await && issued(&here).await).await;
+
+    // More than a batch, and older than what is asked of the other one.
+    hangs.be(Mood::Hangs);
+    revoke(&there).await;
+    for _ in 0..40 {
+        bench.request_at(&slow, "a.example.com").await;
+    }
+    let id = revoke(&here).await;
+    let next = bench.request().await;
+    until(async || issued(&next).await).await;
+    until(async || {
+        let mut conn = bench.store.read().await.unwrap();
+        let certificate = certificates::existing(&mut conn, &id).await.unwrap();
+        certificate.revocation.is_some_and(|it| it.in_crl_at.is_some())
+    })
+    .await;
+    running.abort();
 }

@@ -26,6 +26,7 @@ use crate::services::api::{self, ApiState};
 use crate::services::issuer::Issuer;
 use crate::services::issuer::adapters::vault_pki;
 use crate::services::scheduler;
+use crate::services::serve::{Bounds, Served};
 use crate::services::vault::Vault;
 use crate::services::wake::OverHttp;
 use crate::store::{Store, StoreError, adapters, agents, checkin, installations};
@@ -34,6 +35,9 @@ use crate::wire::page::{MAX_LIMIT, PageQuery};
 
 /// What is under way gets this long when everything is told to stop.
 const DRAIN: Duration = Duration::from_secs(3);
+/// Connections at once, to the API and to Vault each: all come from this machine, and a process that was given
+/// few descriptors has enough for them.
+const MAX_CONNECTIONS: usize = 256;
 
 /// What is to be started.
 pub(super) struct Parts<'a> {
@@ -84,7 +88,8 @@ impl Running {
             afterwards.carry_out()?;
         }
         it.serve("Vault", listen(vault)?, parts.vault.router(), stopped.clone());
-        let state = ApiState::new(parts.store.clone(), Arc::new(OverHttp::default()));
+        let state = ApiState::new(parts.store.clone(), Arc::new(OverHttp::default()))
+            .bounds(Bounds::of_few(MAX_CONNECTIONS));
         let api = listen(api)?;
         let mut stopping = stopped.clone();
         it.tasks.spawn(async move {
@@ -126,10 +131,11 @@ impl Running {
         mut stopped: watch::Receiver<bool>,
     ) {
         self.tasks.spawn(async move {
-            let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+            let stop = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
-            });
-            if let Err(error) = serving.await {
+            };
+            let served = Served::plain(routes, Bounds::of_few(MAX_CONNECTIONS));
+            if let Err(error) = served.on(listener, stop).await {
                 tracing::error!(%error, "{name} ended");
             }
         });

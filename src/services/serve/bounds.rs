@@ -34,14 +34,25 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// What is granted where only health is told: answers are short and few ask.
+    /// What is granted where few ask, maybe all from one address, for short answers.
     #[must_use]
-    pub fn of_health() -> Self {
+    pub fn of_few(connections: usize) -> Self {
         Self {
             head: Duration::from_secs(5),
-            connections: 64,
-            per_address: 64,
+            connections,
+            per_address: connections,
             ..Self::default()
         }
+    }
+
+    /// What is granted where only health is told.
+    #[must_use]
+    pub fn of_health() -> Self {
+        Self::of_few(64)
+    }
+
+    /// For a whole request, from its head to the head of its answer. Routes that know more to say give up before.
+    pub(super) fn request(&self) -> Duration {
+        self.body + self.answer
     }
 }

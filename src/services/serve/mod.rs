@@ -7,7 +7,6 @@ mod peer;
 mod places;
 mod tls;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -58,6 +57,17 @@ pub struct Served {
 }
 
 impl Served {
+    /// Routes over plain TCP, whose connections nobody counts.
+    #[must_use]
+    pub fn plain(routes: Router, bounds: Bounds) -> Self {
+        Self {
+            routes,
+            bounds,
+            tls: None,
+            open: Gauge::default(),
+        }
+    }
+
     /// Serves on `listener` until `shutdown`; then nothing is accepted any more, idle connections end, and
     /// this ends once the requests under way are answered.
     ///
@@ -180,7 +190,7 @@ impl Visitor {
             place,
             ..
         } = self;
-        let routes = served.routes;
+        let (routes, limit) = (served.routes, served.bounds.request());
         let asked_on = Arc::clone(&place);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -191,8 +201,10 @@ impl Visitor {
             // A router is always ready, so that it needn't be asked.
             let answering = routes.clone().call(request);
             async move {
-                let answer = answering.await?;
-                Ok::<_, Infallible>(answer.map(|body| Answering { body, _busy: busy }))
+                let answer = tokio::time::timeout(limit, answering).await;
+                // A router doesn't fail.
+                let Ok(answer) = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+                Ok::<_, io::Error>(answer.map(|body| Answering { body, _busy: busy }))
             }
         });
         let connection = http1::Builder::new()
@@ -232,5 +244,36 @@ impl hyper::body::Body for Answering {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn routes_that_wait_for_a_body_hold_a_connection_for_its_time_and_no_longer() {
+        let bounds = Bounds {
+            body: Duration::from_millis(50),
+            answer: Duration::from_millis(50),
+            ..Bounds::of_few(1)
+        };
+        let routes = Router::new().route("/", post(async |body: String| body));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(Served::plain(routes, bounds).on(listener, std::future::pending()));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n";
+        slow.write_all(&[head, b"a".as_slice()].concat()).await.unwrap();
+        // The only place is taken until that one is given up.
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(&[head, b"ab".as_slice()].concat()).await.unwrap();
+        let mut answer = [0; 12];
+        next.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        assert_eq!(slow.read(&mut answer).await.unwrap_or(0), 0);
     }
 }

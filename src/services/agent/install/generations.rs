@@ -24,6 +24,7 @@ use super::paths::{HIDDEN, Part, Target};
 use crate::services::agent::files::{
     Doing, FileError, read_if_there, remove_if_there, sync_dir, write_whole,
 };
+use crate::services::agent::patience::Decision;
 
 const CURRENT: &str = "current";
 const UNPROVEN: &str = "unproven";
@@ -302,11 +303,15 @@ enum Visible {
 }
 
 /// Cleans what crashes left half made for any target directly inside `dir`.
-pub(in crate::services::agent) fn clean_all(dir: &Path) -> Result<(), FileError> {
+pub(in crate::services::agent) fn clean_all(dir: &Path, decision: &Decision) -> Result<(), FileError> {
     let hidden = dir.join(HIDDEN);
     let Ok(entries) = fs::read_dir(&hidden) else {
         return Ok(());
     };
+    // Nobody waits any more: what lies here may be an installation's that is under way.
+    if !decision.goes_on() {
+        return Ok(());
+    }
     for entry in entries.filter_map(Result::ok) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             clean(&entry.path())?;

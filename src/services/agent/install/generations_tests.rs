@@ -136,7 +136,7 @@ fn leftovers_of_a_crash_are_cleaned() {
     fs::create_dir(&staging).unwrap();
     fs::write(staging.join("key.pem"), "half").unwrap();
     symlink("g1", target.store().join(NEW_LINK)).unwrap();
-    clean_all(dir.path()).unwrap();
+    clean_all(dir.path(), &Decision::default()).unwrap();
     assert!(!staging.exists());
     assert!(fs::symlink_metadata(target.store().join(NEW_LINK)).is_err());
     assert_eq!(read(dir.path()), shows("one"));

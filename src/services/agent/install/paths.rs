@@ -93,8 +93,11 @@ impl Target {
                 path: path.to_owned(),
                 source,
             })?;
-        let inside = install_dirs
-            .iter()
+        // Those that it lies in by its words first: another one may be on a mount that hangs.
+        let mut allowed: Vec<&PathBuf> = install_dirs.iter().collect();
+        allowed.sort_by_key(|allowed| !Path::new(parent).starts_with(allowed));
+        let inside = allowed
+            .into_iter()
             .filter_map(|allowed| allowed.canonicalize().ok())
             .any(|allowed| dir.starts_with(allowed));
         if !inside || dir.components().any(|part| part.as_os_str() == HIDDEN) {

@@ -16,6 +16,7 @@ use super::{
     Withdrawal,
 };
 use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
+use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::normal_serial;
 use crate::domain::x509;
 
@@ -49,6 +50,7 @@ impl Config {
     fn place(&self) -> Place {
         Place {
             address: self.address.clone(),
+            cluster: Vec::new(),
             ca: self.ca.clone(),
             namespace: self.namespace.clone(),
         }
@@ -56,7 +58,7 @@ impl Config {
 }
 
 /// The `kind` of such an adapter row.
-pub const KIND: &str = "vault_pki";
+pub const KIND: &str = VAULT_PKI;
 
 /// One PKI mount of one Vault.
 pub struct VaultPki {
@@ -399,7 +401,9 @@ impl From<VaultError> for AdapterError {
         match error {
             VaultError::Sealed | VaultError::Login(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
-            VaultError::Unknown(_) | VaultError::Garbled(_) => Self::Unknown(words),
+            VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => {
+                Self::Unknown(words)
+            }
             VaultError::Denied(_) => Self::Denied(words),
             VaultError::Refused(_)
             | VaultError::NotFound(_)

@@ -211,7 +211,7 @@ impl Book {
         entry.outcome = AuditOutcome::Asked;
         entry.reason = Some("superseded".to_owned());
         audit::append(&mut tx, entry).await?;
-        let job = jobs::claim_revoke(&mut tx, OWNER, LEASE).await?;
+        let job = jobs::claim_revoke(&mut tx, certificate.adapter_id.as_deref(), OWNER, LEASE).await?;
         if let Some(job) = job {
             revocation::accept_revocation(&mut tx, &job, at + Duration::seconds(1)).await?;
             revocation::record_in_crl(&mut tx, &certificate.id, at + Duration::seconds(2)).await?;
