@@ -524,8 +524,14 @@ mod tests {
         };
         assert!(said(json!({})).starts_with("served now: "));
         for (change, words) in [
-            (json!({"served_sha256": "cc"}), "expected there; another one is served now"),
-            (json!({"served_sha256": null}), "expected there; what is served couldn't be looked at"),
+            (
+                json!({"served_sha256": "cc"}),
+                "expected there; another one is served now",
+            ),
+            (
+                json!({"served_sha256": null}),
+                "expected there; what is served couldn't be looked at",
+            ),
             (
                 json!({"served_sha256": null, "tls_address": null}),
                 "on its disk; where it is served is not known",
