@@ -347,7 +347,12 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
                 format!("served {seen}: clients that check revocation refuse it from the next CRL on")
             }
             (false, Truth::Missing) => return None,
-            (false, _) => "expected there, not served".to_owned(),
+            (false, Truth::Unknown) => "expected there; its agent hasn't looked yet".to_owned(),
+            (false, _) if place.served_sha256.is_some() => {
+                format!("expected there; another one is served {seen}")
+            }
+            (false, Truth::OnDisk) => "on its disk; where it is served is not known".to_owned(),
+            (false, _) => "expected there; what is served couldn't be looked at".to_owned(),
         };
         Some(Loss {
             host: place.hostname.clone(),
@@ -490,6 +495,56 @@ async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loss_says_what_was_seen_and_where_nothing_could_be_seen() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let said = |change: Value| {
+            let mut place = json!({
+                "id": "ins_1", "version": 1, "agent_id": "agt_1", "hostname": "web-01", "path": "/srv/a.pem",
+                "tls_address": "web-01:443", "certificate_id": "crt_1", "subject": "CN=a.example.com",
+                "not_after": now, "expected_sha256": "aa", "on_disk_sha256": "aa", "served_sha256": "aa",
+                "error": null, "checked_at": now
+            });
+            for (name, value) in change.as_object().unwrap() {
+                place[name] = value.clone();
+            }
+            let detail: CertificateDetail = serde_json::from_value(json!({
+                "certificate": {
+                    "id": "crt_1", "version": 1, "subject": "CN=a.example.com", "sans": ["a.example.com"],
+                    "issuer": "CN=ca", "serial": "01", "fingerprint_sha256": "aa", "spki_sha256": "bb",
+                    "key_algorithm": "ecdsa-p256", "not_before": now, "not_after": now, "status": "active",
+                    "created_at": now, "updated_at": now, "n_installations": 1, "is_replaced": false
+                },
+                "key": null, "installations": [place], "same_key": [], "chain": []
+            }))
+            .unwrap();
+            let told: Vec<String> = losses(&detail, now).map(|loss| loss.what).collect();
+            told.join("; ")
+        };
+        assert!(said(json!({})).starts_with("served now: "));
+        for (change, words) in [
+            (
+                json!({"served_sha256": "cc"}),
+                "expected there; another one is served now",
+            ),
+            (
+                json!({"served_sha256": null}),
+                "expected there; what is served couldn't be looked at",
+            ),
+            (
+                json!({"served_sha256": null, "tls_address": null}),
+                "on its disk; where it is served is not known",
+            ),
+            (
+                json!({"served_sha256": null, "checked_at": null}),
+                "expected there; its agent hasn't looked yet",
+            ),
+            (json!({"served_sha256": null, "on_disk_sha256": null}), ""),
+        ] {
+            assert_eq!(said(change), words);
+        }
+    }
 
     #[test]
     fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {

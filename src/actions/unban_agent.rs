@@ -31,9 +31,8 @@ impl Action for UnbanAgent {
     }
 
     fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        if let [one] = on
-            && one.status == AgentStatus::Active.word()
-        {
+        // What is known of an agent by its host alone doesn't say that it is banned.
+        if !on.iter().any(|it| it.status == AgentStatus::Banned.word()) {
             return Availability::Disabled("it is not banned".to_owned());
         }
         needs_api(facts).unwrap_or(Availability::Ready)

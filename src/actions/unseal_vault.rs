@@ -210,7 +210,7 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
             (Some(Entered::Stop), _) => {
                 return Err(Problem::new(
                     ProblemKind::Refused,
-                    format!("stopped by you with {}", progress(&status)),
+                    format!("stopped by you: {}", progress(&status)),
                 )
                 .hint("shares that were entered stay at Vault until somebody resets the ceremony"));
             }

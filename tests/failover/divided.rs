@@ -168,7 +168,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let outcome = hands.check_in(&agent).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
-    // It is the first finding, before a Vault that doesn't answer; the cursor stays where it was until it is moved.
+    // It is the first finding, before a Vault that doesn't answer, and the cursor is there as long as nobody moved it.
     screen.wait("the first finding to be it", |screen| {
         let first = screen
             .lines()
@@ -176,8 +176,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
             .nth(1);
         first.is_some_and(|line| says(line, &["CRIT", &a, "two primaries"]))
     });
-    screen.send("g");
-    screen.wait_for("no change goes out");
+    screen.wait_for("No change goes out");
     screen.send("6");
     screen.wait_for("No change goes out");
     let said = words(&screen.screen());
