@@ -205,7 +205,7 @@ async fn runbook_lines(demo: &Demo, tmp: &Path) {
     let before = verifies().await;
     let (ok, text) = curl(&format!(
         "curl -X POST {api}/api/v1/certs/{id}/revoke \\\n  -H \"Authorization: Bearer {token}\" \\\n  \
-         -d '{{\"reason\": \"keyCompromise\"}}'"
+         -d '{{\"reason\":\"keyCompromise\"}}'"
     ));
     assert!(ok, "{text}");
     eventually("the serial is in the CRL", async || {

@@ -210,7 +210,7 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
             (Some(Entered::Stop), _) => {
                 return Err(Problem::new(
                     ProblemKind::Refused,
-                    format!("stopped by you with {}", progress(&status)),
+                    format!("stopped by you: {}", progress(&status)),
                 )
                 .hint("shares that were entered stay at Vault until somebody resets the ceremony"));
             }
@@ -327,14 +327,6 @@ impl Step for PkiMount {
 
     fn harm(&self) -> Harm {
         Harm::None
-    }
-
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        _with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({})) })
     }
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {

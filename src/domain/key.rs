@@ -60,7 +60,7 @@ impl KeyAlgorithm {
 pub enum KeyStatus {
     /// In use.
     Active,
-    /// In other hands: never certified again.
+    /// In other hands: no certificate will be issued for it again.
     Compromised,
     /// No longer used.
     Retired,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use crate::actions;
 use crate::plan::executor::RunEvent;
 use crate::plan::journal::Recorded;
 use crate::plan::outcome::{Ends, Outcome};
@@ -111,9 +112,14 @@ impl Run {
     /// What it does, as far as it is known.
     #[must_use]
     pub fn title(&self) -> String {
-        self.plan
-            .as_ref()
-            .map_or_else(|| self.action.to_owned(), |plan| plan.title.clone())
+        if let Some(plan) = &self.plan {
+            return plan.title.clone();
+        }
+        let title = actions::find(self.action).map_or(self.action, |action| action.spec().title);
+        match self.on.as_slice() {
+            [one] => format!("{title}: {}", one.name),
+            many => format!("{title}: {} things", many.len()),
+        }
     }
 
     /// The id that it is on record by; none before there is a plan.

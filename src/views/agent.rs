@@ -8,6 +8,7 @@ use super::certificate::{INSTALLATIONS, installation_cells, now_is};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
 use crate::domain::agent::{Agent, AgentHealth, AgentIdentity};
+use crate::domain::certificate::common_name;
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -63,7 +64,11 @@ fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
             id: installation.id.clone(),
             cells: installation_cells(
                 installation,
-                &format!("{} {}", installation.subject, installation.path),
+                &format!(
+                    "{} {}",
+                    common_name(&installation.subject).unwrap_or(&installation.subject),
+                    installation.path
+                ),
                 state,
             ),
             targets: vec![
@@ -88,9 +93,10 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         return Vec::new();
     };
     let agent = &detail.agent;
-    let health = agent.health(state.shown_at());
+    let at = query(state).map_or_else(|| state.shown_at(), |query| state.seen_at(&query));
+    let health = agent.health(at);
     let last = match (health, agent.last_checkin) {
-        (AgentHealth::Healthy, _) => last_checkin(agent, state),
+        (AgentHealth::Healthy, _) => last_checkin(agent, at, state),
         (_, Some(at)) => format!("{} ({})", full(at), distance(at, state.shown_at())),
         (_, None) => "never".to_owned(),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, Foremost, count};
+use super::{AT_MOST, All, Foremost};
 use crate::domain::finding::NAMED;
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::sql;
@@ -53,11 +53,13 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(doing))?;
-    let n = match count(&rows) < AT_MOST {
-        true => count(&rows),
-        false => super::counted(conn, format!("SELECT COUNT(*) {silent}"), vec![now.into()], doing).await?,
+    let all = All {
+        with: "",
+        from: silent,
+        bound: vec![now.into()],
+        doing,
     };
-    Ok(Foremost::of_warnings(rows, n))
+    Foremost::warnings(conn, rows, &all).await
 }
 
 /// What is expected on each of these agents, by which a person knows what its loss means.

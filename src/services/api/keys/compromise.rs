@@ -1,4 +1,4 @@
-//! `POST /api/v1/keys/{spki}/compromise`: never certified again. Its certificates are revoked one by one.
+//! `POST /api/v1/keys/{spki}/compromise`: no certificate will be issued for it again. Its certificates are revoked one by one.
 
 use axum::extract::State;
 use axum::response::Response;
