@@ -16,6 +16,8 @@ mod divided;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "support/hands.rs"]
+mod hands;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/pty.rs"]
 mod pty;

@@ -188,6 +188,10 @@ pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: 
 /// What the CA's published list says of the certificate.
 fn in_crl(certificate: &Certificate, state: &State) -> Fact {
     let (words, meaning) = match state.crl.as_ref().map(|looked| &looked.crl) {
+        None if state.context.vault.is_none() => (
+            "not read from here, since this context has no Vault; the issuer reads its CA's list".to_owned(),
+            Meaning::Dim,
+        ),
         None => (
             format!("not checked yet, {} checks", state.keymap.key_of(Cmd::Verify)),
             Meaning::Dim,
