@@ -140,7 +140,7 @@ fn standing(place: &Installation, state: &State) -> (String, Meaning) {
     let truth = place.truth();
     let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
     match looked_at(place, state) {
-        Some(Err(why)) if is_fine => (format!("can't be looked at from here: {why}"), Meaning::Warn),
+        Some(Err(why)) if is_fine => (format!("not seen now: {why}"), Meaning::Warn),
         Some(Ok(served)) if is_fine && *served != place.expected_sha256 => {
             ("another one is served now".to_owned(), Meaning::Bad)
         }
