@@ -1,12 +1,14 @@
-//! Obstacles that are known before anything is done: a CA that is paused, an agent that is silent. They hold up
-//! what needs exactly them, so they are told and forbid nothing.
+//! Obstacles that are known before anything is done: a CA that is paused or doesn't answer, no issuer, an agent that
+//! is silent. They hold up what needs exactly them, so they are told and forbid nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::domain::adapter::{Adapter, AdapterStatus};
+use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
 use crate::domain::moment::short;
+use crate::domain::worker::Duty;
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
 
@@ -76,18 +78,40 @@ impl Away {
     }
 }
 
-/// The adapters, asked for once.
-pub(super) struct Adapters(Vec<Adapter>);
+/// A plan doesn't wait longer to find out that Vault gives this console no answer.
+const VAULT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The adapters and what asks through them, as they are now.
+pub(super) struct Adapters {
+    all: Vec<Adapter>,
+    /// That no issuer is at work, if so.
+    no_issuer: Option<String>,
+    /// Why the Vault at this address doesn't answer this console.
+    silent_vault: Option<(String, String)>,
+}
 
 impl Adapters {
     /// As they are now.
     pub(super) async fn ask(with: &Reads) -> Result<Self, Problem> {
-        with.api.adapters().await.map(Self)
+        let (all, ready, silent_vault) =
+            tokio::join!(with.api.adapters(), with.api.ready(), silent_vault(with));
+        let workers = ready.map(|ready| ready.workers).unwrap_or_default();
+        let issuers = workers.iter().filter(|it| it.duty == Duty::Issuer);
+        let last = issuers.clone().max_by_key(|it| it.seen_at);
+        let no_issuer = last.filter(|_| !issuers.clone().any(|it| it.is_there)).map(|last| {
+            let since = short(last.seen_at, with.clock.now());
+            format!("no issuer is at work since {since} (`{}` was the last)", last.name)
+        });
+        Ok(Self {
+            all: all?,
+            no_issuer,
+            silent_vault,
+        })
     }
 
     /// The adapter that this certificate's CA is asked through: its own, or the oldest one.
     pub(super) fn of(&self, certificate: &Certificate) -> Option<&Adapter> {
-        let adapters = self.0.iter();
+        let adapters = self.all.iter();
         match &certificate.adapter_id {
             Some(id) => adapters.clone().find(|adapter| adapter.id == *id),
             None => adapters.min_by(|a, b| a.id.cmp(&b.id)),
@@ -95,14 +119,32 @@ impl Adapters {
     }
 
     /// Why the certificate's CA can't be asked now, if it can't: `vault is paused since 07:51Z: Vault is sealed`.
-    pub(super) fn paused(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
+    pub(super) fn stopped(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
         let adapter = self.of(certificate)?;
+        if adapter.status != AdapterStatus::Paused {
+            return self.no_issuer.clone();
+        }
         let since = adapter
             .paused_at
             .map(|at| format!(" since {}", short(at, with.clock.now())));
+        let since = since.unwrap_or_default();
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
-        (adapter.status == AdapterStatus::Paused)
-            .then(|| format!("{} is paused{}: {why}", adapter.name, since.unwrap_or_default()))
+        Some(match is_no_answer(why) {
+            true => format!("{} doesn't answer{since}: {why}", adapter.name),
+            false => format!("{} is paused{since}: {why}", adapter.name),
+        })
+    }
+
+    /// The same, or that the CA doesn't answer this console: the issuer's way may be another one.
+    fn cause(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
+        let stopped = self.stopped(certificate, with);
+        stopped.or_else(|| {
+            let (address, why) = self.silent_vault.as_ref()?;
+            let vault = self.of(certificate)?.vault()?;
+            (vault.trim_end_matches('/') == address.trim_end_matches('/')).then(|| {
+                format!("Vault doesn't answer this console: {why}. Unless the issuer gets through, this waits for it")
+            })
+        })
     }
 
     /// A line for each CA that can't be asked now and that some of these certificates need.
@@ -114,11 +156,22 @@ impl Adapters {
     ) -> Vec<String> {
         let mut by_cause: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for certificate in certificates {
-            if let Some(cause) = self.paused(certificate, with) {
+            if let Some(cause) = self.cause(certificate, with) {
                 by_cause.entry(cause).or_default().push(certificate.name());
             }
         }
         let line = |(cause, waiting): (String, Vec<&str>)| format!("{cause}. {} {so}", names(&waiting));
         by_cause.into_iter().map(line).collect()
     }
+}
+
+/// Why Vault gives this console no answer, if so, and where it is.
+async fn silent_vault(with: &Reads) -> Option<(String, String)> {
+    let vault = with.vault().ok()?;
+    let why = match tokio::time::timeout(VAULT_PATIENCE, vault.seal_status()).await {
+        Ok(Ok(_)) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("nothing within {} s", VAULT_PATIENCE.as_secs()),
+    };
+    Some((vault.address().to_owned(), why))
 }

@@ -411,7 +411,7 @@ async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Resul
         }
         (Some(WaitingOn::Ca), _) => {
             let old = with.api.certificate(certificate).await?.certificate;
-            if let Some(cause) = Adapters::ask(with).await?.paused(&old, with) {
+            if let Some(cause) = Adapters::ask(with).await?.stopped(&old, with) {
                 return Ok(Proof::Waits(format!(
                     "asked: request {} waits for the CA: {cause}. It is issued and installed by itself when that is over",
                     request.id

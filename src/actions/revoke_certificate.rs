@@ -288,9 +288,9 @@ fn in_the_way(
 ) -> Vec<String> {
     let so = match reason {
         Reason::KeyCompromise => {
-            "can be asked for: the key is blocked at once, the CA revokes when it is back."
+            "can be asked for: the key is blocked at once, the CA revokes when that is over; nothing else waits."
         }
-        _ => "can be asked for: the CA revokes when it is back.",
+        _ => "can be asked for: the CA revokes when that is over; nothing else waits.",
     };
     let certificates = all.iter().map(|detail| &detail.certificate);
     let mut lines = adapters.lines(certificates, so, with);
@@ -465,7 +465,7 @@ fn listed(serial: &str, ca: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<
 /// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
 async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads) -> Result<Proof, Problem> {
     let words = "asked; the CA has not accepted yet";
-    if let Some(cause) = Adapters::ask(with).await?.paused(certificate, with) {
+    if let Some(cause) = Adapters::ask(with).await?.stopped(certificate, with) {
         let reason = certificate
             .revocation
             .as_ref()

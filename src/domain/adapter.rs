@@ -36,6 +36,21 @@ impl AdapterStatus {
 /// The `kind` of an adapter whose CA is the PKI engine of a Vault.
 pub const VAULT_PKI: &str = "vault_pki";
 
+/// Between who asks and the CA, in the reason of an adapter that is paused since its CA doesn't answer.
+const NO_ANSWER: &str = " gets no answer from ";
+
+/// Why an adapter is paused whose CA doesn't answer the issuer called `issuer`.
+#[must_use]
+pub fn no_answer(issuer: &str, place: &str, why: &str) -> String {
+    format!("{issuer}{NO_ANSWER}{place}: {why}")
+}
+
+/// Whether a reason for a pause is that.
+#[must_use]
+pub fn is_no_answer(reason: &str) -> bool {
+    reason.contains(NO_ANSWER)
+}
+
 /// One adapter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Adapter {
@@ -59,4 +74,22 @@ pub struct Adapter {
     pub created_at: DateTime<Utc>,
     /// When the row changed last.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Adapter {
+    /// The address of its Vault, if its CA is one.
+    #[must_use]
+    pub fn vault(&self) -> Option<&str> {
+        let address = self.config.get("address").and_then(|address| address.as_str());
+        address.filter(|_| self.kind == VAULT_PKI)
+    }
+
+    /// Where its CA is, in words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.vault() {
+            Some(address) => format!("Vault at {address}"),
+            None => format!("the CA of `{}`", self.name),
+        }
+    }
 }

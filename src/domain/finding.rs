@@ -122,6 +122,9 @@ pub struct Finding {
     /// Where: the host, or the first one of several; none where it is about no host, or is the subject itself.
     #[serde(default)]
     pub host: Option<String>,
+    /// The agent there, where the finding is about what that one sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// What is the matter, in one of the fixed words of `domain/matter.rs`.
     #[serde(default)]
     pub matter: String,
@@ -366,6 +369,7 @@ mod tests {
                 version: 0,
                 subject: "API".to_owned(),
                 host: None,
+                agent: None,
                 matter: String::new(),
                 what: what.to_owned(),
                 since: None,

@@ -19,6 +19,8 @@ pub const REVOKED_SERVED: &str = "revoked, served";
 pub const OLD_ONE_SERVED: &str = "old one served";
 /// No certificate is where one is expected.
 pub const NOT_ON_DISK: &str = "not on disk";
+/// Something is there that can't be read as a certificate.
+pub const NOT_READABLE: &str = "can't be read";
 /// Another certificate is where one is expected.
 pub const OTHER_ON_DISK: &str = "other on disk";
 /// It is on disk, and no handshake shows it.

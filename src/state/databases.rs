@@ -248,6 +248,7 @@ fn finding(
         version: 0,
         subject: host.name.clone(),
         host: None,
+        agent: None,
         matter: matter.to_owned(),
         what,
         since,

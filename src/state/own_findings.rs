@@ -53,6 +53,7 @@ fn about(state: &State, backend: Backend, rank: i64) -> Finding {
         version: 0,
         subject: subject.to_owned(),
         host: None,
+        agent: None,
         matter: matter::NO_ANSWER.to_owned(),
         what: String::new(),
         since: state
@@ -146,6 +147,11 @@ fn vault_down(state: &State) -> Option<Finding> {
 fn seal_by_others(state: &State) -> String {
     let told = told(state, |it| it.entity == EntityKind::Vault);
     match told.filter(|_| !state.findings_are_old()) {
+        // Revocations are among what waits.
+        Some(it) if it.kind == FindingKind::VaultDown => {
+            let waits = if it.n_takes_down == 1 { "waits" } else { "wait" };
+            format!("the issuer gets no answer either, and {} {waits} for it", it.n_takes_down)
+        }
         Some(_) => {
             let (n, _) = waiting(state);
             let waits = if n == 1 { "request waits" } else { "requests wait" };
@@ -183,7 +189,6 @@ pub fn is_of_now(state: &State, kind: FindingKind) -> bool {
     match kind {
         FindingKind::ApiDown
         | FindingKind::TokenRefused
-        | FindingKind::VaultDown
         | FindingKind::DatabaseDown
         | FindingKind::ClockOff
         | FindingKind::DatabaseLost
@@ -191,6 +196,8 @@ pub fn is_of_now(state: &State, kind: FindingKind) -> bool {
         | FindingKind::TwoPrimaries
         | FindingKind::ApiElsewhere => true,
         FindingKind::VaultSealed => state.vault_sealed(),
+        // Of a Vault that answers here, the issuer alone tells it.
+        FindingKind::VaultDown if state.link(Backend::Vault) == LinkState::Down => true,
         _ => !state.findings_are_old(),
     }
 }

@@ -141,11 +141,15 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
     Ok(())
 }
 
+/// Where nothing could be read, and what is expected is there by now, somebody has put it right: that an installation
+/// failed before is over.
 async fn found_at(tx: &mut Tx, id: &str, found: &ReportedInstallation) -> Result<(), StoreError> {
     let now = tx.now();
     sql(
         "UPDATE installations SET on_disk_sha256 = $2, served_sha256 = $3, chain_missing = $4, \
-         report_error = $5, checked_at = $6, updated_at = $6 WHERE id = $1",
+         report_error = $5, checked_at = $6, updated_at = $6, \
+         install_error = CASE WHEN on_disk_sha256 IS NULL AND $2 = expected_sha256 THEN NULL \
+           ELSE install_error END WHERE id = $1",
     )
     .bind(id)
     .bind(&found.on_disk_sha256)

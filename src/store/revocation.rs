@@ -263,7 +263,8 @@ pub async fn deny_revocation(
     Ok(is_news)
 }
 
-/// The CA refused for now: again at `at`, one attempt burnt.
+/// The CA did not do it now, or did not answer: again at `at`, one attempt burnt. That it waits is put on record once,
+/// however often it is tried.
 ///
 /// # Errors
 /// The job isn't a revocation, or the database doesn't answer.
@@ -275,12 +276,15 @@ pub async fn retry_revocation_later(
 ) -> Result<(), StoreError> {
     let id = about(job)?;
     jobs::put_back(tx, &job.id, error, Some(at), true).await?;
-    let detail = Some(format!("again at {}", at.to_rfc3339()));
+    if job.error_message.is_some() {
+        return Ok(());
+    }
+    let detail = Some("it waits, and is asked again by itself".to_owned());
     let mut entry = by_issuer(
         "revoke",
         EntityKind::Certificate,
         id,
-        AuditOutcome::Failed,
+        AuditOutcome::Unknown,
         detail,
     );
     entry.reason = Some(error.to_owned());

@@ -51,13 +51,17 @@ fn words(finding: &Finding, state: &State) -> String {
     let now = state.shown_at();
     let what = with_names(finding, &finding.what);
     let Some(due) = finding.due else {
-        return format!("{what}.");
+        let since = finding.since.filter(|_| finding.kind == FindingKind::NotServed);
+        return match since {
+            Some(at) => format!("{what}. Since {}, {}.", when(at, now), distance(at, now)),
+            None => format!("{what}."),
+        };
     };
     let is = match (finding.kind, due > now) {
         (FindingKind::RequestStuck, true) => "It is tried again",
         (FindingKind::RequestStuck, false) => "It was to be tried again",
-        (FindingKind::CompromisedKeyInUse, _) => "That is known since",
-        (FindingKind::RevokedInUse, _) => "That was asked for",
+        (FindingKind::CompromisedKeyInUse, _) => "Its key counts as compromised since",
+        (FindingKind::RevokedInUse, _) => "Its revocation was asked for",
         (FindingKind::RenewalAsked, true) => "That is to be done by",
         (FindingKind::RenewalAsked, false) => "That was to be done by",
         (_, true) => "It ends",

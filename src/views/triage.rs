@@ -111,7 +111,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
             cell(key, Meaning::Key),
             cell(press, Meaning::Key),
         ],
-        targets: vec![target(finding)],
+        targets: targets(finding),
         open: open.map(|view| {
             Opens::Place(Place {
                 view,
@@ -161,12 +161,24 @@ fn target(finding: &Finding) -> Target {
     }
 }
 
+/// That, and the agent that saw it, for what is to be asked of that one.
+fn targets(finding: &Finding) -> Vec<Target> {
+    let agent = finding.agent.as_ref().map(|id| Target {
+        kind: EntityKind::Agent,
+        id: id.clone(),
+        version: 0,
+        name: finding.host.clone().unwrap_or_default(),
+        status: String::new(),
+    });
+    [target(finding)].into_iter().chain(agent).collect()
+}
+
 /// The key that answers it, with its word; what has none is opened. A key that could do nothing now isn't offered.
 pub(super) fn answer<'a>(finding: &Finding, state: &'a State) -> Option<(&'a str, &'static str)> {
     let action = finding.answer.as_deref().and_then(crate::actions::find);
     match (action, finding.kind) {
         (Some(action), _) => {
-            let is_ready = state.availability(action, &[target(finding)]) == Availability::Ready;
+            let is_ready = state.availability(action, &targets(finding)) == Availability::Ready;
             let id = action.spec().id;
             is_ready.then(|| (state.keymap.key_of(Cmd::Start(id)), id))
         }

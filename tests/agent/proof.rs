@@ -279,8 +279,17 @@ async fn a_pipe_at_a_path_stops_no_other_job_and_no_report() {
     let found = &platform.reports.last().unwrap().installations[0];
     assert_eq!(found.on_disk_sha256, None);
     assert!(
-        found.error.as_ref().unwrap().contains("not a plain file"),
+        found
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("it is a FIFO, not a plain file"),
         "{found:?}"
+    );
+    assert_eq!(
+        found.served_sha256.as_ref(),
+        Some(&issued.fingerprint),
+        "the server goes on with what it has"
     );
 }
 

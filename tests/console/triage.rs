@@ -28,6 +28,7 @@ fn finding(n: usize, severity: Severity) -> Finding {
         version: 1,
         subject: format!("name-{n:02}.shop.example.com"),
         host: Some("web-0104".to_owned()),
+        agent: None,
         matter: "ends, no agent".to_owned(),
         what: format!("name-{n:02}.shop.example.com expires and is in use on 1 host, where nobody renews it"),
         since: None,

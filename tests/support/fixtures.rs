@@ -180,6 +180,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             since: None,
             due: Some(due),
             host: takes.first().map(|host| (*host).to_owned()),
+            agent: None,
             matter: if kind == FindingKind::ExpiredInUse {
                 "expired"
             } else {

@@ -3,7 +3,9 @@
 use super::line::{Line, Verdict, failed_line, line};
 use crate::console::backends::Backends;
 use crate::domain::database::{Host, HostRole, HostState};
+use crate::domain::divided::divided;
 use crate::domain::secret::Secret;
+use crate::plan::one_database::api_on;
 use crate::state::databases::words;
 
 /// The database's lines; none where the context gives none.
@@ -11,8 +13,15 @@ pub(super) async fn database(backends: &Backends, password: &Result<Option<Secre
     let Some(hosts) = &backends.reads.hosts else {
         return Vec::new();
     };
-    let hosts = hosts.look_once().await;
+    let (hosts, ready) = tokio::join!(hosts.look_once(), backends.reads.api.ready());
     let mut lines: Vec<Line> = hosts.iter().map(host).collect();
+    let api = ready.ok().map(|ready| api_on(&ready, backends.reads.clock.now()));
+    lines.extend(divided(&hosts, api.as_ref()).map(|divided| {
+        // What a console asks for by a key, is asked here by another check.
+        let next = divided.next(&hosts).replace("press ctrl-r here", "check again");
+        let words = format!("{} (hint: {next})", divided.what(&hosts));
+        failed_line("database", "is one".to_owned(), words)
+    }));
     if let Err(why) = password {
         lines.push(failed_line(
             "database",

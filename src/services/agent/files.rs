@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -80,7 +80,10 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         true => Ok(()),
         false => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "it is not a plain file; put a file there, or move it away",
+            format!(
+                "it is a {}, not a plain file; put a file there, or move it away",
+                sort(found.file_type())
+            ),
         ))
         .doing("read", path),
     };
@@ -105,6 +108,18 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         return Err(large).doing("read", path);
     }
     Ok(Some(content))
+}
+
+fn sort(is: fs::FileType) -> &'static str {
+    if is.is_fifo() {
+        "FIFO"
+    } else if is.is_dir() {
+        "directory"
+    } else if is.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
 }
 
 /// Removes a file or link if there is one.

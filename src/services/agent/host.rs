@@ -23,15 +23,17 @@ use crate::config::agent::AgentConfig;
 /// Time for the cleaning of one directory before the agent goes on without it.
 const TIDY_LIMIT: Duration = Duration::from_secs(5);
 
-/// What was the same on disk and in all handshakes.
+/// What was the same on disk and in all handshakes, when it was last.
 #[derive(Clone, Debug)]
 pub(super) struct Agreed {
     /// The certificate's fingerprint.
     pub(super) fingerprint: String,
     /// The issuer that was not sent with it.
     pub(super) chain_missing: Option<String>,
-    /// When.
-    pub(super) at: Instant,
+    /// What a client asks for to be shown it.
+    pub(super) server_name: Option<String>,
+    /// When; none where what was looked at since differed.
+    pub(super) at: Option<Instant>,
 }
 
 /// The host as the agent knows it.

@@ -57,14 +57,11 @@ pub(super) fn install_dirs(host: &Host) -> Vec<String> {
 /// What is at one path now; handshakes that agreed with the disk lately are not made again.
 async fn look_again(host: &Host, path: &str) -> ReportedInstallation {
     let on_disk = on_disk_now(host, path).await;
-    let agreed = host
-        .agreed
-        .lock()
-        .ok()
-        .and_then(|agreed| agreed.get(path).cloned());
+    let agreed = agreed_before(host, path);
     match (agreed, &on_disk) {
         (Some(agreed), Ok(on_disk))
-            if agreed.at.elapsed() < AGREED_FOR && on_disk.fingerprint == agreed.fingerprint =>
+            if agreed.at.is_some_and(|at| at.elapsed() < AGREED_FOR)
+                && on_disk.fingerprint == agreed.fingerprint =>
         {
             ReportedInstallation {
                 served_sha256: Some(agreed.fingerprint.clone()),
@@ -85,10 +82,18 @@ pub(super) async fn look(host: &Host, path: &str) -> ReportedInstallation {
 
 async fn shake_hands(host: &Host, path: &str, on_disk: Result<OnDisk, String>) -> ReportedInstallation {
     let mut found = nothing_at(path);
+    let mut asked = None;
     match on_disk {
-        Err(why) => found.error = Some(why),
+        // A server goes on with what it has loaded; what that was is known from before.
+        Err(why) => {
+            if let Some(before) = agreed_before(host, path) {
+                found.served_sha256 = still_served(host, &before).await;
+            }
+            found.error = Some(why);
+        }
         Ok(on_disk) => {
             found.on_disk_sha256 = Some(on_disk.fingerprint.clone());
+            asked.clone_from(&on_disk.server_name);
             if let Some(address) = &host.config.tls_address {
                 let limit = host.config.handshake_attempt().min(HANDSHAKE_LIMIT);
                 let name = on_disk.server_name.as_deref();
@@ -107,14 +112,33 @@ async fn shake_hands(host: &Host, path: &str, on_disk: Result<OnDisk, String>) -
                 let now = Agreed {
                     fingerprint: disk.clone(),
                     chain_missing: found.chain_missing.clone(),
-                    at: Instant::now(),
+                    server_name: asked,
+                    at: Some(Instant::now()),
                 };
                 agreed.insert(path.to_owned(), now);
             }
-            _ => drop(agreed.remove(path)),
+            _ => {
+                if let Some(before) = agreed.get_mut(path) {
+                    before.at = None;
+                }
+            }
         }
     }
     found
+}
+
+fn agreed_before(host: &Host, path: &str) -> Option<Agreed> {
+    let agreed = host.agreed.lock().ok()?;
+    agreed.get(path).cloned()
+}
+
+/// What handshakes show where the disk can't be read.
+async fn still_served(host: &Host, before: &Agreed) -> Option<String> {
+    let address = host.config.tls_address.as_ref()?;
+    let limit = host.config.handshake_attempt().min(HANDSHAKE_LIMIT);
+    let seen = tls_look::look(address, before.server_name.as_deref(), limit, Effort::ROUTINE).await;
+    let seen = seen.and_then(|seen| Seen::of(seen, std::slice::from_ref(&before.fingerprint), &[])).ok()?;
+    seen.other.or(seen.expected).map(|served| served.fingerprint_sha256)
 }
 
 /// What the handshakes showed. One that shows another certificate counts for all, and its words say how many did.

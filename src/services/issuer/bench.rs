@@ -54,6 +54,8 @@ pub(super) enum Mood {
     /// Asks to be left alone for a minute and a half.
     Limits,
     Sealed,
+    /// Nobody answers at its address.
+    Unreachable,
 }
 
 pub(super) struct FakeCa {
@@ -134,6 +136,7 @@ impl FakeCa {
     fn open(&self) -> Result<(), AdapterError> {
         match self.mood() {
             Mood::Sealed => Err(AdapterError::Away("Vault is sealed".to_owned())),
+            Mood::Unreachable => Err(AdapterError::Retry("connection refused".to_owned())),
             _ => Ok(()),
         }
     }
@@ -208,7 +211,7 @@ impl Adapter for FakeCa {
                     "too many certificates (rateLimited)".to_owned(),
                     std::time::Duration::from_secs(90),
                 )),
-                Mood::Sealed => Err(AdapterError::Away("Vault is sealed".to_owned())),
+                Mood::Sealed | Mood::Unreachable => self.open().map(|()| unreachable!()),
             }
         })
     }

@@ -20,6 +20,7 @@ mod roster;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::time::Duration;
 
@@ -105,7 +106,8 @@ impl Issuer {
             self.in_lanes(stop.clone()),
             self.prove_along(stop.clone()),
             self.ask_along(stop.clone()),
-            self.renew_along(stop),
+            self.renew_along(stop.clone()),
+            self.look_along(stop),
         );
     }
 
@@ -242,8 +244,8 @@ impl Issuer {
                 Ok(())
             }
             Err(error) => {
-                let reason = error.to_string();
-                if row.paused_reason.as_deref() != Some(reason.as_str()) {
+                let reason = self.reason(row, &error);
+                if !Self::is_told(row.paused_reason.as_deref(), &reason) {
                     self.pause(&row.id, &reason).await?;
                 }
                 Ok(())

@@ -1,6 +1,7 @@
 //! Revocations that were asked for, carried to the CA. A CA's yes is not yet the proof; that is in
 //! `crl`.
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use tokio::sync::watch;
 
@@ -120,16 +121,27 @@ impl Issuer {
                 Ok(())
             }
             // A revocation is done once however often it is asked for.
-            Err(AdapterError::Retry(error) | AdapterError::Unknown(error)) => {
-                let at = next_attempt(self.store.clock().now(), job.attempt, &job.id);
-                let mut tx = self.store.begin().await?;
-                revocation::retry_revocation_later(&mut tx, job, &error, at).await?;
-                tx.commit().await?;
-                tracing::warn!(certificate = id, error, %at, "the CA refused a revocation for now");
+            Err(AdapterError::Retry(error)) => {
+                let at = self.ask_again(job, &error).await?;
+                tracing::warn!(certificate = id, error, %at, "the CA did not revoke now; it is asked again");
+                Ok(())
+            }
+            Err(AdapterError::Unknown(error)) => {
+                let at = self.ask_again(job, &error).await?;
+                tracing::warn!(certificate = id, error, %at, "no answer to a revocation; the CA is asked again");
                 Ok(())
             }
             Err(AdapterError::Refused(words)) => self.fail_revocation(job, &words).await,
         }
+    }
+
+    /// Puts it back for later; until when.
+    async fn ask_again(&self, job: &Job, error: &str) -> Result<DateTime<Utc>, StoreError> {
+        let at = next_attempt(self.store.clock().now(), job.attempt, &job.id);
+        let mut tx = self.store.begin().await?;
+        revocation::retry_revocation_later(&mut tx, job, error, at).await?;
+        tx.commit().await?;
+        Ok(at)
     }
 
     /// The CA said yes. Where its list waits for its own time, the audit says until when.

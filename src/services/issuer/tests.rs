@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::adapters::{Published, TakesBack};
 use super::bench::{Bench, FakeCa, Mood, Watches, start};
+use super::way::Ways;
 use super::{AT_ONCE, Issuer, LEASE, SETTLES};
 use crate::clients::vault::Login;
 use crate::domain::adapter::AdapterStatus;
@@ -480,4 +481,70 @@ async fn a_ca_that_hangs_holds_up_nothing_of_another() {
     })
     .await;
     running.abort();
+}
+
+/// The audit's rows about a revocation: outcome and reason.
+async fn audited(bench: &Bench) -> Vec<(AuditOutcome, Option<String>)> {
+    let mut conn = bench.store.read().await.unwrap();
+    let rows = audit::rows_after(&mut conn, 0, 100).await.unwrap();
+    let rows = rows.into_iter().filter(|row| row.action == "revoke");
+    rows.map(|row| (row.outcome, row.reason)).collect()
+}
+
+#[tokio::test]
+async fn a_revocation_that_is_tried_again_is_on_record_once_until_it_is_done() {
+    let bench = Bench::new().await;
+    asked_back(&bench, Reason::Superseded).await;
+    bench.ca.be(Mood::Unreachable);
+    for _ in 0..4 {
+        bench.round().await;
+        bench.pass(Duration::seconds(60));
+    }
+    let waits = (AuditOutcome::Unknown, Some("connection refused".to_owned()));
+    assert_eq!(audited(&bench).await, [waits.clone()]);
+    bench.ca.be(Mood::Signs);
+    bench.round().await;
+    bench.round().await;
+    let rows = audited(&bench).await;
+    assert_eq!(rows[0], waits);
+    assert!(rows.len() > 1 && rows[1..].iter().all(|(outcome, _)| *outcome == AuditOutcome::Done), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_ca_that_gives_no_answer_is_told_before_anybody_waits_for_it() {
+    let bench = Bench::new().await;
+    let mut ways = Ways::default();
+    bench.ca.be(Mood::Unreachable);
+    bench.issuer.look_at_ways(&mut ways).await.unwrap();
+    assert_eq!(bench.adapter_status().await, AdapterStatus::Active, "it may be a restart");
+    bench.issuer.look_at_ways(&mut ways).await.unwrap();
+    let paused = async || {
+        let mut conn = bench.store.read().await.unwrap();
+        let row = rows::all(&mut conn).await.unwrap().remove(0);
+        (row.version, row.paused_reason)
+    };
+    let (version, reason) = paused().await;
+    assert_eq!(
+        reason.as_deref(),
+        Some("issuer gets no answer from the CA of `fake`: connection refused")
+    );
+    // Nothing is burnt on it, and nothing is said twice.
+    let request = bench.request().await;
+    bench.round().await;
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.attempt, 0);
+    assert_eq!(paused().await, (version, reason));
+    // Another issuer, whose way is there, lets it work again: this one doesn't stop it at once.
+    let mut tx = bench.store.begin().await.unwrap();
+    let id = rows::all(&mut tx).await.unwrap().remove(0).id;
+    crate::store::issuance::resume_adapter(&mut tx, &id).await.unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..3 {
+        bench.issuer.look_at_ways(&mut ways).await.unwrap();
+    }
+    assert_eq!(bench.adapter_status().await, AdapterStatus::Active);
+    bench.ca.be(Mood::Signs);
+    bench.issuer.look_at_ways(&mut ways).await.unwrap();
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
 }

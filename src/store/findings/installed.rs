@@ -59,6 +59,10 @@ pub struct InUse {
     pub chain_missing: Option<String>,
     /// Why there was none, or why the last installation failed.
     pub error: Option<String>,
+    /// The last installation failed.
+    pub install_failed: bool,
+    /// Why what is there could not be looked at, or what was seen that isn't as it should be.
+    pub report_error: Option<String>,
     /// The first installation there failed: nothing is in use by it.
     pub never_there: bool,
     /// When the agent last looked.
@@ -98,7 +102,8 @@ const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
-     i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.checked_at, i.updated_at, \
+     i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, i.updated_at, \
+     CAST(CASE WHEN i.install_error IS NOT NULL THEN 1 ELSE 0 END AS bigint) AS install_failed, \
      CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
        AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL THEN 1 ELSE 0 END AS bigint) AS never_there, \
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
@@ -334,6 +339,8 @@ impl FromRow for InUse {
             served_sha256: row.try_get("served_sha256")?,
             chain_missing: row.try_get("chain_missing")?,
             error: row.try_get("error")?,
+            install_failed: row.try_get::<i64>("install_failed")? == 1,
+            report_error: row.try_get("report_error")?,
             never_there: row.try_get::<i64>("never_there")? == 1,
             checked_at: row.try_get("checked_at")?,
             updated_at: row.try_get("updated_at")?,

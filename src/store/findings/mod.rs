@@ -92,6 +92,8 @@ pub struct Unconfirmed {
     pub version: i64,
     /// Its subject.
     pub subject: String,
+    /// Through which its CA is asked.
+    pub adapter_id: Option<String>,
     /// When it was asked for.
     pub asked_at: DateTime<Utc>,
     /// Why.
@@ -113,7 +115,7 @@ pub async fn unconfirmed_revocations(
     before: DateTime<Utc>,
 ) -> Result<Vec<Unconfirmed>, StoreError> {
     sql(
-        "SELECT c.id, c.version, c.subject, c.revocation_asked_at, c.revocation_reason, a.paused_reason, \
+        "SELECT c.id, c.version, c.subject, c.adapter_id, c.revocation_asked_at, c.revocation_reason, a.paused_reason, \
          (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
           ORDER BY j.id DESC LIMIT 1) AS error_message, \
          (SELECT COUNT(*) FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
@@ -230,6 +232,7 @@ impl FromRow for Unconfirmed {
             certificate_id: row.try_get("id")?,
             version: row.try_get("version")?,
             subject: row.try_get("subject")?,
+            adapter_id: row.try_get("adapter_id")?,
             asked_at: row.try_get("revocation_asked_at")?,
             reason: optional_word(row, "revocation_reason", Reason::parse)?,
             error: row.try_get("error_message")?,

@@ -155,6 +155,11 @@ pub trait Adapter: Send + Sync {
     /// Whether it can work now; cheap, asked every second or two while it is paused.
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
 
+    /// How often it is asked that while it works.
+    fn look_every(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     /// Has a CSR signed.
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>>;
 

@@ -15,7 +15,7 @@ use crate::domain::finding::{Finding, FindingKind, LeftOut, NAMED, RiskFacts, Se
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::matter;
-use crate::store::findings::{self as facts, Expected, Foremost, InUse, OnAgent, Silent};
+use crate::store::findings::{self as facts, Blocked, Expected, Foremost, InUse, OnAgent, Silent, Unconfirmed};
 use crate::store::{Conn, StoreError, certificates};
 use crate::wire::health::Findings;
 
@@ -77,9 +77,12 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     let told = in_trouble.iter().filter(|it| it.renewal_failing);
     let told: BTreeSet<&str> = told.map(|it| it.certificate_id.as_str()).collect();
     requests::failed(conn, now, &told, &mut found).await?;
-    let has_issuer = workers::gone(conn, since, &mut found).await?;
-    requests::waiting(conn, now, since, has_issuer, &mut found).await?;
-    for it in facts::unconfirmed_revocations(conn, since).await? {
+    let (revocations, own) = Waiting::of(facts::unconfirmed_revocations(conn, now).await?);
+    let has_issuer = workers::gone(conn, since, &revocations, &mut found).await?;
+    requests::waiting(conn, now, since, has_issuer, &revocations, &mut found).await?;
+    // Without an issuer none goes on, and that is told once.
+    let is_told = |it: &Unconfirmed| it.queued && !has_issuer;
+    for it in own.into_iter().filter(|it| it.asked_at < since && !is_told(it)) {
         found.push(unconfirmed(it, now));
     }
     let several = facts::shared_keys(conn).await?;
@@ -88,6 +91,59 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     }
     rank(&mut found.0.findings);
     Ok(found.0)
+}
+
+/// Revocations that go on by themselves once their CA can be asked: they are told with what they wait for.
+#[derive(Default)]
+struct Waiting {
+    /// By the adapter that is paused.
+    for_adapter: BTreeMap<String, Vec<String>>,
+    /// Those that wait for no adapter.
+    for_issuer: Vec<String>,
+}
+
+impl Waiting {
+    /// Those, and the others, which are findings of their own where there is an issuer.
+    fn of(all: Vec<Unconfirmed>) -> (Self, Vec<Unconfirmed>) {
+        let (mut waiting, mut own) = (Self::default(), Vec::new());
+        for it in all {
+            match (&it.adapter_id, &it.paused_reason) {
+                (Some(adapter), Some(_)) if it.queued => {
+                    let names = waiting.for_adapter.entry(adapter.clone()).or_default();
+                    names.push(name(&it.subject));
+                }
+                _ => {
+                    if it.queued {
+                        waiting.for_issuer.push(name(&it.subject));
+                    }
+                    own.push(it);
+                }
+            }
+        }
+        (waiting, own)
+    }
+}
+
+/// Requests and revocations that wait, in words: `2 requests and 1 revocation waiting`.
+fn count_waiting(n_requests: i64, n_revocations: usize) -> String {
+    let n_revocations = number(n_revocations);
+    match (n_requests, n_revocations) {
+        (_, 0) => format!("{} waiting", counted(n_requests, "request")),
+        (0, _) => format!("{} waiting", counted(n_revocations, "revocation")),
+        _ => format!(
+            "{} and {} waiting",
+            counted(n_requests, "request"),
+            counted(n_revocations, "revocation")
+        ),
+    }
+}
+
+/// These too wait for what the requests in `blocked` wait for.
+fn with_revocations(mut blocked: Blocked, revocations: &[String]) -> Blocked {
+    blocked.n += number(revocations.len());
+    let room = NAMED.saturating_sub(blocked.names.len());
+    blocked.names.extend(revocations.iter().take(room).cloned());
+    blocked
 }
 
 /// One finding a certificate and kind, however many hosts it is on.
@@ -204,6 +260,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         version: first.certificate_version,
         subject: name,
         host: hosts.first().map(|&host| host.to_owned()),
+        agent: None,
         matter: matter.to_owned(),
         what,
         since,
@@ -246,7 +303,12 @@ fn installations<'a>(in_trouble: impl Iterator<Item = &'a InUse>, now: DateTime<
 /// The three truths disagree.
 fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     let is_expected = |found: &Option<String>| found.as_deref() == Some(it.expected_sha256.as_str());
-    let failed = it.error.is_some();
+    let failed = it.install_failed;
+    let unread = it.report_error.as_deref().filter(|why| is_unread(why));
+    let unread = unread.filter(|_| it.on_disk_sha256.is_none() && !it.never_there);
+    if let Some(why) = unread {
+        return unreadable(it, why, now);
+    }
     let (severity, matter, what) = match (&it.on_disk_sha256, &it.served_sha256) {
         _ if it.never_there => (
             Severity::Warning,
@@ -309,7 +371,7 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         } else {
             it.not_after
         }),
-        renewal_failing: it.error.is_some(),
+        renewal_failing: failed,
         agent_silent: it.agent_silent(now),
         served: it.served_sha256.is_some(),
         n_hosts: 1,
@@ -327,12 +389,68 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         what: format!("{name}{what}, on {} at {}{said}", it.hostname, it.path),
         subject: name,
         host: Some(it.hostname.clone()),
+        agent: Some(it.agent_id.clone()),
         matter: matter.to_owned(),
         since: Some(it.updated_at),
-        due: Some(it.not_after),
+        // The end of what is expected says nothing of what is there instead.
+        due: (severity != Severity::Critical).then_some(it.not_after),
         takes_down: vec![it.hostname.clone()],
         n_takes_down: 1,
         answer: Some("install".to_owned()),
+    }
+}
+
+/// Whether an agent's words say that something is at a path and can't be read; they begin with why.
+fn is_unread(why: &str) -> bool {
+    !why.starts_with("nothing is at ") && !why.starts_with("the agent knows of nothing")
+}
+
+/// Something is at the path that holds no certificate, or none that the agent can read. What is served is another
+/// matter: a server keeps what it has loaded.
+fn unreadable(it: &InUse, why: &str, now: DateTime<Utc>) -> Finding {
+    let name = name(&it.subject);
+    let is_served = it.served_sha256.as_deref() == Some(it.expected_sha256.as_str());
+    let served = match &it.served_sha256 {
+        Some(_) if is_served => "the certificate is still served, until the next reload",
+        Some(_) => "another certificate is served",
+        None => "what is served isn't known",
+    };
+    let holds = match why.split_once("it is a ").and_then(|(_, is)| is.split_once(", not a plain file")) {
+        Some((is, _)) => format!("{name}'s path holds no plain file (it is a {is})"),
+        None => format!("{name}'s file can't be read ({})", short(why)),
+    };
+    let failed = match it.install_failed {
+        true => "; the last installation failed",
+        false => "",
+    };
+    let severity = match is_served {
+        true => Severity::Warning,
+        false => Severity::Critical,
+    };
+    let facts = RiskFacts {
+        due: Some(now + Duration::hours(1)),
+        agent_silent: it.agent_silent(now),
+        served: is_served,
+        n_hosts: 1,
+        ..RiskFacts::default()
+    };
+    Finding {
+        kind: FindingKind::NotServed,
+        severity,
+        risk: risk(&facts, now),
+        entity: EntityKind::Certificate,
+        entity_id: it.certificate_id.clone(),
+        version: it.certificate_version,
+        what: format!("{holds}; {served}{failed}, on {} at {}", it.hostname, it.path),
+        subject: name,
+        host: Some(it.hostname.clone()),
+        agent: Some(it.agent_id.clone()),
+        matter: matter::NOT_READABLE.to_owned(),
+        since: Some(it.updated_at),
+        due: None,
+        takes_down: vec![it.hostname.clone()],
+        n_takes_down: 1,
+        answer: Some("checkin".to_owned()),
     }
 }
 
@@ -378,6 +496,7 @@ fn silent(agent: Silent, on: &OnAgent, now: DateTime<Utc>) -> Finding {
         version: agent.version,
         subject: agent.hostname,
         host: None,
+        agent: None,
         matter,
         what,
         since: agent.last_checkin.or(Some(agent.enrolled_at)),
@@ -388,7 +507,7 @@ fn silent(agent: Silent, on: &OnAgent, now: DateTime<Utc>) -> Finding {
     }
 }
 
-fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
+fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
     let name = name(&it.subject);
     let facts = RiskFacts {
         due: Some(now + Duration::hours(1)),
@@ -414,6 +533,7 @@ fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
         what: format!("{name}'s revocation is not confirmed by the CA{why}"),
         subject: name,
         host: None,
+        agent: None,
         matter: matter::NOT_CONFIRMED.to_owned(),
         since: Some(it.asked_at),
         due: None,
@@ -456,6 +576,7 @@ fn shares(
         entity_id: certificate.id.clone(),
         version: certificate.version,
         host: None,
+        agent: None,
         matter: matter::shared(it.n_certificates),
         what: format!(
             "{}'s key is in {}",

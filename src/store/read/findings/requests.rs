@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Found, counted, short};
-use crate::domain::adapter::{Adapter, AdapterStatus};
+use super::{Found, Waiting, count_waiting, short, with_revocations};
+use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
@@ -57,6 +57,7 @@ pub(super) fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
         entity_id,
         version,
         host: None,
+        agent: None,
         matter: matter::REQUEST_FAILED.to_owned(),
         what: format!("{}'s request failed: {}", request.common_name, short(error)),
         subject: request.common_name,
@@ -75,13 +76,16 @@ pub(super) async fn waiting(
     now: DateTime<Utc>,
     before: DateTime<Utc>,
     has_issuer: bool,
+    revocations: &Waiting,
     found: &mut Found,
 ) -> Result<(), StoreError> {
-    let mut blocked = facts::blocked_by_adapter(conn, before).await?;
+    // What is paused is a finding at once, and so is what waits for it.
+    let mut blocked = facts::blocked_by_adapter(conn, now).await?;
     for adapter in adapters::all(conn).await? {
         if adapter.status == AdapterStatus::Paused {
             let blocked = blocked.remove(&adapter.id).unwrap_or_default();
-            found.push(paused(adapter, blocked, now));
+            let revocations = revocations.for_adapter.get(&adapter.id);
+            found.push(paused(adapter, blocked, revocations.map_or(&[], Vec::as_slice), now));
         }
     }
     let waited_for = facts::agents_waited_for(conn, before).await?;
@@ -95,26 +99,33 @@ pub(super) async fn waiting(
     Ok(())
 }
 
-pub(super) fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> Finding {
+pub(super) fn paused(
+    adapter: Adapter,
+    blocked: Blocked,
+    revocations: &[String],
+    now: DateTime<Utc>,
+) -> Finding {
     let reason = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-    let is_sealed = reason.to_lowercase().contains("sealed");
+    let is_away = is_no_answer(reason);
+    let is_sealed = !is_away && reason.to_lowercase().contains("sealed");
+    let waiting = count_waiting(blocked.n, revocations.len());
+    let blocked = with_revocations(blocked, revocations);
     let facts = RiskFacts {
         due: Some(now + Duration::hours(1)),
         renewal_failing: true,
         n_hosts: blocked.n,
         ..RiskFacts::default()
     };
-    // What is unsealed is the Vault behind the adapter.
-    let vault = adapter.config.get("address").and_then(|address| address.as_str());
-    let (entity, entity_id) = match vault {
-        Some(address) if is_sealed => (EntityKind::Vault, address.to_owned()),
+    // What is unsealed, or doesn't answer, is the Vault behind the adapter.
+    let (entity, entity_id) = match adapter.vault() {
+        Some(address) if is_sealed || is_away => (EntityKind::Vault, address.to_owned()),
         _ => (EntityKind::Adapter, adapter.id.clone()),
     };
     Finding {
-        kind: if is_sealed {
-            FindingKind::VaultSealed
-        } else {
-            FindingKind::RequestStuck
+        kind: match entity {
+            EntityKind::Vault if is_away => FindingKind::VaultDown,
+            _ if is_sealed => FindingKind::VaultSealed,
+            _ => FindingKind::RequestStuck,
         },
         severity: Severity::Critical,
         risk: risk(&facts, now),
@@ -122,15 +133,16 @@ pub(super) fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> 
         entity_id,
         version: adapter.version,
         host: None,
-        matter: match is_sealed {
-            true => matter::sealed(blocked.n),
-            false => matter::PAUSED.to_owned(),
+        agent: None,
+        matter: match (is_sealed, is_away) {
+            (true, _) => matter::sealed(blocked.n),
+            (_, true) => matter::NO_ANSWER.to_owned(),
+            _ => matter::PAUSED.to_owned(),
         },
         what: format!(
-            "{} is paused: {}; nothing is issued or revoked, {} waiting",
+            "{} is paused: {}; nothing is issued or revoked, {waiting}",
             adapter.name,
-            short(reason),
-            counted(blocked.n, "request")
+            short(reason)
         ),
         subject: adapter.name,
         since: adapter.paused_at,
@@ -151,6 +163,7 @@ pub(super) fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
         version: request.version,
         subject: request.common_name.clone(),
         host: None,
+        agent: None,
         matter: matter::WAITS.to_owned(),
         what: format!(
             "{}'s request {}",
@@ -187,6 +200,7 @@ pub(super) fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
         entity_id: it.agent_id,
         version: it.version,
         host: None,
+        agent: None,
         matter: matter::WAITS_FOR_AGENT.to_owned(),
         what: format!("{} hasn't {missing}: {} for it", it.hostname, waits(it.n)),
         subject: it.hostname,

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::adapter::{Adapter, AdapterStatus};
+use crate::domain::adapter::{Adapter, AdapterStatus, no_answer};
 use crate::domain::finding::{Maker, assert_is_whole, kinds_of};
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Duty;
 use crate::store::findings::{Blocked, Failed, SharedKey, Unconfirmed, WaitedFor};
 use crate::store::workers::Gone;
+
+/// An agent's words for a path that is a FIFO now.
+const FIFO: &str = "reading `/srv/tls/shop.pem` failed: it is a FIFO, not a plain file; put a file there, or move it away";
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_403_220, 0).unwrap()
@@ -48,6 +51,8 @@ fn place() -> InUse {
         served_sha256: Some("aa".to_owned()),
         chain_missing: None,
         error: None,
+        install_failed: false,
+        report_error: None,
         never_there: false,
         checked_at: Some(now()),
         updated_at: now(),
@@ -120,6 +125,7 @@ fn installed() -> Vec<Finding> {
     let states = [
         InUse {
             never_there: true,
+            install_failed: true,
             error: failed(),
             ..place()
         },
@@ -129,6 +135,7 @@ fn installed() -> Vec<Finding> {
         },
         InUse {
             on_disk_sha256: none.clone(),
+            install_failed: true,
             error: failed(),
             ..place()
         },
@@ -138,6 +145,7 @@ fn installed() -> Vec<Finding> {
         },
         InUse {
             on_disk_sha256: other(),
+            install_failed: true,
             error: failed(),
             ..place()
         },
@@ -154,7 +162,14 @@ fn installed() -> Vec<Finding> {
             ..place()
         },
         InUse {
+            install_failed: true,
             error: failed(),
+            ..place()
+        },
+        InUse {
+            on_disk_sha256: None,
+            report_error: Some(FIFO.to_owned()),
+            error: Some(FIFO.to_owned()),
             ..place()
         },
     ];
@@ -221,8 +236,9 @@ fn asked() -> Vec<Finding> {
     };
     let mut found = vec![failed(None), failed(Some("crt_1"))];
     found.extend([0, 3].map(|n| requests::waits_for_agent(waits(n), now())));
-    let paused = |why| requests::paused(adapter(why), Blocked::default(), now());
-    found.extend(["Vault is sealed", "the token is refused"].map(paused));
+    let paused = |why: &str| requests::paused(adapter(why), Blocked::default(), &[], now());
+    let away = no_answer("issuer-1", "Vault at http://vault:8200", "connection refused");
+    found.extend(["Vault is sealed", "the token is refused", &away].map(paused));
     for waiting_on in [
         None,
         Some(WaitingOn::Approval),
@@ -258,13 +274,14 @@ fn others() -> Vec<Finding> {
         };
         for n in [0, 2] {
             let waiting = Blocked { n, names: Vec::new() };
-            found.push(workers::finding(&gone, waiting));
+            found.push(workers::finding(&gone, waiting, &[]));
         }
     }
     let revoked = Unconfirmed {
         certificate_id: "crt_1".to_owned(),
         version: 1,
         subject: "CN=shop.example.com".to_owned(),
+        adapter_id: Some("adp_1".to_owned()),
         asked_at: now(),
         reason: None,
         error: None,
@@ -288,6 +305,89 @@ fn others() -> Vec<Finding> {
 fn every_finding_is_a_sentence_with_its_subject() {
     let found: Vec<Finding> = [used(), installed(), asked(), others()].concat();
     found.iter().for_each(assert_is_whole);
-    let kinds: BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
+    let mut kinds: BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
+    assert!(kinds.remove(&FindingKind::VaultDown), "the console tells it too");
     assert_eq!(kinds, kinds_of(Maker::Api));
+}
+
+#[test]
+fn a_path_that_became_a_fifo_is_told_as_that_and_what_is_served_beside_it() {
+    let there = |served: Option<&str>, install_failed| {
+        let it = InUse {
+            on_disk_sha256: None,
+            served_sha256: served.map(str::to_owned),
+            report_error: Some(FIFO.to_owned()),
+            error: Some(FIFO.to_owned()),
+            install_failed,
+            ..place()
+        };
+        installation(&it, now())
+    };
+    let still = there(Some("aa"), false);
+    assert!(
+        still.what.starts_with(
+            "shop.example.com's path holds no plain file (it is a FIFO); the certificate is still served"
+        ),
+        "{}",
+        still.what
+    );
+    assert_eq!((still.severity, still.matter.as_str()), (Severity::Warning, "can't be read"));
+    assert_eq!(still.agent.as_deref(), Some("agt_1"), "its agent can be asked to look again");
+    for (finding, words) in [
+        (there(None, false), "what is served isn't known"),
+        (there(Some("cc"), false), "another certificate is served"),
+        (there(None, true), "the last installation failed"),
+    ] {
+        assert_eq!(finding.severity, Severity::Critical);
+        assert!(finding.what.contains(words), "{}", finding.what);
+        assert!(!finding.what.contains("nothing is on disk"), "{}", finding.what);
+    }
+    // Nothing is there: that is said as before.
+    let nothing = InUse {
+        on_disk_sha256: None,
+        report_error: Some("nothing is at `/srv/tls/shop.pem`".to_owned()),
+        error: Some("nothing is at `/srv/tls/shop.pem`".to_owned()),
+        ..place()
+    };
+    assert_eq!(installation(&nothing, now()).matter, matter::NOT_ON_DISK);
+}
+
+#[test]
+fn what_is_served_instead_is_not_dated_by_the_end_of_what_is_expected() {
+    let it = InUse {
+        served_sha256: Some("cc".to_owned()),
+        ..place()
+    };
+    let finding = installation(&it, now());
+    assert_eq!(finding.matter, matter::OLD_ONE_SERVED);
+    assert_eq!((finding.due, finding.since), (None, Some(it.updated_at)));
+}
+
+#[test]
+fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
+    let revocation = |name: &str, paused: Option<&str>| Unconfirmed {
+        certificate_id: format!("crt_{name}"),
+        version: 1,
+        subject: format!("CN={name}"),
+        adapter_id: Some("adp_1".to_owned()),
+        asked_at: now(),
+        reason: None,
+        error: None,
+        queued: true,
+        paused_reason: paused.map(str::to_owned),
+    };
+    let (waiting, own) = Waiting::of(vec![
+        revocation("a.example.com", Some("issuer-1 gets no answer from Vault at http://vault:8200: refused")),
+        revocation("b.example.com", None),
+    ]);
+    assert_eq!(waiting.for_adapter["adp_1"], ["a.example.com"]);
+    let own: Vec<&str> = own.iter().map(|it| it.certificate_id.as_str()).collect();
+    assert_eq!(own, ["crt_b.example.com"]);
+    let blocked = Blocked {
+        n: 2,
+        names: vec!["c.example.com".to_owned(), "d.example.com".to_owned()],
+    };
+    assert_eq!(count_waiting(2, 1), "2 requests and 1 revocation waiting");
+    let all = with_revocations(blocked, &waiting.for_adapter["adp_1"]);
+    assert_eq!((all.n, all.names.len()), (3, 3));
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Found, counted};
+use super::{Found, Waiting, number, count_waiting, with_revocations};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
@@ -15,28 +15,31 @@ use crate::store::{Conn, StoreError};
 pub(super) async fn gone(
     conn: &mut Conn,
     before: DateTime<Utc>,
+    revocations: &Waiting,
     found: &mut Found,
 ) -> Result<bool, StoreError> {
     let mut has_issuer = true;
     for it in workers::gone(conn).await? {
-        let waiting = match it.duty {
+        let (waiting, revocations) = match it.duty {
             Duty::Issuer => {
                 has_issuer = false;
-                facts::waiting_for_issuer(conn, before).await?
+                let waiting = facts::waiting_for_issuer(conn, before).await?;
+                (waiting, revocations.for_issuer.as_slice())
             }
-            Duty::Scheduler => Blocked::default(),
+            Duty::Scheduler => (Blocked::default(), [].as_slice()),
         };
-        found.push(finding(&it, waiting));
+        found.push(finding(&it, waiting, revocations));
     }
     Ok(has_issuer)
 }
 
-pub(super) fn finding(it: &Gone, waiting: Blocked) -> Finding {
+pub(super) fn finding(it: &Gone, waiting: Blocked, revocations: &[String]) -> Finding {
     let duty = it.duty.word();
-    let waits = match waiting.n {
+    let waits = match waiting.n + number(revocations.len()) {
         0 => String::new(),
-        n => format!("{} waiting; ", counted(n, "request")),
+        _ => format!("{}; ", count_waiting(waiting.n, revocations.len())),
     };
+    let waiting = with_revocations(waiting, revocations);
     let subject = match it.duty {
         Duty::Issuer => "Issuer",
         Duty::Scheduler => "Scheduler",
@@ -50,6 +53,7 @@ pub(super) fn finding(it: &Gone, waiting: Blocked) -> Finding {
         version: 0,
         subject: subject.to_owned(),
         host: None,
+        agent: None,
         matter: matter::NOBODY_LOOKS.to_owned(),
         what: format!("The {duty} is missing: {waits}{}", it.words()),
         since: it.seen_at,
