@@ -280,7 +280,10 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
     let certificate = &place.detail.certificate;
     let (agent, path) = (&place.agent.agent, &place.path);
     let title = format!("install {} on {}", certificate.name(), agent.hostname);
-    let args = json!({"certificate": certificate.id, "agent": agent.id, "path": path});
+    let expected = there(place).map(|there| there.certificate_id.clone());
+    let args = json!({
+        "certificate": certificate.id, "agent": agent.id, "path": path, "there": expected,
+    });
     let step: &dyn Step = match place.newer {
         Some(_) => &InstallOlder,
         None => &Install,
@@ -417,9 +420,7 @@ impl Step for Install {
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
             let Some(job) = cx.result["job"].as_str() else {
-                return Ok(Proof::NotYet(
-                    "it is not known whether the job was queued".to_owned(),
-                ));
+                return found_out(cx, with).await;
             };
             let Some(result) = with.api.job(job).await?.result else {
                 let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
@@ -448,6 +449,26 @@ impl Step for Install {
             ))
         })
     }
+}
+
+/// The answer was lost: that the certificate is on disk where another one was expected is what was asked for.
+async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
+    let certificate = text(&cx.args, "certificate")?;
+    let there = with.api.agent(text(&cx.args, "agent")?).await?.installations;
+    let path = text(&cx.args, "path")?;
+    let there = there
+        .into_iter()
+        .find(|it| it.path == path && it.certificate_id == certificate);
+    let was_there = cx.args["there"].as_str() == Some(certificate);
+    Ok(match there {
+        Some(it) if !was_there && it.on_disk_sha256.as_ref() == Some(&it.expected_sha256) => {
+            Proof::Proven("the agent reports it on disk".to_owned())
+        }
+        Some(_) if !was_there => {
+            Proof::NotYet("it was asked for; the agent has not reported it yet".to_owned())
+        }
+        _ => Proof::NotYet("it is not known whether the job was queued".to_owned()),
+    })
 }
 
 /// The same over a newer certificate, which has to be typed.

@@ -13,10 +13,11 @@ use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
-use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyAlgorithm;
-use crate::domain::moment::fixed;
+use crate::domain::installation::Truth;
+use crate::domain::moment::{fixed, short};
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -42,7 +43,10 @@ impl Action for ReissueCertificate {
         &SPEC
     }
 
-    fn available(&self, _on: &[Target], facts: &Facts) -> Availability {
+    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
+        if !on.is_empty() && on.iter().all(|it| it.status == Shown::Replaced.word()) {
+            return Availability::Disabled("it is replaced: reissue the one that is in use".to_owned());
+        }
         needs_api(facts).unwrap_or(Availability::Ready)
     }
 
@@ -88,7 +92,12 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
         match refused(&detail) {
-            Some((_, problem)) if alone => return Err(problem),
+            Some((_, problem)) if alone => {
+                return Err(match &certificate.replaced_by {
+                    Some(by) => replaced(certificate.name(), by, with).await?,
+                    None => problem,
+                });
+            }
             Some((why, _)) => plan.left_out.push(LeftOut {
                 name: certificate.name().to_owned(),
                 why: why.to_owned(),
@@ -167,6 +176,34 @@ fn refused(detail: &CertificateDetail) -> Option<(&'static str, Problem)> {
     Some((word, Problem::conflict(what).hint(hint)))
 }
 
+/// What became of the one that took its place: where that is served there is nothing left to do.
+async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem> {
+    let new = with.api.certificate(by).await?;
+    let at = short(new.certificate.created_at, with.clock.now());
+    let serial = by_name::tail(&new.certificate.serial);
+    let hosts = |is: fn(&Truth) -> bool| {
+        let places = new.installations.iter().filter(|place| is(&place.truth()));
+        let hosts: BTreeSet<&str> = places.map(|place| place.hostname.as_str()).collect();
+        in_the_way::names(&hosts.into_iter().collect::<Vec<_>>())
+    };
+    let good = |truth: &Truth| matches!(truth, Truth::Agrees | Truth::OnDisk);
+    let done = format!("it was done at {at}: {name}, serial {serial}, took its place");
+    if !new.installations.is_empty() && new.installations.iter().all(|place| good(&place.truth())) {
+        let on = hosts(|_| true);
+        return Ok(Problem::conflict(format!(
+            "{done}, and is installed and served as expected on {on}"
+        )));
+    }
+    let problem = match new.installations.as_slice() {
+        [] => Problem::conflict(format!("{done}; it is installed nowhere")),
+        _ => {
+            let on = hosts(|truth| !matches!(truth, Truth::Agrees | Truth::OnDisk));
+            Problem::conflict(format!("{done}; it isn't as expected yet on {on}"))
+        }
+    };
+    Ok(problem.hint("look at the one that took its place"))
+}
+
 /// The steps for one certificate: asked for, then proven where its agents are there. What waits for one that is
 /// away holds up nothing, so it is looked at last.
 async fn steps(
@@ -215,6 +252,7 @@ async fn steps(
     let path = format!("certs/{}/reissue", certificate.id);
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
+        "replaced_by": certificate.replaced_by,
     });
     let ask = PlannedStep::new(
         &Reissue,
@@ -352,9 +390,7 @@ impl Step for Reissue {
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
             let Some(ids) = cx.result["requests"].as_array() else {
-                return Ok(Proof::NotYet(
-                    "it is not known whether the request was made".to_owned(),
-                ));
+                return found_out(cx, with).await;
             };
             let late: Vec<&str> = cx.args["late"]
                 .as_array()
@@ -391,6 +427,20 @@ impl Step for Reissue {
 
     fn limit(&self) -> Duration {
         Duration::from_secs(90)
+    }
+}
+
+/// The answer was lost: another one in its place than when it was planned is what was asked for.
+async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
+    let old = with.api.certificate(text(&cx.args, "certificate")?).await?.certificate;
+    match &old.replaced_by {
+        Some(new) if cx.args["replaced_by"].as_str() != Some(new) => {
+            let new = with.api.certificate(new).await?.certificate;
+            Ok(Proof::Proven(format!("issued, serial {}", new.serial)))
+        }
+        _ => Ok(Proof::NotYet(
+            "it is not known whether the request was made".to_owned(),
+        )),
     }
 }
 

@@ -2,6 +2,7 @@
 //! and so is it when none does.
 
 use super::lists::{go, show_filtered};
+use crate::domain::certificate::Certificate;
 use crate::domain::clue::{Clue, Reading, readings};
 use crate::domain::key_material::material_in;
 use crate::state::effect::Effect;
@@ -97,8 +98,10 @@ pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
     if loaded.waiting || loaded.dirty {
         return;
     }
+    let mut found_by = None;
     let keys: Option<Vec<String>> = match &loaded.value {
         Some(Answer::Certificates(window)) => {
+            found_by = window.rows.first().and_then(|row| seen_in(row, &list.q));
             let mut keys: Vec<String> = window.rows.iter().map(|it| it.spki_sha256.clone()).collect();
             keys.sort();
             keys.dedup();
@@ -123,7 +126,27 @@ pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
         [] => String::new(),
         tried => format!("; not as {}", tried.join(", ")),
     };
-    state.say(Tone::Plain, format!("read as {}{more}{not}", following.words));
+    let words = found_by.map_or(following.words, str::to_owned);
+    state.say(Tone::Plain, format!("read as {words}{more}{not}"));
+}
+
+/// What the text was found in, where that is a number of the certificate and none of its names: a list looks in both.
+fn seen_in(row: &Certificate, text: &str) -> Option<&'static str> {
+    let text = text.to_lowercase();
+    let names = row.sans.iter().map(String::as_str).chain([row.subject.as_str()]);
+    if names.map(str::to_lowercase).any(|name| name.contains(&text)) {
+        return None;
+    }
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let serial: String = row.serial.chars().filter(char::is_ascii_hexdigit).collect();
+    let is_hash = row.fingerprint_sha256 == digits || row.spki_sha256 == digits;
+    match digits.as_str() {
+        "" => None,
+        _ if is_hash => Some("a SHA-256"),
+        whole if whole == serial => Some("a serial"),
+        part if serial.contains(part) => Some("a part of a serial"),
+        _ => None,
+    }
 }
 
 /// A reading leads nowhere.

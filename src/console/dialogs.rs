@@ -475,6 +475,11 @@ pub(super) fn type_into(area: &mut TextArea<'static>, key: &str) {
     let (ctrl, name) = key
         .strip_prefix("ctrl-")
         .map_or((false, key), |name| (true, name));
+    // As a shell has it: what is before the cursor goes.
+    if ctrl && name == "u" {
+        area.delete_line_by_head();
+        return;
+    }
     let key = match name {
         "space" => Key::Char(' '),
         "backspace" => Key::Backspace,

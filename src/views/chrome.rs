@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::widgets::{Clear, Widget};
 
 use super::{find, palette, related, selected};
 use crate::actions::{self, Availability};
@@ -16,7 +17,7 @@ use crate::state::link::latency_words;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
-use crate::widgets::text::{columns, fit, fit_start, put};
+use crate::widgets::text::{columns, fit, fit_start, put, wrap};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::when;
 
@@ -43,7 +44,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             area.width, area.height, SMALLEST.width, SMALLEST.height
         );
         for (y, line) in
-            (area.y..area.bottom()).zip(crate::widgets::text::wrap(&text, usize::from(area.width)))
+            (area.y..area.bottom()).zip(wrap(&text, usize::from(area.width)))
         {
             put(
                 buffer,
@@ -333,8 +334,8 @@ fn notes(state: &State) -> Vec<String> {
     notes
 }
 
-/// From so many columns on the footer has what can't be done now too, dim.
-const WIDE: u16 = 120;
+/// A message has so many lines at most.
+const SAID: usize = 3;
 
 fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
@@ -345,38 +346,43 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
             Tone::Plain => ("info", Meaning::Plain),
             Tone::Bad => ("error", Meaning::Bad),
         };
-        let x = put(
-            buffer,
-            area,
-            area.x + 1,
-            y,
-            &format!("{word}: "),
-            palette.style(meaning),
-        );
-        put(buffer, area, x, y, &toast.text, palette.style(Meaning::Plain));
+        let begin = format!("{word}: ");
+        let room = usize::from(area.width).saturating_sub(columns(&begin) + 2);
+        let mut lines = wrap(&toast.text, room);
+        lines.truncate(SAID);
+        // The lines above it are covered as long as it is said.
+        let above = u16::try_from(lines.len()).unwrap_or(1).saturating_sub(1);
+        let top = y.saturating_sub(above).max(area.y + 1);
+        let rows = Rect {
+            y: top,
+            height: y + 1 - top,
+            ..area
+        };
+        Clear.render(rows, buffer);
+        let x = put(buffer, area, area.x + 1, top, &begin, palette.style(meaning));
+        for (y, line) in (top..=y).zip(&lines) {
+            put(buffer, area, x, y, line, palette.style(Meaning::Plain));
+        }
         return;
     }
     let mut x = area.x + 1;
     let selected = selected(state);
-    let n_columns = area.width;
     for action in actions::ALL {
         let spec = action.spec();
         let ready = state.availability(*action, &selected) == Availability::Ready;
         // Its key says why not, and help does.
-        if !ready && n_columns < WIDE {
+        if !ready {
             continue;
         }
-        let key = if ready { Meaning::Key } else { Meaning::Dim };
-        let word = if ready { Meaning::Plain } else { Meaning::Dim };
         x = put(
             buffer,
             area,
             x,
             y,
             state.keymap.key_of(Cmd::Start(spec.id)),
-            palette.style(key),
+            palette.style(Meaning::Key),
         );
-        x = put(buffer, area, x + 1, y, spec.id, palette.style(word)) + 2;
+        x = put(buffer, area, x + 1, y, spec.id, palette.style(Meaning::Plain)) + 2;
     }
     let more: &[(Cmd, &str)] = match state.place().view {
         ViewId::Triage => &[

@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use super::rows::Rows;
 use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, strip};
 use crate::actions::Availability;
+use crate::domain::certificate::Shown;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -157,7 +158,10 @@ fn target(finding: &Finding) -> Target {
         id: finding.entity_id.clone(),
         version: finding.version,
         name: finding.subject.clone(),
-        status: String::new(),
+        status: match finding.kind {
+            FindingKind::ExpiredInUse => Shown::Expired.word().to_owned(),
+            _ => String::new(),
+        },
     }
 }
 

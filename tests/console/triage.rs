@@ -348,3 +348,48 @@ fn with_the_platform_away_nothing_grows_old_by_itself() {
     press(&mut state, "6");
     assert!(lines(&state, 80, 24).join("\n").contains("issuer    was at work"));
 }
+
+/// What an agent sees at its path is its to look at again.
+#[test]
+fn a_finding_of_what_an_agent_sees_has_that_agent_for_a_check_in() {
+    let mut state = fixtures::night(80, 24);
+    let unread = Finding {
+        kind: FindingKind::NotServed,
+        agent: Some("agt_0007".to_owned()),
+        answer: Some("checkin".to_owned()),
+        ..finding(1, Severity::Critical)
+    };
+    answered(&mut state, vec![unread], Findings::default());
+    let screen = lines(&state, 80, 24).join("\n");
+    assert!(screen.contains("c checkin"), "{screen}");
+    let effects = press(&mut state, "c");
+    let asks = |effect: &Effect| matches!(effect, Effect::Plan { action: "checkin", on, .. } if on[0].id == "agt_0007");
+    assert!(effects.iter().any(asks), "{effects:?}");
+}
+
+/// A footer has what is possible, at every width.
+#[test]
+fn what_is_not_possible_is_not_offered() {
+    let footer = |state: &State| lines(state, 200, 30).pop().unwrap();
+    let mut state = fixtures::night(200, 30);
+    let expired = Finding {
+        kind: FindingKind::ExpiredInUse,
+        ..finding(1, Severity::Critical)
+    };
+    answered(&mut state, vec![expired], Findings::default());
+    let line = footer(&state);
+    assert!(line.contains("r reissue"), "{line}");
+    for word in ["X revoke", "U unban"] {
+        assert!(!line.contains(word), "{line}");
+    }
+}
+
+#[test]
+fn a_message_that_is_longer_than_the_line_wraps() {
+    let mut state = fixtures::night(80, 24);
+    let long = "nothing of ours matches 0xaa1aac28, read as a serial in hex, a decimal serial, a name under a wildcard and its END";
+    state.say(cmp_console::state::Tone::Bad, long);
+    let screen = lines(&state, 80, 24);
+    assert!(screen[23].trim_end().ends_with("END"), "{screen:#?}");
+    assert!(screen[22].contains("error: nothing of ours"), "{screen:#?}");
+}

@@ -127,3 +127,21 @@ fn what_fills_a_field_is_edited_at_its_end() {
     press(&mut state, "/ w e b enter / x enter");
     assert_eq!(state.screen().list.q, "webx");
 }
+
+#[test]
+fn ctrl_u_clears_the_line_of_a_filter_and_of_a_command() {
+    for open in ["/", ":"] {
+        let mut state = night(80, 24);
+        if open == "/" {
+            press(&mut state, "2");
+        }
+        press(&mut state, open);
+        press(&mut state, "w e b ctrl-u x y");
+        let typed = match state.layers.last() {
+            Some(Layer::Filter(line)) => line.typed.lines()[0].clone(),
+            Some(Layer::CommandLine(line)) => line.typed.lines()[0].clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(typed, "xy", "{open}");
+    }
+}

@@ -43,8 +43,9 @@ pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_
         "name": server_name(certificate.sans.iter().map(String::as_str)),
         key: certificate.id,
     });
-    if let Shows::SuccessorOf(_, version) = shows {
+    if let Shows::SuccessorOf(old, version) = shows {
         args["version"] = json!(version);
+        args["replaced_by"] = json!(old.replaced_by);
     }
     PlannedStep::new(&ProveHandshake, target, format!("handshake with {address}"), args)
 }
@@ -171,8 +172,14 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
     if let Some(id) = cx.args["certificate"].as_str() {
         certificates.push(id.to_owned());
     }
-    for id in requests(&cx.earlier) {
-        certificates.extend(with.api.request(&id).await?.certificate_id);
+    let requests = requests(&cx.earlier);
+    for id in &requests {
+        certificates.extend(with.api.request(id).await?.certificate_id);
+    }
+    // Where the answer that named them was lost, what took the old one's place since the plan is what was asked for.
+    if let Some(old) = cx.args["old"].as_str().filter(|_| requests.is_empty()) {
+        let by = with.api.certificate(old).await?.certificate.replaced_by;
+        certificates.extend(by.filter(|by| cx.args["replaced_by"].as_str() != Some(by)));
     }
     let mut wanted = Wanted {
         certificates: Vec::new(),

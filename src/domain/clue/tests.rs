@@ -242,3 +242,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_number_with_0x_before_it_is_no_hash() {
+    let clue = "0x43aee434d19c5a0b7f2e11223344556677889900";
+    let words: Vec<String> = readings(clue).into_iter().map(|reading| reading.words).collect();
+    assert_eq!(words.first().map(String::as_str), Some("a serial"), "{words:?}");
+    assert!(!words.iter().any(|words| words.contains("SHA")), "{words:?}");
+}
