@@ -16,9 +16,9 @@ mod divided;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "store/fixture.rs"]
 mod fixture;
-#[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/hands.rs"]
 mod hands;
+#[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/pty.rs"]
 mod pty;
 #[path = "support/postgres.rs"]
@@ -281,7 +281,6 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     drop(daemon);
     replica.end("QUIT");
     pty.wait_for("API DOWN, showing data from");
-    pty.wait_for("last updated");
     let at = cursor(&pty.screen()).unwrap();
     pty.send("j");
     pty.wait("the cursor to move", |screen| {

@@ -140,7 +140,7 @@ fn standing(place: &Installation, state: &State) -> (String, Meaning) {
     let truth = place.truth();
     let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
     match looked_at(place, state) {
-        Some(Err(why)) if is_fine => (format!("can't be looked at from here: {why}"), Meaning::Warn),
+        Some(Err(why)) if is_fine => (format!("not seen now: {why}"), Meaning::Warn),
         Some(Ok(served)) if is_fine && *served != place.expected_sha256 => {
             ("another one is served now".to_owned(), Meaning::Bad)
         }
@@ -188,6 +188,10 @@ pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: 
 /// What the CA's published list says of the certificate.
 fn in_crl(certificate: &Certificate, state: &State) -> Fact {
     let (words, meaning) = match state.crl.as_ref().map(|looked| &looked.crl) {
+        None if state.context.vault.is_none() => (
+            "not read from here, since this context has no Vault; the issuer reads its CA's list".to_owned(),
+            Meaning::Dim,
+        ),
         None => (
             format!("not checked yet, {} checks", state.keymap.key_of(Cmd::Verify)),
             Meaning::Dim,
