@@ -30,7 +30,7 @@ use cmp_console::services::platform::{Options, Platform, Ports};
 
 /// What is served at `address` for `name`.
 async fn served(address: &str, name: &str) -> String {
-    let limit = std::time::Duration::from_secs(5);
+    let limit = Duration::from_secs(5);
     probe(address, Some(name), limit)
         .await
         .unwrap()
