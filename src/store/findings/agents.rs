@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::{AT_MOST, All, Foremost};
 use crate::domain::finding::NAMED;
 use crate::store::row::{FromRow, Row};
-use crate::store::statement::sql;
+use crate::store::statement::{places, sql};
 use crate::store::{Conn, StoreError};
 
 /// An agent that missed its check-ins, by its own interval.
@@ -70,14 +70,13 @@ pub async fn on_agents(conn: &mut Conn, agents: &[Silent]) -> Result<BTreeMap<St
     let mut on: BTreeMap<String, OnAgent> = BTreeMap::new();
     let doing = "reading what agents serve";
     for some in agents.chunks(AT_ONCE) {
-        let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
         let rows: Vec<(String, String, i64)> = sql(AssertSqlSafe(format!(
             "SELECT agent_id, subject, n FROM (SELECT i.agent_id, c.subject, \
                COUNT(*) OVER (PARTITION BY i.agent_id) AS n, \
                ROW_NUMBER() OVER (PARTITION BY i.agent_id ORDER BY c.subject, c.id) AS place \
              FROM (SELECT DISTINCT agent_id, certificate_id FROM installations WHERE agent_id IN ({})) i \
              JOIN certificates c ON c.id = i.certificate_id) named WHERE place <= {NAMED} ORDER BY agent_id, place",
-            places.join(", ")
+            places(1, some.len())
         )))
         .bind_all(some.iter().map(|agent| (&agent.id).into()))
         .fetch_all(conn.raw())

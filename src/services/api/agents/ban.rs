@@ -71,7 +71,7 @@ async fn make(it: Ban, api: &ApiState, id: &str, call: Call) -> Response {
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = carry_out(it, &mut door, id, &call.body).await;
+    let result = carry_out(it, &mut door, id, call.body()).await;
     door.close(result, |agent, _| agent).await
 }
 
@@ -84,7 +84,7 @@ async fn carry_out(it: Ban, door: &mut Door<'_>, id: &str, body: &[u8]) -> Resul
     };
     match (is_new.map_err(problem_of)?, it) {
         (true, Ban::On) => {
-            tokens::revoke_of_agent(&mut door.tx, id)
+            tokens::revoke_of_agent(&mut door.tx, id, None)
                 .await
                 .map_err(problem_of)?;
         }

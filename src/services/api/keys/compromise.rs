@@ -37,7 +37,7 @@ pub(in crate::services::api) async fn compromise(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = block(&mut door, &spki, &call.body).await;
+    let result = block(&mut door, &spki, call.body()).await;
     door.close(result, |detail, _| detail).await
 }
 
