@@ -125,7 +125,10 @@ fn read(word: &str, grows: bool) -> Read {
         .iter()
         .find_map(|label| word.strip_prefix(label))
         .unwrap_or(word);
-    let pin = pin.strip_prefix('/').filter(|pin| HASHES.contains(&pin.len())).unwrap_or(pin);
+    let pin = pin
+        .strip_prefix('/')
+        .filter(|pin| HASHES.contains(&pin.len()))
+        .unwrap_or(pin);
     if !is_random(pin) {
         return Read::Other;
     }
@@ -190,8 +193,12 @@ fn is_random(word: &str) -> bool {
 
 fn is_base32(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
-    let is = |letter: fn(&u8) -> bool| word.bytes().all(|byte| letter(&byte) || matches!(byte, b'2'..=b'7'));
-    (word.len() >= BASE32.0 && is(u8::is_ascii_uppercase) || word.len() >= BASE32.1 && is(u8::is_ascii_lowercase))
+    let is = |letter: fn(&u8) -> bool| {
+        word.bytes()
+            .all(|byte| letter(&byte) || matches!(byte, b'2'..=b'7'))
+    };
+    (word.len() >= BASE32.0 && is(u8::is_ascii_uppercase)
+        || word.len() >= BASE32.1 && is(u8::is_ascii_lowercase))
         && digits * 16 >= word.len()
 }
 
@@ -211,13 +218,20 @@ fn has_pairs(text: &str, grows: bool) -> bool {
     while !rest.is_empty() {
         let n = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
         let (word, behind) = rest.split_at(n);
-        let n = behind.find(|c: char| c.is_ascii_alphanumeric()).unwrap_or(behind.len());
+        let n = behind
+            .find(|c: char| c.is_ascii_alphanumeric())
+            .unwrap_or(behind.len());
         let (separator, behind) = behind.split_at(n);
-        let group = matches!(word.len(), 2 | 4).then(|| hex::decode(word).ok()).flatten();
+        let group = matches!(word.len(), 2 | 4)
+            .then(|| hex::decode(word).ok())
+            .flatten();
         let is_group = group.is_some();
         bytes.extend(group.unwrap_or_default());
         // A line break belongs to what stands before it.
-        let next = separator.chars().next().filter(|c| matches!(c, ':' | '-') || c.is_whitespace());
+        let next = separator
+            .chars()
+            .next()
+            .filter(|c| matches!(c, ':' | '-') || c.is_whitespace());
         let next = next.map(|c| if c.is_whitespace() { ' ' } else { c });
         let is_clear = separator.chars().skip(1).all(char::is_whitespace);
         let goes_on = is_group && is_clear && next.is_some() && between.is_none_or(|it| Some(it) == next);

@@ -220,11 +220,18 @@ fn secrets() -> Vec<(String, String)> {
     let hex = hex::encode(&pkcs8);
     let pairs: Vec<&str> = (0..hex.len() / 2).map(|i| &hex[2 * i..2 * i + 2]).collect();
     let chunks = |n: usize, between: &str| -> String {
-        let chunks = body.as_bytes().chunks(n).map(|it| String::from_utf8_lossy(it).into_owned());
+        let chunks = body
+            .as_bytes()
+            .chunks(n)
+            .map(|it| String::from_utf8_lossy(it).into_owned());
         chunks.collect::<Vec<_>>().join(between)
     };
     let percent = |text: &str| text.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-    let ed25519 = STANDARD.encode(KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialized_der());
+    let ed25519 = STANDARD.encode(
+        KeyPair::generate_for(&rcgen::PKCS_ED25519)
+            .unwrap()
+            .serialized_der(),
+    );
     let wide = |text: &str| -> String {
         let wide = |c: char| char::from_u32(u32::from(c) + 0xfee0).unwrap();
         text.chars().map(wide).collect()
@@ -236,7 +243,10 @@ fn secrets() -> Vec<(String, String)> {
     let token = "AbC1dEf2GhI3jKl4MnO5pQr6StU7vWx8YzA9bCd0";
     let mut all = vec![
         ("percent", percent(&body)),
-        ("percent, with line breaks", percent(&chunks(64, "%0A")).replace("%250A", "%0A")),
+        (
+            "percent, with line breaks",
+            percent(&chunks(64, "%0A")).replace("%250A", "%0A"),
+        ),
         ("percent, twice", percent(&body).replace('%', "%25")),
         ("zero width", chunks(30, "\u{200b}")),
         ("soft hyphens", chunks(30, "\u{ad}")),
@@ -244,13 +254,42 @@ fn secrets() -> Vec<(String, String)> {
         ("base32 of SEC1", data_encoding::BASE32_NOPAD.encode(sec1)),
         ("base32, cut off", data_encoding::BASE32_NOPAD.encode(&sec1[20..])),
         ("C", pairs.iter().map(|it| format!("0x{it},")).collect()),
-        ("C, from the middle", pairs[40..60].iter().map(|it| format!("0x{it}, ")).collect()),
+        (
+            "C, from the middle",
+            pairs[40..60].iter().map(|it| format!("0x{it}, ")).collect(),
+        ),
         ("backslashes", pairs.iter().map(|it| format!("\\x{it}")).collect()),
-        ("backslashes, from the middle", pairs[40..60].iter().map(|it| format!("\\x{it}")).collect()),
+        (
+            "backslashes, from the middle",
+            pairs[40..60].iter().map(|it| format!("\\x{it}")).collect(),
+        ),
         ("numbers", format!("{pkcs8:?}")),
-        ("xxd", format!("00000000: {}  0....*.H", hex.as_bytes()[..32].chunks(4).map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>().join(" "))),
-        ("xxd, from the middle", format!("00000020: {}  ........", hex.as_bytes()[64..96].chunks(4).map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>().join(" "))),
-        ("hexdump", format!("00000020  {}  |................|", pairs[32..48].join(" "))),
+        (
+            "xxd",
+            format!(
+                "00000000: {}  0....*.H",
+                hex.as_bytes()[..32]
+                    .chunks(4)
+                    .map(|it| String::from_utf8_lossy(it).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
+        ),
+        (
+            "xxd, from the middle",
+            format!(
+                "00000020: {}  ........",
+                hex.as_bytes()[64..96]
+                    .chunks(4)
+                    .map(|it| String::from_utf8_lossy(it).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
+        ),
+        (
+            "hexdump",
+            format!("00000020  {}  |................|", pairs[32..48].join(" ")),
+        ),
         ("pairs from the middle", pairs[40..73].join(":")),
         ("d alone", format!("\"d\":\"{d}\"")),
         ("d with its name", format!("d={d}")),
@@ -267,12 +306,27 @@ fn secrets() -> Vec<(String, String)> {
         ("a diff", chunks(64, "\n+")),
         ("numbered lines", chunks(64, "\n  2\t")),
         ("quoted printable", chunks(60, "=\n").replace("==", "=3D=3D")),
-        ("UTF-16", STANDARD.encode(pair.serialize_pem().encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())),
+        (
+            "UTF-16",
+            STANDARD.encode(
+                pair.serialize_pem()
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes)
+                    .collect::<Vec<_>>(),
+            ),
+        ),
         ("decimal", "7".repeat(77)),
-        ("JWT", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U".to_owned()),
+        (
+            "JWT",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+                .to_owned(),
+        ),
         ("old token", "s.AbC1dEf2GhI3jKl4MnO5pQr6".to_owned()),
         ("token in words", format!("X-Vault-Token: hvs.{token}")),
-        ("token in a URL", format!("https://vault:8200/v1/?token=hvs.{token}")),
+        (
+            "token in a URL",
+            format!("https://vault:8200/v1/?token=hvs.{token}"),
+        ),
     ]
     .into_iter()
     .map(|(name, text)| (name.to_owned(), text))
@@ -280,7 +334,9 @@ fn secrets() -> Vec<(String, String)> {
     for begins in ["hvs.", "hvb.", "hvr.", "cmp_"] {
         all.push((format!("{begins} token"), format!("{begins}{token}")));
     }
-    for n in [17, 18, 19, 21, 24, 25, 28, 30, 31, 33, 34, 47, 48, 49, 64, 65, 128, 129] {
+    for n in [
+        17, 18, 19, 21, 24, 25, 28, 30, 31, 33, 34, 47, 48, 49, 64, 65, 128, 129,
+    ] {
         let share = bytes(u8::try_from(n).unwrap(), n);
         all.push((format!("{n} bytes in base64"), STANDARD.encode(&share)));
         if n > 20 {
@@ -289,7 +345,10 @@ fn secrets() -> Vec<(String, String)> {
         }
     }
     let share = STANDARD.encode(bytes(33, 33));
-    all.push(("a share with its label".to_owned(), format!("Unseal Key 1: {share}")));
+    all.push((
+        "a share with its label".to_owned(),
+        format!("Unseal Key 1: {share}"),
+    ));
     all.push(("a share in percent".to_owned(), percent(&share)));
     all.push(("a share in full width".to_owned(), wide(&share)));
     all
@@ -299,7 +358,11 @@ fn secrets() -> Vec<(String, String)> {
 fn secrets_are_known_in_every_wrapping() {
     let mut shown = Vec::new();
     for (name, text) in secrets() {
-        for around in [text.clone(), format!("find {text}"), format!("it leaked: {text} in a chat")] {
+        for around in [
+            text.clone(),
+            format!("find {text}"),
+            format!("it leaked: {text} in a chat"),
+        ] {
             if material_in(&around).is_none() {
                 shown.push(name.clone());
             }

@@ -32,7 +32,9 @@ pub(super) fn is_in(text: &str) -> bool {
 
 /// What stands behind `begins` wherever a word begins so.
 fn starts_of<'a>(text: &'a str, begins: &str) -> impl Iterator<Item = &'a str> {
-    let places = text.match_indices(begins).map(|(at, found)| (at, at + found.len()));
+    let places = text
+        .match_indices(begins)
+        .map(|(at, found)| (at, at + found.len()));
     let places: Vec<(usize, usize)> = places.collect();
     places.into_iter().filter_map(move |(at, behind)| {
         let before = text.get(..at)?.chars().next_back();

@@ -15,7 +15,10 @@ pub(super) fn is_private(text: &str) -> bool {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
         let values = text.match_indices(name).filter_map(|(at, _)| {
             let before = text.get(..at)?.chars().next_back();
-            let behind = text.get(at + name.len()..)?.trim_start_matches(['"', '\'']).trim_start();
+            let behind = text
+                .get(at + name.len()..)?
+                .trim_start_matches(['"', '\''])
+                .trim_start();
             let value = behind.strip_prefix([':', '='])?.trim_start();
             let value = value.trim_start_matches(['"', '\'']);
             let n = value.chars().take_while(|c| is_name(*c)).count();

@@ -28,11 +28,7 @@ pub fn dumped(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
 }
 
 /// Bytes that stand one behind the other, each as `read` finds it at the front of what is left.
-fn one_by_one(
-    text: &str,
-    read: fn(&str) -> Option<(u8, &str)>,
-    fewest: usize,
-) -> Vec<Zeroizing<Vec<u8>>> {
+fn one_by_one(text: &str, read: fn(&str) -> Option<(u8, &str)>, fewest: usize) -> Vec<Zeroizing<Vec<u8>>> {
     let mut found = Vec::new();
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 2 + 1));
     let mut rest = text;
@@ -76,7 +72,11 @@ fn c_byte(text: &str) -> Option<(u8, &str)> {
 }
 
 fn escaped_byte(text: &str) -> Option<(u8, &str)> {
-    pair(text.trim_start_matches('\\').strip_prefix('x').filter(|_| text.starts_with('\\'))?)
+    pair(
+        text.trim_start_matches('\\')
+            .strip_prefix('x')
+            .filter(|_| text.starts_with('\\'))?,
+    )
 }
 
 /// A number that a comma or the end follows.

@@ -33,7 +33,9 @@ fn once(text: &str) -> Option<String> {
     step(has_percent(text), &|text| {
         percent_decode_str(text).decode_utf8_lossy().into_owned()
     });
-    let is_escaped = ["\\n", "\\r", "\\\"", "\\/", "\\u00"].iter().any(|it| text.contains(it));
+    let is_escaped = ["\\n", "\\r", "\\\"", "\\/", "\\u00"]
+        .iter()
+        .any(|it| text.contains(it));
     step(is_escaped, &|text| {
         numbered(text, "\\u00", "", 16)
             .replace("\\r", "")

@@ -167,7 +167,9 @@ fn runs(text: &str) -> Vec<Zeroizing<String>> {
 fn from_utf16(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let bytes = bytes.strip_prefix(&[0xff, 0xfe]).unwrap_or(bytes);
     let (pairs, _) = bytes.as_chunks::<2>();
-    let text = pairs.iter().map(|[c, zero]| (*zero == 0).then_some(char::from(*c)));
+    let text = pairs
+        .iter()
+        .map(|[c, zero]| (*zero == 0).then_some(char::from(*c)));
     text.collect::<Option<String>>()
         .filter(|text| !text.is_empty() && is_readable(text))
         .map(Zeroizing::new)
