@@ -12,7 +12,7 @@ use super::in_the_way::{Adapters, names};
 use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
 use crate::clients::crl::Crl;
 use crate::domain::adapter::VAULT_PKI;
-use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
+use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::moment::fixed;
@@ -51,9 +51,6 @@ impl Action for RevokeCertificate {
             && one.status == "revoked"
         {
             return Availability::Disabled("it is revoked already".to_owned());
-        }
-        if !on.is_empty() && on.iter().all(|it| it.status == Shown::Expired.word()) {
-            return Availability::Disabled("it has expired: no list has to have it".to_owned());
         }
         needs_api(facts).unwrap_or(Availability::Ready)
     }

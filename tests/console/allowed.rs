@@ -193,7 +193,8 @@ fn what_the_api_takes_is_not_held_up_by_the_consoles_own_way_to_vault() {
                 tell(&mut state, Event::Link(Backend::Vault, link));
             }
             assert_eq!(state.vault_sealed(), sealed);
-            let effects = press(&mut state, &format!("2 {key}"));
+            // The first has expired, and is installed nowhere any more.
+            let effects = press(&mut state, &format!("2 G {key}"));
             let plans = |effect: &Effect| matches!(effect, Effect::Plan { action, .. } if *action == id);
             assert!(effects.iter().any(plans), "{id}: {:?}", state.toast);
         }
@@ -232,7 +233,7 @@ fn a_context_without_vault_has_no_trouble_of_it_and_says_why_nothing_is_unsealed
     );
     for (key, id) in [("X", "revoke"), ("r", "reissue"), ("i", "install")] {
         let mut state = state.clone();
-        let effects = press(&mut state, &format!("2 {key}"));
+        let effects = press(&mut state, &format!("2 G {key}"));
         let plans = |effect: &Effect| matches!(effect, Effect::Plan { action, .. } if *action == id);
         assert!(effects.iter().any(plans), "{id}: {:?}", state.toast);
     }
