@@ -175,8 +175,8 @@ async fn saying_that_one_has_a_key_gives_nothing_before_it_is_proven() {
     ] {
         assert_eq!(it.tell(&[&spki], &[&others]).await.0, 422);
     }
-    let body = json!({"common_name": it.agent, "agent_id": it.agent}).to_string();
-    assert_eq!(it.post("/api/v1/certs", &body).await.0, 400);
+    let wish = json!({"common_name": it.agent, "agent_id": it.agent}).to_string();
+    assert_eq!(it.post("/api/v1/certs", &wish).await.0, 400);
     let (_, reply) = it
         .tell(&[&spki], &[&csr(&KeyPair::generate().unwrap(), &[&name], &[])])
         .await;

@@ -201,13 +201,15 @@ async fn refusals_of_who_may_not_are_counted() {
 #[tokio::test]
 async fn a_blocked_key_is_not_certified_as_its_mirror_image() {
     let Some(it) = Server::start().await else { return };
-    for (key, mirrored) in [
-        (mirror::P256, mirror::P256_MIRRORED),
-        (mirror::P384_MIRRORED, mirror::P384),
+    for (algorithm, key, mirrored) in [
+        ("ecdsa-p256", mirror::P256, mirror::P256_MIRRORED),
+        ("ecdsa-p384", mirror::P384_MIRRORED, mirror::P384),
     ] {
         let mut answers = Vec::new();
         for csr in [key, mirrored, key] {
-            let body = json!({"common_name": "shop.example.com", "agent_id": it.agent}).to_string();
+            let body =
+                json!({"common_name": "shop.example.com", "agent_id": it.agent, "key_algorithm": algorithm})
+                    .to_string();
             let request = it.post("/api/v1/certs", &body).await.1["requests"][0]["id"].clone();
             let path = format!("/api/v1/requests/{}/csr", request.as_str().unwrap());
             let body = json!({"csr_pem": csr}).to_string();

@@ -635,7 +635,7 @@ async fn a_certificate_that_can_not_be_shown_yet_is_shown_later() {
 async fn no_agent_enrols_without_a_request_for_its_certificate() {
     let Some(site) = Site::start().await else { return };
     let known = identity(&site.enrolled("web-02").await);
-    for agent in [None, Some(known.agent_id.as_str())] {
+    for (agent, name) in [(None, "web-03"), (Some(known.agent_id.as_str()), "web-04")] {
         let token = site.one_time("enrol:web-02", agent).await;
         let mut body = super::support::enrol("web-02");
         let api = site.shown(&site.base, None);
@@ -644,7 +644,7 @@ async fn no_agent_enrols_without_a_request_for_its_certificate() {
         assert!(problem.hint.unwrap().contains("https://"));
         // The one-time token is still good.
         body.identity_csr_pem = Some(csr().1);
-        body.hostname = "web-03".to_owned();
+        body.hostname = name.to_owned();
         api.enrol(&token, "k2", &body).await.unwrap();
     }
     let rows = site.it.rows().await;

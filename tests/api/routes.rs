@@ -112,7 +112,7 @@ async fn a_run_is_recorded_step_by_step() {
     assert_eq!((status.as_u16(), &run["outcome"]), (201, &"asked".into()));
     assert_eq!(it.post("/api/v1/runs", begin).await.0, 201);
     assert_eq!(
-        it.post("/api/v1/runs", &begin.replace(r#"{"steps":1}"#, r#"{"steps":2}"#))
+        it.post("/api/v1/runs", &begin.replace(r#""steps":1"#, r#""steps":2"#))
             .await
             .0,
         409
