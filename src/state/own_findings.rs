@@ -117,16 +117,28 @@ fn token_refused(state: &State) -> Option<Finding> {
     })
 }
 
-/// Where the console knows the database's hosts, they have findings of their own.
+/// The API without its database. Where the console knows the hosts, their own findings say of a lost one, or one that
+/// the API isn't on; a host that is well may still have tables that are locked or gone.
 fn database_down(state: &State) -> Option<Finding> {
-    let is_down = state.hosts.is_empty() && state.link(Backend::Database) == LinkState::Down;
+    let (is_down, why) = match state.hosts.is_empty() {
+        true => (
+            state.link(Backend::Database) == LinkState::Down,
+            format!(
+                "its database: {}; nothing can be changed",
+                note(state, Backend::Database)
+            ),
+        ),
+        false => (
+            state.api_database == LinkState::Down
+                && state.link(Backend::Api) != LinkState::Down
+                && state.divided().is_none()
+                && state.link(Backend::Database) != LinkState::Down,
+            note(state, Backend::Api).to_owned(),
+        ),
+    };
     is_down.then(|| Finding {
         kind: FindingKind::DatabaseDown,
-        what: format!(
-            "The database doesn't answer the API: {}; nothing can be changed{}",
-            note(state, Backend::Database),
-            as_of(state)
-        ),
+        what: format!("The API can't use {why}{}", as_of(state)),
         ..about(state, Backend::Database, 1)
     })
 }
