@@ -87,7 +87,7 @@ fn is_left_over(state: &State) -> bool {
 }
 
 /// Of when what is shown is, where it came through an API that is away.
-pub(super) fn left_over_from(state: &State) -> Option<DateTime<Utc>> {
+fn left_over_from(state: &State) -> Option<DateTime<Utc>> {
     let needs = (find(state.place().view).needs)(state);
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
     known.min().filter(|_| is_left_over(state))
@@ -114,19 +114,10 @@ fn header(state: &State, area: Rect, buffer: &mut Buffer) {
         x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
     }
     // What is not right is named whole, as far as there is room for it and for what must not be overlooked.
-    let wrong = wrong(state);
     let notes = notes(state);
-    let taken: usize = notes.iter().map(|note| columns(note) + 2).sum();
-    let room = usize::from(clock_x.saturating_sub(x)).saturating_sub(taken);
-    let mut right: Vec<(&str, Meaning)> = Vec::new();
-    let mut needs = 0;
-    for it in &wrong {
-        let fits = |text: &&String| needs + columns(text) + 2 + TRAIL <= room;
-        if let Some(text) = it.forms.iter().find(fits) {
-            needs += columns(text) + 2;
-            right.push((text, it.meaning));
-        }
-    }
+    let room = room(state, &notes, area.width);
+    let right = fitting(wrong(state), room);
+    let needs: usize = right.iter().map(|(text, _)| columns(text) + 2).sum();
     // Two columns are between it and what stands before it, as everywhere.
     let room = room.saturating_sub(needs + 3);
     // Of a trail that is too long its end says where one is.
@@ -142,9 +133,45 @@ fn header(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let mut x = clock_x.saturating_sub(u16::try_from(needs).unwrap_or(u16::MAX));
     for (text, meaning) in right {
-        x = put(buffer, end, x, y, text, palette.style(meaning)) + 2;
+        x = put(buffer, end, x, y, &text, palette.style(meaning)) + 2;
     }
 }
+
+/// Columns of a header between what is always at its left and its right, and its notes.
+fn room(state: &State, notes: &[String], width: u16) -> usize {
+    let notes: usize = notes.iter().map(|note| columns(note) + 2).sum();
+    let guard = guard(state).map_or(0, |guard| columns(&guard));
+    let taken = notes + guard + columns(&state.context.name) + 2 + columns(&state.clock_label) + 1;
+    usize::from(width).saturating_sub(taken)
+}
+
+/// Of each the first words that there is room for.
+fn fitting(wrong: Vec<Wrong>, room: usize) -> Vec<(String, Meaning)> {
+    let mut needs = 0;
+    let mut fit = Vec::new();
+    for it in wrong {
+        let fits = |text: &String| needs + columns(text) + 2 + TRAIL <= room;
+        if let Some(text) = it.forms.into_iter().find(fits) {
+            needs += columns(&text) + 2;
+            fit.push((text, it.meaning));
+        }
+    }
+    fit
+}
+
+/// Whether the header says of when all is that came through an API that is away: then panes need not.
+pub(super) fn says_age(state: &State) -> bool {
+    // Nothing is worked out for a frame where all is well.
+    if left_over_from(state).is_none() {
+        return false;
+    }
+    let room = room(state, &notes(state), state.size.width);
+    let is_age = |(text, _): &(String, Meaning)| text.contains(SHOWING);
+    fitting(wrong(state), room).iter().any(is_age)
+}
+
+/// Before the time of what is shown.
+const SHOWING: &str = "showing data from";
 
 /// Columns that are left to the trail, with the blanks around it.
 const TRAIL: usize = 6;
@@ -167,7 +194,7 @@ impl Wrong {
     fn down(state: &State, backend: Backend, name: &str) -> Self {
         let at = |at| when(state.by_platform(at), state.shown_at());
         let data = left_over_from(state).filter(|_| backend == Backend::Api);
-        let data = data.map(|data| format!("{name} DOWN, showing data from {}", at(data)));
+        let data = data.map(|data| format!("{name} DOWN, {SHOWING} {}", at(data)));
         let since = state.down_since.get(&backend);
         let since = since.map(|since| format!("{name} DOWN since {}", at(*since)));
         let whole = data.or(since);

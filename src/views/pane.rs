@@ -52,7 +52,7 @@ impl Pane<'_> {
         let below = self.out_of_sight('↓', last..rows.len(), total.saturating_sub(rows.len()));
         let fresh = freshness(state, loaded);
         // The header says it of the whole screen.
-        let is_said = chrome::left_over_from(state).is_some() && loaded.is_none_or(|it| !it.kept);
+        let is_said = loaded.is_none_or(|it| !it.kept) && chrome::says_age(state);
         let fresh = if is_said { String::new() } else { fresh };
         let notes = [fresh, above, below];
         let notes: Vec<&str> = notes

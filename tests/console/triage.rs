@@ -313,6 +313,15 @@ fn the_header_says_that_the_api_is_down_at_every_width() {
     for width in [40, 60, 80, 120, 200] {
         let header = lines(&state, width, 24)[0].clone();
         assert!(header.contains("API DOWN"), "{width}: {header}");
+        // Of when the rows are is said there, or where there is no room by the panes.
+        state.size.width = width;
+        let screen = lines(&state, width, 24);
+        let by_panes = screen[1].contains("last updated 03:07Z");
+        assert_ne!(
+            header.contains("showing data from 03:07Z"),
+            by_panes,
+            "{width}: {screen:#?}"
+        );
         assert!(
             !header.contains("Zvault") && !header.contains("ZAPI"),
             "{width}: {header}"
