@@ -151,12 +151,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             touch_own(state);
         }
         // The console's own look at the database counts, not the API's.
-        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
+        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => {
+            state.api_database = link.state;
+            state.api_database_note = link.note;
+        }
         Event::Link(backend, mut link) => {
             let was = state.link(backend);
             let could_read = can_read(state);
             if backend == Backend::Database {
                 state.api_database = link.state;
+                state.api_database_note.clone_from(&link.note);
             }
             let sealed = state.vault_sealed();
             let now = link.state;
