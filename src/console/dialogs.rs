@@ -4,8 +4,7 @@
 use tui_textarea::{Input, Key, TextArea};
 
 use super::layers::{self, field, fields};
-use super::{clipboard, cursor, starting};
-use crate::domain::key_material::material_in;
+use super::{clipboard, cursor, starting, wiped};
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
@@ -59,15 +58,6 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
         }
         Some(InDialog::Confirm) => {
             let typed = line(&layer.typed).trim().to_owned();
-            if material_in(&typed).is_some() {
-                layer.typed = TextArea::default();
-                state.say(
-                    Tone::Bad,
-                    "that may be a private key, or a piece of one: it was dropped",
-                );
-                state.layers.push(Layer::Filter(layer));
-                return;
-            }
             match Filter::read(&typed, views::find(state.place().view).filters) {
                 Ok(_) => {
                     if !typed.is_empty() {
@@ -144,10 +134,19 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
         Ignored::Hasty => "key ignored: it came together with another one; press it again".to_owned(),
         Ignored::Among => format!("{keys} ignored: what acts is pressed by itself, not within other keys"),
         Ignored::Piece => {
-            "what was pasted was dropped: it can't be read, and may be a piece of a private key".to_owned()
+            if n > 0 {
+                wiped::with_paste(state);
+            }
+            format!("what was pasted was dropped: it {}", wiped::MAY_BE)
         }
+        Ignored::Rest => format!(
+            "{keys} ignored: what was dropped may be a private key, a share or a token, and these came right behind it; pause for a second"
+        ),
         Ignored::NoShare => {
             "what was pasted was dropped: it is no share. A share is one word of base64 or hex".to_owned()
+        }
+        Ignored::NotSent => {
+            "that is no share, and nothing was sent: a share is base64 or hex of 17 to 129 bytes".to_owned()
         }
         Ignored::TooLong => format!("a paste of {n} bytes was dropped: nothing here has room for it"),
     };
@@ -180,10 +179,13 @@ pub(super) fn pasted_key(state: &mut State, spki: Option<String>) {
         (Some(Layer::CommandLine(layer)), Some(spki)) => {
             layer.typed = field(&format!("find {spki}"));
         }
-        _ => state.say(
-            Tone::Bad,
-            "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
-        ),
+        _ => {
+            wiped::with_paste(state);
+            state.say(
+                Tone::Bad,
+                "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
+            )
+        }
     }
 }
 

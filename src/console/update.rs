@@ -4,7 +4,7 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::wants::{ask, is_held, remember, touch, touch_own};
-use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify};
+use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
@@ -38,8 +38,14 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     state.now = timed.at;
     let mut visible = !matches!(timed.event, Event::Changed(_));
     match timed.event {
-        Event::Key(key) => on_key(state, &key, effects),
-        Event::Paste(text) => dialogs::paste(state, &text),
+        Event::Key(key) => {
+            on_key(state, &key, effects);
+            wiped::as_it_grows(state);
+        }
+        Event::Paste(text) => {
+            dialogs::paste(state, &text);
+            wiped::as_it_grows(state);
+        }
         Event::SecretTyped(n) => {
             if let Some(Layer::Run(layer)) = state.layers.last_mut() {
                 layer.secret_typed = n;
@@ -296,6 +302,9 @@ pub fn wants_secret(state: &State) -> bool {
 fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     let leaving = std::mem::take(&mut state.leaving);
     state.toast = None;
+    if wiped::before(state, key) {
+        return;
+    }
     match state.layers.last() {
         None => {}
         Some(Layer::CommandLine(_)) => {

@@ -124,10 +124,14 @@ pub enum Ignored {
     Hasty,
     /// Those that act came within others.
     Among,
-    /// They may be a piece of a key.
+    /// They may be a piece of a key, or a secret of another kind.
     Piece,
+    /// They came right behind what was dropped as such.
+    Rest,
     /// That is no unseal share.
     NoShare,
+    /// What was typed is none, so it was not sent.
+    NotSent,
     /// Nothing has room for a paste of so many bytes.
     TooLong,
 }

@@ -281,6 +281,8 @@ pub struct State {
     pub moves: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
+    /// How often key material was wiped out of a field: what still comes of it is not heard.
+    pub wiped: u64,
     /// Runs by id, the newest last.
     pub runs: Vec<Run>,
     /// How many runs were ever begun here: an id is never used again, or a late answer would find
@@ -310,6 +312,7 @@ impl State {
             size,
             look: Look::default(),
             wire: Wire::default(),
+            wiped: 0,
             context,
             contexts: Vec::new(),
             next_context: None,
