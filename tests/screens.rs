@@ -34,7 +34,7 @@ use cmp_console::state::query::{Answer, LogLine, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::snapshot::Snapshot;
-use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, State, Tone};
+use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, ServedNow, State, Tone};
 use cmp_console::views;
 use cmp_console::wire::certs::KeyDetail;
 use cmp_console::wire::trends::Trends;
@@ -342,7 +342,10 @@ fn blast_radius() {
         let elsewhere = fixtures::installation(&certificates[1], false);
         let endpoint = Endpoint::of(&elsewhere).unwrap();
         let made = Handshake {
-            served: Some(Ok(elsewhere.expected_sha256.clone())),
+            served: Some(Ok(ServedNow {
+                shown: [(elsewhere.expected_sha256.clone(), 8)].into(),
+                broken: None,
+            })),
             expected: elsewhere.expected_sha256.clone(),
             at: now(),
         };

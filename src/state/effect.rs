@@ -66,7 +66,7 @@ pub enum Effect {
     },
     /// Ask what is served at this `host:port`, by a handshake.
     Probe(String),
-    /// Make a handshake there.
+    /// Make handshakes there, on many fresh connections.
     Handshake(Endpoint),
     /// Fetch the CA's revocation list.
     FetchCrl,

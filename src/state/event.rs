@@ -8,7 +8,7 @@ use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};
 use super::wire::Wire;
-use super::{Endpoint, Size};
+use super::{Endpoint, ServedNow, Size};
 use crate::clients::crl::Crl;
 use crate::domain::database::{ApiOn, Host};
 use crate::domain::link::Backend;
@@ -96,8 +96,8 @@ pub enum Event {
     /// What is served at an address: the certificate's fingerprint and its key's hash, or why there is no
     /// handshake.
     Probed(String, Result<ServedThere, String>),
-    /// What a handshake there showed: the fingerprint, or why there was none.
-    Handshake(Endpoint, Result<String, String>),
+    /// What handshakes there showed, or why there were none.
+    Handshake(Endpoint, Result<ServedNow, String>),
     /// The CA's revocation list as it is published now, or why it can't be had.
     Crl(Result<Arc<Crl>, String>),
     /// A certificate's PEM that was asked for, to be copied, or why there is none.
