@@ -184,7 +184,7 @@ pub(super) fn pasted_key(state: &mut State, spki: Option<String>) {
             state.say(
                 Tone::Bad,
                 "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
-            )
+            );
         }
     }
 }
