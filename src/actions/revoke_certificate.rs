@@ -29,6 +29,7 @@ pub(super) struct RevokeCertificate;
 static SPEC: Spec = Spec {
     id: "revoke",
     title: "Revoke",
+    verb: "Revoke",
     key: "X",
     kinds: &[EntityKind::Certificate],
     help: "have the CA revoke the certificate, with a reason of RFC 5280",
@@ -119,6 +120,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     plan.for_good = for_good(&all, reason);
     plan.changes = changes(&all, reason, now);
     plan.losses = all.iter().flat_map(|detail| losses(detail, now)).collect();
+    // What is served hurts now.
+    plan.losses.sort_by_key(|loss| loss.what == NOT_SERVED);
     if all.len() > 1 {
         let rows: Vec<_> = all
             .iter()
@@ -323,6 +326,9 @@ fn waits(wait: Duration, with: &Reads) -> String {
     )
 }
 
+/// The loss of what no handshake has shown.
+const NOT_SERVED: &str = "expected there, not served";
+
 /// What each place of it loses.
 fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item = Loss> {
     let certificate = &detail.certificate;
@@ -338,7 +344,7 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
                 format!("served {seen}: clients that check revocation refuse it from the next CRL on")
             }
             (false, Truth::Missing) => return None,
-            (false, _) => "expected there, not served".to_owned(),
+            (false, _) => NOT_SERVED.to_owned(),
         };
         Some(Loss {
             host: place.hostname.clone(),

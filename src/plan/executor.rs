@@ -211,7 +211,7 @@ async fn all_steps(
                 &means.changes.api,
                 recorded,
                 &plan.run_id,
-                &record(outcome.word(), note),
+                &record(outcome.recorded(), note),
             )
             .await;
         watch(RunEvent::StepEnded(index, outcome.clone()));
@@ -396,6 +396,7 @@ impl Sent {
                 cx.result = result;
                 Self::Answered
             }
+            Err(problem) if with.is_stopped() => Self::Ended(Outcome::Stopped(problem)),
             Err(problem) if problem.kind == ProblemKind::NoAnswer => Self::Lost(problem),
             // What was sent before may have been carried out, unless it is said that it wasn't: to the same key
             // there is one answer.

@@ -8,6 +8,7 @@ use super::certificate::{INSTALLATIONS, installation_cells, now_is};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
 use crate::domain::agent::{Agent, AgentHealth, AgentIdentity};
+use crate::domain::certificate::common_name;
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -72,7 +73,9 @@ fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
                     kind: EntityKind::Certificate,
                     id: installation.certificate_id.clone(),
                     version: 0,
-                    name: installation.subject.clone(),
+                    name: common_name(&installation.subject)
+                        .unwrap_or(&installation.subject)
+                        .to_owned(),
                     status: String::new(),
                 },
             ],
