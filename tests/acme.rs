@@ -9,6 +9,8 @@
 
 #[path = "acme/console.rs"]
 mod console;
+#[path = "support/hands.rs"]
+mod hands;
 #[path = "acme/pebble.rs"]
 mod pebble;
 #[path = "support/port.rs"]

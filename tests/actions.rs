@@ -9,6 +9,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "actions/beside.rs"]
+mod beside;
 #[path = "actions/between.rs"]
 mod between;
 mod demo;

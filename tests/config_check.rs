@@ -375,12 +375,11 @@ fn example_at(api: &str, vault: &str) -> String {
         ("db-1:5432", "127.0.0.1:1"),
         ("db-2:5432", "127.0.0.1:2"),
     ];
-    let text = there.iter().fold(EXAMPLE.to_owned(), |text, (from, to)| {
+    there.iter().fold(EXAMPLE.to_owned(), |text, (from, to)| {
         let quoted = format!("\"{from}\"");
         assert!(text.contains(&quoted), "{from} is not in the example");
         text.replace(&quoted, &format!("\"{to}\""))
-    });
-    text
+    })
 }
 
 #[tokio::test]

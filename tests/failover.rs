@@ -16,6 +16,8 @@ mod divided;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "support/hands.rs"]
+mod hands;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/pty.rs"]
 mod pty;
@@ -249,8 +251,8 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
 
     // What is lost, and what to do.
     pty.send("1");
-    pty.wait_for(&format!("reading from replica {second}"));
-    pty.wait_for("primary lost since");
+    pty.wait_for(&format!("read from replica {second}"));
+    pty.wait_for("was primary and is lost since");
     pty.send("6");
     pty.wait_for("was primary, lost since");
     pty.wait_for("its database doesn't answer: nothing can be changed");
@@ -279,7 +281,6 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     drop(daemon);
     replica.end("QUIT");
     pty.wait_for("API DOWN, showing data from");
-    pty.wait_for("last updated");
     let at = cursor(&pty.screen()).unwrap();
     pty.send("j");
     pty.wait("the cursor to move", |screen| {

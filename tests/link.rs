@@ -381,7 +381,7 @@ fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
         kill_process(platform, Signal::STOP).unwrap();
         over.pty.send("\x12");
         over.pty.wait("the loss to be told", |screen| {
-            screen.contains("API DOWN") && screen.contains("last updated")
+            screen.contains("API DOWN, showing data from")
         });
         // Keys work, data stays, and what needs the lost backend says why it can't be done.
         over.pty.send("2");
@@ -394,6 +394,7 @@ fn a_backend_that_hangs_goes_and_comes_back_closes_nothing() {
         over.pty.wait("all to be well again", |screen| {
             screen.contains("vault SEALED")
                 && !screen.contains("API DOWN")
+                && !screen.contains("showing data from")
                 && !screen.contains("last updated")
         });
         over.pty.send("1");

@@ -22,8 +22,11 @@ fn page() -> String {
     man.render_synopsis_section(&mut page).unwrap();
     man.render_description_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
-    man.render_subcommands_section(&mut page).unwrap();
     let mut roff = Roff::new();
+    roff.control("SH", ["SUBCOMMANDS"]);
+    let mut command = command();
+    command.build();
+    subcommands(&command, &mut roff);
     roff.control("SH", ["KEYS"]);
     roff.text([roman(
         "Other keys can be set by the commands' names in the configuration, under [keys].",
@@ -91,6 +94,48 @@ fn page() -> String {
     String::from_utf8(page).unwrap()
 }
 
+/// All that can be called, with the options of each: they have no pages of their own.
+fn subcommands(of: &clap::Command, roff: &mut Roff) {
+    for command in of
+        .get_subcommands()
+        .filter(|it| !it.is_hide_set() && it.get_name() != "help")
+    {
+        if command.has_subcommands() {
+            subcommands(command, roff);
+            continue;
+        }
+        let name = command.get_bin_name().unwrap().to_owned();
+        roff.control("SS", [name.as_str()]);
+        roff.text([roman(command.get_about().unwrap().to_string())]);
+        let own =
+            |it: &&clap::Arg| !it.is_global_set() && !["help", "version"].contains(&it.get_id().as_str());
+        for option in command.get_arguments().filter(own) {
+            let value = option.get_value_names().map(|names| names[0].to_string());
+            let value = value.filter(|_| option.get_action().takes_values());
+            let value = value.map_or(String::new(), |name| format!(" {name}"));
+            roff.control("TP", []);
+            roff.text([bold(format!("--{}", option.get_long().unwrap())), roman(value)]);
+            roff.text([roman(option.get_help().unwrap().to_string())]);
+        }
+    }
+}
+
+#[test]
+fn demo_offers_only_what_it_takes() {
+    let mut command = command();
+    command.build();
+    let demo = command.find_subcommand("demo").unwrap();
+    let offered: Vec<&str> = demo.get_arguments().filter_map(clap::Arg::get_long).collect();
+    assert!(
+        !offered.contains(&"context"),
+        "the demo is a context of its own: {offered:?}"
+    );
+    assert!(
+        offered.contains(&"config") && offered.contains(&"headless"),
+        "{offered:?}"
+    );
+}
+
 #[test]
 fn the_manual_is_what_the_program_does() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cmp-console.1");
@@ -103,7 +148,19 @@ fn the_manual_is_what_the_program_does() {
         written == page,
         "docs/cmp-console.1 is not what the program does: UPDATE_DOCS=1 cargo test --test manual"
     );
-    for word in ["revoke", "unlock", "history\\-back", "\\-\\-read\\-only"] {
+    // A page that is named and isn't there leads nowhere.
+    let named: Vec<&str> = page
+        .lines()
+        .filter(|line| line.contains("(1)") || line.contains("(5)"))
+        .collect();
+    assert!(named.is_empty(), "{named:?}");
+    for word in [
+        "cmp-console demo",
+        "revoke",
+        "unlock",
+        "history\\-back",
+        "\\-\\-read\\-only",
+    ] {
         assert!(page.contains(word), "{word}");
     }
 }

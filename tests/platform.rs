@@ -30,7 +30,7 @@ use cmp_console::services::platform::{Options, Platform, Ports};
 
 /// What is served at `address` for `name`.
 async fn served(address: &str, name: &str) -> String {
-    let limit = std::time::Duration::from_secs(5);
+    let limit = Duration::from_secs(5);
     probe(address, Some(name), limit)
         .await
         .unwrap()
@@ -205,7 +205,7 @@ async fn runbook_lines(demo: &Demo, tmp: &Path) {
     let before = verifies().await;
     let (ok, text) = curl(&format!(
         "curl -X POST {api}/api/v1/certs/{id}/revoke \\\n  -H \"Authorization: Bearer {token}\" \\\n  \
-         -d '{{\"reason\": \"keyCompromise\"}}'"
+         -d '{{\"reason\":\"keyCompromise\"}}'"
     ));
     assert!(ok, "{text}");
     eventually("the serial is in the CRL", async || {

@@ -469,7 +469,7 @@ fn from_a_clue_to_everything_that_shares_the_key_and_what_is_served_there_now() 
     pty.wait("all panes to hold data", is_full);
     pty.types(":find www.example.com expires:>1d\r");
     let screen = pty.wait("a handshake with each place", |screen| {
-        screen.contains("Where it is used") && screen.contains("as expected") && !screen.contains("asking…")
+        screen.contains("where it is used") && screen.contains("as expected") && !screen.contains("asking…")
     });
     assert!(screen.contains("1 still valid, in 1 place on 1 host"), "{screen}");
     // And back to the list that the clue led through.

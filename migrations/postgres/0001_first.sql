@@ -63,7 +63,7 @@ CREATE TABLE keys (
 CREATE INDEX keys_by_created_at ON keys (created_at, spki_sha256);
 CREATE INDEX keys_by_status ON keys (status, spki_sha256);
 
--- A key may be on several hosts, and an agent may hold keys that the inventory doesn't know. What an agent only says
+-- A key may be on several hosts. Of what agents say only keys that the inventory knows are kept. What an agent only says
 -- gives it nothing: it counts as a holder from `proven_at` on, when it signed something of its own with the key.
 CREATE TABLE key_holders (
     agent_id    text COLLATE "C" NOT NULL REFERENCES agents (id),

@@ -3,16 +3,14 @@
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec, needs_api};
+use super::{Action, Availability, Facts, Spec, by_hand, needs_api};
 use crate::domain::id::EntityKind;
-use crate::domain::plain::shell_word;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::Problem;
-use crate::wire::requests::WhyBody;
 
 /// See the module.
 pub(super) struct CancelRequest;
@@ -68,15 +66,11 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        let address = format!("{}/api/v1/requests/{}/cancel", with.api.base(), request.id);
         let title = format!("cancel the request for {}", request.common_name);
+        let command = by_hand::post(with.api.base(), &format!("requests/{}/cancel", request.id), None);
         plan.steps.push(
-            PlannedStep::new(&Cancel, plan.targets.len(), title, json!({"request": request.id})).by_hand(
-                format!(
-                    "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"",
-                    shell_word(&address)
-                ),
-            ),
+            PlannedStep::new(&Cancel, plan.targets.len(), title, json!({"request": request.id}))
+                .by_hand(command),
         );
         plan.targets.push(Target {
             version: request.version,
@@ -137,13 +131,8 @@ impl Step for Cancel {
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
-            let body = WhyBody {
-                comment: cx.comment.clone(),
-                ticket: cx.ticket.clone(),
-            };
-            with.api
-                .cancel(text(&cx.args, "request")?, &body, &cx.key)
-                .await?;
+            let request = text(&cx.args, "request")?;
+            with.api.cancel(request, &cx.why(), &cx.key).await?;
             Ok(json!({}))
         })
     }

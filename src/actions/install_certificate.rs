@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 use super::in_the_way::{Away, away};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Spec, by_name, needs_api};
+use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
 use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::moment::fixed;
-use crate::domain::plain::shell_word;
 use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -289,7 +288,11 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
     };
     let install = PlannedStep::new(step, target, title, args)
         .on_hosts([&agent.hostname])
-        .by_hand(command(with.api.base(), &agent.id, &certificate.id, path));
+        .by_hand(by_hand::post(
+            with.api.base(),
+            &format!("agents/{}/install", agent.id),
+            Some(&json!({"cert_id": certificate.id, "path": path})),
+        ));
     let there = there(place);
     let address = there.map_or(&agent.tls_address, |there| &there.tls_address);
     let proof = address
@@ -387,15 +390,6 @@ async fn default_path(
     Ok(format!("{}/{name}.pem", folder.trim_end_matches('/')))
 }
 
-/// The same by hand; a path is only a word in it, whatever characters it has.
-fn command(api: &str, agent: &str, certificate: &str, path: &str) -> String {
-    format!(
-        "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
-        shell_word(&format!("{api}/api/v1/agents/{agent}/install")),
-        shell_word(&json!({"cert_id": certificate, "path": path}).to_string())
-    )
-}
-
 /// Asks for the installation; proven when the agent reports that it was done.
 struct Install;
 
@@ -475,19 +469,5 @@ impl Step for InstallOlder {
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Install.prove(cx, with)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_no_command() {
-        let command = command("http://api", "agt_1", "crt_1", "/srv/it's $(id).pem");
-        assert_eq!(
-            command,
-            r#"curl -X POST http://api/api/v1/agents/agt_1/install -H "Authorization: Bearer $TOKEN" -d '{"cert_id":"crt_1","path":"/srv/it'\''s $(id).pem"}'"#
-        );
     }
 }

@@ -14,6 +14,7 @@ use crate::plan::step::Step;
 use crate::plan::tier::Harm;
 use crate::problem::Problem;
 
+mod by_hand;
 mod by_name;
 mod cancel_request;
 mod force_checkin;

@@ -12,12 +12,11 @@ use super::in_the_way::{self, Adapters, Agents, Away, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Spec, by_name, needs_api};
+use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyAlgorithm;
 use crate::domain::moment::fixed;
-use crate::domain::plain::shell_word;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -228,11 +227,8 @@ async fn steps(
         // All that there is waits: the first step says so itself.
         waits.clear();
     }
-    let body = match algorithm {
-        SAME => String::new(),
-        other => format!(" -d {}", shell_word(&json!({"key_algorithm": other}).to_string())),
-    };
-    let address = format!("{}/api/v1/certs/{}/reissue", with.api.base(), certificate.id);
+    let body = (algorithm != SAME).then(|| json!({"key_algorithm": algorithm}));
+    let path = format!("certs/{}/reissue", certificate.id);
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
     });
@@ -243,10 +239,7 @@ async fn steps(
         args,
     )
     .on_hosts(&hosts)
-    .by_hand(format!(
-        "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"{body}",
-        shell_word(&address)
-    ));
+    .by_hand(by_hand::post(with.api.base(), &path, body.as_ref()));
     Ok([ask].into_iter().chain(proofs).chain(waits).collect())
 }
 

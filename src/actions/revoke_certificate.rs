@@ -9,12 +9,13 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::in_the_way::{Adapters, names};
-use super::{Action, Availability, Facts, Spec, by_name, needs_api};
+use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
+use crate::clients::crl::Crl;
+use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::moment::fixed;
-use crate::domain::plain::shell_word;
 use crate::domain::reason::Reason;
 use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -75,9 +76,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         .map_or(Some(Reason::KeyCompromise), |text| Reason::parse(text));
     let reason = reason.ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?;
     let now = with.clock.now();
-    let wait = list_waits(with).await;
+    let adapters = Adapters::ask(with).await?;
+    let rule = list_waits(with).await;
     let mut plan = Plan::new(SPEC.id, now);
     let mut all: Vec<CertificateDetail> = Vec::new();
+    let mut longest: Option<Duration> = None;
     let alone = on.len() == 1;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
@@ -90,6 +93,12 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             }),
             None => {
                 plan.phrase = certificate.serial_tail();
+                // It is the rule of Vault's list alone.
+                let of_vault = adapters
+                    .of(certificate)
+                    .is_some_and(|adapter| adapter.kind == VAULT_PKI);
+                let wait = rule.filter(|_| of_vault);
+                longest = longest.max(wait);
                 plan.steps
                     .push(step(plan.targets.len(), &detail, reason, wait, with));
                 plan.targets.push(Target {
@@ -121,7 +130,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     plan.changes = changes(&all, reason, now);
     plan.losses = all.iter().flat_map(|detail| losses(detail, now)).collect();
     // What is served hurts now.
-    plan.losses.sort_by_key(|loss| loss.what == NOT_SERVED);
+    plan.losses.sort_by_key(|loss| !loss.what.starts_with(SERVED));
     if all.len() > 1 {
         let rows: Vec<_> = all
             .iter()
@@ -129,7 +138,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             .collect();
         plan.by_name = by_name::columns(&rows);
     }
-    plan.in_the_way = in_the_way(&all, reason, wait, with).await?;
+    plan.in_the_way = in_the_way(&all, reason, longest, &adapters, with);
     plan.fields = vec![Field {
         name: "reason".to_owned(),
         label: "Reason".to_owned(),
@@ -154,7 +163,11 @@ fn step(
         "certificate": certificate.id, "serial": certificate.serial, "reason": reason.name(),
         "listed_within_s": wait.map(|wait| wait.as_secs()),
     });
-    let address = format!("{}/api/v1/certs/{}/revoke", with.api.base(), certificate.id);
+    let command = by_hand::post(
+        with.api.base(),
+        &format!("certs/{}/revoke", certificate.id),
+        Some(&json!({"reason": reason.to_string()})),
+    );
     PlannedStep::new(&Revoke, target, format!("revoke {}", certificate.name()), args)
         .on_hosts(
             detail
@@ -162,11 +175,7 @@ fn step(
                 .iter()
                 .map(|installation| &installation.hostname),
         )
-        .by_hand(format!(
-            "curl -X POST {} -H \"Authorization: Bearer $TOKEN\" -d {}",
-            shell_word(&address),
-            shell_word(&format!("{{\"reason\": \"{reason}\"}}"))
-        ))
+        .by_hand(command)
 }
 
 /// Why this one can't be revoked: in a word or two, and as an answer.
@@ -273,13 +282,13 @@ fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
     }
 }
 
-async fn in_the_way(
+fn in_the_way(
     all: &[CertificateDetail],
     reason: Reason,
     wait: Option<Duration>,
+    adapters: &Adapters,
     with: &Reads,
-) -> Result<Vec<String>, Problem> {
-    let adapters = Adapters::ask(with).await?;
+) -> Vec<String> {
     let so = match reason {
         Reason::KeyCompromise => {
             "can be asked for: the key is blocked at once, the CA revokes when it is back."
@@ -304,7 +313,7 @@ async fn in_the_way(
             "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."
         )),
     }
-    Ok(lines)
+    lines
 }
 
 /// How long the CA's list may wait for its own time; nothing where it is made with each revocation, or where
@@ -326,8 +335,8 @@ fn waits(wait: Duration, with: &Reads) -> String {
     )
 }
 
-/// The loss of what no handshake has shown.
-const NOT_SERVED: &str = "expected there, not served";
+/// How the loss of what is served begins.
+const SERVED: &str = "served";
 
 /// What each place of it loses.
 fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item = Loss> {
@@ -341,10 +350,15 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
         };
         let what = match (served, place.truth()) {
             (true, _) => {
-                format!("served {seen}: clients that check revocation refuse it from the next CRL on")
+                format!("{SERVED} {seen}: clients that check revocation refuse it from the next CRL on")
             }
             (false, Truth::Missing) => return None,
-            (false, _) => NOT_SERVED.to_owned(),
+            (false, Truth::Unknown) => "expected there; its agent hasn't looked yet".to_owned(),
+            (false, _) if place.served_sha256.is_some() => {
+                format!("expected there; another one is served {seen}")
+            }
+            (false, Truth::OnDisk) => "on its disk; where it is served is not known".to_owned(),
+            (false, _) => "expected there; what is served couldn't be looked at".to_owned(),
         };
         Some(Loss {
             host: place.hostname.clone(),
@@ -402,32 +416,12 @@ impl Step for Revoke {
                     at.format("%Y-%m-%d %H:%M:%SZ")
                 )));
             }
-            let crl = with.crl().await;
-            // An external CA's CRL is where the certificate says, and the issuer looks there.
-            if let Some(at) = revocation.in_crl_at
-                && !crl.as_ref().is_ok_and(|crl| crl.lists(serial))
-            {
-                return Ok(Proof::Proven(format!(
-                    "serial {serial} was in the CRL that the issuer fetched at {}",
-                    at.format("%Y-%m-%d %H:%M:%SZ")
-                )));
-            }
-            let crl = crl?;
-            Ok(if crl.lists(serial) {
-                Proof::Proven(format!(
-                    "serial {serial} is in the CRL{} of {}",
-                    crl.number.map(|number| format!(" #{number}")).unwrap_or_default(),
-                    crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
-                ))
-            } else {
-                Proof::NotYet(match crl.next_update {
-                    Some(next) => format!(
-                        "accepted by the CA, not in its CRL yet; the next one is due by {}",
-                        next.format("%Y-%m-%d %H:%MZ")
-                    ),
-                    None => "accepted by the CA, not in its CRL yet".to_owned(),
-                })
-            })
+            Ok(listed(
+                serial,
+                &certificate.issuer,
+                revocation.in_crl_at,
+                with.crl().await,
+            ))
         })
     }
 
@@ -435,6 +429,43 @@ impl Step for Revoke {
         let wait = args["listed_within_s"].as_u64().map(Duration::from_secs);
         self.limit() + wait.unwrap_or_default().min(LONGEST)
     }
+}
+
+/// What the list that this console reads shows of an accepted revocation, and the issuer has seen. An external CA's is
+/// where the certificate says, and the issuer looks there: that this console has no way to a list holds up nothing.
+fn listed(serial: &str, ca: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<Crl, Problem>) -> Proof {
+    if let Ok(crl) = &crl
+        && crl.lists(serial)
+    {
+        return Proof::Proven(format!(
+            "serial {serial} is in the CRL{} of {}",
+            crl.number
+                .as_ref()
+                .map(|number| format!(" #{number}"))
+                .unwrap_or_default(),
+            crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
+        ));
+    }
+    if let Some(at) = in_crl_at {
+        return Proof::Proven(format!(
+            "serial {serial} was in the CRL that the issuer fetched at {}",
+            at.format("%Y-%m-%d %H:%M:%SZ")
+        ));
+    }
+    Proof::NotYet(match crl {
+        Ok(crl) if crl.issuer != ca => "accepted by the CA; the issuer looks into its CRL".to_owned(),
+        Ok(crl) => match crl.next_update {
+            Some(next) => format!(
+                "accepted by the CA, not in its CRL yet; the next one is due by {}",
+                next.format("%Y-%m-%d %H:%MZ")
+            ),
+            None => "accepted by the CA, not in its CRL yet".to_owned(),
+        },
+        Err(problem) => format!(
+            "accepted by the CA; no CRL can be read from here ({}), the issuer looks into it",
+            problem.what
+        ),
+    })
 }
 
 /// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
@@ -465,4 +496,91 @@ async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads)
                 .hint("its key stays blocked; mend the cause, then revoke it again"),
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_says_what_was_seen_and_where_nothing_could_be_seen() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let said = |change: Value| {
+            let mut place = json!({
+                "id": "ins_1", "version": 1, "agent_id": "agt_1", "hostname": "web-01", "path": "/srv/a.pem",
+                "tls_address": "web-01:443", "certificate_id": "crt_1", "subject": "CN=a.example.com",
+                "not_after": now, "expected_sha256": "aa", "on_disk_sha256": "aa", "served_sha256": "aa",
+                "error": null, "checked_at": now
+            });
+            for (name, value) in change.as_object().unwrap() {
+                place[name] = value.clone();
+            }
+            let detail: CertificateDetail = serde_json::from_value(json!({
+                "certificate": {
+                    "id": "crt_1", "version": 1, "subject": "CN=a.example.com", "sans": ["a.example.com"],
+                    "issuer": "CN=ca", "serial": "01", "fingerprint_sha256": "aa", "spki_sha256": "bb",
+                    "key_algorithm": "ecdsa-p256", "not_before": now, "not_after": now, "status": "active",
+                    "created_at": now, "updated_at": now, "n_installations": 1, "is_replaced": false
+                },
+                "key": null, "installations": [place], "same_key": [], "chain": []
+            }))
+            .unwrap();
+            let told: Vec<String> = losses(&detail, now).map(|loss| loss.what).collect();
+            told.join("; ")
+        };
+        assert!(said(json!({})).starts_with("served now: "));
+        for (change, words) in [
+            (
+                json!({"served_sha256": "cc"}),
+                "expected there; another one is served now",
+            ),
+            (
+                json!({"served_sha256": null}),
+                "expected there; what is served couldn't be looked at",
+            ),
+            (
+                json!({"served_sha256": null, "tls_address": null}),
+                "on its disk; where it is served is not known",
+            ),
+            (
+                json!({"served_sha256": null, "checked_at": null}),
+                "expected there; its agent hasn't looked yet",
+            ),
+            (json!({"served_sha256": null, "on_disk_sha256": null}), ""),
+        ] {
+            assert_eq!(said(change), words);
+        }
+    }
+
+    #[test]
+    fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {
+        let none = || Err(Problem::not_found("this context has no Vault"));
+        let crl = |issuer: &str, serials: &[&str]| {
+            Ok(Crl {
+                issuer: issuer.to_owned(),
+                this_update: DateTime::UNIX_EPOCH,
+                next_update: Some(DateTime::UNIX_EPOCH),
+                number: None,
+                serials: serials.iter().map(|it| (*it).to_owned()).collect(),
+            })
+        };
+        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", "CN=CA", at, crl);
+        let words = |proof: Proof| match proof {
+            Proof::NotYet(words) => words,
+            other => panic!("{other:?}"),
+        };
+        assert!(words(seen(None, none())).contains("this context has no Vault"));
+        let of_another = words(seen(None, crl("CN=other", &[])));
+        assert!(
+            !of_another.contains("due by"),
+            "another CA's time says nothing: {of_another}"
+        );
+        assert!(words(seen(None, crl("CN=CA", &[]))).contains("due by"));
+        for crl in [none(), crl("CN=other", &[])] {
+            let proof = seen(Some(DateTime::UNIX_EPOCH), crl);
+            assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
+        }
+        let proof = seen(None, crl("CN=CA", &["0a:0b"]));
+        assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
+    }
 }

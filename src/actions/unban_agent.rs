@@ -4,16 +4,14 @@
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec, needs_api};
+use super::{Action, Availability, Facts, Spec, by_hand, needs_api};
 use crate::domain::agent::AgentStatus;
 use crate::domain::id::EntityKind;
-use crate::domain::plain::shell_word;
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::Problem;
-use crate::wire::requests::WhyBody;
 
 /// See the module.
 pub(super) struct UnbanAgent;
@@ -34,9 +32,8 @@ impl Action for UnbanAgent {
     }
 
     fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        if let [one] = on
-            && one.status == AgentStatus::Active.word()
-        {
+        // What is known of an agent by its host alone doesn't say that it is banned.
+        if !on.iter().any(|it| it.status == AgentStatus::Banned.word()) {
             return Availability::Disabled("it is not banned".to_owned());
         }
         needs_api(facts).unwrap_or(Availability::Ready)
@@ -67,7 +64,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        let address = format!("{}/api/v1/agents/{}/unban", with.api.base(), agent.id);
+        let command = by_hand::post(with.api.base(), &format!("agents/{}/unban", agent.id), None);
         plan.steps.push(
             PlannedStep::new(
                 &Unban,
@@ -76,10 +73,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
                 json!({"agent": agent.id}),
             )
             .on_hosts([&agent.hostname])
-            .by_hand(format!(
-                "curl -X POST {} -H \"Authorization: Bearer $TOKEN\"",
-                shell_word(&address)
-            )),
+            .by_hand(command),
         );
         plan.targets.push(Target {
             version: agent.version,
@@ -115,11 +109,9 @@ impl Step for Unban {
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
         Box::pin(async move {
-            let body = WhyBody {
-                comment: cx.comment.clone(),
-                ticket: cx.ticket.clone(),
-            };
-            with.api.unban(text(&cx.args, "agent")?, &body, &cx.key).await?;
+            with.api
+                .unban(text(&cx.args, "agent")?, &cx.why(), &cx.key)
+                .await?;
             Ok(json!({}))
         })
     }

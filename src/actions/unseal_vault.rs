@@ -369,14 +369,6 @@ impl Step for PkiMount {
         Harm::None
     }
 
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        _with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({})) })
-    }
-
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
         Box::pin(async move {
             // The node that was opened passes it on to the leader.

@@ -24,7 +24,7 @@ struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The context to open (otherwise the file's default)
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     context: Option<String>,
     /// Forbid every change from this console
     #[arg(long)]
@@ -55,7 +55,11 @@ enum Command {
 enum ConfigCommand {
     /// Say what each context (or the one of --context) would connect to, and what answers. Exit code 0:
     /// everything answers; 1: something doesn't; 2: the configuration is wrong
-    Check,
+    Check {
+        /// The one context to look at (otherwise all)
+        #[arg(long, value_name = "NAME")]
+        context: Option<String>,
+    },
 }
 
 /// The command line, for the manual.
@@ -90,8 +94,11 @@ pub fn main() -> ExitCode {
             }
         },
         Some(Command::Config {
-            command: ConfigCommand::Check,
-        }) => check::main(arguments.config.as_deref(), arguments.context.as_deref()),
+            command: ConfigCommand::Check { context },
+        }) => {
+            let context = context.as_ref().or(arguments.context.as_ref());
+            check::main(arguments.config.as_deref(), context.map(String::as_str))
+        }
         Some(Command::DemoReload { socket }) => reload::main(socket),
         None => plain_console(&arguments),
     }

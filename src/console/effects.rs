@@ -314,7 +314,7 @@ impl Effects {
             }
             if !ended {
                 // The task is gone without a word: it panicked. What it did is not known.
-                let problem = Problem::internal("the run broke off by a defect of this program")
+                let problem = Problem::internal("the task of this run crashed")
                     .hint("check the thing itself before you retry");
                 let _closed = to
                     .send(Event::Run(name, RunEvent::Ended(Outcome::Unknown(problem))))
@@ -372,5 +372,5 @@ fn keep(path: &Path, last: &Mutex<Snapshot>, snapshot: Snapshot) {
 /// What `work` gives; that it panicked is an answer too, so that nothing waits for one for ever.
 async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let caught = std::panic::AssertUnwindSafe(work).catch_unwind().await;
-    caught.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
+    caught.unwrap_or_else(|_| Err(Problem::internal("a background task crashed")))
 }

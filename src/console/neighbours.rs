@@ -162,7 +162,7 @@ async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Problem::internal("this broke off by a defect of this program")))
+    done.unwrap_or_else(|_| Err(Problem::internal("a background task crashed")))
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Hosts(hosts) => {
             let before = databases::reads_from(&state.hosts);
             state.hosts = hosts;
-            if let Some(link) = databases::link(&state.hosts, state.api_on.as_ref(), state.now) {
+            if let Some(link) = databases::link(&state.hosts, state.now) {
                 state.links.insert(Backend::Database, link);
             }
             if before != databases::reads_from(&state.hosts) {
@@ -536,8 +536,7 @@ fn hold_cursors(state: &mut State) {
     let view = views::find(state.place().view);
     let mut screen = state.screen();
     for pane in 0..view.n_panes {
-        let height = views::pane_height(state, pane);
-        screen.hold_cursor(pane, height, (view.rows)(state, pane).ids());
+        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
     }
     if !state.moving {
         let rows = (view.rows)(state, screen.pane);

@@ -34,11 +34,14 @@ pub(super) fn begin(state: &mut State, effects: &mut Vec<Effect>) {
             },
         );
     }
+    state.handshakes.clear();
+    if state.context.vault.is_none() {
+        return state.say(Tone::Plain, "looking now: a handshake wherever it is installed");
+    }
     state.say(
         Tone::Plain,
         "looking now: a handshake wherever it is installed, and the CRL",
     );
-    state.handshakes.clear();
     state.crl = Some(Looked {
         crl: None,
         at: state.now,

@@ -33,6 +33,9 @@ impl AdapterStatus {
     }
 }
 
+/// The `kind` of an adapter whose CA is the PKI engine of a Vault.
+pub const VAULT_PKI: &str = "vault_pki";
+
 /// One adapter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Adapter {

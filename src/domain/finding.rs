@@ -3,6 +3,7 @@
 //! A finding is derived from facts whenever somebody looks; none is stored, so a cured trouble's
 //! finding disappears by itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -124,7 +125,7 @@ pub struct Finding {
     /// What is the matter, in one of the fixed words of `domain/matter.rs`.
     #[serde(default)]
     pub matter: String,
-    /// What is wrong, one line.
+    /// What is wrong: a whole sentence that begins with its subject, without the period.
     pub what: String,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
@@ -137,6 +138,24 @@ pub struct Finding {
     pub n_takes_down: i64,
     /// The id of the action that answers it, such as `reissue`.
     pub answer: Option<String>,
+}
+
+impl Finding {
+    /// The sentence beside its subject, which a row has in a column of its own.
+    #[must_use]
+    pub fn beside_subject(&self) -> Cow<'_, str> {
+        let rest = self.what.strip_prefix("The ").unwrap_or(&self.what);
+        let is_subject = |head: &str| head.eq_ignore_ascii_case(&self.subject);
+        let rest = match rest.split_at_checked(self.subject.len()) {
+            Some((head, rest)) if is_subject(head) => rest,
+            _ => return Cow::Borrowed(&self.what),
+        };
+        match (rest.strip_prefix(' '), rest.strip_prefix("'s ")) {
+            (Some(rest), _) => Cow::Borrowed(rest),
+            (_, Some(rest)) => Cow::Owned(format!("its {rest}")),
+            _ => Cow::Borrowed(&self.what),
+        }
+    }
 }
 
 /// What the risk is worked out from.
@@ -237,11 +256,134 @@ impl LeftOut {
     }
 }
 
+/// A sentence that can stand by itself: it begins with its subject, and says it once.
+#[cfg(test)]
+pub(crate) fn assert_is_whole(it: &Finding) {
+    let subject = it.subject.to_lowercase();
+    let what = it.what.to_lowercase();
+    let begins = [
+        subject.clone(),
+        format!("the {subject}"),
+        "no change goes out: ".to_owned(),
+    ];
+    assert!(
+        begins.iter().any(|begin| what.starts_with(begin)),
+        "{:?}: {}",
+        it.kind,
+        it.what
+    );
+    let first = it.what.chars().next().unwrap();
+    assert!(
+        first.is_uppercase() || it.what.starts_with(&it.subject),
+        "{}",
+        it.what
+    );
+    assert!(
+        !it.what.ends_with(['.', ' ', ':', ';']) && it.what.len() > it.subject.len() + 4,
+        "{}",
+        it.what
+    );
+    let beside = it.beside_subject().to_lowercase();
+    assert!(!beside.starts_with(&subject) && !beside.is_empty(), "{beside}");
+}
+
+/// Who makes a finding, for the tests that go through all kinds.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    Api,
+    Console,
+    Hosts,
+}
+
+/// The kinds that `maker` makes.
+#[cfg(test)]
+pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> {
+    use FindingKind as Kind;
+    let of = |kind| match kind {
+        Kind::DatabaseLost | Kind::ReplicaBehind | Kind::TwoPrimaries | Kind::ApiElsewhere => Maker::Hosts,
+        Kind::ApiDown | Kind::TokenRefused | Kind::VaultDown | Kind::DatabaseDown | Kind::ClockOff => {
+            Maker::Console
+        }
+        Kind::VaultSealed
+        | Kind::ExpiredInUse
+        | Kind::RenewalAsked
+        | Kind::ExpiringInUse
+        | Kind::CompromisedKeyInUse
+        | Kind::RevokedInUse
+        | Kind::NotServed
+        | Kind::ChainIncomplete
+        | Kind::AgentSilent
+        | Kind::RequestFailed
+        | Kind::RequestStuck
+        | Kind::RevocationPending
+        | Kind::SharedKey
+        | Kind::NobodyWorks => Maker::Api,
+    };
+    let all = [
+        Kind::VaultSealed,
+        Kind::ExpiredInUse,
+        Kind::RenewalAsked,
+        Kind::ExpiringInUse,
+        Kind::CompromisedKeyInUse,
+        Kind::RevokedInUse,
+        Kind::NotServed,
+        Kind::ChainIncomplete,
+        Kind::AgentSilent,
+        Kind::RequestFailed,
+        Kind::RequestStuck,
+        Kind::RevocationPending,
+        Kind::SharedKey,
+        Kind::DatabaseLost,
+        Kind::ReplicaBehind,
+        Kind::TwoPrimaries,
+        Kind::ApiElsewhere,
+        Kind::NobodyWorks,
+        Kind::ApiDown,
+        Kind::TokenRefused,
+        Kind::VaultDown,
+        Kind::DatabaseDown,
+        Kind::ClockOff,
+    ];
+    all.into_iter().filter(|kind| of(*kind) == maker).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::Duration;
 
     use super::*;
+
+    #[test]
+    fn beside_its_subject_a_sentence_does_not_say_it_again() {
+        let said = |what: &str| {
+            Finding {
+                kind: FindingKind::SharedKey,
+                severity: Severity::Notice,
+                risk: 0,
+                entity: EntityKind::Certificate,
+                entity_id: String::new(),
+                version: 0,
+                subject: "API".to_owned(),
+                host: None,
+                matter: String::new(),
+                what: what.to_owned(),
+                since: None,
+                due: None,
+                takes_down: Vec::new(),
+                n_takes_down: 0,
+                answer: None,
+            }
+            .beside_subject()
+            .into_owned()
+        };
+        assert_eq!(said("API ends"), "ends");
+        assert_eq!(said("The api doesn't answer"), "doesn't answer");
+        assert_eq!(said("API's key is shared"), "its key is shared");
+        for whole in ["APIs end", "No change goes out", "", "é"] {
+            assert_eq!(said(whole), whole);
+        }
+    }
 
     #[test]
     fn a_served_one_with_days_outranks_an_unused_one_with_hours() {

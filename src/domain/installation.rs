@@ -59,6 +59,8 @@ pub enum Truth {
     Missing,
     /// On disk as expected, but no handshake came about.
     NotServed,
+    /// On disk as expected; nobody knows where it would be served.
+    OnDisk,
     /// The agent has not reported yet.
     Unknown,
 }
@@ -77,7 +79,7 @@ impl Installation {
             (Some(_), Some(_)) if self.chain_missing.is_some() => Truth::ChainIncomplete,
             (Some(_), Some(_)) => Truth::Agrees,
             (Some(_), None) if self.tls_address.is_some() => Truth::NotServed,
-            (Some(_), None) => Truth::Agrees,
+            (Some(_), None) => Truth::OnDisk,
         }
     }
 }
@@ -93,6 +95,7 @@ impl Truth {
             Self::DiskDiffers => "another one on disk",
             Self::Missing => "nothing on disk",
             Self::NotServed => "not served",
+            Self::OnDisk => "on disk, no TLS",
             Self::Unknown => "not reported yet",
         }
     }

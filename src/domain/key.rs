@@ -25,6 +25,12 @@ pub enum KeyAlgorithm {
     Rsa4096,
 }
 
+/// Whether this is how a key is named: SHA-256 in 64 lower-case hex letters.
+#[must_use]
+pub fn is_spki(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl KeyAlgorithm {
     /// All, the default first.
     pub const ALL: [Self; 5] = [
@@ -60,7 +66,7 @@ impl KeyAlgorithm {
 pub enum KeyStatus {
     /// In use.
     Active,
-    /// In other hands: never certified again.
+    /// In other hands: no certificate will be issued for it again.
     Compromised,
     /// No longer used.
     Retired,

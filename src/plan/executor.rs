@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -21,6 +22,8 @@ use super::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
+/// How many things are looked at beside each other.
+const AT_ONCE: usize = 8;
 /// How often a change is sent, with the same key, before looking begins.
 const ASK_AGAIN: u32 = 3;
 /// Before it is sent for the second time; twice that before the third.
@@ -144,6 +147,26 @@ async fn carry_out(
     outcome
 }
 
+/// One run while it is carried out.
+struct Run<'a> {
+    confirmed: &'a Confirmed,
+    recorded: Recorded,
+    one: &'a OneDatabase,
+    means: &'a Means<'a>,
+    watch: &'a (dyn Fn(RunEvent) + Send + Sync),
+}
+
+/// How far a thing has come.
+#[derive(Default)]
+struct Thing {
+    /// What its steps gave back.
+    results: Vec<Value>,
+    /// How the last one ended.
+    end: Option<Outcome>,
+    /// Nothing more is done to it.
+    stopped: bool,
+}
+
 async fn all_steps(
     confirmed: &Confirmed,
     recorded: Recorded,
@@ -152,79 +175,135 @@ async fn all_steps(
     watch: &(dyn Fn(RunEvent) + Send + Sync),
 ) -> Outcome {
     let plan = confirmed.plan();
-    let mut results: Vec<(usize, Value)> = Vec::new();
-    let mut stopped: BTreeSet<usize> = BTreeSet::new();
-    let mut ends: BTreeMap<usize, Outcome> = BTreeMap::new();
-    // The step after which nothing more is done to a target.
-    let last: BTreeMap<usize, usize> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(at, step)| (step.target, at))
-        .collect();
-    for (index, planned) in plan.steps.iter().enumerate() {
-        if stopped.contains(&planned.target) {
-            watch(RunEvent::StepSkipped(index));
-            continue;
+    let run = Run {
+        confirmed,
+        recorded,
+        one,
+        means,
+        watch,
+    };
+    let mut things: BTreeMap<usize, Thing> = BTreeMap::new();
+    for rows in beside_each_other(&plan.steps) {
+        let mut going = Vec::new();
+        for row in rows {
+            let target = row.target;
+            let thing = things.remove(&target).unwrap_or_default();
+            going.push(run.go(row, thing).map(move |thing| (target, thing)).boxed());
         }
-        // What was begun on one thing is brought to its end: half of it helps nobody.
-        let begins = !results.iter().any(|(target, _)| *target == planned.target);
-        if begins && let Err(problem) = may_begin(plan, one, means).await {
-            watch(RunEvent::StepSkipped(index));
-            stopped.insert(planned.target);
-            let end = Outcome::Refused(problem);
-            watch(RunEvent::ThingEnded(planned.target, end.clone()));
-            ends.insert(planned.target, end);
-            continue;
+        let mut going = stream::iter(going).buffer_unordered(AT_ONCE);
+        while let Some((target, thing)) = going.next().await {
+            things.insert(target, thing);
         }
-        let earlier = results.iter().filter(|(target, _)| *target == planned.target);
+    }
+    let ends = things.into_iter();
+    whole(
+        plan,
+        ends.filter_map(|(target, thing)| Some((target, thing.end?)))
+            .collect(),
+    )
+}
+
+/// Steps of one thing, by their places in the plan, of which each needs the one before it.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    target: usize,
+    steps: Vec<usize>,
+}
+
+/// The steps in the plan's order, those together that may go beside each other. What changes something goes alone: the
+/// next thing is touched when this one is proven. What does no harm and stands together waits for its own thing only,
+/// so that one host that doesn't answer holds up no other.
+fn beside_each_other(steps: &[PlannedStep]) -> Vec<Vec<Row>> {
+    let mut all: Vec<(Harm, Vec<Row>)> = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let row = Row {
+            target: step.target,
+            steps: vec![index],
+        };
+        match all.last_mut() {
+            Some((Harm::None, rows)) if step.harm == Harm::None => {
+                match rows.iter_mut().find(|row| row.target == step.target) {
+                    Some(row) => row.steps.push(index),
+                    None => rows.push(row),
+                }
+            }
+            _ => all.push((step.harm, vec![row])),
+        }
+    }
+    all.into_iter().map(|(_, rows)| rows).collect()
+}
+
+impl Run<'_> {
+    /// Carries out these steps of one thing, one after the other.
+    async fn go(&self, row: Row, mut thing: Thing) -> Thing {
+        let (plan, watch) = (self.confirmed.plan(), self.watch);
+        for index in row.steps {
+            let Some(planned) = plan.steps.get(index) else {
+                continue;
+            };
+            if thing.stopped {
+                watch(RunEvent::StepSkipped(index));
+                continue;
+            }
+            // What was begun on one thing is brought to its end: half of it helps nobody.
+            if thing.results.is_empty()
+                && let Err(problem) = may_begin(plan, self.one, self.means).await
+            {
+                watch(RunEvent::StepSkipped(index));
+                let end = Outcome::Refused(problem);
+                watch(RunEvent::ThingEnded(row.target, end.clone()));
+                thing.end = Some(end);
+                thing.stopped = true;
+                continue;
+            }
+            let (outcome, result) = self.step(index, planned, thing.results.clone()).await;
+            thing.results.push(result);
+            thing.stopped = !outcome.is_proven();
+            let is_last = !plan
+                .steps
+                .iter()
+                .skip(index + 1)
+                .any(|later| later.target == row.target);
+            if thing.stopped || is_last {
+                watch(RunEvent::ThingEnded(row.target, outcome.clone()));
+            }
+            thing.end = Some(outcome);
+        }
+        thing
+    }
+
+    /// Carries out one step, on record before and after.
+    async fn step(&self, index: usize, planned: &PlannedStep, earlier: Vec<Value>) -> (Outcome, Value) {
+        let (plan, means) = (self.confirmed.plan(), self.means);
         let cx = StepContext {
             args: planned.args.clone(),
             key: plan.step_key(index),
             began_at: means.reads.clock.now(),
             result: Value::Null,
-            earlier: earlier.map(|(_, result)| result.clone()).collect(),
-            comment: confirmed.comment().map(str::to_owned),
-            ticket: confirmed.ticket().map(str::to_owned),
+            earlier,
+            comment: self.confirmed.comment().map(str::to_owned),
+            ticket: self.confirmed.ticket().map(str::to_owned),
         };
-        let record = |status: &str, note: Option<String>| RunStepRecord {
+        (self.watch)(RunEvent::StepStarted(index));
+        self.record(index, planned, "running", None).await;
+        let (outcome, result) = one_step(index, planned, cx, means, self.watch).await;
+        let note = Some(outcome.words());
+        self.record(index, planned, outcome.recorded(), note).await;
+        (self.watch)(RunEvent::StepEnded(index, outcome.clone()));
+        (outcome, result)
+    }
+
+    async fn record(&self, index: usize, planned: &PlannedStep, status: &str, note: Option<String>) {
+        let record = RunStepRecord {
             index: i64::try_from(index).unwrap_or(i64::MAX),
             name: planned.step.clone(),
             status: status.to_owned(),
             note,
         };
-        watch(RunEvent::StepStarted(index));
-        means
-            .journal
-            .step(
-                &means.changes.api,
-                recorded,
-                &plan.run_id,
-                &record("running", None),
-            )
-            .await;
-        let (outcome, result) = one_step(index, planned, cx, means, watch).await;
-        let note = Some(outcome.words());
-        means
-            .journal
-            .step(
-                &means.changes.api,
-                recorded,
-                &plan.run_id,
-                &record(outcome.recorded(), note),
-            )
-            .await;
-        watch(RunEvent::StepEnded(index, outcome.clone()));
-        results.push((planned.target, result));
-        if !outcome.is_proven() {
-            stopped.insert(planned.target);
-        }
-        if !outcome.is_proven() || last.get(&planned.target) == Some(&index) {
-            watch(RunEvent::ThingEnded(planned.target, outcome.clone()));
-        }
-        ends.insert(planned.target, outcome);
+        let (journal, api) = (self.means.journal, &self.means.changes.api);
+        let run = &self.confirmed.plan().run_id;
+        journal.step(api, self.recorded, run, &record).await;
     }
-    whole(plan, ends)
 }
 
 /// The end of all, from the ends of the things.
@@ -510,6 +589,43 @@ mod tests {
                 .what
                 .ends_with("version 3 then, 4 now")
         );
+    }
+
+    #[test]
+    fn what_changes_something_goes_alone_and_what_only_looks_beside_each_other() {
+        struct Named(Harm);
+        impl Step for Named {
+            fn name(&self) -> &'static str {
+                "named"
+            }
+            fn harm(&self) -> Harm {
+                self.0
+            }
+            fn prove<'a>(
+                &'a self,
+                _: &'a StepContext,
+                _: &'a Reads,
+            ) -> BoxFuture<'a, Result<Proof, Problem>> {
+                Box::pin(async { Ok(Proof::Waits(String::new())) })
+            }
+        }
+        let steps = |all: &[(usize, Harm)]| -> Vec<PlannedStep> {
+            let step = |&(target, harm): &(usize, Harm)| {
+                PlannedStep::new(&Named(harm), target, String::new(), Value::Null)
+            };
+            all.iter().map(step).collect()
+        };
+        let order = |all: &[(usize, Harm)]| -> Vec<Vec<Vec<usize>>> {
+            let rows = beside_each_other(&steps(all)).into_iter();
+            rows.map(|rows| rows.into_iter().map(|row| row.steps).collect())
+                .collect()
+        };
+        use Harm::{Changes, Final, None};
+        let looks = [(0, None), (1, None), (1, None), (2, None)];
+        assert_eq!(order(&looks), [vec![vec![0], vec![1, 2], vec![3]]]);
+        let changes = [(0, Changes), (0, None), (1, Changes), (1, None), (2, Final)];
+        let alone: Vec<Vec<Vec<usize>>> = (0..5).map(|index| vec![vec![index]]).collect();
+        assert_eq!(order(&changes), alone);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ports::{Reads, Writes};
 use super::tier::Harm;
 use crate::problem::Problem;
+use crate::wire::requests::WhyBody;
 
 /// What a step may know while it runs and is proven.
 #[derive(Clone, Debug)]
@@ -27,6 +28,17 @@ pub struct StepContext {
     pub comment: Option<String>,
     /// The ticket, for the audit.
     pub ticket: Option<String>,
+}
+
+impl StepContext {
+    /// The body of a call that only says why.
+    #[must_use]
+    pub fn why(&self) -> WhyBody {
+        WhyBody {
+            comment: self.comment.clone(),
+            ticket: self.ticket.clone(),
+        }
+    }
 }
 
 /// What looking showed.
@@ -52,7 +64,13 @@ pub trait Step: Sync {
 
     /// Carries it out. Called again with the same key after a lost answer, it must have the effect of
     /// one call. A step that only looks does nothing here.
-    fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>>;
+    fn run<'a>(
+        &'a self,
+        _cx: &'a StepContext,
+        _with: &'a Writes<'a>,
+    ) -> BoxFuture<'a, Result<Value, Problem>> {
+        Box::pin(async { Ok(json!({})) })
+    }
 
     /// Looks whether it has come about.
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>>;

@@ -35,7 +35,7 @@ pub enum Cmd {
     Filter,
     /// Sort by the next column.
     Sort,
-    /// Turn the order round.
+    /// Reverse the order.
     Reverse,
     /// To the next row that is in trouble.
     NextTrouble,
@@ -53,7 +53,7 @@ pub enum Cmd {
     Related,
     /// To the place before this one.
     HistoryBack,
-    /// To the place that one came back from.
+    /// Forward.
     HistoryForward,
     /// Copy what the cursor is on.
     Copy,

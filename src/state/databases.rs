@@ -83,7 +83,7 @@ pub fn note(hosts: &[Host]) -> Option<String> {
         Some((host, standing)) => {
             // Against what it would be behind is lost too: how old it is, its last change says.
             let age = match standing.last_change.filter(|_| !standing.follows) {
-                Some(at) => format!("last change {}", at.format("%H:%M:%SZ")),
+                Some(at) => format!("last change {}", at.format("%H:%MZ")),
                 None => behind(standing.behind_ms),
             };
             Some(format!("from replica {}, {age}", host.name))
@@ -92,9 +92,10 @@ pub fn note(hosts: &[Host]) -> Option<String> {
     }
 }
 
-/// The database as one link of the header; none where the context gives no database, or nothing is known yet.
+/// The database as one link of the header, by the console's own look alone: what the API says of the one that it is
+/// on may be about another one. None where the context gives no database.
 #[must_use]
-pub fn link(hosts: &[Host], api: Option<&ApiOn>, now: DateTime<Utc>) -> Option<Link> {
+pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
     let lost: Vec<&str> = hosts
         .iter()
         .filter(|host| is_lost(host))
@@ -103,18 +104,19 @@ pub fn link(hosts: &[Host], api: Option<&ApiOn>, now: DateTime<Utc>) -> Option<L
     let (state, note, latency_ms) = match read(hosts) {
         Some((host, it)) => {
             let reads = format!("{} {}", it.role.word(), host.name);
-            let state = match it.role == HostRole::Primary && findings(hosts, api).is_empty() {
+            let state = match it.role == HostRole::Primary && findings(hosts, None).is_empty() {
                 true => LinkState::Up,
                 false => LinkState::Degraded,
             };
-            (state, reads, Some(it.latency_ms))
+            (state, Some(reads), Some(it.latency_ms))
         }
-        None if lost.len() < hosts.len() || hosts.is_empty() => return None,
-        None => (LinkState::Down, format!("lost: {}", lost.join(", ")), None),
+        None if hosts.is_empty() => return None,
+        None if lost.len() < hosts.len() => (LinkState::Unknown, None, None),
+        None => (LinkState::Down, Some(format!("lost: {}", lost.join(", "))), None),
     };
     Some(Link {
         state,
-        note: Some(note),
+        note,
         latency_ms,
         as_of: now,
         seal: None,
@@ -134,8 +136,8 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
         .filter(|host| host.standing().is_some_and(|it| it.role == HostRole::Primary))
         .collect();
     let reads = match read(hosts) {
-        Some((host, it)) => format!("reading from {} {}", it.role.word(), host.name),
-        None => "reading through the API".to_owned(),
+        Some((host, it)) => format!("this screen is read from {} {}", it.role.word(), host.name),
+        None => "this screen is read through the API".to_owned(),
     };
     let divided = divided(hosts, api);
     if let Some(divided) = divided {
@@ -154,9 +156,10 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                     }
                     _ => String::new(),
                 };
-                let was = was.map_or_else(String::new, |was| format!("{} ", was.word()));
+                let was = was.map_or_else(String::new, |was| format!("was {} and ", was.word()));
                 let what = format!(
-                    "database {was}lost since {}, {reads}{next}",
+                    "{} {was}is lost since {}; {reads}{next}",
+                    host.name,
                     since.format("%H:%MZ")
                 );
                 found.push(finding(
@@ -169,7 +172,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                 ));
             }
             HostState::Unfit(why) => {
-                let what = format!("database is not read: {why}; {reads}");
+                let what = format!("{} is not read: {why}; {reads}", host.name);
                 found.push(finding(
                     FindingKind::DatabaseLost,
                     matter::NOT_READ,
@@ -182,10 +185,13 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
             HostState::Up(it) if it.role == HostRole::Replica => {
                 let what = match it.follows {
                     false if !primaries.is_empty() => {
-                        "database replica follows nobody: what is changed doesn't reach it".to_owned()
+                        format!(
+                            "{} is a replica that follows nobody: what is changed doesn't reach it",
+                            host.name
+                        )
                     }
                     _ if it.behind_ms > FAR_BEHIND.num_milliseconds() => {
-                        format!("database replica is {}", behind(it.behind_ms))
+                        format!("{} is a replica and {}", host.name, behind(it.behind_ms))
                     }
                     _ => continue,
                 };
@@ -214,7 +220,7 @@ fn divided_finding(divided: Divided, hosts: &[Host]) -> Finding {
         Divided::ApiOnLost { api, .. } => (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, api),
     };
     let what = format!(
-        "no change goes out: {}. {}",
+        "No change goes out: {}. {}",
         divided.what(hosts),
         divided.next(hosts)
     );
@@ -255,6 +261,7 @@ fn finding(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::finding::assert_is_whole;
 
     fn host(name: &str, state: HostState) -> Host {
         Host {
@@ -285,6 +292,63 @@ mod tests {
     }
 
     #[test]
+    fn every_finding_is_a_sentence_with_its_subject() {
+        let instance = crate::domain::database::Instance {
+            system_identifier: "7".to_owned(),
+            timeline: 1,
+            started_at: DateTime::UNIX_EPOCH,
+        };
+        let api = ApiOn {
+            instance: Some(instance.clone()),
+            answers: true,
+            at: DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(1),
+        };
+        let primary = || host("db-1", up(HostRole::Primary, false, 0));
+        let elsewhere = Host {
+            instance: Some((
+                crate::domain::database::Instance {
+                    system_identifier: "8".to_owned(),
+                    ..instance
+                },
+                DateTime::UNIX_EPOCH,
+            )),
+            ..primary()
+        };
+        let unfit = || HostState::Unfit("its schema is another one".to_owned());
+        let mut found = findings(&[elsewhere], Some(&api));
+        for other in [
+            lost(),
+            unfit(),
+            up(HostRole::Primary, false, 0),
+            up(HostRole::Replica, true, 45_000),
+            up(HostRole::Replica, false, 0),
+        ] {
+            found.extend(findings(&[primary(), host("db-2", other)], None));
+        }
+        found.extend(findings(&[host("db-1", lost()), host("db-2", unfit())], None));
+        found.iter().for_each(assert_is_whole);
+        let kinds: std::collections::BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
+        assert_eq!(
+            kinds,
+            crate::domain::finding::kinds_of(crate::domain::finding::Maker::Hosts)
+        );
+    }
+
+    #[test]
+    fn a_host_is_as_the_console_sees_it_whatever_the_api_says_of_another_one() {
+        let hosts = [host("db-1", up(HostRole::Primary, false, 0))];
+        let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (link.state, link.note.as_deref()),
+            (LinkState::Up, Some("primary db-1"))
+        );
+        let unasked = [host("db-1", HostState::Unknown), host("db-2", lost())];
+        let link = super::link(&unasked, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!((link.state, link.note), (LinkState::Unknown, None));
+        assert!(super::link(&[], DateTime::UNIX_EPOCH).is_none());
+    }
+
+    #[test]
     fn a_lost_primary_is_critical_and_says_what_is_read() {
         let hosts = [
             host("db-1", lost()),
@@ -295,10 +359,11 @@ mod tests {
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
             found[0].what,
-            "database primary lost since 00:00Z, reading from replica db-2; bring it back, or promote db-2"
+            "db-1 was primary and is lost since 00:00Z; this screen is read from replica db-2; bring it back, or promote \
+             db-2"
         );
         assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
-        let link = link(&hosts, None, DateTime::UNIX_EPOCH).unwrap();
+        let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
         assert_eq!(
             (link.state, link.note.unwrap().as_str()),
             (LinkState::Degraded, "replica db-2")
@@ -314,14 +379,18 @@ mod tests {
             was: Some(HostRole::Replica),
         };
         for (state, words) in [
-            (gone, "replica lost since"),
-            (up(HostRole::Replica, true, 45_000), "replica is 45 s behind"),
+            (gone, "db-2 was replica and is lost since"),
+            (
+                up(HostRole::Replica, true, 45_000),
+                "db-2 is a replica and 45 s behind",
+            ),
             (up(HostRole::Replica, false, 0), "follows nobody"),
         ] {
             let found = findings(&[primary(), host("db-2", state)], None);
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].severity, Severity::Warning);
             assert!(found[0].what.contains(words), "{}", found[0].what);
+            assert_is_whole(&found[0]);
         }
         let fine = [primary(), host("db-2", up(HostRole::Replica, true, 400))];
         assert!(findings(&fine, None).is_empty() && note(&fine).is_none());
@@ -334,9 +403,11 @@ mod tests {
             host("db-1", up(HostRole::Primary, false, 0)),
             host("db-2", up(HostRole::Primary, false, 0)),
         ];
-        assert_eq!(findings(&two, None)[0].kind, FindingKind::TwoPrimaries);
+        let found = findings(&two, None);
+        assert_eq!(found[0].kind, FindingKind::TwoPrimaries);
+        found.iter().for_each(assert_is_whole);
         let none = [host("db-1", lost()), host("db-2", lost())];
-        let link = link(&none, None, DateTime::UNIX_EPOCH).unwrap();
+        let link = link(&none, DateTime::UNIX_EPOCH).unwrap();
         assert_eq!(
             (link.state, link.note.unwrap().as_str()),
             (LinkState::Down, "lost: db-1, db-2")
@@ -377,12 +448,13 @@ mod tests {
                 known("127.0.0.1:5434", up(role, false, 0), 2),
             ];
             let mut found = findings(&hosts, Some(&api));
+            found.iter().for_each(assert_is_whole);
             crate::domain::finding::rank(&mut found);
             assert_eq!(found[0].severity, Severity::Critical);
             assert!(
                 found[0]
                     .what
-                    .starts_with(&format!("no change goes out: {words}. ")),
+                    .starts_with(&format!("No change goes out: {words}. ")),
                 "{}",
                 found[0].what
             );

@@ -107,7 +107,7 @@ pub enum Event {
     /// A private key was pasted, and dropped at once: the SHA-256 of its SubjectPublicKeyInfo, if it could
     /// be read.
     PastedKey(Option<String>),
-    /// A part of the program broke off by a defect of its own; where the report is.
+    /// A background task crashed; where the report is.
     Defect(String),
     /// The terminal is gone, or the program is told to end.
     HangUp,

@@ -32,9 +32,9 @@ use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
-use crate::domain::database::{ApiOn, Host};
+use crate::domain::database::{ApiOn, Host, Source};
 use crate::domain::divided::{Divided, divided};
-use crate::domain::finding::{Finding, FindingKind, More};
+use crate::domain::finding::{Finding, More};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
@@ -457,6 +457,22 @@ impl State {
         self.by_platform(self.held.as_ref().map_or(self.now, |held| held.at))
     }
 
+    /// The moment of which the answer to `query` is, by the platform's clock: the one that the screen shows, unless
+    /// nobody can be asked for a newer one.
+    #[must_use]
+    pub fn seen_at(&self, query: &Query) -> DateTime<Utc> {
+        let loaded = self.data.get(query);
+        let is_old = |it: &&Loaded<Answer>| it.kept || it.trouble.is_some() || self.is_cut_off();
+        let then = loaded.filter(is_old).and_then(|it| it.as_of);
+        then.map_or_else(|| self.shown_at(), |at| self.by_platform(at))
+    }
+
+    /// Whether what is shown comes through an API that can't be asked, or can't read.
+    fn is_cut_off(&self) -> bool {
+        let through_api = databases::reads_from(&self.hosts) == Source::Api;
+        through_api && (self.link(Backend::Api) == LinkState::Down || self.api_database == LinkState::Down)
+    }
+
     /// A moment of this computer's clock by the platform's.
     #[must_use]
     pub fn by_platform(&self, at: DateTime<Utc>) -> DateTime<Utc> {
@@ -471,19 +487,20 @@ impl State {
         }
         let mut findings = own_findings::own_findings(self);
         if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
-            // The API sees the sealed Vault too, from further away.
-            let sealed = findings
-                .iter()
-                .any(|finding| finding.kind == FindingKind::VaultSealed);
-            let news = answered
-                .findings
-                .iter()
-                .filter(|finding| !(sealed && finding.entity == EntityKind::Vault));
-            findings.extend(news.cloned());
+            let told = answered.findings.iter();
+            let told = told.filter(|it| !own_findings::is_seen_here(self, it));
+            findings.extend(told.cloned());
         }
         findings.extend(databases::findings(&self.hosts, self.api_on.as_ref()));
         crate::domain::finding::rank(&mut findings);
         findings
+    }
+
+    /// Whether the API's findings are of another time than now: nobody can be asked for newer ones.
+    #[must_use]
+    pub fn findings_are_old(&self) -> bool {
+        let loaded = self.data.get(&Query::Findings);
+        loaded.is_some_and(|it| it.kept || it.trouble.is_some()) || self.is_cut_off()
     }
 
     /// What is left out of the findings, by kind.

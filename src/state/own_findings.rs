@@ -87,7 +87,11 @@ fn as_of(state: &State) -> String {
 
 fn api_down(state: &State) -> Option<Finding> {
     (state.link(Backend::Api) == LinkState::Down).then(|| Finding {
-        what: format!("{}{}", note(state, Backend::Api), as_of(state)),
+        what: format!(
+            "The API doesn't answer: {}{}",
+            note(state, Backend::Api),
+            as_of(state)
+        ),
         ..about(state, Backend::Api, 0)
     })
 }
@@ -105,7 +109,10 @@ fn token_refused(state: &State) -> Option<Finding> {
     (state.link(Backend::Api) != LinkState::Down).then(|| Finding {
         kind: FindingKind::TokenRefused,
         matter: matter::TOKEN_REFUSED.to_owned(),
-        what: format!("{refused}; {asks} asks again{}", as_of(state)),
+        what: format!(
+            "The API refuses this console's token: {refused}; {asks} asks again{}",
+            as_of(state)
+        ),
         ..about(state, Backend::Api, 0)
     })
 }
@@ -116,7 +123,7 @@ fn database_down(state: &State) -> Option<Finding> {
     is_down.then(|| Finding {
         kind: FindingKind::DatabaseDown,
         what: format!(
-            "the API says of its database: {}; nothing can be changed{}",
+            "The database doesn't answer the API: {}; nothing can be changed{}",
             note(state, Backend::Database),
             as_of(state)
         ),
@@ -127,11 +134,65 @@ fn database_down(state: &State) -> Option<Finding> {
 fn vault_down(state: &State) -> Option<Finding> {
     (state.link(Backend::Vault) == LinkState::Down).then(|| Finding {
         what: format!(
-            "{}; whether it is sealed is not known here",
-            note(state, Backend::Vault)
+            "Vault doesn't answer: {}; {}",
+            note(state, Backend::Vault),
+            seal_by_others(state)
         ),
         ..about(state, Backend::Vault, 2)
     })
+}
+
+/// Of the seal of a Vault that doesn't answer here, the API alone can tell, and only while it answers.
+fn seal_by_others(state: &State) -> String {
+    let told = told(state, |it| it.entity == EntityKind::Vault);
+    match told.filter(|_| !state.findings_are_old()) {
+        Some(_) => {
+            let (n, _) = waiting(state);
+            let waits = if n == 1 { "request waits" } else { "requests wait" };
+            format!("the issuer finds it sealed, and {n} {waits}")
+        }
+        None => "whether it is sealed is not known here".to_owned(),
+    }
+}
+
+/// The first of the API's findings that `is` so.
+fn told(state: &State, is: impl Fn(&Finding) -> bool) -> Option<&Finding> {
+    match state.answer(&Query::Findings)? {
+        Answer::Findings(answered) => answered.findings.iter().find(|it| is(it)),
+        _ => None,
+    }
+}
+
+/// Whether the console sees by itself what a finding of the API's is about, and so has a row of its own for it, or
+/// knows that there is nothing: one cause is one row, and it says how it is now.
+pub(super) fn is_seen_here(state: &State, finding: &Finding) -> bool {
+    if finding.entity != EntityKind::Vault {
+        return false;
+    }
+    match state.link(Backend::Vault) {
+        LinkState::Down => state.starting.is_none(),
+        // What is open for this console may still be closed to the issuer, as long as that says so.
+        LinkState::Up | LinkState::Degraded => state.vault_sealed() || state.findings_are_old(),
+        LinkState::Unknown | LinkState::Absent => false,
+    }
+}
+
+/// Whether a finding of this kind is as of now, though the API's are old.
+#[must_use]
+pub fn is_of_now(state: &State, kind: FindingKind) -> bool {
+    match kind {
+        FindingKind::ApiDown
+        | FindingKind::TokenRefused
+        | FindingKind::VaultDown
+        | FindingKind::DatabaseDown
+        | FindingKind::ClockOff
+        | FindingKind::DatabaseLost
+        | FindingKind::ReplicaBehind
+        | FindingKind::TwoPrimaries
+        | FindingKind::ApiElsewhere => true,
+        FindingKind::VaultSealed => state.vault_sealed(),
+        _ => !state.findings_are_old(),
+    }
 }
 
 fn vault_sealed(state: &State) -> Option<Finding> {
@@ -150,7 +211,7 @@ fn vault_sealed(state: &State) -> Option<Finding> {
         kind: FindingKind::VaultSealed,
         matter: matter::sealed(n),
         what: format!(
-            "is sealed ({} of {} shares): {waits}",
+            "Vault is sealed ({} of {} shares): {waits}",
             seal.progress, seal.threshold
         ),
         since: None,
@@ -180,7 +241,7 @@ fn clock_off(state: &State) -> Option<Finding> {
         entity_id: "clock".to_owned(),
         matter: matter::CLOCK_OFF.to_owned(),
         what: format!(
-            "its clock is {} {is} the platform's: times here are by the platform's; set this one by NTP",
+            "This computer's clock is {} {is} the platform's: times here are by the platform's; set this one by NTP",
             span(ahead.abs())
         ),
         since: None,
@@ -222,4 +283,64 @@ fn waiting(state: &State) -> (i64, Vec<String>) {
         _ => 0,
     };
     (n.max(told), names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chrono::DateTime;
+
+    use super::super::link::{Link, Seal};
+    use super::super::{ContextInfo, Size};
+    use super::*;
+    use crate::domain::finding::{Maker, assert_is_whole, kinds_of};
+
+    fn state_with(links: &[(Backend, LinkState)], sealed: bool) -> State {
+        let size = Size {
+            width: 80,
+            height: 24,
+        };
+        let mut state = State::new(ContextInfo::default(), size, DateTime::UNIX_EPOCH);
+        for (backend, is) in links {
+            let seal = Seal {
+                sealed,
+                initialized: true,
+                threshold: 3,
+                shares: 5,
+                progress: 0,
+                nonce: String::new(),
+                version: String::new(),
+            };
+            let link = Link {
+                state: *is,
+                note: Some("connection refused".to_owned()),
+                latency_ms: None,
+                as_of: DateTime::UNIX_EPOCH,
+                seal: (*backend == Backend::Vault).then_some(seal),
+            };
+            state.links.insert(*backend, link);
+        }
+        state
+    }
+
+    #[test]
+    fn every_finding_is_a_sentence_with_its_subject() {
+        let all_down = [Backend::Api, Backend::Database, Backend::Vault].map(|it| (it, LinkState::Down));
+        let mut found = own_findings(&state_with(&all_down, true));
+        found.extend(own_findings(&state_with(
+            &[(Backend::Vault, LinkState::Degraded)],
+            true,
+        )));
+        let mut refused = state_with(&[], false);
+        refused.token_refused = Some("401: it has ended".to_owned());
+        for minutes in [-90, 9_000] {
+            refused.clock_ahead = TimeDelta::minutes(minutes);
+            found.extend(own_findings(&refused));
+        }
+        found.iter().for_each(assert_is_whole);
+        let mut kinds: BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
+        assert!(kinds.remove(&FindingKind::VaultSealed), "the API tells it too");
+        assert_eq!(kinds, kinds_of(Maker::Console));
+    }
 }

@@ -131,16 +131,19 @@ impl Screen {
         };
     }
 
-    /// The same by somebody's hand.
+    /// The same by somebody's hand. The first row is where the cursor is without anybody, so that whoever goes there
+    /// is with the top again, whatever comes to be there.
     pub fn move_cursor(&mut self, pane: usize, index: usize, ids: &[impl AsRef<str>]) {
         self.put_cursor(pane, index, ids);
-        self.moved.insert(pane);
+        match index {
+            0 => self.moved.remove(&pane),
+            _ => self.moved.insert(pane),
+        };
     }
 
-    /// Ties the cursor of `pane`, which shows `height` rows, to the thing that is under it, once there is one: what is
-    /// shown as selected stays selected when rows come above it. Where nobody has moved it, the pane stays at its top:
-    /// without the focus, or once the thing would be out of sight, the cursor is on the first row.
-    pub fn hold_cursor(&mut self, pane: usize, height: usize, ids: &[impl AsRef<str>]) {
+    /// Ties the cursor of `pane` to the thing that is under it: what somebody selected stays selected when rows come
+    /// above it. Where nobody has moved it, the cursor is on the first row, which is the most urgent one.
+    pub fn hold_cursor(&mut self, pane: usize, ids: &[impl AsRef<str>]) {
         if ids.is_empty() {
             return;
         }
@@ -154,7 +157,6 @@ impl Screen {
         let index = match (self.at_end && pane == self.pane, self.moved.contains(&pane)) {
             (true, _) => ids.len() - 1,
             (false, true) => at,
-            (false, false) if pane == self.pane && at < height => at,
             (false, false) => 0,
         };
         self.put_cursor(pane, index, ids);
@@ -210,7 +212,7 @@ mod tests {
         assert_eq!(screen.cursor_index(0, &ids("a b d e")), 2);
         assert_eq!(screen.cursor_index(0, &ids("a b")), 1);
         assert_eq!(screen.cursor_index(0, &ids("")[..0]), 0);
-        screen.hold_cursor(0, 9, &ids("")[..0]);
+        screen.hold_cursor(0, &ids("")[..0]);
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 0, "it is back");
     }
 
@@ -219,38 +221,38 @@ mod tests {
         let mut screen = Screen::default();
         screen.put_cursor(0, 1, &ids("a b c"));
         screen.note_action(&ids("a b c"));
-        screen.hold_cursor(0, 9, &ids("c a b"));
+        screen.hold_cursor(0, &ids("c a b"));
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 2);
-        screen.hold_cursor(0, 9, &ids("c a"));
+        screen.hold_cursor(0, &ids("c a"));
         assert!(screen.is_adrift(&ids("c a")));
-        screen.hold_cursor(0, 9, &ids("b c a"));
+        screen.hold_cursor(0, &ids("b c a"));
         assert!(!screen.is_adrift(&ids("b c a")), "it is back");
         screen.put_cursor(0, 1, &ids("c a"));
         assert!(!screen.is_adrift(&ids("c a")), "somebody moved it");
     }
 
     #[test]
-    fn what_is_under_the_cursor_is_held_though_nobody_moved_it() {
+    fn the_cursor_goes_with_the_top_until_somebody_moves_it_and_again_once_it_is_back_there() {
         let mut screen = Screen::default();
-        screen.hold_cursor(0, 2, &ids("b c"));
-        screen.hold_cursor(0, 2, &ids("a b c"));
-        assert_eq!(screen.cursor_index(0, &ids("a b c")), 1);
-        screen.hold_cursor(0, 2, &ids("x a b c"));
-        assert_eq!(
-            screen.cursor_index(0, &ids("x a b c")),
-            0,
-            "the pane stays at its top"
-        );
+        screen.hold_cursor(0, &ids("b c"));
+        screen.hold_cursor(0, &ids("a b c"));
+        assert_eq!(screen.cursor_index(0, &ids("a b c")), 0);
+        screen.move_cursor(0, 1, &ids("a b c"));
+        screen.hold_cursor(0, &ids("x a b c"));
+        assert_eq!(screen.cursor_index(0, &ids("x a b c")), 2);
+        screen.move_cursor(0, 0, &ids("x a b c"));
+        screen.hold_cursor(0, &ids("y x a b c"));
+        assert_eq!(screen.cursor_index(0, &ids("y x a b c")), 0);
     }
 
     #[test]
     fn a_pane_without_the_focus_follows_its_top_until_somebody_moves_in_it() {
         let mut screen = Screen::default();
-        screen.hold_cursor(4, 3, &ids("b c"));
-        screen.hold_cursor(4, 3, &ids("a b c"));
+        screen.hold_cursor(4, &ids("b c"));
+        screen.hold_cursor(4, &ids("a b c"));
         assert_eq!(screen.cursor_index(4, &ids("a b c")), 0);
         screen.move_cursor(4, 2, &ids("a b c"));
-        screen.hold_cursor(4, 3, &ids("x a b c"));
+        screen.hold_cursor(4, &ids("x a b c"));
         assert_eq!(screen.cursor_index(4, &ids("x a b c")), 3);
     }
 }

@@ -1,16 +1,20 @@
-//! Which agent holds which private key. A key can be on several hosts. An agent's word for it is kept, and gives it
-//! nothing: a holder has signed something of its own with the key.
+//! Which agent holds which private key. A key can be on several hosts. An agent's word for it is kept where the
+//! inventory knows the key, and gives it nothing: a holder has signed something of its own with the key.
 
 use std::collections::BTreeSet;
 
+use sqlx::AssertSqlSafe;
+
 use crate::domain::id::EntityKind;
 
-use super::statement::sql;
+use super::statement::{Value, places, sql};
 use super::{Conn, StoreError, Tx};
 
 const DOING: &str = "recording which keys an agent holds";
 /// The most proofs that an agent is asked for at once.
 pub const PROOFS_AT_ONCE: usize = 8;
+/// The most keys that come or go with one report; the others do with the next ones.
+const CHANGES_AT_ONCE: usize = 256;
 
 /// Whether the agent holds the key, proven.
 ///
@@ -61,36 +65,77 @@ pub async fn add(tx: &mut Tx, agent_id: &str, spki: &str) -> Result<(), StoreErr
     Ok(())
 }
 
-/// The agent says that it holds exactly these keys. One statement when nothing changed since the last report.
+/// The agent has signed its own id with these keys. What it didn't say that it holds, or the inventory doesn't know,
+/// is passed over.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn prove(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let now = tx.now();
+    let proven: Vec<String> = sql(AssertSqlSafe(format!(
+        "UPDATE key_holders SET proven_at = $2 WHERE agent_id = $1 AND proven_at IS NULL AND spki_sha256 IN ({}) \
+         RETURNING spki_sha256",
+        places(3, keys.len())
+    )))
+    .bind(agent_id)
+    .bind(now)
+    .bind_all(keys.iter().map(Value::from))
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because(DOING))?;
+    for spki in proven {
+        tx.changed(EntityKind::Key, &spki);
+    }
+    Ok(())
+}
+
+/// The agent says that it holds exactly these keys. One statement when nothing changed since the last report, three
+/// however many did. Of what the inventory doesn't know nothing is kept: it is said again with the next report.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), StoreError> {
-    let known: Vec<String> = sql("SELECT spki_sha256 FROM key_holders WHERE agent_id = $1")
-        .bind(agent_id)
-        .fetch_all(tx.raw())
-        .await
-        .map_err(StoreError::because(DOING))?;
+    let known: Vec<String> =
+        sql("SELECT spki_sha256 FROM key_holders WHERE agent_id = $1 ORDER BY spki_sha256")
+            .bind(agent_id)
+            .fetch_all(tx.raw())
+            .await
+            .map_err(StoreError::because(DOING))?;
     let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
     let held: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
     let now = tx.now();
-    for spki in held.difference(&known) {
-        sql("INSERT INTO key_holders (agent_id, spki_sha256, since) VALUES ($1, $2, $3)")
-            .bind(agent_id)
-            .bind(*spki)
-            .bind(now)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because(DOING))?;
+    let new: Vec<&str> = held.difference(&known).copied().collect();
+    if !new.is_empty() {
+        sql(AssertSqlSafe(format!(
+            "INSERT INTO key_holders (agent_id, spki_sha256, since) SELECT $1, k.spki_sha256, $2 FROM keys k \
+             WHERE k.spki_sha256 IN ({}) ORDER BY k.spki_sha256 LIMIT {CHANGES_AT_ONCE} \
+             ON CONFLICT (agent_id, spki_sha256) DO NOTHING",
+            places(3, new.len())
+        )))
+        .bind(agent_id)
+        .bind(now)
+        .bind_all(new.into_iter().map(Value::from))
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because(DOING))?;
     }
-    for spki in known.difference(&held) {
-        sql("DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 = $2")
-            .bind(agent_id)
-            .bind(*spki)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because(DOING))?;
-        tx.changed(EntityKind::Key, spki);
+    let gone: Vec<&str> = known.difference(&held).copied().take(CHANGES_AT_ONCE).collect();
+    if !gone.is_empty() {
+        sql(AssertSqlSafe(format!(
+            "DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 IN ({})",
+            places(2, gone.len())
+        )))
+        .bind(agent_id)
+        .bind_all(gone.iter().copied().map(Value::from))
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because(DOING))?;
+        for spki in gone {
+            tx.changed(EntityKind::Key, spki);
+        }
     }
     Ok(())
 }

@@ -278,11 +278,11 @@ pub async fn set_csr(
     }
     if let Some(key) = keys::lock(tx, spki).await? {
         if key.status == KeyStatus::Compromised {
-            return Err(
-                Problem::refused("this key is compromised and never certified again")
-                    .hint("make a fresh key")
-                    .into(),
-            );
+            return Err(Problem::refused(
+                "this key is compromised: no certificate will be issued for it again",
+            )
+            .hint("make a fresh key")
+            .into());
         }
         let used: Option<String> = sql("SELECT id FROM certificates WHERE spki_sha256 = $1 LIMIT 1")
             .bind(spki)

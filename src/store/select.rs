@@ -164,12 +164,13 @@ impl Where {
                 }
                 (is, _) => {
                     let name = term.field.as_deref().unwrap_or("a word");
-                    let problem = Problem::bad_input(format!("`{name}` can't be that in a filter"));
+                    let problem =
+                        Problem::bad_input(format!("`{name}` takes another sort of value in a filter"));
                     return Err(match is {
                         Is::Word(_, words, timed) => {
                             let timed = timed.iter().map(|(name, _)| *name);
                             let known: Vec<&str> = words.iter().copied().chain(timed).collect();
-                            problem.hint(format!("it is one of: {}", known.join(", ")))
+                            Problem::bad_input(format!("{name} is one of: {}", known.join(", ")))
                         }
                         _ => problem,
                     });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::statement::{Value, sql};
+use super::statement::{Value, places, sql};
 use super::{Conn, StoreError};
 
 /// Serials asked for with one statement.
@@ -15,10 +15,9 @@ const AT_ONCE: usize = 200;
 pub async fn unknown(conn: &mut Conn, serials: &[String]) -> Result<Vec<String>, StoreError> {
     let mut strange = Vec::new();
     for some in serials.chunks(AT_ONCE) {
-        let places: Vec<String> = (1..=some.len()).map(|i| format!("${i}")).collect();
         let text = format!(
             "SELECT serial FROM certificates WHERE serial IN ({})",
-            places.join(", ")
+            places(1, some.len())
         );
         let known: Vec<String> = sql(sqlx::AssertSqlSafe(text))
             .bind_all(some.iter().map(Value::from))

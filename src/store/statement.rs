@@ -15,6 +15,12 @@ use super::question::Bound;
 use super::row::{FromRow, Row};
 use super::trouble::Troubles;
 
+/// The places of `n` values in a list, from `$first` on.
+pub(super) fn places(first: usize, n: usize) -> String {
+    let all: Vec<String> = (first..first + n).map(|i| format!("${i}")).collect();
+    all.join(", ")
+}
+
 /// A connection for one statement.
 pub(super) struct Raw<'c> {
     pub(super) to: To<'c>,

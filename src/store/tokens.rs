@@ -244,21 +244,24 @@ pub async fn made_with(conn: &mut Conn, id: &str) -> Result<Vec<Token>, StoreErr
 }
 
 /// Another token for an agent whose own one was never used, since the answer that told it was lost: that one is
-/// taken back. Nothing when it was used, so that whoever has a spent one-time token gets no further one.
+/// taken back. Nothing when it was used, or was made with another one-time token than `parent`, so that whoever has
+/// a spent one gets no further one.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn replace_unused(
     tx: &mut Tx,
     agent_id: &str,
+    parent: &str,
     secret: &Secret,
 ) -> Result<Option<Token>, StoreError> {
     let unused: Option<Token> = sql(
         "SELECT t.* FROM tokens t JOIN agents a ON a.id = t.agent_id \
-         WHERE t.agent_id = $1 AND t.purpose = 'bearer' AND t.revoked_at IS NULL AND a.status = 'active' \
+         WHERE t.agent_id = $1 AND t.purpose = 'bearer' AND t.parent = $2 AND t.revoked_at IS NULL AND a.status = 'active' \
          AND (a.last_checkin IS NULL OR a.last_checkin < t.created_at) ORDER BY t.created_at DESC, t.id DESC LIMIT 1",
     )
     .bind(agent_id)
+    .bind(parent)
     .fetch_optional(tx.raw())
     .await
     .map_err(StoreError::because("looking for an agent's token"))?;
@@ -338,18 +341,23 @@ pub async fn spend(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     Ok(done == 1)
 }
 
-/// Takes back all tokens of an agent.
+/// Takes back all tokens of an agent and the one-time tokens that it ever enrolled with, whose answers end with them;
+/// but for the one that it enrols with now.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn revoke_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreError> {
+pub async fn revoke_of_agent(tx: &mut Tx, agent_id: &str, but: Option<&str>) -> Result<(), StoreError> {
     let now = tx.now();
-    sql("UPDATE tokens SET revoked_at = $2 WHERE agent_id = $1 AND revoked_at IS NULL")
-        .bind(agent_id)
-        .bind(now)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("taking an agent's tokens back"))?;
+    sql(
+        "UPDATE tokens SET revoked_at = $2 WHERE revoked_at IS NULL AND id <> $3 AND (agent_id = $1 \
+         OR (purpose = 'enrol' AND id IN (SELECT t.parent FROM tokens t WHERE t.agent_id = $1)))",
+    )
+    .bind(agent_id)
+    .bind(now)
+    .bind(but.unwrap_or_default())
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("taking an agent's tokens back"))?;
     Ok(())
 }
 

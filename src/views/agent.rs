@@ -64,7 +64,11 @@ fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
             id: installation.id.clone(),
             cells: installation_cells(
                 installation,
-                &format!("{} {}", installation.subject, installation.path),
+                &format!(
+                    "{} {}",
+                    common_name(&installation.subject).unwrap_or(&installation.subject),
+                    installation.path
+                ),
                 state,
             ),
             targets: vec![
@@ -91,9 +95,10 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         return Vec::new();
     };
     let agent = &detail.agent;
-    let health = agent.health(state.shown_at());
+    let at = query(state).map_or_else(|| state.shown_at(), |query| state.seen_at(&query));
+    let health = agent.health(at);
     let last = match (health, agent.last_checkin) {
-        (AgentHealth::Healthy, _) => last_checkin(agent, state),
+        (AgentHealth::Healthy, _) => last_checkin(agent, at, state),
         (_, Some(at)) => format!("{} ({})", full(at), distance(at, state.shown_at())),
         (_, None) => "never".to_owned(),
     };

@@ -1,5 +1,6 @@
 //! All agents, as a list.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -92,11 +93,12 @@ fn query(state: &State) -> Query {
 
 /// The rows of an answer that holds agents.
 pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
+    let at = state.seen_at(query);
     match state.answer(query) {
         Some(Answer::Agents(window)) => Rows::over(
             window.rows.iter().collect(),
             |it| it.id.as_str().into(),
-            |it| row(it, state),
+            move |it| row(it, at, state),
         ),
         _ => Vec::new().into(),
     }
@@ -109,8 +111,9 @@ pub(super) fn rows_by_health(state: &State) -> Rows<'_> {
         return Vec::new().into();
     };
     let mut agents: Vec<&Agent> = window.rows.iter().collect();
-    agents.sort_by_key(|agent| (agent.health(state.shown_at()), &agent.hostname));
-    Rows::over(agents, |it| it.id.as_str().into(), |it| row(it, state))
+    let at = state.seen_at(&Query::AgentHealth);
+    agents.sort_by_key(|agent| (agent.health(at), &agent.hostname));
+    Rows::over(agents, |it| it.id.as_str().into(), move |it| row(it, at, state))
 }
 
 /// What an agent's health means.
@@ -151,19 +154,20 @@ pub(super) fn target(agent: &Agent) -> Target {
     }
 }
 
-/// When it checked in last; as long as it does so on time that is all that is said, so that a screen at
-/// rest stays at rest.
-pub(super) fn last_checkin(agent: &Agent, state: &State) -> String {
-    match (agent.health(state.shown_at()), agent.last_checkin) {
+/// When it checked in last, of what was known at `known`; as long as it does so on time that is all that is said, so
+/// that a screen at rest stays at rest.
+pub(super) fn last_checkin(agent: &Agent, known: DateTime<Utc>, state: &State) -> String {
+    match (agent.health(known), agent.last_checkin) {
         (AgentHealth::Healthy, _) => "on time".to_owned(),
         (_, Some(at)) => when(at, state.shown_at()),
         (_, None) => String::new(),
     }
 }
 
-fn row(agent: &Agent, state: &State) -> Row {
-    let health = agent.health(state.shown_at());
-    let last = last_checkin(agent, state);
+/// The row of an agent as it was known at `known`: of one that nobody can be asked about, time alone makes no silence.
+fn row(agent: &Agent, known: DateTime<Utc>, state: &State) -> Row {
+    let health = agent.health(known);
+    let last = last_checkin(agent, known, state);
     let silent = if health == AgentHealth::Silent {
         last.clone()
     } else {

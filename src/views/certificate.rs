@@ -20,7 +20,7 @@ use crate::state::screen::ViewId;
 use crate::state::{Endpoint, State};
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{distance, full};
+use crate::widgets::when::{distance, full, when};
 use crate::wire::certs::CertificateDetail;
 
 /// See the module.
@@ -60,15 +60,15 @@ pub(super) const INSTALLATIONS: &[Column] = &[
     },
     Column {
         title: "expected",
-        width: Width::Fixed(9),
+        width: Width::From(9, 100),
     },
     Column {
         title: "on disk",
-        width: Width::Fixed(9),
+        width: Width::From(9, 100),
     },
     Column {
         title: "served",
-        width: Width::Fixed(9),
+        width: Width::From(9, 100),
     },
     Column {
         title: "now",
@@ -122,19 +122,45 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
 pub(super) fn truth_meaning(truth: Truth) -> Meaning {
     match truth {
         Truth::Agrees => Meaning::Good,
-        Truth::Unknown => Meaning::Dim,
+        Truth::Unknown | Truth::OnDisk => Meaning::Dim,
         _ => Meaning::Bad,
+    }
+}
+
+/// What the console's own handshake showed there, once it was made for what is expected now.
+fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<String, String>> {
+    let made = state.handshakes.get(&Endpoint::of(place)?)?;
+    let made = Some(made).filter(|made| made.expected == place.expected_sha256)?;
+    made.served.as_ref()
+}
+
+/// How the place stands, in a sentence: the console's own look is newer than the agent's, and where it shows
+/// something else, or nothing, nothing is said to be as expected.
+fn standing(place: &Installation, state: &State) -> (String, Meaning) {
+    let truth = place.truth();
+    let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
+    match looked_at(place, state) {
+        Some(Err(why)) if is_fine => (format!("not seen now: {why}"), Meaning::Warn),
+        Some(Ok(served)) if is_fine && *served != place.expected_sha256 => {
+            ("another one is served now".to_owned(), Meaning::Bad)
+        }
+        _ => match (&place.error, truth) {
+            (None, _) => (truth.words().to_owned(), truth_meaning(truth)),
+            // What was put back is what is expected again.
+            (Some(error), Truth::Agrees | Truth::OnDisk) => {
+                (format!("the last installation failed: {error}"), Meaning::Bad)
+            }
+            (Some(error), _) => (format!("{}: {error}", truth.words()), truth_meaning(truth)),
+        },
     }
 }
 
 /// What the console's own handshake shows there now.
 pub(super) fn served_now(place: &Installation, state: &State) -> Cell {
-    let Some(endpoint) = Endpoint::of(place) else {
+    if Endpoint::of(place).is_none() {
         return cell("no TLS", Meaning::Dim);
-    };
-    let made = state.handshakes.get(&endpoint);
-    let made = made.filter(|made| made.expected == place.expected_sha256);
-    match made.and_then(|made| made.served.as_ref()) {
+    }
+    match looked_at(place, state) {
         Some(Ok(served)) if *served == place.expected_sha256 => cell("as expected", Meaning::Good),
         Some(Ok(_)) => cell("another one", Meaning::Bad),
         Some(Err(_)) => cell("no answer", Meaning::Warn),
@@ -151,8 +177,8 @@ pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: 
         .min()
     {
         Some(at) => format!(
-            " (now is {}; {} looks again)",
-            at.format("%H:%M:%SZ"),
+            " (checked {}, {} checks again)",
+            when(state.by_platform(at), state.shown_at()),
             state.keymap.key_of(Cmd::Verify)
         ),
         None => String::new(),
@@ -162,8 +188,12 @@ pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: 
 /// What the CA's published list says of the certificate.
 fn in_crl(certificate: &Certificate, state: &State) -> Fact {
     let (words, meaning) = match state.crl.as_ref().map(|looked| &looked.crl) {
+        None if state.context.vault.is_none() => (
+            "not read from here, since this context has no Vault; the issuer reads its CA's list".to_owned(),
+            Meaning::Dim,
+        ),
         None => (
-            format!("{} looks", state.keymap.key_of(Cmd::Verify)),
+            format!("not checked yet, {} checks", state.keymap.key_of(Cmd::Verify)),
             Meaning::Dim,
         ),
         Some(None) => ("asking…".to_owned(), Meaning::Dim),
@@ -201,12 +231,7 @@ pub(super) fn installation_cells(installation: &Installation, on: &str, state: &
         };
         cell(fingerprint.and_then(|text| text.get(..8)).unwrap_or("-"), meaning)
     };
-    let truth = installation.truth();
-    let meaning = truth_meaning(truth);
-    let words = match &installation.error {
-        Some(error) => format!("{}: {error}", truth.words()),
-        None => truth.words().to_owned(),
-    };
+    let (words, meaning) = standing(installation, state);
     vec![
         plain(on),
         plain(installation.expected_sha256.get(..8).unwrap_or_default()),
@@ -248,7 +273,11 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
     let compromised = key.is_some_and(|key| key.status == KeyStatus::Compromised);
     let held = key
         .and_then(|key| key.agent_id.as_deref())
-        .map_or("no agent", |id| id);
+        .map_or("no agent", |id| {
+            let mut places = detail.installations.iter();
+            let place = places.find(|place| place.agent_id == id);
+            place.map_or(id, |place| place.hostname.as_str())
+        });
     facts.push(fact_that_means(
         "Key",
         format!(

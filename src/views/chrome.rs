@@ -1,11 +1,13 @@
 //! What every screen has: the header with context and links, the title line, the footer with keys.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{find, palette, related, selected};
 use crate::actions::{self, Availability};
 use crate::domain::database::Source;
+use crate::domain::divided::Divided;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
@@ -73,24 +75,22 @@ fn crumb(state: &State, place: &Place) -> String {
         _ => Some(id.clone()),
     };
     match name {
+        Some(name) if place.view == ViewId::Key => format!("{title} {name}: where it is used"),
         Some(name) => format!("{title} {name}"),
         None => title.to_owned(),
     }
 }
 
-/// Where what is shown is from, where that is neither the primary nor the API that is asked anyway.
-fn source(state: &State) -> Option<String> {
-    let through_api = databases::reads_from(&state.hosts) == Source::Api;
-    if !through_api || state.link(Backend::Api) != LinkState::Down {
-        return databases::note(&state.hosts);
-    }
+/// Whether what is shown came through an API that is away.
+fn is_left_over(state: &State) -> bool {
+    databases::reads_from(&state.hosts) == Source::Api && state.link(Backend::Api) == LinkState::Down
+}
+
+/// Of when what is shown is, where it came through an API that is away.
+fn left_over_from(state: &State) -> Option<DateTime<Utc>> {
     let needs = (find(state.place().view).needs)(state);
     let known = needs.iter().filter_map(|query| state.data.get(query)?.as_of);
-    let at = known.min()?;
-    Some(format!(
-        "API DOWN, showing data from {}",
-        when(state.by_platform(at), state.shown_at())
-    ))
+    known.min().filter(|_| is_left_over(state))
 }
 
 /// One line: where one is, at the right what is not right, and the time of the last change on screen: a clock that
@@ -114,20 +114,12 @@ fn header(state: &State, area: Rect, buffer: &mut Buffer) {
         x = put(buffer, area, x, y, &guard, palette.style(Meaning::Warn));
     }
     // What is not right is named whole, as far as there is room for it and for what must not be overlooked.
-    let wrong = wrong(state);
     let notes = notes(state);
-    let taken: usize = notes.iter().map(|note| columns(note) + 2).sum();
-    let room = usize::from(clock_x.saturating_sub(x)).saturating_sub(taken);
-    let mut right: Vec<&(String, Meaning)> = Vec::new();
-    let mut needs = 0;
-    for it in &wrong {
-        let more = columns(&it.0) + 2;
-        if needs + more + 4 <= room {
-            needs += more;
-            right.push(it);
-        }
-    }
-    let room = room.saturating_sub(needs + 1);
+    let room = room(state, &notes, area.width);
+    let right = fitting(wrong(state), room);
+    let needs: usize = right.iter().map(|(text, _)| columns(text) + 2).sum();
+    // Two columns are between it and what stands before it, as everywhere.
+    let room = room.saturating_sub(needs + 3);
     // Of a trail that is too long its end says where one is.
     let trail: Vec<String> = trail(state);
     let trail = fit_start(&trail.join(" > "), room);
@@ -141,7 +133,75 @@ fn header(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let mut x = clock_x.saturating_sub(u16::try_from(needs).unwrap_or(u16::MAX));
     for (text, meaning) in right {
-        x = put(buffer, end, x, y, text, palette.style(*meaning)) + 2;
+        x = put(buffer, end, x, y, &text, palette.style(meaning)) + 2;
+    }
+}
+
+/// Columns of a header between what is always at its left and its right, and its notes.
+fn room(state: &State, notes: &[String], width: u16) -> usize {
+    let notes: usize = notes.iter().map(|note| columns(note) + 2).sum();
+    let guard = guard(state).map_or(0, |guard| columns(&guard));
+    let taken = notes + guard + columns(&state.context.name) + 2 + columns(&state.clock_label) + 1;
+    usize::from(width).saturating_sub(taken)
+}
+
+/// Of each the first words that there is room for.
+fn fitting(wrong: Vec<Wrong>, room: usize) -> Vec<(String, Meaning)> {
+    let mut needs = 0;
+    let mut fit = Vec::new();
+    for it in wrong {
+        let fits = |text: &String| needs + columns(text) + 2 + TRAIL <= room;
+        if let Some(text) = it.forms.into_iter().find(fits) {
+            needs += columns(&text) + 2;
+            fit.push((text, it.meaning));
+        }
+    }
+    fit
+}
+
+/// Whether the header says of when all is that came through an API that is away: then panes need not.
+pub(super) fn says_age(state: &State) -> bool {
+    // Nothing is worked out for a frame where all is well.
+    if left_over_from(state).is_none() {
+        return false;
+    }
+    let room = room(state, &notes(state), state.size.width);
+    let is_age = |(text, _): &(String, Meaning)| text.contains(SHOWING);
+    fitting(wrong(state), room).iter().any(is_age)
+}
+
+/// Before the time of what is shown.
+const SHOWING: &str = "showing data from";
+
+/// Columns that are left to the trail, with the blanks around it.
+const TRAIL: usize = 6;
+
+/// What is not right, in words that get shorter: of those the first that there is room for is shown.
+struct Wrong {
+    forms: Vec<String>,
+    meaning: Meaning,
+}
+
+impl Wrong {
+    fn new(text: impl Into<String>, meaning: Meaning) -> Self {
+        Self {
+            forms: vec![text.into()],
+            meaning,
+        }
+    }
+
+    /// A backend that doesn't answer; of an API that is away there may be data left, and of when that is says more.
+    fn down(state: &State, backend: Backend, name: &str) -> Self {
+        let at = |at| when(state.by_platform(at), state.shown_at());
+        let data = left_over_from(state).filter(|_| backend == Backend::Api);
+        let data = data.map(|data| format!("{name} DOWN, {SHOWING} {}", at(data)));
+        let since = state.down_since.get(&backend);
+        let since = since.map(|since| format!("{name} DOWN since {}", at(*since)));
+        let whole = data.or(since);
+        Self {
+            forms: whole.into_iter().chain([format!("{name} DOWN")]).collect(),
+            meaning: Meaning::Bad,
+        }
     }
 }
 
@@ -169,7 +229,7 @@ fn trail(state: &State) -> Vec<String> {
 
 /// What is not right, the worst first, or how much is well. What only follows from it isn't told again: what is behind
 /// an API that is away, and an issuer that waits for a sealed Vault.
-fn wrong(state: &State) -> Vec<(String, Meaning)> {
+fn wrong(state: &State) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let mut n_up = 0;
     let mut unknown = false;
@@ -183,37 +243,41 @@ fn wrong(state: &State) -> Vec<(String, Meaning)> {
         } else {
             backend.word()
         };
-        let since = state.down_since.get(&backend);
-        let since = since.map_or(String::new(), |at| {
-            format!(" since {}", when(state.by_platform(*at), state.shown_at()))
-        });
         let note = link.note.as_deref().unwrap_or_default();
         match link.state {
             LinkState::Up => {
                 n_up += 1;
                 let slow = link.latency_ms.map_or("", latency_words);
                 if !slow.is_empty() {
-                    wrong.push((format!("{name} {slow}"), Meaning::Warn));
+                    wrong.push(Wrong::new(format!("{name} {slow}"), Meaning::Warn));
                 }
             }
-            LinkState::Down => wrong.push((format!("{name} DOWN{since}"), Meaning::Bad)),
+            LinkState::Down => wrong.push(Wrong::down(state, backend, name)),
             LinkState::Degraded => wrong.extend(degraded(state, backend, note)),
             LinkState::Absent => {}
             LinkState::Unknown => unknown = state.link(Backend::Api) != LinkState::Down,
         }
     }
     if state.token_refused.is_some() && state.link(Backend::Api) == LinkState::Up {
-        wrong.insert(0, ("API: TOKEN REFUSED".to_owned(), Meaning::Bad));
+        wrong.insert(0, Wrong::new("API: TOKEN REFUSED", Meaning::Bad));
     }
-    wrong.sort_by_key(|(_, meaning)| u8::from(*meaning != Meaning::Bad));
+    match state.divided() {
+        Some(Divided::TwoPrimaries { .. }) => wrong.insert(0, Wrong::new("TWO PRIMARIES", Meaning::Bad)),
+        Some(Divided::ApiElsewhere { .. }) => {
+            wrong.insert(0, Wrong::new("API ON ANOTHER DATABASE", Meaning::Bad));
+        }
+        // The API's own state says so.
+        Some(Divided::ApiCutOff { .. } | Divided::ApiOnLost { .. }) | None => {}
+    }
+    wrong.sort_by_key(|it| u8::from(it.meaning != Meaning::Bad));
     match (wrong.is_empty(), unknown) {
-        (true, false) => vec![(format!("all {n_up} up"), Meaning::Good)],
-        (true, true) => vec![("asking".to_owned(), Meaning::Dim)],
+        (true, false) => vec![Wrong::new(format!("all {n_up} up"), Meaning::Good)],
+        (true, true) => vec![Wrong::new("asking", Meaning::Dim)],
         _ => wrong,
     }
 }
 
-fn degraded(state: &State, backend: Backend, note: &str) -> Option<(String, Meaning)> {
+fn degraded(state: &State, backend: Backend, note: &str) -> Option<Wrong> {
     let (text, meaning) = match backend {
         Backend::Api if state.token_refused.is_some() => ("API: TOKEN REFUSED".to_owned(), Meaning::Bad),
         Backend::Api => ("API without database".to_owned(), Meaning::Bad),
@@ -240,7 +304,7 @@ fn degraded(state: &State, backend: Backend, note: &str) -> Option<(String, Mean
         }
         other => (format!("{} degraded", other.word()), Meaning::Warn),
     };
-    Some((text, meaning))
+    Some(Wrong::new(text, meaning))
 }
 
 /// What must not be overlooked about what is shown.
@@ -285,7 +349,7 @@ fn notes(state: &State) -> Vec<String> {
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }
-    notes.extend(source(state));
+    notes.extend(databases::note(&state.hosts).filter(|_| !is_left_over(state)));
     notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
     let running = state
         .runs

@@ -51,7 +51,7 @@ const COLUMNS: &[Column] = &[
         width: Width::Fixed(8),
     },
     Column {
-        title: "in",
+        title: "latency",
         width: Width::Fixed(7),
     },
     Column {
@@ -83,7 +83,7 @@ const COLUMNS: &[Column] = &[
         width: Width::Fixed(8),
     },
     Column {
-        title: "stale",
+        title: "data",
         width: Width::Fixed(5),
     },
     Column {
@@ -102,8 +102,8 @@ const WIDEST: u16 = 160;
 
 fn columns_at(width: u16) -> Vec<Column> {
     let is_hidden = |column: &Column| match column.title {
-        "in" | "warn" | "requests" | "as of" => width < WIDE,
-        "stale" => width >= WIDE,
+        "latency" | "warn" | "requests" | "as of" => width < WIDE,
+        "data" => width >= WIDE,
         "" => width < WIDEST,
         _ => false,
     };
@@ -144,10 +144,7 @@ fn row(sight: &Sight<'_>, state: &State) -> Row {
             count(figures.map(|it| it.requests), Meaning::Plain),
             n(figures.map(|it| it.failed), Meaning::Warn),
             cell(vault, vault_means),
-            cell(
-                if as_of.starts_with("STALE") { "STALE" } else { "" },
-                Meaning::Warn,
-            ),
+            cell(if as_of.is_empty() { "" } else { "old" }, Meaning::Warn),
             cell(as_of, Meaning::Warn),
             plain(wrong(sight).join("; ")),
         ],

@@ -149,12 +149,8 @@ pub(super) fn nothing(state: &State, area: Rect, buffer: &mut Buffer, query: &cr
         Some(problem) => problem.to_string(),
         None => "asking…".to_owned(),
     };
-    put(
-        buffer,
-        area,
-        area.x + 2,
-        area.y + 1,
-        &text,
-        palette.style(Meaning::Dim),
-    );
+    let lines = wrap(&text, usize::from(area.width.saturating_sub(3)));
+    for (y, line) in (area.y + 1..area.bottom()).zip(&lines) {
+        put(buffer, area, area.x + 2, y, line, palette.style(Meaning::Dim));
+    }
 }

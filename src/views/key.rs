@@ -1,10 +1,10 @@
-//! Blast radius: one key, every certificate that carries it, where each is installed, and what is served
+//! One key and where it is used: every certificate that carries it, where each is installed, and what is served
 //! there: as the agents last found it, and as a handshake of the console's own shows it now.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::certificate::{now_is, served_now};
+use super::certificate::{now_is, served_now, truth_meaning};
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::{Opens, Row, View};
@@ -24,7 +24,7 @@ use crate::wire::certs::KeyDetail;
 /// See the module.
 pub(super) static VIEW: View = View {
     id: ViewId::Key,
-    title: "Where it is used",
+    title: "Key",
     n_panes: 1,
     sorts: &[],
     filters: &[],
@@ -42,7 +42,7 @@ pub(super) static VIEW: View = View {
 const COLUMNS: &[Column] = &[
     Column {
         title: "certificate",
-        width: Width::Fill(2),
+        width: Width::Name(16),
     },
     Column {
         title: "status",
@@ -50,11 +50,11 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "ends",
-        width: Width::Fixed(9),
+        width: Width::Fixed(10),
     },
     Column {
         title: "on",
-        width: Width::Fill(2),
+        width: Width::Rest(0),
     },
     Column {
         title: "was found",
@@ -127,7 +127,7 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
 
 fn found(place: &Installation) -> Cell {
     let truth = place.truth();
-    cell(truth.words(), super::certificate::truth_meaning(truth))
+    cell(truth.words(), truth_meaning(truth))
 }
 
 /// What is shown above the list, for an export.
@@ -140,7 +140,10 @@ pub(super) fn exported(state: &State) -> Vec<Fact> {
 fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
     let key = &detail.key;
     let (word, meaning) = match key.status {
-        KeyStatus::Compromised => ("COMPROMISED: never certified again", Meaning::Bad),
+        KeyStatus::Compromised => (
+            "COMPROMISED: no certificate will be issued for this key again",
+            Meaning::Bad,
+        ),
         other => (other.word(), Meaning::Plain),
     };
     let valid = |it: &&Certificate| {
@@ -187,7 +190,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let rows = rows(detail, state);
     let title = format!(
-        "Certificates with this key, and where they are{}",
+        "Certificates with this key{}",
         now_is(detail.installations.iter(), state)
     );
     let below = Below {
@@ -197,5 +200,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         empty: "no certificate carries it",
     };
     let facts = facts(detail, state);
-    detail::draw(state, area, buffer, "Key", &facts, &below);
+    let short = detail.key.spki_sha256.get(..8).unwrap_or_default();
+    let title = format!("Key {short}: where it is used");
+    detail::draw(state, area, buffer, &title, &facts, &below);
 }

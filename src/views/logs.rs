@@ -111,7 +111,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         columns: COLUMNS,
         headings: true,
         query: Some(&Query::Logs),
-        empty: "no line matches",
+        empty: match state.screen().list.q.is_empty() {
+            true => "nothing was logged",
+            false => "no line matches",
+        },
         ..Pane::default()
     }
     .draw(state, area, buffer);

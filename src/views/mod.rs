@@ -40,6 +40,7 @@ mod requests;
 pub mod rows;
 mod runs;
 mod services;
+mod strip;
 mod timeline;
 mod trends;
 mod triage;
@@ -227,18 +228,6 @@ fn palette(state: &State) -> Palette {
         true => Palette::new(Colours::Mono, depth),
         false => Palette::new(colours, depth),
     }
-}
-
-/// How many rows of a pane are on screen; of one that isn't a pane of its own as many as a whole screen has.
-#[must_use]
-pub fn pane_height(state: &State, pane: usize) -> usize {
-    let size = state.size;
-    let body = chrome::body(Rect::new(0, 0, size.width, size.height));
-    let height = match state.place().view {
-        ViewId::Triage => triage::places(body)[pane.min(4)].height,
-        _ => body.height.saturating_sub(1),
-    };
-    usize::from(height.saturating_sub(1))
 }
 
 fn total(answer: &Answer, n: usize) -> usize {

@@ -5,12 +5,12 @@ use std::ops::Range;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{find, freshness, palette, total};
+use super::{chrome, find, freshness, palette, total};
 use crate::state::State;
 use crate::state::query::Query;
 use crate::widgets::heading::heading;
 use crate::widgets::table::{self, Column, Line, first_shown};
-use crate::widgets::text::put;
+use crate::widgets::text::{columns, put};
 use crate::widgets::theme::Meaning;
 
 /// One pane of the open screen.
@@ -50,7 +50,11 @@ impl Pane<'_> {
         let last = rows.len().min(first + height);
         let above = self.out_of_sight('↑', 0..first, 0);
         let below = self.out_of_sight('↓', last..rows.len(), total.saturating_sub(rows.len()));
-        let notes = [freshness(state, loaded), above, below];
+        let fresh = freshness(state, loaded);
+        // The header says it of the whole screen.
+        let is_said = loaded.is_none_or(|it| !it.kept) && chrome::says_age(state);
+        let fresh = if is_said { String::new() } else { fresh };
+        let notes = [fresh, above, below];
         let notes: Vec<&str> = notes
             .iter()
             .map(String::as_str)
@@ -61,8 +65,14 @@ impl Pane<'_> {
             (false, true) => format!(" {}", rows.len()),
             (false, false) => format!(" {} of {total}", rows.len()),
         };
-        let title = format!("{}{number}{}", self.title, self.about);
         let note = notes.join("  ");
+        let taken = 6 + if note.is_empty() { 0 } else { columns(&note) + 4 };
+        let whole = format!("{}{number}{}", self.title, self.about);
+        // Half of what is said about it helps nobody; a number does.
+        let title = match self.about.starts_with(',') && columns(&whole) + taken > usize::from(area.width) {
+            true => format!("{}{number}", self.title),
+            false => whole,
+        };
         let inner = heading(buffer, area, palette, &title, (&note, Meaning::Warn), focused);
         if rows.is_empty() {
             let known = self.query.is_none() || loaded.is_some_and(|loaded| loaded.value.is_some());

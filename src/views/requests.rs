@@ -55,7 +55,7 @@ pub(super) const NARROW: &[Column] = &[
 const WIDE: &[Column] = &[
     Column {
         title: "request",
-        width: Width::Fill(2),
+        width: Width::Name(16),
     },
     Column {
         title: "status",
@@ -63,7 +63,7 @@ const WIDE: &[Column] = &[
     },
     Column {
         title: "why",
-        width: Width::Fill(4),
+        width: Width::Rest(0),
     },
     Column {
         title: "tries",

@@ -153,9 +153,11 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
             .name
             .strip_prefix(&format!("{duty}@"))
             .unwrap_or(&worker.name);
-        let (word, meaning) = match worker.is_there {
-            true => ("at work", Meaning::Good),
-            false => ("gone", Meaning::Dim),
+        let (word, meaning) = match (worker.is_there, state.link(Backend::Api)) {
+            // The API says who is there, and can't be asked.
+            (true, LinkState::Down) => ("was at work", Meaning::Dim),
+            (true, _) => ("at work", Meaning::Good),
+            (false, _) => ("gone", Meaning::Dim),
         };
         let since = match worker.is_there {
             true => String::new(),

@@ -47,9 +47,10 @@ const COLUMNS: &[Column] = &[
     },
 ];
 
-/// A bar, and the list that it counts.
+/// A bar, what it counts in words, and the list of it.
 struct Counted {
     bar: Bar,
+    words: String,
     view: ViewId,
     filter: String,
 }
@@ -67,10 +68,10 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
         .unwrap_or_default();
     let row = |(index, it): (usize, Counted)| Row {
         id: format!("{pane}/{index}"),
-        cells: vec![plain(it.bar.label.clone()), plain(it.bar.n.to_string())],
+        cells: vec![plain(it.words.clone()), plain(it.bar.n.to_string())],
         targets: Vec::new(),
         open: Some(Opens::List(it.view, it.filter)),
-        copy: format!("{}: {}", it.bar.label, it.bar.n),
+        copy: format!("{}: {}", it.words, it.bar.n),
     };
     counted
         .into_iter()
@@ -97,8 +98,9 @@ fn bar(label: String, n: i64, meaning: Meaning) -> Bar {
 }
 
 fn expiring(trends: &Trends) -> Vec<Counted> {
-    let gone = Counted {
+    let expired = Counted {
         bar: bar("expired".to_owned(), trends.expired, Meaning::Bad),
+        words: "expired".to_owned(),
         view: ViewId::Certificates,
         filter: "expires:<0h".to_owned(),
     };
@@ -108,10 +110,14 @@ fn expiring(trends: &Trends) -> Vec<Counted> {
             *n,
             if week == 0 { Meaning::Warn } else { Meaning::Plain },
         ),
+        words: match week {
+            0 => "ends within 7 days".to_owned(),
+            _ => format!("ends in {} to {} days", week * 7, (week + 1) * 7),
+        },
         view: ViewId::Certificates,
         filter: format!("expires:>{}d expires:<{}d", week * 7, (week + 1) * 7),
     });
-    std::iter::once(gone).chain(weeks).collect()
+    std::iter::once(expired).chain(weeks).collect()
 }
 
 fn checked_in(trends: &Trends) -> Vec<Counted> {
@@ -120,6 +126,11 @@ fn checked_in(trends: &Trends) -> Vec<Counted> {
             format!("<{}m", CHECKIN_MIN * span),
             *n,
             if span == 1 { Meaning::Good } else { Meaning::Warn },
+        ),
+        words: format!(
+            "checked in {} to {} min ago",
+            CHECKIN_MIN * (span - 1),
+            CHECKIN_MIN * span
         ),
         view: ViewId::Agents,
         filter: format!(
@@ -134,6 +145,10 @@ fn checked_in(trends: &Trends) -> Vec<Counted> {
             trends.silent,
             Meaning::Bad,
         ),
+        words: format!(
+            "silent for {} min",
+            CHECKIN_MIN * i64::try_from(CHECKINS).unwrap_or(0)
+        ),
         view: ViewId::Agents,
         filter: format!(
             "status:active silent:>{}m",
@@ -143,12 +158,19 @@ fn checked_in(trends: &Trends) -> Vec<Counted> {
     spans.chain(std::iter::once(silent)).collect()
 }
 
+/// What the bars of the last pane count: so many of each, one after the other.
+const GROUPS: [&str; 2] = ["issued", "failed"];
+
 /// Four hours a bar, so that a day fits into eighty columns twice: what was issued, then what failed.
 fn issued(trends: &Trends) -> Vec<Counted> {
-    let spans = |counts: &[i64], outcome: &str, word: &str, meaning| {
+    let spans = |counts: &[i64], outcome: &str, group: &str, meaning| {
         let sums = counts.chunks(4).map(|span| span.iter().sum::<i64>());
         let counted = sums.zip(1..).map(|(n, span)| Counted {
-            bar: bar(format!("{word}{:>2}h", span * 4), n, meaning),
+            bar: bar(format!("<{}h", span * 4), n, meaning),
+            words: match span {
+                1 => format!("{group}, last 4 h"),
+                _ => format!("{group}, {} to {} h ago", (span - 1) * 4, span * 4),
+            },
             view: ViewId::Audit,
             filter: format!(
                 "action:issue outcome:{outcome} when:>{}h when:<{}h",
@@ -158,8 +180,8 @@ fn issued(trends: &Trends) -> Vec<Counted> {
         });
         counted.collect::<Vec<_>>()
     };
-    let mut all = spans(&trends.issued, "done", "ok", Meaning::Good);
-    all.extend(spans(&trends.failed, "failed", "X ", Meaning::Bad));
+    let mut all = spans(&trends.issued, "done", GROUPS[0], Meaning::Good);
+    all.extend(spans(&trends.failed, "failed", GROUPS[1], Meaning::Bad));
     all
 }
 
@@ -178,7 +200,15 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             ..area
         };
         let focused = screen.pane == pane;
-        let inner = heading(buffer, place, palette, title, (&note, Meaning::Warn), focused);
+        // Where the cursor is, a bar's few letters are words.
+        let on = rows(state, pane);
+        let on = on.get(screen.cursor_index(pane, on.ids())).filter(|_| focused);
+        let on = on.map_or(String::new(), |row| row.copy);
+        let note = match note.is_empty() {
+            true => (on, Meaning::Plain),
+            false => (format!("{on}  {note}").trim_start().to_owned(), Meaning::Warn),
+        };
+        let inner = heading(buffer, place, palette, title, (&note.0, note.1), focused);
         match trends(state) {
             None => {
                 let trouble = loaded.and_then(|loaded| loaded.trouble.as_ref());
@@ -202,7 +232,29 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
                     width: inner.width.saturating_sub(1),
                     ..inner
                 };
-                bars::draw(buffer, inside, &bars, cursor, palette);
+                let captions = u16::from(pane == 2 && inside.height > 3);
+                let above = Rect {
+                    height: inside.height - captions,
+                    ..inside
+                };
+                bars::draw(buffer, above, &bars, cursor, palette);
+                let width = bars::width(above, bars.len());
+                for (group, at) in GROUPS
+                    .iter()
+                    .zip([0, bars.len() / 2])
+                    .take(2 * usize::from(captions))
+                {
+                    let x = inside.x + width * u16::try_from(at).unwrap_or(0);
+                    let style = palette.style(Meaning::Plain);
+                    put(
+                        buffer,
+                        inside,
+                        x,
+                        above.bottom(),
+                        &format!("{group}, how long ago"),
+                        style,
+                    );
+                }
             }
         }
     }

@@ -7,19 +7,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View, agents, audit, certificates, palette, requests};
+use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, strip};
+use crate::actions::Availability;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::cmd::Cmd;
+use crate::state::own_findings::is_of_now;
 use crate::state::query::Query;
 use crate::state::screen::{Place, ViewId};
-use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
-use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{distance, when};
+use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -90,27 +90,28 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         _ => None,
     };
     let at = finding.due.or(finding.since).map(|at| when(at, now));
-    let (key, word_of_key) = answer(finding, state);
+    // What is not as of now doesn't look as if it were.
+    let (meaning, words) = match is_of_now(state, finding.kind) {
+        true => (meaning, Meaning::Plain),
+        false => (Meaning::Dim, Meaning::Dim),
+    };
+    let (key, word_of_key) = answer(finding, state).unwrap_or_default();
+    let press = format!("{key} {word_of_key}").trim().to_owned();
+    let sentence = with_names(finding, &finding.beside_subject());
     Row {
         id: id(finding),
         cells: vec![
             cell(word, meaning),
-            plain(finding.subject.clone()),
-            plain(host(finding)),
-            plain(finding.matter.clone()),
-            plain(finding.matter.clone()),
-            plain(sentence(finding)),
-            plain(at.unwrap_or_default()),
+            cell(finding.subject.clone(), words),
+            cell(host(finding), words),
+            cell(finding.matter.clone(), words),
+            cell(finding.matter.clone(), words),
+            cell(sentence, words),
+            cell(at.unwrap_or_default(), words),
             cell(key, Meaning::Key),
-            cell(format!("{key} {word_of_key}"), Meaning::Key),
+            cell(press, Meaning::Key),
         ],
-        targets: vec![Target {
-            kind: finding.entity,
-            id: finding.entity_id.clone(),
-            version: finding.version,
-            name: finding.subject.clone(),
-            status: String::new(),
-        }],
+        targets: vec![target(finding)],
         open: open.map(|view| {
             Opens::Place(Place {
                 view,
@@ -122,7 +123,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
 }
 
 /// What a finding is known by among the rows.
-fn id(finding: &Finding) -> String {
+pub(super) fn id(finding: &Finding) -> String {
     format!("{:?}/{}", finding.kind, finding.entity_id)
 }
 
@@ -149,32 +150,45 @@ fn host(finding: &Finding) -> String {
     }
 }
 
-/// The key that answers it, with its word; what has none is opened.
-fn answer<'a>(finding: &Finding, state: &'a State) -> (&'a str, &'static str) {
-    let spec = finding
-        .answer
-        .as_deref()
-        .and_then(crate::actions::find)
-        .map(super::super::actions::Action::spec);
-    match (spec, finding.kind) {
-        (Some(spec), _) => (state.keymap.key_of(Cmd::Start(spec.id)), spec.id),
-        (None, FindingKind::TokenRefused | FindingKind::ApiDown) => {
-            (state.keymap.key_of(Cmd::Refresh), "ask")
-        }
-        (None, _) => (state.keymap.key_of(Cmd::Open), "open"),
+/// The thing to act on.
+fn target(finding: &Finding) -> Target {
+    Target {
+        kind: finding.entity,
+        id: finding.entity_id.clone(),
+        version: finding.version,
+        name: finding.subject.clone(),
+        status: String::new(),
     }
 }
 
-/// The whole sentence, with what it takes down by name.
-fn sentence(finding: &Finding) -> String {
+/// The key that answers it, with its word; what has none is opened. A key that could do nothing now isn't offered.
+pub(super) fn answer<'a>(finding: &Finding, state: &'a State) -> Option<(&'a str, &'static str)> {
+    let action = finding.answer.as_deref().and_then(crate::actions::find);
+    match (action, finding.kind) {
+        (Some(action), _) => {
+            let is_ready = state.availability(action, &[target(finding)]) == Availability::Ready;
+            let id = action.spec().id;
+            is_ready.then(|| (state.keymap.key_of(Cmd::Start(id)), id))
+        }
+        (None, FindingKind::TokenRefused | FindingKind::ApiDown) => {
+            Some((state.keymap.key_of(Cmd::Refresh), "ask"))
+        }
+        (None, _) => Some((state.keymap.key_of(Cmd::Open), "open")),
+    }
+}
+
+/// A sentence about a finding, with what it takes down by name.
+pub(super) fn with_names(finding: &Finding, what: &str) -> String {
     let unnamed = finding.n_takes_down - i64::try_from(finding.takes_down.len()).unwrap_or(0);
     let more = match unnamed {
         1.. => format!(" and {unnamed} more"),
         _ => String::new(),
     };
     match finding.takes_down.as_slice() {
-        [] => finding.what.clone(),
-        names => format!("{} [{}{more}]", finding.what, names.join(" ")),
+        [] => what.to_owned(),
+        // It is said already.
+        [one] if more.is_empty() && what.split(' ').any(|word| word == one) => what.to_owned(),
+        names => format!("{what} [{}{more}]", names.join(" ")),
     }
 }
 
@@ -255,11 +269,12 @@ const FINDINGS: &[Column] = &[
     },
 ];
 
-/// Lines of the strip, its heading included.
+/// Lines of the strip, its heading and its keys included.
 const STRIP: u16 = 4;
 
-/// Where findings and panes are, and last the strip.
-pub(super) fn places(area: Rect) -> [Rect; 6] {
+/// Where findings and panes are, and last the strip. What its sentence needs beyond `STRIP` it takes from the panes
+/// below it, so that no row of a finding moves.
+fn places(area: Rect, n_lines: u16) -> [Rect; 6] {
     let (pane, strip) = match area.height {
         20.. => (((area.height - STRIP) / 4).clamp(4, 10), STRIP),
         14.. => (2, STRIP),
@@ -267,17 +282,18 @@ pub(super) fn places(area: Rect) -> [Rect; 6] {
         _ => (0, 0),
     };
     let findings = area.height - strip - 2 * pane;
+    let more = (n_lines + 2).saturating_sub(STRIP).min(pane);
     let gap = 2.min(area.width);
     let left = (area.width - gap) / 2;
     let part = |row: u16, column: u16| Rect {
         x: area.x + if column == 0 { 0 } else { left + gap },
-        y: area.y + findings + strip + row * pane,
+        y: area.y + findings + strip + if row == 0 { more } else { pane },
         width: if column == 0 {
             left
         } else {
             area.width - gap - left
         },
-        height: pane,
+        height: if row == 0 { pane - more } else { pane },
     };
     [
         Rect {
@@ -290,7 +306,7 @@ pub(super) fn places(area: Rect) -> [Rect; 6] {
         part(1, 1),
         Rect {
             y: area.y + findings,
-            height: strip,
+            height: strip + more,
             ..area
         },
     ]
@@ -316,8 +332,10 @@ fn tally(findings: &[Finding], more: &More) -> String {
 }
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
-    let [top, places @ .., strip_at] = places(area);
     let findings = state.findings();
+    let strip = strip::of(state, &findings);
+    let n_lines = strip.as_ref().map_or(0, |strip| strip.lines(area.width).len());
+    let [top, places @ .., strip_at] = places(area, u16::try_from(n_lines).unwrap_or(u16::MAX));
     let critical = |rows: Range<usize>| {
         let rows = findings.get(rows.start.min(findings.len())..rows.end.min(findings.len()));
         let rows = rows.unwrap_or_default().iter();
@@ -334,7 +352,9 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         n_critical: &critical,
     }
     .draw(state, top, buffer);
-    strip(state, &findings, strip_at, buffer);
+    if let Some(strip) = strip {
+        strip.draw(state, strip_at, buffer);
+    }
     let panes = [
         (
             1,
@@ -360,7 +380,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         ),
     ];
     for ((index, columns, query, about, empty), place) in panes.into_iter().zip(places) {
-        if place.height == 0 {
+        if place.height < 2 {
             continue;
         }
         Pane {
@@ -374,57 +394,5 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             ..Pane::default()
         }
         .draw(state, place, buffer);
-    }
-}
-
-/// What there is to say of the finding where the cursor rests, and what to press.
-fn strip(state: &State, findings: &[Finding], area: Rect, buffer: &mut Buffer) {
-    let screen = state.screen();
-    let ids: Vec<String> = findings.iter().map(id).collect();
-    let settled = screen.settled.as_ref().filter(|_| screen.pane == 0);
-    let settled = settled.and_then(|settled| ids.iter().position(|id| id == settled));
-    let at = settled.unwrap_or_else(|| screen.cursor_index(0, rows(state, 0).ids()));
-    let Some(finding) = findings.get(at).filter(|_| area.height > 1) else {
-        return;
-    };
-    let palette = palette(state);
-    let title = format!("{}: {}", finding.subject, finding.matter);
-    let note = format!("{} of {}", at + 1, findings.len());
-    let inner = heading(buffer, area, palette, &title, (&note, Meaning::Dim), false);
-    let mut words = sentence(finding);
-    let now = state.shown_at();
-    if let Some(due) = finding.due {
-        let is = if due > now { "ends" } else { "ended" };
-        words = format!("{words}; {is} {}, {}", when(due, now), distance(due, now));
-    }
-    if let (Some(host), Some(_)) = (
-        &finding.host,
-        finding.takes_down.first().filter(|_| area.width < 56),
-    ) {
-        words = format!("{host}: {words}");
-    }
-    let lines = usize::from(inner.height.saturating_sub(1));
-    let mut wrapped = wrap(&words, usize::from(inner.width.saturating_sub(2)));
-    if wrapped.len() > lines {
-        wrapped.truncate(lines);
-        if let Some(last) = wrapped.last_mut() {
-            last.push('…');
-        }
-    }
-    for (y, line) in (inner.y..inner.bottom()).zip(&wrapped) {
-        put(buffer, inner, inner.x + 1, y, line, palette.style(Meaning::Plain));
-    }
-    let y = inner.bottom().saturating_sub(1);
-    let (key, word) = answer(finding, state);
-    let open = (state.keymap.key_of(Cmd::Open), "opens it");
-    let mut keys = vec![(key, word)];
-    if key != open.0 {
-        keys.push(open);
-    }
-    keys.push((state.keymap.key_of(Cmd::Related), "go to…"));
-    let mut x = inner.x + 1;
-    for (key, word) in keys {
-        x = put(buffer, inner, x, y, key, palette.style(Meaning::Key));
-        x = put(buffer, inner, x + 1, y, word, palette.style(Meaning::Plain)) + 2;
     }
 }

@@ -20,13 +20,19 @@ pub struct Bar {
 
 const EIGHTHS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
+/// Columns that each of `n` bars takes in `area`, the blank behind it included.
+#[must_use]
+pub fn width(area: Rect, n: usize) -> u16 {
+    let n = u16::try_from(n).unwrap_or(u16::MAX).max(1);
+    (area.width / n).clamp(4, 9)
+}
+
 /// Draws the bars side by side in `area`, the one at `cursor` marked; those that find no room are left out.
 pub fn draw(buffer: &mut Buffer, area: Rect, bars: &[Bar], cursor: Option<usize>, palette: Palette) {
-    let n = u16::try_from(bars.len()).unwrap_or(u16::MAX).max(1);
     if area.height < 3 || area.width < 4 {
         return;
     }
-    let width = (area.width / n).clamp(4, 9);
+    let width = width(area, bars.len());
     let most = bars.iter().map(|bar| bar.n).max().unwrap_or(0).max(1);
     let height = u64::from(area.height - 2);
     for (index, bar) in bars.iter().enumerate() {

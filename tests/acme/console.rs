@@ -5,16 +5,14 @@ use cmp_console::clients::api::{ApiReader, ApiWriter};
 use cmp_console::clock::Clock;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::secret::Secret;
-use cmp_console::plan::confirm::{Answer, confirm};
-use cmp_console::plan::executor::{Means, execute};
-use cmp_console::plan::guard::Guard;
 use cmp_console::plan::journal::Journal;
 use cmp_console::plan::known::KnownAgents;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Inputs, Target};
-use cmp_console::plan::ports::{Changes, Reads, SecretEntry};
-use cmp_console::plan::tier::{Ask, InContext};
+use cmp_console::plan::ports::{Changes, Reads};
+use cmp_console::plan::tier::InContext;
 
+use super::hands;
 use super::world::{ADMIN, World};
 
 pub(crate) struct Console {
@@ -59,30 +57,10 @@ impl Console {
             name: "acme",
             protected: false,
         };
-        let asks = plan.asks(context);
-        let answer = match &asks {
-            Ask::Nothing => Answer::Started,
-            Ask::Yes => Answer::Yes,
-            Ask::Type(wanted) => Answer::Typed(wanted),
-        };
-        let confirmed = confirm(plan, context, &answer, Some("a drill".to_owned()), None).unwrap();
-        let (_nobody, entered) = tokio::sync::mpsc::channel(1);
-        let (_stays, leaving) = tokio::sync::watch::channel(false);
-        let means = Means {
-            reads: &self.reads,
-            changes: &self.changes,
-            secrets: &SecretEntry::new(entered),
-            journal: &self.journal,
-            guard: &|| Guard::ReadWrite,
-            find_step: &actions::find_step,
-            plan_again: &actions::plan_again,
-            leaving,
-        };
-        let said = std::sync::Mutex::new(String::new());
-        let watch = |event| said.lock().unwrap().push_str(&format!("{event:?}\n"));
-        match execute(confirmed, &means, &watch).await {
-            Outcome::Proven(_) => said.into_inner().unwrap(),
-            other => panic!("{other:?}\n{}", said.into_inner().unwrap()),
+        let carried_out = hands::carry_out(plan, context, &self.reads, &self.changes, &self.journal);
+        match carried_out.await {
+            (Outcome::Proven(_), said) => said,
+            (other, said) => panic!("{other:?}\n{said}"),
         }
     }
 }

@@ -247,7 +247,7 @@ async fn what_a_ca_wants_renewed_now_comes_before_what_only_expires() {
         said(0),
         (
             "critical".to_owned(),
-            "its CA wants it renewed now instead of on 2026-06-27, and may revoke it; in use on 1 host; \
+            "host-23.example.com's CA wants it renewed now instead of on 2026-06-27, and may revoke it; in use on 1 host; \
              the CA says why at https://ca.example.test/incident/7"
                 .to_owned()
         )
@@ -255,7 +255,7 @@ async fn what_a_ca_wants_renewed_now_comes_before_what_only_expires() {
     let (severity, what) = said(2);
     assert_eq!(severity, "notice");
     assert!(
-        what.starts_with("its CA suggests to renew it by 2026-05-29 "),
+        what.starts_with("host-24.example.com's CA suggests to renew it by 2026-05-29 "),
         "{what}"
     );
 

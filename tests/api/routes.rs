@@ -75,13 +75,17 @@ async fn every_change_leaves_its_row() {
             AuditOutcome::Done,
         ),
     ];
+    let mut refused = std::collections::BTreeSet::new();
     for (path, body, action, outcome) in &calls {
         let n_rows = it.rows().await.len();
         let (status, problem) = it.call(Method::POST, path, &it.viewer, body, None).await;
         assert_eq!(status, 403, "{path}: {problem}");
         let rows = it.rows().await;
-        assert_eq!(rows.len(), n_rows + 1);
-        assert_eq!(rows.last().unwrap().outcome, AuditOutcome::Refused);
+        // What was tried before within the minute is counted.
+        if refused.insert(*action) {
+            assert_eq!(rows.len(), n_rows + 1);
+            assert_eq!(rows.last().unwrap().outcome, AuditOutcome::Refused);
+        }
 
         let (status, reply) = it.post(path, body).await;
         assert!(status.is_success(), "{path}: {status} {reply}");

@@ -7,6 +7,7 @@ mod crowd;
 mod csr;
 mod denials;
 mod document;
+mod doors;
 mod edge;
 mod events;
 mod findings;

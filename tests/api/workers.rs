@@ -85,7 +85,7 @@ async fn an_issuer_that_is_gone_is_told_with_what_waits_for_it() {
     );
     let what = finding["what"].as_str().unwrap();
     assert!(
-        what.starts_with("1 request waiting; no issuer was seen since "),
+        what.starts_with("The issuer is missing: 1 request waiting; no issuer was seen since "),
         "{what}"
     );
     assert!(what.contains("`issuer@cmp-2` last"), "{what}");

@@ -214,6 +214,22 @@ fn a_context_without_vault_has_no_trouble_of_it_and_says_why_nothing_is_unsealed
     assert!(!effects.iter().any(|it| matches!(it, Effect::Plan { .. })));
     let said = state.toast.as_ref().unwrap().text.clone();
     assert!(said.contains("this context has no Vault"), "{said}");
+    // There is no list of a Vault to look into, and no word of one that can't be read.
+    let mut looking = state.clone();
+    let effects = press(&mut looking, "2 V");
+    assert!(
+        !effects.iter().any(|it| matches!(it, Effect::FetchCrl)),
+        "{effects:?}"
+    );
+    assert!(looking.crl.is_none() && looking.place().view == ViewId::Certificate);
+    let detail = Answer::Certificate(Box::new(fixtures::certificate_detail()));
+    let id = looking.place().subject.unwrap();
+    fixtures::answer(&mut looking, Query::Certificate(id), detail);
+    assert!(
+        drawn(&looking).contains("this context has no Vault"),
+        "{}",
+        drawn(&looking)
+    );
     for (key, id) in [("X", "revoke"), ("r", "reissue"), ("i", "install")] {
         let mut state = state.clone();
         let effects = press(&mut state, &format!("2 {key}"));

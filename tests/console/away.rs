@@ -1,6 +1,7 @@
 //! What can't be reached, refuses us or has another clock is a finding of the console's own, the first of all.
 
 use chrono::{Duration, TimeDelta};
+use cmp_console::domain::database::{Host, HostRole, HostState, Standing};
 use cmp_console::domain::finding::{FindingKind, Severity};
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::problem::{Problem, ProblemKind};
@@ -31,7 +32,10 @@ fn what_cannot_be_reached_is_the_first_finding_with_its_cause() {
     is(&mut state, Backend::Vault, LinkState::Down, "connection refused");
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::VaultDown);
-    assert!(what.starts_with("connection refused; "), "{what}");
+    assert_eq!(
+        what,
+        "Vault doesn't answer: connection refused; whether it is sealed is not known here"
+    );
     is(
         &mut state,
         Backend::Database,
@@ -44,7 +48,10 @@ fn what_cannot_be_reached_is_the_first_finding_with_its_cause() {
     is(&mut state, Backend::Api, LinkState::Down, "nothing listens there");
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::ApiDown);
-    assert_eq!(what, "nothing listens there; what is shown is from 03:07Z");
+    assert_eq!(
+        what,
+        "The API doesn't answer: nothing listens there; what is shown is from 03:07Z"
+    );
     let found = state.findings();
     assert_eq!(found[0].since, Some(now()));
     // The others are still there, and what stops everything stands above them.
@@ -74,7 +81,7 @@ fn a_refused_token_is_the_first_finding_and_says_how_to_go_on() {
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::TokenRefused);
     assert!(
-        what.starts_with("the token of dana ended; ctrl-r asks again"),
+        what.starts_with("The API refuses this console's token: the token of dana ended; ctrl-r asks again"),
         "{what}"
     );
 
@@ -97,10 +104,111 @@ fn with_a_clock_that_is_off_times_are_the_platforms() {
     assert_eq!(off.severity, Severity::Warning);
     assert!(
         off.what
-            .starts_with("its clock is 40 days ahead of the platform's"),
+            .starts_with("This computer's clock is 40 days ahead of the platform's"),
         "{}",
         off.what
     );
     tell(&mut state, Event::Clock(TimeDelta::zero()));
     assert!(!state.findings().iter().any(|it| it.kind == FindingKind::ClockOff));
+}
+
+/// The row of the one installation on the certificate's screen.
+fn installation_row(state: &State) -> String {
+    let screen = drawn(state);
+    let rows: Vec<String> = screen
+        .chars()
+        .collect::<Vec<_>>()
+        .chunks(120)
+        .map(|row| row.iter().collect())
+        .collect();
+    rows.iter()
+        .find(|row| row.contains("web-01:/srv/tls"))
+        .unwrap()
+        .trim_end()
+        .to_owned()
+}
+
+#[test]
+fn where_what_is_served_cannot_be_looked_at_nothing_is_as_expected() {
+    let mut state = unsealed();
+    let mut detail = fixtures::certificate_detail();
+    let certificate = detail.certificate.clone();
+    detail.installations = vec![fixtures::installation(&certificate, false)];
+    let query = Query::Certificate("crt_0002".to_owned());
+    let answer = |detail| Answer::Certificate(Box::new(detail));
+    fixtures::answer(&mut state, query.clone(), answer(detail.clone()));
+    let place = Place {
+        view: ViewId::Certificate,
+        subject: Some("crt_0002".to_owned()),
+    };
+    state.places.push(place);
+    // Whoever looks at it shakes hands.
+    tell(&mut state, Event::Rested);
+    let endpoint = state.handshakes.keys().next().unwrap().clone();
+    let seen = |state: &mut State, served: Result<&str, &str>| {
+        let served = served.map(str::to_owned).map_err(str::to_owned);
+        tell(state, Event::Handshake(endpoint.clone(), served));
+        installation_row(state)
+    };
+    let row = seen(&mut state, Ok(&certificate.fingerprint_sha256));
+    assert!(row.ends_with("as expected as expected"), "{row}");
+    let row = seen(&mut state, Err("connection refused"));
+    assert!(
+        row.contains("no answer") && row.contains("not seen now: connection refused"),
+        "{row}"
+    );
+    assert!(!row.contains("as expected"), "{row}");
+    let row = seen(&mut state, Ok("00"));
+    assert!(row.ends_with("another one another one is served now"), "{row}");
+
+    // Where nobody knows an address to look at, the file alone is right.
+    detail.installations[0].tls_address = None;
+    detail.installations[0].served_sha256 = None;
+    fixtures::answer(&mut state, query, answer(detail));
+    let row = installation_row(&state);
+    assert!(
+        row.ends_with("no TLS      on disk, no TLS") && !row.contains("as expected"),
+        "{row}"
+    );
+}
+
+#[test]
+fn a_database_host_is_as_the_console_sees_it_and_not_as_the_api_says_of_its_own() {
+    let mut state = unsealed();
+    let standing = Standing {
+        role: HostRole::Primary,
+        timeline: 1,
+        behind_ms: 0,
+        follows: false,
+        last_change: None,
+        latency_ms: 2,
+    };
+    let host = |state| Host {
+        name: "db-1".to_owned(),
+        unchecked: None,
+        state,
+        instance: None,
+    };
+    // Before it was looked at nothing is said of it, whatever the API says of the one that it is on.
+    is(&mut state, Backend::Database, LinkState::Up, "");
+    tell(&mut state, Event::Hosts(vec![host(HostState::Unknown)]));
+    assert_eq!(state.link(Backend::Database), LinkState::Unknown);
+    tell(&mut state, Event::Hosts(vec![host(HostState::Up(standing))]));
+    is(
+        &mut state,
+        Backend::Database,
+        LinkState::Down,
+        "its tables don't answer within 3 s",
+    );
+    assert_eq!(state.link(Backend::Database), LinkState::Up);
+    press(&mut state, "6");
+    let screen = drawn(&state);
+    assert!(
+        screen.contains("db-1      up           <10 ms   primary; read here"),
+        "{screen}"
+    );
+    assert!(
+        !screen.contains("db DOWN") && !screen.contains("its tables don't answer"),
+        "{screen}"
+    );
 }

@@ -2,7 +2,8 @@
 
 use chrono::Duration;
 use cmp_console::domain::finding::{Finding, FindingKind, LeftOut, Severity};
-use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::worker::{Duty, Worker};
+use cmp_console::problem::Problem;
 use cmp_console::wire::health::Findings;
 
 use crate::fixtures::{self, now};
@@ -28,7 +29,7 @@ fn finding(n: usize, severity: Severity) -> Finding {
         subject: format!("name-{n:02}.shop.example.com"),
         host: Some("web-0104".to_owned()),
         matter: "ends, no agent".to_owned(),
-        what: "expires and is in use on 1 host, where nobody renews it".to_owned(),
+        what: format!("name-{n:02}.shop.example.com expires and is in use on 1 host, where nobody renews it"),
         since: None,
         due: Some(now() + Duration::days(2)),
         takes_down: vec!["web-0104".to_owned()],
@@ -72,7 +73,10 @@ fn a_finding_is_one_line_with_all_that_a_person_needs() {
     );
     let strip = screen.iter().position(|line| line.contains("1 of 4")).unwrap();
     assert!(screen[strip].starts_with("── name-00.shop.example.com: ends, no agent "));
-    assert!(screen[strip + 1].contains("expires and is in use on 1 host, where nobody renews it"));
+    assert!(
+        screen[strip + 1]
+            .starts_with(" name-00.shop.example.com expires and is in use on 1 host, where nobody")
+    );
     assert!(screen[strip + 3].contains("r reissue  enter opens it"));
 }
 
@@ -143,4 +147,212 @@ fn what_is_not_told_one_by_one_is_a_row_that_leads_there() {
     press(&mut state, "enter");
     assert_eq!(state.place().view, ViewId::Certificates);
     assert_eq!(state.screen().list.q, "expires:<30d");
+}
+
+/// The row with the cursor, and the heading of the strip.
+fn cursor_and_strip(state: &State) -> (String, String) {
+    let screen = lines(state, 80, 24);
+    let row = screen.iter().find(|line| line.starts_with('>')).unwrap().clone();
+    let strip = screen
+        .iter()
+        .find(|line| line.contains(" of ") && line.starts_with("──"));
+    (row, strip.unwrap().clone())
+}
+
+#[test]
+fn cursor_and_strip_go_with_the_top_until_somebody_moves_the_cursor() {
+    let mut state = night(0, 4);
+    let with = |criticals: std::ops::Range<usize>| -> Vec<Finding> {
+        let criticals = criticals.map(|n| finding(n, Severity::Critical));
+        criticals
+            .chain((50..54).map(|n| finding(n, Severity::Warning)))
+            .collect()
+    };
+    assert!(cursor_and_strip(&state).0.contains("name-50"));
+    answered(&mut state, with(9..10), Findings::default());
+    let (row, strip) = cursor_and_strip(&state);
+    assert!(
+        row.contains("name-09") && strip.contains("name-09"),
+        "{row}\n{strip}"
+    );
+
+    press(&mut state, "j");
+    tell(&mut state, Event::Rested);
+    answered(&mut state, with(8..10), Findings::default());
+    let (row, strip) = cursor_and_strip(&state);
+    assert!(
+        row.contains("name-50") && strip.contains("name-50"),
+        "{row}\n{strip}"
+    );
+
+    // Back at the top, by whatever key, it is with the top again.
+    for keys in ["g", "j k"] {
+        press(&mut state, keys);
+        tell(&mut state, Event::Rested);
+        answered(&mut state, with(8..10), Findings::default());
+        assert!(cursor_and_strip(&state).0.contains("name-08"), "{keys}");
+        answered(&mut state, with(7..10), Findings::default());
+        let (row, strip) = cursor_and_strip(&state);
+        assert!(
+            row.contains("name-07") && strip.contains("name-07"),
+            "{row}\n{strip}"
+        );
+    }
+
+    // What was acted on keeps the cursor, whatever comes above it.
+    press(&mut state, "r");
+    press(&mut state, "esc");
+    answered(&mut state, with(5..10), Findings::default());
+    assert!(cursor_and_strip(&state).0.contains("name-07"));
+}
+
+/// All the platform is away: the API and Vault don't answer, and what is behind them can't be seen.
+fn killed(state: &mut State) {
+    for backend in Backend::ALL {
+        let mut link = fixtures::link(LinkState::Unknown, None);
+        if matches!(backend, Backend::Api | Backend::Vault) {
+            link.state = LinkState::Down;
+            link.note = Some("nothing listens there".to_owned());
+        }
+        tell(state, Event::Link(backend, link));
+    }
+    let query = Query::Findings;
+    let asked = state.data[&query].asked;
+    let result = Err(Problem::unavailable("nothing listens there"));
+    tell(state, Event::Answer { query, asked, result });
+}
+
+#[test]
+fn with_the_platform_away_a_cause_is_one_row_and_what_is_old_says_so_and_offers_no_key() {
+    let mut state = fixtures::night(80, 24);
+    let sealed = Finding {
+        kind: FindingKind::VaultSealed,
+        entity: EntityKind::Vault,
+        entity_id: "http://127.0.0.1:8200".to_owned(),
+        subject: "vault".to_owned(),
+        what: "vault is paused: Vault is sealed; nothing is issued or revoked, 4 requests waiting".to_owned(),
+        answer: Some("unseal".to_owned()),
+        ..finding(1, Severity::Critical)
+    };
+    let silent = Finding {
+        kind: FindingKind::AgentSilent,
+        entity: EntityKind::Agent,
+        answer: Some("checkin".to_owned()),
+        ..finding(2, Severity::Warning)
+    };
+    answered(
+        &mut state,
+        vec![sealed.clone(), finding(3, Severity::Critical), silent.clone()],
+        Findings::default(),
+    );
+    let before = lines(&state, 80, 24);
+    let of_vault = |screen: &[String]| -> Vec<String> {
+        let rows = screen.iter().filter(|line| {
+            line.trim_start_matches([' ', '>'])
+                .to_lowercase()
+                .starts_with("crit vault")
+        });
+        rows.cloned().collect()
+    };
+    assert!(
+        matches!(of_vault(&before).as_slice(), [row] if row.contains("u unseal")),
+        "{before:#?}"
+    );
+    killed(&mut state);
+    let screen = lines(&state, 80, 24);
+    let [row] = &of_vault(&screen)[..] else {
+        panic!("{screen:#?}")
+    };
+    assert!(row.contains("doesn't answer") && !row.contains("unseal"), "{row}");
+    for name in ["name-03", "name-02"] {
+        let row = screen.iter().find(|line| line.contains(name)).unwrap();
+        assert!(!row.contains("r reissue"), "{row}");
+    }
+    // One fact, once, and the older row says of when it is.
+    let header = &screen[0];
+    assert!(
+        header.contains("API DOWN, showing data from 03:07Z  vault DOWN"),
+        "{header}"
+    );
+    assert_eq!(header.matches("API DOWN").count(), 1, "{header}");
+    press(&mut state, "j j");
+    tell(&mut state, Event::Rested);
+    let (row, strip) = cursor_and_strip(&state);
+    assert!(
+        row.contains("name-03") && strip.contains("last updated 03:07Z"),
+        "{row}\n{strip}"
+    );
+
+    // Vault is back and open: that it was sealed is no row any more, though the API still can't be asked.
+    let link = fixtures::link(LinkState::Up, None);
+    tell(&mut state, Event::Link(Backend::Vault, link));
+    assert!(of_vault(&lines(&state, 80, 24)).is_empty());
+
+    // While the API answers, what it says of a Vault that this console can't reach is said in the one row.
+    let mut state = fixtures::night(80, 24);
+    answered(&mut state, vec![sealed, silent], Findings::default());
+    let mut link = fixtures::link(LinkState::Down, Some("no route"));
+    link.latency_ms = None;
+    tell(&mut state, Event::Link(Backend::Vault, link));
+    let found = state.findings();
+    let of_vault: Vec<&str> = found
+        .iter()
+        .filter(|it| it.entity == EntityKind::Vault)
+        .map(|it| it.what.as_str())
+        .collect();
+    assert_eq!(
+        of_vault,
+        ["Vault doesn't answer: no route; the issuer finds it sealed, and 1 request waits"]
+    );
+}
+
+#[test]
+fn the_header_says_that_the_api_is_down_at_every_width() {
+    let mut state = fixtures::night(80, 24);
+    killed(&mut state);
+    for width in [40, 60, 80, 120, 200] {
+        let header = lines(&state, width, 24)[0].clone();
+        assert!(header.contains("API DOWN"), "{width}: {header}");
+        // Of when the rows are is said there, or where there is no room by the panes.
+        state.size.width = width;
+        let screen = lines(&state, width, 24);
+        let by_panes = screen[1].contains("last updated 03:07Z");
+        assert_ne!(
+            header.contains("showing data from 03:07Z"),
+            by_panes,
+            "{width}: {screen:#?}"
+        );
+        assert!(
+            !header.contains("Zvault") && !header.contains("ZAPI"),
+            "{width}: {header}"
+        );
+    }
+}
+
+#[test]
+fn with_the_platform_away_nothing_grows_old_by_itself() {
+    let mut state = fixtures::night(80, 24);
+    let health = |state: &State| -> Vec<String> {
+        let screen = lines(state, 80, 24);
+        let of_agents = |line: &&String| line.contains("web-01   ") && line.contains("healthy");
+        screen.iter().filter(of_agents).cloned().collect()
+    };
+    assert_eq!(health(&state).len(), 1);
+    killed(&mut state);
+    let later = Timed {
+        at: now() + Duration::hours(3),
+        event: Event::Minute,
+    };
+    update(&mut state, later, &mut Vec::new());
+    assert_eq!(health(&state).len(), 1, "{:#?}", lines(&state, 80, 24));
+    let worker = Worker {
+        duty: Duty::Issuer,
+        name: "issuer@a".to_owned(),
+        version: "1".to_owned(),
+        seen_at: now(),
+        is_there: true,
+    };
+    state.workers = vec![worker];
+    press(&mut state, "6");
+    assert!(lines(&state, 80, 24).join("\n").contains("issuer    was at work"));
 }

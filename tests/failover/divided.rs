@@ -2,30 +2,26 @@
 //! says which, why, and what to do.
 
 use std::path::Path;
-use std::sync::Mutex;
 
 use cmp_console::actions;
 use cmp_console::clients::api::{ApiReader, ApiWriter};
-use cmp_console::clients::vault::{Login, Place, VaultWriter};
 use cmp_console::clock::Clock;
 use cmp_console::config::console::DatabaseConfig;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::secret::Secret;
-use cmp_console::plan::confirm::{Answer, confirm};
-use cmp_console::plan::executor::{Means, RunEvent, execute};
-use cmp_console::plan::guard::Guard;
 use cmp_console::plan::journal::Journal;
 use cmp_console::plan::known::KnownAgents;
 use cmp_console::plan::one_database::not_one;
 use cmp_console::plan::outcome::Outcome;
 use cmp_console::plan::plan::{Inputs, Target};
-use cmp_console::plan::ports::{Changes, Reads, SecretEntry};
+use cmp_console::plan::ports::{Changes, Reads};
 use cmp_console::plan::tier::InContext;
 use cmp_console::store::Store;
 use cmp_console::store::hosts::Hosts;
 
 use crate::DATABASE;
 use crate::daemon::{self, Daemon, eventually};
+use crate::hands;
 use crate::server::{self, OWNER, Postgres};
 use crate::{change, console_with, name, says};
 
@@ -76,19 +72,18 @@ impl Hands {
         let watched = hosts.clone();
         let token = Secret::new(daemon::TOKEN.to_owned());
         let api = ApiReader::new(&format!("http://{api}"), Some(token)).unwrap();
-        let vault = VaultWriter::new(&Place::at("http://127.0.0.1:1"), Login::Nobody).unwrap();
         Self {
             reads: Reads {
                 api: api.clone(),
                 hosts: Some(hosts),
                 known: KnownAgents::default(),
-                vault: Some(vault.reader()),
+                vault: None,
                 vault_nodes: Vec::new(),
                 clock: Clock::system(),
                 pki_mount: "pki".to_owned(),
                 pki_test_role: "role".to_owned(),
             },
-            changes: Changes::new(ApiWriter::new(api), Some(vault)),
+            changes: Changes::new(ApiWriter::new(api), None),
             journal: Journal::new(&home.join("journal.jsonl")),
             watching: tokio::spawn(async move { watched.watch().await }),
         }
@@ -110,22 +105,8 @@ impl Hands {
         };
         let action = actions::find("checkin").unwrap();
         let plan = action.plan(vec![on], Inputs::new(), &self.reads).await.unwrap();
-        let confirmed = confirm(plan, NIGHT, &Answer::Started, None, None).unwrap();
-        let (_prompt, entered) = tokio::sync::mpsc::channel(1);
-        let (_stays, leaving) = tokio::sync::watch::channel(false);
-        let means = Means {
-            reads: &self.reads,
-            changes: &self.changes,
-            secrets: &SecretEntry::new(entered),
-            journal: &self.journal,
-            guard: &|| Guard::ReadWrite,
-            find_step: &actions::find_step,
-            plan_again: &actions::plan_again,
-            leaving,
-        };
-        let said = Mutex::new(String::new());
-        let watch = |event: RunEvent| said.lock().unwrap().push_str(&format!("{event:?}\n"));
-        execute(confirmed, &means, &watch).await
+        let carried_out = hands::carry_out(plan, NIGHT, &self.reads, &self.changes, &self.journal);
+        carried_out.await.0
     }
 }
 
@@ -187,7 +168,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let outcome = hands.check_in(&agent).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
-    // It is the first finding, before a Vault that doesn't answer; the cursor stays where it was until it is moved.
+    // It is the first finding, before a Vault that doesn't answer, and the cursor is there as long as nobody moved it.
     screen.wait("the first finding to be it", |screen| {
         let first = screen
             .lines()
@@ -195,8 +176,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
             .nth(1);
         first.is_some_and(|line| says(line, &["CRIT", &a, "two primaries"]))
     });
-    screen.send("g");
-    screen.wait_for("no change goes out");
+    screen.wait_for("No change goes out");
     screen.send("6");
     screen.wait_for("No change goes out");
     let said = words(&screen.screen());

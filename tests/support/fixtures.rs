@@ -180,7 +180,12 @@ pub(crate) fn findings() -> Vec<Finding> {
             since: None,
             due: Some(due),
             host: takes.first().map(|host| (*host).to_owned()),
-            matter: what.chars().take(16).collect(),
+            matter: if kind == FindingKind::ExpiredInUse {
+                "expired"
+            } else {
+                "ends"
+            }
+            .to_owned(),
             n_takes_down: i64::try_from(takes.len()).unwrap(),
             takes_down: takes.iter().map(|host| (*host).to_owned()).collect(),
             answer: Some(answer.to_owned()),
@@ -191,7 +196,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             Severity::Critical,
             "crt_0001",
             "pay.example.com",
-            "expired and still served",
+            "pay.example.com has expired and is in use on 2 hosts",
             now() - Duration::days(2),
             &["web-01", "web-02"],
             "reissue",
@@ -201,7 +206,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             Severity::Warning,
             "crt_0002",
             "shop.example.com",
-            "expires soon",
+            "shop.example.com expires and is in use on 1 host",
             now() + Duration::hours(5),
             &["web-01"],
             "reissue",

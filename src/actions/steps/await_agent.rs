@@ -2,14 +2,14 @@
 //! nobody; the request goes on by itself once the agent is back.
 
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::prove_handshake::requests;
 use crate::actions::in_the_way::away;
 use crate::domain::agent::Agent;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::PlannedStep;
-use crate::plan::ports::{Reads, Writes};
+use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
@@ -39,14 +39,6 @@ impl Step for AwaitAgent {
 
     fn harm(&self) -> Harm {
         Harm::None
-    }
-
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        _with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({})) })
     }
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {

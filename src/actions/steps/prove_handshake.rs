@@ -13,7 +13,7 @@ use crate::clients::tls_look::{Effort, Seen};
 use crate::domain::certificate::Certificate;
 use crate::domain::server_name::server_name;
 use crate::plan::plan::PlannedStep;
-use crate::plan::ports::{Reads, Writes};
+use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
@@ -56,14 +56,6 @@ impl Step for ProveHandshake {
 
     fn harm(&self) -> Harm {
         Harm::None
-    }
-
-    fn run<'a>(
-        &'a self,
-        _cx: &'a StepContext,
-        _with: &'a Writes<'a>,
-    ) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(async { Ok(json!({})) })
     }
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {

@@ -78,7 +78,7 @@ pub(super) fn is_private(bytes: &[u8]) -> bool {
             begins_with_oid(content).is_some_and(|oid| oid.starts_with(CONTENT))
         }
         // Encrypted PKCS#8: how, what.
-        [(SEQUENCE, how), (OCTETS, _), ..] => {
+        [(SEQUENCE, how), ..] => {
             begins_with_oid(how).is_some_and(|oid| BY_PASSWORD.iter().any(|it| oid.starts_with(it)))
         }
         _ => false,
@@ -97,6 +97,23 @@ pub(super) fn is_public(bytes: &[u8]) -> bool {
         [(INTEGER, _), (INTEGER, exponent)] => exponent.len() <= 8,
         [(OID, oid), ..] => oid.starts_with(CONTENT),
         _ => false,
+    }
+}
+
+/// How many bytes it has in all, as its first ones say.
+pub(super) fn whole_length(bytes: &[u8]) -> Option<usize> {
+    let (_, first) = bytes.split_first()?;
+    let (&first, rest) = first.split_first()?;
+    match first {
+        0..=0x7f => Some(2 + usize::from(first)),
+        0x81..=0x84 => {
+            let octets = rest.get(..usize::from(first - 0x80))?;
+            let length = octets
+                .iter()
+                .fold(0_usize, |sum, octet| sum << 8 | usize::from(*octet));
+            length.checked_add(2 + octets.len())
+        }
+        _ => None,
     }
 }
 

@@ -1,30 +1,40 @@
-//! Key material in what somebody typed or pasted, in whatever wrapping: recognised before it gets to a screen, a
-//! URL, a filter or a file. Of a private key its public half is made, where that can be done.
+//! Key material in what somebody typed or pasted, in whatever wrapping: private keys, unseal shares, tokens, and
+//! pieces of them, recognised before they get to a screen, a URL, a filter or a file. Of a private key its public
+//! half is made, where that can be done.
 
 mod der;
+mod piece;
 mod ssh;
+mod token;
 mod web;
 
 use zeroize::Zeroizing;
 
 use super::wrapping::{Inner, unwrapped};
 
-/// A line of base64 that is as long as those of PEM and isn't a hash in hex is a piece of something: of a key, as
-/// far as anybody can tell.
-const PIECE: usize = 64;
-
 /// What must not be shown or kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Material {
     /// A private key, and the SHA-256 over its SubjectPublicKeyInfo in lower-case hex, where that could be made.
     PrivateKey(Option<String>),
-    /// It may be a piece of a key: nothing can be made of it.
+    /// A token or an unseal share, or it may be a piece of a key: nothing can be made of it.
     Piece,
 }
 
 /// What `text` holds of key material; nothing if it can be shown.
 #[must_use]
 pub fn material_in(text: &str) -> Option<Material> {
+    found_in(text, false)
+}
+
+/// The same of a text that is still being typed: what may yet become a fingerprint or a pin is left alone until
+/// it is whole.
+#[must_use]
+pub fn material_so_far(text: &str) -> Option<Material> {
+    found_in(text, true)
+}
+
+fn found_in(text: &str, grows: bool) -> Option<Material> {
     // Nothing shorter is a key, and this is asked of every line that is typed.
     if text.len() < 24 {
         return None;
@@ -52,7 +62,7 @@ pub fn material_in(text: &str) -> Option<Material> {
         return Some(Material::PrivateKey(None));
     }
     let has_piece = inners.iter().any(|inner| match inner {
-        Inner::Text(text) => has_piece(text),
+        Inner::Text(text) => token::is_in(text) || piece::is_in(text, grows),
         Inner::Block(..) | Inner::Bytes(_) => false,
     });
     has_piece.then_some(Material::Piece)
@@ -73,44 +83,6 @@ fn says_private(text: &str) -> bool {
 
 fn spki_of(bytes: &Zeroizing<Vec<u8>>) -> Option<String> {
     der::spki_of(bytes).or_else(|| ssh::spki_of(bytes))
-}
-
-/// Whether a line of it may be a piece of a key: a PEM without its ends, or with one of them.
-fn has_piece(text: &str) -> bool {
-    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
-    let mut is_public = false;
-    for line in text.lines() {
-        if line.contains("-----BEGIN ") {
-            // A private key is found before this is asked.
-            is_public = true;
-        }
-        let ends = line.contains("-----END ");
-        let pieces = line.split(|c| !is_letter(c)).filter(|run| run.len() >= PIECE);
-        for run in pieces {
-            if is_public {
-                break;
-            }
-            let is_mixed = [char::is_lowercase, char::is_uppercase, char::is_numeric]
-                .iter()
-                .all(|is: &fn(char) -> bool| run.contains(*is));
-            let is_hex = run.chars().all(|c| c.is_ascii_hexdigit());
-            let bytes = super::wrapping::from_base64(run);
-            let is_whole = bytes
-                .as_ref()
-                .is_some_and(|bytes| der::is_public(bytes) || ssh::is_public(bytes));
-            let is_text = bytes.is_some_and(|bytes| {
-                std::str::from_utf8(&bytes)
-                    .is_ok_and(|text| text.contains("-----BEGIN ") && !says_private(text))
-            });
-            if is_mixed && !is_hex && !is_whole && !is_text {
-                return true;
-            }
-            // The lines that follow belong to it.
-            is_public |= is_whole || is_text;
-        }
-        is_public &= !ends;
-    }
-    false
 }
 
 #[cfg(test)]

@@ -178,7 +178,6 @@ fn what_may_be_shown_is_no_key_material() {
         "39:dd:2e:90:b7:23:1f:8d:d3:7d:31:c5:1b:da:84:01",
         &"ab".repeat(32),
         &vec!["AB"; 32].join(":"),
-        &"0f".repeat(64),
         "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         "sorry, try again: the certificate of web-01 expired yesterday, and nobody noticed it",
     ] {
@@ -202,6 +201,244 @@ fn a_piece_of_a_key_is_not_shown_either() {
         Some(Material::PrivateKey(None)),
         "its first line"
     );
+}
+
+/// Bytes that look random, from a seed.
+fn bytes(seed: u8, n: usize) -> Vec<u8> {
+    let hash = |i: usize| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &[seed, i.to_le_bytes()[0]]);
+    (0..n.div_ceil(32))
+        .flat_map(|i| hash(i).as_ref().to_vec())
+        .take(n)
+        .collect()
+}
+
+/// Secrets in every form and wrapping that somebody tried.
+fn secrets() -> Vec<(String, String)> {
+    let pair = KeyPair::generate().unwrap();
+    let pkcs8 = pair.serialized_der().to_vec();
+    let body = STANDARD.encode(&pkcs8);
+    let hex = hex::encode(&pkcs8);
+    let pairs: Vec<&str> = (0..hex.len() / 2).map(|i| &hex[2 * i..2 * i + 2]).collect();
+    let chunks = |n: usize, between: &str| -> String {
+        let chunks = body
+            .as_bytes()
+            .chunks(n)
+            .map(|it| String::from_utf8_lossy(it).into_owned());
+        chunks.collect::<Vec<_>>().join(between)
+    };
+    let percent = |text: &str| text.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let ed25519 = STANDARD.encode(
+        KeyPair::generate_for(&rcgen::PKCS_ED25519)
+            .unwrap()
+            .serialized_der(),
+    );
+    let wide = |text: &str| -> String {
+        let wide = |c: char| char::from_u32(u32::from(c) + 0xfee0).unwrap();
+        text.chars().map(wide).collect()
+    };
+    // SEC1 as a PKCS#8 holds it.
+    let at = pkcs8.windows(3).position(|it| it == [2, 1, 1]).unwrap() - 2;
+    let sec1 = &pkcs8[at..];
+    let d = URL_SAFE_NO_PAD.encode(bytes(7, 32));
+    let token = "AbC1dEf2GhI3jKl4MnO5pQr6StU7vWx8YzA9bCd0";
+    let mut all = vec![
+        ("percent", percent(&body)),
+        (
+            "percent, with line breaks",
+            percent(&chunks(64, "%0A")).replace("%250A", "%0A"),
+        ),
+        ("percent, twice", percent(&body).replace('%', "%25")),
+        ("zero width", chunks(30, "\u{200b}")),
+        ("soft hyphens", chunks(30, "\u{ad}")),
+        ("full width", wide(&ed25519)),
+        ("base32 of SEC1", data_encoding::BASE32_NOPAD.encode(sec1)),
+        ("base32, cut off", data_encoding::BASE32_NOPAD.encode(&sec1[20..])),
+        ("C", pairs.iter().map(|it| format!("0x{it},")).collect()),
+        (
+            "C, from the middle",
+            pairs[40..60].iter().map(|it| format!("0x{it}, ")).collect(),
+        ),
+        ("backslashes", pairs.iter().map(|it| format!("\\x{it}")).collect()),
+        (
+            "backslashes, from the middle",
+            pairs[40..60].iter().map(|it| format!("\\x{it}")).collect(),
+        ),
+        ("numbers", format!("{pkcs8:?}")),
+        (
+            "xxd",
+            format!(
+                "00000000: {}  0....*.H",
+                hex.as_bytes()[..32]
+                    .chunks(4)
+                    .map(|it| String::from_utf8_lossy(it).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
+        ),
+        (
+            "xxd, from the middle",
+            format!(
+                "00000020: {}  ........",
+                hex.as_bytes()[64..96]
+                    .chunks(4)
+                    .map(|it| String::from_utf8_lossy(it).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
+        ),
+        (
+            "hexdump",
+            format!("00000020  {}  |................|", pairs[32..48].join(" ")),
+        ),
+        ("pairs from the middle", pairs[40..73].join(":")),
+        ("d alone", format!("\"d\":\"{d}\"")),
+        ("d with its name", format!("d={d}")),
+        ("single quotes", format!("{{'kty':'EC','d':'{d}'}}")),
+        ("no quotes", format!("{{kty: EC, d: {d}}}")),
+        ("the middle", body[60..120].to_owned()),
+        ("first 40", body[..40].to_owned()),
+        ("second half", body[100..].to_owned()),
+        ("backwards", body.chars().rev().collect()),
+        ("commas", chunks(48, ",")),
+        ("bars", chunks(40, "|")),
+        ("groups of eight", chunks(8, " ")),
+        ("groups from the middle", chunks(8, " ")[80..160].to_owned()),
+        ("a diff", chunks(64, "\n+")),
+        ("numbered lines", chunks(64, "\n  2\t")),
+        ("quoted printable", chunks(60, "=\n").replace("==", "=3D=3D")),
+        (
+            "UTF-16",
+            STANDARD.encode(
+                pair.serialize_pem()
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes)
+                    .collect::<Vec<_>>(),
+            ),
+        ),
+        ("decimal", "7".repeat(77)),
+        (
+            "JWT",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+                .to_owned(),
+        ),
+        ("old token", "s.AbC1dEf2GhI3jKl4MnO5pQr6".to_owned()),
+        ("token in words", format!("X-Vault-Token: hvs.{token}")),
+        (
+            "token in a URL",
+            format!("https://vault:8200/v1/?token=hvs.{token}"),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, text)| (name.to_owned(), text))
+    .collect::<Vec<_>>();
+    for begins in ["hvs.", "hvb.", "hvr.", "cmp_"] {
+        all.push((format!("{begins} token"), format!("{begins}{token}")));
+    }
+    for n in [
+        17, 18, 19, 21, 24, 25, 28, 30, 31, 33, 34, 47, 48, 49, 64, 65, 128, 129,
+    ] {
+        let share = bytes(u8::try_from(n).unwrap(), n);
+        all.push((format!("{n} bytes in base64"), STANDARD.encode(&share)));
+        if n > 20 {
+            all.push((format!("{n} bytes in hex"), hex::encode(&share)));
+            all.push((format!("{n} bytes in HEX"), hex::encode_upper(&share)));
+        }
+    }
+    let share = STANDARD.encode(bytes(33, 33));
+    all.push((
+        "a share with its label".to_owned(),
+        format!("Unseal Key 1: {share}"),
+    ));
+    all.push(("a share in percent".to_owned(), percent(&share)));
+    all.push(("a share in full width".to_owned(), wide(&share)));
+    all
+}
+
+#[test]
+fn secrets_are_known_in_every_wrapping() {
+    let mut shown = Vec::new();
+    for (name, text) in secrets() {
+        for around in [
+            text.clone(),
+            format!("find {text}"),
+            format!("it leaked: {text} in a chat"),
+        ] {
+            if material_in(&around).is_none() {
+                shown.push(name.clone());
+            }
+        }
+    }
+    assert!(shown.is_empty(), "{shown:?}");
+}
+
+#[test]
+fn what_grows_is_refused_before_it_is_whole_unless_it_may_become_a_hash() {
+    for (name, text) in secrets() {
+        let chars: Vec<char> = text.chars().collect();
+        let so_far = |n: usize| material_so_far(&chars[..n].iter().collect::<String>());
+        let is_refused = (1..=chars.len()).rev().any(|n| so_far(n).is_some());
+        // Short ones can't be told from the beginning of a fingerprint.
+        let is_short = chars.len() < 64 && name.contains("bytes in") || chars.len() < 44;
+        assert!(is_refused || is_short, "{name}");
+    }
+    for clue in clues(2) {
+        let chars: Vec<char> = clue.chars().collect();
+        for n in 1..=chars.len() {
+            let so_far: String = chars[..n].iter().collect();
+            assert_eq!(material_so_far(&so_far), None, "{so_far}");
+        }
+    }
+}
+
+/// What people look for, and what they write beside a change.
+fn clues(seeds: u8) -> Vec<String> {
+    let mut clues: Vec<String> = [
+        "crt_01KBCD9XQ2Y7Z8W3V4T5S6R7N8",
+        "run_01kbcd9xq2y7z8w3v4t5s6r7n8",
+        "550E8400-e29b-41d4-a716-446655440000",
+        "/C=DE/O=Example Organisation/OU=WebServices01/CN=shop.example.com",
+        "CN=DigiCert Global G2 TLS RSA SHA256 2020 CA1",
+        "CN=DigiCertGlobalG2TLSRSASHA2562020CA1",
+        "https://Shop.example.com:8443/Cart/Checkout/Item-1234567890?Session=ABC",
+        "openssl s_client -connect web-01.example.com:443 -servername shop.example.com",
+        "web-01 web-02 web-03 web-04 web-05 web-06 web-07 web-08 web-09 web-10",
+        "the key leaked in a chat on 2026-11-29 at 14:05, INC-20261129-1, see Jira OPS-12345",
+        "status:valid issuer:\"Example Issuing CA 3\" expires<30d",
+        "100% of web-01, 50%25",
+        "DNS:a.example.com, DNS:*.b.example.com, IP Address:2001:db8::10",
+        "00:f4:2a:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11",
+        "4660 (0x1234)",
+        "serial: 1234567890123456789012345678901234567890123456789",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .collect();
+    for seed in 0..seeds {
+        let (sha1, sha256) = (bytes(seed, 20), bytes(seed, 32));
+        for hash in [&sha1, &sha256] {
+            let pairs: Vec<String> = hash.iter().map(|byte| format!("{byte:02X}")).collect();
+            clues.extend([
+                hex::encode(hash),
+                hex::encode_upper(hash),
+                pairs.join(":"),
+                pairs.join(" "),
+                STANDARD.encode(hash),
+                URL_SAFE_NO_PAD.encode(hash),
+                format!("sha256/{}", STANDARD.encode(hash)),
+                format!("sha256//{}", STANDARD.encode(hash)),
+                format!("pin-sha256=\"{}\"", STANDARD.encode(hash)),
+                format!("SHA256 Fingerprint={}", pairs.join(":")),
+            ]);
+        }
+    }
+    clues
+}
+
+#[test]
+fn clues_may_be_shown() {
+    let mut refused = clues(40);
+    refused.retain(|clue| material_in(clue).is_some());
+    assert!(refused.is_empty(), "{refused:#?}");
 }
 
 proptest! {

@@ -5,24 +5,45 @@ use serde_json::Value;
 use super::der::{Public, spki_of_public};
 use crate::domain::wrapping::from_base64;
 
-/// Whether it holds the private half of a key, be the JSON whole or not.
+/// A `d` of 32 bytes has 43 letters; a shorter value may be anything.
+const SHORTEST_ALONE: usize = 40;
+
+/// Whether it holds the private half of a key, be the JSON whole or not, in whatever quotes.
 pub(super) fn is_private(text: &str) -> bool {
-    let has = |name: &str| {
-        let quoted = format!("\"{name}\"");
-        text.match_indices(&quoted).any(|(at, _)| {
-            let behind = text[at + quoted.len()..].trim_start();
-            let value = behind.strip_prefix(':').map(str::trim_start);
-            value.is_some_and(|value| value.starts_with('"') && value.len() > 16)
-        })
+    // The longest value of a member, and none where it has no value.
+    let longest = |name: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
+        let values = text.match_indices(name).filter_map(|(at, _)| {
+            let before = text.get(..at)?.chars().next_back();
+            let behind = text
+                .get(at + name.len()..)?
+                .trim_start_matches(['"', '\''])
+                .trim_start();
+            let value = behind.strip_prefix([':', '='])?.trim_start();
+            let value = value.trim_start_matches(['"', '\'']);
+            let n = value.chars().take_while(|c| is_name(*c)).count();
+            (!before.is_some_and(is_name)).then_some(n)
+        });
+        values.max()
     };
-    has("kty") && (has("d") || has("k")) || (has("d") && has("n") && has("e")) || (has("d") && has("crv"))
+    let has = |name| longest(name).is_some();
+    let has_half = |name| longest(name).is_some_and(|n| n > 16);
+    let is_alone = ["d", "k", "p", "q", "dp", "dq", "qi"]
+        .iter()
+        .any(|name| longest(name).is_some_and(|n| n >= SHORTEST_ALONE));
+    is_alone
+        || has("kty") && (has_half("d") || has_half("k"))
+        || has_half("d") && (has("n") && has("e") || has("crv"))
 }
 
 /// SHA-256 over the SubjectPublicKeyInfo of the first private key in it.
 pub(super) fn spki_of(text: &str) -> Option<String> {
     let begins = text.find('{')?;
     let ends = text.rfind('}')?;
-    let json: Value = serde_json::from_str(text.get(begins..=ends)?).ok()?;
+    let whole = text.get(begins..=ends)?;
+    let json: Value = serde_json::from_str(whole)
+        .or_else(|_| serde_json::from_str(&whole.replace('\'', "\"")))
+        .ok()?;
     let keys = json.get("keys").and_then(Value::as_array);
     let mut keys: Box<dyn Iterator<Item = &Value>> = match keys {
         Some(keys) => Box::new(keys.iter()),

@@ -1,5 +1,6 @@
 //! The one door for changes. Behind it is one transaction with the change, its audit row and the kept
-//! answer: either all of them happened or none. What is refused leaves a row as well.
+//! answer: either all of them happened or none. What is refused leaves a row as well; refusals of who may not are
+//! counted (`turned_away`).
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -15,7 +16,7 @@ use crate::wire::problem_json::ProblemJson;
 
 use super::caller::{Call, Needs};
 use super::reply::{self, problem_of};
-use super::{ApiState, denial, idempotency};
+use super::{ApiState, denial, idempotency, turned_away};
 
 /// What is being attempted, for the audit row.
 #[derive(Clone, Debug)]
@@ -128,11 +129,12 @@ impl<'a> Door<'a> {
         needs: &Needs,
         attempt: Attempt,
     ) -> Result<Self, Response> {
+        if let Err(problem) = allowed(api, call, needs) {
+            return Err(turned_away::answer(api, call, &attempt, problem).await);
+        }
+        call.read(api).await?;
         let hands_out_token = hands_out_token(&attempt);
-        let allowed = allowed(api, call, needs);
-        if allowed.is_ok()
-            && let Some(answer) = idempotency::given_before(api, call, hands_out_token).await
-        {
+        if let Some(answer) = idempotency::given_before(api, call, hands_out_token).await {
             return Err(answer);
         }
         let mut tx = api
@@ -140,28 +142,17 @@ impl<'a> Door<'a> {
             .begin()
             .await
             .map_err(|error| reply::problem(problem_of(error)))?;
-        let mut remembers = true;
-        let allowed = match allowed {
-            Ok(()) => {
-                let before = idempotency::replay(&mut tx, call, hands_out_token)
-                    .await
-                    .map_err(|error| reply::problem(problem_of(error)))?;
-                match before {
-                    Some(Ok(answer)) => return Err(answer),
-                    Some(Err(problem)) => {
-                        remembers = false;
-                        Err(problem)
-                    }
-                    None => Ok(()),
-                }
-            }
-            Err(problem) => Err(problem),
+        let before = idempotency::replay(&mut tx, call, hands_out_token)
+            .await
+            .map_err(|error| reply::problem(problem_of(error)))?;
+        let is_fresh = match before {
+            Some(Ok(answer)) => return Err(answer),
+            Some(Err(problem)) => Err(problem),
+            None => Ok(()),
         };
         let owned = own_run(&mut tx, call, &attempt).await;
         let owns_run = owned.is_ok();
-        let allowed = allowed.and(owned);
-        // Who may not is given nothing that was kept either.
-        remembers &= allowed.is_ok();
+        let allowed = is_fresh.and(owned);
         let door = Self {
             api,
             call,
@@ -170,7 +161,8 @@ impl<'a> Door<'a> {
             status: StatusCode::OK,
             token: None,
             silent: false,
-            remembers,
+            // The key may be another answer's, or another's run.
+            remembers: allowed.is_ok(),
             owns_run,
         };
         match allowed {
@@ -309,7 +301,7 @@ fn allowed(api: &ApiState, call: &Call, needs: &Needs) -> Result<(), Problem> {
 }
 
 /// A change under a run's key belongs to that run: it has to be one that this token began.
-async fn own_run(tx: &mut Tx, call: &Call, attempt: &Attempt) -> Result<(), Problem> {
+pub(super) async fn own_run(tx: &mut Tx, call: &Call, attempt: &Attempt) -> Result<(), Problem> {
     let Some(run) = run_of(call) else { return Ok(()) };
     // The run's own beginning and records; whose they are is asked where they are written.
     if attempt.entity_type == EntityKind::Run {

@@ -1,6 +1,7 @@
 //! Who asks: a bearer token into a name, a role and a place. What a role may do is asked of `domain`.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
@@ -15,7 +16,7 @@ use crate::services::serve::Peer;
 use crate::store::tokens::{self, Purpose, Token};
 
 use super::limits::{Asks, admit};
-use super::reply::problem_of;
+use super::reply::{Refusal, problem_of};
 use super::{ApiState, denial, idempotency_key, identity, input};
 
 /// Who asks, and from where.
@@ -53,17 +54,50 @@ impl FromRequestParts<ApiState> for Reader {
     }
 }
 
-/// A request for a change, read in whole before anything is decided: who, what exactly, and under which
-/// key it may be sent again. Whether the caller may is decided where it leaves an audit row.
+/// A request for a change: who, what exactly, and under which key it may be sent again. Whether the caller may is
+/// decided where it leaves an audit row, and the body is read after that: who may not holds no connection with one.
 pub(super) struct Call {
     /// Who.
     pub(super) caller: Caller,
-    /// The body.
-    pub(super) body: Bytes,
     /// The `Idempotency-Key`.
     pub(super) key: Option<String>,
+    /// Method and path.
+    target: String,
+    unread: Mutex<Option<Request>>,
+    read: OnceLock<Read>,
+}
+
+struct Read {
+    body: Bytes,
+    request_hash: String,
+}
+
+impl Call {
+    /// Reads the body of who may; once.
+    ///
+    /// # Errors
+    /// It is too long, or doesn't come in time.
+    pub(super) async fn read(&self, api: &ApiState) -> Result<(), Refusal> {
+        if self.read.get().is_some() {
+            return Ok(());
+        }
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let unread = unread.ok_or_else(|| Problem::internal("the body was to be read twice"))?;
+        let body = input::body(unread, api).await?;
+        let request_hash = idempotency_key::hash(&self.target, &body);
+        let _ = self.read.set(Read { body, request_hash });
+        Ok(())
+    }
+
+    /// The body, once it was read.
+    pub(super) fn body(&self) -> &[u8] {
+        self.read.get().map_or(&[], |read| &read.body)
+    }
+
     /// SHA-256 over method, path and body.
-    pub(super) request_hash: String,
+    pub(super) fn request_hash(&self) -> &str {
+        self.read.get().map_or("", |read| &read.request_hash)
+    }
 }
 
 impl FromRequest<ApiState> for Call {
@@ -75,7 +109,7 @@ impl FromRequest<ApiState> for Call {
         let caller = known(api, &secret, &parts)
             .await
             .map_err(|problem| denial::of_unknown(problem, &parts.extensions))?;
-        // Before the body is read and the write lock is waited for.
+        // Before the write lock is waited for.
         let asks = match caller.proven {
             Ok(()) => Asks::Change,
             Err(_) => Asks::Unproven,
@@ -83,13 +117,12 @@ impl FromRequest<ApiState> for Call {
         admit(api, &caller.token, asks).await?;
         let key = idempotency_key::key(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
-        let body = input::body(Request::from_parts(parts, body), api).await?;
-        let request_hash = idempotency_key::hash(&target, &body);
         Ok(Self {
             caller,
-            body,
             key,
-            request_hash,
+            target,
+            unread: Mutex::new(Some(Request::from_parts(parts, body))),
+            read: OnceLock::new(),
         })
     }
 }

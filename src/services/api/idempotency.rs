@@ -26,7 +26,7 @@ const HINTED: Duration = Duration::from_secs(600);
 /// has it. None says nothing.
 pub(super) async fn given_before(api: &ApiState, call: &Call, hands_out_token: bool) -> Option<Response> {
     let hint = api.cache.peek(&place(call)?).await?;
-    if *hint != *call.request_hash {
+    if *hint != *call.request_hash() {
         return None;
     }
     // What goes wrong here is told by the transaction that follows.
@@ -39,7 +39,7 @@ pub(super) async fn given_before(api: &ApiState, call: &Call, hands_out_token: b
 /// Lets the cache know that the call was answered; after that was committed.
 pub(super) async fn hint(api: &ApiState, call: &Call) {
     if let Some(place) = place(call) {
-        api.cache.put(&place, &call.request_hash, HINTED).await;
+        api.cache.put(&place, call.request_hash(), HINTED).await;
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn done_before(tx: &mut Tx, call: &Call) -> Result<Option<Strin
     };
     let answer = find_alone(tx, &call.caller.token.id, key).await?;
     let done =
-        |answer: &Answer| answer.request_hash == call.request_hash && (200..300).contains(&answer.status);
+        |answer: &Answer| answer.request_hash == call.request_hash() && (200..300).contains(&answer.status);
     Ok(answer.filter(done).map(|answer| answer.body))
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn replay(
 }
 
 fn again(answer: &Answer, key: &str, call: &Call, hands_out_token: bool) -> Result<Response, Problem> {
-    if answer.request_hash != call.request_hash {
+    if answer.request_hash != call.request_hash() {
         let used = format!("the Idempotency-Key `{key}` was used for another request");
         return Err(Problem::refused(used).hint("use a fresh key for every new request"));
     }
@@ -99,7 +99,7 @@ pub(super) async fn remember(
         return Ok(());
     };
     let answer = Answer {
-        request_hash: call.request_hash.clone(),
+        request_hash: call.request_hash().to_owned(),
         status: i64::from(status.as_u16()),
         body: body.to_owned(),
     };

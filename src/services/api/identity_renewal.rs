@@ -67,7 +67,7 @@ pub(super) async fn certify(
     let csr = csr::read(csr_pem)?;
     if keys::is_compromised(tx, &csr.key.spki_sha256()).await? {
         return Err(
-            Problem::refused("this key is compromised and never certified again")
+            Problem::refused("this key is compromised: no certificate will be issued for it again")
                 .hint("make a fresh key")
                 .into(),
         );

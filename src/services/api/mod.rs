@@ -38,6 +38,8 @@ mod state;
 mod together;
 mod tokens;
 mod trends;
+mod turned_away;
+mod turns;
 mod waiting;
 mod waker;
 
@@ -140,6 +142,7 @@ pub async fn serve_over(
 ) -> std::io::Result<()> {
     let waker = tokio::spawn(waker::run(state.clone()));
     let forgetting = tokio::spawn(cached::forget_changes(state.clone()));
+    let telling = tokio::spawn(turned_away::tell(state.clone()));
     let draining = state.clone();
     let served = Served {
         bounds: state.bounds,
@@ -155,6 +158,8 @@ pub async fn serve_over(
         .await;
     waker.abort();
     forgetting.abort();
+    // Ends by itself once the server goes down, after what was counted is written.
+    let _ = telling.await;
     ended
 }
 

@@ -97,7 +97,14 @@ pub(super) fn problem(problem: Problem) -> Response {
 fn problem_json(body: &ProblemJson) -> Response {
     let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let text = serde_json::to_string(body).unwrap_or_default();
-    raw(status, &text)
+    let mut response = raw(status, &text);
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        // Who knows better says so.
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(1));
+    }
+    response
 }
 
 /// The answer for JSON that was made before. A problem is told by its status.

@@ -1,5 +1,6 @@
 //! An enrolment whose answer was lost. The agent's own token is kept nowhere, so that it can't be told again: as long
-//! as it was never used, another one takes its place. Once it was used, the spent one-time token gives nothing more.
+//! as it was never used, another one takes its place, of the same one-time token's. Once it was used, or the agent
+//! enrolled with a later one-time token, the spent one gives nothing more.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,7 +13,7 @@ use super::ApiState;
 use super::audited::Attempt;
 use super::caller::{Call, Needs};
 use super::idempotency::{done_before, with_token};
-use super::reply::{self, problem_of};
+use super::reply::{self, Refusal, problem_of};
 
 /// The answer to an enrolment that was carried out before, with another token; nothing where there was none, or where
 /// the caller is to be refused.
@@ -20,12 +21,13 @@ pub(super) async fn enrolment(
     api: &ApiState,
     call: &Call,
     attempt: &Attempt,
-) -> Result<Option<Response>, Problem> {
+) -> Result<Option<Response>, Refusal> {
     let token = &call.caller.token;
     let is_again = token.spent_at.is_some() && call.key.is_some();
     if !is_again || token.living(api.clock.now()).is_err() || Needs::Enrolment.allow(&call.caller).is_err() {
         return Ok(None);
     }
+    call.read(api).await?;
     let mut tx = api.store.begin().await.map_err(problem_of)?;
     let Some(body) = done_before(&mut tx, call).await.map_err(problem_of)? else {
         return Ok(None);
@@ -34,7 +36,7 @@ pub(super) async fn enrolment(
         .map_err(|error| Problem::internal(format!("the kept answer can't be read: {error}")))?;
     let agent = told["agent_id"].as_str().unwrap_or_default();
     let secret = tokens::mint().map_err(problem_of)?;
-    let Some(made) = tokens::replace_unused(&mut tx, agent, &secret)
+    let Some(made) = tokens::replace_unused(&mut tx, agent, &token.id, &secret)
         .await
         .map_err(problem_of)?
     else {

@@ -80,7 +80,7 @@ pub(super) async fn begin(State(api): State<ApiState>, call: Call) -> Response {
         Err(answer) => return answer,
     };
     door.status = StatusCode::CREATED;
-    let result = record_begin(&mut door, &call.body).await;
+    let result = record_begin(&mut door, call.body()).await;
     door.close(result, |run, _| run).await
 }
 
@@ -183,7 +183,7 @@ pub(super) async fn step(State(api): State<ApiState>, Ids(id): Ids<String>, call
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = record_step(&mut door, &id, &call.body).await;
+    let result = record_step(&mut door, &id, call.body()).await;
     door.nothing_to_do();
     door.close(result, |run, _| run).await
 }
@@ -214,7 +214,7 @@ pub(super) async fn end(State(api): State<ApiState>, Ids(id): Ids<String>, call:
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = record_end(&mut door, &id, &call.body).await;
+    let result = record_end(&mut door, &id, call.body()).await;
     door.close(result, |run, _| run).await
 }
 

@@ -20,6 +20,8 @@ use super::freshness::Freshness;
 use super::identity_ca::IdentityCa;
 use super::metrics::Metrics;
 use super::together::Together;
+use super::turned_away::Refusals;
+use super::turns::Turns;
 use super::waker;
 use crate::config::limits::Limits;
 use crate::wire::health::Ready;
@@ -56,6 +58,10 @@ pub struct ApiState {
     pub(super) wake: Arc<dyn Wake>,
     /// Wake-ups at once that people ask for.
     pub(super) bells: Arc<Semaphore>,
+    /// Of each agent, one report at a time.
+    pub(super) reporting: Turns,
+    /// Of who may not, within the last minute.
+    pub(super) refusals: Refusals,
     pub(super) checkin_interval_s: i64,
     pub(super) bounds: Bounds,
     pub(super) metrics: Metrics,
@@ -87,6 +93,8 @@ impl ApiState {
             clock,
             wake,
             bells: Arc::new(Semaphore::new(waker::AT_ONCE)),
+            reporting: Turns::default(),
+            refusals: Refusals::default(),
             checkin_interval_s: CHECKIN_INTERVAL_S,
             bounds: Bounds::default(),
             metrics: Metrics::new(),

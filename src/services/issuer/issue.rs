@@ -42,7 +42,7 @@ impl Issuer {
             }
         }
         if !issuing.may_sign {
-            let words = "its key is compromised and never certified again; tried again, it gets a fresh one";
+            let words = "its key is compromised: no certificate will be issued for it again; tried again, the request gets a fresh one";
             return self.fail(&issuing, words).await;
         }
         // As strictly as when it came, whoever wrote it down: what the CA is sent is what was read.

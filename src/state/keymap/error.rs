@@ -31,7 +31,7 @@ pub enum KeymapError {
     },
     /// A broken escape sequence could press it.
     #[error(
-        "`{key}` can't be the key for `{name}`, which can't be taken back: on a bad link an escape sequence \
+        "`{key}` can't be the key for `{name}`, which can't be undone: on a bad link an escape sequence \
          that ends in it can press it"
     )]
     Unsafe {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, Foremost, count};
+use super::{AT_MOST, All, Foremost};
 use crate::domain::finding::NAMED;
 use crate::store::row::{FromRow, Row};
-use crate::store::statement::sql;
+use crate::store::statement::{places, sql};
 use crate::store::{Conn, StoreError};
 
 /// An agent that missed its check-ins, by its own interval.
@@ -53,11 +53,13 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(doing))?;
-    let n = match count(&rows) < AT_MOST {
-        true => count(&rows),
-        false => super::counted(conn, format!("SELECT COUNT(*) {silent}"), vec![now.into()], doing).await?,
+    let all = All {
+        with: "",
+        from: silent,
+        bound: vec![now.into()],
+        doing,
     };
-    Ok(Foremost::of_warnings(rows, n))
+    Foremost::warnings(conn, rows, &all).await
 }
 
 /// What is expected on each of these agents, by which a person knows what its loss means.
@@ -68,14 +70,13 @@ pub async fn on_agents(conn: &mut Conn, agents: &[Silent]) -> Result<BTreeMap<St
     let mut on: BTreeMap<String, OnAgent> = BTreeMap::new();
     let doing = "reading what agents serve";
     for some in agents.chunks(AT_ONCE) {
-        let places: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
         let rows: Vec<(String, String, i64)> = sql(AssertSqlSafe(format!(
             "SELECT agent_id, subject, n FROM (SELECT i.agent_id, c.subject, \
                COUNT(*) OVER (PARTITION BY i.agent_id) AS n, \
                ROW_NUMBER() OVER (PARTITION BY i.agent_id ORDER BY c.subject, c.id) AS place \
              FROM (SELECT DISTINCT agent_id, certificate_id FROM installations WHERE agent_id IN ({})) i \
              JOIN certificates c ON c.id = i.certificate_id) named WHERE place <= {NAMED} ORDER BY agent_id, place",
-            places.join(", ")
+            places(1, some.len())
         )))
         .bind_all(some.iter().map(|agent| (&agent.id).into()))
         .fetch_all(conn.raw())

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, Foremost, count};
+use super::{AT_MOST, All, Foremost, count};
 use crate::domain::agent::SILENT_AFTER_INTERVALS;
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::finding::LeftOut;
@@ -300,19 +300,13 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(doing))?;
-    let n = match count(&rows) < AT_MOST {
-        true => count(&rows),
-        false => {
-            super::counted(
-                conn,
-                format!("SELECT COUNT(*) {IN_USE} {condition}"),
-                bound,
-                doing,
-            )
-            .await?
-        }
+    let all = All {
+        with: "",
+        from: &format!("{IN_USE} {condition}"),
+        bound,
+        doing,
     };
-    Ok(Foremost::of_warnings(rows, n))
+    Foremost::warnings(conn, rows, &all).await
 }
 
 impl FromRow for InUse {

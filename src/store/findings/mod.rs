@@ -47,24 +47,40 @@ impl<T> Foremost<T> {
             more: LeftOut { warning, notice: 0 },
         }
     }
+
+    /// These, and how many more `all` finds; it is asked only where there may be more.
+    async fn warnings(conn: &mut Conn, rows: Vec<T>, all: &All<'_>) -> Result<Self, StoreError> {
+        let n = all.count(conn, &rows).await?;
+        Ok(Self::of_warnings(rows, n))
+    }
+}
+
+/// The statement whose first rows were read, for counting all of them.
+struct All<'a> {
+    /// What is before its `SELECT`.
+    with: &'a str,
+    /// It, from its `FROM` on.
+    from: &'a str,
+    bound: Vec<super::statement::Value>,
+    doing: &'static str,
+}
+
+impl All<'_> {
+    async fn count<T>(&self, conn: &mut Conn, rows: &[T]) -> Result<i64, StoreError> {
+        if count(rows) < AT_MOST {
+            return Ok(count(rows));
+        }
+        let text = format!("{}SELECT COUNT(*) {}", self.with, self.from);
+        sql(sqlx::AssertSqlSafe(text))
+            .bind_all(self.bound.clone())
+            .fetch_one(conn.raw())
+            .await
+            .map_err(StoreError::because(self.doing))
+    }
 }
 
 fn count<T>(rows: &[T]) -> i64 {
     i64::try_from(rows.len()).unwrap_or(i64::MAX)
-}
-
-/// A number, by a statement that counts.
-async fn counted(
-    conn: &mut Conn,
-    text: String,
-    bound: Vec<super::statement::Value>,
-    doing: &'static str,
-) -> Result<i64, StoreError> {
-    sql(sqlx::AssertSqlSafe(text))
-        .bind_all(bound)
-        .fetch_one(conn.raw())
-        .await
-        .map_err(StoreError::because(doing))
 }
 
 /// A revocation that the CA has not confirmed.
@@ -183,14 +199,13 @@ pub async fn shared_keys(conn: &mut Conn) -> Result<Foremost<SharedKey>, StoreEr
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(doing))?;
-    let all = match count(&rows) < AT_MOST {
-        true => count(&rows),
-        false => {
-            let text = format!("{SHARED} SELECT COUNT(*) FROM shared");
-            counted(conn, text, vec![now.into()], doing).await?
-        }
+    let all = All {
+        with: SHARED,
+        from: "FROM shared",
+        bound: vec![now.into()],
+        doing,
     };
-    let notice = all - count(&rows);
+    let notice = all.count(conn, &rows).await? - count(&rows);
     Ok(Foremost {
         rows,
         more: LeftOut { warning: 0, notice },

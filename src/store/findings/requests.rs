@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, Foremost, count};
+use super::{AT_MOST, All, Foremost};
 use crate::domain::finding::NAMED;
 use crate::domain::request::Request;
 use crate::store::row::{FromRow, Row};
-use crate::store::statement::{Value, sql};
+use crate::store::statement::sql;
 use crate::store::{Conn, StoreError, requests};
 
 /// A request that failed, and what it was to replace.
@@ -45,11 +45,13 @@ pub async fn failed_requests(conn: &mut Conn) -> Result<Foremost<Failed>, StoreE
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(doing))?;
-    let n = match count(&rows) < AT_MOST {
-        true => count(&rows),
-        false => super::counted(conn, format!("SELECT COUNT(*) {FAILED}"), Vec::new(), doing).await?,
+    let all = All {
+        with: "",
+        from: FAILED,
+        bound: Vec::new(),
+        doing,
     };
-    Ok(Foremost::of_warnings(rows, n))
+    Foremost::warnings(conn, rows, &all).await
 }
 
 /// Requests that wait for one thing.
@@ -191,14 +193,13 @@ pub async fn stuck_requests(
     .await
     .map_err(StoreError::because(doing))?;
     let rows: Vec<Request> = rows.into_iter().map(|row| row.0).collect();
-    let n = match count(&rows) < AT_MOST {
-        true => count(&rows),
-        false => {
-            let bound: Vec<Value> = vec![before.into()];
-            super::counted(conn, format!("SELECT COUNT(*) {stuck}"), bound, doing).await?
-        }
+    let all = All {
+        with: "",
+        from: &stuck,
+        bound: vec![before.into()],
+        doing,
     };
-    Ok(Foremost::of_warnings(rows, n))
+    Foremost::warnings(conn, rows, &all).await
 }
 
 impl FromRow for Failed {

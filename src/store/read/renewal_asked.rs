@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::findings::name;
 use crate::domain::certificate::{Urgency, urgency};
 use crate::domain::finding::Severity;
 use crate::domain::plain::plain;
@@ -34,7 +35,8 @@ pub(super) fn asked_for(it: &InUse, now: DateTime<Utc>) -> Option<AskedFor<'_>> 
         Some(was) => (
             Severity::Critical,
             format!(
-                "its CA wants it renewed now instead of on {}, and may revoke it",
+                "{}'s CA wants it renewed now instead of on {}, and may revoke it",
+                name(&it.subject),
                 was.format("%Y-%m-%d")
             ),
         ),
@@ -42,14 +44,16 @@ pub(super) fn asked_for(it: &InUse, now: DateTime<Utc>) -> Option<AskedFor<'_>> 
         None if window.end <= now => (
             Severity::Warning,
             format!(
-                "its CA wanted it renewed by {}",
+                "{}'s CA wanted it renewed by {}",
+                name(&it.subject),
                 window.end.format("%Y-%m-%d %H:%MZ")
             ),
         ),
         None => (
             Severity::of_end(left),
             format!(
-                "its CA suggests to renew it by {}",
+                "{}'s CA suggests to renew it by {}",
+                name(&it.subject),
                 window.end.format("%Y-%m-%d %H:%MZ")
             ),
         ),

@@ -1,4 +1,5 @@
-//! `POST /api/v1/agents/{id}/ban`: it may not check in any more, and its tokens are taken back.
+//! `POST /api/v1/agents/{id}/ban`: it may not check in any more, and its tokens are taken back. `…/unban`: it may enrol
+//! again; the tokens stay taken back.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -31,23 +32,67 @@ pub(in crate::services::api) async fn ban(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    let attempt = Attempt::new("ban", EntityKind::Agent, &id);
-    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+    make(Ban::On, &api, &id, call).await
+}
+
+/// Takes a ban back.
+#[utoipa::path(
+    post,
+    path = "/agents/{id}/unban",
+    tag = "agents",
+    operation_id = "unban_agent",
+    params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
+    request_body = Option<WhyBody>,
+    responses((status = 200, body = Agent, description = "The agent now"), Refused, Changes),
+    security(("token" = []))
+)]
+pub(in crate::services::api) async fn unban(
+    State(api): State<ApiState>,
+    Ids(id): Ids<String>,
+    call: Call,
+) -> Response {
+    make(Ban::Off, &api, &id, call).await
+}
+
+/// What becomes of an agent.
+#[derive(Clone, Copy)]
+enum Ban {
+    On,
+    Off,
+}
+
+async fn make(it: Ban, api: &ApiState, id: &str, call: Call) -> Response {
+    let word = match it {
+        Ban::On => "ban",
+        Ban::Off => "unban",
+    };
+    let attempt = Attempt::new(word, EntityKind::Agent, id);
+    let mut door = match Door::open(api, &call, &Needs::Operator, attempt).await {
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = carry_out(&mut door, &id, &call.body).await;
+    let result = carry_out(it, &mut door, id, call.body()).await;
     door.close(result, |agent, _| agent).await
 }
 
-async fn carry_out(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
+async fn carry_out(it: Ban, door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket)?;
-    if !ban::ban(&mut door.tx, id).await.map_err(problem_of)? {
-        return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
+    let is_new = match it {
+        Ban::On => ban::ban(&mut door.tx, id).await,
+        Ban::Off => ban::unban(&mut door.tx, id).await,
+    };
+    match (is_new.map_err(problem_of)?, it) {
+        (true, Ban::On) => {
+            tokens::revoke_of_agent(&mut door.tx, id, None)
+                .await
+                .map_err(problem_of)?;
+        }
+        (true, Ban::Off) => {}
+        (false, Ban::On) => {
+            return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
+        }
+        (false, Ban::Off) => return Err(Problem::conflict(format!("the agent `{id}` is not banned"))),
     }
-    tokens::revoke_of_agent(&mut door.tx, id)
-        .await
-        .map_err(problem_of)?;
     agents::existing(&mut door.tx, id).await.map_err(problem_of)
 }

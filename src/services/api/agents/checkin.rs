@@ -40,7 +40,7 @@ pub(in crate::services::api) async fn checkin(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let asked = ask(&mut door, &id, &call.body).await;
+    let asked = ask(&mut door, &id, call.body()).await;
     let said = door.attempt.clone();
     let agent = match asked {
         Ok(agent) => match door.pass().await {

@@ -17,7 +17,7 @@ use crate::services::api::caller::{Call, Needs};
 use crate::services::api::identity_renewal;
 use crate::services::api::input;
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
-use crate::services::api::reply::{self, problem_of};
+use crate::services::api::reply::problem_of;
 use crate::services::api::retold;
 use crate::store::agents;
 use crate::store::identities;
@@ -42,7 +42,7 @@ pub(in crate::services::api) async fn enrol(State(api): State<ApiState>, call: C
     match retold::enrolment(&api, &call, &attempt).await {
         Ok(None) => {}
         Ok(Some(answer)) => return answer,
-        Err(problem) => return reply::problem(problem),
+        Err(refusal) => return refusal.into(),
     }
     let mut door = match Door::open(&api, &call, &Needs::Enrolment, attempt).await {
         Ok(door) => door,
@@ -66,7 +66,7 @@ async fn carry_out(
     door: &mut Door<'_>,
     call: &Call,
 ) -> Result<(Agent, Option<String>), Problem> {
-    let mut body: EnrolBody = input::json(&call.body)?;
+    let mut body: EnrolBody = input::json(call.body())?;
     body.hostname = name::of_host(&body.hostname).map_err(|_| {
         Problem::bad_input(format!("`{}` is not a host name", body.hostname))
             .hint("set `hostname` in the agent's configuration to the host's DNS name")
@@ -92,7 +92,7 @@ async fn carry_out(
             let agent = agents::enrol_again(&mut door.tx, id, &body)
                 .await
                 .map_err(problem_of)?;
-            tokens::revoke_of_agent(&mut door.tx, id)
+            tokens::revoke_of_agent(&mut door.tx, id, Some(&token.id))
                 .await
                 .map_err(problem_of)?;
             agent

@@ -41,7 +41,7 @@ pub(in crate::services::api) async fn install(
         Err(answer) => return answer,
     };
     door.status = StatusCode::ACCEPTED;
-    let result = ask(&mut door, &id, &call.body).await;
+    let result = ask(&mut door, &id, call.body()).await;
     door.close(result, |(job_id, installation), audit_seq| InstallReply {
         job_id,
         installation,

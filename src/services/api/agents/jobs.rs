@@ -36,7 +36,7 @@ pub(in crate::services::api) async fn end(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = record(&mut door, &id, &job_id, &call.body).await;
+    let result = record(&mut door, &id, &job_id, call.body()).await;
     door.close(result, |job, _| job).await
 }
 

@@ -10,7 +10,6 @@ mod read;
 mod report;
 mod token;
 mod told;
-mod unban;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,5 +27,5 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(jobs::end))
         .routes(routes!(token::token))
         .routes(routes!(ban::ban))
-        .routes(routes!(unban::unban))
+        .routes(routes!(ban::unban))
 }

@@ -4,7 +4,9 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::problem::Problem;
+use crate::domain::key::is_spki;
+use crate::domain::told::cut;
+use crate::problem::{Problem, ProblemKind};
 use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
 use crate::services::api::caller::{Call, Needs};
@@ -37,20 +39,34 @@ pub(in crate::services::api) async fn report(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Result<Response, Refusal> {
+    let denied = async |problem| Refusal::from(denial::of(&api, &call.caller.token, problem).await);
+    if let Err(problem) = may(&api, &id, &call) {
+        return Err(denied(problem).await);
+    }
+    call.read(&api).await?;
     match take(&api, &id, &call).await {
         Ok(reply) => Ok(reply::json(&reply)),
-        Err(problem) => Err(denial::of(&api, &call.caller.token, problem).await.into()),
+        Err(problem) => Err(denied(problem).await),
     }
 }
 
-async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Problem> {
+fn may(api: &ApiState, id: &str, call: &Call) -> Result<(), Problem> {
     call.caller.token.good(api.clock.now())?;
-    Needs::Agent(id.to_owned()).allow(&call.caller)?;
-    let report: Report = input::json(&call.body)?;
+    Needs::Agent(id.to_owned()).allow(&call.caller)
+}
+
+async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Problem> {
+    let report: Report = input::json(call.body())?;
     if report.installations.len() > AT_MOST || report.keys.len() > AT_MOST {
         return Err(Problem::bad_input(format!(
             "a report holds {AT_MOST} paths and {AT_MOST} keys at most"
         )));
+    }
+    if let Some(key) = report.keys.iter().find(|key| !is_spki(key)) {
+        return Err(
+            Problem::bad_input(cut(&format!("`keys` holds `{key}`, which names no key"), 120))
+                .hint("64 lower-case hex letters: SHA-256 over the key's SubjectPublicKeyInfo"),
+        );
     }
     Told {
         address: &report.address,
@@ -61,12 +77,18 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
     }
     .check()?;
     let proven = proven(id, &report.proofs)?;
+    // Before a connection is asked for: however often an agent reports, it waits for one of them at a time.
+    let Some(_turn) = api.reporting.take(id).await else {
+        return Err(Problem::new(
+            ProblemKind::TooMany,
+            "reports of this agent are being recorded one after the other, and others wait already",
+        )
+        .hint("send one report at a time; this one changed nothing"));
+    };
     let recorded = async {
         let mut tx = api.store.begin().await?;
         let agent = checkin::check_in_from(&mut tx, id, &report, Some(&call.caller.source)).await?;
-        for spki in proven.iter().filter(|spki| report.keys.contains(spki)) {
-            holders::add(&mut tx, id, spki).await?;
-        }
+        holders::prove(&mut tx, id, &proven).await?;
         let prove = holders::to_prove(&mut tx, id).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
         // Last, since it writes an audit row.

@@ -45,7 +45,7 @@ pub(in crate::services::api) async fn token(
         Err(answer) => return answer,
     };
     door.status = StatusCode::CREATED;
-    let result = make(&mut door, &id, &call.body).await;
+    let result = make(&mut door, &id, call.body()).await;
     // The token itself is put in by the door, so that it isn't kept with the answer.
     door.close(
         result,

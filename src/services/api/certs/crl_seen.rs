@@ -40,7 +40,7 @@ pub(in crate::services::api) async fn crl_seen(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = seen(&mut door, &id, &call.body).await;
+    let result = seen(&mut door, &id, call.body()).await;
     door.close(result, |certificate, _| certificate).await
 }
 

@@ -45,7 +45,7 @@ pub(in crate::services::api) async fn reissue(
         Err(answer) => return answer,
     };
     door.status = StatusCode::ACCEPTED;
-    let result = make(&mut door, &id, &call.body).await;
+    let result = make(&mut door, &id, call.body()).await;
     door.close(result, |requests, audit_seq| RequestReply { requests, audit_seq })
         .await
 }

@@ -40,7 +40,7 @@ pub(in crate::services::api) async fn request(State(api): State<ApiState>, call:
         Err(answer) => return answer,
     };
     door.status = StatusCode::ACCEPTED;
-    let result = make(&mut door, &call.body).await;
+    let result = make(&mut door, call.body()).await;
     door.close(result, |request, audit_seq| RequestReply {
         requests: vec![request],
         audit_seq,

@@ -39,7 +39,7 @@ pub(in crate::services::api) async fn revoke(
         Err(answer) => return answer,
     };
     door.status = StatusCode::ACCEPTED;
-    let result = ask(&mut door, &id, &call.body).await;
+    let result = ask(&mut door, &id, call.body()).await;
     door.close(result, |(certificate, job_id), audit_seq| RevokeReply {
         certificate: Certificate {
             pem: None,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/keys/{spki}/compromise`: never certified again. Its certificates are revoked one by one.
+//! `POST /api/v1/keys/{spki}/compromise`: no certificate will be issued for it again. Its certificates are revoked one by one.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -37,7 +37,7 @@ pub(in crate::services::api) async fn compromise(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = block(&mut door, &spki, &call.body).await;
+    let result = block(&mut door, &spki, call.body()).await;
     door.close(result, |detail, _| detail).await
 }
 

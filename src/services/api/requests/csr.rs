@@ -42,7 +42,7 @@ pub(in crate::services::api) async fn csr(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = take(&mut door, &id, &call.body).await;
+    let result = take(&mut door, &id, call.body()).await;
     door.close(result, |request, _| request).await
 }
 

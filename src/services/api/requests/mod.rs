@@ -48,7 +48,7 @@ async fn decide(
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result: Result<Request, Problem> = match input::json_or_default::<WhyBody>(&call.body) {
+    let result: Result<Request, Problem> = match input::json_or_default::<WhyBody>(call.body()) {
         Ok(why) => match door.attempt.because(why.comment.clone(), why.ticket) {
             Ok(()) => decision(&mut door.tx, id, why.comment.as_deref())
                 .await

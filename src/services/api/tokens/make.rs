@@ -43,7 +43,7 @@ pub(in crate::services::api) async fn make(State(api): State<ApiState>, call: Ca
         Err(answer) => return answer,
     };
     door.status = StatusCode::CREATED;
-    let result = carry_out(&mut door, &call.body).await;
+    let result = carry_out(&mut door, call.body()).await;
     // The token itself is put in by the door, so that it isn't kept with the answer.
     door.close(result, |token, _| token).await
 }

@@ -44,7 +44,7 @@ pub(in crate::services::api) async fn revoke(
 }
 
 async fn carry_out(door: &mut Door<'_>, id: &str, call: &Call) -> Result<RevokedToken, Problem> {
-    let body: RevokeTokenBody = input::json_or_default(&call.body)?;
+    let body: RevokeTokenBody = input::json_or_default(call.body())?;
     door.attempt.because(body.comment, body.ticket)?;
     let own = &call.caller.token.id;
     if own == id {

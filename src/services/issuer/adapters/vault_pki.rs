@@ -16,6 +16,7 @@ use super::{
     Withdrawal,
 };
 use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
+use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::normal_serial;
 use crate::domain::x509;
 
@@ -57,7 +58,7 @@ impl Config {
 }
 
 /// The `kind` of such an adapter row.
-pub const KIND: &str = "vault_pki";
+pub const KIND: &str = VAULT_PKI;
 
 /// One PKI mount of one Vault.
 pub struct VaultPki {

@@ -1,6 +1,8 @@
 //! Facts into what needs a person, ranked. Nothing is stored, so what is cured is gone.
 
 mod requests;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, Utc};
 
 use super::renewal_asked::asked_for;
-use crate::domain::certificate::{CertificateStatus, Urgency, common_name, urgency};
+use crate::domain::certificate::{Certificate, CertificateStatus, Urgency, common_name, urgency};
 use crate::domain::finding::{Finding, FindingKind, LeftOut, NAMED, RiskFacts, Severity, rank, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::matter;
-use crate::store::findings::{self as facts, Expected, Foremost, InUse};
+use crate::store::findings::{self as facts, Expected, Foremost, InUse, OnAgent, Silent};
 use crate::store::{Conn, StoreError, certificates};
 use crate::wire::health::Findings;
 
@@ -119,8 +121,9 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         (false, _) => String::new(),
     };
     let left = urgency(first.not_after, now);
+    let name = name(&first.subject);
     let (kind, matter, severity, what, since, due, facts) = if first.key_status == KeyStatus::Compromised {
-        let what = format!("its key is compromised and in use on {hosts}");
+        let what = format!("{name}'s key is compromised and in use on {hosts}");
         let since = first.compromised_at;
         (
             FindingKind::CompromisedKeyInUse,
@@ -135,7 +138,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         let reason = first
             .revocation_reason
             .map_or(String::new(), |reason| format!(" ({reason})"));
-        let what = format!("revoked{reason} and still in use on {hosts}");
+        let what = format!("{name} is revoked{reason} and still in use on {hosts}");
         let since = first.revocation_asked_at;
         (
             FindingKind::RevokedInUse,
@@ -147,7 +150,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
             urgent,
         )
     } else if left == Urgency::Expired {
-        let what = format!("expired and in use on {hosts}");
+        let what = format!("{name} has expired and is in use on {hosts}");
         let since = Some(first.not_after);
         (
             FindingKind::ExpiredInUse,
@@ -180,7 +183,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         )
     } else {
         let severity = Severity::of_end(left);
-        let what = format!("expires and is in use on {hosts}{failing}");
+        let what = format!("{name} expires and is in use on {hosts}{failing}");
         (
             FindingKind::ExpiringInUse,
             ends(&facts),
@@ -199,7 +202,7 @@ fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         entity: EntityKind::Certificate,
         entity_id: first.certificate_id.clone(),
         version: first.certificate_version,
-        subject: name(&first.subject),
+        subject: name,
         host: hosts.first().map(|&host| host.to_owned()),
         matter: matter.to_owned(),
         what,
@@ -248,45 +251,50 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         _ if it.never_there => (
             Severity::Warning,
             matter::INSTALL_FAILED,
-            "could not be installed, no set was there before",
+            " could not be installed, no set was there before",
         ),
         (None, _) if failed => (
             Severity::Critical,
             matter::INSTALL_FAILED,
-            "could not be installed, and nothing is on disk",
+            " could not be installed, and nothing is on disk",
         ),
-        (None, _) => (Severity::Critical, matter::NOT_ON_DISK, "nothing is on disk"),
+        (None, _) => (
+            Severity::Critical,
+            matter::NOT_ON_DISK,
+            " is expected, and nothing is on disk",
+        ),
         (Some(_), _) if !is_expected(&it.on_disk_sha256) && failed => (
             Severity::Critical,
             matter::INSTALL_FAILED,
-            "could not be installed, and another certificate is on disk than expected",
+            " could not be installed, and another certificate is on disk",
         ),
         (Some(_), _) if !is_expected(&it.on_disk_sha256) => (
             Severity::Critical,
             matter::OTHER_ON_DISK,
-            "another certificate is on disk than expected",
+            " is expected, and another certificate is on disk",
         ),
         (Some(_), Some(_)) if !is_expected(&it.served_sha256) => (
             Severity::Critical,
             matter::OLD_ONE_SERVED,
-            "renewed on disk, the old one is still served",
+            " is renewed on disk, the old one is still served",
         ),
         (Some(_), None) if it.tls_address.is_some() => (
             Severity::Warning,
             matter::NOT_SERVED,
-            "on disk as expected, but not served",
+            " is on disk as expected, but no handshake shows it",
         ),
         _ if it.chain_missing.is_some() && !failed => (
             Severity::Warning,
             matter::CHAIN_INCOMPLETE,
-            "served without an issuer that clients need: those that have only the root refuse it",
+            " is served without an issuer that clients need: those that have only the root refuse it",
         ),
         _ => (
             Severity::Warning,
             matter::INSTALL_FAILED,
-            "the last installation was rolled back",
+            "'s last installation was rolled back",
         ),
     };
+    let name = name(&it.subject);
     let is_chain = matter == matter::CHAIN_INCOMPLETE;
     let missing = it.chain_missing.as_ref().filter(|_| is_chain);
     let missing = missing.map(|name| format!("{name} is not sent"));
@@ -316,10 +324,10 @@ fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         entity: EntityKind::Certificate,
         entity_id: it.certificate_id.clone(),
         version: it.certificate_version,
-        subject: name(&it.subject),
+        what: format!("{name}{what}, on {} at {}{said}", it.hostname, it.path),
+        subject: name,
         host: Some(it.hostname.clone()),
         matter: matter.to_owned(),
-        what: format!("{what}, on {} at {}{said}", it.hostname, it.path),
         since: Some(it.updated_at),
         due: Some(it.not_after),
         takes_down: vec![it.hostname.clone()],
@@ -334,48 +342,54 @@ async fn silent_agents(conn: &mut Conn, now: DateTime<Utc>, found: &mut Found) -
     let mut on = facts::on_agents(conn, &agents).await?;
     for agent in agents {
         let on = on.remove(&agent.id).unwrap_or_default();
-        let facts = RiskFacts {
-            due: Some(now + Duration::days(2)),
-            agent_silent: true,
-            served: agent.tls_address.is_some(),
-            n_hosts: 1,
-            ..RiskFacts::default()
-        };
-        let (matter, what) = match agent.last_checkin {
-            Some(_) => (
-                matter::silent(on.n),
-                format!(
-                    "stopped checking in; {} on it can't be renewed",
-                    counted(on.n, "certificate")
-                ),
-            ),
-            None => (
-                matter::NEVER_CAME.to_owned(),
-                "enrolled, but never checked in".to_owned(),
-            ),
-        };
-        found.push(Finding {
-            kind: FindingKind::AgentSilent,
-            severity: Severity::Warning,
-            risk: risk(&facts, now),
-            entity: EntityKind::Agent,
-            entity_id: agent.id,
-            version: agent.version,
-            subject: agent.hostname,
-            host: None,
-            matter,
-            what,
-            since: agent.last_checkin.or(Some(agent.enrolled_at)),
-            due: None,
-            takes_down: on.subjects.iter().map(|subject| name(subject)).collect(),
-            n_takes_down: on.n,
-            answer: Some("checkin".to_owned()),
-        });
+        found.push(silent(agent, &on, now));
     }
     Ok(())
 }
 
+fn silent(agent: Silent, on: &OnAgent, now: DateTime<Utc>) -> Finding {
+    let facts = RiskFacts {
+        due: Some(now + Duration::days(2)),
+        agent_silent: true,
+        served: agent.tls_address.is_some(),
+        n_hosts: 1,
+        ..RiskFacts::default()
+    };
+    let host = &agent.hostname;
+    let (matter, what) = match agent.last_checkin {
+        Some(_) => (
+            matter::silent(on.n),
+            format!(
+                "{host} stopped checking in; {} on it can't be renewed",
+                counted(on.n, "certificate")
+            ),
+        ),
+        None => (
+            matter::NEVER_CAME.to_owned(),
+            format!("{host} enrolled, but never checked in"),
+        ),
+    };
+    Finding {
+        kind: FindingKind::AgentSilent,
+        severity: Severity::Warning,
+        risk: risk(&facts, now),
+        entity: EntityKind::Agent,
+        entity_id: agent.id,
+        version: agent.version,
+        subject: agent.hostname,
+        host: None,
+        matter,
+        what,
+        since: agent.last_checkin.or(Some(agent.enrolled_at)),
+        due: None,
+        takes_down: on.subjects.iter().map(|subject| name(subject)).collect(),
+        n_takes_down: on.n,
+        answer: Some("checkin".to_owned()),
+    }
+}
+
 fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
+    let name = name(&it.subject);
     let facts = RiskFacts {
         due: Some(now + Duration::hours(1)),
         n_hosts: 1,
@@ -397,10 +411,10 @@ fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
         entity: EntityKind::Certificate,
         entity_id: it.certificate_id,
         version: it.version,
-        subject: name(&it.subject),
+        what: format!("{name}'s revocation is not confirmed by the CA{why}"),
+        subject: name,
         host: None,
         matter: matter::NOT_CONFIRMED.to_owned(),
-        what: format!("its revocation is not confirmed by the CA{why}"),
         since: Some(it.asked_at),
         due: None,
         takes_down: Vec::new(),
@@ -416,33 +430,47 @@ fn unconfirmed(it: facts::Unconfirmed, now: DateTime<Utc>) -> Finding {
 
 /// The thing to act on is one of the certificates; with a fresh key for it there is one less.
 async fn shared(conn: &mut Conn, it: facts::SharedKey, now: DateTime<Utc>) -> Result<Finding, StoreError> {
+    let certificate = certificates::existing(conn, &it.certificate_id).await?;
+    let all = certificates::by_spki(conn, &it.spki_sha256).await?;
+    let names: Vec<String> = all.iter().map(|it| it.name().to_owned()).collect();
+    Ok(shares(&it, &certificate, names, now))
+}
+
+fn shares(
+    it: &facts::SharedKey,
+    certificate: &Certificate,
+    names: Vec<String>,
+    now: DateTime<Utc>,
+) -> Finding {
     let facts = RiskFacts {
         due: Some(now + Duration::days(20)),
         n_hosts: it.n_certificates,
         ..RiskFacts::default()
     };
-    let certificate = certificates::existing(conn, &it.certificate_id).await?;
-    let others = certificates::by_spki(conn, &it.spki_sha256).await?;
-    Ok(Finding {
+    Finding {
         kind: FindingKind::SharedKey,
         severity: Severity::Notice,
         risk: risk(&facts, now),
         entity: EntityKind::Certificate,
         subject: certificate.name().to_owned(),
-        entity_id: certificate.id,
+        entity_id: certificate.id.clone(),
         version: certificate.version,
         host: None,
         matter: matter::shared(it.n_certificates),
-        what: format!("its key is in {}", counted(it.n_certificates, "certificate")),
+        what: format!(
+            "{}'s key is in {}",
+            certificate.name(),
+            counted(it.n_certificates, "certificate")
+        ),
         since: Some(it.since),
         due: None,
-        takes_down: others.iter().take(NAMED).map(|it| it.name().to_owned()).collect(),
-        n_takes_down: number(others.len()),
+        n_takes_down: number(names.len()),
+        takes_down: names.into_iter().take(NAMED).collect(),
         answer: Some("reissue".to_owned()),
-    })
+    }
 }
 
-fn name(subject: &str) -> String {
+pub(super) fn name(subject: &str) -> String {
     common_name(subject).unwrap_or(subject).to_owned()
 }
 

@@ -9,7 +9,7 @@ use crate::domain::adapter::{Adapter, AdapterStatus};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
-use crate::domain::request::Request;
+use crate::domain::request::{Request, RequestStatus};
 use crate::store::findings::{self as facts, Blocked, Failed, WaitedFor};
 use crate::store::{Conn, StoreError, adapters};
 
@@ -31,7 +31,7 @@ pub(super) async fn failed(
     Ok(())
 }
 
-fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
+pub(super) fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
     let facts = RiskFacts {
         due: Some(now + Duration::days(3)),
         renewal_failing: true,
@@ -56,10 +56,10 @@ fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
         entity,
         entity_id,
         version,
-        subject: request.common_name,
         host: None,
         matter: matter::REQUEST_FAILED.to_owned(),
-        what: format!("request {} failed: {}", request.id, short(error)),
+        what: format!("{}'s request failed: {}", request.common_name, short(error)),
+        subject: request.common_name,
         since: Some(request.updated_at),
         due: None,
         takes_down: Vec::new(),
@@ -95,7 +95,7 @@ pub(super) async fn waiting(
     Ok(())
 }
 
-fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> Finding {
+pub(super) fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> Finding {
     let reason = adapter.paused_reason.as_deref().unwrap_or("no reason given");
     let is_sealed = reason.to_lowercase().contains("sealed");
     let facts = RiskFacts {
@@ -127,7 +127,8 @@ fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> Finding {
             false => matter::PAUSED.to_owned(),
         },
         what: format!(
-            "paused: {}; nothing is issued or revoked, {} waiting",
+            "{} is paused: {}; nothing is issued or revoked, {} waiting",
+            adapter.name,
             short(reason),
             counted(blocked.n, "request")
         ),
@@ -140,7 +141,7 @@ fn paused(adapter: Adapter, blocked: Blocked, now: DateTime<Utc>) -> Finding {
     }
 }
 
-fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
+pub(super) fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
     Finding {
         kind: FindingKind::RequestStuck,
         severity: Severity::Warning,
@@ -151,7 +152,11 @@ fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
         subject: request.common_name.clone(),
         host: None,
         matter: matter::WAITS.to_owned(),
-        what: short(&request.why()),
+        what: format!(
+            "{}'s request {}",
+            request.common_name,
+            short(&waiting_words(request))
+        ),
         since: Some(request.created_at),
         due: request.next_attempt_at,
         takes_down: Vec::new(),
@@ -160,12 +165,19 @@ fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
     }
 }
 
+/// Behind "its request": what it waits for.
+fn waiting_words(request: &Request) -> String {
+    match request.status {
+        RequestStatus::Issuing => format!("is with the CA: {}", request.why()),
+        _ => request.why(),
+    }
+}
+
 /// A key or an answer that doesn't come is an agent that doesn't come: wake it.
-fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
-    let thing = if it.n_keys > 0 {
-        "key and CSR"
-    } else {
-        "answer to the CA's challenge"
+pub(super) fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
+    let missing = match it.n_keys {
+        0 => "answered the CA's challenge",
+        _ => "sent key and CSR",
     };
     Finding {
         kind: FindingKind::RequestStuck,
@@ -174,10 +186,10 @@ fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
         entity: EntityKind::Agent,
         entity_id: it.agent_id,
         version: it.version,
-        subject: it.hostname,
         host: None,
         matter: matter::WAITS_FOR_AGENT.to_owned(),
-        what: format!("{} for its {thing}", waits(it.n)),
+        what: format!("{} hasn't {missing}: {} for it", it.hostname, waits(it.n)),
+        subject: it.hostname,
         since: Some(it.since),
         due: None,
         n_takes_down: it.n,

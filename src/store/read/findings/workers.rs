@@ -31,11 +31,15 @@ pub(super) async fn gone(
     Ok(has_issuer)
 }
 
-fn finding(it: &Gone, waiting: Blocked) -> Finding {
+pub(super) fn finding(it: &Gone, waiting: Blocked) -> Finding {
     let duty = it.duty.word();
     let waits = match waiting.n {
         0 => String::new(),
         n => format!("{} waiting; ", counted(n, "request")),
+    };
+    let subject = match it.duty {
+        Duty::Issuer => "Issuer",
+        Duty::Scheduler => "Scheduler",
     };
     Finding {
         kind: FindingKind::NobodyWorks,
@@ -44,13 +48,10 @@ fn finding(it: &Gone, waiting: Blocked) -> Finding {
         entity: EntityKind::Service,
         entity_id: duty.to_owned(),
         version: 0,
-        subject: match it.duty {
-            Duty::Issuer => "Issuer".to_owned(),
-            Duty::Scheduler => "Scheduler".to_owned(),
-        },
+        subject: subject.to_owned(),
         host: None,
         matter: matter::NOBODY_LOOKS.to_owned(),
-        what: format!("{waits}{}", it.words()),
+        what: format!("The {duty} is missing: {waits}{}", it.words()),
         since: it.seen_at,
         due: None,
         takes_down: waiting.names,

@@ -1,5 +1,8 @@
-//! Wrappings that bytes travel in as text: PEM, base64 with or without its lines, hex, JSON strings, the `>`
-//! of mails, one in another. It takes them off and says what was in them, not what that is.
+//! Wrappings that bytes travel in as text: PEM, base64 with or without its lines, hex, dumps, the escapes of JSON
+//! and URLs, the `>` of mails, one in another. It takes them off and says what was in them, not what that is.
+
+mod dump;
+mod escapes;
 
 use std::borrow::Cow;
 
@@ -7,6 +10,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
+
+pub use dump::dumped;
 
 /// Padding is lost where lines are copied, and some bits behind the last byte are often not zero.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -57,12 +62,16 @@ fn take_off(text: &str, deep: usize, found: &mut Vec<Inner>) {
             found.push(Inner::Block(label.clone(), bytes));
         }
     }
+    found.extend(dumped(&text).into_iter().map(Inner::Bytes));
     for run in runs(&text) {
         // What stands in a block is in it already.
         if blocks.iter().any(|(_, body)| body.contains(run.as_str())) {
             continue;
         }
         for bytes in [from_hex(&run), from_base64(&run)].into_iter().flatten() {
+            if let Some(text) = from_utf16(&bytes) {
+                take_off(&text, deep - 1, found);
+            }
             match std::str::from_utf8(&bytes) {
                 Ok(text) if is_readable(text) => take_off(text, deep - 1, found),
                 _ => found.push(Inner::Bytes(bytes)),
@@ -74,23 +83,9 @@ fn take_off(text: &str, deep: usize, found: &mut Vec<Inner>) {
     }
 }
 
-/// Without a byte order mark, the backslashes of a JSON string, the `>` of a mail.
+/// Without escapes and letters that can't be seen, and without the `>` of a mail.
 fn bare(text: &str) -> Cow<'_, str> {
-    let mut text = Cow::Borrowed(text.trim_start_matches('\u{feff}'));
-    for _ in 0..DEEPEST {
-        let is_escaped = ["\\n", "\\r", "\\\"", "\\/"].iter().any(|it| text.contains(it));
-        if !is_escaped {
-            break;
-        }
-        let plain = text
-            .replace("\\r", "")
-            .replace("\\\\n", "\n")
-            .replace("\\n", "\n")
-            .replace("\\\\\"", "\"")
-            .replace("\\\"", "\"")
-            .replace("\\/", "/");
-        text = Cow::Owned(plain);
-    }
+    let mut text = escapes::without(text);
     if text.lines().any(|line| line.trim_start().starts_with('>')) {
         let quotes = |line: &str| line.trim_start_matches(['>', ' ', '\t']).to_owned();
         text = Cow::Owned(text.lines().map(quotes).collect::<Vec<_>>().join("\n"));
@@ -160,12 +155,24 @@ fn runs(text: &str) -> Vec<Zeroizing<String>> {
     let between = text.chars().filter(|c| !is_letter(*c));
     let is_one = between
         .clone()
-        .all(|c| c.is_whitespace() || matches!(c, ':' | ',' | '"' | '\'' | '='));
+        .all(|c| c.is_whitespace() || matches!(c, ':' | ',' | '"' | '\'' | '=' | ';' | '|'));
     if is_one && whole.len() >= SHORTEST_RUN && !runs.iter().any(|run| **run == whole) {
         runs.push(Zeroizing::new(whole));
     }
     runs.truncate(MOST);
     runs
+}
+
+/// Text as Windows encodes it (`-EncodedCommand`): every second byte is zero.
+fn from_utf16(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let bytes = bytes.strip_prefix(&[0xff, 0xfe]).unwrap_or(bytes);
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let text = pairs
+        .iter()
+        .map(|[c, zero]| (*zero == 0).then_some(char::from(*c)));
+    text.collect::<Option<String>>()
+        .filter(|text| !text.is_empty() && is_readable(text))
+        .map(Zeroizing::new)
 }
 
 fn is_readable(text: &str) -> bool {
@@ -183,7 +190,9 @@ pub fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     decoded.ok().filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
 }
 
-fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+/// Hex digits with nothing between them.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode(digits).ok().map(Zeroizing::new)
 }
@@ -203,6 +212,15 @@ mod tests {
         found.collect()
     }
 
+    /// As `xxd` prints it.
+    fn xxd(bytes: &[u8]) -> String {
+        let line = |(n, line): (usize, &[u8])| {
+            let groups: Vec<String> = line.chunks(2).map(hex::encode).collect();
+            format!("{:08x}: {}  0....*.H..=....\n", n * 16, groups.join(" "))
+        };
+        bytes.chunks(16).enumerate().map(line).collect()
+    }
+
     #[test]
     fn every_wrapping_is_taken_off() {
         let bytes: Vec<u8> = (0..150_u8).map(|n| n.wrapping_mul(167) ^ 0x9c).collect();
@@ -210,6 +228,7 @@ mod tests {
         let body = PLAIN.encode(&bytes);
         let in_json = serde_json::json!({ "thing": pem }).to_string();
         let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let lower: Vec<String> = pairs.iter().map(|pair| pair.to_lowercase()).collect();
         let mailed: String = pem.lines().map(|line| format!("> {line}\n")).collect();
         let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-')).collect();
         for text in [
@@ -230,6 +249,20 @@ mod tests {
             pairs.join(":"),
             pairs.join(" "),
             format!("some words\nkey={body}\nother words"),
+            body.replace('+', "%2B").replace('/', "%2f").replace('=', "%3D"),
+            lines.join("%0A"),
+            lines.join("%250A"),
+            body.replace('+', "\\u002b").replace('/', "&#x2F;"),
+            lines.join("=\n").replace("==", "=3D=3D"),
+            body.chars().map(|c| format!("{c}\u{200b}")).collect(),
+            body.bytes()
+                .map(|byte| char::from_u32(u32::from(byte) + 0xfee0).unwrap())
+                .collect(),
+            lower.iter().map(|byte| format!("0x{byte}, ")).collect(),
+            lower.iter().map(|byte| format!("\\x{byte}")).collect(),
+            format!("{bytes:?}"),
+            xxd(&bytes),
+            xxd(&bytes).replace('\n', " "),
         ] {
             assert!(bytes_in(&text).contains(&bytes), "{text}");
         }

@@ -1,0 +1,277 @@
+//! Pieces: hex, base64 and base32 that nobody can tell from a piece of a key or an unseal share. What a clue can
+//! be is none: a serial (twenty octets at most), a SHA-1 or SHA-256 in hex or base64, and a certificate, request
+//! or public key from its first line on.
+
+use data_encoding::BASE32_NOPAD;
+
+use super::{der, says_private, ssh};
+use crate::domain::wrapping::{dumped, from_base64, from_hex};
+
+/// Fewer letters are a word, an id or a name. A share of a key of 128 bits has 23.
+const SHORTEST: usize = 22;
+/// So many random letters have no digit once in two hundred; a name written in both cases often has none.
+const NEEDS_NO_DIGIT: usize = 30;
+/// Letters of a serial or a SHA-1, and of a SHA-256, in hex.
+const SERIAL: usize = 40;
+const SHA256: usize = 64;
+/// Letters of a SHA-1 and a SHA-256 in base64, without the padding.
+const HASHES: [usize; 2] = [27, 43];
+/// Letters of an unseal share in base64, as Vault makes them of a key of 256 bits.
+const SHARE: usize = 44;
+/// Digits of the highest serial.
+const DECIMAL: usize = 49;
+/// Letters of base32 in upper and lower case: host names have at most 63 of the latter, few digits among them.
+const BASE32: (usize, usize) = (32, 50);
+/// Shorter ones of equal length are one text in groups.
+const IN_GROUPS: usize = 40;
+
+/// Whether it stands in `text`; while that `grows`, what is shorter than a hash may become one.
+pub(super) fn is_in(text: &str, grows: bool) -> bool {
+    // Nobody writes a clue as a dump, unless it is a certificate.
+    if dumped(text).iter().any(|bytes| !is_public(bytes)) {
+        return true;
+    }
+    let text = without_blocks(text);
+    // `openssl x509 -text` prints keys and signatures in pairs, and a public key is public.
+    let is_printed = ["Certificate:", "Public-Key:", "Certificate Request:"]
+        .iter()
+        .any(|words| text.contains(words));
+    has_word(&text, grows) || (!is_printed && has_pairs(&text, grows)) || is_in_groups(&text)
+}
+
+/// What stands outside of blocks in PEM: of those it is known what they are.
+fn without_blocks(text: &str) -> String {
+    let mut outside = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, begun)) = rest.split_once("-----BEGIN ") {
+        outside.push_str(before);
+        outside.push(' ');
+        let Some((_, body)) = begun.split_once("-----") else {
+            return outside;
+        };
+        let Some((_, ended)) = body.split_once("-----END ") else {
+            return outside;
+        };
+        rest = ended.split_once("-----").map_or("", |(_, after)| after);
+    }
+    outside.push_str(rest);
+    outside
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')
+}
+
+/// Whether one of its words is a piece. The words that follow the beginning of something public are the rest of
+/// it, as long as that says it is.
+fn has_word(text: &str, grows: bool) -> bool {
+    let mut rest = 0;
+    for word in text.split(|c| !is_letter(c)) {
+        if word.len() < SHORTEST {
+            rest = usize::saturating_sub(rest, word.len());
+            continue;
+        }
+        let read = read(word, grows);
+        if read == Read::Private {
+            return true;
+        }
+        if word.len() <= rest {
+            rest -= word.len();
+            continue;
+        }
+        rest = 0;
+        match read {
+            Read::Piece => return true,
+            Read::Public(letters) => rest = letters.saturating_sub(word.len()),
+            Read::Private | Read::Other => {}
+        }
+    }
+    false
+}
+
+/// What a word can be.
+#[derive(PartialEq, Eq)]
+enum Read {
+    Private,
+    /// The beginning of something public that has so many letters.
+    Public(usize),
+    Piece,
+    Other,
+}
+
+fn read(word: &str, grows: bool) -> Read {
+    let n = word.len();
+    if n > SERIAL && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return if n > DECIMAL { Read::Piece } else { Read::Other };
+    }
+    let digits = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
+    let digits = digits.unwrap_or(word);
+    if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let even = digits.get(..digits.len() & !1).and_then(from_hex);
+        let public = even.as_ref().and_then(|bytes| read_bytes(bytes, 2, 1, n));
+        // Zeros in front are those of a number.
+        let n = digits.trim_start_matches('0').len();
+        let is_clue = n <= SERIAL || digits.len() == SHA256 || (grows && digits.len() < SHA256);
+        return public.unwrap_or(if is_clue { Read::Other } else { Read::Piece });
+    }
+    if is_base32(word) {
+        let whole = word.get(..n / 8 * 8).map(str::to_ascii_uppercase);
+        let bytes = whole.and_then(|whole| BASE32_NOPAD.decode(whole.as_bytes()).ok());
+        let public = bytes.as_ref().and_then(|bytes| read_bytes(bytes, 8, 5, n));
+        return public.unwrap_or(Read::Piece);
+    }
+    // `sha256/` and `sha256//` stand before a pin.
+    let pin = ["sha256/", "sha1/", "SHA256/", "SHA1/"]
+        .iter()
+        .find_map(|label| word.strip_prefix(label))
+        .unwrap_or(word);
+    let pin = pin
+        .strip_prefix('/')
+        .filter(|pin| HASHES.contains(&pin.len()))
+        .unwrap_or(pin);
+    if !is_random(pin) {
+        return Read::Other;
+    }
+    let whole = pin.get(..pin.len() / 4 * 4).and_then(from_base64);
+    if let Some(read) = whole.as_ref().and_then(|bytes| read_bytes(bytes, 4, 3, n)) {
+        return read;
+    }
+    let is_public_text = whole.is_some_and(|bytes| {
+        std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("-----BEGIN ") && !says_private(text))
+    });
+    let is_clue = HASHES.contains(&pin.len()) || (grows && pin.len() <= HASHES[1]);
+    match (is_public_text, is_clue) {
+        // Its end is not known, and its lines are read where it is taken apart.
+        (true, _) => Read::Public(usize::MAX),
+        (_, true) => Read::Other,
+        _ => Read::Piece,
+    }
+}
+
+/// What bytes are by how they begin, where `letters` of a text stand for so many `octets`.
+fn read_bytes(bytes: &[u8], letters: usize, octets: usize, n: usize) -> Option<Read> {
+    if der::is_private(bytes) || ssh::is_private(bytes) {
+        return Some(Read::Private);
+    }
+    if ssh::is_public(bytes) {
+        return Some(Read::Public(n));
+    }
+    let whole = der::whole_length(bytes).filter(|_| der::is_public(bytes))?;
+    // A few more are what OpenSSL writes behind a certificate that it trusts.
+    match bytes.get(whole..) {
+        Some(behind) if behind.len() > 128 || der::is_private(behind) => Some(Read::Piece),
+        _ => Some(Read::Public(whole.saturating_mul(letters) / octets + letters)),
+    }
+}
+
+fn is_public(bytes: &[u8]) -> bool {
+    der::is_public(bytes) || ssh::is_public(bytes)
+}
+
+/// Whether letters are mixed as those of base64 are: many of both cases, and seldom two of a kind beside each
+/// other. In names and paths the next letter mostly is of the kind of the one before, and an id has a short prefix
+/// in the other case.
+fn is_random(word: &str) -> bool {
+    let n = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
+    let fewer = n(u8::is_ascii_lowercase).min(n(u8::is_ascii_uppercase));
+    let is_mixed = fewer * 7 >= word.len() && (n(u8::is_ascii_digit) > 0 || word.len() >= NEEDS_NO_DIGIT);
+    let kind = |byte: u8| match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        _ => 2,
+    };
+    let kinds: Vec<u8> = word.bytes().filter(u8::is_ascii_alphanumeric).map(kind).collect();
+    let changes = kinds.windows(2).filter(|two| two[0] != two[1]).count();
+    // Random letters change in three places of five; the shorter a text, the more that varies.
+    let changes_much = match word.len() {
+        SHARE => changes * 10 >= kinds.len() * 3,
+        36.. => changes * 20 >= kinds.len() * 7,
+        _ => changes * 5 >= kinds.len() * 2,
+    };
+    word.len() >= SHORTEST && is_mixed && changes_much
+}
+
+fn is_base32(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let is = |letter: fn(&u8) -> bool| {
+        word.bytes()
+            .all(|byte| letter(&byte) || matches!(byte, b'2'..=b'7'))
+    };
+    (word.len() >= BASE32.0 && is(u8::is_ascii_uppercase)
+        || word.len() >= BASE32.1 && is(u8::is_ascii_lowercase))
+        && digits * 16 >= word.len()
+}
+
+/// Whether pairs of hex digits, or fours, with colons, hyphens or spaces between are more than a hash has.
+fn has_pairs(text: &str, grows: bool) -> bool {
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut between = None;
+    let is_piece = |bytes: &[u8]| {
+        // Zeros in front are those of a number.
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let is_clue = bytes.len() - zeros <= SERIAL / 2
+            || bytes.len() == SHA256 / 2
+            || (grows && bytes.len() < SHA256 / 2);
+        !is_clue && !is_public(bytes)
+    };
+    let mut rest = text;
+    while !rest.is_empty() {
+        let n = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let (word, behind) = rest.split_at(n);
+        let n = behind
+            .find(|c: char| c.is_ascii_alphanumeric())
+            .unwrap_or(behind.len());
+        let (separator, behind) = behind.split_at(n);
+        let group = matches!(word.len(), 2 | 4)
+            .then(|| hex::decode(word).ok())
+            .flatten();
+        let is_group = group.is_some();
+        bytes.extend(group.unwrap_or_default());
+        // A line break belongs to what stands before it.
+        let next = separator
+            .chars()
+            .next()
+            .filter(|c| matches!(c, ':' | '-') || c.is_whitespace());
+        let next = next.map(|c| if c.is_whitespace() { ' ' } else { c });
+        let is_clear = separator.chars().skip(1).all(char::is_whitespace);
+        let goes_on = is_group && is_clear && next.is_some() && between.is_none_or(|it| Some(it) == next);
+        if goes_on {
+            between = next;
+        } else {
+            if is_piece(&bytes) {
+                return true;
+            }
+            bytes.clear();
+            between = None;
+        }
+        rest = behind;
+    }
+    is_piece(&bytes)
+}
+
+/// Whether groups of as many letters each, as people make long texts readable, are a random text together.
+fn is_in_groups(text: &str) -> bool {
+    let is_piece = |whole: &str| {
+        let bytes = whole.get(..whole.len() / 4 * 4).and_then(from_base64);
+        whole.len() >= IN_GROUPS && is_random(whole) && !bytes.is_some_and(|bytes| is_public(&bytes))
+    };
+    let mut whole = String::with_capacity(text.len());
+    let mut each = 0;
+    for group in text.split(|c| !is_letter(c)).filter(|it| !it.is_empty()) {
+        if group.len() != each {
+            // The last one may be shorter.
+            if group.len() < each && !whole.is_empty() {
+                whole.push_str(group);
+            }
+            if is_piece(&whole) {
+                return true;
+            }
+            whole.clear();
+            each = group.len();
+        }
+        if (4..SHORTEST).contains(&each) {
+            whole.push_str(group);
+        }
+    }
+    is_piece(&whole)
+}

@@ -1,0 +1,57 @@
+//! Tokens by the form that their makers give them: of Vault and OpenBao, of this platform's API, and JWTs.
+
+/// What a token begins with, the fewest letters behind that, and whether they must be of both cases: otherwise
+/// it may be a name.
+const FORMS: &[(&str, usize, bool)] = &[
+    ("hvs.", 12, false),
+    ("hvb.", 12, false),
+    ("hvr.", 12, false),
+    // Of Vault before 1.10, and of OpenBao.
+    ("s.", 24, true),
+    ("b.", 24, true),
+    ("r.", 24, true),
+    // Of this platform (`store::tokens`).
+    ("cmp_", 20, true),
+];
+
+/// The shortest part of a JWT that is taken for one.
+const JWT_PART: usize = 8;
+
+/// Whether a token stands in it.
+pub(super) fn is_in(text: &str) -> bool {
+    let by_form = FORMS.iter().any(|(begins, fewest, both_cases)| {
+        starts_of(text, begins).any(|behind| {
+            let token = letters(behind);
+            let has = |is: fn(&char) -> bool| token.chars().any(|c| is(&c));
+            token.len() >= *fewest
+                && (!both_cases || has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase))
+        })
+    });
+    by_form || starts_of(text, "eyJ").any(is_jwt)
+}
+
+/// What stands behind `begins` wherever a word begins so.
+fn starts_of<'a>(text: &'a str, begins: &str) -> impl Iterator<Item = &'a str> {
+    let places = text
+        .match_indices(begins)
+        .map(|(at, found)| (at, at + found.len()));
+    let places: Vec<(usize, usize)> = places.collect();
+    places.into_iter().filter_map(move |(at, behind)| {
+        let before = text.get(..at)?.chars().next_back();
+        let is_start = !before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        text.get(behind..).filter(|_| is_start)
+    })
+}
+
+fn letters(text: &str) -> &str {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let n = text.find(|c| !is_letter(c)).unwrap_or(text.len());
+    &text[..n]
+}
+
+/// Whether what stands behind `eyJ` goes on as a header and a claim do: base64 of JSON, a dot, more of it.
+fn is_jwt(behind: &str) -> bool {
+    let header = letters(behind);
+    let claims = behind.get(header.len()..).and_then(|rest| rest.strip_prefix('.'));
+    header.len() >= JWT_PART && claims.is_some_and(|claims| letters(claims).len() >= JWT_PART)
+}

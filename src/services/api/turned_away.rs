@@ -1,0 +1,156 @@
+//! Refusals of dead tokens and of roles, before anything of the request is read. The first leaves an audit row; what
+//! the same token tries of the same kind within a minute is counted, and told in one row afterwards, so that nobody
+//! without rights fills the audit trail.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::audit::{AuditEntry, AuditOutcome};
+use crate::domain::told::cut;
+use crate::problem::Problem;
+use crate::store::{StoreError, audit};
+
+use super::audited::{Attempt, own_run};
+use super::caller::Call;
+use super::reply::{self, problem_of};
+use super::{ApiState, denial};
+
+/// One row for all within so long.
+const COUNTED_FOR: TimeDelta = TimeDelta::minutes(1);
+/// Between two looks for counts that nobody added to any more.
+const LOOK_EVERY: Duration = Duration::from_secs(20);
+
+/// The refusals of the last minute, by token and action.
+#[derive(Clone, Default)]
+pub(super) struct Refusals(Arc<Mutex<BTreeMap<(String, &'static str), Tally>>>);
+
+struct Tally {
+    since: DateTime<Utc>,
+    more: u64,
+    last: AuditEntry,
+}
+
+impl Tally {
+    /// The row that tells of those without one.
+    fn row(self) -> Option<AuditEntry> {
+        let about = match self.more {
+            0 => return None,
+            1 => "and one more".to_owned(),
+            more => format!("and {more} more"),
+        };
+        let why = self.last.detail.as_deref().unwrap_or_default();
+        Some(AuditEntry {
+            detail: Some(format!(
+                "{about} within a minute from {}, this one the last: {why}",
+                self.since.format("%TZ")
+            )),
+            reason: None,
+            ticket: None,
+            run_id: None,
+            ..self.last
+        })
+    }
+}
+
+impl Refusals {
+    /// Counts one. Whether it is the first, and has a row of its own.
+    fn count(&self, token: &str, action: &'static str, entry: &AuditEntry, now: DateTime<Utc>) -> bool {
+        let mut all = self.all();
+        match all.get_mut(&(token.to_owned(), action)) {
+            Some(tally) => {
+                tally.more += 1;
+                tally.last.clone_from(entry);
+                false
+            }
+            None => {
+                let tally = Tally {
+                    since: now,
+                    more: 0,
+                    last: entry.clone(),
+                };
+                all.insert((token.to_owned(), action), tally);
+                true
+            }
+        }
+    }
+
+    /// The rows for those that were counted until a minute ago; for all, once nobody asks any more.
+    fn due(&self, now: Option<DateTime<Utc>>) -> Vec<AuditEntry> {
+        let mut all = self.all();
+        let is_over = |tally: &Tally| now.is_none_or(|now| (now - tally.since).abs() >= COUNTED_FOR);
+        let over: Vec<_> = all.extract_if(.., |_, tally| is_over(tally)).collect();
+        over.into_iter().filter_map(|(_, tally)| tally.row()).collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(String, &'static str), Tally>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer to who may not.
+pub(super) async fn answer(api: &ApiState, call: &Call, attempt: &Attempt, problem: Problem) -> Response {
+    let problem = denial::of(api, &call.caller.token, problem).await;
+    let mut entry = attempt.entry(call, AuditOutcome::Refused);
+    // The caller's word, which nobody is to believe yet.
+    entry.entity_id = cut(&entry.entity_id, 200);
+    entry.detail = Some(problem.what.clone());
+    let now = api.clock.now();
+    let mut rows = api.refusals.due(Some(now));
+    let is_first = api
+        .refusals
+        .count(&call.caller.token.id, attempt.action, &entry, now);
+    if is_first {
+        rows.push(entry);
+    }
+    let run = is_first.then_some((call, attempt));
+    match write(api, rows, run).await {
+        Ok(()) => reply::problem(problem),
+        Err(error) => reply::problem(problem_of(error)),
+    }
+}
+
+/// Writes rows in one transaction; the last of them is about the call, where there is one.
+async fn write(
+    api: &ApiState,
+    mut rows: Vec<AuditEntry>,
+    last: Option<(&Call, &Attempt)>,
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut tx = api.store.begin().await?;
+    if let (Some((call, attempt)), Some(row)) = (last, rows.last_mut())
+        && own_run(&mut tx, call, attempt).await.is_err()
+    {
+        // A run that isn't the caller's gets no row.
+        row.run_id = None;
+    }
+    for row in rows {
+        audit::append(&mut tx, row).await?;
+    }
+    tx.commit().await
+}
+
+/// Tells what was counted, a minute after it began, until the server goes down.
+pub(super) async fn tell(api: ApiState) {
+    loop {
+        let is_over = tokio::time::timeout(LOOK_EVERY, api.drained()).await.is_ok();
+        let now = (!is_over).then(|| api.clock.now());
+        tell_due(&api, now).await;
+        if is_over {
+            return;
+        }
+    }
+}
+
+async fn tell_due(api: &ApiState, now: Option<DateTime<Utc>>) {
+    let rows = api.refusals.due(now);
+    let n = rows.len();
+    if let Err(error) = write(api, rows, None).await {
+        tracing::error!(%error, "{n} audit rows about counted refusals can't be written");
+    }
+}

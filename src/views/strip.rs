@@ -1,0 +1,100 @@
+//! The strip of triage: what there is to say of the finding where the cursor rests, whole, and what to press.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::triage::{VIEW, answer, id, with_names};
+use super::{freshness, palette};
+use crate::domain::finding::{Finding, FindingKind};
+use crate::state::State;
+use crate::state::cmd::Cmd;
+use crate::state::own_findings::is_of_now;
+use crate::state::query::Query;
+use crate::widgets::heading::heading;
+use crate::widgets::text::{put, wrap};
+use crate::widgets::theme::Meaning;
+use crate::widgets::when::{distance, when};
+
+/// See the module.
+pub(super) struct Strip<'a> {
+    title: String,
+    note: String,
+    words: String,
+    keys: Vec<(&'a str, &'static str)>,
+}
+
+/// That of the finding where the cursor rests.
+pub(super) fn of<'a>(state: &'a State, findings: &[Finding]) -> Option<Strip<'a>> {
+    let screen = state.screen();
+    let settled = screen.settled.as_ref().filter(|_| screen.pane == 0);
+    let settled = settled.and_then(|settled| findings.iter().position(|it| id(it) == *settled));
+    let at = settled.unwrap_or_else(|| screen.cursor_index(0, (VIEW.rows)(state, 0).ids()));
+    let finding = findings.get(at)?;
+    let from = match is_of_now(state, finding.kind) {
+        true => String::new(),
+        false => freshness(state, state.data.get(&Query::Findings)),
+    };
+    let note = format!("{from}  {} of {}", at + 1, findings.len());
+    let open = (state.keymap.key_of(Cmd::Open), "opens it");
+    let related = (state.keymap.key_of(Cmd::Related), "go to…");
+    let answer = answer(finding, state).filter(|(key, _)| *key != open.0);
+    Some(Strip {
+        title: format!("{}: {}", finding.subject, finding.matter),
+        note: note.trim_start().to_owned(),
+        words: words(finding, state),
+        keys: answer.into_iter().chain([open, related]).collect(),
+    })
+}
+
+/// Its sentence, and when it is due.
+fn words(finding: &Finding, state: &State) -> String {
+    let now = state.shown_at();
+    let what = with_names(finding, &finding.what);
+    let Some(due) = finding.due else {
+        return format!("{what}.");
+    };
+    let is = match (finding.kind, due > now) {
+        (FindingKind::RequestStuck, true) => "It is tried again",
+        (FindingKind::RequestStuck, false) => "It was to be tried again",
+        (FindingKind::CompromisedKeyInUse, _) => "That is known since",
+        (FindingKind::RevokedInUse, _) => "That was asked for",
+        (FindingKind::RenewalAsked, true) => "That is to be done by",
+        (FindingKind::RenewalAsked, false) => "That was to be done by",
+        (_, true) => "It ends",
+        (_, false) => "It ended",
+    };
+    format!("{what}. {is} {}, {}.", when(due, now), distance(due, now))
+}
+
+impl Strip<'_> {
+    /// Its sentence as it is wrapped on a screen of this width.
+    pub(super) fn lines(&self, width: u16) -> Vec<String> {
+        wrap(&self.words, usize::from(width.saturating_sub(2)))
+    }
+
+    pub(super) fn draw(&self, state: &State, area: Rect, buffer: &mut Buffer) {
+        if area.height < 2 {
+            return;
+        }
+        let palette = palette(state);
+        let note = (self.note.as_str(), Meaning::Dim);
+        let inner = heading(buffer, area, palette, &self.title, note, false);
+        let mut lines = self.lines(area.width);
+        let room = usize::from(inner.height.saturating_sub(1));
+        if lines.len() > room {
+            lines.truncate(room);
+            if let Some(last) = lines.last_mut() {
+                last.push('…');
+            }
+        }
+        for (y, line) in (inner.y..inner.bottom()).zip(&lines) {
+            put(buffer, inner, inner.x + 1, y, line, palette.style(Meaning::Plain));
+        }
+        let y = inner.bottom().saturating_sub(1);
+        let mut x = inner.x + 1;
+        for (key, word) in &self.keys {
+            x = put(buffer, inner, x, y, key, palette.style(Meaning::Key));
+            x = put(buffer, inner, x + 1, y, word, palette.style(Meaning::Plain)) + 2;
+        }
+    }
+}
