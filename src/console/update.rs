@@ -152,12 +152,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             touch_own(state);
         }
         // The console's own look at the database counts, not the API's.
-        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
+        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => {
+            state.api_database = link.state;
+            state.api_database_note = link.note;
+        }
         Event::Link(backend, mut link) => {
             let was = state.link(backend);
             let could_read = can_read(state);
             if backend == Backend::Database {
                 state.api_database = link.state;
+                state.api_database_note.clone_from(&link.note);
             }
             let sealed = state.vault_sealed();
             let now = link.state;
@@ -176,6 +180,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 _ => {
                     state.down_since.remove(&backend);
                 }
+            }
+            // What it finds of one that went or came back is asked for now, not with the next look.
+            if was != now {
+                touch(state, |query| *query == Query::Findings);
             }
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             // Lost: what isn't asked for can't be marked as what it was before.
@@ -201,6 +209,9 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             // That one was seen again a moment ago is no news.
             visible = told(&state.workers) != told(&workers);
             state.workers = workers;
+            if visible {
+                touch(state, |query| *query == Query::Findings);
+            }
         }
         Event::Clock(ahead) => {
             // What jitters by the second is no news either.
@@ -220,7 +231,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 touch_own(state);
             }
         }
-        Event::Me(role) => state.role = Some(role),
+        Event::Me(role) => {
+            visible = state.role != Some(role);
+            state.role = Some(role);
+        }
         Event::Planned(run, result) => planned(state, &run, result, effects),
         Event::Run(run, event) => run_goes_on(state, &run, &event, effects),
         Event::Starting(what) => {
