@@ -11,7 +11,7 @@ use crate::plan::tier::Ask;
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
 use crate::state::event::Ignored;
-use crate::state::layer::{FilterLine, Layer, RunLayer, Shown, line};
+use crate::state::layer::{Detail, FilterLine, Layer, RunLayer, Shown, line};
 use crate::state::run::Phase;
 use crate::state::screen::ViewId;
 use crate::state::{State, Tone};
@@ -132,7 +132,9 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
             "key ignored: pause half a second, press y, and nothing after it".to_owned()
         }
         Ignored::Hasty => "key ignored: it came together with another one; press it again".to_owned(),
-        Ignored::Among => format!("{keys} ignored: what acts is pressed by itself, not within other keys"),
+        Ignored::Among => {
+            format!("{keys} ignored: they came as fast as a paste, and what acts is pressed by itself")
+        }
         Ignored::Piece => {
             if n > 0 {
                 wiped::with_paste(state);
@@ -242,13 +244,22 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         }
         (_, Phase::Ended(_)) if closes => return,
         (Some(InDialog::PageDown), _) => {
-            let most = u16::try_from(views::dialogs::n_hidden(state, &layer)).unwrap_or(u16::MAX);
-            layer.scroll = layer.scroll.saturating_add(5).min(most);
+            let (most, page) = scrolling(state, &layer);
+            layer.scroll = layer.scroll.saturating_add(page).min(most);
         }
-        (Some(InDialog::PageUp), _) => layer.scroll = layer.scroll.saturating_sub(5),
-        (Some(InDialog::Commands), _) if !secret => {
-            layer.commands = !layer.commands;
-            layer.scroll = 0;
+        (Some(InDialog::PageUp), _) => {
+            let (_, page) = scrolling(state, &layer);
+            layer.scroll = layer.scroll.saturating_sub(page);
+        }
+        (Some(InDialog::Commands), Phase::Planned) => {
+            if let Some(plan) = &run.plan {
+                (layer.detail, layer.scroll) = (layer.detail.next(plan), 0);
+            }
+        }
+        (Some(InDialog::CopyCommands), Phase::Planned) if layer.detail == Detail::Commands => {
+            if let Some(plan) = run.plan.clone() {
+                copy_commands(state, &plan, effects);
+            }
         }
         (Some(InDialog::Retry), Phase::Ended(_)) if layer.hears() && !deaf && !run.to_retry().is_empty() => {
             return starting::retry(state, &id, effects);
@@ -281,6 +292,13 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
     state.layers.push(Layer::Run(layer));
 }
 
+/// How far its text can be scrolled, and by how much so that nothing is skipped.
+fn scrolling(state: &State, layer: &RunLayer) -> (u16, u16) {
+    let scrolling = views::dialogs::scrolling(state, layer);
+    let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    (lines(scrolling.most), lines(scrolling.page))
+}
+
 fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut Vec<Effect>) {
     let Some(plan) = state.run(&layer.run).and_then(|run| run.plan.clone()) else {
         return;
@@ -304,10 +322,7 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
             let ticket = Some(line(&layer.ticket)).filter(|text| !text.trim().is_empty());
             match asks {
                 // This one key is the same for everybody: no setting can make it another one's.
-                _ if layer.commands && state.keymap.lookup(key) == Some(Cmd::Copy) => {
-                    copy_commands(state, &plan, effects);
-                }
-                Ask::Yes if key == "y" && !layer.commands => {
+                Ask::Yes if key == "y" => {
                     layer.shown = Shown::Not;
                     execute(state, &layer.run, &Answer::Yes, comment, ticket, effects);
                 }

@@ -75,7 +75,7 @@ pub enum Heard {
     Early,
     /// A key that confirms came too soon after another one, or another one after it.
     Hasty(String),
-    /// Keys that act came within others.
+    /// Keys that act came within others, and so many of what followed them.
     Among(usize),
 }
 
@@ -103,6 +103,8 @@ struct Held {
     pause: Duration,
     /// It is the key before once more, so soon that it is being held.
     again: bool,
+    /// So often it came again while it waited.
+    repeats: usize,
     /// It came together with the one before.
     together: bool,
     /// It came after a paste, too soon.
@@ -165,7 +167,7 @@ impl Hand {
             return;
         }
         if !together {
-            (self.different, self.together, self.among) = (0, 0, 0);
+            (self.different, self.together) = (0, 0);
         }
         self.together += 1;
         if !same || !together {
@@ -186,6 +188,7 @@ impl Hand {
             at,
             pause,
             again: same && pause < HELD,
+            repeats: 0,
             together,
             late,
             listening,
@@ -245,6 +248,9 @@ impl Hand {
             // A key that is held down is pressed once.
             while self.waiting.get(1).is_some_and(|next| next.again) {
                 self.waiting.remove(1);
+                if let Some(first) = self.waiting.front_mut() {
+                    first.repeats += 1;
+                }
             }
         }
         let held = self.waiting.front()?;
@@ -259,10 +265,18 @@ impl Hand {
         }
         let held = self.waiting.pop_front()?;
         let is_followed = follows.is_some_and(|next| next < held.at + wait);
+        if !held.together {
+            self.among = 0;
+        }
         let heard = match does {
             Does::Acts if is_given_again => return self.next(now, state),
             _ if is_early(state, &held) => Heard::Early,
             Does::Acts if is_followed || (held.together && self.different > BEFORE_AN_ACTION) => {
+                self.among += 1 + held.repeats;
+                Heard::Among(self.among)
+            }
+            // It was typed for what the key before would have opened.
+            Does::Other if self.among > 0 && state.layers.is_empty() => {
                 self.among += 1;
                 Heard::Among(self.among)
             }

@@ -264,6 +264,8 @@ pub struct State {
     pub clock_ahead: TimeDelta,
     /// How the API's database answers it, as the API says.
     pub api_database: LinkState,
+    /// Why it isn't well, in the API's words.
+    pub api_database_note: Option<String>,
     /// The database that the API is on, as it said last.
     pub api_on: Option<ApiOn>,
     /// The database's hosts; none where the context gives no database.
@@ -343,6 +345,7 @@ impl State {
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),
             api_database: LinkState::Unknown,
+            api_database_note: None,
             api_on: None,
             hosts: Vec::new(),
             starting: None,

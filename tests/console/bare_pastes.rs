@@ -321,6 +321,36 @@ fn fast_hands_and_what_is_typed_ahead_are_heard() {
     assert_eq!(plans(&terminal.types("r", Duration::ZERO), "reissue"), 1);
 }
 
+/// What follows a key that was dropped was typed for what that key would have opened.
+#[test]
+fn a_burst_with_an_action_in_it_opens_nothing_and_says_how_much_was_dropped() {
+    for (burst, n) in [("r y", 2), ("j j j k k k r r r y y y", 6), ("j X y", 2)] {
+        let mut terminal = Terminal::new(opened("2"));
+        let effects = terminal.types(burst, Duration::ZERO);
+        assert!(!effects.iter().any(changes), "{burst}: {effects:?}");
+        assert!(terminal.state.layers.is_empty(), "{burst}");
+        let said = terminal.said();
+        assert!(
+            said.starts_with(&format!("{n} keys ignored: they came as fast as a paste")),
+            "{burst}: {said}"
+        );
+        // Once it was quiet, all keys count.
+        terminal.types("y", Duration::ZERO);
+        assert!(
+            matches!(terminal.state.layers.last(), Some(Layer::Menu(_))),
+            "{burst}"
+        );
+    }
+    // Movement that a link puts together goes on, and so does a hand.
+    let mut terminal = Terminal::new(opened("2"));
+    terminal.types("j j j", Duration::ZERO);
+    let screen = terminal.state.screen();
+    let ids: Vec<String> = (1..6).map(|n| format!("crt_000{n}")).collect();
+    assert_eq!(screen.cursor_index(0, &ids), 3);
+    let effects = terminal.types("j k r", Duration::from_millis(60));
+    assert_eq!(plans(&effects, "reissue"), 1);
+}
+
 #[test]
 fn a_key_that_is_held_moves_on_at_once_and_acts_once() {
     let held = Duration::from_millis(33);

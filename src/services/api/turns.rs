@@ -67,7 +67,7 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn of_one_name_one_goes_and_the_others_wait_a_moment() {
         let turns = Turns::default();
         let first = turns.take("agt_1").await.unwrap();
