@@ -4,14 +4,15 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::wants::{ask, is_held, remember, touch, touch_own};
-use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify};
+use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
+use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
-use crate::plan::plan::{Inputs, Plan};
+use crate::plan::plan::{Inputs, LeftOut, Plan};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
 use crate::state::databases;
@@ -38,8 +39,14 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     state.now = timed.at;
     let mut visible = !matches!(timed.event, Event::Changed(_));
     match timed.event {
-        Event::Key(key) => on_key(state, &key, effects),
-        Event::Paste(text) => dialogs::paste(state, &text),
+        Event::Key(key) => {
+            on_key(state, &key, effects);
+            wiped::as_it_grows(state);
+        }
+        Event::Paste(text) => {
+            dialogs::paste(state, &text);
+            wiped::as_it_grows(state);
+        }
         Event::SecretTyped(n) => {
             if let Some(Layer::Run(layer)) = state.layers.last_mut() {
                 layer.secret_typed = n;
@@ -310,6 +317,9 @@ pub fn wants_secret(state: &State) -> bool {
 fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     let leaving = std::mem::take(&mut state.leaving);
     state.toast = None;
+    if wiped::before(state, key) {
+        return;
+    }
     match state.layers.last() {
         None => {}
         Some(Layer::CommandLine(_)) => {
@@ -431,9 +441,6 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
         let words = "what you acted on has left this list: move to the row you mean";
         return state.say(Tone::Plain, words);
     }
-    if let Availability::Disabled(why) = state.availability(action, &selected) {
-        return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
-    }
     let hidden = views::n_hidden_marks(state);
     if hidden > 0 {
         let marked = state.screen().marks.len();
@@ -445,14 +452,35 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
             ),
         );
     }
+    if let Availability::Disabled(why) = state.availability(action, &selected) {
+        return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
+    }
     let on = state.targets_for(action, &selected);
-    let (place, marked) = (state.at(), state.screen().marks);
+    let (place, mut marked) = (state.at(), state.screen().marks);
+    // Vault is what it is, whatever is marked.
+    let others = match on.first() {
+        Some(first) if first.kind != EntityKind::Vault => views::others_marked(state, &on),
+        _ => Vec::new(),
+    };
+    marked.retain(|id| !others.iter().any(|(other, _)| other == id));
+    let why = match (others.len(), action.spec().kinds) {
+        (1, [kind]) => format!("no {}", kind.word()),
+        (_, [kind]) => format!("that are no {}s", kind.word()),
+        _ => "of another kind".to_owned(),
+    };
+    let left_out = others.into_iter();
+    let left_out = left_out
+        .map(|(_, name)| LeftOut {
+            name,
+            why: why.clone(),
+        })
+        .collect();
     if marked.is_empty() {
         let mut screen = state.screen();
         screen.note_action(views::focused_rows(state).ids());
         *state.screen_mut() = screen;
     }
-    let run = starting::begin(state, action, on, Inputs::new(), effects);
+    let run = starting::begin(state, action, on, Inputs::new(), left_out, effects);
     if let Some(run) = state.run_mut(&run) {
         run.marked = Some((place, marked));
     }
@@ -470,7 +498,8 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
                 state.say(Tone::Bad, problem.to_string());
             }
         }
-        Ok(plan) => {
+        Ok(mut plan) => {
+            plan.left_out.extend(run.left_out.iter().cloned());
             run.phase = Phase::Planned;
             run.plan = Some(plan);
             dialogs::planned(state, id, effects);
