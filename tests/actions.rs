@@ -423,7 +423,7 @@ async fn an_agent_is_woken_without_the_api() {
     assert_ne!(after, before, "it really did");
 }
 
-/// The time that a context is unlocked for may end while a ceremony is under way.
+/// The time that a context is unlocked for may end while an unseal attempt is under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_locked_meanwhile_takes_no_share_any_more() {
     let tmp = tempfile::tempdir().unwrap();
@@ -540,9 +540,41 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
     let detail = demo.read(&format!("/api/v1/certs/{}", all[0].id)).await;
     assert_eq!(detail["key"]["status"], "compromised", "{}", detail["key"]);
 
+    // What is under way already can't begin: that is known before anybody says yes, and by name.
+    let reissue = actions::find("reissue").unwrap();
+    let on = certificates(&demo, &["img.example.com", "status.example.com"]).await;
+    let alone = reissue.plan(on[..1].to_vec(), Inputs::new(), &hands.reads).await;
+    let words = alone.unwrap_err().to_string();
+    assert!(
+        words.starts_with("img.example.com is being reissued already: its request waits for the CA"),
+        "{words}"
+    );
+    assert!(words.contains("`:cancel`") && !words.contains("req_"), "{words}");
+    let both = hands.plan(reissue, on).await;
+    assert_eq!(
+        both.left_out_by_cause(),
+        [("being reissued already", vec!["img.example.com"])]
+    );
+
+    // A check-in names who may not answer.
+    let checkin = actions::find("checkin").unwrap();
+    let agents = ["vpn-01", "web-01"].map(|host| Target {
+        kind: EntityKind::Agent,
+        id: demo.agent(host)["id"].as_str().unwrap().to_owned(),
+        version: 0,
+        name: host.to_owned(),
+        status: "active".to_owned(),
+    });
+    let plan = hands.plan(checkin, agents.to_vec()).await;
+    assert!(
+        plan.in_the_way[0].starts_with("vpn-01 is silent since ")
+            && plan.in_the_way[0].ends_with("may not answer."),
+        "{:?}",
+        plan.in_the_way
+    );
+
     // An agent that is away is told before, and holds up nothing that comes after it.
     demo.unseal().await;
-    let reissue = actions::find("reissue").unwrap();
     let on = certificates(&demo, &["vpn.example.com", "status.example.com"]).await;
     let plan = hands.plan(reissue, on).await;
     assert!(

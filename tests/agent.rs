@@ -470,7 +470,10 @@ async fn a_key_that_the_platform_asks_about_is_proven_with_the_agents_own_id() {
     })
     .await;
     let proof = Csr::read(&proofs[0]).unwrap();
-    assert_eq!((proofs.len(), proof.common_name.as_deref()), (1, Some("agt_1")));
+    assert_eq!(
+        (proofs.len(), proof.common_name.as_deref()),
+        (1, Some("urn:cmp:agent:agt_1"))
+    );
     assert_eq!(proof.key.spki_sha256(), held);
 }
 

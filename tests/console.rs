@@ -35,6 +35,8 @@ mod lists;
 mod marks;
 #[path = "console/runs.rs"]
 mod runs;
+#[path = "console/secrets.rs"]
+mod secrets;
 #[path = "console/triage.rs"]
 mod triage;
 #[path = "console/typed.rs"]

@@ -32,6 +32,47 @@ fn the_program_that_panics() {
     panic!("a defect for the test");
 }
 
+/// The part whose task panics, on the console's own thread as most tasks run; it goes on.
+#[test]
+#[ignore = "it is started by the other test"]
+fn the_program_whose_task_panics() {
+    let reports = std::env::var_os("HOME").unwrap();
+    install_panic_hook(reports.into());
+    let mut terminal = Terminal::open().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let task = runtime.block_on(async { tokio::spawn(async { panic!("a defect of a task") }).await });
+    assert!(task.is_err_and(|error| error.is_panic()));
+    let area = ratatui::layout::Rect::new(0, 0, 80, 24);
+    let mut frame = ratatui::buffer::Buffer::empty(area);
+    frame.set_string(0, 0, "it goes on", ratatui::style::Style::new());
+    terminal.painter().show(frame, 0).unwrap();
+    // Until the test has seen it, and presses a key.
+    let mut key = [0; 1];
+    std::io::Read::read_exact(&mut std::io::stdin(), &mut key).unwrap();
+}
+
+#[test]
+fn a_panic_of_a_task_leaves_the_terminal_to_the_console_that_goes_on() {
+    let itself = std::env::current_exe().unwrap().display().to_string();
+    let arguments = [
+        "--ignored",
+        "--exact",
+        "the_program_whose_task_panics",
+        "--nocapture",
+    ];
+    let mut pty = Pty::start_by(&itself, &arguments, 100, 24);
+    pty.wait_for("it goes on");
+    assert!(pty.is_alternate(), "the console's screen is still there");
+    assert!(!pty.screen().contains("the report is"), "{}", pty.screen());
+    // Raw mode: without a line's end, and without an echo.
+    pty.send("s");
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
+    let reports = std::fs::read_dir(pty.home.path()).unwrap();
+    let is_report = |name: &str| name.starts_with("panic-");
+    let names = reports.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| is_report(name)).count(), 1);
+}
+
 #[test]
 fn a_panic_gives_the_terminal_back_and_says_where_the_report_is() {
     let itself = std::env::current_exe().unwrap().display().to_string();

@@ -125,7 +125,7 @@ fn what_others_do_to_the_seal_is_seen_while_a_share_is_asked_for() {
     put(address, "sys/unseal", &serde_json::json!({"key": shares[1]}));
     pty.wait_for("somebody else entered a share; sealed, 2 of 3 shares");
     put(address, "sys/unseal", &serde_json::json!({"reset": true}));
-    pty.wait_for("somebody else reset the ceremony; sealed, 0 of 3 shares");
+    pty.wait_for("somebody else reset the unseal attempt; sealed, 0 of 3 shares");
     for share in &shares[..3] {
         put(address, "sys/unseal", &serde_json::json!({"key": share}));
     }
@@ -416,10 +416,10 @@ fn half_an_escape_sequence_is_no_escape() {
         screen.contains(" characters") && !screen.contains(": 2 characters")
     });
     pty.send("\x1b");
-    pty.wait_for("stopped by you");
+    pty.wait_for("no share was entered");
     pty.send("\x1b");
     pty.wait("the dialog to be closed", |screen| {
-        !screen.contains("stopped by you")
+        !screen.contains("no share was entered")
     });
     pty.send("q");
     assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));

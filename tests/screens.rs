@@ -29,12 +29,12 @@ use cmp_console::problem::Problem;
 use cmp_console::state::contexts::Configured;
 use cmp_console::state::event::{Event, Timed};
 use cmp_console::state::figures::Figures;
-use cmp_console::state::layer::{CommandLine, FilterLine, Layer, RunLayer, Shown};
+use cmp_console::state::layer::{CommandLine, Detail, FilterLine, Layer, RunLayer, Shown};
 use cmp_console::state::query::{Answer, LogLine, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::snapshot::Snapshot;
-use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, State, Tone};
+use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, ServedNow, State, Tone};
 use cmp_console::views;
 use cmp_console::wire::certs::KeyDetail;
 use cmp_console::wire::trends::Trends;
@@ -342,7 +342,10 @@ fn blast_radius() {
         let elsewhere = fixtures::installation(&certificates[1], false);
         let endpoint = Endpoint::of(&elsewhere).unwrap();
         let made = Handshake {
-            served: Some(Ok(elsewhere.expected_sha256.clone())),
+            served: Some(Ok(ServedNow {
+                shown: [(elsewhere.expected_sha256.clone(), 8)].into(),
+                broken: None,
+            })),
             expected: elsewhere.expected_sha256.clone(),
             at: now(),
         };
@@ -665,7 +668,7 @@ fn dialogs() {
     snapshot("plan_commands", |state| {
         open_run(state, "revoke", wide_plan(56));
         if let Some(Layer::Run(layer)) = state.layers.last_mut() {
-            (layer.commands, layer.scroll) = (true, 5);
+            (layer.detail, layer.scroll) = (Detail::Commands, 5);
         }
     });
     snapshot("help_scrolled", |state| {
@@ -685,6 +688,102 @@ fn dialogs() {
     snapshot("toast", |state| {
         state.say(Tone::Bad, "web-07: connection refused");
     });
+}
+
+/// What a dialog can't show is counted and reached, and on a larger screen it is shown.
+#[test]
+fn a_result_shows_every_step_or_says_how_many_are_out_of_sight() {
+    let steps = |n: usize| {
+        let mut plan = plan(Tier::Contained);
+        plan.steps = (0..n)
+            .map(|n| PlannedStep {
+                title: format!("step {n} of it"),
+                ..plan.steps[0].clone()
+            })
+            .collect();
+        plan
+    };
+    let ended = |height: u16, n: usize| {
+        let mut state = night(80, height);
+        open_run(&mut state, "revoke", steps(n));
+        let run = &mut state.runs[0];
+        run.begin();
+        for index in 0..n {
+            let proven = Outcome::Proven(format!(
+                "seen {index}, in words that go on for longer than a line has room for them"
+            ));
+            run.take(RunEvent::StepEnded(index, proven));
+        }
+        run.take(RunEvent::Ended(Outcome::Proven("all of it is seen".to_owned())));
+        state
+    };
+    let small = text(&ended(24, 3));
+    assert!(
+        small.contains("├ steps ─────────────────────────────────────────────────────────────────── 3 ─┤"),
+        "{small}"
+    );
+    assert!(
+        (0..3).all(|n| small.contains(&format!("step {n} of it"))),
+        "{small}"
+    );
+    let mut state = ended(24, 12);
+    let first = text(&state);
+    assert!(
+        first.contains("1-9 of 12  ↓ 3") && first.contains("ctrl-d scrolls"),
+        "{first}"
+    );
+    let mut seen = first;
+    for _ in 0..3 {
+        let event = Event::Key("ctrl-d".to_owned());
+        update(&mut state, Timed { at: now(), event }, &mut Vec::new());
+        seen.push_str(&text(&state));
+    }
+    assert!(
+        (0..12).all(|n| seen.contains(&format!("step {n} of it"))),
+        "{seen}"
+    );
+    assert!(seen.contains("↑ "), "{seen}");
+    let large = text(&ended(40, 12));
+    assert!(
+        (0..12).all(|n| large.contains(&format!("step {n} of it"))) && !large.contains("scrolls"),
+        "{large}"
+    );
+}
+
+/// At 80×24 as at the crowd's size: what is lost is whole above the names, and a heading counts what it names.
+#[test]
+fn losses_never_slide_under_the_names() {
+    for things in [12, 58] {
+        for detail in [Detail::Names, Detail::Losses, Detail::Commands] {
+            let mut state = night(80, 24);
+            let mut plan = wide_plan(things);
+            plan.losses.truncate(if things == 12 { 12 } else { 58 });
+            plan.losses.iter_mut().step_by(3).for_each(|loss| {
+                loss.what = "served when its agent last looked, 29 Nov 03:02Z: clients that check refuse it"
+                    .to_owned();
+            });
+            plan.changes
+                .push("Keys change: clients that pin one have to be told.".to_owned());
+            open_run(&mut state, "revoke", plan);
+            if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+                layer.detail = detail;
+            }
+            let shown = text(&state);
+            let rules: Vec<&str> = shown.lines().filter(|line| line.starts_with('├')).collect();
+            assert!(rules[0].starts_with("├ breaks ─"), "{shown}");
+            let (heading, n) = match detail {
+                Detail::Names => ("by name", things),
+                Detail::Losses => (
+                    "all losses",
+                    state.runs[0].plan.as_ref().unwrap().losses_by_host().len(),
+                ),
+                Detail::Commands => ("commands", things),
+            };
+            assert!(rules[1].starts_with(&format!("├ {heading} ─")), "{shown}");
+            assert!(rules[1].contains(&format!(" of {n}  ↓ ")), "{shown}");
+            assert!(rules[2].starts_with("├ in the way ─"), "{shown}");
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(super) struct CancelRequest;
 static SPEC: Spec = Spec {
     id: "cancel",
     title: "Cancel a request",
+    verb: "Cancel",
     key: "x",
     kinds: &[EntityKind::Request],
     help: "take a request back that failed or that nobody wants any more",

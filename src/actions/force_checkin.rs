@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::in_the_way::{away, names};
 use super::{Action, Availability, Facts, Spec};
 use crate::clients::agent::WakeStep;
 use crate::domain::agent::{Agent, AgentStatus};
@@ -24,6 +25,7 @@ pub(super) struct ForceCheckin;
 static SPEC: Spec = Spec {
     id: "checkin",
     title: "Force check-in",
+    verb: "Check-in of",
     key: "c",
     kinds: &[EntityKind::Agent],
     help: "wake the agent, so that it checks in now",
@@ -59,7 +61,7 @@ impl Action for ForceCheckin {
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     let mut plan = Plan::new(SPEC.id, with.clock.now());
-    let mut unsaid = Vec::new();
+    let (mut unsaid, mut silent) = (Vec::new(), Vec::new());
     for target in on {
         let (agent, from_api) = find(&target.id, with).await?;
         plan.works_without_api |= !from_api;
@@ -69,6 +71,9 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
                 why: "banned".to_owned(),
             });
             continue;
+        }
+        if let Some(since) = away(&agent, with) {
+            silent.push(format!("{} is {since}", agent.hostname));
         }
         if !from_api {
             unsaid.push(format!("{} at {}", agent.hostname, agent.address));
@@ -95,8 +100,8 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             ..target
         });
     }
-    let names: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
-    match names.as_slice() {
+    let named: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
+    match named.as_slice() {
         [] => return Err(Problem::refused("these agents are banned").hint("unban them first")),
         [one] => {
             plan.title = format!("Check-in of {one}");
@@ -107,6 +112,12 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             plan.changes.push(format!("{} agents check in now.", many.len()));
             plan.by_name = many.iter().map(|&name| name.to_owned()).collect();
         }
+    }
+    if !silent.is_empty() {
+        let silent: Vec<&str> = silent.iter().map(String::as_str).collect();
+        let so = if silent.len() == 1 { "it" } else { "they" };
+        plan.in_the_way
+            .push(format!("{}: {so} may not answer.", names(&silent)));
     }
     if !unsaid.is_empty() {
         plan.in_the_way.push(format!(

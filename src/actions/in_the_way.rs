@@ -8,9 +8,12 @@ use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
 use crate::domain::moment::short;
+use crate::domain::request::{Request, RequestStatus};
 use crate::domain::worker::Duty;
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
+use crate::wire::certs::CertificateDetail;
+use crate::wire::page::PageQuery;
 
 /// Names that a line holds; the rest is counted.
 const NAMED: usize = 4;
@@ -75,6 +78,71 @@ impl Away {
             let verb = if waiting.len() == 1 { "waits" } else { "wait" };
             format!("{host} is {since}: {} {verb} for it. {so}", names(&waiting))
         })
+    }
+}
+
+/// Rows of a page of open requests.
+const PAGE: u32 = 500;
+/// Pages that are read at most; the API refuses what was missed.
+const PAGES: usize = 20;
+
+/// The requests that are under way to replace certificates.
+#[derive(Default)]
+pub(super) struct UnderWay(Vec<Request>);
+
+impl UnderWay {
+    /// Those of these certificates: of one by itself, of several among all that are open.
+    pub(super) async fn ask(certificates: &[&str], with: &Reads) -> Result<Self, Problem> {
+        let filter = match certificates {
+            [] => return Ok(Self::default()),
+            [one] => Some(format!("cert:{one}")),
+            _ => None,
+        };
+        let mut query = PageQuery {
+            limit: Some(PAGE),
+            open: Some(true),
+            filter,
+            ..PageQuery::default()
+        };
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            let page = with.api.requests(&query).await?;
+            found.extend(page.items.into_iter().filter(|request| {
+                let replaces = request.replaces.as_deref();
+                let is_open = matches!(request.status, RequestStatus::Pending | RequestStatus::Issuing);
+                is_open && replaces.is_some_and(|id| certificates.contains(&id))
+            }));
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => break,
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// Those for the certificate with this id.
+    fn of(&self, certificate: &str) -> impl Iterator<Item = &Request> {
+        let replaces = move |request: &&Request| request.replaces.as_deref() == Some(certificate);
+        self.0.iter().filter(replaces)
+    }
+
+    /// The first of them, if there is nothing left to ask for: each place has one that is under way.
+    pub(super) fn covers(&self, detail: &CertificateDetail) -> Option<&Request> {
+        let id = detail.certificate.id.as_str();
+        let is_for = |agent: &str, path: Option<&str>| {
+            let same =
+                |it: &Request| it.agent_id.as_deref() == Some(agent) && it.install_path.as_deref() == path;
+            self.of(id).any(same)
+        };
+        let mut places = detail.installations.iter();
+        let covered = match &detail.key {
+            _ if !detail.installations.is_empty() => {
+                places.all(|place| is_for(&place.agent_id, Some(place.path.as_str())))
+            }
+            Some(key) => key.agent_id.as_deref().is_some_and(|agent| is_for(agent, None)),
+            None => false,
+        };
+        self.of(id).next().filter(|_| covered)
     }
 }
 

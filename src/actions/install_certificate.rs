@@ -28,6 +28,7 @@ pub(super) struct InstallCertificate;
 static SPEC: Spec = Spec {
     id: "install",
     title: "Install",
+    verb: "Install",
     key: "i",
     kinds: &[EntityKind::Certificate],
     help: "install the certificate on the agent that holds its key, at a path",

@@ -44,6 +44,8 @@ pub struct Spec {
     pub id: &'static str,
     /// What it does, at most 24 columns, no period.
     pub title: &'static str,
+    /// The same as titles of plans begin: the name of what it works on follows.
+    pub verb: &'static str,
     /// The key that starts it.
     pub key: &'static str,
     /// What it works on, the preferred sort first.
@@ -52,6 +54,21 @@ pub struct Spec {
     pub help: &'static str,
     /// How it proves that it worked, no period.
     pub proof: &'static str,
+}
+
+impl Spec {
+    /// What it does to these things, before there is a plan that says so: `Revoke shop.example.com`.
+    #[must_use]
+    pub fn on(&self, things: &[Target]) -> String {
+        match (self.verb, things) {
+            (verb, [one]) if one.kind == EntityKind::Request => {
+                format!("{verb} the request for {}", one.name)
+            }
+            (verb, [one]) => format!("{verb} {}", one.name),
+            (_, []) => self.title.to_owned(),
+            (verb, many) => format!("{verb} {} {}s", many.len(), many[0].kind.word()),
+        }
+    }
 }
 
 /// What is known of the backends when availability is asked for; pure data.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::in_the_way::{self, Adapters, Agents, Away, away};
+use super::in_the_way::{self, Adapters, Agents, Away, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
@@ -32,6 +32,7 @@ pub(super) struct ReissueCertificate;
 static SPEC: Spec = Spec {
     id: "reissue",
     title: "Reissue",
+    verb: "Reissue",
     key: "r",
     kinds: &[EntityKind::Certificate],
     help: "issue it anew with a fresh key and install it where the old one is",
@@ -88,14 +89,16 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let mut agents = Agents::default();
     let mut found = Found::default();
     let alone = on.len() == 1;
+    let ids: Vec<&str> = on.iter().map(|target| target.id.as_str()).collect();
+    let under_way = UnderWay::ask(&ids, with).await?;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        match refused(&detail) {
+        match refused(&detail).or_else(|| reissued_already(&detail, &under_way)) {
             Some((_, problem)) if alone => {
                 return Err(match &certificate.replaced_by {
-                    Some(by) => replaced(certificate.name(), by, with).await?,
-                    None => problem,
+                    Some(by) if detail.installations.is_empty() => replaced(certificate.name(), by, with).await?,
+                    _ => problem,
                 });
             }
             Some((why, _)) => plan.left_out.push(LeftOut {
@@ -118,10 +121,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let n_left_out = plan.left_out.len();
     plan.title = match found.all.as_slice() {
         [] => {
-            return Err(Problem::conflict(
-                "none of these can be reissued: they are replaced or revoked, and installed nowhere",
-            )
-            .hint("reissue what took their place"));
+            let causes = plan.left_out_by_cause().into_iter();
+            let causes: Vec<String> = causes.map(|(why, of)| format!("{} {why}", of.len())).collect();
+            let what = format!("none of these can be reissued: {}", causes.join(", "));
+            return Err(Problem::conflict(what)
+                .hint("wait for what is being reissued; reissue what took the place of what is replaced"));
         }
         [one] => format!("Reissue {}", one.certificate.name()),
         many if n_left_out == 0 => format!("Reissue {} certificates", many.len()),
@@ -202,6 +206,18 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
         }
     };
     Ok(problem.hint("look at the one that took its place"))
+}
+
+/// Why there is nothing to ask for: it is asked for.
+fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<(&'static str, Problem)> {
+    let request = under_way.covers(detail)?;
+    let what = format!(
+        "{} is being reissued already: its request {}",
+        detail.certificate.name(),
+        request.why()
+    );
+    let hint = "wait: it is issued and installed by itself; or take that request back: `:cancel` on it";
+    Some(("being reissued already", Problem::conflict(what).hint(hint)))
 }
 
 /// The steps for one certificate: asked for, then proven where its agents are there. What waits for one that is

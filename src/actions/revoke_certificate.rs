@@ -30,6 +30,7 @@ pub(super) struct RevokeCertificate;
 static SPEC: Spec = Spec {
     id: "revoke",
     title: "Revoke",
+    verb: "Revoke",
     key: "X",
     kinds: &[EntityKind::Certificate],
     help: "have the CA revoke the certificate, with a reason of RFC 5280",
@@ -128,6 +129,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     plan.for_good = for_good(&all, reason);
     plan.changes = changes(&all, reason, now);
     plan.losses = all.iter().flat_map(|detail| losses(detail, now)).collect();
+    // What is served hurts now.
+    plan.losses.sort_by_key(|loss| !loss.what.starts_with(SERVED));
     if all.len() > 1 {
         let rows: Vec<_> = all
             .iter()
@@ -332,6 +335,9 @@ fn waits(wait: Duration, with: &Reads) -> String {
     )
 }
 
+/// How the loss of what is served begins.
+const SERVED: &str = "served";
+
 /// What each place of it loses.
 fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item = Loss> {
     let certificate = &detail.certificate;
@@ -344,7 +350,7 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
         };
         let what = match (served, place.truth()) {
             (true, _) => {
-                format!("served {seen}: clients that check revocation refuse it from the next CRL on")
+                format!("{SERVED} {seen}: clients that check revocation refuse it from the next CRL on")
             }
             (false, Truth::Missing) => return None,
             (false, Truth::Unknown) => "expected there; its agent hasn't looked yet".to_owned(),

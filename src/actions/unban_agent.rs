@@ -19,6 +19,7 @@ pub(super) struct UnbanAgent;
 static SPEC: Spec = Spec {
     id: "unban",
     title: "Unban",
+    verb: "Unban",
     key: "U",
     kinds: &[EntityKind::Agent],
     help: "let a banned agent enrol again",

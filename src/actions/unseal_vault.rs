@@ -26,6 +26,7 @@ pub(super) struct UnsealVault;
 static SPEC: Spec = Spec {
     id: "unseal",
     title: "Unseal Vault",
+    verb: "Unseal",
     key: "u",
     kinds: &[EntityKind::Vault],
     help: "enter unseal shares until Vault is open",
@@ -112,16 +113,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     }
     let mut in_the_way = vault_nodes::others(&nodes, address);
     // Shares are the keys to everything: who sees them is said before the first.
-    in_the_way.push(match proxy::through(address) {
-        None => format!("{} is spoken to directly, through no proxy.", place_of(address)),
-        Some(proxy) if address.starts_with("https://") => {
-            format!("The shares go through the proxy {}, which passes TLS on.", proxy.words())
-        }
-        Some(proxy) => format!(
-            "The shares go through the proxy {} without TLS: it SEES them. Except the host by NO_PROXY first.",
-            proxy.words()
-        ),
-    });
+    in_the_way.extend(between(address));
     Ok(Plan {
         title: if alone {
             "Unseal Vault".to_owned()
@@ -138,6 +130,31 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         steps,
         works_without_api: true,
         ..Plan::new(SPEC.id, with.clock.now())
+    })
+}
+
+/// What is between us and Vault, or was to be; nothing where no proxy is set for it.
+fn between(address: &str) -> Option<String> {
+    let Some(proxy) = proxy::through(address) else {
+        return proxy::passed_over(address).map(|proxy| {
+            format!(
+                "{} is spoken to directly: NO_PROXY excepts it from the proxy {}.",
+                place_of(address),
+                proxy.words()
+            )
+        });
+    };
+    Some(match proxy {
+        proxy if address.starts_with("https://") => {
+            format!(
+                "The shares go through the proxy {}, which passes TLS on.",
+                proxy.words()
+            )
+        }
+        proxy => format!(
+            "The shares go through the proxy {} without TLS: it SEES them. Except the host by NO_PROXY first.",
+            proxy.words()
+        ),
     })
 }
 
@@ -162,7 +179,7 @@ impl Step for EnterShares {
     }
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {
-        Box::pin(ceremony(cx, with))
+        Box::pin(attempt(cx, with))
     }
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
@@ -181,10 +198,10 @@ impl Step for EnterShares {
     }
 }
 
-/// The nonce names the ceremony: it appears with the first share and goes with a reset, a success or a
-/// failed combine. Others may enter shares too, or reset the ceremony: that is looked for all the while,
+/// The nonce names the unseal attempt: it appears with the first share and goes with a reset, a success or a
+/// failed combine. Others may enter shares too, or reset the attempt: that is looked for all the while,
 /// and once more before a share is given.
-async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem> {
+async fn attempt(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem> {
     let address = text(&cx.args, "node")?;
     let (reader, writer) = (with.reads.vault_node(address)?, with.vault_node(address)?);
     let command = format!("VAULT_ADDR={} vault operator unseal", shell_word(address));
@@ -207,12 +224,9 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
             with.note(news);
         }
         let answer = match (entered, now) {
-            (Some(Entered::Stop), _) => {
-                return Err(Problem::new(
-                    ProblemKind::Refused,
-                    format!("stopped by you: {}", progress(&status)),
-                )
-                .hint("shares that were entered stay at Vault until somebody resets the ceremony"));
+            (Some(Entered::Stop), now) => {
+                with.stop();
+                return Err(stopped(&now.unwrap_or(status), &command));
             }
             (None, Ok(now)) => {
                 status = now;
@@ -228,10 +242,10 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
                 status = now;
                 continue;
             }
-            // A share belongs to the ceremony that its owner saw on screen.
+            // A share belongs to the attempt that its owner saw on screen.
             (Some(Entered::Secret(_)), Ok(now)) if was_reset(&status, &now) => {
                 with.note(format!(
-                    "{}; the share was not sent: enter it again if it belongs to this ceremony",
+                    "{}; the share was not sent: enter it again if it belongs to this unseal attempt",
                     news(&status, &now).unwrap_or_default()
                 ));
                 status = now;
@@ -289,7 +303,33 @@ async fn ceremony(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem>
     Ok(json!({}))
 }
 
-/// Whether somebody else began the ceremony anew between two looks.
+/// The end of an attempt that its owner left: what stays at Vault, and what drops it.
+fn stopped(status: &SealStatus, command: &str) -> Problem {
+    let (kind, t) = (ProblemKind::Refused, status.t);
+    match status.progress {
+        _ if !status.sealed => {
+            Problem::new(kind, "Vault was unsealed meanwhile; nothing of it was looked at")
+        }
+        0 => Problem::new(kind, "no share was entered; Vault is sealed as before"),
+        n => {
+            let (shares, stay) = if n == 1 {
+                ("share", "stays")
+            } else {
+                ("shares", "stay")
+            };
+            Problem::new(
+                kind,
+                format!("{n} of {t} {shares} {stay} at Vault, which is sealed"),
+            )
+            .hint(format!(
+                "unseal again and enter the other {}, or drop what is there: `{command} -reset`",
+                t.saturating_sub(n)
+            ))
+        }
+    }
+}
+
+/// Whether somebody else began the attempt anew between two looks.
 fn was_reset(before: &SealStatus, now: &SealStatus) -> bool {
     now.sealed && !before.nonce.is_empty() && now.nonce != before.nonce
 }
@@ -300,7 +340,7 @@ fn news(before: &SealStatus, now: &SealStatus) -> Option<String> {
         return Some("unsealed by somebody else".to_owned());
     }
     let what = if was_reset(before, now) {
-        "the nonce changed: somebody else reset the ceremony"
+        "the nonce changed: somebody else reset the unseal attempt"
     } else if now.progress > before.progress {
         "somebody else entered a share"
     } else {
@@ -424,6 +464,21 @@ mod tests {
             "nonce": nonce, "version": "1", "type": "shamir",
         });
         serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn who_stops_is_told_what_stays_at_vault_and_what_drops_it() {
+        let command = "VAULT_ADDR=http://v vault operator unseal";
+        let none = stopped(&status(0, ""), command);
+        assert_eq!(none.what, "no share was entered; Vault is sealed as before");
+        assert_eq!(none.hint, None);
+        let some = stopped(&status(2, "a"), command);
+        assert_eq!(some.what, "2 of 3 shares stay at Vault, which is sealed");
+        assert!(
+            some.hint
+                .unwrap()
+                .ends_with("`VAULT_ADDR=http://v vault operator unseal -reset`")
+        );
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub(super) async fn whole(mut response: Response, limit: Limit) -> Result<Vec<u8
 }
 
 /// A body without an end, line by line without their ends, until it breaks, or is silent for `limit.time`. A line
-/// that is longer than `limit.bytes` ends it: whoever sends one is not who was asked.
+/// that is longer than `limit.bytes` ends it: whoever sends one is not who was asked. Its end stays its end, however
+/// often it is asked for more.
 pub(super) fn lines(response: Response, limit: Limit) -> impl Stream<Item = Vec<u8>> + use<> {
     let start = (Box::pin(response.bytes_stream()), Vec::new());
     let together = futures::stream::unfold(start, move |(mut pieces, mut rest)| async move {
@@ -68,7 +69,7 @@ pub(super) fn lines(response: Response, limit: Limit) -> impl Stream<Item = Vec<
         let fits = rest.len() <= limit.bytes && lines.iter().all(|line| line.len() <= limit.bytes);
         fits.then_some((lines, (pieces, rest)))
     });
-    together.flat_map(futures::stream::iter)
+    together.fuse().flat_map(futures::stream::iter)
 }
 
 /// Takes all whole lines out of `rest`.
@@ -167,6 +168,17 @@ mod tests {
         let (url, sending) = answers("content-length: 100\r\n", b"{".to_vec(), 1).await;
         let error = whole(get(&url).await, limit).await.unwrap_err();
         assert!(matches!(error, BodyError::TooSlow(_)), "{error}");
+        sending.abort();
+    }
+
+    #[tokio::test]
+    async fn after_its_end_there_is_nothing_more_however_often_it_is_asked() {
+        let (url, sending) = answers("content-length: 8\r\n", b"data: a\n".to_vec(), 1).await;
+        let mut read = std::pin::pin!(lines(get(&url).await, LIMIT));
+        assert_eq!(read.next().await.unwrap(), b"data: a");
+        for _ in 0..3 {
+            assert_eq!(read.next().await, None);
+        }
         sending.abort();
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::redirect::Policy;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::body::{self, BodyError, Limit};
@@ -19,6 +20,9 @@ const LIST: Limit = Limit {
     bytes: 64 << 20,
     time: TIME,
 };
+
+/// So many redirects are followed; distribution points have one, to a mirror.
+const MOST_REDIRECTS: usize = 3;
 
 /// A list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,14 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
     };
     let http = by_environment(reqwest::Client::builder())
         .timeout(TIME)
+        .redirect(Policy::custom(|attempt| {
+            let was_secret = attempt.previous().iter().any(|url| url.scheme() == "https");
+            match attempt.previous().len() {
+                // A list that TLS was wanted for is not taken without it.
+                1..=MOST_REDIRECTS if !was_secret || attempt.url().scheme() == "https" => attempt.follow(),
+                _ => attempt.stop(),
+            }
+        }))
         .build()
         .map_err(unreachable)?;
     let response = http.get(url).send().await.map_err(unreachable)?;

@@ -74,13 +74,31 @@ impl Environment {
 
     fn through(&self, url: &str) -> Option<Through> {
         let (variable, value) = self.of_url(&Url::parse(url).ok()?)?;
+        Some(Self::named(variable, value))
+    }
+
+    /// The proxy that `url` would be asked through but for `NO_PROXY`.
+    fn passed_over(&self, url: &str) -> Option<Through> {
+        let url = Url::parse(url).ok()?;
+        if self.of_url(&url).is_some() {
+            return None;
+        }
+        let all = Self {
+            proxies: self.proxies.clone(),
+            without: String::new(),
+        };
+        all.of_url(&url)
+            .map(|(variable, value)| Self::named(variable, value))
+    }
+
+    fn named(variable: &'static str, value: &str) -> Through {
         let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
         let place = rest.split('/').next().unwrap_or(rest);
         let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-        Some(Through {
+        Through {
             address: format!("{scheme}://{place}"),
             variable,
-        })
+        }
     }
 }
 
@@ -104,6 +122,12 @@ fn is_here(url: &Url) -> bool {
 #[must_use]
 pub fn through(url: &str) -> Option<Through> {
     Environment::here().through(url)
+}
+
+/// The proxy that is set and not used for `url`, since `NO_PROXY` excepts it; never one for this machine.
+#[must_use]
+pub fn passed_over(url: &str) -> Option<Through> {
+    Environment::here().passed_over(url)
 }
 
 /// Words for an error of a call to `url`, behind the address; none where no proxy is between.
@@ -178,6 +202,13 @@ mod tests {
         );
         assert_eq!(some.through("https://vault.example.com"), None);
         assert_eq!(some.through("http://10.1.2.3"), None);
+        assert_eq!(
+            some.passed_over("http://10.1.2.3").unwrap().words(),
+            "`http://proxy.example.com:8080` of ALL_PROXY"
+        );
+        assert_eq!(some.passed_over("http://127.0.0.1:8200"), None);
+        assert_eq!(some.passed_over("https://api.example.com"), None, "it is used");
+        assert_eq!(environment(&[]).passed_over("http://10.1.2.3"), None);
         let cgi = environment(&[("HTTP_PROXY", "http://evil"), ("REQUEST_METHOD", "GET")]);
         assert_eq!(cgi.through("http://api.example.com"), None);
         assert_eq!(

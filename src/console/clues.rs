@@ -2,6 +2,7 @@
 //! and so is it when none does.
 
 use super::lists::{go, show_filtered};
+use super::wiped;
 use crate::domain::certificate::Certificate;
 use crate::domain::clue::{Clue, Reading, readings};
 use crate::domain::key_material::material_in;
@@ -16,10 +17,7 @@ use crate::wire::filter;
 /// Shows the certificates that a clue leads to; what an address leads to is found out by a handshake.
 pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
     if material_in(clue).is_some() {
-        return state.say(
-            Tone::Bad,
-            "that may be a private key, or a piece of one: it was not looked for",
-        );
+        return state.say(Tone::Bad, format!("it was not looked for: it {}", wiped::MAY_BE));
     }
     let said = Following::said(clue);
     let mut found = readings(clue);

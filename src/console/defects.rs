@@ -15,13 +15,13 @@ static REPORT: Mutex<Option<PathBuf>> = Mutex::new(None);
 /// Rings when there is one.
 static NEWS: Notify = Notify::const_new();
 
-/// From now on a panic writes a report into `reports`. One on the calling thread, which is the console's
-/// own, gives the terminal back and says where the report is; one elsewhere is told to the console,
-/// which goes on.
+/// From now on a panic writes a report into `reports`. One of the console itself gives the terminal back and says
+/// where the report is. One of a task is told to the console, which goes on: also where that task runs on the
+/// calling thread, which is the console's own, since the runtime catches it there.
 pub fn install_panic_hook(reports: PathBuf) {
     let console = std::thread::current().id();
     std::panic::set_hook(Box::new(move |panic| {
-        let own = std::thread::current().id() == console;
+        let own = std::thread::current().id() == console && tokio::task::try_id().is_none();
         if own {
             give_back();
         }

@@ -4,15 +4,14 @@
 use tui_textarea::{Input, Key, TextArea};
 
 use super::layers::{self, field, fields};
-use super::{clipboard, cursor, starting};
-use crate::domain::key_material::material_in;
+use super::{clipboard, cursor, starting, wiped};
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::effect::Effect;
 use crate::state::event::Ignored;
-use crate::state::layer::{FilterLine, Layer, RunLayer, Shown, line};
+use crate::state::layer::{Detail, FilterLine, Layer, RunLayer, Shown, line};
 use crate::state::run::Phase;
 use crate::state::screen::ViewId;
 use crate::state::{State, Tone};
@@ -59,15 +58,6 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
         }
         Some(InDialog::Confirm) => {
             let typed = line(&layer.typed).trim().to_owned();
-            if material_in(&typed).is_some() {
-                layer.typed = TextArea::default();
-                state.say(
-                    Tone::Bad,
-                    "that may be a private key, or a piece of one: it was dropped",
-                );
-                state.layers.push(Layer::Filter(layer));
-                return;
-            }
             match Filter::read(&typed, views::find(state.place().view).filters) {
                 Ok(_) => {
                     if !typed.is_empty() {
@@ -142,12 +132,23 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
             "key ignored: pause half a second, press y, and nothing after it".to_owned()
         }
         Ignored::Hasty => "key ignored: it came together with another one; press it again".to_owned(),
-        Ignored::Among => format!("{keys} ignored: what acts is pressed by itself, not within other keys"),
-        Ignored::Piece => {
-            "what was pasted was dropped: it can't be read, and may be a piece of a private key".to_owned()
+        Ignored::Among => {
+            format!("{keys} ignored: they came as fast as a paste, and what acts is pressed by itself")
         }
+        Ignored::Piece => {
+            if n > 0 {
+                wiped::with_paste(state);
+            }
+            format!("what was pasted was dropped: it {}", wiped::MAY_BE)
+        }
+        Ignored::Rest => format!(
+            "{keys} ignored: what was dropped may be a private key, a share or a token, and these came right behind it; pause for a second"
+        ),
         Ignored::NoShare => {
             "what was pasted was dropped: it is no share. A share is one word of base64 or hex".to_owned()
+        }
+        Ignored::NotSent => {
+            "that is no share, and nothing was sent: a share is base64 or hex of 17 to 129 bytes".to_owned()
         }
         Ignored::TooLong => format!("a paste of {n} bytes was dropped: nothing here has room for it"),
     };
@@ -180,10 +181,13 @@ pub(super) fn pasted_key(state: &mut State, spki: Option<String>) {
         (Some(Layer::CommandLine(layer)), Some(spki)) => {
             layer.typed = field(&format!("find {spki}"));
         }
-        _ => state.say(
-            Tone::Bad,
-            "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
-        ),
+        _ => {
+            wiped::with_paste(state);
+            state.say(
+                Tone::Bad,
+                "a private key was pasted and dropped; treat it as seen, and as compromised if others saw it",
+            );
+        }
     }
 }
 
@@ -240,13 +244,22 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         }
         (_, Phase::Ended(_)) if closes => return,
         (Some(InDialog::PageDown), _) => {
-            let most = u16::try_from(views::dialogs::n_hidden(state, &layer)).unwrap_or(u16::MAX);
-            layer.scroll = layer.scroll.saturating_add(5).min(most);
+            let (most, page) = scrolling(state, &layer);
+            layer.scroll = layer.scroll.saturating_add(page).min(most);
         }
-        (Some(InDialog::PageUp), _) => layer.scroll = layer.scroll.saturating_sub(5),
-        (Some(InDialog::Commands), _) if !secret => {
-            layer.commands = !layer.commands;
-            layer.scroll = 0;
+        (Some(InDialog::PageUp), _) => {
+            let (_, page) = scrolling(state, &layer);
+            layer.scroll = layer.scroll.saturating_sub(page);
+        }
+        (Some(InDialog::Commands), Phase::Planned) => {
+            if let Some(plan) = &run.plan {
+                (layer.detail, layer.scroll) = (layer.detail.next(plan), 0);
+            }
+        }
+        (Some(InDialog::CopyCommands), Phase::Planned) if layer.detail == Detail::Commands => {
+            if let Some(plan) = run.plan.clone() {
+                copy_commands(state, &plan, effects);
+            }
         }
         (Some(InDialog::Retry), Phase::Ended(_)) if layer.hears() && !deaf && !run.to_retry().is_empty() => {
             return starting::retry(state, &id, effects);
@@ -279,6 +292,13 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
     state.layers.push(Layer::Run(layer));
 }
 
+/// How far its text can be scrolled, and by how much so that nothing is skipped.
+fn scrolling(state: &State, layer: &RunLayer) -> (u16, u16) {
+    let scrolling = views::dialogs::scrolling(state, layer);
+    let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    (lines(scrolling.most), lines(scrolling.page))
+}
+
 fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut Vec<Effect>) {
     let Some(plan) = state.run(&layer.run).and_then(|run| run.plan.clone()) else {
         return;
@@ -302,10 +322,7 @@ fn planned_key(state: &mut State, layer: &mut RunLayer, key: &str, effects: &mut
             let ticket = Some(line(&layer.ticket)).filter(|text| !text.trim().is_empty());
             match asks {
                 // This one key is the same for everybody: no setting can make it another one's.
-                _ if layer.commands && state.keymap.lookup(key) == Some(Cmd::Copy) => {
-                    copy_commands(state, &plan, effects);
-                }
-                Ask::Yes if key == "y" && !layer.commands => {
+                Ask::Yes if key == "y" => {
                     layer.shown = Shown::Not;
                     execute(state, &layer.run, &Answer::Yes, comment, ticket, effects);
                 }

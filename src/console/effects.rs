@@ -15,16 +15,19 @@ use super::backends::Backends;
 use super::neighbours::Neighbours;
 use super::{databases, links, logs, saved_views, stream};
 use crate::actions;
+use crate::clients::tls_look::{Effort, Seen};
+use crate::clients::tls_probe::ProbeFailure;
 use crate::domain::secret::Secret;
 use crate::plan::confirm::Confirmed;
 use crate::plan::executor::{Means, RunEvent, execute};
 use crate::plan::outcome::Outcome;
-use crate::plan::ports::{Entered, SecretEntry};
+use crate::plan::ports::{Entered, Reads, SecretEntry};
 use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
 use crate::state::query::{Answer, Query};
 use crate::state::snapshot::Snapshot;
+use crate::state::{Endpoint, ServedNow};
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -209,11 +212,8 @@ impl Effects {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let served = backends.reads.served(&endpoint.address, Some(&endpoint.name));
-                    let served = served
-                        .await
-                        .map(|served| served.fingerprint_sha256)
-                        .map_err(|why| why.to_string());
+                    let served = served_now(&backends.reads, &endpoint).await;
+                    let served = served.map_err(|why| why.to_string());
                     let _closed = to.send(Event::Handshake(endpoint, served)).await;
                 });
             }
@@ -373,4 +373,18 @@ fn keep(path: &Path, last: &Mutex<Snapshot>, snapshot: Snapshot) {
 async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let caught = std::panic::AssertUnwindSafe(work).catch_unwind().await;
     caught.unwrap_or_else(|_| Err(Problem::internal("a background task crashed")))
+}
+
+/// What is served at a place now: a server has workers and addresses, and each may serve something else.
+async fn served_now(reads: &Reads, endpoint: &Endpoint) -> Result<ServedNow, ProbeFailure> {
+    let (address, name) = (&endpoint.address, Some(endpoint.name.as_str()));
+    let samples = reads.served_everywhere(address, name, Effort::ROUTINE).await?;
+    let mut shown = BTreeMap::<String, usize>::new();
+    for served in samples.iter().filter_map(|sample| sample.outcome.as_ref().ok()) {
+        *shown.entry(served.fingerprint_sha256.to_lowercase()).or_default() += 1;
+    }
+    // All that was shown is taken here; which is expected is held against it where it is drawn.
+    let all: Vec<String> = shown.keys().cloned().collect();
+    let broken = Seen::of(samples, &all, &[])?.disagreement(address);
+    Ok(ServedNow { shown, broken })
 }

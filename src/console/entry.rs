@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::hand::{Hand, Heard, has_field};
 use super::heard::{Input, typed_character};
 use super::update::wants_secret;
+use super::wiped::open_field;
 use crate::domain::key_material::{Material, material_in};
-use crate::domain::secret::{Secret, SecretBuffer, share_in};
+use crate::domain::secret::{Secret, SecretBuffer, is_share, share_in};
 use crate::state::State;
 use crate::state::event::{Event, Ignored};
 use crate::state::layer::Layer;
@@ -22,6 +23,8 @@ pub struct Entry {
     come: VecDeque<(Instant, Input, Option<String>)>,
     hand: Hand,
     secret: SecretBuffer,
+    /// How often key material had been wiped out of a field by the last event.
+    wiped: u64,
 }
 
 impl Entry {
@@ -33,6 +36,10 @@ impl Entry {
     /// The next event as of `now`; nothing while there is none yet. Each is told before the next is asked for.
     pub fn next(&mut self, now: Instant, state: &State) -> Option<Event> {
         self.settle(state);
+        if state.wiped > self.wiped {
+            self.hand.stay_deaf(now);
+        }
+        self.wiped = state.wiped;
         loop {
             while let Some((_, Input::Key(_), _)) = self.come.front()
                 && let Some((at, Input::Key(key), listening)) = self.come.pop_front()
@@ -77,9 +84,11 @@ impl Entry {
         come.map(|(at, ..)| *at).or_else(|| self.hand.wake(state))
     }
 
-    /// The secret that was typed.
-    pub fn take_secret(&mut self) -> Secret {
-        self.secret.take()
+    /// The share that was typed; nothing where what was typed has not the form of one, which is forgotten.
+    pub fn take_secret(&mut self) -> Option<Secret> {
+        let secret = self.secret.take();
+        let is_key = matches!(material_in(secret.expose()), Some(Material::PrivateKey(_)));
+        (is_share(secret.expose()) && !is_key).then_some(secret)
     }
 
     /// A share of a demo goes into the hidden field, in the place of what is in it.
@@ -107,6 +116,7 @@ impl Entry {
             Heard::PasteBegan => ignored(0, Ignored::Paste),
             Heard::Paste(mut text, keys) => self.pasted(std::mem::take(&mut *text), Some(keys), now, state),
             Heard::Late(keys) => ignored(keys, Ignored::Paste),
+            Heard::Rest(keys) => ignored(keys, Ignored::Rest),
             Heard::Early => ignored(1, Ignored::Unseen),
             Heard::Hasty(_) => ignored(1, Ignored::Hasty),
             Heard::Among(keys) => ignored(keys, Ignored::Among),
@@ -133,7 +143,15 @@ impl Entry {
         now: Instant,
         state: &State,
     ) -> Option<Event> {
-        let material = material_in(&text);
+        let mut material = material_in(&text);
+        // Its first letters may have come as typed ones.
+        if keys.is_some()
+            && !matches!(material, Some(Material::PrivateKey(_)))
+            && let Some(before) = open_field(state).map(Zeroizing::new)
+        {
+            let whole = Zeroizing::new(format!("{}{text}", *before));
+            material = material_in(&whole);
+        }
         let event = match material {
             // A key belongs into no event and no field; what can be known of it without it is its hash.
             Some(Material::PrivateKey(spki)) => Event::PastedKey(spki),

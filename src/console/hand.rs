@@ -30,6 +30,22 @@ const TYPED_AHEAD: usize = 16;
 const BEFORE_AN_ACTION: usize = 4;
 /// A paste is over when nothing came for so long: mosh sends at least every 250 ms while it has something.
 const PASTE_ENDS: Duration = Duration::from_millis(300);
+/// Different keys of a hand are mostly this far apart or more: the fastest typists have 15 a second, and none of
+/// them keeps time.
+const PACED: Duration = Duration::from_millis(70);
+/// So many different keys in a row, each within [`PACED`] of the one before and all as far apart as the others
+/// within [`JITTER`], were sent by a program: a remote console pastes with 48 or 60 ms between keys.
+const STEADY: usize = 9;
+/// How much the time between the keys of a program varies.
+const JITTER: Duration = Duration::from_millis(15);
+/// So many in a row are no hand's either, however much they vary: that is 170 words a minute without a pause.
+const SUSTAINED: usize = 16;
+/// Nobody types this by hand. The key behind it may come late.
+const BEGIN: &str = "-----BEGIN ";
+/// A paste that began so is over when nothing came for so long.
+const BEGUN_ENDS: Duration = Duration::from_secs(1);
+/// A key that comes this soon behind the rest of what was dropped belongs to it.
+const REST: Duration = Duration::from_millis(500);
 /// Outside of a field nothing counts for so long after a paste: a late rest of it is held up by TCP for 200 ms
 /// (its shortest time before it sends again) up to a second.
 const DEAF: Duration = Duration::from_secs(1);
@@ -53,11 +69,13 @@ pub enum Heard {
     Paste(Zeroizing<String>, usize),
     /// So many keys in all came with a paste, or after it.
     Late(usize),
+    /// So many came right behind what was dropped for what it may be.
+    Rest(usize),
     /// A key came before the dialog was seen that it would be for now.
     Early,
     /// A key that confirms came too soon after another one, or another one after it.
     Hasty(String),
-    /// Keys that act came within others.
+    /// Keys that act came within others, and so many of what followed them.
     Among(usize),
 }
 
@@ -85,6 +103,8 @@ struct Held {
     pause: Duration,
     /// It is the key before once more, so soon that it is being held.
     again: bool,
+    /// So often it came again while it waited.
+    repeats: usize,
     /// It came together with the one before.
     together: bool,
     /// It came after a paste, too soon.
@@ -98,6 +118,16 @@ struct Paste {
     text: Zeroizing<String>,
     keys: usize,
     told: bool,
+    /// It is over when nothing came for so long.
+    ends: Duration,
+}
+
+/// Different keys in a row, none of them together with another, with less between them than hands leave.
+#[derive(Default)]
+struct Paced {
+    gaps: usize,
+    shortest: Duration,
+    longest: Duration,
 }
 
 /// What has been typed and does not count yet.
@@ -112,6 +142,9 @@ pub struct Hand {
     different: usize,
     /// How many keys came together.
     together: usize,
+    paced: Paced,
+    /// The newest characters, as many as [`BEGIN`] has.
+    tail: Zeroizing<String>,
     paste: Option<Paste>,
     /// Until when nothing counts outside of fields, and whether not in fields either.
     deaf: Option<(Instant, bool)>,
@@ -134,33 +167,41 @@ impl Hand {
             return;
         }
         if !together {
-            (self.different, self.together, self.among) = (0, 0, 0);
+            (self.different, self.together) = (0, 0);
         }
         self.together += 1;
         if !same || !together {
             self.different += 1;
         }
         let late = self.deaf.is_some_and(|(until, _)| at < until);
-        if let Some((until, _)) = self.deaf.as_mut().filter(|_| late && together) {
+        let is_rest = late && self.deaf.is_some_and(|(_, everywhere)| everywhere);
+        if let Some((until, _)) = self.deaf.as_mut()
+            && (late && together || is_rest && pause < REST)
+        {
             // The rest of a paste goes on; a single key is a person who waits for the end.
             *until = at + DEAF;
         }
+        self.paced.note(pause, same);
+        let begins = self.begins(key, pause);
         self.waiting.push_back(Held {
             key: Zeroizing::new(key.to_owned()),
             at,
             pause,
             again: same && pause < HELD,
+            repeats: 0,
             together,
             late,
             listening,
         });
-        if self.different > TYPED_AHEAD {
+        if !is_rest && (self.different > TYPED_AHEAD || self.paced.is_no_hand() || begins) {
             let mut paste = Paste {
                 text: Zeroizing::new(String::with_capacity(4096)),
                 // Those that moved the cursor are gone already.
                 keys: self.together.saturating_sub(self.waiting.len()),
                 told: false,
+                ends: if begins { BEGUN_ENDS } else { PASTE_ENDS },
             };
+            self.paced = Paced::default();
             self.waiting.drain(..).for_each(|held| paste.take(&held.key));
             self.paste = Some(paste);
         }
@@ -172,7 +213,7 @@ impl Hand {
         let (_, newest) = self.last.as_ref()?;
         let silent = now.saturating_duration_since(*newest);
         if let Some(paste) = &mut self.paste {
-            if silent < PASTE_ENDS {
+            if silent < paste.ends {
                 let tells = !paste.told && !has_field(state);
                 paste.told |= tells;
                 return tells.then_some(Heard::PasteBegan);
@@ -190,7 +231,10 @@ impl Hand {
             let n = self.waiting.iter().take_while(|held| held.late).count();
             self.waiting.drain(..n);
             self.late += n;
-            return Some(Heard::Late(self.late));
+            return Some(match self.deaf {
+                Some((_, true)) => Heard::Rest(self.late),
+                _ => Heard::Late(self.late),
+            });
         }
         let does = does(state, &held.key);
         let is_given_again = held.again && self.given.as_ref().is_some_and(|given| *given == held.key);
@@ -204,6 +248,9 @@ impl Hand {
             // A key that is held down is pressed once.
             while self.waiting.get(1).is_some_and(|next| next.again) {
                 self.waiting.remove(1);
+                if let Some(first) = self.waiting.front_mut() {
+                    first.repeats += 1;
+                }
             }
         }
         let held = self.waiting.front()?;
@@ -218,10 +265,18 @@ impl Hand {
         }
         let held = self.waiting.pop_front()?;
         let is_followed = follows.is_some_and(|next| next < held.at + wait);
+        if !held.together {
+            self.among = 0;
+        }
         let heard = match does {
             Does::Acts if is_given_again => return self.next(now, state),
             _ if is_early(state, &held) => Heard::Early,
             Does::Acts if is_followed || (held.together && self.different > BEFORE_AN_ACTION) => {
+                self.among += 1 + held.repeats;
+                Heard::Among(self.among)
+            }
+            // It was typed for what the key before would have opened.
+            Does::Other if self.among > 0 && state.layers.is_empty() => {
                 self.among += 1;
                 Heard::Among(self.among)
             }
@@ -237,8 +292,8 @@ impl Hand {
     #[must_use]
     pub fn wake(&self, state: &State) -> Option<Instant> {
         let (_, newest) = self.last.as_ref()?;
-        if self.paste.is_some() {
-            return Some(*newest + PASTE_ENDS);
+        if let Some(paste) = &self.paste {
+            return Some(*newest + paste.ends);
         }
         let held = self.waiting.front()?;
         let wait = if does(state, &held.key) == Does::Yes {
@@ -258,11 +313,52 @@ impl Hand {
     /// What was pasted must not get into a field either, nor what still comes of it.
     pub fn stay_deaf(&mut self, now: Instant) {
         self.deaf = Some((now + DEAF, true));
+        self.late = 0;
+        for held in &mut self.waiting {
+            held.late = true;
+        }
+    }
+
+    /// Whether this key is the last of what a PEM begins with.
+    fn begins(&mut self, key: &str, pause: Duration) -> bool {
+        if pause > 2 * BEGUN_ENDS {
+            self.tail.clear();
+        }
+        let Some(c) = typed_character(key) else {
+            self.tail.clear();
+            return false;
+        };
+        if self.tail.chars().count() >= BEGIN.len() {
+            self.tail.remove(0);
+        }
+        self.tail.push(c);
+        self.tail.as_str() == BEGIN
     }
 
     /// Nothing that was typed counts any more, as after the program was stopped.
     pub fn forget(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl Paced {
+    /// A key came after this pause; the same one as before says nothing.
+    fn note(&mut self, pause: Duration, same: bool) {
+        if pause >= PACED {
+            *self = Self::default();
+        } else if pause >= TOGETHER && !same {
+            self.shortest = if self.gaps == 0 {
+                pause
+            } else {
+                self.shortest.min(pause)
+            };
+            self.longest = self.longest.max(pause);
+            self.gaps += 1;
+        }
+    }
+
+    fn is_no_hand(&self) -> bool {
+        self.gaps >= SUSTAINED || self.gaps >= STEADY && self.longest - self.shortest <= JITTER
     }
 }
 

@@ -25,14 +25,19 @@ use crate::state::link::{Link, Seal, latency_words};
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Between two questions who this token is: it may have been taken back.
+const WHO: Duration = Duration::from_secs(30);
+
 /// Watches until nobody listens.
 pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<Notify>) {
     let mut told: BTreeMap<Backend, Link> = BTreeMap::new();
     let mut me = Err(Problem::unavailable("not asked yet"));
     // Runs may be left in the local journal from when the API was away.
     let mut due = true;
+    let mut asked = Instant::now();
     loop {
-        if me.is_err() {
+        if me.is_err() || asked.elapsed() >= WHO {
+            asked = Instant::now();
             me = backends.reads.api.me().await;
             if let Ok(me) = &me
                 && to.send(Event::Me(me.role)).await.is_err()
@@ -150,17 +155,20 @@ pub(super) async fn platform(
                 api.note_ahead(ahead);
             }
             let refused = refused.filter(|problem| problem.kind == ProblemKind::NotAuthenticated);
-            let is_lost = |health: &BackendHealth| {
+            let is_lost = |health: &&BackendHealth| {
                 health.backend == Backend::Database && health.state == LinkState::Down
             };
-            let without_database = is_its_own && ready.backends.iter().any(is_lost);
+            let lost = ready.backends.iter().find(is_lost).filter(|_| is_its_own);
             let api = match refused {
                 Some(problem) => link(LinkState::Degraded, Some(problem.to_string()), latency_ms),
-                None if without_database => {
-                    let note = "its database doesn't answer: nothing can be changed";
-                    link(LinkState::Degraded, Some(note.to_owned()), latency_ms)
-                }
-                None => link(LinkState::Up, None, latency_ms),
+                None => match lost {
+                    Some(database) => {
+                        let why = database.note.as_deref().unwrap_or("it doesn't say why");
+                        let note = format!("its database: {why}; nothing can be changed");
+                        link(LinkState::Degraded, Some(note), latency_ms)
+                    }
+                    None => link(LinkState::Up, None, latency_ms),
+                },
             };
             let mut links = vec![(Backend::Api, api)];
             let reported = ready

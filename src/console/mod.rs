@@ -38,6 +38,7 @@ mod trouble;
 pub mod update;
 mod verify;
 mod wants;
+mod wiped;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ use crate::config::console::{Context, SlowLink};
 use crate::plan::guard::Guard;
 use crate::state::contexts::Configured;
 use crate::state::effect::Effect;
-use crate::state::event::{Event, Timed};
+use crate::state::event::{Event, Ignored, Timed};
 use crate::state::keymap::Keymap;
 use crate::state::snapshot::Snapshot;
 use crate::state::{ContextInfo, Look, State};
@@ -351,7 +352,14 @@ async fn until_left(
                     let visible = tell(&mut state, &clock, event, &mut Vec::new());
                     wanted = wanted.or(visible.then_some(true));
                 }
-                Some(Effect::SubmitSecret(run)) => effects.submit(&run, entry.take_secret()),
+                Some(Effect::SubmitSecret(run)) => match entry.take_secret() {
+                    Some(share) => effects.submit(&run, share),
+                    None => {
+                        let refused = Event::KeysIgnored(0, Ignored::NotSent);
+                        let visible = tell(&mut state, &clock, refused, &mut Vec::new());
+                        wanted = wanted.or(visible.then_some(true));
+                    }
+                },
                 _ => {}
             }
         }

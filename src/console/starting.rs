@@ -1,7 +1,7 @@
 //! The beginning of a run: by a key on what is selected, or once more on what a run did not prove.
 
 use crate::actions::{self, Action, Availability};
-use crate::plan::plan::{Inputs, Target};
+use crate::plan::plan::{Inputs, LeftOut, Target};
 use crate::plan::tier::{Ask, Harm, Reach};
 use crate::state::effect::Effect;
 use crate::state::layer::{Layer, RunLayer};
@@ -14,17 +14,20 @@ pub(super) fn begin(
     action: &'static dyn Action,
     on: Vec<Target>,
     inputs: Inputs,
+    left_out: Vec<LeftOut>,
     effects: &mut Vec<Effect>,
 ) -> String {
     let id = action.spec().id;
     let reach = Reach::before_planning(actions::harm(action), on.len());
     let asks = reach.asks(state.context.for_plans(), "");
     let run = state.begin_run(id, on.clone());
+    let is_whole = left_out.is_empty();
     if let Some(run) = state.run_mut(&run) {
         run.inputs.clone_from(&inputs);
+        run.left_out = left_out;
     }
     // What asks nothing and shows no plan has its result in the footer.
-    if asks != Ask::Nothing || reach.harm > Harm::None {
+    if asks != Ask::Nothing || reach.harm > Harm::None || !is_whole {
         let layer = RunLayer::new(run.clone());
         state.layers.push(Layer::Run(Box::new(layer)));
     } else {
@@ -49,5 +52,5 @@ pub(super) fn retry(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
     if let Availability::Disabled(why) = actions::availability(action, &on, &state.facts()) {
         return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
     }
-    begin(state, action, on, inputs, effects);
+    begin(state, action, on, inputs, Vec::new(), effects);
 }

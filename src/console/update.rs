@@ -4,14 +4,15 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::wants::{ask, is_held, remember, touch, touch_own};
-use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify};
+use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
+use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
 use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
-use crate::plan::plan::{Inputs, Plan};
+use crate::plan::plan::{Inputs, LeftOut, Plan};
 use crate::problem::{Problem, ProblemKind};
 use crate::state::cmd::Cmd;
 use crate::state::databases;
@@ -38,8 +39,14 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     state.now = timed.at;
     let mut visible = !matches!(timed.event, Event::Changed(_));
     match timed.event {
-        Event::Key(key) => on_key(state, &key, effects),
-        Event::Paste(text) => dialogs::paste(state, &text),
+        Event::Key(key) => {
+            on_key(state, &key, effects);
+            wiped::as_it_grows(state);
+        }
+        Event::Paste(text) => {
+            dialogs::paste(state, &text);
+            wiped::as_it_grows(state);
+        }
         Event::SecretTyped(n) => {
             if let Some(Layer::Run(layer)) = state.layers.last_mut() {
                 layer.secret_typed = n;
@@ -151,12 +158,16 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             touch_own(state);
         }
         // The console's own look at the database counts, not the API's.
-        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => state.api_database = link.state,
+        Event::Link(Backend::Database, link) if !state.hosts.is_empty() => {
+            state.api_database = link.state;
+            state.api_database_note = link.note;
+        }
         Event::Link(backend, mut link) => {
             let was = state.link(backend);
             let could_read = can_read(state);
             if backend == Backend::Database {
                 state.api_database = link.state;
+                state.api_database_note.clone_from(&link.note);
             }
             let sealed = state.vault_sealed();
             let now = link.state;
@@ -175,6 +186,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 _ => {
                     state.down_since.remove(&backend);
                 }
+            }
+            // What it finds of one that went or came back is asked for now, not with the next look.
+            if was != now {
+                touch(state, |query| *query == Query::Findings);
             }
             let back = was != LinkState::Up && now == LinkState::Up && backend == Backend::Api;
             // Lost: what isn't asked for can't be marked as what it was before.
@@ -200,6 +215,9 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             // That one was seen again a moment ago is no news.
             visible = told(&state.workers) != told(&workers);
             state.workers = workers;
+            if visible {
+                touch(state, |query| *query == Query::Findings);
+            }
         }
         Event::Clock(ahead) => {
             // What jitters by the second is no news either.
@@ -219,7 +237,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 touch_own(state);
             }
         }
-        Event::Me(role) => state.role = Some(role),
+        Event::Me(role) => {
+            visible = state.role != Some(role);
+            state.role = Some(role);
+        }
         Event::Planned(run, result) => planned(state, &run, result, effects),
         Event::Run(run, event) => run_goes_on(state, &run, &event, effects),
         Event::Starting(what) => {
@@ -296,6 +317,9 @@ pub fn wants_secret(state: &State) -> bool {
 fn on_key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
     let leaving = std::mem::take(&mut state.leaving);
     state.toast = None;
+    if wiped::before(state, key) {
+        return;
+    }
     match state.layers.last() {
         None => {}
         Some(Layer::CommandLine(_)) => {
@@ -417,9 +441,6 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
         let words = "what you acted on has left this list: move to the row you mean";
         return state.say(Tone::Plain, words);
     }
-    if let Availability::Disabled(why) = state.availability(action, &selected) {
-        return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
-    }
     let hidden = views::n_hidden_marks(state);
     if hidden > 0 {
         let marked = state.screen().marks.len();
@@ -431,14 +452,35 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
             ),
         );
     }
+    if let Availability::Disabled(why) = state.availability(action, &selected) {
+        return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
+    }
     let on = state.targets_for(action, &selected);
-    let (place, marked) = (state.at(), state.screen().marks);
+    let (place, mut marked) = (state.at(), state.screen().marks);
+    // Vault is what it is, whatever is marked.
+    let others = match on.first() {
+        Some(first) if first.kind != EntityKind::Vault => views::others_marked(state, &on),
+        _ => Vec::new(),
+    };
+    marked.retain(|id| !others.iter().any(|(other, _)| other == id));
+    let why = match (others.len(), action.spec().kinds) {
+        (1, [kind]) => format!("no {}", kind.word()),
+        (_, [kind]) => format!("that are no {}s", kind.word()),
+        _ => "of another kind".to_owned(),
+    };
+    let left_out = others.into_iter();
+    let left_out = left_out
+        .map(|(_, name)| LeftOut {
+            name,
+            why: why.clone(),
+        })
+        .collect();
     if marked.is_empty() {
         let mut screen = state.screen();
         screen.note_action(views::focused_rows(state).ids());
         *state.screen_mut() = screen;
     }
-    let run = starting::begin(state, action, on, Inputs::new(), effects);
+    let run = starting::begin(state, action, on, Inputs::new(), left_out, effects);
     if let Some(run) = state.run_mut(&run) {
         run.marked = Some((place, marked));
     }
@@ -456,7 +498,8 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
                 state.say(Tone::Bad, problem.to_string());
             }
         }
-        Ok(plan) => {
+        Ok(mut plan) => {
+            plan.left_out.extend(run.left_out.iter().cloned());
             run.phase = Phase::Planned;
             run.plan = Some(plan);
             dialogs::planned(state, id, effects);

@@ -135,3 +135,10 @@ impl AgentHealth {
         }
     }
 }
+
+/// The common name of a certification request by which an agent proves that it has a key. No name of a certificate
+/// is spelt so, so that no request for one is such a proof.
+#[must_use]
+pub fn proof_name(agent_id: &str) -> String {
+    format!("urn:cmp:agent:{agent_id}")
+}

@@ -143,8 +143,9 @@ pub enum Source {
     Api,
 }
 
-/// Where to read from, the best first: the primary (of two the one with the younger history), then the replica
-/// that is least behind; a replica far behind only when the API has no answer either.
+/// Where to read from, the best first: the primary, then the replica that is least behind; a replica far behind only
+/// when the API has no answer either. Of two primaries the platform's is the one that the API is on, whatever their
+/// history: so the API is asked first, then the one with the younger history.
 #[must_use]
 pub fn sources(hosts: &[Host]) -> Vec<Source> {
     let mut up: Vec<usize> = (0..hosts.len())
@@ -159,9 +160,20 @@ pub fn sources(hosts: &[Host]) -> Vec<Source> {
         up.into_iter().partition(|index| hosts[*index].is_far_behind());
     let host = |index| Source::Host(index);
     let mut sources: Vec<Source> = fresh.into_iter().map(host).collect();
-    sources.push(Source::Api);
+    let before_the_api = match has_two_primaries(hosts) {
+        true => 0,
+        false => sources.len(),
+    };
+    sources.insert(before_the_api, Source::Api);
     sources.extend(old.into_iter().map(host));
     sources
+}
+
+/// Whether two hosts take changes.
+#[must_use]
+pub fn has_two_primaries(hosts: &[Host]) -> bool {
+    let primaries = hosts.iter().filter_map(Host::standing);
+    primaries.filter(|it| it.role == HostRole::Primary).count() > 1
 }
 
 #[cfg(test)]
@@ -216,10 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn of_two_primaries_the_one_that_was_promoted_last_is_read() {
+    fn of_two_primaries_the_one_that_the_api_is_on_is_read() {
         assert_eq!(
             sources(&[up(Primary, 1, 0), up(Primary, 2, 0)]),
-            [On(1), On(0), Api]
+            [Api, On(1), On(0)]
         );
     }
 }

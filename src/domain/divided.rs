@@ -1,7 +1,7 @@
 //! The rule for when the database is not one: two hosts take changes, or the API is on another one than the
 //! primary. A change would then be lost, or be seen by nobody, so that none goes out.
 
-use super::database::{ApiOn, Host, HostRole, HostState, Source, sources};
+use super::database::{ApiOn, Host, HostRole, HostState, Instance, Source, sources};
 
 /// How the database is divided. The numbers are those of its hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,17 @@ pub enum Divided {
         api: Option<usize>,
         /// The primary.
         primary: usize,
+    },
+    /// What is primary now is older than one that is lost: it lacks what that one took.
+    OlderPrimary {
+        /// The lost one; none for a server that the API was on and none of the hosts is.
+        newer: Option<usize>,
+        /// Its timeline.
+        newer_timeline: i32,
+        /// The primary.
+        primary: usize,
+        /// Its timeline.
+        timeline: i32,
     },
     /// The API gets to no database, though there is a primary.
     ApiCutOff {
@@ -54,6 +65,9 @@ pub fn divided(hosts: &[Host], api: Option<&ApiOn>) -> Option<Divided> {
             api: on,
         }),
         [primary] => {
+            if let Some(older) = older(hosts, *primary, api) {
+                return Some(older);
+            }
             let api = api?;
             let elsewhere = Divided::ApiElsewhere {
                 api: on,
@@ -83,6 +97,37 @@ pub fn divided(hosts: &[Host], api: Option<&ApiOn>) -> Option<Divided> {
     }
 }
 
+/// The primary is held against all that were primaries after it: a promotion begins a timeline with a higher number.
+fn older(hosts: &[Host], primary: usize, api: Option<&ApiOn>) -> Option<Divided> {
+    let (now, _) = hosts.get(primary)?.instance.as_ref()?;
+    let is_newer =
+        |it: &Instance| it.system_identifier == now.system_identifier && it.timeline > now.timeline;
+    let lost = hosts.iter().enumerate().filter_map(|(index, host)| {
+        let was_primary = matches!(
+            host.state,
+            HostState::Lost {
+                was: Some(HostRole::Primary),
+                ..
+            }
+        );
+        let (instance, _) = host.instance.as_ref().filter(|_| was_primary)?;
+        Some((Some(index), instance))
+    });
+    // A console that was opened since never saw it, and the API was on it.
+    let told = api.filter(|api| !api.answers);
+    let told = told.and_then(|api| Some((None, api.instance.as_ref()?)));
+    let (newer, instance) = lost
+        .chain(told)
+        .filter(|(_, instance)| is_newer(instance))
+        .max_by_key(|(newer, instance)| (instance.timeline, newer.is_some()))?;
+    Some(Divided::OlderPrimary {
+        newer,
+        newer_timeline: instance.timeline,
+        primary,
+        timeline: now.timeline,
+    })
+}
+
 fn is_primary(host: &Host) -> bool {
     host.standing().is_some_and(|it| it.role == HostRole::Primary)
 }
@@ -94,6 +139,17 @@ fn on(hosts: &[Host], api: &ApiOn) -> Option<usize> {
     hosts.iter().position(is)
 }
 
+/// The host by its name, and the timeline that it writes: the higher number was promoted later.
+fn with_timeline(hosts: &[Host], index: usize) -> String {
+    let Some(host) = hosts.get(index) else {
+        return "?".to_owned();
+    };
+    match host.standing() {
+        Some(standing) => format!("{} (timeline {})", host.name, standing.timeline),
+        None => host.name.clone(),
+    }
+}
+
 impl Divided {
     /// In a few words, for what can't be started meanwhile.
     #[must_use]
@@ -101,6 +157,7 @@ impl Divided {
         match self {
             Self::TwoPrimaries { .. } => "two databases take changes: 6 says which, and what to do",
             Self::ApiElsewhere { .. } => "the API is on another database: 6 says which, and what to do",
+            Self::OlderPrimary { .. } => "the newer primary is lost: 6 says which, and what to do",
             Self::ApiCutOff { .. } => "the API doesn't get to the primary: 6 says what to do",
             Self::ApiOnLost { .. } => "the API is on the lost primary: 6 says what to do",
         }
@@ -118,7 +175,11 @@ impl Divided {
         match self {
             Self::TwoPrimaries { first, second, api } => {
                 let api = api.map_or_else(String::new, |api| format!("; the API is on {}", name(api)));
-                format!("{} and {} both take changes{api}", name(first), name(second))
+                format!(
+                    "{} and {} both take changes{api}",
+                    with_timeline(hosts, first),
+                    with_timeline(hosts, second)
+                )
             }
             Self::ApiElsewhere {
                 api: Some(api),
@@ -133,6 +194,19 @@ impl Divided {
                 "the API is on a database that is none of these hosts, {} is the primary here",
                 name(primary)
             ),
+            Self::OlderPrimary {
+                newer,
+                newer_timeline,
+                primary,
+                timeline,
+            } => {
+                let newer = newer.map_or("the one that the API was on", name);
+                format!(
+                    "{} is an older primary (timeline {timeline}): it lacks what {newer}, which is lost, took after it \
+                     (timeline {newer_timeline})",
+                    name(primary)
+                )
+            }
             Self::ApiCutOff { primary } => {
                 format!("the API gets to no database, {} is primary", name(primary))
             }
@@ -168,6 +242,13 @@ impl Divided {
                 "No change goes out from here: the primary would never get it. To mend it, {}",
                 point(primary)
             ),
+            Self::OlderPrimary { newer, primary, .. } => format!(
+                "No change goes out from here. Bring {} back and stop {} with `pg_ctl stop`. Only if it is gone for \
+                 good: take it out of `hosts` of the context's database, and {}",
+                newer.map_or("the newer one", name),
+                name(primary),
+                point(primary)
+            ),
             Self::ApiCutOff { primary } => format!(
                 "No change goes out from here until it does. Look at its log; if it was pointed to another host, {}",
                 point(primary)
@@ -188,7 +269,7 @@ impl Divided {
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::super::database::{Instance, Standing};
+    use super::super::database::Standing;
     use super::*;
     use HostRole::{Primary, Replica};
 
@@ -301,5 +382,43 @@ mod tests {
         let hosts = [host("a", 1, lost()), host("b", 2, up(Replica, false))];
         let found = divided(&hosts, Some(&api(Some(1), true, 200))).unwrap();
         assert_eq!(found, Divided::ApiOnLost { api: 0, replica: 1 });
+    }
+
+    #[test]
+    fn nobody_is_sent_to_an_older_primary() {
+        let on = |timeline, started| Instance {
+            timeline,
+            ..instance(started)
+        };
+        let mut hosts = [host("a", 1, up(Primary, false)), host("b", 2, lost())];
+        hosts[1].instance = Some((on(2, 2), at(100)));
+        let wanted = |newer| Divided::OlderPrimary {
+            newer,
+            newer_timeline: 2,
+            primary: 0,
+            timeline: 1,
+        };
+        let mut was_on = api(Some(2), false, 200);
+        was_on.instance = Some(on(2, 2));
+        // Also where the API went to the older one already.
+        for api in [None, Some(was_on.clone()), Some(api(Some(1), true, 200))] {
+            let found = divided(&hosts, api.as_ref()).unwrap();
+            assert_eq!(found, wanted(Some(1)));
+            assert_eq!(
+                found.what(&hosts),
+                "a is an older primary (timeline 1): it lacks what b, which is lost, took after it (timeline 2)"
+            );
+            assert!(
+                found.next(&hosts).contains("Bring b back and stop a"),
+                "{}",
+                found.next(&hosts)
+            );
+        }
+        // A console that was opened since.
+        hosts[1].instance = None;
+        assert_eq!(divided(&hosts, Some(&was_on)), Some(wanted(None)));
+        // One that was lost before the promotion is no newer one.
+        hosts[1].instance = Some((on(0, 2), at(100)));
+        assert_eq!(divided(&hosts, None), None);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+use super::told::cut;
 
 /// What an id, an audit row, a target or a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -109,6 +112,59 @@ pub fn kind_of(id: &str) -> Option<EntityKind> {
     kinds.find(|kind| is_whole && kind.prefix() == prefix)
 }
 
+/// No id of ours is longer.
+const LONGEST: usize = 100;
+
+/// An id of this kind that others told, fit for a URL, a file's name and a log line.
+fn told<'de, D: Deserializer<'de>>(kind: EntityKind, from: D) -> Result<String, D::Error> {
+    let id = String::deserialize(from)?;
+    let tail = id
+        .strip_prefix(kind.prefix())
+        .and_then(|rest| rest.strip_prefix('_'));
+    let fits = |tail: &str| {
+        !tail.is_empty()
+            && tail
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    match id.len() <= LONGEST && tail.is_some_and(fits) {
+        true => Ok(id),
+        false => Err(D::Error::custom(format!("`{}` is no {kind}'s id", cut(&id, 80)))),
+    }
+}
+
+/// For a field with an agent's id.
+///
+/// # Errors
+/// It is none.
+pub fn of_agent<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    told(EntityKind::Agent, from)
+}
+
+/// For a field with a job's id.
+///
+/// # Errors
+/// It is none.
+pub fn of_job<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    told(EntityKind::Job, from)
+}
+
+/// For a field with a request's id.
+///
+/// # Errors
+/// It is none.
+pub fn of_request<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    told(EntityKind::Request, from)
+}
+
+/// For a field with a certificate's id.
+///
+/// # Errors
+/// It is none.
+pub fn of_certificate<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    told(EntityKind::Certificate, from)
+}
+
 impl fmt::Display for EntityKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
@@ -138,6 +194,26 @@ mod tests {
         for none in ["crt_", "crt", "shop_1", "crt_a b", ""] {
             assert_eq!(kind_of(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn an_id_that_leads_elsewhere_is_none() {
+        let read = |id: &str| of_agent(serde_json::Value::from(id));
+        assert_eq!(read("agt_01k9").unwrap(), "agt_01k9");
+        for id in [
+            "../../x",
+            "agt_",
+            "agt_../x",
+            "agt_a/b",
+            "agt_a?b",
+            "agt_a%2fb",
+            "agt_\u{202e}",
+            "crt_1",
+            "agt_a\nb",
+        ] {
+            assert!(read(id).is_err(), "{id}");
+        }
+        assert!(read(&format!("agt_{}", "a".repeat(200))).is_err());
     }
 
     #[test]

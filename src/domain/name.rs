@@ -18,6 +18,9 @@ pub enum NameError {
     /// It isn't spelt as names are.
     #[error("`{0}` is neither a DNS name nor an IP address")]
     Neither(String),
+    /// It names an agent of the platform.
+    #[error("`{0}` is an agent's id: no certificate is for that")]
+    Agent(String),
     /// Its last label is a number, so that some read it as an address (RFC 3696 §2).
     #[error("`{0}` ends in a number as an IP address does, and is none")]
     Number(String),
@@ -29,6 +32,14 @@ pub enum NameError {
 /// # Errors
 /// It is neither.
 pub fn of_certificate(text: &str) -> Result<String, NameError> {
+    let name = dns_or_address(text)?;
+    match name.trim_start_matches("*.").starts_with("agt_") {
+        true => Err(NameError::Agent(shown(text))),
+        false => Ok(name),
+    }
+}
+
+fn dns_or_address(text: &str) -> Result<String, NameError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.to_string());
     }
@@ -151,6 +162,11 @@ mod tests {
             "10.0.0.256",
             "010.0.0.1",
             "a.example.com\n",
+            "agt_01k9",
+            "AGT_01K9.",
+            "*.agt_01k9",
+            "agt_01k9.example.com",
+            "urn:cmp:agent:agt_01k9",
         ] {
             assert!(of_certificate(text).is_err(), "{text:?}");
         }

@@ -1,15 +1,28 @@
 //! Text that was written by others, made harmless where it leaves the screen: for files that people show
 //! with `cat`, for spreadsheets, for the clipboard, for a shell. It judges no content.
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
 /// Stands for a character that can't be seen but steers what shows it.
 const HIDDEN: char = '\u{fffd}';
 
-/// Whether it steers a terminal (control characters, line breaks too) or the order in which the rest is
-/// read (bidirectional marks, overrides and isolates).
+/// Whether it can't be seen: it steers a terminal (control characters, line and paragraph separators) or the order in
+/// which the rest is read (bidirectional marks), or has no shape of its own (zero-width and soft characters, fillers,
+/// variation selectors, tags), by the properties that Unicode gives it.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    ) || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
 /// One line: line breaks and tabs are spaces, and what is hidden is a mark.
@@ -54,6 +67,18 @@ mod tests {
         );
         assert_eq!(plain("müll\r\nx\ty"), "müll  x y");
         assert_eq!(plain_lines("a\r\nb\x07\n"), "a\nb\u{fffd}\n");
+    }
+
+    #[test]
+    fn what_has_no_shape_is_seen() {
+        for c in "\u{2028}\u{2029}\u{200b}\u{2060}\u{feff}\u{ad}\u{180e}\u{206a}\u{115f}\u{3164}\u{34f}\u{e0041}\u{fe0f}\u{9b}\u{7f}\u{202e}\u{61c}\u{fff9}"
+            .chars()
+        {
+            assert!(is_hidden(c), "{c:?}");
+        }
+        for c in "aZ0 ~äß文字ع\u{301}😀€\u{a0}".chars() {
+            assert!(!is_hidden(c), "{c:?}");
+        }
     }
 
     #[test]

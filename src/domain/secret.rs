@@ -2,9 +2,12 @@
 //! and its memory is wiped when it is dropped.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::{Zeroize, Zeroizing};
+
+use super::wrapping::{from_base64, from_hex};
 
 /// A token, an unseal share, a private key in PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,7 +52,9 @@ pub struct SecretBuffer(Zeroizing<String>);
 /// More than any unseal share or token is long, in bytes.
 const CAPACITY: usize = 4096;
 /// A share of a key of 256 bits has 33 bytes: 44 letters in base64, 66 in hex.
-const LONGEST_SHARE: usize = 200;
+const LONGEST_SHARE: usize = 2 * 129;
+/// Bytes of a share: one more than the key has, which has 128 bits at least.
+const SHARES: RangeInclusive<usize> = 17..=129;
 
 impl SecretBuffer {
     /// An empty buffer.
@@ -88,6 +93,15 @@ impl SecretBuffer {
         self.clear();
         secret
     }
+}
+
+/// Whether it has the form of an unseal share: base64 or hex of as many bytes as a key and one more.
+#[must_use]
+pub fn is_share(text: &str) -> bool {
+    let is_plausible = |bytes: Zeroizing<Vec<u8>>| SHARES.contains(&bytes.len());
+    let is_in_both_cases = text.contains(char::is_lowercase) && text.contains(char::is_uppercase);
+    from_hex(text).is_some_and(is_plausible)
+        || is_in_both_cases && from_base64(text).is_some_and(is_plausible)
 }
 
 /// The unseal share in what was pasted, without what is copied along with it: quotes, commas, line ends, and
@@ -135,10 +149,32 @@ mod tests {
             "",
             "\"\"",
             "two shares\nof them",
-            "x".repeat(201).as_str(),
+            "x".repeat(259).as_str(),
             "sorry, try again",
         ] {
             assert_eq!(share_in(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_has_the_form_of_one() {
+        let share = "q+k8rP0tFvhx3pJX2cKZl5N5rG8yYQ9bqS1mC1S0bWkB";
+        for text in [share, &"0f".repeat(33), &"AB".repeat(17)] {
+            assert!(is_share(text), "{text}");
+        }
+        for text in [
+            "",
+            "unseal",
+            "8401",
+            "y",
+            "correct horse battery staple",
+            "internationalizations1234567",
+            &"0f".repeat(16),
+            &"0f".repeat(130),
+            "hvs.AbC1dEf2GhI3jKl4MnO5pQr6StU7",
+            "https://vault.example.com:8200",
+        ] {
+            assert!(!is_share(text), "{text}");
         }
     }
 

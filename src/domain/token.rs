@@ -1,5 +1,7 @@
 //! API tokens as they are known: for what, for whom, until when. The token itself is nowhere here.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -63,8 +65,24 @@ pub struct Token {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// The platform's own parts, which write audit rows under these names.
-const OF_THE_PLATFORM: [&str; 2] = ["issuer", "scheduler"];
+/// The platform's own words: its parts, which write audit rows under these names, its agents and what it works with.
+const OF_THE_PLATFORM: [&str; 10] = [
+    "issuer",
+    "scheduler",
+    "waker",
+    "system",
+    "platform",
+    "agent",
+    "enrol",
+    "api",
+    "vault",
+    "server",
+];
+/// Words of rights, and the name of the first token. Beside something else they are a person's to use (`admin-kim`).
+const OF_RIGHTS: [&str; 4] = ["admin", "operator", "viewer", "root"];
+/// From so many letters on a word is recognised with one letter wrong, missing or too many; shorter ones with that
+/// are people's names (`walker`).
+const LONG: usize = 6;
 
 /// A name as somebody sees it who reads fast: two that look alike are the same here. Only ASCII names tokens, so
 /// that it is about capitals, separators and the few letters and digits that pass for each other.
@@ -80,18 +98,42 @@ pub fn looks_like(name: &str) -> String {
     letters.replace("rn", "m").replace("vv", "w")
 }
 
-/// The part of the platform that `name` passes for: it is called so, or begins so.
+/// The word of the platform's own that `name` passes for: one of its parts is that word, with digits around it or
+/// without, or nearly that; or the whole is a word of rights with digits.
 #[must_use]
 pub fn passes_for(name: &str) -> Option<&'static str> {
-    let first = name
-        .split(['-', '.', '_', '@', '+'])
-        .find(|part| !part.is_empty());
-    let whole = looks_like(name);
-    let first = first.map(looks_like).unwrap_or_default();
-    OF_THE_PLATFORM.into_iter().find(|own| {
-        let own = looks_like(own);
-        own == whole || own == first
+    let parts = name.split(['-', '.', '_', '@', '+']);
+    let squashed: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let own = parts.chain([squashed.as_str()]).find_map(|part| {
+        let seen = [looks_like(part), looks_like(bare(part))];
+        let is = |own: &str| {
+            seen.iter()
+                .any(|seen| *seen == own || (own.len() >= LONG && differ_by_one(seen, own)))
+        };
+        OF_THE_PLATFORM.into_iter().find(|own| is(&looks_like(own)))
+    });
+    own.or_else(|| {
+        let with_digits = bare(&squashed) != squashed;
+        let is = |right: &&str| with_digits && looks_like(bare(&squashed)) == looks_like(right);
+        OF_RIGHTS.into_iter().find(is)
     })
+}
+
+/// Without digits before and after it.
+fn bare(name: &str) -> &str {
+    name.trim_matches(|c: char| c.is_ascii_digit())
+}
+
+/// Whether one letter put in, left out or changed makes the one of the other.
+fn differ_by_one(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let rest = |text: &[u8], skipped: usize| text.get(same + skipped..).map(<[u8]>::to_vec);
+    match one.len().cmp(&other.len()) {
+        Ordering::Equal => same < one.len() && rest(one, 1) == rest(other, 1),
+        Ordering::Greater => one.len() == other.len() + 1 && rest(one, 1) == rest(other, 0),
+        Ordering::Less => one.len() + 1 == other.len() && rest(one, 0) == rest(other, 1),
+    }
 }
 
 impl Token {
@@ -140,10 +182,42 @@ mod tests {
             "Scheduler-2",
             "-issuer",
             "sche.duler",
+            "issuer2",
+            "issuerr",
+            "isssuer",
+            "xissuer",
+            "the-issuer",
+            "my-scheduler",
+            "scheduler1",
+            "system",
+            "waker",
+            "api",
+            "vault",
+            "agent-web-01",
+            "agent1",
+            "admin1",
+            "2admin",
         ] {
             assert!(passes_for(name).is_some(), "{name}");
         }
-        for name in ["kim", "reissuer", "my-scheduler", "tissue"] {
+        for name in [
+            "kim",
+            "kim2",
+            "reissuer",
+            "tissue",
+            "walker",
+            "baker",
+            "m.vaughn",
+            "apia",
+            "admin",
+            "admin-kim",
+            "ops",
+            "ops2",
+            "on-call",
+            "web-09",
+            "ci.deploy",
+            "kim@example.com",
+        ] {
             assert!(passes_for(name).is_none(), "{name}");
         }
         for (one, other) in [

@@ -288,7 +288,7 @@ impl Run<'_> {
         self.record(index, planned, "running", None).await;
         let (outcome, result) = one_step(index, planned, cx, means, self.watch).await;
         let note = Some(outcome.words());
-        self.record(index, planned, outcome.word(), note).await;
+        self.record(index, planned, outcome.recorded(), note).await;
         (self.watch)(RunEvent::StepEnded(index, outcome.clone()));
         (outcome, result)
     }
@@ -476,6 +476,7 @@ impl Sent {
                 cx.result = result;
                 Self::Answered
             }
+            Err(problem) if with.is_stopped() => Self::Ended(Outcome::Stopped(problem)),
             Err(problem) if problem.kind == ProblemKind::NoAnswer => Self::Lost(problem),
             // What was sent before may have been carried out, unless it is said that it wasn't: to the same key
             // there is one answer.

@@ -16,6 +16,8 @@ pub enum Outcome {
     Refused(Problem),
     /// It did not come about.
     Failed(Problem),
+    /// The person who began it stopped it: nobody refused, and nothing was tried in vain.
+    Stopped(Problem),
     /// It may or may not have happened.
     Unknown(Problem),
 }
@@ -35,7 +37,17 @@ impl Outcome {
             Self::Waiting(_) => "waiting",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
+            Self::Stopped(_) => "stopped",
             Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// The word that it is on record by, which every platform knows: what was stopped did not come about.
+    #[must_use]
+    pub fn recorded(&self) -> &'static str {
+        match self {
+            Self::Stopped(_) => "failed",
+            known => known.word(),
         }
     }
 
@@ -44,7 +56,10 @@ impl Outcome {
     pub fn words(&self) -> String {
         match self {
             Self::Proven(words) | Self::Waiting(words) => words.clone(),
-            Self::Refused(problem) | Self::Failed(problem) | Self::Unknown(problem) => problem.to_string(),
+            Self::Refused(problem)
+            | Self::Failed(problem)
+            | Self::Stopped(problem)
+            | Self::Unknown(problem) => problem.to_string(),
         }
     }
 
@@ -53,7 +68,10 @@ impl Outcome {
     pub fn what(&self) -> &str {
         match self {
             Self::Proven(words) | Self::Waiting(words) => words,
-            Self::Refused(problem) | Self::Failed(problem) | Self::Unknown(problem) => &problem.what,
+            Self::Refused(problem)
+            | Self::Failed(problem)
+            | Self::Stopped(problem)
+            | Self::Unknown(problem) => &problem.what,
         }
     }
 
@@ -62,9 +80,10 @@ impl Outcome {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Proven(_) | Self::Waiting(_) => None,
-            Self::Refused(problem) | Self::Failed(problem) | Self::Unknown(problem) => {
-                problem.hint.as_deref()
-            }
+            Self::Refused(problem)
+            | Self::Failed(problem)
+            | Self::Stopped(problem)
+            | Self::Unknown(problem) => problem.hint.as_deref(),
         }
     }
 
@@ -74,7 +93,7 @@ impl Outcome {
         match self {
             Self::Proven(_) => AuditOutcome::Done,
             Self::Refused(_) => AuditOutcome::Refused,
-            Self::Failed(_) => AuditOutcome::Failed,
+            Self::Failed(_) | Self::Stopped(_) => AuditOutcome::Failed,
             Self::Unknown(_) | Self::Waiting(_) => AuditOutcome::Unknown,
         }
     }
@@ -84,9 +103,10 @@ impl Outcome {
         match self {
             Self::Proven(_) => 0,
             Self::Waiting(_) => 1,
-            Self::Refused(_) => 2,
-            Self::Failed(_) => 3,
-            Self::Unknown(_) => 4,
+            Self::Stopped(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Failed(_) => 4,
+            Self::Unknown(_) => 5,
         }
     }
 }
@@ -98,7 +118,7 @@ pub struct Ends {
 }
 
 /// The words in which ends are counted, what needs somebody last.
-const WORDS: [&str; 5] = ["proven", "waiting", "refused", "failed", "unknown"];
+const WORDS: [&str; 6] = ["proven", "waiting", "stopped", "refused", "failed", "unknown"];
 /// Names that a summary holds; the rest is counted.
 const NAMED: usize = 8;
 
@@ -141,6 +161,7 @@ impl Ends {
                 match worst {
                     Some(Outcome::Refused(problem)) => Outcome::Refused(named(problem, words)),
                     Some(Outcome::Failed(problem)) => Outcome::Failed(named(problem, words)),
+                    Some(Outcome::Stopped(problem)) => Outcome::Stopped(named(problem, words)),
                     Some(Outcome::Unknown(problem)) => Outcome::Unknown(named(problem, words)),
                     Some(Outcome::Waiting(_)) => Outcome::Waiting(words),
                     Some(Outcome::Proven(_)) | None => Outcome::Proven(words),

@@ -143,7 +143,7 @@ pub struct Plan {
     pub for_good: String,
     /// What changes, a line each, worked out over the whole plan.
     pub changes: Vec<String>,
-    /// What it breaks.
+    /// What it breaks, the worst first.
     pub losses: Vec<Loss>,
     /// A line for each target, where there are several.
     pub by_name: Vec<String>,
@@ -203,11 +203,11 @@ impl Plan {
     }
 
     /// What a person must do before it runs in `context`. Nothing runs by itself while there is something to
-    /// choose.
+    /// choose, or while something that was chosen is left out.
     #[must_use]
     pub fn asks(&self, context: InContext<'_>) -> Ask {
         match self.reach().asks(context, &self.phrase) {
-            Ask::Nothing if !self.fields.is_empty() => Ask::Yes,
+            Ask::Nothing if !self.fields.is_empty() || !self.left_out.is_empty() => Ask::Yes,
             ask => ask,
         }
     }
@@ -229,6 +229,13 @@ impl Plan {
             }
         }
         grouped
+    }
+
+    /// How many of its steps have a command that does the same.
+    #[must_use]
+    pub fn n_commands(&self) -> usize {
+        let steps = self.steps.iter();
+        steps.filter(|step| !step.command.is_empty()).count()
     }
 
     /// What is left out, counted by its cause, the names with it.

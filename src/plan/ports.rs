@@ -1,6 +1,7 @@
 //! What planning and carrying out may touch: [`Reads`] has nothing that changes anything; [`Writes`] is
 //! made by the executor only.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -184,7 +185,7 @@ pub struct SecretEntry(Mutex<tokio::sync::mpsc::Receiver<Entered>>);
 pub enum Entered {
     /// Entered this.
     Secret(Secret),
-    /// Wants to start the ceremony again.
+    /// Wants to begin the unseal attempt again.
     Reset,
     /// Gave up.
     Stop,
@@ -216,6 +217,7 @@ pub struct Writes<'a> {
     allowed: &'a (dyn Fn() -> Result<(), Problem> + Send + Sync),
     note: &'a (dyn Fn(String) + Send + Sync),
     command: &'a (dyn Fn(String) + Send + Sync),
+    stopped: AtomicBool,
 }
 
 impl<'a> Writes<'a> {
@@ -236,7 +238,17 @@ impl<'a> Writes<'a> {
             allowed,
             note,
             command,
+            stopped: AtomicBool::new(false),
         }
+    }
+
+    /// A person stopped it: nobody refused, and nothing failed.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Whether changes are still allowed, for a step that goes on over a time: it asks before each one.

@@ -4,7 +4,7 @@ use super::plan::Plan;
 use crate::domain::audit::{LONGEST_REASON, LONGEST_TICKET};
 use crate::domain::id::EntityKind;
 use crate::problem::Problem;
-use crate::wire::runs::{MAX_BEGIN_BYTES, RunBegin};
+use crate::wire::runs::{MAX_BEGIN_BYTES, MAX_THINGS, RunBegin};
 
 /// What a run that carries `plan` out says first.
 ///
@@ -33,10 +33,18 @@ pub fn fits(plan: &Plan) -> Result<(), Problem> {
     let bytes = serde_json::to_vec(&record).map_or(usize::MAX, |bytes| bytes.len());
     // A character may be escaped to six bytes, twice over outside of the first plane.
     let room = MAX_BEGIN_BYTES - 12 * (LONGEST_REASON + LONGEST_TICKET) - 100;
+    let n = plan.targets.len();
+    if n > MAX_THINGS {
+        return Err(Problem::refused(format!(
+            "this is too much for one run: {n} things, and a run is about {MAX_THINGS} at most"
+        ))
+        .hint(format!(
+            "mark {MAX_THINGS} or fewer, and do the rest in further runs"
+        )));
+    }
     if bytes <= room {
         return Ok(());
     }
-    let n = plan.targets.len();
     // What isn't about one thing in particular is a small part.
     let fit = n.saturating_mul(room) / bytes * 9 / 10;
     Err(Problem::refused(format!(

@@ -100,10 +100,12 @@ pub enum InDialog {
     PageDown,
     /// Scroll up.
     PageUp,
-    /// Begin the ceremony of shares again.
+    /// Begin the unseal attempt again.
     Reset,
-    /// Show a plan's commands in place of its names, or the names again.
+    /// Show all losses of a plan in place of its names, then its commands, then the names again.
     Commands,
+    /// Copy a plan's commands while they are shown.
+    CopyCommands,
     /// Try again what a run did not prove.
     Retry,
 }

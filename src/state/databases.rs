@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::link::Link;
-use crate::domain::database::{ApiOn, FAR_BEHIND, Host, HostRole, HostState, Source, Standing, sources};
+use crate::domain::database::{
+    ApiOn, FAR_BEHIND, Host, HostRole, HostState, Source, Standing, has_two_primaries, sources,
+};
 use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
@@ -88,6 +90,7 @@ pub fn note(hosts: &[Host]) -> Option<String> {
             };
             Some(format!("from replica {}, {age}", host.name))
         }
+        None if has_two_primaries(hosts) => Some("two primaries, read through the API".to_owned()),
         None => Some("database lost, through the API".to_owned()),
     }
 }
@@ -111,6 +114,11 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
             (state, Some(reads), Some(it.latency_ms))
         }
         None if hosts.is_empty() => return None,
+        None if has_two_primaries(hosts) => (
+            LinkState::Degraded,
+            Some("two primaries, read through the API".to_owned()),
+            None,
+        ),
         None if lost.len() < hosts.len() => (LinkState::Unknown, None, None),
         None => (LinkState::Down, Some(format!("lost: {}", lost.join(", "))), None),
     };
@@ -143,8 +151,11 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
     if let Some(divided) = divided {
         found.push(divided_finding(divided, hosts));
     }
-    for host in hosts {
+    for (index, host) in hosts.iter().enumerate() {
         match &host.state {
+            // That finding is about it.
+            HostState::Lost { .. } if matches!(divided, Some(Divided::OlderPrimary { newer: Some(newer), .. }) if newer == index) =>
+                {}
             HostState::Lost { since, was, .. } => {
                 let severity = match primaries.is_empty() {
                     true => Severity::Critical,
@@ -218,6 +229,9 @@ fn divided_finding(divided: Divided, hosts: &[Host]) -> Finding {
             (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, primary)
         }
         Divided::ApiOnLost { api, .. } => (FindingKind::ApiElsewhere, matter::API_ELSEWHERE, api),
+        Divided::OlderPrimary { newer, primary, .. } => {
+            (FindingKind::DatabaseLost, matter::LOST, newer.unwrap_or(primary))
+        }
     };
     let what = format!(
         "No change goes out: {}. {}",

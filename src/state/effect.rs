@@ -43,7 +43,7 @@ pub enum Effect {
     SubmitSecret(String),
     /// Put the demo's share at this place into the run's hidden field.
     TakeShare(usize),
-    /// Start the ceremony of the run again.
+    /// Begin the unseal attempt of the run again.
     ResetSecret(String),
     /// Give up entering secrets for the run.
     StopSecret(String),
@@ -66,7 +66,7 @@ pub enum Effect {
     },
     /// Ask what is served at this `host:port`, by a handshake.
     Probe(String),
-    /// Make a handshake there.
+    /// Make handshakes there, on many fresh connections.
     Handshake(Endpoint),
     /// Fetch the CA's revocation list.
     FetchCrl,

@@ -8,7 +8,7 @@ use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};
 use super::wire::Wire;
-use super::{Endpoint, Size};
+use super::{Endpoint, ServedNow, Size};
 use crate::clients::crl::Crl;
 use crate::domain::database::{ApiOn, Host};
 use crate::domain::link::Backend;
@@ -96,8 +96,8 @@ pub enum Event {
     /// What is served at an address: the certificate's fingerprint and its key's hash, or why there is no
     /// handshake.
     Probed(String, Result<ServedThere, String>),
-    /// What a handshake there showed: the fingerprint, or why there was none.
-    Handshake(Endpoint, Result<String, String>),
+    /// What handshakes there showed, or why there were none.
+    Handshake(Endpoint, Result<ServedNow, String>),
     /// The CA's revocation list as it is published now, or why it can't be had.
     Crl(Result<Arc<Crl>, String>),
     /// A certificate's PEM that was asked for, to be copied, or why there is none.
@@ -124,10 +124,14 @@ pub enum Ignored {
     Hasty,
     /// Those that act came within others.
     Among,
-    /// They may be a piece of a key.
+    /// They may be a piece of a key, or a secret of another kind.
     Piece,
+    /// They came right behind what was dropped as such.
+    Rest,
     /// That is no unseal share.
     NoShare,
+    /// What was typed is none, so it was not sent.
+    NotSent,
     /// Nothing has room for a paste of so many bytes.
     TooLong,
 }

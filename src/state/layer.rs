@@ -4,6 +4,7 @@
 use tui_textarea::TextArea;
 
 use super::screen::{Place, ViewId};
+use crate::plan::plan::Plan;
 
 /// A dialog.
 #[derive(Clone, Debug)]
@@ -130,6 +131,31 @@ pub enum Shown {
     Seen,
 }
 
+/// What scrolls in the dialog of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Each thing by name.
+    Names,
+    /// Everything that is lost, host by host.
+    Losses,
+    /// The equivalent commands.
+    Commands,
+}
+
+impl Detail {
+    /// What the key shows next; there are no more than two kinds of it where one has nothing to show.
+    #[must_use]
+    pub fn next(self, plan: &Plan) -> Self {
+        let has_losses = plan.losses.len() > 1;
+        let has_commands = plan.n_commands() > 0;
+        match self {
+            Self::Names if has_losses => Self::Losses,
+            Self::Names | Self::Losses if has_commands => Self::Commands,
+            Self::Names | Self::Losses | Self::Commands => Self::Names,
+        }
+    }
+}
+
 /// The dialog of one run.
 #[derive(Clone, Debug)]
 pub struct RunLayer {
@@ -157,8 +183,8 @@ pub struct RunLayer {
     pub complaint: Option<String>,
     /// How far what scrolls is scrolled.
     pub scroll: u16,
-    /// Whether the commands are shown in place of the names.
-    pub commands: bool,
+    /// What scrolls, while it is a plan.
+    pub detail: Detail,
 }
 
 impl RunLayer {
@@ -178,7 +204,7 @@ impl RunLayer {
             dropped: 0,
             complaint: None,
             scroll: 0,
-            commands: false,
+            detail: Detail::Names,
         }
     }
 

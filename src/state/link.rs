@@ -33,7 +33,7 @@ pub struct Seal {
     pub shares: u64,
     /// Shares entered.
     pub progress: u64,
-    /// The ceremony's nonce.
+    /// The unseal attempt's nonce.
     pub nonce: String,
     /// Vault's version.
     pub version: String,

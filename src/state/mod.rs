@@ -185,11 +185,29 @@ pub struct Held {
     pub findings: Vec<Finding>,
 }
 
-/// What a handshake of the console's own showed.
+/// What fresh connections of the console's own to every address of a place showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServedNow {
+    /// How many of them showed which certificate, by its SHA-256 in lower-case hex.
+    pub shown: BTreeMap<String, usize>,
+    /// How many failed where others came about, in words.
+    pub broken: Option<String>,
+}
+
+impl ServedNow {
+    /// How many connections showed another certificate than this, and how many showed one.
+    #[must_use]
+    pub fn others(&self, expected: &str) -> (usize, usize) {
+        let n: usize = self.shown.values().sum();
+        (n - self.shown.get(expected).copied().unwrap_or(0), n)
+    }
+}
+
+/// What handshakes of the console's own showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// The fingerprint of what was served, or why there was none; nothing while it is under way.
-    pub served: Option<Result<String, String>>,
+    /// What was served, or why nothing was; nothing while it is under way.
+    pub served: Option<Result<ServedNow, String>>,
     /// What was expected there when it was made: with another expectation it is out of date.
     pub expected: String,
     /// When.
@@ -246,6 +264,8 @@ pub struct State {
     pub clock_ahead: TimeDelta,
     /// How the API's database answers it, as the API says.
     pub api_database: LinkState,
+    /// Why it isn't well, in the API's words.
+    pub api_database_note: Option<String>,
     /// The database that the API is on, as it said last.
     pub api_on: Option<ApiOn>,
     /// The database's hosts; none where the context gives no database.
@@ -281,6 +301,8 @@ pub struct State {
     pub moves: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
+    /// How often key material was wiped out of a field: what still comes of it is not heard.
+    pub wiped: u64,
     /// Runs by id, the newest last.
     pub runs: Vec<Run>,
     /// How many runs were ever begun here: an id is never used again, or a late answer would find
@@ -310,6 +332,7 @@ impl State {
             size,
             look: Look::default(),
             wire: Wire::default(),
+            wiped: 0,
             context,
             contexts: Vec::new(),
             next_context: None,
@@ -322,6 +345,7 @@ impl State {
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),
             api_database: LinkState::Unknown,
+            api_database_note: None,
             api_on: None,
             hosts: Vec::new(),
             starting: None,

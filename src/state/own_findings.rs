@@ -118,17 +118,21 @@ fn token_refused(state: &State) -> Option<Finding> {
     })
 }
 
-/// Where the console knows the database's hosts, they have findings of their own.
+/// The API without its database. Where the console knows the hosts, their own findings say of a lost one, or one that
+/// the API isn't on; a host that is well may still have tables that are locked or gone.
 fn database_down(state: &State) -> Option<Finding> {
-    let is_down = state.hosts.is_empty() && state.link(Backend::Database) == LinkState::Down;
-    is_down.then(|| Finding {
-        kind: FindingKind::DatabaseDown,
-        what: format!(
-            "The database doesn't answer the API: {}; nothing can be changed{}",
-            note(state, Backend::Database),
-            as_of(state)
-        ),
-        ..about(state, Backend::Database, 1)
+    let is_told_by_hosts = state.divided().is_some() || state.link(Backend::Database) == LinkState::Down;
+    let is_down = state.api_database == LinkState::Down && (state.hosts.is_empty() || !is_told_by_hosts);
+    is_down.then(|| {
+        let why = state.api_database_note.as_deref().unwrap_or("it doesn't say why");
+        Finding {
+            kind: FindingKind::DatabaseDown,
+            what: format!(
+                "The database can't be used by the API, which says of it: {why}; nothing can be changed{}",
+                as_of(state)
+            ),
+            ..about(state, Backend::Database, 1)
+        }
     })
 }
 
@@ -310,6 +314,9 @@ mod tests {
         };
         let mut state = State::new(ContextInfo::default(), size, DateTime::UNIX_EPOCH);
         for (backend, is) in links {
+            if *backend == Backend::Database {
+                state.api_database = *is;
+            }
             let seal = Seal {
                 sealed,
                 initialized: true,

@@ -9,7 +9,8 @@ use crate::actions;
 use crate::plan::executor::RunEvent;
 use crate::plan::journal::Recorded;
 use crate::plan::outcome::{Ends, Outcome};
-use crate::plan::plan::{Inputs, Plan, Target};
+use crate::plan::plan::{Inputs, LeftOut, Plan, Target};
+use crate::problem::ProblemKind;
 
 use super::screen::ViewId;
 
@@ -65,6 +66,8 @@ pub struct Run {
     pub on: Vec<Target>,
     /// The rows that were marked for it, and on which screen, by how deep that lies.
     pub marked: Option<((usize, ViewId), BTreeSet<String>)>,
+    /// What was marked with them and is nothing that the action works on.
+    pub left_out: Vec<LeftOut>,
     /// What the fields were set to.
     pub inputs: Inputs,
     /// Where it is.
@@ -96,6 +99,7 @@ impl Run {
             action,
             on,
             marked: None,
+            left_out: Vec::new(),
             inputs: Inputs::new(),
             phase: Phase::Planning,
             plan: None,
@@ -112,14 +116,18 @@ impl Run {
     /// What it does, as far as it is known.
     #[must_use]
     pub fn title(&self) -> String {
-        if let Some(plan) = &self.plan {
-            return plan.title.clone();
+        match (&self.plan, actions::find(self.action)) {
+            (Some(plan), _) => plan.title.clone(),
+            (None, Some(action)) => action.spec().on(&self.on),
+            (None, None) => self.action.to_owned(),
         }
-        let title = actions::find(self.action).map_or(self.action, |action| action.spec().title);
-        match self.on.as_slice() {
-            [one] => format!("{title}: {}", one.name),
-            many => format!("{title}: {} things", many.len()),
-        }
+    }
+
+    /// The things, by the names that the plan has read where there is one.
+    #[must_use]
+    pub fn things(&self) -> &[Target] {
+        let plan = self.plan.as_ref().filter(|plan| !plan.targets.is_empty());
+        plan.map_or(self.on.as_slice(), |plan| &plan.targets)
     }
 
     /// The id that it is on record by; none before there is a plan.
@@ -162,16 +170,19 @@ impl Run {
         target.map_or("", |target| target.name.as_str())
     }
 
-    /// What was not proven, for a second try; what waits goes on by itself.
+    /// What was not proven, for a second try; what waits goes on by itself, and a rule that said no says no again.
     #[must_use]
     pub fn to_retry(&self) -> Vec<Target> {
         let over = matches!(self.phase, Phase::Ended(_));
         let targets = self.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
-        let open = |index: &usize| {
-            !matches!(
-                self.ends.get(index),
-                Some(Outcome::Proven(_) | Outcome::Waiting(_))
-            )
+        let whole = match &self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            _ => None,
+        };
+        let open = |index: &usize| match self.ends.get(index).or(whole) {
+            Some(Outcome::Proven(_) | Outcome::Waiting(_)) => false,
+            Some(Outcome::Refused(problem)) => !is_for_good(problem.kind),
+            _ => true,
         };
         targets
             .filter(|(index, _)| over && open(index))
@@ -255,4 +266,12 @@ impl Run {
             RunEvent::Ended(outcome) => self.phase = Phase::Ended(outcome),
         }
     }
+}
+
+/// Whether the same would be refused again, whoever looks at it anew.
+fn is_for_good(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadInput | ProblemKind::Forbidden | ProblemKind::NotFound | ProblemKind::Refused
+    )
 }

@@ -135,7 +135,7 @@ pub async fn begin_issue(
     let Some((csr_pem, Some(spki_sha256))) = claimed else {
         return Ok(None);
     };
-    let may_sign = !keys::is_compromised(tx, &spki_sha256).await?;
+    let may_sign = !keys::is_compromised(tx, &spki_sha256, &csr_pem).await?;
     let (ca_order, answered) = orders::known(tx, id).await?;
     let detail = if !may_sign {
         "its key is compromised: the CA is only asked whether it signed before".to_owned()

@@ -1,5 +1,6 @@
 //! Keys: what the inventory knows of key pairs. Who holds the private halves is in `holders`.
 
+use crate::domain::csr::Csr;
 use crate::domain::id::EntityKind;
 use crate::domain::key::{Key, KeyStatus};
 use crate::problem::Problem;
@@ -128,13 +129,24 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
     Ok(page.map(|row| row.0))
 }
 
-/// Whether the key is blocked.
+/// Whether the key of this CSR is blocked: by itself, or as its mirror image, which whoever has the one has too.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn is_compromised(conn: &mut Conn, spki: &str) -> Result<bool, StoreError> {
-    let key = read(conn, spki).await?;
-    Ok(key.is_some_and(|key| key.status == KeyStatus::Compromised))
+pub async fn is_compromised(conn: &mut Conn, spki: &str, csr_pem: &str) -> Result<bool, StoreError> {
+    let blocked: Option<String> =
+        sql("SELECT spki_sha256 FROM keys WHERE spki_sha256 IN ($1, $2) AND status = 'compromised' LIMIT 1")
+            .bind(spki)
+            .bind(mirror_of(csr_pem).unwrap_or_default())
+            .fetch_optional(conn.raw())
+            .await
+            .map_err(StoreError::because("reading whether a key is blocked"))?;
+    Ok(blocked.is_some())
+}
+
+/// The name of the mirror image of a CSR's key, where there is one.
+pub(super) fn mirror_of(csr_pem: &str) -> Option<String> {
+    Csr::read(csr_pem).ok()?.key.mirror_sha256()
 }
 
 /// Blocks the key for ever; what follows from it is in `compromise`. Returns whether it wasn't blocked before.

@@ -276,26 +276,32 @@ pub async fn set_csr(
     if request.status != RequestStatus::Pending || request.waiting_on != Some(WaitingOn::Key) {
         return Err(Problem::conflict(format!("request `{id}` doesn't wait for a key")).into());
     }
-    if let Some(key) = keys::lock(tx, spki).await? {
-        if key.status == KeyStatus::Compromised {
+    // Whoever has a key has its mirror image too: it is no fresh one.
+    let mirror = keys::mirror_of(csr_pem).unwrap_or_default();
+    for known in [spki, &mirror] {
+        if let Some(key) = keys::lock(tx, known).await?
+            && key.status == KeyStatus::Compromised
+        {
             return Err(Problem::refused(
                 "this key is compromised: no certificate will be issued for it again",
             )
             .hint("make a fresh key")
             .into());
         }
-        let used: Option<String> = sql("SELECT id FROM certificates WHERE spki_sha256 = $1 LIMIT 1")
+    }
+    let used: Option<String> =
+        sql("SELECT id FROM certificates WHERE spki_sha256 IN ($1, $2) ORDER BY id LIMIT 1")
             .bind(spki)
+            .bind(&mirror)
             .fetch_optional(tx.raw())
             .await
             .map_err(StoreError::because("looking whether a key is in use"))?;
-        if let Some(used) = used {
-            return Err(
-                Problem::refused(format!("certificate `{used}` carries this key already"))
-                    .hint("a new certificate needs a fresh key")
-                    .into(),
-            );
-        }
+    if let Some(used) = used {
+        return Err(
+            Problem::refused(format!("certificate `{used}` carries this key already"))
+                .hint("a new certificate needs a fresh key")
+                .into(),
+        );
     }
     keys::upsert(tx, spki, algorithm).await?;
     if let Some(agent) = &request.agent_id {

@@ -4,7 +4,7 @@ use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::page::{Page, PageQuery};
-use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
+use crate::wire::runs::{NAMED_IN_LISTS, RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
 
 use super::row::{FromRow, Row, list, word};
 use super::select::{List, SortColumn, Sorts, Where, contains};
@@ -242,18 +242,23 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<RunView>, S
         filter.and("r.entity_ids LIKE ? ESCAPE '\\'", contains(entity));
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
-    Ok(page.map(|row| row.0))
+    Ok(page.map(|Wrapped(mut run)| {
+        run.entity_ids.truncate(NAMED_IN_LISTS);
+        run
+    }))
 }
 
 struct Wrapped(RunView);
 
 impl FromRow for Wrapped {
     fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let entity_ids: Vec<String> = list(row, "entity_ids")?;
         Ok(Self(RunView {
             id: row.try_get("id")?,
             action: row.try_get("action")?,
             entity_type: word(row, "entity_type", EntityKind::from_word)?,
-            entity_ids: list(row, "entity_ids")?,
+            n_entities: entity_ids.len(),
+            entity_ids,
             comment: row.try_get("comment")?,
             ticket: row.try_get("ticket")?,
             actor: row.try_get("actor")?,

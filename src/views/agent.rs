@@ -77,7 +77,9 @@ fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
                     kind: EntityKind::Certificate,
                     id: installation.certificate_id.clone(),
                     version: 0,
-                    name: installation.subject.clone(),
+                    name: common_name(&installation.subject)
+                        .unwrap_or(&installation.subject)
+                        .to_owned(),
                     status: String::new(),
                 },
             ],

@@ -125,6 +125,24 @@ pub(super) fn meaning(health: AgentHealth) -> Meaning {
     }
 }
 
+/// The agent with this id as a target, by its host's name where that is known.
+pub(super) fn target_of(id: &str, state: &State) -> Target {
+    let known = match state.answer(&Query::AgentHealth) {
+        Some(Answer::Agents(window)) => window.rows.iter().find(|agent| agent.id == id),
+        _ => None,
+    };
+    known.map_or_else(
+        || Target {
+            kind: EntityKind::Agent,
+            id: id.to_owned(),
+            version: 0,
+            name: id.to_owned(),
+            status: String::new(),
+        },
+        target,
+    )
+}
+
 /// An agent as a target.
 pub(super) fn target(agent: &Agent) -> Target {
     Target {

@@ -17,7 +17,7 @@ use crate::plan::plan::Target;
 use crate::state::cmd::Cmd;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::state::{Endpoint, State};
+use crate::state::{Endpoint, ServedNow, State};
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::widgets::when::{distance, full, when};
@@ -128,7 +128,7 @@ pub(super) fn truth_meaning(truth: Truth) -> Meaning {
 }
 
 /// What the console's own handshake showed there, once it was made for what is expected now.
-fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<String, String>> {
+fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<ServedNow, String>> {
     let made = state.handshakes.get(&Endpoint::of(place)?)?;
     let made = Some(made).filter(|made| made.expected == place.expected_sha256)?;
     made.served.as_ref()
@@ -139,19 +139,35 @@ fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<St
 fn standing(place: &Installation, state: &State) -> (String, Meaning) {
     let truth = place.truth();
     let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
+    // These the console's own look knows better.
+    let is_of_serving = matches!(truth, Truth::ServedOld | Truth::NotServed);
     match looked_at(place, state) {
         Some(Err(why)) if is_fine => (format!("not seen now: {why}"), Meaning::Warn),
-        Some(Ok(served)) if is_fine && *served != place.expected_sha256 => {
-            ("another one is served now".to_owned(), Meaning::Bad)
-        }
-        _ => match (&place.error, truth) {
-            (None, _) => (truth.words().to_owned(), truth_meaning(truth)),
-            // What was put back is what is expected again.
-            (Some(error), Truth::Agrees | Truth::OnDisk) => {
-                (format!("the last installation failed: {error}"), Meaning::Bad)
-            }
-            (Some(error), _) => (format!("{}: {error}", truth.words()), truth_meaning(truth)),
+        Some(Ok(served)) if is_fine || is_of_serving => match served.others(&place.expected_sha256) {
+            (0, _) if is_of_serving => (format!("at its report: {}", truth.words()), Meaning::Warn),
+            (0, _) => match &served.broken {
+                Some(broken) => (broken.clone(), Meaning::Bad),
+                None => reported(place, truth),
+            },
+            (others, n) if others == n => ("another one is served now".to_owned(), Meaning::Bad),
+            (others, n) => (
+                format!("{others} of {n} connections show another one"),
+                Meaning::Bad,
+            ),
         },
+        _ => reported(place, truth),
+    }
+}
+
+/// How the place stood when its agent reported it.
+fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
+    match (&place.error, truth) {
+        (None, _) => (truth.words().to_owned(), truth_meaning(truth)),
+        // What was put back is what is expected again.
+        (Some(error), Truth::Agrees | Truth::OnDisk) => {
+            (format!("the last installation failed: {error}"), Meaning::Bad)
+        }
+        (Some(error), _) => (format!("{}: {error}", truth.words()), truth_meaning(truth)),
     }
 }
 
@@ -161,8 +177,12 @@ pub(super) fn served_now(place: &Installation, state: &State) -> Cell {
         return cell("no TLS", Meaning::Dim);
     }
     match looked_at(place, state) {
-        Some(Ok(served)) if *served == place.expected_sha256 => cell("as expected", Meaning::Good),
-        Some(Ok(_)) => cell("another one", Meaning::Bad),
+        Some(Ok(served)) => match served.others(&place.expected_sha256) {
+            (0, _) if served.broken.is_some() => cell("some fail", Meaning::Bad),
+            (0, _) => cell("as expected", Meaning::Good),
+            (others, n) if others == n => cell("another one", Meaning::Bad),
+            (others, n) => cell(format!("{others}/{n} other"), Meaning::Bad),
+        },
         Some(Err(_)) => cell("no answer", Meaning::Warn),
         None => cell("asking…", Meaning::Dim),
     }

@@ -267,6 +267,7 @@ fn wrong(state: &State) -> Vec<Wrong> {
         Some(Divided::ApiElsewhere { .. }) => {
             wrong.insert(0, Wrong::new("API ON ANOTHER DATABASE", Meaning::Bad));
         }
+        Some(Divided::OlderPrimary { .. }) => wrong.insert(0, Wrong::new("OLDER PRIMARY", Meaning::Bad)),
         // The API's own state says so.
         Some(Divided::ApiCutOff { .. } | Divided::ApiOnLost { .. }) | None => {}
     }

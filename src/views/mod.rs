@@ -176,16 +176,31 @@ pub fn selected(state: &State) -> Vec<Target> {
     if !screen.marks.is_empty() {
         let marked = rows.ids().iter().enumerate();
         let marked = marked.filter(|(_, id)| screen.marks.contains(id.as_ref()));
-        let marked: Vec<Target> = marked
-            .filter_map(|(index, _)| rows.get(index))
-            .flat_map(|row| row.targets)
-            .collect();
-        if !marked.is_empty() {
-            return marked;
-        }
+        let marked = marked.filter_map(|(index, _)| rows.get(index));
+        return marked.flat_map(|row| row.targets).collect();
     }
     let row = rows.get(screen.cursor_index(screen.pane, rows.ids()));
     row.map(|row| row.targets).unwrap_or_default()
+}
+
+/// The marked rows that are about none of `on`, by id and name: an action on these leaves them out.
+#[must_use]
+pub fn others_marked(state: &State, on: &[Target]) -> Vec<(String, String)> {
+    let rows = focused_rows(state);
+    let marks = state.screen().marks;
+    let marked = rows.ids().iter().enumerate();
+    let marked = marked.filter(|(_, id)| marks.contains(id.as_ref()));
+    let marked = marked.filter_map(|(index, _)| rows.get(index));
+    let is_other = |row: &Row| {
+        let is_on = |target: &Target| on.iter().any(|it| it.kind == target.kind && it.id == target.id);
+        !row.targets.iter().any(is_on)
+    };
+    let others = marked.filter(is_other);
+    let named = others.map(|row| {
+        let name = row.targets.first().map_or(&row.copy, |target| &target.name);
+        (row.id.clone(), name.clone())
+    });
+    named.collect()
 }
 
 /// Whether what was acted on has left the list, so that the same key would act on what nobody chose.

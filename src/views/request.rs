@@ -45,7 +45,7 @@ fn rows(state: &State) -> Vec<Row> {
     };
     let mut rows = audit::rows_of(state, &Query::AuditOf(request.id.clone())).into_vec();
     for row in &mut rows {
-        row.targets = targets(request);
+        row.targets = targets(request, state);
     }
     rows
 }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View};
+use super::{Opens, Pane, Row, View, agents};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::Target;
@@ -105,30 +105,26 @@ pub(super) fn meaning(status: RequestStatus) -> Meaning {
     }
 }
 
-/// What actions can work on from a request: itself, and the certificate that it made or was to replace.
-pub(super) fn targets(request: &Request) -> Vec<Target> {
+/// What actions can work on from a request: itself, the certificate that it made or was to replace, and its agent,
+/// each by a name of its own.
+pub(super) fn targets(request: &Request, state: &State) -> Vec<Target> {
     let certificate = request.certificate_id.as_ref().or(request.replaces.as_ref());
-    let target = |kind, id: &str, version, status: &str| Target {
-        kind,
-        id: id.to_owned(),
-        version,
+    let itself = Target {
+        kind: EntityKind::Request,
+        id: request.id.clone(),
+        version: request.version,
         name: request.common_name.clone(),
-        status: status.to_owned(),
+        status: request.status.word().to_owned(),
     };
-    let mut targets = vec![target(
-        EntityKind::Request,
-        &request.id,
-        request.version,
-        request.status.word(),
-    )];
-    targets.extend(certificate.map(|id| target(EntityKind::Certificate, id, 0, "")));
-    targets.extend(
-        request
-            .agent_id
-            .as_ref()
-            .map(|id| target(EntityKind::Agent, id, 0, "")),
-    );
-    targets
+    let certificate = certificate.map(|id| Target {
+        kind: EntityKind::Certificate,
+        id: id.clone(),
+        version: 0,
+        name: request.common_name.clone(),
+        status: String::new(),
+    });
+    let agent = request.agent_id.as_deref().map(|id| agents::target_of(id, state));
+    [itself].into_iter().chain(certificate).chain(agent).collect()
 }
 
 fn row(request: &Request, state: &State) -> Row {
@@ -142,7 +138,7 @@ fn row(request: &Request, state: &State) -> Row {
             plain(when(request.created_at, state.shown_at())),
             cell(request.requested_by.clone(), Meaning::Dim),
         ],
-        targets: targets(request),
+        targets: targets(request, state),
         open: Some(Opens::detail(ViewId::Request, &request.id)),
         copy: request.id.clone(),
     }

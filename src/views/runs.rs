@@ -82,7 +82,7 @@ fn phase(run: &Run) -> (Cell, String) {
 pub(super) fn ended(outcome: &Outcome) -> Meaning {
     match outcome {
         Outcome::Proven(_) => Meaning::Good,
-        Outcome::Waiting(_) | Outcome::Unknown(_) => Meaning::Warn,
+        Outcome::Waiting(_) | Outcome::Stopped(_) | Outcome::Unknown(_) => Meaning::Warn,
         Outcome::Refused(_) | Outcome::Failed(_) => Meaning::Bad,
     }
 }

@@ -153,10 +153,11 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
             .name
             .strip_prefix(&format!("{duty}@"))
             .unwrap_or(&worker.name);
-        let (word, meaning) = match (worker.is_there, state.link(Backend::Api)) {
-            // The API says who is there, and can't be asked.
-            (true, LinkState::Down) => ("was at work", Meaning::Dim),
-            (true, _) => ("at work", Meaning::Good),
+        // The API says who is there, and reads it in its database.
+        let is_known = state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down;
+        let (word, meaning) = match (worker.is_there, is_known) {
+            (true, false) => ("was at work", Meaning::Dim),
+            (true, true) => ("at work", Meaning::Good),
             (false, _) => ("gone", Meaning::Dim),
         };
         let since = match worker.is_there {

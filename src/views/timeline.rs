@@ -41,7 +41,7 @@ pub(super) fn timeline(state: &State) -> String {
 /// A run when its key was pressed: what, on what, why, under which ticket, and by which id it is on record.
 fn began(run: &Run) -> String {
     let mut words = format!("**{}**", one_line(&run.title()));
-    words.push_str(&format!(" on {}", on(&run.on)));
+    words.push_str(&format!(" on {}", on(run.things())));
     if run.ended_at.is_none() {
         words.push_str(&format!(": {}", one_line(&run.words())));
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::agent::Agent;
+use crate::domain::id;
 use crate::domain::installation::Installation;
 use crate::domain::secret::Secret;
 use crate::domain::told;
@@ -76,6 +77,7 @@ pub struct EnrolBody {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct EnrolReply {
     /// `agt_…`
+    #[serde(deserialize_with = "id::of_agent")]
     pub agent_id: String,
     /// The agent's own token, shown once.
     #[schema(value_type = String)]
@@ -108,7 +110,7 @@ pub struct Report {
     /// The SPKI hashes of the private keys that it says it holds.
     pub keys: Vec<String>,
     /// Proofs that were asked for with [`ReportReply::prove`]: one certification request in PEM for each key, signed
-    /// by it, whose common name is the agent's id.
+    /// by it, whose common name is `urn:cmp:agent:` and the agent's id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<String>,
     /// A certification request in PEM, when it is time for the certificate that follows the one it proves
@@ -159,6 +161,7 @@ pub struct ReportReply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentJob {
     /// `job_…`
+    #[serde(deserialize_with = "id::of_job")]
     pub id: String,
     /// What to do.
     #[serde(flatten)]
@@ -173,6 +176,7 @@ pub enum AgentWork {
     /// the same request, it answers with the same key.
     MakeKey {
         /// The request.
+        #[serde(deserialize_with = "id::of_request")]
         request_id: String,
         /// Such as `ecdsa-p256`.
         key_algorithm: String,
@@ -185,6 +189,7 @@ pub enum AgentWork {
     /// they are forgotten. Done means: served from now on.
     Challenge {
         /// The request.
+        #[serde(deserialize_with = "id::of_request")]
         request_id: String,
         /// What to serve.
         answers: Vec<ChallengeAnswer>,
@@ -194,6 +199,7 @@ pub enum AgentWork {
     /// Install a certificate whose private key the agent holds.
     Install {
         /// The certificate.
+        #[serde(deserialize_with = "id::of_certificate")]
         certificate_id: String,
         /// Where.
         path: String,

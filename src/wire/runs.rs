@@ -12,6 +12,11 @@ use crate::domain::told;
 /// The most that the record of a run's beginning may hold, in bytes: what one request may.
 pub const MAX_BEGIN_BYTES: usize = 1 << 20;
 
+/// The most things of one run: more than a record of that size tells of.
+pub const MAX_THINGS: usize = 5_000;
+/// So many of a run's things are named in a list, beside their number.
+pub const NAMED_IN_LISTS: usize = 5;
+
 /// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunBegin {
@@ -29,7 +34,7 @@ pub struct RunBegin {
     /// The ticket.
     #[serde(default)]
     pub ticket: Option<String>,
-    /// The plan, as data.
+    /// The plan, as data. Its `run_id`, `action` and the ids of its `targets` are those of the run.
     pub plan: serde_json::Value,
     /// SHA-256 over the plan's canonical JSON (RFC 8785), which the server computes: one that is given and isn't
     /// that is refused.
@@ -71,8 +76,11 @@ pub struct RunView {
     pub action: String,
     /// What sort of thing it is about.
     pub entity_type: EntityKind,
-    /// Which things.
+    /// Which things; in a list the first five.
     pub entity_ids: Vec<String>,
+    /// How many things.
+    #[serde(default)]
+    pub n_entities: usize,
     /// Why, in the operator's words.
     pub comment: Option<String>,
     /// The ticket.

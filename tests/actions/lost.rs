@@ -255,7 +255,9 @@ impl<'a> Trial<'a> {
         assert!(n_done <= 1, "done {n_done} times: {what}");
         match &ran.outcome {
             Outcome::Proven(_) => assert!(n_done == 1 && self.is_so(ran).await, "not so: {what}"),
-            Outcome::Failed(_) | Outcome::Refused(_) => assert_eq!(n_done, 0, "it was done: {what}"),
+            Outcome::Failed(_) | Outcome::Refused(_) | Outcome::Stopped(_) => {
+                assert_eq!(n_done, 0, "it was done: {what}")
+            }
             Outcome::Unknown(_) | Outcome::Waiting(_) => {}
         }
         // What could not be told is told later, and then there is no other word about it anywhere.

@@ -143,7 +143,8 @@ async fn a_long_name_needs_no_common_name() {
 async fn saying_that_one_has_a_key_gives_nothing_before_it_is_proven() {
     let Some(it) = Server::start().await else { return };
     let key = KeyPair::generate().unwrap();
-    let named = csr(&key, &[&it.agent], &[]);
+    let name = format!("urn:cmp:agent:{}", it.agent);
+    let named = csr(&key, &[&name], &[]);
     let spki = Csr::read(&named).unwrap().key.spki_sha256();
     let mut foreign = certificate(77, 60);
     foreign.spki_sha256.clone_from(&spki);
@@ -166,13 +167,18 @@ async fn saying_that_one_has_a_key_gives_nothing_before_it_is_proven() {
     assert_eq!(held_by(shown.get("key").cloned().unwrap_or(shown)), Value::Null);
 
     // Another agent's proof, and one of another key.
-    let others = csr(&key, &["agt_another"], &[]);
-    assert_eq!(it.tell(&[&spki], &[&others]).await.0, 422);
+    for others in [
+        csr(&key, &["urn:cmp:agent:agt_another"], &[]),
+        // A certificate could be asked for with these.
+        csr(&key, &[&it.agent], &[]),
+        csr(&key, &[&name], &["a.example.com"]),
+    ] {
+        assert_eq!(it.tell(&[&spki], &[&others]).await.0, 422);
+    }
+    let wish = json!({"common_name": it.agent, "agent_id": it.agent}).to_string();
+    assert_eq!(it.post("/api/v1/certs", &wish).await.0, 400);
     let (_, reply) = it
-        .tell(
-            &[&spki],
-            &[&csr(&KeyPair::generate().unwrap(), &[&it.agent], &[])],
-        )
+        .tell(&[&spki], &[&csr(&KeyPair::generate().unwrap(), &[&name], &[])])
         .await;
     assert_eq!(reply["prove"], json!([spki]));
 

@@ -11,6 +11,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::mirror;
 use super::support::{Server, certificate, enrol, noon};
 
 impl Server {
@@ -140,7 +141,8 @@ async fn answer_without_body(it: &Server, path: &str, token: &str) -> String {
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let whole = tokio::time::timeout(Duration::from_secs(8), stream.read_to_end(&mut answer));
-    whole.await.expect("the connection is held").unwrap();
+    let whole = whole.await;
+    assert!(matches!(whole, Ok(Ok(_))), "the connection is held");
     String::from_utf8(answer).unwrap()
 }
 
@@ -195,4 +197,78 @@ async fn refusals_of_who_may_not_are_counted() {
         );
     }
     assert!(told.iter().any(|(actor, _)| *actor == "eyes") && told[2].0 == "dead");
+}
+
+#[tokio::test]
+async fn a_blocked_key_is_not_certified_as_its_mirror_image() {
+    let Some(it) = Server::start().await else { return };
+    for (algorithm, key, mirrored) in [
+        ("ecdsa-p256", mirror::P256, mirror::P256_MIRRORED),
+        ("ecdsa-p384", mirror::P384_MIRRORED, mirror::P384),
+    ] {
+        let mut answers = Vec::new();
+        for csr in [key, mirrored, key] {
+            let body =
+                json!({"common_name": "shop.example.com", "agent_id": it.agent, "key_algorithm": algorithm})
+                    .to_string();
+            let request = it.post("/api/v1/certs", &body).await.1["requests"][0]["id"].clone();
+            let path = format!("/api/v1/requests/{}/csr", request.as_str().unwrap());
+            let body = json!({"csr_pem": csr}).to_string();
+            let (status, answer) = it.call(Method::POST, &path, &it.agent_token, &body, None).await;
+            answers.push((status.as_u16(), answer.to_string()));
+            if status == 200 {
+                let spki = answer["spki_sha256"].as_str().unwrap();
+                let path = format!("/api/v1/keys/{spki}/compromise");
+                assert_eq!(it.post(&path, "{}").await.0, 200);
+            }
+        }
+        assert_eq!(
+            answers.iter().map(|it| it.0).collect::<Vec<_>>(),
+            [200, 422, 422],
+            "{answers:?}"
+        );
+        assert!(answers[1].1.contains("compromised"), "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_has_a_few_event_streams() {
+    let Some(it) = Server::start().await else { return };
+    let open = async |token: &str| {
+        let asked = it
+            .http
+            .get(format!("{}/api/v1/events", it.base))
+            .bearer_auth(token);
+        asked.send().await.unwrap()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let stream = open(&it.viewer).await;
+        assert_eq!(stream.status(), 200);
+        streams.push(stream);
+    }
+    let refused = open(&it.viewer).await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert!(
+        refused
+            .text()
+            .await
+            .unwrap()
+            .contains("event streams open already")
+    );
+    assert_eq!(
+        open(&it.operator).await.status(),
+        200,
+        "another one's are its own"
+    );
+    streams.clear();
+    let again = async {
+        while open(&it.viewer).await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), again)
+        .await
+        .unwrap();
 }

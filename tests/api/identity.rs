@@ -630,3 +630,26 @@ async fn a_certificate_that_can_not_be_shown_yet_is_shown_later() {
     );
     agent.stop().await;
 }
+
+#[tokio::test]
+async fn no_agent_enrols_without_a_request_for_its_certificate() {
+    let Some(site) = Site::start().await else { return };
+    let known = identity(&site.enrolled("web-02").await);
+    for (agent, name) in [(None, "web-03"), (Some(known.agent_id.as_str()), "web-04")] {
+        let token = site.one_time("enrol:web-02", agent).await;
+        let mut body = super::support::enrol("web-02");
+        let api = site.shown(&site.base, None);
+        let problem = api.enrol(&token, "k", &body).await.unwrap_err();
+        assert_eq!(problem.kind.status(), 422, "{problem}");
+        assert!(problem.hint.unwrap().contains("https://"));
+        // The one-time token is still good.
+        body.identity_csr_pem = Some(csr().1);
+        body.hostname = name.to_owned();
+        api.enrol(&token, "k2", &body).await.unwrap();
+    }
+    let rows = site.it.rows().await;
+    assert!(
+        rows.iter()
+            .any(|row| row.action == "enrol" && row.outcome.word() == "refused")
+    );
+}

@@ -9,8 +9,7 @@ use super::support::Server;
 async fn every_change_leaves_its_row() {
     let Some(it) = Server::start().await else { return };
     let (cert, agent) = (it.cert.clone(), it.agent.clone());
-    let run =
-        r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["crt_1"],"plan":{}}"#;
+    let run = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["crt_1"],"plan":{"run_id":"run_1","action":"revoke","targets":[{"id":"crt_1"}]}}"#;
     let request = format!(r#"{{"common_name":"new.example.com","agent_id":"{agent}"}}"#);
     let install = format!(r#"{{"cert_id":"{cert}","path":"/srv/tls/a.pem"}}"#);
     let calls = [
@@ -108,12 +107,12 @@ async fn every_change_leaves_its_row() {
 #[tokio::test]
 async fn a_run_is_recorded_step_by_step() {
     let Some(it) = Server::start().await else { return };
-    let begin = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["a","b"],"plan":{"steps":1}}"#;
+    let begin = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["a","b"],"plan":{"run_id":"run_1","action":"revoke","targets":[{"id":"a"},{"id":"b"}],"steps":1}}"#;
     let (status, run) = it.post("/api/v1/runs", begin).await;
     assert_eq!((status.as_u16(), &run["outcome"]), (201, &"asked".into()));
     assert_eq!(it.post("/api/v1/runs", begin).await.0, 201);
     assert_eq!(
-        it.post("/api/v1/runs", &begin.replace(r#"{"steps":1}"#, r#"{"steps":2}"#))
+        it.post("/api/v1/runs", &begin.replace(r#""steps":1"#, r#""steps":2"#))
             .await
             .0,
         409

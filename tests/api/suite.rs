@@ -14,6 +14,7 @@ mod findings;
 mod identity;
 mod lists;
 mod load;
+mod mirror;
 mod routes;
 mod runbooks;
 mod support;

@@ -254,7 +254,8 @@ impl Server {
     /// Begins a run with the operator's token.
     pub(crate) async fn begin_run(&self, id: &str) {
         let body = serde_json::json!({"id": id, "action": "reissue", "entity_type": "certificate",
-            "entity_ids": [self.cert], "plan": {}});
+            "entity_ids": [self.cert],
+            "plan": {"run_id": id, "action": "reissue", "targets": [{"id": self.cert}]}});
         let (status, reply) = self.post("/api/v1/runs", &body.to_string()).await;
         assert_eq!(status, 201, "{reply}");
     }

@@ -182,7 +182,7 @@ async fn what_can_be_no_token_is_refused_with_what_can() {
         (
             r#"{"name":"issuer","role":"operator"}"#,
             400,
-            "part of the platform",
+            "word of the platform's own",
         ),
         (r#"{"name":"kim"}"#, 400, "needs a `role`"),
         (r#"{"name":"kim","role":"agent"}"#, 400, "needs a `role`"),

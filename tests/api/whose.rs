@@ -12,6 +12,31 @@ fn run(id: &str) -> Value {
         "plan": {"run_id": id, "action": "revoke", "targets": [{"id": "crt_1", "name": "ä", "version": 1}]}})
 }
 
+fn of_many(n: usize) -> Value {
+    let ids: Vec<String> = (0..n).map(|n| format!("crt_{n}")).collect();
+    let targets: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+    json!({"id": "run_1", "action": "revoke", "entity_type": "certificate", "entity_ids": ids,
+        "plan": {"run_id": "run_1", "action": "revoke", "targets": targets}})
+}
+
+#[tokio::test]
+async fn a_list_of_runs_counts_their_things_and_names_the_first() {
+    let Some(it) = Server::start().await else { return };
+    assert_eq!(it.run(&of_many(5_000)).await.0, 201);
+    let (_, list) = it.get("/api/v1/runs").await;
+    let run = &list["items"][0];
+    assert_eq!(
+        (
+            run["n_entities"].as_u64(),
+            run["entity_ids"].as_array().map(Vec::len)
+        ),
+        (Some(5_000), Some(5))
+    );
+    assert!(list.to_string().len() < 2_000, "{}", list.to_string().len());
+    let (_, whole) = it.get("/api/v1/runs/run_1").await;
+    assert_eq!(whole["entity_ids"].as_array().map(Vec::len), Some(5_000));
+}
+
 impl Server {
     async fn run(&self, body: &Value) -> (StatusCode, Value) {
         self.post("/api/v1/runs", &body.to_string()).await
@@ -96,6 +121,11 @@ async fn what_no_run_can_be_is_refused() {
         with("entity_ids", json!(["crt_2"])),
         with("entity_ids", json!([""])),
         with("id", "run_2".into()),
+        with("plan", json!({})),
+        with("plan", json!({"run_id": "run_1", "action": "revoke"})),
+        with("plan", json!({"run_id": "run_1", "targets": [{"id": "crt_1"}]})),
+        with("plan", json!({"action": "revoke", "targets": [{"id": "crt_1"}]})),
+        of_many(5_001),
     ] {
         let (status, problem) = it.run(&body).await;
         assert_eq!(status, 400, "{problem}");

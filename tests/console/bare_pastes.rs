@@ -30,7 +30,7 @@ const SPEEDS: [(usize, Duration); 12] = [
 ];
 
 /// What a terminal sends for this text.
-fn keys_of(text: &str) -> Vec<String> {
+pub(crate) fn keys_of(text: &str) -> Vec<String> {
     let name = |c| match c {
         ' ' => "space".to_owned(),
         '\n' => "enter".to_owned(),
@@ -40,17 +40,17 @@ fn keys_of(text: &str) -> Vec<String> {
 }
 
 /// A person's terminal: what is drawn is on the screen at once.
-struct Terminal {
-    state: State,
-    entry: Entry,
-    now: Instant,
-    effects: Vec<Effect>,
+pub(crate) struct Terminal {
+    pub(crate) state: State,
+    pub(crate) entry: Entry,
+    pub(crate) now: Instant,
+    pub(crate) effects: Vec<Effect>,
     /// What may be nowhere on the screen.
-    hidden: Vec<String>,
+    pub(crate) hidden: Vec<String>,
 }
 
 impl Terminal {
-    fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self {
             state,
             entry: Entry::default(),
@@ -61,7 +61,7 @@ impl Terminal {
     }
 
     /// All that counts as of `now`.
-    fn take(&mut self) {
+    pub(crate) fn take(&mut self) {
         while let Some(event) = self.entry.next(self.now, &self.state) {
             self.effects.extend(tell(&mut self.state, event));
             show(&mut self.state);
@@ -73,7 +73,7 @@ impl Terminal {
         }
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub(crate) fn wait(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(wake) = self.entry.wake(&self.state).filter(|wake| *wake <= until) {
             self.now = wake.max(self.now);
@@ -84,7 +84,7 @@ impl Terminal {
     }
 
     /// Keys, so many at once, with this time between.
-    fn send(&mut self, keys: &[String], (at_once, between): (usize, Duration)) {
+    pub(crate) fn send(&mut self, keys: &[String], (at_once, between): (usize, Duration)) {
         for packet in keys.chunks(at_once) {
             for key in packet {
                 self.entry.hear(self.now, Input::Key(key.clone()), &self.state);
@@ -95,14 +95,14 @@ impl Terminal {
     }
 
     /// Keys typed one after another, and the pause behind them.
-    fn types(&mut self, keys: &str, between: Duration) -> Vec<Effect> {
+    pub(crate) fn types(&mut self, keys: &str, between: Duration) -> Vec<Effect> {
         let keys: Vec<String> = keys.split(' ').map(str::to_owned).collect();
         self.send(&keys, (1, between));
         self.wait(Duration::from_secs(2));
         std::mem::take(&mut self.effects)
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let layers = self.state.layers.iter().filter_map(|layer| match layer {
             Layer::Run(layer) => layer.complaint.clone(),
             Layer::CommandLine(layer) => layer.error.clone(),
@@ -113,20 +113,20 @@ impl Terminal {
     }
 }
 
-fn opened(keys: &str) -> State {
+pub(crate) fn opened(keys: &str) -> State {
     let mut state = unsealed();
     press(&mut state, keys);
     state
 }
 
-fn with_plan(key: &str, tier: Tier) -> State {
+pub(crate) fn with_plan(key: &str, tier: Tier) -> State {
     let mut state = opened(key);
     planned(&mut state, tier);
     show(&mut state);
     state
 }
 
-fn with_shares() -> State {
+pub(crate) fn with_shares() -> State {
     let mut state = night(120, 40);
     press(&mut state, "u");
     let mut plan = plan_for(&state, Tier::Shares);
@@ -163,7 +163,7 @@ fn screens_and_dialogs() -> Vec<(String, State)> {
     all
 }
 
-fn changes(effect: &Effect) -> bool {
+pub(crate) fn changes(effect: &Effect) -> bool {
     !matches!(
         effect,
         Effect::Ask { .. }
@@ -174,7 +174,7 @@ fn changes(effect: &Effect) -> bool {
     )
 }
 
-fn prose() -> String {
+pub(crate) fn prose() -> String {
     let lines = [
         "sorry, try again: the certificate of web-01 could not be renewed yesterday.",
         "",
@@ -188,7 +188,7 @@ fn prose() -> String {
     vec![page; 12].join("\n")
 }
 
-fn pem_and_key() -> (String, String) {
+pub(crate) fn pem_and_key() -> (String, String) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     let params = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
@@ -319,6 +319,36 @@ fn fast_hands_and_what_is_typed_ahead_are_heard() {
     let mut terminal = Terminal::new(opened("1"));
     terminal.send(&keys_of("2"), (1, Duration::from_millis(15)));
     assert_eq!(plans(&terminal.types("r", Duration::ZERO), "reissue"), 1);
+}
+
+/// What follows a key that was dropped was typed for what that key would have opened.
+#[test]
+fn a_burst_with_an_action_in_it_opens_nothing_and_says_how_much_was_dropped() {
+    for (burst, n) in [("r y", 2), ("j j j k k k r r r y y y", 6), ("j X y", 2)] {
+        let mut terminal = Terminal::new(opened("2"));
+        let effects = terminal.types(burst, Duration::ZERO);
+        assert!(!effects.iter().any(changes), "{burst}: {effects:?}");
+        assert!(terminal.state.layers.is_empty(), "{burst}");
+        let said = terminal.said();
+        assert!(
+            said.starts_with(&format!("{n} keys ignored: they came as fast as a paste")),
+            "{burst}: {said}"
+        );
+        // Once it was quiet, all keys count.
+        terminal.types("y", Duration::ZERO);
+        assert!(
+            matches!(terminal.state.layers.last(), Some(Layer::Menu(_))),
+            "{burst}"
+        );
+    }
+    // Movement that a link puts together goes on, and so does a hand.
+    let mut terminal = Terminal::new(opened("2"));
+    terminal.types("j j j", Duration::ZERO);
+    let screen = terminal.state.screen();
+    let ids: Vec<String> = (1..6).map(|n| format!("crt_000{n}")).collect();
+    assert_eq!(screen.cursor_index(0, &ids), 3);
+    let effects = terminal.types("j k r", Duration::from_millis(60));
+    assert_eq!(plans(&effects, "reissue"), 1);
 }
 
 #[test]

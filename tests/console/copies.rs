@@ -20,6 +20,62 @@ fn what_is_copied_is_one_line_and_steers_no_terminal() {
     assert_eq!(copied, Some("no\u{fffd}[31m rm -rf x\u{fffd}"));
 }
 
+/// One key has one meaning on a plan: `y` carries it out, whatever scrolls.
+#[test]
+fn a_plans_commands_are_copied_by_a_key_of_their_own() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    let mut plan = plan_for(&state, Tier::Contained);
+    plan.steps[0].command = "curl -X POST http://127.0.0.1/x".to_owned();
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    let copied = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Copy(_)));
+    assert!(!copied(&press(&mut state, "ctrl-y")), "they are not shown");
+    press(&mut state, "ctrl-o");
+    let screen = drawn(&state);
+    assert!(
+        screen.contains("ctrl-y copies them") && screen.contains("press y to carry it out"),
+        "{screen}"
+    );
+    assert!(copied(&press(&mut state, "ctrl-y")));
+    let effects = press(&mut state, "y");
+    assert!(executes(&effects) && !copied(&effects));
+}
+
+/// A target is named as what it is, not as the row that it was found on.
+#[test]
+fn a_timeline_names_an_agent_by_its_host() {
+    let mut state = unsealed();
+    press(&mut state, "4");
+    let rows = cmp_console::views::focused_rows(&state);
+    let targets: Vec<_> = (0..rows.ids().len())
+        .filter_map(|at| rows.get(at))
+        .flat_map(|row| row.targets)
+        .collect();
+    let agent = targets
+        .iter()
+        .find(|target| target.kind == EntityKind::Agent)
+        .unwrap();
+    let host = fixtures::agents()
+        .into_iter()
+        .find(|it| it.id == agent.id)
+        .unwrap()
+        .hostname;
+    assert_eq!(agent.name, host);
+    drop(rows);
+    press(&mut state, "c");
+    assert_eq!(
+        state.runs[0].title(),
+        format!("Check-in of {}", state.runs[0].on[0].name)
+    );
+    // The plan has read it, whatever the row said.
+    state.runs[0].on[0].name = "img.example.com".to_owned();
+    let mut plan = plan_for(&state, Tier::Contained);
+    plan.targets[0].name.clone_from(&host);
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    run_line(&mut state, "export timeline");
+    press(&mut state, "esc");
+}
+
 #[test]
 fn what_others_wrote_steers_nothing_that_reads_an_export() {
     let mut state = unsealed();

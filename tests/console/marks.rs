@@ -63,6 +63,92 @@ fn a_run_without_a_dialog_takes_no_marks_of_another_screen() {
     assert!(state.screen().marks.contains("crt_other"));
 }
 
+/// Marks of several kinds: what an action can't take is said before, and stays marked.
+#[test]
+fn what_is_marked_and_does_not_fit_is_said_before_and_stays_marked() {
+    let mut state = night(120, 40);
+    press(&mut state, "1");
+    let effects = press(&mut state, "ctrl-a c");
+    let planned_for: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Plan { on, .. } => Some(on.clone()),
+            _ => None,
+        })
+        .collect();
+    let n_marked = state.screen().marks.len();
+    match planned_for.as_slice() {
+        // No finding of this night is about an agent.
+        [] => {
+            let said = state.toast.as_ref().unwrap().text.clone();
+            assert!(said.contains("select an agent first"), "{said}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Two of three are certificates, Vault is none.
+    let effects = press(&mut state, "r");
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Plan { on, .. } if on.len() == 2))
+    );
+    assert!(
+        matches!(state.layers.last(), Some(Layer::Run(_))),
+        "its dialog is open"
+    );
+    planned(&mut state, Tier::Contained);
+    let screen = drawn(&state);
+    assert!(screen.contains("Left out: Vault (no certificate)."), "{screen}");
+    press(&mut state, "y");
+    assert!(state.runs[0].is_running());
+    assert_eq!(
+        state.screen().marks.len(),
+        n_marked - 2,
+        "what was left out stays marked"
+    );
+}
+
+/// What needs no yes by itself needs one where something that was marked is left out.
+#[test]
+fn a_harmless_action_waits_for_a_yes_where_marks_are_left_out() {
+    let mut state = unsealed();
+    press(&mut state, "3 ctrl-a");
+    press(&mut state, "\\ space space c");
+    planned(&mut state, Tier::Harmless);
+    assert!(state.runs[0].is_running(), "nothing is left out");
+    let mut state = unsealed();
+    press(&mut state, "3 c");
+    let mut plan = plan_for(&state, Tier::Harmless);
+    plan.left_out.push(cmp_console::plan::plan::LeftOut {
+        name: "vpn-01".to_owned(),
+        why: "banned".to_owned(),
+    });
+    tell(&mut state, Event::Planned("#1".to_owned(), Ok(Box::new(plan))));
+    assert!(!state.runs[0].is_running());
+    assert!(drawn(&state).contains("Left out: vpn-01 (banned)."));
+    press(&mut state, "y");
+    assert!(state.runs[0].is_running());
+}
+
+/// With rows marked that it can't be done to, an action never falls on the row that has the cursor.
+#[test]
+fn marks_that_do_not_fit_send_no_action_to_the_cursor() {
+    let mut state = night(120, 40);
+    press(&mut state, "1");
+    let vault = {
+        let rows = cmp_console::views::focused_rows(&state);
+        rows.get(0).unwrap()
+    };
+    assert!(
+        vault
+            .targets
+            .iter()
+            .all(|target| target.kind == EntityKind::Vault)
+    );
+    press(&mut state, "space r");
+    assert!(state.runs.is_empty(), "{:?}", state.runs);
+}
+
 /// Otherwise the same key, pressed twice, acts on a thing that nobody chose.
 #[test]
 fn after_an_action_the_next_key_never_falls_on_another_row() {

@@ -74,7 +74,7 @@ fn what_is_typed_when_the_last_share_was_another_ones_is_no_command() {
 }
 
 #[test]
-fn a_demos_shares_are_taken_one_after_the_other_and_begin_anew_with_the_ceremony() {
+fn a_demos_shares_are_taken_one_after_the_other_and_begin_anew_with_the_attempt() {
     let mut state = night(120, 40);
     press(&mut state, "u");
     let mut plan = plan_for(&state, Tier::Shares);

@@ -162,7 +162,9 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     promote(&second).await;
     let refused = hands.refusal().await.expect("two take changes");
     assert!(
-        refused.contains(&format!("{a} and {b} both take changes; the API is on {a}")),
+        refused.contains(&format!(
+            "{a} (timeline 1) and {b} (timeline 2) both take changes; the API is on {a}"
+        )),
         "{refused}"
     );
     let outcome = hands.check_in(&agent).await;
@@ -181,7 +183,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     screen.wait_for("No change goes out");
     let said = words(&screen.screen());
     for part in [
-        &format!("{a} and {b} both take changes; the API is on {a}."),
+        &format!("{a} (timeline 1) and {b} (timeline 2) both take changes; the API is on {a}."),
         "Neither sees what the other takes, so no change goes out from here.",
         &format!("Stop the one that should not be primary ({a} or {b}) with `pg_ctl stop`"),
         "start cmp-server (API and issuer) with `DB_HOST` naming the other, then press ctrl-r here.",
@@ -256,6 +258,27 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     screen.send("\x12");
     screen.wait("the screen to say so", |screen| {
         !screen.contains("No change goes out")
+    });
+
+    // The old one comes back, and the new one is lost: nobody is sent to the old one.
+    first.start_again();
+    eventually("two take changes again", async || {
+        hands
+            .refusal()
+            .await
+            .filter(|it| it.contains("both take changes"))
+    })
+    .await;
+    second.end("QUIT");
+    let older = format!(
+        "{a} is an older primary (timeline 1): it lacks what {b}, which is lost, took after it (timeline 2)"
+    );
+    eventually("the older one is told", async || {
+        hands.refusal().await.filter(|it| it.contains(&older))
+    })
+    .await;
+    screen.wait("what to bring back", |screen| {
+        words(screen).contains(&format!("Bring {b} back and stop {a} with `pg_ctl stop`"))
     });
 }
 

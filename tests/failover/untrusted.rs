@@ -124,7 +124,7 @@ async fn a_host_that_is_not_trusted_is_told_with_the_next_step_and_the_other_one
         );
     }
     let mut pty = console_with(home.path(), &daemon.address, &database, 200);
-    pty.wait_for("reading through the API");
+    pty.wait_for("read through the API");
     pty.wait_for("Agents 1");
     pty.send("q");
     assert_eq!(pty.ended_within(daemon::LIMIT), Some(0));

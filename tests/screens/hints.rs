@@ -13,13 +13,15 @@ use super::*;
 /// letters are typed, what is left with ctrl.
 fn rebound() -> Keymap {
     let mut letters = 'А'..='я';
-    let mut controls = "efghkloqstvwxby".chars();
+    let controls = "efghkloqstvwxby".chars().map(|key| format!("ctrl-{key}"));
+    // The last one is heard where nothing is typed.
+    let mut controls = controls.chain(["ё".to_owned()]);
     let own: BTreeMap<String, Vec<String>> = Keymap::default()
         .rows()
         .iter()
         .map(|row| {
             let key = match row.group {
-                Group::Dialogs => format!("ctrl-{}", controls.next().unwrap()),
+                Group::Dialogs => controls.next().unwrap(),
                 _ => letters.next().unwrap().to_string(),
             };
             (row.name.to_owned(), vec![key])

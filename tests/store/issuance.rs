@@ -174,7 +174,7 @@ async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_
     let issued = certificates::existing(&mut tx, &issued.id).await.unwrap();
     assert_eq!(issued.status, CertificateStatus::RevocationPending);
     assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
-    assert!(keys::is_compromised(&mut tx, &spki).await.unwrap());
+    assert!(keys::is_compromised(&mut tx, &spki, "csr").await.unwrap());
 }
 
 #[tokio::test]

@@ -58,15 +58,16 @@ impl Place {
     fn redirects(&self) -> Result<Policy, VaultError> {
         let named = [&self.address].into_iter().chain(&self.cluster);
         let named: Vec<_> = named
-            .map(|address| Ok(Self::at(address).url()?.origin()))
+            .map(|address| Self::at(address).url())
             .collect::<Result<_, VaultError>>()?;
         Ok(Policy::custom(move |attempt| {
             let moves = attempt.status() == StatusCode::TEMPORARY_REDIRECT;
-            let first = attempt.previous().first();
-            let of_node = first.is_some_and(|url| is_of_node(url.path().trim_start_matches("/v1/")));
             // To the active node and no further: two that name each other would go on for ever.
-            let again = attempt.previous().len() > 1;
-            if moves && !again && !of_node && named.contains(&attempt.url().origin()) {
+            let may = match attempt.previous() {
+                [from] => may_lead(from, attempt.url(), &named),
+                _ => false,
+            };
+            if moves && may {
                 attempt.follow()
             } else {
                 attempt.stop()
@@ -102,6 +103,16 @@ impl Place {
             .build()
             .map_err(|error| VaultError::Garbled(error.to_string()))
     }
+}
+
+/// Whether a call may go on from one address to another: to a node that is named, not out of TLS, and with nothing
+/// that is a node's own.
+fn may_lead(from: &Url, to: &Url, named: &[Url]) -> bool {
+    // A gateway may have the whole API below a path.
+    let path = from.path();
+    let of_node = is_of_node(path.rsplit_once("/v1/").map_or(path, |(_, path)| path));
+    let stays_secret = from.scheme() != "https" || to.scheme() == "https";
+    stays_secret && !of_node && named.iter().any(|node| node.origin() == to.origin())
 }
 
 /// Whether this is each node's own: its seal, which no other node answers for.
@@ -174,6 +185,65 @@ mod tests {
         let namespace = Some("team a".to_owned());
         let place = Place::at("http://127.0.0.1:8200");
         assert!(Place { namespace, ..place }.http().is_err());
+    }
+
+    #[test]
+    fn a_call_goes_on_to_named_nodes_in_tls_and_never_with_a_share() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let named = [
+            "https://a:8200",
+            "https://b:8200",
+            "http://b:8201",
+            "http://c:8200",
+        ];
+        let named = named.map(url);
+        for (from, to, may) in [
+            (
+                "https://a:8200/v1/pki/issue/r",
+                "https://b:8200/v1/pki/issue/r",
+                true,
+            ),
+            (
+                "http://c:8200/v1/pki/issue/r",
+                "http://b:8201/v1/pki/issue/r",
+                true,
+            ),
+            // Out of TLS, though it is named.
+            (
+                "https://a:8200/v1/pki/issue/r",
+                "http://b:8201/v1/pki/issue/r",
+                false,
+            ),
+            (
+                "https://a:8200/v1/auth/approle/login",
+                "http://c:8200/v1/auth/approle/login",
+                false,
+            ),
+            // Another port, another host.
+            (
+                "https://a:8200/v1/pki/issue/r",
+                "https://b:443/v1/pki/issue/r",
+                false,
+            ),
+            (
+                "https://a:8200/v1/auth/approle/login",
+                "https://evil:8200/v1/auth/approle/login",
+                false,
+            ),
+            // Shares, also behind a gateway with a path.
+            (
+                "https://a:8200/v1/sys/unseal",
+                "https://b:8200/v1/sys/unseal",
+                false,
+            ),
+            (
+                "https://a:8200/vault/v1/sys/unseal",
+                "https://b:8200/v1/sys/unseal",
+                false,
+            ),
+        ] {
+            assert_eq!(may_lead(&url(from), &url(to), &named), may, "{from} to {to}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct SealStatus {
     pub n: u64,
     /// How many were given.
     pub progress: u64,
-    /// Names the ceremony; changes when somebody resets it.
+    /// Names the unseal attempt; changes when somebody resets it.
     #[serde(default)]
     pub nonce: String,
     /// Vault's version.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::domain::plain::is_hidden;
+
 /// What a label says that the value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
@@ -73,7 +75,7 @@ fn is_around(c: char) -> bool {
 /// The value without labels and without what was copied along with it.
 pub(super) fn without_label(text: &str) -> Said {
     // A browser copies some of these along with fingerprints.
-    let is_seen = |c: &char| !matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
+    let is_seen = |c: &char| c.is_control() || !is_hidden(*c);
     let text: String = text.chars().filter(is_seen).collect();
     let mut value = text
         .trim_matches(|c| is_around(c) && c != '(' && c != ')')

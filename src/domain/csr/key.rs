@@ -24,6 +24,16 @@ const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11354
 const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
 const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
 
+/// The primes that the curves' coordinates are counted by (FIPS 186-4, D.1.2.3 and D.1.2.4).
+const P256_PRIME: &[u8] = &[
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+];
+const P384_PRIME: &[u8] = &[
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff,
+    0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff,
+];
 /// 65537, the one exponent.
 const EXPONENT: &[u8] = &[1, 0, 1];
 /// Before the two halves of a point that is not compressed (SEC 1 §2.3.3).
@@ -80,6 +90,29 @@ impl PublicKey {
     #[must_use]
     pub fn spki_sha256(&self) -> String {
         hex::encode(digest(&SHA256, &self.spki_der))
+    }
+
+    /// The name of its mirror image: of the point with the same x and the other y, whose private key is this one's
+    /// taken from the curve's order. Whoever has one has both, so that they are blocked together. RSA has none.
+    #[must_use]
+    pub fn mirror_sha256(&self) -> Option<String> {
+        let prime = match self.algorithm {
+            KeyAlgorithm::EcdsaP256 => P256_PRIME,
+            KeyAlgorithm::EcdsaP384 => P384_PRIME,
+            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => return None,
+        };
+        let mut mirrored = self.spki_der.clone();
+        // The point is the end of it, and y the second half of that.
+        let start = mirrored.len().checked_sub(prime.len())?;
+        let y = mirrored.get_mut(start..)?;
+        let mut borrow = false;
+        for (byte, of_prime) in y.iter_mut().zip(prime).rev() {
+            let (rest, first) = of_prime.overflowing_sub(*byte);
+            let (rest, second) = rest.overflowing_sub(u8::from(borrow));
+            *byte = rest;
+            borrow = first || second;
+        }
+        Some(hex::encode(digest(&SHA256, &mirrored)))
     }
 
     /// Verifies a signature over `message` by this key.

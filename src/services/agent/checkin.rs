@@ -21,6 +21,8 @@ use super::schedule::Schedule;
 use super::wake::Caller;
 use super::{Agent, AgentError, enrol, stopped};
 use crate::clients::agent_api::AgentApi;
+use crate::domain::agent::proof_name;
+use crate::domain::key::is_spki;
 use crate::domain::secret::Secret;
 use crate::problem::{Denial, Problem};
 use crate::wire::agents::{AgentJob, WakeReply};
@@ -204,7 +206,7 @@ impl CheckIns {
         {
             tracing::error!(%error, "the agent's next certificate is not used, the one before goes on: {error}");
         }
-        self.asked_to_prove(reply.prove);
+        self.asked_to_prove(reply.prove.into_iter().filter(|spki| is_spki(spki)).collect());
         Ok((reply.checkin_interval_s, reply.jobs))
     }
 
@@ -212,7 +214,7 @@ impl CheckIns {
     fn proofs(&self, agent_id: &str) -> Vec<String> {
         let keys = self.to_prove.iter().take(PROOFS_AT_ONCE);
         keys.filter_map(|spki| match self.host.keys.find(spki) {
-            Ok(Some(key)) => key.csr(agent_id, &[]).ok(),
+            Ok(Some(key)) => key.csr(&proof_name(agent_id), &[]).ok(),
             Ok(None) => None,
             Err(error) => {
                 tracing::error!(%error, "the key {spki} can't be proven");

@@ -13,12 +13,14 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::domain::id::EntityKind;
+use crate::problem::{Problem, ProblemKind};
 use crate::store::tokens::{self, Token};
 use crate::wire::page::Change;
 
 use super::ApiState;
 use super::caller::Reader;
 use super::reply;
+use super::streams::AT_ONCE;
 use crate::services::api::openapi::Refused;
 
 /// Changes within this time are told together, each once.
@@ -40,7 +42,18 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
     security(("token" = []))
 )]
 pub(super) async fn events(State(api): State<ApiState>, Reader(caller): Reader) -> Response {
+    let Some(streaming) = api.streams.open(&caller.token.id) else {
+        let problem = Problem::new(
+            ProblemKind::TooMany,
+            format!(
+                "the token `{}` has {AT_ONCE} event streams open already",
+                caller.token.name
+            ),
+        );
+        return reply::problem(problem.hint("close one, or use a token of your own"));
+    };
     let stream = lines(api.store.changes()).take_until(async move {
+        let _streaming = streaming;
         tokio::select! {
             () = api.drained() => {}
             () = ended(&api, caller.token) => {}

@@ -63,8 +63,10 @@ pub(super) async fn readyz(State(api): State<ApiState>) -> Response {
 /// How everything is, whether this server is about to go or not.
 async fn look(api: &ApiState) -> Ready {
     let asked = Instant::now();
-    let answered = match tokio::time::timeout(PATIENCE, api.store.ping()).await {
-        Ok(Ok(trouble)) => tables(api, trouble).await,
+    // One time for all of it: whoever asks gives up when each part takes its own.
+    let until = asked + PATIENCE;
+    let answered = match tokio::time::timeout_at(until.into(), api.store.ping()).await {
+        Ok(Ok(trouble)) => tables(api, trouble, until).await,
         Ok(Err(error)) => Err(error.trouble().map(|it| it.to_string())),
         Err(_) => Err(Some(format!(
             "doesn't answer within {} s: look whether it runs and can be reached",
@@ -73,12 +75,15 @@ async fn look(api: &ApiState) -> Ready {
     };
     let latency_ms = u32::try_from(asked.elapsed().as_millis()).ok();
     let mut backends = vec![database(&answered, latency_ms)];
-    let others = match answered {
-        Ok(_) => tokio::time::timeout(PATIENCE, others(api))
-            .await
-            .ok()
-            .and_then(Result::ok),
-        Err(_) => None,
+    let (others, clock) = match answered {
+        Ok(_) => {
+            let both = tokio::join!(
+                tokio::time::timeout_at(until.into(), others(api)),
+                tokio::time::timeout_at(until.into(), clock(api)),
+            );
+            (both.0.ok().and_then(Result::ok), both.1.ok().flatten())
+        }
+        Err(_) => (None, None),
     };
     let mut workers = Vec::new();
     match others {
@@ -92,7 +97,7 @@ async fn look(api: &ApiState) -> Ready {
         }
     }
     backends.push(cache(api).await);
-    if let (Ok(_), Some(off)) = (&answered, clock(api).await)
+    if let Some(off) = clock
         && let Some(database) = backends.first_mut()
     {
         // What is dated is written there.
@@ -113,8 +118,12 @@ async fn look(api: &ApiState) -> Ready {
 }
 
 /// A database that answers is asked what users ask: a table that is gone or locked helps nobody.
-async fn tables(api: &ApiState, trouble: Option<Trouble>) -> Result<Option<String>, Option<String>> {
-    match tokio::time::timeout(PATIENCE, api.store.try_tables()).await {
+async fn tables(
+    api: &ApiState,
+    trouble: Option<Trouble>,
+    until: Instant,
+) -> Result<Option<String>, Option<String>> {
+    match tokio::time::timeout_at(until.into(), api.store.try_tables()).await {
         Ok(Ok(())) => Ok(trouble.map(|it| it.to_string())),
         Ok(Err(error)) => Err(error.trouble().map(|it| it.to_string())),
         Err(_) => Err(Some(Store::held_up(PATIENCE.as_secs()).to_string())),

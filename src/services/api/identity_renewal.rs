@@ -65,7 +65,7 @@ pub(super) async fn certify(
     csr_pem: &str,
 ) -> Result<Signed, StoreError> {
     let csr = csr::read(csr_pem)?;
-    if keys::is_compromised(tx, &csr.key.spki_sha256()).await? {
+    if keys::is_compromised(tx, &csr.key.spki_sha256(), csr_pem).await? {
         return Err(
             Problem::refused("this key is compromised: no certificate will be issued for it again")
                 .hint("make a fresh key")

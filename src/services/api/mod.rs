@@ -35,6 +35,7 @@ mod requests;
 mod retold;
 mod runs;
 mod state;
+mod streams;
 mod together;
 mod tokens;
 mod trends;

@@ -130,7 +130,11 @@ pub(super) fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         match is_hidden(c) && !c.is_ascii_whitespace() {
-            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            true => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    text.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
             false => text.push(c),
         }
     }
@@ -159,4 +163,18 @@ pub(super) async fn no_route(uri: Uri) -> Response {
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
     let problem = Problem::bad_input(format!("`{}` doesn't know the method {method}", uri.path()));
     Refusal::with(StatusCode::METHOD_NOT_ALLOWED, problem).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_escaped_and_means_the_same() {
+        let text = "a\u{202e}b\u{e0041}\u{2028}ä😀";
+        let json = serde_json::to_string(text).unwrap();
+        let escaped = harmless(&json);
+        assert_eq!(escaped, "\"a\\u202eb\\udb40\\udc41\\u2028ä😀\"");
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+    }
 }

@@ -11,7 +11,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::told::told;
 use crate::problem::Problem;
 use crate::store::{Work, runs};
-use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, RunView, is_about};
+use crate::wire::runs::{MAX_THINGS, RunBegin, RunEnd, RunStepRecord, RunView, is_about};
 
 use super::ApiState;
 use super::audited::{Attempt, Door};
@@ -123,6 +123,13 @@ fn check(run: &RunBegin) -> Result<String, Problem> {
                 .hint(format!("allowed: {}", known.join(", "))),
         );
     }
+    if run.entity_ids.len() > MAX_THINGS {
+        return Err(Problem::bad_input(format!(
+            "a run is about {MAX_THINGS} things at most, and this one about {}",
+            run.entity_ids.len()
+        ))
+        .hint("do the rest in further runs"));
+    }
     if let Some(id) = run.entity_ids.iter().find(|id| !is_name(id)) {
         return Err(
             Problem::bad_input(told(&format!("`{id}` is no {}'s id", run.entity_type.word())))
@@ -130,20 +137,18 @@ fn check(run: &RunBegin) -> Result<String, Problem> {
         );
     }
     // What is shown of a run is its record, so that the two can't tell different stories.
-    let ids = run.plan["targets"].as_array();
-    let ids = ids.map(|targets| {
-        targets
-            .iter()
-            .map(|target| target["id"].as_str())
-            .collect::<Vec<_>>()
-    });
-    let told = run.entity_ids.iter().map(|id| Some(id.as_str()));
-    let of_plan = |field: &str, said: &str| run.plan[field].as_str().is_none_or(|it| it == said);
-    if !of_plan("run_id", &run.id) || !of_plan("action", &run.action) || ids.is_some_and(|ids| !told.eq(ids))
-    {
-        return Err(Problem::bad_input(
-            "the run's id, action or things are not those of its plan",
-        ));
+    let targets = run.plan["targets"].as_array().into_iter().flatten();
+    let told = targets.map(|target| target["id"].as_str());
+    let of_plan = |field: &str, said: &str| run.plan[field].as_str() == Some(said);
+    let is_whole = run.plan["targets"].is_array()
+        && of_plan("run_id", &run.id)
+        && of_plan("action", &run.action)
+        && told.eq(run.entity_ids.iter().map(|id| Some(id.as_str())));
+    if !is_whole {
+        return Err(
+            Problem::bad_input("the run's id, action or things are not those of its plan")
+                .hint("`plan` needs `run_id`, `action` and `targets`, each with the `id` of one of `entity_ids`, in order"),
+        );
     }
     let digest = canonical::digest(&run.plan);
     if run.digest.as_ref().is_some_and(|said| *said != digest) {

@@ -19,6 +19,7 @@ use crate::wire::agents::WakeReply;
 use super::freshness::Freshness;
 use super::identity_ca::IdentityCa;
 use super::metrics::Metrics;
+use super::streams::Streams;
 use super::together::Together;
 use super::turned_away::Refusals;
 use super::turns::Turns;
@@ -62,6 +63,8 @@ pub struct ApiState {
     pub(super) reporting: Turns,
     /// Of who may not, within the last minute.
     pub(super) refusals: Refusals,
+    /// Event streams, by token.
+    pub(super) streams: Streams,
     pub(super) checkin_interval_s: i64,
     pub(super) bounds: Bounds,
     pub(super) metrics: Metrics,
@@ -95,6 +98,7 @@ impl ApiState {
             bells: Arc::new(Semaphore::new(waker::AT_ONCE)),
             reporting: Turns::default(),
             refusals: Refusals::default(),
+            streams: Streams::default(),
             checkin_interval_s: CHECKIN_INTERVAL_S,
             bounds: Bounds::default(),
             metrics: Metrics::new(),

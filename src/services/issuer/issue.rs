@@ -159,7 +159,7 @@ impl Issuer {
         }
         let mut tx = self.store.begin().await?;
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
-        if keys::is_compromised(&mut tx, &certificate.spki_sha256).await? {
+        if keys::is_compromised(&mut tx, &certificate.spki_sha256, &issuing.csr_pem).await? {
             let why = "its key was marked as compromised while the CA signed";
             revocation::take_back(&mut tx, &certificate.id, Reason::KeyCompromise, why).await?;
         }

@@ -204,6 +204,9 @@ impl Visitor {
                 let answer = tokio::time::timeout(limit, answering).await;
                 // A router doesn't fail.
                 let Ok(answer) = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+                if is_stream(&answer) {
+                    busy.streams();
+                }
                 Ok::<_, io::Error>(answer.map(|body| Answering { body, _busy: busy }))
             }
         });
@@ -219,6 +222,12 @@ impl Visitor {
             () = place.sent_away() => tracing::debug!(%peer, "an idle connection made room"),
         }
     }
+}
+
+/// Whether the answer goes on for as long as somebody listens.
+fn is_stream(answer: &hyper::Response<Body>) -> bool {
+    let media_type = answer.headers().get(hyper::header::CONTENT_TYPE);
+    media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// An answer's body; its connection is idle again once it is out.

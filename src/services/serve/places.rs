@@ -1,5 +1,7 @@
 //! Who holds a connection. No address holds more than its share, and where all are taken the one that has
-//! been idle for longest goes, so that connections on which nothing is asked keep nobody out.
+//! been idle for longest goes, so that connections on which nothing is asked keep nobody out. Where none is idle, the
+//! oldest event stream goes: its client comes again. Who has no connection yet, such as who asks whether the server
+//! lives, finds one of a few that are kept for that.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,6 +15,8 @@ use super::Bounds;
 pub(super) struct Places {
     most: usize,
     most_of_one: usize,
+    /// Beyond all others, for addresses that have none.
+    kept: usize,
     held: Mutex<Held>,
     /// Rung when one ends or is idle again.
     free: Notify,
@@ -23,15 +27,27 @@ struct Held {
     /// The last number given, to a connection or to a moment at which one became idle.
     last: u64,
     all: HashMap<u64, One>,
-    /// Since when which connection is idle, the longest first.
-    idle: BTreeMap<u64, u64>,
+    /// Since when which connection may be sent away: the idle ones, the longest first, then the streams.
+    idle: BTreeMap<Since, u64>,
     of: HashMap<IpAddr, OfOne>,
+}
+
+/// In which order connections make room.
+type Since = (Rest, u64);
+
+/// Why nothing is worked out on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rest {
+    /// Nothing is asked on it.
+    Idle,
+    /// It is told what changes.
+    Streams,
 }
 
 struct One {
     who: IpAddr,
-    /// Since when it is idle, if it is.
-    idle: Option<u64>,
+    /// Since when it may be sent away, if it may.
+    idle: Option<Since>,
     go: Arc<Notify>,
 }
 
@@ -39,7 +55,7 @@ struct One {
 #[derive(Default)]
 struct OfOne {
     n: usize,
-    idle: BTreeMap<u64, u64>,
+    idle: BTreeMap<Since, u64>,
 }
 
 /// Why there is no place.
@@ -63,6 +79,7 @@ impl Places {
         Arc::new(Self {
             most: bounds.connections.max(1),
             most_of_one: bounds.per_address.max(1),
+            kept: bounds.connections / 16,
             held: Mutex::default(),
             free: Notify::new(),
         })
@@ -77,8 +94,12 @@ impl Places {
             let longest = held.of.get(&who).and_then(|of| of.idle.values().next().copied());
             held.send_away(longest.ok_or(Full::OfOne)?);
         } else if held.all.len() >= self.most {
-            let longest = held.idle.values().next().copied();
-            held.send_away(longest.ok_or(Full::OfAll)?);
+            let may_go = held.idle.values().next().copied();
+            match may_go {
+                Some(longest) => held.send_away(longest),
+                None if of_one == 0 && held.all.len() < self.most + self.kept => {}
+                None => return Err(Full::OfAll),
+            }
         }
         let number = held.next();
         let go = Arc::new(Notify::new());
@@ -89,7 +110,7 @@ impl Places {
         };
         held.all.insert(number, one);
         held.of.entry(who).or_default().n += 1;
-        held.rest(number);
+        held.rest(number, Rest::Idle);
         Ok(Place {
             number,
             places: Arc::clone(self),
@@ -113,8 +134,10 @@ impl Held {
         self.last
     }
 
-    fn rest(&mut self, number: u64) {
-        let since = self.next();
+    fn rest(&mut self, number: u64, rest: Rest) {
+        // Counted anew where it was resting.
+        self.work(number);
+        let since = (rest, self.next());
         let Some(one) = self.all.get_mut(&number) else {
             return;
         };
@@ -178,9 +201,17 @@ impl Drop for Place {
 /// While it lives, its connection isn't idle.
 pub(super) struct Busy(Arc<Place>);
 
+impl Busy {
+    /// From now on it only tells what changes, and goes where others need room.
+    pub(super) fn streams(&self) {
+        self.0.places.held().rest(self.0.number, Rest::Streams);
+        self.0.places.free.notify_one();
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.places.held().rest(self.0.number);
+        self.0.places.held().rest(self.0.number, Rest::Idle);
         self.0.places.free.notify_one();
     }
 }
@@ -244,6 +275,35 @@ mod tests {
         drop(busy);
         assert!(places.take(at(5)).is_ok());
         drop(all);
+    }
+
+    #[test]
+    fn streams_make_room_after_what_is_idle() {
+        let places = places(3, 3);
+        let [stream, other, idle] = [1, 2, 3].map(|n| Arc::new(places.take(at(n)).unwrap()));
+        let told = [stream.busy(), other.busy()];
+        told.iter().for_each(Busy::streams);
+        let fourth = Arc::new(places.take(at(4)).unwrap());
+        assert!(is_sent_away(&idle) && !is_sent_away(&stream));
+        let busy = fourth.busy();
+        let fifth = Arc::new(places.take(at(5)).unwrap());
+        assert!(
+            is_sent_away(&stream) && !is_sent_away(&other),
+            "the oldest stream"
+        );
+        drop((busy, told, fifth));
+    }
+
+    #[test]
+    fn who_has_no_connection_finds_one_though_others_ask_on_all() {
+        let places = places(64, 32);
+        let all: Vec<_> = (0..64)
+            .map(|n| Arc::new(places.take(at(1 + n / 32)).unwrap()))
+            .collect();
+        let busy: Vec<_> = all.iter().map(Place::busy).collect();
+        assert!(places.take(at(3)).is_ok());
+        assert!(places.take(at(1)).is_err());
+        drop(busy);
     }
 
     #[test]

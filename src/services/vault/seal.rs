@@ -31,7 +31,7 @@ pub(super) struct SealConfig {
 /// The bytes of a key or a share.
 pub(super) type KeyBytes = Zeroizing<Vec<u8>>;
 
-/// The ceremony and what it opens.
+/// The unseal attempt and what it opens.
 pub(super) struct Seal {
     file: PathBuf,
     pub(super) config: Option<SealConfig>,

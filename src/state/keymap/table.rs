@@ -155,7 +155,7 @@ pub(super) fn rows() -> Vec<Binding> {
 /// Keys inside dialogs, which have a row of keys of their own: a key can mean one thing on a screen and
 /// another one in a dialog above it.
 fn dialog_rows() -> Vec<Binding> {
-    let rows: [(&str, &[&str], InDialog, &str); 15] = [
+    let rows: [(&str, &[&str], InDialog, &str); 16] = [
         (
             "dialog-close",
             &["esc", "ctrl-c"],
@@ -233,7 +233,13 @@ fn dialog_rows() -> Vec<Binding> {
             "dialog-commands",
             &["ctrl-o"],
             InDialog::Commands,
-            "a plan's commands in place of its names",
+            "a plan's losses, then its commands, in place of its names",
+        ),
+        (
+            "dialog-copy-commands",
+            &["ctrl-y"],
+            InDialog::CopyCommands,
+            "copy a plan's commands while they are shown",
         ),
         (
             "dialog-retry",

@@ -200,6 +200,12 @@ fn tell(hosts: &Inner, index: usize, changes: Vec<Change>) {
 fn told(hosts: &Inner, index: usize, state: HostState) {
     hosts.seen.send_if_modified(|seen| {
         let is_news = seen[index].state != state;
+        // A promotion begins a timeline on the connection that is there already.
+        if let (HostState::Up(standing), Some((instance, _))) = (&state, &mut seen[index].instance)
+            && standing.role == HostRole::Primary
+        {
+            instance.timeline = standing.timeline;
+        }
         seen[index].state = state;
         is_news
     });

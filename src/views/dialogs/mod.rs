@@ -2,6 +2,7 @@
 
 mod command_line;
 mod filter;
+mod fold;
 mod help;
 mod menu;
 mod plan;
@@ -11,6 +12,8 @@ mod sheet;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+
+pub use sheet::Scrolling;
 
 use crate::state::State;
 use crate::state::layer::{Layer, RunLayer};
@@ -29,9 +32,9 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     }
 }
 
-/// How far the dialog of a run can be scrolled on the state's screen.
+/// How the dialog of a run can be scrolled on the state's screen.
 #[must_use]
-pub fn n_hidden(state: &State, layer: &RunLayer) -> usize {
+pub fn scrolling(state: &State, layer: &RunLayer) -> Scrolling {
     let area = Rect::new(0, 0, state.size.width, state.size.height);
-    run::n_hidden(state, layer, area)
+    run::scrolling(state, layer, area)
 }

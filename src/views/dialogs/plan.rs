@@ -1,21 +1,23 @@
 //! A plan before it is confirmed: what can't be undone, what changes, what breaks on which host and what is in
-//! the way stay in sight. Names scroll, commands are folded.
+//! the way stay in sight. Names scroll; all losses and the commands are folded.
 
-use super::sheet::{FieldCell, Line, Sheet, in_lines};
+use super::sheet::{FieldCell, Line, Pinned, Section, Sheet, Thing, in_lines};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::{LossOnHost, Plan};
 use crate::plan::tier::{Ask, Harm, Tier};
 use crate::state::State;
 use crate::state::cmd::{Cmd, InDialog};
-use crate::state::layer::RunLayer;
+use crate::state::layer::{Detail, RunLayer};
 use crate::state::run::Run;
 use crate::widgets::text::columns;
 use crate::widgets::theme::Meaning;
 
 /// With more of them, losses are told by what is lost, the hosts counted.
 const LOSSES: usize = 4;
-/// Hosts that a line names; the rest is counted.
-const HOSTS: usize = 12;
+/// Names of things that a line holds; the rest is counted.
+const NAMES: usize = 8;
+/// How many kinds of loss are named, and how many hosts of each, in fewer and fewer lines; the rest is counted.
+const SHORTER: [(usize, usize); 7] = [(20, 12), (20, 8), (20, 5), (20, 3), (20, 1), (3, 1), (1, 1)];
 /// The column that what is lost begins at.
 const HOST: usize = 11;
 
@@ -50,21 +52,9 @@ pub(super) fn sheet<'a>(
 ) -> Sheet<'a> {
     let mut sheet = Sheet::default();
     above(&mut sheet, plan, width);
-    if layer.commands {
-        sheet.heading = "commands";
-        let commands = plan.steps.iter().map(|step| &step.command);
-        let commands = commands.filter(|command| !command.is_empty());
-        sheet.scrolls = commands
-            .map(|command| Line::Text(format!("$ {command}"), Meaning::Dim))
-            .collect();
-    } else {
-        sheet.heading = "by name";
-        let names = plan.by_name.iter();
-        sheet.scrolls = names
-            .map(|line| Line::Text(line.clone(), Meaning::Plain))
-            .collect();
-    }
-    in_the_way(&mut sheet.below, &plan.in_the_way, width);
+    sheet.losses = losses(state, plan, width);
+    sheet.sections.extend(detail(plan, layer, width));
+    sheet.in_the_way = in_the_way(&plan.in_the_way, width);
     sheet.below.push(Line::Rule("", String::new()));
     sheet.below.extend(in_lines(cells(plan, layer), width));
     let proof = crate::actions::find(run.action).map_or("", |action| action.spec().proof);
@@ -76,14 +66,41 @@ pub(super) fn sheet<'a>(
     sheet
 }
 
+/// What scrolls: the names, or in their place what `layer` asks for.
+fn detail<'a>(plan: &'a Plan, layer: &RunLayer, width: usize) -> Option<Section<'a>> {
+    let (heading, things): (_, Vec<Thing<'a>>) = match layer.detail {
+        Detail::Names => {
+            let line = |line: &String| vec![Line::Text(line.clone(), Meaning::Plain)];
+            ("by name", plan.by_name.iter().map(line).collect())
+        }
+        Detail::Losses => {
+            let all = plan.losses_by_host();
+            let thing = |loss: &LossOnHost<'_>| {
+                Sheet::hung(&host(loss), &names(loss, plan, usize::MAX), width, Meaning::Warn)
+            };
+            ("all losses", all.iter().map(thing).collect())
+        }
+        Detail::Commands => {
+            let commands = plan.steps.iter().map(|step| &step.command);
+            let commands = commands.filter(|command| !command.is_empty());
+            let line = |command: &String| vec![Line::Text(format!("$ {command}"), Meaning::Dim)];
+            ("commands", commands.map(line).collect())
+        }
+    };
+    (!things.is_empty()).then_some(Section { heading, things })
+}
+
 fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
     if !plan.for_good.is_empty() || plan.reach().harm == Harm::Final {
         let words = format!("CAN'T BE UNDONE. {}", plan.for_good);
-        Sheet::add(&mut sheet.above, words.trim_end(), width, Meaning::Bad);
+        sheet
+            .above
+            .push(Sheet::thing(words.trim_end(), width, Meaning::Bad));
     }
-    for change in &plan.changes {
-        Sheet::add(&mut sheet.above, change, width, Meaning::Plain);
-    }
+    let changes = plan.changes.iter();
+    sheet
+        .above
+        .extend(changes.map(|change| Sheet::thing(change, width, Meaning::Plain)));
     if !plan.left_out.is_empty() {
         let causes = plan.left_out_by_cause().into_iter();
         let causes: Vec<String> = causes
@@ -93,84 +110,123 @@ fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
             })
             .collect();
         let words = format!("Left out: {}.", causes.join(", "));
-        Sheet::add(&mut sheet.above, &words, width, Meaning::Warn);
+        sheet.above.push(Sheet::thing(&words, width, Meaning::Warn));
     }
+}
+
+/// What is lost, whole and then shorter and shorter.
+fn losses<'a>(state: &State, plan: &Plan, width: usize) -> Vec<Pinned<'a>> {
     let losses = plan.losses_by_host();
     if losses.is_empty() && plan.reach().harm < Harm::Changes {
-        return;
+        return Vec::new();
     }
-    sheet.above.push(Line::Rule("breaks", String::new()));
-    match losses.as_slice() {
-        [] => sheet
-            .above
-            .push(Line::Text("Nothing known.".to_owned(), Meaning::Plain)),
-        few if few.len() <= LOSSES => {
-            for loss in few {
-                Sheet::hang(
-                    &mut sheet.above,
-                    &host(loss),
-                    &names(loss, plan),
-                    width,
-                    Meaning::Warn,
-                );
-            }
+    if losses.is_empty() {
+        return vec![Pinned {
+            things: vec![Sheet::thing("Nothing known.", width, Meaning::Plain)],
+            more: String::new(),
+        }];
+    }
+    let shows = state.keymap.hints(&[(InDialog::Commands, "shows all")]);
+    let more = |is_cut: bool| if is_cut { shows.clone() } else { String::new() };
+    let mut shorter = Vec::new();
+    if losses.len() <= LOSSES {
+        let thing =
+            |loss: &LossOnHost<'_>| Sheet::hung(&host(loss), &names(loss, plan, NAMES), width, Meaning::Warn);
+        let is_cut = losses.iter().any(|loss| loss.names.len() > NAMES);
+        shorter.push(Pinned {
+            things: losses.iter().map(thing).collect(),
+            more: more(is_cut),
+        });
+    }
+    let causes = by_cause(&losses);
+    shorter.extend(SHORTER.map(|(n_causes, n_hosts)| {
+        let named = causes.iter().take(n_causes);
+        let mut is_cut = causes.len() > n_causes;
+        let mut things: Vec<Thing<'a>> = named
+            .map(|(what, hosts)| {
+                is_cut |= hosts.len() > n_hosts;
+                Sheet::thing(&on_hosts(what, hosts, n_hosts), width, Meaning::Warn)
+            })
+            .collect();
+        if causes.len() > n_causes {
+            let words = format!("and {} more losses", causes.len() - n_causes);
+            things.push(Sheet::thing(&words, width, Meaning::Warn));
         }
-        many => by_cause(sheet, many, width),
+        Pinned {
+            things,
+            more: more(is_cut),
+        }
+    }));
+    shorter
+}
+
+/// The host, and how many things of its are hit.
+fn on_host(loss: &LossOnHost<'_>) -> String {
+    match loss.names.len() {
+        1 => loss.host.to_owned(),
+        n => format!("{} ×{n}", loss.host),
     }
 }
 
 fn host(loss: &LossOnHost<'_>) -> String {
-    let host = match loss.names.len() {
-        1 => loss.host.to_owned(),
-        n => format!("{} ×{n}", loss.host),
-    };
+    let host = on_host(loss);
     format!("{host:<HOST$} ", HOST = HOST.max(columns(&host)))
 }
 
 /// Of one thing, the title has the name.
-fn names(loss: &LossOnHost<'_>, plan: &Plan) -> String {
+fn names(loss: &LossOnHost<'_>, plan: &Plan, most: usize) -> String {
     let own = plan.targets.first().map(|target| target.name.as_str());
     match (plan.targets.len(), loss.names.as_slice()) {
         (1, [name]) if own == Some(*name) => loss.what.to_owned(),
-        _ => format!("{}: {}", loss.names.join(", "), loss.what),
+        _ => format!("{}: {}", up_to(&loss.names, most, ""), loss.what),
     }
 }
 
-/// A line for each thing that is lost, with the hosts that lose it.
-fn by_cause(sheet: &mut Sheet<'_>, losses: &[LossOnHost<'_>], width: usize) {
-    let mut causes: Vec<(&str, Vec<String>)> = Vec::new();
+/// As many names, and how many more.
+fn up_to(names: &[&str], most: usize, what: &str) -> String {
+    match names.len().saturating_sub(most) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more{what}", names[..most].join(", ")),
+    }
+}
+
+/// What is lost with the hosts that lose it, as they come; of one loss, those first that lose most.
+fn by_cause<'a>(losses: &[LossOnHost<'a>]) -> Vec<(&'a str, Vec<String>)> {
+    let mut causes: Vec<(&'a str, Vec<&LossOnHost<'a>>)> = Vec::new();
     for loss in losses {
-        let host = match loss.names.len() {
-            1 => loss.host.to_owned(),
-            n => format!("{} ×{n}", loss.host),
-        };
         match causes.iter_mut().find(|(what, _)| *what == loss.what) {
-            Some((_, hosts)) => hosts.push(host),
-            None => causes.push((loss.what, vec![host])),
+            Some((_, hosts)) => hosts.push(loss),
+            None => causes.push((loss.what, vec![loss])),
         }
     }
-    for (what, hosts) in causes {
-        let more = hosts.len().saturating_sub(HOSTS);
-        let named = hosts[..hosts.len() - more].join(", ");
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        let words = format!("{what}, on {}: {named}{more}", counted(hosts.len(), "host"));
-        Sheet::add(&mut sheet.above, &words, width, Meaning::Warn);
-    }
+    let named = |(what, mut hosts): (&'a str, Vec<&LossOnHost<'a>>)| {
+        hosts.sort_by_key(|loss| std::cmp::Reverse(loss.names.len()));
+        (what, hosts.into_iter().map(on_host).collect())
+    };
+    causes.into_iter().map(named).collect()
+}
+
+/// `no longer served, on 14 hosts: web-01 ×4, web-02 and 12 more hosts`.
+fn on_hosts(what: &str, hosts: &[String], most: usize) -> String {
+    let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let more = if hosts.len() == most + 1 {
+        " host"
+    } else {
+        " hosts"
+    };
+    let named = up_to(&names, most, more);
+    format!("{what}, on {}: {named}", counted(hosts.len(), "host"))
 }
 
 /// What is known to go wrong.
-pub(super) fn in_the_way(lines: &mut Vec<Line<'_>>, known: &[String], width: usize) {
-    lines.push(Line::Rule("in the way", String::new()));
+pub(super) fn in_the_way<'a>(known: &[String], width: usize) -> Vec<Thing<'a>> {
     if known.is_empty() {
-        lines.push(Line::Text("Nothing known.".to_owned(), Meaning::Plain));
+        return vec![Sheet::thing("Nothing known.", width, Meaning::Plain)];
     }
-    for line in known {
-        Sheet::hang(lines, "! ", line, width, Meaning::Warn);
-    }
+    let known = known.iter();
+    known
+        .map(|line| Sheet::hung("! ", line, width, Meaning::Warn))
+        .collect()
 }
 
 fn cells<'a>(plan: &'a Plan, layer: &'a RunLayer) -> Vec<FieldCell<'a>> {
@@ -218,18 +274,21 @@ fn asked<'a>(state: &State, plan: &'a Plan, layer: &'a RunLayer, width: usize) -
 }
 
 fn foot(state: &State, plan: &Plan, layer: &RunLayer) -> String {
-    let n = plan.steps.iter().filter(|step| !step.command.is_empty()).count();
-    let commands = match (layer.commands, n) {
-        (true, _) => "names".to_owned(),
-        (false, n) => format!("commands ({n})"),
+    let n = plan.n_commands();
+    let next = match layer.detail.next(plan) {
+        Detail::Names if plan.by_name.is_empty() => "hides them".to_owned(),
+        Detail::Names => "names".to_owned(),
+        Detail::Losses => "all losses".to_owned(),
+        Detail::Commands => format!("commands ({n})"),
     };
-    let copies = state.keymap.call(Cmd::Copy);
-    let copies = layer.commands.then(|| format!("{copies} copies them"));
-    let mut hints = vec![(InDialog::NextField, "fields")];
-    if n > 0 {
-        hints.push((InDialog::Commands, commands.as_str()));
+    let mut hints = Vec::new();
+    if layer.detail == Detail::Commands {
+        hints.push((InDialog::CopyCommands, "copies them"));
+    }
+    hints.push((InDialog::NextField, "fields"));
+    if layer.detail.next(plan) != layer.detail {
+        hints.push((InDialog::Commands, next.as_str()));
     }
     hints.push((InDialog::Close, "cancels"));
-    let hints = state.keymap.hints(&hints);
-    copies.into_iter().chain([hints]).collect::<Vec<_>>().join(", ")
+    state.keymap.hints(&hints)
 }

@@ -2,7 +2,7 @@
 //! next. Secrets are shown as a count of characters, never as text.
 
 use super::plan::in_the_way;
-use super::sheet::{Line, Sheet};
+use super::sheet::{Line, Section, Sheet, Thing};
 use crate::domain::link::Backend;
 use crate::plan::outcome::Outcome;
 use crate::state::State;
@@ -41,24 +41,30 @@ fn glyph(state: &StepState) -> (&'static str, Meaning) {
             Outcome::Proven(_) => ("+", Meaning::Good),
             Outcome::Waiting(_) => ("…", Meaning::Warn),
             Outcome::Unknown(_) => ("?", Meaning::Warn),
+            Outcome::Stopped(_) => ("-", Meaning::Warn),
             Outcome::Failed(_) | Outcome::Refused(_) => ("X", Meaning::Bad),
         },
     }
 }
 
-/// One step's line and what it said.
-fn step(lines: &mut Vec<Line<'_>>, step: &StepLine, width: usize) {
+/// One step: its line and what it said.
+fn step<'a>(step: &StepLine, note: &str, width: usize) -> Thing<'a> {
     let (glyph, meaning) = glyph(&step.state);
-    lines.push(Line::Text(format!("[{glyph}] {}", step.title), meaning));
-    if !step.note.is_empty() {
-        Sheet::hang(lines, "    ", &step.note, width, Meaning::Plain);
+    let mut lines = Sheet::hung(&format!("[{glyph}] "), &step.title, width, meaning);
+    if !note.is_empty() {
+        Sheet::hang(&mut lines, "    ", note, width, Meaning::Plain);
     }
+    lines
+}
+
+/// Nothing, where there is nothing to count.
+fn section<'a>(heading: &'static str, things: Vec<Thing<'a>>) -> Option<Section<'a>> {
+    (!things.is_empty()).then_some(Section { heading, things })
 }
 
 /// Under way: what is proven is folded into its count.
 fn running<'a>(state: &State, run: &Run, width: usize) -> Sheet<'a> {
     let mut sheet = Sheet {
-        heading: "steps",
         scrolled_by: state.keymap.hints(&[(InDialog::PageDown, "scrolls")]),
         ..Sheet::default()
     };
@@ -72,17 +78,21 @@ fn running<'a>(state: &State, run: &Run, width: usize) -> Sheet<'a> {
             .map(String::as_str)
             .filter(|it| !it.is_empty())
             .collect();
-        sheet.above.push(Line::Text(counted.join(", "), Meaning::Plain));
+        sheet
+            .above
+            .push(Sheet::thing(&counted.join(", "), width, Meaning::Plain));
     }
+    let mut steps = Vec::new();
     for line in &run.steps {
         if n > 1 && run.ends.get(&line.target).is_some_and(Outcome::is_proven) {
             continue;
         }
-        step(&mut sheet.scrolls, line, width);
         if line.state == StepState::Running {
-            sheet.follows = Some(sheet.scrolls.len().saturating_sub(1));
+            sheet.follows = Some(steps.len());
         }
+        steps.push(step(line, &line.note, width));
     }
+    sheet.sections.extend(section("steps", steps));
     let closes = state.keymap.hints(&[(InDialog::Close, "closes this")]);
     let runs = state.keymap.call(Cmd::Show(ViewId::Runs));
     sheet.foot = format!("{closes}, the run goes on ({runs} shows it)");
@@ -92,27 +102,25 @@ fn running<'a>(state: &State, run: &Run, width: usize) -> Sheet<'a> {
 /// The end of a run on one thing.
 fn one<'a>(state: &State, run: &Run, outcome: &Outcome, width: usize) -> Sheet<'a> {
     let mut sheet = Sheet {
-        heading: "steps",
         foot: foot(state, run),
         scrolled_by: state.keymap.hints(&[(InDialog::PageDown, "scrolls")]),
         ..Sheet::default()
     };
     let words = format!("{}: {}", outcome.word().to_uppercase(), outcome.what());
-    Sheet::add(&mut sheet.above, &words, width, runs::ended(outcome));
+    sheet
+        .above
+        .push(Sheet::thing(&words, width, runs::ended(outcome)));
     if let Some(hint) = outcome.hint() {
-        sheet.above.push(Line::Rule("what to do", String::new()));
-        Sheet::add(&mut sheet.above, hint, width, Meaning::Plain);
+        let mut lines = vec![Line::Rule("what to do", String::new())];
+        Sheet::add(&mut lines, hint, width, Meaning::Plain);
+        sheet.above.push(lines);
     }
-    for line in &run.steps {
-        let (glyph, meaning) = glyph(&line.state);
-        sheet
-            .scrolls
-            .push(Line::Text(format!("[{glyph}] {}", line.title), meaning));
+    let steps = run.steps.iter().map(|line| {
         // The last step's words are those of the whole.
-        if !line.note.is_empty() && line.note != outcome.words() {
-            Sheet::hang(&mut sheet.scrolls, "    ", &line.note, width, Meaning::Plain);
-        }
-    }
+        let note = Some(line.note.as_str()).filter(|note| *note != outcome.words());
+        step(line, note.unwrap_or_default(), width)
+    });
+    sheet.sections.extend(section("steps", steps.collect()));
     sheet
 }
 
@@ -123,63 +131,48 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
         scrolled_by: state.keymap.hints(&[(InDialog::PageDown, "scrolls")]),
         ..Sheet::default()
     };
-    Sheet::add(&mut sheet.above, &when(run), width, Meaning::Plain);
-    if run.ends.values().any(|end| matches!(end, Outcome::Waiting(_))) {
-        let words = "What waits goes on by itself; nothing else does.";
-        sheet.above.push(Line::Text(words.to_owned(), Meaning::Plain));
-    } else if !whole.is_proven() {
-        let words = "Nothing of it goes on by itself.";
-        sheet.above.push(Line::Text(words.to_owned(), Meaning::Plain));
-    }
+    sheet.above.push(Sheet::thing(&when(run), width, Meaning::Plain));
+    let goes_on = if run.ends.values().any(|end| matches!(end, Outcome::Waiting(_))) {
+        Some("What waits goes on by itself; nothing else does.")
+    } else {
+        (!whole.is_proven()).then_some("Nothing of it goes on by itself.")
+    };
+    let goes_on = goes_on.map(|words| Sheet::thing(words, width, Meaning::Plain));
+    sheet.above.extend(goes_on);
     // The end that needs somebody most comes first.
-    for word in ["unknown", "failed", "refused", "waiting"] {
-        for (target, end) in run.ends.iter().filter(|(_, end)| end.word() == word) {
-            let mark = format!("{:<8} ", word.to_uppercase());
-            let name = format!("{mark}{}", run.name_of(*target));
-            sheet.scrolls.push(Line::Text(name, runs::ended(end)));
-            let indent = " ".repeat(columns(&mark));
-            Sheet::hang(&mut sheet.scrolls, &indent, end.what(), width, Meaning::Plain);
-            if let Some(hint) = end.hint() {
-                Sheet::hang(
-                    &mut sheet.scrolls,
-                    &indent,
-                    &format!("Next: {hint}"),
-                    width,
-                    Meaning::Plain,
-                );
-            }
-        }
-    }
-    sheet.heading = if whole.is_proven() { "proven" } else { "not proven" };
-    proven(&mut sheet, run, whole, width);
+    let words = ["unknown", "failed", "refused", "stopped", "waiting"].iter();
+    let open = words.flat_map(|word| run.ends.iter().filter(move |(_, end)| end.word() == *word));
+    let open = open.map(|(target, end)| not_proven(run.name_of(*target), end, width));
+    sheet.sections.extend(section("not proven", open.collect()));
+    sheet
+        .sections
+        .extend(section("proven", proven(run, whole, width)));
     sheet
 }
 
-/// Those that are proven: last, and short where something else is to be read.
-fn proven(sheet: &mut Sheet<'_>, run: &Run, whole: &Outcome, width: usize) {
-    let proven: Vec<(&str, &str)> = run
-        .ends
-        .iter()
-        .filter(|(_, end)| end.is_proven())
-        .map(|(target, end)| (run.name_of(*target), end.what()))
-        .collect();
-    if whole.is_proven() {
-        for (name, proof) in &proven {
-            Sheet::add(
-                &mut sheet.scrolls,
-                &format!("{name}: {proof}"),
-                width,
-                Meaning::Plain,
-            );
-        }
-    } else if let Some((_, last)) = proven.last() {
-        let names: Vec<&str> = proven.iter().map(|(name, _)| *name).collect();
-        sheet
-            .scrolls
-            .push(Line::Text(format!("PROVEN   {}", proven.len()), Meaning::Good));
-        let words = format!("{}. The last: {last}", names.join(", "));
-        Sheet::hang(&mut sheet.scrolls, &" ".repeat(9), &words, width, Meaning::Plain);
+/// What isn't proven: its end, its name, what happened and what to do next.
+fn not_proven<'a>(name: &str, end: &Outcome, width: usize) -> Thing<'a> {
+    let mark = format!("{:<8} ", end.word().to_uppercase());
+    let mut lines = Sheet::hung(&mark, name, width, runs::ended(end));
+    let indent = " ".repeat(columns(&mark));
+    Sheet::hang(&mut lines, &indent, end.what(), width, Meaning::Plain);
+    if let Some(hint) = end.hint() {
+        let next = format!("Next: {hint}");
+        Sheet::hang(&mut lines, &indent, &next, width, Meaning::Plain);
     }
+    lines
+}
+
+/// Those that are proven: by name with the proof, or by name alone where something else is to be read.
+fn proven<'a>(run: &Run, whole: &Outcome, width: usize) -> Vec<Thing<'a>> {
+    let ends = run.ends.iter().filter(|(_, end)| end.is_proven());
+    let ends = ends.map(|(target, end)| (run.name_of(*target), end.what()));
+    let words = |(name, proof): (&str, &str)| match whole.is_proven() {
+        true => format!("{name}: {proof}"),
+        false => name.to_owned(),
+    };
+    ends.map(|end| Sheet::thing(&words(end), width, Meaning::Plain))
+        .collect()
 }
 
 /// Under which ticket, and from when to when.
@@ -224,10 +217,10 @@ fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet
         ..Sheet::default()
     };
     if let Some(plan) = &run.plan {
-        for change in &plan.changes {
-            Sheet::add(&mut sheet.above, change, width, Meaning::Plain);
-        }
-        in_the_way(&mut sheet.below, &plan.in_the_way, width);
+        let changes = plan.changes.iter();
+        let changes = changes.map(|change| Sheet::thing(change, width, Meaning::Plain));
+        sheet.above.extend(changes);
+        sheet.in_the_way = in_the_way(&plan.in_the_way, width);
     }
     sheet.below.push(Line::Rule("", String::new()));
     let running = run.steps.iter().find(|line| line.state == StepState::Running);

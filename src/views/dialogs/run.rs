@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::sheet::{self, Line, Sheet};
+use super::sheet::{self, Scrolling, Sheet};
 use super::{plan, result};
 use crate::state::State;
 use crate::state::cmd::InDialog;
@@ -33,11 +33,12 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
     );
 }
 
-/// How far the dialog can be scrolled on a screen of this size.
-pub(super) fn n_hidden(state: &State, layer: &RunLayer, area: Rect) -> usize {
-    state
-        .run(&layer.run)
-        .map_or(0, |run| sheet::n_hidden(sheet_of(state, run, layer, area), area))
+/// How the dialog can be scrolled on a screen of this size.
+pub(super) fn scrolling(state: &State, layer: &RunLayer, area: Rect) -> Scrolling {
+    let run = state.run(&layer.run);
+    run.map_or_else(Scrolling::default, |run| {
+        sheet::scrolling(sheet_of(state, run, layer, area), area)
+    })
 }
 
 fn sheet_of<'a>(state: &State, run: &'a Run, layer: &'a RunLayer, area: Rect) -> Sheet<'a> {
@@ -45,7 +46,7 @@ fn sheet_of<'a>(state: &State, run: &'a Run, layer: &'a RunLayer, area: Rect) ->
     let mut sheet = match (&run.phase, &run.plan) {
         (Phase::Planned, Some(plan)) => plan::sheet(state, run, plan, layer, width),
         (Phase::Planning, _) => Sheet {
-            above: vec![Line::Text("reading what it would do…".to_owned(), Meaning::Dim)],
+            above: vec![Sheet::thing("reading what it would do…", width, Meaning::Dim)],
             foot: state.keymap.hints(&[(InDialog::Close, "cancels")]),
             ..Sheet::default()
         },

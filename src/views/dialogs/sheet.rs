@@ -1,17 +1,16 @@
-//! A dialog as a sheet: what is pinned above, one part in the middle that scrolls, what is pinned below. It is laid
-//! out here for the room that there is; what is out of sight is counted in the heading of what scrolls.
+//! A dialog as a sheet: what is pinned above, sections in the middle that scroll, what is pinned below. It is laid
+//! out here for the room that there is. A heading counts the things that it names, and says how many are out of sight.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 use tui_textarea::TextArea;
 
+use super::fold::Folded;
 use crate::widgets::frame::{dialog, frame};
 use crate::widgets::text::{columns, fit, put, wrap};
 use crate::widgets::theme::{Meaning, Palette};
 
-/// Lines of what scrolls that are kept in sight, whatever is pinned.
-const SCROLLS: usize = 3;
 /// Columns of a field's value, where it says nothing else.
 const VALUE: usize = 18;
 
@@ -64,17 +63,45 @@ impl<'a> FieldCell<'a> {
     }
 }
 
+/// Lines that belong together: what is said of one thing.
+pub(super) type Thing<'a> = Vec<Line<'a>>;
+
+/// Things under one heading.
+#[derive(Default)]
+pub(super) struct Section<'a> {
+    pub(super) heading: &'static str,
+    pub(super) things: Vec<Thing<'a>>,
+}
+
+/// What is lost, as long as there is room for it.
+#[derive(Default)]
+pub(super) struct Pinned<'a> {
+    pub(super) things: Vec<Thing<'a>>,
+    /// What shows the rest, where this isn't all.
+    pub(super) more: String,
+}
+
+impl Pinned<'_> {
+    /// Lines that it takes, its heading among them.
+    pub(super) fn n_lines(&self) -> usize {
+        1 + self.things.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
 /// A sheet before it is laid out.
 #[derive(Default)]
 pub(super) struct Sheet<'a> {
-    /// Pinned above, in the order of weight: the last of it scrolls where there is no room.
-    pub(super) above: Vec<Line<'a>>,
+    /// Pinned above, a paragraph each, in the order of weight.
+    pub(super) above: Vec<Thing<'a>>,
+    /// What is lost, once whole and then in fewer and fewer lines: the first that fits is pinned. None where nothing
+    /// is said of it.
+    pub(super) losses: Vec<Pinned<'a>>,
     /// What scrolls.
-    pub(super) scrolls: Vec<Line<'a>>,
-    /// Its heading.
-    pub(super) heading: &'static str,
-    /// The line of what scrolls that stays in sight while nobody has scrolled.
+    pub(super) sections: Vec<Section<'a>>,
+    /// The thing of the first section that stays in sight while nobody has scrolled.
     pub(super) follows: Option<usize>,
+    /// What is known to go wrong, pinned below; none where nothing is said of it.
+    pub(super) in_the_way: Vec<Thing<'a>>,
     /// Pinned below.
     pub(super) below: Vec<Line<'a>>,
     /// Put before the line of `below` at this index, where there is room.
@@ -106,41 +133,18 @@ impl<'a> Sheet<'a> {
         }));
     }
 
-    /// What is pinned and what scrolls in `room` lines.
-    fn fold(mut self, room: usize) -> Folded<'a> {
-        let heading = |scrolls: &[Line<'_>]| usize::from(!scrolls.is_empty());
-        let pinned = |it: &Self| it.above.len() + it.below.len() + heading(&it.scrolls);
-        let (at, proof) = std::mem::take(&mut self.proof);
-        if pinned(&self) + self.scrolls.len() + proof.len() <= room && at <= self.below.len() {
-            self.below.splice(at..at, proof);
-        }
-        while self.above.len() > 1 && pinned(&self) + SCROLLS.min(self.scrolls.len()) > room {
-            if let Some(line) = self.above.pop() {
-                self.scrolls.insert(0, line);
-                self.follows = self.follows.map(|at| at + 1);
-            }
-        }
-        // Below is what is typed: its end stays.
-        let too_many = (self.above.len() + self.below.len()).saturating_sub(room);
-        self.below.drain(..too_many.min(self.below.len()));
-        let left = room.saturating_sub(self.above.len() + self.below.len());
-        let shown = left
-            .saturating_sub(heading(&self.scrolls))
-            .min(self.scrolls.len());
-        Folded { sheet: self, shown }
+    /// Words as one thing.
+    pub(super) fn thing(text: &str, width: usize, meaning: Meaning) -> Thing<'a> {
+        let mut lines = Vec::new();
+        Self::add(&mut lines, text, width, meaning);
+        lines
     }
-}
 
-struct Folded<'a> {
-    sheet: Sheet<'a>,
-    /// How many lines of what scrolls are in sight.
-    shown: usize,
-}
-
-impl Folded<'_> {
-    /// How far it can be scrolled.
-    fn hidden(&self) -> usize {
-        self.sheet.scrolls.len() - self.shown
+    /// The same with something in front of the first line.
+    pub(super) fn hung(mark: &str, text: &str, width: usize, meaning: Meaning) -> Thing<'a> {
+        let mut lines = Vec::new();
+        Self::hang(&mut lines, mark, text, width, meaning);
+        lines
     }
 }
 
@@ -159,10 +163,19 @@ pub(super) fn text_width(area: Rect) -> usize {
     usize::from(area.width.min(100).saturating_sub(6))
 }
 
-/// How far `sheet` can be scrolled on a screen of this size.
-pub(super) fn n_hidden(sheet: Sheet<'_>, area: Rect) -> usize {
+/// How far a dialog can be scrolled, and by how much so that nothing is skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scrolling {
+    /// Lines that are out of sight.
+    pub most: usize,
+    /// Lines that are in sight.
+    pub page: usize,
+}
+
+/// How `sheet` can be scrolled on a screen of this size.
+pub(super) fn scrolling(sheet: Sheet<'_>, area: Rect) -> Scrolling {
     let lines = usize::from(room(area).height).saturating_sub(3);
-    sheet.fold(lines).hidden()
+    Folded::of(sheet, lines).scrolling()
 }
 
 /// Draws it.
@@ -177,13 +190,12 @@ pub(super) fn draw(
     let area = room(area);
     let lines = usize::from(area.height).saturating_sub(3);
     let (mut foot, scrolled_by) = (sheet.foot.clone(), sheet.scrolled_by.clone());
-    let folded = sheet.fold(lines);
-    let (sheet, shown, hidden) = (&folded.sheet, folded.shown, folded.hidden());
-    if hidden > 0 && !scrolled_by.is_empty() {
+    let folded = Folded::of(sheet, lines);
+    if folded.scrolling().most > 0 && !scrolled_by.is_empty() {
         foot = format!("{scrolled_by}, {foot}");
     }
-    let n = sheet.above.len() + usize::from(!sheet.scrolls.is_empty()) + shown + sheet.below.len();
-    let height = u16::try_from(n).unwrap_or(u16::MAX).saturating_add(3);
+    let all = folded.lines(scroll);
+    let height = u16::try_from(all.len()).unwrap_or(u16::MAX).saturating_add(3);
     let place = dialog(buffer, area, area.width.min(100), height.max(5));
     let (title, note, meaning) = title;
     let inner = frame(buffer, place, palette, title, (note, meaning), true);
@@ -191,21 +203,7 @@ pub(super) fn draw(
         height: inner.height.saturating_sub(1),
         ..inner
     };
-    let follows = sheet.follows.map_or(0, |at| (at + 1).saturating_sub(shown));
-    let first = if scroll == 0 { follows } else { scroll }.min(hidden);
-    let seen = match hidden {
-        0 => sheet.scrolls.len().to_string(),
-        _ => format!("{}-{} of {}", first + 1, first + shown, sheet.scrolls.len()),
-    };
-    let heading = (!sheet.scrolls.is_empty()).then_some(Line::Rule(sheet.heading, seen));
-    let middle = sheet.scrolls.iter().skip(first).take(shown);
-    let all = sheet
-        .above
-        .iter()
-        .chain(heading.as_ref())
-        .chain(middle)
-        .chain(&sheet.below);
-    for (y, line) in (body.y..body.bottom()).zip(all) {
+    for (y, line) in (body.y..body.bottom()).zip(&all) {
         draw_line(line, place, body, y, buffer, palette);
     }
     let y = inner.bottom().saturating_sub(1);
@@ -333,51 +331,4 @@ pub(super) fn in_lines<'a>(cells: Vec<FieldCell<'a>>, width: usize) -> Vec<Line<
         used += columns;
     }
     lines.into_iter().map(Line::Fields).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn texts(n: usize) -> Vec<Line<'static>> {
-        (0..n)
-            .map(|n| Line::Text(n.to_string(), Meaning::Plain))
-            .collect()
-    }
-
-    fn folded(above: usize, scrolls: usize, below: usize, room: usize) -> (usize, usize, usize, usize) {
-        let sheet = Sheet {
-            above: texts(above),
-            scrolls: texts(scrolls),
-            below: texts(below),
-            ..Sheet::default()
-        };
-        let folded = sheet.fold(room);
-        let (sheet, hidden) = (&folded.sheet, folded.hidden());
-        (sheet.above.len(), folded.shown, sheet.below.len(), hidden)
-    }
-
-    #[test]
-    fn what_is_pinned_stays_and_what_scrolls_is_counted() {
-        assert_eq!(folded(4, 6, 5, 20), (4, 6, 5, 0));
-        assert_eq!(folded(4, 77, 5, 20), (4, 10, 5, 67));
-        // Without room for both, the last that is pinned above scrolls too.
-        assert_eq!(folded(14, 77, 5, 20), (11, 3, 5, 77));
-        assert_eq!(folded(14, 0, 8, 20), (8, 3, 8, 3));
-        // The first line above and what is typed below are the last to go.
-        assert_eq!(folded(9, 9, 5, 4), (1, 0, 3, 17));
-    }
-
-    #[test]
-    fn nothing_is_laid_out_beyond_its_room() {
-        for room in 1..12 {
-            for above in 0..12 {
-                for below in 0..6 {
-                    let (above, shown, below, hidden) = folded(above, 5, below, room);
-                    let heading = usize::from(shown + hidden > 0 && shown > 0);
-                    assert!(above + shown + below + heading <= room.max(1), "{room}");
-                }
-            }
-        }
-    }
 }

@@ -79,6 +79,16 @@ async fn carry_out(
         owner: body.owner.as_deref(),
     }
     .check()?;
+    if api.identity_ca.is_some() && body.identity_csr_pem.is_none() {
+        // Before the one-time token is spent, which is then good for the next try.
+        return Err(Problem::refused(
+            "the enrolment holds no request for the agent's own certificate, without which no agent is let in here",
+        )
+        .hint(
+            "let the agent reach the API over TLS: `api = \"https://…\"` in its configuration; others send \
+             `identity_csr_pem`",
+        ));
+    }
     let token = &call.caller.token;
     if !tokens::spend(&mut door.tx, &token.id).await.map_err(problem_of)? {
         return Err(Problem::new(

@@ -4,6 +4,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::domain::agent;
 use crate::domain::key::is_spki;
 use crate::domain::told::cut;
 use crate::problem::{Problem, ProblemKind};
@@ -116,7 +117,9 @@ fn proven(id: &str, proofs: &[String]) -> Result<Vec<String>, Problem> {
     }
     let of = |proof: &String| {
         let csr = csr::read(proof)?;
-        if csr.common_name.as_deref() != Some(id) {
+        // Nothing but that: a request for a certificate is no proof.
+        let is_its = csr.common_name.as_deref() == Some(&agent::proof_name(id));
+        if !is_its || !csr.dns.is_empty() || !csr.ips.is_empty() {
             return Err(Problem::refused("the proof of a key is not this agent's"));
         }
         Ok(csr.key.spki_sha256())

@@ -105,7 +105,7 @@ fn named(body: &TokenBody) -> Result<(String, Role), Problem> {
         (Purpose::Bearer, Some(role)) => match passes_for(&body.name) {
             None => Ok((body.name.clone(), role)),
             Some(own) => Err(Problem::bad_input(format!(
-                "`{}` passes for `{own}`, a part of the platform: its name would mislead in the audit",
+                "`{}` passes for `{own}`, a word of the platform's own: its name would mislead in the audit",
                 body.name
             ))
             .hint("choose another name")),

@@ -1,0 +1,120 @@
+//! Key material that came to stand in an open field, letter by letter: it is wiped at once, and said. While it is
+//! typed, what may yet become a fingerprint is left alone; nothing is done with a field before it was judged
+//! whole.
+
+use tui_textarea::TextArea;
+
+use super::dialogs::complain;
+use super::layers::field;
+use crate::domain::key_material::{material_in, material_so_far};
+use crate::state::State;
+use crate::state::cmd::InDialog;
+use crate::state::layer::{Layer, RunLayer, line};
+use crate::state::run::Phase;
+
+/// Said wherever something was dropped for what it may be, and why a clue may be among it.
+pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256, or a certificate from its BEGIN on";
+
+/// The key material that the open field has come to hold is gone.
+pub(super) fn as_it_grows(state: &mut State) {
+    wipe(state, |text| material_so_far(text).is_some());
+}
+
+/// The same before a key takes what is in the field, or leaves it; whether the key is to do nothing now.
+pub(super) fn before(state: &mut State, key: &str) -> bool {
+    let takes = matches!(
+        state.keymap.in_dialog(key),
+        Some(
+            InDialog::Confirm
+                | InDialog::NextField
+                | InDialog::PreviousField
+                | InDialog::Next
+                | InDialog::Previous
+        )
+    );
+    takes && wipe(state, |text| material_in(text).is_some())
+}
+
+/// What was typed of a paste before it was known for one is gone with it.
+pub(super) fn with_paste(state: &mut State) {
+    if let Some(area) = open_field_mut(state) {
+        clear(area);
+    }
+}
+
+/// What stands in the open field.
+pub(super) fn open_field(state: &State) -> Option<String> {
+    match state.layers.last()? {
+        Layer::Filter(layer) => Some(line(&layer.typed)),
+        Layer::CommandLine(layer) => Some(line(&layer.typed)),
+        Layer::Run(layer) => typed_into(state, layer).map(|at| line(area(layer, at))),
+        Layer::Help { .. } | Layer::Menu(_) => None,
+    }
+}
+
+fn wipe(state: &mut State, is_material: impl Fn(&str) -> bool) -> bool {
+    if !open_field(state).is_some_and(|text| is_material(&text)) {
+        return false;
+    }
+    if let Some(area) = open_field_mut(state) {
+        clear(area);
+    }
+    state.wiped += 1;
+    complain(state, format!("what was typed was wiped: it {MAY_BE}"));
+    true
+}
+
+/// The command stays where only its argument was wrong; nothing can be taken back.
+fn clear(area: &mut TextArea<'static>) {
+    let begun = if line(area).starts_with("find ") {
+        "find "
+    } else {
+        ""
+    };
+    *area = field(begun);
+}
+
+fn open_field_mut(state: &mut State) -> Option<&mut TextArea<'static>> {
+    let at = match state.layers.last()? {
+        Layer::Run(layer) => typed_into(state, layer)?,
+        _ => 0,
+    };
+    match state.layers.last_mut()? {
+        Layer::Filter(layer) => Some(&mut layer.typed),
+        Layer::CommandLine(layer) => Some(&mut layer.typed),
+        Layer::Run(layer) => {
+            let n = layer.fields.len();
+            match at {
+                at if at < n => layer.fields.get_mut(at),
+                at if at == n => Some(&mut layer.comment),
+                _ => Some(&mut layer.ticket),
+            }
+        }
+        Layer::Help { .. } | Layer::Menu(_) => None,
+    }
+}
+
+/// The field of a plan that is typed into, counted with the reason and the ticket at the end; nothing while
+/// something is chosen or confirmed, or the field says what the plan was made with.
+fn typed_into(state: &State, layer: &RunLayer) -> Option<usize> {
+    let run = state.run(&layer.run).filter(|run| run.phase == Phase::Planned)?;
+    let plan = run.plan.as_ref()?;
+    let at = layer.focus.checked_sub(1)?;
+    let is_as_planned = plan.fields.get(at).is_some_and(|planned| {
+        !planned.options.is_empty()
+            || layer
+                .fields
+                .get(at)
+                .is_some_and(|area| line(area) == planned.value)
+    });
+    (!is_as_planned).then_some(at)
+}
+
+fn area(layer: &RunLayer, at: usize) -> &TextArea<'static> {
+    let n = layer.fields.len();
+    match layer.fields.get(at) {
+        Some(area) => area,
+        None if at == n => &layer.comment,
+        None => &layer.ticket,
+    }
+}
