@@ -166,10 +166,15 @@ impl Adapters {
         let workers = ready.map(|ready| ready.workers).unwrap_or_default();
         let issuers = workers.iter().filter(|it| it.duty == Duty::Issuer);
         let last = issuers.clone().max_by_key(|it| it.seen_at);
-        let no_issuer = last.filter(|_| !issuers.clone().any(|it| it.is_there)).map(|last| {
-            let since = short(last.seen_at, with.clock.now());
-            format!("no issuer is at work since {since} (`{}` was the last)", last.name)
-        });
+        let no_issuer = last
+            .filter(|_| !issuers.clone().any(|it| it.is_there))
+            .map(|last| {
+                let since = short(last.seen_at, with.clock.now());
+                format!(
+                    "no issuer is at work since {since} (`{}` was the last)",
+                    last.name
+                )
+            });
         Ok(Self {
             all: all?,
             no_issuer,

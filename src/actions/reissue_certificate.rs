@@ -15,8 +15,8 @@ use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::id::EntityKind;
-use crate::domain::key::KeyAlgorithm;
 use crate::domain::installation::Truth;
+use crate::domain::key::KeyAlgorithm;
 use crate::domain::moment::{fixed, short};
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
@@ -97,7 +97,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         match refused(&detail).or_else(|| reissued_already(&detail, &under_way)) {
             Some((_, problem)) if alone => {
                 return Err(match &certificate.replaced_by {
-                    Some(by) if detail.installations.is_empty() => replaced(certificate.name(), by, with).await?,
+                    Some(by) if detail.installations.is_empty() => {
+                        replaced(certificate.name(), by, with).await?
+                    }
                     _ => problem,
                 });
             }
@@ -448,7 +450,11 @@ impl Step for Reissue {
 
 /// The answer was lost: another one in its place than when it was planned is what was asked for.
 async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
-    let old = with.api.certificate(text(&cx.args, "certificate")?).await?.certificate;
+    let old = with
+        .api
+        .certificate(text(&cx.args, "certificate")?)
+        .await?
+        .certificate;
     match &old.replaced_by {
         Some(new) if cx.args["replaced_by"].as_str() != Some(new) => {
             let new = with.api.certificate(new).await?.certificate;

@@ -394,7 +394,9 @@ fn difference(then: &Plan, now: &Plan) -> Option<String> {
 fn changed(target: &Target, now: &AsNow, done: &[String]) -> Problem {
     let status = match target.status.as_str() {
         // What time makes of it is no status that is stored.
-        then if !["", "expired", "replaced"].contains(&then) && then != now.status => format!("it was {then} and is {} now", now.status),
+        then if !["", "expired", "replaced"].contains(&then) && then != now.status => {
+            format!("it was {then} and is {} now", now.status)
+        }
         _ => format!("version {} then, {} now", target.version, now.version),
     };
     let done = match done {

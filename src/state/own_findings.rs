@@ -154,7 +154,10 @@ fn seal_by_others(state: &State) -> String {
         // Revocations are among what waits.
         Some(it) if it.kind == FindingKind::VaultDown => {
             let waits = if it.n_takes_down == 1 { "waits" } else { "wait" };
-            format!("the issuer gets no answer either, and {} {waits} for it", it.n_takes_down)
+            format!(
+                "the issuer gets no answer either, and {} {waits} for it",
+                it.n_takes_down
+            )
         }
         Some(_) => {
             let (n, _) = waiting(state);

@@ -43,9 +43,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             "{}x{} is too small; at least {}x{} is needed",
             area.width, area.height, SMALLEST.width, SMALLEST.height
         );
-        for (y, line) in
-            (area.y..area.bottom()).zip(wrap(&text, usize::from(area.width)))
-        {
+        for (y, line) in (area.y..area.bottom()).zip(wrap(&text, usize::from(area.width))) {
             put(
                 buffer,
                 area,

@@ -195,7 +195,10 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let both = format!("{a} and {b} both take changes");
     let line = checked.lines().find(|line| line.contains(&both));
     let is_whole = |line: &str| says(line, &["database", "failed", "Stop the one", "then check again"]);
-    assert!(line.is_some_and(is_whole) && code == Some(1), "{code:?} {checked}");
+    assert!(
+        line.is_some_and(is_whole) && code == Some(1),
+        "{code:?} {checked}"
+    );
     screen.send("3");
     screen.wait_for("web-01");
     screen.send("c");

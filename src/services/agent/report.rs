@@ -137,8 +137,12 @@ async fn still_served(host: &Host, before: &Agreed) -> Option<String> {
     let address = host.config.tls_address.as_ref()?;
     let limit = host.config.handshake_attempt().min(HANDSHAKE_LIMIT);
     let seen = tls_look::look(address, before.server_name.as_deref(), limit, Effort::ROUTINE).await;
-    let seen = seen.and_then(|seen| Seen::of(seen, std::slice::from_ref(&before.fingerprint), &[])).ok()?;
-    seen.other.or(seen.expected).map(|served| served.fingerprint_sha256)
+    let seen = seen
+        .and_then(|seen| Seen::of(seen, std::slice::from_ref(&before.fingerprint), &[]))
+        .ok()?;
+    seen.other
+        .or(seen.expected)
+        .map(|served| served.fingerprint_sha256)
 }
 
 /// What the handshakes showed. One that shows another certificate counts for all, and its words say how many did.

@@ -507,7 +507,13 @@ async fn a_revocation_that_is_tried_again_is_on_record_once_until_it_is_done() {
     bench.round().await;
     let rows = audited(&bench).await;
     assert_eq!(rows[0], waits);
-    assert!(rows.len() > 1 && rows[1..].iter().all(|(outcome, _)| *outcome == AuditOutcome::Done), "{rows:?}");
+    assert!(
+        rows.len() > 1
+            && rows[1..]
+                .iter()
+                .all(|(outcome, _)| *outcome == AuditOutcome::Done),
+        "{rows:?}"
+    );
 }
 
 #[tokio::test]
@@ -516,7 +522,11 @@ async fn a_ca_that_gives_no_answer_is_told_before_anybody_waits_for_it() {
     let mut ways = Ways::default();
     bench.ca.be(Mood::Unreachable);
     bench.issuer.look_at_ways(&mut ways).await.unwrap();
-    assert_eq!(bench.adapter_status().await, AdapterStatus::Active, "it may be a restart");
+    assert_eq!(
+        bench.adapter_status().await,
+        AdapterStatus::Active,
+        "it may be a restart"
+    );
     bench.issuer.look_at_ways(&mut ways).await.unwrap();
     let paused = async || {
         let mut conn = bench.store.read().await.unwrap();
@@ -537,7 +547,9 @@ async fn a_ca_that_gives_no_answer_is_told_before_anybody_waits_for_it() {
     // Another issuer, whose way is there, lets it work again: this one doesn't stop it at once.
     let mut tx = bench.store.begin().await.unwrap();
     let id = rows::all(&mut tx).await.unwrap().remove(0).id;
-    crate::store::issuance::resume_adapter(&mut tx, &id).await.unwrap();
+    crate::store::issuance::resume_adapter(&mut tx, &id)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     for _ in 0..3 {
         bench.issuer.look_at_ways(&mut ways).await.unwrap();

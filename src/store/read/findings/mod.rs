@@ -15,7 +15,9 @@ use crate::domain::finding::{Finding, FindingKind, LeftOut, NAMED, RiskFacts, Se
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::matter;
-use crate::store::findings::{self as facts, Blocked, Expected, Foremost, InUse, OnAgent, Silent, Unconfirmed};
+use crate::store::findings::{
+    self as facts, Blocked, Expected, Foremost, InUse, OnAgent, Silent, Unconfirmed,
+};
 use crate::store::{Conn, StoreError, certificates};
 use crate::wire::health::Findings;
 
@@ -415,7 +417,10 @@ fn unreadable(it: &InUse, why: &str, now: DateTime<Utc>) -> Finding {
         Some(_) => "another certificate is served",
         None => "what is served isn't known",
     };
-    let holds = match why.split_once("it is a ").and_then(|(_, is)| is.split_once(", not a plain file")) {
+    let holds = match why
+        .split_once("it is a ")
+        .and_then(|(_, is)| is.split_once(", not a plain file"))
+    {
         Some((is, _)) => format!("{name}'s path holds no plain file (it is a {is})"),
         None => format!("{name}'s file can't be read ({})", short(why)),
     };

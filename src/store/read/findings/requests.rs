@@ -85,7 +85,12 @@ pub(super) async fn waiting(
         if adapter.status == AdapterStatus::Paused {
             let blocked = blocked.remove(&adapter.id).unwrap_or_default();
             let revocations = revocations.for_adapter.get(&adapter.id);
-            found.push(paused(adapter, blocked, revocations.map_or(&[], Vec::as_slice), now));
+            found.push(paused(
+                adapter,
+                blocked,
+                revocations.map_or(&[], Vec::as_slice),
+                now,
+            ));
         }
     }
     let waited_for = facts::agents_waited_for(conn, before).await?;

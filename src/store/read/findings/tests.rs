@@ -12,7 +12,8 @@ use crate::store::findings::{Blocked, Failed, SharedKey, Unconfirmed, WaitedFor}
 use crate::store::workers::Gone;
 
 /// An agent's words for a path that is a FIFO now.
-const FIFO: &str = "reading `/srv/tls/shop.pem` failed: it is a FIFO, not a plain file; put a file there, or move it away";
+const FIFO: &str =
+    "reading `/srv/tls/shop.pem` failed: it is a FIFO, not a plain file; put a file there, or move it away";
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_403_220, 0).unwrap()
@@ -331,8 +332,15 @@ fn a_path_that_became_a_fifo_is_told_as_that_and_what_is_served_beside_it() {
         "{}",
         still.what
     );
-    assert_eq!((still.severity, still.matter.as_str()), (Severity::Warning, "can't be read"));
-    assert_eq!(still.agent.as_deref(), Some("agt_1"), "its agent can be asked to look again");
+    assert_eq!(
+        (still.severity, still.matter.as_str()),
+        (Severity::Warning, "can't be read")
+    );
+    assert_eq!(
+        still.agent.as_deref(),
+        Some("agt_1"),
+        "its agent can be asked to look again"
+    );
     for (finding, words) in [
         (there(None, false), "what is served isn't known"),
         (there(Some("cc"), false), "another certificate is served"),
@@ -377,7 +385,10 @@ fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
         paused_reason: paused.map(str::to_owned),
     };
     let (waiting, own) = Waiting::of(vec![
-        revocation("a.example.com", Some("issuer-1 gets no answer from Vault at http://vault:8200: refused")),
+        revocation(
+            "a.example.com",
+            Some("issuer-1 gets no answer from Vault at http://vault:8200: refused"),
+        ),
         revocation("b.example.com", None),
     ]);
     assert_eq!(waiting.for_adapter["adp_1"], ["a.example.com"]);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Found, Waiting, number, count_waiting, with_revocations};
+use super::{Found, Waiting, count_waiting, number, with_revocations};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
