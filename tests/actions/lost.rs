@@ -256,7 +256,7 @@ impl<'a> Trial<'a> {
         match &ran.outcome {
             Outcome::Proven(_) => assert!(n_done == 1 && self.is_so(ran).await, "not so: {what}"),
             Outcome::Failed(_) | Outcome::Refused(_) | Outcome::Stopped(_) => {
-                assert_eq!(n_done, 0, "it was done: {what}")
+                assert_eq!(n_done, 0, "it was done: {what}");
             }
             Outcome::Unknown(_) | Outcome::Waiting(_) => {}
         }

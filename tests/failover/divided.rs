@@ -23,7 +23,7 @@ use crate::DATABASE;
 use crate::daemon::{self, Daemon, eventually};
 use crate::hands;
 use crate::server::{self, OWNER, Postgres};
-use crate::{change, console_with, name, says};
+use crate::{change, check, console_with, name, says};
 
 /// How the console's context is called.
 const NIGHT: InContext<'_> = InContext {

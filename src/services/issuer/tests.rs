@@ -501,7 +501,7 @@ async fn a_revocation_that_is_tried_again_is_on_record_once_until_it_is_done() {
         bench.pass(Duration::seconds(60));
     }
     let waits = (AuditOutcome::Unknown, Some("connection refused".to_owned()));
-    assert_eq!(audited(&bench).await, [waits.clone()]);
+    assert_eq!(audited(&bench).await, std::slice::from_ref(&waits));
     bench.ca.be(Mood::Signs);
     bench.round().await;
     bench.round().await;
