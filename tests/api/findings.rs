@@ -129,7 +129,13 @@ async fn troubles_come_and_go() {
     it.clock.set(noon() + Duration::seconds(90));
     let mut kinds = it.kinds().await;
     kinds.sort();
-    assert_eq!(kinds, ["revocation_pending", "revoked_in_use", "vault_sealed"]);
+    // The revocation waits for Vault, whose finding says so.
+    assert_eq!(kinds, ["revoked_in_use", "vault_sealed"]);
+    let (_, reply) = it.get("/api/v1/findings").await;
+    let sealed = reply["findings"].as_array().unwrap().iter();
+    let mut sealed = sealed.filter(|it| it["kind"] == "vault_sealed");
+    let what = sealed.next().unwrap()["what"].as_str().unwrap().to_owned();
+    assert!(what.contains("1 revocation waiting"), "{what}");
 
     // The agent goes silent.
     it.clock.set(noon() + Duration::seconds(600));

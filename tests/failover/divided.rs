@@ -192,7 +192,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     }
     // So does the check of the configuration, in one line.
     let (code, checked) = check(&home.path().join("config.toml"));
-    let both = format!("{a} and {b} both take changes");
+    let both = format!("{a} (timeline 1) and {b} (timeline 2) both take changes");
     let line = checked.lines().find(|line| line.contains(&both));
     let is_whole = |line: &str| says(line, &["database", "failed", "Stop the one", "then check again"]);
     assert!(

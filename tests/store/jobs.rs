@@ -51,7 +51,7 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
         .unwrap();
     assert_eq!(agent.version, it.agent.version, "a check-in is no change");
     let there = installations::by_agent(&mut tx, &it.agent.id).await.unwrap();
-    assert_eq!(there[0].truth(), Truth::Agrees);
+    assert_eq!(there[0].truth(), Truth::OnDisk);
 
     let first = installations::expect(&mut tx, &it.agent.id, PATH, &new)
         .await
@@ -91,7 +91,7 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
     let back = installations::read(&mut tx, &first.id).await.unwrap().unwrap();
     assert_eq!(back.certificate_id, old.id);
     assert_eq!(back.error.as_deref(), Some("reload: nginx: [emerg]"));
-    assert_eq!(back.truth(), Truth::Agrees);
+    assert_eq!(back.truth(), Truth::OnDisk);
 }
 
 #[tokio::test]

@@ -45,8 +45,8 @@ impl Default for Line {
     }
 }
 
-/// Between two keys of a fast hand.
-const HAND: Duration = Duration::from_millis(60);
+/// Between two keys of a hand; what keeps time at less than 70 ms is a program that pastes.
+const HAND: Duration = Duration::from_millis(80);
 /// What it takes to read a plan, at the least.
 const READS: Duration = Duration::from_millis(700);
 
