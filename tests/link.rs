@@ -90,7 +90,7 @@ fn what_is_typed_before_a_plan_is_on_screen_confirms_nothing() {
         let phrase = screen.split("the last four of the serial (").nth(1).unwrap();
         let phrase = phrase.get(..4).unwrap().to_owned();
         // The terminal shows it, but what the person sees and what the program knows are two things.
-        over.pty.types(&format!("{phrase}\r"));
+        over.pty.types_ahead(&format!("{phrase}\r"));
         let screen = over.pty.wait_for("ignored: the dialog was not on screen yet");
         assert!(screen.contains("Type the last four"), "{screen}");
         // Typed again by somebody who sees it, it counts.

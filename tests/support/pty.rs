@@ -47,6 +47,8 @@ impl Default for Line {
 
 /// Between two keys of a hand; what keeps time at less than 70 ms is a program that pastes.
 const HAND: Duration = Duration::from_millis(80);
+/// Between two keys of a very fast hand, which keeps that up for a few of them.
+const FAST_HAND: Duration = Duration::from_millis(55);
 /// What it takes to read a plan, at the least.
 const READS: Duration = Duration::from_millis(700);
 
@@ -200,6 +202,14 @@ impl Pty {
     pub(crate) fn types(&mut self, keys: &str) {
         for key in keys.chars() {
             be_slow(HAND);
+            self.send(&key.to_string());
+        }
+    }
+
+    /// Types a few keys as fast as a hand can, before what they are for is on the screen.
+    pub(crate) fn types_ahead(&mut self, keys: &str) {
+        for key in keys.chars() {
+            be_slow(FAST_HAND);
             self.send(&key.to_string());
         }
     }
