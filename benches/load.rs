@@ -34,7 +34,7 @@ use std::time::Duration;
 use platform::{Crowd, Platform, Server};
 use probes::{Probe, Took, request};
 
-/// How long a phase is measured, in seconds.
+/// Length of a measured phase, in seconds.
 const PHASE_S: usize = 15;
 /// Turns of a quiet phase and one under load.
 const ROUNDS: usize = 4;

@@ -23,7 +23,7 @@ use crate::vault::Ca;
 
 /// Of the role admin.
 pub(crate) const TOKEN: &str = "cmp_a-token-for-the-load-bench";
-/// What an agent finds at its paths, and the keys that it holds.
+/// Reports of agents: the files at their paths, and the keys that they hold.
 const REPORTS: &str = "SELECT json_build_object('agent_version', a.agent_version, 'owner', a.owner, \
     'address', a.address, 'tls_address', a.tls_address, 'install_dirs', a.install_dirs::json, \
     'installations', (SELECT json_agg(json_build_object('path', i.path, 'on_disk_sha256', i.on_disk_sha256, \
@@ -41,7 +41,7 @@ pub(crate) struct Platform {
     database: Database,
     vault: Vault,
     dir: tempfile::TempDir,
-    /// What the agents that report say, from the first on.
+    /// Reports of the agents that check in, from the first on.
     pub(crate) reports: Arc<Vec<String>>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn vault() {
     });
 }
 
-/// This very program in another part.
+/// A process of this program that plays another part.
 fn another(part: &[&str]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(part)
@@ -225,7 +225,7 @@ impl Platform {
     }
 }
 
-/// Where it listens, once its log says so.
+/// The address that it listens at, once its log says so.
 fn started(log: &PathBuf) -> (String, String) {
     let began = Instant::now();
     loop {

@@ -11,7 +11,7 @@ const GIVEN_UP: Duration = Duration::from_secs(30);
 /// One kind of question.
 pub(crate) struct Probe {
     pub(crate) name: &'static str,
-    /// Where, as `127.0.0.1:port`.
+    /// The address, as `127.0.0.1:port`.
     pub(crate) address: String,
     /// Between the beginnings of two.
     pub(crate) every: Duration,
@@ -19,7 +19,7 @@ pub(crate) struct Probe {
     pub(crate) request: Box<dyn Fn(usize) -> String + Send>,
 }
 
-/// How long the answers took, and what went wrong.
+/// Times of the answers, and the number of failures.
 #[derive(Default)]
 pub(crate) struct Took {
     pub(crate) times: Vec<Duration>,

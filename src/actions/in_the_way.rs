@@ -152,9 +152,9 @@ const VAULT_PATIENCE: Duration = Duration::from_secs(2);
 /// The adapters and what asks through them, as they are now.
 pub(super) struct Adapters {
     all: Vec<Adapter>,
-    /// That no issuer is at work, if so.
+    /// The absence of an issuer, in words, if there is none.
     no_issuer: Option<String>,
-    /// Why the Vault at this address doesn't answer this console.
+    /// The cause for which the Vault at this address doesn't answer this console.
     silent_vault: Option<(String, String)>,
 }
 

@@ -23,7 +23,7 @@ pub struct Entry {
     come: VecDeque<(Instant, Input, Option<String>)>,
     hand: Hand,
     secret: SecretBuffer,
-    /// How often key material had been wiped out of a field by the last event.
+    /// Number of times that key material had been wiped out of a field by the last event.
     wiped: u64,
 }
 

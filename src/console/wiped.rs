@@ -42,7 +42,7 @@ pub(super) fn with_paste(state: &mut State) {
     }
 }
 
-/// What stands in the open field.
+/// Text of the open field.
 pub(super) fn open_field(state: &State) -> Option<String> {
     match state.layers.last()? {
         Layer::Filter(layer) => Some(line(&layer.typed)),

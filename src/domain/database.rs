@@ -143,7 +143,7 @@ pub enum Source {
     Api,
 }
 
-/// Where to read from, the best first: the primary, then the replica that is least behind; a replica far behind only
+/// Sources to read from, the best first: the primary, then the replica that is least behind; a replica far behind only
 /// when the API has no answer either. Of two primaries the platform's is the one that the API is on, whatever their
 /// history: so the API is asked first, then the one with the younger history.
 #[must_use]
@@ -169,7 +169,7 @@ pub fn sources(hosts: &[Host]) -> Vec<Source> {
     sources
 }
 
-/// Whether two hosts take changes.
+/// True where two hosts take changes.
 #[must_use]
 pub fn has_two_primaries(hosts: &[Host]) -> bool {
     let primaries = hosts.iter().filter_map(Host::standing);

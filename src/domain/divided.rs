@@ -22,7 +22,7 @@ pub enum Divided {
         /// The primary.
         primary: usize,
     },
-    /// What is primary now is older than one that is lost: it lacks what that one took.
+    /// The primary is older than one that is lost: it lacks what that one took.
     OlderPrimary {
         /// The lost one; none for a server that the API was on and none of the hosts is.
         newer: Option<usize>,

@@ -301,7 +301,7 @@ pub struct State {
     pub moves: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
-    /// How often key material was wiped out of a field: what still comes of it is not heard.
+    /// Number of times that key material was wiped out of a field: what still comes of it is not heard.
     pub wiped: u64,
     /// Runs by id, the newest last.
     pub runs: Vec<Run>,

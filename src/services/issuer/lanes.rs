@@ -14,7 +14,7 @@ use crate::domain::id::EntityKind;
 use crate::store::{StoreError, adapters as rows};
 use crate::wire::page::Change;
 
-/// What has to go on for the issuer to be alive.
+/// Work that has to go on for the issuer to be alive.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
     Signs,
@@ -29,7 +29,7 @@ pub(super) struct Lane {
     pub(super) adapter: Option<String>,
 }
 
-/// When each lane went on last.
+/// Last sign of life of each lane.
 pub(super) type WentOn = BTreeMap<Lane, Instant>;
 
 impl Issuer {

@@ -14,7 +14,7 @@ use crate::store::{StoreError, adapters as rows};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(5);
-/// So many in a row find it lost: one may be a restart.
+/// Failed looks in a row that find it lost: one may be a restart.
 const IN_A_ROW: u32 = 2;
 /// Where another issuer lets the adapter work again, its way is there: ours alone stops nobody more often than this.
 const AGAIN: Duration = Duration::from_mins(10);
@@ -81,7 +81,7 @@ impl Issuer {
         Ok(())
     }
 
-    /// Why an adapter is paused: the CA's own words, or that it has none for us.
+    /// Reason for an adapter's pause: the CA's own words, or that it has none for us.
     pub(super) fn reason(&self, row: &AdapterRow, error: &AdapterError) -> String {
         let why = error.to_string();
         match error {
@@ -90,7 +90,7 @@ impl Issuer {
         }
     }
 
-    /// Whether a pause for `before` has to be told anew for `now`: two sorts of no answer are one.
+    /// True where a pause for `before` has to be told anew for `now`: two sorts of no answer are one.
     pub(super) fn is_told(before: Option<&str>, now: &str) -> bool {
         before.is_some_and(|before| before == now || is_no_answer(before) && is_no_answer(now))
     }

@@ -34,7 +34,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// What is granted where few ask, maybe all from one address, for short answers.
+    /// Bounds for listeners that few ask, maybe all from one address, for short answers.
     #[must_use]
     pub fn of_few(connections: usize) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Bounds {
         }
     }
 
-    /// What is granted where only health is told.
+    /// Bounds for listeners that only tell health.
     #[must_use]
     pub fn of_health() -> Self {
         Self::of_few(64)

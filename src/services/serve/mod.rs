@@ -224,7 +224,7 @@ impl Visitor {
     }
 }
 
-/// Whether the answer goes on for as long as somebody listens.
+/// True where the answer goes on for as long as somebody listens.
 fn is_stream(answer: &hyper::Response<Body>) -> bool {
     let media_type = answer.headers().get(hyper::header::CONTENT_TYPE);
     media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"))

@@ -35,7 +35,7 @@ struct Held {
 /// In which order connections make room.
 type Since = (Rest, u64);
 
-/// Why nothing is worked out on a connection.
+/// Reason that nothing is worked out on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rest {
     /// Nothing is asked on it.

@@ -20,7 +20,7 @@ pub(super) struct Folded<'a> {
 }
 
 impl<'a> Folded<'a> {
-    /// What is pinned and what scrolls in `room` lines.
+    /// Layout of `room` lines: the part that is pinned and the part that scrolls.
     pub(super) fn of(mut sheet: Sheet<'a>, room: usize) -> Self {
         let (at, proof) = std::mem::take(&mut sheet.proof);
         let own = sheet.sections.len();
@@ -81,7 +81,7 @@ impl<'a> Folded<'a> {
         }
     }
 
-    /// How it can be scrolled.
+    /// Limits of scrolling.
     pub(super) fn scrolling(&self) -> Scrolling {
         Scrolling {
             most: self.flow.lines.len() - self.shown,
@@ -129,7 +129,7 @@ fn flow(sections: &[Section<'_>]) -> usize {
     sections.iter().map(lines).sum()
 }
 
-/// What is lost in the most lines that there is room for.
+/// Losses, in the most lines that there is room for.
 fn shortened<'a>(sheet: &mut Sheet<'a>, room: usize) -> Option<Pinned<'a>> {
     let mut losses = std::mem::take(&mut sheet.losses);
     let left = room.saturating_sub(pinned(sheet));
@@ -146,7 +146,7 @@ fn shortened<'a>(sheet: &mut Sheet<'a>, room: usize) -> Option<Pinned<'a>> {
 /// A line of what scrolls.
 struct FlowLine<'a> {
     section: usize,
-    /// Which of the section's things; none for the heading.
+    /// Number of the thing in its section; none for the heading.
     thing: Option<usize>,
     line: Option<Line<'a>>,
 }
@@ -183,7 +183,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// How far it is scrolled by itself so that what is followed is in sight.
+    /// Offset at which the followed line is in sight.
     fn follows(&self, shown: usize) -> usize {
         let Some((section, thing)) = self.follows else {
             return 0;
