@@ -11,6 +11,7 @@
 pub mod adapters;
 pub mod address;
 pub mod agents;
+mod apart;
 pub mod audit;
 pub mod ban;
 pub mod certificates;
@@ -28,6 +29,7 @@ pub mod holders;
 pub mod hosts;
 pub mod idempotency;
 pub mod identities;
+mod in_use;
 pub mod installations;
 mod instance;
 pub mod issuance;
@@ -61,6 +63,7 @@ mod tx;
 pub mod without_crl;
 pub mod workers;
 
+use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -72,6 +75,7 @@ use crate::domain::database::Instance;
 use crate::domain::id::{EntityKind, new_id};
 use crate::wire::page::Change;
 
+pub use apart::apart;
 pub use error::StoreError;
 pub use lead::Lead;
 pub use pools::Work;
@@ -79,7 +83,8 @@ pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
 use clock_off::ClockOff;
-use pools::Ways;
+use in_use::{Held, InUse};
+use pools::{Kind, Ways};
 use question::Question;
 use statement::sql;
 use tx::Link;
@@ -97,6 +102,10 @@ const TABLES: &str = "SELECT 1 FROM (SELECT 1 FROM certificates LIMIT 1) t0 UNIO
     SELECT 1 FROM (SELECT 1 FROM idempotency LIMIT 1) t9 UNION ALL \
     SELECT 1 FROM (SELECT 1 FROM audit_logs LIMIT 1) t10";
 
+/// Connections for short reads that a file's database has.
+#[cfg(test)]
+pub(crate) const READERS: u32 = dialect::sqlite::N_VITAL;
+
 /// How many changes a slow listener may lag behind before it misses some.
 const CHANGES_KEPT: usize = 4096;
 
@@ -112,6 +121,7 @@ pub struct Store {
     /// The server that it was on when it was asked last; none of a file.
     instance: Arc<Mutex<Option<Instance>>>,
     reach: Arc<reach::Reach>,
+    in_use: InUse,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -165,6 +175,7 @@ impl Store {
             troubles: trouble::Troubles::default(),
             instance: Arc::default(),
             reach: Arc::default(),
+            in_use: InUse::default(),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -175,43 +186,69 @@ impl Store {
     }
 
     /// A connection for short reads that others' work hangs on: a token, one thing by its id, a job, whether
-    /// the database is there. What may take long is asked with [`Store::ask`].
+    /// the database is there. What may take long is asked with [`Store::ask`]. Who has a connection or an open
+    /// transaction lets go of it before.
     ///
     /// # Errors
     /// No connection could be had.
-    pub async fn read(&self) -> Result<Conn, StoreError> {
-        let link = match &self.pools {
-            Pools::Sqlite(ways) => ways.vital.acquire().await.map(Link::SqliteReader),
-            Pools::Postgres(ways) => {
-                let got = self.reach.or_refused(&ways.vital, ways.vital.acquire()).await;
-                got.map(Link::PostgresReader)
-            }
-        };
-        Ok(Conn::new(link.map_err(StoreError::Connect)?, self.clock.now()))
+    #[track_caller]
+    pub fn read(&self) -> impl Future<Output = Result<Conn, StoreError>> + Send {
+        let place = Location::caller();
+        async move {
+            let held = self.in_use.queue(Kind::Vital, place);
+            let link = match &self.pools {
+                Pools::Sqlite(ways) => ways.vital.acquire().await.map(Link::SqliteReader),
+                Pools::Postgres(ways) => {
+                    let got = self.reach.or_refused(&ways.vital, ways.vital.acquire()).await;
+                    got.map(Link::PostgresReader)
+                }
+            };
+            let link = link.inspect_err(|error| self.refused(Kind::Vital, error));
+            Ok(self.conn(link.map_err(StoreError::Connect)?, held))
+        }
     }
 
     /// A connection for a question that may take long. It ends after the time of its kind of work, and as
-    /// soon as it is dropped, in the database too.
+    /// soon as it is dropped, in the database too. Who has a connection or an open transaction lets go of it before.
     ///
     /// # Errors
     /// No connection could be had, since the database gives none or others of its kind have them all.
-    pub async fn ask(&self, work: Work) -> Result<Conn, StoreError> {
-        let question = match &self.pools {
-            Pools::Sqlite(ways) => {
-                let pool = ways.of(work);
-                let conn = pool.acquire().await;
-                let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
-                Question::on_sqlite(conn, work.limit()).await
-            }
-            Pools::Postgres(ways) => {
-                let pool = ways.of(work);
-                let conn = self.reach.or_refused(pool, pool.acquire()).await;
-                let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
-                Question::on_postgres(conn, ways.vital.clone(), work.limit()).await
-            }
-        };
-        let link = question.map(Link::Question).map_err(StoreError::Connect)?;
-        Ok(Conn::new(link, self.clock.now()))
+    #[track_caller]
+    pub fn ask(&self, work: Work) -> impl Future<Output = Result<Conn, StoreError>> + Send {
+        let place = Location::caller();
+        async move {
+            let held = self.in_use.queue(work.into(), place);
+            let refused = |error: &sqlx::Error| self.refused(work.into(), error);
+            let question = match &self.pools {
+                Pools::Sqlite(ways) => {
+                    let pool = ways.of(work);
+                    let conn = pool.acquire().await.inspect_err(refused);
+                    let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                    Question::on_sqlite(conn, work.limit()).await
+                }
+                Pools::Postgres(ways) => {
+                    let pool = ways.of(work);
+                    let conn = self.reach.or_refused(pool, pool.acquire()).await;
+                    let conn = conn.inspect_err(refused);
+                    let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                    Question::on_postgres(conn, ways.vital.clone(), work.limit()).await
+                }
+            };
+            let link = question.map(Link::Question).map_err(StoreError::Connect)?;
+            Ok(self.conn(link, held))
+        }
+    }
+
+    fn conn(&self, link: Link, held: Held) -> Conn {
+        held.got();
+        Conn::new(link, self.clock.now(), Some(held))
+    }
+
+    /// Why a pool gave nothing: others have it all, which the log has to tell more of.
+    fn refused(&self, kind: Kind, error: &sqlx::Error) {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            self.in_use.tell(kind);
+        }
     }
 
     /// How many connections are in use, by the name of their work.
@@ -224,29 +261,36 @@ impl Store {
     }
 
     /// A transaction for changes. On SQLite it holds the only write lock, on PostgreSQL the rows that it
-    /// changes: no network call while it is open.
+    /// changes: no network call while it is open. Who has a connection or another open transaction lets go of it
+    /// before.
     ///
     /// # Errors
     /// The write lock, or a connection, could not be had in time.
-    pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let link = match &self.pools {
-            Pools::Sqlite(ways) => ways
-                .writer
-                .begin_with(dialect::sqlite::BEGIN_WRITE)
-                .await
-                .map(Link::SqliteWriter),
-            Pools::Postgres(ways) => {
-                let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
-                begun.map(Link::PostgresWriter)
-            }
-        };
-        let conn = Conn::new(link.map_err(StoreError::Connect)?, self.clock.now());
-        Ok(Tx::new(
-            conn,
-            self.changes.clone(),
-            self.own.clone(),
-            self.troubles.clone(),
-        ))
+    #[track_caller]
+    pub fn begin(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send {
+        let place = Location::caller();
+        async move {
+            let held = self.in_use.queue(Kind::Changes, place);
+            let link = match &self.pools {
+                Pools::Sqlite(ways) => ways
+                    .writer
+                    .begin_with(dialect::sqlite::BEGIN_WRITE)
+                    .await
+                    .map(Link::SqliteWriter),
+                Pools::Postgres(ways) => {
+                    let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
+                    begun.map(Link::PostgresWriter)
+                }
+            };
+            let link = link.inspect_err(|error| self.refused(Kind::Changes, error));
+            let conn = self.conn(link.map_err(StoreError::Connect)?, held);
+            Ok(Tx::new(
+                conn,
+                self.changes.clone(),
+                self.own.clone(),
+                self.troubles.clone(),
+            ))
+        }
     }
 
     /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all. A change

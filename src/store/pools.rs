@@ -39,10 +39,42 @@ impl Work {
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        Kind::from(*self).fmt(f)
+    }
+}
+
+/// Connections that one kind of work shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Changes,
+    Vital,
+    Screen,
+    Background,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Changes => "changes",
+            Self::Vital => "vital",
             Self::Screen => "screen",
             Self::Background => "background",
-        })
+        }
+    }
+}
+
+impl From<Work> for Kind {
+    fn from(work: Work) -> Self {
+        match work {
+            Work::Screen => Self::Screen,
+            Work::Background => Self::Background,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -67,12 +99,12 @@ impl<DB: Database> Ways<DB> {
     /// How many are in use, by the name of their work.
     pub(super) fn busy(&self) -> [(&'static str, usize); 4] {
         [
-            ("changes", &self.writer),
-            ("vital", &self.vital),
-            ("screen", &self.screens),
-            ("background", &self.background),
+            (Kind::Changes, &self.writer),
+            (Kind::Vital, &self.vital),
+            (Kind::Screen, &self.screens),
+            (Kind::Background, &self.background),
         ]
-        .map(|(name, pool)| (name, busy(pool)))
+        .map(|(kind, pool)| (kind.word(), busy(pool)))
     }
 
     pub(super) async fn close(&self) {

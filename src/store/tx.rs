@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
+use super::in_use::Held;
 use super::question::Question;
 use super::statement::{Raw, To, sql};
 use super::trouble::Troubles;
@@ -22,6 +23,8 @@ pub struct Conn {
     now: DateTime<Utc>,
     /// Of a transaction for changes.
     troubles: Option<Troubles>,
+    /// Whose it is; last, so that it is told of until it is given back.
+    _held: Option<Held>,
 }
 
 pub(super) enum Link {
@@ -33,11 +36,12 @@ pub(super) enum Link {
 }
 
 impl Conn {
-    pub(super) fn new(link: Link, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(link: Link, now: DateTime<Utc>, held: Option<Held>) -> Self {
         Self {
             link,
             now,
             troubles: None,
+            _held: held,
         }
     }
 

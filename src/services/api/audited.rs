@@ -246,7 +246,6 @@ impl<'a> Door<'a> {
     }
 
     async fn refuse(self, problem: Problem) -> Response {
-        let problem = denial::of(self.api, &self.call.caller.token, problem).await;
         let outcome = match problem.kind {
             ProblemKind::Internal | ProblemKind::Unavailable | ProblemKind::BackendFailed => {
                 AuditOutcome::Failed
@@ -256,8 +255,12 @@ impl<'a> Door<'a> {
         let entry = self.entry(outcome, Some(problem.what.clone()));
         let (api, call, remembers) = (self.api, self.call, self.remembers);
         let hands_out_token = hands_out_token(&self.attempt);
+        // The write lock is given back before anything else is asked of the database.
+        if let Err(error) = self.tx.rollback().await {
+            return reply::problem(problem_of(error));
+        }
+        let problem = denial::of(api, &call.caller.token, problem).await;
         let written = async {
-            self.tx.rollback().await?;
             let mut tx = api.store.begin().await?;
             // Between the two transactions the same call, sent twice, may have been answered.
             if remembers && let Some(before) = idempotency::replay(&mut tx, call, hands_out_token).await? {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::task::JoinSet;
 
 use crate::domain::id::EntityKind;
 use crate::problem::{Problem, ProblemKind};
@@ -52,12 +53,19 @@ pub(super) async fn events(State(api): State<ApiState>, Reader(caller): Reader) 
         );
         return reply::problem(problem.hint("close one, or use a token of your own"));
     };
-    let stream = lines(api.store.changes()).take_until(async move {
-        let _streaming = streaming;
+    let stream = lines(api.store.changes());
+    // A task of its own: the stream goes on only while somebody takes it, and a place in the queue for a connection is
+    // not to stand still with it.
+    let mut watching = JoinSet::new();
+    watching.spawn(async move {
         tokio::select! {
             () = api.drained() => {}
             () = ended(&api, caller.token) => {}
         }
+    });
+    let stream = stream.take_until(async move {
+        let _streaming = streaming;
+        let _ended = watching.join_next().await;
     });
     let mut response = Sse::new(stream)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
@@ -138,6 +146,73 @@ async fn next(changes: &mut Receiver<Change>) -> Option<VecDeque<Change>> {
             Ok(change) => told.push_back(change),
             Err(TryRecvError::Lagged(_)) => return Some(Change::everything().into()),
             Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(told),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::caller::Caller;
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::role::Role;
+    use crate::services::wake::OverHttp;
+    use crate::store::tokens::{NewToken, Purpose};
+    use crate::store::{READERS, Store};
+
+    #[tokio::test]
+    async fn streams_that_nobody_takes_stand_in_no_queue_for_connections() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/cmp.db", dir.path().display());
+        let store = Store::open(&url, Clock::system()).await.unwrap();
+        let api = ApiState::new(store.clone(), Arc::new(OverHttp::default()));
+        let new = NewToken {
+            name: "ops".to_owned(),
+            purpose: Purpose::Bearer,
+            role: Role::Viewer,
+            agent_id: None,
+            parent: None,
+            expires_at: None,
+        };
+        let mut tx = store.begin().await.unwrap();
+        let token = tokens::create(&mut tx, &new, &tokens::mint().unwrap())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..READERS {
+            let caller = Caller {
+                token: token.clone(),
+                source: "console".to_owned(),
+                proven: Ok(()),
+            };
+            let answer = events(State(api.clone()), Reader(caller)).await;
+            streams.push(answer.into_body().into_data_stream());
+        }
+        for stream in &mut streams {
+            assert!(futures::poll!(stream.next()).is_pending());
+            tokio::task::yield_now().await;
+        }
+
+        // Each looks after its token, when there is no connection; then its console takes nothing any more.
+        let mut taken = Vec::new();
+        for _ in 0..READERS {
+            taken.push(store.read().await.unwrap());
+        }
+        let mut tx = store.begin().await.unwrap();
+        tokens::revoke(&mut tx, &token.id).await.unwrap();
+        tx.commit().await.unwrap();
+        for stream in &mut streams {
+            let _told_or_not = futures::poll!(stream.next());
+            tokio::task::yield_now().await;
+        }
+        drop(taken);
+        let read = tokio::time::timeout(Duration::from_secs(5), store.read()).await;
+        assert!(read.is_ok(), "they keep all connections from everybody");
+        for mut stream in streams {
+            while stream.next().await.is_some() {}
         }
     }
 }

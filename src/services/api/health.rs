@@ -12,7 +12,7 @@ use crate::clients::cache::Serving;
 use crate::domain::adapter::AdapterStatus;
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::{Duty, Worker};
-use crate::store::{Store, StoreError, Trouble, adapters, agents, audit, clocks, findings, workers};
+use crate::store::{Store, StoreError, Trouble, adapters, agents, apart, audit, clocks, findings, workers};
 use crate::wire::health::{Alive, Ready};
 use crate::wire::problem_json::ProblemJson;
 
@@ -78,8 +78,8 @@ async fn look(api: &ApiState) -> Ready {
     let (others, clock) = match answered {
         Ok(_) => {
             let both = tokio::join!(
-                tokio::time::timeout_at(until.into(), others(api)),
-                tokio::time::timeout_at(until.into(), clock(api)),
+                tokio::time::timeout_at(until.into(), apart(others(api))),
+                tokio::time::timeout_at(until.into(), apart(clock(api))),
             );
             (both.0.ok().and_then(Result::ok), both.1.ok().flatten())
         }

@@ -14,7 +14,7 @@ use crate::clients::crl::{Crl, fetch, parse};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
-use crate::store::{StoreError, Work, adapters as rows, certificates, revocation};
+use crate::store::{StoreError, Work, adapters as rows, apart, certificates, revocation};
 
 /// How many certificates are looked for at once.
 const AT_ONCE: u32 = 500;
@@ -73,7 +73,7 @@ impl Issuer {
         let looks = adapters
             .iter()
             .filter(|row| row.status == AdapterStatus::Active)
-            .map(|row| self.look_into_crl_of(row));
+            .map(|row| apart(self.look_into_crl_of(row)));
         let is_missing = try_join_all(looks).await?.contains(&true);
         if is_missing {
             watch.looked_in_vain();

@@ -1,17 +1,16 @@
 //! Lanes: signing and revoking go on for each adapter by themselves, so that a CA that is slow, or has much before
 //! it, holds up nothing of another's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::PoisonError;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::{StreamExt, stream};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 use super::{Issuer, PATIENCE, PERIOD, goes_on, told};
 use crate::domain::id::EntityKind;
-use crate::store::{StoreError, adapters as rows};
+use crate::store::{StoreError, adapters as rows, apart};
 use crate::wire::page::Change;
 
 /// Work that has to go on for the issuer to be alive.
@@ -29,36 +28,56 @@ pub(super) struct Lane {
     pub(super) adapter: Option<String>,
 }
 
+/// A look for lanes.
+struct Look {
+    changes: broadcast::Receiver<Change>,
+    stop: watch::Receiver<bool>,
+    known: BTreeSet<Lane>,
+    /// Found, and nobody works in them yet.
+    new: VecDeque<Lane>,
+}
+
 /// Last sign of life of each lane.
 pub(super) type WentOn = BTreeMap<Lane, Instant>;
 
 impl Issuer {
     /// Works in the lanes of all adapters, those that come to be later too, until `stop` says true.
     pub(super) async fn in_lanes(&self, stop: watch::Receiver<bool>) {
-        let mut changes = self.store.changes();
-        let mut stopping = stop.clone();
-        let mut known = BTreeSet::new();
-        let mut lanes = FuturesUnordered::new();
+        let look = Look {
+            changes: self.store.changes(),
+            stop: stop.clone(),
+            known: BTreeSet::new(),
+            new: VecDeque::new(),
+        };
+        // Looking takes a connection, and so do lanes: none is left standing with one while it is looked for others.
+        stream::unfold(look, |look| apart(self.next_lane(look)))
+            .for_each_concurrent(None, |lane| apart(self.along(lane, stop.clone())))
+            .await;
+    }
+
+    /// The next lane that nobody works in yet; none once it is time to stop.
+    async fn next_lane(&self, mut look: Look) -> Option<(Lane, Look)> {
         loop {
+            if *look.stop.borrow() {
+                return None;
+            }
+            if let Some(lane) = look.new.pop_front() {
+                return Some((lane, look));
+            }
             match self.lanes().await {
-                Ok(all) => {
-                    let new = all.into_iter().filter(|lane| known.insert(lane.clone()));
-                    lanes.extend(new.map(|lane| self.along(lane, stop.clone())));
-                }
+                Ok(all) => look
+                    .new
+                    .extend(all.into_iter().filter(|lane| look.known.insert(lane.clone()))),
                 Err(error) => tracing::error!(%error, "the issuer can't use the database"),
             }
-            tokio::select! {
-                // A lane ends only when it is time to stop.
-                Some(()) = lanes.next() => {}
-                () = until_adapter(&mut changes) => {}
-                () = tokio::time::sleep(PERIOD) => {}
-                () = told(&mut stopping) => {}
-            }
-            if *stop.borrow() {
-                break;
+            if look.new.is_empty() {
+                tokio::select! {
+                    () = until_adapter(&mut look.changes) => {}
+                    () = tokio::time::sleep(PERIOD) => {}
+                    () = told(&mut look.stop) => {}
+                }
             }
         }
-        while lanes.next().await.is_some() {}
     }
 
     pub(super) async fn lanes(&self) -> Result<Vec<Lane>, StoreError> {

@@ -12,6 +12,8 @@ mod clock;
 mod crl;
 mod issue;
 mod lanes;
+#[cfg(test)]
+mod lanes_tests;
 mod renewals;
 #[cfg(test)]
 mod renewals_tests;
@@ -34,7 +36,7 @@ use crate::clients::vault::Login;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::worker::Duty;
-use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
+use crate::store::{Store, StoreError, adapters as rows, apart, issuance, jobs};
 use crate::wire::page::Change;
 
 pub(crate) use issue::inventory;
@@ -103,11 +105,11 @@ impl Issuer {
         self.beat = Some(beat);
         self.release_earlier_claims().await;
         tokio::join!(
-            self.in_lanes(stop.clone()),
-            self.prove_along(stop.clone()),
-            self.ask_along(stop.clone()),
-            self.renew_along(stop.clone()),
-            self.look_along(stop),
+            apart(self.in_lanes(stop.clone())),
+            apart(self.prove_along(stop.clone())),
+            apart(self.ask_along(stop.clone())),
+            apart(self.renew_along(stop.clone())),
+            apart(self.look_along(stop)),
         );
     }
 
@@ -198,7 +200,7 @@ impl Issuer {
         let ended: Vec<Result<(), StoreError>> = futures::stream::iter(due)
             // A request is claimed when its turn comes: once it is time to stop, the rest is left to others.
             .take_while(|_| std::future::ready(!*stop.borrow()))
-            .map(|request| self.issue(request))
+            .map(|request| apart(self.issue(request)))
             .buffer_unordered(AT_ONCE)
             .inspect(|_| self.work_goes_on(lane))
             .collect()

@@ -15,7 +15,9 @@ use crate::domain::id::EntityKind;
 use crate::domain::reason::Reason;
 use crate::domain::x509;
 use crate::store::jobs::{self, Job};
-use crate::store::{StoreError, adapters as rows, audit, certificates, orders, revocation, without_crl};
+use crate::store::{
+    StoreError, adapters as rows, apart, audit, certificates, orders, revocation, without_crl,
+};
 
 /// How soon it is tried again whether the issuer may revoke by now.
 const DENIED_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
@@ -36,12 +38,13 @@ impl Issuer {
         };
         self.revoke(&first).await?;
         let claims = futures::stream::try_unfold((), |()| async {
-            Ok::<_, StoreError>(self.claim_revocation(lane, stop).await?.map(|job| (job, ())))
+            let claimed = apart(self.claim_revocation(lane, stop)).await?;
+            Ok::<_, StoreError>(claimed.map(|job| (job, ())))
         });
         claims
             .try_for_each_concurrent(AT_ONCE, |job| async move {
                 self.work_goes_on(lane);
-                if let Err(error) = self.revoke(&job).await {
+                if let Err(error) = apart(self.revoke(&job)).await {
                     // Its lease ends, and it is tried again.
                     tracing::error!(%error, "a revocation could not be driven on");
                 }

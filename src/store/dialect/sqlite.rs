@@ -16,7 +16,7 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// Readers that may work at once: short ones, on which others' work hangs, and questions. Each question may
 /// take a core for as long as it lasts, so that there are few.
-const N_VITAL: u32 = 4;
+pub(in crate::store) const N_VITAL: u32 = 4;
 const N_SCREENS: u32 = 2;
 const N_BACKGROUND: u32 = 1;
 

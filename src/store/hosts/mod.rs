@@ -186,7 +186,7 @@ impl Hosts {
         let conn = pool.acquire().await.map_err(StoreError::Connect)?;
         let question = Question::on_postgres(conn, pool, Work::Background.limit()).await;
         let link = question.map(Link::Question).map_err(StoreError::Connect)?;
-        Ok(Conn::new(link, self.0.clock.now()))
+        Ok(Conn::new(link, self.0.clock.now(), None))
     }
 
     /// What `work` reads from the host with this number, unless that is lost meanwhile.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::stream::StreamExt;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, timeout_at};
 
@@ -50,8 +50,12 @@ pub(in crate::services::agent) async fn install_all(host: &Arc<Host>, wishes: Ve
     }
 }
 
+#[allow(
+    clippy::disallowed_types,
+    reason = "what stands still meanwhile is no work, which goes on in threads of its own, but who hears of its end"
+)]
 async fn one_row(host: &Arc<Host>, wishes: Vec<(usize, Wish)>, ended: &Ended) {
-    let mut placing: FuturesUnordered<_> = wishes
+    let mut placing: futures::stream::FuturesUnordered<_> = wishes
         .into_iter()
         .map(|(index, wish)| async move {
             let placed = put_in_place(host, &wish).await;
