@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Found, Waiting, count_waiting, short, with_revocations};
+use super::Found;
+use super::waiting::{Waiting, count_waiting, with_revocations};
+use super::words::short;
 use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
