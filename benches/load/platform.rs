@@ -34,7 +34,7 @@ const REPORTS: &str = "SELECT json_build_object('agent_version', a.agent_version
 const N_IDLE: usize = 4096;
 const N_QUESTIONS: usize = 10;
 const N_REVOCATIONS: usize = 500;
-/// Nothing here takes longer.
+/// Upper bound for everything that is waited for here.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Platform {

@@ -281,7 +281,7 @@ impl Context {
     }
 
     async fn vault_key(&self) -> Result<VaultKey, SecretError> {
-        // Nobody is asked for what there is nothing to do with.
+        // Without Vault there is no use for a key to it, so no command is run for one.
         if self.vault.is_none() {
             return Ok(VaultKey::Nobody);
         }
@@ -299,7 +299,7 @@ impl Context {
         Ok(token.map_or(VaultKey::Nobody, VaultKey::Token))
     }
 
-    /// What is wrong with it, at which of its keys.
+    /// The first key that is wrong, and the reason.
     fn misfit(&self) -> Option<(&'static str, String)> {
         let addresses = [("api", Some(&self.api)), ("vault", self.vault.as_ref())];
         let addresses = addresses

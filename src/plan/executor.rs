@@ -22,7 +22,7 @@ use super::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::RunStepRecord;
 
-/// How many things are looked at beside each other.
+/// Things that are looked at beside each other.
 const AT_ONCE: usize = 8;
 /// How often a change is sent, with the same key, before looking begins.
 const ASK_AGAIN: u32 = 3;
@@ -156,14 +156,14 @@ struct Run<'a> {
     watch: &'a (dyn Fn(RunEvent) + Send + Sync),
 }
 
-/// How far a thing has come.
+/// Progress of a thing.
 #[derive(Default)]
 struct Thing {
-    /// What its steps gave back.
+    /// Results of its steps.
     results: Vec<Value>,
-    /// How the last one ended.
+    /// End of the last one.
     end: Option<Outcome>,
-    /// Nothing more is done to it.
+    /// True if nothing more is done to it.
     stopped: bool,
 }
 
@@ -245,7 +245,7 @@ impl Run<'_> {
                 watch(RunEvent::StepSkipped(index));
                 continue;
             }
-            // What was begun on one thing is brought to its end: half of it helps nobody.
+            // A thing that was begun is brought to its end: half of it helps nobody.
             if thing.results.is_empty()
                 && let Err(problem) = may_begin(plan, self.one, self.means).await
             {
@@ -393,7 +393,7 @@ fn difference(then: &Plan, now: &Plan) -> Option<String> {
 /// Says what is different now, and who did it.
 fn changed(target: &Target, now: &AsNow, done: &[String]) -> Problem {
     let status = match target.status.as_str() {
-        // What time makes of it is no status that is stored.
+        // Derived statuses (expired, replaced) are not stored, so they can't be compared.
         then if !["", "expired", "replaced"].contains(&then) && then != now.status => {
             format!("it was {then} and is {} now", now.status)
         }

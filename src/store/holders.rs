@@ -1,5 +1,5 @@
-//! Which agent holds which private key. A key can be on several hosts. An agent's word for it is kept where the
-//! inventory knows the key, and gives it nothing: a holder has signed something of its own with the key.
+//! Agents that hold private keys. A key can be on several hosts. An agent's word for it is kept where the inventory
+//! knows the key, and gives it nothing: a holder has signed something of its own with the key.
 
 use std::collections::BTreeSet;
 

@@ -40,7 +40,7 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
         due: None,
         takes_down: Vec::new(),
         n_takes_down: 0,
-        // What is under way goes on by itself, once its cause is mended.
+        // A revocation that is under way goes on by itself, once its cause is mended.
         answer: match (is_sealed, it.queued) {
             (true, _) => Some("unseal".to_owned()),
             (false, true) => None,

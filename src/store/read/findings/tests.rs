@@ -361,7 +361,7 @@ fn a_path_that_became_a_fifo_is_told_as_that_and_what_is_served_beside_it() {
         assert!(finding.what.contains(words), "{}", finding.what);
         assert!(!finding.what.contains("nothing is on disk"), "{}", finding.what);
     }
-    // Nothing is there: that is said as before.
+    // A path with nothing at it is not taken for one that can't be read.
     let nothing = InUse {
         on_disk_sha256: None,
         report_error: Some("nothing is at `/srv/tls/shop.pem`".to_owned()),

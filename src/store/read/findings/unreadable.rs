@@ -8,7 +8,7 @@ use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity};
 use crate::domain::matter;
 use crate::store::findings::InUse;
 
-/// Whether an agent's words say that something is at a path and can't be read; they begin with why.
+/// True if an agent's words say that something is at a path and can't be read; they begin with the reason.
 pub(super) fn is_unread(why: &str) -> bool {
     !why.starts_with("nothing is at ") && !why.starts_with("the agent knows of nothing")
 }

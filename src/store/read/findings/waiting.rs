@@ -11,12 +11,12 @@ use crate::store::findings::{Blocked, Unconfirmed};
 pub(super) struct Waiting {
     /// By the adapter that is paused.
     pub(super) for_adapter: BTreeMap<String, Vec<String>>,
-    /// Those that wait for no adapter.
+    /// Names of those that wait for no adapter.
     pub(super) for_issuer: Vec<String>,
 }
 
 impl Waiting {
-    /// Those, and the others, which are findings of their own where there is an issuer.
+    /// Names of those that wait, and the revocations that are findings of their own where there is an issuer.
     pub(super) fn of(all: Vec<Unconfirmed>) -> (Self, Vec<Unconfirmed>) {
         let (mut waiting, mut own) = (Self::default(), Vec::new());
         for it in all {
@@ -51,7 +51,7 @@ pub(super) fn count_waiting(n_requests: i64, n_revocations: usize) -> String {
     }
 }
 
-/// These too wait for what the requests in `blocked` wait for.
+/// Adds revocations that wait for the same as the requests in `blocked`.
 pub(super) fn with_revocations(mut blocked: Blocked, revocations: &[String]) -> Blocked {
     blocked.n += number(revocations.len());
     let room = NAMED.saturating_sub(blocked.names.len());

@@ -9,7 +9,7 @@ pub(super) fn name(subject: &str) -> String {
     common_name(subject).unwrap_or(subject).to_owned()
 }
 
-/// What others say goes into a finding by its beginning.
+/// The beginning of somebody's words, as long as a finding quotes them.
 pub(super) fn short(words: &str) -> String {
     match words.char_indices().nth(SAID) {
         Some((at, _)) => format!("{}…", &words[..at]),
