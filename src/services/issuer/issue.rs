@@ -153,7 +153,12 @@ impl Issuer {
                 return self.fail(issuing, &words).await;
             }
         };
-        let new = inventory(read, signed, Some(issuing.request.adapter_id.clone()));
+        let new = NewCertificate::of(
+            read,
+            &signed.pem,
+            &signed.chain_pem,
+            Some(&issuing.request.adapter_id),
+        );
         if let Err(words) = as_asked(issuing, signed) {
             return self.take_back(issuing, &new, &words).await;
         }
@@ -220,26 +225,4 @@ fn as_asked(issuing: &Issuing, signed: &SignedCertificate) -> Result<(), String>
     Wanted::of(&issuing.request)
         .certified_by(&content, &csr)
         .map_err(|other| other.to_string())
-}
-
-/// A signed certificate as the inventory takes it.
-pub(crate) fn inventory(
-    read: x509::Facts,
-    signed: &SignedCertificate,
-    adapter_id: Option<String>,
-) -> NewCertificate {
-    NewCertificate {
-        subject: read.subject,
-        sans: read.sans,
-        issuer: read.issuer,
-        serial: read.serial,
-        fingerprint_sha256: read.fingerprint_sha256,
-        spki_sha256: read.spki_sha256,
-        key_algorithm: read.key_algorithm,
-        not_before: read.not_before,
-        not_after: read.not_after,
-        adapter_id,
-        pem: signed.pem.clone(),
-        chain_pem: signed.chain_pem.clone(),
-    }
 }

@@ -37,7 +37,6 @@ use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 use crate::wire::page::Change;
 
-pub(crate) use issue::inventory;
 use lanes::{Lane, WentOn};
 use roster::Roster;
 
