@@ -216,7 +216,7 @@ impl Store {
 
     /// How many connections are in use, by the name of their work.
     #[must_use]
-    pub fn busy(&self) -> [(&'static str, usize); 4] {
+    pub fn busy(&self) -> [(&'static str, usize); 5] {
         match &self.pools {
             Pools::Sqlite(ways) => ways.busy(),
             Pools::Postgres(ways) => ways.busy(),
