@@ -468,6 +468,13 @@ async fn a_run_says_why_the_ca_has_not_revoked_yet() {
         assert_eq!(demo.vault("PUT", path, Some(body)).await.0, 204);
     };
     write(&less).await;
+    // Until the issuer is back at the CA that was sealed, that is the reason.
+    demo::eventually("the issuer is back at its CA", async || {
+        let all = demo.read("/api/v1/adapters").await;
+        let is_active = |row: &Value| row["status"] == "active";
+        all.as_array().unwrap().iter().all(is_active).then_some(())
+    })
+    .await;
 
     let action = actions::find("revoke").unwrap();
     let on = target(&demo, EntityKind::Certificate).await;
@@ -540,7 +547,7 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
     let detail = demo.read(&format!("/api/v1/certs/{}", all[0].id)).await;
     assert_eq!(detail["key"]["status"], "compromised", "{}", detail["key"]);
 
-    // What is under way already can't begin: that is known before anybody says yes, and by name.
+    // A reissue that is under way can't begin again, and the plan says so by name before anybody says yes.
     let reissue = actions::find("reissue").unwrap();
     let on = certificates(&demo, &["img.example.com", "status.example.com"]).await;
     let alone = reissue.plan(on[..1].to_vec(), Inputs::new(), &hands.reads).await;

@@ -57,7 +57,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// What it does to these things, before there is a plan that says so: `Revoke shop.example.com`.
+    /// Title of the action on these things, before there is a plan that has one: `Revoke shop.example.com`.
     #[must_use]
     pub fn on(&self, things: &[Target]) -> String {
         match (self.verb, things) {

@@ -182,7 +182,7 @@ fn refused(detail: &CertificateDetail) -> Option<(&'static str, Problem)> {
     Some((word, Problem::conflict(what).hint(hint)))
 }
 
-/// What became of the one that took its place: where that is served there is nothing left to do.
+/// Refusal that tells how its successor fares: where that is served there is nothing left to do.
 async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem> {
     let new = with.api.certificate(by).await?;
     let at = short(new.certificate.created_at, with.clock.now());
@@ -210,7 +210,7 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
     Ok(problem.hint("look at the one that took its place"))
 }
 
-/// Why there is nothing to ask for: it is asked for.
+/// Refusal for a certificate that is asked for already, for each of its places.
 fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<(&'static str, Problem)> {
     let request = under_way.covers(detail)?;
     let what = format!(

@@ -32,7 +32,7 @@ impl Action for UnbanAgent {
     }
 
     fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        // What is known of an agent by its host alone doesn't say that it is banned.
+        // A target that is known by its host alone has no status, so no ban is known of it.
         if !on.iter().any(|it| it.status == AgentStatus::Banned.word()) {
             return Availability::Disabled("it is not banned".to_owned());
         }

@@ -68,7 +68,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Sqlite};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::clock::Clock;
 use crate::domain::database::Instance;
@@ -109,6 +109,10 @@ pub(crate) const READERS: u32 = dialect::sqlite::N_VITAL;
 /// How many changes a slow listener may lag behind before it misses some.
 const CHANGES_KEPT: usize = 4096;
 
+/// Transactions at once for what nobody waits for. Each holds the head of the audit chain at its end, where a person's
+/// change stands behind those that came before it: behind these at most.
+const BEHIND_AT_ONCE: usize = 2;
+
 /// The database. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -122,6 +126,7 @@ pub struct Store {
     instance: Arc<Mutex<Option<Instance>>>,
     reach: Arc<reach::Reach>,
     in_use: InUse,
+    behind: Arc<Semaphore>,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -176,6 +181,7 @@ impl Store {
             instance: Arc::default(),
             reach: Arc::default(),
             in_use: InUse::default(),
+            behind: Arc::new(Semaphore::new(BEHIND_AT_ONCE)),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -253,7 +259,7 @@ impl Store {
 
     /// How many connections are in use, by the name of their work.
     #[must_use]
-    pub fn busy(&self) -> [(&'static str, usize); 4] {
+    pub fn busy(&self) -> [(&'static str, usize); 5] {
         match &self.pools {
             Pools::Sqlite(ways) => ways.busy(),
             Pools::Postgres(ways) => ways.busy(),
@@ -269,28 +275,46 @@ impl Store {
     #[track_caller]
     pub fn begin(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send {
         let place = Location::caller();
+        async move { self.begun(self.in_use.queue(Kind::Changes, place)).await }
+    }
+
+    /// The same for work that goes on by itself, of which there may be hundreds at once: a few of them have their turn
+    /// at a time, so that whoever waits for an answer never waits for all of them.
+    ///
+    /// # Errors
+    /// See [`Self::begin`].
+    #[track_caller]
+    pub fn begin_behind(&self) -> impl Future<Output = Result<Tx, StoreError>> + Send {
+        let place = Location::caller();
         async move {
             let held = self.in_use.queue(Kind::Changes, place);
-            let link = match &self.pools {
-                Pools::Sqlite(ways) => ways
-                    .writer
-                    .begin_with(dialect::sqlite::BEGIN_WRITE)
-                    .await
-                    .map(Link::SqliteWriter),
-                Pools::Postgres(ways) => {
-                    let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
-                    begun.map(Link::PostgresWriter)
-                }
-            };
-            let link = link.inspect_err(|error| self.refused(Kind::Changes, error));
-            let conn = self.conn(link.map_err(StoreError::Connect)?, held);
-            Ok(Tx::new(
-                conn,
-                self.changes.clone(),
-                self.own.clone(),
-                self.troubles.clone(),
-            ))
+            // Never closed.
+            let turn = Arc::clone(&self.behind).acquire_owned().await.ok();
+            let tx = self.begun(held).await?;
+            Ok(tx.with_turn(turn))
         }
+    }
+
+    async fn begun(&self, held: Held) -> Result<Tx, StoreError> {
+        let link = match &self.pools {
+            Pools::Sqlite(ways) => ways
+                .writer
+                .begin_with(dialect::sqlite::BEGIN_WRITE)
+                .await
+                .map(Link::SqliteWriter),
+            Pools::Postgres(ways) => {
+                let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
+                begun.map(Link::PostgresWriter)
+            }
+        };
+        let link = link.inspect_err(|error| self.refused(Kind::Changes, error));
+        let conn = self.conn(link.map_err(StoreError::Connect)?, held);
+        Ok(Tx::new(
+            conn,
+            self.changes.clone(),
+            self.own.clone(),
+            self.troubles.clone(),
+        ))
     }
 
     /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all. A change

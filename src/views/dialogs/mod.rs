@@ -32,7 +32,7 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     }
 }
 
-/// How the dialog of a run can be scrolled on the state's screen.
+/// Bounds for scrolling the dialog of a run on the state's screen.
 #[must_use]
 pub fn scrolling(state: &State, layer: &RunLayer) -> Scrolling {
     let area = Rect::new(0, 0, state.size.width, state.size.height);
