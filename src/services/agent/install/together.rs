@@ -50,7 +50,7 @@ pub(in crate::services::agent) async fn install_all(host: &Arc<Host>, wishes: Ve
     }
 }
 
-#[allow(
+#[expect(
     clippy::disallowed_types,
     reason = "what stands still meanwhile is no work, which goes on in threads of its own, but who hears of its end"
 )]
