@@ -141,10 +141,23 @@ pub(super) fn say_open_a_list(state: &mut State) {
     );
 }
 
-/// Goes to a thing's detail, as it is seen for the first time.
+/// Goes to a thing's detail, as it is seen for the first time; of services to the row.
 pub(super) fn go(state: &mut State, place: Place) {
-    state.places.push(place);
+    let row = match place.view {
+        ViewId::Services => place.subject.clone(),
+        _ => None,
+    };
+    let subject = place.subject.filter(|_| row.is_none());
+    state.places.push(Place { subject, ..place });
     *state.screen_mut() = Screen::default();
+    let Some(row) = row else { return };
+    let rows = views::focused_rows(state);
+    let at = rows.ids().iter().position(|id| *id == row);
+    let ids: Vec<String> = rows.ids().iter().map(ToString::to_string).collect();
+    drop(rows);
+    if let Some(at) = at {
+        state.screen_mut().move_cursor(0, at, &ids);
+    }
 }
 
 pub(super) fn show_filtered(state: &mut State, filter: &str) {

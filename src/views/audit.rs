@@ -7,6 +7,7 @@ use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
+use crate::domain::link::Backend;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
@@ -140,7 +141,7 @@ pub(super) fn opens(row: &AuditRow) -> Option<Opens> {
         EntityKind::Agent => Opens::detail(ViewId::Agent, id),
         EntityKind::Request => Opens::detail(ViewId::Request, id),
         EntityKind::Run => Opens::List(ViewId::Audit, format!("run:{id}")),
-        EntityKind::Vault => Opens::Place(Place::of(ViewId::Services)),
+        EntityKind::Vault => Opens::Place(Place::of_service(Backend::Vault)),
         _ => return None,
     })
 }
