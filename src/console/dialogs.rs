@@ -34,7 +34,7 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 Some(InDialog::PageUp) => scroll.saturating_sub(10),
                 _ => scroll,
             };
-            let scroll = scroll.min(100);
+            let scroll = scroll.min(views::dialogs::last_scroll_of_help(state));
             state.layers.push(Layer::Help { scroll });
         }
         Some(Layer::Filter(layer)) => filter_key(state, layer, key),
