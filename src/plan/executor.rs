@@ -393,8 +393,7 @@ fn difference(then: &Plan, now: &Plan) -> Option<String> {
 /// Says what is different now, and who did it.
 fn changed(target: &Target, now: &AsNow, done: &[String]) -> Problem {
     let status = match target.status.as_str() {
-        // What time makes of it is no status that is stored.
-        then if !["", "expired", "replaced"].contains(&then) && then != now.status => {
+        then if !then.is_empty() && then != now.status => {
             format!("it was {then} and is {} now", now.status)
         }
         _ => format!("version {} then, {} now", target.version, now.version),

@@ -19,6 +19,7 @@ pub mod query;
 pub mod run;
 pub mod saved;
 pub mod screen;
+mod seen;
 pub mod snapshot;
 pub mod typed;
 pub mod wire;
@@ -431,6 +432,7 @@ impl State {
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts {
+            now: self.shown_at(),
             forbidden: self.guard.refuses(self.now),
             divided: self.divided().map(Divided::short),
             role: self.role,
@@ -465,7 +467,13 @@ impl State {
     /// Whether `action` can be started on `selected`.
     #[must_use]
     pub fn availability(&self, action: &dyn Action, selected: &[Target]) -> Availability {
-        actions::availability(action, &self.targets_for(action, selected), &self.facts())
+        self.availability_on(action, &self.targets_for(action, selected))
+    }
+
+    /// Whether `action` can be started on exactly these things.
+    #[must_use]
+    pub fn availability_on(&self, action: &dyn Action, on: &[Target]) -> Availability {
+        actions::availability(action, &self.seen(on), &self.facts())
     }
 
     /// The answer to `query`, if there is one.

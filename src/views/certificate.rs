@@ -81,7 +81,7 @@ pub(super) const INSTALLATIONS: &[Column] = &[
 ];
 
 fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
-    let itself = target(&detail.certificate, state);
+    let itself = target(&detail.certificate);
     if detail.installations.is_empty() {
         // Without an installation the certificate itself is the one row, so that keys work on it.
         return vec![Row {

@@ -127,23 +127,20 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
             cell(short_serial(&certificate.serial), Meaning::Dim),
             cell(certificate.serial.clone(), Meaning::Dim),
         ],
-        targets: vec![target(certificate, state)],
+        targets: vec![target(certificate)],
         open: Some(Opens::detail(ViewId::Certificate, &certificate.id)),
         copy: certificate.serial.clone(),
     }
 }
 
 /// A certificate as a target.
-pub(super) fn target(certificate: &Certificate, state: &State) -> Target {
+pub(super) fn target(certificate: &Certificate) -> Target {
     Target {
         kind: EntityKind::Certificate,
         id: certificate.id.clone(),
         version: certificate.version,
         name: certificate.name().to_owned(),
-        status: match certificate.shown(state.shown_at()) {
-            over @ (Shown::Expired | Shown::Replaced) => over.word().to_owned(),
-            _ => certificate.status.word().to_owned(),
-        },
+        status: certificate.status.word().to_owned(),
     }
 }
 

@@ -92,7 +92,7 @@ fn rows(detail: &KeyDetail, state: &State) -> Vec<Row> {
 
 fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -> Row {
     let (word, meaning) = status(certificate, state);
-    let itself = target(certificate, state);
+    let itself = target(certificate);
     let (id, on, found, now) = match place {
         None => (certificate.id.clone(), plain("nowhere"), plain(""), plain("")),
         Some(place) => (

@@ -7,9 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, strip};
+use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, services, strip};
 use crate::actions::Availability;
-use crate::domain::certificate::Shown;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -116,7 +115,10 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         open: open.map(|view| {
             Opens::Place(Place {
                 view,
-                subject: (view != ViewId::Services).then(|| finding.entity_id.clone()),
+                subject: Some(match view {
+                    ViewId::Services => services::row_of(finding),
+                    _ => finding.entity_id.clone(),
+                }),
             })
         }),
         copy: finding.entity_id.clone(),
@@ -158,10 +160,7 @@ fn target(finding: &Finding) -> Target {
         id: finding.entity_id.clone(),
         version: finding.version,
         name: finding.subject.clone(),
-        status: match finding.kind {
-            FindingKind::ExpiredInUse => Shown::Expired.word().to_owned(),
-            _ => String::new(),
-        },
+        status: String::new(),
     }
 }
 
