@@ -222,7 +222,7 @@ impl Step for Wake {
                 Some(at) if before.is_none_or(|before| at > before) => Proof::Proven(format!(
                     "{} checked in at {}",
                     agent.hostname,
-                    at.format("%H:%M:%SZ")
+                    at.format("%Y-%m-%d %H:%M:%SZ")
                 )),
                 _ => Proof::NotYet(match cx.result["lost"].as_str() {
                     Some(lost) => format!("{lost}; no check-in has arrived"),

@@ -17,7 +17,7 @@ use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
-use crate::domain::moment::{fixed, short};
+use crate::domain::moment::fixed;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -189,7 +189,7 @@ fn refused(certificate: &Certificate, is_installed: bool) -> Option<Refusal> {
 /// What became of the one that took its place: where that is served there is nothing left to do.
 async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem> {
     let new = with.api.certificate(by).await?;
-    let at = short(new.certificate.created_at, with.clock.now());
+    let at = fixed(new.certificate.created_at);
     let serial = by_name::tail(&new.certificate.serial);
     let hosts = |is: fn(&Truth) -> bool| {
         let places = new.installations.iter().filter(|place| is(&place.truth()));

@@ -64,7 +64,7 @@ pub fn words(host: &Host, is_read: bool) -> String {
             } else {
                 format!("was {was}, ")
             };
-            format!("{was}lost since {}: {why}", since.format("%H:%M:%SZ"))
+            format!("{was}lost since {}: {why}", since.format("%Y-%m-%d %H:%M:%SZ"))
         }
     };
     let read = if is_read { "; read here" } else { "" };
@@ -171,7 +171,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                 let what = format!(
                     "{} {was}is lost since {}; {reads}{next}",
                     host.name,
-                    since.format("%H:%MZ")
+                    since.format("%Y-%m-%d %H:%MZ")
                 );
                 found.push(finding(
                     FindingKind::DatabaseLost,

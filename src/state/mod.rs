@@ -125,6 +125,8 @@ pub struct Look {
     pub depth: Depth,
     /// Plain ASCII only.
     pub ascii: bool,
+    /// Moments are whole, as in what leaves the screen.
+    pub whole_times: bool,
 }
 
 /// How important a toast is.

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
+use super::times::when;
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
 use crate::domain::link::Backend;
@@ -14,7 +15,6 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 use crate::wire::filter::AUDIT_FIELDS;
 
 /// See the module.
@@ -150,7 +150,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
     Row {
         id: row_id(audit),
         cells: vec![
-            plain(when(audit.timestamp, state.shown_at())),
+            plain(when(audit.timestamp, state)),
             plain(audit.actor.clone()),
             plain(audit.action.clone()),
             cell(audit.outcome.word(), meaning(audit.outcome)),

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::{Opens, Pane, Row, View};
+use super::times::when;
 use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -13,7 +14,6 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 use crate::wire::filter::CERTIFICATE_FIELDS;
 
 /// See the module.
@@ -120,7 +120,7 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
         cells: vec![
             cell(certificate.name(), of_duty(certificate)),
             cell(status, meaning),
-            cell(when(certificate.not_after, state.shown_at()), meaning),
+            cell(when(certificate.not_after, state), meaning),
             plain(host(certificate)),
             cell(certificate.key_algorithm.clone(), Meaning::Dim),
             plain(certificate.owner.clone().unwrap_or_default()),

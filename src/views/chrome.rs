@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
 use super::{find, offered, palette, related};
+use super::times::when;
 use crate::actions::{self, Action, Availability};
 use crate::domain::database::Source;
 use crate::domain::divided::Divided;
@@ -19,7 +20,6 @@ use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
 use crate::widgets::text::{columns, fit, fit_start, put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// Rows that the header takes.
 pub const HEADER: u16 = 1;
@@ -191,7 +191,7 @@ impl Wrong {
 
     /// A backend that doesn't answer; of an API that is away there may be data left, and of when that is says more.
     fn down(state: &State, backend: Backend, name: &str) -> Self {
-        let at = |at| when(state.by_platform(at), state.shown_at());
+        let at = |at| when(state.by_platform(at), state);
         let data = left_over_from(state).filter(|_| backend == Backend::Api);
         let data = data.map(|data| format!("{name} DOWN, {SHOWING} {}", at(data)));
         let since = state.down_since.get(&backend);

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Pane, Row, View};
+use super::times::clock;
 use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::state::screen::ViewId;
@@ -44,7 +45,7 @@ fn rows(state: &State) -> Vec<Row> {
         .map(|(index, logged)| Row {
             id: format!("command/{index}"),
             cells: vec![
-                plain(logged.at.format("%H:%M:%SZ").to_string()),
+                plain(clock(logged.at, state)),
                 cell(
                     logged.how.clone(),
                     if logged.how == "ok" {

@@ -42,6 +42,7 @@ mod runs;
 mod services;
 mod strip;
 mod timeline;
+mod times;
 mod trends;
 mod triage;
 
@@ -272,7 +273,7 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
         }) => {
             format!(
                 "last updated {}",
-                crate::widgets::when::when(state.by_platform(*at), state.shown_at())
+                times::when(state.by_platform(*at), state)
             )
         }
         Some(Loaded {
@@ -281,7 +282,7 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             ..
         }) => format!(
             "snapshot of {}",
-            crate::widgets::when::when(state.by_platform(*at), state.shown_at())
+            times::when(state.by_platform(*at), state)
         ),
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),

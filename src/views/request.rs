@@ -6,11 +6,11 @@ use ratatui::layout::Rect;
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::requests::{meaning, targets};
 use super::{Row, View, audit};
+use super::times::full;
 use crate::domain::request::{Request, WaitingOn};
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::when::full;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -73,7 +73,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("Key SHA-256", or_none(&request.spki_sha256)),
         fact(
             "Asked by",
-            format!("{} at {}", request.requested_by, full(request.created_at)),
+            format!("{} at {}", request.requested_by, full(request.created_at, state)),
         ),
         fact("Id", request.id.clone()),
     ]

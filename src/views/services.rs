@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::detail::{Fact, fact, fact_that_means};
 use super::{Pane, Row, View, palette, resting};
+use super::times::when;
 use crate::domain::database::{Host, HostState, Source};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::EntityKind;
@@ -21,7 +22,6 @@ use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -165,7 +165,7 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
         };
         let since = match worker.is_there {
             true => String::new(),
-            false => format!(", not seen since {}", when(worker.seen_at, state.shown_at())),
+            false => format!(", not seen since {}", when(worker.seen_at, state)),
         };
         Row {
             id: format!("{duty} {}", worker.name),
@@ -321,7 +321,7 @@ fn last_updated(state: &State, row: &Row) -> String {
     match link.filter(|link| matches!(link.state, LinkState::Down | LinkState::Unknown)) {
         Some(link) => format!(
             "last updated {}",
-            when(state.by_platform(link.as_of), state.shown_at())
+            when(state.by_platform(link.as_of), state)
         ),
         None => String::new(),
     }
@@ -338,7 +338,7 @@ fn facts_of(state: &State, row: &Row) -> Vec<Fact> {
     let since = backend.and_then(|backend| state.down_since.get(&backend));
     facts.extend(since.map(|at| {
         let at = state.by_platform(*at);
-        fact_that_means("Since", when(at, state.shown_at()), Meaning::Bad)
+        fact_that_means("Since", when(at, state), Meaning::Bad)
     }));
     let address = match backend {
         Some(Backend::Api) => Some(state.context.api.clone()),

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::moment::whole;
 use crate::plan::plan::Target;
 use crate::state::run::Run;
 use crate::state::{LoggedCommand, State};
@@ -26,14 +27,14 @@ pub(super) fn timeline(state: &State) -> String {
     entries.sort_by_key(|(at, _)| *at);
     let mut out = format!(
         "# {} on {}\n\n",
-        state.now.format("%Y-%m-%d %H:%M:%SZ"),
+        whole(state.now),
         state.context.name
     );
     if entries.is_empty() {
         out.push_str("Nothing was carried out from this console.\n");
     }
     for (at, words) in entries {
-        out.push_str(&format!("- {} {words}\n", at.format("%Y-%m-%d %H:%M:%SZ")));
+        out.push_str(&format!("- {} {words}\n", whole(at)));
     }
     out
 }

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, services, strip};
+use super::times::when;
 use crate::actions::Availability;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
@@ -19,7 +20,6 @@ use crate::state::query::Query;
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -80,7 +80,6 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
 }
 
 fn finding_row(finding: &Finding, state: &State) -> Row {
-    let now = state.shown_at();
     let (word, meaning) = severity(finding.severity);
     let open = match finding.entity {
         EntityKind::Certificate => Some(ViewId::Certificate),
@@ -89,7 +88,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         EntityKind::Vault | EntityKind::Database | EntityKind::Service => Some(ViewId::Services),
         _ => None,
     };
-    let at = finding.due.or(finding.since).map(|at| when(at, now));
+    let at = finding.due.or(finding.since).map(|at| when(at, state));
     // What is not as of now doesn't look as if it were.
     let (meaning, words) = match is_of_now(state, finding.kind) {
         true => (meaning, Meaning::Plain),
