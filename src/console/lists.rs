@@ -53,10 +53,14 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
         },
         Cmd::Back => back(state),
         Cmd::Filter if view.is_filtered() => {
-            let typed = layers::field(&state.screen().list.q);
-            state
-                .layers
-                .push(Layer::Filter(Box::new(FilterLine { typed, back: 0 })));
+            let before = state.screen().list.q;
+            let layer = FilterLine {
+                typed: layers::field(&before),
+                noted: before.clone(),
+                before,
+                ..FilterLine::default()
+            };
+            state.layers.push(Layer::Filter(Box::new(layer)));
         }
         Cmd::Sort if !view.sorts.is_empty() => {
             let list = &mut state.screen_mut().list;

@@ -302,6 +302,8 @@ pub struct State {
     pub moving: bool,
     /// How often it was moved.
     pub moves: u64,
+    /// How often what is typed as a filter has changed.
+    pub typings: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Number of times that key material was wiped out of a field: what still comes of it is not heard.
@@ -368,6 +370,7 @@ impl State {
             crl: None,
             moving: false,
             moves: 0,
+            typings: 0,
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,

@@ -5,8 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View};
 use super::times::when;
+use super::{Opens, Pane, Row, View};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;

@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View};
 use super::times::when;
+use super::{Opens, Pane, Row, View};
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
 use crate::domain::link::Backend;

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 
 use super::audit::{meaning, opens, row_id, targets};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
-use super::{Row, View};
 use super::times::full;
+use super::{Row, View};
 use crate::domain::audit::AuditRow;
 use crate::state::State;
 use crate::state::query::{Answer, Query};

@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
-use super::{Opens, Row, View};
 use super::times::{full, full_with_distance, when};
+use super::{Opens, Row, View};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
@@ -339,7 +339,8 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         facts.extend(renewal_facts(renewal, state));
     }
     if let Some(revocation) = &certificate.revocation {
-        let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
+        let at =
+            |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
         facts.push(fact_that_means(
             "Revocation",
             revocation.reason.name(),
@@ -373,7 +374,10 @@ fn renewal_facts(renewal: &Renewal, state: &State) -> Vec<Fact> {
     );
     let mut facts = vec![fact_that_means("Renewal", words, meaning)];
     if let Some(was) = renewal.moved_from {
-        facts.push(fact("  moved", format!("earlier, it was to begin {}", full(was, state))));
+        facts.push(fact(
+            "  moved",
+            format!("earlier, it was to begin {}", full(was, state)),
+        ));
     }
     if let Some(url) = &renewal.explanation_url {
         facts.push(fact("  why", harmless(url)));

@@ -5,8 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
-use super::{find, offered, palette, related};
 use super::times::when;
+use super::{find, offered, palette, related};
 use crate::actions::{self, Action, Availability};
 use crate::domain::database::Source;
 use crate::domain::divided::Divided;

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Pane, Row, View};
 use super::times::clock;
+use super::{Pane, Row, View};
 use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::state::screen::ViewId;

@@ -5,8 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::services::{latency, word};
-use super::{Opens, Pane, Row, View, freshness, palette};
 use super::times::when;
+use super::{Opens, Pane, Row, View, freshness, palette};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::State;

@@ -271,19 +271,13 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             kept: false,
             ..
         }) => {
-            format!(
-                "last updated {}",
-                times::when(state.by_platform(*at), state)
-            )
+            format!("last updated {}", times::when(state.by_platform(*at), state))
         }
         Some(Loaded {
             kept: true,
             as_of: Some(at),
             ..
-        }) => format!(
-            "snapshot of {}",
-            times::when(state.by_platform(*at), state)
-        ),
+        }) => format!("snapshot of {}", times::when(state.by_platform(*at), state)),
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),
     }

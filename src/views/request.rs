@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::requests::{meaning, targets};
-use super::{Row, View, audit};
 use super::times::full;
+use super::{Row, View, audit};
 use crate::domain::request::{Request, WaitingOn};
 use crate::state::State;
 use crate::state::query::{Answer, Query};

@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View, agents};
 use super::times::when;
+use super::{Opens, Pane, Row, View, agents};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::Target;

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Opens, Pane, Row, View};
 use super::times::clock;
+use super::{Opens, Pane, Row, View};
 use crate::plan::outcome::Outcome;
 use crate::state::State;
 use crate::state::run::{Phase, Run};

@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
 use super::detail::{Fact, fact, fact_that_means};
-use super::{Pane, Row, View, palette, resting};
 use super::times::when;
+use super::{Pane, Row, View, palette, resting};
 use crate::domain::database::{Host, HostState, Source};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::EntityKind;
@@ -319,10 +319,7 @@ fn backend(row: &Row) -> Option<Backend> {
 fn last_updated(state: &State, row: &Row) -> String {
     let link = backend(row).and_then(|backend| state.links.get(&backend));
     match link.filter(|link| matches!(link.state, LinkState::Down | LinkState::Unknown)) {
-        Some(link) => format!(
-            "last updated {}",
-            when(state.by_platform(link.as_of), state)
-        ),
+        Some(link) => format!("last updated {}", when(state.by_platform(link.as_of), state)),
         None => String::new(),
     }
 }

@@ -3,9 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::times::with_distance;
 use super::triage::{VIEW, answer, id, with_names};
 use super::{freshness, palette};
-use super::times::with_distance;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::state::State;
 use crate::state::cmd::Cmd;

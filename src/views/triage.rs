@@ -7,8 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, services, strip};
 use super::times::when;
+use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, services, strip};
 use crate::actions::Availability;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;

@@ -172,10 +172,16 @@ fn widen(columns: &[Column], widths: &mut [u16], total: u16, shown: &[(usize, Li
         }
     }
     let taken = |widths: &[u16]| {
-        let gaps = widths.iter().filter(|width| **width > 0).count().saturating_sub(1);
-        widths.iter().fold(u16::try_from(gaps).unwrap_or(0), |sum, width| {
-            sum.saturating_add(*width)
-        })
+        let gaps = widths
+            .iter()
+            .filter(|width| **width > 0)
+            .count()
+            .saturating_sub(1);
+        widths
+            .iter()
+            .fold(u16::try_from(gaps).unwrap_or(0), |sum, width| {
+                sum.saturating_add(*width)
+            })
     };
     let mut over = taken(widths).saturating_sub(total);
     for (n, column) in columns.iter().enumerate() {
