@@ -61,7 +61,9 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact_that_means("Why", request.why(), meaning(request.status)),
         fact(
             "Next try",
-            request.next_attempt_at.map_or_else(|| next_try(request), full),
+            request
+                .next_attempt_at
+                .map_or_else(|| next_try(request), |at| full(at, state)),
         ),
         fact("Tries", request.attempt.to_string()),
         fact("Names", request.sans.join(" ")),
