@@ -2,6 +2,7 @@
 //! asked when typing pauses, one question at a time, and the list that is shown stays until the answer is there.
 
 use crate::domain::key_material::material_in;
+use crate::domain::plain::is_hidden;
 use crate::state::layer::{FilterLine, Layer, line};
 use crate::state::query::Query;
 use crate::state::{State, Tone};
@@ -110,7 +111,8 @@ fn may_go(text: &str) -> bool {
         mixed && (digits || run.len() >= SHORT) || is_hex && digits && run.len() > SHORT
     };
     let in_a_word = |c: char| c.is_ascii_alphanumeric() || "+/=_%".contains(c);
-    material_in(text).is_none() && !text.contains("0x") && !text.split(|c| !in_a_word(c)).any(is_random)
+    let is_plain = !text.contains(is_hidden) && !text.contains("0x");
+    is_plain && material_in(text).is_none() && !text.split(|c| !in_a_word(c)).any(is_random)
 }
 
 /// Letters of a secret from which it isn't made out yet.
