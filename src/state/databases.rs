@@ -374,8 +374,8 @@ mod tests {
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
             found[0].what,
-            "db-1 was primary and is lost since 00:00Z; this screen is read from replica db-2; bring it back, or promote \
-             db-2"
+            "db-1 was primary and is lost since 1970-01-01 00:00Z; this screen is read from replica db-2; bring it back, \
+             or promote db-2"
         );
         assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
         let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();

@@ -196,6 +196,8 @@ fn what_leaves_the_screen_has_whole_dates() {
         how: "200".to_owned(),
         run: None,
     });
+    state.guard = Guard::Protected(None);
+    run_line(&mut state, "unlock 15m INC-7");
     press(&mut state, "X esc r");
     planned(&mut state, Tier::Contained);
     let lost = cmp_console::domain::database::HostState::Lost {
