@@ -439,7 +439,7 @@ fn the_timeline_is_one_list_by_time() {
     .collect();
     assert!(places.iter().all(|place| *place > 0));
     assert!(
-        timeline.contains("unlocked until 03:22Z under INC-7"),
+        timeline.contains("unlocked until 2026-11-23 03:22Z under INC-7"),
         "{timeline}"
     );
 }
