@@ -540,7 +540,7 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
     let detail = demo.read(&format!("/api/v1/certs/{}", all[0].id)).await;
     assert_eq!(detail["key"]["status"], "compromised", "{}", detail["key"]);
 
-    // What is under way already can't begin: that is known before anybody says yes, and by name.
+    // A reissue that is under way can't begin again, and the plan says so by name before anybody says yes.
     let reissue = actions::find("reissue").unwrap();
     let on = certificates(&demo, &["img.example.com", "status.example.com"]).await;
     let alone = reissue.plan(on[..1].to_vec(), Inputs::new(), &hands.reads).await;

@@ -757,7 +757,7 @@ async fn idle_connections_keep_nobody_from_waking_the_agent() {
         idle.push(TcpStream::connect(&address).await.unwrap());
     }
     assert!(wake(&night.wake_address, LIMIT).await.unwrap().reported);
-    // Those beyond the 128 that it holds have made room, the longest idle ones first.
+    // The connections beyond the 128 that it holds have made room, the longest idle ones first.
     for mut stream in idle.into_iter().take(72) {
         let mut byte = [0];
         let n = tokio::time::timeout(LIMIT, stream.read(&mut byte)).await;

@@ -189,7 +189,7 @@ fn a_wrong_configuration_is_told_apart_from_one_that_nobody_answers() {
     line(&said, &["x", "vault", "failed", "no connection"]);
 }
 
-/// What the API and Vault answer to the first line of a request; on this day of theirs.
+/// Answer of the API or Vault to a request with this first line, on a fixed day of theirs.
 fn reply(asked: &str) -> String {
     let health = json!({
         "initialized": true, "sealed": false, "standby": false, "performance_standby": false,

@@ -108,8 +108,8 @@ fn says(said: &str, words: &[&str]) -> bool {
         .any(|line| words.iter().all(|word| line.contains(word)))
 }
 
-/// What Services says of the database as a whole, `db  up  <10 ms  primary HOST`: in which state it is, and who of its
-/// hosts is read as what.
+/// The line of Services about the database as a whole, `db  up  <10 ms  primary HOST`: its state, and the role of the
+/// host that is read.
 fn database_is(screen: &str, state: &str, read: &str) -> bool {
     screen.lines().any(|line| {
         let mut words = line.trim_start_matches(['>', ' ']).split_whitespace();

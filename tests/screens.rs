@@ -691,7 +691,7 @@ fn dialogs() {
     });
 }
 
-/// What a dialog can't show is counted and reached, and on a larger screen it is shown.
+/// Lines out of a dialog's sight are counted and can be reached, and a larger screen shows them.
 #[test]
 fn a_result_shows_every_step_or_says_how_many_are_out_of_sight() {
     let steps = |n: usize| {

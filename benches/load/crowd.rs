@@ -1,5 +1,5 @@
-//! Who takes all that a server gives: connections on which nothing is asked, and questions that are slow. In a
-//! process of its own, until its standard input ends; then it tells how its questions fared.
+//! A crowd that takes all that a server gives: connections on which nothing is asked, and questions that are slow.
+//! The crowd is a process of its own, until its standard input ends; then it tells how its questions fared.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

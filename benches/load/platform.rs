@@ -34,7 +34,7 @@ const REPORTS: &str = "SELECT json_build_object('agent_version', a.agent_version
 const N_IDLE: usize = 4096;
 const N_QUESTIONS: usize = 10;
 const N_REVOCATIONS: usize = 500;
-/// Nothing here takes longer.
+/// Upper bound for everything that is waited for here.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Platform {
@@ -159,20 +159,7 @@ impl Platform {
                 .as_str()
                 .unwrap_or_else(|| panic!("{text}"));
             let read = x509::read(pem).unwrap();
-            let new = NewCertificate {
-                subject: read.subject,
-                sans: read.sans,
-                issuer: read.issuer,
-                serial: read.serial,
-                fingerprint_sha256: read.fingerprint_sha256,
-                spki_sha256: read.spki_sha256,
-                key_algorithm: read.key_algorithm,
-                not_before: read.not_before,
-                not_after: read.not_after,
-                adapter_id: Some(adapter.clone()),
-                pem: pem.to_owned(),
-                chain_pem: String::new(),
-            };
+            let new = NewCertificate::of(read, pem, "", Some(&adapter));
             certificates::insert(&mut tx, &new).await.unwrap();
         }
         tx.commit().await.unwrap();

@@ -1,11 +1,11 @@
-//! What is measured: questions of one kind, one after the other, each over a connection of its own as an agent or
-//! a kubelet opens it, at a pace that leaves the server at rest in between.
+//! Measured questions of one kind, one after the other, each over a connection of its own as an agent or a kubelet
+//! opens it, at a pace that leaves the server at rest in between.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Nobody waits longer for an answer.
+/// Longest wait for an answer.
 const GIVEN_UP: Duration = Duration::from_secs(30);
 
 /// One kind of question.

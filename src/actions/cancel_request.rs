@@ -56,7 +56,7 @@ impl Action for CancelRequest {
     }
 }
 
-/// Why it can't be taken back.
+/// Refusal for a request that can't be taken back.
 fn refused(request: &Request) -> Option<Refusal> {
     let stands = match request.status {
         status if status.may_become(RequestStatus::Cancelled) => return None,

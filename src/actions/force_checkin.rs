@@ -63,7 +63,7 @@ impl Action for ForceCheckin {
     }
 }
 
-/// Why it isn't woken.
+/// Refusal for an agent that isn't woken.
 fn refused(agent: &Agent) -> Option<Refusal> {
     let problem = || Problem::refused(format!("{} is banned", agent.hostname)).hint("unban it first");
     (agent.status == AgentStatus::Banned).then(|| Refusal::new("banned", problem()))

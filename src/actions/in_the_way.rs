@@ -91,7 +91,7 @@ const PAGES: usize = 20;
 pub(super) struct UnderWay(Vec<Request>);
 
 impl UnderWay {
-    /// Those of these certificates: of one by itself, of several among all that are open.
+    /// Open requests for these certificates: asked for by name for a single one, read among all for several.
     pub(super) async fn ask(certificates: &[&str], with: &Reads) -> Result<Self, Problem> {
         let filter = match certificates {
             [] => return Ok(Self::default()),
@@ -120,7 +120,7 @@ impl UnderWay {
         Ok(Self(found))
     }
 
-    /// Those for the certificate with this id.
+    /// Requests for the certificate with this id.
     fn of(&self, certificate: &str) -> impl Iterator<Item = &Request> {
         let replaces = move |request: &&Request| request.replaces.as_deref() == Some(certificate);
         self.0.iter().filter(replaces)
@@ -238,7 +238,7 @@ impl Adapters {
     }
 }
 
-/// Why Vault gives this console no answer, if so, and where it is.
+/// Address of a Vault that gives this console no answer, and the reason.
 async fn silent_vault(with: &Reads) -> Option<(String, String)> {
     let vault = with.vault().ok()?;
     let why = match tokio::time::timeout(VAULT_PATIENCE, vault.seal_status()).await {

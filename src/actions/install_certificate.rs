@@ -220,7 +220,7 @@ fn ended(name: &str, at: DateTime<Utc>) -> Refusal {
     Refusal::new("which have ended", problem)
 }
 
-/// Why a certificate is not installed.
+/// Refusal for a certificate that is not installed.
 fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Option<Refusal> {
     let name = certificate.name();
     let (word, what) = if is_listed {

@@ -61,7 +61,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// What it does to these things, before there is a plan that says so: `Revoke shop.example.com`.
+    /// Title of the action on these things, before there is a plan that has one: `Revoke shop.example.com`.
     #[must_use]
     pub fn on(&self, things: &[Target]) -> String {
         match (self.verb, things) {
@@ -110,11 +110,11 @@ pub trait Action: Sync {
     /// What it says of itself.
     fn spec(&self) -> &'static Spec;
 
-    /// Whether the backends let it be started at all, asked for every frame: pure and cheap.
+    /// The backends' yes or no to starting it at all, asked for every frame: pure and cheap.
     fn available(&self, facts: &Facts) -> Availability;
 
-    /// Why it can't be done to this thing, by what is known of it; nothing where it can, or where only its plan knows.
-    /// Asked for every frame: pure and cheap.
+    /// Refusal for this thing by what is known of it; none where it can be done, or where only its plan knows. Asked for
+    /// every frame: pure and cheap.
     fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal>;
 
     /// What it would do, by real reads and no writes.
@@ -185,8 +185,8 @@ pub fn plan_again<'a>(plan: &'a Plan, with: &'a Reads) -> BoxFuture<'a, Result<P
     }
 }
 
-/// Whether `action` can be started on `on`: the rules that hold for all, then its own. Of several things one that it
-/// can be done to is enough: the plan counts and names the others.
+/// Availability of `action` for `on`: the rules that hold for all, then its own. Of several things one that it can be
+/// done to is enough: the plan counts and names the others.
 #[must_use]
 pub fn availability(action: &dyn Action, on: &[Seen<'_>], facts: &Facts) -> Availability {
     if let Some(why) = facts.forbidden {

@@ -169,7 +169,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// Why there is nothing to reissue.
+/// Refusal for a certificate of which there is nothing to reissue.
 fn refused(certificate: &Certificate, is_installed: bool) -> Option<Refusal> {
     if is_installed {
         return None;
@@ -186,7 +186,7 @@ fn refused(certificate: &Certificate, is_installed: bool) -> Option<Refusal> {
     Some(Refusal::new(word, Problem::conflict(what).hint(hint)))
 }
 
-/// What became of the one that took its place: where that is served there is nothing left to do.
+/// Refusal that tells how its successor fares: where that is served there is nothing left to do.
 async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem> {
     let new = with.api.certificate(by).await?;
     let at = fixed(new.certificate.created_at);
@@ -214,7 +214,7 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
     Ok(problem.hint("look at the one that took its place"))
 }
 
-/// Why there is nothing to ask for: it is asked for.
+/// Refusal for a certificate that is asked for already, for each of its places.
 fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<Refusal> {
     let request = under_way.covers(detail)?;
     let what = format!(

@@ -100,7 +100,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             }),
             None => {
                 plan.phrase = certificate.serial_tail();
-                // It is the rule of Vault's list alone.
+                // The rule about the next list is that of Vault alone.
                 let of_vault = adapters
                     .of(certificate)
                     .is_some_and(|adapter| adapter.kind == VAULT_PKI);
@@ -136,7 +136,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     plan.for_good = for_good(&all, reason);
     plan.changes = changes(&all, reason, now);
     plan.losses = all.iter().flat_map(|detail| losses(detail, now)).collect();
-    // What is served hurts now.
+    // Losses of something that is served come first: they are felt now.
     plan.losses.sort_by_key(|loss| !loss.what.starts_with(SERVED));
     if all.len() > 1 {
         let rows: Vec<_> = all
@@ -193,7 +193,7 @@ fn expired(name: &str, at: DateTime<Utc>) -> Refusal {
     Refusal::new("expired", problem)
 }
 
-/// Why this one can't be revoked.
+/// Refusal for a certificate that can't be revoked.
 fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Option<Refusal> {
     let name = certificate.name();
     if certificate.not_after <= now {
@@ -344,7 +344,7 @@ fn waits(wait: Duration, with: &Reads) -> String {
     )
 }
 
-/// How the loss of what is served begins.
+/// First word of the loss of something that is served.
 const SERVED: &str = "served";
 
 /// What each place of it loses.
@@ -440,8 +440,9 @@ impl Step for Revoke {
     }
 }
 
-/// What the list that this console reads shows of an accepted revocation, and the issuer has seen. An external CA's is
-/// where the certificate says, and the issuer looks there: that this console has no way to a list holds up nothing.
+/// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
+/// An external CA's is where the certificate says, and the issuer looks there: a console that can't reach it holds up
+/// nothing.
 fn listed(serial: &str, ca: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<Crl, Problem>) -> Proof {
     if let Ok(crl) = &crl
         && crl.lists(serial)

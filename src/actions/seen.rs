@@ -10,7 +10,7 @@ use crate::domain::request::Request;
 use crate::problem::Problem;
 use crate::wire::certs::CertificateDetail;
 
-/// What is known of a thing that an action is to be started on.
+/// A thing that an action is to be started on, by what is known of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
     /// A certificate.
@@ -19,7 +19,7 @@ pub enum Seen<'a> {
     Agent(&'a Agent),
     /// A request.
     Request(&'a Request),
-    /// What a finding says of it alone.
+    /// A thing that a finding alone tells of.
     Finding(&'a Finding),
     /// Nothing but its name.
     Unknown,
@@ -36,7 +36,7 @@ pub struct SeenCertificate<'a> {
     pub is_listed: bool,
 }
 
-/// Why an action isn't carried out on a thing.
+/// The reason for which an action isn't carried out on a thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// In a word or two, for lines that count.

@@ -61,7 +61,7 @@ impl Action for UnbanAgent {
     }
 }
 
-/// Why there is nothing to take back.
+/// Refusal for an agent that isn't banned.
 fn refused(agent: &Agent) -> Option<Refusal> {
     let problem = || Problem::conflict(format!("{} is not banned", agent.hostname));
     (agent.status == AgentStatus::Active).then(|| Refusal::new("not banned", problem()))

@@ -139,7 +139,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     })
 }
 
-/// What is between us and Vault, or was to be; nothing where no proxy is set for it.
+/// Sentence about the proxy between us and Vault, or about one that NO_PROXY excepts it from; none without a proxy.
 fn between(address: &str) -> Option<String> {
     let Some(proxy) = proxy::through(address) else {
         return proxy::passed_over(address).map(|proxy| {
@@ -335,7 +335,7 @@ fn stopped(status: &SealStatus, command: &str) -> Problem {
     }
 }
 
-/// Whether somebody else began the attempt anew between two looks.
+/// True if somebody else began the attempt anew between two looks.
 fn was_reset(before: &SealStatus, now: &SealStatus) -> bool {
     now.sealed && !before.nonce.is_empty() && now.nonce != before.nonce
 }

@@ -21,7 +21,7 @@ const LIST: Limit = Limit {
     time: TIME,
 };
 
-/// So many redirects are followed; distribution points have one, to a mirror.
+/// Redirects that are followed at most; distribution points have one, to a mirror.
 const MOST_REDIRECTS: usize = 3;
 
 /// A list as it was published.

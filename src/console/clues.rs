@@ -128,7 +128,8 @@ pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
     state.say(Tone::Plain, format!("read as {words}{more}{not}"));
 }
 
-/// What the text was found in, where that is a number of the certificate and none of its names: a list looks in both.
+/// Number of the certificate that the text was found in; none where one of its names has the text, since a list looks
+/// in both.
 fn seen_in(row: &Certificate, text: &str) -> Option<&'static str> {
     let text = text.to_lowercase();
     let names = row.sans.iter().map(String::as_str).chain([row.subject.as_str()]);

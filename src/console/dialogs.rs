@@ -64,7 +64,7 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
                         state.filters_used.retain(|used| *used != typed);
                         state.filters_used.push(typed.clone());
                     }
-                    // Where it was shown as it was typed, whoever has moved since stays there.
+                    // A list that was shown as its filter was typed stays as it is.
                     if state.screen().list.q != typed {
                         state.screen_mut().list.q = typed;
                         cursor::begin(state);
@@ -296,7 +296,7 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
     state.layers.push(Layer::Run(layer));
 }
 
-/// How far its text can be scrolled, and by how much so that nothing is skipped.
+/// Lines that its text can be scrolled by in all, and at once without skipping any.
 fn scrolling(state: &State, layer: &RunLayer) -> (u16, u16) {
     let scrolling = views::dialogs::scrolling(state, layer);
     let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
@@ -496,7 +496,7 @@ pub(super) fn type_into(area: &mut TextArea<'static>, key: &str) {
     let (ctrl, name) = key
         .strip_prefix("ctrl-")
         .map_or((false, key), |name| (true, name));
-    // As a shell has it: what is before the cursor goes.
+    // ctrl-u deletes the text before the cursor, as in a shell.
     if ctrl && name == "u" {
         area.delete_line_by_head();
         return;

@@ -375,7 +375,7 @@ async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<
     caught.unwrap_or_else(|_| Err(Problem::internal("a background task crashed")))
 }
 
-/// What is served at a place now: a server has workers and addresses, and each may serve something else.
+/// Certificates that are served at a place now: a server has workers and addresses, and each may serve another one.
 async fn served_now(reads: &Reads, endpoint: &Endpoint) -> Result<ServedNow, ProbeFailure> {
     let (address, name) = (&endpoint.address, Some(endpoint.name.as_str()));
     let samples = reads.served_everywhere(address, name, Effort::ROUTINE).await?;

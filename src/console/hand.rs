@@ -33,14 +33,15 @@ const PASTE_ENDS: Duration = Duration::from_millis(300);
 /// Different keys of a hand are mostly this far apart or more: the fastest typists have 15 a second, and none of
 /// them keeps time.
 const PACED: Duration = Duration::from_millis(70);
-/// So many different keys in a row, each within [`PACED`] of the one before and all as far apart as the others
-/// within [`JITTER`], were sent by a program: a remote console pastes with 48 or 60 ms between keys.
+/// Gaps in a row between different keys, each shorter than [`PACED`] and all alike within [`JITTER`], that only a
+/// program leaves: a remote console pastes with 48 or 60 ms between keys.
 const STEADY: usize = 9;
-/// How much the time between the keys of a program varies.
+/// Greatest difference between the gaps that a program leaves.
 const JITTER: Duration = Duration::from_millis(15);
-/// So many in a row are no hand's either, however much they vary: that is 170 words a minute without a pause.
+/// Gaps shorter than [`PACED`] in a row that no hand leaves, however much they vary: that is 170 words a minute
+/// without a pause.
 const SUSTAINED: usize = 16;
-/// Nobody types this by hand. The key behind it may come late.
+/// Beginning of a PEM block, which nobody types by hand. The key behind it may come late.
 const BEGIN: &str = "-----BEGIN ";
 /// A paste that began so is over when nothing came for so long.
 const BEGUN_ENDS: Duration = Duration::from_secs(1);
@@ -69,7 +70,7 @@ pub enum Heard {
     Paste(Zeroizing<String>, usize),
     /// So many keys in all came with a paste, or after it.
     Late(usize),
-    /// So many came right behind what was dropped for what it may be.
+    /// Number of keys that came right behind a text that was dropped, since it may be a secret.
     Rest(usize),
     /// A key came before the dialog was seen that it would be for now.
     Early,
@@ -103,7 +104,7 @@ struct Held {
     pause: Duration,
     /// It is the key before once more, so soon that it is being held.
     again: bool,
-    /// So often it came again while it waited.
+    /// Number of times that it came again while it waited.
     repeats: usize,
     /// It came together with the one before.
     together: bool,
@@ -118,7 +119,7 @@ struct Paste {
     text: Zeroizing<String>,
     keys: usize,
     told: bool,
-    /// It is over when nothing came for so long.
+    /// Silence after which it is over.
     ends: Duration,
 }
 
@@ -275,7 +276,7 @@ impl Hand {
                 self.among += 1 + held.repeats;
                 Heard::Among(self.among)
             }
-            // It was typed for what the key before would have opened.
+            // A key behind a dropped one was typed for the dialog that that one would have opened.
             Does::Other if self.among > 0 && state.layers.is_empty() => {
                 self.among += 1;
                 Heard::Among(self.among)
@@ -319,7 +320,7 @@ impl Hand {
         }
     }
 
-    /// Whether this key is the last of what a PEM begins with.
+    /// True if this key completes the beginning of a PEM block.
     fn begins(&mut self, key: &str, pause: Duration) -> bool {
         if pause > 2 * BEGUN_ENDS {
             self.tail.clear();

@@ -205,7 +205,7 @@ pub(super) async fn platform(
     }
 }
 
-/// How Vault is, if the context has one, and the `nodes` of its cluster where it has several.
+/// State of Vault, if the context has one, with the `nodes` of its cluster where it has several.
 pub(super) async fn vault(vault: Option<&VaultReader>, nodes: &[VaultReader], clock: &Clock) -> Link {
     let Some(vault) = vault else {
         return Link {

@@ -47,7 +47,7 @@ pub(super) fn paused(state: &mut State) {
     }
 }
 
-/// What is asked ahead of being shown.
+/// The questions that are asked ahead of being shown.
 pub(super) fn needs(state: &mut State) -> Vec<Query> {
     let Some(asked) = open(state).and_then(|layer| layer.asked.clone()) else {
         return Vec::new();
@@ -100,7 +100,7 @@ fn open(state: &mut State) -> Option<&mut FilterLine> {
     }
 }
 
-/// Whether a text may go out before somebody has said so by Enter, when it is looked at whole: no word of it looks like
+/// Leave for a text to go out before somebody has said so by Enter, when it is looked at whole: no word of it looks like
 /// the beginning of a secret, which is known for one only when more of it is there.
 fn may_go(text: &str) -> bool {
     let is_random = |run: &str| {

@@ -203,7 +203,7 @@ async fn until_left(
     // When the cursor counts as resting.
     let mut rests: Option<Instant> = None;
     let mut moves = state.moves;
-    // When typing a filter counts as paused.
+    // The moment at which typing a filter counts as paused.
     let mut pauses: Option<Instant> = None;
     let mut typings = state.typings;
     while !state.quit {

@@ -190,7 +190,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     state.down_since.remove(&backend);
                 }
             }
-            // What it finds of one that went or came back is asked for now, not with the next look.
+            // Findings about a backend that went or came back are asked for now, not with the next look.
             if was != now {
                 touch(state, |query| *query == Query::Findings);
             }

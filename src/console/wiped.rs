@@ -35,7 +35,7 @@ pub(super) fn before(state: &mut State, key: &str) -> bool {
     takes && wipe(state, |text| material_in(text).is_some())
 }
 
-/// What was typed of a paste before it was known for one is gone with it.
+/// Drops the letters of a paste that got into the field before it was known for one.
 pub(super) fn with_paste(state: &mut State) {
     if let Some(area) = open_field_mut(state) {
         clear(area);

@@ -39,13 +39,13 @@ pub const VAULT_PKI: &str = "vault_pki";
 /// Between who asks and the CA, in the reason of an adapter that is paused since its CA doesn't answer.
 const NO_ANSWER: &str = " gets no answer from ";
 
-/// Why an adapter is paused whose CA doesn't answer the issuer called `issuer`.
+/// Reason for the pause of an adapter whose CA doesn't answer the issuer called `issuer`.
 #[must_use]
 pub fn no_answer(issuer: &str, place: &str, why: &str) -> String {
     format!("{issuer}{NO_ANSWER}{place}: {why}")
 }
 
-/// Whether a reason for a pause is that.
+/// True if an adapter is paused since its CA gives no answer: the reason is one of [`no_answer`].
 #[must_use]
 pub fn is_no_answer(reason: &str) -> bool {
     reason.contains(NO_ANSWER)
@@ -84,7 +84,7 @@ impl Adapter {
         address.filter(|_| self.kind == VAULT_PKI)
     }
 
-    /// Where its CA is, in words.
+    /// Name of its CA for people: Vault with its address, or the adapter's name.
     #[must_use]
     pub fn place(&self) -> String {
         match self.vault() {

@@ -128,7 +128,7 @@ pub struct Finding {
     /// What is the matter, in one of the fixed words of `domain/matter.rs`.
     #[serde(default)]
     pub matter: String,
-    /// What is wrong: a whole sentence that begins with its subject, without the period.
+    /// The trouble in a whole sentence that begins with its subject, without the period.
     pub what: String,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
@@ -290,7 +290,7 @@ pub(crate) fn assert_is_whole(it: &Finding) {
     assert!(!beside.starts_with(&subject) && !beside.is_empty(), "{beside}");
 }
 
-/// Who makes a finding, for the tests that go through all kinds.
+/// Makers of findings, for the tests that go through all kinds.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Maker {

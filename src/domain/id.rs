@@ -136,7 +136,7 @@ fn told<'de, D: Deserializer<'de>>(kind: EntityKind, from: D) -> Result<String, 
 /// For a field with an agent's id.
 ///
 /// # Errors
-/// It is none.
+/// The text is no agent's id.
 pub fn of_agent<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     told(EntityKind::Agent, from)
 }
@@ -144,7 +144,7 @@ pub fn of_agent<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> 
 /// For a field with a job's id.
 ///
 /// # Errors
-/// It is none.
+/// The text is no job's id.
 pub fn of_job<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     told(EntityKind::Job, from)
 }
@@ -152,7 +152,7 @@ pub fn of_job<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 /// For a field with a request's id.
 ///
 /// # Errors
-/// It is none.
+/// The text is no request's id.
 pub fn of_request<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     told(EntityKind::Request, from)
 }
@@ -160,7 +160,7 @@ pub fn of_request<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error
 /// For a field with a certificate's id.
 ///
 /// # Errors
-/// It is none.
+/// The text is no certificate's id.
 pub fn of_certificate<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     told(EntityKind::Certificate, from)
 }

@@ -25,7 +25,7 @@ pub enum KeyAlgorithm {
     Rsa4096,
 }
 
-/// Whether this is how a key is named: SHA-256 in 64 lower-case hex letters.
+/// True if `text` names a key: SHA-256 in 64 lower-case hex letters.
 #[must_use]
 pub fn is_spki(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))

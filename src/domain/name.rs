@@ -18,7 +18,7 @@ pub enum NameError {
     /// It isn't spelt as names are.
     #[error("`{0}` is neither a DNS name nor an IP address")]
     Neither(String),
-    /// It names an agent of the platform.
+    /// The name is an agent's id, `urn:cmp:agent:…`.
     #[error("`{0}` is an agent's id: no certificate is for that")]
     Agent(String),
     /// Its last label is a number, so that some read it as an address (RFC 3696 §2).

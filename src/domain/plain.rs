@@ -7,9 +7,9 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 /// Stands for a character that can't be seen but steers what shows it.
 const HIDDEN: char = '\u{fffd}';
 
-/// Whether it can't be seen: it steers a terminal (control characters, line and paragraph separators) or the order in
-/// which the rest is read (bidirectional marks), or has no shape of its own (zero-width and soft characters, fillers,
-/// variation selectors, tags), by the properties that Unicode gives it.
+/// True if `c` can't be seen: it steers a terminal (control characters, line and paragraph separators) or the order
+/// in which the rest is read (bidirectional marks), or has no shape of its own (zero-width and soft characters,
+/// fillers, variation selectors, tags), by the properties that Unicode gives it.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     if c.is_ascii() {

@@ -95,7 +95,7 @@ impl SecretBuffer {
     }
 }
 
-/// Whether it has the form of an unseal share: base64 or hex of as many bytes as a key and one more.
+/// True if `text` has the form of an unseal share: base64 or hex of as many bytes as a key and one more.
 #[must_use]
 pub fn is_share(text: &str) -> bool {
     let is_plausible = |bytes: Zeroizing<Vec<u8>>| SHARES.contains(&bytes.len());

@@ -124,7 +124,7 @@ fn bare(name: &str) -> &str {
     name.trim_matches(|c: char| c.is_ascii_digit())
 }
 
-/// Whether one letter put in, left out or changed makes the one of the other.
+/// True if one letter put in, left out or changed turns the one into the other.
 fn differ_by_one(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod journal;
 pub mod known;
 pub mod one_database;
+mod order;
 pub mod outcome;
 mod owner;
 #[expect(
@@ -16,7 +17,9 @@ mod owner;
 )]
 pub mod plan;
 pub mod ports;
+mod recheck;
 pub mod record;
+mod sent;
 pub mod step;
 pub mod tier;
 pub mod vault_nodes;

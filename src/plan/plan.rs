@@ -143,7 +143,7 @@ pub struct Plan {
     pub for_good: String,
     /// What changes, a line each, worked out over the whole plan.
     pub changes: Vec<String>,
-    /// What it breaks, the worst first.
+    /// Losses that it causes, the worst first.
     pub losses: Vec<Loss>,
     /// A line for each target, where there are several.
     pub by_name: Vec<String>,
@@ -231,7 +231,7 @@ impl Plan {
         grouped
     }
 
-    /// How many of its steps have a command that does the same.
+    /// Number of its steps that have an equivalent command.
     #[must_use]
     pub fn n_commands(&self) -> usize {
         let steps = self.steps.iter();

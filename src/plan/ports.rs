@@ -67,7 +67,7 @@ impl Reads {
     /// Vault.
     ///
     /// # Errors
-    /// That this context has none.
+    /// This context has no Vault.
     pub fn vault(&self) -> Result<&VaultReader, Problem> {
         self.vault.as_ref().ok_or_else(|| {
             Problem::not_found("this context has no Vault").hint("set `vault` in its configuration")

@@ -153,7 +153,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
     }
     for (index, host) in hosts.iter().enumerate() {
         match &host.state {
-            // That finding is about it.
+            // A lost newer primary is in the finding about the older one already.
             HostState::Lost { .. } if matches!(divided, Some(Divided::OlderPrimary { newer: Some(newer), .. }) if newer == index) =>
                 {}
             HostState::Lost { since, was, .. } => {

@@ -98,7 +98,7 @@ pub enum Event {
     /// What is served at an address: the certificate's fingerprint and its key's hash, or why there is no
     /// handshake.
     Probed(String, Result<ServedThere, String>),
-    /// What handshakes there showed, or why there were none.
+    /// Certificates that handshakes there showed, or the reason that there were none.
     Handshake(Endpoint, Result<ServedNow, String>),
     /// The CA's revocation list as it is published now, or why it can't be had.
     Crl(Result<Arc<Crl>, String>),
@@ -132,7 +132,7 @@ pub enum Ignored {
     Rest,
     /// That is no unseal share.
     NoShare,
-    /// What was typed is none, so it was not sent.
+    /// Typed text that is no unseal share, so that it was not sent.
     NotSent,
     /// Nothing has room for a paste of so many bytes.
     TooLong,

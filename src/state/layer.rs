@@ -33,9 +33,9 @@ pub struct FilterLine {
     pub back: usize,
     /// The filter that was shown when it was opened.
     pub before: String,
-    /// What was typed when that was looked at last.
+    /// The text when it was looked at last.
     pub noted: String,
-    /// What was asked ahead, while its answer is awaited.
+    /// The filter that was asked ahead, while its answer is awaited.
     pub asked: Option<String>,
 }
 
@@ -137,7 +137,7 @@ pub enum Shown {
     Seen,
 }
 
-/// What scrolls in the dialog of a plan.
+/// The scrolling part of a plan's dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Each thing by name.
@@ -149,7 +149,7 @@ pub enum Detail {
 }
 
 impl Detail {
-    /// What the key shows next; there are no more than two kinds of it where one has nothing to show.
+    /// The part that the key shows next; one that has nothing to show is passed over.
     #[must_use]
     pub fn next(self, plan: &Plan) -> Self {
         let has_losses = plan.losses.len() > 1;
@@ -189,7 +189,7 @@ pub struct RunLayer {
     pub complaint: Option<String>,
     /// How far what scrolls is scrolled.
     pub scroll: u16,
-    /// What scrolls, while it is a plan.
+    /// The scrolling part, while it is a plan.
     pub detail: Detail,
 }
 

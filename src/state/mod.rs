@@ -188,17 +188,17 @@ pub struct Held {
     pub findings: Vec<Finding>,
 }
 
-/// What fresh connections of the console's own to every address of a place showed.
+/// Certificates that fresh connections of the console's own to every address of a place showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServedNow {
-    /// How many of them showed which certificate, by its SHA-256 in lower-case hex.
+    /// Number of connections by the certificate that they showed, as its SHA-256 in lower-case hex.
     pub shown: BTreeMap<String, usize>,
-    /// How many failed where others came about, in words.
+    /// Sentence about connections that failed where others came about.
     pub broken: Option<String>,
 }
 
 impl ServedNow {
-    /// How many connections showed another certificate than this, and how many showed one.
+    /// Number of connections that showed another certificate than this, and number of those that showed any.
     #[must_use]
     pub fn others(&self, expected: &str) -> (usize, usize) {
         let n: usize = self.shown.values().sum();
@@ -206,10 +206,10 @@ impl ServedNow {
     }
 }
 
-/// What handshakes of the console's own showed.
+/// Handshakes of the console's own at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// What was served, or why nothing was; nothing while it is under way.
+    /// Certificates that were served, or the reason that none was; `None` while the look is under way.
     pub served: Option<Result<ServedNow, String>>,
     /// What was expected there when it was made: with another expectation it is out of date.
     pub expected: String,
@@ -267,7 +267,7 @@ pub struct State {
     pub clock_ahead: TimeDelta,
     /// How the API's database answers it, as the API says.
     pub api_database: LinkState,
-    /// Why it isn't well, in the API's words.
+    /// Reason that it isn't well, in the API's words.
     pub api_database_note: Option<String>,
     /// The database that the API is on, as it said last.
     pub api_on: Option<ApiOn>,
@@ -302,7 +302,7 @@ pub struct State {
     pub moving: bool,
     /// How often it was moved.
     pub moves: u64,
-    /// How often what is typed as a filter has changed.
+    /// The number of changes to what is typed as a filter.
     pub typings: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
@@ -475,7 +475,7 @@ impl State {
         self.availability_on(action, &self.targets_for(action, selected))
     }
 
-    /// Whether `action` can be started on exactly these things.
+    /// Availability of `action` for exactly these things.
     #[must_use]
     pub fn availability_on(&self, action: &dyn Action, on: &[Target]) -> Availability {
         actions::availability(action, &self.seen(on), &self.facts())
@@ -504,7 +504,7 @@ impl State {
         then.map_or_else(|| self.shown_at(), |at| self.by_platform(at))
     }
 
-    /// Whether what is shown comes through an API that can't be asked, or can't read.
+    /// True if the screen is read through an API that can't be asked, or can't read.
     fn is_cut_off(&self) -> bool {
         let through_api = databases::reads_from(&self.hosts) == Source::Api;
         through_api && (self.link(Backend::Api) == LinkState::Down || self.api_database == LinkState::Down)
@@ -533,7 +533,7 @@ impl State {
         findings
     }
 
-    /// Whether the API's findings are of another time than now: nobody can be asked for newer ones.
+    /// True if the API's findings are those of an earlier time, and newer ones can't be had.
     #[must_use]
     pub fn findings_are_old(&self) -> bool {
         let loaded = self.data.get(&Query::Findings);

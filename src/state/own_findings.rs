@@ -176,21 +176,21 @@ fn told(state: &State, is: impl Fn(&Finding) -> bool) -> Option<&Finding> {
     }
 }
 
-/// Whether the console sees by itself what a finding of the API's is about, and so has a row of its own for it, or
-/// knows that there is nothing: one cause is one row, and it says how it is now.
+/// True if the console sees the cause of an API's finding by itself, and so has a row of its own for it, or knows that
+/// it is gone: one cause is one row, and it says how it is now.
 pub(super) fn is_seen_here(state: &State, finding: &Finding) -> bool {
     if finding.entity != EntityKind::Vault {
         return false;
     }
     match state.link(Backend::Vault) {
         LinkState::Down => state.starting.is_none(),
-        // What is open for this console may still be closed to the issuer, as long as that says so.
+        // A Vault that is open for this console may still be closed to the issuer, while a current finding says so.
         LinkState::Up | LinkState::Degraded => state.vault_sealed() || state.findings_are_old(),
         LinkState::Unknown | LinkState::Absent => false,
     }
 }
 
-/// Whether a finding of this kind is as of now, though the API's are old.
+/// True if a finding of this kind is as of now, though the API's are old.
 #[must_use]
 pub fn is_of_now(state: &State, kind: FindingKind) -> bool {
     match kind {

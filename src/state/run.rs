@@ -66,7 +66,7 @@ pub struct Run {
     pub on: Vec<Target>,
     /// The rows that were marked for it, and on which screen, by how deep that lies.
     pub marked: Option<((usize, ViewId), BTreeSet<String>)>,
-    /// What was marked with them and is nothing that the action works on.
+    /// Things that were marked with them, and that the action doesn't work on.
     pub left_out: Vec<LeftOut>,
     /// What the fields were set to.
     pub inputs: Inputs,
@@ -170,7 +170,8 @@ impl Run {
         target.map_or("", |target| target.name.as_str())
     }
 
-    /// What was not proven, for a second try; what waits goes on by itself, and a rule that said no says no again.
+    /// Things that were not proven, for a second try. Things that wait go on by themselves, and a rule that said no
+    /// says no again.
     #[must_use]
     pub fn to_retry(&self) -> Vec<Target> {
         let over = matches!(self.phase, Phase::Ended(_));
@@ -268,7 +269,7 @@ impl Run {
     }
 }
 
-/// Whether the same would be refused again, whoever looks at it anew.
+/// True if a second try would be refused for the same reason.
 fn is_for_good(kind: ProblemKind) -> bool {
     matches!(
         kind,

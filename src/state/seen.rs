@@ -13,11 +13,11 @@ use crate::domain::request::Request;
 use crate::plan::plan::Target;
 use crate::wire::certs::CertificateDetail;
 
-/// What was found of things by their ids; none for those that were not found yet.
+/// Things by their ids, as far as they were found.
 type Found<'a> = BTreeMap<&'a str, Option<Seen<'a>>>;
 
 impl State {
-    /// What is known of each of these.
+    /// Each of these as it is known.
     #[must_use]
     pub fn seen<'a>(&'a self, on: &'a [Target]) -> Vec<Seen<'a>> {
         let mut found: Found<'_> = on.iter().map(|target| (target.id.as_str(), None)).collect();

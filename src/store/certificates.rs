@@ -7,6 +7,7 @@ use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
+use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
@@ -213,6 +214,27 @@ pub struct NewCertificate {
     pub pem: String,
     /// Its issuers in PEM, the nearest first.
     pub chain_pem: String,
+}
+
+impl NewCertificate {
+    /// The certificate in `pem`, of which `read` was read.
+    #[must_use]
+    pub fn of(read: x509::Facts, pem: &str, chain_pem: &str, adapter_id: Option<&str>) -> Self {
+        Self {
+            subject: read.subject,
+            sans: read.sans,
+            issuer: read.issuer,
+            serial: read.serial,
+            fingerprint_sha256: read.fingerprint_sha256,
+            spki_sha256: read.spki_sha256,
+            key_algorithm: read.key_algorithm,
+            not_before: read.not_before,
+            not_after: read.not_after,
+            adapter_id: adapter_id.map(str::to_owned),
+            pem: pem.to_owned(),
+            chain_pem: chain_pem.to_owned(),
+        }
+    }
 }
 
 /// Puts a certificate, and its key, into the inventory.

@@ -1,5 +1,5 @@
-//! Which agent holds which private key. A key can be on several hosts. An agent's word for it is kept where the
-//! inventory knows the key, and gives it nothing: a holder has signed something of its own with the key.
+//! Agents that hold private keys. A key can be on several hosts. An agent's word for it is kept where the inventory
+//! knows the key, and gives it nothing: a holder has signed something of its own with the key.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::domain::id::EntityKind;
 
-use super::statement::{Value, places, sql};
+use super::statement::{Statement, Value, places, sql};
 use super::{Conn, StoreError, Tx};
 
 const DOING: &str = "recording which keys an agent holds";
@@ -75,14 +75,12 @@ pub async fn prove(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), S
         return Ok(());
     }
     let now = tx.now();
-    let proven: Vec<String> = sql(AssertSqlSafe(format!(
-        "UPDATE key_holders SET proven_at = $2 WHERE agent_id = $1 AND proven_at IS NULL AND spki_sha256 IN ({}) \
+    let proven: Vec<String> = of_keys(
+        "UPDATE key_holders SET proven_at = $2 WHERE agent_id = $1 AND proven_at IS NULL AND spki_sha256 IN ({keys}) \
          RETURNING spki_sha256",
-        places(3, keys.len())
-    )))
-    .bind(agent_id)
-    .bind(now)
-    .bind_all(keys.iter().map(Value::from))
+        [agent_id.into(), now.into()],
+        keys,
+    )
     .fetch_all(tx.raw())
     .await
     .map_err(StoreError::because(DOING))?;
@@ -109,27 +107,26 @@ pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), Sto
     let now = tx.now();
     let new: Vec<&str> = held.difference(&known).copied().collect();
     if !new.is_empty() {
-        sql(AssertSqlSafe(format!(
-            "INSERT INTO key_holders (agent_id, spki_sha256, since) SELECT $1, k.spki_sha256, $2 FROM keys k \
-             WHERE k.spki_sha256 IN ({}) ORDER BY k.spki_sha256 LIMIT {CHANGES_AT_ONCE} \
-             ON CONFLICT (agent_id, spki_sha256) DO NOTHING",
-            places(3, new.len())
-        )))
-        .bind(agent_id)
-        .bind(now)
-        .bind_all(new.into_iter().map(Value::from))
+        of_keys(
+            &format!(
+                "INSERT INTO key_holders (agent_id, spki_sha256, since) SELECT $1, k.spki_sha256, $2 FROM keys k \
+                 WHERE k.spki_sha256 IN ({{keys}}) ORDER BY k.spki_sha256 LIMIT {CHANGES_AT_ONCE} \
+                 ON CONFLICT (agent_id, spki_sha256) DO NOTHING"
+            ),
+            [agent_id.into(), now.into()],
+            &new,
+        )
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(DOING))?;
     }
     let gone: Vec<&str> = known.difference(&held).copied().take(CHANGES_AT_ONCE).collect();
     if !gone.is_empty() {
-        sql(AssertSqlSafe(format!(
-            "DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 IN ({})",
-            places(2, gone.len())
-        )))
-        .bind(agent_id)
-        .bind_all(gone.iter().copied().map(Value::from))
+        of_keys(
+            "DELETE FROM key_holders WHERE agent_id = $1 AND spki_sha256 IN ({keys})",
+            [agent_id.into()],
+            &gone,
+        )
         .execute(tx.raw())
         .await
         .map_err(StoreError::because(DOING))?;
@@ -138,6 +135,14 @@ pub async fn set(tx: &mut Tx, agent_id: &str, keys: &[String]) -> Result<(), Sto
         }
     }
     Ok(())
+}
+
+/// The statement `text` with `first` bound to its first places, and `keys` to those that `{keys}` stands for.
+fn of_keys<const N: usize>(text: &str, first: [Value; N], keys: &[impl AsRef<str>]) -> Statement {
+    let text = text.replace("{keys}", &places(N + 1, keys.len()));
+    sql(AssertSqlSafe(text))
+        .bind_all(first)
+        .bind_all(keys.iter().map(|key| Value::from(key.as_ref())))
 }
 
 /// Keys of the inventory that the agent says it holds and hasn't proven, [`PROOFS_AT_ONCE`] at most.

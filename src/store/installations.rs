@@ -141,8 +141,8 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
     Ok(())
 }
 
-/// Where nothing could be read, and what is expected is there by now, somebody has put it right: that an installation
-/// failed before is over.
+/// Records what is at a place. An installation that failed before is over once the expected certificate is found where
+/// nothing could be read: somebody has put it right.
 async fn found_at(tx: &mut Tx, id: &str, found: &ReportedInstallation) -> Result<(), StoreError> {
     let now = tx.now();
     sql(

@@ -129,7 +129,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
     Ok(page.map(|row| row.0))
 }
 
-/// Whether the key of this CSR is blocked: by itself, or as its mirror image, which whoever has the one has too.
+/// True if the key of this CSR is blocked, or its mirror image is: whoever has the one has the other too.
 ///
 /// # Errors
 /// The database doesn't answer.

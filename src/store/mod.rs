@@ -65,7 +65,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Sqlite};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::clock::Clock;
 use crate::domain::database::Instance;
@@ -100,6 +100,10 @@ const TABLES: &str = "SELECT 1 FROM (SELECT 1 FROM certificates LIMIT 1) t0 UNIO
 /// How many changes a slow listener may lag behind before it misses some.
 const CHANGES_KEPT: usize = 4096;
 
+/// Transactions at once for what nobody waits for. Each holds the head of the audit chain at its end, where a person's
+/// change stands behind those that came before it: behind these at most.
+const BEHIND_AT_ONCE: usize = 2;
+
 /// The database. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -112,6 +116,7 @@ pub struct Store {
     /// The server that it was on when it was asked last; none of a file.
     instance: Arc<Mutex<Option<Instance>>>,
     reach: Arc<reach::Reach>,
+    behind: Arc<Semaphore>,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -165,6 +170,7 @@ impl Store {
             troubles: trouble::Troubles::default(),
             instance: Arc::default(),
             reach: Arc::default(),
+            behind: Arc::new(Semaphore::new(BEHIND_AT_ONCE)),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -216,7 +222,7 @@ impl Store {
 
     /// How many connections are in use, by the name of their work.
     #[must_use]
-    pub fn busy(&self) -> [(&'static str, usize); 4] {
+    pub fn busy(&self) -> [(&'static str, usize); 5] {
         match &self.pools {
             Pools::Sqlite(ways) => ways.busy(),
             Pools::Postgres(ways) => ways.busy(),
@@ -247,6 +253,18 @@ impl Store {
             self.own.clone(),
             self.troubles.clone(),
         ))
+    }
+
+    /// The same for work that goes on by itself, of which there may be hundreds at once: a few of them have their turn
+    /// at a time, so that whoever waits for an answer never waits for all of them.
+    ///
+    /// # Errors
+    /// See [`Self::begin`].
+    pub async fn begin_behind(&self) -> Result<Tx, StoreError> {
+        // Never closed.
+        let turn = Arc::clone(&self.behind).acquire_owned().await.ok();
+        let tx = self.begin().await?;
+        Ok(tx.with_turn(turn))
     }
 
     /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all. A change

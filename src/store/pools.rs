@@ -7,23 +7,36 @@ use std::time::Duration;
 use sqlx::{Database, Pool};
 
 use super::StoreError;
+use crate::wire::page::PageQuery;
 
 /// What is read that may take long, and for whom. Short reads of single rows need none of this: see
 /// [`super::Store::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// A person waits for it: a list, a search, a trend.
+    /// A person waits for it: a list, a trend.
     Screen,
+    /// A person waits for it, and every row has to be looked at: a list with a filter. Others' lists don't wait for
+    /// that.
+    Search,
     /// Nobody does, or everybody for the same answer: findings, figures, the check of the audit trail.
     Background,
 }
 
 impl Work {
+    /// Reading a page of a list.
+    #[must_use]
+    pub const fn of_page(query: &PageQuery) -> Self {
+        match (&query.q, &query.filter) {
+            (None, None) => Self::Screen,
+            _ => Self::Search,
+        }
+    }
+
     /// How long it may take in all, once it has a connection.
     #[must_use]
     pub const fn limit(self) -> Duration {
         match self {
-            Self::Screen => Duration::from_secs(3),
+            Self::Screen | Self::Search => Duration::from_secs(3),
             Self::Background => Duration::from_secs(30),
         }
     }
@@ -31,7 +44,7 @@ impl Work {
     /// How long it waits for a connection.
     pub(super) const fn queues(self) -> Duration {
         match self {
-            Self::Screen => Duration::from_secs(3),
+            Self::Screen | Self::Search => Duration::from_secs(3),
             Self::Background => Duration::from_secs(10),
         }
     }
@@ -41,6 +54,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Screen => "screen",
+            Self::Search => "search",
             Self::Background => "background",
         })
     }
@@ -53,6 +67,7 @@ pub(super) struct Ways<DB: Database> {
     /// Short reads that others' work hangs on.
     pub(super) vital: Pool<DB>,
     pub(super) screens: Pool<DB>,
+    pub(super) searches: Pool<DB>,
     pub(super) background: Pool<DB>,
 }
 
@@ -60,26 +75,51 @@ impl<DB: Database> Ways<DB> {
     pub(super) fn of(&self, work: Work) -> &Pool<DB> {
         match work {
             Work::Screen => &self.screens,
+            Work::Search => &self.searches,
             Work::Background => &self.background,
         }
     }
 
     /// How many are in use, by the name of their work.
-    pub(super) fn busy(&self) -> [(&'static str, usize); 4] {
+    pub(super) fn busy(&self) -> [(&'static str, usize); 5] {
         [
             ("changes", &self.writer),
             ("vital", &self.vital),
             ("screen", &self.screens),
+            ("search", &self.searches),
             ("background", &self.background),
         ]
         .map(|(name, pool)| (name, busy(pool)))
     }
 
     pub(super) async fn close(&self) {
-        for pool in [&self.screens, &self.background, &self.vital, &self.writer] {
+        for pool in [
+            &self.screens,
+            &self.searches,
+            &self.background,
+            &self.vital,
+            &self.writer,
+        ] {
             pool.close().await;
         }
     }
+}
+
+/// Connections for lists. Each may take a core of the database for as long as its time limit, and a small platform has
+/// its database on the same machine: there one core is left for what agents, changes and readiness need.
+pub(super) fn screens() -> u32 {
+    cores().clamp(1, 3)
+}
+
+/// Connections for searches, each of which does take a core.
+pub(super) fn searches() -> u32 {
+    (cores() / 2).clamp(1, 2)
+}
+
+/// Cores of this machine, or the share of it that this process may use.
+fn cores() -> u32 {
+    let cores = std::thread::available_parallelism();
+    cores.map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
 }
 
 fn busy<DB: Database>(pool: &Pool<DB>) -> usize {

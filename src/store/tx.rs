@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, Transaction};
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
 use super::question::Question;
 use super::statement::{Raw, To, sql};
@@ -95,6 +95,8 @@ pub struct Tx {
     changes: broadcast::Sender<Change>,
     own: String,
     troubles: Troubles,
+    /// Given back once the transaction has ended.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Tx {
@@ -115,7 +117,12 @@ impl Tx {
             changes,
             own,
             troubles,
+            _turn: None,
         }
+    }
+
+    pub(super) fn with_turn(self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _turn: turn, ..self }
     }
 
     /// Makes it durable and tells the listeners what changed. Where nobody knows whether it did, because the

@@ -154,8 +154,8 @@ pub(super) fn target(agent: &Agent) -> Target {
     }
 }
 
-/// When it checked in last, of what was known at `known`; as long as it does so on time that is all that is said, so
-/// that a screen at rest stays at rest.
+/// Time of its last check-in, by what was known at `known`; `on time` where it is so, since a screen at rest has to
+/// stay at rest.
 pub(super) fn last_checkin(agent: &Agent, known: DateTime<Utc>, state: &State) -> String {
     match (agent.health(known), agent.last_checkin) {
         (AgentHealth::Healthy, _) => "on time".to_owned(),

@@ -127,19 +127,19 @@ pub(super) fn truth_meaning(truth: Truth) -> Meaning {
     }
 }
 
-/// What the console's own handshake showed there, once it was made for what is expected now.
+/// Result of the console's own handshake there, if it was made for the certificate that is expected now.
 fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<ServedNow, String>> {
     let made = state.handshakes.get(&Endpoint::of(place)?)?;
     let made = Some(made).filter(|made| made.expected == place.expected_sha256)?;
     made.served.as_ref()
 }
 
-/// How the place stands, in a sentence: the console's own look is newer than the agent's, and where it shows
-/// something else, or nothing, nothing is said to be as expected.
+/// State of the place in a sentence: the console's own look is newer than the agent's, and where it shows something
+/// else, or nothing, nothing is said to be as expected.
 fn standing(place: &Installation, state: &State) -> (String, Meaning) {
     let truth = place.truth();
     let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
-    // These the console's own look knows better.
+    // The console's own look knows these two better.
     let is_of_serving = matches!(truth, Truth::ServedOld | Truth::NotServed);
     match looked_at(place, state) {
         Some(Err(why)) if is_fine => (format!("not seen now: {why}"), Meaning::Warn),
@@ -159,11 +159,11 @@ fn standing(place: &Installation, state: &State) -> (String, Meaning) {
     }
 }
 
-/// How the place stood when its agent reported it.
+/// State of the place when its agent reported it.
 fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
     match (&place.error, truth) {
         (None, _) => (truth.words().to_owned(), truth_meaning(truth)),
-        // What was put back is what is expected again.
+        // A set that was put back is the expected one again, so only the failure is worth a word.
         (Some(error), Truth::Agrees | Truth::OnDisk) => {
             (format!("the last installation failed: {error}"), Meaning::Bad)
         }

@@ -80,7 +80,7 @@ fn crumb(state: &State, place: &Place) -> String {
     }
 }
 
-/// Whether what is shown came through an API that is away.
+/// True if the screen was read through an API that is away.
 fn is_left_over(state: &State) -> bool {
     databases::reads_from(&state.hosts) == Source::Api && state.link(Backend::Api) == LinkState::Down
 }
@@ -158,9 +158,9 @@ fn fitting(wrong: Vec<Wrong>, room: usize) -> Vec<(String, Meaning)> {
     fit
 }
 
-/// Whether the header says of when all is that came through an API that is away: then panes need not.
+/// True if the header gives the time of everything that came through an API that is away: then panes need not.
 pub(super) fn says_age(state: &State) -> bool {
-    // Nothing is worked out for a frame where all is well.
+    // A frame where all is well needs no layout of the header for this.
     if left_over_from(state).is_none() {
         return false;
     }
@@ -175,7 +175,7 @@ const SHOWING: &str = "showing data from";
 /// Columns that are left to the trail, with the blanks around it.
 const TRAIL: usize = 6;
 
-/// What is not right, in words that get shorter: of those the first that there is room for is shown.
+/// One thing that is not right, in words that get shorter: the first that there is room for are shown.
 struct Wrong {
     forms: Vec<String>,
     meaning: Meaning,
@@ -432,7 +432,7 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
         x = put(buffer, area, x, y, key, palette.style(Meaning::Key));
         x = put(buffer, area, x + 1, y, what, palette.style(Meaning::Plain)) + 2;
     }
-    // What the row is of the right kind for, and can't be done to it now.
+    // Actions that the row is of the right kind for, and that can't be done to it now.
     let can_not = can_not
         .into_iter()
         .filter(|it| !actions::fitting(*it, &on).is_empty());

@@ -105,8 +105,8 @@ pub(super) fn meaning(status: RequestStatus) -> Meaning {
     }
 }
 
-/// What actions can work on from a request: itself, the certificate that it made or was to replace, and its agent,
-/// each by a name of its own.
+/// Targets that a request has for actions: itself, the certificate that it made or was to replace, and its agent, each
+/// by a name of its own.
 pub(super) fn targets(request: &Request, state: &State) -> Vec<Target> {
     let certificate = request.certificate_id.as_ref().or(request.replaces.as_ref());
     let itself = Target {

@@ -253,7 +253,7 @@ fn shown(state: &State) -> Option<Row> {
     (at < rows.len()).then(|| rows.swap_remove(at))
 }
 
-/// What is known of a row, whole at every width.
+/// The facts of a row, whole at every width.
 fn about(state: &State, row: &Row, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
     let width = usize::from(area.width.saturating_sub(LABEL + 2));
@@ -315,7 +315,7 @@ fn backend(row: &Row) -> Option<Backend> {
     Backend::ALL.into_iter().find(|backend| backend.word() == row.id)
 }
 
-/// Of when what is known of a backend is, where it gives no answer any more.
+/// The time of what is known of a backend that gives no answer any more.
 fn last_updated(state: &State, row: &Row) -> String {
     let link = backend(row).and_then(|backend| state.links.get(&backend));
     match link.filter(|link| matches!(link.state, LinkState::Down | LinkState::Unknown)) {
@@ -324,7 +324,7 @@ fn last_updated(state: &State, row: &Row) -> String {
     }
 }
 
-/// What is known of a row. Ages and beats stay out: a screen at rest stays at rest.
+/// The facts of a row. Ages and beats stay out: a screen at rest stays at rest.
 fn facts_of(state: &State, row: &Row) -> Vec<Fact> {
     let cell = |n: usize| row.cells.get(n);
     let mut facts = Vec::new();
@@ -376,7 +376,7 @@ fn divided(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
     height
 }
 
-/// What is known of the row that is told of whole, for an export.
+/// The facts of the row that is told of whole, for an export.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(row) = shown(state) else {
         return Vec::new();

@@ -23,7 +23,7 @@ pub(super) struct Strip<'a> {
     keys: Vec<(&'a str, &'static str)>,
 }
 
-/// That of the finding where the cursor rests.
+/// The strip of the finding where the cursor rests.
 pub(super) fn of<'a>(state: &'a State, findings: &[Finding]) -> Option<Strip<'a>> {
     let screen = state.screen();
     let settled = screen.settled.as_ref().filter(|_| screen.pane == 0);

@@ -158,7 +158,7 @@ fn checked_in(trends: &Trends) -> Vec<Counted> {
     spans.chain(std::iter::once(silent)).collect()
 }
 
-/// What the bars of the last pane count: so many of each, one after the other.
+/// Groups of bars in the last pane, of equal number, one after the other.
 const GROUPS: [&str; 2] = ["issued", "failed"];
 
 /// Four hours a bar, so that a day fits into eighty columns twice: what was issued, then what failed.
@@ -200,7 +200,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             ..area
         };
         let focused = screen.pane == pane;
-        // Where the cursor is, a bar's few letters are words.
+        // The heading says in words what the few letters of the bar under the cursor mean.
         let on = rows(state, pane);
         let on = on.get(screen.cursor_index(pane, on.ids())).filter(|_| focused);
         let on = on.map_or(String::new(), |row| row.copy);

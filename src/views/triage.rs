@@ -89,7 +89,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         _ => None,
     };
     let at = finding.due.or(finding.since).map(|at| when(at, state));
-    // What is not as of now doesn't look as if it were.
+    // A finding that is not as of now must not look as if it were.
     let (meaning, words) = match is_of_now(state, finding.kind) {
         true => (meaning, Meaning::Plain),
         false => (Meaning::Dim, Meaning::Dim),
@@ -163,7 +163,7 @@ fn target(finding: &Finding) -> Target {
     }
 }
 
-/// That, and the agent that saw it, for what is to be asked of that one.
+/// The finding's own target, and the agent that saw it, which can be asked to look again.
 fn targets(finding: &Finding) -> Vec<Target> {
     let agent = finding.agent.as_ref().map(|id| Target {
         kind: EntityKind::Agent,
@@ -200,7 +200,7 @@ pub(super) fn with_names(finding: &Finding, what: &str) -> String {
     };
     match finding.takes_down.as_slice() {
         [] => what.to_owned(),
-        // It is said already.
+        // The sentence has the name already.
         [one] if more.is_empty() && what.split(' ').any(|word| word == one) => what.to_owned(),
         names => format!("{what} [{}{more}]", names.join(" ")),
     }
@@ -286,8 +286,8 @@ const FINDINGS: &[Column] = &[
 /// Lines of the strip, its heading and its keys included.
 const STRIP: u16 = 4;
 
-/// Where findings and panes are, and last the strip. What its sentence needs beyond `STRIP` it takes from the panes
-/// below it, so that no row of a finding moves.
+/// Places of the findings and the panes, and last of the strip. Lines that its sentence needs beyond `STRIP` are taken
+/// from the panes below it, so that no row of a finding moves.
 fn places(area: Rect, n_lines: u16) -> [Rect; 6] {
     let (pane, strip) = match area.height {
         20.. => (((area.height - STRIP) / 4).clamp(4, 10), STRIP),

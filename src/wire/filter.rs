@@ -17,9 +17,9 @@ pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner",
 pub const CERTIFICATE_STATUSES: &[&str] = &[
     "active", "expiring", "expired", "revoked", "revoking", "held", "replaced", "any",
 ];
-/// What an agent's `status:` can be.
+/// The words of an agent's `status:`.
 pub const AGENT_STATUSES: &[&str] = &["active", "banned"];
-/// What a request's `status:` can be.
+/// The words of a request's `status:`.
 pub const REQUEST_STATUSES: &[&str] = &["pending", "issuing", "issued", "failed", "denied", "cancelled"];
 /// The fields that agents can be filtered by.
 pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "owner", "address", "cert"];
@@ -30,23 +30,23 @@ pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "whe
 /// The fields that tokens can be filtered by.
 pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
 
-/// What a field can be compared with.
+/// The sort of value that a field is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     /// A text that it contains.
     Text,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// How far ahead a time is.
+    /// Distance of a time to come.
     Ahead,
-    /// How long ago a time is.
+    /// Distance of a time that has passed.
     Ago,
     /// Yes or no.
     Flag,
 }
 
-/// What the field called `name` takes, in a list that knows `fields`: help is written from it, and filters are read by
-/// it.
+/// The sort of value that the field called `name` takes, in a list that knows `fields`: help is written from it, and
+/// filters are read by it.
 #[must_use]
 pub fn takes(fields: &[&str], name: &str) -> Takes {
     match name {

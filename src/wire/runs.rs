@@ -14,7 +14,7 @@ pub const MAX_BEGIN_BYTES: usize = 1 << 20;
 
 /// The most things of one run: more than a record of that size tells of.
 pub const MAX_THINGS: usize = 5_000;
-/// So many of a run's things are named in a list, beside their number.
+/// Things of a run that a list names, beside their number.
 pub const NAMED_IN_LISTS: usize = 5;
 
 /// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
@@ -76,9 +76,9 @@ pub struct RunView {
     pub action: String,
     /// What sort of thing it is about.
     pub entity_type: EntityKind,
-    /// Which things; in a list the first five.
+    /// Ids of the things; in a list the first five.
     pub entity_ids: Vec<String>,
-    /// How many things.
+    /// Number of things.
     #[serde(default)]
     pub n_entities: usize,
     /// Why, in the operator's words.

@@ -1,4 +1,4 @@
-//! What harms nothing goes beside each other, a few at a time: one that doesn't answer holds up no other.
+//! Steps that harm nothing go beside each other, a few at a time: a host that doesn't answer holds up no other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::Barrier;
 
 use super::*;
 
-/// As many as go at once.
+/// Number of steps that go at once.
 const AT_ONCE: usize = 8;
 
 /// An agent that answers its wake-up when as many are being woken as may be.

@@ -22,14 +22,14 @@ const IN_A_ROW: usize = 3;
 /// Actions and their hosts.
 type Trials<const N: usize> = [(&'static str, &'static [&'static str]); N];
 
-/// What the platform does by itself. `vpn-01` is silent.
+/// Actions that need no host to answer. `vpn-01` is silent.
 const PLATFORM: Trials<3> = [
     ("revoke", &["web-01"]),
     ("cancel", &["vpn-01"]),
     ("unban", &["cdn-03"]),
 ];
 
-/// What waits for a host, and so takes its time.
+/// Actions that wait for a host, and so take their time.
 const HOSTS: Trials<3> = [
     ("reissue", &["web-01", "db-01"]),
     ("install", &["web-02", "web-03", "db-02", "mail-02"]),

@@ -1,4 +1,4 @@
-//! What one token, good or dead, can take from everybody else.
+//! Limits to what one token, good or dead, can take from everybody else.
 
 use std::time::Duration;
 

@@ -61,7 +61,8 @@ async fn slow_questions_take_nothing_from_agents_changes_tokens_and_readiness() 
     let (of_one, lists) = read_only(&it).await;
     let screens = all(&it.store, Work::Screen).await;
     let background = all(&it.store, Work::Background).await;
-    assert!(screens.len() >= 2 && !background.is_empty());
+    let searches = all(&it.store, Work::Search).await;
+    assert!(!screens.is_empty() && !searches.is_empty() && !background.is_empty());
 
     // Of what needs no list, nothing waits.
     for path in of_one.iter().map(|path| path.replace("{id}", "x")) {
@@ -109,6 +110,16 @@ async fn slow_questions_take_nothing_from_agents_changes_tokens_and_readiness() 
     }
     drop(screens);
     assert_eq!(it.get("/api/v1/certs").await.0, 200, "and is answered afterwards");
+    assert_eq!(it.get("/api/v1/trends").await.0, 200);
+    for path in of_rows.iter().filter(|path| !path.ends_with("/trends")) {
+        let (status, _) = it.call(Method::GET, path, &admin, "", None).await;
+        assert_eq!(status, 200, "{path} waits for no search");
+        let searched = format!("{path}?filter=nothing");
+        let (status, reply) = it.call(Method::GET, &searched, &admin, "", None).await;
+        assert_eq!(status, 503, "{searched}: {reply}");
+    }
+    drop(searches);
+    assert_eq!(it.get("/api/v1/certs?q=nothing").await.0, 200);
     drop(background);
     assert_eq!(it.get("/api/v1/findings").await.0, 200);
 }
@@ -149,7 +160,12 @@ async fn a_question_whose_asker_is_gone_ends_in_the_database() {
             until(|| under_way(database) == 0).await;
         }
     }
-    until(|| busy(&it.store, "screen") == 0 && busy(&it.store, "background") == 0).await;
+    until(|| {
+        ["screen", "search", "background"]
+            .iter()
+            .all(|work| busy(&it.store, work) == 0)
+    })
+    .await;
     drop(lock);
     assert_eq!(it.get("/api/v1/certs").await.1["total"], 3);
 }

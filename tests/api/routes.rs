@@ -80,7 +80,7 @@ async fn every_change_leaves_its_row() {
         let (status, problem) = it.call(Method::POST, path, &it.viewer, body, None).await;
         assert_eq!(status, 403, "{path}: {problem}");
         let rows = it.rows().await;
-        // What was tried before within the minute is counted.
+        // A second refusal of the same within the minute is only counted.
         if refused.insert(*action) {
             assert_eq!(rows.len(), n_rows + 1);
             assert_eq!(rows.last().unwrap().outcome, AuditOutcome::Refused);

@@ -129,7 +129,7 @@ fn installation_row(state: &State) -> String {
         .to_owned()
 }
 
-/// So many connections that showed these.
+/// Fresh connections that showed these certificates, by their number.
 fn shows(shown: &[(&str, usize)]) -> ServedNow {
     ServedNow {
         shown: shown.iter().map(|(it, n)| ((*it).to_owned(), *n)).collect(),
@@ -196,7 +196,7 @@ fn where_what_is_served_cannot_be_looked_at_nothing_is_as_expected() {
         "{row}"
     );
 
-    // Where nobody knows an address to look at, the file alone is right.
+    // Without an address to look at, the file alone is right.
     detail.installations[0].tls_address = None;
     detail.installations[0].served_sha256 = None;
     fixtures::answer(&mut state, query, answer(detail));
@@ -236,7 +236,7 @@ fn a_database_host_is_as_the_console_sees_it_and_not_as_the_api_says_of_its_own(
         "its tables don't answer within 3 s",
     );
     assert_eq!(state.link(Backend::Database), LinkState::Up);
-    // What the API can't do with a host that is well is its own finding, with the cause.
+    // A host that is well while the API can't use it is a finding of the API's own, with the cause.
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::DatabaseDown);
     assert!(what.contains("its tables don't answer within 3 s"), "{what}");

@@ -327,7 +327,7 @@ fn fast_hands_and_what_is_typed_ahead_are_heard() {
     assert_eq!(plans(&terminal.types("r", Duration::ZERO), "reissue"), 1);
 }
 
-/// What follows a key that was dropped was typed for what that key would have opened.
+/// Keys after one that was dropped were typed for the dialog that it would have opened.
 #[test]
 fn a_burst_with_an_action_in_it_opens_nothing_and_says_how_much_was_dropped() {
     for (burst, n) in [("r y", 2), ("j j j k k k r r r y y y", 6), ("j X y", 2)] {

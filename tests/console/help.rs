@@ -36,7 +36,7 @@ fn its_frame_says_how_many_lines_are_below_and_it_ends_at_the_last() {
     );
     press(&mut state, "k");
     assert_eq!(more(&drawn_at(&state)), Some(1), "it goes back at once");
-    // Where all of it is in sight nothing is below.
+    // On a screen that has room for all of it nothing is below.
     let mut state = night(200, 200);
     press(&mut state, "2 ?");
     let whole = drawn_at(&state);

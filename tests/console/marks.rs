@@ -108,7 +108,7 @@ fn what_is_marked_and_does_not_fit_is_said_before_and_stays_marked() {
     );
 }
 
-/// What needs no yes by itself needs one where something that was marked is left out.
+/// An action that needs no yes by itself needs one where something that was marked is left out.
 #[test]
 fn a_harmless_action_waits_for_a_yes_where_marks_are_left_out() {
     let mut state = unsealed();

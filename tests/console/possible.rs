@@ -1,5 +1,5 @@
-//! What can only be refused is not offered, and its key says why before a plan is asked for: by the same rule as the
-//! plan's, on every screen.
+//! Actions that can only be refused are not offered, and their keys say why before a plan is asked for: by the same rule
+//! as the plan's, on every screen.
 
 use chrono::Duration;
 use cmp_console::actions;

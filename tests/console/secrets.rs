@@ -128,7 +128,7 @@ fn a_secret_that_comes_key_by_key_is_wiped_as_it_grows() {
     for (place, state) in fields().into_iter().filter(|(place, _)| places.contains(place)) {
         for (what, secret) in secrets() {
             for (pace, most) in paces {
-                // So many digits may become a fingerprint.
+                // Up to 64 hex digits may become a fingerprint.
                 let most = if what == "a share in hex" && most == 44 {
                     64
                 } else {

@@ -42,7 +42,7 @@ fn the_lower_pane_is_about_the_row_under_the_cursor() {
     assert!(drawn(&state).contains("── API ─"));
 }
 
-/// What is wrong with a backend that is away, since when, and of when the rest is.
+/// The trouble of a backend that is away has its words whole, its beginning, and the time of the rest.
 #[test]
 fn a_backend_that_is_away_is_told_of_whole() {
     let mut state = night(120, 40);
@@ -62,7 +62,7 @@ fn a_backend_that_is_away_is_told_of_whole() {
     }
 }
 
-/// Who comes from Vault's finding is with Vault.
+/// Vault's finding leads to Vault's row.
 #[test]
 fn a_finding_leads_to_the_row_that_it_is_about() {
     let mut state = night(120, 40);

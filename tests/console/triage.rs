@@ -200,7 +200,7 @@ fn cursor_and_strip_go_with_the_top_until_somebody_moves_the_cursor() {
         );
     }
 
-    // What was acted on keeps the cursor, whatever comes above it.
+    // The finding that was acted on keeps the cursor, whatever comes above it.
     press(&mut state, "r");
     press(&mut state, "esc");
     answered(&mut state, with(5..10), Findings::default());
@@ -358,7 +358,7 @@ fn with_the_platform_away_nothing_grows_old_by_itself() {
     assert!(lines(&state, 80, 24).join("\n").contains("issuer    was at work"));
 }
 
-/// What an agent sees at its path is its to look at again.
+/// A finding about something that an agent saw can be looked at again by that agent.
 #[test]
 fn a_finding_of_what_an_agent_sees_has_that_agent_for_a_check_in() {
     let mut state = fixtures::night(80, 24);

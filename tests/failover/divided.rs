@@ -170,7 +170,8 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let outcome = hands.check_in(&agent).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
-    // It is the first finding, before a Vault that doesn't answer, and the cursor is there as long as nobody moved it.
+    // Two primaries are the first finding, before a Vault that doesn't answer, and the cursor is there as long as
+    // nobody moved it.
     screen.wait("the first finding to be it", |screen| {
         let first = screen
             .lines()
@@ -190,7 +191,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    // So does the check of the configuration, in one line.
+    // The check of the configuration says the same in one line.
     let (code, checked) = check(&home.path().join("config.toml"));
     let both = format!("{a} (timeline 1) and {b} (timeline 2) both take changes");
     let line = checked.lines().find(|line| line.contains(&both));

@@ -60,7 +60,7 @@ async fn a_host_that_is_not_trusted_is_told_with_the_next_step_and_the_other_one
         let ends = |words: &str| screen.lines().any(|line| line.trim_end().ends_with(words));
         ends("primary; read here") && ends("replica, 0 s behind")
     });
-    // What a row has no room for stands below the list, whole, with the cursor on it.
+    // A note that is too long for its row stands whole below the list while the cursor is on it.
     pty.types("jjjjjj");
     pty.wait("the cursor to be on the first host", |screen| {
         screen.lines().any(|line| line.starts_with(">db host 1"))

@@ -338,7 +338,7 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     well_again(&api.address).await;
 }
 
-/// Nothing is said of the issuer. The readiness is one answer for all who ask within a second.
+/// Waits until the issuer is up and readiness says nothing of it; one answer is given to all who ask within a second.
 async fn well_again(address: &str) {
     eventually("the issuer is up, without a word", async || {
         let (_, state, note) = ready(address, "issuer").await?;

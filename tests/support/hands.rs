@@ -12,7 +12,7 @@ use cmp_console::plan::plan::Plan;
 use cmp_console::plan::ports::{Changes, Reads, SecretEntry};
 use cmp_console::plan::tier::{Ask, InContext};
 
-/// How it ended, and what was said meanwhile.
+/// Carries a plan out; its end, and all that was said meanwhile.
 pub(crate) async fn carry_out(
     plan: Plan,
     context: InContext<'_>,

@@ -74,7 +74,7 @@ pub(crate) struct Postgres {
     bin: PathBuf,
     dir: PathBuf,
     port: u16,
-    /// Whether other tests have their databases on it too: it may not be ended or held.
+    /// True if other tests have their databases on it too: then it may not be ended or held.
     is_shared: bool,
     /// While this is open, the server runs. What is told to it, and what it says.
     leash: Mutex<(ChildStdin, BufReader<ChildStdout>)>,

@@ -176,7 +176,8 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
     for id in &requests {
         certificates.extend(with.api.request(id).await?.certificate_id);
     }
-    // Where the answer that named them was lost, what took the old one's place since the plan is what was asked for.
+    // The answer that names the requests may have been lost: then the certificate that took the old one's place since
+    // the plan is the one that was asked for.
     if let Some(old) = cx.args["old"].as_str().filter(|_| requests.is_empty()) {
         let by = with.api.certificate(old).await?.certificate.replaced_by;
         certificates.extend(by.filter(|by| cx.args["replaced_by"].as_str() != Some(by)));

@@ -17,7 +17,7 @@ pub(super) async fn database(backends: &Backends, password: &Result<Option<Secre
     let mut lines: Vec<Line> = hosts.iter().map(host).collect();
     let api = ready.ok().map(|ready| api_on(&ready, backends.reads.clock.now()));
     lines.extend(divided(&hosts, api.as_ref()).map(|divided| {
-        // What a console asks for by a key, is asked here by another check.
+        // Another check does here what a key does in a console.
         let next = divided.next(&hosts).replace("press ctrl-r here", "check again");
         let words = format!("{} (hint: {next})", divided.what(&hosts));
         failed_line("database", "is one".to_owned(), words)

@@ -66,7 +66,7 @@ impl VaultError {
         ))
     }
 
-    /// It sends us on to somebody whom the configuration doesn't name: nobody there gets our token.
+    /// A redirect to an address that the configuration doesn't name: our token is not sent there.
     pub(super) fn elsewhere(from: &Url, to: Option<&Url>) -> Self {
         let origin = |url: &Url| told(&url.origin().ascii_serialization());
         Self::Elsewhere(origin(from), to.map_or_else(|| "nowhere".to_owned(), origin))

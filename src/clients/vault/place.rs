@@ -105,8 +105,8 @@ impl Place {
     }
 }
 
-/// Whether a call may go on from one address to another: to a node that is named, not out of TLS, and with nothing
-/// that is a node's own.
+/// True if a redirect may be followed: it leads to a node that is named, not out of TLS, and the call is not about
+/// one node's own seal.
 fn may_lead(from: &Url, to: &Url, named: &[Url]) -> bool {
     // A gateway may have the whole API below a path.
     let path = from.path();
@@ -115,7 +115,7 @@ fn may_lead(from: &Url, to: &Url, named: &[Url]) -> bool {
     stays_secret && !of_node && named.iter().any(|node| node.origin() == to.origin())
 }
 
-/// Whether this is each node's own: its seal, which no other node answers for.
+/// True if the path is about each node's own seal, which no other node answers for.
 pub(super) fn is_of_node(path: &str) -> bool {
     ["sys/seal-status", "sys/health", "sys/unseal"].contains(&path)
 }

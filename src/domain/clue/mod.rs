@@ -97,7 +97,7 @@ pub fn readings(clue: &str) -> Vec<Reading> {
         let whole = number::base64_hash(value, octets);
         whole.or_else(|| number::base64_hash(value.trim_start_matches('/'), octets))
     };
-    // Nobody writes a hash so.
+    // Hashes are never written with `0x`.
     let is_number = value.starts_with("0x") || value.starts_with("0X");
     let sha1 = number::hash(value, 20).filter(|_| !is_number);
     add("a SHA-256", number::hash(value, 32).map(Clue::Sha256));

@@ -100,7 +100,7 @@ pub(super) fn is_public(bytes: &[u8]) -> bool {
     }
 }
 
-/// How many bytes it has in all, as its first ones say.
+/// Length of the outermost element with its header, in bytes, as the header says.
 pub(super) fn whole_length(bytes: &[u8]) -> Option<usize> {
     let (_, first) = bytes.split_first()?;
     let (&first, rest) = first.split_first()?;

@@ -9,7 +9,7 @@ use crate::domain::wrapping::{dumped, from_base64, from_hex};
 
 /// Fewer letters are a word, an id or a name. A share of a key of 128 bits has 23.
 const SHORTEST: usize = 22;
-/// So many random letters have no digit once in two hundred; a name written in both cases often has none.
+/// Random letters of this number have no digit once in two hundred; a name written in both cases often has none.
 const NEEDS_NO_DIGIT: usize = 30;
 /// Letters of a serial or a SHA-1, and of a SHA-256, in hex.
 const SERIAL: usize = 40;
@@ -25,9 +25,9 @@ const BASE32: (usize, usize) = (32, 50);
 /// Shorter ones of equal length are one text in groups.
 const IN_GROUPS: usize = 40;
 
-/// Whether it stands in `text`; while that `grows`, what is shorter than a hash may become one.
+/// True if `text` has such a piece in it; while `text` `grows`, anything shorter than a hash may become one.
 pub(super) fn is_in(text: &str, grows: bool) -> bool {
-    // Nobody writes a clue as a dump, unless it is a certificate.
+    // Clues are not written as dumps, but for certificates.
     if dumped(text).iter().any(|bytes| !is_public(bytes)) {
         return true;
     }
@@ -39,7 +39,7 @@ pub(super) fn is_in(text: &str, grows: bool) -> bool {
     has_word(&text, grows) || (!is_printed && has_pairs(&text, grows)) || is_in_groups(&text)
 }
 
-/// What stands outside of blocks in PEM: of those it is known what they are.
+/// Text outside of PEM blocks, which say themselves what they hold.
 fn without_blocks(text: &str) -> String {
     let mut outside = String::with_capacity(text.len());
     let mut rest = text;
@@ -62,8 +62,8 @@ fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')
 }
 
-/// Whether one of its words is a piece. The words that follow the beginning of something public are the rest of
-/// it, as long as that says it is.
+/// True if one of its words is a piece. Words that follow the beginning of something public are the rest of it, up
+/// to the length that the beginning gives.
 fn has_word(text: &str, grows: bool) -> bool {
     let mut rest = 0;
     for word in text.split(|c| !is_letter(c)) {
@@ -89,7 +89,7 @@ fn has_word(text: &str, grows: bool) -> bool {
     false
 }
 
-/// What a word can be.
+/// Kind of a word.
 #[derive(PartialEq, Eq)]
 enum Read {
     Private,
@@ -148,7 +148,7 @@ fn read(word: &str, grows: bool) -> Read {
     }
 }
 
-/// What bytes are by how they begin, where `letters` of a text stand for so many `octets`.
+/// Kind of some bytes by their beginning; `letters` of the text stand for `octets` bytes.
 fn read_bytes(bytes: &[u8], letters: usize, octets: usize, n: usize) -> Option<Read> {
     if der::is_private(bytes) || ssh::is_private(bytes) {
         return Some(Read::Private);
@@ -168,9 +168,9 @@ fn is_public(bytes: &[u8]) -> bool {
     der::is_public(bytes) || ssh::is_public(bytes)
 }
 
-/// Whether letters are mixed as those of base64 are: many of both cases, and seldom two of a kind beside each
-/// other. In names and paths the next letter mostly is of the kind of the one before, and an id has a short prefix
-/// in the other case.
+/// True if letters are mixed as those of base64 are: many of both cases, and seldom two of a kind beside each other.
+/// In names and paths the next letter mostly is of the kind of the one before, and an id has a short prefix in the
+/// other case.
 fn is_random(word: &str) -> bool {
     let n = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
     let fewer = n(u8::is_ascii_lowercase).min(n(u8::is_ascii_uppercase));
@@ -202,7 +202,7 @@ fn is_base32(word: &str) -> bool {
         && digits * 16 >= word.len()
 }
 
-/// Whether pairs of hex digits, or fours, with colons, hyphens or spaces between are more than a hash has.
+/// True if hex digits in pairs or fours, with colons, hyphens or spaces between, are more than a hash has.
 fn has_pairs(text: &str, grows: bool) -> bool {
     let mut bytes: Vec<u8> = Vec::new();
     let mut between = None;
@@ -249,7 +249,7 @@ fn has_pairs(text: &str, grows: bool) -> bool {
     is_piece(&bytes)
 }
 
-/// Whether groups of as many letters each, as people make long texts readable, are a random text together.
+/// True if groups of equal length, in which people write long texts, are a random text together.
 fn is_in_groups(text: &str) -> bool {
     let is_piece = |whole: &str| {
         let bytes = whole.get(..whole.len() / 4 * 4).and_then(from_base64);

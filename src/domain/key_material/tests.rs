@@ -390,7 +390,7 @@ fn what_grows_is_refused_before_it_is_whole_unless_it_may_become_a_hash() {
     }
 }
 
-/// What people look for, and what they write beside a change.
+/// Texts that people look for, and texts that they write beside a change.
 fn clues(seeds: u8) -> Vec<String> {
     let mut clues: Vec<String> = [
         "crt_01KBCD9XQ2Y7Z8W3V4T5S6R7N8",

@@ -1,7 +1,7 @@
 //! Tokens by the form that their makers give them: of Vault and OpenBao, of this platform's API, and JWTs.
 
-/// What a token begins with, the fewest letters behind that, and whether they must be of both cases: otherwise
-/// it may be a name.
+/// Prefixes of tokens, the fewest letters behind each, and true where those must be of both cases, since the rest
+/// may be a name otherwise.
 const FORMS: &[(&str, usize, bool)] = &[
     ("hvs.", 12, false),
     ("hvb.", 12, false),
@@ -17,7 +17,7 @@ const FORMS: &[(&str, usize, bool)] = &[
 /// The shortest part of a JWT that is taken for one.
 const JWT_PART: usize = 8;
 
-/// Whether a token stands in it.
+/// True if a token stands in `text`.
 pub(super) fn is_in(text: &str) -> bool {
     let by_form = FORMS.iter().any(|(begins, fewest, both_cases)| {
         starts_of(text, begins).any(|behind| {
@@ -30,7 +30,7 @@ pub(super) fn is_in(text: &str) -> bool {
     by_form || starts_of(text, "eyJ").any(is_jwt)
 }
 
-/// What stands behind `begins` wherever a word begins so.
+/// The text behind `begins`, from each word that begins so.
 fn starts_of<'a>(text: &'a str, begins: &str) -> impl Iterator<Item = &'a str> {
     let places = text
         .match_indices(begins)
@@ -49,7 +49,7 @@ fn letters(text: &str) -> &str {
     &text[..n]
 }
 
-/// Whether what stands behind `eyJ` goes on as a header and a claim do: base64 of JSON, a dot, more of it.
+/// True if the text behind `eyJ` goes on as a header and a claim do: base64 of JSON, a dot, more of it.
 fn is_jwt(behind: &str) -> bool {
     let header = letters(behind);
     let claims = behind.get(header.len()..).and_then(|rest| rest.strip_prefix('.'));

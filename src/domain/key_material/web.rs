@@ -8,7 +8,7 @@ use crate::domain::wrapping::from_base64;
 /// A `d` of 32 bytes has 43 letters; a shorter value may be anything.
 const SHORTEST_ALONE: usize = 40;
 
-/// Whether it holds the private half of a key, be the JSON whole or not, in whatever quotes.
+/// True if `text` holds the private half of a key, be the JSON whole or not, in whatever quotes.
 pub(super) fn is_private(text: &str) -> bool {
     // The longest value of a member, and none where it has no value.
     let longest = |name: &str| {

@@ -100,7 +100,7 @@ fn of_lines(text: &str) -> Vec<u8> {
             continue;
         }
         let mut in_line = 0;
-        // What stands behind sixteen bytes are their letters.
+        // Words behind the bytes of a line are the same bytes as letters.
         while let Some(group) = words.next_if(|word| {
             matches!(word.len(), 2 | 4 | 8) && is_hex(word) && in_line < 32 && !is_offset(word)
         }) {
@@ -112,7 +112,7 @@ fn of_lines(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether it is rather the place of a next line than bytes.
+/// True if the word is the offset that begins the next line rather than bytes.
 fn is_offset(word: &str) -> bool {
     word.len() == 8 && word.starts_with("0000")
 }

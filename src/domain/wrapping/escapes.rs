@@ -92,7 +92,7 @@ fn numbered(text: &str, before: &str, behind: &str, radix: u32) -> String {
     plain
 }
 
-/// Whether nothing of it is seen, and it can stand between any two letters.
+/// True if nothing of `c` is seen, so that it can stand between any two letters.
 fn is_unseen(c: char) -> bool {
     matches!(
         c,

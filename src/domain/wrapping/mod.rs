@@ -212,7 +212,7 @@ mod tests {
         found.collect()
     }
 
-    /// As `xxd` prints it.
+    /// Output of `xxd` for these bytes.
     fn xxd(bytes: &[u8]) -> String {
         let line = |(n, line): (usize, &[u8])| {
             let groups: Vec<String> = line.chunks(2).map(hex::encode).collect();

@@ -23,16 +23,16 @@ use crate::config::agent::AgentConfig;
 /// Time for the cleaning of one directory before the agent goes on without it.
 const TIDY_LIMIT: Duration = Duration::from_secs(5);
 
-/// What was the same on disk and in all handshakes, when it was last.
+/// Certificate that was last seen both on disk and in all handshakes.
 #[derive(Clone, Debug)]
 pub(super) struct Agreed {
     /// The certificate's fingerprint.
     pub(super) fingerprint: String,
     /// The issuer that was not sent with it.
     pub(super) chain_missing: Option<String>,
-    /// What a client asks for to be shown it.
+    /// Server name that a client asks for to be shown it.
     pub(super) server_name: Option<String>,
-    /// When; none where what was looked at since differed.
+    /// Time of that look; none where a later one found a difference.
     pub(super) at: Option<Instant>,
 }
 
@@ -93,7 +93,7 @@ impl Host {
             .collect();
         let allowed = self.config.install_dirs.clone();
         let clean = move |dir: &Path, decision: &Decision| {
-            // What was allowed before may not be any more.
+            // A directory that was allowed before may not be any more.
             let any = dir.join("any.pem").display().to_string();
             match Target::resolve(&any, &allowed) {
                 Ok(target) => clean_all(target.dir(), decision),
@@ -156,7 +156,7 @@ mod tests {
         let told = tidy(&Patience::default(), dirs, Duration::from_millis(50), clean).await;
         assert_eq!(told.len(), 1);
         assert!(told[0].contains("`/mount` has not answered"), "{told:?}");
-        // It comes back when installations may be under way there: it touches nothing any more.
+        // The directory comes back when installations may be under way there, so nothing in it is touched any more.
         let_go.send(()).unwrap();
         let mut all: Vec<PathBuf> = seen.iter().collect();
         all.sort();

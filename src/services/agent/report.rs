@@ -132,7 +132,7 @@ fn agreed_before(host: &Host, path: &str) -> Option<Agreed> {
     agreed.get(path).cloned()
 }
 
-/// What handshakes show where the disk can't be read.
+/// Fingerprint that handshakes show where the disk can't be read.
 async fn still_served(host: &Host, before: &Agreed) -> Option<String> {
     let address = host.config.tls_address.as_ref()?;
     let limit = host.config.handshake_attempt().min(HANDSHAKE_LIMIT);

@@ -29,7 +29,7 @@ pub(super) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.ask(Work::Screen).await?;
+    let mut conn = api.store.ask(Work::of_page(&query)).await?;
     Ok(reply::json(&audit::page(&mut conn, &query).await?))
 }
 

@@ -76,7 +76,7 @@ impl Call {
     /// Reads the body of who may; once.
     ///
     /// # Errors
-    /// It is too long, or doesn't come in time.
+    /// The body is too long, or doesn't come in time.
     pub(super) async fn read(&self, api: &ApiState) -> Result<(), Refusal> {
         if self.read.get().is_some() {
             return Ok(());

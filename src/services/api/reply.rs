@@ -99,7 +99,7 @@ fn problem_json(body: &ProblemJson) -> Response {
     let text = serde_json::to_string(body).unwrap_or_default();
     let mut response = raw(status, &text);
     if status == StatusCode::TOO_MANY_REQUESTS {
-        // Who knows better says so.
+        // Callers that know how long to wait put their own time in its place.
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(1));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// More consoles than one person has open, and fewer connections than anybody misses.
 pub(super) const AT_ONCE: usize = 16;
 
-/// How many there are of each token.
+/// Open event streams, counted by token.
 #[derive(Clone, Default)]
 pub(super) struct Streams(Arc<Mutex<HashMap<String, usize>>>);
 

@@ -57,7 +57,7 @@ impl Drop for Turn {
         self.has = None;
         self.queue = None;
         let mut all = self.turns.all();
-        // Nobody else waits for it.
+        // A queue that nobody else waits in is removed.
         if all
             .get(&self.name)
             .is_some_and(|queue| Arc::strong_count(queue) == 1)

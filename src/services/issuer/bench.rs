@@ -54,7 +54,7 @@ pub(super) enum Mood {
     /// Asks to be left alone for a minute and a half.
     Limits,
     Sealed,
-    /// Nobody answers at its address.
+    /// Its address gives no answer.
     Unreachable,
 }
 

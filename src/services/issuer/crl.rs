@@ -123,7 +123,7 @@ impl Issuer {
         wanted: &[C],
         crl: &Crl,
     ) -> Result<usize, StoreError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let now = tx.now();
         let mut found = 0;
         for certificate in wanted

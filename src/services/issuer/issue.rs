@@ -23,7 +23,7 @@ impl Issuer {
                 .pause(&request.adapter_id, "the adapter's configuration makes no sense")
                 .await;
         };
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let claimed_at = tx.now();
         let begun = issuance::begin_issue(&mut tx, &request.id, &self.owner, LEASE).await?;
         tx.commit().await?;
@@ -66,7 +66,7 @@ impl Issuer {
             Ok(None) => Ok(()),
             Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
             Err(AdapterError::Away(reason) | AdapterError::Denied(reason)) => {
-                let mut tx = self.store.begin().await?;
+                let mut tx = self.store.begin_behind().await?;
                 issuance::pause_issue(&mut tx, &request.id, &reason).await?;
                 tx.commit().await
             }
@@ -109,7 +109,7 @@ impl Issuer {
 
     /// Makes the claim last as long again, unless another worker has taken it over.
     async fn is_still_ours(&self, issuing: &Issuing) -> Result<bool, StoreError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let until = tx.now() + LEASE;
         let ours = orders::hold(&mut tx, &issuing.request.id, &self.owner, until).await?;
         tx.commit().await?;
@@ -153,11 +153,16 @@ impl Issuer {
                 return self.fail(issuing, &words).await;
             }
         };
-        let new = inventory(read, signed, Some(issuing.request.adapter_id.clone()));
+        let new = NewCertificate::of(
+            read,
+            &signed.pem,
+            &signed.chain_pem,
+            Some(&issuing.request.adapter_id),
+        );
         if let Err(words) = as_asked(issuing, signed) {
             return self.take_back(issuing, &new, &words).await;
         }
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
         if keys::is_compromised(&mut tx, &certificate.spki_sha256, &issuing.csr_pem).await? {
             let why = "its key was marked as compromised while the CA signed";
@@ -177,7 +182,7 @@ impl Issuer {
     ) -> Result<(), StoreError> {
         let id = &issuing.request.id;
         let words = format!("the CA's certificate is not what was asked for: {words}");
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let certificate = issuance::refuse_issue(&mut tx, id, new, &words).await?;
         tx.commit().await?;
         tracing::error!(request = %id, %certificate, serial = %new.serial, words, "what the CA signed is taken back");
@@ -187,7 +192,7 @@ impl Issuer {
     async fn retry_later(&self, issuing: &Issuing, error: &str) -> Result<(), StoreError> {
         let request = &issuing.request;
         let at = next_attempt(self.store.clock().now(), request.attempt, &request.id);
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         issuance::retry_issue_later(&mut tx, &request.id, error, at).await?;
         tx.commit().await?;
         tracing::warn!(request = %request.id, error, %at, "the CA refused for now");
@@ -196,7 +201,7 @@ impl Issuer {
 
     async fn fail(&self, issuing: &Issuing, words: &str) -> Result<(), StoreError> {
         let id = &issuing.request.id;
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         issuance::fail_issue(&mut tx, id, words).await?;
         tx.commit().await?;
         tracing::warn!(request = %id, words, "the CA refused");
@@ -220,26 +225,4 @@ fn as_asked(issuing: &Issuing, signed: &SignedCertificate) -> Result<(), String>
     Wanted::of(&issuing.request)
         .certified_by(&content, &csr)
         .map_err(|other| other.to_string())
-}
-
-/// A signed certificate as the inventory takes it.
-pub(crate) fn inventory(
-    read: x509::Facts,
-    signed: &SignedCertificate,
-    adapter_id: Option<String>,
-) -> NewCertificate {
-    NewCertificate {
-        subject: read.subject,
-        sans: read.sans,
-        issuer: read.issuer,
-        serial: read.serial,
-        fingerprint_sha256: read.fingerprint_sha256,
-        spki_sha256: read.spki_sha256,
-        key_algorithm: read.key_algorithm,
-        not_before: read.not_before,
-        not_after: read.not_after,
-        adapter_id,
-        pem: signed.pem.clone(),
-        chain_pem: signed.chain_pem.clone(),
-    }
 }

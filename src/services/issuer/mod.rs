@@ -37,7 +37,6 @@ use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, issuance, jobs};
 use crate::wire::page::Change;
 
-pub(crate) use issue::inventory;
 use lanes::{Lane, WentOn};
 use roster::Roster;
 
@@ -286,7 +285,7 @@ impl Issuer {
             Ok(None) => RENEW,
             // Well before its end, so that there is time to try again.
             Ok(Some(lasts)) => (lasts / 2).clamp(RENEW_SOON, RENEW),
-            // It still works until its end; who reads the log has time.
+            // The credential works until its end, so whoever reads the log has time.
             Err(error) => {
                 tracing::warn!(adapter = %row.name, %error, "the issuer's credential can't be renewed");
                 RENEW_AGAIN

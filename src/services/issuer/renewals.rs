@@ -121,7 +121,7 @@ impl Issuer {
             if *stop.borrow() {
                 return Ok(false);
             }
-            let mut tx = self.store.begin().await?;
+            let mut tx = self.store.begin_behind().await?;
             let due = renewals::claim(&mut tx, &row.id, LEASE).await?;
             tx.commit().await?;
             let Some(due) = due else {
@@ -167,7 +167,7 @@ impl Issuer {
             watch.say(row, &due.id, &nonsense.to_string());
             return self.put_off(&due.id, NO_GOOD_ANSWER).await;
         }
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let again_at = tx.now() + suggestion.pause();
         let has_moved = renewals::record(&mut tx, &due.id, suggestion, again_at).await?;
         tx.commit().await?;
@@ -181,7 +181,7 @@ impl Issuer {
     }
 
     async fn put_off(&self, certificate_id: &str, pause: Duration) -> Result<(), StoreError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let at = tx.now() + pause;
         renewals::ask_again(&mut tx, certificate_id, at).await?;
         tx.commit().await

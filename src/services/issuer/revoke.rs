@@ -60,7 +60,7 @@ impl Issuer {
         if *stop.borrow() {
             return Ok(None);
         }
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let claimed = jobs::claim_revoke(&mut tx, lane.adapter.as_deref(), &self.owner, LEASE).await?;
         tx.commit().await?;
         Ok(claimed)
@@ -90,21 +90,21 @@ impl Issuer {
                 Ok(())
             }
             Ok((RevocationAnswer::AlreadyExpired, _)) => {
-                let mut tx = self.store.begin().await?;
+                let mut tx = self.store.begin_behind().await?;
                 revocation::expire_revocation(&mut tx, job).await?;
                 tx.commit().await?;
                 tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
                 Ok(())
             }
             Err(AdapterError::Away(reason)) => {
-                let mut tx = self.store.begin().await?;
+                let mut tx = self.store.begin_behind().await?;
                 revocation::pause_revocation(&mut tx, job, &reason).await?;
                 tx.commit().await?;
                 Ok(())
             }
             Err(AdapterError::Denied(words)) => {
                 let at = self.store.clock().now() + DENIED_AGAIN;
-                let mut tx = self.store.begin().await?;
+                let mut tx = self.store.begin_behind().await?;
                 let is_news = revocation::deny_revocation(&mut tx, job, &words, at).await?;
                 tx.commit().await?;
                 if is_news {
@@ -114,7 +114,7 @@ impl Issuer {
             }
             Err(AdapterError::Busy(words, pause)) => {
                 let at = self.store.clock().now() + pause;
-                let mut tx = self.store.begin().await?;
+                let mut tx = self.store.begin_behind().await?;
                 orders::wait_to_revoke(&mut tx, job, &words, at).await?;
                 tx.commit().await?;
                 tracing::warn!(certificate = id, words, %at, "the CA asks to be left alone");
@@ -138,7 +138,7 @@ impl Issuer {
     /// Puts it back for later; until when.
     async fn ask_again(&self, job: &Job, error: &str) -> Result<DateTime<Utc>, StoreError> {
         let at = next_attempt(self.store.clock().now(), job.attempt, &job.id);
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         revocation::retry_revocation_later(&mut tx, job, error, at).await?;
         tx.commit().await?;
         Ok(at)
@@ -151,7 +151,7 @@ impl Issuer {
         certificate: &Certificate,
         published: Published,
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         let now = tx.now();
         revocation::accept_revocation(&mut tx, job, now).await?;
         let by = match published {
@@ -180,7 +180,7 @@ impl Issuer {
     }
 
     async fn fail_revocation(&self, job: &Job, words: &str) -> Result<(), StoreError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         revocation::fail_revocation(&mut tx, job, words).await?;
         tx.commit().await?;
         tracing::error!(

@@ -46,7 +46,7 @@ impl Issuer {
             match step {
                 Step::Signed(signed) => return Ok(Ok(Some(signed))),
                 Step::Ordered(new) => {
-                    let mut tx = self.store.begin().await?;
+                    let mut tx = self.store.begin_behind().await?;
                     let ours =
                         orders::note(&mut tx, id, &self.owner, ca_order.as_deref(), &new, LEASE).await?;
                     tx.commit().await?;
@@ -57,7 +57,7 @@ impl Issuer {
                     ca_order = Some(new);
                 }
                 Step::Answer(answers) => {
-                    let mut tx = self.store.begin().await?;
+                    let mut tx = self.store.begin_behind().await?;
                     let until = tx.now() + ANSWERED_FOR;
                     orders::wait_for_answers(&mut tx, id, answers, until).await?;
                     tx.commit().await?;
@@ -92,7 +92,7 @@ impl Issuer {
     /// It stays `issuing`, since it may be signed, and is taken up again then.
     pub(super) async fn look_again(&self, issuing: &Issuing, pause: Duration) -> Result<(), StoreError> {
         let at = self.store.clock().now() + pause;
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         orders::look_again(&mut tx, &issuing.request.id, &self.owner, at).await?;
         tx.commit().await
     }
@@ -101,7 +101,7 @@ impl Issuer {
     pub(super) async fn wait(&self, issuing: &Issuing, why: &str, pause: Duration) -> Result<(), StoreError> {
         let id = &issuing.request.id;
         let at = self.store.clock().now() + pause;
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_behind().await?;
         orders::wait_for_ca(&mut tx, id, why, at).await?;
         tx.commit().await?;
         tracing::info!(request = %id, why, %at, "the request waits for the CA");

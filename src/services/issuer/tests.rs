@@ -538,7 +538,7 @@ async fn a_ca_that_gives_no_answer_is_told_before_anybody_waits_for_it() {
         reason.as_deref(),
         Some("issuer gets no answer from the CA of `fake`: connection refused")
     );
-    // Nothing is burnt on it, and nothing is said twice.
+    // No attempt is burnt on it, and the pause is not told twice.
     let request = bench.request().await;
     bench.round().await;
     bench.round().await;

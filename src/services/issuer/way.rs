@@ -16,7 +16,8 @@ use crate::store::{StoreError, adapters as rows};
 const LOOK: Duration = Duration::from_secs(5);
 /// Failed looks in a row that find it lost: one may be a restart.
 const IN_A_ROW: u32 = 2;
-/// Where another issuer lets the adapter work again, its way is there: ours alone stops nobody more often than this.
+/// Shortest time between two pauses for a lost way. Another issuer that lets the adapter work again has a way to the
+/// CA, and must not be stopped all the time by ours alone.
 const AGAIN: Duration = Duration::from_mins(10);
 
 /// The ways, by adapter.

@@ -12,7 +12,7 @@ const WORK: Duration = Duration::days(7);
 
 /// Forgets all that is old enough.
 pub(super) async fn forget(store: &Store) -> Result<(), StoreError> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.begin_behind().await?;
     let now = tx.now();
     let answers = idempotency::forget(&mut tx, now - ANSWERS).await?;
     let jobs = jobs::forget_work(&mut tx, now - WORK).await?;

@@ -33,7 +33,7 @@ pub(super) async fn close(store: &Store) -> Result<usize, StoreError> {
     }
     drop(conn);
     for run in &stale {
-        let mut tx = store.begin().await?;
+        let mut tx = store.begin_behind().await?;
         let end = RunEnd {
             outcome: AuditOutcome::Unknown,
             note: Some(NOTE.to_owned()),

@@ -38,9 +38,9 @@ type Since = (Rest, u64);
 /// Reason that nothing is worked out on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rest {
-    /// Nothing is asked on it.
+    /// No request is under way on it.
     Idle,
-    /// It is told what changes.
+    /// An event stream is open on it.
     Streams,
 }
 

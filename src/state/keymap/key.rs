@@ -61,7 +61,7 @@ pub(super) fn answers(cmd: Cmd, key: &str) -> bool {
     matches!(cmd, Cmd::Start(_)) && ANSWERS.contains(&key)
 }
 
-/// Whether `key` could press what can't be undone, by the end of a split escape sequence.
+/// True if the end of a split escape sequence could press `key` for an action that can't be undone.
 pub(super) fn is_unsafe(cmd: Cmd, key: &str) -> bool {
     let Cmd::Start(id) = cmd else { return false };
     actions::find(id).is_some_and(|action| actions::harm(action) >= Harm::Shares)

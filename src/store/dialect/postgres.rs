@@ -14,18 +14,17 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgConnection, PgPool, Postgres};
 
 use super::Locking;
-use crate::store::pools::{Ways, Work};
+use crate::store::pools::{self, Ways, Work};
 use crate::store::tls;
 
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connections by kind of work: changes, short reads that others' work hangs on, questions of screens, and
-/// what nobody waits for. With those for listening and leading, five processes fit into the hundred that
-/// PostgreSQL allows if nobody says otherwise.
+/// Connections by kind of work: changes, short reads that others' work hangs on, and what nobody waits for. With those
+/// for questions of screens, listening and leading, five processes fit into the hundred that PostgreSQL allows if
+/// nobody says otherwise.
 const N_WRITERS: u32 = 6;
 const N_VITAL: u32 = 4;
-const N_SCREENS: u32 = 4;
 const N_BACKGROUND: u32 = 2;
 
 /// Said to each new connection. A server that hangs in the middle of a transaction must not hold the
@@ -37,6 +36,10 @@ const VITAL: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_sessi
 /// Said to each new connection for questions, which the caller ends sooner: for a caller that is gone
 /// without a word.
 const SCREENS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'";
+
+/// Said to each new connection: its questions get one core each. What is won by more of them is won for the one who
+/// asks, and lost for all others.
+pub(in crate::store) const ONE_CORE: &str = "SET max_parallel_workers_per_gather = 0";
 
 /// Said to each new connection of a console: it only reads, whatever its account may, and asks nothing that
 /// takes long.
@@ -136,6 +139,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     conn.execute(settings).await?;
+                    conn.execute(ONE_CORE).await?;
                     Ok(())
                 })
             })
@@ -147,7 +151,8 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
     Ok(Ways {
         writer,
         vital: readers(N_VITAL, PATIENCE, VITAL),
-        screens: readers(N_SCREENS, Work::Screen.queues(), SCREENS),
+        screens: readers(pools::screens(), Work::Screen.queues(), SCREENS),
+        searches: readers(pools::searches(), Work::Search.queues(), SCREENS),
         background: readers(N_BACKGROUND, Work::Background.queues(), SETTINGS),
     })
 }

@@ -9,15 +9,14 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Sqlite, SqlitePool};
 
-use crate::store::pools::{Ways, Work};
+use crate::store::pools::{self, Ways, Work};
 
 /// How long a statement waits for another process's write before it gives up.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Readers that may work at once: short ones, on which others' work hangs, and questions. Each question may
-/// take a core for as long as it lasts, so that there are few.
+/// Readers that may work at once beside those for screens: short ones, on which others' work hangs, and what nobody
+/// waits for.
 const N_VITAL: u32 = 4;
-const N_SCREENS: u32 = 2;
 const N_BACKGROUND: u32 = 1;
 
 /// Instructions between two looks whether a question is to stop: some ten microseconds.
@@ -59,7 +58,8 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Sqlite>, sqlx::Erro
     Ok(Ways {
         writer,
         vital: readers(N_VITAL, BUSY),
-        screens: readers(N_SCREENS, Work::Screen.queues()),
+        screens: readers(pools::screens(), Work::Screen.queues()),
+        searches: readers(pools::searches(), Work::Search.queues()),
         background: readers(N_BACKGROUND, Work::Background.queues()),
     })
 }

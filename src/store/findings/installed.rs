@@ -61,7 +61,7 @@ pub struct InUse {
     pub error: Option<String>,
     /// The last installation failed.
     pub install_failed: bool,
-    /// Why what is there could not be looked at, or what was seen that isn't as it should be.
+    /// Reason that the place could not be looked at, or something seen there that isn't as it should be.
     pub report_error: Option<String>,
     /// The first installation there failed: nothing is in use by it.
     pub never_there: bool,

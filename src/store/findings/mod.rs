@@ -48,7 +48,7 @@ impl<T> Foremost<T> {
         }
     }
 
-    /// These, and how many more `all` finds; it is asked only where there may be more.
+    /// `rows`, and the number of others that `all` finds; that is counted only where there may be others.
     async fn warnings(conn: &mut Conn, rows: Vec<T>, all: &All<'_>) -> Result<Self, StoreError> {
         let n = all.count(conn, &rows).await?;
         Ok(Self::of_warnings(rows, n))
@@ -57,9 +57,9 @@ impl<T> Foremost<T> {
 
 /// The statement whose first rows were read, for counting all of them.
 struct All<'a> {
-    /// What is before its `SELECT`.
+    /// Text before its `SELECT`.
     with: &'a str,
-    /// It, from its `FROM` on.
+    /// Text from its `FROM` on.
     from: &'a str,
     bound: Vec<super::statement::Value>,
     doing: &'static str,

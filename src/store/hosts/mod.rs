@@ -76,6 +76,7 @@ fn pool(options: PgConnectOptions) -> PgPool {
         .after_connect(|conn, _| {
             Box::pin(async move {
                 conn.execute(dialect::postgres::READ_ONLY).await?;
+                conn.execute(dialect::postgres::ONE_CORE).await?;
                 Ok(())
             })
         })

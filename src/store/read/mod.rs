@@ -3,7 +3,6 @@
 //! their tables.
 
 mod findings;
-mod renewal_asked;
 
 use super::{Conn, StoreError, agents, audit, certificates, installations, keys};
 use crate::domain::audit::AuditRow;

@@ -35,7 +35,7 @@ impl<'a> Folded<'a> {
             let losses = losses.map_or(0, Pinned::n_lines);
             pinned(sheet) + losses + flow(&sheet.sections).min(LEAST) <= room
         };
-        // Where even the least has no room it scrolls too, what weighs least first.
+        // Paragraphs that have no room above the scrolling part scroll with it, the least weighty first.
         let mut changes = Vec::new();
         while sheet.above.len() > 1 && !fits(&sheet, losses.as_ref()) {
             changes.extend(sheet.above.pop());
@@ -151,7 +151,7 @@ struct FlowLine<'a> {
     line: Option<Line<'a>>,
 }
 
-/// What scrolls, in one row of lines. Its top line is always the heading of what stands below.
+/// The scrolling part, in one row of lines. Its top line is always the heading of the lines below.
 struct Flow<'a> {
     lines: Vec<FlowLine<'a>>,
     /// Heading and how many things, by section.
@@ -212,7 +212,7 @@ impl<'a> Flow<'a> {
         .collect()
     }
 
-    /// What the heading at the top counts: its things in sight, of how many, and what is out of sight above and below.
+    /// Note of the heading at the top: its things in sight, of how many, and the number out of sight above and below.
     fn note(&self, first: usize, shown: usize) -> String {
         let section = self.lines[first].section;
         let seen = first + 1..first + shown;

@@ -3,7 +3,7 @@
 use crate::views::View;
 use crate::wire::filter::{Takes, takes};
 
-/// What can be typed, and what it finds; a heading has nothing before it. None where nothing is filtered.
+/// Terms that can be typed, and what each finds; a heading has nothing before it. None where nothing is filtered.
 pub(super) fn lines(view: &View) -> Vec<(String, String)> {
     if !view.is_filtered() {
         return Vec::new();

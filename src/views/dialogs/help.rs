@@ -50,7 +50,7 @@ pub(super) fn draw(state: &State, scroll: u16, area: Rect, buffer: &mut Buffer) 
     }
 }
 
-/// How far down it goes on this screen: its last line is then the last of the window.
+/// The first line at which its last line is the last of the window.
 pub(super) fn last_scroll(state: &State) -> u16 {
     let (width, height_of_all) = (state.size.width, state.size.height);
     let lines = lines(state, words_in(width));

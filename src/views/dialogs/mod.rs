@@ -33,13 +33,13 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     }
 }
 
-/// How far help can be scrolled on the state's screen.
+/// The last line that help can be scrolled to on the state's screen.
 #[must_use]
 pub fn last_scroll_of_help(state: &State) -> u16 {
     help::last_scroll(state)
 }
 
-/// How the dialog of a run can be scrolled on the state's screen.
+/// Bounds for scrolling the dialog of a run on the state's screen.
 #[must_use]
 pub fn scrolling(state: &State, layer: &RunLayer) -> Scrolling {
     let area = Rect::new(0, 0, state.size.width, state.size.height);

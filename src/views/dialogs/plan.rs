@@ -16,7 +16,7 @@ use crate::widgets::theme::Meaning;
 const LOSSES: usize = 4;
 /// Names of things that a line holds; the rest is counted.
 const NAMES: usize = 8;
-/// How many kinds of loss are named, and how many hosts of each, in fewer and fewer lines; the rest is counted.
+/// Numbers of kinds of loss that are named, and of hosts of each, in fewer and fewer lines; the rest is counted.
 const SHORTER: [(usize, usize); 7] = [(20, 12), (20, 8), (20, 5), (20, 3), (20, 1), (3, 1), (1, 1)];
 /// The column that what is lost begins at.
 const HOST: usize = 11;
@@ -66,7 +66,7 @@ pub(super) fn sheet<'a>(
     sheet
 }
 
-/// What scrolls: the names, or in their place what `layer` asks for.
+/// The scrolling part: the names, or in their place the detail that `layer` asks for.
 fn detail<'a>(plan: &'a Plan, layer: &RunLayer, width: usize) -> Option<Section<'a>> {
     let (heading, things): (_, Vec<Thing<'a>>) = match layer.detail {
         Detail::Names => {
@@ -114,7 +114,7 @@ fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
     }
 }
 
-/// What is lost, whole and then shorter and shorter.
+/// Losses, whole and then shorter and shorter.
 fn losses<'a>(state: &State, plan: &Plan, width: usize) -> Vec<Pinned<'a>> {
     let losses = plan.losses_by_host();
     if losses.is_empty() && plan.reach().harm < Harm::Changes {
@@ -182,7 +182,7 @@ fn names(loss: &LossOnHost<'_>, plan: &Plan, most: usize) -> String {
     }
 }
 
-/// As many names, and how many more.
+/// The first `most` names, and the number of the others.
 fn up_to(names: &[&str], most: usize, what: &str) -> String {
     match names.len().saturating_sub(most) {
         0 => names.join(", "),
@@ -190,7 +190,7 @@ fn up_to(names: &[&str], most: usize, what: &str) -> String {
     }
 }
 
-/// What is lost with the hosts that lose it, as they come; of one loss, those first that lose most.
+/// Losses in their order, each with the hosts that have it, those that lose most first.
 fn by_cause<'a>(losses: &[LossOnHost<'a>]) -> Vec<(&'a str, Vec<String>)> {
     let mut causes: Vec<(&'a str, Vec<&LossOnHost<'a>>)> = Vec::new();
     for loss in losses {

@@ -57,7 +57,7 @@ fn step<'a>(step: &StepLine, note: &str, width: usize) -> Thing<'a> {
     lines
 }
 
-/// Nothing, where there is nothing to count.
+/// A section under this heading; none without things.
 fn section<'a>(heading: &'static str, things: Vec<Thing<'a>>) -> Option<Section<'a>> {
     (!things.is_empty()).then_some(Section { heading, things })
 }
@@ -150,7 +150,7 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
     sheet
 }
 
-/// What isn't proven: its end, its name, what happened and what to do next.
+/// Lines for a thing that isn't proven: its end, its name, what happened and what to do next.
 fn not_proven<'a>(name: &str, end: &Outcome, width: usize) -> Thing<'a> {
     let mark = format!("{:<8} ", end.word().to_uppercase());
     let mut lines = Sheet::hung(&mark, name, width, runs::ended(end));
@@ -163,7 +163,7 @@ fn not_proven<'a>(name: &str, end: &Outcome, width: usize) -> Thing<'a> {
     lines
 }
 
-/// Those that are proven: by name with the proof, or by name alone where something else is to be read.
+/// Things that are proven: by name with the proof, or by name alone where something else is to be read.
 fn proven<'a>(run: &Run, whole: &Outcome, width: usize) -> Vec<Thing<'a>> {
     let ends = run.ends.iter().filter(|(_, end)| end.is_proven());
     let ends = ends.map(|(target, end)| (run.name_of(*target), end.what()));

@@ -33,7 +33,7 @@ pub(super) fn draw(state: &State, layer: &RunLayer, area: Rect, buffer: &mut Buf
     );
 }
 
-/// How the dialog can be scrolled on a screen of this size.
+/// Bounds for scrolling the dialog on a screen of this size.
 pub(super) fn scrolling(state: &State, layer: &RunLayer, area: Rect) -> Scrolling {
     let run = state.run(&layer.run);
     run.map_or_else(Scrolling::default, |run| {

@@ -73,11 +73,11 @@ pub(super) struct Section<'a> {
     pub(super) things: Vec<Thing<'a>>,
 }
 
-/// What is lost, as long as there is room for it.
+/// Losses that stay in sight as long as there is room for them.
 #[derive(Default)]
 pub(super) struct Pinned<'a> {
     pub(super) things: Vec<Thing<'a>>,
-    /// What shows the rest, where this isn't all.
+    /// Hint about the key that shows the rest; empty where this is all.
     pub(super) more: String,
 }
 
@@ -93,14 +93,14 @@ impl Pinned<'_> {
 pub(super) struct Sheet<'a> {
     /// Pinned above, a paragraph each, in the order of weight.
     pub(super) above: Vec<Thing<'a>>,
-    /// What is lost, once whole and then in fewer and fewer lines: the first that fits is pinned. None where nothing
-    /// is said of it.
+    /// Losses, once whole and then in fewer and fewer lines: the first form that fits is pinned. None where nothing is
+    /// said of them.
     pub(super) losses: Vec<Pinned<'a>>,
     /// What scrolls.
     pub(super) sections: Vec<Section<'a>>,
     /// The thing of the first section that stays in sight while nobody has scrolled.
     pub(super) follows: Option<usize>,
-    /// What is known to go wrong, pinned below; none where nothing is said of it.
+    /// Known obstacles, pinned below; none where nothing is said of them.
     pub(super) in_the_way: Vec<Thing<'a>>,
     /// Pinned below.
     pub(super) below: Vec<Line<'a>>,
@@ -163,7 +163,7 @@ pub(super) fn text_width(area: Rect) -> usize {
     usize::from(area.width.min(100).saturating_sub(6))
 }
 
-/// How far a dialog can be scrolled, and by how much so that nothing is skipped.
+/// Bounds for scrolling a dialog: as far as there are lines, by a page at a time so that none is skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scrolling {
     /// Lines that are out of sight.
@@ -172,7 +172,7 @@ pub struct Scrolling {
     pub page: usize,
 }
 
-/// How `sheet` can be scrolled on a screen of this size.
+/// Bounds for scrolling `sheet` on a screen of this size.
 pub(super) fn scrolling(sheet: Sheet<'_>, area: Rect) -> Scrolling {
     let lines = usize::from(room(area).height).saturating_sub(3);
     Folded::of(sheet, lines).scrolling()

@@ -308,7 +308,7 @@ pub(in crate::services::agent) fn clean_all(dir: &Path, decision: &Decision) -> 
     let Ok(entries) = fs::read_dir(&hidden) else {
         return Ok(());
     };
-    // Nobody waits any more: what lies here may be an installation's that is under way.
+    // A cleaning that nobody waits for any more stops: the files may be those of an installation that is under way.
     if !decision.goes_on() {
         return Ok(());
     }

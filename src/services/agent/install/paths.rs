@@ -93,7 +93,7 @@ impl Target {
                 path: path.to_owned(),
                 source,
             })?;
-        // Those that it lies in by its words first: another one may be on a mount that hangs.
+        // Directories that begin the path as it is written come first: another one may be on a mount that hangs.
         let mut allowed: Vec<&PathBuf> = install_dirs.iter().collect();
         allowed.sort_by_key(|allowed| !Path::new(parent).starts_with(allowed));
         let inside = allowed

@@ -54,7 +54,7 @@ pub(in crate::services::api) async fn unban(
     make(Ban::Off, &api, &id, call).await
 }
 
-/// What becomes of an agent.
+/// State that an agent is put into: banned, or no longer.
 #[derive(Clone, Copy)]
 enum Ban {
     On,

@@ -117,7 +117,7 @@ fn proven(id: &str, proofs: &[String]) -> Result<Vec<String>, Problem> {
     }
     let of = |proof: &String| {
         let csr = csr::read(proof)?;
-        // Nothing but that: a request for a certificate is no proof.
+        // A proof holds the agent's own name and nothing else: a request for a certificate is no proof.
         let is_its = csr.common_name.as_deref() == Some(&agent::proof_name(id));
         if !is_its || !csr.dns.is_empty() || !csr.ips.is_empty() {
             return Err(Problem::refused("the proof of a key is not this agent's"));

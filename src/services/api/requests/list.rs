@@ -27,6 +27,6 @@ pub(in crate::services::api) async fn list(
     _: Reader,
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
-    let mut conn = api.store.ask(Work::Screen).await?;
+    let mut conn = api.store.ask(Work::of_page(&query)).await?;
     Ok(reply::json(&requests::page(&mut conn, &query).await?))
 }

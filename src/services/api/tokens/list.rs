@@ -28,6 +28,6 @@ pub(in crate::services::api) async fn list(
     Asked(query): Asked,
 ) -> Result<Response, Refusal> {
     Needs::Admin.allow(&caller)?;
-    let mut conn = api.store.ask(Work::Screen).await?;
+    let mut conn = api.store.ask(Work::of_page(&query)).await?;
     Ok(reply::json(&tokens::page(&mut conn, &query).await?))
 }

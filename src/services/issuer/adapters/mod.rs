@@ -155,7 +155,7 @@ pub trait Adapter: Send + Sync {
     /// Whether it can work now; cheap, asked every second or two while it is paused.
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
 
-    /// How often it is asked that while it works.
+    /// Time between two calls of [`Self::ready`] while it works.
     fn look_every(&self) -> Duration {
         Duration::from_secs(5)
     }

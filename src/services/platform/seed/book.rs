@@ -17,7 +17,7 @@ use crate::domain::role::Role;
 use crate::domain::secret::Secret;
 use crate::domain::x509;
 use crate::services::issuer::adapters::{SignedCertificate, vault_pki};
-use crate::services::issuer::inventory;
+use crate::store::certificates::NewCertificate;
 use crate::store::requests::NewRequest;
 use crate::store::tokens::{NewToken, Purpose};
 use crate::store::{
@@ -129,7 +129,7 @@ impl Book {
     ) -> Result<Certificate, StoreError> {
         let read = x509::read(&signed.pem)
             .map_err(|error| crate::problem::Problem::internal(format!("the CA's certificate is {error}")))?;
-        let new = inventory(read, signed, Some(self.adapter_id.clone()));
+        let new = NewCertificate::of(read, &signed.pem, &signed.chain_pem, Some(&self.adapter_id));
         let mut tx = self.at(certified.at).await?;
         let Some(old) = replaces else {
             let certificate = certificates::insert(&mut tx, &new).await?;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Found, Waiting, count_waiting, short, with_revocations};
+use super::Found;
+use super::waiting::{Waiting, count_waiting, with_revocations};
+use super::words::short;
 use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -79,7 +81,7 @@ pub(super) async fn waiting(
     revocations: &Waiting,
     found: &mut Found,
 ) -> Result<(), StoreError> {
-    // What is paused is a finding at once, and so is what waits for it.
+    // A paused adapter is a finding at once, with everything that waits for it.
     let mut blocked = facts::blocked_by_adapter(conn, now).await?;
     for adapter in adapters::all(conn).await? {
         if adapter.status == AdapterStatus::Paused {
@@ -121,7 +123,7 @@ pub(super) fn paused(
         n_hosts: blocked.n,
         ..RiskFacts::default()
     };
-    // What is unsealed, or doesn't answer, is the Vault behind the adapter.
+    // A seal or a missing answer is a matter of the Vault behind the adapter.
     let (entity, entity_id) = match adapter.vault() {
         Some(address) if is_sealed || is_away => (EntityKind::Vault, address.to_owned()),
         _ => (EntityKind::Adapter, adapter.id.clone()),

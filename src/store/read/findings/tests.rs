@@ -2,13 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
+use chrono::{DateTime, Duration, Utc};
+
+use super::agents::one_silent;
+use super::in_use::in_use;
+use super::installations::installation;
+use super::revocations::unconfirmed;
+use super::shared_keys::shares;
+use super::waiting::{Waiting, count_waiting, with_revocations};
+use super::{requests, workers};
 use crate::domain::adapter::{Adapter, AdapterStatus, no_answer};
-use crate::domain::finding::{Maker, assert_is_whole, kinds_of};
+use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::finding::{Finding, FindingKind, Maker, Severity, assert_is_whole, kinds_of};
+use crate::domain::key::KeyStatus;
+use crate::domain::matter;
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Duty;
-use crate::store::findings::{Blocked, Failed, SharedKey, Unconfirmed, WaitedFor};
+use crate::store::findings::{Blocked, Failed, InUse, OnAgent, SharedKey, Silent, Unconfirmed, WaitedFor};
 use crate::store::workers::Gone;
 
 /// An agent's words for a path that is a FIFO now.
@@ -265,7 +276,7 @@ fn others() -> Vec<Finding> {
         enrolled_at: now(),
     };
     let mut found: Vec<Finding> = [None, Some(now())]
-        .map(|at| silent(agent(at), &OnAgent::default(), now()))
+        .map(|at| one_silent(agent(at), &OnAgent::default(), now()))
         .into();
     for duty in [Duty::Issuer, Duty::Scheduler] {
         let gone = Gone {
@@ -350,7 +361,7 @@ fn a_path_that_became_a_fifo_is_told_as_that_and_what_is_served_beside_it() {
         assert!(finding.what.contains(words), "{}", finding.what);
         assert!(!finding.what.contains("nothing is on disk"), "{}", finding.what);
     }
-    // Nothing is there: that is said as before.
+    // A path with nothing at it is not taken for one that can't be read.
     let nothing = InUse {
         on_disk_sha256: None,
         report_error: Some("nothing is at `/srv/tls/shop.pem`".to_owned()),

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Found, Waiting, count_waiting, number, with_revocations};
+use super::Found;
+use super::waiting::{Waiting, count_waiting, with_revocations};
+use super::words::number;
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;

@@ -1,29 +1,24 @@
 //! Where a secret comes from: the environment, a file, a command, systemd's credentials, or the
 //! configuration file itself where nobody else may read it. Nothing is fetched before it is asked for.
 
+mod command;
+mod error;
+mod file;
+
 use std::fmt;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tokio::process::Command;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use self::command::{COMMAND_LIMIT, of_command};
+use self::file::{of_credential, of_file, of_plain_file};
 use crate::domain::secret::Secret;
 
-/// A command that takes longer is ended: a password manager may wait for somebody to touch a key, not for ever.
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// What a command said on stderr is told up to this many characters.
-const TOLD: usize = 300;
-/// Others than the owner and the group may read it (4) or write it (2).
-const OTHERS: u32 = 0o006;
-/// Where systemd puts a unit's credentials.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+pub use error::SecretError;
+pub(super) use file::is_open;
 
 /// `{ env = … }`, `{ file = … }`, `{ command = [ … ] }`, `{ credential = … }`, or the secret itself.
 #[derive(Clone, Debug)]
@@ -232,103 +227,6 @@ impl<'de> Deserialize<'de> for From {
     }
 }
 
-/// Why there is no secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretError {
-    /// The variable isn't set, or not as text.
-    #[error("the environment variable `{0}` is not set")]
-    NotSet(String),
-    /// The file isn't there.
-    #[error("the file `{}` is not there", .0.display())]
-    NoFile(PathBuf),
-    /// The file can't be read.
-    #[error("the file `{}` can't be read: {why}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// Everybody on this host may read or write it.
-    #[error("the file `{0}` can be read or changed by everybody on this host; run `chmod 600 {0}`, and change the secret if others are on it", path.display())]
-    Open {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The command can't be started.
-    #[error("the command `{program}` can't be started: {why}")]
-    NotStarted {
-        /// The program.
-        program: String,
-        /// Why.
-        why: String,
-    },
-    /// The command failed.
-    #[error("the command `{program}` {how}{}", told(said))]
-    Failed {
-        /// The program.
-        program: String,
-        /// Its exit code or signal.
-        how: String,
-        /// The end of its stderr.
-        said: String,
-    },
-    /// The command did not end.
-    #[error("the command `{program}` did not end within {} s; it has no terminal to ask on", limit.as_secs())]
-    TooSlow {
-        /// The program.
-        program: String,
-        /// How long it had.
-        limit: Duration,
-    },
-    /// The command is not run for this.
-    #[error("the command `{program}` is run only for the context that is opened")]
-    NotRun {
-        /// The program.
-        program: String,
-    },
-    /// This process was given no credentials, or not this one.
-    #[error("there is no credential `{0}`: systemd gives it to a unit with `LoadCredential={0}:/path`")]
-    NoCredential(String),
-    /// There is nothing in it.
-    #[error("{0} is empty")]
-    Empty(String),
-    /// It is no text.
-    #[error("the environment variable `{0}` is no text in UTF-8")]
-    NoText(String),
-    /// It can't be sent.
-    #[error("what {from} holds can't be a token: {why}")]
-    NoToken {
-        /// Where it comes from.
-        from: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-}
-
-impl SecretError {
-    /// There is no such thing, as opposed to one that can't be used.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
-        matches!(
-            self,
-            Self::NotSet(_) | Self::NoFile(_) | Self::NoCredential(_) | Self::Empty(_)
-        )
-    }
-}
-
-fn told(said: &str) -> String {
-    match said.is_empty() {
-        true => String::new(),
-        false => format!(" and said: {said}"),
-    }
-}
-
-/// Whether others than owner and group may read or write a file of this mode.
-pub(super) fn is_open(mode: u32) -> bool {
-    mode & OTHERS != 0
-}
-
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('/') && name != "." && name != ".."
 }
@@ -347,109 +245,10 @@ fn bare(text: &str) -> Secret {
     Secret::new(text.trim_start_matches('\u{feff}').trim().to_owned())
 }
 
-fn of_file(path: &Path) -> Result<Secret, SecretError> {
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => SecretError::NoFile(path.to_owned()),
-        _ => SecretError::Unreadable {
-            path: path.to_owned(),
-            why: error.to_string(),
-        },
-    };
-    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
-    if is_open(mode) {
-        return Err(SecretError::Open {
-            path: path.to_owned(),
-        });
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-    Ok(bare(&text))
-}
-
-/// A pipe would wait for whoever writes into it, and what was read out of it is gone.
-fn of_plain_file(path: &Path) -> Result<Secret, SecretError> {
-    match std::fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => Err(SecretError::Unreadable {
-            path: path.to_owned(),
-            why: "it is no plain file, so it is read only for the context that is opened".to_owned(),
-        }),
-        _ => of_file(path),
-    }
-}
-
-fn of_credential(name: &str) -> Result<Secret, SecretError> {
-    let absent = || SecretError::NoCredential(name.to_owned());
-    let folder = std::env::var_os(CREDENTIALS).ok_or_else(absent)?;
-    match of_file(&Path::new(&folder).join(name)) {
-        Err(SecretError::NoFile(_)) => Err(absent()),
-        other => other,
-    }
-}
-
-/// No shell, no terminal, and a process group of its own: it can neither ask on the console's terminal nor
-/// be hit by its keys.
-async fn of_command(words: &[String], limit: Duration) -> Result<Secret, SecretError> {
-    let (program, arguments) = words
-        .split_first()
-        .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn();
-    let not_started = |error: io::Error| SecretError::NotStarted {
-        program: program.to_owned(),
-        why: error.to_string(),
-    };
-    let child = child.map_err(not_started)?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok());
-    let Ok(output) = tokio::time::timeout(limit, child.wait_with_output()).await else {
-        // What it started ends with it.
-        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
-            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-        return Err(SecretError::TooSlow {
-            program: program.to_owned(),
-            limit,
-        });
-    };
-    let mut output = output.map_err(not_started)?;
-    let text = std::str::from_utf8(&output.stdout).map(bare);
-    let failed = |how: String| SecretError::Failed {
-        program: program.to_owned(),
-        how,
-        said: end_of(&output.stderr),
-    };
-    let secret = match (output.status.success(), text) {
-        (true, Ok(secret)) => Ok(secret),
-        (true, Err(_)) => Err(failed("gave something that is no text".to_owned())),
-        (false, _) => Err(failed(how_ended(output.status))),
-    };
-    output.stdout.zeroize();
-    secret
-}
-
-fn how_ended(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code) => format!("ended with exit code {code}"),
-        None => format!("was ended ({status})"),
-    }
-}
-
-/// One line of it, without anything that would steer a terminal.
-fn end_of(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    let n = line.chars().count();
-    line.chars().skip(n.saturating_sub(TOLD)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -597,34 +396,6 @@ mod tests {
             "hunter2"
         );
         assert_eq!(source("\"hunter2\"").read_quietly().unwrap().expose(), "hunter2");
-    }
-
-    #[tokio::test]
-    async fn a_command_that_hangs_is_ended_with_what_it_started() {
-        let dir = tempfile::tempdir().unwrap();
-        let pipe = dir.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
-        // The inner one holds the pipe open for as long as it lives.
-        let script = format!("sleep 1000 <> {} & wait", pipe.display());
-        let words = ["sh", "-c", &script].map(str::to_owned);
-        let error = of_command(&words, Duration::from_millis(300)).await.unwrap_err();
-        assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
-        // Without a reader, opening it for writing fails at once.
-        let writer = async {
-            loop {
-                let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
-                match rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()) {
-                    Err(rustix::io::Errno::NXIO) => return,
-                    _ => tokio::task::yield_now().await,
-                }
-            }
-        };
-        assert!(
-            tokio::time::timeout(Duration::from_secs(20), writer)
-                .await
-                .is_ok()
-        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::findings::name;
+use super::words::name;
 use crate::domain::certificate::{Urgency, urgency};
 use crate::domain::finding::Severity;
 use crate::domain::plain::plain;

@@ -1,0 +1,60 @@
+//! Looks of the console, where the terminal alone can't tell.
+
+use serde::Deserialize;
+
+/// Which colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Colours {
+    /// The sixteen colours that every terminal has, so that its own theme decides how they look, on light
+    /// ground and on dark.
+    #[default]
+    Sixteen,
+    /// Tuned for dark ground, in full colour where the terminal has it.
+    Dark,
+    /// The same for light ground.
+    Light,
+    /// Blue for good, orange for soon, vermilion for broken, from the 256: told apart by who can't tell
+    /// green from red (after Okabe and Ito).
+    Safe,
+    /// None (`NO_COLOR`).
+    Mono,
+}
+
+/// When the link to the terminal is taken for slow, so that the console draws plainer and less often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowLink {
+    /// When it is measured to be slow.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How the console looks, where the terminal alone can't tell. What isn't set is as the file's `[look]` has
+/// it, or as the environment does.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookConfig {
+    /// Which colours; `NO_COLOR` in the environment is stronger.
+    pub colours: Option<Colours>,
+    /// Plain ASCII only; otherwise where the locale isn't UTF-8.
+    pub ascii: Option<bool>,
+    /// When the link is taken for slow.
+    pub slow_link: Option<SlowLink>,
+}
+
+impl LookConfig {
+    /// This, and where it says nothing `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            colours: self.colours.or(other.colours),
+            ascii: self.ascii.or(other.ascii),
+            slow_link: self.slow_link.or(other.slow_link),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Certificates in use that are revoked, over, about to be, wanted back by their CA, or of a leaked key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::Found;
+use super::renewal_asked::asked_for;
+use super::words::{counted, name, number, short};
+use crate::domain::certificate::{CertificateStatus, Urgency, urgency};
+use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
+use crate::domain::id::EntityKind;
+use crate::domain::key::KeyStatus;
+use crate::domain::matter;
+use crate::store::findings::InUse;
+
+/// One finding a certificate and kind, however many hosts it is on.
+pub(super) fn certificates(in_trouble: &[InUse], now: DateTime<Utc>, found: &mut Found) {
+    let mut by_certificate: BTreeMap<&str, Vec<&InUse>> = BTreeMap::new();
+    for it in in_trouble {
+        by_certificate.entry(&it.certificate_id).or_default().push(it);
+    }
+    for places in by_certificate.values() {
+        found.extend(in_use(places, now));
+    }
+}
+
+/// The finding about the one certificate that is at `places`.
+pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
+    let first = *places.first()?;
+    let trouble = trouble(first, places, now);
+    let hosts: BTreeSet<&str> = places.iter().map(|it| it.hostname.as_str()).collect();
+    Some(Finding {
+        kind: trouble.kind,
+        severity: trouble.severity,
+        risk: risk(&trouble.risk, now),
+        entity: EntityKind::Certificate,
+        entity_id: first.certificate_id.clone(),
+        version: first.certificate_version,
+        subject: name(&first.subject),
+        host: hosts.first().map(|&host| host.to_owned()),
+        agent: None,
+        matter: trouble.matter.to_owned(),
+        what: trouble.what,
+        since: trouble.since,
+        due: trouble.due,
+        takes_down: hosts.iter().take(NAMED).map(|&host| host.to_owned()).collect(),
+        n_takes_down: number(hosts.len()),
+        answer: Some("reissue".to_owned()),
+    })
+}
+
+/// The worst that is wrong with a certificate in use.
+struct Trouble {
+    kind: FindingKind,
+    matter: &'static str,
+    severity: Severity,
+    what: String,
+    since: Option<DateTime<Utc>>,
+    due: Option<DateTime<Utc>>,
+    risk: RiskFacts,
+}
+
+fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
+    let facts = RiskFacts {
+        due: Some(first.not_after),
+        renewal_failing: first.renewal_failing,
+        agent_silent: places.iter().any(|it| it.agent_silent(now)),
+        served: places.iter().any(|it| it.served_sha256.is_some()),
+        n_hosts: number(places.len()),
+    };
+    let urgent = RiskFacts {
+        due: Some(now),
+        ..facts
+    };
+    let hosts = counted(number(places.len()), "host");
+    let failing = match (first.renewal_failing, &first.renewal_error) {
+        (true, Some(why)) => format!(", and its renewal failed: {}", short(why)),
+        (true, None) => ", and its renewal failed".to_owned(),
+        (false, _) => String::new(),
+    };
+    let left = urgency(first.not_after, now);
+    let name = name(&first.subject);
+    if first.key_status == KeyStatus::Compromised {
+        Trouble {
+            kind: FindingKind::CompromisedKeyInUse,
+            matter: matter::KEY_LEAKED,
+            severity: Severity::Critical,
+            what: format!("{name}'s key is compromised and in use on {hosts}"),
+            since: first.compromised_at,
+            due: first.compromised_at,
+            risk: urgent,
+        }
+    } else if first.status != CertificateStatus::Active {
+        let reason = first
+            .revocation_reason
+            .map_or(String::new(), |reason| format!(" ({reason})"));
+        Trouble {
+            kind: FindingKind::RevokedInUse,
+            matter: matter::REVOKED_SERVED,
+            severity: Severity::Critical,
+            what: format!("{name} is revoked{reason} and still in use on {hosts}"),
+            since: first.revocation_asked_at,
+            due: first.revocation_asked_at,
+            risk: urgent,
+        }
+    } else if left == Urgency::Expired {
+        Trouble {
+            kind: FindingKind::ExpiredInUse,
+            matter: matter::EXPIRED,
+            severity: Severity::Critical,
+            what: format!("{name} has expired and is in use on {hosts}"),
+            since: Some(first.not_after),
+            due: Some(first.not_after),
+            risk: facts,
+        }
+    } else if let Some(asked) = asked_for(first, now) {
+        let by = asked.window.end.min(first.not_after);
+        Trouble {
+            kind: FindingKind::RenewalAsked,
+            matter: matter::CA_ASKS,
+            severity: asked.severity,
+            what: format!("{}; in use on {hosts}{failing}{}", asked.what, asked.why()),
+            since: Some(asked.window.start),
+            due: Some(by),
+            risk: match asked.severity {
+                // A CA that moved the window may revoke the certificate at any time.
+                Severity::Critical => urgent,
+                _ => RiskFacts {
+                    due: Some(by),
+                    ..facts
+                },
+            },
+        }
+    } else {
+        Trouble {
+            kind: FindingKind::ExpiringInUse,
+            matter: ends(&facts),
+            severity: Severity::of_end(left),
+            what: format!("{name} expires and is in use on {hosts}{failing}"),
+            since: None,
+            due: Some(first.not_after),
+            risk: facts,
+        }
+    }
+}
+
+fn ends(facts: &RiskFacts) -> &'static str {
+    match (facts.renewal_failing, facts.agent_silent) {
+        (true, _) => matter::RENEWAL_FAILED,
+        (false, true) => matter::ENDS_NO_AGENT,
+        (false, false) => matter::ENDS,
+    }
+}

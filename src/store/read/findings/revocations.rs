@@ -1,0 +1,50 @@
+//! Revocations that the CA has not confirmed.
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::words::name;
+use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
+use crate::domain::id::EntityKind;
+use crate::domain::matter;
+use crate::store::findings::Unconfirmed;
+
+pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
+    let name = name(&it.subject);
+    let facts = RiskFacts {
+        due: Some(now + Duration::hours(1)),
+        n_hosts: 1,
+        ..RiskFacts::default()
+    };
+    let why = it
+        .paused_reason
+        .as_ref()
+        .or(it.error.as_ref())
+        .map_or(String::new(), |why| format!(": {why}"));
+    let is_sealed = it
+        .paused_reason
+        .as_ref()
+        .is_some_and(|reason| reason.to_lowercase().contains("sealed"));
+    Finding {
+        kind: FindingKind::RevocationPending,
+        severity: Severity::Critical,
+        risk: risk(&facts, now),
+        entity: EntityKind::Certificate,
+        entity_id: it.certificate_id,
+        version: it.version,
+        what: format!("{name}'s revocation is not confirmed by the CA{why}"),
+        subject: name,
+        host: None,
+        agent: None,
+        matter: matter::NOT_CONFIRMED.to_owned(),
+        since: Some(it.asked_at),
+        due: None,
+        takes_down: Vec::new(),
+        n_takes_down: 0,
+        // A revocation that is under way goes on by itself, once its cause is mended.
+        answer: match (is_sealed, it.queued) {
+            (true, _) => Some("unseal".to_owned()),
+            (false, true) => None,
+            (false, false) => Some("revoke".to_owned()),
+        },
+    }
+}
