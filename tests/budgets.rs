@@ -139,6 +139,7 @@ fn looks() -> Vec<Look> {
                     colours,
                     depth,
                     ascii,
+                    whole_times: false,
                 });
             }
         }

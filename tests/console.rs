@@ -29,14 +29,22 @@ mod copies;
 mod fixtures;
 #[path = "console/hands.rs"]
 mod hands;
+#[path = "console/help.rs"]
+mod help;
 #[path = "console/lists.rs"]
 mod lists;
+#[path = "console/live.rs"]
+mod live;
 #[path = "console/marks.rs"]
 mod marks;
+#[path = "console/possible.rs"]
+mod possible;
 #[path = "console/runs.rs"]
 mod runs;
 #[path = "console/secrets.rs"]
 mod secrets;
+#[path = "console/services.rs"]
+mod services;
 #[path = "console/triage.rs"]
 mod triage;
 #[path = "console/typed.rs"]

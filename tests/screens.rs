@@ -613,9 +613,10 @@ fn dialogs() {
     snapshot("filter", |state| {
         go(state, ViewId::Certificates, None);
         let typed = TextArea::from(["shop".to_owned()]);
-        state
-            .layers
-            .push(Layer::Filter(Box::new(FilterLine { typed, back: 0 })));
+        state.layers.push(Layer::Filter(Box::new(FilterLine {
+            typed,
+            ..FilterLine::default()
+        })));
     });
     let press = |state: &mut State, key: &str| {
         let event = Event::Key(key.to_owned());

@@ -1,9 +1,10 @@
 //! Cancel: a request that failed, or that nobody wants any more, is taken back and no longer asks for anybody.
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec, by_hand, needs_api};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, needs_api};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
@@ -30,14 +31,15 @@ impl Action for CancelRequest {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        if let [one] = on
-            && let Some(status) = RequestStatus::from_word(&one.status)
-            && !status.may_become(RequestStatus::Cancelled)
-        {
-            return Availability::Disabled(format!("it is {}", status.word()));
-        }
+    fn available(&self, facts: &Facts) -> Availability {
         needs_api(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
+        match on {
+            Seen::Request(request) => refused(request),
+            _ => None,
+        }
     }
 
     fn plan<'a>(
@@ -54,15 +56,30 @@ impl Action for CancelRequest {
     }
 }
 
+/// Refusal for a request that can't be taken back.
+fn refused(request: &Request) -> Option<Refusal> {
+    let stands = match request.status {
+        status if status.may_become(RequestStatus::Cancelled) => return None,
+        RequestStatus::Issuing => "is at the CA now".to_owned(),
+        status => format!("is {} already", status.word()),
+    };
+    let what = format!("the request for {} {stands}", request.common_name);
+    Some(Refusal::new(request.status.word(), Problem::conflict(what)))
+}
+
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     let mut plan = Plan::new(SPEC.id, with.clock.now());
     let mut requests: Vec<Request> = Vec::new();
+    let alone = on.len() == 1;
     for target in on {
         let request = with.api.request(&target.id).await?;
-        if !request.status.may_become(RequestStatus::Cancelled) {
+        if let Some(refusal) = refused(&request) {
+            if alone {
+                return Err(refusal.problem);
+            }
             plan.left_out.push(LeftOut {
                 name: request.common_name,
-                why: request.status.word().to_owned(),
+                why: refusal.word.to_owned(),
             });
             continue;
         }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::in_the_way::{away, names};
-use super::{Action, Availability, Facts, Spec};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec};
 use crate::clients::agent::WakeStep;
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::id::EntityKind;
@@ -37,11 +37,15 @@ impl Action for ForceCheckin {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], _facts: &Facts) -> Availability {
+    // Without the API it is woken where it was last heard of, and says itself whether it checked in.
+    fn available(&self, _facts: &Facts) -> Availability {
+        Availability::Ready
+    }
+
+    fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
         match on {
-            [one] if one.status == "banned" => Availability::Disabled("it is banned".to_owned()),
-            // Without the API it is woken where it was last heard of, and says itself whether it checked in.
-            _ => Availability::Ready,
+            Seen::Agent(agent) => refused(agent),
+            _ => None,
         }
     }
 
@@ -59,16 +63,26 @@ impl Action for ForceCheckin {
     }
 }
 
+/// Refusal for an agent that isn't woken.
+fn refused(agent: &Agent) -> Option<Refusal> {
+    let problem = || Problem::refused(format!("{} is banned", agent.hostname)).hint("unban it first");
+    (agent.status == AgentStatus::Banned).then(|| Refusal::new("banned", problem()))
+}
+
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     let mut plan = Plan::new(SPEC.id, with.clock.now());
     let (mut unsaid, mut silent) = (Vec::new(), Vec::new());
+    let alone = on.len() == 1;
     for target in on {
         let (agent, from_api) = find(&target.id, with).await?;
         plan.works_without_api |= !from_api;
-        if agent.status == AgentStatus::Banned {
+        if let Some(refusal) = refused(&agent) {
+            if alone {
+                return Err(refusal.problem);
+            }
             plan.left_out.push(LeftOut {
                 name: agent.hostname,
-                why: "banned".to_owned(),
+                why: refusal.word.to_owned(),
             });
             continue;
         }
@@ -208,7 +222,7 @@ impl Step for Wake {
                 Some(at) if before.is_none_or(|before| at > before) => Proof::Proven(format!(
                     "{} checked in at {}",
                     agent.hostname,
-                    at.format("%H:%M:%SZ")
+                    at.format("%Y-%m-%d %H:%M:%SZ")
                 )),
                 _ => Proof::NotYet(match cx.result["lost"].as_str() {
                     Some(lost) => format!("{lost}; no check-in has arrived"),

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::in_the_way::{Away, away};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
 use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
+use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::moment::fixed;
@@ -40,14 +42,21 @@ impl Action for InstallCertificate {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        if let [one] = on
-            && !one.status.is_empty()
-            && one.status != CertificateStatus::Active.word()
-        {
-            return Availability::Disabled(format!("it is {}", one.status.replace('_', " ")));
-        }
+    fn available(&self, facts: &Facts) -> Availability {
         needs_api(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+        match on {
+            Seen::Certificate(seen) => match seen.detail {
+                Some(detail) if holder(detail).is_none() => Some(held_by_nobody(seen.row)),
+                _ => unfit(seen.row, seen.is_listed, now),
+            },
+            Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
+                Some(ended(&finding.subject, finding.due?))
+            }
+            _ => None,
+        }
     }
 
     fn plan<'a>(
@@ -81,28 +90,25 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let Some(agent_id) = detail.key.as_ref().and_then(|key| key.agent_id.clone()) else {
-            if alone {
-                let what = format!("no agent holds the private key of {}", certificate.name());
-                return Err(Problem::refused(what).hint("reissue it: the agent then makes a key of its own"));
+        let holder = match holder(&detail) {
+            Some(agent_id) => {
+                let standing = lists.standing(certificate, with).await;
+                unfit(certificate, standing == Standing::Revoked, with.clock.now())
+                    .map_or_else(|| Ok((agent_id.to_owned(), standing)), Err)
             }
-            plan.left_out.push(LeftOut {
-                name: certificate.name().to_owned(),
-                why: "whose key no agent holds".to_owned(),
-            });
-            continue;
+            None => Err(held_by_nobody(certificate)),
         };
-        let standing = lists.standing(certificate, with).await;
-        if let Some((why, problem)) = unfit(certificate, &standing, with) {
-            if alone {
-                return Err(problem);
+        let (agent_id, standing) = match holder {
+            Ok(holder) => holder,
+            Err(refusal) if alone => return Err(refusal.problem),
+            Err(refusal) => {
+                plan.left_out.push(LeftOut {
+                    name: certificate.name().to_owned(),
+                    why: refusal.word.to_owned(),
+                });
+                continue;
             }
-            plan.left_out.push(LeftOut {
-                name: certificate.name().to_owned(),
-                why: why.to_owned(),
-            });
-            continue;
-        }
+        };
         if let Standing::Unknown(why) = standing {
             unknown.push((certificate.name().to_owned(), why));
         }
@@ -198,10 +204,26 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// Why a certificate is not installed: in a few words, and as an answer.
-fn unfit(certificate: &Certificate, standing: &Standing, with: &Reads) -> Option<(&'static str, Problem)> {
+/// The agent that holds the certificate's private key.
+fn holder(detail: &CertificateDetail) -> Option<&str> {
+    detail.key.as_ref()?.agent_id.as_deref()
+}
+
+fn held_by_nobody(certificate: &Certificate) -> Refusal {
+    let what = format!("no agent holds the private key of {}", certificate.name());
+    let problem = Problem::refused(what).hint("reissue it: the agent then makes a key of its own");
+    Refusal::new("whose key no agent holds", problem)
+}
+
+fn ended(name: &str, at: DateTime<Utc>) -> Refusal {
+    let problem = Problem::refused(format!("{name} ended {}", fixed(at))).hint("reissue it");
+    Refusal::new("which have ended", problem)
+}
+
+/// Refusal for a certificate that is not installed.
+fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Option<Refusal> {
     let name = certificate.name();
-    let (why, what) = if *standing == Standing::Revoked {
+    let (word, what) = if is_listed {
         (
             "which the CA's revocation list has",
             format!("{name} is on the CA's revocation list: it is not installed"),
@@ -214,15 +236,12 @@ fn unfit(certificate: &Certificate, standing: &Standing, with: &Reads) -> Option
                 certificate.status.word().replace('_', " ")
             ),
         )
-    } else if certificate.not_after <= with.clock.now() {
-        (
-            "which have ended",
-            format!("{name} ended {}", fixed(certificate.not_after)),
-        )
+    } else if certificate.not_after <= now {
+        return Some(ended(name, certificate.not_after));
     } else {
         return None;
     };
-    Some((why, Problem::refused(what).hint("reissue it")))
+    Some(Refusal::new(word, Problem::refused(what).hint("reissue it")))
 }
 
 /// What is expected at the path, where it was issued after what is to be installed.

@@ -2,6 +2,7 @@
 //! From the entry come key, clash check, help, availability, read-only rule and the tests over all
 //! actions. Confirmation and execution are not an action's business (`plan/`).
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
 use crate::domain::id::EntityKind;
@@ -22,9 +23,12 @@ mod in_the_way;
 mod install_certificate;
 mod reissue_certificate;
 mod revoke_certificate;
+mod seen;
 mod steps;
 mod unban_agent;
 mod unseal_vault;
+
+pub use seen::{Refusal, Seen, SeenCertificate};
 
 /// Every action, in the order of help.
 pub static ALL: &[&dyn Action] = &[
@@ -74,6 +78,8 @@ impl Spec {
 /// What is known of the backends when availability is asked for; pure data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// The moment that the screen shows.
+    pub now: DateTime<Utc>,
     /// Why changes are forbidden in this context now, if they are.
     pub forbidden: Option<&'static str>,
     /// How the database is divided, if it is: then nothing is changed in it.
@@ -104,8 +110,12 @@ pub trait Action: Sync {
     /// What it says of itself.
     fn spec(&self) -> &'static Spec;
 
-    /// Whether it can be started on these things, asked for every frame: pure and cheap.
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability;
+    /// The backends' yes or no to starting it at all, asked for every frame: pure and cheap.
+    fn available(&self, facts: &Facts) -> Availability;
+
+    /// Refusal for this thing by what is known of it; none where it can be done, or where only its plan knows. Asked for
+    /// every frame: pure and cheap.
+    fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal>;
 
     /// What it would do, by real reads and no writes.
     fn plan<'a>(
@@ -175,9 +185,10 @@ pub fn plan_again<'a>(plan: &'a Plan, with: &'a Reads) -> BoxFuture<'a, Result<P
     }
 }
 
-/// Whether `action` can be started on `on`: the rules that hold for all, then its own.
+/// Availability of `action` for `on`: the rules that hold for all, then its own. Of several things one that it can be
+/// done to is enough: the plan counts and names the others.
 #[must_use]
-pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availability {
+pub fn availability(action: &dyn Action, on: &[Seen<'_>], facts: &Facts) -> Availability {
     if let Some(why) = facts.forbidden {
         return Availability::Disabled(why.to_owned());
     }
@@ -196,7 +207,13 @@ pub fn availability(action: &dyn Action, on: &[Target], facts: &Facts) -> Availa
         };
         return Availability::Disabled(format!("select {article} {kind} first"));
     }
-    action.available(on, facts)
+    if let disabled @ Availability::Disabled(_) = action.available(facts) {
+        return disabled;
+    }
+    let refusals: Option<Vec<Refusal>> = on.iter().map(|it| action.refuses(it, facts.now)).collect();
+    refusals.map_or(Availability::Ready, |all| {
+        Availability::Disabled(seen::in_words(&all))
+    })
 }
 
 /// Whether what it works on is kept in the database: Vault is its own.
@@ -272,6 +289,7 @@ mod tests {
     #[test]
     fn a_divided_database_disables_all_but_what_needs_none() {
         let facts = Facts {
+            now: DateTime::UNIX_EPOCH,
             forbidden: None,
             divided: Some("two databases take changes"),
             role: Some(Role::Admin),
@@ -291,6 +309,7 @@ mod tests {
     #[test]
     fn read_only_disables_every_action() {
         let facts = Facts {
+            now: DateTime::UNIX_EPOCH,
             forbidden: Some("this context is read-only"),
             divided: None,
             role: Some(Role::Admin),
@@ -305,13 +324,7 @@ mod tests {
         };
         for action in ALL {
             let spec = action.spec();
-            let on = [Target {
-                kind: spec.kinds[0],
-                id: "thing_1".to_owned(),
-                version: 1,
-                name: "thing".to_owned(),
-                status: String::new(),
-            }];
+            let on = [Seen::Unknown];
             let why = Availability::Disabled("this context is read-only".to_owned());
             assert_eq!(availability(*action, &on, &facts), why, "{}", spec.id);
             // It is the context and nothing else that forbids it.

@@ -12,12 +12,12 @@ use super::in_the_way::{self, Adapters, Agents, Away, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
-use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
+use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
-use crate::domain::moment::{fixed, short};
+use crate::domain::moment::fixed;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -44,11 +44,15 @@ impl Action for ReissueCertificate {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        if !on.is_empty() && on.iter().all(|it| it.status == Shown::Replaced.word()) {
-            return Availability::Disabled("it is replaced: reissue the one that is in use".to_owned());
-        }
+    fn available(&self, facts: &Facts) -> Availability {
         needs_api(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
+        match on {
+            Seen::Certificate(seen) => refused(seen.row, seen.row.n_installations > 0),
+            _ => None,
+        }
     }
 
     fn plan<'a>(
@@ -94,18 +98,19 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        match refused(&detail).or_else(|| reissued_already(&detail, &under_way)) {
-            Some((_, problem)) if alone => {
+        let refusal = refused(certificate, !detail.installations.is_empty());
+        match refusal.or_else(|| reissued_already(&detail, &under_way)) {
+            Some(refusal) if alone => {
                 return Err(match &certificate.replaced_by {
                     Some(by) if detail.installations.is_empty() => {
                         replaced(certificate.name(), by, with).await?
                     }
-                    _ => problem,
+                    _ => refusal.problem,
                 });
             }
-            Some((why, _)) => plan.left_out.push(LeftOut {
+            Some(refusal) => plan.left_out.push(LeftOut {
                 name: certificate.name().to_owned(),
-                why: why.to_owned(),
+                why: refusal.word.to_owned(),
             }),
             None => {
                 let index = plan.targets.len();
@@ -164,10 +169,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// Why there is nothing to reissue: in a word or two, and as an answer.
-fn refused(detail: &CertificateDetail) -> Option<(&'static str, Problem)> {
-    let certificate = &detail.certificate;
-    if !detail.installations.is_empty() {
+/// Refusal for a certificate of which there is nothing to reissue.
+fn refused(certificate: &Certificate, is_installed: bool) -> Option<Refusal> {
+    if is_installed {
         return None;
     }
     let (word, hint) = match (&certificate.replaced_by, certificate.status) {
@@ -179,13 +183,13 @@ fn refused(detail: &CertificateDetail) -> Option<(&'static str, Problem)> {
         (None, _) => return None,
     };
     let what = format!("{} is {word} and installed nowhere", certificate.name());
-    Some((word, Problem::conflict(what).hint(hint)))
+    Some(Refusal::new(word, Problem::conflict(what).hint(hint)))
 }
 
 /// Refusal that tells how its successor fares: where that is served there is nothing left to do.
 async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem> {
     let new = with.api.certificate(by).await?;
-    let at = short(new.certificate.created_at, with.clock.now());
+    let at = fixed(new.certificate.created_at);
     let serial = by_name::tail(&new.certificate.serial);
     let hosts = |is: fn(&Truth) -> bool| {
         let places = new.installations.iter().filter(|place| is(&place.truth()));
@@ -211,7 +215,7 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
 }
 
 /// Refusal for a certificate that is asked for already, for each of its places.
-fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<(&'static str, Problem)> {
+fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<Refusal> {
     let request = under_way.covers(detail)?;
     let what = format!(
         "{} is being reissued already: its request {}",
@@ -219,7 +223,10 @@ fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<
         request.why()
     );
     let hint = "wait: it is issued and installed by itself; or take that request back: `:cancel` on it";
-    Some(("being reissued already", Problem::conflict(what).hint(hint)))
+    Some(Refusal::new(
+        "being reissued already",
+        Problem::conflict(what).hint(hint),
+    ))
 }
 
 /// The steps for one certificate: asked for, then proven where its agents are there. What waits for one that is

@@ -9,10 +9,11 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::in_the_way::{Adapters, names};
-use super::{Action, Availability, Facts, Spec, by_hand, by_name, needs_api};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
 use crate::clients::crl::Crl;
 use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::moment::fixed;
@@ -47,13 +48,19 @@ impl Action for RevokeCertificate {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        if let [one] = on
-            && one.status == "revoked"
-        {
-            return Availability::Disabled("it is revoked already".to_owned());
-        }
+    fn available(&self, facts: &Facts) -> Availability {
         needs_api(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+        match on {
+            // The reason that it begins with, which is the one that may worsen what was said before.
+            Seen::Certificate(seen) => refused(seen.row, Reason::KeyCompromise, now),
+            Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
+                Some(expired(&finding.subject, finding.due?))
+            }
+            _ => None,
+        }
     }
 
     fn plan<'a>(
@@ -86,10 +93,10 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
         match refused(certificate, reason, now) {
-            Some((_, problem)) if alone => return Err(problem),
-            Some((why, _)) => plan.left_out.push(LeftOut {
+            Some(refusal) if alone => return Err(refusal.problem),
+            Some(refusal) => plan.left_out.push(LeftOut {
                 name: certificate.name().to_owned(),
-                why: why.to_owned(),
+                why: refusal.word.to_owned(),
             }),
             None => {
                 plan.phrase = certificate.serial_tail();
@@ -178,17 +185,19 @@ fn step(
         .by_hand(command)
 }
 
-/// Why this one can't be revoked: in a word or two, and as an answer.
-fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Option<(&'static str, Problem)> {
-    let name = certificate.name();
-    // A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
-    if certificate.not_after <= now {
-        let problem = Problem::conflict(format!(
-            "{name} expired at {}: no CRL has to list it any more",
-            certificate.not_after.format("%Y-%m-%d %H:%MZ")
-        ))
+/// A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
+fn expired(name: &str, at: DateTime<Utc>) -> Refusal {
+    let at = at.format("%Y-%m-%d %H:%MZ");
+    let problem = Problem::conflict(format!("{name} expired at {at}: no CRL has to list it any more"))
         .hint("reissue it where it is still served; what expired is refused without a revocation");
-        return Some(("expired", problem));
+    Refusal::new("expired", problem)
+}
+
+/// Refusal for a certificate that can't be revoked.
+fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Option<Refusal> {
+    let name = certificate.name();
+    if certificate.not_after <= now {
+        return Some(expired(name, certificate.not_after));
     }
     let before = certificate
         .revocation
@@ -202,7 +211,7 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
     };
     is_over
         .filter(|_| !worsens)
-        .map(|word| (word, Problem::conflict(format!("{name} is {word}"))))
+        .map(|word| Refusal::new(word, Problem::conflict(format!("{name} is {word}"))))
 }
 
 /// How many distinct keys these have, and the beginning of the first.

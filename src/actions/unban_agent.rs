@@ -1,11 +1,12 @@
 //! Unban: the agent may enrol again. Its tokens were taken back with the ban and stay so: it gets in by a one-time
 //! token that somebody makes for it.
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec, by_hand, needs_api};
-use crate::domain::agent::AgentStatus;
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, needs_api};
+use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -31,12 +32,19 @@ impl Action for UnbanAgent {
         &SPEC
     }
 
-    fn available(&self, on: &[Target], facts: &Facts) -> Availability {
-        // A target that is known by its host alone has no status, so no ban is known of it.
-        if !on.iter().any(|it| it.status == AgentStatus::Banned.word()) {
-            return Availability::Disabled("it is not banned".to_owned());
-        }
+    fn available(&self, facts: &Facts) -> Availability {
         needs_api(facts).unwrap_or(Availability::Ready)
+    }
+
+    fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
+        match on {
+            Seen::Agent(agent) => refused(agent),
+            // Most are not: it isn't offered before that is known.
+            _ => {
+                let what = "whether the agent is banned isn't known here; open it first";
+                Some(Refusal::new("not known to be banned", Problem::refused(what)))
+            }
+        }
     }
 
     fn plan<'a>(
@@ -53,14 +61,24 @@ impl Action for UnbanAgent {
     }
 }
 
+/// Refusal for an agent that isn't banned.
+fn refused(agent: &Agent) -> Option<Refusal> {
+    let problem = || Problem::conflict(format!("{} is not banned", agent.hostname));
+    (agent.status == AgentStatus::Active).then(|| Refusal::new("not banned", problem()))
+}
+
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let alone = on.len() == 1;
     for target in on {
         let agent = with.api.agent(&target.id).await?.agent;
-        if agent.status == AgentStatus::Active {
+        if let Some(refusal) = refused(&agent) {
+            if alone {
+                return Err(refusal.problem);
+            }
             plan.left_out.push(LeftOut {
                 name: agent.hostname,
-                why: "not banned".to_owned(),
+                why: refusal.word.to_owned(),
             });
             continue;
         }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Spec};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec};
 use crate::clients::proxy;
 use crate::clients::vault::{SealStatus, VaultError};
 use crate::domain::id::EntityKind;
@@ -44,7 +45,7 @@ impl Action for UnsealVault {
         &SPEC
     }
 
-    fn available(&self, _on: &[Target], facts: &Facts) -> Availability {
+    fn available(&self, facts: &Facts) -> Availability {
         match (facts.vault, facts.vault_sealed) {
             (LinkState::Absent, _) => Availability::Disabled(
                 "this context has no Vault; set `vault` in its configuration".to_owned(),
@@ -53,6 +54,11 @@ impl Action for UnsealVault {
             (LinkState::Up, false) => Availability::Disabled("Vault is not sealed".to_owned()),
             _ => Availability::Ready,
         }
+    }
+
+    /// Of Vault there is no row: what is known of it are the facts.
+    fn refuses(&self, _on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
+        None
     }
 
     fn plan<'a>(

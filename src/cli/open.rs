@@ -98,6 +98,7 @@ pub(super) fn look(config: LookConfig) -> Look {
         },
         depth,
         ascii: config.ascii.unwrap_or(!is_utf8),
+        whole_times: false,
     }
 }
 

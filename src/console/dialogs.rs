@@ -4,7 +4,7 @@
 use tui_textarea::{Input, Key, TextArea};
 
 use super::layers::{self, field, fields};
-use super::{clipboard, cursor, starting, wiped};
+use super::{clipboard, cursor, live_filter, starting, wiped};
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
@@ -34,7 +34,7 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
                 Some(InDialog::PageUp) => scroll.saturating_sub(10),
                 _ => scroll,
             };
-            let scroll = scroll.min(100);
+            let scroll = scroll.min(views::dialogs::last_scroll_of_help(state));
             state.layers.push(Layer::Help { scroll });
         }
         Some(Layer::Filter(layer)) => filter_key(state, layer, key),
@@ -46,7 +46,7 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
 
 fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
     match state.keymap.in_dialog(key) {
-        Some(InDialog::Close) => return,
+        Some(InDialog::Close) => return live_filter::take_back(state, &layer),
         Some(is @ (InDialog::Previous | InDialog::Older | InDialog::Next | InDialog::Newer)) => {
             let used = &state.filters_used;
             layer.back = match is {
@@ -64,8 +64,12 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
                         state.filters_used.retain(|used| *used != typed);
                         state.filters_used.push(typed.clone());
                     }
-                    state.screen_mut().list.q = typed;
-                    return cursor::begin(state);
+                    // A list that was shown as its filter was typed stays as it is.
+                    if state.screen().list.q != typed {
+                        state.screen_mut().list.q = typed;
+                        cursor::begin(state);
+                    }
+                    return;
                 }
                 Err(why) => state.say(Tone::Bad, why),
             }

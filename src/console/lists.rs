@@ -53,10 +53,14 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
         },
         Cmd::Back => back(state),
         Cmd::Filter if view.is_filtered() => {
-            let typed = layers::field(&state.screen().list.q);
-            state
-                .layers
-                .push(Layer::Filter(Box::new(FilterLine { typed, back: 0 })));
+            let before = state.screen().list.q;
+            let layer = FilterLine {
+                typed: layers::field(&before),
+                noted: before.clone(),
+                before,
+                ..FilterLine::default()
+            };
+            state.layers.push(Layer::Filter(Box::new(layer)));
         }
         Cmd::Sort if !view.sorts.is_empty() => {
             let list = &mut state.screen_mut().list;
@@ -141,10 +145,23 @@ pub(super) fn say_open_a_list(state: &mut State) {
     );
 }
 
-/// Goes to a thing's detail, as it is seen for the first time.
+/// Goes to a thing's detail, as it is seen for the first time; of services to the row.
 pub(super) fn go(state: &mut State, place: Place) {
-    state.places.push(place);
+    let row = match place.view {
+        ViewId::Services => place.subject.clone(),
+        _ => None,
+    };
+    let subject = place.subject.filter(|_| row.is_none());
+    state.places.push(Place { subject, ..place });
     *state.screen_mut() = Screen::default();
+    let Some(row) = row else { return };
+    let rows = views::focused_rows(state);
+    let at = rows.ids().iter().position(|id| *id == row);
+    let ids: Vec<String> = rows.ids().iter().map(ToString::to_string).collect();
+    drop(rows);
+    if let Some(at) = at {
+        state.screen_mut().move_cursor(0, at, &ids);
+    }
 }
 
 pub(super) fn show_filtered(state: &mut State, filter: &str) {

@@ -20,6 +20,7 @@ mod layers;
 mod leaving;
 mod links;
 mod lists;
+mod live_filter;
 mod logs;
 mod menu;
 pub mod neighbours;
@@ -162,6 +163,9 @@ pub enum Left {
 /// A cursor rests when no key came for so long: only then bar and strip follow it.
 const RESTS: Duration = Duration::from_millis(150);
 
+/// Typing counts as paused after so long: longer than a hand takes from one letter to the next.
+const PAUSES: Duration = Duration::from_millis(350);
+
 async fn until_left(
     terminal: &mut Terminal,
     setup: Setup,
@@ -199,6 +203,9 @@ async fn until_left(
     // When the cursor counts as resting.
     let mut rests: Option<Instant> = None;
     let mut moves = state.moves;
+    // The moment at which typing a filter counts as paused.
+    let mut pauses: Option<Instant> = None;
+    let mut typings = state.typings;
     while !state.quit {
         let typed = entry.wake(&state).map(|at| match input::is_pending() {
             true => at.max(Instant::now() + UNREAD),
@@ -280,6 +287,12 @@ async fn until_left(
                 wanted = wanted.or(visible.then_some(false));
                 None
             },
+            () = sleep_until(pauses), if pauses.is_some() => {
+                pauses = None;
+                let visible = tell(&mut state, &clock, Event::TypingPaused, &mut asked);
+                wanted = wanted.or(visible.then_some(false));
+                None
+            },
             () = sleep_until(relock), if relock.is_some() => {
                 let visible = tell(&mut state, &clock, Event::Relocked, &mut asked);
                 wanted = wanted.or(visible.then_some(false));
@@ -337,6 +350,10 @@ async fn until_left(
         if moves != state.moves {
             moves = state.moves;
             rests = Some(Instant::now() + RESTS);
+        }
+        if typings != state.typings {
+            typings = state.typings;
+            pauses = Some(Instant::now() + PAUSES);
         }
         while let Ok(event) = events.try_recv() {
             let visible = tell(&mut state, &clock, event, &mut asked);

@@ -49,7 +49,7 @@ pub(super) fn retry(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
     let Some(action) = actions::find(run.action) else {
         return;
     };
-    if let Availability::Disabled(why) = actions::availability(action, &on, &state.facts()) {
+    if let Availability::Disabled(why) = state.availability_on(action, &on) {
         return state.say(Tone::Bad, format!("{}: {why}", action.spec().title));
     }
     begin(state, action, on, inputs, Vec::new(), effects);

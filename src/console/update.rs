@@ -4,7 +4,7 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::wants::{ask, is_held, remember, touch, touch_own};
-use super::{clues, cursor, dialogs, layers, leaving, lists, menu, starting, verify, wiped};
+use super::{clues, cursor, dialogs, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
@@ -42,10 +42,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Key(key) => {
             on_key(state, &key, effects);
             wiped::as_it_grows(state);
+            live_filter::typed(state);
         }
         Event::Paste(text) => {
             dialogs::paste(state, &text);
             wiped::as_it_grows(state);
+            live_filter::typed(state);
         }
         Event::SecretTyped(n) => {
             if let Some(Layer::Run(layer)) = state.layers.last_mut() {
@@ -88,6 +90,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::Relocked => relock(state, effects),
         Event::Rested => state.moving = false,
+        Event::TypingPaused => live_filter::paused(state),
         Event::Minute => {
             touch(state, |query| matches!(query, Query::Findings | Query::Trends));
             if state.keeps_snapshot {
@@ -284,7 +287,11 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         places: state.places.clone(),
         list: state.screen().list,
     };
-    state.history.note(visit);
+    // A filter that is still being typed is no place to come back to.
+    if !matches!(state.layers.last(), Some(Layer::Filter(_))) {
+        state.history.note(visit);
+    }
+    live_filter::answered(state);
     ask(state, effects);
     clues::follow_clue(state, effects);
     ask(state, effects);

@@ -1,7 +1,7 @@
 //! What the backends are asked, and when: what the open screen needs and doesn't know, or no longer knows, and
 //! what is remembered for when nobody answers. Who is asked, and how, is in `asking`.
 
-use super::cursor;
+use super::{cursor, live_filter};
 use crate::domain::id::EntityKind;
 use crate::state::State;
 use crate::state::effect::Effect;
@@ -50,6 +50,7 @@ pub(super) fn ask(state: &mut State, effects: &mut Vec<Effect>) {
     let mut needs = (views::find(state.place().view).needs)(state);
     // The sealed Vault's finding names the requests that wait on it, and is shown whatever is open.
     needs.extend([Query::Findings, Query::OpenRequests]);
+    needs.extend(live_filter::needs(state));
     if state.data.len() > KEPT_ANSWERS {
         state.data.retain(|query, _| needs.contains(query));
     }

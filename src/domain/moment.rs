@@ -1,6 +1,6 @@
 //! Moments in UTC as lists and sentences write them: absolute, so that nothing ticks.
 
-use chrono::{DateTime, Days, Months, Utc};
+use chrono::{DateTime, Days, Months, SecondsFormat, Utc};
 
 /// A moment beside `now`: `13:16Z` today, `Tue 08:16Z` within the six days to come, `27 Nov` else, and
 /// `Dec 2034` beyond eleven months. A day of the week never means the past.
@@ -28,6 +28,12 @@ pub fn fixed(at: DateTime<Utc>) -> String {
     at.format("%-d %b %Y %H:%MZ").to_string()
 }
 
+/// A moment as programs read it: `2026-12-01T08:16:00Z` (RFC 3339, UTC).
+#[must_use]
+pub fn whole(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +56,6 @@ mod tests {
             assert_eq!(short(at(moment), now), shown, "{moment}");
         }
         assert_eq!(fixed(now), "29 Nov 2026 08:17Z");
+        assert_eq!(whole(now), "2026-11-29T08:17:45Z");
     }
 }

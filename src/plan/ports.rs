@@ -154,7 +154,7 @@ impl Reads {
         };
         let rows = self.api.audit(&query).await.map(|page| page.items);
         let words = |row: AuditRow| {
-            let at = row.timestamp.format("%H:%M:%SZ");
+            let at = row.timestamp.format("%Y-%m-%d %H:%M:%SZ");
             let ticket = row.ticket.map(|ticket| format!(", {ticket}")).unwrap_or_default();
             format!(
                 "{} by {} at {at} ({}{ticket})",

@@ -39,8 +39,8 @@ pub(super) async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem>
                 return Err(changed(target, &now, &reads.done_last(&target.id, 2).await));
             }
             Ok(_) => {}
-            // Where the API is away there is nothing newer to compare with, and only plans that mend
-            // what is broken get further than this (see the journal).
+            // An API that is away has nothing newer to compare with, and only plans that mend what is broken get
+            // further than this (see the journal).
             Err(problem) if plan.works_without_api && problem.kind.may_be_retried() => {}
             Err(problem) => return Err(problem),
         }
@@ -51,7 +51,7 @@ pub(super) async fn unchanged(plan: &Plan, reads: &Reads) -> Result<(), Problem>
 /// Refuses when what the plan said that it changes and breaks is no longer what it would: a certificate
 /// may have gone live on another host meanwhile without having changed itself.
 pub(super) async fn still_true(plan: &Plan, reads: &Reads, plan_again: &PlanAgain) -> Result<(), Problem> {
-    // What harms nothing breaks nothing; what mends the rest must not depend on it.
+    // A plan without harm breaks nothing; one that mends the rest must not depend on it.
     if plan.reach().harm == Harm::None || plan.works_without_api {
         return Ok(());
     }
@@ -86,8 +86,7 @@ fn difference(then: &Plan, now: &Plan) -> Option<String> {
 /// Says what is different now, and who did it.
 fn changed(target: &Target, now: &AsNow, done: &[String]) -> Problem {
     let status = match target.status.as_str() {
-        // Derived statuses (expired, replaced) are not stored, so they can't be compared.
-        then if !["", "expired", "replaced"].contains(&then) && then != now.status => {
+        then if !then.is_empty() && then != now.status => {
             format!("it was {then} and is {} now", now.status)
         }
         _ => format!("version {} then, {} now", target.version, now.version),

@@ -23,11 +23,11 @@ const LOOK_YOURSELF: &str = "it may still finish; check the thing itself before 
 
 /// Progress of a change, as far as it is known.
 pub(super) enum Sent {
-    /// It wasn't sent.
+    /// The change wasn't sent.
     NotYet,
-    /// It was answered.
+    /// The change was answered.
     Answered,
-    /// It came to this end: it was not carried out.
+    /// The change was not carried out, and came to this end.
     Ended(Outcome),
     /// No answer of theirs came: it may have been carried out.
     Lost(Problem),

@@ -64,7 +64,7 @@ pub fn words(host: &Host, is_read: bool) -> String {
             } else {
                 format!("was {was}, ")
             };
-            format!("{was}lost since {}: {why}", since.format("%H:%M:%SZ"))
+            format!("{was}lost since {}: {why}", since.format("%Y-%m-%d %H:%M:%SZ"))
         }
     };
     let read = if is_read { "; read here" } else { "" };
@@ -171,7 +171,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                 let what = format!(
                     "{} {was}is lost since {}; {reads}{next}",
                     host.name,
-                    since.format("%H:%MZ")
+                    since.format("%Y-%m-%d %H:%MZ")
                 );
                 found.push(finding(
                     FindingKind::DatabaseLost,
@@ -374,8 +374,8 @@ mod tests {
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
             found[0].what,
-            "db-1 was primary and is lost since 00:00Z; this screen is read from replica db-2; bring it back, or promote \
-             db-2"
+            "db-1 was primary and is lost since 1970-01-01 00:00Z; this screen is read from replica db-2; bring it back, \
+             or promote db-2"
         );
         assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
         let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();

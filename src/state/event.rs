@@ -47,6 +47,8 @@ pub enum Event {
     Relocked,
     /// The cursor rests.
     Rested,
+    /// Nothing more was typed into a filter for a moment.
+    TypingPaused,
     /// A minute went by.
     Minute,
     /// An answer came.

@@ -31,6 +31,12 @@ pub struct FilterLine {
     pub typed: TextArea<'static>,
     /// How far back among the filters that were used, 0 for what is typed anew.
     pub back: usize,
+    /// The filter that was shown when it was opened.
+    pub before: String,
+    /// The text when it was looked at last.
+    pub noted: String,
+    /// The filter that was asked ahead, while its answer is awaited.
+    pub asked: Option<String>,
 }
 
 /// A choice: each item has a key of its own, and the cursor reaches all of them.

@@ -19,6 +19,7 @@ pub mod query;
 pub mod run;
 pub mod saved;
 pub mod screen;
+mod seen;
 pub mod snapshot;
 pub mod typed;
 pub mod wire;
@@ -124,6 +125,8 @@ pub struct Look {
     pub depth: Depth,
     /// Plain ASCII only.
     pub ascii: bool,
+    /// Moments are whole, as in what leaves the screen.
+    pub whole_times: bool,
 }
 
 /// How important a toast is.
@@ -299,6 +302,8 @@ pub struct State {
     pub moving: bool,
     /// How often it was moved.
     pub moves: u64,
+    /// The number of changes to what is typed as a filter.
+    pub typings: u64,
     /// Dialogs, the topmost last.
     pub layers: Vec<Layer>,
     /// Number of times that key material was wiped out of a field: what still comes of it is not heard.
@@ -365,6 +370,7 @@ impl State {
             crl: None,
             moving: false,
             moves: 0,
+            typings: 0,
             layers: Vec::new(),
             runs: Vec::new(),
             n_begun: 0,
@@ -431,6 +437,7 @@ impl State {
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts {
+            now: self.shown_at(),
             forbidden: self.guard.refuses(self.now),
             divided: self.divided().map(Divided::short),
             role: self.role,
@@ -465,7 +472,13 @@ impl State {
     /// Whether `action` can be started on `selected`.
     #[must_use]
     pub fn availability(&self, action: &dyn Action, selected: &[Target]) -> Availability {
-        actions::availability(action, &self.targets_for(action, selected), &self.facts())
+        self.availability_on(action, &self.targets_for(action, selected))
+    }
+
+    /// Availability of `action` for exactly these things.
+    #[must_use]
+    pub fn availability_on(&self, action: &dyn Action, on: &[Target]) -> Availability {
+        actions::availability(action, &self.seen(on), &self.facts())
     }
 
     /// The answer to `query`, if there is one.

@@ -78,7 +78,7 @@ fn note(state: &State, backend: Backend) -> &str {
 fn as_of(state: &State) -> String {
     let at = state.data.get(&Query::Findings).and_then(|loaded| loaded.as_of);
     match at.map(|at| state.by_platform(at)) {
-        Some(at) if at.date_naive() == state.shown_at().date_naive() => {
+        Some(at) if !state.look.whole_times && at.date_naive() == state.shown_at().date_naive() => {
             format!("; what is shown is from {}", at.format("%H:%MZ"))
         }
         Some(at) => format!("; what is shown is from {}", at.format("%Y-%m-%d %H:%MZ")),

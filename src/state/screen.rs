@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::query::ListQuery;
+use crate::domain::link::Backend;
 
 /// Every screen, in the order of the number keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ pub enum ViewId {
 pub struct Place {
     /// Which screen.
     pub view: ViewId,
-    /// The id of what a detail shows.
+    /// The id of what a detail shows; of a list, the row where the cursor is to begin.
     pub subject: Option<String>,
 }
 
@@ -61,6 +62,15 @@ impl Place {
         Self {
             view: ViewId::Key,
             subject: Some(spki),
+        }
+    }
+
+    /// The services, with the cursor on this one.
+    #[must_use]
+    pub fn of_service(backend: Backend) -> Self {
+        Self {
+            view: ViewId::Services,
+            subject: Some(backend.word().to_owned()),
         }
     }
 

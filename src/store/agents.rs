@@ -12,7 +12,7 @@ use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
 
-const LIST: List = List {
+pub(super) const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
     from: "agents a",
     id: "a.id",

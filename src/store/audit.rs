@@ -18,7 +18,7 @@ const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, ou
 /// How many rows are checked at once.
 const BATCH: i64 = 1000;
 
-const LIST: List = List {
+pub(super) const LIST: List = List {
     columns: COLUMNS,
     from: "audit_logs",
     id: "seq",

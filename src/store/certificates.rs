@@ -46,7 +46,7 @@ macro_rules! derived {
     };
 }
 
-const LIST: List = List {
+pub(super) const LIST: List = List {
     columns: concat!(
         "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
               c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \

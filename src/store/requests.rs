@@ -14,7 +14,7 @@ use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, agents, holders, jobs, keys};
 
-const LIST: List = List {
+pub(super) const LIST: List = List {
     columns: "r.*",
     from: "issuance_requests r",
     id: "r.id",

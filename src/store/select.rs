@@ -427,3 +427,43 @@ fn cursor_of(row: &Row, sort: &str, sorts: Sorts, number_as_id: bool) -> Result<
         id,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{agents, audit, certificates, requests};
+    use super::*;
+    use crate::wire::filter::{AGENT_FIELDS, AUDIT_FIELDS, CERTIFICATE_FIELDS, REQUEST_FIELDS, Takes, takes};
+
+    /// The screen tells wrong words of a filter by itself, and help what is right: the lists have to know just that.
+    #[test]
+    fn the_fields_of_filters_take_what_the_lists_compare_them_with() {
+        let lists = [
+            (CERTIFICATE_FIELDS, certificates::LIST),
+            (AGENT_FIELDS, agents::LIST),
+            (REQUEST_FIELDS, requests::LIST),
+            (AUDIT_FIELDS, audit::LIST),
+        ];
+        for (fields, list) in lists {
+            let mut known: Vec<&str> = list.fields.iter().map(|field| field.name).collect();
+            let mut told = fields.to_vec();
+            known.sort_unstable();
+            told.sort_unstable();
+            assert_eq!(told, known);
+            for field in list.fields {
+                match (&field.is, takes(fields, field.name)) {
+                    (Is::Like(_), Takes::Text)
+                    | (Is::Time(..), Takes::Ahead)
+                    | (Is::Ago(_), Takes::Ago)
+                    | (Is::Flag(..), Takes::Flag) => {}
+                    (Is::Word(_, words, timed), Takes::OneOf(told)) => {
+                        for word in told {
+                            let is_timed = timed.iter().any(|(name, _)| name == word);
+                            assert!(words.contains(word) || is_timed, "{}:{word}", field.name);
+                        }
+                    }
+                    (_, takes) => panic!("{} takes {takes:?}", field.name),
+                }
+            }
+        }
+    }
+}

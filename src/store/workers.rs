@@ -31,7 +31,8 @@ impl Gone {
         let duty = self.duty.word();
         let since = match (&self.last, self.seen_at) {
             (Some(last), Some(at)) => {
-                format!("no {duty} was seen since {}, `{last}` last", at.format("%H:%MZ"))
+                let at = at.format("%Y-%m-%d %H:%MZ");
+                format!("no {duty} was seen since {at}, `{last}` last")
             }
             _ => format!("no {duty} was ever seen"),
         };

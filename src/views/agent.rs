@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::agents::{last_checkin, meaning, target};
 use super::certificate::{INSTALLATIONS, installation_cells, now_is};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
+use super::times::{full, full_with_distance};
 use super::{Opens, Row, View};
 use crate::domain::agent::{Agent, AgentHealth, AgentIdentity};
 use crate::domain::certificate::common_name;
@@ -14,7 +15,6 @@ use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::when::{distance, full};
 use crate::wire::agents::AgentDetail;
 
 /// See the module.
@@ -99,7 +99,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
     let health = agent.health(at);
     let last = match (health, agent.last_checkin) {
         (AgentHealth::Healthy, _) => last_checkin(agent, at, state),
-        (_, Some(at)) => format!("{} ({})", full(at), distance(at, state.shown_at())),
+        (_, Some(at)) => full_with_distance(at, state),
         (_, None) => "never".to_owned(),
     };
     vec![
@@ -121,15 +121,15 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         ),
         fact("Directories", agent.install_dirs.join(" ")),
         fact("Version", agent.agent_version.clone()),
-        fact("Identity", identity(agent)),
-        fact("Enrolled", full(agent.enrolled_at)),
+        fact("Identity", identity(agent, state)),
+        fact("Enrolled", full(agent.enrolled_at, state)),
         fact("Id", agent.id.clone()),
     ]
 }
 
 /// What it proves itself with.
-fn identity(agent: &Agent) -> String {
-    let told = |it: &AgentIdentity| format!("{} until {}", it.serial, full(it.not_after));
+fn identity(agent: &Agent, state: &State) -> String {
+    let told = |it: &AgentIdentity| format!("{} until {}", it.serial, full(it.not_after, state));
     match (&agent.identity, &agent.next_identity) {
         (None, None) => "API token only (no client certificate)".to_owned(),
         (None, Some(next)) => format!("API token only; given {}, not shown yet", told(next)),

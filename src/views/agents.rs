@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
+use super::times::when;
 use super::{Opens, Pane, Row, View};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::id::EntityKind;
@@ -14,7 +15,6 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 use crate::wire::filter::AGENT_FIELDS;
 
 /// See the module.
@@ -159,7 +159,7 @@ pub(super) fn target(agent: &Agent) -> Target {
 pub(super) fn last_checkin(agent: &Agent, known: DateTime<Utc>, state: &State) -> String {
     match (agent.health(known), agent.last_checkin) {
         (AgentHealth::Healthy, _) => "on time".to_owned(),
-        (_, Some(at)) => when(at, state.shown_at()),
+        (_, Some(at)) => when(at, state),
         (_, None) => String::new(),
     }
 }

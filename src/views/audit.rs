@@ -4,16 +4,17 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
+use super::times::when;
 use super::{Opens, Pane, Row, View};
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
+use crate::domain::link::Backend;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 use crate::wire::filter::AUDIT_FIELDS;
 
 /// See the module.
@@ -140,7 +141,7 @@ pub(super) fn opens(row: &AuditRow) -> Option<Opens> {
         EntityKind::Agent => Opens::detail(ViewId::Agent, id),
         EntityKind::Request => Opens::detail(ViewId::Request, id),
         EntityKind::Run => Opens::List(ViewId::Audit, format!("run:{id}")),
-        EntityKind::Vault => Opens::Place(Place::of(ViewId::Services)),
+        EntityKind::Vault => Opens::Place(Place::of_service(Backend::Vault)),
         _ => return None,
     })
 }
@@ -149,7 +150,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
     Row {
         id: row_id(audit),
         cells: vec![
-            plain(when(audit.timestamp, state.shown_at())),
+            plain(when(audit.timestamp, state)),
             plain(audit.actor.clone()),
             plain(audit.action.clone()),
             cell(audit.outcome.word(), meaning(audit.outcome)),

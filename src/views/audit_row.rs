@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 
 use super::audit::{meaning, opens, row_id, targets};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
+use super::times::full;
 use super::{Row, View};
 use crate::domain::audit::AuditRow;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, plain};
-use crate::widgets::when::full;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -74,7 +74,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
     };
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     vec![
-        fact("When", full(row.timestamp)),
+        fact("When", full(row.timestamp, state)),
         fact("Who", row.actor.clone()),
         fact("What", row.action.clone()),
         fact_that_means("Outcome", row.outcome.word(), meaning(row.outcome)),

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
+use super::times::{full, full_with_distance, when};
 use super::{Opens, Row, View};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -20,7 +21,6 @@ use crate::state::screen::ViewId;
 use crate::state::{Endpoint, ServedNow, State};
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{distance, full, when};
 use crate::wire::certs::CertificateDetail;
 
 /// See the module.
@@ -81,7 +81,7 @@ pub(super) const INSTALLATIONS: &[Column] = &[
 ];
 
 fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
-    let itself = target(&detail.certificate, state);
+    let itself = target(&detail.certificate);
     if detail.installations.is_empty() {
         // Without an installation the certificate itself is the one row, so that keys work on it.
         return vec![Row {
@@ -198,7 +198,7 @@ pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: 
     {
         Some(at) => format!(
             " (checked {}, {} checks again)",
-            when(state.by_platform(at), state.shown_at()),
+            when(state.by_platform(at), state),
             state.keymap.key_of(Cmd::Verify)
         ),
         None => String::new(),
@@ -231,7 +231,7 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
             let words = format!(
                 "{} on the list{number} of {}",
                 if listed { "IS" } else { "is not" },
-                full(crl.this_update)
+                full(crl.this_update, state)
             );
             let agrees = listed == certificate.revocation.is_some();
             (words, if agrees { Meaning::Good } else { Meaning::Bad })
@@ -278,15 +278,8 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         fact("Issuer", certificate.issuer.clone()),
         fact("Serial", certificate.serial.clone()),
         fact_that_means("Validity", validity(certificate, state, width), meaning),
-        fact("From", full(certificate.not_before)),
-        fact(
-            "To",
-            format!(
-                "{} ({})",
-                full(certificate.not_after),
-                distance(certificate.not_after, state.shown_at())
-            ),
-        ),
+        fact("From", full(certificate.not_before, state)),
+        fact("To", full_with_distance(certificate.not_after, state)),
         fact("SHA-256", certificate.fingerprint_sha256.clone()),
     ];
     let key = detail.key.as_ref();
@@ -328,7 +321,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         let early = link.not_after < certificate.not_after;
         facts.push(fact_that_means(
             if index == 0 { "Chain" } else { "" },
-            format!("{} until {}{root}", link.subject, full(link.not_after)),
+            format!("{} until {}{root}", link.subject, full(link.not_after, state)),
             // What ends before the certificate does ends it.
             if early { Meaning::Bad } else { Meaning::Plain },
         ));
@@ -346,20 +339,21 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         facts.extend(renewal_facts(renewal, state));
     }
     if let Some(revocation) = &certificate.revocation {
-        let at = |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), full);
+        let at =
+            |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
         facts.push(fact_that_means(
             "Revocation",
             revocation.reason.name(),
             Meaning::Warn,
         ));
-        facts.push(fact("  asked", full(revocation.asked_at)));
+        facts.push(fact("  asked", full(revocation.asked_at, state)));
         facts.push(fact("  accepted", at(revocation.accepted_at)));
         facts.push(match revocation.without_crl_at {
             Some(_) => fact("  in CRL", "none: the CA's yes is the end of it"),
             None => fact("  in CRL", at(revocation.in_crl_at)),
         });
         if let Some(refused) = revocation.seen_refused_at {
-            facts.push(fact("  refused", full(refused)));
+            facts.push(fact("  refused", full(refused, state)));
         }
     }
     facts.push(in_crl(certificate, state));
@@ -375,17 +369,20 @@ fn renewal_facts(renewal: &Renewal, state: &State) -> Vec<Fact> {
     };
     let words = format!(
         "the CA suggests from {} until {}",
-        full(renewal.start),
-        full(renewal.end)
+        full(renewal.start, state),
+        full(renewal.end, state)
     );
     let mut facts = vec![fact_that_means("Renewal", words, meaning)];
     if let Some(was) = renewal.moved_from {
-        facts.push(fact("  moved", format!("earlier, it was to begin {}", full(was))));
+        facts.push(fact(
+            "  moved",
+            format!("earlier, it was to begin {}", full(was, state)),
+        ));
     }
     if let Some(url) = &renewal.explanation_url {
         facts.push(fact("  why", harmless(url)));
     }
-    facts.push(fact("  asked", full(renewal.asked_at)));
+    facts.push(fact("  asked", full(renewal.asked_at, state)));
     facts
 }
 

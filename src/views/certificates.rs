@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
+use super::times::when;
 use super::{Opens, Pane, Row, View};
 use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::id::EntityKind;
@@ -13,7 +14,6 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 use crate::wire::filter::CERTIFICATE_FIELDS;
 
 /// See the module.
@@ -120,30 +120,27 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
         cells: vec![
             cell(certificate.name(), of_duty(certificate)),
             cell(status, meaning),
-            cell(when(certificate.not_after, state.shown_at()), meaning),
+            cell(when(certificate.not_after, state), meaning),
             plain(host(certificate)),
             cell(certificate.key_algorithm.clone(), Meaning::Dim),
             plain(certificate.owner.clone().unwrap_or_default()),
             cell(short_serial(&certificate.serial), Meaning::Dim),
             cell(certificate.serial.clone(), Meaning::Dim),
         ],
-        targets: vec![target(certificate, state)],
+        targets: vec![target(certificate)],
         open: Some(Opens::detail(ViewId::Certificate, &certificate.id)),
         copy: certificate.serial.clone(),
     }
 }
 
 /// A certificate as a target.
-pub(super) fn target(certificate: &Certificate, state: &State) -> Target {
+pub(super) fn target(certificate: &Certificate) -> Target {
     Target {
         kind: EntityKind::Certificate,
         id: certificate.id.clone(),
         version: certificate.version,
         name: certificate.name().to_owned(),
-        status: match certificate.shown(state.shown_at()) {
-            over @ (Shown::Expired | Shown::Replaced) => over.word().to_owned(),
-            _ => certificate.status.word().to_owned(),
-        },
+        status: certificate.status.word().to_owned(),
     }
 }
 

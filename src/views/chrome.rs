@@ -5,8 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
-use super::{find, palette, related, selected};
-use crate::actions::{self, Availability};
+use super::times::when;
+use super::{find, offered, palette, related};
+use crate::actions::{self, Action, Availability};
 use crate::domain::database::Source;
 use crate::domain::divided::Divided;
 use crate::domain::link::{Backend, LinkState};
@@ -19,7 +20,6 @@ use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
 use crate::widgets::text::{columns, fit, fit_start, put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// Rows that the header takes.
 pub const HEADER: u16 = 1;
@@ -191,7 +191,7 @@ impl Wrong {
 
     /// A backend that doesn't answer; of an API that is away there may be data left, and of when that is says more.
     fn down(state: &State, backend: Backend, name: &str) -> Self {
-        let at = |at| when(state.by_platform(at), state.shown_at());
+        let at = |at| when(state.by_platform(at), state);
         let data = left_over_from(state).filter(|_| backend == Backend::Api);
         let data = data.map(|data| format!("{name} DOWN, {SHOWING} {}", at(data)));
         let since = state.down_since.get(&backend);
@@ -360,6 +360,9 @@ fn notes(state: &State) -> Vec<String> {
     notes
 }
 
+/// From this width on the footer has room for what can't be done.
+const SHOWS_DIM: u16 = 120;
+
 /// A message has so many lines at most.
 const SAID: usize = 3;
 
@@ -392,23 +395,16 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let mut x = area.x + 1;
-    let selected = selected(state);
-    for action in actions::ALL {
-        let spec = action.spec();
-        let ready = state.availability(*action, &selected) == Availability::Ready;
-        // Its key says why not, and help does.
-        if !ready {
-            continue;
-        }
-        x = put(
-            buffer,
-            area,
-            x,
-            y,
-            state.keymap.key_of(Cmd::Start(spec.id)),
-            palette.style(Meaning::Key),
-        );
-        x = put(buffer, area, x + 1, y, spec.id, palette.style(Meaning::Plain)) + 2;
+    let on = offered(state);
+    // Their keys say why not, and help does.
+    let (can, can_not): (Vec<&dyn Action>, Vec<&dyn Action>) = actions::ALL
+        .iter()
+        .partition(|action| state.availability(**action, &on) == Availability::Ready);
+    for action in can {
+        let id = action.spec().id;
+        let key = state.keymap.key_of(Cmd::Start(id));
+        x = put(buffer, area, x, y, key, palette.style(Meaning::Key));
+        x = put(buffer, area, x + 1, y, id, palette.style(Meaning::Plain)) + 2;
     }
     let more: &[(Cmd, &str)] = match state.place().view {
         ViewId::Triage => &[
@@ -435,5 +431,15 @@ fn footer(state: &State, area: Rect, buffer: &mut Buffer) {
         }
         x = put(buffer, area, x, y, key, palette.style(Meaning::Key));
         x = put(buffer, area, x + 1, y, what, palette.style(Meaning::Plain)) + 2;
+    }
+    // Actions that the row is of the right kind for, and that can't be done to it now.
+    let can_not = can_not
+        .into_iter()
+        .filter(|it| !actions::fitting(*it, &on).is_empty());
+    for spec in can_not.map(Action::spec).filter(|_| area.width >= SHOWS_DIM) {
+        let text = format!("{} {}", state.keymap.key_of(Cmd::Start(spec.id)), spec.id);
+        if x.saturating_add(u16::try_from(columns(&text)).unwrap_or(u16::MAX)) <= area.right() {
+            x = put(buffer, area, x, y, &text, palette.style(Meaning::Dim)) + 2;
+        }
     }
 }

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::times::clock;
 use super::{Pane, Row, View};
 use crate::state::State;
 use crate::state::cmd::Cmd;
@@ -44,7 +45,7 @@ fn rows(state: &State) -> Vec<Row> {
         .map(|(index, logged)| Row {
             id: format!("command/{index}"),
             cells: vec![
-                plain(logged.at.format("%H:%M:%SZ").to_string()),
+                plain(clock(logged.at, state)),
                 cell(
                     logged.how.clone(),
                     if logged.how == "ok" {

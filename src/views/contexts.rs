@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::services::{latency, word};
+use super::times::when;
 use super::{Opens, Pane, Row, View, freshness, palette};
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
@@ -15,7 +16,6 @@ use crate::widgets::heading::heading;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -209,7 +209,7 @@ fn as_of(sight: &Sight<'_>, state: &State) -> String {
     let at = sight.answer.and_then(|answer| answer.as_of);
     match (freshness(state, sight.answer), at) {
         (words, Some(at)) if words.is_empty() && sight.is_old => {
-            format!("last updated {}", when(at, state.shown_at()))
+            format!("last updated {}", when(at, state))
         }
         // Nobody was asked, or somebody was and refused.
         (_, None) if sight.is_without_token() => "not let in".to_owned(),

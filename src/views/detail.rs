@@ -138,6 +138,7 @@ pub(super) fn draw(
         bar: ids.iter().position(|id| Some(*id) == screen.settled.as_deref()),
         focused: true,
         headings: true,
+        whole: state.look.whole_times,
     };
     table::draw(buffer, inner, below.columns, below.rows.len(), &line, &look);
 }

@@ -8,14 +8,18 @@ use serde_json::{Map, Value, json};
 use super::facts::facts;
 use super::timeline::timeline;
 use super::{View, chrome, find, trends, triage};
+use crate::domain::moment::whole;
 use crate::domain::plain::{plain, plain_lines};
 use crate::state::State;
 use crate::state::screen::ViewId;
 use crate::state::typed::Format;
 
-/// The file's name without its place, and its content.
+/// The file's name without its place, and its content, whose moments are whole: it is read on another day.
 #[must_use]
 pub fn export(state: &State, format: Format) -> (String, String) {
+    let mut state = state.clone();
+    state.look.whole_times = true;
+    let state = &state;
     let view = find(state.place().view);
     let stamp = state.now.format("%Y%m%dT%H%M%SZ");
     let name = view.title.to_lowercase().replace(' ', "-");
@@ -27,19 +31,18 @@ pub fn export(state: &State, format: Format) -> (String, String) {
     }
 }
 
+/// Columns that whole moments take beside those of the screen: ten more each, and two panes stand side by side.
+const FOR_TIMES: u16 = 24;
+
 /// What the screen shows between header and footer, with a line that says what, where and when.
 fn drawn(state: &State, view: &View) -> String {
-    let area = Rect::new(0, 0, state.size.width, state.size.height);
+    let width = state.size.width.saturating_add(FOR_TIMES);
+    let area = Rect::new(0, 0, width, state.size.height);
     let mut buffer = Buffer::empty(area);
     let body = chrome::body(area);
     (view.draw)(state, body, &mut buffer);
     let screen = state.screen();
-    let mut heading = format!(
-        "{} on {}, {}",
-        view.title,
-        state.context.name,
-        state.now.format("%Y-%m-%d %H:%M:%SZ")
-    );
+    let mut heading = format!("{} on {}, {}", view.title, state.context.name, whole(state.now));
     for (note, text) in [("filter", &screen.list.q), ("by", &screen.list.sort)] {
         if !text.is_empty() {
             heading.push_str(&format!(", {note} {text}"));

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use super::certificate::{now_is, served_now, truth_meaning};
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
+use super::times::{full, when};
 use super::{Opens, Row, View};
 use crate::domain::certificate::{Certificate, Urgency};
 use crate::domain::id::EntityKind;
@@ -18,7 +19,6 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{full, when};
 use crate::wire::certs::KeyDetail;
 
 /// See the module.
@@ -92,7 +92,7 @@ fn rows(detail: &KeyDetail, state: &State) -> Vec<Row> {
 
 fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -> Row {
     let (word, meaning) = status(certificate, state);
-    let itself = target(certificate, state);
+    let itself = target(certificate);
     let (id, on, found, now) = match place {
         None => (certificate.id.clone(), plain("nowhere"), plain(""), plain("")),
         Some(place) => (
@@ -114,7 +114,7 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
         cells: vec![
             plain(certificate.name()),
             cell(word, meaning),
-            cell(when(certificate.not_after, state.shown_at()), meaning),
+            cell(when(certificate.not_after, state), meaning),
             on,
             found,
             now,
@@ -171,7 +171,7 @@ fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
         fact("Hosts", hosts.join(" ")),
     ];
     if let Some(at) = key.compromised_at {
-        facts.push(fact_that_means("Since", full(at), Meaning::Bad));
+        facts.push(fact_that_means("Since", full(at, state), Meaning::Bad));
     }
     facts
 }

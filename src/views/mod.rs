@@ -42,6 +42,7 @@ mod runs;
 mod services;
 mod strip;
 mod timeline;
+mod times;
 mod trends;
 mod triage;
 
@@ -183,6 +184,29 @@ pub fn selected(state: &State) -> Vec<Target> {
     row.map(|row| row.targets).unwrap_or_default()
 }
 
+/// The same for what keys are offered, which follow the cursor once it rests.
+#[must_use]
+pub fn offered(state: &State) -> Vec<Target> {
+    let screen = state.screen();
+    if !screen.marks.is_empty() {
+        return selected(state);
+    }
+    let rows = focused_rows(state);
+    let row = rows.get(resting(state, screen.pane, rows.ids()));
+    row.map(|row| row.targets).unwrap_or_default()
+}
+
+/// The row that bar and strip are about: the cursor's, once it rests.
+fn resting(state: &State, pane: usize, ids: &[impl AsRef<str>]) -> usize {
+    let screen = state.screen();
+    let settled = screen
+        .settled
+        .as_ref()
+        .filter(|_| state.moving && screen.pane == pane);
+    let settled = settled.and_then(|settled| ids.iter().position(|id| id.as_ref() == settled));
+    settled.unwrap_or_else(|| screen.cursor_index(pane, ids))
+}
+
 /// The marked rows that are about none of `on`, by id and name: an action on these leaves them out.
 #[must_use]
 pub fn others_marked(state: &State, on: &[Target]) -> Vec<(String, String)> {
@@ -247,19 +271,13 @@ fn freshness(state: &State, loaded: Option<&Loaded<Answer>>) -> String {
             kept: false,
             ..
         }) => {
-            format!(
-                "last updated {}",
-                crate::widgets::when::when(state.by_platform(*at), state.shown_at())
-            )
+            format!("last updated {}", times::when(state.by_platform(*at), state))
         }
         Some(Loaded {
             kept: true,
             as_of: Some(at),
             ..
-        }) => format!(
-            "snapshot of {}",
-            crate::widgets::when::when(state.by_platform(*at), state.shown_at())
-        ),
+        }) => format!("snapshot of {}", times::when(state.by_platform(*at), state)),
         Some(Loaded { trouble: Some(_), .. }) => "no answer".to_owned(),
         _ => String::new(),
     }

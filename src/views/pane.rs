@@ -102,6 +102,7 @@ impl Pane<'_> {
             },
             focused,
             headings: self.headings,
+            whole: state.look.whole_times,
         };
         table::draw(buffer, inner, self.columns, rows.len(), &line, &look);
     }

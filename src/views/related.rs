@@ -8,6 +8,7 @@ use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
+use crate::domain::link::Backend;
 use crate::domain::request::Request;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -64,7 +65,7 @@ fn services() -> MenuItem {
     MenuItem {
         key: 's',
         what: "the services".to_owned(),
-        leads: Chosen::Place(Place::of(ViewId::Services)),
+        leads: Chosen::Place(Place::of_service(Backend::Vault)),
     }
 }
 

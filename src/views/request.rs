@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::requests::{meaning, targets};
+use super::times::full;
 use super::{Row, View, audit};
 use crate::domain::request::{Request, WaitingOn};
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::when::full;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -61,7 +61,9 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact_that_means("Why", request.why(), meaning(request.status)),
         fact(
             "Next try",
-            request.next_attempt_at.map_or_else(|| next_try(request), full),
+            request
+                .next_attempt_at
+                .map_or_else(|| next_try(request), |at| full(at, state)),
         ),
         fact("Tries", request.attempt.to_string()),
         fact("Names", request.sans.join(" ")),
@@ -73,7 +75,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("Key SHA-256", or_none(&request.spki_sha256)),
         fact(
             "Asked by",
-            format!("{} at {}", request.requested_by, full(request.created_at)),
+            format!("{} at {}", request.requested_by, full(request.created_at, state)),
         ),
         fact("Id", request.id.clone()),
     ]

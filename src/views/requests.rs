@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
+use super::times::when;
 use super::{Opens, Pane, Row, View, agents};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
@@ -13,7 +14,6 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 use crate::wire::filter::REQUEST_FIELDS;
 
 /// See the module.
@@ -135,7 +135,7 @@ fn row(request: &Request, state: &State) -> Row {
             cell(request.status.word(), meaning(request.status)),
             plain(request.why()),
             plain(request.attempt.to_string()),
-            plain(when(request.created_at, state.shown_at())),
+            plain(when(request.created_at, state)),
             cell(request.requested_by.clone(), Meaning::Dim),
         ],
         targets: targets(request, state),

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::times::clock;
 use super::{Opens, Pane, Row, View};
 use crate::plan::outcome::Outcome;
 use crate::state::State;
@@ -53,7 +54,7 @@ fn rows(state: &State) -> Vec<Row> {
             Row {
                 id: run.id.clone(),
                 cells: vec![
-                    plain(run.asked_at.format("%H:%M:%SZ").to_string()),
+                    plain(clock(run.asked_at, state)),
                     plain(run.title()),
                     word,
                     plain(words.clone()),

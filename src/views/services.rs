@@ -1,12 +1,16 @@
-//! The backends: how each answers, since when, and Vault's seal with its progress.
+//! The backends: how each answers, and below them whole what is known of the one with the cursor; of Vault its seal
+//! with its progress.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
 use super::detail::{Fact, fact, fact_that_means};
-use super::{Pane, Row, View, palette};
+use super::times::when;
+use super::{Pane, Row, View, palette, resting};
 use crate::domain::database::{Host, HostState, Source};
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
 use crate::state::State;
@@ -18,7 +22,6 @@ use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -123,7 +126,7 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
             ),
         };
         Row {
-            id: format!("host {}", host.name),
+            id: host_row(&host.name),
             cells: vec![
                 plain(first),
                 cell(word, meaning),
@@ -162,7 +165,7 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
         };
         let since = match worker.is_there {
             true => String::new(),
-            false => format!(", not seen since {}", when(worker.seen_at, state.shown_at())),
+            false => format!(", not seen since {}", when(worker.seen_at, state)),
         };
         Row {
             id: format!("{duty} {}", worker.name),
@@ -230,54 +233,124 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         ..Pane::default()
     }
     .draw(state, top, buffer);
-    let y = top.bottom()
-        + in_full(
-            state,
-            Rect {
-                y: top.bottom(),
-                height: area.height - top.height,
-                ..area
-            },
-            buffer,
-        );
     let below = Rect {
-        y,
-        height: area.bottom() - y,
+        y: top.bottom(),
+        height: area.height - top.height,
         ..area
     };
-    if below.height < 2 {
-        return;
+    if let Some(row) = shown(state)
+        && below.height >= 2
+    {
+        about(state, &row, below, buffer);
     }
+}
+
+/// The row that is told of whole: the cursor's, once it rests.
+fn shown(state: &State) -> Option<Row> {
+    let mut rows = rows(state);
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let at = resting(state, 0, &ids);
+    (at < rows.len()).then(|| rows.swap_remove(at))
+}
+
+/// The facts of a row, whole at every width.
+fn about(state: &State, row: &Row, area: Rect, buffer: &mut Buffer) {
     let palette = palette(state);
-    let link = state.links.get(&Backend::Vault);
-    let down = link.filter(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
-    let note = match down.filter(|link| link.state != LinkState::Absent) {
-        Some(link) => format!(
-            "last updated {}",
-            when(state.by_platform(link.as_of), state.shown_at())
-        ),
-        None => String::new(),
+    let width = usize::from(area.width.saturating_sub(LABEL + 2));
+    let facts = facts_of(state, row).into_iter();
+    let lines: Vec<Fact> = facts
+        .flat_map(|fact| {
+            let Fact { label, text, meaning } = fact;
+            let lines = wrap(&text, width.max(1)).into_iter().enumerate();
+            lines.map(move |(n, text)| Fact {
+                label: if n == 0 { label } else { "" },
+                text,
+                meaning,
+            })
+        })
+        .collect();
+    let room = usize::from(area.height.saturating_sub(1));
+    let more = match lines.len().saturating_sub(room) {
+        0 => String::new(),
+        n => format!("↓ {n} more"),
     };
-    let inner = heading(buffer, below, palette, "Vault", (&note, Meaning::Warn), false);
-    let Some(seal) = link.and_then(|link| link.seal.as_ref()) else {
-        let words = down
-            .and_then(|link| link.note.as_deref())
-            .unwrap_or("not asked yet");
+    let note = [last_updated(state, row), more];
+    let note: Vec<&str> = note
+        .iter()
+        .map(String::as_str)
+        .filter(|it| !it.is_empty())
+        .collect();
+    let note = note.join("  ");
+    let inner = heading(buffer, area, palette, &title(row), (&note, Meaning::Warn), false);
+    for (y, Fact { label, text, meaning }) in (inner.y..inner.bottom()).zip(lines) {
+        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
         put(
             buffer,
             inner,
-            inner.x + 1,
-            inner.y,
-            words,
-            palette.style(Meaning::Dim),
+            inner.x + 1 + LABEL,
+            y,
+            &text,
+            palette.style(meaning),
         );
-        return;
-    };
-    let lines = seal_facts(state, seal, down.is_some());
-    for (y, Fact { label, text, meaning }) in (inner.y..inner.bottom()).zip(lines) {
-        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
-        put(buffer, inner, inner.x + 12, y, &text, palette.style(meaning));
     }
+}
+
+/// Columns of the labels.
+const LABEL: u16 = 11;
+
+fn title(row: &Row) -> String {
+    let name = match backend(row) {
+        Some(Backend::Api) => "API",
+        Some(Backend::Database) => "Database",
+        Some(Backend::Issuer) => "Issuer",
+        Some(Backend::Vault) => "Vault",
+        Some(Backend::Cache) => "Cache",
+        Some(Backend::Agents) => "Agents",
+        None => &row.id,
+    };
+    name.to_owned()
+}
+
+fn backend(row: &Row) -> Option<Backend> {
+    Backend::ALL.into_iter().find(|backend| backend.word() == row.id)
+}
+
+/// The time of what is known of a backend that gives no answer any more.
+fn last_updated(state: &State, row: &Row) -> String {
+    let link = backend(row).and_then(|backend| state.links.get(&backend));
+    match link.filter(|link| matches!(link.state, LinkState::Down | LinkState::Unknown)) {
+        Some(link) => format!("last updated {}", when(state.by_platform(link.as_of), state)),
+        None => String::new(),
+    }
+}
+
+/// The facts of a row. Ages and beats stay out: a screen at rest stays at rest.
+fn facts_of(state: &State, row: &Row) -> Vec<Fact> {
+    let cell = |n: usize| row.cells.get(n);
+    let mut facts = Vec::new();
+    if let Some(state_is) = cell(1) {
+        facts.push(fact_that_means("State", state_is.text.clone(), state_is.meaning));
+    }
+    let backend = backend(row);
+    let since = backend.and_then(|backend| state.down_since.get(&backend));
+    facts.extend(since.map(|at| {
+        let at = state.by_platform(*at);
+        fact_that_means("Since", when(at, state), Meaning::Bad)
+    }));
+    let address = match backend {
+        Some(Backend::Api) => Some(state.context.api.clone()),
+        Some(Backend::Vault) => state.context.vault.clone(),
+        _ => None,
+    };
+    facts.extend(address.map(|address| fact("Address", address)));
+    let said = [("Latency", cell(2)), ("Says", cell(3))];
+    let said = said.into_iter().filter_map(|(label, cell)| Some((label, cell?)));
+    let said = said.filter(|(_, cell)| !cell.text.is_empty());
+    facts.extend(said.map(|(label, cell)| fact(label, cell.text.clone())));
+    if backend == Some(Backend::Vault) {
+        facts.extend(seal(state));
+    }
+    facts
 }
 
 /// What is wrong with a database that is not one, and what to do: whole at every width. Returns how many lines that
@@ -303,50 +376,38 @@ fn divided(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
     height
 }
 
-/// How much of a row is before its note.
-const BEFORE_NOTE: u16 = 33;
-
-/// The note of the row with the cursor, where it is cut in the table: the next step is at its end. Returns how
-/// many lines that takes.
-fn in_full(state: &State, area: Rect, buffer: &mut Buffer) -> u16 {
-    let rows = rows(state);
-    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let screen = state.screen();
-    let Some(row) = rows.get(screen.cursor_index(0, &ids)) else {
-        return 0;
+/// The facts of the row that is told of whole, for an export.
+pub(super) fn facts(state: &State) -> Vec<Fact> {
+    let Some(row) = shown(state) else {
+        return Vec::new();
     };
-    let Some(note) = row.cells.last().map(|cell| cell.text.as_str()) else {
-        return 0;
-    };
-    let room = usize::from(area.width.saturating_sub(BEFORE_NOTE));
-    let lines = wrap(note, usize::from(area.width.saturating_sub(2)));
-    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(1);
-    if note.width() <= room || height > area.height {
-        return 0;
-    }
-    let palette = palette(state);
-    let place = Rect { height, ..area };
-    let inner = heading(buffer, place, palette, &row.id, ("", Meaning::Plain), false);
-    for (y, line) in (inner.y..inner.bottom()).zip(lines) {
-        put(
-            buffer,
-            inner,
-            inner.x + 1,
-            y,
-            &line,
-            palette.style(Meaning::Plain),
-        );
-    }
-    height
+    let itself = fact("Service", title(&row));
+    std::iter::once(itself).chain(facts_of(state, &row)).collect()
 }
 
 /// What is known of Vault's seal.
-pub(super) fn facts(state: &State) -> Vec<Fact> {
+fn seal(state: &State) -> Vec<Fact> {
     let link = state.links.get(&Backend::Vault);
     let is_down = link.is_some_and(|link| !matches!(link.state, LinkState::Up | LinkState::Degraded));
     let seal = link.and_then(|link| link.seal.as_ref());
     seal.map(|seal| seal_facts(state, seal, is_down))
         .unwrap_or_default()
+}
+
+/// The row that a finding is about.
+pub(super) fn row_of(finding: &Finding) -> String {
+    let backend = match (finding.entity, finding.kind) {
+        (EntityKind::Vault, _) => Backend::Vault,
+        (EntityKind::Database, _) => return host_row(&finding.entity_id),
+        (_, FindingKind::NobodyWorks) => return finding.entity_id.clone(),
+        (_, FindingKind::DatabaseDown) => Backend::Database,
+        _ => Backend::Api,
+    };
+    backend.word().to_owned()
+}
+
+fn host_row(name: &str) -> String {
+    format!("host {name}")
 }
 
 fn seal_facts(state: &State, seal: &Seal, is_down: bool) -> Vec<Fact> {
@@ -361,7 +422,6 @@ fn seal_facts(state: &State, seal: &Seal, is_down: bool) -> Vec<Fact> {
         (true, false) => ("unsealed".to_owned(), Meaning::Good),
     };
     let mut facts = vec![
-        fact("Address", state.context.vault.clone().unwrap_or_default()),
         fact("Version", seal.version.clone()),
         fact_that_means("Seal", words, meaning),
         fact(

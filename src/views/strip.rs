@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::times::with_distance;
 use super::triage::{VIEW, answer, id, with_names};
 use super::{freshness, palette};
 use crate::domain::finding::{Finding, FindingKind};
@@ -13,7 +14,6 @@ use crate::state::query::Query;
 use crate::widgets::heading::heading;
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::{distance, when};
 
 /// See the module.
 pub(super) struct Strip<'a> {
@@ -53,7 +53,7 @@ fn words(finding: &Finding, state: &State) -> String {
     let Some(due) = finding.due else {
         let since = finding.since.filter(|_| finding.kind == FindingKind::NotServed);
         return match since {
-            Some(at) => format!("{what}. Since {}, {}.", when(at, now), distance(at, now)),
+            Some(at) => format!("{what}. Since {}.", with_distance(at, state)),
             None => format!("{what}."),
         };
     };
@@ -67,7 +67,7 @@ fn words(finding: &Finding, state: &State) -> String {
         (_, true) => "It ends",
         (_, false) => "It ended",
     };
-    format!("{what}. {is} {}, {}.", when(due, now), distance(due, now))
+    format!("{what}. {is} {}.", with_distance(due, state))
 }
 
 impl Strip<'_> {

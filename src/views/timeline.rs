@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::moment::whole;
 use crate::plan::plan::Target;
 use crate::state::run::Run;
 use crate::state::{LoggedCommand, State};
@@ -24,16 +25,12 @@ pub(super) fn timeline(state: &State) -> String {
     let mut entries: Vec<(DateTime<Utc>, String)> = runs.chain(commands).chain(ends).collect();
     // Stable: what has one time stays in the order of a run's life.
     entries.sort_by_key(|(at, _)| *at);
-    let mut out = format!(
-        "# {} on {}\n\n",
-        state.now.format("%Y-%m-%d %H:%M:%SZ"),
-        state.context.name
-    );
+    let mut out = format!("# {} on {}\n\n", whole(state.now), state.context.name);
     if entries.is_empty() {
         out.push_str("Nothing was carried out from this console.\n");
     }
     for (at, words) in entries {
-        out.push_str(&format!("- {} {words}\n", at.format("%Y-%m-%d %H:%M:%SZ")));
+        out.push_str(&format!("- {} {words}\n", whole(at)));
     }
     out
 }

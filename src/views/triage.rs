@@ -7,9 +7,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::rows::Rows;
-use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, strip};
+use super::times::when;
+use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, services, strip};
 use crate::actions::Availability;
-use crate::domain::certificate::Shown;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -20,7 +20,6 @@ use crate::state::query::Query;
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
-use crate::widgets::when::when;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -81,7 +80,6 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
 }
 
 fn finding_row(finding: &Finding, state: &State) -> Row {
-    let now = state.shown_at();
     let (word, meaning) = severity(finding.severity);
     let open = match finding.entity {
         EntityKind::Certificate => Some(ViewId::Certificate),
@@ -90,7 +88,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         EntityKind::Vault | EntityKind::Database | EntityKind::Service => Some(ViewId::Services),
         _ => None,
     };
-    let at = finding.due.or(finding.since).map(|at| when(at, now));
+    let at = finding.due.or(finding.since).map(|at| when(at, state));
     // A finding that is not as of now must not look as if it were.
     let (meaning, words) = match is_of_now(state, finding.kind) {
         true => (meaning, Meaning::Plain),
@@ -116,7 +114,10 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
         open: open.map(|view| {
             Opens::Place(Place {
                 view,
-                subject: (view != ViewId::Services).then(|| finding.entity_id.clone()),
+                subject: Some(match view {
+                    ViewId::Services => services::row_of(finding),
+                    _ => finding.entity_id.clone(),
+                }),
             })
         }),
         copy: finding.entity_id.clone(),
@@ -158,10 +159,7 @@ fn target(finding: &Finding) -> Target {
         id: finding.entity_id.clone(),
         version: finding.version,
         name: finding.subject.clone(),
-        status: match finding.kind {
-            FindingKind::ExpiredInUse => Shown::Expired.word().to_owned(),
-            _ => String::new(),
-        },
+        status: String::new(),
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Look {
     pub focused: bool,
     /// Headings are drawn.
     pub headings: bool,
+    /// No cell is cut, as in a file.
+    pub whole: bool,
 }
 
 /// The first row shown, so that `cursor` is among `height` rows of `n`.
@@ -108,7 +110,10 @@ pub fn draw(
     let shown: Vec<(usize, Line)> = (first..n.min(first + height))
         .filter_map(|index| Some((index, line(index)?)))
         .collect();
-    let widths = widths(columns, area.width.saturating_sub(1), &shown);
+    let mut widths = widths(columns, area.width.saturating_sub(1), &shown);
+    if look.whole {
+        widen(columns, &mut widths, area.width.saturating_sub(1), &shown);
+    }
     let columns = || columns.iter().zip(&widths).enumerate();
     let columns = || columns().filter(|(_, (_, width))| **width > 0);
     if headings > 0 {
@@ -156,6 +161,36 @@ fn longest(shown: &[(usize, Line)], column: usize) -> u16 {
     let cells = shown.iter().filter_map(|(_, line)| line.cells.get(column));
     let widest = cells.map(|cell| text::columns(&cell.text)).max().unwrap_or(0);
     u16::try_from(widest).unwrap_or(u16::MAX)
+}
+
+/// Gives each column that has a width of its own as much as its longest cell takes; what fills the rest gives it.
+fn widen(columns: &[Column], widths: &mut [u16], total: u16, shown: &[(usize, Line)]) {
+    for (n, column) in columns.iter().enumerate() {
+        let fills = matches!(column.width, Width::Fill(_) | Width::Rest(_));
+        if widths[n] > 0 && !fills {
+            widths[n] = widths[n].max(longest(shown, n));
+        }
+    }
+    let taken = |widths: &[u16]| {
+        let gaps = widths
+            .iter()
+            .filter(|width| **width > 0)
+            .count()
+            .saturating_sub(1);
+        widths
+            .iter()
+            .fold(u16::try_from(gaps).unwrap_or(0), |sum, width| {
+                sum.saturating_add(*width)
+            })
+    };
+    let mut over = taken(widths).saturating_sub(total);
+    for (n, column) in columns.iter().enumerate() {
+        if matches!(column.width, Width::Fill(_) | Width::Rest(_)) {
+            let gives = over.min(widths[n].saturating_sub(1));
+            widths[n] -= gives;
+            over -= gives;
+        }
+    }
 }
 
 fn widths(columns: &[Column], total: u16, shown: &[(usize, Line)]) -> Vec<u16> {

@@ -17,6 +17,10 @@ pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner",
 pub const CERTIFICATE_STATUSES: &[&str] = &[
     "active", "expiring", "expired", "revoked", "revoking", "held", "replaced", "any",
 ];
+/// The words of an agent's `status:`.
+pub const AGENT_STATUSES: &[&str] = &["active", "banned"];
+/// The words of a request's `status:`.
+pub const REQUEST_STATUSES: &[&str] = &["pending", "issuing", "issued", "failed", "denied", "cancelled"];
 /// The fields that agents can be filtered by.
 pub const AGENT_FIELDS: &[&str] = &["status", "silent", "host", "owner", "address", "cert"];
 /// The fields that requests can be filtered by.
@@ -25,6 +29,36 @@ pub const REQUEST_FIELDS: &[&str] = &["status", "asked", "agent", "open", "cert"
 pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "when", "ticket", "run"];
 /// The fields that tokens can be filtered by.
 pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
+
+/// The sort of value that a field is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A text that it contains.
+    Text,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Distance of a time to come.
+    Ahead,
+    /// Distance of a time that has passed.
+    Ago,
+    /// Yes or no.
+    Flag,
+}
+
+/// The sort of value that the field called `name` takes, in a list that knows `fields`: help is written from it, and
+/// filters are read by it.
+#[must_use]
+pub fn takes(fields: &[&str], name: &str) -> Takes {
+    match name {
+        "status" if fields == CERTIFICATE_FIELDS => Takes::OneOf(CERTIFICATE_STATUSES),
+        "status" if fields == AGENT_FIELDS => Takes::OneOf(AGENT_STATUSES),
+        "status" if fields == REQUEST_FIELDS => Takes::OneOf(REQUEST_STATUSES),
+        "expires" => Takes::Ahead,
+        "silent" | "asked" | "when" => Takes::Ago,
+        "open" => Takes::Flag,
+        _ => Takes::Text,
+    }
+}
 
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {
@@ -148,18 +182,20 @@ impl Term {
             }
             None => (None, rest),
         };
-        let is_status = field.as_deref() == Some("status") && fields == CERTIFICATE_FIELDS;
-        let word = value.to_lowercase();
-        let wants = match (field.as_deref(), value.strip_prefix('~')) {
-            (Some("status"), _) if is_status && !CERTIFICATE_STATUSES.contains(&word.as_str()) => {
-                return Err(format!("status is one of: {}", CERTIFICATE_STATUSES.join(", ")));
+        let name = field.as_deref().unwrap_or_default();
+        let wants = match (takes(fields, name), value.strip_prefix('~')) {
+            (Takes::OneOf(words), _) => {
+                let word = value.to_lowercase();
+                if !words.contains(&word.as_str()) {
+                    return Err(format!("{name} is one of: {}", words.join(", ")));
+                }
+                Wants::Text(word)
             }
-            (Some("status"), _) if is_status => Wants::Text(word),
-            (Some("open"), _) => Wants::Flag(flag(value)?),
-            (Some(name @ ("expires" | "silent" | "asked" | "when")), _) => how_far(name, value)?,
-            (_, Some("")) => return Err("`~` wants letters behind it".to_owned()),
-            (_, Some(letters)) => Wants::Letters(letters.to_owned()),
-            (_, None) => Wants::Text(value.to_owned()),
+            (Takes::Flag, _) => Wants::Flag(flag(value)?),
+            (Takes::Ahead | Takes::Ago, _) => how_far(name, value)?,
+            (Takes::Text, Some("")) => return Err("`~` wants letters behind it".to_owned()),
+            (Takes::Text, Some(letters)) => Wants::Letters(letters.to_owned()),
+            (Takes::Text, None) => Wants::Text(value.to_owned()),
         };
         Ok(Self { not, field, wants })
     }

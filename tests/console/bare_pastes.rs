@@ -29,6 +29,9 @@ const SPEEDS: [(usize, Duration); 12] = [
     (4096, Duration::ZERO),
 ];
 
+/// After so long the console counts typing as paused.
+const PAUSE: Duration = Duration::from_millis(350);
+
 /// What a terminal sends for this text.
 pub(crate) fn keys_of(text: &str) -> Vec<String> {
     let name = |c| match c {
@@ -81,6 +84,9 @@ impl Terminal {
         }
         self.now = until;
         self.take();
+        if time >= PAUSE {
+            self.effects.extend(tell(&mut self.state, Event::TypingPaused));
+        }
     }
 
     /// Keys, so many at once, with this time between.
@@ -342,7 +348,7 @@ fn a_burst_with_an_action_in_it_opens_nothing_and_says_how_much_was_dropped() {
         );
     }
     // Movement that a link puts together goes on, and so does a hand.
-    let mut terminal = Terminal::new(opened("2"));
+    let mut terminal = Terminal::new(opened("2 g"));
     terminal.types("j j j", Duration::ZERO);
     let screen = terminal.state.screen();
     let ids: Vec<String> = (1..6).map(|n| format!("crt_000{n}")).collect();

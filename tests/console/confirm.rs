@@ -79,7 +79,6 @@ fn on_a_screen_too_small_to_show_it_nothing_is_started_or_confirmed() {
 #[test]
 fn the_target_is_frozen_when_the_key_is_pressed() {
     let mut state = unsealed();
-    press(&mut state, "j");
     press(&mut state, "X");
     let before = state.runs[0].on.clone();
     assert_eq!(before[0].id, "crt_0002");

@@ -134,3 +134,121 @@ fn what_is_on_screen_is_exported() {
     );
     assert_eq!(content.lines().count(), 6);
 }
+
+/// Words of `text` that are a moment with a part of its date missing.
+fn not_whole(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || ",;()\"'`".contains(c))
+        .map(|word| word.trim_matches(|c| ".:".contains(c)))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let is_clock = |word: &str| {
+        let parts: Vec<&str> = word.trim_end_matches('Z').split(':').collect();
+        let digits = |part: &&str| part.len() == 2 && part.chars().all(|c| c.is_ascii_digit());
+        word.ends_with('Z') && (2..=3).contains(&parts.len()) && parts.iter().all(digits)
+    };
+    let is_year = |word: &str| word.len() == 4 && word.chars().all(|c| c.is_ascii_digit());
+    let is_date = |word: &str| {
+        let parts: Vec<&str> = word.split('-').collect();
+        parts.len() == 3 && is_year(parts[0])
+    };
+    let months = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let mut found = Vec::new();
+    for (n, word) in words.iter().enumerate() {
+        let before = if n > 0 { words[n - 1] } else { "" };
+        let after = words.get(n + 1).copied().unwrap_or_default();
+        let wrong = is_clock(word) && !is_date(before) && !is_year(before)
+            || months.contains(word) && !is_year(after)
+            || days.contains(word);
+        if wrong {
+            found.push(format!("{before} {word} {after}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_moment_without_its_whole_date_would_be_found() {
+    for part in ["03:07Z", "03:07:12Z", "Tue 08:16Z", "21 Nov", "ends 21 Nov, then"] {
+        assert!(!not_whole(part).is_empty(), "{part}");
+    }
+    for whole in [
+        "2026-11-21T03:07:00Z",
+        "2026-11-21 03:07Z",
+        "29 Nov 2026 08:17Z",
+        "39:dd:2e:90",
+    ] {
+        assert_eq!(not_whole(whole), [""; 0], "{whole}");
+    }
+}
+
+/// A file is read on another day: a moment in it has its year, its day and its zone (RFC 3339).
+#[test]
+fn what_leaves_the_screen_has_whole_dates() {
+    let mut state = unsealed();
+    // One of each, with times of their own.
+    state.log(LoggedCommand {
+        at: now(),
+        command: "curl".to_owned(),
+        how: "200".to_owned(),
+        run: None,
+    });
+    state.guard = Guard::Protected(None);
+    run_line(&mut state, "unlock 15m INC-7");
+    press(&mut state, "X esc r");
+    planned(&mut state, Tier::Contained);
+    let lost = cmp_console::domain::database::HostState::Lost {
+        since: now(),
+        why: "refused".to_owned(),
+        was: None,
+    };
+    state.hosts.push(cmp_console::domain::database::Host {
+        name: "db-1".to_owned(),
+        unchecked: None,
+        state: lost,
+        instance: None,
+    });
+    press(&mut state, "esc");
+    let mut screens: Vec<State> = Vec::new();
+    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "L", "@"] {
+        let mut state = state.clone();
+        press(&mut state, key);
+        screens.push(state);
+    }
+    for (view, subject) in [
+        (ViewId::Certificate, "crt_0002"),
+        (ViewId::Agent, "agt_0003"),
+        (ViewId::Request, "req_0001"),
+        (ViewId::AuditRow, "2"),
+    ] {
+        let mut state = state.clone();
+        let subject = Some(subject.to_owned());
+        state.places.push(Place { view, subject });
+        screens.push(state);
+    }
+    for screen in screens {
+        for format in ["csv", "json", "text", "timeline"] {
+            let mut screen = screen.clone();
+            let view = screen.place().view;
+            press(&mut screen, ":");
+            tell(&mut screen, Event::Paste(format!("export {format}")));
+            let effects = press(&mut screen, "enter");
+            let content = effects.into_iter().find_map(|effect| match effect {
+                Effect::Export { content, .. } => Some(content),
+                _ => None,
+            });
+            let content = content.unwrap();
+            let found = not_whole(&content);
+            assert!(found.is_empty(), "{view:?} as {format} has {found:?}:\n{content}");
+            if view == ViewId::Certificates && format != "timeline" {
+                assert!(content.contains("2026-11-21T03:07:00Z"), "{content}");
+            }
+        }
+    }
+    // The screen itself stays short.
+    press(&mut state, "2");
+    assert!(drawn(&state).contains(" 21 Nov "), "{}", drawn(&state));
+}

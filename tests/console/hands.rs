@@ -49,7 +49,9 @@ pub(crate) fn unsealed() -> State {
         link.state = LinkState::Up;
         link
     });
-    press(&mut state, "2");
+    // The first row has expired, so that it can't be revoked any more.
+    press(&mut state, "2 j");
+    tell(&mut state, Event::Rested);
     state
 }
 

@@ -158,6 +158,52 @@ fn a_secret_that_comes_key_by_key_is_wiped_as_it_grows() {
     }
 }
 
+/// A filter goes out when typing pauses: of a secret that is typed with a pause behind each letter no more goes out than
+/// tells anything.
+#[test]
+fn a_filter_that_goes_out_while_it_is_typed_takes_no_secret_along() {
+    let mut went_out = 0;
+    for (what, secret) in secrets() {
+        let mut terminal = Terminal::new(opened("2 /"));
+        for key in keys_of(&secret).into_iter().take(70) {
+            terminal.send(&[key], (1, Duration::from_millis(400)));
+            // Each question is answered, so that the next one may go out.
+            let Some(Layer::Filter(layer)) = terminal.state.layers.last() else {
+                break;
+            };
+            if let Some(q) = layer.asked.clone() {
+                let list = ListQuery {
+                    q,
+                    ..ListQuery::default()
+                };
+                let query = Query::Certificates(list);
+                let asked = terminal.state.data[&query].asked;
+                let result = Ok(Answer::Certificates(Window {
+                    rows: Vec::new(),
+                    total: 0,
+                }));
+                let event = Event::Answer { query, asked, result };
+                let effects = tell(&mut terminal.state, event);
+                terminal.effects.extend(effects);
+            }
+        }
+        let asks = |effect: &&Effect| {
+            matches!(
+                effect,
+                Effect::Ask {
+                    query: Query::Certificates(_),
+                    ..
+                }
+            )
+        };
+        let asked: Vec<&Effect> = terminal.effects.iter().filter(asks).collect();
+        went_out += asked.len();
+        let seen = seen(&secret, &format!("{asked:?}"));
+        assert!(seen <= 8, "{seen} letters of {what} went out: {asked:?}");
+    }
+    assert!(went_out > 0, "nothing was asked at all");
+}
+
 #[test]
 fn what_was_wiped_is_said_and_its_rest_is_not_heard_until_it_is_quiet() {
     let mut terminal = Terminal::new(opened("2 /"));

@@ -392,6 +392,7 @@ fn what_is_not_possible_is_not_offered() {
     while !cursor_and_strip(&state).0.contains("name-01") {
         press(&mut state, "j");
     }
+    tell(&mut state, Event::Rested);
     let line = footer(&state);
     assert!(line.contains("r reissue"), "{line}");
     for word in ["U unban", "c checkin"] {

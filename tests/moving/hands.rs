@@ -424,7 +424,7 @@ fn the_timeline_is_one_list_by_time() {
     let timeline = exported(&mut state, "timeline");
     let places: Vec<usize> = [
         ":unlock 15m INC-7 a leak",
-        "- 2026-11-23 03:07:00Z **Revoke shop.example.com** on certificate shop.example.com (`crt_0002`); \
+        "- 2026-11-23T03:07:00Z **Revoke shop.example.com** on certificate shop.example.com (`crt_0002`); \
          reason: leaked in a paste; ticket: INC-7; run: run_77",
         "proven: it is in the CRL #7",
         "      curl -X POST http://api/revoke",
@@ -439,7 +439,7 @@ fn the_timeline_is_one_list_by_time() {
     .collect();
     assert!(places.iter().all(|place| *place > 0));
     assert!(
-        timeline.contains("unlocked until 03:22Z under INC-7"),
+        timeline.contains("unlocked until 2026-11-23 03:22Z under INC-7"),
         "{timeline}"
     );
 }

@@ -123,6 +123,13 @@ fn no_screen_names_a_key_of_its_own() {
         go(&mut state, view.id, subject);
         assert_names_none(view.title, &state, "");
         if view.id == ViewId::Services {
+            let vault = views::focused_rows(&state)
+                .ids()
+                .iter()
+                .position(|id| id == "vault");
+            state
+                .screen_mut()
+                .move_cursor(0, vault.unwrap(), &Backend::ALL.map(Backend::word));
             let unseal = state.keymap.key_of(Cmd::Start("unseal")).to_owned();
             assert!(text(&state).contains(&format!("SEALED: press {unseal}")));
         }

@@ -9,3 +9,4 @@ mod renewals;
 mod revocation;
 mod states;
 mod tokens;
+mod turns;

@@ -30,20 +30,20 @@ pub struct Context {
     /// The namespace that the PKI engine is in.
     #[serde(default)]
     pub vault_namespace: Option<String>,
-    /// Where the API token comes from; the variable `CMP_TOKEN` if not set.
+    /// Source of the API token; the variable `CMP_TOKEN` if not set.
     #[serde(default)]
     pub api_token: Option<SecretSource>,
-    /// Where the token at Vault comes from; the variable `VAULT_TOKEN` if not set.
+    /// Source of the token at Vault; the variable `VAULT_TOKEN` if not set.
     #[serde(default)]
     pub vault_token: Option<SecretSource>,
-    /// Where AppRole's role id comes from; the variable `VAULT_ROLE_ID` if not set. Where both ids are there they
+    /// Source of AppRole's role id; the variable `VAULT_ROLE_ID` if not set. Where both ids are there they
     /// are used instead of the token, unless only `vault_token` is set.
     #[serde(default)]
     pub vault_role_id: Option<SecretSource>,
-    /// Where AppRole's secret id comes from; the variable `VAULT_SECRET_ID` if not set.
+    /// Source of AppRole's secret id; the variable `VAULT_SECRET_ID` if not set.
     #[serde(default)]
     pub vault_secret_id: Option<SecretSource>,
-    /// Where the PKI engine is mounted in Vault.
+    /// Mount of the PKI engine in Vault.
     #[serde(default = "default_mount")]
     pub pki_mount: String,
     /// The role that a test issuance is made with: one of its own, which signs the test's name and no other.
@@ -55,7 +55,7 @@ pub struct Context {
     /// Forbids every change until `:unlock 15m TICKET`, and looks like what one must be careful with.
     #[serde(default)]
     pub protected: bool,
-    /// How it looks; as `[look]` says where it says nothing.
+    /// Look of this context; as `[look]` says where it says nothing.
     #[serde(default)]
     pub look: LookConfig,
     /// The platform's database, which is read directly then; through the API without it.
@@ -75,24 +75,24 @@ pub struct DatabaseConfig {
     /// The account, which only needs to read (`deploy/postgres/roles.sql`).
     #[serde(default = "default_database_user")]
     pub user: String,
-    /// How far TLS is wanted; `verify-full` where `ca` is set, and otherwise `prefer`.
+    /// Demand for TLS; `verify-full` where `ca` is set, and otherwise `prefer`.
     #[serde(default)]
     pub sslmode: Option<SslMode>,
     /// The file with the CA that the hosts' certificates come from, in PEM.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// Where the password comes from; the variable `CMP_DATABASE_PASSWORD` if not set.
+    /// Source of the password; the variable `CMP_DATABASE_PASSWORD` if not set.
     #[serde(default)]
     pub password: Option<SecretSource>,
 }
 
-/// How far TLS is wanted with a database, in PostgreSQL's own words.
+/// Demand for TLS with a database, in PostgreSQL's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
     /// None.
     Disable,
-    /// If the server has it.
+    /// TLS if the server has it.
     Prefer,
     /// Always, with whoever it is.
     Require,

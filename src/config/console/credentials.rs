@@ -14,7 +14,7 @@ pub const VAULT_TOKEN: &str = "VAULT_TOKEN";
 const VAULT_ROLE_ID: &str = "VAULT_ROLE_ID";
 const VAULT_SECRET_ID: &str = "VAULT_SECRET_ID";
 
-/// What a context is entered with, or why that is not to be had.
+/// Credentials that a context is entered with, or the reasons that there are none.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     /// At the API.
@@ -25,10 +25,10 @@ pub struct Tokens {
     pub database: Result<Option<Secret>, String>,
 }
 
-/// As whom one comes to Vault.
+/// Identity at Vault.
 #[derive(Clone, Debug)]
 pub enum VaultKey {
-    /// As nobody, who can still unseal it.
+    /// None; a seal can be opened all the same.
     Nobody,
     /// With a token.
     Token(Secret),
@@ -49,7 +49,7 @@ impl Context {
         }
     }
 
-    /// Where the API token comes from.
+    /// Source of the API token.
     #[must_use]
     pub fn api_token_source(&self) -> SecretSource {
         self.api_token
@@ -57,7 +57,7 @@ impl Context {
             .unwrap_or_else(|| SecretSource::env(API_TOKEN))
     }
 
-    /// Where the token at Vault comes from, where it is one.
+    /// Source of the token at Vault, for a context that uses one.
     #[must_use]
     pub fn vault_token_source(&self) -> SecretSource {
         self.vault_token
@@ -69,7 +69,7 @@ impl Context {
     /// usual variable is for the context that is opened, and nobody else's API is to see it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The context names no source, or the source gives no token without a command.
     pub fn quiet_api_token(&self) -> Result<Secret, String> {
         match &self.api_token {
             Some(source) => source.read_token_quietly().map_err(|error| error.to_string()),
@@ -110,7 +110,7 @@ impl Context {
     }
 }
 
-/// What is named has to be there; what isn't named may be in the usual variable.
+/// A secret that is named has to be there; one that isn't named may be in the usual variable.
 async fn or_usual(named: Option<&SecretSource>, usual: &str) -> Result<Option<Secret>, SecretError> {
     match named {
         Some(source) => source.read().await.map(Some),

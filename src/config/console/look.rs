@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// Which colours are used.
+/// Set of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Colours {
@@ -21,11 +21,11 @@ pub enum Colours {
     Mono,
 }
 
-/// When the link to the terminal is taken for slow, so that the console draws plainer and less often.
+/// Rule for taking the link to the terminal for slow: then the console draws plainer and less often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlowLink {
-    /// When it is measured to be slow.
+    /// By measurement.
     #[default]
     Auto,
     /// Always.
@@ -34,16 +34,16 @@ pub enum SlowLink {
     Never,
 }
 
-/// How the console looks, where the terminal alone can't tell. What isn't set is as the file's `[look]` has
+/// Look of the console, where the terminal alone can't tell. A field that isn't set is as the file's `[look]` has
 /// it, or as the environment does.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookConfig {
-    /// Which colours; `NO_COLOR` in the environment is stronger.
+    /// Set of colours; `NO_COLOR` in the environment is stronger.
     pub colours: Option<Colours>,
     /// Plain ASCII only; otherwise where the locale isn't UTF-8.
     pub ascii: Option<bool>,
-    /// When the link is taken for slow.
+    /// Rule for taking the link for slow.
     pub slow_link: Option<SlowLink>,
 }
 

@@ -26,7 +26,7 @@ pub struct ConsoleConfig {
     /// The contexts by name.
     #[serde(default)]
     pub contexts: BTreeMap<String, Context>,
-    /// How it looks.
+    /// Look of all contexts, unless they say otherwise.
     #[serde(default)]
     pub look: LookConfig,
     /// Other keys for commands, by the commands' names (docs/keys.md).
@@ -43,14 +43,14 @@ pub struct OwnKeys {
 }
 
 impl OwnKeys {
-    /// What is wrong with the keys of the command `name`, at its line.
+    /// Error about the keys of the command `name`, at its line.
     #[must_use]
     pub fn wrong(&self, name: &str, what: impl Into<String>) -> ConfigError {
         self.source.place(Misfit::new(format!("keys.{name}"), what))
     }
 }
 
-/// Why there is no context to open.
+/// Reason that there is no context to open.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
     /// The file is wrong.
@@ -59,13 +59,13 @@ pub enum ContextError {
     /// No file was found.
     #[error("there is no configuration file at `{}`; copy config.example.toml there, or try `cmp-console demo`", path.display())]
     NoFile {
-        /// Where it was looked for.
+        /// Path that was looked at.
         path: PathBuf,
     },
     /// The named context isn't in the file.
     #[error("`{name}` is no context in `{}`; it has: {known}", path.display())]
     NoContext {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The name.
         name: String,
@@ -77,7 +77,7 @@ pub enum ContextError {
 /// Reads the file (`--config`, or the user's own) and picks the context by name or default.
 ///
 /// # Errors
-/// What is wrong, where, and what is allowed.
+/// The file is wrong, or has no such context; the error says where, and what is allowed.
 pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextError> {
     let (path, mut opened) = whole(file)?;
     if let Some(name) = name {
@@ -124,10 +124,10 @@ fn whole(file: Option<&Path>) -> Result<(PathBuf, Opened), ContextError> {
     Ok((path, opened))
 }
 
-/// What a person's file says of look and keys, where no context of it is meant; without a file nothing.
+/// Look and keys of a person's file, where no context of it is meant; the defaults without a file.
 ///
 /// # Errors
-/// What is wrong in it, where, and what is allowed.
+/// The file is wrong; the error says where, and what is allowed.
 pub fn preferences(file: Option<&Path>) -> Result<(LookConfig, OwnKeys), ConfigError> {
     let path = file.map_or_else(default_path, Path::to_owned);
     if file.is_none() && !path.exists() {
@@ -145,14 +145,14 @@ fn own_keys(source: &Source, config: &mut ConsoleConfig) -> OwnKeys {
     }
 }
 
-/// What the file says, and which context is opened.
+/// Contents of the file, and the context that is opened.
 #[derive(Debug)]
 pub struct Opened {
     /// The name of the context to open; it is one of `contexts`.
     pub name: String,
     /// All contexts by name.
     pub contexts: BTreeMap<String, Context>,
-    /// How they look, where they don't say otherwise.
+    /// Look of all contexts, unless they say otherwise.
     pub look: LookConfig,
     /// The person's own keys.
     pub keys: OwnKeys,
@@ -224,7 +224,7 @@ mod tests {
         assert!(!said.contains("hunter2"), "{said}");
         let (_dir, path) = written(text, 0o600);
         assert!(open(Some(&path), None).is_ok());
-        // Where the secret is elsewhere, the file is nobody's secret.
+        // A file without the secret itself may be read by everybody.
         let (_dir, path) = written(&text.replace("\"hunter2\"", "{ env = \"X\" }"), 0o644);
         assert!(open(Some(&path), None).is_ok());
     }

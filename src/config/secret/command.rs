@@ -13,7 +13,7 @@ use crate::domain::secret::Secret;
 
 /// A command that takes longer is ended: a password manager may wait for somebody to touch a key, not for ever.
 pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// What a command said on stderr is told up to this many characters.
+/// Characters that are told of a command's stderr.
 const TOLD: usize = 300;
 
 /// No shell, no terminal, and a process group of its own: it can neither ask on the console's terminal nor
@@ -37,7 +37,7 @@ pub(super) async fn of_command(words: &[String], limit: Duration) -> Result<Secr
     let child = child.map_err(not_started)?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let Ok(output) = tokio::time::timeout(limit, child.wait_with_output()).await else {
-        // What it started ends with it.
+        // Processes that it started end with it.
         if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
             let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is no secret.
+/// Reason that there is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The variable isn't set, or not as text.
@@ -15,15 +15,15 @@ pub enum SecretError {
     /// The file can't be read.
     #[error("the file `{}` can't be read: {why}", path.display())]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// Everybody on this host may read or write it.
     #[error("the file `{0}` can be read or changed by everybody on this host; run `chmod 600 {0}`, and change the secret if others are on it", path.display())]
     Open {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
     /// The command can't be started.
@@ -31,7 +31,7 @@ pub enum SecretError {
     NotStarted {
         /// The program.
         program: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// The command failed.
@@ -49,7 +49,7 @@ pub enum SecretError {
     TooSlow {
         /// The program.
         program: String,
-        /// How long it had.
+        /// Time that it had.
         limit: Duration,
     },
     /// The command is not run for this.
@@ -64,15 +64,15 @@ pub enum SecretError {
     /// There is nothing in it.
     #[error("{0} is empty")]
     Empty(String),
-    /// It is no text.
+    /// The variable is no text.
     #[error("the environment variable `{0}` is no text in UTF-8")]
     NoText(String),
-    /// It can't be sent.
+    /// The secret can't be sent in a header.
     #[error("what {from} holds can't be a token: {why}")]
     NoToken {
-        /// Where it comes from.
+        /// Its source.
         from: String,
-        /// What is wrong with it.
+        /// The fault in it.
         why: &'static str,
     },
 }

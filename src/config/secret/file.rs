@@ -12,10 +12,10 @@ use crate::domain::secret::Secret;
 
 /// Others than the owner and the group may read it (4) or write it (2).
 const OTHERS: u32 = 0o006;
-/// Where systemd puts a unit's credentials.
+/// Variable with the directory that systemd puts a unit's credentials into.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// Whether others than owner and group may read or write a file of this mode.
+/// True if others than owner and group may read or write a file of this mode.
 pub(in crate::config) fn is_open(mode: u32) -> bool {
     mode & OTHERS != 0
 }

@@ -70,7 +70,7 @@ impl SecretSource {
         }
     }
 
-    /// Where it stands in the configuration file, if the secret itself is written there.
+    /// Place in the configuration file of a secret that is written there itself.
     pub(super) fn written_at(&self) -> Option<usize> {
         matches!(self.from, From::Here(_)).then_some(self.at)
     }
@@ -78,7 +78,7 @@ impl SecretSource {
     /// Gets it.
     ///
     /// # Errors
-    /// Why there is none; never with anything of the secret in it.
+    /// There is none; the error has nothing of the secret in it.
     pub async fn read(&self) -> Result<Secret, SecretError> {
         let secret = match &self.from {
             From::Here(secret) => Ok(bare(secret.expose())),
@@ -101,7 +101,7 @@ impl SecretSource {
     /// The same; nothing where there is no such variable, file or credential.
     ///
     /// # Errors
-    /// Why it can't be got or used though it is there.
+    /// It is there, but can't be got or used.
     pub async fn read_token_if_there(&self) -> Result<Option<Secret>, SecretError> {
         let secret = self.read_if_there().await?;
         secret.map(|secret| self.token(secret)).transpose()
@@ -153,7 +153,7 @@ impl SecretSource {
     /// Gets it; nothing where there is no such variable, file or credential.
     ///
     /// # Errors
-    /// Why it can't be got though it is there.
+    /// It is there, but can't be got.
     pub async fn read_if_there(&self) -> Result<Option<Secret>, SecretError> {
         match self.read().await {
             Ok(secret) => Ok(Some(secret)),
@@ -163,7 +163,7 @@ impl SecretSource {
     }
 }
 
-/// Where it comes from, for people; never what it is. Of a command only the program is told: its
+/// Source of the secret, for people; never the secret. Of a command only the program is told: its
 /// arguments may say more than everybody should know.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

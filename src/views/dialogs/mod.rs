@@ -3,6 +3,7 @@
 mod command_line;
 mod filter;
 mod fold;
+mod grammar;
 mod help;
 mod menu;
 mod plan;
@@ -30,6 +31,12 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
         Layer::Menu(menu) => menu::draw(state, menu, area, buffer),
         Layer::Run(layer) => run::draw(state, layer, area, buffer),
     }
+}
+
+/// The last line that help can be scrolled to on the state's screen.
+#[must_use]
+pub fn last_scroll_of_help(state: &State) -> u16 {
+    help::last_scroll(state)
 }
 
 /// Bounds for scrolling the dialog of a run on the state's screen.

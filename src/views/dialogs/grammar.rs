@@ -1,0 +1,83 @@
+//! The filter's grammar for help, made from the fields that the open list's filter knows.
+
+use crate::views::View;
+use crate::wire::filter::{Takes, takes};
+
+/// Terms that can be typed, and what each finds; a heading has nothing before it. None where nothing is filtered.
+pub(super) fn lines(view: &View) -> Vec<(String, String)> {
+    if !view.is_filtered() {
+        return Vec::new();
+    }
+    let fields = view.filters;
+    let line = |term: &str, what: String| (term.to_owned(), what);
+    let mut lines = vec![line("", format!("Filter of {}", view.title))];
+    lines.extend(fields.iter().map(|name| {
+        let what = match takes(fields, name) {
+            Takes::Text => "contains this text".to_owned(),
+            Takes::OneOf(words) => format!("is one of {}", words.join(", ")),
+            Takes::Ahead => "<7d within that time, >7d later; or 30m, 36h, 2w".to_owned(),
+            Takes::Ago => "<7d less long ago, >7d longer ago; or 30m, 36h, 2w".to_owned(),
+            Takes::Flag => "is yes or no".to_owned(),
+        };
+        (format!("{name}:"), what)
+    }));
+    lines.extend([
+        line("word", "a row that has the word in some column".to_owned()),
+        line("one two", "both".to_owned()),
+        line("one|two", "either of two texts".to_owned()),
+        line("~xyz", "has these letters in this order".to_owned()),
+        line("!one", "a row that doesn't".to_owned()),
+        line("for example", example(fields)),
+    ]);
+    lines
+}
+
+/// A filter that this list takes: of each sort of field the first.
+fn example(fields: &[&str]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut told: Vec<std::mem::Discriminant<Takes>> = Vec::new();
+    for name in fields {
+        let is = takes(fields, name);
+        let sort = std::mem::discriminant(&is);
+        if told.contains(&sort) {
+            continue;
+        }
+        told.push(sort);
+        words.push(match is {
+            Takes::Text => format!("!{name}:web"),
+            Takes::OneOf(words) => format!("{name}:{}", words.first().unwrap_or(&"")),
+            Takes::Ahead => format!("{name}:<7d"),
+            Takes::Ago => format!("{name}:>2h"),
+            Takes::Flag => format!("{name}:yes"),
+        });
+    }
+    words.push("shop|mail".to_owned());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::ALL;
+    use crate::wire::filter::Filter;
+
+    #[test]
+    fn every_field_and_value_that_is_told_is_taken_and_so_is_the_example() {
+        for view in ALL.iter().filter(|view| view.is_filtered()) {
+            let lines = lines(view);
+            for name in view.filters {
+                let told = lines.iter().find(|(term, _)| *term == format!("{name}:"));
+                assert!(told.is_some(), "{} doesn't tell {name}", view.title);
+                if let Takes::OneOf(words) = takes(view.filters, name) {
+                    for word in words {
+                        assert!(told.unwrap().1.contains(word));
+                        assert!(Filter::read(&format!("{name}:{word}"), view.filters).is_ok());
+                    }
+                }
+            }
+            let (_, example) = lines.last().unwrap();
+            assert!(Filter::read(example, view.filters).is_ok(), "{example}");
+        }
+        assert!(lines(crate::views::find(crate::state::screen::ViewId::Triage)).is_empty());
+    }
+}
