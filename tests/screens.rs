@@ -36,7 +36,7 @@ use cmp_console::state::screen::{Place, ViewId};
 use cmp_console::state::snapshot::Snapshot;
 use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, ServedNow, State, Tone};
 use cmp_console::views;
-use cmp_console::wire::certs::KeyDetail;
+use cmp_console::wire::certs::{CertificateDetail, KeyDetail};
 use cmp_console::wire::trends::Trends;
 use fixtures::{blank, night, now};
 use ratatui::buffer::Buffer;
@@ -365,9 +365,61 @@ fn blast_radius() {
             key,
             certificates,
             installations: vec![there, elsewhere],
+            found: Vec::new(),
         };
         fixtures::answer(state, Query::Key(spki), Answer::Key(Box::new(detail)));
     });
+}
+
+/// A certificate that nobody should see any more is never "as expected" where it is seen.
+#[test]
+fn what_is_revoked_or_replaced_and_served_is_called_that() {
+    let mut state = night(120, 40);
+    let mut detail = fixtures::certificate_detail();
+    let (other, mut found) = (detail.same_key[0].clone(), detail.installations.remove(0));
+    let fingerprint = detail.certificate.fingerprint_sha256.clone();
+    found.certificate_id = other.id;
+    found.expected_sha256 = other.fingerprint_sha256;
+    found.on_disk_sha256 = Some(found.expected_sha256.clone());
+    found.served_sha256 = Some(fingerprint.clone());
+    go(&mut state, ViewId::Certificate, Some(&detail.certificate.id));
+    let query = Query::Certificate(detail.certificate.id.clone());
+    detail.found = vec![found.clone()];
+    let answer = |state: &mut State, detail: &CertificateDetail| {
+        fixtures::answer(
+            state,
+            query.clone(),
+            Answer::Certificate(Box::new(detail.clone())),
+        );
+        text(state)
+    };
+    let words = answer(&mut state, &detail);
+    assert!(words.contains("another one is expected, served at"), "{words}");
+
+    detail.certificate.status = cmp_console::domain::certificate::CertificateStatus::Revoked;
+    found.certificate_id.clone_from(&detail.certificate.id);
+    found.expected_sha256.clone_from(&fingerprint);
+    found.on_disk_sha256 = Some(fingerprint.clone());
+    (detail.installations, detail.found) = (vec![found.clone()], Vec::new());
+    let words = answer(&mut state, &detail);
+    assert!(
+        words.contains("revoked, served at its report") && !words.contains("as expected"),
+        "{words}"
+    );
+    let made = Handshake {
+        served: Some(Ok(ServedNow {
+            shown: [(fingerprint.clone(), 8)].into(),
+            broken: None,
+        })),
+        expected: fingerprint,
+        at: now(),
+    };
+    state.handshakes.insert(Endpoint::of(&found).unwrap(), made);
+    let words = text(&state);
+    assert!(
+        words.contains("now: revoked, still served") && !words.contains("as expected"),
+        "{words}"
+    );
 }
 
 #[test]

@@ -161,6 +161,7 @@ CREATE TABLE installations (
 );
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
+CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
 
 CREATE TABLE issuance_requests (
     id              TEXT PRIMARY KEY NOT NULL,

@@ -46,12 +46,12 @@ pub(super) fn certificate(detail: &CertificateDetail, now: DateTime<Utc>) -> Vec
         "ended"
     };
     let mut hosts: Vec<&str> = detail
-        .installations
-        .iter()
+        .in_use()
         .map(|installation| installation.hostname.as_str())
         .collect();
     hosts.dedup();
-    let file = match detail.installations.as_slice() {
+    let places: Vec<&Installation> = detail.in_use().collect();
+    let file = match places.as_slice() {
         [] => "installed nowhere".to_owned(),
         [one] => file_name(one).to_owned(),
         many => format!("{} files", many.len()),

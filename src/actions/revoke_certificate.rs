@@ -176,12 +176,7 @@ fn step(
         Some(&json!({"reason": reason.to_string()})),
     );
     PlannedStep::new(&Revoke, target, format!("revoke {}", certificate.name()), args)
-        .on_hosts(
-            detail
-                .installations
-                .iter()
-                .map(|installation| &installation.hostname),
-        )
+        .on_hosts(detail.in_use().map(|installation| &installation.hostname))
         .by_hand(command)
 }
 
@@ -244,7 +239,7 @@ fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<Utc>) -> Vec
     let mut changes = match all {
         [one] => {
             let certificate = &one.certificate;
-            let owner = one.installations.iter().find_map(|place| place.owner.as_deref());
+            let owner = one.in_use().find_map(|place| place.owner.as_deref());
             let owner = owner.map(|owner| format!("   owner {owner}"));
             vec![format!(
                 "{} becomes revoked ({reason})   serial {}   ends {}{}",
@@ -311,7 +306,7 @@ fn in_the_way(
         let served = |place: &Installation| {
             place.served_sha256.as_deref() == Some(detail.certificate.fingerprint_sha256.as_str())
         };
-        detail.certificate.replaced_by.is_none() && detail.installations.iter().any(served)
+        detail.certificate.replaced_by.is_none() && detail.in_use().any(served)
     };
     match all.iter().filter(served).count() {
         0 => {}
@@ -350,7 +345,8 @@ const SERVED: &str = "served";
 /// What each place of it loses.
 fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item = Loss> {
     let certificate = &detail.certificate;
-    detail.installations.iter().filter_map(move |place| {
+    detail.in_use().filter_map(move |place| {
+        let expected = place.certificate_id == certificate.id;
         let served = place.served_sha256.as_deref() == Some(certificate.fingerprint_sha256.as_str());
         let fresh = place.checked_at.is_some_and(|at| now - at < FRESH);
         let seen = match (fresh, place.checked_at) {
@@ -360,6 +356,9 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
         let what = match (served, place.truth()) {
             (true, _) => {
                 format!("{SERVED} {seen}: clients that check revocation refuse it from the next CRL on")
+            }
+            (false, _) if !expected => {
+                "on its disk, where another one is expected: the next reload would serve it".to_owned()
             }
             (false, Truth::Missing) => return None,
             (false, Truth::Unknown) => "expected there; its agent hasn't looked yet".to_owned(),
@@ -525,7 +524,7 @@ mod tests {
             for (name, value) in change.as_object().unwrap() {
                 place[name] = value.clone();
             }
-            let detail: CertificateDetail = serde_json::from_value(json!({
+            let mut detail: CertificateDetail = serde_json::from_value(json!({
                 "certificate": {
                     "id": "crt_1", "version": 1, "subject": "CN=a.example.com", "sans": ["a.example.com"],
                     "issuer": "CN=ca", "serial": "01", "fingerprint_sha256": "aa", "spki_sha256": "bb",
@@ -535,6 +534,10 @@ mod tests {
                 "key": null, "installations": [place], "same_key": [], "chain": []
             }))
             .unwrap();
+            // Where another one is expected it is `found`.
+            if detail.installations[0].certificate_id != "crt_1" {
+                detail.found = std::mem::take(&mut detail.installations);
+            }
             let told: Vec<String> = losses(&detail, now).map(|loss| loss.what).collect();
             told.join("; ")
         };
@@ -557,6 +560,14 @@ mod tests {
                 "expected there; its agent hasn't looked yet",
             ),
             (json!({"served_sha256": null, "on_disk_sha256": null}), ""),
+            (
+                json!({"certificate_id": "crt_2", "expected_sha256": "cc", "on_disk_sha256": "cc"}),
+                "served now: clients that check revocation refuse it from the next CRL on",
+            ),
+            (
+                json!({"certificate_id": "crt_2", "expected_sha256": "cc", "served_sha256": "cc"}),
+                "on its disk, where another one is expected: the next reload would serve it",
+            ),
         ] {
             assert_eq!(said(change), words);
         }

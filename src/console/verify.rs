@@ -51,7 +51,7 @@ pub(super) fn begin(state: &mut State, effects: &mut Vec<Effect>) {
 
 /// Shakes hands wherever the thing on screen is installed: a few at once, and none twice until somebody asks.
 pub(super) fn go_on(state: &mut State, effects: &mut Vec<Effect>) {
-    let places = places(state).iter();
+    let places = places(state).into_iter();
     let places = places.filter_map(|place| Some((Endpoint::of(place)?, place.expected_sha256.clone())));
     let is_made = |(endpoint, expected): &(Endpoint, String)| {
         let made = state.handshakes.get(endpoint);
@@ -74,19 +74,21 @@ pub(super) fn go_on(state: &mut State, effects: &mut Vec<Effect>) {
 }
 
 /// The installations that the open screen shows.
-fn places(state: &State) -> &[Installation] {
+fn places(state: &State) -> Vec<&Installation> {
     let place = state.place();
-    let Some(id) = place.subject else { return &[] };
+    let Some(id) = place.subject else {
+        return Vec::new();
+    };
     let query = match place.view {
         ViewId::Key => Query::Key(id),
         ViewId::Certificate => Query::Certificate(id),
         ViewId::Agent => Query::Agent(id),
-        _ => return &[],
+        _ => return Vec::new(),
     };
     match state.answer(&query) {
-        Some(Answer::Key(detail)) => &detail.installations,
-        Some(Answer::Certificate(detail)) => &detail.installations,
-        Some(Answer::Agent(detail)) => &detail.installations,
-        _ => &[],
+        Some(Answer::Key(detail)) => detail.in_use().collect(),
+        Some(Answer::Certificate(detail)) => detail.in_use().collect(),
+        Some(Answer::Agent(detail)) => detail.installations.iter().collect(),
+        _ => Vec::new(),
     }
 }

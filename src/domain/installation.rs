@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::certificate::Certificate;
+
 /// One certificate at one path on one agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Installation {
@@ -66,6 +68,13 @@ pub enum Truth {
 }
 
 impl Installation {
+    /// Whether the agent found `certificate` there, served or on disk.
+    #[must_use]
+    pub fn has(&self, certificate: &Certificate) -> bool {
+        let is = |found: &Option<String>| found.as_ref() == Some(&certificate.fingerprint_sha256);
+        is(&self.served_sha256) || is(&self.on_disk_sha256)
+    }
+
     /// How the three truths agree.
     #[must_use]
     pub fn truth(&self) -> Truth {

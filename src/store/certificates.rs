@@ -11,22 +11,43 @@ use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
+use super::in_use_sql::{in_use, of_agents};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, agents, keys};
 
-/// One that was replaced has done its duty: its end is no news, unless it is still what is expected
-/// somewhere, since its replacement was rolled back there.
-pub(super) const STILL_MATTERS: &str = "c.status <> 'revoked' AND (c.replaced_by IS NULL \
-                             OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id))";
+/// One that was replaced has done its duty: its end is no news, unless it is still in use somewhere: its replacement was
+/// rolled back there, or isn't loaded.
+pub(super) const STILL_MATTERS: &str = concat!(
+    "c.status <> 'revoked' AND (c.replaced_by IS NULL \
+     OR EXISTS (SELECT 1 FROM installations i WHERE ",
+    in_use!(),
+    "))"
+);
 
-/// A newer one took its place, and it is neither expected nor seen to be served anywhere.
+/// A newer one took its place, and it is in use nowhere.
 macro_rules! replaced {
     () => {
-        "(c.status = 'active' AND c.replaced_by IS NOT NULL \
-          AND NOT EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id) \
-          AND NOT EXISTS (SELECT 1 FROM installations i WHERE i.served_sha256 = c.fingerprint_sha256))"
+        concat!(
+            "(c.status = 'active' AND c.replaced_by IS NOT NULL \
+              AND NOT EXISTS (SELECT 1 FROM installations i WHERE ",
+            in_use!(),
+            "))"
+        )
+    };
+}
+
+/// The first by name of what the agents are that have it.
+macro_rules! first {
+    ($what:literal) => {
+        concat!(
+            "(SELECT MIN(",
+            $what,
+            ") FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            in_use!(),
+            ")"
+        )
     };
 }
 
@@ -35,10 +56,10 @@ macro_rules! derived {
     () => {
         concat!(
             "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, ",
-            "(SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id \
-              WHERE i.certificate_id = c.id) AS host, ",
-            "(SELECT MIN(a.owner) FROM installations i JOIN agents a ON a.id = i.agent_id \
-              WHERE i.certificate_id = c.id) AS owner, ",
+            first!("a.hostname"),
+            " AS host, ",
+            first!("a.owner"),
+            " AS owner, ",
             "CAST(CASE WHEN ",
             replaced!(),
             " THEN 1 ELSE 0 END AS bigint) AS is_replaced"
@@ -93,14 +114,12 @@ pub(super) const LIST: List = List {
         },
         SortColumn {
             name: "host",
-            sql: "COALESCE((SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id \
-                  WHERE i.certificate_id = c.id), '')",
+            sql: concat!("COALESCE(", first!("a.hostname"), ", '')"),
             sorts: Sorts::Text,
         },
         SortColumn {
             name: "owner",
-            sql: "COALESCE((SELECT MIN(a.owner) FROM installations i JOIN agents a ON a.id = i.agent_id \
-                  WHERE i.certificate_id = c.id), '')",
+            sql: concat!("COALESCE(", first!("a.owner"), ", '')"),
             sorts: Sorts::Text,
         },
         SortColumn {
@@ -115,9 +134,12 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "not_after",
-    words: "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.fingerprint_sha1 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\' \
-            OR c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
-              WHERE LOWER(a.hostname) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.tls_address, '')) LIKE ? ESCAPE '\\')",
+    words: concat!(
+        "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.fingerprint_sha1 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\' \
+            OR c.id IN (",
+        of_agents!(),
+        "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.tls_address, '')) LIKE ? ESCAPE '\\')"
+    ),
     fields: &[
         Field {
             name: "status",
@@ -160,15 +182,19 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "agent",
-            is: Is::Like(
-                "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id WHERE a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')",
-            ),
+            is: Is::Like(concat!(
+                "c.id IN (",
+                of_agents!(),
+                "a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')"
+            )),
         },
         Field {
             name: "owner",
-            is: Is::Like(
-                "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id WHERE LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\')",
-            ),
+            is: Is::Like(concat!(
+                "c.id IN (",
+                of_agents!(),
+                "LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\')"
+            )),
         },
         Field {
             name: "key",
@@ -423,8 +449,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
     }
     if let Some(agent) = &query.agent {
         filter.and(
-            "c.id IN (SELECT i.certificate_id FROM installations i JOIN agents a ON a.id = i.agent_id \
-             WHERE a.id = ? OR a.hostname = ?)",
+            concat!("c.id IN (", of_agents!(), "a.id = ? OR a.hostname = ?)"),
             Value::from(agents::id_or_host(agent)),
         );
     }

@@ -10,6 +10,21 @@ use super::row::{FromRow, Row};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx, agents};
 
+/// What is found at the installation `i` is a certificate `f` that fulfils a condition, and isn't the expected one.
+macro_rules! found {
+    ($of:literal) => {
+        concat!(
+            "i.id IN (SELECT i.id FROM certificates f JOIN installations i ON i.served_sha256 = f.fingerprint_sha256 \
+               WHERE i.served_sha256 <> i.expected_sha256 AND ",
+            $of,
+            " UNION ALL SELECT i.id FROM certificates f JOIN installations i \
+               ON i.on_disk_sha256 = f.fingerprint_sha256 WHERE i.on_disk_sha256 <> i.expected_sha256 AND ",
+            $of,
+            ")"
+        )
+    };
+}
+
 /// From now on `certificate` is expected at `path` on the agent. What was expected there before is
 /// remembered until the installation is done, in case it is rolled back.
 ///
@@ -82,6 +97,25 @@ pub async fn by_agent(conn: &mut Conn, agent_id: &str) -> Result<Vec<Installatio
 /// The database doesn't answer.
 pub async fn by_certificate(conn: &mut Conn, certificate_id: &str) -> Result<Vec<Installation>, StoreError> {
     some(conn, "i.certificate_id = $1", certificate_id).await
+}
+
+/// Where another certificate is expected, and the agent found this one served or on disk.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn found_by_certificate(
+    conn: &mut Conn,
+    certificate_id: &str,
+) -> Result<Vec<Installation>, StoreError> {
+    some(conn, found!("f.id = $1"), certificate_id).await
+}
+
+/// Where another certificate is expected, and the agent found one with this key served or on disk.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn found_by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installation>, StoreError> {
+    some(conn, found!("f.spki_sha256 = $1"), spki).await
 }
 
 /// Where certificates with this key are expected.

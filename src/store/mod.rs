@@ -30,6 +30,7 @@ pub mod hosts;
 pub mod idempotency;
 pub mod identities;
 mod in_use;
+mod in_use_sql;
 pub mod installations;
 mod instance;
 pub mod issuance;

@@ -69,6 +69,7 @@ fn rows(detail: &AgentDetail, state: &State) -> Vec<Row> {
                     common_name(&installation.subject).unwrap_or(&installation.subject),
                     installation.path
                 ),
+                None,
                 state,
             ),
             targets: vec![

@@ -8,7 +8,7 @@ use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::times::{full, full_with_distance, when};
 use super::{Opens, Row, View};
-use crate::domain::certificate::Certificate;
+use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::key::KeyStatus;
@@ -72,7 +72,7 @@ pub(super) const INSTALLATIONS: &[Column] = &[
     },
     Column {
         title: "now",
-        width: Width::Fixed(11),
+        width: Width::Fixed(12),
     },
     Column {
         title: "",
@@ -82,7 +82,7 @@ pub(super) const INSTALLATIONS: &[Column] = &[
 
 fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
     let itself = target(&detail.certificate);
-    if detail.installations.is_empty() {
+    if detail.in_use().next().is_none() {
         // Without an installation the certificate itself is the one row, so that keys work on it.
         return vec![Row {
             id: itself.id.clone(),
@@ -93,8 +93,7 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
         }];
     }
     detail
-        .installations
-        .iter()
+        .in_use()
         .map(|installation| {
             let agent = Target {
                 kind: EntityKind::Agent,
@@ -108,6 +107,7 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
                 cells: installation_cells(
                     installation,
                     &format!("{}:{}", installation.hostname, installation.path),
+                    Some(&detail.certificate),
                     state,
                 ),
                 targets: vec![itself.clone(), agent],
@@ -116,6 +116,18 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// State of a certificate at a place when its agent reported it.
+pub(super) fn found(certificate: &Certificate, place: &Installation) -> Cell {
+    let is_served = place.served_sha256.as_ref() == Some(&certificate.fingerprint_sha256);
+    let truth = place.truth();
+    match unwanted(certificate, place) {
+        Some(it) if it.is_revoked && is_served => cell("revoked, served", Meaning::Bad),
+        Some(_) if is_served => cell("old one still served", Meaning::Bad),
+        Some(_) => cell("on disk", Meaning::Warn),
+        None => cell(truth.words(), truth_meaning(truth)),
+    }
 }
 
 /// What it means how the three truths agree.
@@ -136,7 +148,10 @@ fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<Se
 
 /// State of the place in a sentence: the console's own look is newer than the agent's, and where it shows something
 /// else, or nothing, nothing is said to be as expected.
-fn standing(place: &Installation, state: &State) -> (String, Meaning) {
+fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (String, Meaning) {
+    if let Some(of) = of.and_then(|of| unwanted(of, place)) {
+        return of.standing(state);
+    }
     let truth = place.truth();
     let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
     // The console's own look knows these two better.
@@ -159,6 +174,60 @@ fn standing(place: &Installation, state: &State) -> (String, Meaning) {
     }
 }
 
+/// A certificate that nobody should see at a place: another one is expected there, or it is revoked.
+struct Unwanted<'a> {
+    certificate: &'a Certificate,
+    place: &'a Installation,
+    is_revoked: bool,
+}
+
+fn unwanted<'a>(certificate: &'a Certificate, place: &'a Installation) -> Option<Unwanted<'a>> {
+    let is_revoked = certificate.status == CertificateStatus::Revoked;
+    let is_expected = certificate.id == place.certificate_id;
+    (!is_expected || (is_revoked && place.has(certificate))).then_some(Unwanted {
+        certificate,
+        place,
+        is_revoked,
+    })
+}
+
+impl Unwanted<'_> {
+    /// What the console's own handshakes showed: connections with it, and all.
+    fn seen(&self, state: &State) -> Option<(usize, usize)> {
+        let served = looked_at(self.place, state)?.as_ref().ok()?;
+        let (others, n) = served.others(&self.certificate.fingerprint_sha256);
+        Some((n - others, n))
+    }
+
+    fn standing(&self, state: &State) -> (String, Meaning) {
+        let why = if self.is_revoked {
+            "revoked"
+        } else {
+            "another one is expected"
+        };
+        let was_served = self.place.served_sha256.as_ref() == Some(&self.certificate.fingerprint_sha256);
+        match self.seen(state) {
+            Some((0, _)) if was_served => (format!("{why}; not served any more"), Meaning::Warn),
+            Some((0, _)) => (format!("{why}; it is on disk, not served"), Meaning::Warn),
+            Some((with, n)) if with < n => (
+                format!("now: {why}, still served by {with} of {n} connections"),
+                Meaning::Bad,
+            ),
+            Some(_) => (format!("now: {why}, still served"), Meaning::Bad),
+            None if was_served => (format!("{why}, served at its report"), Meaning::Bad),
+            None => (format!("{why}; it is on disk"), Meaning::Warn),
+        }
+    }
+
+    fn now(&self, state: &State) -> Option<Cell> {
+        Some(match self.seen(state)? {
+            (0, _) => cell("not served", Meaning::Plain),
+            (with, n) if with < n => cell(format!("{with}/{n} served"), Meaning::Bad),
+            _ => cell("still served", Meaning::Bad),
+        })
+    }
+}
+
 /// State of the place when its agent reported it.
 fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
     match (&place.error, truth) {
@@ -171,10 +240,14 @@ fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
     }
 }
 
-/// What the console's own handshake shows there now.
-pub(super) fn served_now(place: &Installation, state: &State) -> Cell {
+/// What the console's own handshake shows there now; where the row is `of` a certificate, whether that is served.
+pub(super) fn served_now(place: &Installation, of: Option<&Certificate>, state: &State) -> Cell {
     if Endpoint::of(place).is_none() {
         return cell("no TLS", Meaning::Dim);
+    }
+    let unwanted = of.and_then(|of| unwanted(of, place));
+    if let Some(now) = unwanted.and_then(|it| it.now(state)) {
+        return now;
     }
     match looked_at(place, state) {
         Some(Ok(served)) => match served.others(&place.expected_sha256) {
@@ -241,7 +314,12 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
 }
 
 /// The cells of an installation: expected, on disk, served as the agent found it and served now, side by side.
-pub(super) fn installation_cells(installation: &Installation, on: &str, state: &State) -> Vec<Cell> {
+pub(super) fn installation_cells(
+    installation: &Installation,
+    on: &str,
+    of: Option<&Certificate>,
+    state: &State,
+) -> Vec<Cell> {
     let short = |fingerprint: &Option<String>| {
         let fingerprint = fingerprint.as_deref();
         let meaning = match fingerprint {
@@ -251,13 +329,13 @@ pub(super) fn installation_cells(installation: &Installation, on: &str, state: &
         };
         cell(fingerprint.and_then(|text| text.get(..8)).unwrap_or("-"), meaning)
     };
-    let (words, meaning) = standing(installation, state);
+    let (words, meaning) = standing(installation, of, state);
     vec![
         plain(on),
         plain(installation.expected_sha256.get(..8).unwrap_or_default()),
         short(&installation.on_disk_sha256),
         short(&installation.served_sha256),
-        served_now(installation, state),
+        served_now(installation, of, state),
         cell(words, meaning),
     ]
 }
@@ -287,7 +365,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
     let held = key
         .and_then(|key| key.agent_id.as_deref())
         .map_or("no agent", |id| {
-            let mut places = detail.installations.iter();
+            let mut places = detail.in_use();
             let place = places.find(|place| place.agent_id == id);
             place.map_or(id, |place| place.hostname.as_str())
         });
@@ -301,11 +379,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         ),
         if compromised { Meaning::Bad } else { Meaning::Plain },
     ));
-    let mut owners: Vec<&str> = detail
-        .installations
-        .iter()
-        .filter_map(|it| it.owner.as_deref())
-        .collect();
+    let mut owners: Vec<&str> = detail.in_use().filter_map(|it| it.owner.as_deref()).collect();
     owners.sort_unstable();
     owners.dedup();
     if !owners.is_empty() {
@@ -413,7 +487,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let rows = rows(detail, state);
-    let title = format!("Installations{}", now_is(detail.installations.iter(), state));
+    let title = format!("Installations{}", now_is(detail.in_use(), state));
     let below = Below {
         title: &title,
         columns: INSTALLATIONS,

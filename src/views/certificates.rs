@@ -167,7 +167,7 @@ fn of_duty(certificate: &Certificate) -> Meaning {
 fn host(certificate: &Certificate) -> String {
     match (&certificate.host, certificate.n_installations) {
         (Some(host), ..=1) => host.clone(),
-        (_, 0) => "–".to_owned(),
+        (None, 0) => "–".to_owned(),
         (_, n) => format!("{n} places"),
     }
 }

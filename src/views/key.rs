@@ -4,7 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::certificate::{now_is, served_now, truth_meaning};
+use super::certificate::{found, now_is, served_now};
 use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::times::{full, when};
@@ -17,7 +17,7 @@ use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
-use crate::widgets::table::{Cell, Column, Width, cell, plain};
+use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::wire::certs::KeyDetail;
 
@@ -80,8 +80,8 @@ fn detail(state: &State) -> Option<&KeyDetail> {
 fn rows(detail: &KeyDetail, state: &State) -> Vec<Row> {
     let mut rows = Vec::new();
     for certificate in &detail.certificates {
-        let of_it = |it: &&Installation| it.certificate_id == certificate.id;
-        let mut places = detail.installations.iter().filter(of_it).peekable();
+        let of_it = |it: &&Installation| it.certificate_id == certificate.id || it.has(certificate);
+        let mut places = detail.in_use().filter(of_it).peekable();
         if places.peek().is_none() {
             rows.push(row(certificate, None, state));
         }
@@ -96,10 +96,14 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
     let (id, on, found, now) = match place {
         None => (certificate.id.clone(), plain("nowhere"), plain(""), plain("")),
         Some(place) => (
-            place.id.clone(),
+            match place.certificate_id == certificate.id {
+                true => place.id.clone(),
+                // Two of a key may be at one place.
+                false => format!("{} {}", place.id, certificate.id),
+            },
             plain(format!("{}:{}", place.hostname, place.path)),
-            found(place),
-            served_now(place, state),
+            found(certificate, place),
+            served_now(place, Some(certificate), state),
         ),
     };
     let agent = place.map(|place| Target {
@@ -125,11 +129,6 @@ fn row(certificate: &Certificate, place: Option<&Installation>, state: &State) -
     }
 }
 
-fn found(place: &Installation) -> Cell {
-    let truth = place.truth();
-    cell(truth.words(), truth_meaning(truth))
-}
-
 /// What is shown above the list, for an export.
 pub(super) fn exported(state: &State) -> Vec<Fact> {
     detail(state)
@@ -150,17 +149,13 @@ fn facts(detail: &KeyDetail, state: &State) -> Vec<Fact> {
         status(it, state).0 != "revoked" && it.urgency(state.shown_at()) != Urgency::Expired
     };
     let n_valid = detail.certificates.iter().filter(valid).count();
-    let mut hosts: Vec<&str> = detail
-        .installations
-        .iter()
-        .map(|it| it.hostname.as_str())
-        .collect();
+    let mut hosts: Vec<&str> = detail.in_use().map(|it| it.hostname.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     let radius = format!(
         "{}, {n_valid} still valid, in {} on {}",
         counted(detail.certificates.len(), "certificate"),
-        counted(detail.installations.len(), "place"),
+        counted(detail.in_use().count(), "place"),
         counted(hosts.len(), "host")
     );
     let mut facts = vec![
@@ -189,10 +184,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let rows = rows(detail, state);
-    let title = format!(
-        "Certificates with this key{}",
-        now_is(detail.installations.iter(), state)
-    );
+    let title = format!("Certificates with this key{}", now_is(detail.in_use(), state));
     let below = Below {
         title: &title,
         columns: COLUMNS,

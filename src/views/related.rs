@@ -248,13 +248,13 @@ pub(super) fn agent<'a>(state: &'a State, id: &str) -> Option<&'a Agent> {
 
 /// The installation with this id, from whatever was answered.
 pub(super) fn installation<'a>(state: &'a State, id: &str) -> Option<&'a Installation> {
-    let places = answers(state).filter_map(|answer| match answer {
-        Answer::Certificate(detail) => Some(&detail.installations),
-        Answer::Agent(detail) => Some(&detail.installations),
-        Answer::Key(detail) => Some(&detail.installations),
+    let mut places = answers(state).filter_map(|answer| match answer {
+        Answer::Certificate(detail) => detail.in_use().find(|it| it.id == id),
+        Answer::Agent(detail) => detail.installations.iter().find(|it| it.id == id),
+        Answer::Key(detail) => detail.in_use().find(|it| it.id == id),
         _ => None,
     });
-    places.flatten().find(|it| it.id == id)
+    places.next()
 }
 
 /// The audit row that a list knows by this id.

@@ -17,6 +17,9 @@ pub struct CertificateDetail {
     pub key: Option<Key>,
     /// Where it is expected.
     pub installations: Vec<Installation>,
+    /// Where another one is expected, and an agent found this one served or on disk.
+    #[serde(default)]
+    pub found: Vec<Installation>,
     /// Other certificates with the same key.
     pub same_key: Vec<Certificate>,
     /// The certificates above it, the nearest first.
@@ -47,6 +50,25 @@ pub struct KeyDetail {
     /// Where they are expected.
     #[serde(default)]
     pub installations: Vec<Installation>,
+    /// Where others are expected, and an agent found one of them served or on disk.
+    #[serde(default)]
+    pub found: Vec<Installation>,
+}
+
+impl CertificateDetail {
+    /// Places where it is in use: expected, or found by an agent.
+    pub fn in_use(&self) -> impl Iterator<Item = &Installation> {
+        self.installations.iter().chain(&self.found)
+    }
+}
+
+impl KeyDetail {
+    /// Places where it is in use by one of its certificates: expected, or found by an agent. One where one of them is
+    /// expected and another is served is named once.
+    pub fn in_use(&self) -> impl Iterator<Item = &Installation> {
+        let is_new = |it: &&Installation| !self.installations.iter().any(|known| known.id == it.id);
+        self.installations.iter().chain(self.found.iter().filter(is_new))
+    }
 }
 
 /// `POST /api/v1/certs/{id}/revoke`

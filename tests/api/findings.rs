@@ -85,6 +85,33 @@ async fn troubles_come_and_go() {
         found,
         [("not_served".to_owned(), it.cert.clone(), "install".to_owned())]
     );
+    // What is served is in use, whatever is expected: on its page, its key's, in the list and by its agent.
+    let (_, old) = it.get(&format!("/api/v1/certs/{}", it.expired_cert)).await;
+    assert_eq!(old["installations"], serde_json::json!([]));
+    assert_eq!(old["found"][0]["path"], path, "{old}");
+    assert_eq!(old["certificate"]["host"], "web-01", "{old}");
+    let spki = old["certificate"]["spki_sha256"].as_str().unwrap();
+    let (_, key) = it.get(&format!("/api/v1/keys/{spki}")).await;
+    assert_eq!(key["found"][0]["path"], path, "{key}");
+    let (_, good) = it.get(&format!("/api/v1/certs/{}", it.cert)).await;
+    assert_eq!(good["found"], serde_json::json!([]), "{good}");
+    for which in [
+        format!("agent={}", it.agent),
+        "filter=agent:web-01".to_owned(),
+        "q=web-01".to_owned(),
+    ] {
+        let (_, list) = it.get(&format!("/api/v1/certs?{which}")).await;
+        let ids: Vec<_> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].clone())
+            .collect();
+        assert!(
+            ids.contains(&serde_json::json!(it.expired_cert)),
+            "{which}: {list}"
+        );
+    }
 
     let mut tx = it.store.begin().await.unwrap();
     checkin::check_in(&mut tx, &it.agent, &report(path, 1, 1))

@@ -172,6 +172,7 @@ fn nothing_is_missing_on_a_blast_radius() {
         key,
         installations: vec![fixtures::installation(&certificate, false)],
         certificates: vec![certificate],
+        found: Vec::new(),
     };
     fixtures::answer(
         &mut state,

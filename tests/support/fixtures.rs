@@ -258,6 +258,7 @@ pub(crate) fn certificate_detail() -> CertificateDetail {
             compromised_at: None,
         }),
         installations: vec![installation(&certificate, true)],
+        found: Vec::new(),
         same_key: vec![certificates().remove(3)],
         chain: vec![
             ChainLink {

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::finding::LeftOut;
 use crate::domain::reason::Reason;
 
+use super::in_use_sql::in_use;
 use super::row::{FromRow, Row, optional_word};
 use super::statement::sql;
 use super::{Conn, StoreError};
@@ -177,15 +178,18 @@ pub struct SharedKey {
 }
 
 /// The few keys in question, in the order of an index; then what is to be said of them.
-const SHARED: &str = "WITH several AS (SELECT s.spki_sha256 FROM certificates s \
+const SHARED: &str = concat!(
+    "WITH several AS (SELECT s.spki_sha256 FROM certificates s \
        WHERE s.status = 'active' AND s.not_after > $1 GROUP BY s.spki_sha256 HAVING COUNT(*) > 1), \
      shared AS (SELECT c.spki_sha256, k.version, COUNT(*) AS n_certificates, MAX(c.created_at) AS since, \
        MAX(c.id) AS certificate_id \
        FROM several JOIN certificates c ON c.spki_sha256 = several.spki_sha256 \
        JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
        WHERE c.status = 'active' AND c.not_after > $1 AND (c.replaced_by IS NULL \
-         OR EXISTS (SELECT 1 FROM installations i WHERE i.certificate_id = c.id)) \
-       GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1) ";
+         OR EXISTS (SELECT 1 FROM installations i WHERE ",
+    in_use!(),
+    ")) GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1) "
+);
 
 /// Keys in several live certificates, those in most first.
 ///

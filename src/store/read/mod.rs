@@ -21,6 +21,7 @@ pub use findings::findings;
 pub async fn certificate(conn: &mut Conn, id: &str) -> Result<CertificateDetail, StoreError> {
     let certificate = certificates::existing(conn, id).await?;
     let key = keys::read(conn, &certificate.spki_sha256).await?;
+    let found = installations::found_by_certificate(conn, id).await?;
     let installations = installations::by_certificate(conn, id).await?;
     let mut same_key = certificates::by_spki(conn, &certificate.spki_sha256).await?;
     same_key.retain(|other| other.id != id);
@@ -40,6 +41,7 @@ pub async fn certificate(conn: &mut Conn, id: &str) -> Result<CertificateDetail,
         certificate,
         key,
         installations,
+        found,
         same_key,
     })
 }
@@ -65,6 +67,7 @@ pub async fn key(conn: &mut Conn, spki: &str) -> Result<KeyDetail, StoreError> {
     Ok(KeyDetail {
         certificates: certificates::by_spki(conn, spki).await?,
         installations: installations::by_spki(conn, spki).await?,
+        found: installations::found_by_spki(conn, spki).await?,
         key,
     })
 }

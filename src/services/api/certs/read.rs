@@ -44,8 +44,7 @@ fn parts(detail: &CertificateDetail) -> Vec<Part> {
         .chain(&detail.same_key)
         .map(|it| Part::of(EntityKind::Certificate, &it.id));
     let agents = detail
-        .installations
-        .iter()
+        .in_use()
         .map(|it| Part::of(EntityKind::Agent, &it.agent_id));
     let key = Part::of(EntityKind::Key, &detail.certificate.spki_sha256);
     certificates

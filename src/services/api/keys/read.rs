@@ -45,8 +45,7 @@ fn parts(detail: &KeyDetail) -> Vec<Part> {
         .iter()
         .map(|it| Part::of(EntityKind::Certificate, &it.id));
     let agents = detail
-        .installations
-        .iter()
+        .in_use()
         .map(|it| Part::of(EntityKind::Agent, &it.agent_id));
     let key = Part::of(EntityKind::Key, &detail.key.spki_sha256);
     certificates

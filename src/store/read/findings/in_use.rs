@@ -82,11 +82,20 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
     let left = urgency(first.not_after, now);
     let name = name(&first.subject);
     if first.key_status == KeyStatus::Compromised {
+        let is_revoked = first.status == CertificateStatus::Revoked;
         Trouble {
             kind: FindingKind::CompromisedKeyInUse,
-            matter: matter::KEY_LEAKED,
+            matter: match is_revoked {
+                true => matter::REVOKED_SERVED,
+                false => matter::KEY_LEAKED,
+            },
             severity: Severity::Critical,
-            what: format!("{name}'s key is compromised and in use on {hosts}"),
+            what: match is_revoked {
+                true => {
+                    format!("{name} is revoked, its key is compromised, and it is still in use on {hosts}")
+                }
+                false => format!("{name}'s key is compromised and in use on {hosts}"),
+            },
             since: first.compromised_at,
             due: first.compromised_at,
             risk: urgent,

@@ -1,0 +1,26 @@
+//! The rule that says where a certificate is in use: where it is expected, and where an agent found it, served or on
+//! disk. A server that was not reloaded has the old one, and clients see that.
+
+/// The certificate `c` is in use at the installation `i`. Each term has an index of its own.
+macro_rules! in_use {
+    () => {
+        "(i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256 \
+          OR i.on_disk_sha256 = c.fingerprint_sha256)"
+    };
+}
+
+/// The ids of certificates in use on the agents `a` that fulfil what follows; the parenthesis that it opens is the
+/// caller's to close.
+macro_rules! of_agents {
+    () => {
+        "SELECT p.certificate_id FROM (SELECT i.agent_id, i.certificate_id FROM installations i \
+           UNION ALL SELECT i.agent_id, f.id FROM installations i \
+             JOIN certificates f ON f.fingerprint_sha256 = i.served_sha256 \
+             WHERE i.served_sha256 <> i.expected_sha256 \
+           UNION ALL SELECT i.agent_id, f.id FROM installations i \
+             JOIN certificates f ON f.fingerprint_sha256 = i.on_disk_sha256 \
+             WHERE i.on_disk_sha256 <> i.expected_sha256) p JOIN agents a ON a.id = p.agent_id WHERE "
+    };
+}
+
+pub(super) use {in_use, of_agents};
