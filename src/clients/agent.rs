@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
-use super::http::without_unused_roots;
+use super::exchange;
+use super::http::{client_builder, without_unused_roots};
 use crate::wire::agents::WakeReply;
 
 /// The most that an agent's answer may hold; what it says is a few hundred bytes.
@@ -127,7 +128,7 @@ pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Re
         what: format!("no HTTP client could be made: {}", chain(&error)),
         hint: "this is a defect of the console, not of the agent",
     })?;
-    let reply = timeout_at(until, client.post(url).send())
+    let reply = timeout_at(until, exchange::send(client.post(url)))
         .await
         .map_err(|_| silent(address, limit))?
         .map_err(|error| unreachable_or_silent(address, &error, limit))?;
@@ -204,7 +205,7 @@ fn client(
     addresses: &[SocketAddr],
     limit: Duration,
 ) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder()
+    let builder = client_builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(limit)

@@ -17,7 +17,8 @@ use super::answer::{Asked, Taken};
 use super::body::Limit;
 use super::causes::chain;
 use super::distrust::distrust;
-use super::http::trusting;
+use super::exchange;
+use super::http::{client_builder, trusting};
 use super::proxy;
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
@@ -140,7 +141,7 @@ impl AgentApi {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        let reply = request.send().await.map_err(|error| self.unreached(&error))?;
+        let reply = exchange::send(request).await.map_err(|error| self.unreached(&error))?;
         let who = self.who();
         let path = format!("/{path}");
         let asked = Asked {
@@ -178,7 +179,7 @@ impl AgentApi {
 }
 
 fn client(base: &Url, ca: Option<&Path>, identity: Option<Identity>) -> Result<Client, Problem> {
-    let builder = Client::builder()
+    let builder = client_builder()
         .user_agent(concat!("cmp-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
         .timeout(CALL_LIMIT)

@@ -18,7 +18,8 @@ use super::answer::{self, Asked, Taken};
 use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
-use super::http::trusting;
+use super::exchange;
+use super::http::{client_builder, trusting};
 use super::proxy;
 use crate::domain::adapter::Adapter;
 use crate::domain::agent::Agent;
@@ -79,7 +80,7 @@ impl ApiReader {
     pub fn trusting(base: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, Problem> {
         let scheme = base.split_once("://").map_or("", |(scheme, _)| scheme);
         // A redirect is nobody's answer: a change would come out at the other end as a question.
-        let builder = reqwest::Client::builder()
+        let builder = client_builder()
             .connect_timeout(CONNECT_LIMIT)
             .redirect(reqwest::redirect::Policy::none());
         let http = trusting(builder, scheme, ca)?.build().map_err(|error| {
@@ -304,7 +305,7 @@ impl ApiReader {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        let response = tokio::time::timeout(self.limit, request.send())
+        let response = tokio::time::timeout(self.limit, exchange::send(request))
             .await
             .map_err(|_| self.no_answer(ProblemKind::Unavailable))?
             .map_err(|error| self.unreachable(&error))?;
@@ -348,7 +349,7 @@ impl ApiReader {
         if self.as_now {
             request = request.header(CACHE_CONTROL, "no-cache");
         }
-        build(request).send().await.map_err(|error| {
+        exchange::send(build(request)).await.map_err(|error| {
             // A change that was sent and not answered may have happened; one that never got a
             // connection has not.
             if changes && !error.is_connect() {

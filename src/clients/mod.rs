@@ -10,6 +10,7 @@ pub mod cache;
 mod causes;
 pub mod crl;
 pub(crate) mod distrust;
+mod exchange;
 mod http;
 pub mod proxy;
 pub mod tls_look;

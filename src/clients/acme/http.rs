@@ -9,11 +9,13 @@ use axum::body::Bytes;
 use axum::http;
 use axum::http::response::Parts;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, Response};
 
 use super::error::{AcmeError, Trouble, bound_retry_after};
 use crate::clients::body::{self, BodyError, Limit};
 use crate::clients::causes::chain;
+use crate::clients::exchange;
+use crate::clients::http::client_builder;
 use crate::clients::proxy::{self, by_environment};
 
 /// How long a connection may take.
@@ -35,7 +37,7 @@ pub(super) struct OverReqwest(Client);
 impl OverReqwest {
     /// Trusts the CAs in `ca_file` only, or the system's.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, AcmeError> {
-        let mut builder = by_environment(Client::builder())
+        let mut builder = by_environment(client_builder())
             .user_agent(concat!("cmp-server/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
             .timeout(CALL_LIMIT)
@@ -56,7 +58,7 @@ impl OverReqwest {
 impl OverReqwest {
     /// What is at this address, for everybody to read.
     pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, AcmeError> {
-        let response = self.0.get(url).send().await.map_err(unreached)?;
+        let response = exchange::send(self.0.get(url)).await.map_err(unreached)?;
         let (parts, body) = read(response).await?;
         match parts.status.is_success() {
             true => Ok(body),
@@ -72,8 +74,13 @@ impl HttpClient for OverReqwest {
     fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Answer {
         let client = self.0.clone();
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(unreached)?;
-            let response = client.execute(request).await.map_err(unreached)?;
+            let mut request =
+                reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(unreached)?;
+            // A question has none, and only so it can be asked again.
+            if matches!(*request.method(), Method::GET | Method::HEAD) {
+                *request.body_mut() = None;
+            }
+            let response = exchange::execute(&client, request).await.map_err(unreached)?;
             whole(response).await
         })
     }

@@ -11,6 +11,7 @@ use super::error::VaultError;
 use super::place::{Login, Place};
 use super::request::{Request, parse, refusal};
 use super::session::{Session, Sessions};
+use crate::clients::exchange;
 use crate::clock::Clock;
 
 pub(super) struct Link {
@@ -57,7 +58,7 @@ impl Link {
     /// How far our clock is ahead of Vault's; nothing where it doesn't say what time it is.
     pub(super) async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
         let request = self.request("sys/seal-status");
-        let answer = self.http.get(request.url()).send().await;
+        let answer = exchange::send(self.http.get(request.url())).await;
         let answer = answer.map_err(|error| VaultError::from_reqwest(&error))?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         let theirs = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -71,8 +72,17 @@ impl Link {
             .await
     }
 
-    /// `POST` with our token; the `data` of the answer, if it has any.
+    /// A change: `POST` with our token; the `data` of the answer, if it has any.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Option<Value>, VaultError> {
+        self.posted(path, body, true).await
+    }
+
+    /// The same for what Vault is asked with a `POST`, though it changes nothing.
+    pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Option<Value>, VaultError> {
+        self.posted(path, body, false).await
+    }
+
+    async fn posted(&self, path: &str, body: &Value, changes: bool) -> Result<Option<Value>, VaultError> {
         // Without data it means something too, so that it has to be Vault's own: each of its answers has a name.
         #[derive(serde::Deserialize)]
         struct Named {
@@ -89,7 +99,11 @@ impl Link {
                 .header("content-type", "application/json")
                 .body(body.clone());
             async move {
-                let (code, body) = request.send(call, Some(session.token())).await?;
+                let token = Some(session.token());
+                let (code, body) = match changes {
+                    true => request.send(call, token).await?,
+                    false => request.question(call, token).await?,
+                };
                 if !(200..300).contains(&code) {
                     return Err(refusal(code, &body));
                 }

@@ -7,6 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode, Url};
 
 use super::error::VaultError;
+use crate::clients::http::client_builder;
 use crate::clients::proxy::by_environment;
 use crate::domain::secret::Secret;
 
@@ -84,7 +85,7 @@ impl Place {
         {
             return Err(VaultError::Namespace(namespace.clone()));
         }
-        let builder = by_environment(Client::builder())
+        let builder = by_environment(client_builder())
             .timeout(TIME_LIMIT)
             .connect_timeout(CONNECT_LIMIT)
             .redirect(self.redirects()?);

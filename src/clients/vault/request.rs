@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use super::error::VaultError;
 use super::place::{Place, TIME_LIMIT, is_of_node};
 use crate::clients::body::{self, BodyError, Limit};
+use crate::clients::exchange;
 
 /// A CRL with a million revocations, or as many serials, are some 60 MiB.
 const ANSWER: Limit = Limit {
@@ -35,11 +36,27 @@ impl Request<'_> {
         self.send(self.http.get(self.url()), token).await
     }
 
+    /// A call that changes something, or one that its method says to be a question.
     pub(super) async fn send(
         &self,
         request: reqwest::RequestBuilder,
         token: Option<&str>,
     ) -> Result<(u16, Vec<u8>), VaultError> {
+        let reply = exchange::send(self.dressed(request, token)).await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    /// A question, whatever its method.
+    pub(super) async fn question(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), VaultError> {
+        let reply = exchange::question(self.dressed(request, token)).await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    fn dressed(&self, request: reqwest::RequestBuilder, token: Option<&str>) -> reqwest::RequestBuilder {
         let mut request = request.header("x-vault-request", "true");
         if let Some(namespace) = self.namespace() {
             request = request.header("x-vault-namespace", namespace);
@@ -47,8 +64,7 @@ impl Request<'_> {
         if let Some(token) = token {
             request = request.header("x-vault-token", token);
         }
-        let reply = request.send().await;
-        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+        request
     }
 
     /// The `data` of the answer.

@@ -13,6 +13,7 @@ use vaultrs::api::{AuthInfo, EndpointMiddleware, EndpointResult};
 use super::error::VaultError;
 use super::place::{Login, Place};
 use super::request::{Request, parse, read, refusal};
+use crate::clients::exchange;
 
 /// After a login that Vault refused, how long it isn't tried again. Vault locks a role out after five
 /// refusals within a quarter of an hour, and would then refuse the right secret too.
@@ -53,7 +54,7 @@ impl Session {
         let call = endpoint.with_middleware(&self.middle).request(&self.base);
         let call = reqwest::Request::try_from(call.map_err(|error| unmade(error.to_string()))?)
             .map_err(|error| unmade(error.to_string()))?;
-        let reply = self.http.execute(call).await;
+        let reply = exchange::execute(&self.http, call).await;
         read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
     }
 
