@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
-use super::exchange;
 use super::http::{client_builder, without_unused_roots};
 use crate::wire::agents::WakeReply;
 
@@ -128,7 +127,7 @@ pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Re
         what: format!("no HTTP client could be made: {}", chain(&error)),
         hint: "this is a defect of the console, not of the agent",
     })?;
-    let reply = timeout_at(until, exchange::send(client.post(url)))
+    let reply = timeout_at(until, client.post(url).send())
         .await
         .map_err(|_| silent(address, limit))?
         .map_err(|error| unreachable_or_silent(address, &error, limit))?;

@@ -17,7 +17,6 @@ use super::answer::{Asked, Taken};
 use super::body::Limit;
 use super::causes::chain;
 use super::distrust::distrust;
-use super::exchange;
 use super::http::{client_builder, trusting};
 use super::proxy;
 use crate::domain::secret::Secret;
@@ -141,7 +140,7 @@ impl AgentApi {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        let reply = exchange::send(request).await.map_err(|error| self.unreached(&error))?;
+        let reply = request.send().await.map_err(|error| self.unreached(&error))?;
         let who = self.who();
         let path = format!("/{path}");
         let asked = Asked {

@@ -9,7 +9,6 @@ use reqwest::redirect::Policy;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::body::{self, BodyError, Limit};
-use super::exchange;
 use super::http::client_builder;
 use super::proxy::{self, by_environment};
 use crate::domain::certificate::normal_serial;
@@ -65,7 +64,7 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
         }))
         .build()
         .map_err(unreachable)?;
-    let response = exchange::send(http.get(url)).await.map_err(unreachable)?;
+    let response = http.get(url).send().await.map_err(unreachable)?;
     if !response.status().is_success() {
         let status = response.status();
         return Err(Problem::new(

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -11,11 +12,11 @@ use super::error::VaultError;
 use super::place::{Login, Place};
 use super::request::{Request, parse, refusal};
 use super::session::{Session, Sessions};
-use crate::clients::exchange;
+use crate::clients::exchange::Http;
 use crate::clock::Clock;
 
 pub(super) struct Link {
-    http: reqwest::Client,
+    http: Http,
     pub(super) place: Place,
     pub(super) sessions: Sessions,
 }
@@ -58,7 +59,7 @@ impl Link {
     /// How far our clock is ahead of Vault's; nothing where it doesn't say what time it is.
     pub(super) async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
         let request = self.request("sys/seal-status");
-        let answer = exchange::send(self.http.get(request.url())).await;
+        let answer = self.http.send(self.http.call(Method::GET, request.url())).await;
         let answer = answer.map_err(|error| VaultError::from_reqwest(&error))?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         let theirs = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -95,7 +96,7 @@ impl Link {
         self.call(|session| {
             let call = self
                 .http
-                .post(request.url())
+                .call(Method::POST, request.url())
                 .header("content-type", "application/json")
                 .body(body.clone());
             async move {
@@ -127,7 +128,7 @@ impl Link {
         let request = self.request(path);
         let call = self
             .http
-            .put(request.url())
+            .call(Method::PUT, request.url())
             .header("content-type", "application/json")
             .body(body);
         let (code, body) = request.send(call, None).await?;
