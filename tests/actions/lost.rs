@@ -13,7 +13,7 @@ use cmp_console::plan::plan::Target;
 use serde_json::{Value, json};
 
 use super::between::{Between, Call, Loss};
-use super::demo::Demo;
+use super::demo::{Demo, eventually};
 use super::{Hands, confirmed, shares};
 
 /// Losses in a row: as often as a change is sent before somebody looks what came of it.
@@ -347,6 +347,11 @@ async fn a_lost_answer_is_never_called_failed_and_never_proven_at_any_call_of_a_
         let tmp = tempfile::tempdir().unwrap();
         let demo = Demo::start(tmp.path(), None);
         demo.unseal().await;
+        eventually("the issuer is back at its CA", async || {
+            let all = demo.read("/api/v1/adapters").await;
+            all.as_array().unwrap().iter().all(|it| it["status"] == "active").then_some(())
+        })
+        .await;
         let trial = Trial::new(&demo, "revoke", "web-01", tmp.path()).await;
         trial.share(n, 2).await
     };
