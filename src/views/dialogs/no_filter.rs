@@ -39,7 +39,7 @@ fn words(state: &State) -> String {
     let lists = views::ALL.iter().filter(|view| view.is_filtered());
     let lists: Vec<String> = lists.map(|view| state.keymap.call(Cmd::Show(view.id))).collect();
     format!(
-        "nothing to filter here: keys do nothing until {}; {} have a filter",
+        "nothing to filter here: keys do nothing until {}; lists: {}",
         keys.join(" or "),
         lists.join(" ")
     )
