@@ -663,6 +663,29 @@ async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_re
         ));
     }
 
+    // At a path of its own it still has a successor, which is named.
+    let elsewhere = Inputs::from([("path".to_owned(), format!("{path}.old.pem"))]);
+    let beside = install
+        .plan(vec![old.clone()], elsewhere, &hands.reads)
+        .await
+        .unwrap();
+    if beside.asks(DEMO) != Ask::Type(last_four.to_owned()) || !beside.for_good.contains("what replaced it") {
+        wrong.push(format!(
+            "an older one beside a newer one: {:?}, {}",
+            beside.asks(DEMO),
+            beside.for_good
+        ));
+    }
+    if !beside.changes[0].contains("serial …") || !beside.changes[0].contains("ends ") {
+        wrong.push(format!("what is installed: {:?}", beside.changes));
+    }
+    // It is served already, so that a handshake afterwards says nothing of what was done.
+    let (outcome, said) = hands.carry_out(confirmed(same), Guard::ReadWrite, &[]).await;
+    assert!(outcome.is_proven(), "{outcome:?}\n{said}");
+    if !said.contains("served before already") || said.contains("serves the new certificate") {
+        wrong.push(format!("written again: {said}"));
+    }
+
     // The CA revokes it, and the database never hears of that.
     let body = serde_json::json!({"serial_number": serial});
     let (status, reply) = demo.vault("POST", "cmp-pki/revoke", Some(body)).await;

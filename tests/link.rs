@@ -163,10 +163,11 @@ fn a_gateway_that_closes_idle_connections_makes_nothing_look_down() {
         address
     });
     // Both are asked every five seconds.
-    over.pty.wait_within(Duration::from_mins(2), "calls that were hung up on", |screen| {
-        assert!(!screen.contains("DOWN"), "{screen}");
-        gateways.iter().all(|gateway| gateway.n_hung_up() >= 2)
-    });
+    over.pty
+        .wait_within(Duration::from_mins(2), "calls that were hung up on", |screen| {
+            assert!(!screen.contains("DOWN"), "{screen}");
+            gateways.iter().all(|gateway| gateway.n_hung_up() >= 2)
+        });
     assert!(!over.pty.ever_wrote("DOWN"));
 }
 

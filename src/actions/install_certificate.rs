@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::in_the_way::{Away, away};
+use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
@@ -15,7 +17,8 @@ use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
-use crate::domain::moment::fixed;
+use crate::domain::moment::{fixed, short};
+use crate::domain::server_name::server_name;
 use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -36,6 +39,9 @@ static SPEC: Spec = Spec {
     help: "install the certificate on the agent that holds its key, at a path",
     proof: "a handshake serves it, or the old one is back and the reason is shown",
 };
+
+/// Handshakes at once while a plan is made.
+const AT_ONCE: usize = 20;
 
 impl Action for InstallCertificate {
     fn spec(&self) -> &'static Spec {
@@ -78,8 +84,10 @@ struct Place {
     detail: CertificateDetail,
     agent: AgentDetail,
     path: String,
-    /// The certificate that is expected there now, where that one is the newer of the two.
-    newer: Option<Certificate>,
+    /// The newer certificate that has its place.
+    newer: Option<Newer>,
+    /// What is served there, as a handshake showed while the plan was made.
+    served: Option<String>,
 }
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
@@ -127,8 +135,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             agent,
             path,
             newer: None,
+            served: None,
         };
-        place.newer = newer(&place, with).await?;
+        place.newer = newer::of(&place.detail.certificate, &place.agent, &place.path, with).await?;
         places.push(place);
     }
     no_two_at_one_path(&places)?;
@@ -138,6 +147,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         )
         .hint("reissue them: the agents then make keys of their own"));
     }
+    look(&mut places, with).await;
     let mut away = Away::default();
     for (index, place) in places.iter().enumerate() {
         let name = place.detail.certificate.name();
@@ -153,6 +163,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             vec![
                 name,
                 by_name::tail(&certificate.serial),
+                format!("ends {}", short(certificate.not_after, with.clock.now())),
                 place.agent.agent.hostname.clone(),
                 place.path.clone(),
             ]
@@ -244,16 +255,7 @@ fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Opti
     Some(Refusal::new(word, Problem::refused(what).hint("reissue it")))
 }
 
-/// What is expected at the path, where it was issued after what is to be installed.
-async fn newer(place: &Place, with: &Reads) -> Result<Option<Certificate>, Problem> {
-    let certificate = &place.detail.certificate;
-    let there = there(place).filter(|there| there.certificate_id != certificate.id);
-    let Some(there) = there else { return Ok(None) };
-    let there = with.api.certificate(&there.certificate_id).await?.certificate;
-    Ok((there.not_before > certificate.not_before).then_some(there))
-}
-
-/// An older certificate over a newer one is mostly a mistake, so it is said and typed.
+/// An older certificate in a newer one's place is mostly a mistake, so it is said and typed.
 fn over_newer(places: &[Place], plan: &mut Plan) {
     let mut older = places
         .iter()
@@ -267,14 +269,30 @@ fn over_newer(places: &[Place], plan: &mut Plan) {
         more => format!(" The same for {more} more."),
     };
     plan.for_good = format!(
-        "An OLDER certificate takes a newer one's place: {} was issued {}, what is there {}, and ends {}.{more}",
+        "An OLDER certificate takes a newer one's place: {} was issued {}; {}.{more}",
         certificate.name(),
         fixed(certificate.not_before),
-        fixed(newer.not_before),
-        fixed(newer.not_after),
+        newer.words(),
     );
     plan.phrase = certificate.serial_tail();
     "the last four of the serial".clone_into(&mut plan.phrase_is);
+}
+
+/// Looks at what is served before anything is done: that it is served afterwards proves nothing where it was before.
+async fn look(places: &mut [Place], with: &Reads) {
+    let looks = places.iter().map(|place| {
+        let sans = &place.detail.certificate.sans;
+        let name = server_name(sans.iter().map(String::as_str));
+        async move {
+            let served = with.served(address(place)?, name.as_deref()).await.ok()?;
+            Some(served.fingerprint_sha256)
+        }
+    });
+    let looks: Vec<_> = looks.collect();
+    let seen: Vec<Option<String>> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+    for (place, served) in places.iter_mut().zip(seen) {
+        place.served = served;
+    }
 }
 
 /// One file holds one certificate: of two the later would be there, and the earlier proven for a moment only.
@@ -315,12 +333,14 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
             &format!("agents/{}/install", agent.id),
             Some(&json!({"cert_id": certificate.id, "path": path})),
         ));
-    let there = there(place);
-    let address = there.map_or(&agent.tls_address, |there| &there.tls_address);
-    let proof = address
-        .as_ref()
+    let served_before = place.served.as_ref() == Some(&certificate.fingerprint_sha256);
+    let shows = Shows::This {
+        certificate,
+        served_before,
+    };
+    let proof = address(place)
         .filter(|_| !is_away)
-        .map(|address| prove_handshake::planned(target, address, &Shows::This(certificate)));
+        .map(|address| prove_handshake::planned(target, address, &shows));
     [install].into_iter().chain(proof).collect()
 }
 
@@ -331,6 +351,13 @@ fn there(place: &Place) -> Option<&Installation> {
         .installations
         .iter()
         .find(|installation| installation.path == place.path)
+}
+
+/// Where what is at the path is served, or would be.
+fn address(place: &Place) -> Option<&str> {
+    let agent = &place.agent.agent;
+    let address = there(place).map_or(&agent.tls_address, |there| &there.tls_address);
+    address.as_deref()
 }
 
 /// What the path's present certificate loses; nothing where the plan itself puts that one elsewhere.
@@ -350,7 +377,12 @@ fn changes(place: &Place, is_away: bool) -> Vec<String> {
         &place.agent.agent.hostname,
         &place.path,
     );
-    let mut changes = Vec::new();
+    let certificate = &place.detail.certificate;
+    let mut changes = vec![format!(
+        "{name}   serial {}   ends {}",
+        by_name::tail(&certificate.serial),
+        fixed(certificate.not_after)
+    )];
     let there = there(place);
     changes.push(match is_away {
         true => format!("{hostname} gets {name} at {path} when it is back."),
@@ -491,7 +523,7 @@ async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
     })
 }
 
-/// The same over a newer certificate, which has to be typed.
+/// The same where a newer certificate has its place, which has to be typed.
 struct InstallOlder;
 
 impl Step for InstallOlder {

@@ -21,6 +21,7 @@ mod cancel_request;
 mod force_checkin;
 mod in_the_way;
 mod install_certificate;
+mod newer;
 mod reissue_certificate;
 mod revoke_certificate;
 mod seen;

@@ -74,7 +74,10 @@ impl Http {
         let begin = Instant::now();
         match (self.kept.execute(request).await, same) {
             (Err(error), Some(same)) if was_closed(&error) && begin.elapsed() < AT_ONCE => {
-                tracing::debug!(host = same.url().host_str(), "a kept connection was closed: asking again");
+                tracing::debug!(
+                    host = same.url().host_str(),
+                    "a kept connection was closed: asking again"
+                );
                 self.fresh.execute(same).await
             }
             (answer, _) => answer,

@@ -9,6 +9,7 @@ mod body;
 pub mod cache;
 mod causes;
 pub mod crl;
+mod crl_signature;
 pub(crate) mod distrust;
 mod exchange;
 mod http;

@@ -23,10 +23,7 @@ const IN_A_ROW: usize = 3;
 type Trials<const N: usize> = [(&'static str, &'static [&'static str]); N];
 
 /// Actions that need no host to answer. `vpn-01` is silent.
-const PLATFORM: Trials<2> = [
-    ("cancel", &["vpn-01"]),
-    ("unban", &["cdn-03"]),
-];
+const PLATFORM: Trials<2> = [("cancel", &["vpn-01"]), ("unban", &["cdn-03"])];
 
 /// Actions that wait for a host, and so take their time.
 const HOSTS: Trials<3> = [
@@ -349,7 +346,11 @@ async fn a_lost_answer_is_never_called_failed_and_never_proven_at_any_call_of_a_
         demo.unseal().await;
         eventually("the issuer is back at its CA", async || {
             let all = demo.read("/api/v1/adapters").await;
-            all.as_array().unwrap().iter().all(|it| it["status"] == "active").then_some(())
+            all.as_array()
+                .unwrap()
+                .iter()
+                .all(|it| it["status"] == "active")
+                .then_some(())
         })
         .await;
         let trial = Trial::new(&demo, "revoke", "web-01", tmp.path()).await;

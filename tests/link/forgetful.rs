@@ -25,7 +25,9 @@ impl Forgetful {
                 let (backend, counted) = (backend.clone(), Arc::clone(&counted));
                 std::thread::spawn(move || {
                     // A platform that has ended at the test's end.
-                    let Ok(there) = TcpStream::connect(&backend) else { return };
+                    let Ok(there) = TcpStream::connect(&backend) else {
+                        return;
+                    };
                     pass(&here, &there, &counted);
                     let _ = here.shutdown(Shutdown::Both);
                     let _ = there.shutdown(Shutdown::Both);

@@ -27,7 +27,12 @@ pub(in crate::actions) struct ProveHandshake;
 /// What the handshake must show.
 pub(in crate::actions) enum Shows<'a> {
     /// This certificate.
-    This(&'a Certificate),
+    This {
+        /// Which.
+        certificate: &'a Certificate,
+        /// A handshake before showed it already, so that another one proves no change.
+        served_before: bool,
+    },
     /// The one that takes the place of this one, in an installation that has this version now.
     SuccessorOf(&'a Certificate, i64),
 }
@@ -35,7 +40,7 @@ pub(in crate::actions) enum Shows<'a> {
 /// The step for `address` (`host:port`) and the plan's target at `target`.
 pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_>) -> PlannedStep {
     let (certificate, key) = match shows {
-        Shows::This(certificate) => (certificate, "certificate"),
+        Shows::This { certificate, .. } => (certificate, "certificate"),
         Shows::SuccessorOf(certificate, _) => (certificate, "old"),
     };
     let mut args = json!({
@@ -46,6 +51,9 @@ pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_
     if let Shows::SuccessorOf(old, version) = shows {
         args["version"] = json!(version);
         args["replaced_by"] = json!(old.replaced_by);
+    }
+    if let Shows::This { served_before, .. } = shows {
+        args["served_before"] = json!(served_before);
     }
     PlannedStep::new(&ProveHandshake, target, format!("handshake with {address}"), args)
 }
@@ -131,13 +139,17 @@ async fn everywhere(
     if let Some(gap) = seen.gap {
         return refuted(
             format!(
-                "{address} serves the new certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
+                "{address} serves the certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
             ),
             "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
         );
     }
+    let serves = match cx.args["served_before"].as_bool() {
+        Some(true) => "served before already, and still does, the certificate",
+        _ => "serves the new certificate",
+    };
     let mut words = format!(
-        "{address} serves the new certificate {}… on all {} connections, with its chain",
+        "{address} {serves} {}… on all {} connections, with its chain",
         certificate.fingerprint_sha256.get(..16).unwrap_or_default(),
         seen.n
     );

@@ -62,7 +62,11 @@ impl OverReqwest {
 impl OverReqwest {
     /// What is at this address, for everybody to read.
     pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, AcmeError> {
-        let response = self.0.send(self.0.call(Method::GET, url)).await.map_err(unreached)?;
+        let response = self
+            .0
+            .send(self.0.call(Method::GET, url))
+            .await
+            .map_err(unreached)?;
         let (parts, body) = read(response).await?;
         match parts.status.is_success() {
             true => Ok(body),

@@ -1,0 +1,115 @@
+//! The newer certificate that has the place of one that is to be installed: there, by having replaced it, or for the
+//! same names elsewhere on the host.
+
+use std::collections::BTreeSet;
+
+use super::by_name;
+use crate::domain::certificate::Certificate;
+use crate::domain::moment::fixed;
+use crate::plan::ports::Reads;
+use crate::problem::Problem;
+use crate::wire::agents::AgentDetail;
+use crate::wire::page::PageQuery;
+
+/// Successors that are followed; more than anybody has had is no chain of renewals.
+const SUCCESSORS: usize = 64;
+
+/// See the module.
+pub(super) struct Newer {
+    certificate: Certificate,
+    place: Has,
+}
+
+/// How a newer certificate comes to have the place.
+enum Has {
+    /// It is expected at the path.
+    ThePath,
+    /// It was issued to replace the other.
+    Replaced,
+    /// It has the same names and is at another path of the host, or nobody knows at which.
+    TheNames(String),
+}
+
+impl Newer {
+    /// What there is to know of it, as the end of a sentence.
+    pub(super) fn words(&self) -> String {
+        let it = &self.certificate;
+        let which = match &self.place {
+            Has::ThePath => "what is there".to_owned(),
+            Has::Replaced => "what replaced it".to_owned(),
+            Has::TheNames(place) => format!("what has its names at {place}"),
+        };
+        format!(
+            "{which} was issued {}, ends {} and has the serial {}",
+            fixed(it.not_before),
+            fixed(it.not_after),
+            by_name::tail(&it.serial)
+        )
+    }
+}
+
+/// Any that has the place of `certificate` at `path` on `agent`. To write it again where it is expected takes no other's
+/// place.
+pub(super) async fn of(
+    certificate: &Certificate,
+    agent: &AgentDetail,
+    path: &str,
+    with: &Reads,
+) -> Result<Option<Newer>, Problem> {
+    let there = agent.installations.iter().find(|it| it.path == path);
+    let is_newer = |other: &Certificate| other.not_before > certificate.not_before;
+    if let Some(there) = there {
+        if there.certificate_id == certificate.id {
+            return Ok(None);
+        }
+        let there = with.api.certificate(&there.certificate_id).await?.certificate;
+        if is_newer(&there) {
+            return Ok(Some(Newer {
+                certificate: there,
+                place: Has::ThePath,
+            }));
+        }
+    }
+    if let Some(successor) = successor(certificate, with).await? {
+        return Ok(Some(Newer {
+            certificate: successor,
+            place: Has::Replaced,
+        }));
+    }
+    let query = PageQuery {
+        agent: Some(agent.agent.id.clone()),
+        q: Some(certificate.name().to_owned()),
+        ..PageQuery::default()
+    };
+    let of_the_name = with.api.certificates(&query).await?.items;
+    let same = of_the_name
+        .into_iter()
+        .filter(|other| names(other) == names(certificate) && is_newer(other))
+        .max_by_key(|other| other.not_before);
+    Ok(same.map(|same| {
+        let mut places = agent.installations.iter();
+        let at = places.find(|it| it.certificate_id == same.id);
+        let host = &agent.agent.hostname;
+        Newer {
+            place: Has::TheNames(at.map_or(host.clone(), |it| format!("{} on {host}", it.path))),
+            certificate: same,
+        }
+    }))
+}
+
+/// The last of those that replaced one after the other.
+async fn successor(certificate: &Certificate, with: &Reads) -> Result<Option<Certificate>, Problem> {
+    let mut last = None;
+    let mut next = certificate.replaced_by.clone();
+    for _ in 0..SUCCESSORS {
+        let Some(id) = next.take() else { break };
+        let found = with.api.certificate(&id).await?.certificate;
+        next.clone_from(&found.replaced_by);
+        last = Some(found);
+    }
+    Ok(last)
+}
+
+fn names(certificate: &Certificate) -> BTreeSet<&str> {
+    certificate.sans.iter().map(String::as_str).collect()
+}
