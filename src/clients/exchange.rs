@@ -148,6 +148,7 @@ mod tests {
                     (&stream).write_all(format!("{head}{body}").as_bytes()).unwrap();
                     if let Some(line) = call(&mut reader) {
                         seen.lock().unwrap().push(line);
+                        #[expect(clippy::disallowed_methods, reason = "time is what is tested")]
                         std::thread::sleep(slow);
                     }
                 });
