@@ -11,6 +11,8 @@
 
 #[path = "demo/mod.rs"]
 mod demo;
+#[path = "link/forgetful.rs"]
+mod forgetful;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/pty.rs"]
 mod pty;
@@ -18,6 +20,7 @@ mod pty;
 use std::time::Duration;
 
 use demo::Demo;
+use forgetful::Forgetful;
 use pty::{Line, Pty};
 use rustix::process::{Signal, kill_process};
 
@@ -39,10 +42,21 @@ fn console(line: Line, columns: u16, rows: u16) -> Over {
 }
 
 fn console_with(line: Line, columns: u16, rows: u16, context: &str) -> Over {
+    console_by(line, columns, rows, context, |backend| backend)
+}
+
+/// The same with another way to API and Vault.
+fn console_by(
+    line: Line,
+    columns: u16,
+    rows: u16,
+    context: &str,
+    mut way: impl FnMut(String) -> String,
+) -> Over {
     let home = tempfile::tempdir().unwrap();
     let demo = Demo::start(home.path(), None);
     let config = home.path().join("config.toml");
-    let (api, vault) = (demo.text("/api"), demo.text("/vault"));
+    let (api, vault) = (way(demo.text("/api")), way(demo.text("/vault")));
     let text = format!(
         "default_context = \"night\"\n[contexts.night]\napi = \"{api}\"\nvault = \"{vault}\"\n{context}\n"
     );
@@ -137,6 +151,24 @@ fn a_slow_link_is_noticed_and_told() {
         .wait("frames in plain ASCII", |screen| !screen.contains('─'));
     over.pty.send("q");
     assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
+fn a_gateway_that_closes_idle_connections_makes_nothing_look_down() {
+    let mut gateways = Vec::new();
+    let over = console_by(Line::default(), 120, 40, "", |backend| {
+        let gateway = Forgetful::before(&backend);
+        let address = gateway.address.clone();
+        gateways.push(gateway);
+        address
+    });
+    // Both are asked every five seconds.
+    over.pty
+        .wait_within(Duration::from_mins(2), "calls that were hung up on", |screen| {
+            assert!(!screen.contains("DOWN"), "{screen}");
+            gateways.iter().all(|gateway| gateway.n_hung_up() >= 2)
+        });
+    assert!(!over.pty.ever_wrote("DOWN"));
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn another_context_is_gone_on_in_when_nothing_is_under_way() {
             .any(|found| found.name == "context prod-eu")
     );
     let id = state.begin_run("checkin", Vec::new());
-    state.run_mut(&id).unwrap().begin();
+    state.run_mut(&id).unwrap().begin(now());
     run(&mut state, "context prod-eu");
     assert!(
         !state.quit && said(&state).contains("is under way"),

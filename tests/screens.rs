@@ -452,7 +452,7 @@ fn runs_of_this_console() {
             let plan = plan(Tier::Irreversible);
             let run = state.run_mut(&id).unwrap();
             run.plan = Some(Box::new(plan));
-            run.begin();
+            run.begin(run.opened_at);
             run.phase = end.map_or(Phase::Running, Phase::Ended);
         }
     });
@@ -662,6 +662,7 @@ fn contexts() {
 #[test]
 fn dialogs() {
     snapshot("help", |state| state.layers.push(Layer::Help { scroll: 0 }));
+    snapshot("no_filter", |state| state.layers.push(Layer::NoFilter));
     snapshot("filter", |state| {
         go(state, ViewId::Certificates, None);
         let typed = TextArea::from(["shop".to_owned()]);
@@ -703,7 +704,7 @@ fn dialogs() {
             "certificate shop.example.com changed since the plan was made, so nothing was done: it was active and \
              is revoked now; done to it last: revoke by dana at 02:14:07Z (done, INC-7)",
         );
-        state.runs[0].begin();
+        state.runs[0].begin(now());
         state.runs[0].phase = Phase::Ended(Outcome::Refused(problem));
     });
     snapshot("slow_link", |state| {
@@ -760,7 +761,7 @@ fn a_result_shows_every_step_or_says_how_many_are_out_of_sight() {
         let mut state = night(80, height);
         open_run(&mut state, "revoke", steps(n));
         let run = &mut state.runs[0];
-        run.begin();
+        run.begin(run.opened_at);
         for index in 0..n {
             let proven = Outcome::Proven(format!(
                 "seen {index}, in words that go on for longer than a line has room for them"
@@ -843,7 +844,7 @@ fn losses_never_slide_under_the_names() {
 fn runs() {
     let begin = |state: &mut State| {
         open_run(state, "revoke", plan(Tier::Irreversible));
-        state.runs[0].begin();
+        state.runs[0].begin(now());
         state.runs[0].take(RunEvent::StepStarted(0));
     };
     snapshot("run_running", |state| {
@@ -875,7 +876,7 @@ fn runs() {
     });
     snapshot("run_mixed", |state| {
         open_run(state, "reissue", wide_plan(12));
-        state.runs[0].begin();
+        state.runs[0].begin(now());
         for target in 0..12 {
             let end = match target {
                 3 => Outcome::Refused(
@@ -907,7 +908,7 @@ fn runs() {
         plan.steps[0].step = "enter_shares".to_owned();
         plan.steps[0].title = "enter shares".to_owned();
         open_run(state, "unseal", plan);
-        state.runs[0].begin();
+        state.runs[0].begin(now());
         state.runs[0].take(RunEvent::StepStarted(0));
         state.runs[0].take(RunEvent::StepNote(0, "sealed, 1 of 3 shares".to_owned()));
         if let Some(Layer::Run(layer)) = state.layers.last_mut() {

@@ -10,7 +10,7 @@ pub(super) fn post(api: &str, path: &str, body: Option<&Value>) -> String {
     let address = shell_word(&format!("{api}/api/v1/{path}"));
     let body = body.map(|body| format!(" -d {}", shell_word(&body.to_string())));
     format!(
-        "curl -X POST {address} -H \"Authorization: Bearer $TOKEN\"{}",
+        "curl -X POST {address} -H \"Authorization: Bearer $CMP_TOKEN\"{}",
         body.unwrap_or_default()
     )
 }
@@ -26,8 +26,8 @@ mod tests {
         let body = json!({"path": "/srv/it's $(id).pem"});
         assert_eq!(
             post("http://api", "agents/agt_1/install", Some(&body)),
-            r#"curl -X POST http://api/api/v1/agents/agt_1/install -H "Authorization: Bearer $TOKEN" -d '{"path":"/srv/it'\''s $(id).pem"}'"#
+            r#"curl -X POST http://api/api/v1/agents/agt_1/install -H "Authorization: Bearer $CMP_TOKEN" -d '{"path":"/srv/it'\''s $(id).pem"}'"#
         );
-        assert!(post("http://api", "x/y", None).ends_with("$TOKEN\""));
+        assert!(post("http://api", "x/y", None).ends_with("$CMP_TOKEN\""));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::in_the_way::{Adapters, names};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
-use crate::clients::crl::Crl;
+use crate::clients::crl::{Crl, Says};
 use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::finding::FindingKind;
@@ -424,12 +424,11 @@ impl Step for Revoke {
                     at.format("%Y-%m-%d %H:%M:%SZ")
                 )));
             }
-            Ok(listed(
-                serial,
-                &certificate.issuer,
-                revocation.in_crl_at,
-                with.crl().await,
-            ))
+            let crl = with.crl().await.map(|crl| {
+                let says = crl.says(&certificate, with.clock.now());
+                (crl, says)
+            });
+            Ok(listed(serial, revocation.in_crl_at, crl))
         })
     }
 
@@ -442,10 +441,8 @@ impl Step for Revoke {
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
 /// An external CA's is where the certificate says, and the issuer looks there: a console that can't reach it holds up
 /// nothing.
-fn listed(serial: &str, ca: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<Crl, Problem>) -> Proof {
-    if let Ok(crl) = &crl
-        && crl.lists(serial)
-    {
+fn listed(serial: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<(Crl, Says), Problem>) -> Proof {
+    if let Ok((crl, Says::Listed)) = &crl {
         return Proof::Proven(format!(
             "serial {serial} is in the CRL{} of {}",
             crl.number
@@ -462,8 +459,11 @@ fn listed(serial: &str, ca: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<
         ));
     }
     Proof::NotYet(match crl {
-        Ok(crl) if crl.issuer != ca => "accepted by the CA; the issuer looks into its CRL".to_owned(),
-        Ok(crl) => match crl.next_update {
+        Ok((_, Says::Another)) => "accepted by the CA; the issuer looks into its CRL".to_owned(),
+        Ok((_, Says::Nothing(why))) => {
+            format!("accepted by the CA; {why}, so that it proves nothing; the issuer looks into its CRL")
+        }
+        Ok((crl, _)) => match crl.next_update {
             Some(next) => format!(
                 "accepted by the CA, not in its CRL yet; the next one is due by {}",
                 next.format("%Y-%m-%d %H:%MZ")
@@ -576,32 +576,32 @@ mod tests {
     #[test]
     fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {
         let none = || Err(Problem::not_found("this context has no Vault"));
-        let crl = |issuer: &str, serials: &[&str]| {
-            Ok(Crl {
-                issuer: issuer.to_owned(),
-                this_update: DateTime::UNIX_EPOCH,
-                next_update: Some(DateTime::UNIX_EPOCH),
-                number: None,
-                serials: serials.iter().map(|it| (*it).to_owned()).collect(),
-            })
-        };
-        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", "CN=CA", at, crl);
+        let crl = |says: Says| Ok((Crl::empty(), says));
+        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, crl);
         let words = |proof: Proof| match proof {
             Proof::NotYet(words) => words,
             other => panic!("{other:?}"),
         };
         assert!(words(seen(None, none())).contains("this context has no Vault"));
-        let of_another = words(seen(None, crl("CN=other", &[])));
+        let of_another = words(seen(None, crl(Says::Another)));
         assert!(
             !of_another.contains("due by"),
             "another CA's time says nothing: {of_another}"
         );
-        assert!(words(seen(None, crl("CN=CA", &[]))).contains("due by"));
-        for crl in [none(), crl("CN=other", &[])] {
+        assert!(words(seen(None, crl(Says::NotListed))).contains("due by"));
+        let forged = words(seen(
+            None,
+            crl(Says::Nothing("it is signed by somebody else".to_owned())),
+        ));
+        assert!(
+            forged.contains("somebody else") && forged.contains("proves nothing"),
+            "{forged}"
+        );
+        for crl in [none(), crl(Says::Another)] {
             let proof = seen(Some(DateTime::UNIX_EPOCH), crl);
             assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
         }
-        let proof = seen(None, crl("CN=CA", &["0a:0b"]));
+        let proof = seen(None, crl(Says::Listed));
         assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
-use super::http::without_unused_roots;
+use super::http::{client_builder, without_unused_roots};
 use crate::wire::agents::WakeReply;
 
 /// The most that an agent's answer may hold; what it says is a few hundred bytes.
@@ -204,7 +204,7 @@ fn client(
     addresses: &[SocketAddr],
     limit: Duration,
 ) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder()
+    let builder = client_builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(limit)

@@ -17,7 +17,7 @@ use super::answer::{Asked, Taken};
 use super::body::Limit;
 use super::causes::chain;
 use super::distrust::distrust;
-use super::http::trusting;
+use super::http::{client_builder, trusting};
 use super::proxy;
 use crate::domain::secret::Secret;
 use crate::problem::Problem;
@@ -178,7 +178,7 @@ impl AgentApi {
 }
 
 fn client(base: &Url, ca: Option<&Path>, identity: Option<Identity>) -> Result<Client, Problem> {
-    let builder = Client::builder()
+    let builder = client_builder()
         .user_agent(concat!("cmp-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
         .timeout(CALL_LIMIT)

@@ -18,6 +18,7 @@ use super::answer::{self, Asked, Taken};
 use super::body::{self, Limit};
 use super::causes::innermost;
 use super::distrust::distrust;
+use super::exchange::Http;
 use super::http::trusting;
 use super::proxy;
 use crate::domain::adapter::Adapter;
@@ -52,7 +53,7 @@ const EVENT: Limit = Limit {
 /// Asks the API; can't change anything.
 #[derive(Clone, Debug)]
 pub struct ApiReader {
-    http: reqwest::Client,
+    http: Http,
     base: String,
     token: Option<Secret>,
     /// Why there is no token though there should be one.
@@ -79,11 +80,13 @@ impl ApiReader {
     pub fn trusting(base: &str, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, Problem> {
         let scheme = base.split_once("://").map_or("", |(scheme, _)| scheme);
         // A redirect is nobody's answer: a change would come out at the other end as a question.
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .redirect(reqwest::redirect::Policy::none());
-        let http = trusting(builder, scheme, ca)?.build().map_err(|error| {
-            Problem::internal(format!("the HTTP client can't be set up: {}", innermost(&error)))
+        let http = Http::new(|builder| {
+            let builder = builder
+                .connect_timeout(CONNECT_LIMIT)
+                .redirect(reqwest::redirect::Policy::none());
+            trusting(builder, scheme, ca)?.build().map_err(|error| {
+                Problem::internal(format!("the HTTP client can't be set up: {}", innermost(&error)))
+            })
         })?;
         Ok(Self {
             http,
@@ -300,11 +303,11 @@ impl ApiReader {
         let path = "/api/v1/events";
         self.let_pass(path)?;
         let url = format!("{}{path}", self.base);
-        let mut request = self.http.get(url);
+        let mut request = self.http.call(Method::GET, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        let response = tokio::time::timeout(self.limit, request.send())
+        let response = tokio::time::timeout(self.limit, self.http.send(request))
             .await
             .map_err(|_| self.no_answer(ProblemKind::Unavailable))?
             .map_err(|error| self.unreachable(&error))?;
@@ -340,7 +343,7 @@ impl ApiReader {
         let changes = method != Method::GET;
         let mut request = self
             .http
-            .request(method, format!("{}{path}", self.base))
+            .call(method, format!("{}{path}", self.base))
             .timeout(self.limit);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
@@ -348,7 +351,7 @@ impl ApiReader {
         if self.as_now {
             request = request.header(CACHE_CONTROL, "no-cache");
         }
-        build(request).send().await.map_err(|error| {
+        self.http.send(build(request)).await.map_err(|error| {
             // A change that was sent and not answered may have happened; one that never got a
             // connection has not.
             if changes && !error.is_connect() {

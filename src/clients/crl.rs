@@ -1,5 +1,5 @@
-//! Fetches a certificate revocation list and reads it. It checks no signature: the proof that it serves is
-//! "the CA now publishes this serial", not trust in the CA.
+//! Fetches a certificate revocation list and reads it. It says something of a certificate only where that
+//! certificate's CA has signed it, as far as the inventory keeps the CA's own certificate.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,8 +9,10 @@ use reqwest::redirect::Policy;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::body::{self, BodyError, Limit};
+use super::crl_signature::Signed;
+use super::http::client_builder;
 use super::proxy::{self, by_environment};
-use crate::domain::certificate::normal_serial;
+use crate::domain::certificate::{Certificate, normal_serial};
 use crate::problem::{Problem, ProblemKind};
 
 /// How long fetching may take.
@@ -37,6 +39,20 @@ pub struct Crl {
     pub number: Option<String>,
     /// The serials on it, in the platform's notation.
     pub serials: BTreeSet<String>,
+    signed: Signed,
+}
+
+/// Answer of a list about a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// It is on the list of its CA.
+    Listed,
+    /// It isn't on it.
+    NotListed,
+    /// The list is another CA's.
+    Another,
+    /// Nothing: in words, why.
+    Nothing(String),
 }
 
 /// Fetches the list at `url`, in DER or PEM.
@@ -51,7 +67,7 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
             error.without_url()
         ))
     };
-    let http = by_environment(reqwest::Client::builder())
+    let http = by_environment(client_builder())
         .timeout(TIME)
         .redirect(Policy::custom(|attempt| {
             let was_secret = attempt.previous().iter().any(|url| url.scheme() == "https");
@@ -109,10 +125,37 @@ pub fn parse(bytes: &[u8]) -> Result<Crl, String> {
             .filter_map(|revoked| normal_serial(&hex::encode(revoked.raw_serial())))
             .map(|serial| serial.strip_prefix("00:").map(str::to_owned).unwrap_or(serial))
             .collect(),
+        signed: Signed::new(der),
     })
 }
 
 impl Crl {
+    /// Answer about `certificate`, at `now`. That it is on a list stays so when the list has ended; that it isn't says
+    /// nothing then.
+    #[must_use]
+    pub fn says(&self, certificate: &Certificate, now: DateTime<Utc>) -> Says {
+        if self.issuer != certificate.issuer {
+            return Says::Another;
+        }
+        let chain = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
+        let cas: Vec<Vec<u8>> = chain.into_iter().map(pem::Pem::into_contents).collect();
+        // Of a CA whose certificate isn't kept, the name is all that can be compared.
+        if !cas.is_empty() && !self.signed.is_by_one_of(&cas) {
+            return Says::Nothing(format!(
+                "the list that is published as that of {} is signed by somebody else",
+                self.issuer
+            ));
+        }
+        match self.next_update {
+            _ if self.lists(&certificate.serial) => Says::Listed,
+            Some(end) if end < now => Says::Nothing(format!(
+                "the list that is published ended at {}",
+                end.format("%Y-%m-%d %H:%M:%SZ")
+            )),
+            _ => Says::NotListed,
+        }
+    }
+
     /// Whether `serial`, in any notation, is on the list.
     #[must_use]
     pub fn lists(&self, serial: &str) -> bool {
@@ -126,10 +169,109 @@ impl Crl {
 }
 
 #[cfg(test)]
+impl Crl {
+    /// A list of nobody with nothing on it.
+    pub(crate) fn empty() -> Self {
+        Self {
+            issuer: "CN=CA".to_owned(),
+            this_update: DateTime::UNIX_EPOCH,
+            next_update: Some(DateTime::UNIX_EPOCH),
+            number: None,
+            serials: BTreeSet::new(),
+            signed: Signed::new(&[]),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use proptest::prelude::*;
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair,
+        KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    };
+    use serde_json::json;
 
     use super::*;
+
+    const SERIAL: &str = "0a:0b";
+
+    /// A CA of this name, with its certificate in PEM.
+    fn ca(name: &str) -> (Issuer<'static, KeyPair>, String) {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::CrlSign, KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (Issuer::new(params, key), pem)
+    }
+
+    /// A list of that CA, with [`SERIAL`] on it or not, which ends with the year 2030.
+    fn list(by: &Issuer<'static, KeyPair>, is_listed: bool) -> Crl {
+        let revoked = RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&[0x0a, 0x0b]),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2031, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: is_listed.then_some(revoked).into_iter().collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        parse(params.signed_by(by).unwrap().der()).unwrap()
+    }
+
+    fn certificate(issuer: &str, chain: &str) -> Certificate {
+        let at = "2026-01-01T00:00:00Z";
+        serde_json::from_value(json!({
+            "id": "crt_1", "version": 1, "subject": "CN=web.example.com", "sans": [], "issuer": issuer,
+            "serial": SERIAL, "fingerprint_sha256": "", "spki_sha256": "", "key_algorithm": "ecdsa-p256",
+            "not_before": at, "not_after": at, "status": "active", "n_installations": 0, "created_at": at,
+            "updated_at": at, "chain_pem": chain,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_the_ca_itself_says_something_of_its_certificates() {
+        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let (own, chain) = ca("Issuing CA");
+        let (strangers, _) = ca("Issuing CA");
+        let (another, another_chain) = ca("Another CA");
+        let it = certificate("CN=Issuing CA", &chain);
+        assert_eq!(list(&own, true).says(&it, now), Says::Listed);
+        assert_eq!(list(&own, false).says(&it, now), Says::NotListed);
+        assert_eq!(list(&another, true).says(&it, now), Says::Another);
+        for is_listed in [true, false] {
+            let says = list(&strangers, is_listed).says(&it, now);
+            assert!(
+                matches!(&says, Says::Nothing(why) if why.contains("signed by somebody else")),
+                "{says:?}"
+            );
+        }
+        // The CA's own certificate isn't kept, or only those of others are.
+        assert_eq!(
+            list(&own, true).says(&certificate("CN=Issuing CA", ""), now),
+            Says::Listed
+        );
+        let of_others = certificate("CN=Issuing CA", &another_chain);
+        assert!(matches!(list(&own, true).says(&of_others, now), Says::Nothing(_)));
+        // After its end it says no longer that something isn't on it.
+        let later = now + TimeDelta::days(3000);
+        assert_eq!(list(&own, true).says(&it, later), Says::Listed);
+        let ended = list(&own, false).says(&it, later);
+        assert!(
+            matches!(&ended, Says::Nothing(why) if why.contains("2031-01-01")),
+            "{ended:?}"
+        );
+    }
 
     proptest! {
         #[test]

@@ -1,7 +1,6 @@
 //! How HTTP clients are set up here, and whom they trust.
 
 use std::path::Path;
-use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder};
 
@@ -9,15 +8,16 @@ use super::causes::chain;
 use super::proxy::by_environment;
 use crate::config::pem_file;
 use crate::problem::Problem;
+use crate::wire::idle::CLIENTS_KEEP;
 
-/// Connections that rest for longer are closed by us, before the server does it: a change that is sent
-/// into a closing connection would be neither answered nor known to be lost.
-const IDLE: Duration = Duration::from_secs(10);
+/// The beginning of every client: it lets go of connections before our servers do.
+pub(super) fn client_builder() -> ClientBuilder {
+    reqwest::Client::builder().pool_idle_timeout(CLIENTS_KEEP)
+}
 
 /// Leaves the system's trust store alone when no TLS will be spoken: reading it costs more than all
 /// the rest of a client.
 pub(super) fn without_unused_roots(builder: ClientBuilder, scheme: &str) -> ClientBuilder {
-    let builder = builder.pool_idle_timeout(IDLE);
     if scheme == "http" {
         builder.tls_certs_only([])
     } else {

@@ -25,7 +25,7 @@ pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answe
 }
 
 /// Until when a certificate ends soon.
-pub(super) fn soon(now: DateTime<Utc>) -> String {
+fn soon(now: DateTime<Utc>) -> String {
     (now + Span::days(30)).to_rfc3339()
 }
 

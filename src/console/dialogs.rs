@@ -38,6 +38,15 @@ pub(super) fn key(state: &mut State, key: &str, effects: &mut Vec<Effect>) {
             state.layers.push(Layer::Help { scroll });
         }
         Some(Layer::Filter(layer)) => filter_key(state, layer, key),
+        Some(Layer::NoFilter) => {
+            let ends = matches!(
+                state.keymap.in_dialog(key),
+                Some(InDialog::Close | InDialog::Confirm)
+            );
+            if !ends {
+                state.layers.push(Layer::NoFilter);
+            }
+        }
         // These have files of their own.
         Some(layer @ (Layer::CommandLine(_) | Layer::Menu(_))) => state.layers.push(layer),
         Some(Layer::Run(layer)) => run_key(state, layer, key, effects),
@@ -439,7 +448,7 @@ fn execute(
     ticket: Option<String>,
     effects: &mut Vec<Effect>,
 ) {
-    let context = state.context.clone();
+    let (context, at) = (state.context.clone(), state.now);
     // What is done while a context is unlocked is done under that ticket, unless another one is given.
     let unlocked = state.guard.unlocked(state.now);
     let ticket = ticket.or_else(|| unlocked.map(|unlocked| unlocked.ticket.clone()));
@@ -448,7 +457,7 @@ fn execute(
     let Some(plan) = run.plan.clone() else { return };
     match confirm(*plan, context.for_plans(), answer, comment, ticket) {
         Ok(confirmed) => {
-            run.begin();
+            run.begin(at);
             run.comment = confirmed.comment().map(str::to_owned);
             run.ticket = confirmed.ticket().map(str::to_owned);
             // What was marked for it is not marked for the next key.

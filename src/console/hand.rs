@@ -391,7 +391,7 @@ pub fn has_field(state: &State) -> bool {
     match state.layers.last() {
         Some(Layer::Filter(_) | Layer::CommandLine(_)) => true,
         Some(Layer::Run(layer)) => is_typed_into(state, layer),
-        Some(Layer::Help { .. } | Layer::Menu(_)) | None => false,
+        Some(Layer::Help { .. } | Layer::Menu(_) | Layer::NoFilter) | None => false,
     }
 }
 
@@ -419,7 +419,7 @@ fn does(state: &State, key: &str) -> Does {
     };
     let is = state.keymap.in_dialog(key);
     match layer {
-        Layer::Filter(_) | Layer::CommandLine(_) => Does::Types,
+        Layer::Filter(_) | Layer::NoFilter | Layer::CommandLine(_) => Does::Types,
         Layer::Run(layer) if has_field(state) && is == Some(InDialog::Confirm) && layer.focus == 0 => {
             Does::Confirms
         }

@@ -79,7 +79,9 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             };
             state.screen_mut().release_cursors();
         }
-        Cmd::Filter | Cmd::Sort | Cmd::Reverse => say_open_a_list(state),
+        // Its letters follow, and each of them would be a key.
+        Cmd::Filter => state.layers.push(Layer::NoFilter),
+        Cmd::Sort | Cmd::Reverse => say_open_a_list(state),
         Cmd::NextTrouble => trouble::step(state, true),
         Cmd::PreviousTrouble => trouble::step(state, false),
         Cmd::Mark => {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::asking::soon;
 use super::backends::vault_places;
 use super::links;
 use crate::clients::api::ApiReader;
@@ -14,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::console::Context;
 use crate::domain::link::{Backend, LinkState};
 use crate::problem::Problem;
-use crate::state::figures::Figures;
+use crate::state::figures::{EXPIRING, FAILED, Figures, Lists};
 use crate::state::link::Link;
 use crate::state::query::{Answer, Query};
 use crate::wire::page::PageQuery;
@@ -105,24 +104,29 @@ impl Neighbours {
             Ok(token) => api.with_token(token),
             Err(why) => api.without_token(why),
         };
-        let expiring = PageQuery {
-            expires_before: Some(soon(self.clock.now() + api.ahead())),
+        let counted = |filter: &str| PageQuery {
+            filter: Some(filter.to_owned()),
             limit: Some(1),
             ..PageQuery::default()
         };
+        let (expiring, failed) = (counted(EXPIRING), counted(FAILED));
         let open = PageQuery {
             open: Some(true),
             limit: Some(1),
             ..PageQuery::default()
         };
-        let (findings, expiring, open) =
-            tokio::try_join!(api.findings(), api.certificates(&expiring), api.requests(&open))?;
-        Ok(Figures::of(
-            &findings.findings,
-            &findings.more,
-            expiring.total,
-            open.total,
-        ))
+        let (findings, expiring, open, failed) = tokio::try_join!(
+            api.findings(),
+            api.certificates(&expiring),
+            api.requests(&open),
+            api.requests(&failed)
+        )?;
+        let lists = Lists {
+            expiring: expiring.total,
+            requests: open.total,
+            failed: failed.total,
+        };
+        Ok(Figures::of(&findings.findings, &findings.more, lists))
     }
 
     fn named(&self, name: &str) -> Result<Arc<Neighbour>, Problem> {

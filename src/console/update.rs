@@ -233,7 +233,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Hosts(hosts) => {
             let before = databases::reads_from(&state.hosts);
             state.hosts = hosts;
-            if let Some(link) = databases::link(&state.hosts, state.now) {
+            if let Some(mut link) = databases::link(&state.hosts, state.now) {
+                // A host that is read well may still take no changes, which the API sees.
+                if link.state == LinkState::Up && state.api_database == LinkState::Degraded {
+                    link.state = LinkState::Degraded;
+                    link.note.clone_from(&state.api_database_note);
+                }
                 state.links.insert(Backend::Database, link);
             }
             if before != databases::reads_from(&state.hosts) {

@@ -22,6 +22,7 @@ pub(super) fn is_held(state: &State) -> bool {
         Layer::Run(layer) => state
             .run(&layer.run)
             .is_some_and(|run| matches!(run.phase, Phase::Planning | Phase::Planned)),
+        Layer::NoFilter => false,
         _ => true,
     };
     state.frozen.is_some() || state.layers.iter().any(decides)

@@ -48,7 +48,7 @@ pub(super) fn open_field(state: &State) -> Option<String> {
         Layer::Filter(layer) => Some(line(&layer.typed)),
         Layer::CommandLine(layer) => Some(line(&layer.typed)),
         Layer::Run(layer) => typed_into(state, layer).map(|at| line(area(layer, at))),
-        Layer::Help { .. } | Layer::Menu(_) => None,
+        Layer::Help { .. } | Layer::Menu(_) | Layer::NoFilter => None,
     }
 }
 
@@ -90,7 +90,7 @@ fn open_field_mut(state: &mut State) -> Option<&mut TextArea<'static>> {
                 _ => Some(&mut layer.ticket),
             }
         }
-        Layer::Help { .. } | Layer::Menu(_) => None,
+        Layer::Help { .. } | Layer::Menu(_) | Layer::NoFilter => None,
     }
 }
 

@@ -139,7 +139,32 @@ pub struct AuditRow {
 /// What the first row has as `prev_hash`.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
+/// Ends of a run for which the trail, whose words are fixed, has a coarser one. A run's note begins with its own word.
+const FINER: [(&str, AuditOutcome); 2] = [
+    ("waiting", AuditOutcome::Unknown),
+    ("stopped", AuditOutcome::Failed),
+];
+
 impl AuditRow {
+    /// The outcome in the word that is shown everywhere: of a run's end, its console's.
+    #[must_use]
+    pub fn outcome_word(&self) -> &'static str {
+        if self.action != "run" {
+            return self.outcome.word();
+        }
+        let detail = self.detail.as_deref().unwrap_or_default();
+        let note = detail.split_once("`: ").map_or("", |(_, note)| note);
+        let own = note.split_once(": ").map_or("", |(word, _)| word);
+        let finer = FINER
+            .iter()
+            .find(|(word, on_record)| *word == own && *on_record == self.outcome);
+        match (finer, self.outcome) {
+            (Some((word, _)), _) => word,
+            (None, AuditOutcome::Done) => "proven",
+            (None, outcome) => outcome.word(),
+        }
+    }
+
     /// The row that follows `prev_hash` as number `seq`.
     #[must_use]
     pub fn chained(entry: AuditEntry, seq: i64, timestamp: DateTime<Utc>, prev_hash: String) -> Self {

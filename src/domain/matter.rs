@@ -43,6 +43,8 @@ pub const PAUSED: &str = "paused";
 pub const NOT_CONFIRMED: &str = "not confirmed";
 /// Something that doesn't answer.
 pub const NO_ANSWER: &str = "doesn't answer";
+/// Something that answers, and doesn't do all that it should.
+pub const DEGRADED: &str = "degraded";
 /// A database host that is lost.
 pub const LOST: &str = "lost";
 /// A database host that can't be read.

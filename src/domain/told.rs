@@ -8,6 +8,9 @@ use super::plain::plain;
 /// The most characters of such words that are kept.
 pub const LONGEST: usize = 1000;
 
+/// The most characters of a path: what Linux takes.
+pub const LONGEST_PATH: usize = 4096;
+
 /// The words, fit to be kept. What is left out is marked with `…`.
 #[must_use]
 pub fn told(words: &str) -> String {
@@ -32,6 +35,14 @@ pub fn cut(words: &str, longest: usize) -> String {
 /// It is no text.
 pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     String::deserialize(from).map(|words| told(&words))
+}
+
+/// The same for a path.
+///
+/// # Errors
+/// It is no text.
+pub fn path<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    String::deserialize(from).map(|path| cut(&path, LONGEST_PATH))
 }
 
 /// The same for a field that may be absent.
@@ -63,5 +74,9 @@ mod tests {
         let problem: crate::problem::Problem = serde_json::from_value(problem).unwrap();
         assert_eq!(problem.what.chars().count(), LONGEST);
         assert_eq!(problem.hint.unwrap().chars().count(), LONGEST);
+        let path = serde_json::json!({"path": format!("/srv/tls/\u{202e}{long}")});
+        let there: crate::wire::agents::ReportedInstallation = serde_json::from_value(path).unwrap();
+        assert_eq!(there.path.chars().count(), LONGEST_PATH);
+        assert!(!there.path.contains('\u{202e}'));
     }
 }

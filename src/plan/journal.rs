@@ -183,7 +183,7 @@ impl Journal {
     ) {
         let mut end = RunEnd {
             outcome: outcome.for_audit(),
-            note: Some(outcome.words()),
+            note: Some(outcome.for_record()),
         };
         let told = match on {
             Recorded::Audit => tell(api, Word::End(run, &end)).await,
@@ -195,7 +195,7 @@ impl Journal {
             if !told.is_err_and(|problem| problem.kind == ProblemKind::NoAnswer) {
                 end.note = Some(format!(
                     "{} (ended at {})",
-                    outcome.words(),
+                    outcome.for_record(),
                     at.format("%Y-%m-%d %H:%M:%SZ")
                 ));
             }

@@ -87,6 +87,16 @@ impl Outcome {
         }
     }
 
+    /// The words that end its record. What the audit has only a coarser word for begins with its own, by which it is
+    /// shown everywhere ([`crate::domain::audit::AuditRow::outcome_word`]).
+    #[must_use]
+    pub fn for_record(&self) -> String {
+        match self {
+            Self::Waiting(_) | Self::Stopped(_) => format!("{}: {}", self.word(), self.words()),
+            Self::Proven(_) | Self::Refused(_) | Self::Failed(_) | Self::Unknown(_) => self.words(),
+        }
+    }
+
     /// How the audit records it. What waits may still become known, so nobody may take it for done.
     #[must_use]
     pub fn for_audit(&self) -> AuditOutcome {
@@ -219,6 +229,42 @@ mod tests {
              unknown: vpn (no answer)"
         );
         assert_eq!(whole.hint(), Some("look"));
+    }
+
+    #[test]
+    fn a_run_has_one_word_on_its_screen_and_in_the_trail() {
+        use crate::domain::audit::{AuditEntry, AuditRow, GENESIS};
+        use crate::domain::id::EntityKind;
+        let problem = || Problem::refused("nobody wants it: any more");
+        for outcome in [
+            Outcome::Proven("served: yes".to_owned()),
+            Outcome::Waiting("the request is kept".to_owned()),
+            Outcome::Refused(problem()),
+            Outcome::Failed(problem()),
+            Outcome::Stopped(problem()),
+            Outcome::Unknown(problem()),
+        ] {
+            let entry = AuditEntry {
+                actor: "ops".to_owned(),
+                action: "run".to_owned(),
+                entity_type: EntityKind::Certificate,
+                entity_id: "crt_1".to_owned(),
+                outcome: outcome.for_audit(),
+                reason: None,
+                ticket: None,
+                run_id: None,
+                source: "test".to_owned(),
+                // As the API writes it.
+                detail: Some(format!("plan `reissue`: {}", outcome.for_record())),
+            };
+            let row = AuditRow::chained(entry, 1, chrono::DateTime::UNIX_EPOCH, GENESIS.to_owned());
+            assert_eq!(row.outcome_word(), outcome.word());
+            let of_a_change = AuditRow {
+                action: "revoke".to_owned(),
+                ..row
+            };
+            assert_eq!(of_a_change.outcome_word(), outcome.for_audit().word());
+        }
     }
 
     #[test]

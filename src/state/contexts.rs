@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 
 use super::State;
-use super::figures::Figures;
+use super::figures::{EXPIRING, FAILED, Figures, Lists};
 use super::link::Link;
 use super::loaded::Loaded;
-use super::query::{Answer, Query};
+use super::query::{Answer, ListQuery, Query};
 use crate::domain::link::{Backend, LinkState};
 use crate::problem::ProblemKind;
 
@@ -97,7 +97,8 @@ impl Sight<'_> {
         if is(LinkState::Down) || self.is_sealed() || figures.critical > 0 {
             Burns::Now
         } else if is(LinkState::Degraded)
-            || figures.warnings + figures.silent + figures.failed > 0
+            || figures.warnings + figures.silent > 0
+            || figures.failed > 0
             || fails && self.links.is_some()
         {
             Burns::Soon
@@ -133,22 +134,38 @@ pub fn needs(state: &State) -> Vec<Query> {
     let others = state.contexts.iter().map(|context| &context.name);
     let others = others.filter(|name| **name != state.context.name);
     let asked = others.flat_map(|name| [Query::LinksOf(name.clone()), Query::FiguresOf(name.clone())]);
-    asked.chain([Query::Expiring]).collect()
+    asked.chain([expiring(), failed()]).collect()
+}
+
+/// The list that the expiring certificates of the open context are counted by.
+fn expiring() -> Query {
+    Query::Certificates(ListQuery {
+        q: EXPIRING.to_owned(),
+        ..ListQuery::default()
+    })
+}
+
+/// The list that its failed requests are counted by.
+fn failed() -> Query {
+    Query::Requests(ListQuery {
+        q: FAILED.to_owned(),
+        ..ListQuery::default()
+    })
 }
 
 fn of_open<'a>(state: &'a State, configured: Option<&Configured>) -> Sight<'a> {
-    let total = |query| state.answer(query).and_then(Answer::total);
+    let total = |query: &Query| state.answer(query).and_then(Answer::total);
     let findings = state.data.get(&Query::Findings);
     let is_answered = findings.is_some_and(|loaded| loaded.value.is_some());
-    let figures = match (total(&Query::Expiring), total(&Query::OpenRequests)) {
-        (Some(expiring), Some(requests)) if is_answered => Some(Figures::of(
-            &state.findings(),
-            &state.more_findings(),
-            expiring,
-            requests,
-        )),
-        _ => None,
+    let lists = || {
+        Some(Lists {
+            expiring: total(&expiring())?,
+            requests: total(&Query::OpenRequests)?,
+            failed: total(&failed())?,
+        })
     };
+    let lists = lists().filter(|_| is_answered);
+    let figures = lists.map(|lists| Figures::of(&state.findings(), &state.more_findings(), lists));
     Sight {
         context: Configured {
             name: state.context.name.clone(),
@@ -337,7 +354,7 @@ mod tests {
         let state = state();
         let asked: Vec<Query> = needs(&state);
         assert!(asked.iter().all(|query| query.neighbour() != Some("b")));
-        assert_eq!(asked.len(), 7);
+        assert_eq!(asked.len(), 8);
     }
 
     #[test]

@@ -9,20 +9,37 @@ pub struct Figures {
     pub critical: usize,
     /// Findings of what breaks soon.
     pub warnings: usize,
-    /// Certificates that end within thirty days, as in triage's pane.
+    /// Certificates that are *expiring*, as their list counts them.
     pub expiring: i64,
     /// Agents that missed their check-ins.
     pub silent: usize,
     /// Requests that are not at their end, or failed, as in triage's pane.
     pub requests: i64,
-    /// Requests that failed for good.
-    pub failed: usize,
+    /// Requests that failed for good, as their list counts them. Most of them have no finding of their own: it is
+    /// their certificate's.
+    pub failed: i64,
 }
+
+/// Numbers of rows that lists have at the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Of certificates, with the filter [`EXPIRING`].
+    pub expiring: i64,
+    /// Of requests that are open, or failed.
+    pub requests: i64,
+    /// Of requests, with the filter [`FAILED`].
+    pub failed: i64,
+}
+
+/// Filter of the certificates that are counted, as it is typed in their list.
+pub const EXPIRING: &str = "status:expiring";
+/// Filter of the failed requests, likewise.
+pub const FAILED: &str = "status:failed";
 
 impl Figures {
     /// Counted from the findings; lists are counted by who has all of their rows.
     #[must_use]
-    pub fn of(findings: &[Finding], more: &More, expiring: i64, requests: i64) -> Self {
+    pub fn of(findings: &[Finding], more: &More, lists: Lists) -> Self {
         let severe = |severity| findings.iter().filter(|it| it.severity == severity).count();
         let left_out = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
         let of_kind = |kind| {
@@ -33,10 +50,10 @@ impl Figures {
         Self {
             critical: severe(Severity::Critical),
             warnings: severe(Severity::Warning) + warnings,
-            expiring,
+            expiring: lists.expiring,
             silent: of_kind(FindingKind::AgentSilent),
-            requests,
-            failed: of_kind(FindingKind::RequestFailed),
+            requests: lists.requests,
+            failed: lists.failed,
         }
     }
 }

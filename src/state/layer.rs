@@ -16,6 +16,8 @@ pub enum Layer {
     },
     /// The filter of a list.
     Filter(Box<FilterLine>),
+    /// The line in a filter's place where there is nothing to filter: what is typed for one is no command.
+    NoFilter,
     /// A choice by one key.
     Menu(Box<Menu>),
     /// The command line.

@@ -20,6 +20,7 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
         api_down(state),
         token_refused(state),
         database_down(state),
+        database_degraded(state),
         vault_down(state),
     ];
     // What is being started isn't missed yet.
@@ -133,6 +134,19 @@ fn database_down(state: &State) -> Option<Finding> {
             ),
             ..about(state, Backend::Database, 1)
         }
+    })
+}
+
+/// The API's database that answers, and takes no changes or not all: its disk is full, or they wait for a standby. A
+/// console that reads the database itself sees nothing of that.
+fn database_degraded(state: &State) -> Option<Finding> {
+    let why = state.api_database_note.as_deref()?;
+    let is_degraded = state.api_database == LinkState::Degraded && state.divided().is_none();
+    is_degraded.then(|| Finding {
+        kind: FindingKind::DatabaseDown,
+        matter: matter::DEGRADED.to_owned(),
+        what: format!("The database is in trouble, as the API on it says: {why}"),
+        ..about(state, Backend::Database, 1)
     })
 }
 
@@ -355,6 +369,14 @@ mod tests {
             refused.clock_ahead = TimeDelta::minutes(minutes);
             found.extend(own_findings(&refused));
         }
+        let mut full = state_with(&[(Backend::Database, LinkState::Degraded)], false);
+        full.api_database_note = Some("its disk is full; make room".to_owned());
+        let told = own_findings(&full);
+        assert!(
+            matches!(&told[..], [it] if it.what.contains("its disk is full") && it.severity == Severity::Critical),
+            "{told:?}"
+        );
+        found.extend(told);
         found.iter().for_each(assert_is_whole);
         let mut kinds: BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
         assert!(kinds.remove(&FindingKind::VaultSealed), "the API tells it too");

@@ -80,8 +80,10 @@ pub struct Run {
     pub ends: BTreeMap<usize, Outcome>,
     /// Where it is on record.
     pub recorded: Option<Recorded>,
-    /// When its key was pressed.
-    pub asked_at: DateTime<Utc>,
+    /// When its key was pressed: its dialog was opened, and nobody has said yes yet.
+    pub opened_at: DateTime<Utc>,
+    /// When it was confirmed, or set off where nothing has to be.
+    pub confirmed_at: Option<DateTime<Utc>>,
     /// When it was over.
     pub ended_at: Option<DateTime<Utc>>,
     /// Why, in the operator's words, once it is confirmed.
@@ -93,7 +95,7 @@ pub struct Run {
 impl Run {
     /// A run that waits for its plan.
     #[must_use]
-    pub fn new(id: String, action: &'static str, on: Vec<Target>, asked_at: DateTime<Utc>) -> Self {
+    pub fn new(id: String, action: &'static str, on: Vec<Target>, opened_at: DateTime<Utc>) -> Self {
         Self {
             id,
             action,
@@ -106,7 +108,8 @@ impl Run {
             steps: Vec::new(),
             ends: BTreeMap::new(),
             recorded: None,
-            asked_at,
+            opened_at,
+            confirmed_at: None,
             ended_at: None,
             comment: None,
             ticket: None,
@@ -229,8 +232,16 @@ impl Run {
                 .any(|line| line.state == StepState::Running && line.step == "enter_shares")
     }
 
-    /// Takes the plan's steps over.
-    pub fn begin(&mut self) {
+    /// When it was asked for: by the yes to it, and not by the key that opened its dialog. Before there is a yes,
+    /// and where there never was one, that key is all there is.
+    #[must_use]
+    pub fn asked_at(&self) -> DateTime<Utc> {
+        self.confirmed_at.unwrap_or(self.opened_at)
+    }
+
+    /// Takes the plan's steps over, at the moment of the yes.
+    pub fn begin(&mut self, at: DateTime<Utc>) {
+        self.confirmed_at = Some(at);
         self.phase = Phase::Running;
         self.steps = self
             .plan

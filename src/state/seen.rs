@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::State;
 use super::query::{Answer, Query};
 use crate::actions::{Seen, SeenCertificate};
+use crate::clients::crl::Says;
 use crate::domain::agent::Agent;
 use crate::domain::certificate::Certificate;
 use crate::domain::finding::FindingKind;
@@ -50,8 +51,7 @@ impl State {
             Some(Seen::Certificate(seen)) => {
                 let looked = self.crl.as_ref().and_then(|looked| looked.crl.as_ref());
                 let list = looked.and_then(|list| list.as_ref().ok());
-                let has =
-                    list.is_some_and(|list| list.issuer == seen.row.issuer && list.lists(&seen.row.serial));
+                let has = list.is_some_and(|list| list.says(seen.row, self.now) == Says::Listed);
                 Seen::Certificate(SeenCertificate {
                     is_listed: has,
                     ..seen

@@ -72,7 +72,13 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            is: Is::Like("LOWER(outcome) LIKE ? ESCAPE '\\'"),
+            // By the word that is shown, too (`AuditRow::outcome_word`).
+            is: Is::Like(
+                "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
+                 AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
+                      OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
+                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\')",
+            ),
         },
         Field {
             name: "when",
@@ -90,6 +96,12 @@ pub(super) const LIST: List = List {
     parameters: &["q", "entity"],
     doing: "reading the audit trail",
 };
+
+/// Rows about a thing; about a request also the one that asked for it, which is about the certificate that it replaces
+/// and was written in the moment that the request was made.
+const ABOUT: &str = "entity_id IN (?, (SELECT r.replaces FROM issuance_requests r WHERE r.id = ?)) \
+    AND (entity_id = ? OR outcome = 'asked' \
+         AND timestamp = (SELECT r.created_at FROM issuance_requests r WHERE r.id = ?))";
 
 /// Where the issuer's rows come from.
 pub(super) const ISSUER: &str = "issuer";
@@ -222,7 +234,7 @@ pub async fn make_room(store: &Store) -> Result<(), StoreError> {
 pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<AuditRow>, StoreError> {
     let mut filter = Where::default();
     if let Some(entity) = &query.entity {
-        filter.and("entity_id = ?", Value::from(entity.clone()));
+        filter.and(ABOUT, Value::from(entity.clone()));
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
     Ok(page.map(|row| row.0))

@@ -238,7 +238,8 @@ impl Store {
                     let conn = self.reach.or_refused(pool, pool.acquire()).await;
                     let conn = conn.inspect_err(refused);
                     let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
-                    Question::on_postgres(conn, ways.vital.clone(), work.limit()).await
+                    let question = Question::on_postgres(conn, ways.vital.clone(), work.limit()).await;
+                    question.map(|(question, _)| question)
                 }
             };
             let link = question.map(Link::Question).map_err(StoreError::Connect)?;

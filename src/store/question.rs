@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, Sqlite};
 use tokio::time::{Instant, timeout_at};
@@ -82,21 +83,22 @@ impl Question {
         })
     }
 
-    /// `beside` has a connection to spare for the word that it should stop.
+    /// With what time it is at the database. `beside` has a connection to spare for the word that it should stop.
     pub(super) async fn on_postgres(
         mut conn: PoolConnection<Postgres>,
         beside: PgPool,
         limit: Duration,
-    ) -> Result<Self, sqlx::Error> {
-        let backend = postgres::backend(&mut conn).await?;
-        Ok(Self {
+    ) -> Result<(Self, DateTime<Utc>), sqlx::Error> {
+        let (backend, time) = postgres::backend(&mut conn).await?;
+        let question = Self {
             on: On::Postgres {
                 conn,
                 backend,
                 beside,
             },
             bound: Bound::new(limit),
-        })
+        };
+        Ok((question, time))
     }
 
     pub(super) fn is_postgres(&self) -> bool {

@@ -92,9 +92,11 @@ fn query(state: &State) -> Query {
     Query::Audit(state.screen().list)
 }
 
-/// What an outcome means.
-pub(super) fn meaning(outcome: AuditOutcome) -> Meaning {
-    match outcome {
+/// What a row's outcome means.
+pub(super) fn meaning(row: &AuditRow) -> Meaning {
+    match row.outcome {
+        // Its own person stopped it.
+        AuditOutcome::Failed if row.outcome_word() == "stopped" => Meaning::Warn,
         AuditOutcome::Asked => Meaning::Plain,
         AuditOutcome::Done => Meaning::Good,
         AuditOutcome::Refused | AuditOutcome::Unknown => Meaning::Warn,
@@ -116,7 +118,10 @@ pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
 
 /// What actions can work on from an audit row: the thing that it is about.
 pub(super) fn targets(row: &AuditRow) -> Vec<Target> {
-    let acts = matches!(row.entity_type, EntityKind::Certificate | EntityKind::Agent);
+    let acts = matches!(
+        row.entity_type,
+        EntityKind::Certificate | EntityKind::Agent | EntityKind::Request
+    );
     let target = Target {
         kind: row.entity_type,
         id: row.entity_id.clone(),
@@ -153,7 +158,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
             plain(when(audit.timestamp, state)),
             plain(audit.actor.clone()),
             plain(audit.action.clone()),
-            cell(audit.outcome.word(), meaning(audit.outcome)),
+            cell(audit.outcome_word(), meaning(audit)),
             plain(format!("{} {}", audit.entity_type, audit.entity_id)),
             plain(
                 audit

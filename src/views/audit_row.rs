@@ -77,7 +77,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("When", full(row.timestamp, state)),
         fact("Who", row.actor.clone()),
         fact("What", row.action.clone()),
-        fact_that_means("Outcome", row.outcome.word(), meaning(row.outcome)),
+        fact_that_means("Outcome", row.outcome_word(), meaning(row)),
         fact("On", format!("{} {}", row.entity_type, row.entity_id)),
         fact("Why", or_none(&row.reason)),
         fact("Ticket", or_none(&row.ticket)),

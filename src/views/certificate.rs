@@ -8,6 +8,7 @@ use super::certificates::{status, target};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::times::{full, full_with_distance, when};
 use super::{Opens, Row, View};
+use crate::clients::crl::Says;
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
@@ -291,12 +292,16 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
         ),
         Some(None) => ("asking…".to_owned(), Meaning::Dim),
         Some(Some(Err(why))) => (why.clone(), Meaning::Warn),
-        Some(Some(Ok(crl))) if crl.issuer != certificate.issuer => (
-            format!("the list of this context is another CA's: {}", crl.issuer),
-            Meaning::Warn,
-        ),
         Some(Some(Ok(crl))) => {
-            let listed = crl.lists(&certificate.serial);
+            let listed = match crl.says(certificate, state.now) {
+                Says::Listed => true,
+                Says::NotListed => false,
+                Says::Another => {
+                    let words = format!("the list of this context is another CA's: {}", crl.issuer);
+                    return fact_that_means("CRL now", words, Meaning::Warn);
+                }
+                Says::Nothing(why) => return fact_that_means("CRL now", why, Meaning::Bad),
+            };
             let number = crl
                 .number
                 .as_ref()

@@ -142,7 +142,7 @@ fn row(sight: &Sight<'_>, state: &State) -> Row {
             count(figures.map(|it| it.expiring), Meaning::Plain),
             n(figures.map(|it| it.silent), Meaning::Warn),
             count(figures.map(|it| it.requests), Meaning::Plain),
-            n(figures.map(|it| it.failed), Meaning::Warn),
+            count(figures.map(|it| it.failed), Meaning::Warn),
             cell(vault, vault_means),
             cell(if as_of.is_empty() { "" } else { "old" }, Meaning::Warn),
             cell(as_of, Meaning::Warn),

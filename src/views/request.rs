@@ -11,6 +11,7 @@ use crate::domain::request::{Request, WaitingOn};
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
+use crate::widgets::table::{Column, Width, plain};
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -38,17 +39,39 @@ fn request(state: &State) -> Option<&Request> {
     }
 }
 
-/// The audit rows; actions work on what the request is about.
+/// The audit rows; actions work on what the request is about. Without an audit row the request itself is the one row,
+/// so that keys work on it.
 fn rows(state: &State) -> Vec<Row> {
     let Some(request) = request(state) else {
         return Vec::new();
     };
-    let mut rows = audit::rows_of(state, &Query::AuditOf(request.id.clone())).into_vec();
+    let query = Query::AuditOf(request.id.clone());
+    let mut rows = audit::rows_of(state, &query).into_vec();
+    if rows.is_empty() {
+        let words = match state.data.get(&query).map(|it| (&it.value, &it.trouble)) {
+            Some((None, Some(problem))) => problem.what.clone(),
+            Some((Some(_), _)) => "no audit row".to_owned(),
+            _ => "asking…".to_owned(),
+        };
+        return vec![Row {
+            id: request.id.clone(),
+            cells: vec![plain(words)],
+            copy: request.id.clone(),
+            targets: targets(request, state),
+            open: None,
+        }];
+    }
     for row in &mut rows {
         row.targets = targets(request, state);
     }
     rows
 }
+
+/// The columns of the row that stands in the place of audit rows.
+const ITSELF: &[Column] = &[Column {
+    title: "",
+    width: Width::Fill(1),
+}];
 
 /// What it wants and how far it is.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
@@ -91,7 +114,10 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let rows = rows(state);
     let below = Below {
         title: "Audit",
-        columns: audit::NARROW,
+        columns: match rows.as_slice() {
+            [row] if row.id == request.id => ITSELF,
+            _ => audit::NARROW,
+        },
         rows: &rows,
         empty: "no audit row",
     };

@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 
 /// The oldest first.
 pub(super) fn timeline(state: &State) -> String {
-    let runs = state.runs.iter().map(|run| (run.asked_at, began(run)));
+    let runs = state.runs.iter().map(|run| (run.asked_at(), began(run)));
     let ends = state
         .runs
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn timeline(state: &State) -> String {
     out
 }
 
-/// A run when its key was pressed: what, on what, why, under which ticket, and by which id it is on record.
+/// A run when it was asked for: what, on what, why, under which ticket, and by which id it is on record.
 fn began(run: &Run) -> String {
     let mut words = format!("**{}**", one_line(&run.title()));
     words.push_str(&format!(" on {}", on(run.things())));

@@ -123,6 +123,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportedInstallation {
     /// The path.
+    #[serde(deserialize_with = "told::path")]
     pub path: String,
     /// The fingerprint of the certificate in the file.
     #[serde(default, deserialize_with = "told::maybe")]

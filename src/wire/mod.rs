@@ -5,6 +5,7 @@ pub mod agents;
 pub mod certs;
 pub mod filter;
 pub mod health;
+pub mod idle;
 pub mod page;
 pub mod problem_json;
 pub mod requests;

@@ -43,7 +43,7 @@ pub struct PageQuery {
     /// Certificates and requests: only those of this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Audit: only rows about this entity.
+    /// Audit: only rows about this entity, of a request with the row that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
     /// Requests: only those that are not at their end or failed.

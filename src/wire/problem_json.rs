@@ -47,9 +47,10 @@ impl From<Problem> for ProblemJson {
             .to_owned();
         Self {
             type_uri: format!("{TYPE}{code}"),
-            title: problem.what,
+            // It may quote what the caller sent, and is kept for whoever asks the same again.
+            title: told::told(&problem.what),
             status: problem.kind.status(),
-            detail: problem.hint,
+            detail: problem.hint.map(|hint| told::told(&hint)),
             code: problem.kind,
             denial: problem.denial,
         }
@@ -64,5 +65,17 @@ impl From<ProblemJson> for Problem {
             hint: json.detail,
             denial: json.denial,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_sent_comes_back_cut() {
+        let problem = Problem::bad_input(format!("`{}` is no host name", "x".repeat(1_000_000)));
+        let body = serde_json::to_string(&ProblemJson::from(problem)).unwrap();
+        assert!(body.len() < 2_000, "{} bytes", body.len());
     }
 }

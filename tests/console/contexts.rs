@@ -143,7 +143,7 @@ fn enter_goes_on_there_once_nothing_is_under_way() {
     };
     go_to(&mut state, "prod");
     let run = state.begin_run("checkin", Vec::new());
-    state.run_mut(&run).unwrap().begin();
+    state.run_mut(&run).unwrap().begin(now());
     press(&mut state, "enter");
     assert!(!state.quit);
     let said = state.toast.as_ref().map(|toast| toast.text.clone());
@@ -156,4 +156,26 @@ fn enter_goes_on_there_once_nothing_is_under_way() {
     go_to(&mut state, "prod");
     press(&mut state, "enter");
     assert_eq!((state.next_context.as_deref(), state.quit), (Some("prod"), true));
+}
+
+#[test]
+fn what_is_counted_here_is_what_the_lists_count() {
+    let mut state = night(120, 40);
+    press(&mut state, "9");
+    let total = |state: &State, query: Query| state.answer(&query).and_then(Answer::total);
+    let list = |q: &str| ListQuery {
+        q: q.to_owned(),
+        ..ListQuery::default()
+    };
+    let expiring = total(&state, Query::Certificates(list("status:expiring")));
+    let failed = total(&state, Query::Requests(list("status:failed")));
+    assert_eq!(
+        (expiring, failed),
+        (Some(4), Some(1)),
+        "the night has one that has expired, too"
+    );
+    let sights = cmp_console::state::contexts::sights(&state);
+    let open = sights.iter().find(|sight| sight.is_open).unwrap();
+    let figures = open.figures.unwrap();
+    assert_eq!((Some(figures.expiring), Some(figures.failed)), (expiring, failed));
 }

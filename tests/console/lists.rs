@@ -142,3 +142,64 @@ fn a_late_handshake_takes_nobody_away_from_where_they_are() {
     assert_eq!(state.place(), place);
     assert!(state.toast.unwrap().text.contains(&"0a".repeat(32)));
 }
+
+/// Every screen by its keys from triage, as far as the fixtures have it.
+const SCREENS: &[&str] = &[
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+    "@",
+    "2 j enter",
+    "3 enter",
+    "4 enter",
+    "5 enter",
+];
+
+#[test]
+fn where_there_is_nothing_to_filter_letters_behind_the_slash_are_no_keys() {
+    let mut refused = 0;
+    for keys in SCREENS {
+        for ends in ["enter", "esc"] {
+            let mut state = unsealed();
+            press(&mut state, keys);
+            let place = state.place();
+            let view = cmp_console::views::find(place.view);
+            if view.is_filtered() {
+                continue;
+            }
+            refused += 1;
+            press(&mut state, "/");
+            let screen = drawn(&state);
+            assert!(
+                screen.contains("nothing to filter here: keys do nothing until enter or esc"),
+                "{keys}:\n{screen}"
+            );
+            let effects = press(&mut state, "r X c u x q w e b - 0 1 space f :");
+            assert!(state.runs.is_empty(), "{keys}");
+            assert!(
+                !effects
+                    .iter()
+                    .any(|it| matches!(it, Effect::Plan { .. } | Effect::Execute { .. })),
+                "{keys}"
+            );
+            assert!(
+                !state.quit && state.frozen.is_none() && state.screen().marks.is_empty(),
+                "{keys}"
+            );
+            assert_eq!(state.place(), place, "{keys}");
+            press(&mut state, ends);
+            assert_eq!(
+                (state.layers.len(), state.place()),
+                (0, place),
+                "{keys}: {ends} ends it and nothing else"
+            );
+        }
+    }
+    assert!(refused > 12, "{refused}");
+}

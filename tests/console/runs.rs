@@ -1,5 +1,8 @@
 //! Runs under way: they go on without their dialog, and are found again.
 
+use cmp_console::state::typed::Format;
+use cmp_console::views::export::export;
+
 use crate::hands::*;
 
 #[test]
@@ -39,4 +42,46 @@ fn a_closed_run_is_found_again() {
     planned(&mut state, Tier::Contained);
     press(&mut state, "y esc 7 enter");
     assert!(matches!(state.layers.last(), Some(Layer::Run(layer)) if layer.run == "#1"));
+}
+
+#[test]
+fn a_run_was_asked_for_when_somebody_said_yes_and_not_when_its_dialog_was_opened() {
+    let mut state = unsealed();
+    press(&mut state, "X");
+    planned(&mut state, Tier::Contained);
+    show(&mut state);
+    let opened = state.runs[0].opened_at;
+    let yes = opened + chrono::Duration::minutes(17);
+    let mut effects = Vec::new();
+    let event = Event::Key("y".to_owned());
+    update(&mut state, Timed { at: yes, event }, &mut effects);
+    assert!(
+        effects.iter().any(|it| matches!(it, Effect::Execute { .. })),
+        "{effects:?}"
+    );
+    assert_eq!(state.runs[0].asked_at(), yes);
+    press(&mut state, "esc 7");
+    let screen = drawn(&state);
+    assert!(screen.contains(&yes.format("%H:%M").to_string()), "{screen}");
+    let (_, export) = export(&state, Format::Timeline);
+    assert!(
+        export.contains(&format!("- {} **", yes.format("%Y-%m-%dT%H:%M:%SZ"))),
+        "{export}"
+    );
+}
+
+#[test]
+fn a_result_is_closed_by_each_key_that_closes() {
+    for key in ["q", "enter", "esc", "?"] {
+        let mut state = unsealed();
+        press(&mut state, "X");
+        planned(&mut state, Tier::Contained);
+        press(&mut state, "y");
+        let run = state.runs[0].id.clone();
+        let ended = RunEvent::Ended(Outcome::Proven("it is in the CRL".to_owned()));
+        tell(&mut state, Event::Run(run, ended));
+        assert_eq!(state.layers.len(), 1, "its result is shown");
+        press(&mut state, key);
+        assert!(state.layers.is_empty() && !state.quit, "{key}");
+    }
 }

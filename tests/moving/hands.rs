@@ -67,7 +67,7 @@ fn with_a_run(state: &mut State) -> String {
     let id = state.begin_run("revoke", vec![on]);
     let run = state.run_mut(&id).unwrap();
     run.plan = Some(Box::new(plan()));
-    run.begin();
+    run.begin(run.opened_at);
     run.comment = Some("leaked in\na paste".to_owned());
     run.ticket = Some("INC-7".to_owned());
     for event in [

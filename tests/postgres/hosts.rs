@@ -24,6 +24,11 @@ impl Drop for Watched {
 
 impl Watched {
     fn new(database: &str, user: &str, folders: &[&Path]) -> Self {
+        Self::by(Clock::system(), database, user, folders)
+    }
+
+    /// Of a console with this clock.
+    fn by(clock: Clock, database: &str, user: &str, folders: &[&Path]) -> Self {
         let config = DatabaseConfig {
             hosts: folders.iter().map(|it| it.display().to_string()).collect(),
             name: database.to_owned(),
@@ -32,7 +37,7 @@ impl Watched {
             ca: None,
             password: None,
         };
-        let hosts = Hosts::new(&config, None, Clock::system()).unwrap();
+        let hosts = Hosts::new(&config, None, clock).unwrap();
         let watched = hosts.clone();
         let task = tokio::spawn(async move { watched.watch().await });
         Self(hosts, task.abort_handle())
@@ -60,6 +65,17 @@ impl Watched {
 
 fn standing(host: &Host) -> Option<Standing> {
     host.standing().copied()
+}
+
+#[tokio::test]
+async fn what_time_it_is_says_the_database_and_not_the_consoles_clock() {
+    let Some(database) = server::fresh() else { return };
+    let wrong = Clock::fixed(Clock::system().now() + chrono::TimeDelta::days(80));
+    let it = Watched::by(wrong, &database.name, OWNER, &[database.server.dir()]);
+    it.until(|hosts| hosts[0].standing().is_some()).await;
+    let now = it.0.on(0, async |conn| Ok(conn.now())).await.unwrap();
+    let apart = (Clock::system().now() - now).abs();
+    assert!(apart < chrono::TimeDelta::minutes(1), "{apart}");
 }
 
 #[tokio::test]

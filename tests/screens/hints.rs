@@ -139,6 +139,8 @@ fn no_screen_names_a_key_of_its_own() {
         assert_names_none("commands", &state, "");
         state.layers = vec![Layer::Filter(Box::default())];
         assert_names_none("filter", &state, "");
+        state.layers = vec![Layer::NoFilter];
+        assert_names_none("no filter", &state, "");
     }
 }
 
@@ -166,7 +168,7 @@ fn no_dialog_names_a_key_of_its_own() {
         state.runs[0].phase = Phase::Planning;
         assert_names_none("planning", &state, "");
         state.runs[0].phase = Phase::Planned;
-        state.runs[0].begin();
+        state.runs[0].begin(now());
         assert_names_none("running", &state, "");
         state.runs[0].take(RunEvent::StepStarted(0));
         state.runs[0].steps[0].step = "enter_shares".to_owned();
@@ -204,13 +206,7 @@ fn no_message_names_a_key_of_its_own() {
         );
     };
     let mut state = night_rebound();
-    for cmd in [
-        Cmd::Sort,
-        Cmd::Filter,
-        Cmd::Freeze,
-        Cmd::Refresh,
-        Cmd::HistoryBack,
-    ] {
+    for cmd in [Cmd::Sort, Cmd::Freeze, Cmd::Refresh, Cmd::HistoryBack] {
         press(&mut state, cmd);
         if cmd != Cmd::Freeze {
             said(&state, &format!("{cmd:?}"));
@@ -229,7 +225,7 @@ fn no_message_names_a_key_of_its_own() {
     press(&mut state, Cmd::Start("revoke"));
     said(&state, "hidden marks");
     let id = state.begin_run("checkin", Vec::new());
-    state.run_mut(&id).unwrap().begin();
+    state.run_mut(&id).unwrap().begin(now());
     press(&mut state, Cmd::Quit);
     said(&state, "quitting");
     let layer = RunLayer::new(id);

@@ -1,9 +1,13 @@
 //! The audit trail can be appended to and nothing else.
 
-use cmp_console::store::audit;
+use chrono::Duration;
+use cmp_console::domain::audit::{AuditEntry, AuditOutcome};
+use cmp_console::domain::id::EntityKind;
+use cmp_console::store::requests::NewRequest;
+use cmp_console::store::{audit, certificates, requests};
 use cmp_console::wire::page::PageQuery;
 
-use super::fixture::{Fixture, entry};
+use super::fixture::{Fixture, certificate, entry};
 
 #[tokio::test]
 async fn rows_are_chained_and_verify() {
@@ -19,6 +23,93 @@ async fn rows_are_chained_and_verify() {
     let page = audit::page(&mut conn, &PageQuery::default()).await.unwrap();
     assert_eq!(page.items[0].seq, 25);
     assert_eq!(page.total, 25);
+}
+
+#[tokio::test]
+async fn the_trail_of_a_request_begins_with_who_asked_for_it() {
+    let Some(it) = Fixture::new().await else { return };
+    let asked = |entity_id: &str| AuditEntry {
+        outcome: AuditOutcome::Asked,
+        entity_id: entity_id.to_owned(),
+        ..entry("reissue")
+    };
+    let mut tx = it.store.begin().await.unwrap();
+    let old = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
+    audit::append(&mut tx, asked(&old.id)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    it.clock.set(it.clock.now() + Duration::minutes(1));
+    let mut tx = it.store.begin().await.unwrap();
+    let new = NewRequest {
+        replaces: Some(old.id.clone()),
+        ..it.request("www.example.com")
+    };
+    let request = requests::insert(&mut tx, &new).await.unwrap();
+    let row = audit::append(&mut tx, asked(&old.id)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    it.clock.set(it.clock.now() + Duration::minutes(1));
+    let mut tx = it.store.begin().await.unwrap();
+    let its_own = AuditEntry {
+        entity_type: EntityKind::Request,
+        entity_id: request.id.clone(),
+        ..entry("cancel")
+    };
+    let own = audit::append(&mut tx, its_own).await.unwrap();
+    audit::append(&mut tx, asked("crt_other")).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut conn = it.store.read().await.unwrap();
+    let query = |id: &str| PageQuery {
+        entity: Some(id.to_owned()),
+        ..PageQuery::default()
+    };
+    let page = audit::page(&mut conn, &query(&request.id)).await.unwrap();
+    let seqs: Vec<i64> = page.items.iter().map(|row| row.seq).collect();
+    assert_eq!((seqs, page.total), (vec![own.seq, row.seq], 2));
+    assert_eq!(
+        audit::page(&mut conn, &query(&old.id)).await.unwrap().total,
+        2,
+        "its own rows alone"
+    );
+}
+
+#[tokio::test]
+async fn a_run_is_found_by_the_word_that_is_shown_of_its_end() {
+    let Some(it) = Fixture::new().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let ends = [
+        (AuditOutcome::Unknown, "waiting: the request is kept"),
+        (AuditOutcome::Failed, "stopped: by its person"),
+        (AuditOutcome::Done, "served"),
+        (AuditOutcome::Unknown, "no answer"),
+    ];
+    for (outcome, note) in ends {
+        let end = AuditEntry {
+            outcome,
+            detail: Some(format!("plan `reissue`: {note}")),
+            ..entry("run")
+        };
+        audit::append(&mut tx, end).await.unwrap();
+    }
+    audit::append(&mut tx, entry("revoke")).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut conn = it.store.read().await.unwrap();
+    for (word, found) in [
+        ("waiting", vec![1]),
+        ("stopped", vec![2]),
+        ("proven", vec![3]),
+        ("unknown", vec![4, 1]),
+        ("done", vec![5, 3]),
+    ] {
+        let query = PageQuery {
+            filter: Some(format!("outcome:{word}")),
+            ..PageQuery::default()
+        };
+        let page = audit::page(&mut conn, &query).await.unwrap();
+        let seqs: Vec<i64> = page.items.iter().map(|row| row.seq).collect();
+        assert_eq!(seqs, found, "{word}");
+    }
 }
 
 #[tokio::test]

@@ -1,31 +1,29 @@
 //! Transactions for what goes on by itself: of hundreds that wait, a person's change meets a few.
 
-use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::future::join_all;
 
 use super::fixture::Fixture;
 
-/// What is due to an issuer after a bad night.
+/// Revocations that are due after a bad night.
 const DUE: usize = 500;
 
 #[tokio::test]
 async fn a_change_stands_behind_a_few_of_what_goes_on_by_itself() {
     let Some(it) = Fixture::new().await else { return };
-    let one = async || it.store.begin_behind().await.unwrap().rollback().await.unwrap();
-    let mut due: FuturesUnordered<_> = (0..DUE).map(|_| one()).collect();
-    // Each stands in the line before the change comes.
-    due.next().await.unwrap();
-    let mut change = pin!(it.store.begin());
-    let mut n_before = 0;
-    let change = loop {
-        tokio::select! {
-            biased;
-            change = &mut change => break change.unwrap(),
-            Some(()) = due.next() => n_before += 1,
-        }
+    let n_done = AtomicUsize::new(0);
+    // All of them stand in line before the change comes: they are polled first.
+    let due = join_all((0..DUE).map(async |_| {
+        it.store.begin_behind().await.unwrap().rollback().await.unwrap();
+        n_done.fetch_add(1, Ordering::Relaxed);
+    }));
+    let change = async {
+        let tx = it.store.begin().await.unwrap();
+        let n_before = n_done.load(Ordering::Relaxed);
+        tx.rollback().await.unwrap();
+        n_before
     };
+    let (_, n_before) = tokio::join!(due, change);
     assert!(n_before < 20, "{n_before} of {DUE} went before the change");
-    change.rollback().await.unwrap();
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use cmp_console::domain::agent::{Agent, AgentIdentity, AgentStatus};
 use cmp_console::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS};
-use cmp_console::domain::certificate::{Certificate, CertificateStatus};
+use cmp_console::domain::certificate::{Certificate, CertificateStatus, Shown};
 use cmp_console::domain::finding::{Finding, FindingKind, Severity};
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::installation::Installation;
@@ -369,6 +369,28 @@ pub(crate) fn night(width: u16, height: u16) -> State {
     );
     answer(&mut state, Query::Expiring, all(certificates()));
     answer(&mut state, Query::Certificates(list.clone()), all(certificates()));
+    let filtered = |q: &str| ListQuery {
+        q: q.to_owned(),
+        ..ListQuery::default()
+    };
+    let ends_soon = |it: &Certificate| it.shown(now()) == Shown::Expiring;
+    let expiring: Vec<Certificate> = certificates().into_iter().filter(ends_soon).collect();
+    let total = i64::try_from(expiring.len()).unwrap();
+    let expiring = Answer::Certificates(Window {
+        rows: expiring,
+        total,
+    });
+    answer(
+        &mut state,
+        Query::Certificates(filtered("status:expiring")),
+        expiring,
+    );
+    let failed = requests()
+        .into_iter()
+        .filter(|it| it.status == RequestStatus::Failed);
+    let rows: Vec<Request> = failed.collect();
+    let failed = Answer::Requests(Window { total: 1, rows });
+    answer(&mut state, Query::Requests(filtered("status:failed")), failed);
     for query in [Query::AgentHealth, Query::Agents(list.clone())] {
         answer(
             &mut state,

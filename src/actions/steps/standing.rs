@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::clients::crl::{self, Crl};
+use crate::clients::crl::{self, Crl, Says};
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
 use crate::plan::ports::Reads;
@@ -49,9 +49,12 @@ impl Lists {
             }
         };
         match list {
-            Some(Ok(list)) if list.issuer != certificate.issuer => Standing::NoList,
-            Some(Ok(list)) if list.lists(&certificate.serial) => Standing::Revoked,
-            Some(Ok(_)) => Standing::Good,
+            Some(Ok(list)) => match list.says(certificate, with.clock.now()) {
+                Says::Listed => Standing::Revoked,
+                Says::NotListed => Standing::Good,
+                Says::Another => Standing::NoList,
+                Says::Nothing(why) => Standing::Unknown(why),
+            },
             Some(Err(_)) | None if url.is_none() => Standing::NoList,
             Some(Err(why)) => Standing::Unknown(why.clone()),
             None => Standing::NoList,

@@ -9,11 +9,12 @@ use axum::body::Bytes;
 use axum::http;
 use axum::http::response::Parts;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use reqwest::{Client, Response};
+use reqwest::{ClientBuilder, Method, Response};
 
 use super::error::{AcmeError, Trouble, bound_retry_after};
 use crate::clients::body::{self, BodyError, Limit};
 use crate::clients::causes::chain;
+use crate::clients::exchange::Http;
 use crate::clients::proxy::{self, by_environment};
 
 /// How long a connection may take.
@@ -30,33 +31,42 @@ type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>
 
 /// HTTPS as the platform speaks it everywhere.
 #[derive(Clone, Debug)]
-pub(super) struct OverReqwest(Client);
+pub(super) struct OverReqwest(Http);
 
 impl OverReqwest {
     /// Trusts the CAs in `ca_file` only, or the system's.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, AcmeError> {
-        let mut builder = by_environment(Client::builder())
-            .user_agent(concat!("cmp-server/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(CALL_LIMIT)
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut roots = None;
         if let Some(path) = ca_file {
             let unusable = |why: String| AcmeError::Setup(format!("the CA file `{}` {why}", path.display()));
-            let roots = crate::clients::http::roots_in(path).map_err(unusable)?;
-            builder = builder.tls_certs_only(roots);
+            roots = Some(crate::clients::http::roots_in(path).map_err(unusable)?);
         }
-        let client = builder
+        let made = |builder: ClientBuilder| {
+            let builder = by_environment(builder)
+                .user_agent(concat!("cmp-server/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_LIMIT)
+                .timeout(CALL_LIMIT)
+                .https_only(true)
+                .redirect(reqwest::redirect::Policy::none());
+            match &roots {
+                Some(roots) => builder.tls_certs_only(roots.clone()),
+                None => builder,
+            }
             .build()
-            .map_err(|error| AcmeError::Setup(format!("no HTTP client could be made: {}", chain(&error))))?;
-        Ok(Self(client))
+            .map_err(|error| AcmeError::Setup(format!("no HTTP client could be made: {}", chain(&error))))
+        };
+        Http::new(made).map(Self)
     }
 }
 
 impl OverReqwest {
     /// What is at this address, for everybody to read.
     pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, AcmeError> {
-        let response = self.0.get(url).send().await.map_err(unreached)?;
+        let response = self
+            .0
+            .send(self.0.call(Method::GET, url))
+            .await
+            .map_err(unreached)?;
         let (parts, body) = read(response).await?;
         match parts.status.is_success() {
             true => Ok(body),
@@ -70,10 +80,15 @@ impl OverReqwest {
 
 impl HttpClient for OverReqwest {
     fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Answer {
-        let client = self.0.clone();
+        let http = self.0.clone();
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(unreached)?;
-            let response = client.execute(request).await.map_err(unreached)?;
+            let mut request =
+                reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(unreached)?;
+            // A question has none, and only so it can be asked again.
+            if matches!(*request.method(), Method::GET | Method::HEAD) {
+                *request.body_mut() = None;
+            }
+            let response = http.execute(request).await.map_err(unreached)?;
             whole(response).await
         })
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -11,10 +12,11 @@ use super::error::VaultError;
 use super::place::{Login, Place};
 use super::request::{Request, parse, refusal};
 use super::session::{Session, Sessions};
+use crate::clients::exchange::Http;
 use crate::clock::Clock;
 
 pub(super) struct Link {
-    http: reqwest::Client,
+    http: Http,
     pub(super) place: Place,
     pub(super) sessions: Sessions,
 }
@@ -57,7 +59,7 @@ impl Link {
     /// How far our clock is ahead of Vault's; nothing where it doesn't say what time it is.
     pub(super) async fn clock_ahead(&self) -> Result<Option<TimeDelta>, VaultError> {
         let request = self.request("sys/seal-status");
-        let answer = self.http.get(request.url()).send().await;
+        let answer = self.http.send(self.http.call(Method::GET, request.url())).await;
         let answer = answer.map_err(|error| VaultError::from_reqwest(&error))?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         let theirs = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -71,8 +73,17 @@ impl Link {
             .await
     }
 
-    /// `POST` with our token; the `data` of the answer, if it has any.
+    /// A change: `POST` with our token; the `data` of the answer, if it has any.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Option<Value>, VaultError> {
+        self.posted(path, body, true).await
+    }
+
+    /// The same for what Vault is asked with a `POST`, though it changes nothing.
+    pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Option<Value>, VaultError> {
+        self.posted(path, body, false).await
+    }
+
+    async fn posted(&self, path: &str, body: &Value, changes: bool) -> Result<Option<Value>, VaultError> {
         // Without data it means something too, so that it has to be Vault's own: each of its answers has a name.
         #[derive(serde::Deserialize)]
         struct Named {
@@ -85,11 +96,15 @@ impl Link {
         self.call(|session| {
             let call = self
                 .http
-                .post(request.url())
+                .call(Method::POST, request.url())
                 .header("content-type", "application/json")
                 .body(body.clone());
             async move {
-                let (code, body) = request.send(call, Some(session.token())).await?;
+                let token = Some(session.token());
+                let (code, body) = match changes {
+                    true => request.send(call, token).await?,
+                    false => request.question(call, token).await?,
+                };
                 if !(200..300).contains(&code) {
                     return Err(refusal(code, &body));
                 }
@@ -113,7 +128,7 @@ impl Link {
         let request = self.request(path);
         let call = self
             .http
-            .put(request.url())
+            .call(Method::PUT, request.url())
             .header("content-type", "application/json")
             .body(body);
         let (code, body) = request.send(call, None).await?;

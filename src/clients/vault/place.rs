@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, StatusCode, Url};
+use reqwest::{Certificate, StatusCode, Url};
 
 use super::error::VaultError;
+use crate::clients::exchange::Http;
 use crate::clients::proxy::by_environment;
 use crate::domain::secret::Secret;
 
@@ -77,31 +78,34 @@ impl Place {
 
     /// A client that trusts whom this says and nobody else. No VAULT_… variable of the surroundings changes
     /// whom we talk to; VAULT_CACERT alone counts where no CA is configured, as for `vault` itself.
-    pub(super) fn http(&self) -> Result<Client, VaultError> {
+    pub(super) fn http(&self) -> Result<Http, VaultError> {
         // It becomes a header.
         if let Some(namespace) = &self.namespace
             && (namespace.is_empty() || !namespace.bytes().all(|byte| byte.is_ascii_graphic()))
         {
             return Err(VaultError::Namespace(namespace.clone()));
         }
-        let builder = by_environment(Client::builder())
-            .timeout(TIME_LIMIT)
-            .connect_timeout(CONNECT_LIMIT)
-            .redirect(self.redirects()?);
         let from_env = || std::env::var_os("VAULT_CACERT").map(PathBuf::from);
         let mut addresses = [&self.address].into_iter().chain(&self.cluster);
         let is_plain = addresses.all(|address| address.starts_with("http://"));
-        let builder = if is_plain {
-            // Without TLS there is no need to load the system's roots, which takes long.
-            builder.tls_certs_only(Vec::new())
-        } else if let Some(file) = self.ca.clone().or_else(from_env) {
-            builder.tls_certs_only(certificates(&file)?)
-        } else {
-            builder
+        // Without TLS there is no need to load the system's roots, which takes long.
+        let roots = match self.ca.clone().or_else(from_env) {
+            _ if is_plain => Some(Vec::new()),
+            Some(file) => Some(certificates(&file)?),
+            None => None,
         };
-        builder
+        Http::new(|builder| {
+            let builder = by_environment(builder)
+                .timeout(TIME_LIMIT)
+                .connect_timeout(CONNECT_LIMIT)
+                .redirect(self.redirects()?);
+            match &roots {
+                Some(roots) => builder.tls_certs_only(roots.clone()),
+                None => builder,
+            }
             .build()
             .map_err(|error| VaultError::Garbled(error.to_string()))
+        })
     }
 }
 

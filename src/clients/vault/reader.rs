@@ -127,7 +127,7 @@ impl VaultReader {
             path
         };
         let asked = json!({"paths": [path]});
-        let answer = self.0.post("sys/capabilities-self", &asked).await?;
+        let answer = self.0.ask("sys/capabilities-self", &asked).await?;
         let granted = answer.unwrap_or_default()[path].clone();
         let granted = granted.as_array().cloned().unwrap_or_default();
         Ok(granted.iter().any(|it| it == "root" || it == capability))

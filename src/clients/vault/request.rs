@@ -1,10 +1,12 @@
 //! One HTTP call to a Vault that `vaultrs` doesn't have, and its answer. As whom it is made is the caller's.
 
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::error::VaultError;
 use super::place::{Place, TIME_LIMIT, is_of_node};
 use crate::clients::body::{self, BodyError, Limit};
+use crate::clients::exchange::Http;
 
 /// A CRL with a million revocations, or as many serials, are some 60 MiB.
 const ANSWER: Limit = Limit {
@@ -15,7 +17,7 @@ const ANSWER: Limit = Limit {
 /// A call that `vaultrs` doesn't have.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
-    pub(super) http: &'a reqwest::Client,
+    pub(super) http: &'a Http,
     pub(super) place: &'a Place,
     pub(super) path: &'a str,
 }
@@ -32,14 +34,30 @@ impl Request<'_> {
     }
 
     pub(super) async fn answer(&self, token: Option<&str>) -> Result<(u16, Vec<u8>), VaultError> {
-        self.send(self.http.get(self.url()), token).await
+        self.send(self.http.call(Method::GET, self.url()), token).await
     }
 
+    /// A call that changes something, or one that its method says to be a question.
     pub(super) async fn send(
         &self,
         request: reqwest::RequestBuilder,
         token: Option<&str>,
     ) -> Result<(u16, Vec<u8>), VaultError> {
+        let reply = self.http.send(self.dressed(request, token)).await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    /// A question, whatever its method.
+    pub(super) async fn question(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), VaultError> {
+        let reply = self.http.question(self.dressed(request, token)).await;
+        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+    }
+
+    fn dressed(&self, request: reqwest::RequestBuilder, token: Option<&str>) -> reqwest::RequestBuilder {
         let mut request = request.header("x-vault-request", "true");
         if let Some(namespace) = self.namespace() {
             request = request.header("x-vault-namespace", namespace);
@@ -47,8 +65,7 @@ impl Request<'_> {
         if let Some(token) = token {
             request = request.header("x-vault-token", token);
         }
-        let reply = request.send().await;
-        read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
+        request
     }
 
     /// The `data` of the answer.

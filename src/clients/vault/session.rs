@@ -13,6 +13,7 @@ use vaultrs::api::{AuthInfo, EndpointMiddleware, EndpointResult};
 use super::error::VaultError;
 use super::place::{Login, Place};
 use super::request::{Request, parse, read, refusal};
+use crate::clients::exchange::Http;
 
 /// After a login that Vault refused, how long it isn't tried again. Vault locks a role out after five
 /// refusals within a quarter of an hour, and would then refuse the right secret too.
@@ -31,7 +32,7 @@ pub enum Lasts {
 
 /// A token in use.
 pub(super) struct Session {
-    http: reqwest::Client,
+    http: Http,
     base: String,
     middle: EndpointMiddleware,
     /// How long it lasted when it was got, and until when that is; `None` for a token that was given.
@@ -82,7 +83,7 @@ impl Session {
 /// The session of one address.
 pub(super) struct Sessions {
     place: Place,
-    http: reqwest::Client,
+    http: Http,
     pub(super) login: Login,
     current: RwLock<Option<Arc<Session>>>,
     /// One logs in at a time; the others use what it got.
@@ -91,7 +92,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(place: Place, http: reqwest::Client, login: Login) -> Result<Self, VaultError> {
+    pub(super) fn new(place: Place, http: Http, login: Login) -> Result<Self, VaultError> {
         let it = Self {
             place,
             http,

@@ -2,6 +2,8 @@
 //! exactly one place. The agent checks again, against links, with its own configuration.
 
 use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::plain::is_hidden;
+use crate::domain::told::LONGEST_PATH;
 use crate::problem::Problem;
 
 /// Refuses a path that the agent's directories don't allow, and an agent that is banned.
@@ -38,8 +40,8 @@ fn is_normal(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return false;
     };
-    path.len() <= 4096
-        && !path.chars().any(char::is_control)
+    path.len() <= LONGEST_PATH
+        && !path.chars().any(is_hidden)
         && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
@@ -91,6 +93,8 @@ mod tests {
             "/etc/passwd",
             "/srv/tls/a\n",
             "/srv/tls/a/",
+            "/srv/tls/\u{202e}a",
+            "/srv/tls/a\u{200b}",
         ] {
             assert!(allowed(path, &agent).is_err(), "{path}");
         }

@@ -71,6 +71,8 @@ pub struct ApiState {
     retiring: Arc<AtomicBool>,
     pub(super) cache: Cache,
     pub(super) freshness: Arc<Freshness>,
+    /// The check of the audit trail, in JSON.
+    pub(super) chain: Arc<Together<Arc<str>>>,
     /// All findings, in JSON.
     pub(super) findings: Arc<Together<Arc<str>>>,
     pub(super) readiness: Arc<Together<Ready>>,
@@ -86,6 +88,8 @@ impl ApiState {
         let clock = store.clock().clone();
         let freshness = Arc::new(Freshness::new(&store));
         Self {
+            // Never an older one: it is asked for by who doubts.
+            chain: Arc::new(Together::new(&freshness, &clock, Duration::ZERO)),
             findings: Arc::new(Together::new(&freshness, &clock, FINDINGS_LAST)),
             readiness: Arc::new(Together::new(&freshness, &clock, READINESS_LASTS)),
             freshness,

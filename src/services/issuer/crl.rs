@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Issuer;
 use super::adapters::Published;
-use crate::clients::crl::{Crl, fetch, parse};
+use crate::clients::crl::{Crl, Says, fetch, parse};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
@@ -123,14 +123,25 @@ impl Issuer {
         wanted: &[C],
         crl: &Crl,
     ) -> Result<usize, StoreError> {
+        let listed = wanted.iter().map(Borrow::borrow);
+        let listed: Vec<&Certificate> = listed.filter(|it| crl.lists(&it.serial)).collect();
+        let Some(first) = listed.iter().find(|it| it.issuer == crl.issuer) else {
+            return Ok(0);
+        };
         let mut tx = self.store.begin_behind().await?;
         let now = tx.now();
+        // All of them are of one CA, whose certificate is kept with each.
+        let first = certificates::existing(&mut tx, &first.id).await?;
+        match crl.says(&first, now) {
+            Says::Listed => {}
+            Says::Another => return Ok(0),
+            says => {
+                tracing::error!(issuer = crl.issuer, ?says, "the CRL proves nothing");
+                return Ok(0);
+            }
+        }
         let mut found = 0;
-        for certificate in wanted
-            .iter()
-            .map(Borrow::borrow)
-            .filter(|it| crl.lists(&it.serial))
-        {
+        for certificate in listed.into_iter().filter(|it| it.issuer == first.issuer) {
             revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
             found += 1;
         }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::config::server::{DEFAULT_CONNECTIONS, share};
+use crate::wire::idle::SERVERS_KEEP;
 
 /// What a server grants. The defaults suit a fleet behind one server; see [`Bounds::default`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// From the connection, or from the answer before, until the next request's head is there: bounds both
-    /// who sends it drop by drop and who keeps an idle connection. Also for a TLS handshake.
+    /// who sends it drop by drop and who keeps an idle connection, which our own clients let go before (`wire/idle.rs`). Also for a TLS handshake.
     pub head: Duration,
     /// From a request's head until its body is there.
     pub body: Duration,
@@ -24,7 +25,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            head: Duration::from_secs(20),
+            head: SERVERS_KEEP,
             body: Duration::from_secs(10),
             answer: Duration::from_secs(30),
             connections: DEFAULT_CONNECTIONS,
@@ -38,7 +39,6 @@ impl Bounds {
     #[must_use]
     pub fn of_few(connections: usize) -> Self {
         Self {
-            head: Duration::from_secs(5),
             connections,
             per_address: connections,
             ..Self::default()
@@ -54,5 +54,18 @@ impl Bounds {
     /// For a whole request, from its head to the head of its answer. Routes that know more to say give up before.
     pub(super) fn request(&self) -> Duration {
         self.body + self.answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::idle::{APART, CLIENTS_KEEP};
+
+    #[test]
+    fn no_server_lets_go_of_an_idle_connection_before_our_clients_do() {
+        for bounds in [Bounds::default(), Bounds::of_few(1), Bounds::of_health()] {
+            assert!(CLIENTS_KEEP + APART <= bounds.head, "{bounds:?}");
+        }
     }
 }

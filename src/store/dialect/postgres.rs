@@ -9,6 +9,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgConnection, PgPool, Postgres};
@@ -100,8 +101,9 @@ pub(in crate::store) const NOW: &str = "SELECT now()";
 pub(in crate::store) const UPSTREAM: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver), \
     (SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver)";
 
-/// The process that works for this session, and the word for one of the same account to stop.
-const BACKEND: &str = "SELECT pg_backend_pid()";
+/// The process that works for this session with what time it is there, and the word for one of the same account to
+/// stop.
+const BACKEND: &str = "SELECT pg_backend_pid(), clock_timestamp()";
 const CANCEL: &str = "SELECT pg_cancel_backend($1)";
 
 /// Whether the schema was made, and which of its versions.
@@ -157,9 +159,11 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
     })
 }
 
-/// The process at the database that works for this connection.
-pub(in crate::store) async fn backend(conn: &mut PoolConnection<Postgres>) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar(BACKEND).fetch_one(&mut **conn).await
+/// The process at the database that works for this connection, and what time it is there.
+pub(in crate::store) async fn backend(
+    conn: &mut PoolConnection<Postgres>,
+) -> Result<(i32, DateTime<Utc>), sqlx::Error> {
+    sqlx::query_as(BACKEND).fetch_one(&mut **conn).await
 }
 
 /// Stops what that process is working on, if it still is. What can't be told ends by its own time limit.

@@ -6,6 +6,7 @@ mod fold;
 mod grammar;
 mod help;
 mod menu;
+mod no_filter;
 mod plan;
 mod result;
 mod run;
@@ -27,6 +28,7 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     match layer {
         Layer::Help { scroll } => help::draw(state, *scroll, area, buffer),
         Layer::Filter(text) => filter::draw(state, &text.typed, area, buffer),
+        Layer::NoFilter => no_filter::draw(state, area, buffer),
         Layer::CommandLine(layer) => command_line::draw(state, layer, area, buffer),
         Layer::Menu(menu) => menu::draw(state, menu, area, buffer),
         Layer::Run(layer) => run::draw(state, layer, area, buffer),

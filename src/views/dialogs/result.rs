@@ -183,7 +183,7 @@ fn when(run: &Run) -> String {
         .ended_at
         .map(|at| format!(" to {}", time(at)))
         .unwrap_or_default();
-    format!("{}{}{to}.", ticket.unwrap_or_default(), time(run.asked_at))
+    format!("{}{}{to}.", ticket.unwrap_or_default(), time(run.asked_at()))
 }
 
 fn foot(state: &State, run: &Run) -> String {
