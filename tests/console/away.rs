@@ -122,11 +122,9 @@ fn installation_row(state: &State) -> String {
         .chunks(120)
         .map(|row| row.iter().collect())
         .collect();
-    rows.iter()
-        .find(|row| row.contains("web-01:/srv/tls"))
-        .unwrap()
-        .trim_end()
-        .to_owned()
+    let row = rows.iter().find(|row| row.contains("web-01:/srv/tls")).unwrap();
+    // However wide its columns are.
+    row.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Fresh connections that showed these certificates, by their number.
