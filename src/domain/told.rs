@@ -20,11 +20,17 @@ pub fn told(words: &str) -> String {
 /// The same with another length.
 #[must_use]
 pub fn cut(words: &str, longest: usize) -> String {
+    plain(&shortened(words, longest))
+}
+
+/// The words with all their characters, but no more of them.
+#[must_use]
+pub fn shortened(words: &str, longest: usize) -> String {
     match words.char_indices().nth(longest) {
-        None => plain(words),
+        None => words.to_owned(),
         Some(_) => {
             let kept: String = words.chars().take(longest.saturating_sub(1)).collect();
-            plain(&kept) + "…"
+            kept + "…"
         }
     }
 }

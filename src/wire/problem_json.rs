@@ -48,9 +48,9 @@ impl From<Problem> for ProblemJson {
         Self {
             type_uri: format!("{TYPE}{code}"),
             // It may quote what the caller sent, and is kept for whoever asks the same again.
-            title: told::told(&problem.what),
+            title: told::shortened(&problem.what, told::LONGEST),
             status: problem.kind.status(),
-            detail: problem.hint.map(|hint| told::told(&hint)),
+            detail: problem.hint.map(|hint| told::shortened(&hint, told::LONGEST)),
             code: problem.kind,
             denial: problem.denial,
         }

@@ -200,7 +200,7 @@ fn where_what_is_served_cannot_be_looked_at_nothing_is_as_expected() {
     fixtures::answer(&mut state, query, answer(detail));
     let row = installation_row(&state);
     assert!(
-        row.ends_with("no TLS      on disk, no TLS") && !row.contains("as expected"),
+        row.ends_with("no TLS on disk, no TLS") && !row.contains("as expected"),
         "{row}"
     );
 }
