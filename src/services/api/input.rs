@@ -146,6 +146,12 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if holds_nul(body) {
         return Err(nul("the body"));
     }
+    // Fields without names would be taken by their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(
+            Problem::bad_input("the body is not what is expected here: a list").hint("send a JSON object"),
+        );
+    }
     serde_json::from_slice(body).map_err(|error| {
         let problem = Problem::bad_input(told(&format!("the body is not what is expected here: {error}")));
         if body.is_empty() {
@@ -206,6 +212,7 @@ mod tests {
             ("{\"reason\": \"x\", \"certs\": 1}", "unknown field `certs`"),
             ("reason=keyCompromise", "line 1 column 1"),
             ("", "EOF"),
+            (" [\"keyCompromise\"]", "a list"),
         ] {
             let problem = json::<RevokeBody>(body.as_bytes()).unwrap_err();
             assert!(problem.what.contains(said), "{}", problem.what);
