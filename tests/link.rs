@@ -45,7 +45,7 @@ fn console_with(line: Line, columns: u16, rows: u16, context: &str) -> Over {
     console_by(line, columns, rows, context, |backend| backend)
 }
 
-/// The same with another way to API and Vault.
+/// Hands with another way to API and Vault.
 fn console_by(
     line: Line,
     columns: u16,

@@ -86,7 +86,7 @@ struct Place {
     path: String,
     /// The newer certificate that has its place.
     newer: Option<Newer>,
-    /// What is served there, as a handshake showed while the plan was made.
+    /// Certificate that a handshake showed there while the plan was made.
     served: Option<String>,
 }
 
@@ -353,7 +353,7 @@ fn there(place: &Place) -> Option<&Installation> {
         .find(|installation| installation.path == place.path)
 }
 
-/// Where what is at the path is served, or would be.
+/// Address at which the path's certificate is served, or would be.
 fn address(place: &Place) -> Option<&str> {
     let agent = &place.agent.agent;
     let address = there(place).map_or(&agent.tls_address, |there| &there.tls_address);
@@ -523,7 +523,7 @@ async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
     })
 }
 
-/// The same where a newer certificate has its place, which has to be typed.
+/// Installation over a newer certificate, which has to be typed.
 struct InstallOlder;
 
 impl Step for InstallOlder {

@@ -14,13 +14,13 @@ use crate::wire::page::PageQuery;
 /// Successors that are followed; more than anybody has had is no chain of renewals.
 const SUCCESSORS: usize = 64;
 
-/// See the module.
+/// A newer certificate, and its claim to the place.
 pub(super) struct Newer {
     certificate: Certificate,
     place: Has,
 }
 
-/// How a newer certificate comes to have the place.
+/// Reason that a newer certificate has the place.
 enum Has {
     /// It is expected at the path.
     ThePath,
@@ -31,7 +31,7 @@ enum Has {
 }
 
 impl Newer {
-    /// What there is to know of it, as the end of a sentence.
+    /// Its dates and serial, as the end of a sentence.
     pub(super) fn words(&self) -> String {
         let it = &self.certificate;
         let which = match &self.place {

@@ -534,7 +534,7 @@ mod tests {
                 "key": null, "installations": [place], "same_key": [], "chain": []
             }))
             .unwrap();
-            // Where another one is expected it is `found`.
+            // A place that expects another one is `found`.
             if detail.installations[0].certificate_id != "crt_1" {
                 detail.found = std::mem::take(&mut detail.installations);
             }

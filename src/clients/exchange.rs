@@ -48,7 +48,7 @@ impl Http {
         self.execute(call.build()?).await
     }
 
-    /// The same for a call that is made already.
+    /// A call that is made already, sent in the same way.
     ///
     /// # Errors
     /// See [`Self::send`].
@@ -90,7 +90,7 @@ fn asks(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD) || method.as_str() == "LIST"
 }
 
-/// Whether the connection was there and ended without an answer.
+/// True if the connection was there and ended without an answer.
 fn was_closed(error: &reqwest::Error) -> bool {
     // A connection that never came about is no kept one.
     if error.is_connect() || error.is_timeout() {
@@ -173,7 +173,7 @@ mod tests {
     const ME: &str = r#"{"name":"ops","role":"operator"}"#;
     const AT_REST: Duration = Duration::ZERO;
 
-    /// How many of `method` came.
+    /// Number of calls with `method`.
     fn n_of(came: &Mutex<Vec<String>>, method: &str) -> usize {
         let came = came.lock().unwrap();
         came.iter().filter(|line| line.starts_with(method)).count()

@@ -68,7 +68,7 @@ pub enum Truth {
 }
 
 impl Installation {
-    /// Whether the agent found `certificate` there, served or on disk.
+    /// True if the agent found `certificate` there, served or on disk.
     #[must_use]
     pub fn has(&self, certificate: &Certificate) -> bool {
         let is = |found: &Option<String>| found.as_ref() == Some(&certificate.fingerprint_sha256);

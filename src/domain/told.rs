@@ -43,7 +43,7 @@ pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     String::deserialize(from).map(|words| told(&words))
 }
 
-/// The same for a path.
+/// A path, cut as it is read.
 ///
 /// # Errors
 /// It is no text.

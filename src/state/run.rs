@@ -80,9 +80,9 @@ pub struct Run {
     pub ends: BTreeMap<usize, Outcome>,
     /// Where it is on record.
     pub recorded: Option<Recorded>,
-    /// When its key was pressed: its dialog was opened, and nobody has said yes yet.
+    /// Moment at which its key was pressed and its dialog opened; nobody has said yes by then.
     pub opened_at: DateTime<Utc>,
-    /// When it was confirmed, or set off where nothing has to be.
+    /// Moment of the yes, or of the key where no yes is needed.
     pub confirmed_at: Option<DateTime<Utc>>,
     /// When it was over.
     pub ended_at: Option<DateTime<Utc>>,
@@ -232,7 +232,7 @@ impl Run {
                 .any(|line| line.state == StepState::Running && line.step == "enter_shares")
     }
 
-    /// When it was asked for: by the yes to it, and not by the key that opened its dialog. Before there is a yes,
+    /// Moment at which it was asked for: of the yes, and not of the key that opened its dialog. Before there is a yes,
     /// and where there never was one, that key is all there is.
     #[must_use]
     pub fn asked_at(&self) -> DateTime<Utc> {

@@ -21,7 +21,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Whether this is `whole` or a part of it.
+    /// True if this is `whole` or a part of it.
     pub(super) fn is_part_of(&self, whole: Option<&Self>) -> bool {
         whole.is_some_and(|whole| self.task == whole.task && self.parts.starts_with(&whole.parts))
     }

@@ -10,7 +10,7 @@ use super::row::{FromRow, Row};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx, agents};
 
-/// What is found at the installation `i` is a certificate `f` that fulfils a condition, and isn't the expected one.
+/// A certificate `f` that is found at the installation `i`, fulfils a condition, and isn't the expected one.
 macro_rules! found {
     ($of:literal) => {
         concat!(
@@ -99,7 +99,7 @@ pub async fn by_certificate(conn: &mut Conn, certificate_id: &str) -> Result<Vec
     some(conn, "i.certificate_id = $1", certificate_id).await
 }
 
-/// Where another certificate is expected, and the agent found this one served or on disk.
+/// Places that expect another certificate, and where the agent found this one served or on disk.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -110,7 +110,7 @@ pub async fn found_by_certificate(
     some(conn, found!("f.id = $1"), certificate_id).await
 }
 
-/// Where another certificate is expected, and the agent found one with this key served or on disk.
+/// Places that expect another certificate, and where the agent found one with this key served or on disk.
 ///
 /// # Errors
 /// The database doesn't answer.

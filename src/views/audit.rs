@@ -92,7 +92,7 @@ fn query(state: &State) -> Query {
     Query::Audit(state.screen().list)
 }
 
-/// What a row's outcome means.
+/// Meaning of a row's outcome.
 pub(super) fn meaning(row: &AuditRow) -> Meaning {
     match row.outcome {
         // Its own person stopped it.

@@ -193,7 +193,7 @@ fn unwanted<'a>(certificate: &'a Certificate, place: &'a Installation) -> Option
 }
 
 impl Unwanted<'_> {
-    /// What the console's own handshakes showed: connections with it, and all.
+    /// Counts of the console's own handshakes: connections with it, and all.
     fn seen(&self, state: &State) -> Option<(usize, usize)> {
         let served = looked_at(self.place, state)?.as_ref().ok()?;
         let (others, n) = served.others(&self.certificate.fingerprint_sha256);
@@ -241,7 +241,7 @@ fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
     }
 }
 
-/// What the console's own handshake shows there now; where the row is `of` a certificate, whether that is served.
+/// Result of the console's own handshake there; a row `of` a certificate says whether that one is served.
 pub(super) fn served_now(place: &Installation, of: Option<&Certificate>, state: &State) -> Cell {
     if Endpoint::of(place).is_none() {
         return cell("no TLS", Meaning::Dim);

@@ -17,7 +17,7 @@ pub struct CertificateDetail {
     pub key: Option<Key>,
     /// Where it is expected.
     pub installations: Vec<Installation>,
-    /// Where another one is expected, and an agent found this one served or on disk.
+    /// Places that expect another one, and where an agent found this one served or on disk.
     #[serde(default)]
     pub found: Vec<Installation>,
     /// Other certificates with the same key.
@@ -50,7 +50,7 @@ pub struct KeyDetail {
     /// Where they are expected.
     #[serde(default)]
     pub installations: Vec<Installation>,
-    /// Where others are expected, and an agent found one of them served or on disk.
+    /// Places that expect others, and where an agent found one of them served or on disk.
     #[serde(default)]
     pub found: Vec<Installation>,
 }

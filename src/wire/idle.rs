@@ -1,4 +1,4 @@
-//! How long the two ends of a connection keep it while nothing is asked on it. The one who asks lets go first, clearly:
+//! Idle times at the two ends of a connection. The one who asks lets go first, clearly:
 //! a call that is sent into a connection that is just being closed is neither answered nor known to be lost.
 
 use std::time::Duration;

@@ -85,7 +85,7 @@ async fn troubles_come_and_go() {
         found,
         [("not_served".to_owned(), it.cert.clone(), "install".to_owned())]
     );
-    // What is served is in use, whatever is expected: on its page, its key's, in the list and by its agent.
+    // A served certificate is in use, whatever is expected: on its page, its key's, in the list and by its agent.
     let (_, old) = it.get(&format!("/api/v1/certs/{}", it.expired_cert)).await;
     assert_eq!(old["installations"], serde_json::json!([]));
     assert_eq!(old["found"][0]["path"], path, "{old}");

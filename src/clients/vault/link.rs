@@ -78,7 +78,7 @@ impl Link {
         self.posted(path, body, true).await
     }
 
-    /// The same for what Vault is asked with a `POST`, though it changes nothing.
+    /// Questions that Vault takes as a `POST`, though they change nothing.
     pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Option<Value>, VaultError> {
         self.posted(path, body, false).await
     }

@@ -186,7 +186,7 @@ impl Hosts {
         let pool = self.0.ways[index].pool();
         let conn = pool.acquire().await.map_err(StoreError::Connect)?;
         let question = Question::on_postgres(conn, pool, Work::Background.limit()).await;
-        // Who is silent and what ends is told by the database's clock: a laptop's may be hours off.
+        // The database's clock says who is silent and what ends: a laptop's may be hours off.
         let (question, now) = question.map_err(StoreError::Connect)?;
         Ok(Conn::new(Link::Question(question), now, None))
     }
