@@ -76,9 +76,12 @@ pub(crate) fn vault() {
     });
 }
 
-/// A process of this program that plays another part.
+/// A process of this program that plays another part: one that has a machine of its own in life, and so has to leave
+/// this machine's cores to the server and PostgreSQL.
 fn another(part: &[&str]) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    Command::new("nice")
+        .arg("-n10")
+        .arg(std::env::current_exe().unwrap())
         .args(part)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
