@@ -68,6 +68,10 @@ pub(super) const LIST: List = List {
             ),
         },
         Field {
+            name: "asked",
+            is: Is::Ago("r.created_at"),
+        },
+        Field {
             name: "agent",
             is: Is::Like(
                 "COALESCE(r.agent_id, '') IN (SELECT a.id FROM agents a WHERE a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')",
@@ -79,10 +83,6 @@ pub(super) const LIST: List = List {
                 "r.status IN ('pending', 'issuing', 'failed')",
                 "r.status IN ('issued', 'denied', 'cancelled')",
             ),
-        },
-        Field {
-            name: "asked",
-            is: Is::Ago("r.created_at"),
         },
         Field {
             name: "cert",
