@@ -63,7 +63,7 @@ impl Effort {
         }
     }
 
-    /// The same with the later connections spread over another time.
+    /// As many connections, the later ones spread over another time.
     #[must_use]
     pub fn over(self, over: Duration) -> Self {
         Self { over, ..self }
@@ -94,7 +94,7 @@ pub async fn look(
     Ok(look_at(address, &found, server_name, limit, effort).await)
 }
 
-/// The same at these addresses of it.
+/// Look at these addresses of it.
 async fn look_at(
     address: &str,
     found: &[SocketAddr],
