@@ -115,7 +115,7 @@ pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailu
     wake_within(address, Reach::Anywhere, limit).await
 }
 
-/// The same where not every address may be called.
+/// Wake-up where not every address may be called.
 ///
 /// # Errors
 /// Which step of reaching it failed.

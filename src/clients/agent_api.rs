@@ -49,7 +49,7 @@ impl AgentApi {
         Self::trusting(base, None)
     }
 
-    /// The same where the API's certificate is from the CA in the file `ca`; only that CA is trusted.
+    /// Client of an API whose certificate is from the CA in the file `ca`; only that CA is trusted.
     pub fn trusting(base: &str, ca: Option<&Path>) -> Result<Self, Problem> {
         let mut base = Url::parse(base)
             .map_err(|error| Problem::bad_input(format!("the API's address `{base}` is no URL: {error}")))?;

@@ -85,7 +85,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The same for an answer that is there as a whole.
+    /// Judgement of an answer that is there as a whole.
     ///
     /// # Errors
     /// See [`Self::answer`].

@@ -20,7 +20,7 @@ pub(super) fn as_it_grows(state: &mut State) {
     wipe(state, |text| material_so_far(text).is_some());
 }
 
-/// The same before a key takes what is in the field, or leaves it; whether the key is to do nothing now.
+/// Look at a field before a key takes what is in it, or leaves it; true if the key is to do nothing now.
 pub(super) fn before(state: &mut State, key: &str) -> bool {
     let takes = matches!(
         state.keymap.in_dialog(key),
