@@ -25,6 +25,7 @@ fn every_unit_runs_as_a_user_without_rights() {
         assert_eq!(unit.one("CapabilityBoundingSet"), "");
         assert_eq!(unit.one("AmbientCapabilities"), "");
         assert_eq!(unit.one("NoNewPrivileges"), "yes");
+        assert_eq!((unit.one("LimitCORE"), unit.one("MemorySwapMax")), ("0", "0"));
         assert_eq!(unit.one("Type"), "notify");
         let seed = text(&format!("config/{name}.toml"));
         assert_eq!(
