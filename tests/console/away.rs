@@ -78,7 +78,15 @@ fn a_refused_token_is_the_first_finding_and_says_how_to_go_on() {
     let asked = state.data[&query].asked;
     let problem = Problem::new(ProblemKind::NotAuthenticated, "the token of dana ended");
     let result = Err(problem);
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::TokenRefused);
     assert!(
