@@ -3,7 +3,7 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::wants::{ask, is_held, remember, touch, touch_own};
+use super::wants::{ask, can_read, is_held, remember, touch, touch_own};
 use super::{clues, cursor, dialogs, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
 use crate::domain::database::sources;
@@ -324,7 +324,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         visible |= state.held.take().is_some();
     }
     if visible {
-        hold_cursors(state);
+        cursor::hold(state);
     }
     visible
 }
@@ -579,24 +579,4 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
 /// Whether only that is said on the screen.
 fn is_too_small(state: &State) -> bool {
     state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
-}
-
-/// What is shown as selected on the open screen stays selected, whatever comes above it.
-fn hold_cursors(state: &mut State) {
-    let view = views::find(state.place().view);
-    let mut screen = state.screen();
-    for pane in 0..view.n_panes {
-        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
-    }
-    if !state.moving {
-        let rows = (view.rows)(state, screen.pane);
-        let at = screen.cursor_index(screen.pane, rows.ids());
-        screen.settled = rows.ids().get(at).map(ToString::to_string);
-    }
-    *state.screen_mut() = screen;
-}
-
-/// Whether the API can say what the screen asks it for.
-fn can_read(state: &State) -> bool {
-    state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
 }
