@@ -118,7 +118,7 @@ impl Journal {
                 if problem.kind == ProblemKind::NoAnswer {
                     self.never_began(body).await;
                 }
-                Err(not_on_record(problem))
+                Err(not_on_record(&problem))
             }
         }
     }
@@ -262,7 +262,7 @@ impl Journal {
 
 /// The end of a run whose record did not come about: nobody took it down, nobody knows whether somebody did, or the API
 /// said no to it.
-fn not_on_record(problem: Problem) -> Outcome {
+fn not_on_record(problem: &Problem) -> Outcome {
     let hint = problem.hint.clone();
     let but = |words: &str| {
         Problem::new(
