@@ -115,7 +115,7 @@ async fn carry_out(
         Ok(_) = leaving.wait_for(|leaving| *leaving) => (
             Outcome::Unknown(
                 Problem::no_answer(format!("{} was broken off: the console was left", confirmed.plan().title))
-                    .hint("check the thing itself before you retry"),
+                    .hint(confirmed.plan().kind_of(0).check_first()),
             ),
             BTreeMap::new(),
         ),
@@ -305,6 +305,7 @@ pub(super) fn context(
 ) -> StepContext {
     StepContext {
         args: planned.args.clone(),
+        kind: confirmed.plan().kind_of(planned.target),
         key: confirmed.plan().step_key(index),
         began_at: means.reads.clock.now(),
         result: Value::Null,

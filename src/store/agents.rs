@@ -74,18 +74,12 @@ pub(super) const LIST: List = List {
             is: Is::Word("a.status", &["active", "banned"], &[]),
         },
         Field {
-            name: "host",
-            is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
-        },
-        Field {
             name: "silent",
             is: Is::Ago("COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00')"),
         },
         Field {
-            name: "cert",
-            is: Is::Like(
-                "a.id IN (SELECT i.agent_id FROM installations i WHERE i.certificate_id LIKE ? ESCAPE '\\')",
-            ),
+            name: "host",
+            is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
         },
         Field {
             name: "owner",
@@ -94,6 +88,12 @@ pub(super) const LIST: List = List {
         Field {
             name: "address",
             is: Is::Like("LOWER(a.address) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "cert",
+            is: Is::Like(
+                "a.id IN (SELECT i.agent_id FROM installations i WHERE i.certificate_id LIKE ? ESCAPE '\\')",
+            ),
         },
     ],
     parameters: &["q", "status"],
