@@ -13,7 +13,7 @@ use crate::state::layer::{Layer, RunLayer, line};
 use crate::state::run::Phase;
 
 /// Said wherever something was dropped for what it may be, and why a clue may be among it.
-pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256, or a certificate from its BEGIN on";
+pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate from its BEGIN on";
 
 /// The key material that the open field has come to hold is gone.
 pub(super) fn as_it_grows(state: &mut State) {
