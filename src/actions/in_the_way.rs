@@ -134,9 +134,9 @@ impl UnderWay {
                 |it: &Request| it.agent_id.as_deref() == Some(agent) && it.install_path.as_deref() == path;
             self.of(id).any(same)
         };
-        let mut places = detail.installations.iter();
+        let mut places = detail.belongs().peekable();
         let covered = match &detail.key {
-            _ if !detail.installations.is_empty() => {
+            _ if places.peek().is_some() => {
                 places.all(|place| is_for(&place.agent_id, Some(place.path.as_str())))
             }
             Some(key) => key.agent_id.as_deref().is_some_and(|agent| is_for(agent, None)),

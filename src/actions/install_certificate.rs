@@ -12,7 +12,7 @@ use super::in_the_way::{Away, away};
 use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place};
 use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
@@ -123,7 +123,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let agent = with.api.agent(&agent_id).await?;
         let path = match inputs.get("path").filter(|_| alone) {
             Some(path) => path.clone(),
-            None => default_path(&detail, &agent_id, with, &agent.agent.install_dirs).await?,
+            None => default_path(&detail, &agent, with).await?,
         };
         plan.targets.push(Target {
             version: certificate.version,
@@ -402,27 +402,16 @@ fn changes(place: &Place, is_away: bool) -> Vec<String> {
     changes
 }
 
-/// Where it is expected now, where the one that it replaces is, or under its name in the agent's first
-/// directory.
+/// Its own place on the agent, or its name in the agent's first directory.
 async fn default_path(
     detail: &CertificateDetail,
-    agent_id: &str,
+    agent: &AgentDetail,
     with: &Reads,
-    install_dirs: &[String],
 ) -> Result<String, Problem> {
-    let mut places = detail.installations.clone();
-    if places.is_empty()
-        && let Some(replaced) = &detail.certificate.replaces
-    {
-        places = with.api.certificate(replaced).await?.installations;
+    if let Some(path) = own_place::path(detail, agent, with).await? {
+        return Ok(path);
     }
-    let there = places
-        .into_iter()
-        .find(|installation| installation.agent_id == agent_id);
-    if let Some(installation) = there {
-        return Ok(installation.path);
-    }
-    let folder = install_dirs.first().ok_or_else(|| {
+    let folder = agent.agent.install_dirs.first().ok_or_else(|| {
         Problem::new(
             ProblemKind::Refused,
             "the agent allows no directory to install in".to_owned(),

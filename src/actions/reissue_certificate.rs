@@ -98,11 +98,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let refusal = refused(certificate, !detail.installations.is_empty());
+        let refusal = refused(certificate, detail.belongs().next().is_some());
         match refusal.or_else(|| reissued_already(&detail, &under_way)) {
             Some(refusal) if alone => {
                 return Err(match &certificate.replaced_by {
-                    Some(by) if detail.installations.is_empty() => {
+                    Some(by) if detail.belongs().next().is_none() => {
                         replaced(certificate.name(), by, with).await?
                     }
                     _ => refusal.problem,
@@ -243,7 +243,7 @@ async fn steps(
     let (mut proofs, mut waits) = (Vec::new(), Vec::new());
     let mut hosts: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<String> = Vec::new();
-    for place in &detail.installations {
+    for place in detail.belongs() {
         let agent = agents.get(&place.agent_id, with).await?;
         hosts.insert(place.hostname.clone());
         if found.away.note(agent, certificate.name(), with) {
@@ -258,7 +258,7 @@ async fn steps(
             proofs.push(prove_handshake::planned(target, address, &shows));
         }
     }
-    if detail.installations.is_empty() {
+    if detail.belongs().next().is_none() {
         found.uninstalled.push(certificate.name().to_owned());
         let holder = detail.key.as_ref().and_then(|key| key.agent_id.as_deref());
         if let Some(holder) = holder {

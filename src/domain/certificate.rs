@@ -253,6 +253,16 @@ pub fn urgency(not_after: DateTime<Utc>, now: DateTime<Utc>) -> Urgency {
     }
 }
 
+/// The last four octets of a serial: `…57:80:2e:dd`.
+#[must_use]
+pub fn short_serial(serial: &str) -> String {
+    let octets: Vec<&str> = serial.split(':').collect();
+    match octets.len() {
+        0..=4 => serial.to_owned(),
+        n => format!("…{}", octets[n - 4..].join(":")),
+    }
+}
+
 /// The value of the first `CN=` in a distinguished name as x509 tools print it.
 #[must_use]
 pub fn common_name(subject: &str) -> Option<&str> {

@@ -83,7 +83,8 @@ pub(super) const INSTALLATIONS: &[Column] = &[
 
 fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
     let itself = target(&detail.certificate);
-    if detail.in_use().next().is_none() {
+    let places = detail.in_use().chain(&detail.failed);
+    if places.clone().next().is_none() {
         // Without an installation the certificate itself is the one row, so that keys work on it.
         return vec![Row {
             id: itself.id.clone(),
@@ -93,8 +94,7 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
             open: None,
         }];
     }
-    detail
-        .in_use()
+    places
         .map(|installation| {
             let agent = Target {
                 kind: EntityKind::Agent,
@@ -150,6 +150,12 @@ fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<Se
 /// State of the place in a sentence: the console's own look is newer than the agent's, and where it shows something
 /// else, or nothing, nothing is said to be as expected.
 fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (String, Meaning) {
+    if of.is_some_and(|of| is_missing(of, place)) {
+        return (
+            "could not be installed; another one is expected".to_owned(),
+            Meaning::Bad,
+        );
+    }
     if let Some(of) = of.and_then(|of| unwanted(of, place)) {
         return of.standing(state);
     }
@@ -180,6 +186,11 @@ struct Unwanted<'a> {
     certificate: &'a Certificate,
     place: &'a Installation,
     is_revoked: bool,
+}
+
+/// It belongs there, and its installation failed.
+fn is_missing(certificate: &Certificate, place: &Installation) -> bool {
+    certificate.id != place.certificate_id && !place.has(certificate)
 }
 
 fn unwanted<'a>(certificate: &'a Certificate, place: &'a Installation) -> Option<Unwanted<'a>> {

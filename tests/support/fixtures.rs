@@ -259,6 +259,7 @@ pub(crate) fn certificate_detail() -> CertificateDetail {
         }),
         installations: vec![installation(&certificate, true)],
         found: Vec::new(),
+        failed: Vec::new(),
         same_key: vec![certificates().remove(3)],
         chain: vec![
             ChainLink {
