@@ -164,6 +164,8 @@ CREATE TABLE installations (
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
+CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
+CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 CREATE TABLE issuance_requests (

@@ -146,6 +146,8 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
     let rows: Vec<Wrapped> = sql(sqlx::AssertSqlSafe(format!(
         "SELECT i.id, i.version, i.agent_id, a.hostname, a.owner, i.path, a.tls_address, i.certificate_id, \
          c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, i.chain_missing, \
+         (SELECT COUNT(*) FROM certificates r WHERE r.fingerprint_sha256 = i.served_sha256 \
+           AND r.status = 'revoked') AS n_revoked, \
          COALESCE(i.install_error, (SELECT i.failed_error FROM certificates f \
            WHERE f.id = i.failed_certificate_id AND f.id <> i.certificate_id AND f.status = 'active'), \
            i.report_error) AS error, i.checked_at \
@@ -362,6 +364,7 @@ impl FromRow for Wrapped {
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
+            served_revoked: row.try_get::<i64>("n_revoked")? > 0,
             chain_missing: row.try_get("chain_missing")?,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,

@@ -231,6 +231,7 @@ pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Insta
         expected_sha256: fingerprint.clone(),
         on_disk_sha256: Some(fingerprint.clone()),
         chain_missing: None,
+        served_revoked: false,
         served_sha256: Some(if served_old { "ee".repeat(32) } else { fingerprint }),
         error: None,
         checked_at: Some(now() - Duration::minutes(1)),

@@ -10,6 +10,7 @@ use crate::domain::finding::LeftOut;
 use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
+use crate::store::in_use_sql::elsewhere;
 use crate::store::row::{FromRow, Row, optional_word, word};
 use crate::store::statement::{Value, sql};
 use crate::store::{Conn, StoreError, certificates};
@@ -29,7 +30,7 @@ pub struct InUse {
     pub path: String,
     /// Where it is served, if it is.
     pub tls_address: Option<String>,
-    /// The certificate expected there.
+    /// The certificate expected there, or found there instead.
     pub certificate_id: String,
     /// Its version.
     pub certificate_version: i64,
@@ -51,7 +52,11 @@ pub struct InUse {
     pub key_status: KeyStatus,
     /// Since when its key counts as compromised.
     pub compromised_at: Option<DateTime<Utc>>,
-    /// Its fingerprint.
+    /// It is what is expected there.
+    pub is_expected: bool,
+    /// A handshake showed it.
+    pub is_served: bool,
+    /// The fingerprint of what is expected there.
     pub expected_sha256: String,
     /// What the file holds.
     pub on_disk_sha256: Option<String>,
@@ -121,10 +126,12 @@ pub struct Expected {
 }
 
 const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
-     a.hostname, i.path, a.tls_address, i.certificate_id, c.version AS certificate_version, c.subject, c.serial, \
+     a.hostname, i.path, a.tls_address, c.id AS certificate_id, c.version AS certificate_version, c.subject, c.serial, \
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
+     CAST(CASE WHEN i.certificate_id = c.id THEN 1 ELSE 0 END AS bigint) AS is_expected, \
+     CAST(CASE WHEN i.served_sha256 = c.fingerprint_sha256 THEN 1 ELSE 0 END AS bigint) AS is_served, \
      i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, i.updated_at, \
      CAST(CASE WHEN i.install_error IS NOT NULL THEN 1 ELSE 0 END AS bigint) AS install_failed, \
      CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
@@ -150,6 +157,15 @@ const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certi
 
 /// The certificate whose installation failed there still belongs there: it hasn't ended.
 const OWED: &str = "(f.id IS NOT NULL AND f.not_after > $1)";
+
+/// The same of what an agent found where another one is expected.
+const ELSEWHERE: &str = concat!(
+    "FROM ",
+    elsewhere!(),
+    " JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
+     LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
+     WHERE a.status = 'active' AND "
+);
 
 /// Certificates with a key that is in nobody else's hands, as far as is known, on an agent that isn't banned.
 const GOOD: &str = "FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
@@ -220,13 +236,7 @@ async fn foremost(
 /// # Errors
 /// The database doesn't answer.
 pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    all(
-        conn,
-        &in_place("k.status = 'compromised'"),
-        "k.compromised_at",
-        Vec::new(),
-    )
-    .await
+    wherever(conn, "k.status = 'compromised'", "k.compromised_at").await
 }
 
 /// All that are (being) revoked, or held, with a key that is good.
@@ -235,7 +245,20 @@ pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreErro
 /// The database doesn't answer.
 pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
     let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
-    all(conn, &in_place(condition), "c.revocation_asked_at", Vec::new()).await
+    wherever(conn, condition, "c.revocation_asked_at").await
+}
+
+/// All that fulfil `condition` where they are expected, then where an agent found them instead of what is expected.
+async fn wherever(conn: &mut Conn, condition: &str, order: &str) -> Result<Vec<InUse>, StoreError> {
+    let mut found = all(conn, &in_place(condition), order, Vec::new()).await?;
+    let elsewhere: Vec<InUse> = sql(AssertSqlSafe(format!(
+        "{COLUMNS} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
+    )))
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for certificates in trouble"))?;
+    found.extend(elsewhere);
+    Ok(found)
 }
 
 /// All that have ended or end before `soon`, and all that their CA moved to now.
@@ -372,6 +395,8 @@ impl FromRow for InUse {
             revocation_asked_at: row.try_get("revocation_asked_at")?,
             key_status: word(row, "key_status", KeyStatus::from_word)?,
             compromised_at: row.try_get("compromised_at")?,
+            is_expected: row.try_get::<i64>("is_expected")? == 1,
+            is_served: row.try_get::<i64>("is_served")? == 1,
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,

@@ -46,7 +46,11 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         due: trouble.due,
         takes_down: hosts.iter().take(NAMED).map(|&host| host.to_owned()).collect(),
         n_takes_down: number(hosts.len()),
-        answer: Some("reissue".to_owned()),
+        // Where it isn't expected, the host needs what is: the finding about that one has the key.
+        answer: places
+            .iter()
+            .any(|it| it.is_expected)
+            .then(|| "reissue".to_owned()),
     })
 }
 
@@ -73,7 +77,14 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
         due: Some(now),
         ..facts
     };
-    let hosts = counted(number(places.len()), "host");
+    let mut hosts = counted(number(places.len()), "host");
+    if !places.iter().any(|it| it.is_expected) {
+        hosts.push_str(", where another one is expected");
+    }
+    let revoked = match places.iter().any(|it| it.is_expected || it.is_served) {
+        true => matter::REVOKED_SERVED,
+        false => matter::REVOKED_ON_DISK,
+    };
     let failing = match (first.renewal_failing, &first.renewal_error) {
         (true, Some(why)) => format!(", and its renewal failed: {}", short(why)),
         (true, None) => ", and its renewal failed".to_owned(),
@@ -86,7 +97,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
         Trouble {
             kind: FindingKind::CompromisedKeyInUse,
             matter: match is_revoked {
-                true => matter::REVOKED_SERVED,
+                true => revoked,
                 false => matter::KEY_LEAKED,
             },
             severity: Severity::Critical,
@@ -106,7 +117,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
             .map_or(String::new(), |reason| format!(" ({reason})"));
         Trouble {
             kind: FindingKind::RevokedInUse,
-            matter: matter::REVOKED_SERVED,
+            matter: revoked,
             severity: Severity::Critical,
             what: format!("{name} is revoked{reason} and still in use on {hosts}"),
             since: first.revocation_asked_at,

@@ -59,6 +59,8 @@ fn place() -> InUse {
         revocation_asked_at: None,
         key_status: KeyStatus::Active,
         compromised_at: None,
+        is_expected: true,
+        is_served: true,
         expected_sha256: "aa".to_owned(),
         on_disk_sha256: Some("aa".to_owned()),
         served_sha256: Some("aa".to_owned()),
