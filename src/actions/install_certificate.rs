@@ -13,7 +13,7 @@ use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place};
-use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
+use crate::domain::certificate::{Certificate, CertificateStatus, Shown, common_name};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
@@ -59,7 +59,7 @@ impl Action for InstallCertificate {
                 _ => unfit(seen.row, seen.is_listed, now),
             },
             Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
-                Some(ended(&finding.subject, finding.due?))
+                Some(ended(&finding.subject, finding.due?, EXPIRED))
             }
             _ => None,
         }
@@ -226,9 +226,11 @@ fn held_by_nobody(certificate: &Certificate) -> Refusal {
     Refusal::new("whose key no agent holds", problem)
 }
 
-fn ended(name: &str, at: DateTime<Utc>) -> Refusal {
+const EXPIRED: &str = "which have expired";
+
+fn ended(name: &str, at: DateTime<Utc>, word: &'static str) -> Refusal {
     let problem = Problem::refused(format!("{name} ended {}", fixed(at))).hint("reissue it");
-    Refusal::new("which have ended", problem)
+    Refusal::new(word, problem)
 }
 
 /// Refusal for a certificate that is not installed.
@@ -240,15 +242,24 @@ fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Opti
             format!("{name} is on the CA's revocation list: it is not installed"),
         )
     } else if certificate.status != CertificateStatus::Active {
+        let word = match certificate.shown(now) {
+            Shown::Revoking => "which are being revoked",
+            Shown::Held => "which are held",
+            _ => "which are revoked",
+        };
         (
-            "which are revoked or held",
+            word,
             format!(
                 "{name} is {}: it is not installed",
                 certificate.status.word().replace('_', " ")
             ),
         )
     } else if certificate.not_after <= now {
-        return Some(ended(name, certificate.not_after));
+        let word = match certificate.shown(now) {
+            Shown::Replaced => "which are replaced and have ended",
+            _ => EXPIRED,
+        };
+        return Some(ended(name, certificate.not_after, word));
     } else {
         return None;
     };

@@ -47,6 +47,7 @@ pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate
         replaced_by: None,
         host: Some("web-01".to_owned()),
         owner: Some("shop".to_owned()),
+        n_reissues: 0,
         is_replaced: false,
         n_installations: 1,
         created_at: now() - Duration::days(60),
@@ -190,6 +191,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             n_takes_down: i64::try_from(takes.len()).unwrap(),
             takes_down: takes.iter().map(|host| (*host).to_owned()).collect(),
             answer: Some(answer.to_owned()),
+            under_way: false,
         };
     vec![
         finding(

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{AT_MOST, All, Foremost, count};
 use crate::domain::agent::SILENT_AFTER_INTERVALS;
-use crate::domain::certificate::CertificateStatus;
+use crate::domain::certificate::{CertificateStatus, is_being_reissued};
 use crate::domain::finding::LeftOut;
 use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
@@ -78,6 +78,10 @@ pub struct InUse {
     pub checked_at: Option<DateTime<Utc>>,
     /// When what is expected changed last.
     pub updated_at: DateTime<Utc>,
+    /// Requests under way that are to replace the certificate.
+    pub n_reissues: i64,
+    /// Places where it is expected.
+    pub n_places: i64,
     /// The newest request that is to replace the certificate failed.
     pub renewal_failing: bool,
     /// Why.
@@ -89,6 +93,12 @@ pub struct InUse {
 }
 
 impl InUse {
+    /// Each place of the certificate has a request that is under way.
+    #[must_use]
+    pub fn is_being_reissued(&self) -> bool {
+        is_being_reissued(self.n_reissues, self.n_places)
+    }
+
     /// Whether the agent missed its check-ins.
     #[must_use]
     pub fn agent_silent(&self, now: DateTime<Utc>) -> bool {
@@ -139,7 +149,10 @@ const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
        '') AS renewal, \
      (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
-       AS renewal_error, a.last_checkin, a.checkin_interval_s, \
+       AS renewal_error, \
+     (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id AND r.status IN ('pending', 'issuing')) \
+       AS n_reissues, \
+     (SELECT COUNT(*) FROM installations p WHERE p.certificate_id = c.id) AS n_places, a.last_checkin, a.checkin_interval_s, \
      f.id AS owed_id, f.version AS owed_version, f.subject AS owed_subject, f.serial AS owed_serial, \
      f.not_after AS owed_until, f.fingerprint_sha256 AS owed_sha256, i.failed_error";
 
@@ -408,6 +421,8 @@ impl FromRow for InUse {
             checked_at: row.try_get("checked_at")?,
             updated_at: row.try_get("updated_at")?,
             owed: owed(row)?,
+            n_reissues: row.try_get("n_reissues")?,
+            n_places: row.try_get("n_places")?,
             renewal_failing: renewal == "failed",
             renewal_error: row.try_get("renewal_error")?,
             last_checkin: row.try_get("last_checkin")?,

@@ -83,7 +83,10 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>
             requested_by: door.actor().to_owned(),
             needs_approval: false,
         };
-        made.push(requests::insert(&mut door.tx, &new).await.map_err(problem_of)?);
+        let request = requests::insert(&mut door.tx, &new).await.map_err(problem_of)?;
+        let detail = format!("replaces certificate `{id}`");
+        door.comes_of_it(EntityKind::Request, &request.id, detail);
+        made.push(request);
     }
     if let (true, Some(first)) = (made.is_empty(), under_way.first()) {
         return Err(Problem::conflict(format!(

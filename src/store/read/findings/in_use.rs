@@ -30,6 +30,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
     let first = *places.first()?;
     let trouble = trouble(first, places, now);
     let hosts: BTreeSet<&str> = places.iter().map(|it| it.hostname.as_str()).collect();
+    let under_way = first.is_being_reissued();
     Some(Finding {
         kind: trouble.kind,
         severity: trouble.severity,
@@ -41,7 +42,10 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         host: hosts.first().map(|&host| host.to_owned()),
         agent: None,
         matter: trouble.matter.to_owned(),
-        what: trouble.what,
+        what: match under_way {
+            true => format!("{}, and its reissue is under way", trouble.what),
+            false => trouble.what,
+        },
         since: trouble.since,
         due: trouble.due,
         takes_down: hosts.iter().take(NAMED).map(|&host| host.to_owned()).collect(),
@@ -51,6 +55,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
             .iter()
             .any(|it| it.is_expected)
             .then(|| "reissue".to_owned()),
+        under_way,
     })
 }
 

@@ -70,6 +70,8 @@ fn place() -> InUse {
         report_error: None,
         never_there: false,
         owed: None,
+        n_reissues: 0,
+        n_places: 1,
         checked_at: Some(now()),
         updated_at: now(),
         renewal_failing: false,
