@@ -9,6 +9,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "actions/belongs.rs"]
+mod belongs;
 #[path = "actions/beside.rs"]
 mod beside;
 #[path = "actions/between.rs"]

@@ -102,7 +102,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        match refused(certificate, detail.belongs().next().is_some(), now) {
+        let refusal = refused(certificate, detail.belongs().next().is_some(), now);
+        match refusal {
             Some(_) if alone && certificate.is_being_reissued() => {
                 return Err(being_reissued(certificate.name(), under_way.of(&certificate.id)).problem);
             }
