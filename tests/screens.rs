@@ -426,7 +426,7 @@ fn what_is_revoked_or_replaced_and_served_is_called_that() {
     let agent = fixtures::agents().remove(2);
     let id = agent.id.clone();
     go(&mut state, ViewId::Agent, Some(&id));
-    let page = Answer::Agent(Box::new(AgentDetail {
+    let page = Answer::Agent(Box::new(cmp_console::wire::agents::AgentDetail {
         agent,
         installations: vec![found.clone()],
     }));
