@@ -6,7 +6,8 @@
 //! The server, PostgreSQL, Vault, and who makes the load are processes of their own.
 //!
 //! `cargo bench --bench load`; `LOAD_S=5` shortens a phase, `LOAD_ROUNDS=1` the turns, `LOAD_CERTS=20000` the
-//! inventory.
+//! inventory. `LOAD_QUESTIONS=0`, `LOAD_IDLE=0`, `LOAD_JOBS=0` or `LOAD_REVOCATIONS=0` leaves a part of the load out,
+//! which tells what each of them costs.
 
 #![allow(
     clippy::unwrap_used,
@@ -59,6 +60,7 @@ fn main() {
     }
 }
 
+/// A number from the environment.
 fn setting(name: &str, otherwise: usize) -> usize {
     let given = std::env::var(name).ok();
     given.map_or(otherwise, |text| text.parse().expect("a number"))

@@ -630,6 +630,11 @@ async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_re
     let serial = detail["certificate"]["serial"].as_str().unwrap().to_owned();
     let plan = hands.plan(reissue, vec![old.clone()]).await;
     let told = |plan: &Plan| plan.in_the_way.join(" ");
+    let words = format!("{} {}", plan.changes.join(" "), plan.for_good);
+    assert!(
+        words.contains("The old certificate stays valid until ") && !words.contains("taken back"),
+        "{words}"
+    );
     assert!(
         !told(&plan).contains("revoked at the CA"),
         "{:?}",

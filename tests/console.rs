@@ -49,3 +49,5 @@ mod services;
 mod triage;
 #[path = "console/typed.rs"]
 mod typed;
+#[path = "console/words.rs"]
+mod words;

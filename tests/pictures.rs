@@ -14,12 +14,15 @@ mod pty;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pty::Pty;
 use vt100::{Cell, Color, Screen};
 
 /// Size of a cell in the picture.
 const CELL: (usize, usize) = (8, 17);
+/// After so long a screen on which nothing changes is as it stays.
+const QUIET: Duration = Duration::from_millis(400);
 /// The ground and the text on it.
 const DARK: (&str, &str) = ("#16181d", "#d4d7dd");
 
@@ -47,10 +50,8 @@ fn the_pictures_are_made() {
     arguments.extend(ports);
     let mut pty = Pty::start(&arguments, 120, 36);
     std::fs::create_dir_all(pictures()).unwrap();
-    pty.wait("triage", |screen| {
-        screen.contains("is sealed (0 of 3 shares)")
-            && screen.contains("Audit 5")
-            && screen.contains("Agents 15")
+    pty.wait("triage, with every pane", |screen| {
+        is_whole(screen) && screen.contains("Audit 5") && screen.contains("Agents 15")
     });
     picture(&pty, "triage");
     pty.send("u");
@@ -84,7 +85,29 @@ fn the_pictures_are_made() {
     pty.send("q");
 }
 
+/// Every pane has its answer: the console's own finding, of a sealed Vault, is there before the platform's.
+fn is_whole(screen: &str) -> bool {
+    let findings = screen
+        .lines()
+        .find(|line| line.contains("── Findings "))
+        .unwrap_or_default();
+    let counts: Vec<&str> = findings.split_whitespace().skip(2).collect();
+    let n = |word: &str| {
+        let at = counts.iter().position(|it| *it == word)?;
+        counts.get(at.checked_sub(1)?)?.parse::<usize>().ok()
+    };
+    let all = counts.first().and_then(|it| it.parse::<usize>().ok());
+    let each = n("critical")
+        .zip(n("warning"))
+        .map(|(critical, warning)| critical + warning);
+    all.zip(each).is_some_and(|(all, each)| each > 8 && each <= all)
+        && screen.contains("account.example.com")
+        && !screen.contains("asking…")
+}
+
+/// The screen once nothing is written to it any more.
 fn picture(pty: &Pty, name: &str) {
+    while pty.bytes_within(QUIET) > 0 {}
     let svg = pty.with_screen(svg);
     std::fs::write(pictures().join(format!("{name}.svg")), svg).unwrap();
 }

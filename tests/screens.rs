@@ -924,7 +924,7 @@ fn runs() {
                 ),
                 7 => Outcome::Unknown(
                     Problem::no_answer("not proven within 90 s: waits for the agent's key and CSR")
-                        .hint("it may still finish; check the thing itself before you retry"),
+                        .hint("it may still finish; check the certificate before you retry"),
                 ),
                 9 => Outcome::Waiting(
                     "asked, waits for the agent: request req_9 goes on when vpn-01 is back".to_owned(),

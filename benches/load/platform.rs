@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::postgres::{self, Database};
+use crate::setting;
 use crate::vault::Ca;
 
 /// Of the role admin.
@@ -33,6 +34,7 @@ const REPORTS: &str = "SELECT json_build_object('agent_version', a.agent_version
 
 const N_IDLE: usize = 4096;
 const N_QUESTIONS: usize = 10;
+const N_JOBS: usize = 8000;
 const N_REVOCATIONS: usize = 500;
 /// Upper bound for everything that is waited for here.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -76,9 +78,12 @@ pub(crate) fn vault() {
     });
 }
 
-/// A process of this program that plays another part.
+/// A process of this program that plays another part: one that has a machine of its own in life, and so has to leave
+/// this machine's cores to the server and PostgreSQL.
 fn another(part: &[&str]) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    Command::new("nice")
+        .arg("-n10")
+        .arg(std::env::current_exe().unwrap())
         .args(part)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -169,10 +174,12 @@ impl Platform {
 
     /// The server, with all its roles, with work before it or without.
     pub(crate) fn serve(&self, under_load: bool) -> Server {
+        let n_revocations = setting("LOAD_REVOCATIONS", N_REVOCATIONS);
+        let n_jobs = setting("LOAD_JOBS", N_JOBS);
         let due = format!(
             "WITH due AS (UPDATE certificates SET status = 'revocation_pending', revocation_reason = 'superseded', \
                  revocation_asked_at = now() WHERE id IN (SELECT id FROM certificates WHERE status = 'active' \
-                 AND subject = 'CN=due.example.com' ORDER BY id LIMIT {N_REVOCATIONS}) RETURNING id) \
+                 AND subject = 'CN=due.example.com' ORDER BY id LIMIT {n_revocations}) RETURNING id) \
              INSERT INTO jobs (id, kind, status, certificate_id, created_at) \
              SELECT 'job_' || substr(id, 5), 'revoke', 'queued', id, now() FROM due; \
              INSERT INTO jobs (id, kind, status, agent_id, installation_id, certificate_id, work, created_at) \
@@ -182,7 +189,7 @@ impl Platform {
                  'spki_sha256', c.spki_sha256)::text, now() \
              FROM installations i JOIN certificates c ON c.id = i.certificate_id \
              JOIN agents a ON a.id = i.agent_id \
-             WHERE a.last_checkin < now() - interval '1 day' AND i.path = '/etc/ssl/cmp/0.pem' LIMIT 8000"
+             WHERE a.last_checkin < now() - interval '1 day' AND i.path = '/etc/ssl/cmp/0.pem' LIMIT {n_jobs}"
         );
         let none = "UPDATE agents SET status = 'active'; DELETE FROM jobs WHERE kind = 'install'; \
                     UPDATE jobs SET status = 'done', ended_at = now() WHERE status = 'queued'";
@@ -260,7 +267,8 @@ impl Drop for Server {
 impl Crowd {
     /// There once all of its connections are.
     pub(crate) fn gather(server: &Server) -> Self {
-        let (n_idle, n_questions) = (N_IDLE.to_string(), N_QUESTIONS.to_string());
+        let n_idle = setting("LOAD_IDLE", N_IDLE).to_string();
+        let n_questions = setting("LOAD_QUESTIONS", N_QUESTIONS).to_string();
         let mut child = another(&["crowd", &server.api, TOKEN, &n_idle, &n_questions]);
         let mut it = Self {
             leash: child.stdin.take().unwrap(),

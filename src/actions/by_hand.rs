@@ -1,4 +1,4 @@
-//! The same by hand: commands that a person can type instead of what a step does. What others named is only a word in
+//! Commands by hand: lines that a person can type instead of what a step does. What others named is only a word in
 //! them.
 
 use serde_json::Value;

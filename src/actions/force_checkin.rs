@@ -153,7 +153,7 @@ async fn find(id: &str, with: &Reads) -> Result<(Agent, bool), Problem> {
     }
 }
 
-/// The same by hand; what the agent says of itself is only a word in it.
+/// Command that does it by hand; what the agent says of itself is only a word in it.
 fn command(agent: &Agent) -> String {
     let wake_up = format!("{}/checkin", agent.address.trim_end_matches('/'));
     format!("curl -X POST {}", shell_word(&wake_up))

@@ -189,7 +189,7 @@ impl Adapters {
         })
     }
 
-    /// The same, or that the CA doesn't answer this console: the issuer's way may be another one.
+    /// Cause of a stop at its CA, or that the CA doesn't answer this console: the issuer's way may be another one.
     fn cause(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
         let stopped = self.stopped(certificate, with);
         stopped.or_else(|| {

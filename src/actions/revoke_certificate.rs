@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::in_the_way::{Adapters, names};
+use super::steps::prove_revocation;
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
-use crate::clients::crl::{Crl, Says};
 use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::finding::FindingKind;
@@ -412,107 +412,13 @@ impl Step for Revoke {
     }
 
     fn prove<'a>(&'a self, cx: &'a StepContext, with: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
-        Box::pin(async move {
-            let serial = text(&cx.args, "serial")?;
-            // A CRL fetched before the CA accepted proves nothing, so acceptance comes first.
-            let certificate = with
-                .api
-                .certificate(text(&cx.args, "certificate")?)
-                .await?
-                .certificate;
-            let Some(revocation) = &certificate.revocation else {
-                return Ok(Proof::NotYet("the wish is not on record yet".to_owned()));
-            };
-            if revocation.accepted_at.is_none() {
-                return not_accepted(cx, &certificate, with).await;
-            }
-            if let (Some(at), Some(_)) = (revocation.accepted_at, revocation.without_crl_at) {
-                return Ok(Proof::Proven(format!(
-                    "the CA accepted it at {}; the certificate names no CRL, so that this is all the proof there is",
-                    at.format("%Y-%m-%d %H:%M:%SZ")
-                )));
-            }
-            let crl = with.crl().await.map(|crl| {
-                let says = crl.says(&certificate, with.clock.now());
-                (crl, says)
-            });
-            Ok(listed(serial, revocation.in_crl_at, crl))
-        })
+        Box::pin(prove_revocation::prove(cx, with))
     }
 
     fn limit_of(&self, args: &Value) -> Duration {
         let wait = args["listed_within_s"].as_u64().map(Duration::from_secs);
         self.limit() + wait.unwrap_or_default().min(LONGEST)
     }
-}
-
-/// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
-/// An external CA's is where the certificate says, and the issuer looks there: a console that can't reach it holds up
-/// nothing.
-fn listed(serial: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<(Crl, Says), Problem>) -> Proof {
-    if let Ok((crl, Says::Listed)) = &crl {
-        return Proof::Proven(format!(
-            "serial {serial} is in the CRL{} of {}",
-            crl.number
-                .as_ref()
-                .map(|number| format!(" #{number}"))
-                .unwrap_or_default(),
-            crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
-        ));
-    }
-    if let Some(at) = in_crl_at {
-        return Proof::Proven(format!(
-            "serial {serial} was in the CRL that the issuer fetched at {}",
-            at.format("%Y-%m-%d %H:%M:%SZ")
-        ));
-    }
-    Proof::NotYet(match crl {
-        Ok((_, Says::Another)) => "accepted by the CA; the issuer looks into its CRL".to_owned(),
-        Ok((_, Says::Nothing(why))) => {
-            format!("accepted by the CA; {why}, so that it proves nothing; the issuer looks into its CRL")
-        }
-        Ok((crl, _)) => match crl.next_update {
-            Some(next) => format!(
-                "accepted by the CA, not in its CRL yet; the next one is due by {}",
-                next.format("%Y-%m-%d %H:%MZ")
-            ),
-            None => "accepted by the CA, not in its CRL yet".to_owned(),
-        },
-        Err(problem) => format!(
-            "accepted by the CA; no CRL can be read from here ({}), the issuer looks into it",
-            problem.what
-        ),
-    })
-}
-
-/// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
-async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads) -> Result<Proof, Problem> {
-    let words = "asked; the CA has not accepted yet";
-    if let Some(cause) = Adapters::ask(with).await?.stopped(certificate, with) {
-        let reason = certificate
-            .revocation
-            .as_ref()
-            .map(|revocation| revocation.reason);
-        let blocked = match reason {
-            Some(Reason::KeyCompromise) => " and its key blocked",
-            _ => "",
-        };
-        return Ok(Proof::Waits(format!(
-            "asked{blocked}; {cause}. It is revoked by itself when that is over"
-        )));
-    }
-    let Some(job) = cx.result["job"].as_str() else {
-        return Ok(Proof::NotYet(words.to_owned()));
-    };
-    let job = with.api.job(job).await?;
-    Ok(match (job.error, job.ended_at) {
-        (None, _) => Proof::NotYet(words.to_owned()),
-        (Some(why), None) => Proof::NotYet(format!("{words}: {why}")),
-        (Some(why), Some(_)) => Proof::Refuted(
-            Problem::refused(format!("the CA refused the revocation: {why}"))
-                .hint("its key stays blocked; mend the cause, then revoke it again"),
-        ),
-    })
 }
 
 #[cfg(test)]
@@ -579,37 +485,5 @@ mod tests {
         ] {
             assert_eq!(said(change), words);
         }
-    }
-
-    #[test]
-    fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {
-        let none = || Err(Problem::not_found("this context has no Vault"));
-        let crl = |says: Says| Ok((Crl::empty(), says));
-        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, crl);
-        let words = |proof: Proof| match proof {
-            Proof::NotYet(words) => words,
-            other => panic!("{other:?}"),
-        };
-        assert!(words(seen(None, none())).contains("this context has no Vault"));
-        let of_another = words(seen(None, crl(Says::Another)));
-        assert!(
-            !of_another.contains("due by"),
-            "another CA's time says nothing: {of_another}"
-        );
-        assert!(words(seen(None, crl(Says::NotListed))).contains("due by"));
-        let forged = words(seen(
-            None,
-            crl(Says::Nothing("it is signed by somebody else".to_owned())),
-        ));
-        assert!(
-            forged.contains("somebody else") && forged.contains("proves nothing"),
-            "{forged}"
-        );
-        for crl in [none(), crl(Says::Another)] {
-            let proof = seen(Some(DateTime::UNIX_EPOCH), crl);
-            assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
-        }
-        let proof = seen(None, crl(Says::Listed));
-        assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
     }
 }

@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Refusal, Seen, Spec};
-use crate::clients::proxy;
+use crate::clients::proxy::{self, Through};
 use crate::clients::vault::{SealStatus, VaultError};
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
@@ -119,7 +119,11 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     }
     let mut in_the_way = vault_nodes::others(&nodes, address);
     // Shares are the keys to everything: who sees them is said before the first.
-    in_the_way.extend(between(address));
+    in_the_way.extend(between(
+        address,
+        proxy::through(address),
+        proxy::passed_over(address),
+    ));
     Ok(Plan {
         title: if alone {
             "Unseal Vault".to_owned()
@@ -140,9 +144,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
 }
 
 /// Sentence about the proxy between us and Vault, or about one that NO_PROXY excepts it from; none without a proxy.
-fn between(address: &str) -> Option<String> {
-    let Some(proxy) = proxy::through(address) else {
-        return proxy::passed_over(address).map(|proxy| {
+fn between(address: &str, through: Option<Through>, passed_over: Option<Through>) -> Option<String> {
+    let Some(proxy) = through else {
+        return passed_over.map(|proxy| {
             format!(
                 "{} is spoken to directly: NO_PROXY excepts it from the proxy {}.",
                 place_of(address),
@@ -485,6 +489,29 @@ mod tests {
                 .unwrap()
                 .ends_with("`VAULT_ADDR=http://v vault operator unseal -reset`")
         );
+    }
+
+    #[test]
+    fn who_sees_the_shares_on_their_way_is_said_before_the_first() {
+        let proxy = || {
+            Some(Through {
+                address: "http://proxy:3128".to_owned(),
+                variable: "HTTP_PROXY",
+            })
+        };
+        assert_eq!(between("http://127.0.0.1:8200", None, None), None);
+        let said = between("http://vault:8200", proxy(), None).unwrap();
+        assert!(
+            said.contains("`http://proxy:3128` of HTTP_PROXY") && said.contains("it SEES them"),
+            "{said}"
+        );
+        let said = between("https://vault:8200", proxy(), None).unwrap();
+        assert!(
+            said.contains("which passes TLS on") && !said.contains("SEES"),
+            "{said}"
+        );
+        let said = between("http://vault:8200", None, proxy()).unwrap();
+        assert!(said.starts_with("vault:8200 is spoken to directly"), "{said}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
 use super::http::{client_builder, without_unused_roots};
 use crate::wire::agents::WakeReply;
+use crate::wire::strict;
 
 /// The most that an agent's answer may hold; what it says is a few hundred bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -114,7 +115,7 @@ pub async fn wake(address: &str, limit: Duration) -> Result<WakeReply, WakeFailu
     wake_within(address, Reach::Anywhere, limit).await
 }
 
-/// The same where not every address may be called.
+/// Wake-up where not every address may be called.
 ///
 /// # Errors
 /// Which step of reaching it failed.
@@ -148,7 +149,7 @@ pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Re
         other => no_agent(address, &chain(&other)),
     })?;
     // What it says instead is nobody's business: the words would carry it on.
-    serde_json::from_slice(&body).map_err(|_| no_agent(address, "it is not of that form"))
+    strict::from_slice(&body).map_err(|_| no_agent(address, "it is not of that form"))
 }
 
 fn no_agent(address: &str, why: &str) -> WakeFailure {

@@ -1,7 +1,8 @@
 //! The API as an agent sees it: enrol, report, hand in a CSR, hand in a job's result.
 //!
 //! Every call has a time limit and an idempotency key, so that a resend on a bad link does a thing
-//! once. It retries nothing: when to ask again is the agent's schedule.
+//! once. It retries nothing: when to ask again is the agent's schedule. Every call changes something, and goes out on a
+//! connection of its own: one that was kept may be closed on the other side while the call is sent into it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -48,7 +49,7 @@ impl AgentApi {
         Self::trusting(base, None)
     }
 
-    /// The same where the API's certificate is from the CA in the file `ca`; only that CA is trusted.
+    /// Client of an API whose certificate is from the CA in the file `ca`; only that CA is trusted.
     pub fn trusting(base: &str, ca: Option<&Path>) -> Result<Self, Problem> {
         let mut base = Url::parse(base)
             .map_err(|error| Problem::bad_input(format!("the API's address `{base}` is no URL: {error}")))?;
@@ -179,6 +180,7 @@ impl AgentApi {
 
 fn client(base: &Url, ca: Option<&Path>, identity: Option<Identity>) -> Result<Client, Problem> {
     let builder = client_builder()
+        .pool_max_idle_per_host(0)
         .user_agent(concat!("cmp-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
         .timeout(CALL_LIMIT)

@@ -85,7 +85,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The same for an answer that is there as a whole.
+    /// Judgement of an answer that is there as a whole.
     ///
     /// # Errors
     /// See [`Self::answer`].
@@ -104,7 +104,7 @@ impl<'a> Asked<'a> {
                     .hint("is the server of the same version as this program?")
             });
         }
-        let problem = is(headers, MEDIA_TYPE).then(|| serde_json::from_slice::<ProblemJson>(body).ok());
+        let problem = is(headers, MEDIA_TYPE).then(|| body::json::<ProblemJson>(body).ok());
         match problem.flatten() {
             Some(problem) if problem.status == status.as_u16() && problem.type_uri.starts_with(TYPE) => {
                 Err(self.told(problem.into()))

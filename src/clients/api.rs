@@ -73,7 +73,7 @@ impl ApiReader {
         Self::trusting(base, token, None)
     }
 
-    /// The same for an API whose certificate is from the CA in the file `ca`; only that CA is trusted.
+    /// Reader of an API whose certificate is from the CA in the file `ca`; only that CA is trusted.
     ///
     /// # Errors
     /// When the file holds no CA's certificate, or the TLS set-up of this machine can't be used.

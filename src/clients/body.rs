@@ -8,6 +8,7 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 
 use crate::domain::told::told;
+use crate::wire::strict;
 
 /// How much of a body is read, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +88,7 @@ fn take_lines(rest: &mut Vec<u8>) -> Vec<Vec<u8>> {
 /// # Errors
 /// It is no JSON, or not what was asked for.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| told(&error.to_string()))
+    strict::from_slice(body).map_err(|error| told(&error.to_string()))
 }
 
 fn size(bytes: usize) -> String {

@@ -1,7 +1,8 @@
 //! One call over HTTP, for every client. A connection that was kept may be closed on the other side (a server that
 //! restarts, a gateway that keeps idle ones for less time than we do) while a call is sent into it. A question that
-//! falls for this is asked once more, on a fresh connection, before anybody calls the other side down; a change never is: it may have arrived, and
-//! lost answers have a way of their own.
+//! falls for this is asked once more, on a fresh connection, before anybody calls the other side down. A change can't be
+//! sent again, since it may have arrived, and so it goes out on a fresh connection at once: whatever the other side has
+//! closed, what became of the change is known. It costs a handshake, which a change is worth.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::http::client_builder;
 /// Who has closed a connection before says so within a round trip. What ends later was worked on, and whoever broke
 /// off doing it is not made to begin again.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// What calls go out by, on connections that are kept.
+/// What calls go out by: questions on connections that are kept, changes on fresh ones.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     kept: Client,
@@ -56,7 +57,7 @@ impl Http {
         if asks(request.method()) {
             self.ask(request).await
         } else {
-            self.kept.execute(request).await
+            self.fresh.execute(request).await
         }
     }
 
@@ -121,6 +122,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::super::api::{ApiReader, ApiWriter};
+    use super::super::proxy::by_environment;
     use super::super::vault::{Login, Place, VaultError, VaultReader, VaultWriter};
     use super::*;
     use crate::domain::secret::Secret;
@@ -130,6 +132,15 @@ mod tests {
     /// Answers once on each connection, doesn't say that this was all, and hangs up on what is asked next. The first
     /// lines of all that came.
     fn forgetful(body: &'static str, slow: Duration) -> (String, Arc<Mutex<Vec<String>>>) {
+        serving(body, slow, |_| true)
+    }
+
+    /// The same, which answers only what it is to answer.
+    fn serving(
+        body: &'static str,
+        slow: Duration,
+        answers: fn(&str) -> bool,
+    ) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let came = Arc::<Mutex<Vec<String>>>::default();
@@ -140,7 +151,10 @@ mod tests {
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(&stream);
                     let Some(line) = call(&mut reader) else { return };
-                    seen.lock().unwrap().push(line);
+                    seen.lock().unwrap().push(line.clone());
+                    if !answers(&line) {
+                        return;
+                    }
                     let n = body.len();
                     let head = format!(
                         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {n}\r\n\r\n"
@@ -205,8 +219,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_change_never_goes_into_a_connection_that_was_kept() {
+        let (address, came) = forgetful(r#"{"id":"run_1"}"#, AT_REST);
+        let http = Http::new(|builder| by_environment(builder).build()).unwrap();
+        for _ in 0..3 {
+            for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+                let answer = http.send(http.call(method.clone(), &address)).await;
+                assert!(answer.is_ok_and(|answer| answer.status() == 200), "{method}");
+            }
+        }
+        for method in ["POST ", "PUT ", "DELETE "] {
+            assert_eq!(n_of(&came, method), 3, "{method}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_change_is_sent_once() {
-        let (address, came) = forgetful(ME, AT_REST);
+        let (address, came) = serving(ME, AT_REST, |line| line.starts_with("GET "));
         let reader = api(&address);
         reader.me().await.unwrap();
         let body = WhyBody::default();
@@ -241,7 +270,8 @@ mod tests {
         }
         assert_eq!((n_of(&came, "POST "), n_of(&came, "LIST ")), (4, 5));
 
-        let (address, came) = forgetful(r#"{"request_id":"r","data":{"no_store":true}}"#, AT_REST);
+        let no_store = r#"{"request_id":"r","data":{"no_store":true}}"#;
+        let (address, came) = serving(no_store, AT_REST, |line| line.starts_with("GET "));
         let writer = VaultWriter::new(&Place::at(&address), token()).unwrap();
         for _ in 0..3 {
             writer.reader().keeps("pki", "r").await.unwrap();

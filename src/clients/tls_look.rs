@@ -63,7 +63,7 @@ impl Effort {
         }
     }
 
-    /// The same with the later connections spread over another time.
+    /// As many connections, the later ones spread over another time.
     #[must_use]
     pub fn over(self, over: Duration) -> Self {
         Self { over, ..self }
@@ -91,6 +91,17 @@ pub async fn look(
 ) -> Result<Vec<Sample>, ProbeFailure> {
     let mut found = addresses(address, limit).await?;
     found.truncate(MAX_ADDRESSES);
+    Ok(look_at(address, &found, server_name, limit, effort).await)
+}
+
+/// Look at these addresses of it.
+async fn look_at(
+    address: &str,
+    found: &[SocketAddr],
+    server_name: Option<&str>,
+    limit: Duration,
+    effort: Effort,
+) -> Vec<Sample> {
     let mut waits = vec![Duration::ZERO; effort.at_once as usize];
     waits.extend((1..=effort.later).map(|i| effort.over * i / effort.later));
     let samples = found.iter().flat_map(|at| {
@@ -105,7 +116,7 @@ pub async fn look(
             }
         })
     });
-    Ok(join_all(samples).await)
+    join_all(samples).await
 }
 
 /// What all samples together say.
@@ -210,7 +221,74 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_lc_rs::digest::{SHA256, digest};
+    use rustls::crypto::aws_lc_rs as provider;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
     use super::*;
+
+    /// A server that shows a certificate of its own; its fingerprint, and when it was asked.
+    async fn server(listener: TcpListener) -> (String, Arc<Mutex<Vec<Instant>>>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let fingerprint = hex::encode(digest(&SHA256, certificate.der()));
+        let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                notes.lock().unwrap().push(Instant::now());
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move { drop(acceptor.accept(stream).await) });
+            }
+        });
+        (fingerprint, asked)
+    }
+
+    /// A proof asks each address of a name, eight times at once and eight times over two seconds.
+    #[tokio::test]
+    async fn a_proof_asks_every_address_often_enough_and_for_two_seconds() {
+        let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = one.local_addr().unwrap();
+        let other = TcpListener::bind(("127.0.0.2", at.port())).await.unwrap();
+        let addresses = [at, other.local_addr().unwrap()];
+        let (one, asked_one) = server(one).await;
+        let (other, asked_other) = server(other).await;
+        let began = Instant::now();
+        let limit = Duration::from_secs(20);
+        let samples = look_at("web-01:443", &addresses, None, limit, Effort::PROOF).await;
+        assert_eq!(samples.len(), 32);
+        for asked in [asked_one, asked_other] {
+            let asked = asked.lock().unwrap();
+            assert_eq!(asked.len(), 16);
+            let last = asked.iter().max().unwrap().duration_since(began);
+            assert!(last >= Duration::from_secs(2), "{last:?}");
+            let late = asked
+                .iter()
+                .filter(|at| at.duration_since(began) >= Duration::from_secs(1));
+            assert!(late.count() >= 4, "they are spread");
+        }
+        // The one address that wasn't reloaded is told, with its place.
+        let seen = Seen::of(samples, std::slice::from_ref(&one), &[]).unwrap();
+        assert_eq!((seen.n, seen.n_other), (32, 16));
+        assert_eq!(seen.other.as_ref().unwrap().fingerprint_sha256, other);
+        let words = seen.disagreement("web-01:443").unwrap();
+        assert!(
+            words.starts_with("16 of 32 connections") && words.contains("at 127.0.0.2:"),
+            "{words}"
+        );
+    }
 
     fn sample(port: u16, shows: Result<&str, ()>) -> Sample {
         let address = SocketAddr::from(([127, 0, 0, 1], port));

@@ -34,7 +34,7 @@ fn undumpable() -> io::Result<()> {
     Ok(())
 }
 
-/// The same, told in the log where it can't be had: that is no reason not to work.
+/// Privacy of the memory, or a line in the log where it can't be had: that is no reason not to work.
 pub fn keep_private_or_say() {
     if let Err(error) = keep_private() {
         tracing::warn!(%error, "a crash may write this program's memory, secrets among it, to a core dump");

@@ -431,6 +431,29 @@ mod tests {
     }
 
     #[test]
+    fn a_weak_certificate_is_refused_with_its_name_and_line() {
+        // `openssl req -x509 -newkey rsa:1024`, behind a good one.
+        let weak = include_str!("weak_rsa_1024.pem");
+        let good = certificate();
+        let line = good.lines().count() + 1;
+        let refused = refusal(format!("{good}{weak}").as_bytes());
+        let PemRefusal::Weak {
+            bits,
+            line: at,
+            subject,
+        } = &refused
+        else {
+            panic!("{refused}")
+        };
+        assert_eq!((*bits, *at), (1024, line));
+        assert!(subject.contains("weak.example"), "{subject}");
+        assert!(
+            refused.to_string().contains("make one with 2048 or more"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn what_is_no_plain_file_is_not_read() {
         assert_eq!(certificates(Path::new("/")), Err(PemRefusal::NotPlain));
         assert_eq!(certificates(Path::new("/dev/null")), Err(PemRefusal::NotPlain));

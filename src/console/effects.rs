@@ -304,6 +304,7 @@ impl Effects {
         let (events, mut told) = mpsc::channel::<RunEvent>(RUN_EVENTS);
         let to = self.to.clone();
         let name = run.clone();
+        let kind = confirmed.plan().kind_of(0);
         tokio::spawn(async move {
             let mut ended = false;
             while let Some(event) = told.recv().await {
@@ -314,8 +315,7 @@ impl Effects {
             }
             if !ended {
                 // The task is gone without a word: it panicked. What it did is not known.
-                let problem = Problem::internal("the task of this run crashed")
-                    .hint("check the thing itself before you retry");
+                let problem = Problem::internal("the task of this run crashed").hint(kind.check_first());
                 let _closed = to
                     .send(Event::Run(name, RunEvent::Ended(Outcome::Unknown(problem))))
                     .await;

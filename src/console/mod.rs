@@ -86,7 +86,7 @@ const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// How long runs that are broken off have for their record when the person quits.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
-/// The same when the terminal is gone: the program is to be gone within a second.
+/// Time for runs that are broken off when the terminal is gone: the program is to be gone within a second.
 const HUNG_UP_LIMIT: Duration = Duration::from_millis(500);
 
 /// What a console is opened with.

@@ -20,7 +20,7 @@ const FRAME: Duration = Duration::from_millis(16);
 const NEWS: Duration = Duration::from_secs(2);
 /// How long a dialog is on its way to a person whose terminal doesn't answer.
 const UNANSWERED: Duration = Duration::from_millis(300);
-/// The same under a multiplexer, where the way to the person is not known and more time is given.
+/// Time for a dialog under a multiplexer, where the way to the person is not known and more time is given.
 const MULTIPLEXED: Duration = Duration::from_millis(500);
 /// When a terminal that used to answer is taken for one that doesn't.
 const GIVE_UP: Duration = Duration::from_secs(3);

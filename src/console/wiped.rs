@@ -13,14 +13,14 @@ use crate::state::layer::{Layer, RunLayer, line};
 use crate::state::run::Phase;
 
 /// Said wherever something was dropped for what it may be, and why a clue may be among it.
-pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256, or a certificate from its BEGIN on";
+pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate from its BEGIN on";
 
 /// The key material that the open field has come to hold is gone.
 pub(super) fn as_it_grows(state: &mut State) {
     wipe(state, |text| material_so_far(text).is_some());
 }
 
-/// The same before a key takes what is in the field, or leaves it; whether the key is to do nothing now.
+/// Look at a field before a key takes what is in it, or leaves it; true if the key is to do nothing now.
 pub(super) fn before(state: &mut State, key: &str) -> bool {
     let takes = matches!(
         state.keymap.in_dialog(key),

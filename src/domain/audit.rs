@@ -85,7 +85,7 @@ pub const LONGEST_TICKET: usize = 100;
 const LONGEST_NAME: usize = 200;
 
 impl AuditEntry {
-    /// The same in bounded lines: a row is there for ever, and is read by everybody.
+    /// The entry in bounded lines: a row is there for ever, and is read by everybody.
     #[must_use]
     pub fn bounded(self) -> Self {
         let short = |text: String| cut(&text, LONGEST_NAME);

@@ -78,6 +78,32 @@ impl EntityKind {
         }
     }
 
+    /// The thing in a sentence.
+    #[must_use]
+    pub fn the(self) -> &'static str {
+        match self {
+            Self::Certificate => "the certificate",
+            Self::Key => "the key",
+            Self::Agent => "the agent",
+            Self::Request => "the request",
+            Self::Installation => "the installation",
+            Self::Run => "the run",
+            Self::Job => "the job",
+            Self::Adapter => "the adapter",
+            Self::Token => "the token",
+            Self::Audit => "the audit row",
+            Self::Vault => "Vault",
+            Self::Database => "the database",
+            Self::Service => "the service",
+        }
+    }
+
+    /// Advice where nobody knows what became of a change to it.
+    #[must_use]
+    pub fn check_first(self) -> String {
+        format!("check {} before you retry", self.the())
+    }
+
     /// Back from the word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

@@ -21,6 +21,9 @@ pub enum NameError {
     /// The name is an agent's id, `urn:cmp:agent:…`.
     #[error("`{0}` is an agent's id: no certificate is for that")]
     Agent(String),
+    /// An address where a DNS name belongs.
+    #[error("`{0}` is given as a DNS name and is an IP address: ask for it as one (`subjectAltName=IP:{1}`)")]
+    Address(String, IpAddr),
     /// Its last label is a number, so that some read it as an address (RFC 3696 §2).
     #[error("`{0}` ends in a number as an IP address does, and is none")]
     Number(String),
@@ -84,11 +87,40 @@ fn dns(text: &str, whole: &str) -> Result<String, NameError> {
     if !is_name {
         return Err(neither());
     }
-    let last = name.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+    if ends_in_number(&name) {
         return Err(NameError::Number(shown(whole)));
     }
     Ok(name.into_owned())
+}
+
+/// True if the last label is a number, in decimal or in hex: then some read an IP address (RFC 3696 §2, and the URL
+/// standard, which takes `0x7f.1` for one).
+fn ends_in_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = |digits: &str, is: fn(&u8) -> bool| digits.bytes().all(|byte| is(&byte));
+    let in_hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    !last.is_empty() && is_number(last, u8::is_ascii_digit)
+        || in_hex.is_some_and(|digits| is_number(digits, u8::is_ascii_hexdigit))
+}
+
+/// The address that a DNS name is in truth, written as one or as a name that some read as one: such a name is none
+/// (RFC 5280 §4.2.1.6 has a kind of its own for addresses), and who compares texts only takes the one for the other.
+///
+/// # Errors
+/// It is not a name, but an address or a number; the words name it as it was given.
+pub fn is_no_address(dns: &str) -> Result<(), NameError> {
+    let bare = dns.trim().trim_start_matches("*.").trim_end_matches('.');
+    let inside = bare
+        .strip_prefix('[')
+        .and_then(|it| it.strip_suffix(']'))
+        .unwrap_or(bare);
+    // A zone is a matter of one host.
+    let inside = inside.split('%').next().unwrap_or(inside);
+    match inside.parse::<IpAddr>() {
+        Ok(address) => Err(NameError::Address(shown(dns), address)),
+        Err(_) if ends_in_number(bare) => Err(NameError::Number(shown(dns))),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Letters, digits, inner hyphens (RFC 1123 §2.1) and the underscore that some hosts have.
@@ -161,6 +193,9 @@ mod tests {
             "1.2.3.4.",
             "10.0.0.256",
             "010.0.0.1",
+            "0x7f.1",
+            "127.0x1",
+            "a.0x",
             "a.example.com\n",
             "agt_01k9",
             "AGT_01K9.",
@@ -179,6 +214,46 @@ mod tests {
                 .to_string()
                 .contains("number")
         );
+    }
+
+    #[test]
+    fn an_address_is_no_dns_name_however_it_is_written() {
+        for text in [
+            "10.0.0.9",
+            "10.0.0.9.",
+            "*.10.0.0.9",
+            " 10.0.0.9",
+            "2001:db8::1",
+            "[2001:db8::1]",
+            "::ffff:10.0.0.9",
+            "fe80::1%eth0",
+        ] {
+            let said = is_no_address(text).unwrap_err().to_string();
+            assert!(said.contains("subjectAltName=IP:"), "{said}");
+        }
+        for text in [
+            "a.10",
+            "10.9",
+            "0x0a000009",
+            "10.0.0.0x9",
+            "999.0.0.1",
+            "010.0.0.1",
+            "12345",
+        ] {
+            assert_eq!(is_no_address(text), Err(NameError::Number(text.to_owned())));
+        }
+        for text in [
+            "a.example.com",
+            "*.example.com",
+            "10.example.com",
+            "web-01",
+            "1.0x.de",
+            "2a",
+            "xn--p1ai",
+            "",
+        ] {
+            assert_eq!(is_no_address(text), Ok(()), "{text}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn plain(text: &str) -> String {
     text.chars().map(c).collect()
 }
 
-/// The same for a text of several lines, which keeps them.
+/// Plain text of several lines, which stay.
 #[must_use]
 pub fn plain_lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n");

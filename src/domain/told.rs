@@ -17,7 +17,7 @@ pub fn told(words: &str) -> String {
     cut(words, LONGEST)
 }
 
-/// The same with another length.
+/// Words cut to another length.
 #[must_use]
 pub fn cut(words: &str, longest: usize) -> String {
     plain(&shortened(words, longest))

@@ -13,6 +13,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::domain::certificate::normal_serial;
 use crate::domain::key::KeyAlgorithm;
+use crate::domain::name::is_no_address;
 
 /// The facts of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,9 @@ pub fn content(pem_text: &str) -> Result<Content, FactsError> {
         match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(alternative) => {
                 names.extend(alternative.general_names.iter().map(|name| match name {
-                    GeneralName::DNSName(name) => (*name).to_owned(),
+                    // An address that is given as a name is another thing than the address.
+                    GeneralName::DNSName(dns) if is_no_address(dns).is_err() => format!("DNS:{dns}"),
+                    GeneralName::DNSName(dns) => (*dns).to_owned(),
                     GeneralName::IPAddress(bytes) => ip(bytes).unwrap_or_else(|| name.to_string()),
                     other => other.to_string(),
                 }));
@@ -222,7 +225,7 @@ fn key_algorithm(spki: &SubjectPublicKeyInfo<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType, SerialNumber};
 
     use super::*;
 
@@ -242,6 +245,20 @@ mod tests {
         assert_eq!(facts.sans, ["a.example.com", "192.0.2.7"]);
         assert_eq!(facts.serial, "9f:01:02");
         assert_eq!(facts.key_algorithm, "ecdsa-p256");
+    }
+
+    #[test]
+    fn an_address_that_is_given_as_a_name_is_not_the_address() {
+        let key = KeyPair::generate().unwrap();
+        let names = |san: SanType| {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![san];
+            content(&params.self_signed(&key).unwrap().pem()).unwrap().names
+        };
+        let by_name = names(SanType::DnsName("10.0.0.9".try_into().unwrap()));
+        let by_address = names(SanType::IpAddress("10.0.0.9".parse().unwrap()));
+        assert_eq!(by_name.into_iter().collect::<Vec<_>>(), ["DNS:10.0.0.9"]);
+        assert_eq!(by_address.into_iter().collect::<Vec<_>>(), ["10.0.0.9"]);
     }
 
     #[test]

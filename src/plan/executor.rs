@@ -115,7 +115,7 @@ async fn carry_out(
         // A sender that is gone never says so: then there is nothing to wait for.
         Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
             Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
-                .hint("check the thing itself before you retry"),
+                .hint(plan.kind_of(0).check_first()),
         ),
     };
     means
@@ -231,6 +231,7 @@ impl Run<'_> {
         let (plan, means) = (self.confirmed.plan(), self.means);
         let cx = StepContext {
             args: planned.args.clone(),
+            kind: plan.kind_of(planned.target),
             key: plan.step_key(index),
             began_at: means.reads.clock.now(),
             result: Value::Null,

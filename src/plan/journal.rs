@@ -279,15 +279,14 @@ fn ends_of_the_gone(lines: &[Line]) -> Vec<Line> {
     let gone = lines.iter().filter_map(|line| match line {
         Line::Begin {
             run,
+            body,
             owner: Some(owner),
-            ..
-        } if !ended.contains(run.as_str()) && owner.is_gone() => Some(run),
+        } if !ended.contains(run.as_str()) && owner.is_gone() => Some((run, body.entity_type)),
         _ => None,
     });
-    gone.map(|run| {
+    gone.map(|(run, kind)| {
         let outcome = Outcome::Unknown(
-            Problem::no_answer("the console was gone before its end")
-                .hint("check the thing itself before you retry"),
+            Problem::no_answer("the console was gone before its end").hint(kind.check_first()),
         );
         Line::End {
             run: run.clone(),

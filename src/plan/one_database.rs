@@ -41,7 +41,7 @@ pub async fn not_one(reads: &Reads) -> Option<Problem> {
     Some(problem.hint(divided.next(&hosts)))
 }
 
-/// The same for one run, which asks again and again.
+/// Answers for one run, which asks again and again.
 #[derive(Debug, Default)]
 pub(super) struct OneDatabase(Mutex<Option<Instant>>);
 

@@ -251,6 +251,13 @@ impl Plan {
         grouped
     }
 
+    /// The kind of what the step is done to, or of the first thing.
+    #[must_use]
+    pub fn kind_of(&self, target: usize) -> EntityKind {
+        let target = self.targets.get(target).or_else(|| self.targets.first());
+        target.map_or(EntityKind::Run, |target| target.kind)
+    }
+
     /// The idempotency key of the step at `index`: the same whenever it is tried again.
     #[must_use]
     pub fn step_key(&self, index: usize) -> String {

@@ -18,9 +18,6 @@ const ASK_LATER: Duration = Duration::from_secs(5);
 /// Pause between two looks at whether a step has come about.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Hint of an end that nobody knows.
-const LOOK_YOURSELF: &str = "it may still finish; check the thing itself before you retry";
-
 /// Progress of a change, as far as it is known.
 pub(super) enum Sent {
     /// The change wasn't sent.
@@ -78,6 +75,11 @@ impl Sent {
     }
 }
 
+/// Hint of an end that nobody knows.
+fn look_yourself(cx: &StepContext) -> String {
+    format!("it may still finish; {}", cx.kind.check_first())
+}
+
 /// True if this answer would have been another one, had an earlier call with the same key been carried out.
 fn is_final(kind: ProblemKind) -> bool {
     matches!(
@@ -124,7 +126,7 @@ pub(super) async fn look(
             // A refusal to let us look says nothing about the thing itself.
             Err(problem) if !problem.kind.may_be_retried() && problem.kind != ProblemKind::Internal => {
                 let what = format!("what came of it can't be looked at: {}", problem.what);
-                return Outcome::Unknown(Problem::no_answer(what).hint(LOOK_YOURSELF));
+                return Outcome::Unknown(Problem::no_answer(what).hint(look_yourself(cx)));
             }
             Err(problem) => problem.what,
         };
@@ -139,7 +141,7 @@ pub(super) async fn look(
             };
             return Outcome::Unknown(
                 Problem::no_answer(format!("not proven within {} s: {what}", limit.as_secs()))
-                    .hint(LOOK_YOURSELF),
+                    .hint(look_yourself(cx)),
             );
         }
         sleep(LOOK_AGAIN).await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::ports::{Reads, Writes};
 use super::tier::Harm;
+use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 use crate::wire::requests::WhyBody;
 
@@ -16,6 +17,8 @@ use crate::wire::requests::WhyBody;
 pub struct StepContext {
     /// Its own arguments, from the plan.
     pub args: Value,
+    /// The kind of thing that it is done to.
+    pub kind: EntityKind,
     /// Its idempotency key.
     pub key: String,
     /// When the run began to carry it out: a proof must be newer.

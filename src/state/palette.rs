@@ -57,7 +57,7 @@ pub fn candidates(state: &State, typed: &str) -> Vec<Candidate> {
     candidates_with(state, typed, &[])
 }
 
-/// The same, where the open list can be sorted by `sorts`.
+/// Lines for what is typed, where the open list can be sorted by `sorts`.
 #[must_use]
 pub fn candidates_with(state: &State, typed: &str, sorts: &[&str]) -> Vec<Candidate> {
     let commands = commands(state);

@@ -75,22 +75,12 @@ pub(super) const LIST: List = List {
             is: Is::Word("a.status", &["active", "banned"], &[]),
         },
         Field {
-            name: "host",
-            is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
-        },
-        Field {
             name: "silent",
             is: Is::Ago("COALESCE(a.last_checkin, '1970-01-01T00:00:00+00:00')"),
         },
         Field {
-            name: "cert",
-            is: Is::Like(
-                concat!(
-                    "a.id IN (SELECT i.agent_id FROM certificates c JOIN installations i ON ",
-                    in_use!(),
-                    " WHERE c.id LIKE ? ESCAPE '\\')"
-                ),
-            ),
+            name: "host",
+            is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
         },
         Field {
             name: "owner",
@@ -99,6 +89,14 @@ pub(super) const LIST: List = List {
         Field {
             name: "address",
             is: Is::Like("LOWER(a.address) LIKE ? ESCAPE '\\'"),
+        },
+        Field {
+            name: "cert",
+            is: Is::Like(concat!(
+                "a.id IN (SELECT i.agent_id FROM certificates c JOIN installations i ON ",
+                in_use!(),
+                " WHERE c.id LIKE ? ESCAPE '\\')"
+            )),
         },
     ],
     parameters: &["q", "status"],

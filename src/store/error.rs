@@ -5,8 +5,9 @@ use crate::domain::id::EntityKind;
 use crate::problem::Problem;
 
 use super::dialect::postgres::Upstream;
+use super::pools::Kind;
 use super::question::TooLong;
-use super::{Trouble, Work, constraint, dialect};
+use super::{Trouble, constraint, dialect};
 
 /// PostgreSQL: a change where only reading is allowed.
 const READ_ONLY: &str = "25006";
@@ -72,7 +73,7 @@ pub enum StoreError {
     Connect(#[source] sqlx::Error),
     /// All connections for this kind of work are in use.
     #[error("all connections for `{0}` are in use")]
-    Crowded(Work),
+    Crowded(Kind),
     /// A statement failed.
     #[error("{doing}")]
     Query {
@@ -150,10 +151,7 @@ impl From<StoreError> for Problem {
                 };
                 Self::unavailable(format!("the database doesn't answer{why}")).hint(hint)
             }
-            StoreError::Crowded(_) => {
-                Self::unavailable("more is asked at once than the server answers at once")
-                    .hint("ask again in a moment; agents and changes go on meanwhile")
-            }
+            StoreError::Crowded(kind) => crowded(kind),
             StoreError::Query { doing, source } => match source {
                 sqlx::Error::Io(error) if too_long(&error).is_some() => Self::unavailable(format!(
                     "the question was given up while {doing}: {}",
@@ -202,6 +200,25 @@ impl From<StoreError> for Problem {
             | StoreError::Row { .. } => Self::internal(error.to_string()),
         }
     }
+}
+
+/// The database answers others, who have all connections.
+fn crowded(kind: Kind) -> Problem {
+    let (what, hint) = match kind {
+        Kind::Changes => (
+            "more changes are sent at once than the server makes at once",
+            "nothing was changed; send it again in a moment",
+        ),
+        Kind::Vital => (
+            "more is asked at once than the server answers at once",
+            "ask again in a moment",
+        ),
+        Kind::Screen | Kind::Search | Kind::Background => (
+            "more is asked at once than the server answers at once",
+            "ask again in a moment; agents and changes go on meanwhile",
+        ),
+    };
+    Problem::unavailable(what).hint(hint)
 }
 
 /// That the time of a question was over, if that is what went wrong.

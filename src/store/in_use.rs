@@ -12,6 +12,8 @@ use super::pools::Kind;
 
 /// Between two log lines about one kind of connection.
 const TOLD_EVERY: Duration = Duration::from_secs(30);
+/// A connection that was given back is given to the next one within this time, where the database answers.
+const AT_ONCE: Duration = Duration::from_millis(150);
 /// Further ones are counted.
 const MOST_TOLD: usize = 12;
 
@@ -24,6 +26,10 @@ struct Uses {
     next: u64,
     all: BTreeMap<u64, Use>,
     told: BTreeMap<Kind, Instant>,
+    /// When somebody was last given a connection.
+    given: BTreeMap<Kind, Instant>,
+    /// When one was last given back.
+    given_back: BTreeMap<Kind, Instant>,
 }
 
 struct Use {
@@ -71,6 +77,20 @@ impl InUse {
             "a connection ({kind}) is waited for at {place} by who has one: {has:?}"
         );
         held
+    }
+
+    /// True if others have or had the connections of this kind, of which there are so many, that somebody has waited for
+    /// since `since` in vain: then the database gives some. Counted by who was given one, since a pool counts those that
+    /// it is trying to open as in use.
+    pub(super) fn is_crowded(&self, kind: Kind, most: usize, since: Instant) -> bool {
+        let uses = self.uses();
+        let n = uses.all.values().filter(|it| it.kind == kind && it.has).count();
+        let was_given = uses.given.get(&kind).is_some_and(|at| *at >= since);
+        let is_just_back = || {
+            let at = uses.given_back.get(&kind);
+            at.is_some_and(|at| at.elapsed() < AT_ONCE)
+        };
+        was_given || n >= most || (n + 1 >= most && is_just_back())
     }
 
     /// Says in the log who has the connections of this kind, and who waits for one.
@@ -121,15 +141,22 @@ impl Uses {
 impl Held {
     /// It has its connection from now on.
     pub(super) fn got(&self) {
-        if let Some(it) = self.uses.uses().all.get_mut(&self.id) {
-            (it.has, it.since) = (true, Instant::now());
+        let mut uses = self.uses.uses();
+        let now = Instant::now();
+        if let Some(it) = uses.all.get_mut(&self.id) {
+            (it.has, it.since) = (true, now);
+            let kind = it.kind;
+            uses.given.insert(kind, now);
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.uses.uses().all.remove(&self.id);
+        let mut uses = self.uses.uses();
+        if let Some(gone) = uses.all.remove(&self.id).filter(|it| it.has) {
+            uses.given_back.insert(gone.kind, Instant::now());
+        }
     }
 }
 
@@ -171,6 +198,38 @@ mod tests {
             tokio::join!(apart(read()), apart(read()));
         });
         beside.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_told_from_a_database_that_gives_nothing() {
+        let (_dir, store) = store().await;
+        let (in_use, kind, most) = (&store.in_use, Kind::Changes, 1);
+        // What the store did at its beginning is long over.
+        in_use.uses().given_back.clear();
+        let since = Instant::now();
+        assert!(!in_use.is_crowded(kind, most, since), "nobody has any");
+        let waits = in_use.queue(kind, Location::caller());
+        assert!(!in_use.is_crowded(kind, most, since), "nor has who waits too");
+        drop(waits);
+        let tx = store.begin().await.unwrap();
+        assert!(in_use.is_crowded(kind, most, since));
+        assert!(in_use.is_crowded(kind, most, Instant::now()), "it still has it");
+        tx.rollback().await.unwrap();
+        assert!(
+            in_use.is_crowded(kind, most, Instant::now()),
+            "it gave it back just now"
+        );
+        assert!(in_use.is_crowded(kind, most, since), "it was given meanwhile");
+        assert!(
+            !in_use.is_crowded(Kind::Screen, most, since),
+            "others are no matter"
+        );
+        let past = Instant::now().checked_sub(2 * AT_ONCE).unwrap();
+        in_use.uses().given_back.insert(kind, past);
+        assert!(
+            !in_use.is_crowded(kind, most, Instant::now()),
+            "it is free, and not given"
+        );
     }
 
     #[tokio::test]

@@ -66,6 +66,7 @@ pub mod workers;
 
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Sqlite};
@@ -79,13 +80,13 @@ use crate::wire::page::Change;
 pub use apart::apart;
 pub use error::StoreError;
 pub use lead::Lead;
-pub use pools::Work;
+pub use pools::{Kind, Work};
 pub use trouble::Trouble;
 pub use tx::{Conn, Tx};
 
 use clock_off::ClockOff;
 use in_use::{Held, InUse};
-use pools::{Kind, Ways};
+use pools::Ways;
 use question::Question;
 use statement::sql;
 use tx::Link;
@@ -111,8 +112,8 @@ pub(crate) const READERS: u32 = dialect::sqlite::N_VITAL;
 const CHANGES_KEPT: usize = 4096;
 
 /// Transactions at once for what nobody waits for. Each holds the head of the audit chain at its end, where a person's
-/// change stands behind those that came before it: behind these at most.
-const BEHIND_AT_ONCE: usize = 2;
+/// change stands behind those that came before it: behind this one at most. Two would wait for each other there.
+const BEHIND_AT_ONCE: usize = 1;
 
 /// The database. Clones share it.
 #[derive(Clone)]
@@ -203,6 +204,7 @@ impl Store {
         let place = Location::caller();
         async move {
             let held = self.in_use.queue(Kind::Vital, place);
+            let asked = Instant::now();
             let link = match &self.pools {
                 Pools::Sqlite(ways) => ways.vital.acquire().await.map(Link::SqliteReader),
                 Pools::Postgres(ways) => {
@@ -210,8 +212,8 @@ impl Store {
                     got.map(Link::PostgresReader)
                 }
             };
-            let link = link.inspect_err(|error| self.refused(Kind::Vital, error));
-            Ok(self.conn(link.map_err(StoreError::Connect)?, held))
+            let link = link.map_err(|error| self.refused(Kind::Vital, asked, error))?;
+            Ok(self.conn(link, held))
         }
     }
 
@@ -225,19 +227,18 @@ impl Store {
         let place = Location::caller();
         async move {
             let held = self.in_use.queue(work.into(), place);
-            let refused = |error: &sqlx::Error| self.refused(work.into(), error);
+            let asked = Instant::now();
+            let refused = |error| self.refused(work.into(), asked, error);
             let question = match &self.pools {
                 Pools::Sqlite(ways) => {
                     let pool = ways.of(work);
-                    let conn = pool.acquire().await.inspect_err(refused);
-                    let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                    let conn = pool.acquire().await.map_err(refused)?;
                     Question::on_sqlite(conn, work.limit()).await
                 }
                 Pools::Postgres(ways) => {
                     let pool = ways.of(work);
                     let conn = self.reach.or_refused(pool, pool.acquire()).await;
-                    let conn = conn.inspect_err(refused);
-                    let conn = conn.map_err(|error| pools::refused(pool, work, error))?;
+                    let conn = conn.map_err(refused)?;
                     let question = Question::on_postgres(conn, ways.vital.clone(), work.limit()).await;
                     question.map(|(question, _)| question)
                 }
@@ -252,10 +253,20 @@ impl Store {
         Conn::new(link, self.clock.now(), Some(held))
     }
 
-    /// Why a pool gave nothing: others have it all, which the log has to tell more of.
-    fn refused(&self, kind: Kind, error: &sqlx::Error) {
-        if matches!(error, sqlx::Error::PoolTimedOut) {
-            self.in_use.tell(kind);
+    /// Why nothing was given to who asked at `asked`: others have it all, which the log has to tell more of, or the
+    /// database gives none.
+    fn refused(&self, kind: Kind, asked: Instant, error: sqlx::Error) -> StoreError {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return StoreError::Connect(error);
+        }
+        self.in_use.tell(kind);
+        let most = match &self.pools {
+            Pools::Sqlite(ways) => pools::most(ways.of_kind(kind)),
+            Pools::Postgres(ways) => pools::most(ways.of_kind(kind)),
+        };
+        match self.in_use.is_crowded(kind, most, asked) {
+            true => StoreError::Crowded(kind),
+            false => StoreError::Connect(error),
         }
     }
 
@@ -298,6 +309,7 @@ impl Store {
     }
 
     async fn begun(&self, held: Held) -> Result<Tx, StoreError> {
+        let asked = Instant::now();
         let link = match &self.pools {
             Pools::Sqlite(ways) => ways
                 .writer
@@ -309,8 +321,8 @@ impl Store {
                 begun.map(Link::PostgresWriter)
             }
         };
-        let link = link.inspect_err(|error| self.refused(Kind::Changes, error));
-        let conn = self.conn(link.map_err(StoreError::Connect)?, held);
+        let link = link.map_err(|error| self.refused(Kind::Changes, asked, error))?;
+        let conn = self.conn(link, held);
         Ok(Tx::new(
             conn,
             self.changes.clone(),

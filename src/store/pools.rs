@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sqlx::{Database, Pool};
 
-use super::StoreError;
 use crate::wire::page::PageQuery;
 
 /// What is read that may take long, and for whom. Short reads of single rows need none of this: see
@@ -50,19 +49,18 @@ impl Work {
     }
 }
 
-impl fmt::Display for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Kind::from(*self).fmt(f)
-    }
-}
-
 /// Connections that one kind of work shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// Changes.
     Changes,
+    /// Short reads that others' work hangs on.
     Vital,
+    /// Lists.
     Screen,
+    /// Searches.
     Search,
+    /// What nobody waits for, or everybody.
     Background,
 }
 
@@ -107,10 +105,16 @@ pub(super) struct Ways<DB: Database> {
 
 impl<DB: Database> Ways<DB> {
     pub(super) fn of(&self, work: Work) -> &Pool<DB> {
-        match work {
-            Work::Screen => &self.screens,
-            Work::Search => &self.searches,
-            Work::Background => &self.background,
+        self.of_kind(work.into())
+    }
+
+    pub(super) fn of_kind(&self, kind: Kind) -> &Pool<DB> {
+        match kind {
+            Kind::Changes => &self.writer,
+            Kind::Vital => &self.vital,
+            Kind::Screen => &self.screens,
+            Kind::Search => &self.searches,
+            Kind::Background => &self.background,
         }
     }
 
@@ -161,11 +165,7 @@ fn busy<DB: Database>(pool: &Pool<DB>) -> usize {
     size.saturating_sub(pool.num_idle())
 }
 
-/// Why no connection was to be had: others have them all, or the database gives none.
-pub(super) fn refused<DB: Database>(pool: &Pool<DB>, work: Work, error: sqlx::Error) -> StoreError {
-    let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-    match error {
-        sqlx::Error::PoolTimedOut if busy(pool) >= most => StoreError::Crowded(work),
-        error => StoreError::Connect(error),
-    }
+/// The most connections that a pool has at once.
+pub(super) fn most<DB: Database>(pool: &Pool<DB>) -> usize {
+    usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX)
 }

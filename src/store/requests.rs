@@ -68,6 +68,10 @@ pub(super) const LIST: List = List {
             ),
         },
         Field {
+            name: "asked",
+            is: Is::Ago("r.created_at"),
+        },
+        Field {
             name: "agent",
             is: Is::Like(
                 "COALESCE(r.agent_id, '') IN (SELECT a.id FROM agents a WHERE a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')",
@@ -79,10 +83,6 @@ pub(super) const LIST: List = List {
                 "r.status IN ('pending', 'issuing', 'failed')",
                 "r.status IN ('issued', 'denied', 'cancelled')",
             ),
-        },
-        Field {
-            name: "asked",
-            is: Is::Ago("r.created_at"),
         },
         Field {
             name: "cert",
@@ -198,7 +198,7 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     existing(tx, id).await
 }
 
-/// The same for all that wait for this agent, before the agent itself: see the order in `dialect`.
+/// Lock on all requests that wait for this agent, before the agent itself: see the order in `dialect`.
 pub(super) async fn lock_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), StoreError> {
     sql(
         "SELECT r.id FROM issuance_requests r WHERE r.agent_id = $1 AND r.status IN ('pending', 'issuing') \

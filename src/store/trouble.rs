@@ -201,6 +201,10 @@ impl StoreError {
                 "run `cmp-server --migrate-only` once, as the schema's owner",
             )),
             Self::Replica { follows, .. } => Some(Trouble::replica(Some(follows))),
+            Self::Crowded(_) => Some(Trouble::passing(
+                "answers, but this server has all its connections in use",
+                "wait a moment; its log says who has them",
+            )),
             _ => None,
         }
     }

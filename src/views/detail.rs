@@ -8,7 +8,7 @@ use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::widgets::heading::heading;
 use crate::widgets::table::{self, Column, Line, Look};
-use crate::widgets::text::{put, wrap};
+use crate::widgets::text::{columns, put, wrap};
 use crate::widgets::theme::Meaning;
 
 /// One fact.
@@ -51,6 +51,7 @@ pub(super) struct Below<'a> {
     pub(super) empty: &'a str,
 }
 
+/// Columns of the labels, with the space behind them; a longer one makes them wider.
 const LABEL: u16 = 13;
 
 /// Draws the facts in a frame and the list below them.
@@ -74,7 +75,9 @@ pub(super) fn draw(
     };
     let query = (super::find(state.place().view).needs)(state).into_iter().next();
     let note = super::freshness(state, query.and_then(|query| state.data.get(&query)));
-    let width = usize::from(top.width.saturating_sub(LABEL + 2));
+    let longest = facts.iter().map(|fact| columns(fact.label)).max().unwrap_or(0);
+    let label = LABEL.max(u16::try_from(longest + 1).unwrap_or(LABEL));
+    let width = usize::from(top.width.saturating_sub(label + 2));
     let lines: Vec<(&str, String, Meaning)> = facts
         .iter()
         .flat_map(|fact| {
@@ -95,12 +98,12 @@ pub(super) fn draw(
     };
     let note = format!("{more}{note}");
     let inner = heading(buffer, top, palette, title, (&note, Meaning::Warn), false);
-    for (y, (label, text, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
-        put(buffer, inner, inner.x + 1, y, label, palette.style(Meaning::Dim));
+    for (y, (name, text, meaning)) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll)) {
+        put(buffer, inner, inner.x + 1, y, name, palette.style(Meaning::Dim));
         put(
             buffer,
             inner,
-            inner.x + 1 + LABEL,
+            inner.x + 1 + label,
             y,
             text,
             palette.style(*meaning),

@@ -54,7 +54,16 @@ impl Pane<'_> {
         // The header says it of the whole screen.
         let is_said = loaded.is_none_or(|it| !it.kept) && chrome::says_age(state);
         let fresh = if is_said { String::new() } else { fresh };
-        let notes = [fresh, above, below];
+        // The console's own findings are there before the platform's: their number isn't all of them yet.
+        let is_asked = self.query.is_some()
+            && !rows.is_empty()
+            && loaded.is_none_or(|it| it.value.is_none() && it.trouble.is_none());
+        let asked = if is_asked {
+            "asking…".to_owned()
+        } else {
+            String::new()
+        };
+        let notes = [asked, fresh, above, below];
         let notes: Vec<&str> = notes
             .iter()
             .map(String::as_str)

@@ -129,6 +129,8 @@ fn next_try(request: &Request) -> String {
     match request.waiting_on {
         Some(WaitingOn::Approval) => "once it is approved",
         Some(WaitingOn::Key | WaitingOn::Challenge) => "when the agent is back",
+        // The error is the CA's last answer, and it is over when that is.
+        Some(WaitingOn::Ca) if request.error_message.is_some() => "when the CA can be used again",
         Some(WaitingOn::Ca) => "now",
         None => "-",
     }

@@ -129,7 +129,7 @@ pub(super) fn id(finding: &Finding) -> String {
     format!("{:?}/{}", finding.kind, finding.entity_id)
 }
 
-/// The same of the row that stands for those of a kind that are not told.
+/// Id of the row that stands for those of a kind that are not told.
 fn more_id(kind: FindingKind) -> String {
     format!("more/{kind:?}")
 }

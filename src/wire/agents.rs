@@ -342,3 +342,44 @@ pub struct TokenReply {
     /// What to do if that answer was lost, in the answer to a request that is sent again.
     pub note: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_installation_leaves_is_what_is_there() {
+        let there = |on_disk: Option<&str>| ReportedInstallation {
+            path: "/srv/tls/a.pem".to_owned(),
+            on_disk_sha256: on_disk.map(str::to_owned),
+            served_sha256: None,
+            chain_missing: None,
+            error: None,
+        };
+        let result = |step: &str, rolled_back, on_disk| JobResult {
+            done: false,
+            failed_step: Some(step.to_owned()),
+            rolled_back,
+            installation: Some(there(on_disk)),
+            ..JobResult::done()
+        };
+        for (failed, words) in [
+            (
+                result("reload", true, Some("ab")),
+                "the previous set is back in place",
+            ),
+            // A first installation has no set to go back to.
+            (
+                result("reload", true, None),
+                "no set was there before, and none is now",
+            ),
+            (
+                result("swap", false, Some("ab")),
+                "what was there before could not be put back: look at the host",
+            ),
+            (result("path", false, None), "nothing was changed"),
+        ] {
+            assert_eq!(failed.leaves(), words, "{failed:?}");
+        }
+    }
+}

@@ -60,6 +60,46 @@ pub fn takes(fields: &[&str], name: &str) -> Takes {
     }
 }
 
+/// Headings of columns that are filtered by a field of another name: what stands over a column can be typed.
+const HEADINGS: &[(&[&str], &[(&str, &str)])] = &[
+    (
+        CERTIFICATE_FIELDS,
+        &[("ends", "expires"), ("host", "agent"), ("on", "agent")],
+    ),
+    (AGENT_FIELDS, &[("agent", "host")]),
+    (REQUEST_FIELDS, &[("why", "error"), ("host", "agent")]),
+    (
+        AUDIT_FIELDS,
+        &[("who", "actor"), ("what", "action"), ("on", "entity")],
+    ),
+];
+
+/// The headings that a list with these fields has for fields of another name.
+#[must_use]
+pub fn headings(fields: &[&str]) -> &'static [(&'static str, &'static str)] {
+    let of = HEADINGS.iter().find(|(list, _)| *list == fields);
+    of.map_or(&[], |(_, headings)| headings)
+}
+
+/// The field that is meant by `name`, which may be a heading.
+fn field_of<'a>(fields: &[&str], name: &'a str) -> &'a str {
+    let of = headings(fields).iter().find(|(heading, _)| *heading == name);
+    of.map_or(name, |(_, field)| field)
+}
+
+/// The fields of a list in one line, each with the headings that mean it.
+fn known(fields: &[&str]) -> String {
+    let with_headings = |field: &&str| {
+        let meant = headings(fields).iter().filter(|(_, of)| of == field);
+        let meant: Vec<&str> = meant.map(|(heading, _)| *heading).collect();
+        match meant.as_slice() {
+            [] => (*field).to_owned(),
+            meant => format!("{field} (or {})", meant.join(", ")),
+        }
+    };
+    fields.iter().map(with_headings).collect::<Vec<_>>().join(", ")
+}
+
 /// Every field that some list knows: what only looks like a field, such as a serial, is a word.
 fn is_field(name: &str) -> bool {
     let lists = [
@@ -168,16 +208,19 @@ impl Term {
             Some(rest) => (true, rest),
             None => (false, word),
         };
-        let (field, value) = match rest.split_once(':').filter(|(name, _)| is_field(name)) {
+        let typed = rest
+            .split_once(':')
+            .map(|(name, value)| (field_of(fields, name), value));
+        let (field, value) = match typed.filter(|(name, _)| is_field(name)) {
             Some((name, _)) if !fields.contains(&name) => {
-                let known = fields.join(", ");
+                let known = known(fields);
                 return Err(format!("this list has no `{name}`; it has: {known}"));
             }
             Some((name, "")) => return Err(format!("`{name}:` wants something behind it")),
             Some((name, value)) => (Some(name.to_owned()), value),
             // A misspelt field that became a word would find nothing, or with `!` hide nothing.
             None if let Some(name) = meant_as_field(rest) => {
-                let known = fields.join(", ");
+                let known = known(fields);
                 return Err(format!("no field is called `{name}`; this list has: {known}"));
             }
             None => (None, rest),
@@ -300,7 +343,7 @@ mod tests {
         assert!(
             read("entity:crt_1")
                 .unwrap_err()
-                .contains("status, expires, agent")
+                .contains("status, expires (or ends), agent (or host, on)")
         );
         assert_eq!(
             read("status:EXPIRED").unwrap(),
@@ -322,6 +365,30 @@ mod tests {
             "expire:<7d",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_stands_over_a_column_names_its_field() {
+        let term = |text: &str, fields| Filter::read(text, fields).unwrap().terms;
+        for (heading, field, fields) in [
+            ("ends:<7d", "expires:<7d", CERTIFICATE_FIELDS),
+            ("!host:web-01", "!agent:web-01", CERTIFICATE_FIELDS),
+            ("on:web-01", "agent:web-01", CERTIFICATE_FIELDS),
+            ("agent:web", "host:web", AGENT_FIELDS),
+            ("why:denied", "error:denied", REQUEST_FIELDS),
+            ("host:web", "agent:web", REQUEST_FIELDS),
+            ("who:dana", "actor:dana", AUDIT_FIELDS),
+            ("what:revoke", "action:revoke", AUDIT_FIELDS),
+            ("on:crt_1", "entity:crt_1", AUDIT_FIELDS),
+        ] {
+            assert_eq!(term(heading, fields), term(field, fields), "{heading}");
+        }
+        // Each leads to a field of its list, and hides none.
+        for (fields, headings) in HEADINGS {
+            for (heading, field) in *headings {
+                assert!(fields.contains(field) && !fields.contains(heading), "{heading}");
+            }
         }
     }
 

@@ -10,5 +10,6 @@ pub mod page;
 pub mod problem_json;
 pub mod requests;
 pub mod runs;
+pub mod strict;
 pub mod tokens;
 pub mod trends;

@@ -22,7 +22,7 @@ pub struct TokenBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// Seconds until it ends. A bearer token: 90 days if not given, 366 at most; an enrolment token: one
-    /// hour, 7 days at most.
+    /// hour, 7 days at most. Never longer than the token that asks, whose end is taken if none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 60, maximum = 31_622_400)]
     pub expires_in_s: Option<i64>,

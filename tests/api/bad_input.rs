@@ -320,3 +320,46 @@ async fn a_filter_has_an_end() {
     let longest = format!("/api/v1/certs?filter={}", words(20, "%C3%A4%C3%A4bcdefgh"));
     assert_eq!(it.get(&longest).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_flood_of_slips_is_counted_and_keeps_nothing() {
+    let Some(it) = Server::start().await else { return };
+    let path = format!("/api/v1/certs/{}/revoke", it.cert);
+    let n_before = it.rows().await.len();
+    for n in 0..60 {
+        let (path, body) = match n % 2 {
+            0 => (path.clone(), r#"{"reason": "#),
+            _ => (
+                format!("/api/v1/certs/crt_{n}/revoke"),
+                r#"{"reason": "superseded"}"#,
+            ),
+        };
+        let key = format!("flood-{n}");
+        let (status, _) = it.call(Method::POST, &path, &it.operator, body, Some(&key)).await;
+        assert_eq!(status, if n % 2 == 0 { 400 } else { 404 });
+    }
+    let rows = it.rows().await;
+    assert_eq!(rows.len() - n_before, 20);
+    assert!(
+        rows[n_before..]
+            .iter()
+            .all(|row| row.outcome == AuditOutcome::Refused)
+    );
+    // What was only counted was not kept under its key either, and what is right is done.
+    let good = r#"{"reason": "superseded"}"#;
+    let (status, answer) = it
+        .call(Method::POST, &path, &it.operator, good, Some("flood-58"))
+        .await;
+    assert_eq!(status, 202, "{answer}");
+    // One more row tells of them, once the minute is over.
+    it.clock.set(noon() + Duration::seconds(61));
+    let (status, _) = it.call(Method::POST, &path, &it.viewer, good, None).await;
+    assert_eq!(status, 403);
+    let rows = it.rows().await;
+    let told: Vec<_> = rows.iter().filter_map(|row| row.detail.as_deref()).collect();
+    assert!(
+        told.iter()
+            .any(|detail| detail.starts_with("and 40 more within a minute")),
+        "{told:?}"
+    );
+}

@@ -469,3 +469,43 @@ async fn nothing_secret_is_ever_sent_to_redis() {
     }
     assert!(!sent.contains("PRIVATE KEY"), "{sent}");
 }
+
+/// A cache is of use when it keeps something: one that answers and takes nothing is not up.
+#[tokio::test]
+async fn a_redis_that_takes_nothing_is_told_with_what_to_do() {
+    let Some(redis) = Redis::start() else { return };
+    let Some(it) = Server::start().await else { return };
+    let cache = redis.cache().await;
+    let base = over(it.store.clone(), cache.clone(), Limits::none()).await;
+    assert_eq!(told(&it, &base).await["state"], "up");
+    let configure = async |words: &[&str]| {
+        let mut command = ::redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let _said: ::redis::Value = command.query_async(&mut redis.client().await).await.unwrap();
+    };
+    for (breaks, mends, hint) in [
+        (
+            ["CONFIG", "SET", "maxmemory", "1"].as_slice(),
+            ["CONFIG", "SET", "maxmemory", "0"].as_slice(),
+            "maxmemory-policy allkeys-lru",
+        ),
+        (
+            &["REPLICAOF", "127.0.0.1", "1"],
+            &["REPLICAOF", "NO", "ONE"],
+            "name the primary",
+        ),
+    ] {
+        configure(breaks).await;
+        until("it is told", async || {
+            let now = told(&it, &base).await;
+            now["state"] == "degraded" && now["note"].as_str().unwrap().contains(hint)
+        })
+        .await;
+        // What is asked is answered meanwhile, out of the process.
+        let path = cert(&it);
+        assert_eq!(read(&it, &base, &path).await, read(&it, &base, &path).await);
+        configure(mends).await;
+        serves(&cache, Serving::Redis).await;
+        until("it is up again", async || told(&it, &base).await["state"] == "up").await;
+    }
+}

@@ -32,6 +32,7 @@ fn short() -> Bounds {
         answer: Duration::from_millis(300),
         connections: 2,
         per_address: 2,
+        ..Bounds::default()
     }
 }
 

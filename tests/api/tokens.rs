@@ -325,3 +325,40 @@ async fn a_one_time_token_that_is_asked_for_anew_replaces_the_one_before() {
         assert_eq!(status, expected, "{reply}");
     }
 }
+
+#[tokio::test]
+async fn what_a_token_makes_ends_no_later_than_itself() {
+    let Some(it) = Server::start().await else { return };
+    let ends = noon() + chrono::Duration::seconds(100);
+    let brief = Admin(it.token("brief", Role::Admin, None, Some(ends)).await);
+    for (n, purpose) in [r#""role":"admin""#, r#""purpose":"enrol""#]
+        .into_iter()
+        .enumerate()
+    {
+        let body = |lives: &str| format!(r#"{{"name":"it-{n}",{purpose}{lives}}}"#);
+        let lives = format!(r#","expires_in_s":{}"#, 7 * 24 * 3600);
+        let (status, problem) = brief.post(&it, TOKENS, &body(&lives), None).await;
+        assert_eq!(status, 400, "{problem}");
+        let said = problem["title"].as_str().unwrap();
+        assert!(said.contains("what it makes ends no later"), "{said}");
+        let hint = problem["detail"].as_str().unwrap();
+        assert!(hint.contains("60 to 100 seconds"), "{hint}");
+        // Without a life of its own it has what is left.
+        assert_eq!(brief.make(&it, &body("")).await.kept.expires_at, Some(ends));
+    }
+    let again = format!("/api/v1/agents/{}/token", it.agent);
+    let (status, made) = brief.post(&it, &again, "", None).await;
+    assert_eq!(status, 201, "{made}");
+    let until: chrono::DateTime<chrono::Utc> = serde_json::from_value(made["expires_at"].clone()).unwrap();
+    assert_eq!(until, ends);
+    let briefer = noon() + chrono::Duration::seconds(59);
+    let briefer = Admin(it.token("briefer", Role::Admin, None, Some(briefer)).await);
+    let (status, problem) = briefer
+        .post(&it, TOKENS, r#"{"name":"ash","role":"viewer"}"#, None)
+        .await;
+    assert_eq!(status, 422, "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("59 s are left"),
+        "{problem}"
+    );
+}

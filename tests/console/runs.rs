@@ -85,3 +85,25 @@ fn a_result_is_closed_by_each_key_that_closes() {
         assert!(state.layers.is_empty() && !state.quit, "{key}");
     }
 }
+
+/// Whoever comes to the runs looks for what was begun last, wherever the cursor was before.
+#[test]
+fn runs_open_at_the_newest() {
+    let mut state = unsealed();
+    for n in 1..=12 {
+        state.begin_run("revoke", Vec::new());
+        state.runs[n - 1].opened_at = now() + chrono::Duration::minutes(n as i64);
+    }
+    press(&mut state, "7 G");
+    let at = |state: &State| {
+        let rows = cmp_console::views::focused_rows(state);
+        state.screen().cursor_index(0, rows.ids())
+    };
+    assert_eq!(at(&state), 11, "at the oldest");
+    press(&mut state, "1");
+    let newest = state.begin_run("reissue", Vec::new());
+    press(&mut state, "7");
+    assert_eq!(at(&state), 0);
+    let rows = cmp_console::views::focused_rows(&state);
+    assert_eq!(rows.ids()[0], newest);
+}

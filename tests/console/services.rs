@@ -1,5 +1,7 @@
 //! Services: the lower pane is about the row under the cursor.
 
+use cmp_console::domain::database::{Host, HostRole, HostState, Standing};
+
 use crate::hands::*;
 
 fn to_service(state: &mut State, name: &str) {
@@ -77,4 +79,59 @@ fn a_finding_leads_to_the_row_that_it_is_about() {
     assert!(drawn(&state).contains("── Vault ─"), "it stays there");
     press(&mut state, "esc");
     assert_eq!(state.place().view, ViewId::Triage);
+}
+
+/// Who sees what goes to a backend is said where the backend is.
+#[test]
+fn a_proxy_on_the_way_is_said_beside_the_backend() {
+    let mut state = night(120, 40);
+    let words = "through the proxy `http://proxy:3128` of HTTP_PROXY";
+    state.context.proxies.insert(Backend::Vault, words.to_owned());
+    to_service(&mut state, "vault");
+    let screen = drawn(&state);
+    assert_eq!(
+        screen.matches(words).count(),
+        2,
+        "in its row, and whole below: {screen}"
+    );
+}
+
+/// Two hosts of one machine differ at the end of their names alone.
+#[test]
+fn hosts_whose_names_begin_alike_can_be_told_apart() {
+    for width in [80, 120] {
+        let mut state = night(width, 40);
+        let host = |name: &str, role| Host {
+            name: name.to_owned(),
+            unchecked: None,
+            state: HostState::Up(Standing {
+                role,
+                timeline: 1,
+                behind_ms: 0,
+                follows: role == HostRole::Replica,
+                last_change: None,
+                latency_ms: 2,
+            }),
+            instance: None,
+        };
+        tell(
+            &mut state,
+            Event::Hosts(vec![
+                host("127.0.0.1:54321", HostRole::Primary),
+                host("127.0.0.1:54322", HostRole::Replica),
+            ]),
+        );
+        press(&mut state, "6");
+        let area = ratatui::layout::Rect::new(0, 0, width, 40);
+        let mut buffer = ratatui::buffer::Buffer::empty(area);
+        cmp_console::views::draw(&state, area, &mut buffer);
+        let screen: String = buffer
+            .content()
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
+        for words in ["127.0.0.1:54321: primary", "127.0.0.1:54322: replica"] {
+            assert!(screen.contains(words), "{words} at {width}: {screen}");
+        }
+    }
 }

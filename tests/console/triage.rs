@@ -410,3 +410,23 @@ fn a_message_that_is_longer_than_the_line_wraps() {
     assert!(screen[23].trim_end().ends_with("END"), "{screen:#?}");
     assert!(screen[22].contains("error: nothing of ours"), "{screen:#?}");
 }
+
+/// What this console sees by itself comes first, and is not all while the platform is still asked.
+#[test]
+fn findings_of_ones_own_are_not_all_before_the_platform_has_answered() {
+    let mut state = fixtures::blank(80, 24);
+    tell(&mut state, Event::Link(Backend::Vault, fixtures::sealed(0)));
+    let heading = |state: &State| lines(state, 80, 24)[1].clone();
+    let before = heading(&state);
+    assert!(
+        before.starts_with("── Findings 1   1 critical ─") && before.contains("asking…"),
+        "{before}"
+    );
+    let answer = Answer::Findings(Findings::default());
+    fixtures::answer(&mut state, Query::Findings, answer);
+    let after = heading(&state);
+    assert!(
+        after.starts_with("── Findings 1   1 critical ─") && !after.contains("asking…"),
+        "{after}"
+    );
+}

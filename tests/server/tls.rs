@@ -186,3 +186,48 @@ async fn a_pair_that_does_not_fit_is_refused_at_the_start() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("is not that of the first certificate in"), "{said}");
 }
+
+/// Clients that trust the root alone need the intermediates from the server: whoever starts it is told what is missing.
+#[tokio::test]
+async fn a_chain_without_its_intermediate_is_told_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Ca::new(dir.path(), "root");
+    let (intermediate, leaf, private) = root.issue_below("lower", "127.0.0.1");
+    let (cert, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key"));
+    fs::write(&key, private).unwrap();
+    let arguments = [
+        "--tls-cert",
+        cert.to_str().unwrap(),
+        "--tls-key",
+        key.to_str().unwrap(),
+    ];
+    let incomplete = "the chain is incomplete";
+    for (chain, n_told) in [
+        (leaf.clone(), 1),
+        (format!("{leaf}{intermediate}"), 1),
+        (
+            format!("{leaf}{intermediate}{}", fs::read_to_string(&root.file).unwrap()),
+            0,
+        ),
+    ] {
+        fs::write(&cert, &chain).unwrap();
+        let it = Daemon::start(dir.path(), &arguments).await;
+        let lines: Vec<String> = it
+            .log()
+            .lines()
+            .filter(|it| it.contains(incomplete))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(lines.len(), n_told, "{}", it.log());
+        // The intermediate is missing, or only the root, which this host doesn't trust either.
+        let missing = if chain == leaf { "CN=lower" } else { "CN=root" };
+        assert!(lines.iter().all(|line| line.contains(missing)), "{lines:?}");
+    }
+    fs::write(
+        &cert,
+        format!("{leaf}{}{intermediate}", fs::read_to_string(&root.file).unwrap()),
+    )
+    .unwrap();
+    let it = Daemon::start(dir.path(), &arguments).await;
+    it.logged("are not its issuers in order", 1).await;
+}

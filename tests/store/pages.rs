@@ -453,3 +453,38 @@ fn report(path: &str, on_disk: &str, served: &str) -> Report {
         proofs: Vec::new(),
     }
 }
+
+/// People come with what Windows and Java show, in whole or in its beginning.
+#[tokio::test]
+async fn a_certificate_is_found_by_its_sha1_thumbprint() {
+    let Some(it) = Fixture::new().await else { return };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let sha1 = hex::encode(aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
+        made.der(),
+    ));
+    let mut tx = it.store.begin().await.unwrap();
+    certificates::insert(&mut tx, &certificate(1)).await.unwrap();
+    let mut new = certificate(2);
+    new.pem = made.pem();
+    let id = certificates::insert(&mut tx, &new).await.unwrap().id;
+    tx.commit().await.unwrap();
+    for clue in [sha1.as_str(), &sha1[..16], &sha1.to_uppercase()] {
+        for query in [
+            PageQuery {
+                q: Some(clue.to_owned()),
+                ..PageQuery::default()
+            },
+            PageQuery {
+                filter: Some(clue.to_owned()),
+                ..PageQuery::default()
+            },
+        ] {
+            let found = all(&it.store, &query).await;
+            let ids: Vec<&str> = found.iter().map(|it| it.id.as_str()).collect();
+            assert_eq!(ids, [id.as_str()], "{query:?}");
+        }
+    }
+}

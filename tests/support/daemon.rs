@@ -48,12 +48,14 @@ impl Daemon {
 
     /// One that isn't ended by a write beyond the limit on the size of its files: the write fails.
     pub(crate) async fn ignoring_file_size(database: &str, arguments: &[&str]) -> Self {
+        Self::by_shell("trap '' XFSZ", database, arguments).await
+    }
+
+    /// One in whose process the shell does something first.
+    pub(crate) async fn by_shell(first: &str, database: &str, arguments: &[&str]) -> Self {
         let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            r#"trap '' XFSZ; exec "$0" "$@""#,
-            env!("CARGO_BIN_EXE_cmp-server"),
-        ]);
+        let line = format!(r#"{first}; exec "$0" "$@""#);
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_cmp-server")]);
         let mut it = Self::by(shell, database, arguments, &[]);
         it.started().await;
         it

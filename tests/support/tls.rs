@@ -35,6 +35,23 @@ impl Ca {
         }
     }
 
+    /// A CA below this one, and a certificate of its for `name` with the key, all in PEM.
+    #[allow(dead_code, reason = "not every test binary has a CA between")]
+    pub(crate) fn issue_below(&self, ca: &str, name: &str) -> (String, String, String) {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, ca);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        let intermediate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let below = Self {
+            key: key.serialize_pem(),
+            issuer: Issuer::new(params, key),
+            file: PathBuf::new(),
+        };
+        let (leaf, key) = below.issue_for(name, 2090);
+        (intermediate, leaf, key)
+    }
+
     /// Certificate and key in PEM, for 127.0.0.1.
     pub(crate) fn issue(&self, ends: i32) -> (String, String) {
         self.issue_for("127.0.0.1", ends)

@@ -254,8 +254,8 @@ fn millis(ttl: Duration) -> u64 {
 /// What a person is told about a failure, with what to do about it where that is known.
 fn words(error: &RedisError) -> String {
     let words = error.to_string();
-    // Within a pipeline the code is in the words only.
-    let says = |what: &str| words.contains(what);
+    // A code that the client knows is in the error alone; of another one, within a pipeline, only the words have it.
+    let says = |code: &str| error.code() == Some(code) || words.contains(code);
     if error.kind() == ErrorKind::AuthenticationFailed || says("NOAUTH") {
         format!("{words} (hint: put its password into CMP_CACHE_PASSWORD)")
     } else if says("invalid peer certificate") {

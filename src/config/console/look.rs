@@ -12,7 +12,7 @@ pub enum Colours {
     Sixteen,
     /// Tuned for dark ground, in full colour where the terminal has it.
     Dark,
-    /// The same for light ground.
+    /// Tuned for light ground, in full colour where the terminal has it.
     Light,
     /// Blue for good, orange for soon, vermilion for broken, from the 256: told apart by who can't tell
     /// green from red (after Okabe and Ito).

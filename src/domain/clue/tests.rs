@@ -79,7 +79,7 @@ fn hashes_are_read_in_every_notation() {
         format!("sha256//{pin}"),
         format!("pin-sha256=\"{pin}\""),
         format!("pin-sha256=\"{pin}\";"),
-        URL_SAFE_NO_PAD.encode(bytes),
+        format!("x5t#S256: {}", URL_SAFE_NO_PAD.encode(bytes)),
         format!("SHA256:{}", STANDARD.encode(bytes).trim_end_matches('=')),
     ] {
         assert_eq!(first(&clue), Some(Clue::Sha256(sha256.clone())), "{clue}");

@@ -45,6 +45,7 @@ const LABELS: &[(&str, Label)] = &[
     ("thumbprint", Label::None),
     ("pin-sha256", Label::None),
     ("spki", Label::None),
+    ("x5t#s256", Label::None),
     ("sha-256", Label::None),
     ("sha256", Label::None),
     ("sha-1", Label::None),

@@ -13,6 +13,8 @@ use der::{Decode, Reader, SliceReader, Tag};
 
 pub use key::PublicKey;
 
+use super::name::NameError;
+
 /// More than a request with the most names has.
 const MAX_PEM: usize = 64 * 1024;
 
@@ -49,6 +51,9 @@ pub enum CsrError {
     /// A name of another kind.
     #[error("it asks for a name that is neither DNS nor IP")]
     NameKind,
+    /// An address that is given as a DNS name.
+    #[error("{0}")]
+    NoDnsName(#[from] NameError),
     /// A name that is there twice.
     #[error("it names `{0}` twice")]
     Twice(String),

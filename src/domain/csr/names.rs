@@ -7,6 +7,7 @@ use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, PrintableStringRef, Ut
 use der::{Decode, Reader, SliceReader, Tag, TagNumber};
 
 use super::{CsrError, within};
+use crate::domain::name;
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
@@ -124,18 +125,19 @@ fn alternative_names(reader: &mut SliceReader<'_>) -> Result<Asked, CsrError> {
     let mut asked = Asked::default();
     let mut seen = BTreeSet::new();
     loop {
-        let name = AnyRef::decode(reader)?;
-        let text = match name.header().tag() {
+        let one = AnyRef::decode(reader)?;
+        let text = match one.header().tag() {
             DNS_NAME => {
-                let text = std::str::from_utf8(name.value())
+                let text = std::str::from_utf8(one.value())
                     .ok()
                     .filter(|text| text.is_ascii())
                     .ok_or(CsrError::NotDer)?;
+                name::is_no_address(text)?;
                 asked.dns.push(text.to_owned());
                 text.to_owned()
             }
             IP_ADDRESS => {
-                let ip = address(name.value()).ok_or(CsrError::NameKind)?;
+                let ip = address(one.value()).ok_or(CsrError::NameKind)?;
                 asked.ips.push(ip);
                 ip.to_string()
             }

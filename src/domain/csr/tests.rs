@@ -206,6 +206,25 @@ fn nothing_is_asked_for_but_names() {
 }
 
 #[test]
+fn an_address_is_asked_for_as_one() {
+    let mut parts = Parts::new();
+    for (name, said) in [
+        (
+            "10.0.0.9",
+            "`10.0.0.9` is given as a DNS name and is an IP address: ask for it as one (`subjectAltName=IP:10.0.0.9`)",
+        ),
+        ("2001:DB8::9", "(`subjectAltName=IP:2001:db8::9`)"),
+        ("host.10", "`host.10` ends in a number"),
+    ] {
+        parts.attributes = asked(&[&san(&["a.example.com", name])]);
+        let error = parts.read().unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    parts.attributes = asked(&[&seq(&[SAN, &tlv(4, &seq(&[&tlv(0x87, &[10, 0, 0, 9])]))])]);
+    assert_eq!(parts.read().unwrap().ips, [std::net::IpAddr::from([10, 0, 0, 9])]);
+}
+
+#[test]
 fn a_key_has_one_form() {
     let mut parts = Parts::new();
     let point = parts.pair.public_key().as_ref().to_vec();

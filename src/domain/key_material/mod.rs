@@ -3,6 +3,7 @@
 //! half is made, where that can be done.
 
 mod der;
+mod label;
 mod piece;
 mod ssh;
 mod token;

@@ -1,10 +1,11 @@
 //! Pieces: hex, base64 and base32 that nobody can tell from a piece of a key or an unseal share. What a clue can
-//! be is none: a serial (twenty octets at most), a SHA-1 or SHA-256 in hex or base64, and a certificate, request
-//! or public key from its first line on.
+//! be is none: a serial (twenty octets at most), a SHA-1 or SHA-256 in hex, the same in base64 where it says so (a
+//! label before it, or the `=` behind it: a share without its last letter is as long), and a certificate, request or
+//! public key from its first line on.
 
 use data_encoding::BASE32_NOPAD;
 
-use super::{der, says_private, ssh};
+use super::{der, label, says_private, ssh};
 use crate::domain::wrapping::{dumped, from_base64, from_hex};
 
 /// Fewer letters are a word, an id or a name. A share of a key of 128 bits has 23.
@@ -24,6 +25,11 @@ const DECIMAL: usize = 49;
 const BASE32: (usize, usize) = (32, 50);
 /// Shorter ones of equal length are one text in groups.
 const IN_GROUPS: usize = 40;
+/// Pairs of a line of `openssl rsa -text`, which ends with a colon as no serial does, that are left of a line that was
+/// copied from its middle.
+const LINE: usize = 8;
+/// Pairs behind the name of a number of a private key. Fewer tell nothing of it.
+const NUMBER: usize = 4;
 
 /// True if `text` has such a piece in it; while `text` `grows`, anything shorter than a hash may become one.
 pub(super) fn is_in(text: &str, grows: bool) -> bool {
@@ -66,12 +72,21 @@ fn is_letter(c: char) -> bool {
 /// to the length that the beginning gives.
 fn has_word(text: &str, grows: bool) -> bool {
     let mut rest = 0;
-    for word in text.split(|c| !is_letter(c)) {
+    let mut behind = text;
+    while !behind.is_empty() {
+        let n = behind.find(|c| !is_letter(c)).unwrap_or(behind.len());
+        let (word, after) = behind.split_at(n);
+        let begins = text.len() - behind.len();
+        behind = after.split_at(after.chars().next().map_or(0, char::len_utf8)).1;
         if word.len() < SHORTEST {
             rest = usize::saturating_sub(rest, word.len());
             continue;
         }
-        let read = read(word, grows);
+        let says_hash = after.starts_with('=')
+            || text
+                .get(..begins)
+                .is_some_and(|before| label::names_public(before, text));
+        let read = read(word, says_hash, grows);
         if read == Read::Private {
             return true;
         }
@@ -99,7 +114,7 @@ enum Read {
     Other,
 }
 
-fn read(word: &str, grows: bool) -> Read {
+fn read(word: &str, says_hash: bool, grows: bool) -> Read {
     let n = word.len();
     if n > SERIAL && word.bytes().all(|byte| byte.is_ascii_digit()) {
         return if n > DECIMAL { Read::Piece } else { Read::Other };
@@ -121,10 +136,11 @@ fn read(word: &str, grows: bool) -> Read {
         return public.unwrap_or(Read::Piece);
     }
     // `sha256/` and `sha256//` stand before a pin.
-    let pin = ["sha256/", "sha1/", "SHA256/", "SHA1/"]
+    let labelled = ["sha256/", "sha1/", "SHA256/", "SHA1/"]
         .iter()
-        .find_map(|label| word.strip_prefix(label))
-        .unwrap_or(word);
+        .find_map(|label| word.strip_prefix(label));
+    let says_hash = says_hash || labelled.is_some();
+    let pin = labelled.unwrap_or(word);
     let pin = pin
         .strip_prefix('/')
         .filter(|pin| HASHES.contains(&pin.len()))
@@ -139,7 +155,7 @@ fn read(word: &str, grows: bool) -> Read {
     let is_public_text = whole.is_some_and(|bytes| {
         std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("-----BEGIN ") && !says_private(text))
     });
-    let is_clue = HASHES.contains(&pin.len()) || (grows && pin.len() <= HASHES[1]);
+    let is_clue = says_hash && (HASHES.contains(&pin.len()) || (grows && pin.len() <= HASHES[1]));
     match (is_public_text, is_clue) {
         // Its end is not known, and its lines are read where it is taken apart.
         (true, _) => Read::Public(usize::MAX),
@@ -184,7 +200,7 @@ fn is_random(word: &str) -> bool {
     let changes = kinds.windows(2).filter(|two| two[0] != two[1]).count();
     // Random letters change in three places of five; the shorter a text, the more that varies.
     let changes_much = match word.len() {
-        SHARE => changes * 10 >= kinds.len() * 3,
+        n if n == SHARE || n == SHARE - 1 => changes * 10 >= kinds.len() * 3,
         36.. => changes * 20 >= kinds.len() * 7,
         _ => changes * 5 >= kinds.len() * 2,
     };
@@ -202,20 +218,44 @@ fn is_base32(word: &str) -> bool {
         && digits * 16 >= word.len()
 }
 
-/// True if hex digits in pairs or fours, with colons, hyphens or spaces between, are more than a hash has.
-fn has_pairs(text: &str, grows: bool) -> bool {
-    let mut bytes: Vec<u8> = Vec::new();
-    let mut between = None;
-    let is_piece = |bytes: &[u8]| {
+/// A run of hex digits in pairs.
+#[derive(Default)]
+struct Pairs {
+    bytes: Vec<u8>,
+    /// A line of it, or the whole, ends with a colon.
+    ends_with_colon: bool,
+    /// By what stands before it.
+    says: Option<label::Says>,
+}
+
+impl Pairs {
+    fn is_piece(&self, grows: bool) -> bool {
+        let bytes = &self.bytes;
+        let n = bytes.len();
+        if is_public(bytes) {
+            return false;
+        }
+        if self.says == Some(label::Says::Private) && n >= NUMBER {
+            return true;
+        }
+        if self.ends_with_colon && self.says != Some(label::Says::Hash) && n >= LINE {
+            return true;
+        }
         // Zeros in front are those of a number.
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        let is_clue = bytes.len() - zeros <= SERIAL / 2
-            || bytes.len() == SHA256 / 2
-            || (grows && bytes.len() < SHA256 / 2);
-        !is_clue && !is_public(bytes)
-    };
+        let is_clue = n - zeros <= SERIAL / 2 || n == SHA256 / 2 || (grows && n < SHA256 / 2);
+        !is_clue
+    }
+}
+
+/// True if hex digits in pairs or fours, with colons, hyphens or spaces between, are more than a hash has, or stand in
+/// the lines of a private key that is written out.
+fn has_pairs(text: &str, grows: bool) -> bool {
+    let mut pairs = Pairs::default();
+    let mut between = None;
     let mut rest = text;
     while !rest.is_empty() {
+        let begins = text.len() - rest.len();
         let n = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
         let (word, behind) = rest.split_at(n);
         let n = behind
@@ -226,7 +266,16 @@ fn has_pairs(text: &str, grows: bool) -> bool {
             .then(|| hex::decode(word).ok())
             .flatten();
         let is_group = group.is_some();
-        bytes.extend(group.unwrap_or_default());
+        if pairs.bytes.is_empty() && is_group {
+            pairs.says = text.get(..begins).and_then(label::said_by);
+        }
+        pairs.bytes.extend(group.unwrap_or_default());
+        // The last colon of what is being typed is followed by something.
+        let ends_line = separator.strip_prefix(':').is_some_and(|after| {
+            after.chars().all(char::is_whitespace)
+                && (after.contains('\n') || !grows && (!after.is_empty() || behind.is_empty()))
+        });
+        pairs.ends_with_colon |= is_group && ends_line;
         // A line break belongs to what stands before it.
         let next = separator
             .chars()
@@ -238,15 +287,15 @@ fn has_pairs(text: &str, grows: bool) -> bool {
         if goes_on {
             between = next;
         } else {
-            if is_piece(&bytes) {
+            if pairs.is_piece(grows) {
                 return true;
             }
-            bytes.clear();
+            pairs = Pairs::default();
             between = None;
         }
         rest = behind;
     }
-    is_piece(&bytes)
+    pairs.is_piece(grows)
 }
 
 /// True if groups of equal length, in which people write long texts, are a random text together.

@@ -422,12 +422,15 @@ fn clues(seeds: u8) -> Vec<String> {
                 hex::encode_upper(hash),
                 pairs.join(":"),
                 pairs.join(" "),
-                STANDARD.encode(hash),
-                URL_SAFE_NO_PAD.encode(hash),
                 format!("sha256/{}", STANDARD.encode(hash)),
                 format!("sha256//{}", STANDARD.encode(hash)),
                 format!("pin-sha256=\"{}\"", STANDARD.encode(hash)),
+                format!("SHA256:{}", STANDARD.encode(hash).trim_end_matches('=')),
                 format!("SHA256 Fingerprint={}", pairs.join(":")),
+                format!(
+                    "SHA256 Fingerprint={}",
+                    [&pairs[..12], &pairs[12..]].map(|it| it.join(":")).join(":\n")
+                ),
             ]);
         }
     }
@@ -435,8 +438,73 @@ fn clues(seeds: u8) -> Vec<String> {
 }
 
 #[test]
+fn a_share_without_a_letter_is_no_pin_and_a_pin_says_that_it_is_one() {
+    for seed in 0..40 {
+        // 44 letters, without a `=`.
+        let share = STANDARD.encode(bytes(seed, 33));
+        for cut in [&share[..43], &share[1..]] {
+            for around in [
+                cut.to_owned(),
+                format!("Unseal Key 1: {cut}"),
+                format!("find {cut}"),
+            ] {
+                assert!(material_in(&around).is_some(), "{around}");
+            }
+            let is_wiped = (1..=cut.len()).any(|n| material_so_far(&cut[..n]).is_some());
+            assert!(is_wiped, "{cut}");
+        }
+    }
+}
+
+/// What OpenSSL writes of an RSA key between two of its words.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, behind) = text.split_once(from).unwrap();
+    behind.split_once(to).unwrap().0
+}
+
+#[test]
+fn lines_of_a_private_key_in_words_are_no_serials() {
+    let pem = openssl(&["genrsa", "2048"], "").unwrap();
+    let rsa = openssl(&["rsa", "-text", "-noout"], &pem).unwrap();
+    let exponent = between(&rsa, "privateExponent:\n", "prime1");
+    let lines: Vec<&str> = exponent.trim_end().lines().collect();
+    let whole = &lines[..lines.len() - 1];
+    for line in whole {
+        for text in [*line, line.trim(), &line.trim()[18..], &format!("find {line}\n")] {
+            assert_eq!(material_in(text), Some(Material::Piece), "{text}");
+        }
+    }
+    assert_eq!(material_in(&whole[..2].join("\n")), Some(Material::Piece));
+    let last = format!("coefficient:\n    {}", lines[0].trim().trim_end_matches(':'));
+    assert_eq!(material_in(&last), Some(Material::Piece));
+    let pem = openssl(&["ecparam", "-genkey", "-name", "prime256v1", "-noout"], "").unwrap();
+    let ec = openssl(&["ec", "-text", "-noout"], &pem).unwrap();
+    let private = between(&ec, "priv:\n", "pub:");
+    for text in [
+        private.to_owned(),
+        format!("priv:\n{private}"),
+        format!("priv:\n{private}pub:"),
+    ] {
+        assert_eq!(material_in(&text), Some(Material::Piece), "{text}");
+    }
+}
+
+#[test]
+fn what_openssl_writes_of_a_certificate_is_shown() {
+    let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
+    let pem = params.self_signed(&pair).unwrap().pem();
+    let text = openssl(&["x509", "-text", "-noout", "-fingerprint", "-sha256"], &pem).unwrap();
+    assert_eq!(material_in(&text), None, "{text}");
+    let serial = text.lines().find(|line| line.matches(':').count() > 10).unwrap();
+    assert_eq!(material_in(serial), None, "{serial}");
+}
+
+#[test]
 fn clues_may_be_shown() {
     let mut refused = clues(40);
+    // In base64 nobody types them, and while they grow they are what a share is.
+    refused.extend((0..40).flat_map(|seed| [20, 32].map(|n| STANDARD.encode(bytes(seed, n)))));
     refused.retain(|clue| material_in(clue).is_some());
     assert!(refused.is_empty(), "{refused:#?}");
 }

@@ -1,9 +1,6 @@
 //! `GET /api/v1/audit`, `GET /api/v1/audit/{seq}` and `GET /api/v1/audit/verify`
 
-use std::sync::Arc;
-
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::problem::Problem;
@@ -14,7 +11,7 @@ use super::ApiState;
 use super::cached::AsNow;
 use super::caller::Reader;
 use super::input::{Asked, Ids};
-use super::reply::{self, Refusal, problem_of};
+use super::reply::{self, Made, Refusal, problem_of};
 use crate::domain::audit::AuditRow;
 use crate::services::api::openapi::{BadInput, NoSuch, Refused};
 use crate::wire::page::{Page, PageQuery};
@@ -71,11 +68,11 @@ pub(super) async fn verify(State(api): State<ApiState>, _: Reader) -> Result<Res
     let made = api
         .chain
         .ask(AsNow::when(false), || async move { checked(&store).await });
-    Ok(reply::raw(StatusCode::OK, &made.await?))
+    Ok(made.await?.answer())
 }
 
 /// The same for everybody: it reads the whole trail, so that it is made once for all who ask meanwhile.
-async fn checked(store: &Store) -> Result<Arc<str>, Problem> {
+async fn checked(store: &Store) -> Result<Made, Problem> {
     let report = match audit::check(store).await {
         Ok(checked) => ChainReport {
             whole: true,
@@ -105,5 +102,5 @@ async fn checked(store: &Store) -> Result<Arc<str>, Problem> {
     };
     let body = serde_json::to_string(&report)
         .map_err(|error| Problem::internal(format!("the answer can't be written: {error}")))?;
-    Ok(body.into())
+    Ok(Made::of(body))
 }

@@ -1,9 +1,10 @@
 //! The one door for changes. Behind it is one transaction with the change, its audit row and the kept
-//! answer: either all of them happened or none. What is refused leaves a row as well; refusals of who may not are
-//! counted (`turned_away`).
+//! answer: either all of them happened or none. What is refused leaves a row as well, up to as many as
+//! a person makes; more, and refusals of who may not, are counted (`turned_away`).
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::domain::audit::{AuditEntry, AuditOutcome, LONGEST_REASON, LONGEST_TICKET};
@@ -16,7 +17,8 @@ use crate::wire::problem_json::ProblemJson;
 
 use super::caller::{Call, Needs};
 use super::reply::{self, problem_of};
-use super::{ApiState, denial, idempotency, turned_away};
+use super::turned_away::{self, Counted};
+use super::{ApiState, denial, idempotency};
 
 /// What is being attempted, for the audit row.
 #[derive(Clone, Debug)]
@@ -181,6 +183,11 @@ impl<'a> Door<'a> {
         &self.call.caller.token.id
     }
 
+    /// When the caller's token ends, unless it lasts.
+    pub(super) fn ends_at(&self) -> Option<DateTime<Utc>> {
+        self.call.caller.token.expires_at
+    }
+
     /// Makes the token that the answer hands out. It is random, and kept nowhere: whoever has the one that it is
     /// made with can't work it out, and an answer that is given again doesn't hold it.
     pub(super) fn mint(&mut self) -> Result<Secret, StoreError> {
@@ -250,8 +257,8 @@ impl<'a> Door<'a> {
         }
         idempotency::hint(self.api, self.call).await;
         match &self.token {
-            Some(token) => reply::raw(self.status, &idempotency::with_token(&body, token)),
-            None => reply::raw(self.status, &body),
+            Some(token) => reply::raw(self.status, idempotency::with_token(&body, token)),
+            None => reply::raw(self.status, body),
         }
     }
 
@@ -269,12 +276,23 @@ impl<'a> Door<'a> {
         if let Err(error) = self.tx.rollback().await {
             return reply::problem(problem_of(error));
         }
+        let has_row = Counted::of(&problem).is_none_or(|why| {
+            let of = (call.caller.token.id.as_str(), self.attempt.action, why);
+            api.refusals.count(of, &entry, api.clock.now())
+        });
         let problem = denial::of(api, &call.caller.token, problem).await;
         let written = async {
+            // Nothing is written, nor was anything else done: sent again it is judged again.
+            if !has_row && (!remembers || call.key.is_none()) {
+                return Ok(None);
+            }
             let mut tx = api.store.begin().await?;
             // Between the two transactions the same call, sent twice, may have been answered.
             if remembers && let Some(before) = idempotency::replay(&mut tx, call, hands_out_token).await? {
                 return Ok(Some(before));
+            }
+            if !has_row {
+                return Ok(None);
             }
             audit::append(&mut tx, entry).await?;
             if remembers && outcome == AuditOutcome::Refused && problem.kind != ProblemKind::NotAuthenticated

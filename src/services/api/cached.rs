@@ -76,7 +76,7 @@ pub(super) async fn answer<T: Serialize>(
         && let Some(kept) = api.cache.get(&place, |kept| is_good(api, kept)).await
         && let Some((_, body)) = kept.split_once('\n')
     {
-        return Ok(reply::raw(StatusCode::OK, body));
+        return Ok(reply::raw(StatusCode::OK, body.to_owned()));
     }
     let (mark, began) = (api.freshness.mark(), Instant::now());
     let (value, parts) = read.await?;
@@ -96,7 +96,7 @@ pub(super) async fn answer<T: Serialize>(
             api.cache.put(&place, &format!("{head}\n{body}"), KEPT).await;
         }
     }
-    Ok(reply::raw(StatusCode::OK, &body))
+    Ok(reply::raw(StatusCode::OK, body))
 }
 
 fn is_good(api: &ApiState, kept: &str) -> bool {

@@ -122,7 +122,7 @@ fn lines(changes: Receiver<Change>) -> impl Stream<Item = Result<Event, Infallib
         |(mut changes, mut told): (_, VecDeque<Change>)| async move {
             loop {
                 if let Some(change) = told.pop_front() {
-                    let line = reply::harmless(&serde_json::to_string(&change).unwrap_or_default());
+                    let line = reply::harmless(serde_json::to_string(&change).unwrap_or_default());
                     return Some((Ok(Event::default().data(line)), (changes, told)));
                 }
                 told = next(&mut changes).await?;

@@ -1,15 +1,12 @@
 //! `GET /api/v1/findings`
 
-use std::sync::Arc;
-
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::ApiState;
 use super::cached::AsNow;
 use super::caller::Reader;
-use super::reply::{self, Refusal, problem_of};
+use super::reply::{Made, Refusal, problem_of};
 use crate::problem::Problem;
 use crate::services::api::openapi::Refused;
 use crate::store::{Store, Work, read};
@@ -31,11 +28,11 @@ pub(super) async fn findings(
 ) -> Result<Response, Refusal> {
     let store = api.store.clone();
     let made = api.findings.ask(as_now, || async move { whole(&store).await });
-    Ok(reply::raw(StatusCode::OK, &made.await?))
+    Ok(made.await?.answer())
 }
 
 /// The same for everybody, so that it is made once for all who ask.
-async fn whole(store: &Store) -> Result<Arc<str>, Problem> {
+async fn whole(store: &Store) -> Result<Made, Problem> {
     let found = async {
         let mut conn = store.ask(Work::Background).await?;
         read::findings(&mut conn).await
@@ -43,5 +40,5 @@ async fn whole(store: &Store) -> Result<Arc<str>, Problem> {
     let found = found.await.map_err(problem_of)?;
     let body = serde_json::to_string(&found)
         .map_err(|error| Problem::internal(format!("the answer can't be written: {error}")))?;
-    Ok(body.into())
+    Ok(Made::of(body))
 }

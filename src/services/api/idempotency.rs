@@ -83,8 +83,8 @@ fn again(answer: &Answer, key: &str, call: &Call, hands_out_token: bool) -> Resu
         .and_then(|status| StatusCode::from_u16(status).ok())
         .unwrap_or(StatusCode::OK);
     match hands_out_token && status.is_success() {
-        true => Ok(reply::raw(StatusCode::OK, &told_once(&answer.body))),
-        false => Ok(reply::raw(status, &answer.body)),
+        true => Ok(reply::raw(StatusCode::OK, told_once(&answer.body))),
+        false => Ok(reply::raw(status, answer.body.clone())),
     }
 }
 

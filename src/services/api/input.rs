@@ -11,6 +11,7 @@ use crate::domain::told::{cut, told};
 use crate::problem::Problem;
 use crate::wire::filter;
 use crate::wire::page::PageQuery;
+use crate::wire::strict;
 
 use super::ApiState;
 use super::reply::Refusal;
@@ -146,13 +147,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if holds_nul(body) {
         return Err(nul("the body"));
     }
-    // Fields without names would be taken by their order.
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(
-            Problem::bad_input("the body is not what is expected here: a list").hint("send a JSON object"),
-        );
-    }
-    serde_json::from_slice(body).map_err(|error| {
+    strict::from_slice(body).map_err(|error| {
         let problem = Problem::bad_input(told(&format!("the body is not what is expected here: {error}")));
         if body.is_empty() {
             problem.hint("send a JSON object")

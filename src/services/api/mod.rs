@@ -131,7 +131,7 @@ pub async fn serve(
     serve_over(listener, None, state, shutdown).await
 }
 
-/// The same over TLS, where a pair is given.
+/// The API over TLS, where a pair is given.
 ///
 /// # Errors
 /// The listener broke.

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 
-use super::reply;
+use super::reply::Made;
 use crate::wire::page::Change;
 use crate::wire::problem_json::{MEDIA_TYPE, ProblemJson};
 
@@ -57,12 +56,13 @@ pub(super) struct IdempotencyKey {
     idempotency_key: Option<String>,
 }
 
-fn text() -> &'static str {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| {
+/// The document, which all answers share: it is large, and anybody may ask for it without a token.
+fn document() -> &'static Made {
+    static DOCUMENT: OnceLock<Made> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
         let (_, document) = super::routes().split_for_parts();
         // Names and numbers only: it can always be written.
-        serde_json::to_string(&document).unwrap_or_default()
+        Made::of(serde_json::to_string(&document).unwrap_or_default())
     })
 }
 
@@ -75,7 +75,7 @@ fn text() -> &'static str {
     responses((status = 200, body = Object, description = "An OpenAPI 3.1 document"), Limits),
 )]
 pub(super) async fn openapi() -> Response {
-    reply::raw(StatusCode::OK, text())
+    document().answer()
 }
 
 type Responses = BTreeMap<String, RefOr<utoipa::openapi::Response>>;
@@ -162,5 +162,20 @@ impl IntoResponses for Changes {
                 "Not finished in time; it may still happen: send it again with the same Idempotency-Key",
             ),
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_answers_share_the_document() {
+        let body = async || to_bytes(openapi().await.into_body(), usize::MAX).await.unwrap();
+        let [one, other] = [body().await, body().await];
+        assert!(one.len() > 100_000);
+        assert_eq!(one.as_ptr(), other.as_ptr());
     }
 }

@@ -1,5 +1,6 @@
 //! Answers: JSON, or a problem in `application/problem+json`.
 
+use axum::body::Bytes;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -97,7 +98,7 @@ pub(super) fn problem(problem: Problem) -> Response {
 fn problem_json(body: &ProblemJson) -> Response {
     let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let text = serde_json::to_string(body).unwrap_or_default();
-    let mut response = raw(status, &text);
+    let mut response = raw(status, text);
     if status == StatusCode::TOO_MANY_REQUESTS {
         // Callers that know how long to wait put their own time in its place.
         response
@@ -107,14 +108,35 @@ fn problem_json(body: &ProblemJson) -> Response {
     response
 }
 
-/// The answer for JSON that was made before. A problem is told by its status.
-pub(super) fn raw(status: StatusCode, body: &str) -> Response {
+/// JSON that is made once and given to many: all answers share its bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Made(Bytes);
+
+impl Made {
+    /// What `json` is when it leaves.
+    pub(super) fn of(json: String) -> Self {
+        // Of the length that it has: what it was written into has room to spare.
+        Self(harmless(json).into_bytes().into_boxed_slice().into())
+    }
+
+    /// 200 with it.
+    pub(super) fn answer(&self) -> Response {
+        with(StatusCode::OK, self.0.clone())
+    }
+}
+
+/// The answer for JSON that was written before. A problem is told by its status.
+pub(super) fn raw(status: StatusCode, body: String) -> Response {
+    with(status, Made::of(body).0)
+}
+
+fn with(status: StatusCode, body: Bytes) -> Response {
     let media_type = if status.is_client_error() || status.is_server_error() {
         MEDIA_TYPE
     } else {
         "application/json"
     };
-    let mut response = (status, harmless(body)).into_response();
+    let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -126,10 +148,14 @@ pub(super) fn raw(status: StatusCode, body: &str) -> Response {
 
 /// The same JSON with what steers a terminal escaped: answers are looked at with `curl`. JSON escapes only the
 /// controls below U+0020 by itself; the others can be in its texts alone, so that each may be replaced where it is.
-pub(super) fn harmless(json: &str) -> String {
+pub(super) fn harmless(json: String) -> String {
+    let steers = |c: char| is_hidden(c) && !c.is_ascii_whitespace();
+    if !json.contains(steers) {
+        return json;
+    }
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        match is_hidden(c) && !c.is_ascii_whitespace() {
+        match steers(c) {
             true => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     text.push_str(&format!("\\u{unit:04x}"));
@@ -149,7 +175,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Response {
 /// Any status with JSON.
 pub(super) fn json_as<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_string(value) {
-        Ok(text) => raw(status, &text),
+        Ok(text) => raw(status, text),
         Err(error) => problem(Problem::internal(format!("the answer can't be written: {error}"))),
     }
 }
@@ -173,7 +199,7 @@ mod tests {
     fn what_is_hidden_is_escaped_and_means_the_same() {
         let text = "a\u{202e}b\u{e0041}\u{2028}ä😀";
         let json = serde_json::to_string(text).unwrap();
-        let escaped = harmless(&json);
+        let escaped = harmless(json);
         assert_eq!(escaped, "\"a\\u202eb\\udb40\\udc41\\u2028ä😀\"");
         assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
     }

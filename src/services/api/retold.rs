@@ -50,5 +50,5 @@ pub(super) async fn enrolment(
     ));
     audit::append(&mut tx, entry).await.map_err(problem_of)?;
     tx.commit().await.map_err(problem_of)?;
-    Ok(Some(reply::raw(StatusCode::CREATED, &with_token(&body, &secret))))
+    Ok(Some(reply::raw(StatusCode::CREATED, with_token(&body, &secret))))
 }

@@ -19,6 +19,7 @@ use crate::wire::agents::WakeReply;
 use super::freshness::Freshness;
 use super::identity_ca::IdentityCa;
 use super::metrics::Metrics;
+use super::reply::Made;
 use super::streams::Streams;
 use super::together::Together;
 use super::turned_away::Refusals;
@@ -72,9 +73,9 @@ pub struct ApiState {
     pub(super) cache: Cache,
     pub(super) freshness: Arc<Freshness>,
     /// The check of the audit trail, in JSON.
-    pub(super) chain: Arc<Together<Arc<str>>>,
+    pub(super) chain: Arc<Together<Made>>,
     /// All findings, in JSON.
-    pub(super) findings: Arc<Together<Arc<str>>>,
+    pub(super) findings: Arc<Together<Made>>,
     pub(super) readiness: Arc<Together<Ready>>,
     pub(super) limits: Limits,
     pub(super) identity_ca: Option<Arc<IdentityCa>>,

@@ -1,6 +1,7 @@
-//! Refusals of dead tokens and of roles, before anything of the request is read. The first leaves an audit row; what
-//! the same token tries of the same kind within a minute is counted, and told in one row afterwards, so that nobody
-//! without rights fills the audit trail.
+//! Refusals that are counted, so that nobody fills the audit trail with what is refused. Of dead tokens and of roles,
+//! before anything of the request is read, the first leaves an audit row; of a caller's slips, such as a body that
+//! means nothing, as many as a person makes do. What the same token tries of the same kind within a minute beyond that
+//! is told in one row afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::told::cut;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::store::{StoreError, audit};
 
 use super::audited::{Attempt, own_run};
@@ -24,12 +25,50 @@ const COUNTED_FOR: TimeDelta = TimeDelta::minutes(1);
 /// Between two looks for counts that nobody added to any more.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
-/// The refusals of the last minute, by token and action.
+/// Reason of a refusal that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Counted {
+    /// The caller has no rights to it.
+    MayNot,
+    /// What was sent means nothing: a malformed body, a thing that there is not.
+    Slip,
+    /// It was understood, and can't be done as things are.
+    Contradicts,
+}
+
+impl Counted {
+    /// Kind of a problem that a caller who may has met; nothing where it is not the caller's doing.
+    pub(super) fn of(problem: &Problem) -> Option<Self> {
+        match problem.kind {
+            ProblemKind::BadInput | ProblemKind::NotFound => Some(Self::Slip),
+            ProblemKind::Internal
+            | ProblemKind::Unavailable
+            | ProblemKind::BackendFailed
+            | ProblemKind::NoAnswer => None,
+            _ => Some(Self::Contradicts),
+        }
+    }
+
+    /// As many within a minute have rows of their own. A run over thousands of things may be refused a thousand.
+    fn rows(self) -> u64 {
+        match self {
+            Self::MayNot => 1,
+            Self::Slip => 20,
+            Self::Contradicts => 1_000,
+        }
+    }
+}
+
+/// The refusals of the last minute, by token, action and reason.
 #[derive(Clone, Default)]
-pub(super) struct Refusals(Arc<Mutex<BTreeMap<(String, &'static str), Tally>>>);
+pub(super) struct Refusals(Arc<Mutex<BTreeMap<Of, Tally>>>);
+
+type Of = (String, &'static str, Counted);
 
 struct Tally {
     since: DateTime<Utc>,
+    /// With rows of their own.
+    told: u64,
     more: u64,
     last: AuditEntry,
 }
@@ -57,25 +96,31 @@ impl Tally {
 }
 
 impl Refusals {
-    /// Counts one. Whether it is the first, and has a row of its own.
-    fn count(&self, token: &str, action: &'static str, entry: &AuditEntry, now: DateTime<Utc>) -> bool {
+    /// Counts one. Whether it has a row of its own.
+    pub(super) fn count(
+        &self,
+        (token, action, why): (&str, &'static str, Counted),
+        entry: &AuditEntry,
+        now: DateTime<Utc>,
+    ) -> bool {
         let mut all = self.all();
-        match all.get_mut(&(token.to_owned(), action)) {
-            Some(tally) => {
-                tally.more += 1;
-                tally.last.clone_from(entry);
-                false
-            }
-            None => {
-                let tally = Tally {
-                    since: now,
-                    more: 0,
-                    last: entry.clone(),
-                };
-                all.insert((token.to_owned(), action), tally);
-                true
-            }
+        let tally = all
+            .entry((token.to_owned(), action, why))
+            .or_insert_with(|| Tally {
+                since: now,
+                told: 0,
+                more: 0,
+                last: entry.clone(),
+            });
+        if tally.told < why.rows() {
+            tally.told += 1;
+            return true;
         }
+        tally.more += 1;
+        tally.last.clone_from(entry);
+        // The caller's word, of which the row needs no more.
+        tally.last.entity_id = cut(&entry.entity_id, 200);
+        false
     }
 
     /// The rows for those that were counted until a minute ago; for all, once nobody asks any more.
@@ -86,7 +131,7 @@ impl Refusals {
         over.into_iter().filter_map(|(_, tally)| tally.row()).collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(String, &'static str), Tally>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Of, Tally>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,9 +145,8 @@ pub(super) async fn answer(api: &ApiState, call: &Call, attempt: &Attempt, probl
     entry.detail = Some(problem.what.clone());
     let now = api.clock.now();
     let mut rows = api.refusals.due(Some(now));
-    let is_first = api
-        .refusals
-        .count(&call.caller.token.id, attempt.action, &entry, now);
+    let of = (call.caller.token.id.as_str(), attempt.action, Counted::MayNot);
+    let is_first = api.refusals.count(of, &entry, now);
     if is_first {
         rows.push(entry);
     }

@@ -20,6 +20,11 @@ pub struct Bounds {
     pub connections: usize,
     /// As many of them may be of one address.
     pub per_address: usize,
+    /// Bytes of answers that one address may have waiting for it. Where there are more, the connection that has waited
+    /// for longest to be read makes room.
+    pub owed_per_address: usize,
+    /// The same of all addresses; then the one goes that has most waiting for it.
+    pub owed: usize,
 }
 
 impl Default for Bounds {
@@ -30,6 +35,8 @@ impl Default for Bounds {
             answer: Duration::from_secs(30),
             connections: DEFAULT_CONNECTIONS,
             per_address: share(DEFAULT_CONNECTIONS),
+            owed_per_address: 32 << 20,
+            owed: 128 << 20,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Serves routes over TCP, with TLS where there is a certificate, within bounds that no visitor can
 //! exceed, and ends by answering what is under way.
 
+mod answering;
 mod bounds;
 mod patient;
 mod peer;
@@ -10,15 +11,14 @@ mod tls;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,8 +29,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower_service::Service;
 
-use patient::Patient;
-use places::{Busy, Full, Place, Places};
+use answering::Answering;
+use patient::{Least, Patient};
+use places::{Full, Place, Places};
 
 pub use bounds::Bounds;
 pub use peer::Peer;
@@ -38,10 +39,17 @@ pub use tls::{Tls, TlsError};
 
 /// After a failed accept (no descriptors left), so that it isn't tried in a tight loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// A visitor that takes nothing of its answer for so long is given up.
-const TAKES_NOTHING: Duration = Duration::from_secs(30);
-/// No request's head is longer.
-const MAX_HEAD: usize = 64 * 1024;
+/// A visitor that takes less of its answer is given up. The slowest lines that people still work on, of 9600 baud,
+/// are as fast; the system takes its pieces of a few ten KiB for a visitor whole.
+const LEAST_TAKEN: Least = Least {
+    bytes: 16 * 1024,
+    within: Duration::from_secs(30),
+};
+/// No request's head is longer, and no more of an answer waits in a connection's own buffer, but for one piece.
+const MAX_HEAD: usize = 32 * 1024;
+/// What the system keeps of an answer for a connection (it takes twice as much for it). Without a bound it lets this
+/// grow to megabytes, for as many connections as there are.
+const MAX_UNSENT: usize = 64 * 1024;
 
 /// What a server serves, and how.
 #[derive(Clone)]
@@ -72,9 +80,11 @@ impl Served {
     /// this ends once the requests under way are answered.
     ///
     /// # Errors
-    /// The listener's address can't be told.
+    /// The listener's address can't be told, or its buffers not be bounded.
     pub async fn on(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let address = listener.local_addr()?;
+        // Each connection has what its listener has.
+        rustix::net::sockopt::set_socket_send_buffer_size(&listener, MAX_UNSENT)?;
         let places = Places::new(&self.bounds);
         let mut told_full = false;
         let (closing, closed) = watch::channel(());
@@ -156,6 +166,8 @@ impl Visitor {
         open.inc();
         // Answers are small and whole; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
+        // Below TLS, whose own buffer takes what its visitor doesn't.
+        let stream = Patient::new(stream, LEAST_TAKEN);
         match self.served.tls.take() {
             None => self.speak(stream, None).await,
             Some(tls) => {
@@ -207,19 +219,19 @@ impl Visitor {
                 if is_stream(&answer) {
                     busy.streams();
                 }
-                Ok::<_, io::Error>(answer.map(|body| Answering { body, _busy: busy }))
+                Ok::<_, io::Error>(answer.map(|body| Answering::new(body, busy)))
             }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(served.bounds.head)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Patient::new(stream, TAKES_NOTHING)), service);
+            .serve_connection(TokioIo::new(stream), service);
         tokio::select! {
             ended = watcher.watch(connection) => if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "a connection broke");
             },
-            () = place.sent_away() => tracing::debug!(%peer, "an idle connection made room"),
+            () = place.sent_away() => tracing::debug!(%peer, "a connection made room"),
         }
     }
 }
@@ -230,35 +242,9 @@ fn is_stream(answer: &hyper::Response<Body>) -> bool {
     media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// An answer's body; its connection is idle again once it is out.
-struct Answering {
-    body: Body,
-    _busy: Busy,
-}
-
-impl hyper::body::Body for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::routing::post;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -284,5 +270,66 @@ mod tests {
         next.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
         assert_eq!(slow.read(&mut answer).await.unwrap_or(0), 0);
+    }
+
+    const BIG: usize = 4 << 20;
+
+    #[tokio::test]
+    async fn answers_that_nobody_takes_hold_no_more_than_an_address_is_owed() {
+        let bounds = Bounds {
+            owed_per_address: 4 * BIG,
+            ..Bounds::of_few(64)
+        };
+        let routes = Router::new().route("/", get(async || vec![b'a'; BIG]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(Served::plain(routes, bounds).on(listener, std::future::pending()));
+        let mut all = Vec::new();
+        for _ in 0..12 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            // Its answer has begun, and byte by byte it goes on.
+            assert_eq!(stream.read_u8().await.unwrap(), b'H');
+            all.push(stream);
+        }
+        let mut whole = Vec::new();
+        for mut stream in all {
+            let mut taken = Vec::new();
+            let _ = stream.read_to_end(&mut taken).await;
+            whole.push(taken.len() > BIG);
+        }
+        // The longest owed ones went.
+        assert_eq!(whole, [vec![false; 8], vec![true; 4]].concat());
+    }
+
+    #[tokio::test]
+    async fn one_answer_may_be_larger_than_all_that_an_address_is_owed() {
+        let bounds = Bounds {
+            owed_per_address: 1,
+            owed: 1,
+            ..Bounds::of_few(64)
+        };
+        let routes = Router::new().route("/", get(async || vec![b'a'; BIG]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(Served::plain(routes, bounds).on(listener, std::future::pending()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // Twice on the same connection, which is owed nothing in between.
+        for _ in 0..2 {
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            assert!(head.contains(&format!("content-length: {BIG}")), "{head}");
+            let mut body = vec![0; BIG];
+            stream.read_exact(&mut body).await.unwrap();
+            assert!(body.iter().all(|byte| *byte == b'a'));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Who holds a connection. No address holds more than its share, and where all are taken the one that has
 //! been idle for longest goes, so that connections on which nothing is asked keep nobody out. Where none is idle, the
-//! oldest event stream goes: its client comes again. Who has no connection yet, such as who asks whether the server
+//! oldest event stream goes: its client comes again. No address has more answers waiting for it than it is allowed, in
+//! bytes: of those that nobody takes, or takes slowly, the oldest goes. Who has no connection yet, such as who asks whether the server
 //! lives, finds one of a few that are kept for that.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +18,8 @@ pub(super) struct Places {
     most_of_one: usize,
     /// Beyond all others, for addresses that have none.
     kept: usize,
+    most_owed: usize,
+    most_owed_to_one: usize,
     held: Mutex<Held>,
     /// Rung when one ends or is idle again.
     free: Notify,
@@ -30,6 +33,8 @@ struct Held {
     /// Since when which connection may be sent away: the idle ones, the longest first, then the streams.
     idle: BTreeMap<Since, u64>,
     of: HashMap<IpAddr, OfOne>,
+    /// Bytes of answers that wait for their visitors.
+    owed: usize,
 }
 
 /// In which order connections make room.
@@ -48,6 +53,8 @@ struct One {
     who: IpAddr,
     /// Since when it may be sent away, if it may.
     idle: Option<Since>,
+    /// Since when it is owed an answer of so many bytes, if it is.
+    owed: Option<(u64, usize)>,
     go: Arc<Notify>,
 }
 
@@ -56,6 +63,9 @@ struct One {
 struct OfOne {
     n: usize,
     idle: BTreeMap<Since, u64>,
+    /// Bytes of answers that wait for it, and since when which connection is owed one.
+    owed: usize,
+    owed_since: BTreeMap<u64, u64>,
 }
 
 /// Why there is no place.
@@ -80,6 +90,8 @@ impl Places {
             most: bounds.connections.max(1),
             most_of_one: bounds.per_address.max(1),
             kept: bounds.connections / 16,
+            most_owed: bounds.owed,
+            most_owed_to_one: bounds.owed_per_address,
             held: Mutex::default(),
             free: Notify::new(),
         })
@@ -106,6 +118,7 @@ impl Places {
         let one = One {
             who,
             idle: None,
+            owed: None,
             go: Arc::clone(&go),
         };
         held.all.insert(number, one);
@@ -159,8 +172,45 @@ impl Held {
         }
     }
 
+    fn owe(&mut self, number: u64, n: usize) {
+        let since = self.next();
+        let Some(one) = self.all.get_mut(&number).filter(|_| n > 0) else {
+            return;
+        };
+        one.owed = Some((since, n));
+        self.owed = self.owed.saturating_add(n);
+        let of = self.of.entry(one.who).or_default();
+        of.owed = of.owed.saturating_add(n);
+        of.owed_since.insert(since, number);
+    }
+
+    fn owe_no_more(&mut self, number: u64) {
+        let Some(one) = self.all.get_mut(&number) else {
+            return;
+        };
+        let Some((since, n)) = one.owed.take() else { return };
+        self.owed = self.owed.saturating_sub(n);
+        if let Some(of) = self.of.get_mut(&one.who) {
+            of.owed = of.owed.saturating_sub(n);
+            of.owed_since.remove(&since);
+        }
+    }
+
+    /// The connection that goes where too much is owed; never `newest`, which has only just begun.
+    fn owed_too_long(&self, places: &Places, newest: u64) -> Option<u64> {
+        let who = self.all.get(&newest)?.who;
+        let own = self.of.get(&who).filter(|of| of.owed > places.most_owed_to_one);
+        let oldest = |of: &OfOne| of.owed_since.values().copied().find(|number| *number != newest);
+        own.and_then(oldest).or_else(|| {
+            let too_much = self.owed > places.most_owed;
+            let others = self.of.values().filter(|of| too_much && oldest(of).is_some());
+            others.max_by_key(|of| of.owed).and_then(oldest)
+        })
+    }
+
     fn forget(&mut self, number: u64) -> Option<One> {
         self.work(number);
+        self.owe_no_more(number);
         let one = self.all.remove(&number)?;
         if let Some(of) = self.of.get_mut(&one.who) {
             of.n -= 1;
@@ -207,11 +257,24 @@ impl Busy {
         self.0.places.held().rest(self.0.number, Rest::Streams);
         self.0.places.free.notify_one();
     }
+
+    /// From now on its visitor is owed an answer that holds so many bytes, until it is taken.
+    pub(super) fn owes(&self, n: usize) {
+        let places = &self.0.places;
+        let mut held = places.held();
+        held.owe(self.0.number, n);
+        while let Some(number) = held.owed_too_long(places, self.0.number) {
+            held.send_away(number);
+        }
+    }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.places.held().rest(self.0.number, Rest::Idle);
+        let mut held = self.0.places.held();
+        held.owe_no_more(self.0.number);
+        held.rest(self.0.number, Rest::Idle);
+        drop(held);
         self.0.places.free.notify_one();
     }
 }
@@ -316,6 +379,31 @@ mod tests {
         drop(busy);
         drop(both);
         assert!(places.held().of.is_empty() && places.held().idle.is_empty());
+    }
+
+    #[test]
+    fn where_too_much_is_owed_to_all_the_one_with_most_loses_its_oldest() {
+        let places = Places::new(&Bounds {
+            owed: 100,
+            owed_per_address: 60,
+            ..Bounds::default()
+        });
+        let all: Vec<_> = [1, 1, 2, 3, 3]
+            .map(|n| Arc::new(places.take(at(n)).unwrap()))
+            .into_iter()
+            .collect();
+        let busy: Vec<_> = all.iter().map(Place::busy).collect();
+        for (busy, n) in busy.iter().zip([15, 25, 30, 20]) {
+            busy.owes(n);
+        }
+        assert!(!all.iter().any(|place| is_sent_away(place)));
+        busy[4].owes(25);
+        let gone: Vec<bool> = all.iter().map(|place| is_sent_away(place)).collect();
+        assert_eq!(gone, [false, false, false, true, false]);
+        drop(busy);
+        drop(all);
+        assert_eq!(places.held().owed, 0);
+        assert!(places.held().of.is_empty());
     }
 
     #[test]

@@ -20,11 +20,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::patient::Patient;
 use super::peer::{Asks, Peer};
 use crate::clock::Clock;
 use crate::config::pem_file;
 use crate::domain::chain;
 
+/// One record. By itself TLS keeps four of what a visitor doesn't take, of each of them.
+const MAX_UNSENT: usize = 16 * 1024;
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -93,13 +96,18 @@ impl Tls {
     }
 
     /// A handshake with the pair as it is now.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn accept(
+        &self,
+        stream: Patient<TcpStream>,
+    ) -> io::Result<TlsStream<Patient<TcpStream>>> {
         let current = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        TlsAcceptor::from(current).accept(stream).await
+        let mut stream = TlsAcceptor::from(current).accept(stream).await?;
+        stream.get_mut().1.set_buffer_limit(Some(MAX_UNSENT));
+        Ok(stream)
     }
 
     /// The certificate that the visitor showed, if it was asked and has one.
-    pub(super) fn peer(&self, stream: &TlsStream<TcpStream>) -> Option<Peer> {
+    pub(super) fn peer(&self, stream: &TlsStream<Patient<TcpStream>>) -> Option<Peer> {
         let (_, connection) = stream.get_ref();
         let chain = connection.peer_certificates()?;
         Peer::of(chain, self.visitors.as_deref()?, self.clock.now())

@@ -19,10 +19,10 @@ use crate::wire::page::Change;
 
 /// Between two looks at a host while all of them are there: at rest there is little to do.
 const EVERY: Duration = Duration::from_secs(5);
-/// The same while it tells changes: the console is awake anyway, and a host that hangs in the middle of its work
-/// is on screen within three seconds.
+/// Pause between two looks while it tells changes: the console is awake anyway, and a host that hangs in the middle of
+/// its work is on screen within three seconds.
 const BUSY: Duration = Duration::from_millis(800);
-/// The same while one is lost, and before it is tried again.
+/// Pause while one is lost, and before it is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// What a replica has not replayed within this time counts as behind.
 const REPLAYS: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use super::sheet::{Line, Pinned, Scrolling, Section, Sheet, Thing};
 
 /// Lines of what scrolls that are kept in sight while something else can be shortened, its heading among them.
 const SCROLLS: usize = 4;
-/// The same when nothing else can.
+/// Lines of it that stay when nothing else can be shortened.
 const LEAST: usize = 2;
 
 /// A sheet that is laid out.

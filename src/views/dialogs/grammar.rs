@@ -1,7 +1,7 @@
 //! The filter's grammar for help, made from the fields that the open list's filter knows.
 
 use crate::views::View;
-use crate::wire::filter::{Takes, takes};
+use crate::wire::filter::{Takes, headings, takes};
 
 /// Terms that can be typed, and what each finds; a heading has nothing before it. None where nothing is filtered.
 pub(super) fn lines(view: &View) -> Vec<(String, String)> {
@@ -20,6 +20,10 @@ pub(super) fn lines(view: &View) -> Vec<(String, String)> {
             Takes::Flag => "is yes or no".to_owned(),
         };
         (format!("{name}:"), what)
+    }));
+    lines.extend(headings(fields).iter().map(|(heading, field)| {
+        let what = format!("the heading, the same as {field}:");
+        (format!("{heading}:"), what)
     }));
     lines.extend([
         line("word", "a row that has the word in some column".to_owned()),
@@ -74,6 +78,10 @@ mod tests {
                         assert!(Filter::read(&format!("{name}:{word}"), view.filters).is_ok());
                     }
                 }
+            }
+            for (heading, field) in headings(view.filters) {
+                let told = lines.iter().find(|(term, _)| *term == format!("{heading}:"));
+                assert!(told.is_some_and(|(_, what)| what.ends_with(&format!("{field}:"))));
             }
             let (_, example) = lines.last().unwrap();
             assert!(Filter::read(example, view.filters).is_ok(), "{example}");

@@ -1,9 +1,11 @@
-//! `POST /api/v1/tokens`: a token for a person, a program, or an agent that is to enrol.
+//! `POST /api/v1/tokens`: a token for a person, a program, or an agent that is to enrol. Rights end with the token:
+//! what one makes is good for no longer than itself. One without an end, as a server's start makes it, makes tokens
+//! of any life that there is.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::id::EntityKind;
 use crate::domain::role::Role;
@@ -52,14 +54,15 @@ async fn carry_out(door: &mut Door<'_>, body: &[u8]) -> Result<Token, Problem> {
     let body: TokenBody = input::json(body)?;
     door.attempt.because(body.comment.clone(), body.ticket.clone())?;
     let (name, role) = named(&body)?;
-    let lives_s = lives_s(&body)?;
+    let now = door.tx.now();
+    let (lives_s, expires_at) = life(&body, now, door.ends_at())?;
     let new = NewToken {
         name,
         purpose: body.purpose,
         role,
         agent_id: None,
         parent: Some(door.token_id().to_owned()),
-        expires_at: Some(door.tx.now() + Duration::seconds(lives_s)),
+        expires_at: Some(expires_at),
     };
     let secret = door.mint().map_err(problem_of)?;
     let token = tokens::create_named(&mut door.tx, &new, &secret)
@@ -113,19 +116,44 @@ fn named(body: &TokenBody) -> Result<(String, Role), Problem> {
     }
 }
 
-fn lives_s(body: &TokenBody) -> Result<i64, Problem> {
+/// How long it lives, and until when, of one that is made now by one that is good until `ends_at`.
+fn life(
+    body: &TokenBody,
+    now: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+) -> Result<(i64, DateTime<Utc>), Problem> {
     let (usual, longest) = match body.purpose {
         Purpose::Bearer => (90 * DAY_S, 366 * DAY_S),
         Purpose::Enrol => (HOUR_S, 7 * DAY_S),
     };
-    let lives_s = body.expires_in_s.unwrap_or(usual);
-    if (SHORTEST_S..=longest).contains(&lives_s) {
-        return Ok(lives_s);
+    let left_s = ends_at.map_or(i64::MAX, |ends_at| (ends_at - now).num_seconds());
+    let most = longest.min(left_s);
+    let until = |at: DateTime<Utc>| {
+        format!(
+            "the token that asks ends at {}, and what it makes ends no later",
+            at.format("%F %TZ")
+        )
+    };
+    if let (Some(at), true) = (ends_at, most < SHORTEST_S) {
+        return Err(Problem::refused(until(at)).hint(format!(
+            "no token lives for less than {SHORTEST_S} s, and {left_s} s are left: use one that lasts longer"
+        )));
     }
-    Err(
-        Problem::bad_input(format!("`expires_in_s` can't be {lives_s}")).hint(format!(
-            "allowed for a token of the purpose {}: {SHORTEST_S} to {longest} seconds",
-            body.purpose.word()
-        )),
-    )
+    let lives_s = body.expires_in_s.unwrap_or(usual.min(most));
+    if (SHORTEST_S..=most).contains(&lives_s) {
+        return Ok((lives_s, now + Duration::seconds(lives_s)));
+    }
+    match ends_at.filter(|_| (most..=longest).contains(&lives_s)) {
+        Some(at) => Err(
+            Problem::bad_input(format!("`expires_in_s` can't be {lives_s}: {}", until(at))).hint(format!(
+                "allowed now: {SHORTEST_S} to {most} seconds; use a token that lasts longer for more"
+            )),
+        ),
+        None => Err(
+            Problem::bad_input(format!("`expires_in_s` can't be {lives_s}")).hint(format!(
+                "allowed for a token of the purpose {}: {SHORTEST_S} to {most} seconds",
+                body.purpose.word()
+            )),
+        ),
+    }
 }

@@ -3,11 +3,18 @@
 use std::net::IpAddr;
 
 use super::role::Role;
+use crate::domain::name::is_no_address;
 
 /// Checks the common name and the alternative names; the refusal names the first that isn't allowed.
 pub(super) fn check(role: &Role, common_name: &str, dns: &[String], ips: &[IpAddr]) -> Result<(), String> {
     if !common_name.is_empty() && !allowed(role, common_name) {
         return Err(format!("common name {common_name} not allowed by this role"));
+    }
+    // Vault makes a DNS name of an address, which no reader takes for the address.
+    if let Some(error) = dns.iter().find_map(|name| is_no_address(name).err()) {
+        return Err(format!(
+            "subject alternate name not allowed: {error}, or in \"ip_sans\""
+        ));
     }
     if let Some(name) = dns.iter().find(|name| !allowed(role, name)) {
         return Err(format!("subject alternate name {name} not allowed by this role"));
@@ -104,6 +111,16 @@ mod tests {
         assert_eq!(
             check(&role, "a.example.com", &["db.internal".to_owned()], &[]).unwrap_err(),
             "subject alternate name db.internal not allowed by this role"
+        );
+        let any = Role {
+            allow_any_name: true,
+            enforce_hostnames: false,
+            ..Role::default()
+        };
+        let error = check(&any, "", &["10.0.0.9".to_owned()], &[]).unwrap_err();
+        assert!(
+            error.contains("`10.0.0.9` is given as a DNS name") && error.contains("ip_sans"),
+            "{error}"
         );
         assert!(check(&role, "aexample.com", &[], &[]).is_err());
         assert!(check(&role, "*.example.com", &[], &[]).is_ok());
