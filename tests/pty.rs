@@ -506,15 +506,16 @@ fn the_key_of_a_failed_installation_installs_the_replacement() {
     let obstacle = obstacle(&state, "www.example.com");
     // `serial …ab:cd:ef:01` and `ends 2027-02-27 19:12Z`, of the certificate that a plan is about.
     let facts = |screen: &str| {
-        let line = screen.lines().find(|line| line.contains("serial …")).unwrap();
-        line.split_once("serial ").unwrap().1.trim_end().to_owned()
+        let mut lines = screen.lines();
+        let line = lines.find(|line| line.contains("serial …") && line.contains("   ends 20"));
+        line.unwrap().rsplit_once("serial ").unwrap().1.to_owned()
     };
     pty.types(":find www.example.com expires:>1d\r");
     pty.wait_for("where it is used");
     pty.send("[");
     pty.wait("the certificate", |screen| screen.contains(">www.example.com"));
     pty.send("i");
-    pty.wait("the plan for what is there", |s| s.contains("serial …") && s.contains("press y"));
+    pty.wait("the plan for what is there", |s| s.contains("   ends 20") && s.contains("press y"));
     let old = facts(&pty.screen());
     pty.send("\x1b");
     pty.wait("the plan to be closed", |screen| !screen.contains("press y"));
@@ -535,9 +536,9 @@ fn the_key_of_a_failed_installation_installs_the_replacement() {
         row.contains("www.example.com") && row.contains("i install")
     });
     pty.send("i");
-    pty.wait("the plan for the replacement", |s| s.contains("serial …") && s.contains("press y"));
+    pty.wait("the plan for the replacement", |s| s.contains("   ends 20") && s.contains("press y"));
     let new = facts(&pty.screen());
-    let [old_end, new_end] = [&old, &new].map(|it| it.split_once("ends ").unwrap().1.to_owned());
+    let [old_end, new_end] = [&old, &new].map(|it| it.split_once("   ends ").unwrap().1.to_owned());
     assert!(old != new && new_end > old_end, "{old} before, {new} now");
     std::fs::remove_dir(&obstacle).unwrap();
     pty.confirm();
