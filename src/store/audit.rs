@@ -77,7 +77,8 @@ pub(super) const LIST: List = List {
                 "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
                  AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
                       OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\')",
+                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
+                      OR outcome = 'refused' AND detail LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
             ),
         },
         Field {
