@@ -485,3 +485,37 @@ fn from_a_clue_to_everything_that_shares_the_key_and_what_is_served_there_now() 
     pty.send("q");
     assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
 }
+
+#[test]
+fn a_console_ends_whatever_hangs_on_a_thread_of_its_own() {
+    for leaves in ["a key", "a hang-up"] {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        std::fs::write(&config, "[contexts.night]\napi = \"http://127.0.0.1:1\"\n").unwrap();
+        let state = home.path().join("state");
+        let program = pty::program().display().to_string();
+        let arguments = ["--config", &config.display().to_string()];
+        let env = [
+            ("CMP_TOKEN", "cmp_of-the-test"),
+            ("XDG_STATE_HOME", &state.display().to_string()),
+        ];
+        let mut pty = Pty::start_over(pty::Line::default(), &env, &program, &arguments, 120, 40);
+        pty.wait_for("API DOWN");
+        // A disk that gives no answer: who opens it waits for ever.
+        let log = state.join("cmp-console/console.log");
+        std::fs::rename(&log, log.with_extension("before")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&log).status().unwrap();
+        assert!(made.success());
+        pty.send("L");
+        pty.wait_for("asking…");
+        match leaves {
+            "a key" => pty.send("q"),
+            _ => rustix::process::kill_process(pty.pid(), rustix::process::Signal::HUP).unwrap(),
+        }
+        assert!(
+            pty.is_gone_within(Duration::from_secs(20)),
+            "{leaves}: it waits for the thread: {}",
+            pty.screen()
+        );
+    }
+}

@@ -16,7 +16,7 @@ mod hints;
 use chrono::Duration;
 use cmp_console::config::console::Colours;
 use cmp_console::console::update::update;
-use cmp_console::domain::database::{Host, HostRole, HostState, Standing};
+use cmp_console::domain::database::{Host, HostRole, HostState, ReadFrom, Standing};
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::key::{Key, KeyStatus};
 use cmp_console::domain::link::{Backend, LinkState};
@@ -494,8 +494,16 @@ fn lose_the_primary(state: &mut State) {
         instance: None,
     };
     let hosts = vec![host("db-1", lost), host("db-2", replica)];
-    let event = Event::Hosts(hosts);
+    let event = Event::Hosts(hosts.clone());
     update(state, Timed { at: now(), event }, &mut Vec::new());
+    // What is on screen came from it since.
+    let from = hosts[1].standing().map(|standing| ReadFrom::Host {
+        name: "db-2".to_owned(),
+        standing: *standing,
+    });
+    for loaded in state.data.values_mut() {
+        loaded.from.clone_from(&from);
+    }
 }
 
 #[test]

@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
 use crate::domain::dated_ahead::{DatedAhead, Dates};
 use crate::domain::id::EntityKind;
-use crate::wire::page::{Page, PageQuery};
+use crate::wire::page::{Change, Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
-use super::{Conn, Store, StoreError, Tx, Work, dialect};
+use super::{Conn, Store, StoreError, Tx, Work, dialect, news};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
@@ -77,7 +77,8 @@ pub(super) const LIST: List = List {
                 "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
                  AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
                       OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\')",
+                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
+                      OR outcome = 'refused' AND detail LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
             ),
         },
         Field {
@@ -167,6 +168,22 @@ pub(super) async fn write_noted(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The statement that appends a row, and what it gives back.
+macro_rules! insert {
+    ($returning:literal) => {
+        concat!(
+            "INSERT INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, \
+             ticket, run_id, source, detail, prev_hash, hash) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            $returning
+        )
+    };
+}
+
+const INSERT: &str = insert!("");
+/// Tells other processes of the row, too: one statement less while the chain is held.
+const TELLING_INSERT: &str = insert!(" RETURNING pg_notify('cmp_changes', $15)");
+
 async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
     let doing = "writing the audit row";
     let entry = on_behalf(tx, entry).await?.bounded();
@@ -180,29 +197,38 @@ async fn write(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreError> {
         .map_err(StoreError::because(doing))?;
     let (seq, prev_hash) = head.unwrap_or((0, GENESIS.to_owned()));
     let row = AuditRow::chained(entry, seq + 1, tx.now(), prev_hash);
-    sql(
-        "INSERT INTO audit_logs (seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, \
-         ticket, run_id, source, detail, prev_hash, hash) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-    )
-    .bind(row.seq)
-    .bind(row.timestamp)
-    .bind(&row.actor)
-    .bind(&row.action)
-    .bind(row.entity_type.word())
-    .bind(&row.entity_id)
-    .bind(row.outcome.word())
-    .bind(&row.reason)
-    .bind(&row.ticket)
-    .bind(&row.run_id)
-    .bind(&row.source)
-    .bind(&row.detail)
-    .bind(&row.prev_hash)
-    .bind(&row.hash)
-    .execute(tx.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    tx.changed(EntityKind::Audit, &row.seq.to_string());
+    let change = Change::of(EntityKind::Audit, &row.seq.to_string());
+    let (text, told) = match tx.is_postgres() {
+        true => (
+            TELLING_INSERT,
+            news::payloads(tx.own(), std::slice::from_ref(&change)).pop(),
+        ),
+        false => (INSERT, None),
+    };
+    let insert = sql(text)
+        .bind(row.seq)
+        .bind(row.timestamp)
+        .bind(&row.actor)
+        .bind(&row.action)
+        .bind(row.entity_type.word())
+        .bind(&row.entity_id)
+        .bind(row.outcome.word())
+        .bind(&row.reason)
+        .bind(&row.ticket)
+        .bind(&row.run_id)
+        .bind(&row.source)
+        .bind(&row.detail)
+        .bind(&row.prev_hash)
+        .bind(&row.hash);
+    let insert = match told {
+        Some(told) => insert.bind(told),
+        None => insert,
+    };
+    insert
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+    tx.told(change);
     Ok(row)
 }
 

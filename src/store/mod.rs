@@ -112,8 +112,8 @@ pub(crate) const READERS: u32 = dialect::sqlite::N_VITAL;
 const CHANGES_KEPT: usize = 4096;
 
 /// Transactions at once for what nobody waits for. Each holds the head of the audit chain at its end, where a person's
-/// change stands behind those that came before it: behind these at most.
-const BEHIND_AT_ONCE: usize = 2;
+/// change stands behind those that came before it: behind this one at most. Two would wait for each other there.
+const BEHIND_AT_ONCE: usize = 1;
 
 /// The database. Clones share it.
 #[derive(Clone)]

@@ -93,6 +93,8 @@ impl Conn {
 pub struct Tx {
     conn: Conn,
     changed: Vec<Change>,
+    /// What other processes on the same PostgreSQL have been told of, if this is committed.
+    told: Vec<Change>,
     /// Audit rows to be written before the end. The chain is one for all servers, so it is taken hold of
     /// as late as can be.
     noted: Vec<AuditEntry>,
@@ -117,6 +119,7 @@ impl Tx {
         Self {
             conn,
             changed: Vec::new(),
+            told: Vec::new(),
             noted: Vec::new(),
             changes,
             own,
@@ -135,7 +138,6 @@ impl Tx {
     /// # Errors
     /// The database refused; then nothing happened. Or it was cut off, and nobody knows.
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        audit::write_noted(&mut self).await?;
         let doing = "committing a change";
         if self.conn.is_postgres() && !self.changed.is_empty() {
             for text in news::payloads(&self.own, &self.changed) {
@@ -146,6 +148,8 @@ impl Tx {
                     .map_err(StoreError::because(doing))?;
             }
         }
+        // The last of all, and each tells of itself: others wait for the head of the chain from here on.
+        audit::write_noted(&mut self).await?;
         let mut outcome = Outcome {
             changes: &self.changes,
             is_known: false,
@@ -165,10 +169,10 @@ impl Tx {
         })?;
         outcome.is_known = true;
         // Where nothing was written, nothing is proven.
-        if !self.changed.is_empty() {
+        if !self.changed.is_empty() || !self.told.is_empty() {
             self.troubles.over();
         }
-        news::tell(&self.changes, self.changed);
+        news::tell(&self.changes, self.changed.into_iter().chain(self.told));
         Ok(())
     }
 
@@ -201,6 +205,16 @@ impl Tx {
             .await
             .map_err(StoreError::because("waiting for another change"))?;
         Ok(())
+    }
+
+    /// Whose news these are.
+    pub(super) fn own(&self) -> &str {
+        &self.own
+    }
+
+    /// Other processes are told of it already.
+    pub(super) fn told(&mut self, change: Change) {
+        self.told.push(change);
     }
 
     pub(super) fn note(&mut self, entry: AuditEntry) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cmp_console::console::heard::Input;
+use cmp_console::state::event::Ignored;
 use cmp_console::state::snapshot::Snapshot;
 
 use crate::bare_pastes::*;
@@ -204,7 +205,12 @@ fn a_filter_that_goes_out_while_it_is_typed_takes_no_secret_along() {
                     rows: Vec::new(),
                     total: 0,
                 }));
-                let event = Event::Answer { query, asked, result };
+                let event = Event::Answer {
+                    query,
+                    asked,
+                    from: None,
+                    result,
+                };
                 let effects = tell(&mut terminal.state, event);
                 terminal.effects.extend(effects);
             }
@@ -309,4 +315,22 @@ fn only_what_has_the_form_of_a_share_is_taken_as_one() {
         assert_eq!(terminal.entry.take_secret().is_some(), is_sent, "{typed}");
         assert!(terminal.entry.take_secret().is_none(), "it is gone");
     }
+}
+
+/// The line about a share is about the last one that was typed, whatever was wrong with one before.
+#[test]
+fn what_was_wrong_with_an_earlier_share_is_not_said_of_the_next_one() {
+    let refused = || Event::KeysIgnored(0, Ignored::NotSent);
+    let says = |state: &State| drawn(state).contains("that is no share");
+    let mut state = with_shares();
+    tell(&mut state, refused());
+    assert!(says(&state));
+    tell(&mut state, Event::SecretTyped(0));
+    assert!(says(&state), "nothing else was typed yet");
+    tell(&mut state, Event::SecretTyped(1));
+    assert!(!says(&state));
+    tell(&mut state, refused());
+    let effects = press(&mut state, "enter");
+    assert!(effects.iter().any(|it| matches!(it, Effect::SubmitSecret(_))));
+    assert!(!says(&state), "{}", drawn(&state));
 }

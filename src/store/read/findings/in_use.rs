@@ -146,11 +146,23 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
             kind: FindingKind::ExpiringInUse,
             matter: ends(&facts),
             severity: Severity::of_end(left),
-            what: format!("{name} expires and is in use on {hosts}{failing}"),
+            what: format!(
+                "{name} expires and is in use on {hosts}{}{failing}",
+                silent(places, now)
+            ),
             since: None,
             due: Some(first.not_after),
             risk: facts,
         }
+    }
+}
+
+/// What the fixed word of it says of agents: wider screens, which have the sentence, say no less.
+fn silent(places: &[&InUse], now: DateTime<Utc>) -> String {
+    match places.iter().filter(|it| it.agent_silent(now)).count() {
+        0 => String::new(),
+        n if n == places.len() => "; no agent there".to_owned(),
+        n => format!("; no agent on {n} of them"),
     }
 }
 

@@ -90,6 +90,10 @@ fn used() -> Vec<Finding> {
     let states = [
         place(),
         InUse {
+            last_checkin: Some(now() - Duration::days(1)),
+            ..place()
+        },
+        InUse {
             renewal_failing: true,
             ..place()
         },
