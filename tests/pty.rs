@@ -515,7 +515,9 @@ fn the_key_of_a_failed_installation_installs_the_replacement() {
     pty.send("[");
     pty.wait("the certificate", |screen| screen.contains(">www.example.com"));
     pty.send("i");
-    pty.wait("the plan for what is there", |s| s.contains("   ends ") && s.contains("press y"));
+    pty.wait("the plan for what is there", |s| {
+        s.contains("   ends ") && s.contains("press y")
+    });
     let old = facts(&pty.screen());
     pty.send("\x1b");
     pty.wait("the plan to be closed", |screen| !screen.contains("press y"));
@@ -532,15 +534,23 @@ fn the_key_of_a_failed_installation_installs_the_replacement() {
     pty.wait_for("could not be installed and");
     cursor_to(&mut pty, "could not be installed and");
     pty.wait("its key", |screen| {
-        let row = screen.lines().find(|line| line.starts_with('>')).unwrap_or_default();
+        let row = screen
+            .lines()
+            .find(|line| line.starts_with('>'))
+            .unwrap_or_default();
         row.contains("www.example.com") && row.contains("i install")
     });
     pty.send("i");
-    pty.wait("the plan for the replacement", |s| s.contains("   ends ") && s.contains("press y"));
+    pty.wait("the plan for the replacement", |s| {
+        s.contains("   ends ") && s.contains("press y")
+    });
     let new = facts(&pty.screen());
     let [old_end, new_end] = [&old, &new].map(|it| it.split_once("   ends ").unwrap().1.to_owned());
     let serial = new.split_whitespace().next().unwrap();
-    assert!(!old.contains(serial) && new_end != old_end, "{old} before, {new} now");
+    assert!(
+        !old.contains(serial) && new_end != old_end,
+        "{old} before, {new} now"
+    );
     std::fs::remove_dir(&obstacle).unwrap();
     pty.confirm();
     pty.wait_for("PROVEN:");

@@ -24,7 +24,10 @@ pub(super) async fn path(
     let line = line(certificate, with).await?;
     let of_line = |place: &&Installation| line.iter().any(|it| it.id == place.certificate_id);
     let places = agent.installations.iter();
-    let place = places.clone().find(of_line).or_else(|| places.clone().find(|place| has_name(place, certificate)));
+    let place = places
+        .clone()
+        .find(of_line)
+        .or_else(|| places.clone().find(|place| has_name(place, certificate)));
     Ok(place.map(|place| place.path.clone()))
 }
 

@@ -51,7 +51,9 @@ impl Action for ReissueCertificate {
     fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
         match on {
             Seen::Certificate(seen) => {
-                let belongs = seen.detail.is_some_and(|detail| detail.belongs().next().is_some());
+                let belongs = seen
+                    .detail
+                    .is_some_and(|detail| detail.belongs().next().is_some());
                 refused(seen.row, belongs || seen.row.n_installations > 0, now)
             }
             Seen::Finding(finding) if finding.under_way => Some(being_reissued(&finding.subject, None)),
@@ -248,7 +250,9 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
 
 /// Refusal for a certificate that is asked for already, for each of its places.
 fn being_reissued(name: &str, request: Option<&Request>) -> Refusal {
-    let why = request.map_or(String::new(), |request| format!(": its request {}", request.why()));
+    let why = request.map_or(String::new(), |request| {
+        format!(": its request {}", request.why())
+    });
     let what = format!("{name} is being reissued already{why}");
     let hint = "wait: it is issued and installed by itself; or take that request back: `:cancel` on it";
     Refusal::new("being reissued already", Problem::conflict(what).hint(hint))
@@ -370,7 +374,9 @@ fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String>
     };
     match others.as_slice() {
         [] => None,
-        [one] => Some(format!("1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key.")),
+        [one] => Some(format!(
+            "1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key."
+        )),
         many => Some(format!(
             "{} other certificates keep {key}: {}. Reissue them too to be rid of the key.",
             many.len(),

@@ -19,7 +19,12 @@ fn obstacle(path: &str) -> PathBuf {
 }
 
 fn path_of(plan: &Plan) -> &str {
-    &plan.fields.iter().find(|field| field.name == "path").unwrap().value
+    &plan
+        .fields
+        .iter()
+        .find(|field| field.name == "path")
+        .unwrap()
+        .value
 }
 
 async fn failed(demo: &Demo) -> Option<Value> {
@@ -43,9 +48,7 @@ async fn a_replacement_that_could_not_be_installed_is_what_its_finding_installs(
     std::fs::create_dir_all(&obstacle).unwrap();
     let plan = hands.plan(reissue, vec![old.clone()]).await;
     let run = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]);
-    let found = async {
-        eventually("the finding", async || failed(&demo).await).await
-    };
+    let found = async { eventually("the finding", async || failed(&demo).await).await };
     // The run goes on looking; what is told doesn't wait for it.
     let finding = tokio::select! {
         finding = found => finding,
@@ -71,15 +74,25 @@ async fn a_replacement_that_could_not_be_installed_is_what_its_finding_installs(
     assert_eq!(new["failed"][0]["path"], path.as_str(), "{new}");
     let serial = new["certificate"]["serial"].as_str().unwrap();
     let tail = &serial[serial.len() - 11..];
-    assert!(plan.changes[0].contains(&format!("serial …{tail}   ends ")), "{:?}", plan.changes);
+    assert!(
+        plan.changes[0].contains(&format!("serial …{tail}   ends ")),
+        "{:?}",
+        plan.changes
+    );
 
     // The old one written again is no answer.
     std::fs::remove_dir(&obstacle).unwrap();
     let again = Inputs::from([("path".to_owned(), path.clone())]);
-    let again = install.plan(vec![old.clone()], again, &hands.reads).await.unwrap();
+    let again = install
+        .plan(vec![old.clone()], again, &hands.reads)
+        .await
+        .unwrap();
     let (outcome, said) = hands.carry_out(confirmed(again), Guard::ReadWrite, &[]).await;
     assert!(outcome.is_proven(), "{outcome:?}\n{said}");
-    assert_eq!(failed(&demo).await.unwrap()["entity_id"], new["certificate"]["id"]);
+    assert_eq!(
+        failed(&demo).await.unwrap()["entity_id"],
+        new["certificate"]["id"]
+    );
 
     let plan = hands.plan(install, vec![answer]).await;
     let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
@@ -112,7 +125,11 @@ async fn a_reissue_from_a_shared_key_names_who_keeps_it() {
             kind: EntityKind::Certificate,
             id: it["id"].as_str().unwrap().to_owned(),
             version: 0,
-            name: it["subject"].as_str().unwrap().trim_start_matches("CN=").to_owned(),
+            name: it["subject"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("CN=")
+                .to_owned(),
             status: "active".to_owned(),
         })
         .collect();
@@ -129,7 +146,10 @@ async fn a_reissue_from_a_shared_key_names_who_keeps_it() {
     assert!(others.iter().all(|it| said.contains(&it.name)), "{said}");
     let two = hands.plan(reissue, vec![one.clone(), others[0].clone()]).await;
     let said = two.changes.join(" ");
-    let last = format!("1 other certificate keeps one of the old keys: {}.", others[1].name);
+    let last = format!(
+        "1 other certificate keeps one of the old keys: {}.",
+        others[1].name
+    );
     assert!(said.contains(&last), "{said}");
     let all = [vec![one], others].concat();
     let said = hands.plan(reissue, all).await.changes.join(" ");

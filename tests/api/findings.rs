@@ -1,8 +1,8 @@
 //! What needs a person is found, and gone when it is cured.
 
 use chrono::Duration;
-use cmp_console::domain::renewal::Suggestion;
 use cmp_console::domain::reason::Reason;
+use cmp_console::domain::renewal::Suggestion;
 use cmp_console::store::{
     agents, certificates, checkin, compromise, installations, issuance, jobs, renewals, requests, revocation,
 };
@@ -340,9 +340,17 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
     checkin::check_in(&mut tx, &it.agent, &report(path, 1, 7))
         .await
         .unwrap();
-    drop(revocation::ask(&mut tx, &leaked.id, Reason::Superseded).await.unwrap());
-    let job = jobs::claim_revoke(&mut tx, None, "w", Duration::seconds(30)).await.unwrap();
-    revocation::accept_revocation(&mut tx, &job.unwrap(), noon()).await.unwrap();
+    drop(
+        revocation::ask(&mut tx, &leaked.id, Reason::Superseded)
+            .await
+            .unwrap(),
+    );
+    let job = jobs::claim_revoke(&mut tx, None, "w", Duration::seconds(30))
+        .await
+        .unwrap();
+    revocation::accept_revocation(&mut tx, &job.unwrap(), noon())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 
     let found = told(&it).await;
@@ -350,11 +358,18 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
     let revoked = of(&leaked.id).expect("a finding of its own");
     assert_eq!(
         (&revoked["kind"], &revoked["severity"], &revoked["matter"]),
-        (&json!("revoked_in_use"), &json!("critical"), &json!("revoked, served"))
+        (
+            &json!("revoked_in_use"),
+            &json!("critical"),
+            &json!("revoked, served")
+        )
     );
     assert_eq!(revoked["host"], "web-01");
     let what = revoked["what"].as_str().unwrap();
-    assert!(what.ends_with("in use on 1 host, where another one is expected"), "{what}");
+    assert!(
+        what.ends_with("in use on 1 host, where another one is expected"),
+        "{what}"
+    );
     // The key is with the one that belongs there.
     assert_eq!(revoked["answer"], json!(null));
     assert_eq!(of(&it.cert).unwrap()["answer"], "install");
@@ -372,7 +387,10 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
         .unwrap();
     tx.commit().await.unwrap();
     let found = told(&it).await;
-    let revoked = found.iter().find(|it| it["entity_id"] == json!(leaked.id)).unwrap();
+    let revoked = found
+        .iter()
+        .find(|it| it["entity_id"] == json!(leaked.id))
+        .unwrap();
     assert_eq!(revoked["matter"], "revoked, on disk");
     let (_, agent) = it.get(&format!("/api/v1/agents/{}", it.agent)).await;
     assert_eq!(agent["installations"][0]["served_revoked"], json!(null));
@@ -386,7 +404,10 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
     compromise::mark(&mut tx, &other.spki_sha256).await.unwrap();
     tx.commit().await.unwrap();
     let found = told(&it).await;
-    let leaked = found.iter().find(|it| it["entity_id"] == json!(other.id)).unwrap();
+    let leaked = found
+        .iter()
+        .find(|it| it["entity_id"] == json!(other.id))
+        .unwrap();
     assert_eq!(leaked["kind"], "compromised_key_in_use");
 }
 
@@ -408,9 +429,15 @@ async fn of_a_shared_key_only_what_can_still_be_shown_counts() {
     let (_, reply) = it.post(&format!("/api/v1/certs/{}/reissue", ids[2]), "").await;
     let request = reply["requests"][0]["id"].as_str().unwrap().to_owned();
     let found = told(&it).await;
-    assert_eq!((&found[0]["matter"], &found[0]["n_takes_down"]), (&json!("key shared by 3"), &json!(3)));
+    assert_eq!(
+        (&found[0]["matter"], &found[0]["n_takes_down"]),
+        (&json!("key shared by 3"), &json!(3))
+    );
     // The reissue of the one that it offers is under way.
-    assert_eq!((&found[0]["entity_id"], &found[0]["under_way"]), (&json!(ids[2]), &json!(true)));
+    assert_eq!(
+        (&found[0]["entity_id"], &found[0]["under_way"]),
+        (&json!(ids[2]), &json!(true))
+    );
 
     let mut tx = it.store.begin().await.unwrap();
     let fresh = certificate(9, 60);
@@ -423,7 +450,10 @@ async fn of_a_shared_key_only_what_can_still_be_shown_counts() {
     issuance::complete_issue(&mut tx, &request, &fresh).await.unwrap();
     tx.commit().await.unwrap();
     let found = told(&it).await;
-    assert_eq!((&found[0]["matter"], &found[0]["n_takes_down"]), (&json!("key shared by 2"), &json!(2)));
+    assert_eq!(
+        (&found[0]["matter"], &found[0]["n_takes_down"]),
+        (&json!("key shared by 2"), &json!(2))
+    );
     let named = found[0]["takes_down"].as_array().unwrap();
     assert!(!named.contains(&json!("host-8.example.com")), "{named:?}");
     assert_ne!(found[0]["entity_id"], json!(ids[2]));
@@ -437,7 +467,10 @@ async fn a_reissue_that_is_under_way_is_known_of_its_certificate() {
     let n = async |it: &Server| {
         let (_, detail) = it.get(&format!("/api/v1/certs/{}", it.cert)).await;
         let (_, list) = it.get(&format!("/api/v1/certs?q={}", it.cert)).await;
-        assert_eq!(detail["certificate"]["n_reissues"], list["items"][0]["n_reissues"]);
+        assert_eq!(
+            detail["certificate"]["n_reissues"],
+            list["items"][0]["n_reissues"]
+        );
         detail["certificate"]["n_reissues"].clone()
     };
     assert_eq!(n(&it).await, 0);
@@ -450,7 +483,12 @@ async fn a_reissue_that_is_under_way_is_known_of_its_certificate() {
     let row = &audit["items"][0];
     assert_eq!(
         (&row["action"], &row["outcome"], &row["ticket"], &row["actor"]),
-        (&json!("reissue"), &json!("asked"), &json!("INC-7"), &reply["requests"][0]["requested_by"])
+        (
+            &json!("reissue"),
+            &json!("asked"),
+            &json!("INC-7"),
+            &reply["requests"][0]["requested_by"]
+        )
     );
     let (status, reply) = it.post(&format!("/api/v1/requests/{id}/cancel"), "").await;
     assert_eq!(status, 200, "{reply}");

@@ -22,7 +22,11 @@ async fn the_same_answer_and_one_effect() {
     let rows = it.rows().await;
     // One about the request, and one about what was asked.
     assert_eq!(rows.len(), n_before + 2);
-    assert!(rows[n_before..].iter().all(|row| row.run_id.as_deref() == Some("run_1")));
+    assert!(
+        rows[n_before..]
+            .iter()
+            .all(|row| row.run_id.as_deref() == Some("run_1"))
+    );
     assert_eq!(it.get("/api/v1/requests").await.1["total"], 1);
 
     let other_body = it

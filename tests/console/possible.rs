@@ -85,7 +85,10 @@ fn standings() -> Vec<(Certificate, Vec<(&'static str, &'static str)>)> {
                 is_replaced: false,
                 ..replaced(28, "stale.example.com", days(10))
             },
-            vec![("reissue", "is replaced, and a host where another one is expected still has it")],
+            vec![(
+                "reissue",
+                "is replaced, and a host where another one is expected still has it",
+            )],
         ),
         (
             Certificate {
@@ -319,9 +322,12 @@ fn a_reissue_that_is_under_way_is_not_offered_by_the_finding() {
     for finding in &mut findings {
         finding.under_way = finding.entity_id == "crt_0002";
     }
-    state
-        .data
-        .retain(|query, _| !matches!(query, Query::Expiring | Query::Certificates(_) | Query::Certificate(_)));
+    state.data.retain(|query, _| {
+        !matches!(
+            query,
+            Query::Expiring | Query::Certificates(_) | Query::Certificate(_)
+        )
+    });
     let answer = Answer::Findings(cmp_console::wire::health::Findings {
         findings,
         ..Default::default()

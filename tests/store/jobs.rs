@@ -151,7 +151,10 @@ async fn what_could_not_be_installed_is_told_until_it_or_a_newer_one_is_there() 
     install(&mut tx, agent, &new, &failed).await;
     let (id, severity, what) = could_not_be_installed(&mut tx).await.unwrap();
     assert_eq!((id.as_str(), severity), (new.id.as_str(), Severity::Warning));
-    assert!(what.contains("00:05 could not be installed and 00:04 is still in its place"), "{what}");
+    assert!(
+        what.contains("00:05 could not be installed and 00:04 is still in its place"),
+        "{what}"
+    );
     assert!(what.ends_with("reload: nginx: [emerg]"), "{what}");
 
     // Neither what was in its place written again nor an older one puts it where it belongs.
@@ -185,7 +188,11 @@ async fn what_could_not_be_installed_is_told_until_it_or_a_newer_one_is_there() 
         install(&mut tx, agent, &new, &failed).await;
         assert!(could_not_be_installed(&mut tx).await.is_some());
         if is_revoked {
-            drop(revocation::ask(&mut tx, &new.id, Reason::Superseded).await.unwrap());
+            drop(
+                revocation::ask(&mut tx, &new.id, Reason::Superseded)
+                    .await
+                    .unwrap(),
+            );
         } else {
             install(&mut tx, agent, &newer, &done(7)).await;
         }

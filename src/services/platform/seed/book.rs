@@ -190,7 +190,11 @@ impl Book {
         let what_came_of_it = format!("replaces certificate `{}`", replaces.id);
         let asked = [
             (EntityKind::Request, &request.id, what_came_of_it),
-            (EntityKind::Certificate, &replaces.id, format!("requests {}", request.id)),
+            (
+                EntityKind::Certificate,
+                &replaces.id,
+                format!("requests {}", request.id),
+            ),
         ];
         for (kind, id, detail) in asked {
             let mut entry = done(OPERATOR, "reissue", kind, id);

@@ -147,7 +147,10 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
     let [before, new] = [&it.serial, &owed.serial].map(|serial| short_serial(serial));
     let expected = &it.expected_sha256;
     let (severity, there) = if is(&it.on_disk_sha256, &owed.sha256) {
-        (Severity::Warning, format!("it is on disk, and {before} is expected"))
+        (
+            Severity::Warning,
+            format!("it is on disk, and {before} is expected"),
+        )
     } else if it.on_disk_sha256.is_none() {
         (Severity::Critical, "nothing is on disk".to_owned())
     } else if !is(&it.on_disk_sha256, expected) {
@@ -157,7 +160,10 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
     } else {
         (Severity::Warning, format!("{before} is still in its place"))
     };
-    let said = owed.error.as_ref().map_or(String::new(), |error| format!(": {}", short(error)));
+    let said = owed
+        .error
+        .as_ref()
+        .map_or(String::new(), |error| format!(": {}", short(error)));
     let finding = AtPlace {
         kind: FindingKind::NotServed,
         severity,
