@@ -11,6 +11,8 @@
 
 #[path = "actions/after.rs"]
 mod after;
+#[path = "actions/belongs.rs"]
+mod belongs;
 #[path = "actions/beside.rs"]
 mod beside;
 #[path = "actions/between.rs"]

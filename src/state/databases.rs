@@ -398,6 +398,7 @@ fn finding(
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        under_way: false,
     }
 }
 

@@ -21,6 +21,14 @@ fn secrets() -> Vec<(&'static str, String)> {
     let c = key.serialized_der().iter().map(|byte| format!("0x{byte:02x},"));
     vec![
         ("a share in base64", STANDARD.encode(share)),
+        (
+            "a share without its last letter",
+            STANDARD.encode(share)[..43].to_owned(),
+        ),
+        (
+            "a share without its first letter",
+            STANDARD.encode(share)[1..].to_owned(),
+        ),
         ("a share in hex", hex::encode(share)),
         ("a token of Vault", format!("hvs.{token}")),
         ("a token of the API", format!("cmp_{token}")),
@@ -113,6 +121,20 @@ fn a_secret_that_is_pasted_leaves_no_trace_in_any_field() {
                 terminal.said()
             );
         }
+    }
+}
+
+#[test]
+fn a_line_of_a_private_key_that_is_pasted_leaves_no_trace_either() {
+    let line = "    00:c3:5e:91:07:aa:6d:42:18:fe:b0:29:73:dc:84:\n";
+    for (place, state) in fields() {
+        let mut terminal = Terminal::new(state);
+        let paste = Input::Paste(line.to_owned());
+        terminal.entry.hear(terminal.now, paste, &terminal.state);
+        terminal.wait(Duration::from_secs(2));
+        terminal.types("enter", Duration::ZERO);
+        let left = seen(line.trim(), &traces(&terminal));
+        assert!(left < 8, "{left} letters of it in {place}: {}", terminal.said());
     }
 }
 

@@ -36,6 +36,7 @@ fn finding(n: usize, severity: Severity) -> Finding {
         takes_down: vec!["web-0104".to_owned()],
         n_takes_down: 1,
         answer: Some("reissue".to_owned()),
+        under_way: false,
     }
 }
 
