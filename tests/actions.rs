@@ -9,6 +9,10 @@
     reason = "a test may panic"
 )]
 
+#[path = "actions/after.rs"]
+mod after;
+#[path = "actions/belongs.rs"]
+mod belongs;
 #[path = "actions/beside.rs"]
 mod beside;
 #[path = "actions/between.rs"]
@@ -57,6 +61,16 @@ impl Hands {
         Self::at(demo, api, &demo.text("/vault"), home)
     }
 
+    /// The same as whom this token is.
+    fn with_token(demo: &Demo, token: &str, home: &Path) -> Self {
+        let api = demo.text("/api");
+        let reader = ApiReader::new(&api, Some(Secret::new(token.to_owned()))).unwrap();
+        let mut it = Self::new(demo, &api, home);
+        it.reads.api = reader.clone();
+        it.changes = Changes::new(ApiWriter::new(reader), None);
+        it
+    }
+
     /// The same where Vault is somewhere else too.
     fn at(demo: &Demo, api: &str, vault: &str, home: &Path) -> Self {
         let token = |name: &str| Some(Secret::new(demo.text(name)));
@@ -98,6 +112,21 @@ impl Hands {
         guard: &(dyn Fn() -> Guard + Send + Sync),
         shares: &[Secret],
     ) -> (Outcome, String) {
+        self.all_of(confirmed, guard, shares, false).await
+    }
+
+    /// The same, and what becomes of it after its end, until all of it is known.
+    async fn carry_out_and_follow(&self, confirmed: Confirmed) -> (Outcome, String) {
+        self.all_of(confirmed, &|| Guard::ReadWrite, &[], true).await
+    }
+
+    async fn all_of(
+        &self,
+        confirmed: Confirmed,
+        guard: &(dyn Fn() -> Guard + Send + Sync),
+        shares: &[Secret],
+        follows: bool,
+    ) -> (Outcome, String) {
         let (prompt, entered) = tokio::sync::mpsc::channel(64);
         for share in shares {
             prompt.send(Entered::Secret(share.clone())).await.unwrap();
@@ -116,7 +145,11 @@ impl Hands {
         };
         self.said.lock().unwrap().clear();
         let watch = |event: RunEvent| self.said.lock().unwrap().push_str(&format!("{event:?}\n"));
-        let outcome = execute(confirmed, &means, &watch).await;
+        let ended = execute(confirmed, &means, &watch).await;
+        let outcome = ended.outcome.clone();
+        if follows {
+            ended.follow(&means, &watch).await;
+        }
         (outcome, self.said.lock().unwrap().clone())
     }
 }
@@ -244,7 +277,7 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
 
         let read_only = confirmed(hands.plan(action, on.clone()).await);
         let (outcome, _) = hands.carry_out(read_only, Guard::ReadOnly, &shares(&demo)).await;
-        assert!(matches!(outcome, Outcome::Refused(_)), "{id}: {outcome:?}");
+        assert!(matches!(outcome, Outcome::NotSent(_)), "{id}: {outcome:?}");
         assert_eq!(world(&demo).await, before, "{id} changed something read-only");
 
         let mut old = hands.plan(action, on.clone()).await;
@@ -252,7 +285,7 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
             old.targets[0].version -= 1;
             old.targets[0].status = "held".to_owned();
             let (outcome, _) = hands.carry_out(confirmed(old), Guard::ReadWrite, &[]).await;
-            assert!(matches!(outcome, Outcome::Refused(_)), "{id} on another version");
+            assert!(matches!(outcome, Outcome::NotSent(_)), "{id} on another version");
             let words = outcome.words();
             assert!(words.contains("it was held and is active now"), "{words}");
             assert_eq!(world(&demo).await, before, "{id} ran on another version");
@@ -442,7 +475,7 @@ async fn what_is_locked_meanwhile_takes_no_share_any_more() {
     let (outcome, said) = hands
         .carry_out_while(confirmed(plan), &guard, &shares(&demo)[..3])
         .await;
-    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?} {said}");
+    assert!(matches!(outcome, Outcome::NotSent(_)), "{outcome:?} {said}");
     assert!(outcome.words().contains("locked"), "{outcome:?}");
     assert!(hands.reads.vault().unwrap().seal_status().await.unwrap().sealed);
     assert_eq!(
@@ -703,7 +736,7 @@ async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_re
     }
     // An earlier plan of it is made anew before it is carried out.
     let (outcome, _) = hands.carry_out(confirmed(older), Guard::ReadWrite, &[]).await;
-    if !matches!(outcome, Outcome::Refused(_)) {
+    if !matches!(outcome, Outcome::NotSent(_)) {
         wrong.push(format!("planned before: {outcome:?}"));
     }
     // To reissue is the way out of that, and says so.

@@ -236,7 +236,12 @@ fn an_answer_that_says_the_same_writes_nothing_and_a_minute_at_rest_its_time() {
             let asked = state.data[&query].asked;
             let result = Ok(state.answer(&query).unwrap().clone());
             let at = now() + Duration::seconds(second);
-            let event = Event::Answer { query, asked, result };
+            let event = Event::Answer {
+                query,
+                asked,
+                from: None,
+                result,
+            };
             draws += usize::from(update(&mut state, Timed { at, event }, &mut Vec::new()));
         }
         assert_eq!(draws, 0, "{name} is drawn for nothing");
@@ -276,7 +281,12 @@ fn a_healthy_agents_check_in_writes_nothing_on_any_screen() {
             tell(
                 &mut state,
                 Duration::seconds(6),
-                Event::Answer { query, asked, result },
+                Event::Answer {
+                    query,
+                    asked,
+                    from: None,
+                    result,
+                },
             );
         }
         assert_eq!(screen.paint(&mut state), 0, "screen {key} moved");

@@ -40,6 +40,8 @@ mod cluster;
 mod crl;
 #[path = "contract_vault/denied.rs"]
 mod denied;
+#[path = "contract_vault/gone.rs"]
+mod gone;
 #[path = "contract_vault/intermediate.rs"]
 mod intermediate;
 #[path = "contract_vault/issuer.rs"]

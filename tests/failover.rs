@@ -23,6 +23,8 @@ mod hands;
 mod pty;
 #[path = "support/postgres.rs"]
 mod server;
+#[path = "failover/stalled.rs"]
+mod stalled;
 #[path = "support/tls.rs"]
 mod tls;
 #[path = "failover/untrusted.rs"]
@@ -168,7 +170,8 @@ async fn a_lost_primary_is_shown_and_the_replica_read() {
     let (_, said) = check(&home.path().join("config.toml"));
     assert!(says(&said, &["database", &first, "ok", "primary"]), "{said}");
     assert!(
-        says(&said, &["database", &second, "ok", "replica, 0 s behind"]),
+        // Something small is on its way now and then.
+        says(&said, &["database", &second, "ok", "replica, ", " s behind"]),
         "{said}"
     );
 

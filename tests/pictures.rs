@@ -65,17 +65,24 @@ fn the_pictures_are_made() {
         });
         pty.types("\r");
     }
-    pty.wait_for("PROVEN: unsealed");
+    pty.wait("the end, and that the issuer goes on", |screen| {
+        screen.contains("PROVEN: unsealed") && !screen.contains("issuer paused")
+    });
     picture(&pty, "proof");
     pty.send("\x1b");
-    pty.types("2/shop expires:>1d\r");
-    pty.wait("the certificates of the shop", |screen| {
+    // One that nothing is under way for: it is served, so that there is something to break.
+    pty.types("2/blog host:web-01\r");
+    pty.wait("one certificate", |screen| {
         screen.contains("Certificates 1")
-            && screen.contains("shop.example.com")
+            && screen.contains("blog.example.com")
             && !screen.contains("auth.example.com")
     });
     pty.send("X");
-    pty.wait_for("the last four of the serial");
+    let plan = pty.wait_for("the last four of the serial");
+    assert!(
+        plan.contains("served now: clients that check revocation"),
+        "{plan}"
+    );
     picture(&pty, "plan");
     pty.send("\x1b");
     pty.wait_for("cancelled");

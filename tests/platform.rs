@@ -93,6 +93,15 @@ async fn a_night_of_trouble_and_its_cures() {
     assert!(waiting.len() >= 3, "{waiting:?}");
     assert!(waiting.iter().all(|request| request["waiting_on"] == "ca"));
 
+    // Who asked for each is in its own history.
+    for request in &waiting {
+        let id = request["id"].as_str().unwrap();
+        let rows = demo.all(&format!("/api/v1/audit?entity={id}")).await;
+        let asked = rows.iter().find(|row| row["outcome"] == "asked");
+        let asked = asked.unwrap_or_else(|| panic!("no audit row for {request}"));
+        assert_eq!(asked["actor"], request["requested_by"], "{asked}");
+    }
+
     // Unsealed, they are issued and installed, and a handshake shows it.
     demo.unseal().await;
     for request in &waiting {

@@ -485,3 +485,113 @@ fn from_a_clue_to_everything_that_shares_the_key_and_what_is_served_there_now() 
     pty.send("q");
     assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
 }
+
+/// Has the next swap of the files of `site`, wherever they are, fail; gives what is in the way.
+fn obstacle(state: &Path, site: &str) -> std::path::PathBuf {
+    let hosts = std::fs::read_dir(state.join("agents")).unwrap().flatten();
+    let mut dirs = hosts.map(|host| host.path().join("tls"));
+    let dir = dirs.find(|dir| dir.join(format!("{site}.pem")).exists()).unwrap();
+    let obstacle = dir.join(".cmp").join(site).join("unproven");
+    std::fs::create_dir_all(&obstacle).unwrap();
+    obstacle
+}
+
+#[test]
+fn the_key_of_a_failed_installation_installs_the_replacement() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let mut pty = demo(&state, 160, 50);
+    pty.wait("all panes to hold data", is_full);
+    unseal(&mut pty, &state);
+    let obstacle = obstacle(&state, "www.example.com");
+    // `…ab:cd:ef:01   ends 27 Feb 2027 19:12Z`, of the certificate that a plan is about.
+    let facts = |screen: &str| {
+        let mut lines = screen.lines();
+        let line = lines.find(|line| line.contains("serial …") && line.contains("   ends "));
+        line.unwrap().rsplit_once("serial ").unwrap().1.to_owned()
+    };
+    pty.types(":find www.example.com expires:>1d\r");
+    pty.wait_for("where it is used");
+    pty.send("[");
+    pty.wait("the certificate", |screen| screen.contains(">www.example.com"));
+    pty.send("i");
+    pty.wait("the plan for what is there", |s| {
+        s.contains("   ends ") && s.contains("press y")
+    });
+    let old = facts(&pty.screen());
+    pty.send("\x1b");
+    pty.wait("the plan to be closed", |screen| !screen.contains("press y"));
+    pty.send("r");
+    pty.wait_for("Reissue www.example.com");
+    pty.wait_for("press y");
+    pty.confirm();
+    pty.wait_for("FAILED:");
+    pty.send("\x1b");
+    pty.wait("the result to be closed", |screen| !screen.contains("what to do"));
+
+    // What is told of it is the replacement, and so is what its key installs.
+    pty.send("1");
+    pty.wait_for("could not be installed and");
+    cursor_to(&mut pty, "could not be installed and");
+    pty.wait("its key", |screen| {
+        let row = screen
+            .lines()
+            .find(|line| line.starts_with('>'))
+            .unwrap_or_default();
+        row.contains("www.example.com") && row.contains("i install")
+    });
+    pty.send("i");
+    pty.wait("the plan for the replacement", |s| {
+        s.contains("   ends ") && s.contains("press y")
+    });
+    let new = facts(&pty.screen());
+    let [old_end, new_end] = [&old, &new].map(|it| it.split_once("   ends ").unwrap().1.to_owned());
+    let serial = new.split_whitespace().next().unwrap();
+    assert!(
+        !old.contains(serial) && new_end != old_end,
+        "{old} before, {new} now"
+    );
+    std::fs::remove_dir(&obstacle).unwrap();
+    pty.confirm();
+    pty.wait_for("PROVEN:");
+    pty.send("\x1b");
+    pty.wait("its finding to be gone", |screen| {
+        !screen.contains("PROVEN") && !screen.contains("could not be installed")
+    });
+    pty.send("q");
+    assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));
+}
+
+#[test]
+fn a_console_ends_whatever_hangs_on_a_thread_of_its_own() {
+    for leaves in ["a key", "a hang-up"] {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        std::fs::write(&config, "[contexts.night]\napi = \"http://127.0.0.1:1\"\n").unwrap();
+        let state = home.path().join("state");
+        let program = pty::program().display().to_string();
+        let arguments = ["--config", &config.display().to_string()];
+        let env = [
+            ("CMP_TOKEN", "cmp_of-the-test"),
+            ("XDG_STATE_HOME", &state.display().to_string()),
+        ];
+        let mut pty = Pty::start_over(pty::Line::default(), &env, &program, &arguments, 120, 40);
+        pty.wait_for("API DOWN");
+        // A disk that gives no answer: who opens it waits for ever.
+        let log = state.join("cmp-console/console.log");
+        std::fs::rename(&log, log.with_extension("before")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&log).status().unwrap();
+        assert!(made.success());
+        pty.send("L");
+        pty.wait_for("asking…");
+        match leaves {
+            "a key" => pty.send("q"),
+            _ => rustix::process::kill_process(pty.pid(), rustix::process::Signal::HUP).unwrap(),
+        }
+        assert!(
+            pty.is_gone_within(Duration::from_secs(20)),
+            "{leaves}: it waits for the thread: {}",
+            pty.screen()
+        );
+    }
+}

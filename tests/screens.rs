@@ -16,7 +16,7 @@ mod hints;
 use chrono::Duration;
 use cmp_console::config::console::Colours;
 use cmp_console::console::update::update;
-use cmp_console::domain::database::{Host, HostRole, HostState, Standing};
+use cmp_console::domain::database::{Host, HostRole, HostState, ReadFrom, Standing};
 use cmp_console::domain::id::EntityKind;
 use cmp_console::domain::key::{Key, KeyStatus};
 use cmp_console::domain::link::{Backend, LinkState};
@@ -420,6 +420,43 @@ fn what_is_revoked_or_replaced_and_served_is_called_that() {
         words.contains("now: revoked, still served") && !words.contains("as expected"),
         "{words}"
     );
+
+    // On its host's page too, whose row is the place.
+    found.served_revoked = true;
+    let agent = fixtures::agents().remove(2);
+    let id = agent.id.clone();
+    go(&mut state, ViewId::Agent, Some(&id));
+    let page = Answer::Agent(Box::new(cmp_console::wire::agents::AgentDetail {
+        agent,
+        installations: vec![found.clone()],
+    }));
+    fixtures::answer(&mut state, Query::Agent(id), page);
+    let words = text(&state);
+    assert!(
+        words.contains("now: revoked, still served") && !words.contains("as expected"),
+        "{words}"
+    );
+    state.handshakes.clear();
+    let words = text(&state);
+    assert!(
+        words.contains("revoked, served at its report") && !words.contains("as expected"),
+        "{words}"
+    );
+
+    // And a place where its installation failed is none where all is well.
+    detail.certificate.status = cmp_console::domain::certificate::CertificateStatus::Active;
+    found.served_revoked = false;
+    found.certificate_id = "crt_0004".to_owned();
+    found.expected_sha256 = "dd".repeat(32);
+    (found.on_disk_sha256, found.served_sha256) = (Some("dd".repeat(32)), Some("dd".repeat(32)));
+    (detail.installations, detail.failed) = (Vec::new(), vec![found]);
+    let words = answer(&mut state, &detail);
+    go(&mut state, ViewId::Certificate, Some(&detail.certificate.id));
+    let shown = text(&state);
+    assert!(
+        shown.contains("could not be installed; ") && !shown.contains("as expected"),
+        "{words}{shown}"
+    );
 }
 
 #[test]
@@ -494,8 +531,16 @@ fn lose_the_primary(state: &mut State) {
         instance: None,
     };
     let hosts = vec![host("db-1", lost), host("db-2", replica)];
-    let event = Event::Hosts(hosts);
+    let event = Event::Hosts(hosts.clone());
     update(state, Timed { at: now(), event }, &mut Vec::new());
+    // What is on screen came from it since.
+    let from = hosts[1].standing().map(|standing| ReadFrom::Host {
+        name: "db-2".to_owned(),
+        standing: *standing,
+    });
+    for loaded in state.data.values_mut() {
+        loaded.from.clone_from(&from);
+    }
 }
 
 #[test]

@@ -149,6 +149,8 @@ CREATE TABLE installations (
     served_sha256           text COLLATE "C",
     chain_missing           text COLLATE "C",
     install_error           text,
+    failed_certificate_id   text COLLATE "C" REFERENCES certificates (id),
+    failed_error            text,
     report_error            text,
     checked_at              timestamptz,
     created_at              timestamptz NOT NULL,
@@ -158,6 +160,9 @@ CREATE TABLE installations (
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
+CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
+CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
+CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 CREATE TABLE issuance_requests (
     id              text COLLATE "C" PRIMARY KEY,

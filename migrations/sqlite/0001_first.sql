@@ -153,6 +153,8 @@ CREATE TABLE installations (
     served_sha256           TEXT,
     chain_missing           TEXT,
     install_error           TEXT,
+    failed_certificate_id   TEXT REFERENCES certificates (id),
+    failed_error            TEXT,
     report_error            TEXT,
     checked_at              TEXT,
     created_at              TEXT NOT NULL,
@@ -162,6 +164,9 @@ CREATE TABLE installations (
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
+CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
+CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
+CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 CREATE TABLE issuance_requests (
     id              TEXT PRIMARY KEY NOT NULL,

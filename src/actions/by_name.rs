@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+pub(super) use crate::domain::certificate::short_serial as tail;
 use crate::domain::installation::Installation;
 use crate::domain::moment::short;
 use crate::wire::certs::CertificateDetail;
@@ -26,15 +27,6 @@ pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         })
         .collect()
-}
-
-/// The last four octets of a serial: `…57:80:2e:dd`.
-pub(super) fn tail(serial: &str) -> String {
-    let octets: Vec<&str> = serial.split(':').collect();
-    match octets.len() {
-        0..=4 => serial.to_owned(),
-        n => format!("…{}", octets[n - 4..].join(":")),
-    }
 }
 
 /// One certificate: its name, serial, end, hosts, and its file where that is one.

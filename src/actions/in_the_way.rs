@@ -12,7 +12,6 @@ use crate::domain::request::{Request, RequestStatus};
 use crate::domain::worker::Duty;
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
-use crate::wire::certs::CertificateDetail;
 use crate::wire::page::PageQuery;
 
 /// Names that a line holds; the rest is counted.
@@ -120,29 +119,11 @@ impl UnderWay {
         Ok(Self(found))
     }
 
-    /// Requests for the certificate with this id.
-    fn of(&self, certificate: &str) -> impl Iterator<Item = &Request> {
-        let replaces = move |request: &&Request| request.replaces.as_deref() == Some(certificate);
-        self.0.iter().filter(replaces)
-    }
-
-    /// The first of them, if there is nothing left to ask for: each place has one that is under way.
-    pub(super) fn covers(&self, detail: &CertificateDetail) -> Option<&Request> {
-        let id = detail.certificate.id.as_str();
-        let is_for = |agent: &str, path: Option<&str>| {
-            let same =
-                |it: &Request| it.agent_id.as_deref() == Some(agent) && it.install_path.as_deref() == path;
-            self.of(id).any(same)
-        };
-        let mut places = detail.installations.iter();
-        let covered = match &detail.key {
-            _ if !detail.installations.is_empty() => {
-                places.all(|place| is_for(&place.agent_id, Some(place.path.as_str())))
-            }
-            Some(key) => key.agent_id.as_deref().is_some_and(|agent| is_for(agent, None)),
-            None => false,
-        };
-        self.of(id).next().filter(|_| covered)
+    /// The first of those for the certificate with this id.
+    pub(super) fn of(&self, certificate: &str) -> Option<&Request> {
+        self.0
+            .iter()
+            .find(|request| request.replaces.as_deref() == Some(certificate))
     }
 }
 

@@ -12,8 +12,8 @@ use super::in_the_way::{Away, away};
 use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
-use crate::domain::certificate::{Certificate, CertificateStatus, common_name};
+use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place};
+use crate::domain::certificate::{Certificate, CertificateStatus, Shown, common_name};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
@@ -59,7 +59,7 @@ impl Action for InstallCertificate {
                 _ => unfit(seen.row, seen.is_listed, now),
             },
             Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
-                Some(ended(&finding.subject, finding.due?))
+                Some(ended(&finding.subject, finding.due?, EXPIRED))
             }
             _ => None,
         }
@@ -123,7 +123,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let agent = with.api.agent(&agent_id).await?;
         let path = match inputs.get("path").filter(|_| alone) {
             Some(path) => path.clone(),
-            None => default_path(&detail, &agent_id, with, &agent.agent.install_dirs).await?,
+            None => default_path(&detail, &agent, with).await?,
         };
         plan.targets.push(Target {
             version: certificate.version,
@@ -226,9 +226,11 @@ fn held_by_nobody(certificate: &Certificate) -> Refusal {
     Refusal::new("whose key no agent holds", problem)
 }
 
-fn ended(name: &str, at: DateTime<Utc>) -> Refusal {
+const EXPIRED: &str = "which have expired";
+
+fn ended(name: &str, at: DateTime<Utc>, word: &'static str) -> Refusal {
     let problem = Problem::refused(format!("{name} ended {}", fixed(at))).hint("reissue it");
-    Refusal::new("which have ended", problem)
+    Refusal::new(word, problem)
 }
 
 /// Refusal for a certificate that is not installed.
@@ -240,15 +242,24 @@ fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Opti
             format!("{name} is on the CA's revocation list: it is not installed"),
         )
     } else if certificate.status != CertificateStatus::Active {
+        let word = match certificate.shown(now) {
+            Shown::Revoking => "which are being revoked",
+            Shown::Held => "which are held",
+            _ => "which are revoked",
+        };
         (
-            "which are revoked or held",
+            word,
             format!(
                 "{name} is {}: it is not installed",
                 certificate.status.word().replace('_', " ")
             ),
         )
     } else if certificate.not_after <= now {
-        return Some(ended(name, certificate.not_after));
+        let word = match certificate.shown(now) {
+            Shown::Replaced => "which are replaced and have ended",
+            _ => EXPIRED,
+        };
+        return Some(ended(name, certificate.not_after, word));
     } else {
         return None;
     };
@@ -402,27 +413,16 @@ fn changes(place: &Place, is_away: bool) -> Vec<String> {
     changes
 }
 
-/// Where it is expected now, where the one that it replaces is, or under its name in the agent's first
-/// directory.
+/// Its own place on the agent, or its name in the agent's first directory.
 async fn default_path(
     detail: &CertificateDetail,
-    agent_id: &str,
+    agent: &AgentDetail,
     with: &Reads,
-    install_dirs: &[String],
 ) -> Result<String, Problem> {
-    let mut places = detail.installations.clone();
-    if places.is_empty()
-        && let Some(replaced) = &detail.certificate.replaces
-    {
-        places = with.api.certificate(replaced).await?.installations;
+    if let Some(path) = own_place::path(detail, agent, with).await? {
+        return Ok(path);
     }
-    let there = places
-        .into_iter()
-        .find(|installation| installation.agent_id == agent_id);
-    if let Some(installation) = there {
-        return Ok(installation.path);
-    }
-    let folder = install_dirs.first().ok_or_else(|| {
+    let folder = agent.agent.install_dirs.first().ok_or_else(|| {
         Problem::new(
             ProblemKind::Refused,
             "the agent allows no directory to install in".to_owned(),

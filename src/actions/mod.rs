@@ -22,6 +22,7 @@ mod force_checkin;
 mod in_the_way;
 mod install_certificate;
 mod newer;
+mod own_place;
 mod reissue_certificate;
 mod revoke_certificate;
 mod seen;

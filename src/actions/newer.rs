@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::by_name;
+use super::{by_name, own_place};
 use crate::domain::certificate::Certificate;
 use crate::domain::moment::fixed;
 use crate::plan::ports::Reads;
@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::wire::agents::AgentDetail;
 use crate::wire::page::PageQuery;
 
-/// Successors that are followed; more than anybody has had is no chain of renewals.
+/// Predecessors or successors that are followed; more than anybody has had is no chain of renewals.
 const SUCCESSORS: usize = 64;
 
 /// A newer certificate, and its claim to the place.
@@ -70,11 +70,14 @@ pub(super) async fn of(
             }));
         }
     }
-    if let Some(successor) = successor(certificate, with).await? {
+    if let Some(successor) = successors(certificate, with).await?.pop() {
         return Ok(Some(Newer {
             certificate: successor,
             place: Has::Replaced,
         }));
+    }
+    if let Some(newer) = at_its_name(certificate, agent, with).await? {
+        return Ok(Some(newer));
     }
     let query = PageQuery {
         agent: Some(agent.agent.id.clone()),
@@ -97,17 +100,46 @@ pub(super) async fn of(
     }))
 }
 
-/// The last of those that replaced one after the other.
-async fn successor(certificate: &Certificate, with: &Reads) -> Result<Option<Certificate>, Problem> {
-    let mut last = None;
-    let mut next = certificate.replaced_by.clone();
-    for _ in 0..SUCCESSORS {
-        let Some(id) = next.take() else { break };
-        let found = with.api.certificate(&id).await?.certificate;
-        next.clone_from(&found.replaced_by);
-        last = Some(found);
+/// A newer one where the certificate's name lives on the host, whatever other names it has.
+async fn at_its_name(
+    certificate: &Certificate,
+    agent: &AgentDetail,
+    with: &Reads,
+) -> Result<Option<Newer>, Problem> {
+    let places = agent.installations.iter();
+    for place in places.filter(|place| own_place::has_name(place, certificate)) {
+        if place.certificate_id == certificate.id {
+            continue;
+        }
+        let there = with.api.certificate(&place.certificate_id).await?.certificate;
+        if there.not_before > certificate.not_before {
+            return Ok(Some(Newer {
+                place: Has::TheNames(format!("{} on {}", place.path, agent.agent.hostname)),
+                certificate: there,
+            }));
+        }
     }
-    Ok(last)
+    Ok(None)
+}
+
+/// Those that replaced it, one after the other.
+pub(super) async fn successors(certificate: &Certificate, with: &Reads) -> Result<Vec<Certificate>, Problem> {
+    follow(certificate.replaced_by.clone(), |it| it.replaced_by.clone(), with).await
+}
+
+/// The certificate with this id, the one that `next` names, and so on.
+pub(super) async fn follow(
+    first: Option<String>,
+    next: fn(&Certificate) -> Option<String>,
+    with: &Reads,
+) -> Result<Vec<Certificate>, Problem> {
+    let (mut all, mut id) = (Vec::new(), first);
+    while let Some(it) = id.take().filter(|_| all.len() < SUCCESSORS) {
+        let found = with.api.certificate(&it).await?.certificate;
+        id = next(&found);
+        all.push(found);
+    }
+    Ok(all)
 }
 
 fn names(certificate: &Certificate) -> BTreeSet<&str> {

@@ -1,7 +1,7 @@
 //! Reissue: a certificate for the same names with a fresh key, installed where the old one was; the
 //! proof is a handshake that serves the new one. The old one is not revoked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
-use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
@@ -48,9 +48,15 @@ impl Action for ReissueCertificate {
         needs_api(facts).unwrap_or(Availability::Ready)
     }
 
-    fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
+    fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
         match on {
-            Seen::Certificate(seen) => refused(seen.row, seen.row.n_installations > 0),
+            Seen::Certificate(seen) => {
+                let belongs = seen
+                    .detail
+                    .is_some_and(|detail| detail.belongs().next().is_some());
+                refused(seen.row, belongs || seen.row.n_installations > 0, now)
+            }
+            Seen::Finding(finding) if finding.under_way => Some(being_reissued(&finding.subject, None)),
             _ => None,
         }
     }
@@ -98,11 +104,14 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let refusal = refused(certificate, !detail.installations.is_empty());
-        match refusal.or_else(|| reissued_already(&detail, &under_way)) {
+        let refusal = refused(certificate, detail.belongs().next().is_some(), now);
+        match refusal {
+            Some(_) if alone && certificate.is_being_reissued() => {
+                return Err(being_reissued(certificate.name(), under_way.of(&certificate.id)).problem);
+            }
             Some(refusal) if alone => {
                 return Err(match &certificate.replaced_by {
-                    Some(by) if detail.installations.is_empty() => {
+                    Some(by) if detail.belongs().next().is_none() => {
                         replaced(certificate.name(), by, with).await?
                     }
                     _ => refusal.problem,
@@ -169,21 +178,46 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// Refusal for a certificate of which there is nothing to reissue.
-fn refused(certificate: &Certificate, is_installed: bool) -> Option<Refusal> {
+/// Refusal for a certificate of which there is nothing to reissue; its word begins with the status that lists show.
+fn refused(certificate: &Certificate, is_installed: bool, now: DateTime<Utc>) -> Option<Refusal> {
+    if certificate.is_being_reissued() {
+        return Some(being_reissued(certificate.name(), None));
+    }
     if is_installed {
         return None;
     }
-    let (word, hint) = match (&certificate.replaced_by, certificate.status) {
-        (Some(_), _) => ("replaced", "reissue the one that replaced it"),
-        (None, CertificateStatus::Revoked | CertificateStatus::RevocationPending) => (
-            "revoked",
-            "request a new certificate for an agent: `POST /api/v1/certs`",
-        ),
-        (None, _) => return None,
+    let name = certificate.name();
+    let (word, hint) = match (certificate.shown(now), &certificate.replaced_by) {
+        (Shown::Revoked, Some(_)) => ("revoked", "reissue the one that replaced it"),
+        (Shown::Revoking, Some(_)) => ("revoking", "reissue the one that replaced it"),
+        (Shown::Revoked, None) => ("revoked", NEW_ONE),
+        (Shown::Revoking, None) => ("revoking", NEW_ONE),
+        (_, None) => return None,
+        (Shown::Replaced, Some(_)) => ("replaced", "reissue the one that replaced it"),
+        // A host that has not loaded its successor still shows it.
+        (shown, Some(_)) => {
+            let what = format!("{name} is replaced, and a host where another one is expected still has it");
+            let problem = Problem::conflict(what).hint("install the one that replaced it there");
+            return Some(Refusal::new(still_there(shown), problem));
+        }
     };
-    let what = format!("{} is {word} and installed nowhere", certificate.name());
-    Some(Refusal::new(word, Problem::conflict(what).hint(hint)))
+    let is = match word {
+        "revoking" => "being revoked",
+        word => word,
+    };
+    let problem = Problem::conflict(format!("{name} is {is} and installed nowhere")).hint(hint);
+    Some(Refusal::new(word, problem))
+}
+
+const NEW_ONE: &str = "request a new certificate for an agent: `POST /api/v1/certs`";
+
+fn still_there(shown: Shown) -> &'static str {
+    match shown {
+        Shown::Expired => "expired, but replaced",
+        Shown::Expiring => "expiring, but replaced",
+        Shown::Held => "held, but replaced",
+        _ => "active, but replaced",
+    }
 }
 
 /// Refusal that tells how its successor fares: where that is served there is nothing left to do.
@@ -215,18 +249,13 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
 }
 
 /// Refusal for a certificate that is asked for already, for each of its places.
-fn reissued_already(detail: &CertificateDetail, under_way: &UnderWay) -> Option<Refusal> {
-    let request = under_way.covers(detail)?;
-    let what = format!(
-        "{} is being reissued already: its request {}",
-        detail.certificate.name(),
-        request.why()
-    );
+fn being_reissued(name: &str, request: Option<&Request>) -> Refusal {
+    let why = request.map_or(String::new(), |request| {
+        format!(": its request {}", request.why())
+    });
+    let what = format!("{name} is being reissued already{why}");
     let hint = "wait: it is issued and installed by itself; or take that request back: `:cancel` on it";
-    Some(Refusal::new(
-        "being reissued already",
-        Problem::conflict(what).hint(hint),
-    ))
+    Refusal::new("being reissued already", Problem::conflict(what).hint(hint))
 }
 
 /// The steps for one certificate: asked for, then proven where its agents are there. What waits for one that is
@@ -243,7 +272,7 @@ async fn steps(
     let (mut proofs, mut waits) = (Vec::new(), Vec::new());
     let mut hosts: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<String> = Vec::new();
-    for place in &detail.installations {
+    for place in detail.belongs() {
         let agent = agents.get(&place.agent_id, with).await?;
         hosts.insert(place.hostname.clone());
         if found.away.note(agent, certificate.name(), with) {
@@ -258,7 +287,7 @@ async fn steps(
             proofs.push(prove_handshake::planned(target, address, &shows));
         }
     }
-    if detail.installations.is_empty() {
+    if detail.belongs().next().is_none() {
         found.uninstalled.push(certificate.name().to_owned());
         let holder = detail.key.as_ref().and_then(|key| key.agent_id.as_deref());
         if let Some(holder) = holder {
@@ -328,7 +357,32 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
         }
     }
     changes.push("Keys change: clients that pin one have to be told.".to_owned());
+    changes.extend(keep_the_key(&found.all, now));
     changes
+}
+
+/// Others that go on with a key that these give up; what the plan itself reissues isn't among them.
+fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String> {
+    let own: BTreeSet<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
+    let others = all.iter().flat_map(|detail| &detail.same_key);
+    let others = others.filter(|other| other.is_live(now) && !own.contains(other.id.as_str()));
+    let others: BTreeMap<&str, &str> = others.map(|other| (other.id.as_str(), other.name())).collect();
+    let others: Vec<&str> = others.into_values().collect();
+    let key = match all {
+        [_] => "the old key",
+        _ => "one of the old keys",
+    };
+    match others.as_slice() {
+        [] => None,
+        [one] => Some(format!(
+            "1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key."
+        )),
+        many => Some(format!(
+            "{} other certificates keep {key}: {}. Reissue them too to be rid of the key.",
+            many.len(),
+            in_the_way::names(many)
+        )),
+    }
 }
 
 fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {

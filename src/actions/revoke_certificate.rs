@@ -12,7 +12,7 @@ use super::in_the_way::{Adapters, names};
 use super::steps::prove_revocation;
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
 use crate::domain::adapter::VAULT_PKI;
-use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
@@ -57,7 +57,7 @@ impl Action for RevokeCertificate {
             // The reason that it begins with, which is the one that may worsen what was said before.
             Seen::Certificate(seen) => refused(seen.row, Reason::KeyCompromise, now),
             Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
-                Some(expired(&finding.subject, finding.due?))
+                Some(expired(&finding.subject, finding.due?, "expired"))
             }
             _ => None,
         }
@@ -181,18 +181,26 @@ fn step(
 }
 
 /// A CA needn't list what has expired (RFC 5280 §3.3), so that the proof would never come.
-fn expired(name: &str, at: DateTime<Utc>) -> Refusal {
+fn expired(name: &str, at: DateTime<Utc>, word: &'static str) -> Refusal {
     let at = at.format("%Y-%m-%d %H:%MZ");
     let problem = Problem::conflict(format!("{name} expired at {at}: no CRL has to list it any more"))
         .hint("reissue it where it is still served; what expired is refused without a revocation");
-    Refusal::new("expired", problem)
+    Refusal::new(word, problem)
 }
 
 /// Refusal for a certificate that can't be revoked.
 fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Option<Refusal> {
     let name = certificate.name();
     if certificate.not_after <= now {
-        return Some(expired(name, certificate.not_after));
+        // The status that lists show.
+        let word = match certificate.shown(now) {
+            Shown::Replaced => "replaced and ended",
+            Shown::Revoked => "revoked and ended",
+            Shown::Revoking => "revoking and ended",
+            Shown::Held => "held and ended",
+            Shown::Active | Shown::Expiring | Shown::Expired => "expired",
+        };
+        return Some(expired(name, certificate.not_after, word));
     }
     let before = certificate
         .revocation

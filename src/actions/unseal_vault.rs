@@ -227,6 +227,12 @@ async fn attempt(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem> 
         if matches!(entered, Some(Entered::Secret(_) | Entered::Reset)) {
             with.allowed()?;
         }
+        // Said before anything is awaited: a Vault that takes its time leaves nobody guessing what became of it.
+        match &entered {
+            Some(Entered::Secret(share)) if !share.is_empty() => with.note(sending(&status)),
+            Some(Entered::Reset) => with.note("dropping the shares that were given…"),
+            _ => {}
+        }
         let now = reader.seal_status().await;
         if let Ok(now) = &now
             && let Some(news) = news(&status, now)
@@ -262,6 +268,9 @@ async fn attempt(cx: &StepContext, with: &Writes<'_>) -> Result<Value, Problem> 
                 continue;
             }
             (Some(Entered::Secret(share)), Ok(now)) => {
+                if now.progress != status.progress {
+                    with.note(sending(&now));
+                }
                 let answer = writer.unseal(&share).await;
                 with.command(format!("{command} <share>"));
                 status = now;
@@ -357,6 +366,11 @@ fn news(before: &SealStatus, now: &SealStatus) -> Option<String> {
         return None;
     };
     Some(format!("{what}; {}", progress(now)))
+}
+
+/// A share that is under way.
+fn sending(status: &SealStatus) -> String {
+    format!("sending share {} of {}…", status.progress + 1, status.t)
 }
 
 fn progress(status: &SealStatus) -> String {

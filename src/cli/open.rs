@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, Sender};
@@ -16,6 +17,13 @@ use crate::console::terminal::Terminal;
 use crate::console::{self, Left, Setup, Startup};
 use crate::state::{Depth, Look};
 use crate::telemetry;
+
+/// How long what a console used may take to end once the terminal is gone: nobody is there who waits for it.
+const HUNG_UP: Duration = Duration::from_millis(500);
+/// The same where a person has left it, who has the shell again.
+const LEFT: Duration = Duration::from_secs(5);
+/// What hangs on a thread of its own (a name that is looked up, a file on a disk that is gone) is left to itself then.
+const THREADS: Duration = Duration::from_millis(300);
 
 /// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave. When it is left
 /// for another context, `next` says how that one is opened.
@@ -43,7 +51,7 @@ where
         Err(error) => return failed(&error),
     };
     install_panic_hook(state_dir());
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         loop {
             let (startup, started) = mpsc::channel(1);
             let backends = tokio::spawn(start(&setup.context.name, startup));
@@ -64,16 +72,26 @@ where
                 // The person left before all was up.
                 backends.abort();
             }
-            if let Ok(Some(backends)) = backends.await {
-                stop(backends).await;
-            }
+            let limit = match ended {
+                Ok(Left::HungUp) | Err(_) => HUNG_UP,
+                Ok(Left::Quit | Left::Context(_)) => LEFT,
+            };
+            let stopped = async {
+                if let Ok(Some(backends)) = backends.await {
+                    stop(backends).await;
+                }
+            };
+            // Dropped in the middle, it is cut off instead of ended.
+            let _late = tokio::time::timeout(limit, stopped).await;
             match (other, ended) {
                 (Some(other), _) => setup = other,
                 (None, Ok(_)) => return ExitCode::SUCCESS,
                 (None, Err(error)) => return failed(&error),
             }
         }
-    })
+    });
+    runtime.shutdown_timeout(THREADS);
+    code
 }
 
 /// How a console looks: as configured, and as the environment wants it (`NO_COLOR`, a locale that is not

@@ -4,21 +4,28 @@ use chrono::{DateTime, Duration as Span, Utc};
 
 use super::logs;
 use super::source::{Source, sources};
+use crate::domain::database::ReadFrom;
 use crate::plan::ports::Reads;
 use crate::problem::{Problem, ProblemKind};
 use crate::state::query::{Answer, Query, Window};
 use crate::wire::page::{MAX_LIMIT, Page, PageQuery};
 
-/// Asks the best place that has an answer.
+/// Asks the best place that has an answer, and tells which one that was, where there are several.
 ///
 /// # Errors
 /// What the best of them said, or that it said nothing.
-pub(super) async fn ask(reads: &Reads, query: &Query, rows: u32) -> Result<Answer, Problem> {
+pub(super) async fn ask(
+    reads: &Reads,
+    query: &Query,
+    rows: u32,
+) -> Result<(Answer, Option<ReadFrom>), Problem> {
     let mut first = None;
     for source in sources(reads).await {
+        // As it was when it was asked: what it takes in meanwhile makes the answer newer than it is called.
+        let from = reads.hosts.as_ref().and_then(|_| source.as_read());
         match ask_there(&source, reads.clock.now() + reads.api.ahead(), query, rows).await {
             Err(problem) if is_away(&problem) => first = first.or(Some(problem)),
-            answer => return answer,
+            answer => return answer.map(|answer| (answer, from)),
         }
     }
     Err(first.unwrap_or_else(|| Problem::unavailable("there is nobody to ask")))

@@ -60,3 +60,18 @@ fn grow(state: &mut State, index: usize, n: usize) {
         }
     }
 }
+
+/// What is shown as selected on the open screen stays selected, whatever comes above it.
+pub(super) fn hold(state: &mut State) {
+    let view = views::find(state.place().view);
+    let mut screen = state.screen();
+    for pane in 0..view.n_panes {
+        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
+    }
+    if !state.moving {
+        let rows = (view.rows)(state, screen.pane);
+        let at = screen.cursor_index(screen.pane, rows.ids());
+        screen.settled = rows.ids().get(at).map(ToString::to_string);
+    }
+    *state.screen_mut() = screen;
+}

@@ -290,10 +290,12 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         (Some(InDialog::Confirm), Phase::Running) if secret => {
             effects.push(Effect::SubmitSecret(id));
             layer.secret_typed = 0;
+            layer.complaint = None;
         }
         (Some(InDialog::Reset), Phase::Running) if secret => {
             effects.push(Effect::ResetSecret(id));
             (layer.secret_typed, layer.shares_taken) = (0, 0);
+            layer.complaint = None;
         }
         (Some(InDialog::NextField), Phase::Running) if secret && state.context.shares_in.is_some() => {
             effects.push(Effect::TakeShare(layer.shares_taken));

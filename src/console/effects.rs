@@ -142,8 +142,13 @@ impl Effects {
             } => {
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let (query, result) = (Query::Logs, logs::newest().await);
-                    let _closed = to.send(Event::Answer { query, asked, result }).await;
+                    let answer = Event::Answer {
+                        query: Query::Logs,
+                        asked,
+                        from: None,
+                        result: logs::newest().await,
+                    };
+                    let _closed = to.send(answer).await;
                 });
             }
             // The other contexts' backends are not this one's.
@@ -151,19 +156,34 @@ impl Effects {
                 let (to, neighbours) = (self.to.clone(), Arc::clone(&self.neighbours));
                 tokio::spawn(async move {
                     let result = or_defect(neighbours.ask(&query)).await;
-                    let _closed = to.send(Event::Answer { query, asked, result }).await;
+                    let answer = Event::Answer {
+                        query,
+                        asked,
+                        from: None,
+                        result,
+                    };
+                    let _closed = to.send(answer).await;
                 });
             }
             Effect::Ask { query, asked, rows } => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let answer = or_defect(ask(&backends.reads, &query, rows));
-                    let result = answer.await;
+                    let answered = or_defect(ask(&backends.reads, &query, rows)).await;
+                    let (result, from) = match answered {
+                        Ok((answer, from)) => (Ok(answer), from),
+                        Err(problem) => (Err(problem), None),
+                    };
                     if let Ok(answer) = &result {
                         hear_of_agents(&backends, answer);
                     }
-                    let _closed = to.send(Event::Answer { query, asked, result }).await;
+                    let answer = Event::Answer {
+                        query,
+                        asked,
+                        from,
+                        result,
+                    };
+                    let _closed = to.send(answer).await;
                 });
             }
             Effect::AskLater { query, asked } => {
@@ -231,7 +251,7 @@ impl Effects {
                 let to = self.to.clone();
                 tokio::spawn(async move {
                     let pem = match ask(&backends.reads, &Query::Certificate(id), 1).await {
-                        Ok(Answer::Certificate(detail)) => detail.certificate.pem,
+                        Ok((Answer::Certificate(detail), _)) => detail.certificate.pem,
                         Ok(_) => None,
                         Err(problem) => {
                             let _closed = to.send(Event::Pem(Err(problem))).await;
@@ -340,7 +360,8 @@ impl Effects {
                     tracing::error!(%run, %error, "an event of {run} was lost");
                 }
             };
-            execute(confirmed, &means, &watch).await;
+            let ended = execute(confirmed, &means, &watch).await;
+            ended.follow(&means, &watch).await;
         });
     }
 }

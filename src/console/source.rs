@@ -4,7 +4,7 @@ use crate::clients::api::ApiReader;
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
-use crate::domain::database;
+use crate::domain::database::{self, ReadFrom};
 use crate::domain::request::Request;
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
@@ -40,6 +40,22 @@ pub(super) async fn sources(reads: &Reads) -> Vec<Source<'_>> {
 }
 
 impl Source<'_> {
+    /// The place as it is now; none of a host that doesn't answer any more.
+    pub(super) fn as_read(&self) -> Option<ReadFrom> {
+        match *self {
+            Self::Api(_) => Some(ReadFrom::Api),
+            Self::Host(hosts, at) => {
+                let seen = hosts.seen();
+                let seen = seen.borrow();
+                let host = seen.get(at)?;
+                Some(ReadFrom::Host {
+                    name: host.name.clone(),
+                    standing: *host.standing()?,
+                })
+            }
+        }
+    }
+
     /// A page of certificates.
     pub(super) async fn certificates(&self, query: &PageQuery) -> Result<Page<Certificate>, Problem> {
         match *self {

@@ -3,9 +3,10 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::wants::{ask, is_held, remember, touch, touch_own};
+use super::wants::{ask, can_read, is_held, remember, touch, touch_own};
 use super::{clues, cursor, dialogs, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
+use crate::domain::database::sources;
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
@@ -52,6 +53,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::SecretTyped(n) => {
             if let Some(Layer::Run(layer)) = state.layers.last_mut() {
                 layer.secret_typed = n;
+                // What is wrong with an earlier one says nothing of this.
+                if n > 0 {
+                    layer.complaint = None;
+                }
             }
         }
         Event::NoShare(why) => dialogs::complain(state, why),
@@ -101,6 +106,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Answer {
             query,
             asked,
+            from,
             mut result,
         } => {
             let now = state.now;
@@ -129,7 +135,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     if let Ok(answer) = &mut result {
                         contexts::steady(loaded.value.as_ref(), answer);
                     }
-                    loaded.take(asked, result, now)
+                    loaded.take(asked, result, from, now)
                 };
             }
         }
@@ -190,6 +196,11 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                     state.down_since.remove(&backend);
                 }
             }
+            if state.vault_sealed() {
+                state.sealed_since.get_or_insert(at);
+            } else if backend == Backend::Vault && matches!(now, LinkState::Up | LinkState::Degraded) {
+                state.sealed_since = None;
+            }
             // Findings about a backend that went or came back are asked for now, not with the next look.
             if was != now {
                 touch(state, |query| *query == Query::Findings);
@@ -231,7 +242,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
         }
         Event::Hosts(hosts) => {
-            let before = databases::reads_from(&state.hosts);
+            let before = sources(&state.hosts);
             state.hosts = hosts;
             if let Some(mut link) = databases::link(&state.hosts, state.now) {
                 // A host that is read well may still take no changes, which the API sees.
@@ -241,7 +252,8 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 }
                 state.links.insert(Backend::Database, link);
             }
-            if before != databases::reads_from(&state.hosts) {
+            // Not the first alone: which one answers hangs on those before it.
+            if before != sources(&state.hosts) {
                 touch_own(state);
             }
         }
@@ -312,7 +324,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         visible |= state.held.take().is_some();
     }
     if visible {
-        hold_cursors(state);
+        cursor::hold(state);
     }
     visible
 }
@@ -505,7 +517,7 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
     };
     match result {
         Err(problem) => {
-            run.phase = Phase::Ended(Outcome::Refused(problem.clone()));
+            run.phase = Phase::Ended(Outcome::NotSent(problem.clone()));
             if !layers::is_open(state, id) {
                 state.say(Tone::Bad, problem.to_string());
             }
@@ -531,6 +543,7 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
     let wanted_secret = state.run(id).is_some_and(Run::wants_secret);
     let now = state.now;
     let Some(run) = state.run_mut(id) else { return };
+    let was_over = matches!(run.phase, Phase::Ended(_));
     run.take(event.clone());
     if matches!(event, RunEvent::Ended(_)) {
         run.ended_at = Some(now);
@@ -542,7 +555,9 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
         state.handshakes.clear();
         state.crl = None;
         effects.push(Effect::CheckLinks);
-        if !layers::is_open(state, id) {
+        // For whom it waits now is on its screen; that it waits still is no news.
+        let is_news = !was_over || !matches!(outcome, Outcome::Waiting(_) | Outcome::Unknown(_));
+        if is_news && !layers::is_open(state, id) {
             // What isn't proven has more to say than a line holds.
             if !outcome.is_proven() && state.layers.is_empty() && !is_too_small(state) {
                 state.layers.push(layers::reopen(state, id.to_owned()));
@@ -564,24 +579,4 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
 /// Whether only that is said on the screen.
 fn is_too_small(state: &State) -> bool {
     state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
-}
-
-/// What is shown as selected on the open screen stays selected, whatever comes above it.
-fn hold_cursors(state: &mut State) {
-    let view = views::find(state.place().view);
-    let mut screen = state.screen();
-    for pane in 0..view.n_panes {
-        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
-    }
-    if !state.moving {
-        let rows = (view.rows)(state, screen.pane);
-        let at = screen.cursor_index(screen.pane, rows.ids());
-        screen.settled = rows.ids().get(at).map(ToString::to_string);
-    }
-    *state.screen_mut() = screen;
-}
-
-/// Whether the API can say what the screen asks it for.
-fn can_read(state: &State) -> bool {
-    state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
 }

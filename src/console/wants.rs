@@ -3,6 +3,7 @@
 
 use super::{cursor, live_filter};
 use crate::domain::id::EntityKind;
+use crate::domain::link::{Backend, LinkState};
 use crate::state::State;
 use crate::state::effect::Effect;
 use crate::state::layer::Layer;
@@ -94,4 +95,9 @@ fn put(loaded: &mut Loaded<Answer>, query: Query, effects: &mut Vec<Effect>) {
         asked: loaded.asked,
         rows: loaded.rows,
     });
+}
+
+/// Whether the API can say what the screen asks it for.
+pub(super) fn can_read(state: &State) -> bool {
+    state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
 }

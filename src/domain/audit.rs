@@ -140,9 +140,10 @@ pub struct AuditRow {
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Ends of a run for which the trail, whose words are fixed, has a coarser one. A run's note begins with its own word.
-const FINER: [(&str, AuditOutcome); 2] = [
+const FINER: [(&str, AuditOutcome); 3] = [
     ("waiting", AuditOutcome::Unknown),
     ("stopped", AuditOutcome::Failed),
+    ("unsent", AuditOutcome::Refused),
 ];
 
 impl AuditRow {

@@ -115,6 +115,9 @@ pub struct Certificate {
     pub replaced_by: Option<String>,
     /// On how many places it is expected.
     pub n_installations: i64,
+    /// Requests under way that are to replace it: one for each of its places.
+    #[serde(default)]
+    pub n_reissues: i64,
     /// The host where it is expected, or the first of several by name.
     #[serde(default)]
     pub host: Option<String>,
@@ -222,6 +225,18 @@ impl Certificate {
         }
     }
 
+    /// There is nothing left to ask for: each of its places has a request that is under way.
+    #[must_use]
+    pub fn is_being_reissued(&self) -> bool {
+        is_being_reissued(self.n_reissues, self.n_installations)
+    }
+
+    /// It can still be shown to somebody with its key: neither revoked, nor over, nor replaced and gone.
+    #[must_use]
+    pub fn is_live(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.shown(now), Shown::Active | Shown::Expiring | Shown::Held) && self.not_after > now
+    }
+
     /// How soon it needs somebody, at `now`.
     #[must_use]
     pub fn urgency(&self, now: DateTime<Utc>) -> Urgency {
@@ -234,6 +249,12 @@ impl Certificate {
         let hex: String = self.serial.chars().filter(char::is_ascii_hexdigit).collect();
         hex[hex.len().saturating_sub(4)..].to_owned()
     }
+}
+
+/// As many requests are under way as there are places, and one where there is none.
+#[must_use]
+pub fn is_being_reissued(n_requests: i64, n_places: i64) -> bool {
+    n_requests >= n_places.max(1)
 }
 
 /// How soon something that ends at `not_after` needs somebody.
@@ -250,6 +271,16 @@ pub fn urgency(not_after: DateTime<Utc>, now: DateTime<Utc>) -> Urgency {
         Urgency::Weeks
     } else {
         Urgency::None
+    }
+}
+
+/// The last four octets of a serial: `…57:80:2e:dd`.
+#[must_use]
+pub fn short_serial(serial: &str) -> String {
+    let octets: Vec<&str> = serial.split(':').collect();
+    match octets.len() {
+        0..=4 => serial.to_owned(),
+        n => format!("…{}", octets[n - 4..].join(":")),
     }
 }
 

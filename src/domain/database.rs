@@ -143,6 +143,52 @@ pub enum Source {
     Api,
 }
 
+/// Where an answer was read, as a fact and not by the order in which places are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The API.
+    Api,
+    /// A host of the database.
+    Host {
+        /// Its name.
+        name: String,
+        /// How it was then.
+        standing: Standing,
+    },
+}
+
+impl ReadFrom {
+    /// Whether both are one place that is equally far behind; how fast it answered makes no other one of it.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Api, Self::Api) => true,
+            (
+                Self::Host { name, standing },
+                Self::Host {
+                    name: named,
+                    standing: stood,
+                },
+            ) => {
+                let is = |it: &Standing| (it.role, it.behind_ms, it.follows);
+                name == named && is(standing) == is(stood)
+            }
+            _ => false,
+        }
+    }
+
+    /// The moment that an answer of `now` is of: a replica that is behind shows the platform as it was.
+    #[must_use]
+    pub fn of(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let behind = match self {
+            Self::Host { standing, .. } if standing.role == HostRole::Replica => standing.behind_ms,
+            Self::Host { .. } | Self::Api => 0,
+        };
+        let behind = Duration::try_milliseconds(behind).unwrap_or_default();
+        now.checked_sub_signed(behind).unwrap_or(now)
+    }
+}
+
 /// Sources to read from, the best first: the primary, then the replica that is least behind; a replica far behind only
 /// when the API has no answer either. Of two primaries the platform's is the one that the API is on, whatever their
 /// history: so the API is asked first, then the one with the younger history.

@@ -38,11 +38,12 @@ pub enum Divided {
         /// The primary.
         primary: usize,
     },
-    /// The API is on the lost primary, and what is left of the database follows nobody any more.
+    /// The API is on the lost primary, and what is left of the database follows nobody any more, or a primary that
+    /// hangs and answers the API no more than it answers here.
     ApiOnLost {
         /// The lost primary.
         api: usize,
-        /// The replica that is read.
+        /// The replica that can be read.
         replica: usize,
     },
 }
@@ -87,12 +88,17 @@ pub fn divided(hosts: &[Host], api: Option<&ApiOn>) -> Option<Divided> {
             }
         }
         [] => {
-            let Some(Source::Host(replica)) = sources(hosts).first().copied() else {
-                return None;
-            };
+            // One that is far behind too: the API, which is asked before it, has no database.
+            let replica = sources(hosts).into_iter().find_map(|source| match source {
+                Source::Host(index) => Some(index),
+                Source::Api => None,
+            })?;
             let follows = hosts.iter().filter_map(Host::standing).any(|it| it.follows);
-            let api = on.filter(|on| matches!(hosts[*on].state, HostState::Lost { .. }))?;
-            (!follows).then_some(Divided::ApiOnLost { api, replica })
+            let lost = on.filter(|on| matches!(hosts[*on].state, HostState::Lost { .. }))?;
+            // Who hangs keeps its replicas' connections, so that they seem to follow it. A primary that only this
+            // console doesn't get to still answers the API.
+            let is_gone = !follows || api.is_some_and(|api| !api.answers);
+            is_gone.then_some(Divided::ApiOnLost { api: lost, replica })
         }
     }
 }
@@ -137,6 +143,20 @@ fn on(hosts: &[Host], api: &ApiOn) -> Option<usize> {
     let instance = api.instance.as_ref()?;
     let is = |host: &Host| host.instance.as_ref().is_some_and(|(it, _)| it.is(instance));
     hosts.iter().position(is)
+}
+
+/// `, without an answer since …`, of a lost one.
+fn since(hosts: &[Host], index: usize) -> String {
+    match hosts.get(index).map(|host| &host.state) {
+        Some(HostState::Lost { since, .. }) => {
+            format!(", without an answer since {}", since.format("%Y-%m-%d %H:%MZ"))
+        }
+        _ => String::new(),
+    }
+}
+
+fn follows(host: &Host) -> bool {
+    host.standing().is_some_and(|it| it.follows)
 }
 
 /// The host by its name, and the timeline that it writes: the higher number was promoted later.
@@ -210,7 +230,13 @@ impl Divided {
             Self::ApiCutOff { primary } => {
                 format!("the API gets to no database, {} is primary", name(primary))
             }
-            Self::ApiOnLost { api, .. } => format!("the API is on the lost primary {}", name(api)),
+            Self::ApiOnLost { api, .. } => {
+                format!(
+                    "the API is on the lost primary {}{}",
+                    name(api),
+                    since(hosts, api)
+                )
+            }
         }
     }
 
@@ -252,6 +278,16 @@ impl Divided {
             Self::ApiCutOff { primary } => format!(
                 "No change goes out from here until it does. Look at its log; if it was pointed to another host, {}",
                 point(primary)
+            ),
+            // Promoted beside one that hangs, it would be the second primary as soon as that goes on.
+            Self::ApiOnLost { api, replica } if hosts.get(replica).is_some_and(follows) => format!(
+                "It hangs, and {} gets nothing more from it, so that no change goes out from here. Have {} go on; or \
+                 stop it for good (`pg_ctl stop -m immediate`, or its machine), then promote {} \
+                 (`SELECT pg_promote();`) and {}",
+                name(replica),
+                name(api),
+                name(replica),
+                point(replica)
             ),
             Self::ApiOnLost { api, replica } => format!(
                 "{} follows nobody, so that no change goes out from here: it might be lost. Bring {} back, or \
@@ -331,9 +367,37 @@ mod tests {
         assert_eq!(divided(&[], Some(&api(Some(1), true, 200))), None);
         // The primary was started again after the API had said so.
         assert_eq!(divided(&hosts, Some(&api(Some(3), true, 99))), None);
-        // The primary can't be reached from here, and lives: its replica follows it.
+        // The primary can't be reached from here, and lives: its replica follows it, and it answers the API.
         let hosts = [host("a", 1, lost()), host("b", 2, up(Replica, true))];
         assert_eq!(divided(&hosts, Some(&api(Some(1), true, 200))), None);
+    }
+
+    #[test]
+    fn a_primary_that_hangs_is_told_as_one_that_is_dead() {
+        let far = |follows| match up(Replica, follows) {
+            HostState::Up(standing) => HostState::Up(Standing {
+                behind_ms: 90_000,
+                ..standing
+            }),
+            other => other,
+        };
+        for replica in [up(Replica, true), far(true), up(Replica, false), far(false)] {
+            let hosts = [host("a", 1, lost()), host("b", 2, replica)];
+            let found = divided(&hosts, Some(&api(Some(1), false, 200))).unwrap();
+            assert_eq!(found, Divided::ApiOnLost { api: 0, replica: 1 });
+            let what = found.what(&hosts);
+            assert!(
+                what.contains("lost primary a, without an answer since 1970-01-01 00:00Z"),
+                "{what}"
+            );
+            let next = found.next(&hosts);
+            let stops_first = next.contains("stop it for good");
+            assert_eq!(stops_first, hosts[1].standing().unwrap().follows, "{next}");
+            assert!(
+                next.contains("promote b") && next.contains("`DB_HOST=b`"),
+                "{next}"
+            );
+        }
     }
 
     #[test]

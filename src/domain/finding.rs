@@ -141,6 +141,9 @@ pub struct Finding {
     pub n_takes_down: i64,
     /// The id of the action that answers it, such as `reissue`.
     pub answer: Option<String>,
+    /// Its certificate is being reissued, wherever it is expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub under_way: bool,
 }
 
 impl Finding {
@@ -286,6 +289,15 @@ pub(crate) fn assert_is_whole(it: &Finding) {
         "{}",
         it.what
     );
+    // Wide screens have the sentence instead of the fixed word, and say no less.
+    for word in ["no agent", "renewal failed", "sealed", "expired", "paused"] {
+        assert!(
+            !it.matter.contains(word) || what.contains(word),
+            "{}: {}",
+            it.matter,
+            it.what
+        );
+    }
     let beside = it.beside_subject().to_lowercase();
     assert!(!beside.starts_with(&subject) && !beside.is_empty(), "{beside}");
 }
@@ -377,6 +389,7 @@ mod tests {
                 takes_down: Vec::new(),
                 n_takes_down: 0,
                 answer: None,
+                under_way: false,
             }
             .beside_subject()
             .into_owned()

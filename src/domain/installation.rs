@@ -36,6 +36,9 @@ pub struct Installation {
     pub on_disk_sha256: Option<String>,
     /// What a real TLS handshake last showed: *served*.
     pub served_sha256: Option<String>,
+    /// What is served is a certificate that is revoked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub served_revoked: bool,
     /// The issuer that a client misses, since it was not sent in the handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_missing: Option<String>,
@@ -51,6 +54,8 @@ pub struct Installation {
 pub enum Truth {
     /// Expected, on disk and served are one certificate.
     Agrees,
+    /// What is served is revoked, whatever is expected.
+    ServedRevoked,
     /// As expected on disk, but another one is served: not reloaded.
     ServedOld,
     /// As expected on disk and served, but without an issuer that clients need.
@@ -82,6 +87,7 @@ impl Installation {
             return Truth::Unknown;
         }
         match (&self.on_disk_sha256, &self.served_sha256) {
+            _ if self.served_revoked => Truth::ServedRevoked,
             (None, _) => Truth::Missing,
             (Some(disk), _) if *disk != self.expected_sha256 => Truth::DiskDiffers,
             (Some(_), Some(served)) if *served != self.expected_sha256 => Truth::ServedOld,
@@ -99,6 +105,7 @@ impl Truth {
     pub fn words(self) -> &'static str {
         match self {
             Self::Agrees => "as expected",
+            Self::ServedRevoked => "revoked, served",
             Self::ServedOld => "old one still served",
             Self::ChainIncomplete => "chain incomplete",
             Self::DiskDiffers => "another one on disk",

@@ -15,6 +15,8 @@ pub const CA_ASKS: &str = "CA: renew now";
 pub const KEY_LEAKED: &str = "key leaked";
 /// One that is revoked, and still in use.
 pub const REVOKED_SERVED: &str = "revoked, served";
+/// One that is revoked, and on disk where another one is expected.
+pub const REVOKED_ON_DISK: &str = "revoked, on disk";
 /// The new certificate is on disk, another one is served.
 pub const OLD_ONE_SERVED: &str = "old one served";
 /// No certificate is where one is expected.

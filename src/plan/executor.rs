@@ -66,56 +66,58 @@ pub struct Means<'a> {
     pub leaving: watch::Receiver<bool>,
 }
 
+/// A run that was carried out, as far as this could be waited for.
+pub struct Ended {
+    /// Its end.
+    pub outcome: Outcome,
+    /// What may still come about by itself.
+    pub(super) rest: Option<Rest>,
+}
+
+/// What of a run goes on without this console: asked for and on record, or not known.
+pub(super) struct Rest {
+    pub(super) confirmed: Confirmed,
+    pub(super) recorded: Recorded,
+    pub(super) things: BTreeMap<usize, Thing>,
+}
+
 /// Carries a confirmed plan out and tells `watch` how it goes.
 pub async fn execute(
     confirmed: Confirmed,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
-) -> Outcome {
-    let outcome = carry_out(&confirmed, means, watch).await;
+) -> Ended {
+    let (outcome, begun) = carry_out(&confirmed, means, watch).await;
     watch(RunEvent::Ended(outcome.clone()));
-    outcome
+    let rest = begun.map(|(recorded, things)| Rest {
+        confirmed,
+        recorded,
+        things,
+    });
+    Ended { outcome, rest }
 }
 
 async fn carry_out(
     confirmed: &Confirmed,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
-) -> Outcome {
-    let plan = confirmed.plan();
-    if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
-        return Outcome::Refused(problem);
-    }
-    if let Err(problem) = as_registered(plan, means.find_step) {
-        return Outcome::Refused(problem);
-    }
-    if let Err(problem) = unchanged(plan, means.reads).await {
-        return Outcome::Refused(problem);
-    }
-    if let Err(problem) = still_true(plan, means.reads, means.plan_again).await {
-        return Outcome::Refused(problem);
-    }
-    // What works without the API needs no database either; its record is for when there is one again.
-    let one = OneDatabase::default();
-    let is_one = one.must_be(means.reads).await;
-    if let Err(problem) = &is_one
-        && !plan.works_without_api
-    {
-        return Outcome::Refused(problem.clone());
-    }
-    let api = is_one.is_ok().then_some(&means.changes.api);
-    let recorded = match means.journal.begin(api, confirmed).await {
-        Ok(recorded) => recorded,
-        Err(problem) => return Outcome::Refused(problem),
+) -> (Outcome, Option<(Recorded, BTreeMap<usize, Thing>)>) {
+    let recorded = match on_record(confirmed, means).await {
+        Ok(begun) => begun,
+        Err(end) => return (end, None),
     };
+    let (recorded, one) = recorded;
     watch(RunEvent::Began(recorded));
     let mut leaving = means.leaving.clone();
-    let outcome = tokio::select! {
-        outcome = all_steps(confirmed, recorded, &one, means, watch) => outcome,
+    let (outcome, things) = tokio::select! {
+        done = all_steps(confirmed, recorded, &one, means, watch) => done,
         // A sender that is gone never says so: then there is nothing to wait for.
-        Ok(_) = leaving.wait_for(|leaving| *leaving) => Outcome::Unknown(
-            Problem::no_answer(format!("{} was broken off: the console was left", plan.title))
-                .hint(plan.kind_of(0).check_first()),
+        Ok(_) = leaving.wait_for(|leaving| *leaving) => (
+            Outcome::Unknown(
+                Problem::no_answer(format!("{} was broken off: the console was left", confirmed.plan().title))
+                    .hint(confirmed.plan().kind_of(0).check_first()),
+            ),
+            BTreeMap::new(),
         ),
     };
     means
@@ -123,12 +125,40 @@ async fn carry_out(
         .end(
             &means.changes.api,
             recorded,
-            &plan.run_id,
+            &confirmed.plan().run_id,
             &outcome,
             means.reads.clock.now(),
         )
         .await;
-    outcome
+    (outcome, Some((recorded, things)))
+}
+
+/// Puts the run on record where nothing speaks against it now; else its end, before anything was sent.
+async fn on_record(confirmed: &Confirmed, means: &Means<'_>) -> Result<(Recorded, OneDatabase), Outcome> {
+    let plan = confirmed.plan();
+    if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
+        return Err(Outcome::NotSent(problem));
+    }
+    if let Err(problem) = as_registered(plan, means.find_step) {
+        return Err(Outcome::NotSent(problem));
+    }
+    if let Err(problem) = unchanged(plan, means.reads).await {
+        return Err(Outcome::NotSent(problem));
+    }
+    if let Err(problem) = still_true(plan, means.reads, means.plan_again).await {
+        return Err(Outcome::NotSent(problem));
+    }
+    // What works without the API needs no database either; its record is for when there is one again.
+    let one = OneDatabase::default();
+    let is_one = one.must_be(means.reads).await;
+    if let Err(problem) = &is_one
+        && !plan.works_without_api
+    {
+        return Err(Outcome::NotSent(problem.clone()));
+    }
+    let api = is_one.is_ok().then_some(&means.changes.api);
+    let recorded = means.journal.begin(api, confirmed).await?;
+    Ok((recorded, one))
 }
 
 /// One run while it is carried out.
@@ -142,13 +172,15 @@ struct Run<'a> {
 
 /// Progress of a thing.
 #[derive(Default)]
-struct Thing {
+pub(super) struct Thing {
     /// Results of its steps.
-    results: Vec<Value>,
+    pub(super) results: Vec<Value>,
     /// End of the last one.
-    end: Option<Outcome>,
+    pub(super) end: Option<Outcome>,
     /// True if nothing more is done to it.
     stopped: bool,
+    /// The step that stopped it, with what is known there.
+    pub(super) stopped_at: Option<(usize, StepContext)>,
 }
 
 async fn all_steps(
@@ -157,7 +189,7 @@ async fn all_steps(
     one: &OneDatabase,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
-) -> Outcome {
+) -> (Outcome, BTreeMap<usize, Thing>) {
     let plan = confirmed.plan();
     let run = Run {
         confirmed,
@@ -179,12 +211,7 @@ async fn all_steps(
             things.insert(target, thing);
         }
     }
-    let ends = things.into_iter();
-    whole(
-        plan,
-        ends.filter_map(|(target, thing)| Some((target, thing.end?)))
-            .collect(),
-    )
+    (whole(plan, &things), things)
 }
 
 impl Run<'_> {
@@ -204,15 +231,16 @@ impl Run<'_> {
                 && let Err(problem) = may_begin(plan, self.one, self.means).await
             {
                 watch(RunEvent::StepSkipped(index));
-                let end = Outcome::Refused(problem);
+                let end = Outcome::NotSent(problem);
                 watch(RunEvent::ThingEnded(row.target, end.clone()));
                 thing.end = Some(end);
                 thing.stopped = true;
                 continue;
             }
-            let (outcome, result) = self.step(index, planned, thing.results.clone()).await;
-            thing.results.push(result);
+            let (outcome, cx) = self.step(index, planned, thing.results.clone()).await;
+            thing.results.push(cx.result.clone());
             thing.stopped = !outcome.is_proven();
+            thing.stopped_at = thing.stopped.then_some((index, cx));
             let is_last = !plan
                 .steps
                 .iter()
@@ -227,45 +255,74 @@ impl Run<'_> {
     }
 
     /// Carries out one step, on record before and after.
-    async fn step(&self, index: usize, planned: &PlannedStep, earlier: Vec<Value>) -> (Outcome, Value) {
-        let (plan, means) = (self.confirmed.plan(), self.means);
-        let cx = StepContext {
-            args: planned.args.clone(),
-            kind: plan.kind_of(planned.target),
-            key: plan.step_key(index),
-            began_at: means.reads.clock.now(),
-            result: Value::Null,
-            earlier,
-            comment: self.confirmed.comment().map(str::to_owned),
-            ticket: self.confirmed.ticket().map(str::to_owned),
-        };
+    async fn step(&self, index: usize, planned: &PlannedStep, earlier: Vec<Value>) -> (Outcome, StepContext) {
+        let means = self.means;
+        let cx = context(self.confirmed, index, planned, earlier, means);
         (self.watch)(RunEvent::StepStarted(index));
         self.record(index, planned, "running", None).await;
-        let (outcome, result) = one_step(index, planned, cx, means, self.watch).await;
+        let (outcome, cx) = one_step(index, planned, cx, means, self.watch).await;
         let note = Some(outcome.words());
         self.record(index, planned, outcome.recorded(), note).await;
         (self.watch)(RunEvent::StepEnded(index, outcome.clone()));
-        (outcome, result)
+        (outcome, cx)
     }
 
     async fn record(&self, index: usize, planned: &PlannedStep, status: &str, note: Option<String>) {
-        let record = RunStepRecord {
-            index: i64::try_from(index).unwrap_or(i64::MAX),
-            name: planned.step.clone(),
-            status: status.to_owned(),
-            note,
-        };
-        let (journal, api) = (self.means.journal, &self.means.changes.api);
         let run = &self.confirmed.plan().run_id;
-        journal.step(api, self.recorded, run, &record).await;
+        record(self.means, self.recorded, run, index, planned, status, note).await;
+    }
+}
+
+/// Puts a step's state on record.
+pub(super) async fn record(
+    means: &Means<'_>,
+    recorded: Recorded,
+    run: &str,
+    index: usize,
+    planned: &PlannedStep,
+    status: &str,
+    note: Option<String>,
+) {
+    let record = RunStepRecord {
+        index: i64::try_from(index).unwrap_or(i64::MAX),
+        name: planned.step.clone(),
+        status: status.to_owned(),
+        note,
+    };
+    means
+        .journal
+        .step(&means.changes.api, recorded, run, &record)
+        .await;
+}
+
+/// What a step may know as it begins.
+pub(super) fn context(
+    confirmed: &Confirmed,
+    index: usize,
+    planned: &PlannedStep,
+    earlier: Vec<Value>,
+    means: &Means<'_>,
+) -> StepContext {
+    StepContext {
+        args: planned.args.clone(),
+        kind: confirmed.plan().kind_of(planned.target),
+        key: confirmed.plan().step_key(index),
+        began_at: means.reads.clock.now(),
+        result: Value::Null,
+        earlier,
+        comment: confirmed.comment().map(str::to_owned),
+        ticket: confirmed.ticket().map(str::to_owned),
     }
 }
 
 /// The end of all, from the ends of the things.
-fn whole(plan: &Plan, ends: BTreeMap<usize, Outcome>) -> Outcome {
+pub(super) fn whole(plan: &Plan, things: &BTreeMap<usize, Thing>) -> Outcome {
     let mut named = Ends::default();
-    for (target, end) in ends {
-        named.note(plan.targets.get(target).map_or("", |target| &target.name), end);
+    for (target, thing) in things {
+        if let Some(end) = &thing.end {
+            let name = plan.targets.get(*target).map_or("", |target| &target.name);
+            named.note(name, end.clone());
+        }
     }
     named.whole()
 }
@@ -285,10 +342,10 @@ async fn one_step(
     mut cx: StepContext,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
-) -> (Outcome, Value) {
+) -> (Outcome, StepContext) {
     let Some(step) = (means.find_step)(&planned.step) else {
         let problem = Problem::internal(format!("no step is called `{}`", planned.step));
-        return (Outcome::Refused(problem), Value::Null);
+        return (Outcome::NotSent(problem), cx);
     };
     let note = |words: String| watch(RunEvent::StepNote(index, words));
     let command = |line: String| watch(RunEvent::Command(line, "sent".to_owned()));
@@ -311,5 +368,5 @@ async fn one_step(
         watch(RunEvent::Command(planned.command.clone(), how));
     }
     let outcome = look(step, &mut cx, &with, &note, sent).await;
-    (outcome, cx.result)
+    (outcome, cx)
 }

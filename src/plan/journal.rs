@@ -92,14 +92,15 @@ impl Journal {
         self.has_ends.swap(false, Ordering::Relaxed)
     }
 
-    /// Records that a run begins; without an API that may be told, locally.
+    /// Records that a run begins; without an API that may be told, locally. Gives the end of a run that can't be put on
+    /// record, since then nothing of it is sent.
     pub(super) async fn begin(
         &self,
         api: Option<&ApiWriter>,
         confirmed: &Confirmed,
-    ) -> Result<Recorded, Problem> {
+    ) -> Result<Recorded, Outcome> {
         let plan = confirmed.plan();
-        let body = record::of(plan, confirmed.comment(), confirmed.ticket())?;
+        let body = record::of(plan, confirmed.comment(), confirmed.ticket()).map_err(Outcome::NotSent)?;
         let told = match api {
             Some(api) => tell(api, Word::Begin(&body)).await,
             None => Err(Problem::unavailable("the API is on another database")),
@@ -109,25 +110,15 @@ impl Journal {
             Err(problem) if plan.works_without_api && is_away(&problem) => {
                 let run = body.id.clone();
                 let owner = Owner::this();
-                self.append(Line::Begin { run, body, owner }).await?;
+                let line = Line::Begin { run, body, owner };
+                self.append(line).await.map_err(Outcome::NotSent)?;
                 Ok(Recorded::Locally)
             }
             Err(problem) => {
                 if problem.kind == ProblemKind::NoAnswer {
                     self.never_began(body).await;
                 }
-                Err(Problem::new(
-                    problem.kind,
-                    format!(
-                        "nothing was changed, since the audit row can't be written: {}",
-                        problem.what
-                    ),
-                )
-                .hint(
-                    problem
-                        .hint
-                        .unwrap_or_else(|| "try again when the API answers".to_owned()),
-                ))
+                Err(not_on_record(&problem))
             }
         }
     }
@@ -266,6 +257,34 @@ impl Journal {
             .map_err(|error| self.unusable(&error))?;
         self.has_ends.fetch_or(ends, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// The end of a run whose record did not come about: nobody took it down, nobody knows whether somebody did, or the API
+/// said no to it.
+fn not_on_record(problem: &Problem) -> Outcome {
+    let hint = problem.hint.clone();
+    let but = |words: &str| {
+        Problem::new(
+            problem.kind,
+            format!("nothing was changed, since {words}: {}", problem.what),
+        )
+    };
+    let again = "try again when the API answers".to_owned();
+    match problem.kind {
+        ProblemKind::Unavailable | ProblemKind::BackendFailed | ProblemKind::Internal => {
+            Outcome::NotSent(but("the audit row can't be written").hint(hint.unwrap_or(again)))
+        }
+        ProblemKind::NoAnswer => Outcome::NotSent(
+            but("it is not known whether the audit row was written").hint(hint.unwrap_or(again)),
+        ),
+        _ => {
+            let refused = but("the API refuses to put the run on record");
+            Outcome::Refused(match hint {
+                Some(hint) => refused.hint(hint),
+                None => refused,
+            })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! which only the executor makes, from a [`confirm::Confirmed`] that only the confirm rules make, after
 //! the run is on record. No action has a rule of its own here.
 
+mod aftermath;
 pub mod confirm;
 pub mod executor;
 pub mod guard;

@@ -12,8 +12,10 @@ pub enum Outcome {
     Proven(String),
     /// Asked for and on record; it goes on by itself once somebody is back who is away.
     Waiting(String),
-    /// A rule said no before anything changed.
+    /// The backend was asked, and said no before anything changed.
     Refused(Problem),
+    /// This console did not ask the backend: it may not, there is no plan, or things are not as planned.
+    NotSent(Problem),
     /// It did not come about.
     Failed(Problem),
     /// The person who began it stopped it: nobody refused, and nothing was tried in vain.
@@ -36,6 +38,7 @@ impl Outcome {
             Self::Proven(_) => "proven",
             Self::Waiting(_) => "waiting",
             Self::Refused(_) => "refused",
+            Self::NotSent(_) => "unsent",
             Self::Failed(_) => "failed",
             Self::Stopped(_) => "stopped",
             Self::Unknown(_) => "unknown",
@@ -47,6 +50,7 @@ impl Outcome {
     pub fn recorded(&self) -> &'static str {
         match self {
             Self::Stopped(_) => "failed",
+            Self::NotSent(_) => "refused",
             known => known.word(),
         }
     }
@@ -57,6 +61,7 @@ impl Outcome {
         match self {
             Self::Proven(words) | Self::Waiting(words) => words.clone(),
             Self::Refused(problem)
+            | Self::NotSent(problem)
             | Self::Failed(problem)
             | Self::Stopped(problem)
             | Self::Unknown(problem) => problem.to_string(),
@@ -69,6 +74,7 @@ impl Outcome {
         match self {
             Self::Proven(words) | Self::Waiting(words) => words,
             Self::Refused(problem)
+            | Self::NotSent(problem)
             | Self::Failed(problem)
             | Self::Stopped(problem)
             | Self::Unknown(problem) => &problem.what,
@@ -81,6 +87,7 @@ impl Outcome {
         match self {
             Self::Proven(_) | Self::Waiting(_) => None,
             Self::Refused(problem)
+            | Self::NotSent(problem)
             | Self::Failed(problem)
             | Self::Stopped(problem)
             | Self::Unknown(problem) => problem.hint.as_deref(),
@@ -92,7 +99,9 @@ impl Outcome {
     #[must_use]
     pub fn for_record(&self) -> String {
         match self {
-            Self::Waiting(_) | Self::Stopped(_) => format!("{}: {}", self.word(), self.words()),
+            Self::Waiting(_) | Self::Stopped(_) | Self::NotSent(_) => {
+                format!("{}: {}", self.word(), self.words())
+            }
             Self::Proven(_) | Self::Refused(_) | Self::Failed(_) | Self::Unknown(_) => self.words(),
         }
     }
@@ -102,7 +111,7 @@ impl Outcome {
     pub fn for_audit(&self) -> AuditOutcome {
         match self {
             Self::Proven(_) => AuditOutcome::Done,
-            Self::Refused(_) => AuditOutcome::Refused,
+            Self::Refused(_) | Self::NotSent(_) => AuditOutcome::Refused,
             Self::Failed(_) | Self::Stopped(_) => AuditOutcome::Failed,
             Self::Unknown(_) | Self::Waiting(_) => AuditOutcome::Unknown,
         }
@@ -114,9 +123,10 @@ impl Outcome {
             Self::Proven(_) => 0,
             Self::Waiting(_) => 1,
             Self::Stopped(_) => 2,
-            Self::Refused(_) => 3,
-            Self::Failed(_) => 4,
-            Self::Unknown(_) => 5,
+            Self::NotSent(_) => 3,
+            Self::Refused(_) => 4,
+            Self::Failed(_) => 5,
+            Self::Unknown(_) => 6,
         }
     }
 }
@@ -128,7 +138,9 @@ pub struct Ends {
 }
 
 /// The words in which ends are counted, what needs somebody last.
-const WORDS: [&str; 6] = ["proven", "waiting", "stopped", "refused", "failed", "unknown"];
+const WORDS: [&str; 7] = [
+    "proven", "waiting", "stopped", "unsent", "refused", "failed", "unknown",
+];
 /// Names that a summary holds; the rest is counted.
 const NAMED: usize = 8;
 
@@ -170,6 +182,7 @@ impl Ends {
                 let worst = many.iter().map(|(_, end)| end).max_by_key(|end| end.weight());
                 match worst {
                     Some(Outcome::Refused(problem)) => Outcome::Refused(named(problem, words)),
+                    Some(Outcome::NotSent(problem)) => Outcome::NotSent(named(problem, words)),
                     Some(Outcome::Failed(problem)) => Outcome::Failed(named(problem, words)),
                     Some(Outcome::Stopped(problem)) => Outcome::Stopped(named(problem, words)),
                     Some(Outcome::Unknown(problem)) => Outcome::Unknown(named(problem, words)),
@@ -240,6 +253,7 @@ mod tests {
             Outcome::Proven("served: yes".to_owned()),
             Outcome::Waiting("the request is kept".to_owned()),
             Outcome::Refused(problem()),
+            Outcome::NotSent(problem()),
             Outcome::Failed(problem()),
             Outcome::Stopped(problem()),
             Outcome::Unknown(problem()),

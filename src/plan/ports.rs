@@ -218,6 +218,7 @@ pub struct Writes<'a> {
     note: &'a (dyn Fn(String) + Send + Sync),
     command: &'a (dyn Fn(String) + Send + Sync),
     stopped: AtomicBool,
+    held_back: AtomicBool,
 }
 
 impl<'a> Writes<'a> {
@@ -239,6 +240,7 @@ impl<'a> Writes<'a> {
             note,
             command,
             stopped: AtomicBool::new(false),
+            held_back: AtomicBool::new(false),
         }
     }
 
@@ -256,7 +258,14 @@ impl<'a> Writes<'a> {
     /// # Errors
     /// Why not.
     pub fn allowed(&self) -> Result<(), Problem> {
-        (self.allowed)()
+        let allowed = (self.allowed)();
+        self.held_back.store(allowed.is_err(), Ordering::Relaxed);
+        allowed
+    }
+
+    /// True if the step ended since it may send nothing more: nobody else said no.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// Says how it goes, on the step's line.

@@ -63,6 +63,7 @@ impl Sent {
                 Self::Answered
             }
             Err(problem) if with.is_stopped() => Self::Ended(Outcome::Stopped(problem)),
+            Err(problem) if with.is_held_back() => Self::Ended(Outcome::NotSent(problem)),
             Err(problem) if problem.kind == ProblemKind::NoAnswer => Self::Lost(problem),
             // An earlier call may have been carried out, unless the answer says that it wasn't: to the same key
             // there is one answer.

@@ -1,10 +1,13 @@
-//! The database's hosts as a screen shows them: in words, as one link, and as findings.
+//! The database's hosts as a screen shows them: in words, as one link, and as findings. Where a screen was read is a
+//! fact of its answers ([`Reads`]), and not whom one would ask first.
 
 use chrono::{DateTime, Utc};
 
 use super::link::Link;
+use super::loaded::Loaded;
+use super::query::Answer;
 use crate::domain::database::{
-    ApiOn, FAR_BEHIND, Host, HostRole, HostState, Source, Standing, has_two_primaries, sources,
+    ApiOn, FAR_BEHIND, Host, HostRole, HostState, ReadFrom, Source, Standing, has_two_primaries, sources,
 };
 use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, FindingKind, Severity};
@@ -24,6 +27,13 @@ fn read(hosts: &[Host]) -> Option<(&Host, &Standing)> {
         Source::Host(index) => hosts.get(index).and_then(|host| Some((host, host.standing()?))),
         Source::Api => None,
     }
+}
+
+/// The replica that is least behind, however far that is.
+fn replica(hosts: &[Host]) -> Option<(&Host, &Standing)> {
+    let up = hosts.iter().filter_map(|host| Some((host, host.standing()?)));
+    let replicas = up.filter(|(_, it)| it.role == HostRole::Replica);
+    replicas.min_by_key(|(_, it)| it.behind_ms)
 }
 
 fn is_lost(host: &Host) -> bool {
@@ -74,25 +84,135 @@ pub fn words(host: &Host, is_read: bool) -> String {
     format!("{said}{read}{unchecked}")
 }
 
+/// Where what a screen shows was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// No answer came yet.
+    NotYet,
+    /// There: of several places the one that is behind the others.
+    From {
+        /// The place.
+        from: ReadFrom,
+        /// Whether what it had is older than what was shown before.
+        older: bool,
+    },
+    /// Nobody had an answer to what was asked last; what is shown is of an earlier moment.
+    Nobody,
+}
+
+impl Reads {
+    /// Where these answers were read.
+    pub fn of<'a>(answers: impl Iterator<Item = &'a Loaded<Answer>>) -> Self {
+        let mut reads = Self::NotYet;
+        for loaded in answers {
+            if loaded.trouble.is_some() {
+                return Self::Nobody;
+            }
+            let Some(from) = loaded.from.as_ref().filter(|_| loaded.value.is_some()) else {
+                continue;
+            };
+            let here = Self::From {
+                from: from.clone(),
+                older: loaded.is_older(),
+            };
+            if here.rank() > reads.rank() {
+                reads = here;
+            }
+        }
+        reads
+    }
+
+    /// How much there is to say of it: of the primary nothing, of the replica that is furthest behind the most.
+    fn rank(&self) -> (u8, bool, i64) {
+        match self {
+            Self::NotYet => (0, false, 0),
+            Self::From { from, older } => match from {
+                ReadFrom::Host { standing, .. } if standing.role == HostRole::Primary => (1, *older, 0),
+                ReadFrom::Api => (2, *older, 0),
+                ReadFrom::Host { standing, .. } => (3, *older, standing.behind_ms),
+            },
+            Self::Nobody => (4, false, 0),
+        }
+    }
+
+    /// The half sentence about it in a finding.
+    fn words(&self, hosts: &[Host]) -> String {
+        match self {
+            Self::NotYet => "nothing was read yet".to_owned(),
+            Self::From { from, older } => {
+                let place = match from {
+                    ReadFrom::Api => "through the API".to_owned(),
+                    ReadFrom::Host { name, standing } if standing.role == HostRole::Replica => {
+                        let as_now = standing_of(hosts, name).unwrap_or(standing);
+                        let behind = match as_now.behind_ms {
+                            0..=BARELY => String::new(),
+                            ms => format!(", {}", behind(ms)),
+                        };
+                        format!("from replica {name}{behind}")
+                    }
+                    ReadFrom::Host { name, standing } => format!("from {} {name}", standing.role.word()),
+                };
+                let older = if *older { ", older than what was shown" } else { "" };
+                format!("this screen is read {place}{older}")
+            }
+            Self::Nobody => {
+                "neither a host nor the API has an answer, and this screen stays as it was".to_owned()
+            }
+        }
+    }
+}
+
+/// A replica that is working is so many milliseconds behind.
+const BARELY: i64 = 2000;
+
+fn standing_of<'a>(hosts: &'a [Host], name: &str) -> Option<&'a Standing> {
+    hosts.iter().find(|host| host.name == name)?.standing()
+}
+
 /// What the screen's title says of where it is read from, where it is not the primary.
 #[must_use]
-pub fn note(hosts: &[Host]) -> Option<String> {
+pub fn note(hosts: &[Host], reads: &Reads) -> Option<String> {
     if hosts.is_empty() || hosts.iter().any(|host| host.state == HostState::Unknown) {
         return None;
     }
-    match read(hosts) {
-        Some((_, standing)) if standing.role == HostRole::Primary => None,
-        Some((host, standing)) => {
+    match reads {
+        Reads::NotYet => None,
+        Reads::From {
+            from: ReadFrom::Host { standing, .. },
+            ..
+        } if standing.role == HostRole::Primary => None,
+        Reads::From {
+            from: ReadFrom::Host { name, standing },
+            older,
+        } => {
+            // Whether it is still behind by so much is seen with each look; what is shown is at least as new.
+            let standing = standing_of(hosts, name).unwrap_or(standing);
             // Against what it would be behind is lost too: how old it is, its last change says.
-            let age = match standing.last_change.filter(|_| !standing.follows) {
-                Some(at) => format!("last change {}", at.format("%H:%MZ")),
-                None => behind(standing.behind_ms),
+            let age = match standing.last_change {
+                Some(at) if !standing.follows || (standing.behind_ms == 0 && !has_primary(hosts)) => {
+                    format!("last change {}", at.format("%H:%MZ"))
+                }
+                _ => behind(standing.behind_ms),
             };
-            Some(format!("from replica {}, {age}", host.name))
+            let older = if *older { ", older than shown before" } else { "" };
+            Some(format!("from replica {name}, {age}{older}"))
         }
-        None if has_two_primaries(hosts) => Some("two primaries, read through the API".to_owned()),
-        None => Some("database lost, through the API".to_owned()),
+        Reads::From {
+            from: ReadFrom::Api, ..
+        } if has_two_primaries(hosts) => Some("two primaries, read through the API".to_owned()),
+        Reads::From {
+            from: ReadFrom::Api, ..
+        } if has_primary(hosts) => None,
+        Reads::From {
+            from: ReadFrom::Api, ..
+        } => Some("database lost, through the API".to_owned()),
+        Reads::Nobody => Some("no answer from any host or the API".to_owned()),
     }
+}
+
+fn has_primary(hosts: &[Host]) -> bool {
+    let mut up = hosts.iter().filter_map(Host::standing);
+    up.any(|it| it.role == HostRole::Primary)
 }
 
 /// The database as one link of the header, by the console's own look alone: what the API says of the one that it is
@@ -107,16 +227,18 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
     let (state, note, latency_ms) = match read(hosts) {
         Some((host, it)) => {
             let reads = format!("{} {}", it.role.word(), host.name);
-            let state = match it.role == HostRole::Primary && findings(hosts, None).is_empty() {
+            let is_well = findings(hosts, None, &Reads::NotYet).is_empty();
+            let state = match it.role == HostRole::Primary && is_well {
                 true => LinkState::Up,
                 false => LinkState::Degraded,
             };
             (state, Some(reads), Some(it.latency_ms))
         }
         None if hosts.is_empty() => return None,
-        None if has_two_primaries(hosts) => (
+        None if has_two_primaries(hosts) => (LinkState::Degraded, Some("two primaries".to_owned()), None),
+        None if !lost.is_empty() && hosts.iter().any(|host| host.standing().is_some()) => (
             LinkState::Degraded,
-            Some("two primaries, read through the API".to_owned()),
+            Some(format!("lost: {}", lost.join(", "))),
             None,
         ),
         None if lost.len() < hosts.len() => (LinkState::Unknown, None, None),
@@ -133,7 +255,7 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
 
 /// What is wrong with the hosts.
 #[must_use]
-pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
+pub fn findings(hosts: &[Host], api: Option<&ApiOn>, reads: &Reads) -> Vec<Finding> {
     let mut found = Vec::new();
     if hosts.iter().any(|host| host.state == HostState::Unknown) {
         // Half of it would be told wrong.
@@ -143,10 +265,7 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
         .iter()
         .filter(|host| host.standing().is_some_and(|it| it.role == HostRole::Primary))
         .collect();
-    let reads = match read(hosts) {
-        Some((host, it)) => format!("this screen is read from {} {}", it.role.word(), host.name),
-        None => "this screen is read through the API".to_owned(),
-    };
+    let reads = reads.words(hosts);
     let divided = divided(hosts, api);
     if let Some(divided) = divided {
         found.push(divided_finding(divided, hosts));
@@ -161,10 +280,15 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>) -> Vec<Finding> {
                     true => Severity::Critical,
                     false => Severity::Warning,
                 };
-                let next = match read(hosts).filter(|_| primaries.is_empty()) {
+                let next = match replica(hosts).filter(|_| primaries.is_empty()) {
                     Some((replica, it)) if *was != Some(HostRole::Replica) && !it.follows => {
                         format!("; bring it back, or promote {}", replica.name)
                     }
+                    // It keeps its replicas' connections: it hangs, or only this console doesn't get to it.
+                    Some((replica, _)) if *was != Some(HostRole::Replica) => format!(
+                        "; look whether it hangs: have it go on, or stop it for good before {} is promoted",
+                        replica.name
+                    ),
                     _ => String::new(),
                 };
                 let was = was.map_or_else(String::new, |was| format!("was {} and ", was.word()));
@@ -238,9 +362,13 @@ fn divided_finding(divided: Divided, hosts: &[Host]) -> Finding {
         divided.what(hosts),
         divided.next(hosts)
     );
+    let since = match &hosts[at].state {
+        HostState::Lost { since, .. } => Some(*since),
+        _ => None,
+    };
     Finding {
         risk: i64::MAX / 2 + 1,
-        ..finding(kind, matter, Severity::Critical, &hosts[at], what, None)
+        ..finding(kind, matter, Severity::Critical, &hosts[at], what, since)
     }
 }
 
@@ -270,6 +398,7 @@ fn finding(
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        under_way: false,
     }
 }
 
@@ -306,6 +435,63 @@ mod tests {
         }
     }
 
+    fn from(name: &str, state: &HostState, older: bool) -> Reads {
+        let HostState::Up(standing) = state else {
+            panic!("{name} can't be read");
+        };
+        let from = ReadFrom::Host {
+            name: name.to_owned(),
+            standing: *standing,
+        };
+        Reads::From { from, older }
+    }
+
+    fn from_replica() -> Reads {
+        from("db-2", &up(HostRole::Replica, false, 0), false)
+    }
+
+    fn through_api() -> Reads {
+        Reads::From {
+            from: ReadFrom::Api,
+            older: false,
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_said_and_not_who_would_be_asked_first() {
+        let far = up(HostRole::Replica, true, 45_000);
+        let hosts = [host("db-1", lost()), host("db-2", far.clone())];
+        // The API would be asked before it, and had no answer.
+        assert_eq!(reads_from(&hosts), Source::Api);
+        let reads = from("db-2", &far, true);
+        assert_eq!(
+            note(&hosts, &reads).unwrap(),
+            "from replica db-2, 45 s behind, older than shown before"
+        );
+        let told = |reads: &Reads| findings(&hosts, None, reads)[0].what.clone();
+        assert!(
+            told(&reads)
+                .contains("read from replica db-2, 45 s behind, older than what was shown; look whether it"),
+            "{}",
+            told(&reads)
+        );
+        assert_eq!(
+            note(&hosts, &Reads::Nobody).unwrap(),
+            "no answer from any host or the API"
+        );
+        assert!(
+            !told(&Reads::Nobody).contains("through the API"),
+            "{}",
+            told(&Reads::Nobody)
+        );
+        assert!(told(&through_api()).contains("this screen is read through the API"));
+        let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (link.state, link.note.as_deref()),
+            (LinkState::Degraded, Some("lost: db-1"))
+        );
+    }
+
     #[test]
     fn every_finding_is_a_sentence_with_its_subject() {
         let instance = crate::domain::database::Instance {
@@ -330,7 +516,7 @@ mod tests {
             ..primary()
         };
         let unfit = || HostState::Unfit("its schema is another one".to_owned());
-        let mut found = findings(&[elsewhere], Some(&api));
+        let mut found = findings(&[elsewhere], Some(&api), &from_replica());
         for other in [
             lost(),
             unfit(),
@@ -338,9 +524,13 @@ mod tests {
             up(HostRole::Replica, true, 45_000),
             up(HostRole::Replica, false, 0),
         ] {
-            found.extend(findings(&[primary(), host("db-2", other)], None));
+            found.extend(findings(&[primary(), host("db-2", other)], None, &Reads::Nobody));
         }
-        found.extend(findings(&[host("db-1", lost()), host("db-2", unfit())], None));
+        found.extend(findings(
+            &[host("db-1", lost()), host("db-2", unfit())],
+            None,
+            &Reads::NotYet,
+        ));
         found.iter().for_each(assert_is_whole);
         let kinds: std::collections::BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
         assert_eq!(
@@ -369,7 +559,7 @@ mod tests {
             host("db-1", lost()),
             host("db-2", up(HostRole::Replica, false, 0)),
         ];
-        let found = findings(&hosts, None);
+        let found = findings(&hosts, None, &from_replica());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(
@@ -377,7 +567,10 @@ mod tests {
             "db-1 was primary and is lost since 1970-01-01 00:00Z; this screen is read from replica db-2; bring it back, \
              or promote db-2"
         );
-        assert_eq!(note(&hosts).unwrap(), "from replica db-2, 0 s behind");
+        assert_eq!(
+            note(&hosts, &from_replica()).unwrap(),
+            "from replica db-2, 0 s behind"
+        );
         let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
         assert_eq!(
             (link.state, link.note.unwrap().as_str()),
@@ -401,14 +594,14 @@ mod tests {
             ),
             (up(HostRole::Replica, false, 0), "follows nobody"),
         ] {
-            let found = findings(&[primary(), host("db-2", state)], None);
+            let found = findings(&[primary(), host("db-2", state)], None, &Reads::NotYet);
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].severity, Severity::Warning);
             assert!(found[0].what.contains(words), "{}", found[0].what);
             assert_is_whole(&found[0]);
         }
         let fine = [primary(), host("db-2", up(HostRole::Replica, true, 400))];
-        assert!(findings(&fine, None).is_empty() && note(&fine).is_none());
+        assert!(findings(&fine, None, &Reads::NotYet).is_empty() && note(&fine, &Reads::NotYet).is_none());
         assert_eq!(words(&fine[1], false), "replica, <1 s behind");
     }
 
@@ -418,7 +611,7 @@ mod tests {
             host("db-1", up(HostRole::Primary, false, 0)),
             host("db-2", up(HostRole::Primary, false, 0)),
         ];
-        let found = findings(&two, None);
+        let found = findings(&two, None, &through_api());
         assert_eq!(found[0].kind, FindingKind::TwoPrimaries);
         found.iter().for_each(assert_is_whole);
         let none = [host("db-1", lost()), host("db-2", lost())];
@@ -428,7 +621,7 @@ mod tests {
             (LinkState::Down, "lost: db-1, db-2")
         );
         assert!(
-            findings(&none, None)
+            findings(&none, None, &through_api())
                 .iter()
                 .all(|it| it.what.contains("through the API"))
         );
@@ -456,13 +649,16 @@ mod tests {
                 HostRole::Primary,
                 "the API is on the lost primary 127.0.0.1:5433, 127.0.0.1:5434 is primary now",
             ),
-            (HostRole::Replica, "the API is on the lost primary 127.0.0.1:5433"),
+            (
+                HostRole::Replica,
+                "the API is on the lost primary 127.0.0.1:5433, without an answer since 1970-01-01 00:00Z",
+            ),
         ] {
             let hosts = [
                 known("127.0.0.1:5433", lost(), 1),
                 known("127.0.0.1:5434", up(role, false, 0), 2),
             ];
-            let mut found = findings(&hosts, Some(&api));
+            let mut found = findings(&hosts, Some(&api), &through_api());
             found.iter().for_each(assert_is_whole);
             crate::domain::finding::rank(&mut found);
             assert_eq!(found[0].severity, Severity::Critical);

@@ -10,7 +10,7 @@ use super::query::{Answer, Query};
 use super::wire::Wire;
 use super::{Endpoint, ServedNow, Size};
 use crate::clients::crl::Crl;
-use crate::domain::database::{ApiOn, Host};
+use crate::domain::database::{ApiOn, Host, ReadFrom};
 use crate::domain::link::Backend;
 use crate::domain::role::Role;
 use crate::domain::worker::Worker;
@@ -57,6 +57,8 @@ pub enum Event {
         query: Query,
         /// To the how-manieth question.
         asked: Generation,
+        /// Where it was read; none where there is but one place.
+        from: Option<ReadFrom>,
         /// What was answered.
         result: Result<Answer, Problem>,
     },

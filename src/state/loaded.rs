@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::database::ReadFrom;
 use crate::problem::Problem;
 
 /// Counts the questions; an answer to an older one than the last is dropped.
@@ -12,8 +13,12 @@ pub type Generation = u64;
 pub struct Loaded<T> {
     /// The last good value.
     pub value: Option<T>,
-    /// When it came.
+    /// The moment that it is of: when it came, and of a replica that is behind an earlier one.
     pub as_of: Option<DateTime<Utc>>,
+    /// Where it was read; none where there is but one place.
+    pub from: Option<ReadFrom>,
+    /// The newest moment that was ever shown of it.
+    pub newest: Option<DateTime<Utc>>,
     /// Whether that is from the snapshot that an earlier console left.
     pub kept: bool,
     /// What is wrong now, if the newest answer was none.
@@ -33,6 +38,8 @@ impl<T> Default for Loaded<T> {
         Self {
             value: None,
             as_of: None,
+            from: None,
+            newest: None,
             kept: false,
             trouble: None,
             asked: 0,
@@ -44,18 +51,39 @@ impl<T> Default for Loaded<T> {
 }
 
 impl<T: PartialEq> Loaded<T> {
-    /// Takes an answer in; one to an older question is dropped. Returns whether it says anything else
-    /// than the last one.
-    pub fn take(&mut self, asked: Generation, result: Result<T, Problem>, now: DateTime<Utc>) -> bool {
+    /// True if what is shown is older than what was shown before.
+    #[must_use]
+    pub fn is_older(&self) -> bool {
+        self.as_of < self.newest
+    }
+
+    /// Takes an answer in that was read there; one to an older question is dropped. Returns whether it says anything
+    /// else than the last one.
+    pub fn take(
+        &mut self,
+        asked: Generation,
+        result: Result<T, Problem>,
+        from: Option<ReadFrom>,
+        now: DateTime<Utc>,
+    ) -> bool {
         if asked < self.asked {
             return false;
         }
         self.waiting = false;
         match result {
             Ok(value) => {
+                let was_older = self.is_older();
+                self.newest = self.newest.max(self.as_of);
+                self.as_of = Some(from.as_ref().map_or(now, |from| from.of(now)));
+                let same_place = match (&self.from, &from) {
+                    (Some(before), Some(now)) => before.is(now),
+                    (before, now) => before.is_some() == now.is_some(),
+                };
+                let same_place = same_place && was_older == self.is_older();
+                self.from = from;
                 let same = self.trouble.is_none() && !self.kept && self.value.as_ref() == Some(&value);
+                let same = same && same_place;
                 self.value = Some(value);
-                self.as_of = Some(now);
                 self.kept = false;
                 self.trouble = None;
                 !same
@@ -71,6 +99,7 @@ impl<T: PartialEq> Loaded<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::database::{HostRole, Standing};
 
     #[test]
     fn trouble_keeps_the_last_good_value_and_an_old_answer_is_dropped() {
@@ -79,12 +108,45 @@ mod tests {
             asked: 2,
             ..Loaded::default()
         };
-        assert!(loaded.take(2, Ok(7), at));
-        assert!(!loaded.take(2, Ok(7), at), "the same again is no news");
+        assert!(loaded.take(2, Ok(7), None, at));
+        assert!(!loaded.take(2, Ok(7), None, at), "the same again is no news");
         loaded.asked = 3;
-        assert!(loaded.take(3, Err(Problem::unavailable("away")), at));
-        assert!(!loaded.take(1, Ok(1), at));
+        assert!(loaded.take(3, Err(Problem::unavailable("away")), None, at));
+        assert!(!loaded.take(1, Ok(1), None, at));
         assert_eq!(loaded.value, Some(7));
         assert!(loaded.trouble.is_some());
+    }
+
+    #[test]
+    fn what_a_replica_shows_later_is_of_an_earlier_moment_and_called_older() {
+        let standing = |role, behind_ms| Standing {
+            role,
+            timeline: 0,
+            behind_ms,
+            follows: true,
+            last_change: None,
+            latency_ms: 1,
+        };
+        let from = |role, behind_ms| {
+            Some(ReadFrom::Host {
+                name: "db-1".to_owned(),
+                standing: standing(role, behind_ms),
+            })
+        };
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let mut loaded = Loaded::default();
+        loaded.take(1, Ok(1), from(HostRole::Primary, 0), at(100));
+        assert!(!loaded.is_older());
+        assert!(
+            loaded.take(1, Ok(1), from(HostRole::Replica, 45_000), at(110)),
+            "the same from an earlier moment is news"
+        );
+        assert_eq!(loaded.as_of, Some(at(65)));
+        assert!(loaded.is_older());
+        // It stays older until something newer than all before is there.
+        loaded.take(1, Ok(2), from(HostRole::Replica, 45_000), at(120));
+        assert!(loaded.is_older());
+        loaded.take(1, Ok(2), from(HostRole::Replica, 15_000), at(130));
+        assert!(!loaded.is_older());
     }
 }

@@ -33,7 +33,7 @@ use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::certificate::common_name;
-use crate::domain::database::{ApiOn, Host, Source};
+use crate::domain::database::{ApiOn, Host, ReadFrom, Source};
 use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, More};
 use crate::domain::id::EntityKind;
@@ -259,6 +259,8 @@ pub struct State {
     pub links: BTreeMap<Backend, Link>,
     /// Since when each backend that doesn't answer doesn't, as far as was seen here.
     pub down_since: BTreeMap<Backend, DateTime<Utc>>,
+    /// Since when Vault is sealed, as far as was seen here.
+    pub sealed_since: Option<DateTime<Utc>>,
     /// What the API said to our token, while it refuses it.
     pub token_refused: Option<String>,
     /// Issuers and schedulers, as the API knows them.
@@ -346,6 +348,7 @@ impl State {
             role: None,
             links: BTreeMap::new(),
             down_since: BTreeMap::new(),
+            sealed_since: None,
             token_refused: None,
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),
@@ -499,14 +502,18 @@ impl State {
     #[must_use]
     pub fn seen_at(&self, query: &Query) -> DateTime<Utc> {
         let loaded = self.data.get(query);
-        let is_old = |it: &&Loaded<Answer>| it.kept || it.trouble.is_some() || self.is_cut_off();
+        let is_old = |it: &&Loaded<Answer>| {
+            it.kept || it.trouble.is_some() || it.is_older() || self.is_cut_off(Some(it))
+        };
         let then = loaded.filter(is_old).and_then(|it| it.as_of);
         then.map_or_else(|| self.shown_at(), |at| self.by_platform(at))
     }
 
-    /// True if the screen is read through an API that can't be asked, or can't read.
-    fn is_cut_off(&self) -> bool {
-        let through_api = databases::reads_from(&self.hosts) == Source::Api;
+    /// True if this was read through an API that can't be asked, or can't read.
+    fn is_cut_off(&self, loaded: Option<&Loaded<Answer>>) -> bool {
+        // A replica that is far behind is asked after such an API, and answers.
+        let by_host = loaded.is_some_and(|it| matches!(it.from, Some(ReadFrom::Host { .. })));
+        let through_api = databases::reads_from(&self.hosts) == Source::Api && !by_host;
         through_api && (self.link(Backend::Api) == LinkState::Down || self.api_database == LinkState::Down)
     }
 
@@ -528,7 +535,8 @@ impl State {
             let told = told.filter(|it| !own_findings::is_seen_here(self, it));
             findings.extend(told.cloned());
         }
-        findings.extend(databases::findings(&self.hosts, self.api_on.as_ref()));
+        let reads = databases::Reads::of(self.data.get(&Query::Findings).into_iter());
+        findings.extend(databases::findings(&self.hosts, self.api_on.as_ref(), &reads));
         crate::domain::finding::rank(&mut findings);
         findings
     }
@@ -537,7 +545,7 @@ impl State {
     #[must_use]
     pub fn findings_are_old(&self) -> bool {
         let loaded = self.data.get(&Query::Findings);
-        loaded.is_some_and(|it| it.kept || it.trouble.is_some()) || self.is_cut_off()
+        loaded.is_some_and(|it| it.kept || it.trouble.is_some()) || self.is_cut_off(loaded)
     }
 
     /// What is left out of the findings, by kind.

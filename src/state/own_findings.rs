@@ -1,6 +1,6 @@
 //! The findings that a console sees by itself, so that they are there when the API is not.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::State;
 use super::cmd::Cmd;
@@ -66,6 +66,7 @@ fn about(state: &State, backend: Backend, rank: i64) -> Finding {
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        under_way: false,
     }
 }
 
@@ -242,12 +243,22 @@ fn vault_sealed(state: &State) -> Option<Finding> {
             "Vault is sealed ({} of {} shares): {waits}",
             seal.progress, seal.threshold
         ),
-        since: None,
+        since: sealed_since(state),
         n_takes_down: n,
         takes_down: waiting,
         answer: Some("unseal".to_owned()),
         ..about(state, Backend::Vault, 3)
     })
+}
+
+/// Since when Vault is sealed: the issuer, which was there before this console, may know it longer.
+fn sealed_since(state: &State) -> Option<DateTime<Utc>> {
+    let told = told(state, |it| it.kind == FindingKind::VaultSealed).and_then(|it| it.since);
+    let seen = state.sealed_since.map(|at| state.by_platform(at));
+    match (told, seen) {
+        (Some(told), Some(seen)) => Some(told.min(seen)),
+        (told, seen) => told.or(seen),
+    }
 }
 
 /// Everything on screen is by the platform's clock, so nothing there is wrong; what this computer dates by its own
@@ -316,8 +327,6 @@ fn waiting(state: &State) -> (i64, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use chrono::DateTime;
 
     use super::super::link::{Link, Seal};
     use super::super::{ContextInfo, Size};

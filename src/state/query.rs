@@ -208,7 +208,10 @@ impl Query {
             // Every minute is often enough; an audit row never changes, and nothing at the server is in the
             // console's log or in another context.
             Self::Trends | Self::AuditRow(_) | Self::Logs | Self::LinksOf(_) | Self::FiguresOf(_) => false,
-            Self::Agent(id) => change.entity == Kind::Installation || change.is_about(id),
+            // What is served there may be revoked.
+            Self::Agent(id) => {
+                matches!(change.entity, Kind::Certificate | Kind::Installation) || change.is_about(id)
+            }
             Self::Request(id) => change.is_about(id),
         }
     }

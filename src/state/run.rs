@@ -185,7 +185,7 @@ impl Run {
         };
         let open = |index: &usize| match self.ends.get(index).or(whole) {
             Some(Outcome::Proven(_) | Outcome::Waiting(_)) => false,
-            Some(Outcome::Refused(problem)) => !is_for_good(problem.kind),
+            Some(Outcome::Refused(problem) | Outcome::NotSent(problem)) => !is_for_good(problem.kind),
             _ => true,
         };
         targets

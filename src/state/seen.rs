@@ -22,7 +22,10 @@ impl State {
     #[must_use]
     pub fn seen<'a>(&'a self, on: &'a [Target]) -> Vec<Seen<'a>> {
         let mut found: Found<'_> = on.iter().map(|target| (target.id.as_str(), None)).collect();
-        for answer in self.data.values().filter_map(|loaded| loaded.value.as_ref()) {
+        let mut answers: Vec<_> = self.data.values().collect();
+        // Of two rows of one version the later answer knows better what other tables say of the thing.
+        answers.sort_by_key(|loaded| loaded.as_of);
+        for answer in answers.into_iter().filter_map(|loaded| loaded.value.as_ref()) {
             look_into(answer, &mut found);
         }
         for finding in self.told() {
@@ -90,12 +93,11 @@ fn certificates<'a>(rows: &'a [Certificate], detail: Option<&'a CertificateDetai
             _ => None,
         };
         // A detail of the same version knows more; an older one knows nothing of now.
-        let is_newer = before.is_none_or(|before| before.row.version < row.version);
-        let adds = before.is_some_and(|before| before.row.version == row.version && before.detail.is_none());
-        if is_newer || adds && detail.is_some() {
+        if before.is_none_or(|before| before.row.version <= row.version) {
+            let same = before.filter(|before| before.row.version == row.version);
             *known = Some(Seen::Certificate(SeenCertificate {
                 row,
-                detail,
+                detail: detail.or_else(|| same.and_then(|before| before.detail)),
                 is_listed: false,
             }));
         }

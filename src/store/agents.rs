@@ -7,6 +7,7 @@ use crate::problem::{Denial, Problem};
 use crate::wire::agents::EnrolBody;
 use crate::wire::page::{Page, PageQuery};
 
+use super::in_use_sql::in_use;
 use super::row::{FromRow, Row, list, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
@@ -91,9 +92,11 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "cert",
-            is: Is::Like(
-                "a.id IN (SELECT i.agent_id FROM installations i WHERE i.certificate_id LIKE ? ESCAPE '\\')",
-            ),
+            is: Is::Like(concat!(
+                "a.id IN (SELECT i.agent_id FROM certificates c JOIN installations i ON ",
+                in_use!(),
+                " WHERE c.id LIKE ? ESCAPE '\\')"
+            )),
         },
     ],
     parameters: &["q", "status"],

@@ -77,7 +77,8 @@ pub(super) const LIST: List = List {
                 "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
                  AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
                       OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\')",
+                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
+                      OR outcome = 'refused' AND detail LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
             ),
         },
         Field {
@@ -155,7 +156,7 @@ pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreErr
 /// The same at the end of the transaction: for a row that nobody needs to know the number of. The chain
 /// is one for all servers, and is held from the first row that is written until the end; rows that are
 /// locked after it could be somebody's who waits for it.
-pub(super) fn note(tx: &mut Tx, entry: AuditEntry) {
+pub fn note(tx: &mut Tx, entry: AuditEntry) {
     tx.note(entry);
 }
 

@@ -55,7 +55,9 @@ macro_rules! first {
 macro_rules! derived {
     () => {
         concat!(
-            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, ",
+            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, \
+             (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id \
+               AND r.status IN ('pending', 'issuing')) AS n_reissues, ",
             first!("a.hostname"),
             " AS host, ",
             first!("a.owner"),
@@ -408,7 +410,7 @@ pub async fn revoked_not_in_crl(
 ) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
-        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
+        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
          AND c.not_after > $2 AND COALESCE(c.adapter_id, '') = $3 ORDER BY c.id LIMIT $1",
     )
@@ -522,6 +524,7 @@ impl FromRow for Wrapped {
             replaces: row.try_get("replaces")?,
             replaced_by: row.try_get("replaced_by")?,
             n_installations: row.try_get("n_installations")?,
+            n_reissues: row.try_get("n_reissues")?,
             host: row.try_get("host")?,
             owner: row.try_get("owner")?,
             is_replaced: row.try_get::<i64>("is_replaced")? == 1,

@@ -9,6 +9,20 @@ macro_rules! in_use {
     };
 }
 
+/// The places `i` where another certificate `c` is in use than is expected there, each once: what an agent found served
+/// or on disk.
+macro_rules! elsewhere {
+    () => {
+        "(SELECT i.id AS place_id, f.id AS found_id FROM installations i \
+            JOIN certificates f ON f.fingerprint_sha256 = i.served_sha256 \
+            WHERE i.served_sha256 <> i.expected_sha256 \
+          UNION SELECT i.id AS place_id, f.id AS found_id FROM installations i \
+            JOIN certificates f ON f.fingerprint_sha256 = i.on_disk_sha256 \
+            WHERE i.on_disk_sha256 <> i.expected_sha256) e \
+         JOIN installations i ON i.id = e.place_id JOIN certificates c ON c.id = e.found_id"
+    };
+}
+
 /// The ids of certificates in use on the agents `a` that fulfil what follows; the parenthesis that it opens is the
 /// caller's to close.
 macro_rules! of_agents {
@@ -23,4 +37,4 @@ macro_rules! of_agents {
     };
 }
 
-pub(super) use {in_use, of_agents};
+pub(super) use {elsewhere, in_use, of_agents};

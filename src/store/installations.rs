@@ -118,6 +118,22 @@ pub async fn found_by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Installati
     some(conn, found!("f.spki_sha256 = $1"), spki).await
 }
 
+/// Places that expect another certificate, since the installation of this one failed there.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn failed_by_certificate(
+    conn: &mut Conn,
+    certificate_id: &str,
+) -> Result<Vec<Installation>, StoreError> {
+    some(
+        conn,
+        "i.failed_certificate_id = $1 AND i.certificate_id <> i.failed_certificate_id",
+        certificate_id,
+    )
+    .await
+}
+
 /// Where certificates with this key are expected.
 ///
 /// # Errors
@@ -130,7 +146,11 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
     let rows: Vec<Wrapped> = sql(sqlx::AssertSqlSafe(format!(
         "SELECT i.id, i.version, i.agent_id, a.hostname, a.owner, i.path, a.tls_address, i.certificate_id, \
          c.subject, c.not_after, i.expected_sha256, i.on_disk_sha256, i.served_sha256, i.chain_missing, \
-         COALESCE(i.install_error, i.report_error) AS error, i.checked_at \
+         (SELECT COUNT(*) FROM certificates r WHERE r.fingerprint_sha256 = i.served_sha256 \
+           AND r.status = 'revoked') AS n_revoked, \
+         COALESCE(i.install_error, (SELECT i.failed_error FROM certificates f \
+           WHERE f.id = i.failed_certificate_id AND f.id <> i.certificate_id AND f.status = 'active'), \
+           i.report_error) AS error, i.checked_at \
          FROM installations i JOIN agents a ON a.id = i.agent_id \
          JOIN certificates c ON c.id = i.certificate_id WHERE {which} ORDER BY a.hostname, i.path"
     )))
@@ -183,7 +203,9 @@ async fn found_at(tx: &mut Tx, id: &str, found: &ReportedInstallation) -> Result
         "UPDATE installations SET on_disk_sha256 = $2, served_sha256 = $3, chain_missing = $4, \
          report_error = $5, checked_at = $6, updated_at = $6, \
          install_error = CASE WHEN on_disk_sha256 IS NULL AND $2 = expected_sha256 THEN NULL \
-           ELSE install_error END WHERE id = $1",
+           ELSE install_error END, \
+         failed_certificate_id = CASE WHEN on_disk_sha256 IS NULL AND $2 = expected_sha256 \
+             AND failed_certificate_id = certificate_id THEN NULL ELSE failed_certificate_id END WHERE id = $1",
     )
     .bind(id)
     .bind(&found.on_disk_sha256)
@@ -204,11 +226,17 @@ pub(super) async fn done(
     id: &str,
     found: Option<&ReportedInstallation>,
 ) -> Result<(), StoreError> {
-    sql("UPDATE installations SET install_error = NULL, previous_certificate_id = NULL WHERE id = $1")
-        .bind(id)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("recording an installation"))?;
+    // One that failed here and is newer still belongs here.
+    sql(sqlx::AssertSqlSafe(format!(
+        "UPDATE installations SET install_error = NULL, previous_certificate_id = NULL, \
+         failed_certificate_id = {NEWER_THAT_FAILED}, \
+         failed_error = CASE WHEN {NEWER_THAT_FAILED} IS NULL THEN NULL ELSE failed_error END WHERE id = $1"
+    )))
+    .bind(id)
+    .bind(tx.now())
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording an installation"))?;
     tx.changed(EntityKind::Installation, id);
     match found {
         Some(found) => found_at(tx, id, found).await,
@@ -216,7 +244,13 @@ pub(super) async fn done(
     }
 }
 
-/// An installation did not come about. Where the previous set is back in place, it is what is expected
+/// The certificate whose installation failed at a place before, where it is still good and newer than the one that is
+/// expected there. `$2` is the present.
+const NEWER_THAT_FAILED: &str = "(SELECT f.id FROM certificates f, certificates c \
+     WHERE f.id = installations.failed_certificate_id AND c.id = installations.certificate_id \
+       AND f.not_before > c.not_before AND f.status = 'active' AND f.not_after > $2)";
+
+/// An installation did not come about: its certificate is remembered as the one that belongs there. Where the previous set is back in place, it is what is expected
 /// again; where there was none, what could not be installed still is, with its error, until somebody installs it
 /// or takes it back.
 pub(super) async fn failed(
@@ -228,13 +262,17 @@ pub(super) async fn failed(
 ) -> Result<(), StoreError> {
     let now = tx.now();
     let doing = "recording a failed installation";
-    sql("UPDATE installations SET install_error = $2, updated_at = $3 WHERE id = $1")
-        .bind(id)
-        .bind(told(error))
-        .bind(now)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because(doing))?;
+    sql(sqlx::AssertSqlSafe(format!(
+        "UPDATE installations SET install_error = $3, updated_at = $2, \
+         failed_certificate_id = COALESCE({NEWER_THAT_FAILED}, certificate_id), \
+         failed_error = CASE WHEN {NEWER_THAT_FAILED} IS NULL THEN $3 ELSE failed_error END WHERE id = $1"
+    )))
+    .bind(id)
+    .bind(now)
+    .bind(told(error))
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
     tx.changed(EntityKind::Installation, id);
     if previous_is_back {
         back_to_previous(tx, id).await?;
@@ -326,6 +364,7 @@ impl FromRow for Wrapped {
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
+            served_revoked: row.try_get::<i64>("n_revoked")? > 0,
             chain_missing: row.try_get("chain_missing")?,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,

@@ -154,7 +154,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest) -> Result<Request, StoreError
     .await
     .map_err(StoreError::because("making a request"))?;
     let request = row.0;
-    tx.changed(EntityKind::Request, &request.id);
+    changed(tx, &request);
     if waiting_on == WaitingOn::Key {
         jobs::queue_make_key(tx, &request).await?;
     }
@@ -446,8 +446,16 @@ async fn put(
     .fetch_one(tx.raw())
     .await
     .map_err(StoreError::because("changing a request"))?;
-    tx.changed(EntityKind::Request, id);
+    changed(tx, &row.0);
     Ok(row.0)
+}
+
+/// Tells that it changed, and with it whether what it is to replace is being reissued.
+pub(super) fn changed(tx: &mut Tx, request: &Request) {
+    tx.changed(EntityKind::Request, &request.id);
+    if let Some(old) = &request.replaces {
+        tx.changed(EntityKind::Certificate, old);
+    }
 }
 
 pub(super) struct Wrapped(pub(super) Request);

@@ -89,7 +89,8 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) 
     }
     let run = lock(tx, run_id).await?;
     owned(tx, run_id, token).await?;
-    if run.ended_at.is_some() {
+    // Of one that ended unknown, what came of it may be told later, as its end may.
+    if run.ended_at.is_some() && run.outcome != AuditOutcome::Unknown {
         return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", run.outcome.word())).into());
     }
     let now = tx.now();

@@ -83,7 +83,8 @@ pub(super) const INSTALLATIONS: &[Column] = &[
 
 fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
     let itself = target(&detail.certificate);
-    if detail.in_use().next().is_none() {
+    let places = detail.in_use().chain(&detail.failed);
+    if places.clone().next().is_none() {
         // Without an installation the certificate itself is the one row, so that keys work on it.
         return vec![Row {
             id: itself.id.clone(),
@@ -93,8 +94,7 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
             open: None,
         }];
     }
-    detail
-        .in_use()
+    places
         .map(|installation| {
             let agent = Target {
                 kind: EntityKind::Agent,
@@ -122,12 +122,19 @@ fn rows(detail: &CertificateDetail, state: &State) -> Vec<Row> {
 /// State of a certificate at a place when its agent reported it.
 pub(super) fn found(certificate: &Certificate, place: &Installation) -> Cell {
     let is_served = place.served_sha256.as_ref() == Some(&certificate.fingerprint_sha256);
-    let truth = place.truth();
     match unwanted(certificate, place) {
         Some(it) if it.is_revoked && is_served => cell("revoked, served", Meaning::Bad),
         Some(_) if is_served => cell("old one still served", Meaning::Bad),
         Some(_) => cell("on disk", Meaning::Warn),
-        None => cell(truth.words(), truth_meaning(truth)),
+        None => cell(words(place.truth()), truth_meaning(place.truth())),
+    }
+}
+
+/// Words for a row of what is expected there: another one may be what is revoked.
+fn words(truth: Truth) -> &'static str {
+    match truth {
+        Truth::ServedRevoked => "revoked one served",
+        other => other.words(),
     }
 }
 
@@ -150,17 +157,23 @@ fn looked_at<'a>(place: &Installation, state: &'a State) -> Option<&'a Result<Se
 /// State of the place in a sentence: the console's own look is newer than the agent's, and where it shows something
 /// else, or nothing, nothing is said to be as expected.
 fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (String, Meaning) {
-    if let Some(of) = of.and_then(|of| unwanted(of, place)) {
-        return of.standing(state);
+    if of.is_some_and(|of| is_missing(of, place)) {
+        return (
+            "could not be installed; another one is expected".to_owned(),
+            Meaning::Bad,
+        );
+    }
+    if let Some(it) = unwanted_there(place, of) {
+        return it.standing(state);
     }
     let truth = place.truth();
     let is_fine = matches!(truth, Truth::Agrees | Truth::ChainIncomplete);
     // The console's own look knows these two better.
-    let is_of_serving = matches!(truth, Truth::ServedOld | Truth::NotServed);
+    let is_of_serving = matches!(truth, Truth::ServedRevoked | Truth::ServedOld | Truth::NotServed);
     match looked_at(place, state) {
         Some(Err(why)) if is_fine => (format!("not seen now: {why}"), Meaning::Warn),
         Some(Ok(served)) if is_fine || is_of_serving => match served.others(&place.expected_sha256) {
-            (0, _) if is_of_serving => (format!("at its report: {}", truth.words()), Meaning::Warn),
+            (0, _) if is_of_serving => (format!("at its report: {}", words(truth)), Meaning::Warn),
             (0, _) => match &served.broken {
                 Some(broken) => (broken.clone(), Meaning::Bad),
                 None => reported(place, truth),
@@ -177,26 +190,44 @@ fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (S
 
 /// A certificate that nobody should see at a place: another one is expected there, or it is revoked.
 struct Unwanted<'a> {
-    certificate: &'a Certificate,
+    sha256: &'a str,
     place: &'a Installation,
     is_revoked: bool,
+}
+
+/// It belongs there, and its installation failed.
+fn is_missing(certificate: &Certificate, place: &Installation) -> bool {
+    certificate.id != place.certificate_id && !place.has(certificate)
 }
 
 fn unwanted<'a>(certificate: &'a Certificate, place: &'a Installation) -> Option<Unwanted<'a>> {
     let is_revoked = certificate.status == CertificateStatus::Revoked;
     let is_expected = certificate.id == place.certificate_id;
     (!is_expected || (is_revoked && place.has(certificate))).then_some(Unwanted {
-        certificate,
+        sha256: &certificate.fingerprint_sha256,
         place,
         is_revoked,
     })
+}
+
+/// The same of a row that is `of` a certificate, or of a place: there it is what its agent found served.
+fn unwanted_there<'a>(place: &'a Installation, of: Option<&'a Certificate>) -> Option<Unwanted<'a>> {
+    match (of, place.served_sha256.as_deref()) {
+        (Some(of), _) => unwanted(of, place),
+        (None, Some(sha256)) if place.served_revoked => Some(Unwanted {
+            sha256,
+            place,
+            is_revoked: true,
+        }),
+        (None, _) => None,
+    }
 }
 
 impl Unwanted<'_> {
     /// Counts of the console's own handshakes: connections with it, and all.
     fn seen(&self, state: &State) -> Option<(usize, usize)> {
         let served = looked_at(self.place, state)?.as_ref().ok()?;
-        let (others, n) = served.others(&self.certificate.fingerprint_sha256);
+        let (others, n) = served.others(self.sha256);
         Some((n - others, n))
     }
 
@@ -206,7 +237,7 @@ impl Unwanted<'_> {
         } else {
             "another one is expected"
         };
-        let was_served = self.place.served_sha256.as_ref() == Some(&self.certificate.fingerprint_sha256);
+        let was_served = self.place.served_sha256.as_deref() == Some(self.sha256);
         match self.seen(state) {
             Some((0, _)) if was_served => (format!("{why}; not served any more"), Meaning::Warn),
             Some((0, _)) => (format!("{why}; it is on disk, not served"), Meaning::Warn),
@@ -232,12 +263,12 @@ impl Unwanted<'_> {
 /// State of the place when its agent reported it.
 fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
     match (&place.error, truth) {
-        (None, _) => (truth.words().to_owned(), truth_meaning(truth)),
+        (None, _) => (words(truth).to_owned(), truth_meaning(truth)),
         // A set that was put back is the expected one again, so only the failure is worth a word.
         (Some(error), Truth::Agrees | Truth::OnDisk) => {
             (format!("the last installation failed: {error}"), Meaning::Bad)
         }
-        (Some(error), _) => (format!("{}: {error}", truth.words()), truth_meaning(truth)),
+        (Some(error), _) => (format!("{}: {error}", words(truth)), truth_meaning(truth)),
     }
 }
 
@@ -246,8 +277,7 @@ pub(super) fn served_now(place: &Installation, of: Option<&Certificate>, state: 
     if Endpoint::of(place).is_none() {
         return cell("no TLS", Meaning::Dim);
     }
-    let unwanted = of.and_then(|of| unwanted(of, place));
-    if let Some(now) = unwanted.and_then(|it| it.now(state)) {
+    if let Some(now) = unwanted_there(place, of).and_then(|it| it.now(state)) {
         return now;
     }
     match looked_at(place, state) {

@@ -8,13 +8,14 @@ use ratatui::widgets::{Clear, Widget};
 use super::times::when;
 use super::{find, offered, palette, related};
 use crate::actions::{self, Action, Availability};
-use crate::domain::database::Source;
+use crate::domain::database::{ReadFrom, Source};
 use crate::domain::divided::Divided;
 use crate::domain::link::{Backend, LinkState};
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
-use crate::state::databases;
+use crate::state::databases::{self, Reads};
 use crate::state::link::latency_words;
+use crate::state::query::Query;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
 use crate::state::{SMALLEST, State, Tone};
@@ -80,9 +81,28 @@ fn crumb(state: &State, place: &Place) -> String {
     }
 }
 
+/// Where what the open screen shows was read.
+fn reads(state: &State) -> Reads {
+    let mut needs = (find(state.place().view).needs)(state);
+    if needs.is_empty() {
+        // Asked for whatever is open.
+        needs.push(Query::Findings);
+    }
+    Reads::of(needs.iter().filter_map(|query| state.data.get(query)))
+}
+
 /// True if the screen was read through an API that is away.
 fn is_left_over(state: &State) -> bool {
-    databases::reads_from(&state.hosts) == Source::Api && state.link(Backend::Api) == LinkState::Down
+    let by_host = matches!(
+        reads(state),
+        Reads::From {
+            from: ReadFrom::Host { .. },
+            ..
+        }
+    );
+    databases::reads_from(&state.hosts) == Source::Api
+        && state.link(Backend::Api) == LinkState::Down
+        && !by_host
 }
 
 /// Of when what is shown is, where it came through an API that is away.
@@ -349,7 +369,7 @@ fn notes(state: &State) -> Vec<String> {
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());
     }
-    notes.extend(databases::note(&state.hosts).filter(|_| !is_left_over(state)));
+    notes.extend(databases::note(&state.hosts, &reads(state)).filter(|_| !is_left_over(state)));
     notes.extend(Some(state.wire.words()).filter(|words| !words.is_empty()));
     let running = state
         .runs

@@ -83,7 +83,9 @@ fn phase(run: &Run) -> (Cell, String) {
 pub(super) fn ended(outcome: &Outcome) -> Meaning {
     match outcome {
         Outcome::Proven(_) => Meaning::Good,
-        Outcome::Waiting(_) | Outcome::Stopped(_) | Outcome::Unknown(_) => Meaning::Warn,
+        Outcome::Waiting(_) | Outcome::Stopped(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => {
+            Meaning::Warn
+        }
         Outcome::Refused(_) | Outcome::Failed(_) => Meaning::Bad,
     }
 }

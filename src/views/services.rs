@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::detail::{Fact, fact, fact_that_means};
 use super::times::when;
 use super::{Pane, Row, View, palette, resting};
-use crate::domain::database::{Host, HostState, Source};
+use crate::domain::database::{Host, HostState, ReadFrom};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
@@ -17,6 +17,7 @@ use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::state::databases;
 use crate::state::link::Seal;
+use crate::state::query::Query;
 use crate::state::screen::ViewId;
 use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
@@ -108,7 +109,10 @@ pub(super) fn word(state: LinkState) -> (&'static str, Meaning) {
 
 /// The database's hosts, where the console knows them.
 fn hosts(state: &State) -> impl Iterator<Item = Row> {
-    let reads = databases::reads_from(&state.hosts);
+    let loaded = state.data.get(&Query::Findings);
+    let from = loaded
+        .filter(|it| it.trouble.is_none())
+        .and_then(|it| it.from.as_ref());
     let row = move |(index, host): (usize, &Host)| {
         let (word, meaning, latency_ms) = match &host.state {
             HostState::Unknown => ("not asked", Meaning::Dim, None),
@@ -116,7 +120,10 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
             HostState::Unfit(_) => ("not read", Meaning::Warn, None),
             HostState::Lost { .. } => ("LOST", Meaning::Bad, None),
         };
-        let words = databases::words(host, reads == Source::Host(index));
+        let words = databases::words(
+            host,
+            matches!(from, Some(ReadFrom::Host { name, .. }) if *name == host.name),
+        );
         // A name that the column would cut stands before the words, whole: two hosts of one name differ at its end.
         let (first, words) = match host.name.width() <= usize::from(FIRST) {
             true => (host.name.clone(), words),
@@ -148,14 +155,16 @@ fn note(state: &State, backend: Backend) -> String {
     said.into_iter().chain(through).collect::<Vec<_>>().join("; ")
 }
 
-/// Who issues and who schedules. The time of one that is there would change with each of its beats.
+/// Who issues and who schedules, each by a number: an issuer's process is another thing than the backend of that name.
+/// The time of one that is there would change with each of its beats.
 fn workers(state: &State) -> impl Iterator<Item = Row> {
-    let row = |worker: &Worker| {
+    let row = |(index, worker): (usize, &Worker)| {
         let duty = worker.duty.word();
-        let name = worker
-            .name
-            .strip_prefix(&format!("{duty}@"))
-            .unwrap_or(&worker.name);
+        let who = match worker.name.strip_prefix(&format!("{duty}@")) {
+            Some(host) => format!("{duty} on {host}"),
+            None if worker.name == duty => duty.to_owned(),
+            None => format!("{duty} {}", worker.name),
+        };
         // The API says who is there, and reads it in its database.
         let is_known = state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down;
         let (word, meaning) = match (worker.is_there, is_known) {
@@ -170,17 +179,17 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
         Row {
             id: format!("{duty} {}", worker.name),
             cells: vec![
-                plain(duty),
+                plain(format!("worker {}", index + 1)),
                 cell(word, meaning),
                 plain(""),
-                plain(format!("{name}, version {}{since}", worker.version)),
+                plain(format!("{who}, version {}{since}", worker.version)),
             ],
             targets: Vec::new(),
             open: None,
             copy: worker.name.clone(),
         }
     };
-    state.workers.iter().map(row)
+    state.workers.iter().enumerate().map(row)
 }
 
 fn rows(state: &State) -> Vec<Row> {
@@ -299,6 +308,7 @@ fn about(state: &State, row: &Row, area: Rect, buffer: &mut Buffer) {
 const LABEL: u16 = 11;
 
 fn title(row: &Row) -> String {
+    let first = row.cells.first().map_or("", |cell| cell.text.as_str());
     let name = match backend(row) {
         Some(Backend::Api) => "API",
         Some(Backend::Database) => "Database",
@@ -306,6 +316,7 @@ fn title(row: &Row) -> String {
         Some(Backend::Vault) => "Vault",
         Some(Backend::Cache) => "Cache",
         Some(Backend::Agents) => "Agents",
+        None if first.starts_with("worker ") => return format!("{first}, {}", row.copy),
         None => &row.id,
     };
     name.to_owned()

@@ -20,6 +20,9 @@ pub struct CertificateDetail {
     /// Places that expect another one, and where an agent found this one served or on disk.
     #[serde(default)]
     pub found: Vec<Installation>,
+    /// Places that expect another one again, since the installation of this one failed there.
+    #[serde(default)]
+    pub failed: Vec<Installation>,
     /// Other certificates with the same key.
     pub same_key: Vec<Certificate>,
     /// The certificates above it, the nearest first.
@@ -57,8 +60,13 @@ pub struct KeyDetail {
 
 impl CertificateDetail {
     /// Places where it is in use: expected, or found by an agent.
-    pub fn in_use(&self) -> impl Iterator<Item = &Installation> {
+    pub fn in_use(&self) -> impl Iterator<Item = &Installation> + Clone {
         self.installations.iter().chain(&self.found)
+    }
+
+    /// Places where it, or what replaces it, belongs: expected, or to be installed there still.
+    pub fn belongs(&self) -> impl Iterator<Item = &Installation> {
+        self.installations.iter().chain(&self.failed)
     }
 }
 

@@ -60,8 +60,11 @@ pub fn takes(fields: &[&str], name: &str) -> Takes {
     }
 }
 
+/// Headings of a list, each with the field that it means.
+pub type Headings = &'static [(&'static str, &'static str)];
+
 /// Headings of columns that are filtered by a field of another name: what stands over a column can be typed.
-const HEADINGS: &[(&[&str], &[(&str, &str)])] = &[
+const HEADINGS: &[(&[&str], Headings)] = &[
     (
         CERTIFICATE_FIELDS,
         &[("ends", "expires"), ("host", "agent"), ("on", "agent")],
@@ -76,7 +79,7 @@ const HEADINGS: &[(&[&str], &[(&str, &str)])] = &[
 
 /// The headings that a list with these fields has for fields of another name.
 #[must_use]
-pub fn headings(fields: &[&str]) -> &'static [(&'static str, &'static str)] {
+pub fn headings(fields: &[&str]) -> Headings {
     let of = HEADINGS.iter().find(|(list, _)| *list == fields);
     of.map_or(&[], |(_, headings)| headings)
 }

@@ -251,7 +251,7 @@ impl<'a> Trial<'a> {
         assert!(n_done <= 1, "done {n_done} times: {what}");
         match &ran.outcome {
             Outcome::Proven(_) => assert!(n_done == 1 && self.is_so(ran).await, "not so: {what}"),
-            Outcome::Failed(_) | Outcome::Refused(_) | Outcome::Stopped(_) => {
+            Outcome::Failed(_) | Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Stopped(_) => {
                 assert_eq!(n_done, 0, "it was done: {what}");
             }
             Outcome::Unknown(_) | Outcome::Waiting(_) => {}
@@ -264,7 +264,10 @@ impl<'a> Trial<'a> {
                 ran.outcome.for_audit().word(),
                 "{record} {what}"
             ),
-            None => assert!(matches!(ran.outcome, Outcome::Refused(_)), "no record: {what}"),
+            None => assert!(
+                matches!(ran.outcome, Outcome::Refused(_) | Outcome::NotSent(_)),
+                "no record: {what}"
+            ),
         }
     }
 

@@ -1,9 +1,14 @@
 //! What needs a person is found, and gone when it is cured.
 
 use chrono::Duration;
+use cmp_console::domain::reason::Reason;
 use cmp_console::domain::renewal::Suggestion;
-use cmp_console::store::{agents, certificates, checkin, installations, issuance, renewals, requests};
+use cmp_console::store::{
+    agents, certificates, checkin, compromise, installations, issuance, jobs, renewals, requests, revocation,
+};
 use cmp_console::wire::agents::{Report, ReportedInstallation};
+
+use serde_json::json;
 
 use super::support::{Server, certificate, enrol, noon};
 
@@ -313,4 +318,179 @@ async fn what_a_ca_wants_renewed_now_comes_before_what_only_expires() {
     let renewal = &detail["certificate"]["renewal"];
     assert_eq!(renewal["start"], "2026-05-25T20:26:40Z");
     assert_eq!(renewal["moved_from"], "2026-06-27T20:26:40Z");
+}
+
+/// Other words of the findings, without those that nobody works.
+async fn told(it: &Server) -> Vec<serde_json::Value> {
+    let (_, reply) = it.get("/api/v1/findings").await;
+    let all = reply["findings"].as_array().unwrap().iter();
+    all.filter(|it| it["kind"] != "nobody_works").cloned().collect()
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
+    let Some(it) = Server::start().await else { return };
+    let path = "/srv/tls/a.pem";
+    let mut tx = it.store.begin().await.unwrap();
+    let leaked = certificates::insert(&mut tx, &certificate(7, 60)).await.unwrap();
+    let good = certificates::existing(&mut tx, &it.cert).await.unwrap();
+    installations::expect(&mut tx, &it.agent, path, &good)
+        .await
+        .unwrap();
+    checkin::check_in(&mut tx, &it.agent, &report(path, 1, 7))
+        .await
+        .unwrap();
+    drop(
+        revocation::ask(&mut tx, &leaked.id, Reason::Superseded)
+            .await
+            .unwrap(),
+    );
+    let job = jobs::claim_revoke(&mut tx, None, "w", Duration::seconds(30))
+        .await
+        .unwrap();
+    revocation::accept_revocation(&mut tx, &job.unwrap(), noon())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+
+    let found = told(&it).await;
+    let of = |id: &str| found.iter().find(|it| it["entity_id"] == id).cloned();
+    let revoked = of(&leaked.id).expect("a finding of its own");
+    assert_eq!(
+        (&revoked["kind"], &revoked["severity"], &revoked["matter"]),
+        (
+            &json!("revoked_in_use"),
+            &json!("critical"),
+            &json!("revoked, served")
+        )
+    );
+    assert_eq!(revoked["host"], "web-01");
+    let what = revoked["what"].as_str().unwrap();
+    assert!(
+        what.ends_with("in use on 1 host, where another one is expected"),
+        "{what}"
+    );
+    // The key is with the one that belongs there.
+    assert_eq!(revoked["answer"], json!(null));
+    assert_eq!(of(&it.cert).unwrap()["answer"], "install");
+
+    // The agent's page says it of the place, and the agent is found by what it has.
+    let (_, agent) = it.get(&format!("/api/v1/agents/{}", it.agent)).await;
+    assert_eq!(agent["installations"][0]["served_revoked"], true, "{agent}");
+    let (_, list) = it.get(&format!("/api/v1/agents?filter=cert:{}", leaked.id)).await;
+    assert_eq!(list["items"][0]["id"], json!(it.agent), "{list}");
+
+    // Reloaded, and still on disk: the next reload would show it.
+    let mut tx = it.store.begin().await.unwrap();
+    checkin::check_in(&mut tx, &it.agent, &report(path, 7, 1))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let found = told(&it).await;
+    let revoked = found
+        .iter()
+        .find(|it| it["entity_id"] == json!(leaked.id))
+        .unwrap();
+    assert_eq!(revoked["matter"], "revoked, on disk");
+    let (_, agent) = it.get(&format!("/api/v1/agents/{}", it.agent)).await;
+    assert_eq!(agent["installations"][0]["served_revoked"], json!(null));
+
+    // A leaked key is in use wherever a certificate with it is.
+    let mut tx = it.store.begin().await.unwrap();
+    let other = certificates::insert(&mut tx, &certificate(8, 60)).await.unwrap();
+    checkin::check_in(&mut tx, &it.agent, &report(path, 1, 8))
+        .await
+        .unwrap();
+    compromise::mark(&mut tx, &other.spki_sha256).await.unwrap();
+    tx.commit().await.unwrap();
+    let found = told(&it).await;
+    let leaked = found
+        .iter()
+        .find(|it| it["entity_id"] == json!(other.id))
+        .unwrap();
+    assert_eq!(leaked["kind"], "compromised_key_in_use");
+}
+
+/// What was replaced and is in use nowhere is no reason any more to think of its key.
+#[tokio::test]
+async fn of_a_shared_key_only_what_can_still_be_shown_counts() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let mut ids = vec![it.cert.clone()];
+    for n in [7, 8] {
+        let mut twin = certificate(n, 60);
+        twin.spki_sha256 = certificate(1, 0).spki_sha256;
+        ids.push(certificates::insert(&mut tx, &twin).await.unwrap().id);
+    }
+    checkin::check_in(&mut tx, &it.agent, &report("/x", 1, 1))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let (_, reply) = it.post(&format!("/api/v1/certs/{}/reissue", ids[2]), "").await;
+    let request = reply["requests"][0]["id"].as_str().unwrap().to_owned();
+    let found = told(&it).await;
+    assert_eq!(
+        (&found[0]["matter"], &found[0]["n_takes_down"]),
+        (&json!("key shared by 3"), &json!(3))
+    );
+    // The reissue of the one that it offers is under way.
+    assert_eq!(
+        (&found[0]["entity_id"], &found[0]["under_way"]),
+        (&json!(ids[2]), &json!(true))
+    );
+
+    let mut tx = it.store.begin().await.unwrap();
+    let fresh = certificate(9, 60);
+    requests::set_csr(&mut tx, &request, "csr", &fresh.spki_sha256, "ecdsa-p256")
+        .await
+        .unwrap();
+    issuance::begin_issue(&mut tx, &request, "w", Duration::seconds(30))
+        .await
+        .unwrap();
+    issuance::complete_issue(&mut tx, &request, &fresh).await.unwrap();
+    tx.commit().await.unwrap();
+    let found = told(&it).await;
+    assert_eq!(
+        (&found[0]["matter"], &found[0]["n_takes_down"]),
+        (&json!("key shared by 2"), &json!(2))
+    );
+    let named = found[0]["takes_down"].as_array().unwrap();
+    assert!(!named.contains(&json!("host-8.example.com")), "{named:?}");
+    assert_ne!(found[0]["entity_id"], json!(ids[2]));
+}
+
+/// A certificate says how many requests are to replace it, so that nobody is offered another one; each has a row in the
+/// audit of who asked.
+#[tokio::test]
+async fn a_reissue_that_is_under_way_is_known_of_its_certificate() {
+    let Some(it) = Server::start().await else { return };
+    let n = async |it: &Server| {
+        let (_, detail) = it.get(&format!("/api/v1/certs/{}", it.cert)).await;
+        let (_, list) = it.get(&format!("/api/v1/certs?q={}", it.cert)).await;
+        assert_eq!(
+            detail["certificate"]["n_reissues"],
+            list["items"][0]["n_reissues"]
+        );
+        detail["certificate"]["n_reissues"].clone()
+    };
+    assert_eq!(n(&it).await, 0);
+    let reissue = format!("/api/v1/certs/{}/reissue", it.cert);
+    let (status, reply) = it.post(&reissue, r#"{"ticket":"INC-7"}"#).await;
+    assert_eq!(status, 202, "{reply}");
+    assert_eq!(n(&it).await, 1);
+    let id = reply["requests"][0]["id"].as_str().unwrap();
+    let (_, audit) = it.get(&format!("/api/v1/audit?entity={id}")).await;
+    let row = &audit["items"][0];
+    assert_eq!(
+        (&row["action"], &row["outcome"], &row["ticket"], &row["actor"]),
+        (
+            &json!("reissue"),
+            &json!("asked"),
+            &json!("INC-7"),
+            &reply["requests"][0]["requested_by"]
+        )
+    );
+    let (status, reply) = it.post(&format!("/api/v1/requests/{id}/cancel"), "").await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(n(&it).await, 0);
 }

@@ -16,6 +16,7 @@ fn an_answer_to_an_older_question_is_dropped() {
         Event::Answer {
             query: query.clone(),
             asked: 4,
+            from: None,
             result: Ok(old),
         },
     );
@@ -33,6 +34,7 @@ fn a_question_without_an_answer_is_asked_again_while_its_screen_is_open() {
         Event::Answer {
             query: query.clone(),
             asked,
+            from: None,
             result,
         },
     );
@@ -70,6 +72,7 @@ fn a_frozen_screen_asks_nothing_and_shows_nothing_new_until_it_goes_on() {
         Event::Answer {
             query: query.clone(),
             asked,
+            from: None,
             result,
         },
     );

@@ -1,7 +1,7 @@
 //! What can't be reached, refuses us or has another clock is a finding of the console's own, the first of all.
 
 use chrono::{Duration, TimeDelta};
-use cmp_console::domain::database::{Host, HostRole, HostState, Standing};
+use cmp_console::domain::database::{Host, HostRole, HostState, ReadFrom, Standing};
 use cmp_console::domain::finding::{FindingKind, Severity};
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::problem::{Problem, ProblemKind};
@@ -78,7 +78,15 @@ fn a_refused_token_is_the_first_finding_and_says_how_to_go_on() {
     let asked = state.data[&query].asked;
     let problem = Problem::new(ProblemKind::NotAuthenticated, "the token of dana ended");
     let result = Err(problem);
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::TokenRefused);
     assert!(
@@ -238,6 +246,22 @@ fn a_database_host_is_as_the_console_sees_it_and_not_as_the_api_says_of_its_own(
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::DatabaseDown);
     assert!(what.contains("its tables don't answer within 3 s"), "{what}");
+    let query = Query::Findings;
+    let asked = state.data[&query].asked;
+    let result = Ok(state.answer(&query).unwrap().clone());
+    let from = Some(ReadFrom::Host {
+        name: "db-1".to_owned(),
+        standing,
+    });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from,
+            result,
+        },
+    );
     press(&mut state, "6");
     let screen = drawn(&state);
     assert!(

@@ -96,7 +96,15 @@ fn answered(state: &mut State, names: &[&str]) {
     let rows: Vec<_> = all.into_iter().filter(|it| names.contains(&it.name())).collect();
     let total = i64::try_from(rows.len()).unwrap();
     let result = Ok(Answer::Certificates(Window { total, rows }));
-    tell(state, Event::Answer { query, asked, result });
+    tell(
+        state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
 }
 
 fn said(state: &State) -> String {

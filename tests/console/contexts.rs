@@ -35,7 +35,15 @@ fn answer(state: &mut State, name: &str, result: Result<Figures, Problem>) -> Ve
     let query = figures(name);
     let asked = state.data[&query].asked;
     let result = result.map(Answer::Figures);
-    tell(state, Event::Answer { query, asked, result })
+    tell(
+        state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    )
 }
 
 /// Its while is over.
@@ -86,7 +94,15 @@ fn what_happens_here_asks_nobody_there() {
         let query = Query::LinksOf(name.to_owned());
         let result = Ok(Answer::Links(state.links.clone()));
         let asked = state.data[&query].asked;
-        tell(&mut state, Event::Answer { query, asked, result });
+        tell(
+            &mut state,
+            Event::Answer {
+                query,
+                asked,
+                from: None,
+                result,
+            },
+        );
     }
     for event in [Event::StreamBack, Event::StreamLost, Event::Minute] {
         assert_eq!(asked(&tell(&mut state, event)), []);

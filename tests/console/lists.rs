@@ -41,7 +41,15 @@ fn the_end_of_a_list_is_its_last_row_and_not_the_last_that_is_known() {
     rows.push(last);
     let asked = state.data[&query].asked;
     let result = Ok(window(rows, 900));
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     let effects = press(&mut state, "enter");
     assert!(effects.iter().any(
         |effect| matches!(effect, Effect::Ask { query: Query::Certificate(id), .. } if id == "crt_last")
@@ -118,7 +126,15 @@ fn any_clue_leads_to_its_certificates() {
         rows: vec![one.clone()],
         total: 1,
     }));
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     assert_eq!(state.place(), Place::of_key(one.spki_sha256));
     press(&mut state, "esc");
     assert_eq!(

@@ -27,7 +27,15 @@ fn answer(state: &mut State, q: &str, rows: usize) -> Vec<Effect> {
     let rows: Vec<_> = fixtures::certificates().into_iter().take(rows).collect();
     let total = i64::try_from(rows.len()).unwrap();
     let result = Ok(Answer::Certificates(Window { rows, total }));
-    tell(state, Event::Answer { query, asked, result })
+    tell(
+        state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    )
 }
 
 fn n_rows(state: &State) -> usize {
@@ -103,7 +111,15 @@ fn words_that_are_not_right_are_told_and_the_last_list_stays() {
     let result = Err(cmp_console::problem::Problem::unavailable(
         "the question took too long",
     ));
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     assert!(
         drawn(&state).contains("the question took too long"),
         "{}",

@@ -69,6 +69,45 @@ fn standings() -> Vec<(Certificate, Vec<(&'static str, &'static str)>)> {
         ),
         (
             Certificate {
+                replaced_by: Some("crt_0002".to_owned()),
+                n_installations: 0,
+                ..revoked(27, "both.example.com", Reason::KeyCompromise)
+            },
+            vec![
+                ("revoke", "is revoked already"),
+                ("reissue", "is revoked and installed nowhere"),
+                ("install", "is revoked"),
+            ],
+        ),
+        // Served where its successor is expected.
+        (
+            Certificate {
+                is_replaced: false,
+                ..replaced(28, "stale.example.com", days(10))
+            },
+            vec![(
+                "reissue",
+                "is replaced, and a host where another one is expected still has it",
+            )],
+        ),
+        (
+            Certificate {
+                n_reissues: 1,
+                ..fixtures::certificate(29, "asked.example.com", days(10))
+            },
+            vec![("reissue", "is being reissued already")],
+        ),
+        // One of its two places has been asked for.
+        (
+            Certificate {
+                n_reissues: 1,
+                n_installations: 2,
+                ..fixtures::certificate(30, "half.example.com", days(10))
+            },
+            vec![],
+        ),
+        (
+            Certificate {
                 status: CertificateStatus::Held,
                 ..fixtures::certificate(26, "held.example.com", -days(1))
             },
@@ -247,6 +286,64 @@ fn what_is_known_of_a_thing_counts_on_every_screen() {
         &[("install", "is held")],
         "one that was changed",
     );
+}
+
+/// A plan counts what it leaves out by the statuses that the list shows.
+#[test]
+fn what_is_left_out_is_called_what_lists_call_it() {
+    for (certificate, _) in standings() {
+        let shown = certificate.shown(now()).word();
+        let seen = actions::Seen::Certificate(actions::SeenCertificate {
+            row: &certificate,
+            detail: None,
+            is_listed: false,
+        });
+        for id in ["revoke", "reissue", "install"] {
+            let Some(refusal) = actions::find(id).unwrap().refuses(&seen, now()) else {
+                continue;
+            };
+            let is_under_way = refusal.word == "being reissued already";
+            assert!(
+                is_under_way || refusal.word.contains(shown),
+                "{id} of {}, which is {shown}: {}",
+                certificate.name(),
+                refusal.word
+            );
+        }
+    }
+}
+
+/// A finding alone may tell that its certificate is being reissued.
+#[test]
+fn a_reissue_that_is_under_way_is_not_offered_by_the_finding() {
+    let mut state = unsealed();
+    press(&mut state, "1");
+    let mut findings = fixtures::findings();
+    for finding in &mut findings {
+        finding.under_way = finding.entity_id == "crt_0002";
+    }
+    state.data.retain(|query, _| {
+        !matches!(
+            query,
+            Query::Expiring | Query::Certificates(_) | Query::Certificate(_)
+        )
+    });
+    let answer = Answer::Findings(cmp_console::wire::health::Findings {
+        findings,
+        ..Default::default()
+    });
+    fixtures::answer(&mut state, Query::Findings, answer);
+    let rows = cmp_console::views::focused_rows(&state);
+    let of = |index: &usize| {
+        let row = rows.get(*index);
+        row.is_some_and(|row| row.targets.iter().any(|it| it.id == "crt_0002"))
+    };
+    let at = (0..rows.len()).find(of).unwrap();
+    let row = rows.ids()[at].to_string();
+    drop(rows);
+    to_row(&mut state, &row);
+    let refused = [("reissue", "shop.example.com is being reissued already")];
+    assert_offers(&state, &["reissue"], &refused, "its finding");
 }
 
 /// The plan counts and names those that it can't be done to; where it can be done to none, nothing is planned.

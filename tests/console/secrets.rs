@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cmp_console::console::heard::Input;
+use cmp_console::state::event::Ignored;
 use cmp_console::state::snapshot::Snapshot;
 
 use crate::bare_pastes::*;
@@ -20,6 +21,14 @@ fn secrets() -> Vec<(&'static str, String)> {
     let c = key.serialized_der().iter().map(|byte| format!("0x{byte:02x},"));
     vec![
         ("a share in base64", STANDARD.encode(share)),
+        (
+            "a share without its last letter",
+            STANDARD.encode(share)[..43].to_owned(),
+        ),
+        (
+            "a share without its first letter",
+            STANDARD.encode(share)[1..].to_owned(),
+        ),
         ("a share in hex", hex::encode(share)),
         ("a token of Vault", format!("hvs.{token}")),
         ("a token of the API", format!("cmp_{token}")),
@@ -116,6 +125,20 @@ fn a_secret_that_is_pasted_leaves_no_trace_in_any_field() {
 }
 
 #[test]
+fn a_line_of_a_private_key_that_is_pasted_leaves_no_trace_either() {
+    let line = "    00:c3:5e:91:07:aa:6d:42:18:fe:b0:29:73:dc:84:\n";
+    for (place, state) in fields() {
+        let mut terminal = Terminal::new(state);
+        let paste = Input::Paste(line.to_owned());
+        terminal.entry.hear(terminal.now, paste, &terminal.state);
+        terminal.wait(Duration::from_secs(2));
+        terminal.types("enter", Duration::ZERO);
+        let left = seen(line.trim(), &traces(&terminal));
+        assert!(left < 8, "{left} letters of it in {place}: {}", terminal.said());
+    }
+}
+
+#[test]
 fn a_secret_that_comes_key_by_key_is_wiped_as_it_grows() {
     // Steady as a remote console sends, uneven, and as a hand that copies from paper.
     let paces: [(&[u64], usize); 4] = [
@@ -182,7 +205,12 @@ fn a_filter_that_goes_out_while_it_is_typed_takes_no_secret_along() {
                     rows: Vec::new(),
                     total: 0,
                 }));
-                let event = Event::Answer { query, asked, result };
+                let event = Event::Answer {
+                    query,
+                    asked,
+                    from: None,
+                    result,
+                };
                 let effects = tell(&mut terminal.state, event);
                 terminal.effects.extend(effects);
             }
@@ -287,4 +315,22 @@ fn only_what_has_the_form_of_a_share_is_taken_as_one() {
         assert_eq!(terminal.entry.take_secret().is_some(), is_sent, "{typed}");
         assert!(terminal.entry.take_secret().is_none(), "it is gone");
     }
+}
+
+/// The line about a share is about the last one that was typed, whatever was wrong with one before.
+#[test]
+fn what_was_wrong_with_an_earlier_share_is_not_said_of_the_next_one() {
+    let refused = || Event::KeysIgnored(0, Ignored::NotSent);
+    let says = |state: &State| drawn(state).contains("that is no share");
+    let mut state = with_shares();
+    tell(&mut state, refused());
+    assert!(says(&state));
+    tell(&mut state, Event::SecretTyped(0));
+    assert!(says(&state), "nothing else was typed yet");
+    tell(&mut state, Event::SecretTyped(1));
+    assert!(!says(&state));
+    tell(&mut state, refused());
+    let effects = press(&mut state, "enter");
+    assert!(effects.iter().any(|it| matches!(it, Effect::SubmitSecret(_))));
+    assert!(!says(&state), "{}", drawn(&state));
 }

@@ -36,6 +36,7 @@ fn finding(n: usize, severity: Severity) -> Finding {
         takes_down: vec!["web-0104".to_owned()],
         n_takes_down: 1,
         answer: Some("reissue".to_owned()),
+        under_way: false,
     }
 }
 
@@ -43,7 +44,15 @@ fn answered(state: &mut State, findings: Vec<Finding>, more: Findings) {
     let query = Query::Findings;
     let asked = state.data[&query].asked;
     let result = Ok(Answer::Findings(Findings { findings, ..more }));
-    tell(state, Event::Answer { query, asked, result });
+    tell(
+        state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
 }
 
 fn night(n_critical: usize, n_warnings: usize) -> State {
@@ -220,7 +229,15 @@ fn killed(state: &mut State) {
     let query = Query::Findings;
     let asked = state.data[&query].asked;
     let result = Err(Problem::unavailable("nothing listens there"));
-    tell(state, Event::Answer { query, asked, result });
+    tell(
+        state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
 }
 
 #[test]
@@ -355,7 +372,23 @@ fn with_the_platform_away_nothing_grows_old_by_itself() {
     };
     state.workers = vec![worker];
     press(&mut state, "6");
-    assert!(lines(&state, 80, 24).join("\n").contains("issuer    was at work"));
+    let screen = lines(&state, 80, 24);
+    let of = |name: &str| {
+        screen
+            .iter()
+            .filter(|line| line.trim_start_matches(['>', ' ']).starts_with(name))
+            .count()
+    };
+    assert!(
+        screen
+            .iter()
+            .any(|line| line.contains("worker 1  was at work") && line.contains("issuer on a"))
+    );
+    assert_eq!(
+        of("issuer"),
+        1,
+        "the backend, and no worker of that name: {screen:#?}"
+    );
 }
 
 /// A finding about something that an agent saw can be looked at again by that agent.
@@ -408,6 +441,36 @@ fn a_message_that_is_longer_than_the_line_wraps() {
     let screen = lines(&state, 80, 24);
     assert!(screen[23].trim_end().ends_with("END"), "{screen:#?}");
     assert!(screen[22].contains("error: nothing of ours"), "{screen:#?}");
+}
+
+/// A row has its time at every width, whoever saw first that Vault is sealed.
+#[test]
+fn a_sealed_vaults_row_says_since_when() {
+    let mut state = fixtures::night(80, 24);
+    let open = Event::Link(Backend::Vault, fixtures::sealed(3));
+    tell(&mut state, open);
+    tell(&mut state, Event::Link(Backend::Vault, fixtures::sealed(0)));
+    let since = |state: &State| {
+        let found = state
+            .findings()
+            .into_iter()
+            .find(|it| it.kind == FindingKind::VaultSealed);
+        found.unwrap().since
+    };
+    assert_eq!(since(&state), Some(state.now));
+    let later = Timed {
+        at: now() + Duration::hours(1),
+        event: Event::Link(Backend::Vault, fixtures::sealed(1)),
+    };
+    update(&mut state, later, &mut Vec::new());
+    assert_eq!(since(&state), Some(now()), "another look is no other seal");
+    let at = now().format("%H:%MZ").to_string();
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        state.size = Size { width, height };
+        let screen = lines(&state, width, height);
+        let row = screen.iter().find(|line| line.contains("CRIT Vault")).unwrap();
+        assert!(row.contains(&at), "{width}: {row}");
+    }
 }
 
 /// What this console sees by itself comes first, and is not all while the platform is still asked.

@@ -9,7 +9,7 @@ use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::csr::Csr;
 use cmp_console::domain::finding::{Finding, FindingKind};
 use cmp_console::domain::reason::Reason;
-use cmp_console::domain::request::RequestStatus;
+use cmp_console::domain::request::{Request, RequestStatus};
 use cmp_console::domain::secret::Secret;
 use cmp_console::services::issuer::Issuer;
 use cmp_console::store::requests::NewRequest;
@@ -26,22 +26,27 @@ use super::tokens::{policy, token};
 contracts!(a_denied_revocation_waits_names_the_line_and_goes_on_by_itself);
 
 /// An issuer at work, and what it works on.
-struct Bench {
+pub(super) struct Bench {
     _dir: tempfile::TempDir,
     _stop: watch::Sender<bool>,
-    clock: Clock,
-    store: Store,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
     agent: String,
     adapter: String,
 }
 
 impl Bench {
     async fn start(server: &Server) -> Self {
+        Self::start_at(server, &server.base, MOUNT).await
+    }
+
+    /// With the adapter's address and mount.
+    pub(super) async fn start_at(server: &Server, address: &str, mount: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(Clock::system().now());
         let url = format!("sqlite://{}", dir.path().join("cmp.db").display());
         let store = Store::open(&url, clock.clone()).await.unwrap();
-        let config = json!({"address": server.base, "mount": MOUNT, "role": ROLE, "ttl": "1h"});
+        let config = json!({"address": address, "mount": mount, "role": ROLE, "ttl": "1h"});
         let host = EnrolBody {
             hostname: "web-01".to_owned(),
             address: "http://web-01:8084".to_owned(),
@@ -70,8 +75,8 @@ impl Bench {
         }
     }
 
-    /// Has one more certificate issued, which the issuer does at once; its id.
-    async fn issued(&self, name: &str) -> String {
+    /// Asks for one more certificate; the request's id.
+    pub(super) async fn asked(&self, name: &str) -> String {
         let csr = csr(name, &[name]);
         let new = NewRequest {
             common_name: name.to_owned(),
@@ -91,13 +96,40 @@ impl Bench {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        until(async || {
-            let mut conn = self.store.read().await.unwrap();
-            let now = requests::existing(&mut conn, &request.id).await.unwrap();
-            assert_ne!(now.status, RequestStatus::Failed, "{now:?}");
-            now.certificate_id
-        })
-        .await
+        request.id
+    }
+
+    pub(super) async fn request(&self, id: &str) -> Request {
+        let mut conn = self.store.read().await.unwrap();
+        let now = requests::existing(&mut conn, id).await.unwrap();
+        assert_ne!(now.status, RequestStatus::Failed, "{now:?}");
+        now
+    }
+
+    /// Waits until it is issued; the certificate's id.
+    pub(super) async fn come(&self, request: &str) -> String {
+        until(async || self.request(request).await.certificate_id).await
+    }
+
+    /// Has one more certificate issued, which the issuer does at once; its id.
+    pub(super) async fn issued(&self, name: &str) -> String {
+        let request = self.asked(name).await;
+        self.come(&request).await
+    }
+
+    /// Why the adapter is paused, if it is.
+    pub(super) async fn paused(&self) -> Option<String> {
+        let mut conn = self.store.read().await.unwrap();
+        let row = adapters::read(&mut conn, &self.adapter).await.unwrap().unwrap();
+        row.paused_reason
+    }
+
+    /// The finding about the adapter.
+    pub(super) async fn trouble(&self) -> Option<Finding> {
+        let mut conn = self.store.read().await.unwrap();
+        let found = read::findings(&mut conn).await.unwrap().findings;
+        let why = self.paused().await?;
+        found.into_iter().find(|it| it.what.contains(&why))
     }
 
     /// Asks for a revocation; its job.
@@ -131,14 +163,14 @@ impl Bench {
         failed.filter_map(|row| row.reason).collect()
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(super) fn pass(&self, seconds: i64) {
         self.clock
             .set(self.clock.now() + chrono::Duration::seconds(seconds));
     }
 }
 
 /// Looks until there is something.
-async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+pub(super) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     loop {
         if let Some(found) = look().await {
             return found;

@@ -168,7 +168,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
         "{refused}"
     );
     let outcome = hands.check_in(&agent).await;
-    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::NotSent(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
     // Two primaries are the first finding, before a Vault that doesn't answer, and the cursor is there as long as
     // nobody moved it.
@@ -214,7 +214,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     let refused = hands.refusal().await.expect("two take changes still");
     assert!(refused.contains(&format!("the API is on {b}")), "{refused}");
     let outcome = hands.check_in(&agent).await;
-    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::NotSent(_)), "{outcome:?}");
     assert_eq!((n_runs(&first), n_runs(&second)), (0, 0), "nothing was begun");
 
     // With the API on the old one again, that is lost: it hangs, then it is gone.
@@ -257,7 +257,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
     })
     .await;
     let outcome = hands.check_in(&agent).await;
-    assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert!(!matches!(outcome, Outcome::NotSent(_)), "{outcome:?}");
     assert_eq!(n_runs(&second), 1, "it is on record where it counts");
     screen.send("\x12");
     screen.wait("the screen to say so", |screen| {

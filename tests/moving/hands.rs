@@ -358,7 +358,15 @@ fn the_log_is_read_when_it_is_opened_and_filtered_here() {
     let asked = state.data[&Query::Logs].asked;
     let result = Ok(lines(&[" INFO a: up", " WARN b: slow", " INFO c: up again"]));
     let query = Query::Logs;
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     let at_row = |state: &State| {
         let rows = views::focused_rows(state);
         (state.screen().cursor_index(0, rows.ids()), rows.len())
@@ -373,7 +381,15 @@ fn the_log_is_read_when_it_is_opened_and_filtered_here() {
     let asked = state.data[&Query::Logs].asked;
     let query = Query::Logs;
     let result = Ok(lines(&[]));
-    tell(&mut state, Event::Answer { query, asked, result });
+    tell(
+        &mut state,
+        Event::Answer {
+            query,
+            asked,
+            from: None,
+            result,
+        },
+    );
     assert_eq!(asks(&press(&mut state, "L")), 1, "it is read again");
 }
 

@@ -83,6 +83,7 @@ async fn a_run_is_found_by_the_word_that_is_shown_of_its_end() {
         (AuditOutcome::Failed, "stopped: by its person"),
         (AuditOutcome::Done, "served"),
         (AuditOutcome::Unknown, "no answer"),
+        (AuditOutcome::Refused, "unsent: this context is locked"),
     ];
     for (outcome, note) in ends {
         let end = AuditEntry {
@@ -98,9 +99,11 @@ async fn a_run_is_found_by_the_word_that_is_shown_of_its_end() {
     for (word, found) in [
         ("waiting", vec![1]),
         ("stopped", vec![2]),
+        ("unsent", vec![5]),
+        ("refused", vec![5]),
         ("proven", vec![3]),
         ("unknown", vec![4, 1]),
-        ("done", vec![5, 3]),
+        ("done", vec![6, 3]),
     ] {
         let query = PageQuery {
             filter: Some(format!("outcome:{word}")),

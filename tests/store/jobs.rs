@@ -1,14 +1,17 @@
 //! What follows from the end of an installation, and from a report.
 
-use cmp_console::domain::finding::FindingKind;
+use chrono::Duration;
+use cmp_console::domain::certificate::Certificate;
+use cmp_console::domain::finding::{FindingKind, Severity};
 use cmp_console::domain::installation::Truth;
 use cmp_console::domain::reason::Reason;
+use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::{
-    agents, ban, certificates, checkin, compromise, installations, job_end, jobs, read, revocation,
+    Tx, agents, ban, certificates, checkin, compromise, installations, job_end, jobs, read, revocation,
 };
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
 
-use super::fixture::{Fixture, certificate};
+use super::fixture::{Fixture, certificate, noon};
 
 const PATH: &str = "/srv/tls/cert.pem";
 
@@ -42,7 +45,7 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
     let mut tx = it.store.begin().await.unwrap();
     let old = certificates::insert(&mut tx, &certificate(1)).await.unwrap();
     let new = certificates::insert(&mut tx, &certificate(2)).await.unwrap();
-    let newest = certificates::insert(&mut tx, &certificate(3)).await.unwrap();
+    let newest = certificates::insert(&mut tx, &renewed(3)).await.unwrap();
     installations::expect(&mut tx, &it.agent.id, PATH, &old)
         .await
         .unwrap();
@@ -92,6 +95,109 @@ async fn a_rolled_back_installation_expects_the_old_one_again() {
     assert_eq!(back.certificate_id, old.id);
     assert_eq!(back.error.as_deref(), Some("reload: nginx: [emerg]"));
     assert_eq!(back.truth(), Truth::OnDisk);
+    let detail = read::certificate(&mut tx, &newest.id).await.unwrap();
+    assert_eq!(detail.failed[0].id, first.id, "the place that it belongs to");
+}
+
+/// One that is newer than the others.
+fn renewed(n: u32) -> NewCertificate {
+    NewCertificate {
+        not_before: noon(),
+        not_after: noon() + Duration::days(90),
+        ..certificate(n)
+    }
+}
+
+/// The finding about a failed installation: its certificate, how bad, and its sentence.
+async fn could_not_be_installed(tx: &mut Tx) -> Option<(String, Severity, String)> {
+    let found = read::findings(tx).await.unwrap().findings;
+    let mut found = found.into_iter().filter(|it| it.matter == "install failed");
+    let it = found.next()?;
+    assert_eq!(found.next().map(|it| it.what), None);
+    assert_eq!(it.answer.as_deref(), Some("install"));
+    Some((it.entity_id, it.severity, it.what))
+}
+
+/// The end of its installation at [`PATH`].
+async fn install(tx: &mut Tx, agent: &str, which: &Certificate, result: &JobResult) {
+    let place = installations::expect(tx, agent, PATH, which).await.unwrap();
+    let job = jobs::queue_install(tx, &place, which).await.unwrap();
+    job_end::end(tx, agent, &job, result).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_could_not_be_installed_is_told_until_it_or_a_newer_one_is_there() {
+    let Some(it) = Fixture::new().await else { return };
+    let agent = &it.agent.id;
+    let mut tx = it.store.begin().await.unwrap();
+    let [oldest, old] = [1, 4].map(certificate);
+    let oldest = certificates::insert(&mut tx, &oldest).await.unwrap();
+    let old = certificates::insert(&mut tx, &old).await.unwrap();
+    let new = certificates::insert(&mut tx, &renewed(5)).await.unwrap();
+    let done = |n| JobResult {
+        installation: Some(found(n)),
+        ..JobResult::done()
+    };
+    let failed = JobResult {
+        done: false,
+        failed_step: Some("reload".to_owned()),
+        error: Some("nginx: [emerg]".to_owned()),
+        rolled_back: true,
+        installation: Some(found(4)),
+    };
+    install(&mut tx, agent, &old, &done(4)).await;
+    assert_eq!(could_not_be_installed(&mut tx).await, None);
+
+    install(&mut tx, agent, &new, &failed).await;
+    let (id, severity, what) = could_not_be_installed(&mut tx).await.unwrap();
+    assert_eq!((id.as_str(), severity), (new.id.as_str(), Severity::Warning));
+    assert!(
+        what.contains("00:05 could not be installed and 00:04 is still in its place"),
+        "{what}"
+    );
+    assert!(what.ends_with("reload: nginx: [emerg]"), "{what}");
+
+    // Neither what was in its place written again nor an older one puts it where it belongs.
+    for (which, n) in [(&old, 4), (&oldest, 1)] {
+        install(&mut tx, agent, which, &done(n)).await;
+        let (id, _, what) = could_not_be_installed(&mut tx).await.unwrap();
+        assert_eq!(id, new.id);
+        assert!(what.ends_with("reload: nginx: [emerg]"), "{what}");
+        let there = installations::by_agent(&mut tx, agent).await.unwrap();
+        assert_eq!(there[0].error.as_deref(), Some("reload: nginx: [emerg]"));
+    }
+    // An older one that fails too doesn't take its place either.
+    install(&mut tx, agent, &old, &failed).await;
+    assert_eq!(could_not_be_installed(&mut tx).await.unwrap().0, new.id);
+    // What is in its place may end, or be another one than is expected.
+    let report = report(vec![found(6)]);
+    checkin::check_in(&mut tx, agent, &report).await.unwrap();
+    let (id, severity, _) = could_not_be_installed(&mut tx).await.unwrap();
+    assert_eq!((id.as_str(), severity), (new.id.as_str(), Severity::Critical));
+
+    install(&mut tx, agent, &new, &done(5)).await;
+    assert_eq!(could_not_be_installed(&mut tx).await, None);
+    let there = installations::by_agent(&mut tx, agent).await.unwrap();
+    assert_eq!(there[0].error, None);
+
+    // So does a newer one, and so does its revocation: then nobody wants it there.
+    for is_revoked in [false, true] {
+        let newer = if is_revoked { 8 } else { 7 };
+        let newer = certificates::insert(&mut tx, &renewed(newer)).await.unwrap();
+        install(&mut tx, agent, &old, &done(4)).await;
+        install(&mut tx, agent, &new, &failed).await;
+        assert!(could_not_be_installed(&mut tx).await.is_some());
+        if is_revoked {
+            drop(
+                revocation::ask(&mut tx, &new.id, Reason::Superseded)
+                    .await
+                    .unwrap(),
+            );
+        } else {
+            install(&mut tx, agent, &newer, &done(7)).await;
+        }
+        assert_eq!(could_not_be_installed(&mut tx).await, None);
+    }
 }
 
 #[tokio::test]

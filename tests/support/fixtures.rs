@@ -47,6 +47,7 @@ pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate
         replaced_by: None,
         host: Some("web-01".to_owned()),
         owner: Some("shop".to_owned()),
+        n_reissues: 0,
         is_replaced: false,
         n_installations: 1,
         created_at: now() - Duration::days(60),
@@ -190,6 +191,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             n_takes_down: i64::try_from(takes.len()).unwrap(),
             takes_down: takes.iter().map(|host| (*host).to_owned()).collect(),
             answer: Some(answer.to_owned()),
+            under_way: false,
         };
     vec![
         finding(
@@ -231,6 +233,7 @@ pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Insta
         expected_sha256: fingerprint.clone(),
         on_disk_sha256: Some(fingerprint.clone()),
         chain_missing: None,
+        served_revoked: false,
         served_sha256: Some(if served_old { "ee".repeat(32) } else { fingerprint }),
         error: None,
         checked_at: Some(now() - Duration::minutes(1)),
@@ -259,6 +262,7 @@ pub(crate) fn certificate_detail() -> CertificateDetail {
         }),
         installations: vec![installation(&certificate, true)],
         found: Vec::new(),
+        failed: Vec::new(),
         same_key: vec![certificates().remove(3)],
         chain: vec![
             ChainLink {

@@ -41,6 +41,6 @@ pub(crate) async fn carry_out(
     };
     let said = Mutex::new(String::new());
     let watch = |event: RunEvent| said.lock().unwrap().push_str(&format!("{event:?}\n"));
-    let outcome = execute(confirmed, &means, &watch).await;
+    let outcome = execute(confirmed, &means, &watch).await.outcome;
     (outcome, said.into_inner().unwrap())
 }

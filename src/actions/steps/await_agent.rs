@@ -32,6 +32,20 @@ pub(in crate::actions) fn words(request: &Request, agent: &Agent, since: &str) -
     )
 }
 
+/// What the agent has done with the certificate that came of the request.
+async fn installed(request: &Request, agent: &str, hostname: &str, with: &Reads) -> Result<Proof, Problem> {
+    let there = with.api.agent(agent).await?.installations;
+    let mut there = there
+        .iter()
+        .filter(|it| Some(&it.certificate_id) == request.certificate_id.as_ref());
+    Ok(match there.next() {
+        Some(it) if it.on_disk_sha256.as_ref() == Some(&it.expected_sha256) => {
+            Proof::Proven(format!("issued, and on {hostname}'s disk as it reports"))
+        }
+        _ => Proof::Waits(format!("issued; {hostname} installs it when it checks in")),
+    })
+}
+
 impl Step for AwaitAgent {
     fn name(&self) -> &'static str {
         "await_agent"
@@ -51,9 +65,7 @@ impl Step for AwaitAgent {
                     continue;
                 }
                 return Ok(match request.status {
-                    RequestStatus::Issued => {
-                        Proof::Waits(format!("issued; {hostname} installs it when it checks in"))
-                    }
+                    RequestStatus::Issued => installed(&request, agent, hostname, with).await?,
                     RequestStatus::Failed | RequestStatus::Denied | RequestStatus::Cancelled => {
                         let what = format!("{}: {}", request.id, request.why());
                         Proof::Refuted(Problem::new(ProblemKind::Refused, what))

@@ -31,6 +31,9 @@ pub enum VaultError {
     /// It may or may not have happened: no answer in time, the connection broke, 5xx.
     #[error("{0}")]
     Unknown(String),
+    /// Somebody before Vault doesn't let calls of this sort through: nothing happened, and later it is the same.
+    #[error("{0}")]
+    Gateway(String),
     /// It answered something that it never should; nobody knows what it did.
     #[error("Vault answered something unexpected: {0}")]
     Garbled(String),
@@ -60,6 +63,13 @@ impl VaultError {
 
     /// Somebody answered in Vault's place: a gateway, a portal. What Vault did nobody knows.
     pub(super) fn foreign(code: u16) -> Self {
+        // The method itself is refused, which Vault never does in other words than its own.
+        if matches!(code, 405 | 501) {
+            return Self::Gateway(format!(
+                "a gateway between here and Vault refuses the call's method (status {code}): have it let GET, POST, \
+                 PUT and LIST through to Vault"
+            ));
+        }
         Self::Unknown(format!(
             "there is no answer of Vault: what came (status {code}) is not its own; something between here and \
              Vault answered in its place"
@@ -185,7 +195,7 @@ impl From<VaultError> for Problem {
             VaultError::Retry(_) if is_strange => Self::unavailable(what)
                 .hint("name the file with its CA: `vault_ca` in the context, `vault.ca` of cmp-server"),
             VaultError::Retry(_) => Self::unavailable(what),
-            VaultError::Unknown(_) | VaultError::Garbled(_) => Self::no_answer(what),
+            VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Gateway(_) => Self::no_answer(what),
             VaultError::Elsewhere(..) => Self::no_answer(what).hint(
                 "give the address of the active node or of what forwards to it; the console follows to `vault_nodes`",
             ),
@@ -239,6 +249,22 @@ mod tests {
                 );
                 assert_eq!(Problem::from(error).kind, ProblemKind::NoAnswer);
             }
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_refuses_a_method_is_called_one() {
+        for status in [405, 501] {
+            for body in ["<html>no</html>", "", r#"{"message":"no"}"#] {
+                let error = super::super::request::refusal(status, body.as_bytes());
+                assert!(
+                    matches!(&error, VaultError::Gateway(words) if words.contains("gateway")),
+                    "{error:?}"
+                );
+                assert!(!error.may_be_retried());
+            }
+            let own = super::super::request::refusal(status, br#"{"errors":["unsupported operation"]}"#);
+            assert!(!matches!(own, VaultError::Gateway(_)), "{own:?}");
         }
     }
 

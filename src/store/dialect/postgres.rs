@@ -48,7 +48,7 @@ pub(in crate::store) const READ_ONLY: &str = "SET default_transaction_read_only 
                         SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'";
 
 /// How a host is. Whether it is behind is asked against the place in the log at `$1`, or else against what it
-/// has received; a primary is behind nobody.
+/// has received; a primary is behind nobody. One that replayed nothing since its start shows what was before that.
 pub(in crate::store) const LOOK: &str = "SELECT pg_is_in_recovery() AS replica, \
     CASE WHEN pg_is_in_recovery() THEN 0 \
          ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline, \
@@ -58,8 +58,8 @@ pub(in crate::store) const LOOK: &str = "SELECT pg_is_in_recovery() AS replica, 
     pg_is_in_recovery() AND coalesce( \
         pg_last_wal_replay_lsn() < coalesce($1::text::pg_lsn, pg_last_wal_receive_lsn()), false) AS behind, \
     pg_last_xact_replay_timestamp() AS last_change, \
-    coalesce(greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000), 0)::bigint \
-        AS age_ms";
+    greatest(0, extract(epoch FROM clock_timestamp() \
+        - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) * 1000)::bigint AS age_ms";
 
 /// Waits until no other transaction does what `$1` names. Our advisory locks are numbered so that they are
 /// nobody else's: by the letters `cmp`, and the next number.

@@ -5,11 +5,12 @@ use sqlx::AssertSqlSafe;
 
 use super::{AT_MOST, All, Foremost, count};
 use crate::domain::agent::SILENT_AFTER_INTERVALS;
-use crate::domain::certificate::CertificateStatus;
+use crate::domain::certificate::{CertificateStatus, is_being_reissued};
 use crate::domain::finding::LeftOut;
 use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
+use crate::store::in_use_sql::elsewhere;
 use crate::store::row::{FromRow, Row, optional_word, word};
 use crate::store::statement::{Value, sql};
 use crate::store::{Conn, StoreError, certificates};
@@ -29,12 +30,14 @@ pub struct InUse {
     pub path: String,
     /// Where it is served, if it is.
     pub tls_address: Option<String>,
-    /// The certificate expected there.
+    /// The certificate expected there, or found there instead.
     pub certificate_id: String,
     /// Its version.
     pub certificate_version: i64,
     /// Its subject.
     pub subject: String,
+    /// Its serial.
+    pub serial: String,
     /// Its end.
     pub not_after: DateTime<Utc>,
     /// When its CA suggests to renew it.
@@ -49,7 +52,11 @@ pub struct InUse {
     pub key_status: KeyStatus,
     /// Since when its key counts as compromised.
     pub compromised_at: Option<DateTime<Utc>>,
-    /// Its fingerprint.
+    /// It is what is expected there.
+    pub is_expected: bool,
+    /// A handshake showed it.
+    pub is_served: bool,
+    /// The fingerprint of what is expected there.
     pub expected_sha256: String,
     /// What the file holds.
     pub on_disk_sha256: Option<String>,
@@ -65,10 +72,16 @@ pub struct InUse {
     pub report_error: Option<String>,
     /// The first installation there failed: nothing is in use by it.
     pub never_there: bool,
+    /// The good certificate whose installation failed there, where another one is expected again.
+    pub owed: Option<Owed>,
     /// When the agent last looked.
     pub checked_at: Option<DateTime<Utc>>,
     /// When what is expected changed last.
     pub updated_at: DateTime<Utc>,
+    /// Requests under way that are to replace the certificate.
+    pub n_reissues: i64,
+    /// Places where it is expected.
+    pub n_places: i64,
     /// The newest request that is to replace the certificate failed.
     pub renewal_failing: bool,
     /// Why.
@@ -80,12 +93,37 @@ pub struct InUse {
 }
 
 impl InUse {
+    /// Each place of the certificate has a request that is under way.
+    #[must_use]
+    pub fn is_being_reissued(&self) -> bool {
+        is_being_reissued(self.n_reissues, self.n_places)
+    }
+
     /// Whether the agent missed its check-ins.
     #[must_use]
     pub fn agent_silent(&self, now: DateTime<Utc>) -> bool {
         let patience = Duration::seconds(self.checkin_interval_s) * SILENT_AFTER_INTERVALS;
         self.last_checkin.is_none_or(|at| now - at > patience)
     }
+}
+
+/// A certificate that belongs at a place and could not be installed there.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// Which.
+    pub certificate_id: String,
+    /// Its version.
+    pub version: i64,
+    /// Its subject.
+    pub subject: String,
+    /// Its serial.
+    pub serial: String,
+    /// Its end.
+    pub not_after: DateTime<Utc>,
+    /// Its fingerprint.
+    pub sha256: String,
+    /// Why its installation failed.
+    pub error: Option<String>,
 }
 
 /// What a certificate expected on an agent stands for, beside whether it is in trouble.
@@ -98,10 +136,12 @@ pub struct Expected {
 }
 
 const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
-     a.hostname, i.path, a.tls_address, i.certificate_id, c.version AS certificate_version, c.subject, \
+     a.hostname, i.path, a.tls_address, c.id AS certificate_id, c.version AS certificate_version, c.subject, c.serial, \
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
+     CAST(CASE WHEN i.certificate_id = c.id THEN 1 ELSE 0 END AS bigint) AS is_expected, \
+     CAST(CASE WHEN i.served_sha256 = c.fingerprint_sha256 THEN 1 ELSE 0 END AS bigint) AS is_served, \
      i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, i.updated_at, \
      CAST(CASE WHEN i.install_error IS NOT NULL THEN 1 ELSE 0 END AS bigint) AS install_failed, \
      CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
@@ -109,7 +149,12 @@ const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
        '') AS renewal, \
      (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
-       AS renewal_error, a.last_checkin, a.checkin_interval_s";
+       AS renewal_error, \
+     (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id AND r.status IN ('pending', 'issuing')) \
+       AS n_reissues, \
+     (SELECT COUNT(*) FROM installations p WHERE p.certificate_id = c.id) AS n_places, a.last_checkin, a.checkin_interval_s, \
+     f.id AS owed_id, f.version AS owed_version, f.subject AS owed_subject, f.serial AS owed_serial, \
+     f.not_after AS owed_until, f.fingerprint_sha256 AS owed_sha256, i.failed_error";
 
 /// The first installation there failed: nothing is, or ever was, in use by it.
 const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
@@ -118,7 +163,22 @@ const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certifica
 /// On an agent that isn't banned.
 const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
      JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
+     LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
+       AND f.status = 'active' \
+       AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
      WHERE a.status = 'active' AND ";
+
+/// The certificate whose installation failed there still belongs there: it hasn't ended.
+const OWED: &str = "(f.id IS NOT NULL AND f.not_after > $1)";
+
+/// The same of what an agent found where another one is expected.
+const ELSEWHERE: &str = concat!(
+    "FROM ",
+    elsewhere!(),
+    " JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
+     LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
+     WHERE a.status = 'active' AND "
+);
 
 /// Certificates with a key that is in nobody else's hands, as far as is known, on an agent that isn't banned.
 const GOOD: &str = "FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
@@ -189,13 +249,7 @@ async fn foremost(
 /// # Errors
 /// The database doesn't answer.
 pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    all(
-        conn,
-        &in_place("k.status = 'compromised'"),
-        "k.compromised_at",
-        Vec::new(),
-    )
-    .await
+    wherever(conn, "k.status = 'compromised'", "k.compromised_at").await
 }
 
 /// All that are (being) revoked, or held, with a key that is good.
@@ -204,7 +258,20 @@ pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreErro
 /// The database doesn't answer.
 pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
     let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
-    all(conn, &in_place(condition), "c.revocation_asked_at", Vec::new()).await
+    wherever(conn, condition, "c.revocation_asked_at").await
+}
+
+/// All that fulfil `condition` where they are expected, then where an agent found them instead of what is expected.
+async fn wherever(conn: &mut Conn, condition: &str, order: &str) -> Result<Vec<InUse>, StoreError> {
+    let mut found = all(conn, &in_place(condition), order, Vec::new()).await?;
+    let elsewhere: Vec<InUse> = sql(AssertSqlSafe(format!(
+        "{COLUMNS} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
+    )))
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for certificates in trouble"))?;
+    found.extend(elsewhere);
+    Ok(found)
 }
 
 /// All that have ended or end before `soon`, and all that their CA moved to now.
@@ -257,12 +324,16 @@ pub async fn ending_in_use(
     .await
 }
 
-/// A good certificate that is not being installed just now; another finding says what is wrong with one that isn't
-/// good, and installing that again is no help.
-const COULD_BE_SERVED: &str = "c.status = 'active' AND k.status = 'active' AND c.not_after > $1 \
-     AND (i.checked_at IS NOT NULL OR i.install_error IS NOT NULL) \
-     AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued' \
-       AND j.created_at > $2)";
+/// A good certificate that belongs there and is not being installed just now; another finding says what is wrong with
+/// one that isn't good, and installing that again is no help.
+fn could_be_served() -> String {
+    format!(
+        "({OWED} OR (c.status = 'active' AND k.status = 'active' AND c.not_after > $1)) \
+         AND (i.checked_at IS NOT NULL OR i.install_error IS NOT NULL) \
+         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued' \
+           AND j.created_at > $2)"
+    )
+}
 
 const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expected_sha256 \
      OR i.served_sha256 <> i.expected_sha256)";
@@ -272,7 +343,7 @@ const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expect
 /// # Errors
 /// The database doesn't answer.
 pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
-    let condition = format!("{COULD_BE_SERVED} AND NOT {NEVER_THERE} AND {AT_ODDS}");
+    let condition = format!("{} AND NOT {NEVER_THERE} AND {AT_ODDS}", could_be_served());
     all(
         conn,
         &condition,
@@ -282,8 +353,8 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
     .await
 }
 
-/// Those with what is expected on disk that no handshake shows, or without an issuer that clients need, whose last
-/// installation was taken back, or whose first one failed; the first to end first.
+/// Those with what is expected on disk that no handshake shows, or without an issuer that clients need, where the
+/// installation of another one failed, or the first one; the first to end first.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -291,10 +362,12 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
     let doing = "looking for installations in trouble";
     // Not NOT: with nothing served the comparison is neither true nor false.
     let condition = format!(
-        "{COULD_BE_SERVED} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
+        "{} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
          AND (i.served_sha256 IS NULL OR i.served_sha256 = i.expected_sha256) \
-         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR i.install_error IS NOT NULL \
-         OR i.chain_missing IS NOT NULL)))"
+         AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR {OWED} \
+         OR (i.install_error IS NOT NULL AND i.failed_certificate_id = i.certificate_id) \
+         OR i.chain_missing IS NOT NULL)))",
+        could_be_served()
     );
     let bound: Vec<Value> = vec![at.now.into(), at.since.into()];
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
@@ -327,6 +400,7 @@ impl FromRow for InUse {
             certificate_id: row.try_get("certificate_id")?,
             certificate_version: row.try_get("certificate_version")?,
             subject: row.try_get("subject")?,
+            serial: row.try_get("serial")?,
             not_after: row.try_get("not_after")?,
             renewal: certificates::renewal(row)?,
             status: word(row, "status", CertificateStatus::from_word)?,
@@ -334,6 +408,8 @@ impl FromRow for InUse {
             revocation_asked_at: row.try_get("revocation_asked_at")?,
             key_status: word(row, "key_status", KeyStatus::from_word)?,
             compromised_at: row.try_get("compromised_at")?,
+            is_expected: row.try_get::<i64>("is_expected")? == 1,
+            is_served: row.try_get::<i64>("is_served")? == 1,
             expected_sha256: row.try_get("expected_sha256")?,
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
@@ -344,10 +420,28 @@ impl FromRow for InUse {
             never_there: row.try_get::<i64>("never_there")? == 1,
             checked_at: row.try_get("checked_at")?,
             updated_at: row.try_get("updated_at")?,
+            owed: owed(row)?,
+            n_reissues: row.try_get("n_reissues")?,
+            n_places: row.try_get("n_places")?,
             renewal_failing: renewal == "failed",
             renewal_error: row.try_get("renewal_error")?,
             last_checkin: row.try_get("last_checkin")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
         })
     }
+}
+
+fn owed(row: &Row) -> Result<Option<Owed>, sqlx::Error> {
+    let Some(certificate_id) = row.try_get::<Option<String>>("owed_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(Owed {
+        certificate_id,
+        version: row.try_get("owed_version")?,
+        subject: row.try_get("owed_subject")?,
+        serial: row.try_get("owed_serial")?,
+        not_after: row.try_get("owed_until")?,
+        sha256: row.try_get("owed_sha256")?,
+        error: row.try_get("failed_error")?,
+    }))
 }

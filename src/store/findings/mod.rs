@@ -19,7 +19,7 @@ use super::{Conn, StoreError};
 
 pub use agents::{OnAgent, Silent, on_agents, silent_agents};
 pub use installed::{
-    Expected, InUse, compromised_in_use, ending_in_use, ends_or_is_wanted_now, installations_at_odds,
+    Expected, InUse, Owed, compromised_in_use, ending_in_use, ends_or_is_wanted_now, installations_at_odds,
     installations_in_doubt, renewals_suggested, revoked_in_use,
 };
 pub use requests::{

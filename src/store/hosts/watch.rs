@@ -190,9 +190,12 @@ async fn ask(listener: &mut PgListener, received: Option<&str>) -> Result<Looked
 }
 
 /// Tells changes of the host that is read; another one may be ahead of it or behind, and which host is read is
-/// news by itself.
+/// news by itself. Where that hangs on an API that may have no answer, the first host after it counts.
 fn tell(hosts: &Inner, index: usize, changes: Vec<Change>) {
-    if sources(&hosts.seen.borrow()).first() == Some(&Source::Host(index)) {
+    let first = sources(&hosts.seen.borrow())
+        .into_iter()
+        .find(|source| *source != Source::Api);
+    if first == Some(Source::Host(index)) {
         news::tell(&hosts.changes, changes);
     }
 }

@@ -22,6 +22,7 @@ pub async fn certificate(conn: &mut Conn, id: &str) -> Result<CertificateDetail,
     let certificate = certificates::existing(conn, id).await?;
     let key = keys::read(conn, &certificate.spki_sha256).await?;
     let found = installations::found_by_certificate(conn, id).await?;
+    let failed = installations::failed_by_certificate(conn, id).await?;
     let installations = installations::by_certificate(conn, id).await?;
     let mut same_key = certificates::by_spki(conn, &certificate.spki_sha256).await?;
     same_key.retain(|other| other.id != id);
@@ -42,6 +43,7 @@ pub async fn certificate(conn: &mut Conn, id: &str) -> Result<CertificateDetail,
         key,
         installations,
         found,
+        failed,
         same_key,
     })
 }

@@ -41,7 +41,7 @@ fn glyph(state: &StepState) -> (&'static str, Meaning) {
             Outcome::Proven(_) => ("+", Meaning::Good),
             Outcome::Waiting(_) => ("…", Meaning::Warn),
             Outcome::Unknown(_) => ("?", Meaning::Warn),
-            Outcome::Stopped(_) => ("-", Meaning::Warn),
+            Outcome::Stopped(_) | Outcome::NotSent(_) => ("-", Meaning::Warn),
             Outcome::Failed(_) | Outcome::Refused(_) => ("X", Meaning::Bad),
         },
     }
@@ -140,7 +140,7 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
     let goes_on = goes_on.map(|words| Sheet::thing(words, width, Meaning::Plain));
     sheet.above.extend(goes_on);
     // The end that needs somebody most comes first.
-    let words = ["unknown", "failed", "refused", "stopped", "waiting"].iter();
+    let words = ["unknown", "failed", "refused", "unsent", "stopped", "waiting"].iter();
     let open = words.flat_map(|word| run.ends.iter().filter(move |(_, end)| end.word() == *word));
     let open = open.map(|(target, end)| not_proven(run.name_of(*target), end, width));
     sheet.sections.extend(section("not proven", open.collect()));

@@ -45,6 +45,7 @@ fn parts(detail: &CertificateDetail) -> Vec<Part> {
         .map(|it| Part::of(EntityKind::Certificate, &it.id));
     let agents = detail
         .in_use()
+        .chain(&detail.failed)
         .map(|it| Part::of(EntityKind::Agent, &it.agent_id));
     let key = Part::of(EntityKind::Key, &detail.certificate.spki_sha256);
     certificates

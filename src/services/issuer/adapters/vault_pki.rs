@@ -23,6 +23,9 @@ use crate::domain::x509;
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
+/// How soon a list that can't be had is asked for again.
+const LIST_AGAIN: Duration = Duration::from_secs(5);
+
 /// What a CA's clock may be off.
 const CLOCK_OFF: TimeDelta = TimeDelta::seconds(60);
 
@@ -70,37 +73,62 @@ pub struct VaultPki {
     can: Mutex<Option<(Instant, Capabilities)>>,
     /// When its clock was found to be right.
     timed: Mutex<Option<Instant>>,
-    /// What our policy did not allow.
+    /// When its role was last seen to be there, or could not be looked at.
+    role_seen: Mutex<Option<Instant>>,
+    /// What was missing.
     lacking: Mutex<Option<Lacking>>,
 }
 
-/// A line that our policy lacked.
+/// What is missing at Vault, or before it, so that this adapter can't work. It is nobody's request's fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Lack {
+    /// A line of our policy.
+    Line { path: String, capability: &'static str },
+    /// The role that signs.
+    Role,
+    /// The mount, or a PKI engine there.
+    Mount,
+    /// A CA in the mount.
+    Ca,
+    /// The list of what was signed, and why it can't be had.
+    List(String),
+    /// A gateway that lets a call of ours through, and what it said.
+    Gateway(String),
+}
+
+/// The same, since it was last seen to be so.
 #[derive(Clone)]
 struct Lacking {
     since: Instant,
-    path: String,
-    capability: &'static str,
+    what: Lack,
 }
 
-impl Lacking {
-    fn new(path: String, capability: &'static str) -> Self {
-        Self {
-            since: Instant::now(),
-            path,
-            capability,
+impl Lack {
+    fn words(&self, config: &Config) -> String {
+        let Config { mount, role, .. } = config;
+        match self {
+            Self::Line { path, capability } => format!(
+                "Vault denied it: the policy of the issuer's credential lacks \
+                 `path \"{path}\" {{ capabilities = [\"{capability}\"] }}`; add it, and this goes on by itself"
+            ),
+            Self::Role => format!(
+                "Vault has no role `{role}` at `{mount}`: write `{mount}/roles/{role}`, or name the right one in \
+                 cmp-server's `vault.role`; then this goes on by itself"
+            ),
+            Self::Mount => format!(
+                "Vault has no PKI engine at `{mount}`: enable it there, or name the right one in cmp-server's \
+                 `vault.mount`; then this goes on by itself"
+            ),
+            Self::Ca => format!(
+                "the PKI engine at `{mount}` has no CA to sign with: give it one (`{mount}/root/generate` or \
+                 `{mount}/intermediate/set-signed`), and this goes on by itself"
+            ),
+            Self::List(why) => format!(
+                "what Vault has signed can't be listed (LIST `{mount}/certs`), so that a lost answer can't be found \
+                 again: {why}"
+            ),
+            Self::Gateway(why) => why.clone(),
         }
-    }
-
-    fn words(&self) -> String {
-        let Self { path, capability, .. } = self;
-        format!(
-            "Vault denied it: the policy of the issuer's credential lacks \
-             `path \"{path}\" {{ capabilities = [\"{capability}\"] }}`; add it, and this goes on by itself"
-        )
-    }
-
-    fn error(&self) -> AdapterError {
-        AdapterError::Away(self.words())
     }
 }
 
@@ -118,6 +146,7 @@ impl VaultPki {
             seen: Mutex::default(),
             can: Mutex::default(),
             timed: Mutex::default(),
+            role_seen: Mutex::default(),
             lacking: Mutex::default(),
         })
     }
@@ -166,23 +195,30 @@ impl VaultPki {
     /// Who may not revoke may sign all the same, so that a denial is this call's alone: the adapter works on.
     async fn take_back(&self, what: &Withdrawal) -> Result<Revoked, AdapterError> {
         let mount = &self.config.mount;
-        let lacking = |answer| match answer {
-            Err(VaultError::Denied(_)) => {
-                let lacking = Lacking::new(format!("{mount}/revoke"), "update");
-                Err(AdapterError::Denied(lacking.words()))
-            }
-            answer => Ok(answer?),
+        let by_serial = self.can().await?.revoke == TakesBack::BySerial;
+        let answer = match by_serial {
+            true => self.writer.revoke(mount, &what.serial).await,
+            false => self.writer.revoke_certificate(mount, &what.pem).await,
         };
-        if self.can().await?.revoke == TakesBack::BySerial {
-            match self.writer.revoke(mount, &what.serial).await {
-                // Signed while the role kept nothing, or tidied away since.
-                Err(VaultError::Refused(words)) if words.contains("not found") => {
-                    tracing::info!(serial = %what.serial, "the CA does not keep it: it is given the certificate");
-                }
-                answer => return lacking(answer),
+        let answer = match answer {
+            // Signed while the role kept nothing, or tidied away since.
+            Err(VaultError::Refused(words)) if by_serial && words.contains("not found") => {
+                tracing::info!(serial = %what.serial, "the CA does not keep it: it is given the certificate");
+                self.writer.revoke_certificate(mount, &what.pem).await
             }
+            answer => answer,
+        };
+        match answer {
+            Err(VaultError::Denied(_)) => {
+                let line = Lack::Line {
+                    path: format!("{mount}/revoke"),
+                    capability: "update",
+                };
+                Err(AdapterError::Denied(line.words(&self.config)))
+            }
+            Err(error) => Err(self.unless_lacking(error, None).await),
+            Ok(revoked) => Ok(revoked),
         }
-        lacking(self.writer.revoke_certificate(mount, &what.pem).await)
     }
 
     /// Nothing is signed by a clock that is off: it would be valid too late, or end too early. Which of the two
@@ -206,47 +242,135 @@ impl VaultPki {
         Ok(())
     }
 
-    /// An answer that our policy may forbid, which is then remembered: the CA is away until the policy has the
-    /// line that it lacks.
-    fn unless_denied<T>(
-        &self,
-        answer: Result<T, VaultError>,
-        capability: &'static str,
-        path: impl FnOnce(&Config) -> String,
-    ) -> Result<T, AdapterError> {
-        let Err(VaultError::Denied(_)) = answer else {
-            return Ok(answer?);
+    /// What a call that came to nothing says: of what is missing for all calls it is remembered, and the CA is away
+    /// until that is there. `line` is what our policy needs for the call.
+    async fn unless_lacking(&self, error: VaultError, line: Option<(&'static str, String)>) -> AdapterError {
+        let lack = match (&error, line) {
+            // Where nothing is, who isn't root learns no more than that.
+            (VaultError::Denied(_), Some((capability, path))) => match self.is_mounted().await {
+                Err(Lack::Mount) => Some(Lack::Mount),
+                _ => Some(Lack::Line { path, capability }),
+            },
+            (VaultError::Refused(words), _) if words.contains("unknown role") => Some(Lack::Role),
+            // Vault signs nothing without one, whatever its status.
+            (VaultError::Refused(words) | VaultError::Unknown(words), _) if says_no_ca(words) => {
+                Some(Lack::Ca)
+            }
+            (VaultError::NotFound(_), _) => self.is_mounted().await.err(),
+            (VaultError::Gateway(why), _) => Some(Lack::Gateway(why.clone())),
+            _ => None,
         };
-        let lacking = Lacking::new(path(&self.config), capability);
-        let error = lacking.error();
-        self.set_lacking(Some(lacking));
-        Err(error)
+        match lack {
+            Some(lack) => self.lacks(lack),
+            None => error.into(),
+        }
+    }
+
+    /// Remembers it; the error that says so.
+    fn lacks(&self, what: Lack) -> AdapterError {
+        let words = what.words(&self.config);
+        self.set_lacking(Some(Lacking {
+            since: Instant::now(),
+            what,
+        }));
+        AdapterError::Away(words)
     }
 
     fn set_lacking(&self, lacking: Option<Lacking>) {
         *self.lacking.lock().unwrap_or_else(PoisonError::into_inner) = lacking;
     }
 
-    /// Whether our policy has by now what it lacked.
-    async fn is_allowed(&self) -> Result<(), AdapterError> {
+    /// That there is a PKI engine with a CA, as anybody may see; else which of the two is missing. What doesn't tell
+    /// counts as there.
+    async fn is_mounted(&self) -> Result<(), Lack> {
+        match self.reader.ca_chain(&self.config.mount).await {
+            Ok(chain) if chain.trim().is_empty() => Err(Lack::Ca),
+            // Where nothing is mounted there is nothing that anybody may see.
+            Err(VaultError::NotFound(_) | VaultError::Denied(_)) => Err(Lack::Mount),
+            Err(VaultError::Refused(words) | VaultError::Unknown(words)) if says_no_ca(&words) => {
+                Err(Lack::Ca)
+            }
+            // Another engine has no such path.
+            Err(VaultError::Refused(_)) => Err(Lack::Mount),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the role is there; `None` where that can't be seen, as by most policies.
+    async fn has_role(&self) -> Option<bool> {
+        match self.reader.keeps(&self.config.mount, &self.config.role).await {
+            Ok(_) => Some(true),
+            Err(VaultError::NotFound(_)) => Some(false),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether what was missing is there by now.
+    async fn lacks_nothing(&self) -> Result<(), AdapterError> {
         let lacking = self
             .lacking
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let Some(lacking) = lacking else { return Ok(()) };
-        match self.reader.may(lacking.capability, &lacking.path).await {
-            Ok(true) => {}
-            Ok(false) => return Err(lacking.error()),
-            // Not even that may be asked; then it is tried, now and then.
-            Err(VaultError::Denied(_)) if lacking.since.elapsed() < REMEMBERED => {
-                return Err(lacking.error());
+        let Some(Lacking { since, what }) = lacking else {
+            return self.role_is_there().await;
+        };
+        // What can't be seen is tried, now and then.
+        let is_due = since.elapsed() >= REMEMBERED;
+        let away = || AdapterError::Away(what.words(&self.config));
+        let is_back = match &what {
+            Lack::Line { path, capability } => match self.reader.may(capability, path).await {
+                Ok(may) => may,
+                Err(VaultError::Denied(_)) => is_due,
+                Err(error) => return Err(error.into()),
+            },
+            Lack::Role => self.has_role().await.unwrap_or(is_due),
+            Lack::Mount | Lack::Ca => match self.is_mounted().await {
+                Ok(()) => true,
+                Err(now) if now == what => false,
+                Err(now) => return Err(self.lacks(now)),
+            },
+            Lack::Gateway(_) => is_due,
+            Lack::List(_) if since.elapsed() < LIST_AGAIN => false,
+            Lack::List(_) => {
+                self.listed().await?;
+                true
             }
-            Err(VaultError::Denied(_)) => {}
-            Err(error) => return Err(error.into()),
+        };
+        if !is_back {
+            return Err(away());
         }
         self.set_lacking(None);
         Ok(())
+    }
+
+    /// Looked at now and then while all works, so that a role that is gone is told before somebody waits for it.
+    async fn role_is_there(&self) -> Result<(), AdapterError> {
+        let looked = *self.role_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.is_some_and(|at| at.elapsed() < REMEMBERED) {
+            return Ok(());
+        }
+        if self.has_role().await == Some(false) {
+            let lack = self.is_mounted().await.err().unwrap_or(Lack::Role);
+            return Err(self.lacks(lack));
+        }
+        *self.role_seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The serials of all that Vault keeps. That they can't be listed stops all work: what is signed meanwhile could
+    /// not be found again.
+    async fn listed(&self) -> Result<Vec<String>, AdapterError> {
+        let mount = &self.config.mount;
+        match self.reader.certificates(mount).await {
+            Ok(serials) => Ok(serials),
+            Err(VaultError::Gateway(why)) => Err(self.lacks(Lack::List(why))),
+            Err(VaultError::Refused(why)) if !says_no_ca(&why) => Err(self.lacks(Lack::List(why))),
+            Err(error) => {
+                let line = ("list", format!("{mount}/certs"));
+                Err(self.unless_lacking(error, Some(line)).await)
+            }
+        }
     }
 
     fn spki_seen(&self, serial: &str) -> Option<String> {
@@ -272,7 +396,10 @@ impl VaultPki {
                 Ok(kept) => kept,
                 // Tidied away since it was listed.
                 Err(VaultError::NotFound(_)) => continue,
-                denied => self.unless_denied(denied, "read", |config| format!("{}/cert/*", config.mount))?,
+                Err(error) => {
+                    let line = ("read", format!("{}/cert/*", self.config.mount));
+                    return Err(self.unless_lacking(error, Some(line)).await);
+                }
             };
             let Ok(read) = x509::read(&kept.pem) else {
                 tracing::warn!(%serial, "the CA keeps something under this serial that is no certificate");
@@ -307,7 +434,7 @@ impl Adapter for VaultPki {
             }
             self.keeps_time().await?;
             self.reader.let_in().await?;
-            self.is_allowed().await
+            self.lacks_nothing().await
         })
     }
 
@@ -328,9 +455,16 @@ impl Adapter for VaultPki {
                     self.config.ttl.as_deref(),
                 )
                 .await;
-            let signed = self.unless_denied(signed, "update", |config| {
-                format!("{}/sign/{}", config.mount, config.role)
-            })?;
+            let signed = match signed {
+                Ok(signed) => signed,
+                Err(error) => {
+                    let line = (
+                        "update",
+                        format!("{}/sign/{}", self.config.mount, self.config.role),
+                    );
+                    return Err(self.unless_lacking(error, Some(line)).await);
+                }
+            };
             Ok(SignedCertificate {
                 pem: with_newline(signed.certificate_pem),
                 chain_pem: signed.chain.into_iter().map(with_newline).collect(),
@@ -349,9 +483,9 @@ impl Adapter for VaultPki {
 
     fn serials(&self) -> BoxFuture<'_, Result<BTreeSet<String>, AdapterError>> {
         Box::pin(async {
-            let serials = self.reader.certificates(&self.config.mount).await;
-            let serials = self.unless_denied(serials, "list", |config| format!("{}/certs", config.mount))?;
-            Ok(serials
+            Ok(self
+                .listed()
+                .await?
                 .iter()
                 .filter_map(|serial| normal_serial(serial))
                 .collect())
@@ -387,6 +521,11 @@ impl Adapter for VaultPki {
     }
 }
 
+/// Vault's words where a mount has no CA.
+fn says_no_ca(words: &str) -> bool {
+    words.contains("no default issuer currently configured") || words.contains("was one set?")
+}
+
 /// Vault leaves the last newline of a PEM out, and joined files need it.
 fn with_newline(mut pem: String) -> String {
     if !pem.ends_with('\n') {
@@ -399,7 +538,7 @@ impl From<VaultError> for AdapterError {
     fn from(error: VaultError) -> Self {
         let words = error.to_string();
         match error {
-            VaultError::Sealed | VaultError::Login(_) => Self::Away(words),
+            VaultError::Sealed | VaultError::Login(_) | VaultError::Gateway(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
             VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => {
                 Self::Unknown(words)

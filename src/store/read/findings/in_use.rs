@@ -30,6 +30,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
     let first = *places.first()?;
     let trouble = trouble(first, places, now);
     let hosts: BTreeSet<&str> = places.iter().map(|it| it.hostname.as_str()).collect();
+    let under_way = first.is_being_reissued();
     Some(Finding {
         kind: trouble.kind,
         severity: trouble.severity,
@@ -41,12 +42,20 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         host: hosts.first().map(|&host| host.to_owned()),
         agent: None,
         matter: trouble.matter.to_owned(),
-        what: trouble.what,
+        what: match under_way {
+            true => format!("{}, and its reissue is under way", trouble.what),
+            false => trouble.what,
+        },
         since: trouble.since,
         due: trouble.due,
         takes_down: hosts.iter().take(NAMED).map(|&host| host.to_owned()).collect(),
         n_takes_down: number(hosts.len()),
-        answer: Some("reissue".to_owned()),
+        // Where it isn't expected, the host needs what is: the finding about that one has the key.
+        answer: places
+            .iter()
+            .any(|it| it.is_expected)
+            .then(|| "reissue".to_owned()),
+        under_way,
     })
 }
 
@@ -73,7 +82,14 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
         due: Some(now),
         ..facts
     };
-    let hosts = counted(number(places.len()), "host");
+    let mut hosts = counted(number(places.len()), "host");
+    if !places.iter().any(|it| it.is_expected) {
+        hosts.push_str(", where another one is expected");
+    }
+    let revoked = match places.iter().any(|it| it.is_expected || it.is_served) {
+        true => matter::REVOKED_SERVED,
+        false => matter::REVOKED_ON_DISK,
+    };
     let failing = match (first.renewal_failing, &first.renewal_error) {
         (true, Some(why)) => format!(", and its renewal failed: {}", short(why)),
         (true, None) => ", and its renewal failed".to_owned(),
@@ -86,7 +102,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
         Trouble {
             kind: FindingKind::CompromisedKeyInUse,
             matter: match is_revoked {
-                true => matter::REVOKED_SERVED,
+                true => revoked,
                 false => matter::KEY_LEAKED,
             },
             severity: Severity::Critical,
@@ -106,7 +122,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
             .map_or(String::new(), |reason| format!(" ({reason})"));
         Trouble {
             kind: FindingKind::RevokedInUse,
-            matter: matter::REVOKED_SERVED,
+            matter: revoked,
             severity: Severity::Critical,
             what: format!("{name} is revoked{reason} and still in use on {hosts}"),
             since: first.revocation_asked_at,
@@ -146,11 +162,23 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
             kind: FindingKind::ExpiringInUse,
             matter: ends(&facts),
             severity: Severity::of_end(left),
-            what: format!("{name} expires and is in use on {hosts}{failing}"),
+            what: format!(
+                "{name} expires and is in use on {hosts}{}{failing}",
+                silent(places, now)
+            ),
             since: None,
             due: Some(first.not_after),
             risk: facts,
         }
+    }
+}
+
+/// What the fixed word of it says of agents: wider screens, which have the sentence, say no less.
+fn silent(places: &[&InUse], now: DateTime<Utc>) -> String {
+    match places.iter().filter(|it| it.agent_silent(now)).count() {
+        0 => String::new(),
+        n if n == places.len() => "; no agent there".to_owned(),
+        n => format!("; no agent on {n} of them"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Places where what is expected, what is on disk and what is served are not the same.
+//! Places where what belongs there, what is expected, what is on disk and what is served are not the same.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use chrono::{DateTime, Duration, Utc};
 use super::Found;
 use super::unreadable::{is_unread, unreadable};
 use super::words::{name, short};
+use crate::domain::certificate::short_serial;
 use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
-use crate::store::findings::InUse;
+use crate::store::findings::{InUse, Owed};
 
 /// One finding a certificate, of the worst of its places.
 pub(super) fn at_odds<'a>(
@@ -21,7 +22,8 @@ pub(super) fn at_odds<'a>(
     let mut by_certificate: BTreeMap<&str, Finding> = BTreeMap::new();
     for it in in_trouble {
         let finding = installation(it, now);
-        match by_certificate.get_mut(it.certificate_id.as_str()) {
+        let about = owed(it, now).map_or(&it.certificate_id, |owed| &owed.certificate_id);
+        match by_certificate.get_mut(about.as_str()) {
             Some(known) => {
                 known.n_takes_down += 1;
                 let is_named = known.takes_down.contains(&it.hostname);
@@ -30,7 +32,7 @@ pub(super) fn at_odds<'a>(
                 }
             }
             None => {
-                by_certificate.insert(&it.certificate_id, finding);
+                by_certificate.insert(about, finding);
             }
         }
     }
@@ -45,6 +47,9 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     let unread = unread.filter(|_| it.on_disk_sha256.is_none() && !it.never_there);
     if let Some(why) = unread {
         return unreadable(it, why, now);
+    }
+    if let Some(owed) = owed(it, now) {
+        return could_not_be_installed(it, owed, now);
     }
     let (severity, matter, what) = match (&it.on_disk_sha256, &it.served_sha256) {
         _ if it.never_there => (
@@ -90,7 +95,7 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         _ => (
             Severity::Warning,
             matter::INSTALL_FAILED,
-            "'s last installation was rolled back",
+            " is on disk, and its installation counts as failed",
         ),
     };
     let name = name(&it.subject);
@@ -129,6 +134,67 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     finding.of(it, now)
 }
 
+/// The certificate that belongs there, where its installation failed and another one is expected again.
+fn owed(it: &InUse, now: DateTime<Utc>) -> Option<&Owed> {
+    it.owed.as_ref().filter(|owed| owed.not_after > now)
+}
+
+/// The finding is about the certificate that is missing there, until it, or a newer one, is installed: what is expected
+/// meanwhile is no answer, though it is all that is there.
+fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Finding {
+    let name = name(&owed.subject);
+    let is = |found: &Option<String>, one: &String| found.as_ref() == Some(one);
+    let [before, new] = [&it.serial, &owed.serial].map(|serial| short_serial(serial));
+    let expected = &it.expected_sha256;
+    let (severity, there) = if is(&it.on_disk_sha256, &owed.sha256) {
+        (
+            Severity::Warning,
+            format!("it is on disk, and {before} is expected"),
+        )
+    } else if it.on_disk_sha256.is_none() {
+        (Severity::Critical, "nothing is on disk".to_owned())
+    } else if !is(&it.on_disk_sha256, expected) {
+        (Severity::Critical, "another certificate is on disk".to_owned())
+    } else if it.served_sha256.is_some() && !is(&it.served_sha256, expected) {
+        (Severity::Critical, "another certificate is served".to_owned())
+    } else {
+        (Severity::Warning, format!("{before} is still in its place"))
+    };
+    let said = owed
+        .error
+        .as_ref()
+        .map_or(String::new(), |error| format!(": {}", short(error)));
+    let finding = AtPlace {
+        kind: FindingKind::NotServed,
+        severity,
+        matter: matter::INSTALL_FAILED,
+        what: format!(
+            "{name} with the serial {new} could not be installed and {there}, on {} at {}{said}",
+            it.hostname, it.path
+        ),
+        // What is in its place is what clients see until it ends.
+        due: (severity != Severity::Critical).then_some(it.not_after),
+        risk: RiskFacts {
+            due: Some(match severity {
+                Severity::Critical => now + Duration::hours(1),
+                _ => it.not_after,
+            }),
+            renewal_failing: true,
+            agent_silent: it.agent_silent(now),
+            served: it.served_sha256.is_some(),
+            n_hosts: 1,
+        },
+        answer: "install",
+    };
+    Finding {
+        entity_id: owed.certificate_id.clone(),
+        version: owed.version,
+        subject: name,
+        under_way: false,
+        ..finding.of(it, now)
+    }
+}
+
 /// The part of a finding about one place that is not the place's own.
 pub(super) struct AtPlace {
     pub(super) kind: FindingKind,
@@ -159,6 +225,7 @@ impl AtPlace {
             takes_down: vec![it.hostname.clone()],
             n_takes_down: 1,
             answer: Some(self.answer.to_owned()),
+            under_way: it.is_being_reissued(),
         }
     }
 }

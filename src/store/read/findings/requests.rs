@@ -68,6 +68,7 @@ pub(super) fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer,
+        under_way: false,
     }
 }
 
@@ -157,6 +158,7 @@ pub(super) fn paused(
         takes_down: blocked.names,
         n_takes_down: blocked.n,
         answer: is_sealed.then(|| "unseal".to_owned()),
+        under_way: false,
     }
 }
 
@@ -182,6 +184,7 @@ pub(super) fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        under_way: false,
     }
 }
 
@@ -216,6 +219,7 @@ pub(super) fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
         n_takes_down: it.n,
         takes_down: it.names,
         answer: Some("checkin".to_owned()),
+        under_way: false,
     }
 }
 

@@ -46,5 +46,6 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
             (false, true) => None,
             (false, false) => Some("revoke".to_owned()),
         },
+        under_way: false,
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::Found;
 use super::words::{counted, number};
-use crate::domain::certificate::Certificate;
+use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
@@ -17,7 +17,9 @@ pub(super) async fn shared(conn: &mut Conn, now: DateTime<Utc>, found: &mut Foun
     for it in found.rows(FindingKind::SharedKey, several) {
         let certificate = certificates::existing(conn, &it.certificate_id).await?;
         let all = certificates::by_spki(conn, &it.spki_sha256).await?;
-        let names: Vec<String> = all.iter().map(|it| it.name().to_owned()).collect();
+        // As many as are counted: what is replaced and gone can't be shown to anybody.
+        let counts = |it: &&Certificate| it.status == CertificateStatus::Active && it.is_live(now);
+        let names: Vec<String> = all.iter().filter(counts).map(|it| it.name().to_owned()).collect();
         found.push(shares(&it, &certificate, names, now));
     }
     Ok(())
@@ -55,5 +57,6 @@ pub(super) fn shares(
         n_takes_down: number(names.len()),
         takes_down: names.into_iter().take(NAMED).collect(),
         answer: Some("reissue".to_owned()),
+        under_way: certificate.is_being_reissued(),
     }
 }

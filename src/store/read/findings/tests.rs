@@ -51,6 +51,7 @@ fn place() -> InUse {
         certificate_id: "crt_1".to_owned(),
         certificate_version: 1,
         subject: "CN=shop.example.com".to_owned(),
+        serial: "10:11:12:13:14".to_owned(),
         not_after: now() + Duration::days(3),
         renewal: None,
         status: CertificateStatus::Active,
@@ -58,6 +59,8 @@ fn place() -> InUse {
         revocation_asked_at: None,
         key_status: KeyStatus::Active,
         compromised_at: None,
+        is_expected: true,
+        is_served: true,
         expected_sha256: "aa".to_owned(),
         on_disk_sha256: Some("aa".to_owned()),
         served_sha256: Some("aa".to_owned()),
@@ -66,6 +69,9 @@ fn place() -> InUse {
         install_failed: false,
         report_error: None,
         never_there: false,
+        owed: None,
+        n_reissues: 0,
+        n_places: 1,
         checked_at: Some(now()),
         updated_at: now(),
         renewal_failing: false,
@@ -89,6 +95,10 @@ fn used() -> Vec<Finding> {
     let far = now() + Duration::days(20);
     let states = [
         place(),
+        InUse {
+            last_checkin: Some(now() - Duration::days(1)),
+            ..place()
+        },
         InUse {
             renewal_failing: true,
             ..place()

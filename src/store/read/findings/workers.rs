@@ -63,5 +63,6 @@ pub(super) fn finding(it: &Gone, waiting: Blocked, revocations: &[String]) -> Fi
         takes_down: waiting.names,
         n_takes_down: waiting.n,
         answer: None,
+        under_way: false,
     }
 }
