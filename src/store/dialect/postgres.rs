@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, Executor, PgConnection, PgPool, Postgres};
 
 use super::Locking;
 use crate::store::pools::{self, Ways, Work};
@@ -124,6 +124,10 @@ pub(in crate::store) fn is_passing(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03" | "53300") || code.starts_with("57P")
 }
 
+/// Idle time after which a connection is asked whether it is still open before it is used: asking each time is a
+/// statement more for everything. What is lost within it is told as a database that doesn't answer.
+const SURELY_OPEN: Duration = Duration::from_secs(1);
+
 /// The connections, a pool for each kind of work.
 pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("cmp");
@@ -138,6 +142,16 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
         PgPoolOptions::new()
             .max_connections(n)
             .acquire_timeout(patience)
+            // In place of a question at each use.
+            .test_before_acquire(false)
+            .before_acquire(|conn, used| {
+                Box::pin(async move {
+                    if used.idle_for > SURELY_OPEN {
+                        conn.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     conn.execute(settings).await?;
