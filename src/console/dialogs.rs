@@ -57,13 +57,14 @@ fn filter_key(state: &mut State, mut layer: Box<FilterLine>, key: &str) {
     match state.keymap.in_dialog(key) {
         Some(InDialog::Close) => return live_filter::take_back(state, &layer),
         Some(is @ (InDialog::Previous | InDialog::Older | InDialog::Next | InDialog::Newer)) => {
-            let used = &state.filters_used;
-            layer.back = match is {
-                InDialog::Previous | InDialog::Older => (layer.back + 1).min(used.len()),
+            let earlier = layer.earlier(&state.filters_used);
+            let back = match is {
+                InDialog::Previous | InDialog::Older => (layer.back + 1).min(earlier.len()),
                 _ => layer.back.saturating_sub(1),
             };
-            let old = used.len().checked_sub(layer.back).and_then(|at| used.get(at));
-            layer.typed = field(old.map_or("", String::as_str));
+            let text = back.checked_sub(1).and_then(|at| earlier.get(at));
+            layer.typed = field(text.map_or("", |text| text));
+            layer.back = back;
         }
         Some(InDialog::Confirm) => {
             let typed = line(&layer.typed).trim().to_owned();

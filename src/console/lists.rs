@@ -53,11 +53,10 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
         },
         Cmd::Back => back(state),
         Cmd::Filter if view.is_filtered() => {
-            let before = state.screen().list.q;
+            // An empty line each time: the former filter is one key away, and goes on in no new one unseen.
             let layer = FilterLine {
-                typed: layers::field(&before),
-                noted: before.clone(),
-                before,
+                typed: layers::field(""),
+                before: state.screen().list.q,
                 ..FilterLine::default()
             };
             state.layers.push(Layer::Filter(Box::new(layer)));

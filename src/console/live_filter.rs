@@ -15,10 +15,10 @@ use super::cursor;
 pub(super) fn typed(state: &mut State) {
     let Some(layer) = open(state) else { return };
     let text = line(&layer.typed).trim().to_owned();
-    if text == layer.noted {
+    if text == layer.noted.as_deref().unwrap_or_default() {
         return;
     }
-    layer.noted.clone_from(&text);
+    layer.noted = Some(text.clone());
     state.typings = state.typings.wrapping_add(1);
     let is_in_memory = views::find(state.place().view).filters.is_empty();
     if is_in_memory && material_in(&text).is_none() && Filter::read(&text, &[]).is_ok() {
@@ -31,7 +31,7 @@ pub(super) fn paused(state: &mut State) {
     let shown = state.screen().list.q;
     let fields = views::find(state.place().view).filters;
     let Some(layer) = open(state) else { return };
-    let text = layer.noted.clone();
+    let Some(text) = layer.noted.clone() else { return };
     if fields.is_empty() || text == shown {
         layer.asked = None;
         return;
@@ -76,7 +76,7 @@ pub(super) fn answered(state: &mut State) {
         Some(problem) if !is_there => state.say(Tone::Bad, problem.what),
         _ => show(state, asked.clone()),
     }
-    if open(state).is_some_and(|layer| layer.noted != asked) {
+    if open(state).is_some_and(|layer| layer.noted.as_ref() != Some(&asked)) {
         paused(state);
     }
 }

@@ -31,14 +31,27 @@ pub enum Layer {
 pub struct FilterLine {
     /// What is typed.
     pub typed: TextArea<'static>,
-    /// How far back among the filters that were used, 0 for what is typed anew.
+    /// How far back among the earlier filters, 0 for what is typed anew.
     pub back: usize,
     /// The filter that was shown when it was opened.
     pub before: String,
-    /// The text when it was looked at last.
-    pub noted: String,
+    /// The text when it was looked at last; none before something was typed: until then the list stays as it was.
+    pub noted: Option<String>,
     /// The filter that was asked ahead, while its answer is awaited.
     pub asked: Option<String>,
+}
+
+impl FilterLine {
+    /// Earlier filters, the one that was shown first, then those that were `used`, the newest of them first.
+    #[must_use]
+    pub fn earlier<'a>(&'a self, used: &'a [String]) -> Vec<&'a str> {
+        let shown = Some(self.before.as_str()).filter(|before| !before.is_empty());
+        let used = used.iter().rev().map(String::as_str);
+        shown
+            .into_iter()
+            .chain(used.filter(|used| *used != self.before))
+            .collect()
+    }
 }
 
 /// A choice: each item has a key of its own, and the cursor reaches all of them.

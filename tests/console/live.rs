@@ -78,7 +78,7 @@ fn esc_puts_back_what_was_there() {
     answer(&mut state, "cdn", 3);
     let before = state.screen().list.q.clone();
     assert_eq!(before, "cdn");
-    press(&mut state, "/ - 0 2");
+    press(&mut state, "/ up - 0 2");
     tell(&mut state, Event::TypingPaused);
     answer(&mut state, "cdn-02", 1);
     assert_eq!((n_rows(&state), state.screen().list.q.as_str()), (1, "cdn-02"));

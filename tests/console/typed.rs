@@ -124,8 +124,60 @@ fn a_confirmation_is_typed_and_a_private_key_is_pasted_nowhere() {
 #[test]
 fn what_fills_a_field_is_edited_at_its_end() {
     let mut state = unsealed();
-    press(&mut state, "/ w e b enter / x enter");
+    press(&mut state, "/ w e b enter / up x enter");
     assert_eq!(state.screen().list.q, "webx");
+}
+
+/// Text of the open filter line.
+fn line_of(state: &State) -> String {
+    match state.layers.last() {
+        Some(Layer::Filter(filter)) => filter.typed.lines()[0].clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_filter_begins_with_an_empty_line_and_the_former_ones_are_keys_away() {
+    let mut state = unsealed();
+    press(&mut state, "2 / w e b enter");
+    let effects = press(&mut state, "/");
+    assert_eq!((line_of(&state).as_str(), state.screen().list.q.as_str()), ("", "web"));
+    // The timer of what was typed into the line before.
+    let late = tell(&mut state, Event::TypingPaused);
+    assert!(
+        !effects.iter().chain(&late).any(|effect| matches!(effect, Effect::Ask { .. })),
+        "{late:?}"
+    );
+    assert!(
+        drawn(&state).contains("shown: web; up edits it, enter shows all, esc leaves it"),
+        "{}",
+        drawn(&state)
+    );
+    press(&mut state, "esc");
+    assert_eq!(state.screen().list.q, "web");
+    press(&mut state, "/ x enter");
+    assert_eq!(state.screen().list.q, "x", "nothing goes on at the former one's end");
+    press(&mut state, "/ up");
+    assert_eq!(line_of(&state), "x");
+    press(&mut state, "up");
+    assert_eq!(line_of(&state), "web");
+    press(&mut state, "up down down");
+    assert_eq!(line_of(&state), "");
+    press(&mut state, "enter");
+    assert_eq!(state.screen().list.q, "", "an empty line is no filter");
+    press(&mut state, "/");
+    assert!(drawn(&state).contains("up earlier filters"), "{}", drawn(&state));
+}
+
+#[test]
+fn a_filter_that_nobody_typed_comes_back_first() {
+    let mut state = unsealed();
+    press(&mut state, "2 / w e b enter");
+    state.screen_mut().list.q = "expires:<0h".to_owned();
+    press(&mut state, "/ up");
+    assert_eq!(line_of(&state), "expires:<0h");
+    press(&mut state, "up");
+    assert_eq!(line_of(&state), "web");
 }
 
 #[test]

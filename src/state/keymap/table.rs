@@ -72,7 +72,13 @@ pub(super) fn rows() -> Vec<Binding> {
             "shake hands where it is installed, and look at the CRL, now",
             Group::Move,
         ),
-        row("filter", &["/"], Cmd::Filter, "filter", Group::List),
+        row(
+            "filter",
+            &["/"],
+            Cmd::Filter,
+            "filter, as it is typed",
+            Group::List,
+        ),
         row("sort", &["s"], Cmd::Sort, "sort by the next column", Group::List),
         row("reverse", &["S"], Cmd::Reverse, "reverse the order", Group::List),
         row(

@@ -3,15 +3,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
-use tui_textarea::TextArea;
 
 use crate::state::State;
+use crate::state::cmd::InDialog;
+use crate::state::layer::{FilterLine, line};
 use crate::views::{find, palette};
-use crate::widgets::text::put;
+use crate::widgets::text::{columns, fit, put};
 use crate::widgets::theme::Meaning;
 
 /// Draws it over the footer.
-pub(super) fn draw(state: &State, text: &TextArea<'static>, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, filter: &FilterLine, area: Rect, buffer: &mut Buffer) {
     let row = Rect {
         y: area.bottom() - 1,
         height: 1,
@@ -31,7 +32,14 @@ pub(super) fn draw(state: &State, text: &TextArea<'static>, area: Rect, buffer: 
         width: row.right().saturating_sub(x),
         ..row
     };
-    text.render(field, buffer);
+    filter.typed.render(field, buffer);
+    if line(&filter.typed).is_empty() {
+        let earlier = earlier(state, filter, usize::from(field.width).saturating_sub(2));
+        let at = row
+            .right()
+            .saturating_sub(u16::try_from(columns(&earlier)).unwrap_or(u16::MAX).saturating_add(1));
+        put(buffer, field, at.max(field.x + 1), row.y, &earlier, palette(state).style(Meaning::Dim));
+    }
     // What went wrong, or what can be typed, above the line: it covers nothing that is decided on.
     let fields = find(state.place().view).filters;
     let (words, meaning) = match &state.toast {
@@ -53,4 +61,21 @@ pub(super) fn draw(state: &State, text: &TextArea<'static>, area: Rect, buffer: 
         &words,
         palette(state).style(meaning),
     );
+}
+
+/// What an empty line leaves shown, and the ways from there.
+fn earlier(state: &State, filter: &FilterLine, room: usize) -> String {
+    let shown = state.screen().list.q;
+    if shown.is_empty() {
+        let has_earlier = !filter.earlier(&state.filters_used).is_empty();
+        let hint = state.keymap.hints(&[(InDialog::Previous, "earlier filters")]);
+        return fit(&if has_earlier { hint } else { String::new() }, room);
+    }
+    let ways = state.keymap.hints(&[
+        (InDialog::Previous, "edits it"),
+        (InDialog::Confirm, "shows all"),
+        (InDialog::Close, "leaves it"),
+    ]);
+    let room = room.saturating_sub(columns(&ways) + columns("shown: ; "));
+    format!("shown: {}; {ways}", fit(&shown, room))
 }

@@ -1,10 +1,12 @@
 //! The filter's grammar for help, made from the fields that the open list's filter knows.
 
+use crate::state::cmd::{Cmd, InDialog};
+use crate::state::keymap::Keymap;
 use crate::views::View;
 use crate::wire::filter::{Takes, headings, takes};
 
 /// Terms that can be typed, and what each finds; a heading has nothing before it. None where nothing is filtered.
-pub(super) fn lines(view: &View) -> Vec<(String, String)> {
+pub(super) fn lines(view: &View, keymap: &Keymap) -> Vec<(String, String)> {
     if !view.is_filtered() {
         return Vec::new();
     }
@@ -33,6 +35,13 @@ pub(super) fn lines(view: &View) -> Vec<(String, String)> {
         line("!one", "a row that doesn't".to_owned()),
         line("for example", example(fields)),
     ]);
+    let keys = [
+        (InDialog::Previous, "the filter that is shown, then earlier ones"),
+        (InDialog::Confirm, "keeps what is typed; an empty line shows all"),
+        (InDialog::Close, "leaves what was shown before"),
+    ];
+    let keys = keys.map(|(is, what)| (keymap.key_of(Cmd::Dialog(is)).to_owned(), what.to_owned()));
+    lines.extend(keys.into_iter().filter(|(key, _)| !key.is_empty()));
     lines
 }
 

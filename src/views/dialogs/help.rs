@@ -94,7 +94,7 @@ fn lines(state: &State, width: usize) -> Vec<(String, String, Meaning)> {
             }
         }
         if group == Group::Act {
-            for (term, what) in grammar::lines(find(state.place().view)) {
+            for (term, what) in grammar::lines(find(state.place().view), &state.keymap) {
                 let meaning = if term.is_empty() {
                     Meaning::Title
                 } else {

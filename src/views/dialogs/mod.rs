@@ -27,7 +27,7 @@ pub(super) fn draw(state: &State, layer: &Layer, area: Rect, buffer: &mut Buffer
     }
     match layer {
         Layer::Help { scroll } => help::draw(state, *scroll, area, buffer),
-        Layer::Filter(text) => filter::draw(state, &text.typed, area, buffer),
+        Layer::Filter(text) => filter::draw(state, text, area, buffer),
         Layer::NoFilter => no_filter::draw(state, area, buffer),
         Layer::CommandLine(layer) => command_line::draw(state, layer, area, buffer),
         Layer::Menu(menu) => menu::draw(state, menu, area, buffer),
