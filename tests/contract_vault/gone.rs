@@ -21,6 +21,7 @@ contracts!(
     a_wrong_mount_pauses_the_adapter_and_goes_on_when_there_is_one,
     a_policy_that_is_gone_pauses_the_adapter_and_goes_on_when_it_is_back,
     a_list_that_a_gateway_refuses_is_the_adapters_trouble,
+    a_revocation_whose_path_is_not_there_waits_until_it_is,
 );
 
 /// The request waits, with the adapter paused for the same cause, which is a finding with it; the cause.
@@ -101,12 +102,32 @@ async fn a_policy_that_is_gone_pauses_the_adapter_and_goes_on_when_it_is_back(se
     bench.come(&request).await;
 }
 
-/// A gateway before Vault that knows no LIST, and loses what is signed.
+/// A gateway before Vault.
 #[derive(Clone)]
 struct Gateway {
     to: String,
     http: reqwest::Client,
+    /// It knows no LIST, and loses what is signed.
     in_the_way: Arc<AtomicBool>,
+    /// It has Vault's answer for a path that isn't there to every revocation.
+    keeps_from_revoking: Arc<AtomicBool>,
+}
+
+impl Gateway {
+    /// Before `server`, with nothing in the way; its address.
+    async fn stand_before(server: &Server) -> (Self, String) {
+        let gateway = Self {
+            to: server.base.clone(),
+            http: reqwest::Client::new(),
+            in_the_way: Arc::default(),
+            keeps_from_revoking: Arc::default(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(pass_on).with_state(gateway.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (gateway, address)
+    }
 }
 
 async fn pass_on(State(gateway): State<Gateway>, request: Request) -> Response {
@@ -114,6 +135,10 @@ async fn pass_on(State(gateway): State<Gateway>, request: Request) -> Response {
     let in_the_way = gateway.in_the_way.load(Ordering::SeqCst);
     if in_the_way && head.method.as_str() == "LIST" {
         return (StatusCode::METHOD_NOT_ALLOWED, Html("<h1>405 Not Allowed</h1>")).into_response();
+    }
+    if gateway.keeps_from_revoking.load(Ordering::SeqCst) && head.uri.path().ends_with("/revoke") {
+        let words = json!({"errors": ["1 error occurred:\n\t* unsupported path\n\n"]});
+        return (StatusCode::NOT_FOUND, words.to_string()).into_response();
     }
     let is_signature = head.uri.path().contains("/sign/");
     let body: Bytes = to_bytes(body, 1 << 20).await.unwrap();
@@ -136,16 +161,8 @@ async fn pass_on(State(gateway): State<Gateway>, request: Request) -> Response {
 
 async fn a_list_that_a_gateway_refuses_is_the_adapters_trouble(server: Server) {
     let server = server.with_ca().await;
-    let gateway = Gateway {
-        to: server.base.clone(),
-        http: reqwest::Client::new(),
-        in_the_way: Arc::new(AtomicBool::new(true)),
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(pass_on).with_state(gateway.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-
+    let (gateway, address) = Gateway::stand_before(&server).await;
+    gateway.in_the_way.store(true, Ordering::SeqCst);
     let bench = Bench::start_at(&server, &address, MOUNT).await;
     let request = bench.asked("a.example.com").await;
     let why = until(async || bench.paused().await).await;
@@ -171,4 +188,23 @@ async fn a_list_that_a_gateway_refuses_is_the_adapters_trouble(server: Server) {
         n, 2,
         "the CA's own and one: {certificate} was found, not signed again"
     );
+}
+
+/// It says nothing of the certificate: that is revoked as soon as the path is there.
+async fn a_revocation_whose_path_is_not_there_waits_until_it_is(server: Server) {
+    let server = server.with_ca().await;
+    let (gateway, address) = Gateway::stand_before(&server).await;
+    let bench = Bench::start_at(&server, &address, MOUNT).await;
+    let certificate = bench.issued("a.example.com").await;
+    gateway.keeps_from_revoking.store(true, Ordering::SeqCst);
+    let job = bench.ask_back(&certificate).await;
+    let why = until(async || bench.job(&job).await.error_message).await;
+    assert!(why.contains("unsupported path"), "{why}");
+    assert_eq!(bench.job(&job).await.status.as_str(), "queued");
+    assert_eq!(bench.paused().await, None, "signing goes on");
+    bench.issued("b.example.com").await;
+    gateway.keeps_from_revoking.store(false, Ordering::SeqCst);
+    // Past any pause between two tries.
+    bench.pass(3_600);
+    until(async || (bench.job(&job).await.status.as_str() == "done").then_some(())).await;
 }

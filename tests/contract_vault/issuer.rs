@@ -133,14 +133,14 @@ impl Bench {
     }
 
     /// Asks for a revocation; its job.
-    async fn ask_back(&self, id: &str) -> String {
+    pub(super) async fn ask_back(&self, id: &str) -> String {
         let mut tx = self.store.begin().await.unwrap();
         let (_, job) = revocation::ask(&mut tx, id, Reason::KeyCompromise).await.unwrap();
         tx.commit().await.unwrap();
         job
     }
 
-    async fn job(&self, id: &str) -> jobs::Job {
+    pub(super) async fn job(&self, id: &str) -> jobs::Job {
         let mut conn = self.store.read().await.unwrap();
         jobs::read(&mut conn, id).await.unwrap().unwrap()
     }

@@ -382,7 +382,7 @@ impl Bench {
         self.request_at(&self.adapter_id, asked).await
     }
 
-    /// The same at another CA.
+    /// A request at another CA.
     pub(super) async fn request_at(&self, adapter_id: &str, asked: &str) -> Request {
         let names = vec!["a.example.com".to_owned()];
         let key = KeyPair::generate().unwrap();

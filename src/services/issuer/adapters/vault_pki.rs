@@ -96,7 +96,7 @@ enum Lack {
     Gateway(String),
 }
 
-/// The same, since it was last seen to be so.
+/// A lack, and when it was last seen to be one.
 #[derive(Clone)]
 struct Lacking {
     since: Instant,
@@ -202,7 +202,9 @@ impl VaultPki {
         };
         let answer = match answer {
             // Signed while the role kept nothing, or tidied away since.
-            Err(VaultError::Refused(words)) if by_serial && words.contains("not found") => {
+            Err(VaultError::Refused(words) | VaultError::NotFound(words))
+                if by_serial && is_of_serial(&words, &what.serial) =>
+            {
                 tracing::info!(serial = %what.serial, "the CA does not keep it: it is given the certificate");
                 self.writer.revoke_certificate(mount, &what.pem).await
             }
@@ -534,18 +536,26 @@ fn with_newline(mut pem: String) -> String {
     pem
 }
 
+/// Vault's words say that it keeps no certificate with this serial, whatever their status: Vault's own is 400.
+fn is_of_serial(words: &str, serial: &str) -> bool {
+    let words = words.to_lowercase();
+    words.contains("not found") && (words.contains("serial") || words.contains(&serial.to_lowercase()))
+}
+
 impl From<VaultError> for AdapterError {
     fn from(error: VaultError) -> Self {
         let words = error.to_string();
         match error {
             VaultError::Sealed | VaultError::Login(_) | VaultError::Gateway(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
+            // A path that isn't there says nothing of the certificate or the request: the mount is being moved, or a
+            // gateway knows only some of its paths. Nothing happened, and whoever mends it asks nobody to begin anew.
+            VaultError::NotFound(_) => Self::Retry(words),
             VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => {
                 Self::Unknown(words)
             }
             VaultError::Denied(_) => Self::Denied(words),
             VaultError::Refused(_)
-            | VaultError::NotFound(_)
             | VaultError::Address(_)
             | VaultError::Namespace(_)
             | VaultError::Ca(..) => Self::Refused(words),
@@ -556,6 +566,27 @@ impl From<VaultError> for AdapterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_is_told_apart_from_a_serial_that_nobody_knows() {
+        let serial = "00:11:22";
+        for words in [
+            "certificate with serial 00:11:22 not found.",
+            "certificate with serial 00:11:22 not found",
+        ] {
+            assert!(is_of_serial(words, serial), "{words}");
+        }
+        for words in [
+            "1 error occurred: * unsupported path",
+            "no handler for route \"pki/revoke\". route entry not found.",
+            "namespace not found",
+            "Vault answered with status 404 and no words",
+        ] {
+            assert!(!is_of_serial(words, serial), "{words}");
+            let error = AdapterError::from(VaultError::NotFound(words.to_owned()));
+            assert!(matches!(error, AdapterError::Retry(_)), "{error:?}");
+        }
+    }
 
     #[test]
     fn the_cas_own_words_reach_the_request() {
