@@ -189,7 +189,7 @@ async fn target(demo: &Demo, kind: EntityKind) -> Target {
     }
 }
 
-/// The same for one action, which may need it in a state of its own.
+/// Something that this action can work on, which may need it in a state of its own.
 async fn target_of(demo: &Demo, action: &dyn Action) -> Target {
     match action.spec().id {
         "unban" => {
@@ -218,6 +218,52 @@ async fn target_of(demo: &Demo, action: &dyn Action) -> Target {
         }
         _ => target(demo, action.spec().kinds[0]).await,
     }
+}
+
+/// Waits until it is known of each key that a live agent has in use, or has made for a request, who holds it: until
+/// then that comes by itself, with the agent's next report.
+async fn holders_are_known(demo: &Demo) {
+    demo::eventually("the holders of all keys of live agents", async || {
+        let keys = demo.all("/api/v1/keys").await;
+        let held = |spki: &Value| {
+            keys.iter()
+                .any(|key| key["spki_sha256"] == *spki && !key["agent_id"].is_null())
+        };
+        let certificates = demo.all("/api/v1/certs").await;
+        let requests = demo.all("/api/v1/requests").await;
+        for agent in demo.all("/api/v1/agents?status=active").await {
+            let detail = demo
+                .read(&format!("/api/v1/agents/{}", agent["id"].as_str()?))
+                .await;
+            if is_silent(&detail["agent"]) {
+                continue;
+            }
+            for place in detail["installations"].as_array()? {
+                let its = certificates
+                    .iter()
+                    .find(|it| it["id"] == place["certificate_id"])?;
+                if !held(&its["spki_sha256"]) {
+                    return None;
+                }
+            }
+            let mut made = requests
+                .iter()
+                .filter(|it| it["agent_id"] == agent["id"] && !it["spki_sha256"].is_null());
+            if made.any(|request| !held(&request["spki_sha256"])) {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+fn is_silent(agent: &Value) -> bool {
+    let last = agent["last_checkin"].as_str().and_then(|at| at.parse().ok());
+    let interval = agent["checkin_interval_s"].as_i64().unwrap_or(60);
+    last.is_none_or(|last: chrono::DateTime<chrono::Utc>| {
+        chrono::Utc::now() - last > chrono::Duration::seconds(interval * 3)
+    })
 }
 
 /// Everything that an action could change, without what moves by itself.
@@ -270,6 +316,7 @@ async fn every_action_plans_without_a_change_is_refused_read_only_and_is_proven_
         let id = action.spec().id;
         let on = vec![target_of(&demo, action).await];
 
+        holders_are_known(&demo).await;
         let before = world(&demo).await;
         let plan = hands.plan(action, on.clone()).await;
         assert_eq!(world(&demo).await, before, "planning {id} changed something");
