@@ -1,4 +1,4 @@
-//! What a person is told when something did not go well: what happened, to what, and what to do
+//! A problem is told to a person when something did not go well: what happened, to what, and what to do
 //! next. Low-level errors become a `Problem` at the edge (HTTP reply, screen, command line) only.
 
 use std::fmt;
@@ -55,7 +55,7 @@ impl ProblemKind {
         }
     }
 
-    /// Whether the same request may succeed later without anybody changing it.
+    /// True if the same request may succeed later without anybody changing it.
     #[must_use]
     pub fn may_be_retried(self) -> bool {
         matches!(
@@ -65,7 +65,7 @@ impl ProblemKind {
     }
 }
 
-/// What an agent that was refused is to do.
+/// The next step of an agent that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Denial {
@@ -82,15 +82,28 @@ pub enum Denial {
 pub struct Problem {
     /// Which sort.
     pub kind: ProblemKind,
-    /// What happened, to what. One sentence without a period, literals in backticks.
+    /// The event, and the thing that it happened to. One sentence without a period, literals in backticks.
     #[serde(deserialize_with = "told::text")]
     pub what: String,
-    /// What to do next.
+    /// The next step in words.
     #[serde(default, deserialize_with = "told::maybe")]
     pub hint: Option<String>,
-    /// What it means for an agent that asked; for nobody else.
+    /// Its meaning for an agent that asked; for nobody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
+    /// The next step, where the console can take it itself.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub remedy: Option<Box<Remedy>>,
+}
+
+/// An action that is the next step, and the certificate that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    /// The action's id, such as `install`.
+    pub action: &'static str,
+    /// The certificate's id.
+    pub certificate: String,
 }
 
 impl Problem {
@@ -101,17 +114,28 @@ impl Problem {
             what: what.into(),
             hint: None,
             denial: None,
+            remedy: None,
         }
     }
 
-    /// The same with what it means for an agent.
+    /// This problem with what it means for an agent.
     #[must_use]
     pub fn denial(mut self, denial: Denial) -> Self {
         self.denial = Some(denial);
         self
     }
 
-    /// The same with the next step.
+    /// This problem with the action that is the next step.
+    #[must_use]
+    pub fn remedy(mut self, action: &'static str, certificate: &str) -> Self {
+        self.remedy = Some(Box::new(Remedy {
+            action,
+            certificate: certificate.to_owned(),
+        }));
+        self
+    }
+
+    /// This problem with the next step in words.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -275,7 +275,7 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
                 copy_commands(state, &plan, effects);
             }
         }
-        (Some(InDialog::Retry), Phase::Ended(_)) if layer.hears() && !deaf && !run.to_retry().is_empty() => {
+        (Some(InDialog::Retry), Phase::Ended(_)) if layer.hears() && !deaf && run.next_step().is_some() => {
             return starting::retry(state, &id, effects);
         }
         (_, Phase::Planning | Phase::Planned) if !layer.hears() => {

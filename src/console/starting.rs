@@ -26,7 +26,7 @@ pub(super) fn begin(
         run.inputs.clone_from(&inputs);
         run.left_out = left_out;
     }
-    // What asks nothing and shows no plan has its result in the footer.
+    // A run that asks nothing and shows no plan has its result in the footer.
     if asks != Ask::Nothing || reach.harm > Harm::None || !is_whole {
         let layer = RunLayer::new(run.clone());
         state.layers.push(Layer::Run(Box::new(layer)));
@@ -42,11 +42,15 @@ pub(super) fn begin(
     run
 }
 
-/// Begins the same once more for what the run called `id` did not prove; by a plan of its own.
+/// Begins the next step for what the run called `id` did not prove, mostly the same once more; by a plan of its own.
 pub(super) fn retry(state: &mut State, id: &str, effects: &mut Vec<Effect>) {
     let Some(run) = state.run(id) else { return };
-    let (on, inputs) = (run.to_retry(), run.inputs.clone());
-    let Some(action) = actions::find(run.action) else {
+    let Some((next, on)) = run.next_step() else { return };
+    let inputs = match next == run.action {
+        true => run.inputs.clone(),
+        false => Inputs::new(),
+    };
+    let Some(action) = actions::find(next) else {
         return;
     };
     if let Availability::Disabled(why) = state.availability_on(action, &on) {

@@ -1,11 +1,11 @@
-//! How a step, a thing or a whole run ended. A lost answer is `Unknown`, never "failed".
+//! End of a step, a thing or a whole run. A lost answer is `Unknown`, never "failed".
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::AuditOutcome;
-use crate::problem::Problem;
+use crate::problem::{Problem, Remedy};
 
-/// How something ended.
+/// The end of something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Done, and seen to be done.
@@ -25,7 +25,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether it is proven.
+    /// True if it is proven.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         matches!(self, Self::Proven(_))
@@ -68,7 +68,7 @@ impl Outcome {
         }
     }
 
-    /// What happened, without the next step.
+    /// The event, without the next step.
     #[must_use]
     pub fn what(&self) -> &str {
         match self {
@@ -94,6 +94,19 @@ impl Outcome {
         }
     }
 
+    /// The action that is the next step, if it is another one than the same again.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&Remedy> {
+        match self {
+            Self::Proven(_) | Self::Waiting(_) => None,
+            Self::Refused(problem)
+            | Self::NotSent(problem)
+            | Self::Failed(problem)
+            | Self::Stopped(problem)
+            | Self::Unknown(problem) => problem.remedy.as_deref(),
+        }
+    }
+
     /// The words that end its record. What the audit has only a coarser word for begins with its own, by which it is
     /// shown everywhere ([`crate::domain::audit::AuditRow::outcome_word`]).
     #[must_use]
@@ -106,7 +119,7 @@ impl Outcome {
         }
     }
 
-    /// How the audit records it. What waits may still become known, so nobody may take it for done.
+    /// Its outcome in the audit. What waits may still become known, so nobody may take it for done.
     #[must_use]
     pub fn for_audit(&self) -> AuditOutcome {
         match self {
@@ -117,7 +130,7 @@ impl Outcome {
         }
     }
 
-    /// How much it calls for somebody. An unknown end outranks a failed one: somebody has to look.
+    /// Its weight: how much it calls for somebody. An unknown end outranks a failed one: somebody has to look.
     fn weight(&self) -> u8 {
         match self {
             Self::Proven(_) => 0,
@@ -131,7 +144,7 @@ impl Outcome {
     }
 }
 
-/// How each thing of a run ended, by name; what is left of a run that was broken off is not in it.
+/// Ends of a run's things, by name; what is left of a run that was broken off is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
     ends: Vec<(String, Outcome)>,
@@ -150,7 +163,7 @@ impl Ends {
         self.ends.push((name.to_owned(), outcome));
     }
 
-    /// How many ended in each way, zeroes left out: `10 proven, 1 refused, 1 unknown`.
+    /// Numbers that ended in each way, zeroes left out: `10 proven, 1 refused, 1 unknown`.
     #[must_use]
     pub fn counted(&self) -> String {
         let counts = WORDS.iter().filter_map(|word| {

@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::actions;
+use crate::domain::id::EntityKind;
 use crate::plan::executor::RunEvent;
 use crate::plan::journal::Recorded;
 use crate::plan::outcome::{Ends, Outcome};
 use crate::plan::plan::{Inputs, LeftOut, Plan, Target};
-use crate::problem::ProblemKind;
+use crate::problem::{ProblemKind, Remedy};
 
 use super::screen::ViewId;
 
-/// Where one step is.
+/// State of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepState {
     /// Not yet.
@@ -30,19 +31,19 @@ pub enum StepState {
 /// One step's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepLine {
-    /// What it does.
+    /// Its title.
     pub title: String,
     /// Which step.
     pub step: String,
     /// Which of the plan's targets it is for.
     pub target: usize,
-    /// Where it is.
+    /// Its state.
     pub state: StepState,
-    /// What it last said.
+    /// Its last words.
     pub note: String,
 }
 
-/// Where a run is.
+/// Phase of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The plan is being made.
@@ -68,17 +69,17 @@ pub struct Run {
     pub marked: Option<((usize, ViewId), BTreeSet<String>)>,
     /// Things that were marked with them, and that the action doesn't work on.
     pub left_out: Vec<LeftOut>,
-    /// What the fields were set to.
+    /// Values of the fields.
     pub inputs: Inputs,
-    /// Where it is.
+    /// Its state.
     pub phase: Phase,
     /// The plan, until it is confirmed, and after for its title.
     pub plan: Option<Box<Plan>>,
     /// Its steps.
     pub steps: Vec<StepLine>,
-    /// How each of the plan's targets ended, as far as they have.
+    /// Ends of the plan's targets, as far as they have.
     pub ends: BTreeMap<usize, Outcome>,
-    /// Where it is on record.
+    /// The place where it is on record.
     pub recorded: Option<Recorded>,
     /// Moment at which its key was pressed and its dialog opened; nobody has said yes by then.
     pub opened_at: DateTime<Utc>,
@@ -116,7 +117,7 @@ impl Run {
         }
     }
 
-    /// What it does, as far as it is known.
+    /// Its title, as far as it is known.
     #[must_use]
     pub fn title(&self) -> String {
         match (&self.plan, actions::find(self.action)) {
@@ -139,13 +140,13 @@ impl Run {
         self.plan.as_ref().map(|plan| plan.run_id.as_str())
     }
 
-    /// Whether it goes on without the dialog.
+    /// True if it goes on without the dialog.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.phase == Phase::Running
     }
 
-    /// Where it is, in words.
+    /// Its state, in words.
     #[must_use]
     pub fn words(&self) -> String {
         match &self.phase {
@@ -156,7 +157,7 @@ impl Run {
         }
     }
 
-    /// How the things ended that have, by name.
+    /// Ends of the things that have ended, by name.
     #[must_use]
     pub fn named_ends(&self) -> Ends {
         let mut ends = Ends::default();
@@ -173,28 +174,52 @@ impl Run {
         target.map_or("", |target| target.name.as_str())
     }
 
-    /// Things that were not proven, for a second try. Things that wait go on by themselves, and a rule that said no
-    /// says no again.
+    /// The next step that is one key away: the action, and the things that it is for. Where the same again would help
+    /// nobody it is what the results call the next step.
     #[must_use]
-    pub fn to_retry(&self) -> Vec<Target> {
+    pub fn next_step(&self) -> Option<(&'static str, Vec<Target>)> {
+        let open = self.not_proven();
+        let again = open.iter().filter(|(_, remedy)| remedy.is_none());
+        let again: Vec<Target> = again.map(|(target, _)| target.clone()).collect();
+        if !again.is_empty() {
+            return Some((self.action, again));
+        }
+        let action = open.iter().find_map(|(_, remedy)| remedy.as_ref())?.action;
+        let mended = open.into_iter().filter_map(|(target, remedy)| {
+            let remedy = remedy.filter(|it| it.action == action)?;
+            Some(Target {
+                kind: EntityKind::Certificate,
+                id: remedy.certificate,
+                version: 0,
+                name: target.name,
+                status: String::new(),
+            })
+        });
+        Some((action, mended.collect()))
+    }
+
+    /// Things that were not proven, each with the action that its end calls for, if that is another one. Things that
+    /// wait go on by themselves, and a rule that said no says no again.
+    fn not_proven(&self) -> Vec<(Target, Option<Remedy>)> {
         let over = matches!(self.phase, Phase::Ended(_));
         let targets = self.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
         let whole = match &self.phase {
             Phase::Ended(outcome) => Some(outcome),
             _ => None,
         };
-        let open = |index: &usize| match self.ends.get(index).or(whole) {
+        let open = |end: Option<&Outcome>| match end {
             Some(Outcome::Proven(_) | Outcome::Waiting(_)) => false,
             Some(Outcome::Refused(problem) | Outcome::NotSent(problem)) => !is_for_good(problem.kind),
             _ => true,
         };
         targets
-            .filter(|(index, _)| over && open(index))
-            .map(|(_, target)| target.clone())
+            .map(|(index, target)| (target, self.ends.get(&index).or(whole)))
+            .filter(|(_, end)| over && open(*end))
+            .map(|(target, end)| (target.clone(), end.and_then(Outcome::remedy).cloned()))
             .collect()
     }
 
-    /// Where it ended in a word, or in counts where it was about several things.
+    /// Its end in a word, or in counts where it was about several things.
     #[must_use]
     pub fn state(&self) -> String {
         match &self.phase {
@@ -216,7 +241,7 @@ impl Run {
         })
     }
 
-    /// Whether secrets are typed for it at some time: what is typed late must not be taken for anything else.
+    /// True if secrets are typed for it at some time: what is typed late must not be taken for anything else.
     #[must_use]
     pub fn asks_for_secrets(&self) -> bool {
         self.steps.iter().any(|line| line.step == "enter_shares")

@@ -17,7 +17,7 @@ pub struct ProblemJson {
     /// `about:blank`-style URI that names the kind.
     #[serde(rename = "type")]
     pub type_uri: String,
-    /// What happened, to what.
+    /// The event, and the thing that it happened to.
     #[serde(deserialize_with = "told::text")]
     pub title: String,
     /// The HTTP status, repeated.
@@ -64,6 +64,7 @@ impl From<ProblemJson> for Problem {
             what: json.title,
             hint: json.detail,
             denial: json.denial,
+            remedy: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Runs under way: they go on without their dialog, and are found again.
 
+use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::state::typed::Format;
 use cmp_console::views::export::export;
 
@@ -106,4 +107,39 @@ fn runs_open_at_the_newest() {
     assert_eq!(at(&state), 0);
     let rows = cmp_console::views::focused_rows(&state);
     assert_eq!(rows.ids()[0], newest);
+}
+
+/// A reissue whose installation failed has its certificate: another one would be a third.
+#[test]
+fn the_key_behind_a_failed_run_does_what_its_next_step_says() {
+    for (remedy, hint, action, on) in [
+        (Some("install"), "R installs it", "install", "crt_new"),
+        (None, "R retries it", "reissue", ""),
+    ] {
+        let mut state = unsealed();
+        press(&mut state, "r");
+        planned(&mut state, Tier::Contained);
+        press(&mut state, "y");
+        let problem = Problem::new(ProblemKind::BackendFailed, "web-01:443: the reload failed").hint("mend the cause");
+        let problem = match remedy {
+            Some(action) => problem.remedy(action, "crt_new"),
+            None => problem,
+        };
+        let ended = Outcome::Failed(problem);
+        tell(
+            &mut state,
+            Event::Run("#1".to_owned(), RunEvent::ThingEnded(0, ended.clone())),
+        );
+        tell(&mut state, Event::Run("#1".to_owned(), RunEvent::Ended(ended)));
+        show(&mut state);
+        assert!(drawn(&state).contains(hint), "{}", drawn(&state));
+        let effects = press(&mut state, "R");
+        let planned = effects.iter().find_map(|effect| match effect {
+            Effect::Plan { action, on, .. } => Some((*action, on)),
+            _ => None,
+        });
+        let (began, targets) = planned.unwrap_or_else(|| panic!("{effects:?}"));
+        assert_eq!((began, targets.len()), (action, 1));
+        assert!(on.is_empty() || targets[0].id == on, "{targets:?}");
+    }
 }

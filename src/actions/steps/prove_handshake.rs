@@ -24,7 +24,7 @@ const FEW: usize = 3;
 /// See the module.
 pub(in crate::actions) struct ProveHandshake;
 
-/// What the handshake must show.
+/// The certificate that the handshake must show.
 pub(in crate::actions) enum Shows<'a> {
     /// This certificate.
     This {
@@ -80,11 +80,14 @@ impl Step for ProveHandshake {
                 return everywhere(cx, certificate, address, with).await;
             }
             // An installation that was rolled back will not come about by waiting.
-            if let Some(error) = wanted.rolled_back {
-                return Ok(Proof::Refuted(
-                    Problem::new(ProblemKind::BackendFailed, format!("{address}: {error}"))
-                        .hint("the agent put the old one back; mend the cause and install again"),
-                ));
+            if let Some(back) = wanted.rolled_back {
+                let problem = Problem::new(ProblemKind::BackendFailed, format!("{address}: {}", back.error))
+                    .hint("the agent put the old one back; mend the cause and install again");
+                // Another reissue would make a third certificate: the new one is there, and has to be installed.
+                return Ok(Proof::Refuted(match &back.new {
+                    Some(new) => problem.remedy("install", new),
+                    None => problem,
+                }));
             }
             Ok(Proof::NotYet(format!(
                 "{address} still serves another certificate"
@@ -131,10 +134,9 @@ async fn everywhere(
     if let Some(words) = seen.disagreement(address) {
         return Ok(Proof::NotYet(words));
     }
-    let refuted = |what: String, hint: &'static str| {
-        Ok(Proof::Refuted(
-            Problem::new(ProblemKind::BackendFailed, what).hint(hint),
-        ))
+    let refuted = |what: String, hint: &'static str, action: &'static str| {
+        let problem = Problem::new(ProblemKind::BackendFailed, what).hint(hint);
+        Ok(Proof::Refuted(problem.remedy(action, &certificate.id)))
     };
     if let Some(gap) = seen.gap {
         return refuted(
@@ -142,6 +144,7 @@ async fn everywhere(
                 "{address} serves the certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
             ),
             "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
+            "install",
         );
     }
     let serves = match cx.args["served_before"].as_bool() {
@@ -158,6 +161,7 @@ async fn everywhere(
             return refuted(
                 format!("{address} serves a certificate that its CA has revoked"),
                 "reissue it",
+                "reissue",
             );
         }
         Standing::Unknown(why) => words.push_str(&format!("; whether it is revoked isn't known: {why}")),
@@ -168,7 +172,14 @@ async fn everywhere(
 
 struct Wanted {
     certificates: Vec<Certificate>,
-    rolled_back: Option<String>,
+    rolled_back: Option<RolledBack>,
+}
+
+/// A place that has the old certificate again.
+struct RolledBack {
+    error: String,
+    /// The certificate that could not be installed there.
+    new: Option<String>,
 }
 
 impl Wanted {
@@ -198,10 +209,11 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
         certificates: Vec::new(),
         rolled_back: None,
     };
+    let mut failed = Vec::new();
     for id in &certificates {
-        wanted
-            .certificates
-            .push(with.api.certificate(id).await?.certificate);
+        let detail = with.api.certificate(id).await?;
+        failed.extend(detail.failed.iter().map(|place| (place.id.clone(), id.clone())));
+        wanted.certificates.push(detail.certificate);
     }
     // After a rollback the old certificate is the expected one again, in a later version of the
     // installation than the plan saw.
@@ -211,9 +223,12 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
             .into_iter()
             .find(|here| here.tls_address.as_deref() == Some(address) && here.version > planned);
         wanted.rolled_back = back.map(|installation| {
-            installation
-                .error
-                .unwrap_or_else(|| "the installation did not come about".to_owned())
+            let new = failed.into_iter().find(|(place, _)| *place == installation.id);
+            let error = installation.error;
+            RolledBack {
+                error: error.unwrap_or_else(|| "the installation did not come about".to_owned()),
+                new: new.map(|(_, certificate)| certificate),
+            }
         });
     }
     Ok(wanted)

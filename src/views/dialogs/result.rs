@@ -187,14 +187,20 @@ fn when(run: &Run) -> String {
 }
 
 fn foot(state: &State, run: &Run) -> String {
-    let retries = match run.to_retry().len() {
-        1 => "retries it".to_owned(),
-        n => format!("retries {n}"),
-    };
+    let next = run.next_step().filter(|_| !run.asks_for_secrets());
+    let next = next.map(|(action, on)| {
+        let does = match action {
+            same if same == run.action => "retries".to_owned(),
+            // An action that mends it has a name of its own: `installs`, `reissues`.
+            other => format!("{other}s"),
+        };
+        match on.len() {
+            1 => format!("{does} it"),
+            n => format!("{does} {n}"),
+        }
+    });
     let mut hints = Vec::new();
-    if !run.to_retry().is_empty() && !run.asks_for_secrets() {
-        hints.push((InDialog::Retry, retries.as_str()));
-    }
+    hints.extend(next.as_deref().map(|next| (InDialog::Retry, next)));
     hints.push((InDialog::Close, "closes"));
     state.keymap.hints(&hints)
 }
