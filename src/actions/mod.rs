@@ -50,7 +50,7 @@ pub struct Spec {
     pub id: &'static str,
     /// What it does, at most 24 columns, no period.
     pub title: &'static str,
-    /// The same as titles of plans begin: the name of what it works on follows.
+    /// Beginning of the titles of its plans: the name of what it works on follows.
     pub verb: &'static str,
     /// The key that starts it.
     pub key: &'static str,
@@ -168,7 +168,7 @@ pub async fn plan(
     Ok(plan)
 }
 
-/// The same plan as it would be now, for whoever wants to know whether it still holds.
+/// A plan as it would be now, for whoever wants to know whether it still holds.
 #[must_use]
 pub fn plan_again<'a>(plan: &'a Plan, with: &'a Reads) -> BoxFuture<'a, Result<Plan, Problem>> {
     let inputs: Inputs = plan

@@ -20,7 +20,7 @@ use crate::telemetry;
 
 /// How long what a console used may take to end once the terminal is gone: nobody is there who waits for it.
 const HUNG_UP: Duration = Duration::from_millis(500);
-/// The same where a person has left it, who has the shell again.
+/// Time for that where a person has left it, who has the shell again.
 const LEFT: Duration = Duration::from_secs(5);
 /// What hangs on a thread of its own (a name that is looked up, a file on a disk that is gone) is left to itself then.
 const THREADS: Duration = Duration::from_millis(300);

@@ -194,7 +194,7 @@ fn client(base: &Url, ca: Option<&Path>, identity: Option<Identity>) -> Result<C
         .map_err(|error| Problem::internal(format!("no HTTP client could be made: {}", chain(&error))))
 }
 
-/// The same body gives the same key; another body is another wish.
+/// Key of a body: one body always gives one key, and another body is another wish.
 fn key_of(what: &str, id: &str, body: &impl Serialize) -> String {
     let bytes = serde_json::to_vec(body).unwrap_or_default();
     let hash = hex::encode(digest(&SHA256, &bytes));

@@ -99,7 +99,7 @@ impl ApiReader {
         })
     }
 
-    /// The same for whom no token is to be had, and why: what needs one is refused with that, unasked.
+    /// A client for whom no token is to be had, and why: what needs one is refused with that, unasked.
     #[must_use]
     pub fn without_token(self, why: String) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl ApiReader {
         }
     }
 
-    /// The same with this token.
+    /// The client with this token.
     #[must_use]
     pub fn with_token(self, token: Secret) -> Self {
         Self {
@@ -117,13 +117,13 @@ impl ApiReader {
         }
     }
 
-    /// The same, whose questions may take so long.
+    /// The client, whose questions may take so long.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
 
-    /// The same, which is never told what a cache kept: for what something is decided by.
+    /// A client that is never told what a cache kept: for what something is decided by.
     #[must_use]
     pub fn as_now(&self) -> Self {
         Self {
@@ -277,7 +277,7 @@ impl ApiReader {
         self.ready_at().await.map(|(ready, _)| ready)
     }
 
-    /// The same with the server's time (to the second), where it tells.
+    /// Readiness with the server's time (to the second), where it tells.
     ///
     /// # Errors
     /// See [`Self::ready`].

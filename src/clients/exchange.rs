@@ -135,7 +135,7 @@ mod tests {
         serving(body, slow, |_| true)
     }
 
-    /// The same, which answers only what it is to answer.
+    /// A server that answers only what it is to answer.
     fn serving(
         body: &'static str,
         slow: Duration,

@@ -25,7 +25,7 @@ pub(super) fn without_unused_roots(builder: ClientBuilder, scheme: &str) -> Clie
     }
 }
 
-/// The same where a server may have its certificate from a CA of one's own: `ca` is a file with its
+/// A client where a server may have its certificate from a CA of one's own: `ca` is a file with its
 /// certificates in PEM. Then only that CA is trusted, since no other is expected to speak for the server.
 ///
 /// # Errors

@@ -71,7 +71,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The same with its place in the file, if it stands there.
+    /// The misfit as an error, with its place in the file if it stands there.
     #[must_use]
     pub fn place(&self, misfit: Misfit) -> ConfigError {
         match find(&self.text, &misfit.field) {

@@ -13,7 +13,7 @@ use super::heard::Input;
 /// How long the rest of an escape sequence may be on its way: more than a laggy link needs between two
 /// packets that were sent together, less than a person waits for Esc.
 const ESCAPE: Duration = Duration::from_millis(100);
-/// The same of a string that is for a terminal, once more of it came than anybody types by mistake.
+/// Time for the rest of a string that is for a terminal, once more of it came than anybody types by mistake.
 const STRING: Duration = Duration::from_secs(1);
 /// So much of it, in bytes.
 const BEGUN: usize = 8;

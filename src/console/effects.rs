@@ -121,7 +121,7 @@ impl Effects {
         tokio::task::spawn_blocking(move || keep(&path, &kept, snapshot));
     }
 
-    /// The same before the console ends: it is on disk when this returns.
+    /// Keeps it before the console ends: it is on disk when this returns.
     pub async fn keep_last(&self, snapshot: Snapshot) {
         let Some(path) = self.snapshot.clone() else { return };
         let kept = Arc::clone(&self.kept);

@@ -54,7 +54,7 @@ const DEAF: Duration = Duration::from_secs(1);
 const BEFORE_YES: Duration = Duration::from_millis(500);
 /// A `y` confirms when nothing follows it for so long.
 const AFTER_YES: Duration = Duration::from_millis(200);
-/// The same key again within this time is one that is held.
+/// A key again within this time is one that is held.
 const HELD: Duration = Duration::from_millis(120);
 /// What is kept of a paste, in bytes.
 const LONGEST: usize = 1024 * 1024;

@@ -51,7 +51,7 @@ pub fn path<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     String::deserialize(from).map(|path| cut(&path, LONGEST_PATH))
 }
 
-/// The same for a field that may be absent.
+/// Text of a field that may be absent.
 ///
 /// # Errors
 /// It is neither text nor absent.

@@ -76,14 +76,14 @@ impl PlannedStep {
         }
     }
 
-    /// The same with the hosts on which it changes something.
+    /// The step with the hosts on which it changes something.
     #[must_use]
     pub fn on_hosts<'a>(mut self, hosts: impl IntoIterator<Item = &'a String>) -> Self {
         self.hosts = hosts.into_iter().cloned().collect();
         self
     }
 
-    /// The same with the equivalent command.
+    /// The step with the equivalent command.
     #[must_use]
     pub fn by_hand(mut self, command: impl Into<String>) -> Self {
         self.command = command.into();

@@ -83,7 +83,7 @@ pub trait Step: Sync {
         Duration::from_secs(60)
     }
 
-    /// The same for one step of a plan, where the plan knows that the other side takes its time.
+    /// Limit for one step of a plan, where the plan knows that the other side takes its time.
     fn limit_of(&self, _args: &Value) -> Duration {
         self.limit()
     }

@@ -107,7 +107,7 @@ impl Reach {
         }
     }
 
-    /// The same before there is a plan, for `things` and an action of which one step does this harm.
+    /// Reach before there is a plan, for `things` and an action of which one step does this harm.
     #[must_use]
     pub fn before_planning(harm: Harm, things: usize) -> Self {
         Self {

@@ -74,7 +74,7 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// The same with this in its filter too.
+    /// The query with this in its filter too.
     #[must_use]
     pub fn with(&self, term: &str) -> Self {
         Self {

@@ -141,7 +141,7 @@ impl Screen {
         };
     }
 
-    /// The same by somebody's hand. The first row is where the cursor is without anybody, so that whoever goes there
+    /// Puts it by somebody's hand. The first row is where the cursor is without anybody, so that whoever goes there
     /// is with the top again, whatever comes to be there.
     pub fn move_cursor(&mut self, pane: usize, index: usize, ids: &[impl AsRef<str>]) {
         self.put_cursor(pane, index, ids);

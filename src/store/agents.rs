@@ -220,7 +220,7 @@ pub async fn lock(tx: &mut Tx, id: &str) -> Result<Agent, StoreError> {
     existing(tx, id).await
 }
 
-/// The same without reading it; nothing if there is no such agent.
+/// Locks it without reading it; nothing if there is no such agent.
 pub(super) async fn locked(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     sql("SELECT a.id FROM agents a WHERE a.id = $1")
         .bind(id)

@@ -8,7 +8,7 @@ use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
 use crate::domain::id::EntityKind;
 use crate::wire::agents::Report;
 
-/// The same as [`check_in_from`] for a report that came over no network.
+/// [`check_in_from`] for a report that came over no network.
 ///
 /// # Errors
 /// See there.

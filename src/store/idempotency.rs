@@ -31,7 +31,7 @@ pub async fn find(conn: &mut Conn, caller: &str, key: &str) -> Result<Option<Ans
         .map_err(StoreError::because("looking for an answer given before"))
 }
 
-/// The same for a call that is about to be carried out: another one with this key is waited for, so that
+/// Kept answer for a call that is about to be carried out: another one with this key is waited for, so that
 /// its answer is found.
 ///
 /// # Errors

@@ -342,7 +342,7 @@ pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Job>, StoreError> 
         .map_err(StoreError::because("reading a job"))
 }
 
-/// The same, kept from others until the transaction ends.
+/// One, kept from others until the transaction ends.
 pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Job>, StoreError> {
     sql("SELECT j.* FROM jobs j WHERE j.id = $1")
         .bind(id)

@@ -291,7 +291,7 @@ impl Store {
         async move { self.begun(self.in_use.queue(Kind::Changes, place)).await }
     }
 
-    /// The same for work that goes on by itself, of which there may be hundreds at once: a few of them have their turn
+    /// A transaction for work that goes on by itself, of which there may be hundreds at once: a few have their turn
     /// at a time, so that whoever waits for an answer never waits for all of them.
     ///
     /// # Errors

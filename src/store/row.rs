@@ -134,7 +134,7 @@ pub(super) fn word<T>(
     from_word(&word).ok_or_else(|| unknown(column, &word))
 }
 
-/// The same for a column that may be null.
+/// A word in a column that may be null.
 pub(super) fn optional_word<T>(
     row: &Row,
     column: &'static str,

@@ -210,7 +210,7 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<RunView, StoreError> 
         .ok_or_else(|| StoreError::not_found(EntityKind::Run, id))
 }
 
-/// The same, kept from others until the transaction ends.
+/// One, kept from others until the transaction ends.
 async fn lock(tx: &mut Tx, id: &str) -> Result<RunView, StoreError> {
     sql("SELECT r.id FROM runs r WHERE r.id = $1")
         .bind(id)

@@ -87,7 +87,7 @@ impl Statement {
         self
     }
 
-    /// The same, but what somebody else is at is passed over: for workers that share work.
+    /// The statement with a lock that passes over what somebody else is at: for workers that share work.
     pub(super) fn skipping_locked(mut self, table: &'static str) -> Self {
         self.locking = Some(Locking::Skip(table));
         self

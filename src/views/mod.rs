@@ -184,7 +184,7 @@ pub fn selected(state: &State) -> Vec<Target> {
     row.map(|row| row.targets).unwrap_or_default()
 }
 
-/// The same for what keys are offered, which follow the cursor once it rests.
+/// Things for which keys are offered, which follow the cursor once it rests.
 #[must_use]
 pub fn offered(state: &State) -> Vec<Target> {
     let screen = state.screen();

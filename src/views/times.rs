@@ -40,7 +40,7 @@ pub(super) fn with_distance(at: DateTime<Utc>, state: &State) -> String {
     }
 }
 
-/// The same of a detail: `2026-11-29 13:16:45Z (in 5 h)`.
+/// Time in a detail: `2026-11-29 13:16:45Z (in 5 h)`.
 pub(super) fn full_with_distance(at: DateTime<Utc>, state: &State) -> String {
     match state.look.whole_times {
         true => whole(at),

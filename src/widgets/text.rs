@@ -27,7 +27,7 @@ pub fn fit(text: &str, width: usize) -> String {
     fitted
 }
 
-/// The same with its end, where that says more than its beginning.
+/// Text cut at its beginning, where its end says more.
 #[must_use]
 pub fn fit_start(text: &str, width: usize) -> String {
     if text.width() <= width {

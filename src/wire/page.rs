@@ -71,7 +71,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The same page with its rows turned into something else.
+    /// The page with its rows turned into something else.
     #[must_use]
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page {

@@ -95,7 +95,7 @@ async fn one(
     read.map_err(|error| not_to_be_had(field, variable, &error))
 }
 
-/// The same for what is sent in a header, or that others will send.
+/// A token, which is sent in a header, or that others will send.
 async fn token(
     field: &'static str,
     variable: &str,

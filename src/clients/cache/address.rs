@@ -35,7 +35,7 @@ impl Address {
         Self::parse(url.expose())
     }
 
-    /// The same with a password.
+    /// The address with a password.
     #[must_use]
     pub fn password(self, password: &Secret) -> Self {
         let settings = self.0.redis_settings().clone().set_password(password.expose());

@@ -58,7 +58,7 @@ impl Session {
         read(reply.map_err(|error| VaultError::from_reqwest(&error))?).await
     }
 
-    /// The same, and the answer to it.
+    /// A call, and the answer to it.
     pub(super) async fn ask<E: Endpoint>(
         &self,
         endpoint: E,
@@ -231,7 +231,7 @@ impl Sessions {
         Ok(own.ttl)
     }
 
-    /// The same token, for longer.
+    /// Keeps the token for longer.
     fn prolong(&self, session: &Arc<Session>, left: Duration) -> Result<(), VaultError> {
         let whole = session.lease.map_or(left, |(whole, _)| whole);
         let lease = Some((whole, Instant::now() + left));

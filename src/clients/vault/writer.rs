@@ -41,7 +41,7 @@ impl VaultWriter {
         &self.0.place.address
     }
 
-    /// The same connection, for reading.
+    /// A reader over this connection.
     #[must_use]
     pub fn reader(&self) -> VaultReader {
         VaultReader(Arc::clone(&self.0))

@@ -118,7 +118,7 @@ async fn or_usual(named: Option<&SecretSource>, usual: &str) -> Result<Option<Se
     }
 }
 
-/// The same for what is sent in a header.
+/// A token, which is sent in a header: the one that is named, or else the usual variable's.
 async fn token_or_usual(named: Option<&SecretSource>, usual: &str) -> Result<Option<Secret>, SecretError> {
     match named {
         Some(source) => source.read_token().await.map(Some),

@@ -88,7 +88,7 @@ pub fn open(file: Option<&Path>, name: Option<&str>) -> Result<Opened, ContextEr
     opened.named(path)
 }
 
-/// The same for whoever looks at all contexts: none need be the default.
+/// Configuration for whoever looks at all contexts: none need be the default.
 ///
 /// # Errors
 /// See [`open`].

@@ -98,7 +98,7 @@ impl SecretSource {
         self.token(self.read().await?)
     }
 
-    /// The same; nothing where there is no such variable, file or credential.
+    /// The token; nothing where there is no such variable, file or credential.
     ///
     /// # Errors
     /// It is there, but can't be got or used.
@@ -129,7 +129,7 @@ impl SecretSource {
         self.token(self.read_quietly()?)
     }
 
-    /// The same for any secret.
+    /// Any secret, with no word to the log.
     fn read_quietly(&self) -> Result<Secret, SecretError> {
         let secret = match &self.from {
             From::Here(secret) => Ok(bare(secret.expose())),

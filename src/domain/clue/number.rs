@@ -96,7 +96,7 @@ pub(super) fn hash(text: &str, octets: usize) -> Option<String> {
     (digits.len() == 2 * octets).then_some(digits)
 }
 
-/// The same in base64, as pins are written.
+/// A hash in base64, as pins are written.
 pub(super) fn base64_hash(text: &str, octets: usize) -> Option<String> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
     // A name has dots, or letters in one case.

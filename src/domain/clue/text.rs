@@ -120,7 +120,7 @@ fn labelled(text: &str) -> Option<(Label, String)> {
         if !separated {
             continue;
         }
-        // The same place in the text itself.
+        // That place in the text itself.
         let n = word.chars().count() + 1;
         let mut seen = 0;
         let at = text.char_indices().find_map(|(at, c)| {

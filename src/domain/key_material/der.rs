@@ -67,7 +67,7 @@ pub(super) fn is_private(bytes: &[u8]) -> bool {
     match elements(bytes).as_slice() {
         // PKCS#8: version, algorithm, key.
         [(INTEGER, [0 | 1]), (SEQUENCE, algorithm), (OCTETS, _), ..] => begins_with_oid(algorithm).is_some(),
-        // The same, cut off within the algorithm or right behind it.
+        // Such a key, cut off within the algorithm or right behind it.
         [(INTEGER, [0 | 1]), (SEQUENCE, algorithm)] => begins_with_oid(algorithm).is_some(),
         // SEC1: version, key.
         [(INTEGER, [1]), (OCTETS, _), ..] => true,

@@ -28,7 +28,7 @@ pub fn material_in(text: &str) -> Option<Material> {
     found_in(text, false)
 }
 
-/// The same of a text that is still being typed: what may yet become a fingerprint or a pin is left alone until
+/// Key material in a text that is still being typed: what may yet become a fingerprint or a pin is left alone until
 /// it is whole.
 #[must_use]
 pub fn material_so_far(text: &str) -> Option<Material> {

@@ -34,7 +34,7 @@ pub(super) fn spki_of(bytes: &[u8]) -> Option<String> {
     spki_of_wire(public)
 }
 
-/// The same of a key as PuTTY keeps it.
+/// Public half's hash of a key as PuTTY keeps it.
 pub(super) fn spki_of_ppk(text: &str) -> Option<String> {
     let (_, lines) = text.split_once("Public-Lines: ")?;
     let mut lines = lines.lines();

@@ -71,7 +71,7 @@ pub(super) async fn verify(State(api): State<ApiState>, _: Reader) -> Result<Res
     Ok(made.await?.answer())
 }
 
-/// The same for everybody: it reads the whole trail, so that it is made once for all who ask meanwhile.
+/// Report for everybody: it reads the whole trail, so that it is made once for all who ask meanwhile.
 async fn checked(store: &Store) -> Result<Made, Problem> {
     let report = match audit::check(store).await {
         Ok(checked) => ChainReport {

@@ -21,7 +21,7 @@ use super::reply::{self, Refusal};
 
 /// How long an answer is kept: the longest that another server's change may stay unseen here.
 const KEPT: Duration = Duration::from_secs(2);
-/// The same by the clocks of the servers, should Redis keep something for longer than it was told.
+/// Longest age by the clocks of the servers, should Redis keep something for longer than it was told.
 const KEPT_BY_CLOCK_MS: i64 = 5_000;
 
 /// Whether the caller wants what is in the database now: `Cache-Control: no-cache`.

@@ -31,7 +31,7 @@ pub(super) async fn findings(
     Ok(made.await?.answer())
 }
 
-/// The same for everybody, so that it is made once for all who ask.
+/// Answer for everybody, so that it is made once for all who ask.
 async fn whole(store: &Store) -> Result<Made, Problem> {
     let found = async {
         let mut conn = store.ask(Work::Background).await?;

@@ -74,7 +74,7 @@ struct Heard {
     news: u64,
     /// When each thing changed last.
     last: HashMap<Part, u64>,
-    /// The same in their order, to forget them again.
+    /// Changes in their order, to forget them again.
     order: VecDeque<(Instant, u64, Part)>,
     /// So much changed that it isn't known what: until when that matters to others' answers, and what was
     /// the moment.

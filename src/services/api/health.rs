@@ -154,7 +154,7 @@ async fn clock(api: &ApiState) -> Option<String> {
     })
 }
 
-/// The same body with both statuses: it isn't a problem, it is the answer.
+/// Answer with one body for both statuses: it isn't a problem, it is the answer.
 pub(super) fn answer(ready: &Ready) -> Response {
     let mut response = reply::json(ready);
     if !ready.ready {

@@ -175,7 +175,7 @@ fn holds_nul(body: &[u8]) -> bool {
         && serde_json::from_slice::<Value>(body).is_ok_and(|value| any(&value))
 }
 
-/// The same where an empty body means that nothing special is wanted.
+/// Body in JSON, where an empty one means that nothing special is wanted.
 pub(super) fn json_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());

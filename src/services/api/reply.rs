@@ -146,7 +146,7 @@ fn with(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// The same JSON with what steers a terminal escaped: answers are looked at with `curl`. JSON escapes only the
+/// JSON with what steers a terminal escaped: answers are looked at with `curl`. JSON escapes only the
 /// controls below U+0020 by itself; the others can be in its texts alone, so that each may be replaced where it is.
 pub(super) fn harmless(json: String) -> String {
     let steers = |c: char| is_hidden(c) && !c.is_ascii_whitespace();

@@ -33,7 +33,7 @@ const CHECKIN_INTERVAL_S: i64 = 60;
 
 /// How old findings may be that were made for somebody else.
 const FINDINGS_LAST: Duration = Duration::from_secs(1);
-/// The same of readiness, which anybody may ask for as often as they like.
+/// Time that an answer about readiness lasts, which anybody may ask for as often as they like.
 const READINESS_LASTS: Duration = Duration::from_millis(200);
 
 /// Why an agent was not reached.
@@ -112,14 +112,14 @@ impl ApiState {
         }
     }
 
-    /// The same with another interval for agents that enrol from now on.
+    /// State with another interval for agents that enrol from now on.
     #[must_use]
     pub fn checkin_interval(mut self, seconds: i64) -> Self {
         self.checkin_interval_s = seconds.max(1);
         self
     }
 
-    /// The same with other bounds for visitors.
+    /// State with other bounds for visitors.
     #[must_use]
     pub fn bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
@@ -131,21 +131,21 @@ impl ApiState {
         self.retiring.store(true, Ordering::Relaxed);
     }
 
-    /// The same with this cache.
+    /// State with this cache.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = cache;
         self
     }
 
-    /// The same with limits on what one token may ask.
+    /// State with limits on what one token may ask.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The same with a CA for agents, which then have to prove themselves once they have its certificate.
+    /// State with a CA for agents, which then have to prove themselves once they have its certificate.
     #[must_use]
     pub fn identity_ca(mut self, ca: Option<Arc<IdentityCa>>) -> Self {
         self.identity_ca = ca;

@@ -23,7 +23,7 @@ pub struct Bounds {
     /// Bytes of answers that one address may have waiting for it. Where there are more, the connection that has waited
     /// for longest to be read makes room.
     pub owed_per_address: usize,
-    /// The same of all addresses; then the one goes that has most waiting for it.
+    /// Bytes that wait for all addresses together; beyond it the one goes that has most waiting for it.
     pub owed: usize,
 }
 

@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(keymap.in_dialog("ctrl-g"), Some(InDialog::Close));
         assert_eq!(keymap.in_dialog("esc"), None);
         assert_eq!(keymap.lookup("esc"), Some(Cmd::Back), "the screen has its own");
-        // The same key on the screen and in a dialog is no clash.
+        // One key on the screen and in a dialog is no clash.
         assert!(with(&[("quit", &["ctrl-p"])]).is_ok());
         let words = |rows: &[(&str, &[&str])]| with(rows).unwrap_err().1.to_string();
         let clash = words(&[("dialog-close", &["enter"])]);

@@ -119,7 +119,7 @@ impl<'a> Sheet<'a> {
         lines.extend(wrapped.map(|line| Line::Text(line, meaning)));
     }
 
-    /// The same with something in front of the first line, under which the others stand.
+    /// Adds text with something in front of its first line, under which the others stand.
     pub(super) fn hang(lines: &mut Vec<Line<'a>>, mark: &str, text: &str, width: usize, meaning: Meaning) {
         let indent = columns(mark);
         let wrapped = wrap(text, width.saturating_sub(indent)).into_iter().enumerate();
@@ -140,7 +140,7 @@ impl<'a> Sheet<'a> {
         lines
     }
 
-    /// The same with something in front of the first line.
+    /// Text with something in front of its first line.
     pub(super) fn hung(mark: &str, text: &str, width: usize, meaning: Meaning) -> Thing<'a> {
         let mut lines = Vec::new();
         Self::hang(&mut lines, mark, text, width, meaning);
