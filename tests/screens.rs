@@ -357,6 +357,8 @@ fn blast_radius() {
             algorithm: "ecdsa-p256".to_owned(),
             status: KeyStatus::Compromised,
             agent_id: None,
+            hostname: None,
+            is_holder_banned: false,
             n_certificates: 2,
             created_at: now(),
             compromised_at: Some(now()),

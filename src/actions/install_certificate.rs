@@ -55,8 +55,10 @@ impl Action for InstallCertificate {
     fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
         match on {
             Seen::Certificate(seen) => match seen.detail {
-                Some(detail) if holder(detail).is_none() => Some(held_by_nobody(seen.row)),
-                _ => unfit(seen.row, seen.is_listed, now),
+                Some(detail) => holder(detail)
+                    .err()
+                    .or_else(|| unfit(seen.row, seen.is_listed, now)),
+                None => unfit(seen.row, seen.is_listed, now),
             },
             Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
                 Some(ended(&finding.subject, finding.due?, EXPIRED))
@@ -99,12 +101,12 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
         let holder = match holder(&detail) {
-            Some(agent_id) => {
+            Ok(agent_id) => {
                 let standing = lists.standing(certificate, with).await;
                 unfit(certificate, standing == Standing::Revoked, with.clock.now())
                     .map_or_else(|| Ok((agent_id.to_owned(), standing)), Err)
             }
-            None => Err(held_by_nobody(certificate)),
+            Err(refusal) => Err(refusal),
         };
         let (agent_id, standing) = match holder {
             Ok(holder) => holder,
@@ -215,9 +217,22 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// The agent that holds the certificate's private key.
-fn holder(detail: &CertificateDetail) -> Option<&str> {
-    detail.key.as_ref()?.agent_id.as_deref()
+/// The agent that holds the certificate's private key, and may be given something.
+fn holder(detail: &CertificateDetail) -> Result<&str, Refusal> {
+    let key = detail.key.as_ref();
+    let held = key.and_then(|key| Some((key, key.agent_id.as_deref()?)));
+    match held {
+        None => Err(held_by_nobody(&detail.certificate)),
+        Some((key, agent_id)) if key.is_holder_banned => {
+            let (name, agent) = (detail.certificate.name(), key.hostname.as_deref().unwrap_or(agent_id));
+            let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
+            Err(Refusal::new(
+                "whose key a banned agent holds",
+                Problem::refused(what).hint("unban it first"),
+            ))
+        }
+        Some((_, agent_id)) => Ok(agent_id),
+    }
 }
 
 fn held_by_nobody(certificate: &Certificate) -> Refusal {
@@ -355,7 +370,7 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
     [install].into_iter().chain(proof).collect()
 }
 
-/// What is expected at the path now.
+/// The installation that is expected at the path now.
 fn there(place: &Place) -> Option<&Installation> {
     place
         .agent
@@ -371,7 +386,7 @@ fn address(place: &Place) -> Option<&str> {
     address.as_deref()
 }
 
-/// What the path's present certificate loses; nothing where the plan itself puts that one elsewhere.
+/// Loss of the path's present certificate; nothing where the plan itself puts that one elsewhere.
 fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
     let there = there(place)?;
     let moved = targets.iter().any(|target| target.id == there.certificate_id);

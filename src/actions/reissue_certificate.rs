@@ -13,6 +13,7 @@ use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
+use crate::domain::agent::AgentStatus;
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
@@ -54,7 +55,11 @@ impl Action for ReissueCertificate {
                 let belongs = seen
                     .detail
                     .is_some_and(|detail| detail.belongs().next().is_some());
-                refused(seen.row, belongs || seen.row.n_installations > 0, now)
+                let is_installed = belongs || seen.row.n_installations > 0;
+                refused(seen.row, is_installed, now).or_else(|| {
+                    let detail = seen.detail.filter(|_| !is_installed)?;
+                    held_by_banned(detail)
+                })
             }
             Seen::Finding(finding) if finding.under_way => Some(being_reissued(&finding.subject, None)),
             _ => None,
@@ -77,7 +82,7 @@ impl Action for ReissueCertificate {
 
 const SAME: &str = "as before";
 
-/// What is known of a whole reissue before it is asked for.
+/// Facts of a whole reissue before it is asked for.
 #[derive(Default)]
 struct Found {
     all: Vec<CertificateDetail>,
@@ -87,6 +92,8 @@ struct Found {
     /// Hosts that would, once they are back.
     late: BTreeSet<String>,
     uninstalled: Vec<String>,
+    /// Hosts that have it and get nothing.
+    banned: BTreeSet<String>,
 }
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
@@ -104,7 +111,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let refusal = refused(certificate, detail.belongs().next().is_some(), now);
+        let belongs = detail.belongs().next().is_some();
+        let refusal = refused(certificate, belongs, now)
+            .or_else(|| held_by_banned(&detail).filter(|_| !belongs));
         match refusal {
             Some(_) if alone && certificate.is_being_reissued() => {
                 return Err(being_reissued(certificate.name(), under_way.of(&certificate.id)).problem);
@@ -183,6 +192,9 @@ fn refused(certificate: &Certificate, is_installed: bool, now: DateTime<Utc>) ->
     if certificate.is_being_reissued() {
         return Some(being_reissued(certificate.name(), None));
     }
+    if certificate.is_banned_everywhere() {
+        return Some(only_banned(certificate.name()));
+    }
     if is_installed {
         return None;
     }
@@ -248,6 +260,19 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
     Ok(problem.hint("look at the one that took its place"))
 }
 
+/// Refusal for a certificate whose agents are all banned: they get nothing.
+fn only_banned(name: &str) -> Refusal {
+    let problem = Problem::refused(format!("only banned agents have {name}"));
+    let hint = "unban one of them, or request a new certificate for another agent: `POST /api/v1/certs`";
+    Refusal::new("which only banned agents have", problem.hint(hint))
+}
+
+/// Refusal for a certificate that is installed nowhere and whose key only banned agents hold.
+fn held_by_banned(detail: &CertificateDetail) -> Option<Refusal> {
+    let key = detail.key.as_ref()?;
+    key.is_holder_banned.then(|| only_banned(detail.certificate.name()))
+}
+
 /// Refusal for a certificate that is asked for already, for each of its places.
 fn being_reissued(name: &str, request: Option<&Request>) -> Refusal {
     let why = request.map_or(String::new(), |request| {
@@ -274,6 +299,10 @@ async fn steps(
     let mut late: Vec<String> = Vec::new();
     for place in detail.belongs() {
         let agent = agents.get(&place.agent_id, with).await?;
+        if agent.status == AgentStatus::Banned {
+            found.banned.insert(place.hostname.clone());
+            continue;
+        }
         hosts.insert(place.hostname.clone());
         if found.away.note(agent, certificate.name(), with) {
             found.late.insert(place.hostname.clone());
@@ -421,6 +450,11 @@ async fn revoked_at_ca(found: &Found, with: &Reads) -> Option<String> {
 async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem> {
     let so = "Nothing is installed there until it is back; nothing else waits.";
     let mut lines: Vec<String> = found.away.lines(so).collect();
+    if !found.banned.is_empty() {
+        let hosts: Vec<&str> = found.banned.iter().map(String::as_str).collect();
+        let is = if hosts.len() == 1 { "is" } else { "are" };
+        lines.push(format!("{} {is} banned: nothing is installed there.", in_the_way::names(&hosts)));
+    }
     let adapters = Adapters::ask(with).await?;
     let certificates = found.all.iter().map(|detail| &detail.certificate);
     let so = "can be asked for: issued and installed by itself when that is over.";

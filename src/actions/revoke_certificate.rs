@@ -40,7 +40,7 @@ static SPEC: Spec = Spec {
 
 /// No run waits longer for a CA that makes its list by itself.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// What an agent saw longer ago than this isn't said of the present.
+/// Age beyond which what an agent saw isn't said of the present.
 const FRESH: chrono::Duration = chrono::Duration::minutes(15);
 
 impl Action for RevokeCertificate {
@@ -217,7 +217,7 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
         .map(|word| Refusal::new(word, Problem::conflict(format!("{name} is {word}"))))
 }
 
-/// How many distinct keys these have, and the beginning of the first.
+/// Number of distinct keys that these have, and the beginning of the first.
 fn keys(all: &[CertificateDetail]) -> BTreeMap<&str, usize> {
     let mut keys = BTreeMap::new();
     for detail in all {
@@ -265,7 +265,7 @@ fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<Utc>) -> Vec
     changes
 }
 
-/// What else has one of these keys and stays good; what the plan itself revokes isn't counted.
+/// Other certificates with one of these keys that stay good; what the plan itself revokes isn't counted.
 fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
     let own: Vec<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
     let mut others: BTreeMap<&str, &str> = BTreeMap::new();
@@ -328,7 +328,7 @@ fn in_the_way(
     lines
 }
 
-/// How long the CA's list may wait for its own time; nothing where it is made with each revocation, or where
+/// Time that the CA's list may wait for its own time; nothing where it is made with each revocation, or where
 /// this console may not look.
 async fn list_waits(with: &Reads) -> Option<Duration> {
     let rule = with.vault().ok()?.crl_rule(&with.pki_mount).await.ok()?;
@@ -350,7 +350,7 @@ fn waits(wait: Duration, with: &Reads) -> String {
 /// First word of the loss of something that is served.
 const SERVED: &str = "served";
 
-/// What each place of it loses.
+/// Loss of each of its places.
 fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item = Loss> {
     let certificate = &detail.certificate;
     detail.in_use().filter_map(move |place| {
@@ -443,7 +443,7 @@ mod tests {
                     "id": "crt_1", "version": 1, "subject": "CN=a.example.com", "sans": ["a.example.com"],
                     "issuer": "CN=ca", "serial": "01", "fingerprint_sha256": "aa", "spki_sha256": "bb",
                     "key_algorithm": "ecdsa-p256", "not_before": now, "not_after": now, "status": "active",
-                    "created_at": now, "updated_at": now, "n_installations": 1, "is_replaced": false
+                    "created_at": now, "updated_at": now, "n_installations": 1, "n_reissuable": 1, "is_replaced": false
                 },
                 "key": null, "installations": [place], "same_key": [], "chain": []
             }))

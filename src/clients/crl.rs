@@ -15,7 +15,7 @@ use super::proxy::{self, by_environment};
 use crate::domain::certificate::{Certificate, normal_serial};
 use crate::problem::{Problem, ProblemKind};
 
-/// How long fetching may take.
+/// Time that fetching may take.
 const TIME: Duration = Duration::from_secs(10);
 /// A million revocations are some 40 MiB.
 const LIST: Limit = Limit {
@@ -105,7 +105,7 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
 /// Reads a list in DER or PEM.
 ///
 /// # Errors
-/// What is wrong with the bytes.
+/// Fault in the bytes.
 pub fn parse(bytes: &[u8]) -> Result<Crl, String> {
     let from_pem = bytes
         .starts_with(b"-----")
@@ -156,7 +156,7 @@ impl Crl {
         }
     }
 
-    /// Whether `serial`, in any notation, is on the list.
+    /// True if `serial`, in any notation, is on the list.
     #[must_use]
     pub fn lists(&self, serial: &str) -> bool {
         normal_serial(serial).is_some_and(|serial| {
@@ -233,7 +233,7 @@ mod tests {
         serde_json::from_value(json!({
             "id": "crt_1", "version": 1, "subject": "CN=web.example.com", "sans": [], "issuer": issuer,
             "serial": SERIAL, "fingerprint_sha256": "", "spki_sha256": "", "key_algorithm": "ecdsa-p256",
-            "not_before": at, "not_after": at, "status": "active", "n_installations": 0, "created_at": at,
+            "not_before": at, "not_after": at, "status": "active", "n_installations": 0, "n_reissuable": 0, "created_at": at,
             "updated_at": at, "chain_pem": chain,
         }))
         .unwrap()

@@ -483,7 +483,9 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     let (place, mut marked) = (state.at(), state.screen().marks);
     // Vault is what it is, whatever is marked.
     let others = match on.first() {
-        Some(first) if first.kind != EntityKind::Vault => views::others_marked(state, &on),
+        Some(first) if first.kind != EntityKind::Vault => {
+            views::others_marked(state, &actions::fitting(action, &selected))
+        }
         _ => Vec::new(),
     };
     marked.retain(|id| !others.iter().any(|(other, _)| other == id));

@@ -41,7 +41,7 @@ impl CertificateStatus {
             .find(|s| s.word() == word)
     }
 
-    /// Whether the status may change to `to`. Revoked stays revoked (RFC 5280 §5.3.1 allows only
+    /// True if the status may change to `to`. Revoked stays revoked (RFC 5280 §5.3.1 allows only
     /// `certificateHold` to be taken back).
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {
@@ -55,7 +55,7 @@ impl CertificateStatus {
     }
 }
 
-/// What a revocation has come to; a CA's 200 is not yet a revocation.
+/// State of a revocation; a CA's 200 is not yet a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revocation {
     /// The reason that was given.
@@ -100,7 +100,7 @@ pub struct Certificate {
     pub not_after: DateTime<Utc>,
     /// Stored status.
     pub status: CertificateStatus,
-    /// How far its revocation is, if one was asked for.
+    /// Its revocation, if one was asked for.
     pub revocation: Option<Revocation>,
     /// When its CA suggests to renew it, where the CA says so and was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +118,9 @@ pub struct Certificate {
     /// Requests under way that are to replace it: one for each of its places.
     #[serde(default)]
     pub n_reissues: i64,
+    /// Places for which a reissue would make a request now: where it is expected, or belongs since its installation
+    /// failed, on an agent that isn't banned, without a request under way.
+    pub n_reissuable: i64,
     /// The host where it is expected, or the first of several by name.
     #[serde(default)]
     pub host: Option<String>,
@@ -186,7 +189,7 @@ impl Shown {
     }
 }
 
-/// How soon a certificate needs somebody.
+/// Urgency with which a certificate needs somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
@@ -228,7 +231,13 @@ impl Certificate {
     /// There is nothing left to ask for: each of its places has a request that is under way.
     #[must_use]
     pub fn is_being_reissued(&self) -> bool {
-        is_being_reissued(self.n_reissues, self.n_installations)
+        is_being_reissued(self.n_reissues, self.n_reissuable)
+    }
+
+    /// It is expected on banned agents only, which get nothing.
+    #[must_use]
+    pub fn is_banned_everywhere(&self) -> bool {
+        self.n_installations > 0 && self.n_reissues == 0 && self.n_reissuable == 0
     }
 
     /// It can still be shown to somebody with its key: neither revoked, nor over, nor replaced and gone.
@@ -237,7 +246,7 @@ impl Certificate {
         matches!(self.shown(now), Shown::Active | Shown::Expiring | Shown::Held) && self.not_after > now
     }
 
-    /// How soon it needs somebody, at `now`.
+    /// Its urgency at `now`.
     #[must_use]
     pub fn urgency(&self, now: DateTime<Utc>) -> Urgency {
         urgency(self.not_after, now)
@@ -251,13 +260,13 @@ impl Certificate {
     }
 }
 
-/// As many requests are under way as there are places, and one where there is none.
+/// Requests are under way, and there is no place left for which another one would be made.
 #[must_use]
-pub fn is_being_reissued(n_requests: i64, n_places: i64) -> bool {
-    n_requests >= n_places.max(1)
+pub fn is_being_reissued(n_requests: i64, n_reissuable: i64) -> bool {
+    n_requests > 0 && n_reissuable == 0
 }
 
-/// How soon something that ends at `not_after` needs somebody.
+/// Urgency with which something that ends at `not_after` needs somebody.
 #[must_use]
 pub fn urgency(not_after: DateTime<Utc>, now: DateTime<Utc>) -> Urgency {
     let left = not_after - now;

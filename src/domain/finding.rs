@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::certificate::{Urgency, urgency};
 use super::id::EntityKind;
 
-/// How bad.
+/// Its severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -47,7 +47,7 @@ impl Severity {
     }
 }
 
-/// What sort of trouble.
+/// Sort of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
@@ -105,9 +105,9 @@ pub const NAMED: usize = 20;
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
-    /// What sort of trouble.
+    /// Sort of trouble.
     pub kind: FindingKind,
-    /// How bad.
+    /// Its severity.
     pub severity: Severity,
     /// Higher comes first.
     pub risk: i64,
@@ -125,7 +125,7 @@ pub struct Finding {
     /// The agent there, where the finding is about what that one sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// What is the matter, in one of the fixed words of `domain/matter.rs`.
+    /// The matter, in one of the fixed words of `domain/matter.rs`.
     #[serde(default)]
     pub matter: String,
     /// The trouble in a whole sentence that begins with its subject, without the period.
@@ -134,16 +134,31 @@ pub struct Finding {
     pub since: Option<DateTime<Utc>>,
     /// When it breaks (or broke).
     pub due: Option<DateTime<Utc>>,
-    /// What it takes down, by name: the first [`NAMED`] of them.
+    /// Things that it takes down, by name: the first [`NAMED`] of them.
     pub takes_down: Vec<String>,
-    /// How many that are, the unnamed ones included.
+    /// Number of those, the unnamed ones included.
     #[serde(default)]
     pub n_takes_down: i64,
     /// The id of the action that answers it, such as `reissue`.
     pub answer: Option<String>,
+    /// The things that the answer is for, where those are others than the finding's own: the certificates that are
+    /// expected where this one is still in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answer_for: Vec<AnswerFor>,
     /// Its certificate is being reissued, wherever it is expected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub under_way: bool,
+}
+
+/// A certificate that answers a finding about another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnswerFor {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
 }
 
 impl Finding {
@@ -164,7 +179,7 @@ impl Finding {
     }
 }
 
-/// What the risk is worked out from.
+/// Facts that the risk is worked out from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RiskFacts {
     /// When it breaks.
@@ -242,7 +257,7 @@ pub fn rank(findings: &mut [Finding]) {
     });
 }
 
-/// What is left out of an answer, by kind.
+/// Findings that are left out of an answer, by kind.
 pub type More = BTreeMap<FindingKind, LeftOut>;
 
 /// Findings of one kind that are left out of an answer, by severity. A critical one never is.
@@ -389,6 +404,7 @@ mod tests {
                 takes_down: Vec::new(),
                 n_takes_down: 0,
                 answer: None,
+                answer_for: Vec::new(),
                 under_way: false,
             }
             .beside_subject()

@@ -60,7 +60,7 @@ impl KeyAlgorithm {
     }
 }
 
-/// What may still be done with a key.
+/// Standing of a key: it decides what may still be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
@@ -101,11 +101,17 @@ pub struct Key {
     pub version: i64,
     /// Such as `ecdsa-p256`.
     pub algorithm: String,
-    /// What may still be done with it.
+    /// Its standing.
     pub status: KeyStatus,
-    /// The agent that holds the private half, if one does.
+    /// The agent that holds the private half, if one does; of several one that isn't banned.
     pub agent_id: Option<String>,
-    /// How many certificates carry it that are neither revoked nor expired.
+    /// That agent's host.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// That agent is banned, and so is every other one that holds it: nothing is installed for it.
+    #[serde(default)]
+    pub is_holder_banned: bool,
+    /// Certificates that carry it and are neither revoked nor expired.
     pub n_certificates: i64,
     /// When it was first seen.
     pub created_at: DateTime<Utc>,

@@ -93,7 +93,7 @@ pub enum Reads {
     From {
         /// The place.
         from: ReadFrom,
-        /// Whether what it had is older than what was shown before.
+        /// True if what it had is older than what was shown before.
         older: bool,
     },
     /// Nobody had an answer to what was asked last; what is shown is of an earlier moment.
@@ -398,6 +398,7 @@ fn finding(
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        answer_for: Vec::new(),
         under_way: false,
     }
 }

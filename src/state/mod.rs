@@ -329,6 +329,21 @@ pub struct State {
     pub quit: bool,
 }
 
+/// The things that the answer to a finding is for, where those are others than its own.
+#[must_use]
+pub fn answers_of(finding: &Finding) -> Vec<Target> {
+    let answers = finding.answer_for.iter();
+    answers
+        .map(|it| Target {
+            kind: finding.entity,
+            id: it.id.clone(),
+            version: it.version,
+            name: it.name.clone(),
+            status: String::new(),
+        })
+        .collect()
+}
+
 impl State {
     /// A console that knows nothing yet.
     #[must_use]
@@ -407,7 +422,7 @@ impl State {
         self.screens.get(&self.at()).cloned().unwrap_or_default()
     }
 
-    /// The same, to change.
+    /// The open screen, to change.
     pub fn screen_mut(&mut self) -> &mut Screen {
         let at = self.at();
         self.screens.entry(at).or_default()
@@ -469,7 +484,32 @@ impl State {
         if action.spec().kinds.contains(&EntityKind::Vault) {
             return vec![self.vault_target()];
         }
-        actions::fitting(action, selected)
+        let fit = actions::fitting(action, selected);
+        self.answering(action, fit)
+    }
+
+    /// Where `action` is the answer to the finding about one of these, and that is for other things: those in its place.
+    /// Among findings only: elsewhere a row means itself.
+    fn answering(&self, action: &dyn Action, fit: Vec<Target>) -> Vec<Target> {
+        if self.place().view != ViewId::Triage || self.screen().pane != 0 {
+            return fit;
+        }
+        let id = Some(action.spec().id);
+        let told = self.told();
+        let told: Vec<&Finding> = told
+            .filter(|it| it.answer.as_deref() == id && !it.answer_for.is_empty())
+            .collect();
+        let mut on: Vec<Target> = Vec::new();
+        for target in fit {
+            let finding = told.iter().find(|it| it.entity_id == target.id);
+            let mut instead = finding.map(|it| answers_of(it)).unwrap_or_default();
+            if instead.is_empty() {
+                instead.push(target);
+            }
+            instead.retain(|it| on.iter().all(|known| known.id != it.id));
+            on.extend(instead);
+        }
+        on
     }
 
     /// Whether `action` can be started on `selected`.

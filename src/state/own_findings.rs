@@ -66,6 +66,7 @@ fn about(state: &State, backend: Backend, rank: i64) -> Finding {
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        answer_for: Vec::new(),
         under_way: false,
     }
 }

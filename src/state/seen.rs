@@ -38,7 +38,7 @@ impl State {
     }
 
     /// The API's findings; what says that its certificate has ended comes first.
-    fn told(&self) -> impl Iterator<Item = &crate::domain::finding::Finding> {
+    pub(super) fn told(&self) -> impl Iterator<Item = &crate::domain::finding::Finding> {
         let all = match self.answer(&Query::Findings) {
             Some(Answer::Findings(answered)) => answered.findings.as_slice(),
             _ => &[],
@@ -48,7 +48,7 @@ impl State {
         ended.chain(all.iter().filter(move |it| !is_end(it.kind)))
     }
 
-    /// The same, with what the CA's list says where somebody looked into it.
+    /// A thing with what the CA's list says where somebody looked into it.
     fn with_list<'a>(&self, seen: Option<Seen<'a>>) -> Seen<'a> {
         match seen {
             Some(Seen::Certificate(seen)) => {

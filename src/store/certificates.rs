@@ -11,7 +11,7 @@ use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::in_use_sql::{in_use, of_agents};
+use super::in_use_sql::{in_use, of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
@@ -58,6 +58,8 @@ macro_rules! derived {
             "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, \
              (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id \
                AND r.status IN ('pending', 'issuing')) AS n_reissues, ",
+            reissuable!(),
+            " AS n_reissuable, ",
             first!("a.hostname"),
             " AS host, ",
             first!("a.owner"),
@@ -273,7 +275,7 @@ pub async fn insert(tx: &mut Tx, new: &NewCertificate) -> Result<Certificate, St
     insert_from(tx, new, None, None).await
 }
 
-/// The same for one that came out of a request.
+/// Records one that came out of a request.
 pub(super) async fn insert_from(
     tx: &mut Tx,
     new: &NewCertificate,
@@ -410,7 +412,7 @@ pub async fn revoked_not_in_crl(
 ) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
-        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
+        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS n_reissuable, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
          AND c.not_after > $2 AND COALESCE(c.adapter_id, '') = $3 ORDER BY c.id LIMIT $1",
     )
@@ -460,7 +462,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
 }
 
 impl Certificate {
-    /// The same without PEM and chain, as it is in a list.
+    /// The certificate without PEM and chain, as it is in a list.
     fn without_pem(self) -> Self {
         Self {
             pem: None,
@@ -525,6 +527,7 @@ impl FromRow for Wrapped {
             replaced_by: row.try_get("replaced_by")?,
             n_installations: row.try_get("n_installations")?,
             n_reissues: row.try_get("n_reissues")?,
+            n_reissuable: row.try_get("n_reissuable")?,
             host: row.try_get("host")?,
             owner: row.try_get("owner")?,
             is_replaced: row.try_get::<i64>("is_replaced")? == 1,

@@ -23,6 +23,17 @@ macro_rules! elsewhere {
     };
 }
 
+/// Number of places for which a reissue of the certificate `c` would make a request: where it is expected, or belongs
+/// since its installation failed, on an agent that isn't banned, without such a request under way.
+macro_rules! reissuable {
+    () => {
+        "(SELECT COUNT(*) FROM installations i JOIN agents a ON a.id = i.agent_id \
+           WHERE (i.certificate_id = c.id OR i.failed_certificate_id = c.id) AND a.status <> 'banned' \
+           AND NOT EXISTS (SELECT 1 FROM issuance_requests r WHERE r.replaces = c.id \
+             AND r.status IN ('pending', 'issuing') AND r.agent_id = i.agent_id AND r.install_path = i.path))"
+    };
+}
+
 /// The ids of certificates in use on the agents `a` that fulfil what follows; the parenthesis that it opens is the
 /// caller's to close.
 macro_rules! of_agents {
@@ -37,4 +48,4 @@ macro_rules! of_agents {
     };
 }
 
-pub(super) use {elsewhere, in_use, of_agents};
+pub(super) use {elsewhere, in_use, of_agents, reissuable};

@@ -11,14 +11,28 @@ use super::select::{List, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
 use super::{Conn, StoreError, Tx};
 
-/// `$now` is the last bind; certificates that are revoked or over don't count.
+/// The present is the first bind; certificates that are revoked or over don't count.
+macro_rules! columns {
+    () => {
+        "k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, a.id AS agent_id, a.hostname, \
+         CAST(CASE WHEN a.status = 'banned' THEN 1 ELSE 0 END AS bigint) AS is_holder_banned, \
+         (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
+           AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates"
+    };
+}
+
+/// Keys with one holder each: one that isn't banned before one that is.
+macro_rules! from {
+    () => {
+        "keys k LEFT JOIN agents a ON a.id = (SELECT o.id FROM key_holders h JOIN agents o ON o.id = h.agent_id \
+           WHERE h.spki_sha256 = k.spki_sha256 AND h.proven_at IS NOT NULL \
+           ORDER BY CASE WHEN o.status = 'banned' THEN 1 ELSE 0 END, o.id LIMIT 1)"
+    };
+}
+
 const LIST: List = List {
-    columns: "k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
-              (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 \
-               AND h.proven_at IS NOT NULL) AS agent_id, \
-              (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
-               AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates",
-    from: "keys k",
+    columns: columns!(),
+    from: from!(),
     id: "k.spki_sha256",
     number_as_id: false,
     sorts: &[
@@ -73,14 +87,13 @@ pub async fn upsert(tx: &mut Tx, spki: &str, algorithm: &str) -> Result<(), Stor
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError> {
     let now = conn.now();
-    let row: Option<Wrapped> = sql(
-        "SELECT k.spki_sha256, k.version, k.algorithm, k.status, k.created_at, k.compromised_at, \
-         (SELECT MIN(h.agent_id) FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 \
-               AND h.proven_at IS NOT NULL) AS agent_id, \
-         (SELECT COUNT(*) FROM certificates c WHERE c.spki_sha256 = k.spki_sha256 \
-          AND c.status <> 'revoked' AND c.not_after > $1) AS n_certificates \
-         FROM keys k WHERE k.spki_sha256 = $2",
-    )
+    let row: Option<Wrapped> = sql(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM ",
+        from!(),
+        " WHERE k.spki_sha256 = $2"
+    ))
     .bind(now)
     .bind(spki)
     .fetch_optional(conn.raw())
@@ -89,7 +102,7 @@ pub async fn read(conn: &mut Conn, spki: &str) -> Result<Option<Key>, StoreError
     Ok(row.map(|row| row.0))
 }
 
-/// The same, kept from others until the transaction ends.
+/// One, kept from others until the transaction ends.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -184,6 +197,8 @@ impl FromRow for Wrapped {
             algorithm: row.try_get("algorithm")?,
             status: word(row, "status", KeyStatus::from_word)?,
             agent_id: row.try_get("agent_id")?,
+            hostname: row.try_get("hostname")?,
+            is_holder_banned: row.try_get::<i64>("is_holder_banned")? == 1,
             n_certificates: row.try_get("n_certificates")?,
             created_at: row.try_get("created_at")?,
             compromised_at: row.try_get("compromised_at")?,

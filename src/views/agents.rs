@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::times::when;
-use super::{Opens, Pane, Row, View};
+use super::{Opens, Pane, Row, View, related};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
@@ -116,7 +116,7 @@ pub(super) fn rows_by_health(state: &State) -> Rows<'_> {
     Rows::over(agents, |it| it.id.as_str().into(), move |it| row(it, at, state))
 }
 
-/// What an agent's health means.
+/// Meaning of an agent's health.
 pub(super) fn meaning(health: AgentHealth) -> Meaning {
     match health {
         AgentHealth::Healthy => Meaning::Good,
@@ -127,11 +127,7 @@ pub(super) fn meaning(health: AgentHealth) -> Meaning {
 
 /// The agent with this id as a target, by its host's name where that is known.
 pub(super) fn target_of(id: &str, state: &State) -> Target {
-    let known = match state.answer(&Query::AgentHealth) {
-        Some(Answer::Agents(window)) => window.rows.iter().find(|agent| agent.id == id),
-        _ => None,
-    };
-    known.map_or_else(
+    related::agent(state, id).map_or_else(
         || Target {
             kind: EntityKind::Agent,
             id: id.to_owned(),

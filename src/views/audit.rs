@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::rows::Rows;
 use super::times::when;
-use super::{Opens, Pane, Row, View};
+use super::{Opens, Pane, Row, View, related};
 use crate::domain::audit::{AuditOutcome, AuditRow};
 use crate::domain::id::EntityKind;
 use crate::domain::link::Backend;
@@ -116,8 +116,8 @@ pub(super) fn rows_of<'a>(state: &'a State, query: &Query) -> Rows<'a> {
     }
 }
 
-/// What actions can work on from an audit row: the thing that it is about.
-pub(super) fn targets(row: &AuditRow) -> Vec<Target> {
+/// Targets of actions on an audit row: the thing that it is about.
+pub(super) fn targets(row: &AuditRow, state: &State) -> Vec<Target> {
     let acts = matches!(
         row.entity_type,
         EntityKind::Certificate | EntityKind::Agent | EntityKind::Request
@@ -126,13 +126,13 @@ pub(super) fn targets(row: &AuditRow) -> Vec<Target> {
         kind: row.entity_type,
         id: row.entity_id.clone(),
         version: 0,
-        name: row.entity_id.clone(),
+        name: related::name(state, row.entity_type, &row.entity_id).unwrap_or_else(|| row.entity_id.clone()),
         status: String::new(),
     };
     acts.then_some(target).into_iter().collect()
 }
 
-/// What a row of the trail is known by in a list: a bare number could be another list's row.
+/// Id of a row of the trail in a list: a bare number could be another list's row.
 pub(super) fn row_id(audit: &AuditRow) -> String {
     format!("aud_{}", audit.seq)
 }
@@ -168,7 +168,7 @@ fn row(audit: &AuditRow, state: &State) -> Row {
                     .unwrap_or_default(),
             ),
         ],
-        targets: targets(audit),
+        targets: targets(audit, state),
         open: Some(Opens::detail(ViewId::AuditRow, &audit.seq.to_string())),
         copy: audit.hash.clone(),
     }

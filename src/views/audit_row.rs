@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::audit::{meaning, opens, row_id, targets};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::times::full;
-use super::{Row, View};
+use super::{Row, View, related};
 use crate::domain::audit::AuditRow;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
@@ -37,12 +37,15 @@ const COLUMNS: &[Column] = &[
     },
 ];
 
-/// What the row is about, as the one row that keys work on.
+/// The thing that the row is about, as the one row that keys work on.
 fn rows(state: &State) -> Vec<Row> {
     let rows = row(state).map(|row| Row {
         id: row_id(row),
-        cells: vec![plain(row.entity_type.word()), plain(row.entity_id.clone())],
-        targets: targets(row),
+        cells: vec![
+            plain(row.entity_type.word()),
+            plain(related::named(state, row.entity_type, &row.entity_id)),
+        ],
+        targets: targets(row, state),
         open: opens(row),
         copy: row.hash.clone(),
     });
@@ -67,7 +70,7 @@ fn row(state: &State) -> Option<&AuditRow> {
         })
 }
 
-/// What it says.
+/// Its facts.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(row) = row(state) else {
         return Vec::new();
@@ -78,7 +81,14 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("Who", row.actor.clone()),
         fact("What", row.action.clone()),
         fact_that_means("Outcome", row.outcome_word(), meaning(row)),
-        fact("On", format!("{} {}", row.entity_type, row.entity_id)),
+        fact(
+            "On",
+            format!(
+                "{} {}",
+                row.entity_type,
+                related::named(state, row.entity_type, &row.entity_id)
+            ),
+        ),
         fact("Why", or_none(&row.reason)),
         fact("Ticket", or_none(&row.ticket)),
         fact("Run", or_none(&row.run_id)),

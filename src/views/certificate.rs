@@ -210,7 +210,7 @@ fn unwanted<'a>(certificate: &'a Certificate, place: &'a Installation) -> Option
     })
 }
 
-/// The same of a row that is `of` a certificate, or of a place: there it is what its agent found served.
+/// Unwanted certificate in a row that is `of` a certificate, or of a place: there it is what its agent found served.
 fn unwanted_there<'a>(place: &'a Installation, of: Option<&'a Certificate>) -> Option<Unwanted<'a>> {
     match (of, place.served_sha256.as_deref()) {
         (Some(of), _) => unwanted(of, place),
@@ -398,19 +398,16 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
     let key = detail.key.as_ref();
     let compromised = key.is_some_and(|key| key.status == KeyStatus::Compromised);
     let held = key
-        .and_then(|key| key.agent_id.as_deref())
-        .map_or("no agent", |id| {
-            let mut places = detail.in_use();
-            let place = places.find(|place| place.agent_id == id);
-            place.map_or(id, |place| place.hostname.as_str())
-        });
+        .and_then(|key| key.hostname.as_deref().or(key.agent_id.as_deref()))
+        .unwrap_or("no agent");
+    let banned = if key.is_some_and(|key| key.is_holder_banned) { ", which is banned" } else { "" };
     facts.push(fact_that_means(
         "Key",
         format!(
             "{} {}{}",
             certificate.key_algorithm,
             key.map_or("", |key| key.status.word()),
-            format_args!(", held by {held}")
+            format_args!(", held by {held}{banned}")
         ),
         if compromised { Meaning::Bad } else { Meaning::Plain },
     ));

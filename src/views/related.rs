@@ -1,4 +1,4 @@
-//! What a row touches, as a choice: from a certificate to its key's other certificates, its agents, its
+//! Things that a row touches, as a choice: from a certificate to its key's other certificates, its agents, its
 //! requests and its audit, and the like for everything else. It goes nowhere itself.
 
 use super::audit::{opens, row_id};
@@ -244,6 +244,24 @@ pub(super) fn agent<'a>(state: &'a State, id: &str) -> Option<&'a Agent> {
         Answer::Agent(detail) if detail.agent.id == id => Some(&detail.agent),
         _ => None,
     })
+}
+
+/// Name of the thing with this id, as far as it is known.
+pub(super) fn name(state: &State, kind: EntityKind, id: &str) -> Option<String> {
+    match kind {
+        EntityKind::Certificate => certificate(state, id).map(|it| it.name().to_owned()),
+        EntityKind::Agent => agent(state, id).map(|it| it.hostname.clone()),
+        EntityKind::Request => request(state, id).map(|it| it.common_name.clone()),
+        _ => None,
+    }
+}
+
+/// Name and id of a thing of which there may be several with one name: `shop.example.com (crt_…)`.
+pub(super) fn named(state: &State, kind: EntityKind, id: &str) -> String {
+    match name(state, kind, id) {
+        Some(name) => format!("{name} ({id})"),
+        None => id.to_owned(),
+    }
 }
 
 /// The installation with this id, from whatever was answered.

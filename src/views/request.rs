@@ -6,7 +6,8 @@ use ratatui::layout::Rect;
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::requests::{meaning, targets};
 use super::times::full;
-use super::{Row, View, audit};
+use super::{Row, View, audit, related};
+use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, WaitingOn};
 use crate::state::State;
 use crate::state::query::{Answer, Query};
@@ -21,11 +22,11 @@ pub(super) static VIEW: View = View {
     sorts: &[],
     filters: &[],
     needs: |state| {
-        let subject = state.place().subject;
-        subject
-            .into_iter()
-            .flat_map(|id| [Query::Request(id.clone()), Query::AuditOf(id)])
-            .collect()
+        let subject = state.place().subject.into_iter();
+        let itself = subject.flat_map(|id| [Query::Request(id.clone()), Query::AuditOf(id)]);
+        // The agent's name is its own.
+        let agent = request(state).and_then(|request| request.agent_id.clone());
+        itself.chain(agent.map(Query::Agent)).collect()
     },
     columns: |_| audit::NARROW,
     rows: |state, _| rows(state).into(),
@@ -73,12 +74,18 @@ const ITSELF: &[Column] = &[Column {
     width: Width::Fill(1),
 }];
 
-/// What it wants and how far it is.
+/// Its wish and its state.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(request) = request(state) else {
         return Vec::new();
     };
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let certificate = |id: &Option<String>| match id {
+        Some(id) => related::named(state, EntityKind::Certificate, id),
+        None => "-".to_owned(),
+    };
+    let agent = request.agent_id.as_deref();
+    let agent = agent.and_then(|id| related::name(state, EntityKind::Agent, id));
     vec![
         fact_that_means("Status", request.status.word(), meaning(request.status)),
         fact_that_means("Why", request.why(), meaning(request.status)),
@@ -91,10 +98,10 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("Tries", request.attempt.to_string()),
         fact("Names", request.sans.join(" ")),
         fact("Key", request.key_algorithm.clone()),
-        fact("Agent", or_none(&request.agent_id)),
+        fact("Agent", agent.unwrap_or_else(|| or_none(&request.agent_id))),
         fact("Path", or_none(&request.install_path)),
-        fact("Replaces", or_none(&request.replaces)),
-        fact("Certificate", or_none(&request.certificate_id)),
+        fact("Replaces", certificate(&request.replaces)),
+        fact("Certificate", certificate(&request.certificate_id)),
         fact("Key SHA-256", or_none(&request.spki_sha256)),
         fact(
             "Asked by",
@@ -124,7 +131,7 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     detail::draw(state, area, buffer, &request.common_name, &facts(state), &below);
 }
 
-/// What has to happen first, where no time is set.
+/// The event that has to come first, where no time is set.
 fn next_try(request: &Request) -> String {
     match request.waiting_on {
         Some(WaitingOn::Approval) => "once it is approved",

@@ -13,7 +13,7 @@ use crate::actions::Availability;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
-use crate::state::State;
+use crate::state::{State, answers_of};
 use crate::state::cmd::Cmd;
 use crate::state::own_findings::is_of_now;
 use crate::state::query::Query;
@@ -34,7 +34,7 @@ pub(super) static VIEW: View = View {
     draw,
 };
 
-/// What its panes are called.
+/// Titles of its panes.
 pub(super) const PANES: &[&str] = &["Findings", "Certificates", "Agents", "Requests", "Audit"];
 
 fn needs(_state: &State) -> Vec<Query> {
@@ -124,7 +124,7 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
     }
 }
 
-/// What a finding is known by among the rows.
+/// Id of a finding among the rows.
 pub(super) fn id(finding: &Finding) -> String {
     format!("{:?}/{}", finding.kind, finding.entity_id)
 }
@@ -180,7 +180,11 @@ pub(super) fn answer<'a>(finding: &Finding, state: &'a State) -> Option<(&'a str
     let action = finding.answer.as_deref().and_then(crate::actions::find);
     match (action, finding.kind) {
         (Some(action), _) => {
-            let is_ready = state.availability(action, &targets(finding)) == Availability::Ready;
+            let ready = match finding.answer_for.as_slice() {
+                [] => state.availability(action, &targets(finding)),
+                _ => state.availability_on(action, &answers_of(finding)),
+            };
+            let is_ready = ready == Availability::Ready;
             let id = action.spec().id;
             is_ready.then(|| (state.keymap.key_of(Cmd::Start(id)), id))
         }
@@ -326,7 +330,7 @@ fn places(area: Rect, n_lines: u16) -> [Rect; 6] {
     ]
 }
 
-/// How many of each severity there are, those that are not told one by one included.
+/// Numbers of each severity, those that are not told one by one included.
 fn tally(findings: &[Finding], more: &More) -> String {
     let of = |severity| findings.iter().filter(|it| it.severity == severity).count();
     let left_out = |n: i64| usize::try_from(n).unwrap_or(0);

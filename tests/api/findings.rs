@@ -370,8 +370,14 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
         what.ends_with("in use on 1 host, where another one is expected"),
         "{what}"
     );
-    // The key is with the one that belongs there.
-    assert_eq!(revoked["answer"], json!(null));
+    // The key is for the one that belongs there, on both.
+    let belongs = |finding: &serde_json::Value, action: &str| {
+        assert_eq!(finding["answer"], action, "{finding}");
+        let answers = finding["answer_for"].as_array().unwrap();
+        assert!(answers.len() == 1 && answers[0]["id"] == json!(it.cert), "{finding}");
+        assert_eq!(answers[0]["name"], "host-1.example.com");
+    };
+    belongs(&revoked, "install");
     assert_eq!(of(&it.cert).unwrap()["answer"], "install");
 
     // The agent's page says it of the place, and the agent is found by what it has.
@@ -493,4 +499,51 @@ async fn a_reissue_that_is_under_way_is_known_of_its_certificate() {
     let (status, reply) = it.post(&format!("/api/v1/requests/{id}/cancel"), "").await;
     assert_eq!(status, 200, "{reply}");
     assert_eq!(n(&it).await, 0);
+}
+
+/// What is offered is what is taken: a banned agent's place counts for nothing, and neither does one that has been asked
+/// for.
+#[tokio::test]
+async fn a_reissue_is_offered_for_the_places_that_would_get_one() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let other = agents::insert(&mut tx, &enrol("web-02"), 60).await.unwrap().id;
+    let good = certificates::existing(&mut tx, &it.cert).await.unwrap();
+    for agent in [&it.agent, &other] {
+        installations::expect(&mut tx, agent, "/srv/tls/a.pem", &good)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    let row = async || {
+        let (_, list) = it.get(&format!("/api/v1/certs?q={}", it.cert)).await;
+        let row: cmp_console::domain::certificate::Certificate =
+            serde_json::from_value(list["items"][0].clone()).unwrap();
+        row
+    };
+    let reissue = format!("/api/v1/certs/{}/reissue", it.cert);
+    assert_eq!(row().await.n_reissuable, 2);
+    let banned = it.post(&format!("/api/v1/agents/{}/ban", it.agent), "").await;
+    assert_eq!(banned.0, 200, "{banned:?}");
+    let half = row().await;
+    assert_eq!((half.n_installations, half.n_reissuable), (2, 1));
+    assert!(!half.is_being_reissued() && !half.is_banned_everywhere());
+    let (status, reply) = it.post(&reissue, "").await;
+    assert_eq!(status, 202, "{reply}");
+    assert_eq!(reply["requests"].as_array().unwrap().len(), 1);
+    assert!(row().await.is_being_reissued());
+    assert_eq!(it.post(&reissue, "").await.0, 409);
+    let request = reply["requests"][0]["id"].as_str().unwrap();
+    assert_eq!(it.post(&format!("/api/v1/requests/{request}/cancel"), "").await.0, 200);
+    assert_eq!(it.post(&format!("/api/v1/agents/{other}/ban"), "").await.0, 200);
+    let none = row().await;
+    assert!(none.is_banned_everywhere() && !none.is_being_reissued(), "{none:?}");
+    let (status, reply) = it.post(&reissue, "").await;
+    assert_eq!(status, 422, "{reply}");
+    // Its key's holder is banned too, and named.
+    let (_, detail) = it.get(&format!("/api/v1/certs/{}", it.cert)).await;
+    assert_eq!(
+        (&detail["key"]["hostname"], &detail["key"]["is_holder_banned"]),
+        (&json!("web-01"), &json!(true))
+    );
 }

@@ -1,7 +1,7 @@
 //! Triage: one line a finding, a pane at its top until somebody moves in it, and what is out of sight is counted.
 
 use chrono::Duration;
-use cmp_console::domain::finding::{Finding, FindingKind, LeftOut, Severity};
+use cmp_console::domain::finding::{AnswerFor, Finding, FindingKind, LeftOut, Severity};
 use cmp_console::domain::worker::{Duty, Worker};
 use cmp_console::problem::Problem;
 use cmp_console::wire::health::Findings;
@@ -36,6 +36,7 @@ fn finding(n: usize, severity: Severity) -> Finding {
         takes_down: vec!["web-0104".to_owned()],
         n_takes_down: 1,
         answer: Some("reissue".to_owned()),
+        answer_for: Vec::new(),
         under_way: false,
     }
 }
@@ -491,4 +492,38 @@ fn findings_of_ones_own_are_not_all_before_the_platform_has_answered() {
         after.starts_with("── Findings 1   1 critical ─") && !after.contains("asking…"),
         "{after}"
     );
+}
+
+/// A revoked certificate that is served where another one is expected is answered by that one, and by its key alone.
+#[test]
+fn the_key_of_a_finding_works_on_what_answers_it() {
+    let shown = || {
+        let mut state = night(0, 0);
+        let revoked = Finding {
+            kind: FindingKind::RevokedInUse,
+            answer: Some("install".to_owned()),
+            answer_for: vec![AnswerFor {
+                id: "crt_expected".to_owned(),
+                version: 4,
+                name: "shop.example.com".to_owned(),
+            }],
+            ..finding(11, Severity::Critical)
+        };
+        answered(&mut state, vec![revoked], Findings::default());
+        press(&mut state, "1");
+        state
+    };
+    let screen = lines(&shown(), 120, 40).join("\n");
+    assert!(screen.contains("i install"), "{screen}");
+    let planned = |keys: &str| {
+        let mut state = shown();
+        let effects = press(&mut state, keys);
+        let on = effects.into_iter().find_map(|effect| match effect {
+            Effect::Plan { on, .. } => Some(on),
+            _ => None,
+        });
+        on.map(|on| on.into_iter().map(|it| it.id).collect::<Vec<_>>())
+    };
+    assert_eq!(planned("i"), Some(vec!["crt_expected".to_owned()]));
+    assert_eq!(planned("X"), Some(vec!["crt_0011".to_owned()]), "any other key means the row");
 }

@@ -48,6 +48,7 @@ pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate
         host: Some("web-01".to_owned()),
         owner: Some("shop".to_owned()),
         n_reissues: 0,
+        n_reissuable: 1,
         is_replaced: false,
         n_installations: 1,
         created_at: now() - Duration::days(60),
@@ -191,6 +192,7 @@ pub(crate) fn findings() -> Vec<Finding> {
             n_takes_down: i64::try_from(takes.len()).unwrap(),
             takes_down: takes.iter().map(|host| (*host).to_owned()).collect(),
             answer: Some(answer.to_owned()),
+            answer_for: Vec::new(),
             under_way: false,
         };
     vec![
@@ -256,6 +258,8 @@ pub(crate) fn certificate_detail() -> CertificateDetail {
             algorithm: "ecdsa-p256".to_owned(),
             status: KeyStatus::Active,
             agent_id: Some("agt_0003".to_owned()),
+            hostname: Some("web-01".to_owned()),
+            is_holder_banned: false,
             n_certificates: 2,
             created_at: now() - Duration::days(60),
             compromised_at: None,

@@ -10,7 +10,7 @@ use crate::domain::finding::LeftOut;
 use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
-use crate::store::in_use_sql::elsewhere;
+use crate::store::in_use_sql::{elsewhere, reissuable};
 use crate::store::row::{FromRow, Row, optional_word, word};
 use crate::store::statement::{Value, sql};
 use crate::store::{Conn, StoreError, certificates};
@@ -28,7 +28,7 @@ pub struct InUse {
     pub hostname: String,
     /// Where, on the agent.
     pub path: String,
-    /// Where it is served, if it is.
+    /// Address at which it is served, if it is.
     pub tls_address: Option<String>,
     /// The certificate expected there, or found there instead.
     pub certificate_id: String,
@@ -58,9 +58,9 @@ pub struct InUse {
     pub is_served: bool,
     /// The fingerprint of what is expected there.
     pub expected_sha256: String,
-    /// What the file holds.
+    /// Fingerprint of what the file holds.
     pub on_disk_sha256: Option<String>,
-    /// What a handshake showed.
+    /// Fingerprint of what a handshake showed.
     pub served_sha256: Option<String>,
     /// The issuer that was not sent with it.
     pub chain_missing: Option<String>,
@@ -74,14 +74,16 @@ pub struct InUse {
     pub never_there: bool,
     /// The good certificate whose installation failed there, where another one is expected again.
     pub owed: Option<Owed>,
+    /// The certificate that belongs there, where this one is not what is expected.
+    pub instead: Option<Instead>,
     /// When the agent last looked.
     pub checked_at: Option<DateTime<Utc>>,
     /// When what is expected changed last.
     pub updated_at: DateTime<Utc>,
     /// Requests under way that are to replace the certificate.
     pub n_reissues: i64,
-    /// Places where it is expected.
-    pub n_places: i64,
+    /// Places for which a reissue would make a request.
+    pub n_reissuable: i64,
     /// The newest request that is to replace the certificate failed.
     pub renewal_failing: bool,
     /// Why.
@@ -96,10 +98,10 @@ impl InUse {
     /// Each place of the certificate has a request that is under way.
     #[must_use]
     pub fn is_being_reissued(&self) -> bool {
-        is_being_reissued(self.n_reissues, self.n_places)
+        is_being_reissued(self.n_reissues, self.n_reissuable)
     }
 
-    /// Whether the agent missed its check-ins.
+    /// True if the agent missed its check-ins.
     #[must_use]
     pub fn agent_silent(&self, now: DateTime<Utc>) -> bool {
         let patience = Duration::seconds(self.checkin_interval_s) * SILENT_AFTER_INTERVALS;
@@ -126,7 +128,25 @@ pub struct Owed {
     pub error: Option<String>,
 }
 
-/// What a certificate expected on an agent stands for, beside whether it is in trouble.
+/// The certificate that belongs at a place where another one was found: the one that could not be installed, where that
+/// is good, or else what is expected.
+#[derive(Clone, Debug)]
+pub struct Instead {
+    /// Which.
+    pub certificate_id: String,
+    /// Its version.
+    pub version: i64,
+    /// Its subject.
+    pub subject: String,
+    /// It can be installed: it and its key are good, and an agent that isn't banned holds that.
+    pub is_good: bool,
+    /// It is on its way there.
+    pub is_queued: bool,
+    /// Each of its places has a request that is under way.
+    pub is_being_reissued: bool,
+}
+
+/// Times by which a certificate that is expected on an agent is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     /// The present.
@@ -135,7 +155,8 @@ pub struct Expected {
     pub since: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
+const COLUMNS: &str = concat!(
+    "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
      a.hostname, i.path, a.tls_address, c.id AS certificate_id, c.version AS certificate_version, c.subject, c.serial, \
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
@@ -151,10 +172,32 @@ const COLUMNS: &str = "SELECT i.id AS installation_id, i.version AS installation
      (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
        AS renewal_error, \
      (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id AND r.status IN ('pending', 'issuing')) \
-       AS n_reissues, \
-     (SELECT COUNT(*) FROM installations p WHERE p.certificate_id = c.id) AS n_places, a.last_checkin, a.checkin_interval_s, \
+       AS n_reissues, ",
+    reissuable!(),
+    " AS n_reissuable, a.last_checkin, a.checkin_interval_s, \
      f.id AS owed_id, f.version AS owed_version, f.subject AS owed_subject, f.serial AS owed_serial, \
-     f.not_after AS owed_until, f.fingerprint_sha256 AS owed_sha256, i.failed_error";
+     f.not_after AS owed_until, f.fingerprint_sha256 AS owed_sha256, i.failed_error, "
+);
+
+/// Columns where the certificate itself is what is expected.
+const ITSELF: &str = "CAST(NULL AS text) AS instead_id, CAST(0 AS bigint) AS instead_version, '' AS instead_subject, \
+     CAST(0 AS bigint) AS instead_good, CAST(0 AS bigint) AS instead_queued, CAST(0 AS bigint) AS instead_reissues, \
+     CAST(0 AS bigint) AS instead_reissuable";
+
+/// Columns of the certificate that belongs there instead, `x`.
+const INSTEAD: &str = concat!(
+    "x.id AS instead_id, x.version AS instead_version, x.subject AS instead_subject, \
+     CAST(CASE WHEN x.status = 'active' AND x.not_after > $1 AND EXISTS (SELECT 1 FROM keys k \
+       JOIN key_holders h ON h.spki_sha256 = k.spki_sha256 WHERE k.spki_sha256 = x.spki_sha256 \
+       AND k.status = 'active' AND h.agent_id = i.agent_id AND h.proven_at IS NOT NULL) THEN 1 ELSE 0 END AS bigint) \
+       AS instead_good, \
+     (SELECT COUNT(*) FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued' AND j.created_at > $2) \
+       AS instead_queued, \
+     (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = x.id AND r.status IN ('pending', 'issuing')) \
+       AS instead_reissues, (SELECT ",
+    reissuable!(),
+    " FROM certificates c WHERE c.id = x.id) AS instead_reissuable"
+);
 
 /// The first installation there failed: nothing is, or ever was, in use by it.
 const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
@@ -171,13 +214,15 @@ const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certi
 /// The certificate whose installation failed there still belongs there: it hasn't ended.
 const OWED: &str = "(f.id IS NOT NULL AND f.not_after > $1)";
 
-/// The same of what an agent found where another one is expected.
+/// Certificates that an agent that isn't banned found where another one is expected, with what belongs there.
 const ELSEWHERE: &str = concat!(
     "FROM ",
     elsewhere!(),
     " JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
      LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
-     WHERE a.status = 'active' AND "
+       AND f.status = 'active' AND f.not_after > $1 \
+       AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
+     JOIN certificates x ON x.id = COALESCE(f.id, i.certificate_id) WHERE a.status = 'active' AND "
 );
 
 /// Certificates with a key that is in nobody else's hands, as far as is known, on an agent that isn't banned.
@@ -198,7 +243,7 @@ async fn all(
     bound: Vec<Value>,
 ) -> Result<Vec<InUse>, StoreError> {
     sql(AssertSqlSafe(format!(
-        "{COLUMNS} {IN_USE} {condition} ORDER BY {order}, i.id"
+        "{COLUMNS} {ITSELF} {IN_USE} {condition} ORDER BY {order}, i.id"
     )))
     .bind_all(bound)
     .fetch_all(conn.raw())
@@ -206,7 +251,7 @@ async fn all(
     .map_err(StoreError::because("looking for certificates in trouble"))
 }
 
-/// What is expected of the most urgent good certificates that fulfil `condition`, however many places each has,
+/// Places of the most urgent good certificates that fulfil `condition`, however many places each has,
 /// and how many certificates more do; `warns` says which of them are as bad as a warning.
 async fn foremost(
     conn: &mut Conn,
@@ -218,7 +263,7 @@ async fn foremost(
     let doing = "looking for certificates in trouble";
     let at_most = bound.len() + 1;
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
+        "{COLUMNS} {ITSELF} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
          ORDER BY {order}, i.certificate_id, i.id"
     )))
     .bind_all(bound.clone())
@@ -248,25 +293,32 @@ async fn foremost(
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn compromised_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
-    wherever(conn, "k.status = 'compromised'", "k.compromised_at").await
+pub async fn compromised_in_use(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
+    wherever(conn, "k.status = 'compromised'", "k.compromised_at", at).await
 }
 
 /// All that are (being) revoked, or held, with a key that is good.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn revoked_in_use(conn: &mut Conn) -> Result<Vec<InUse>, StoreError> {
+pub async fn revoked_in_use(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
     let condition = "c.status IN ('revocation_pending', 'revoked', 'held') AND k.status <> 'compromised'";
-    wherever(conn, condition, "c.revocation_asked_at").await
+    wherever(conn, condition, "c.revocation_asked_at", at).await
 }
 
 /// All that fulfil `condition` where they are expected, then where an agent found them instead of what is expected.
-async fn wherever(conn: &mut Conn, condition: &str, order: &str) -> Result<Vec<InUse>, StoreError> {
+async fn wherever(
+    conn: &mut Conn,
+    condition: &str,
+    order: &str,
+    at: Expected,
+) -> Result<Vec<InUse>, StoreError> {
     let mut found = all(conn, &in_place(condition), order, Vec::new()).await?;
     let elsewhere: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
+        "{COLUMNS} {INSTEAD} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
     )))
+    .bind(at.now)
+    .bind(at.since)
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because("looking for certificates in trouble"))?;
@@ -371,7 +423,7 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
     );
     let bound: Vec<Value> = vec![at.now.into(), at.since.into()];
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {IN_USE} {condition} ORDER BY c.not_after, i.id LIMIT $3"
+        "{COLUMNS} {ITSELF} {IN_USE} {condition} ORDER BY c.not_after, i.id LIMIT $3"
     )))
     .bind_all(bound.clone())
     .bind(AT_MOST)
@@ -421,14 +473,32 @@ impl FromRow for InUse {
             checked_at: row.try_get("checked_at")?,
             updated_at: row.try_get("updated_at")?,
             owed: owed(row)?,
+            instead: instead(row)?,
             n_reissues: row.try_get("n_reissues")?,
-            n_places: row.try_get("n_places")?,
+            n_reissuable: row.try_get("n_reissuable")?,
             renewal_failing: renewal == "failed",
             renewal_error: row.try_get("renewal_error")?,
             last_checkin: row.try_get("last_checkin")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
         })
     }
+}
+
+fn instead(row: &Row) -> Result<Option<Instead>, sqlx::Error> {
+    let Some(certificate_id) = row.try_get::<Option<String>>("instead_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(Instead {
+        certificate_id,
+        version: row.try_get("instead_version")?,
+        subject: row.try_get("instead_subject")?,
+        is_good: row.try_get::<i64>("instead_good")? == 1,
+        is_queued: row.try_get::<i64>("instead_queued")? > 0,
+        is_being_reissued: is_being_reissued(
+            row.try_get("instead_reissues")?,
+            row.try_get("instead_reissuable")?,
+        ),
+    }))
 }
 
 fn owed(row: &Row) -> Result<Option<Owed>, sqlx::Error> {

@@ -19,7 +19,7 @@ use super::{Conn, StoreError};
 
 pub use agents::{OnAgent, Silent, on_agents, silent_agents};
 pub use installed::{
-    Expected, InUse, Owed, compromised_in_use, ending_in_use, ends_or_is_wanted_now, installations_at_odds,
+    Expected, InUse, Instead, Owed, compromised_in_use, ending_in_use, ends_or_is_wanted_now, installations_at_odds,
     installations_in_doubt, renewals_suggested, revoked_in_use,
 };
 pub use requests::{
@@ -35,7 +35,7 @@ pub const AT_MOST: i64 = 500;
 pub struct Foremost<T> {
     /// Those.
     pub rows: Vec<T>,
-    /// How many more there are, by how bad they are.
+    /// Numbers of others, by how bad they are.
     pub more: LeftOut,
 }
 
@@ -101,7 +101,7 @@ pub struct Unconfirmed {
     pub reason: Option<Reason>,
     /// The CA's last word.
     pub error: Option<String>,
-    /// Whether it is still under way: asked again it would only be refused as being under way.
+    /// True if it is still under way: asked again it would only be refused as being under way.
     pub queued: bool,
     /// Why its adapter is paused.
     pub paused_reason: Option<String>,
@@ -131,7 +131,7 @@ pub async fn unconfirmed_revocations(
     .map_err(StoreError::because("looking for unconfirmed revocations"))
 }
 
-/// What revocations that are under way wait for, where that is known, and how many do: the oldest one's words.
+/// The cause for which revocations that are under way wait, where that is known, and how many do: the oldest one's words.
 ///
 /// # Errors
 /// The database doesn't answer.

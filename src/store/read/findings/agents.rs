@@ -60,6 +60,7 @@ pub(super) fn one_silent(agent: Silent, on: &OnAgent, now: DateTime<Utc>) -> Fin
         takes_down: on.subjects.iter().map(|subject| name(subject)).collect(),
         n_takes_down: on.n,
         answer: Some("checkin".to_owned()),
+        answer_for: Vec::new(),
         under_way: false,
     }
 }

@@ -8,11 +8,11 @@ use super::Found;
 use super::renewal_asked::asked_for;
 use super::words::{counted, name, number, short};
 use crate::domain::certificate::{CertificateStatus, Urgency, urgency};
-use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
+use crate::domain::finding::{AnswerFor, Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::key::KeyStatus;
 use crate::domain::matter;
-use crate::store::findings::InUse;
+use crate::store::findings::{InUse, Instead};
 
 /// One finding a certificate and kind, however many hosts it is on.
 pub(super) fn certificates(in_trouble: &[InUse], now: DateTime<Utc>, found: &mut Found) {
@@ -30,7 +30,22 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
     let first = *places.first()?;
     let trouble = trouble(first, places, now);
     let hosts: BTreeSet<&str> = places.iter().map(|it| it.hostname.as_str()).collect();
-    let under_way = first.is_being_reissued();
+    let answer = answer(places);
+    // One that is expected nowhere is never reissued; what belongs in its places is on its way, or isn't.
+    let under_way = match &answer {
+        Answer::ForItself => first.is_being_reissued(),
+        Answer::OnItsWay(_) | Answer::For(..) => false,
+    };
+    let what = match &answer {
+        Answer::OnItsWay(how) => format!("{}, and that one {how}", trouble.what),
+        _ if under_way => format!("{}, and its reissue is under way", trouble.what),
+        _ => trouble.what,
+    };
+    let (answer, answer_for) = match answer {
+        Answer::ForItself => (Some("reissue".to_owned()), Vec::new()),
+        Answer::OnItsWay(_) => (None, Vec::new()),
+        Answer::For(action, these) => (Some(action.to_owned()), these),
+    };
     Some(Finding {
         kind: trouble.kind,
         severity: trouble.severity,
@@ -42,21 +57,53 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         host: hosts.first().map(|&host| host.to_owned()),
         agent: None,
         matter: trouble.matter.to_owned(),
-        what: match under_way {
-            true => format!("{}, and its reissue is under way", trouble.what),
-            false => trouble.what,
-        },
+        what,
         since: trouble.since,
         due: trouble.due,
         takes_down: hosts.iter().take(NAMED).map(|&host| host.to_owned()).collect(),
         n_takes_down: number(hosts.len()),
-        // Where it isn't expected, the host needs what is: the finding about that one has the key.
-        answer: places
-            .iter()
-            .any(|it| it.is_expected)
-            .then(|| "reissue".to_owned()),
+        answer,
+        answer_for,
         under_way,
     })
+}
+
+/// The help for the places of a certificate in trouble.
+enum Answer {
+    /// A new one of it.
+    ForItself,
+    /// Nothing is left to ask for: what belongs in its places is on its way there, in these words.
+    OnItsWay(&'static str),
+    /// This action on what belongs in its places.
+    For(&'static str, Vec<AnswerFor>),
+}
+
+/// Answer for these places. Where it isn't expected, the host needs what belongs there: installed, or made anew where that is no good either.
+fn answer(places: &[&InUse]) -> Answer {
+    if places.iter().any(|it| it.is_expected) {
+        return Answer::ForItself;
+    }
+    let instead = places.iter().filter_map(|it| it.instead.as_ref());
+    let to_install = instead.clone().filter(|it| it.is_good && !it.is_queued);
+    let to_reissue = instead.clone().filter(|it| !it.is_good && !it.is_being_reissued);
+    match (named(to_install), named(to_reissue)) {
+        (good, _) if !good.is_empty() => Answer::For("install", good),
+        (_, bad) if !bad.is_empty() => Answer::For("reissue", bad),
+        _ if instead.clone().any(|it| it.is_good) => Answer::OnItsWay("is being installed"),
+        _ => Answer::OnItsWay("is being reissued"),
+    }
+}
+
+/// Each once, as many as are named.
+fn named<'a>(these: impl Iterator<Item = &'a Instead>) -> Vec<AnswerFor> {
+    let by_id: BTreeMap<&str, &Instead> = these.map(|it| (it.certificate_id.as_str(), it)).collect();
+    let these = by_id.into_values().take(NAMED);
+    let one = |it: &Instead| AnswerFor {
+        id: it.certificate_id.clone(),
+        version: it.version,
+        name: name(&it.subject),
+    };
+    these.map(one).collect()
 }
 
 /// The worst that is wrong with a certificate in use.

@@ -190,6 +190,7 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
         entity_id: owed.certificate_id.clone(),
         version: owed.version,
         subject: name,
+        answer_for: Vec::new(),
         under_way: false,
         ..finding.of(it, now)
     }
@@ -225,6 +226,7 @@ impl AtPlace {
             takes_down: vec![it.hostname.clone()],
             n_takes_down: 1,
             answer: Some(self.answer.to_owned()),
+            answer_for: Vec::new(),
             under_way: it.is_being_reissued(),
         }
     }

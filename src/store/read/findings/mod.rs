@@ -29,7 +29,7 @@ const HORIZON_D: i64 = 30;
 /// So long an installation, a request or a revocation may take without anybody having to look.
 const PATIENCE_S: i64 = 60;
 
-/// What is found, and how much of it isn't told one by one.
+/// Findings, and how much of them isn't told one by one.
 #[derive(Default)]
 struct Found(Findings);
 
@@ -62,8 +62,9 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     let [soon, week, horizon] = [1, 7, HORIZON_D].map(|days| now + Duration::days(days));
     let since = now - Duration::seconds(PATIENCE_S);
     let mut found = Found::default();
-    let mut in_trouble = facts::compromised_in_use(conn).await?;
-    in_trouble.extend(facts::revoked_in_use(conn).await?);
+    let at = Expected { now, since };
+    let mut in_trouble = facts::compromised_in_use(conn, at).await?;
+    in_trouble.extend(facts::revoked_in_use(conn, at).await?);
     in_trouble.extend(facts::ends_or_is_wanted_now(conn, soon).await?);
     let suggested = facts::renewals_suggested(conn, soon, week).await?;
     in_trouble.extend(found.rows(FindingKind::RenewalAsked, suggested));
@@ -71,7 +72,6 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     in_trouble.extend(found.rows(FindingKind::ExpiringInUse, ending));
     in_use::certificates(&in_trouble, now, &mut found);
 
-    let at = Expected { now, since };
     let at_odds = facts::installations_at_odds(conn, at).await?;
     let in_doubt = facts::installations_in_doubt(conn, at).await?;
     let in_doubt = found.rows(FindingKind::NotServed, in_doubt);

@@ -68,6 +68,7 @@ pub(super) fn one_failed(it: Failed, now: DateTime<Utc>) -> Finding {
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer,
+        answer_for: Vec::new(),
         under_way: false,
     }
 }
@@ -158,6 +159,7 @@ pub(super) fn paused(
         takes_down: blocked.names,
         n_takes_down: blocked.n,
         answer: is_sealed.then(|| "unseal".to_owned()),
+        answer_for: Vec::new(),
         under_way: false,
     }
 }
@@ -184,6 +186,7 @@ pub(super) fn stuck(request: &Request, now: DateTime<Utc>) -> Finding {
         takes_down: Vec::new(),
         n_takes_down: 0,
         answer: None,
+        answer_for: Vec::new(),
         under_way: false,
     }
 }
@@ -219,6 +222,7 @@ pub(super) fn waits_for_agent(it: WaitedFor, now: DateTime<Utc>) -> Finding {
         n_takes_down: it.n,
         takes_down: it.names,
         answer: Some("checkin".to_owned()),
+        answer_for: Vec::new(),
         under_way: false,
     }
 }

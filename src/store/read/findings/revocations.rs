@@ -46,6 +46,7 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
             (false, true) => None,
             (false, false) => Some("revoke".to_owned()),
         },
+        answer_for: Vec::new(),
         under_way: false,
     }
 }

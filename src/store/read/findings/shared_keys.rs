@@ -56,7 +56,9 @@ pub(super) fn shares(
         due: None,
         n_takes_down: number(names.len()),
         takes_down: names.into_iter().take(NAMED).collect(),
-        answer: Some("reissue".to_owned()),
+        // Banned agents get nothing.
+        answer: (!certificate.is_banned_everywhere()).then(|| "reissue".to_owned()),
+        answer_for: Vec::new(),
         under_way: certificate.is_being_reissued(),
     }
 }

@@ -35,7 +35,7 @@ fn certificate(name: &str) -> Certificate {
         "id": "crt_1", "version": 1, "subject": format!("CN={name}"), "sans": [name], "issuer": "CN=ca",
         "serial": "01", "fingerprint_sha256": "aa", "spki_sha256": "bb", "key_algorithm": "ecdsa-p256",
         "not_before": now(), "not_after": now(), "status": "active", "created_at": now(), "updated_at": now(),
-        "n_installations": 1, "is_replaced": false
+        "n_installations": 1, "n_reissuable": 1, "is_replaced": false
     });
     serde_json::from_value(words).unwrap()
 }
@@ -70,8 +70,9 @@ fn place() -> InUse {
         report_error: None,
         never_there: false,
         owed: None,
+        instead: None,
         n_reissues: 0,
-        n_places: 1,
+        n_reissuable: 1,
         checked_at: Some(now()),
         updated_at: now(),
         renewal_failing: false,

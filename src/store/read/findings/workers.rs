@@ -63,6 +63,7 @@ pub(super) fn finding(it: &Gone, waiting: Blocked, revocations: &[String]) -> Fi
         takes_down: waiting.names,
         n_takes_down: waiting.n,
         answer: None,
+        answer_for: Vec::new(),
         under_way: false,
     }
 }
