@@ -156,7 +156,7 @@ pub async fn append(tx: &mut Tx, entry: AuditEntry) -> Result<AuditRow, StoreErr
 /// Appends at the end of the transaction: for a row that nobody needs to know the number of. The chain
 /// is one for all servers, and is held from the first row that is written until the end; rows that are
 /// locked after it could be somebody's who waits for it.
-pub fn note(tx: &mut Tx, entry: AuditEntry) {
+pub(super) fn note(tx: &mut Tx, entry: AuditEntry) {
     tx.note(entry);
 }
 

@@ -317,7 +317,8 @@ impl Store {
                 .await
                 .map(Link::SqliteWriter),
             Pools::Postgres(ways) => {
-                let begun = self.reach.or_refused(&ways.writer, ways.writer.begin()).await;
+                let beginning = dialect::postgres::begin(&ways.writer);
+                let begun = self.reach.or_refused(&ways.writer, beginning).await;
                 begun.map(Link::PostgresWriter)
             }
         };

@@ -196,16 +196,6 @@ impl<'a> Door<'a> {
         Ok(secret)
     }
 
-    /// A row for another thing that comes of it, in the same transaction, so that the thing's own history says who asked.
-    pub(super) fn comes_of_it(&mut self, entity_type: EntityKind, id: &str, detail: String) {
-        let entry = AuditEntry {
-            entity_type,
-            entity_id: id.to_owned(),
-            ..self.entry(self.attempt.outcome, Some(detail))
-        };
-        audit::note(&mut self.tx, entry);
-    }
-
     /// Nothing changed after all, so nothing is written down: what was asked is so already.
     pub(super) fn nothing_to_do(&mut self) {
         self.silent = true;

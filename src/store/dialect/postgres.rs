@@ -6,13 +6,14 @@
 //! installation, job, adapter; the head of the audit chain is the last. Where that can't be kept, the
 //! database notices the circle and takes one of them back, which may be tried again ([`is_passing`]).
 
+use std::io::ErrorKind;
 use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor, PgConnection, PgPool, Postgres};
+use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
 
 use super::Locking;
 use crate::store::pools::{self, Ways, Work};
@@ -124,10 +125,6 @@ pub(in crate::store) fn is_passing(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03" | "53300") || code.starts_with("57P")
 }
 
-/// Idle time after which a connection is asked whether it is still open before it is used: asking each time is a
-/// statement more for everything. What is lost within it is told as a database that doesn't answer.
-const SURELY_OPEN: Duration = Duration::from_secs(1);
-
 /// The connections, a pool for each kind of work.
 pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("cmp");
@@ -142,16 +139,6 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
         PgPoolOptions::new()
             .max_connections(n)
             .acquire_timeout(patience)
-            // In place of a question at each use.
-            .test_before_acquire(false)
-            .before_acquire(|conn, used| {
-                Box::pin(async move {
-                    if used.idle_for > SURELY_OPEN {
-                        conn.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     conn.execute(settings).await?;
@@ -161,6 +148,8 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
             })
     };
     let writer = pool(N_WRITERS, PATIENCE, SETTINGS)
+        // A transaction's beginning tells whether the connection is open: see `begin`.
+        .test_before_acquire(false)
         .connect_with(options.clone())
         .await?;
     let readers = |n, patience, settings| pool(n, patience, settings).connect_lazy_with(options.clone());
@@ -171,6 +160,27 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
         searches: readers(pools::searches(), Work::Search.queues(), SCREENS),
         background: readers(N_BACKGROUND, Work::Background.queues(), SETTINGS),
     })
+}
+
+/// Begins a transaction. A connection that was lost since its last use tells so here, before anything is done on it,
+/// and another one is taken.
+pub(in crate::store) async fn begin(writers: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut n_lost = 0;
+    loop {
+        match writers.begin().await {
+            Err(error) if n_lost < N_WRITERS && is_lost(&error) => n_lost += 1,
+            begun => return begun,
+        }
+    }
+}
+
+/// True if the other end hung up, or was told to.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "57P01"),
+        _ => false,
+    }
 }
 
 /// The process at the database that works for this connection, and what time it is there.

@@ -83,10 +83,7 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Vec<Request>
             requested_by: door.actor().to_owned(),
             needs_approval: false,
         };
-        let request = requests::insert(&mut door.tx, &new).await.map_err(problem_of)?;
-        let detail = format!("replaces certificate `{id}`");
-        door.comes_of_it(EntityKind::Request, &request.id, detail);
-        made.push(request);
+        made.push(requests::insert(&mut door.tx, &new).await.map_err(problem_of)?);
     }
     if let (true, Some(first)) = (made.is_empty(), under_way.first()) {
         return Err(Problem::conflict(format!(
@@ -115,8 +112,8 @@ struct Place {
     path: Option<String>,
 }
 
-/// Each place where the old one is expected, or belongs since its installation failed; where there is none, an agent that holds the old key.
-/// Banned agents get nothing.
+/// Each place where the old one is expected, or belongs since its installation failed; where there is none, an agent
+/// that holds the old key. Banned agents get nothing.
 async fn places(door: &mut Door<'_>, certificate: &Certificate) -> Result<Vec<Place>, Problem> {
     let expected = installations::by_certificate(&mut door.tx, &certificate.id)
         .await

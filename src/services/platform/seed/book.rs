@@ -186,22 +186,12 @@ impl Book {
             needs_approval: false,
         };
         let request = requests::insert(tx, &new).await?;
-        // As the API's door for changes writes them: one about what came of it, one about what was asked.
-        let what_came_of_it = format!("replaces certificate `{}`", replaces.id);
-        let asked = [
-            (EntityKind::Request, &request.id, what_came_of_it),
-            (
-                EntityKind::Certificate,
-                &replaces.id,
-                format!("requests {}", request.id),
-            ),
-        ];
-        for (kind, id, detail) in asked {
-            let mut entry = done(OPERATOR, "reissue", kind, id);
-            entry.outcome = AuditOutcome::Asked;
-            entry.detail = Some(detail);
-            audit::append(tx, entry).await?;
-        }
+        // As the API's door for changes writes it, in the moment that the request is made: so the request's history
+        // finds it, too.
+        let mut entry = done(OPERATOR, "reissue", EntityKind::Certificate, &replaces.id);
+        entry.outcome = AuditOutcome::Asked;
+        entry.detail = Some(format!("requests {}", request.id));
+        audit::append(tx, entry).await?;
         requests::set_csr(
             tx,
             &request.id,
