@@ -224,7 +224,10 @@ fn holder(detail: &CertificateDetail) -> Result<&str, Refusal> {
     match held {
         None => Err(held_by_nobody(&detail.certificate)),
         Some((key, agent_id)) if key.is_holder_banned => {
-            let (name, agent) = (detail.certificate.name(), key.hostname.as_deref().unwrap_or(agent_id));
+            let (name, agent) = (
+                detail.certificate.name(),
+                key.hostname.as_deref().unwrap_or(agent_id),
+            );
             let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
             Err(Refusal::new(
                 "whose key a banned agent holds",

@@ -112,8 +112,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
         let belongs = detail.belongs().next().is_some();
-        let refusal = refused(certificate, belongs, now)
-            .or_else(|| held_by_banned(&detail).filter(|_| !belongs));
+        let refusal =
+            refused(certificate, belongs, now).or_else(|| held_by_banned(&detail).filter(|_| !belongs));
         match refusal {
             Some(_) if alone && certificate.is_being_reissued() => {
                 return Err(being_reissued(certificate.name(), under_way.of(&certificate.id)).problem);
@@ -270,7 +270,8 @@ fn only_banned(name: &str) -> Refusal {
 /// Refusal for a certificate that is installed nowhere and whose key only banned agents hold.
 fn held_by_banned(detail: &CertificateDetail) -> Option<Refusal> {
     let key = detail.key.as_ref()?;
-    key.is_holder_banned.then(|| only_banned(detail.certificate.name()))
+    key.is_holder_banned
+        .then(|| only_banned(detail.certificate.name()))
 }
 
 /// Refusal for a certificate that is asked for already, for each of its places.
@@ -453,7 +454,10 @@ async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem>
     if !found.banned.is_empty() {
         let hosts: Vec<&str> = found.banned.iter().map(String::as_str).collect();
         let is = if hosts.len() == 1 { "is" } else { "are" };
-        lines.push(format!("{} {is} banned: nothing is installed there.", in_the_way::names(&hosts)));
+        lines.push(format!(
+            "{} {is} banned: nothing is installed there.",
+            in_the_way::names(&hosts)
+        ));
     }
     let adapters = Adapters::ask(with).await?;
     let certificates = found.all.iter().map(|detail| &detail.certificate);

@@ -400,7 +400,11 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
     let held = key
         .and_then(|key| key.hostname.as_deref().or(key.agent_id.as_deref()))
         .unwrap_or("no agent");
-    let banned = if key.is_some_and(|key| key.is_holder_banned) { ", which is banned" } else { "" };
+    let banned = if key.is_some_and(|key| key.is_holder_banned) {
+        ", which is banned"
+    } else {
+        ""
+    };
     facts.push(fact_that_means(
         "Key",
         format!(

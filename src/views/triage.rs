@@ -13,11 +13,11 @@ use crate::actions::Availability;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
 use crate::plan::plan::Target;
-use crate::state::{State, answers_of};
 use crate::state::cmd::Cmd;
 use crate::state::own_findings::is_of_now;
 use crate::state::query::Query;
 use crate::state::screen::{Place, ViewId};
+use crate::state::{State, answers_of};
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 

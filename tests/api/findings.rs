@@ -374,7 +374,10 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
     let belongs = |finding: &serde_json::Value, action: &str| {
         assert_eq!(finding["answer"], action, "{finding}");
         let answers = finding["answer_for"].as_array().unwrap();
-        assert!(answers.len() == 1 && answers[0]["id"] == json!(it.cert), "{finding}");
+        assert!(
+            answers.len() == 1 && answers[0]["id"] == json!(it.cert),
+            "{finding}"
+        );
         assert_eq!(answers[0]["name"], "host-1.example.com");
     };
     belongs(&revoked, "install");
@@ -538,10 +541,16 @@ async fn a_reissue_is_offered_for_the_places_that_would_get_one() {
     assert!(row().await.is_being_reissued());
     assert_eq!(it.post(&reissue, "").await.0, 409);
     let request = reply["requests"][0]["id"].as_str().unwrap();
-    assert_eq!(it.post(&format!("/api/v1/requests/{request}/cancel"), "").await.0, 200);
+    assert_eq!(
+        it.post(&format!("/api/v1/requests/{request}/cancel"), "").await.0,
+        200
+    );
     assert_eq!(it.post(&format!("/api/v1/agents/{other}/ban"), "").await.0, 200);
     let none = row().await;
-    assert!(none.is_banned_everywhere() && !none.is_being_reissued(), "{none:?}");
+    assert!(
+        none.is_banned_everywhere() && !none.is_being_reissued(),
+        "{none:?}"
+    );
     let (status, reply) = it.post(&reissue, "").await;
     assert_eq!(status, 422, "{reply}");
     // Its key's holder is banned too, and named.

@@ -312,7 +312,8 @@ fn what_is_left_out_is_called_what_lists_call_it() {
                 continue;
             };
             // These are no matter of its status.
-            let is_other = ["being reissued already", "which only banned agents have"].contains(&refusal.word);
+            let is_other =
+                ["being reissued already", "which only banned agents have"].contains(&refusal.word);
             assert!(
                 is_other || refusal.word.contains(shown),
                 "{id} of {}, which is {shown}: {}",

@@ -120,7 +120,8 @@ fn the_key_behind_a_failed_run_does_what_its_next_step_says() {
         press(&mut state, "r");
         planned(&mut state, Tier::Contained);
         press(&mut state, "y");
-        let problem = Problem::new(ProblemKind::BackendFailed, "web-01:443: the reload failed").hint("mend the cause");
+        let problem =
+            Problem::new(ProblemKind::BackendFailed, "web-01:443: the reload failed").hint("mend the cause");
         let problem = match remedy {
             Some(action) => problem.remedy(action, "crt_new"),
             None => problem,

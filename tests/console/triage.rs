@@ -525,5 +525,9 @@ fn the_key_of_a_finding_works_on_what_answers_it() {
         on.map(|on| on.into_iter().map(|it| it.id).collect::<Vec<_>>())
     };
     assert_eq!(planned("i"), Some(vec!["crt_expected".to_owned()]));
-    assert_eq!(planned("X"), Some(vec!["crt_0011".to_owned()]), "any other key means the row");
+    assert_eq!(
+        planned("X"),
+        Some(vec!["crt_0011".to_owned()]),
+        "any other key means the row"
+    );
 }

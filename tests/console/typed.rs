@@ -141,11 +141,17 @@ fn a_filter_begins_with_an_empty_line_and_the_former_ones_are_keys_away() {
     let mut state = unsealed();
     press(&mut state, "2 / w e b enter");
     let effects = press(&mut state, "/");
-    assert_eq!((line_of(&state).as_str(), state.screen().list.q.as_str()), ("", "web"));
+    assert_eq!(
+        (line_of(&state).as_str(), state.screen().list.q.as_str()),
+        ("", "web")
+    );
     // The timer of what was typed into the line before.
     let late = tell(&mut state, Event::TypingPaused);
     assert!(
-        !effects.iter().chain(&late).any(|effect| matches!(effect, Effect::Ask { .. })),
+        !effects
+            .iter()
+            .chain(&late)
+            .any(|effect| matches!(effect, Effect::Ask { .. })),
         "{late:?}"
     );
     assert!(
@@ -156,7 +162,11 @@ fn a_filter_begins_with_an_empty_line_and_the_former_ones_are_keys_away() {
     press(&mut state, "esc");
     assert_eq!(state.screen().list.q, "web");
     press(&mut state, "/ x enter");
-    assert_eq!(state.screen().list.q, "x", "nothing goes on at the former one's end");
+    assert_eq!(
+        state.screen().list.q,
+        "x",
+        "nothing goes on at the former one's end"
+    );
     press(&mut state, "/ up");
     assert_eq!(line_of(&state), "x");
     press(&mut state, "up");

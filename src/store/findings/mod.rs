@@ -19,8 +19,8 @@ use super::{Conn, StoreError};
 
 pub use agents::{OnAgent, Silent, on_agents, silent_agents};
 pub use installed::{
-    Expected, InUse, Instead, Owed, compromised_in_use, ending_in_use, ends_or_is_wanted_now, installations_at_odds,
-    installations_in_doubt, renewals_suggested, revoked_in_use,
+    Expected, InUse, Instead, Owed, compromised_in_use, ending_in_use, ends_or_is_wanted_now,
+    installations_at_odds, installations_in_doubt, renewals_suggested, revoked_in_use,
 };
 pub use requests::{
     Blocked, Failed, WaitedFor, agents_waited_for, blocked_by_adapter, failed_requests, stuck_requests,

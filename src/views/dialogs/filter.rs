@@ -35,10 +35,19 @@ pub(super) fn draw(state: &State, filter: &FilterLine, area: Rect, buffer: &mut 
     filter.typed.render(field, buffer);
     if line(&filter.typed).is_empty() {
         let earlier = earlier(state, filter, usize::from(field.width).saturating_sub(2));
-        let at = row
-            .right()
-            .saturating_sub(u16::try_from(columns(&earlier)).unwrap_or(u16::MAX).saturating_add(1));
-        put(buffer, field, at.max(field.x + 1), row.y, &earlier, palette(state).style(Meaning::Dim));
+        let at = row.right().saturating_sub(
+            u16::try_from(columns(&earlier))
+                .unwrap_or(u16::MAX)
+                .saturating_add(1),
+        );
+        put(
+            buffer,
+            field,
+            at.max(field.x + 1),
+            row.y,
+            &earlier,
+            palette(state).style(Meaning::Dim),
+        );
     }
     // What went wrong, or what can be typed, above the line: it covers nothing that is decided on.
     let fields = find(state.place().view).filters;
