@@ -18,6 +18,8 @@ mod beside;
 #[path = "actions/between.rs"]
 mod between;
 mod demo;
+#[path = "actions/leaked.rs"]
+mod leaked;
 #[path = "actions/lost.rs"]
 mod lost;
 

@@ -11,6 +11,7 @@ use super::in_the_way::{away, names};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec};
 use crate::clients::agent::WakeStep;
 use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::plain::shell_word;
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
@@ -45,6 +46,9 @@ impl Action for ForceCheckin {
     fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
         match on {
             Seen::Agent(agent) => refused(agent),
+            Seen::Finding(finding) if finding.kind == FindingKind::AgentBanned => {
+                Some(banned(&finding.subject))
+            }
             _ => None,
         }
     }
@@ -65,8 +69,12 @@ impl Action for ForceCheckin {
 
 /// Refusal for an agent that isn't woken.
 fn refused(agent: &Agent) -> Option<Refusal> {
-    let problem = || Problem::refused(format!("{} is banned", agent.hostname)).hint("unban it first");
-    (agent.status == AgentStatus::Banned).then(|| Refusal::new("banned", problem()))
+    (agent.status == AgentStatus::Banned).then(|| banned(&agent.hostname))
+}
+
+fn banned(hostname: &str) -> Refusal {
+    let problem = Problem::refused(format!("{hostname} is banned")).hint("unban it first: `U`");
+    Refusal::new("banned", problem)
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {

@@ -60,6 +60,15 @@ impl Action for InstallCertificate {
                     .or_else(|| unfit(seen.row, seen.is_listed, now)),
                 None => unfit(seen.row, seen.is_listed, now),
             },
+            Seen::Finding(finding)
+                if matches!(
+                    finding.kind,
+                    FindingKind::CompromisedKeyInUse | FindingKind::CompromisedNotRevoked
+                ) =>
+            {
+                let what = format!("{}'s key is compromised: it is not installed", finding.subject);
+                Some(Refusal::new("whose keys are leaked", Problem::refused(what)))
+            }
             Seen::Finding(finding) if finding.kind == FindingKind::ExpiredInUse => {
                 Some(ended(&finding.subject, finding.due?, EXPIRED))
             }
@@ -231,7 +240,8 @@ fn holder(detail: &CertificateDetail) -> Result<&str, Refusal> {
             let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
             Err(Refusal::new(
                 "whose key a banned agent holds",
-                Problem::refused(what).hint("unban it first"),
+                Problem::refused(what)
+                    .hint("unban it first: `U` on the agent; it then has to be enrolled again"),
             ))
         }
         Some((_, agent_id)) => Ok(agent_id),
@@ -254,6 +264,20 @@ fn ended(name: &str, at: DateTime<Utc>, word: &'static str) -> Refusal {
 /// Refusal for a certificate that is not installed.
 fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Option<Refusal> {
     let name = certificate.name();
+    let is_leaked = certificate.is_key_compromised
+        && certificate.status == CertificateStatus::Active
+        && certificate.not_after > now;
+    if is_leaked {
+        let what = format!("{name}'s key is compromised: it is not installed");
+        let hint = match certificate.is_replaced {
+            true => "install the one that replaced it",
+            false => "reissue it: the new one has a key of its own",
+        };
+        return Some(Refusal::new(
+            "whose keys are leaked",
+            Problem::refused(what).hint(hint),
+        ));
+    }
     let (word, what) = if is_listed {
         (
             "which the CA's revocation list has",
@@ -366,6 +390,7 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
     let shows = Shows::This {
         certificate,
         served_before,
+        is_older: place.newer.is_some(),
     };
     let proof = address(place)
         .filter(|_| !is_away)

@@ -205,6 +205,9 @@ fn refused(certificate: &Certificate, is_installed: bool, now: DateTime<Utc>) ->
         (Shown::Revoked, None) => ("revoked", NEW_ONE),
         (Shown::Revoking, None) => ("revoking", NEW_ONE),
         (_, None) => return None,
+        (Shown::Leaked, Some(_)) if certificate.is_replaced => {
+            ("leaked and replaced", "its key is compromised: revoke it, `X`")
+        }
         (Shown::Replaced, Some(_)) => ("replaced", "reissue the one that replaced it"),
         // A host that has not loaded its successor still shows it.
         (shown, Some(_)) => {
@@ -215,6 +218,7 @@ fn refused(certificate: &Certificate, is_installed: bool, now: DateTime<Utc>) ->
     };
     let is = match word {
         "revoking" => "being revoked",
+        "leaked and replaced" => "replaced",
         word => word,
     };
     let problem = Problem::conflict(format!("{name} is {is} and installed nowhere")).hint(hint);
@@ -225,6 +229,7 @@ const NEW_ONE: &str = "request a new certificate for an agent: `POST /api/v1/cer
 
 fn still_there(shown: Shown) -> &'static str {
     match shown {
+        Shown::Leaked => "leaked, but replaced",
         Shown::Expired => "expired, but replaced",
         Shown::Expiring => "expiring, but replaced",
         Shown::Held => "held, but replaced",
@@ -263,7 +268,8 @@ async fn replaced(name: &str, by: &str, with: &Reads) -> Result<Problem, Problem
 /// Refusal for a certificate whose agents are all banned: they get nothing.
 fn only_banned(name: &str) -> Refusal {
     let problem = Problem::refused(format!("only banned agents have {name}"));
-    let hint = "unban one of them, or request a new certificate for another agent: `POST /api/v1/certs`";
+    let hint =
+        "unban one of them: `U` on it; or request a new certificate for another agent: `POST /api/v1/certs`";
     Refusal::new("which only banned agents have", problem.hint(hint))
 }
 
@@ -336,7 +342,7 @@ async fn steps(
     let path = format!("certs/{}/reissue", certificate.id);
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
-        "replaced_by": certificate.replaced_by,
+        "replaced_by": certificate.replaced_by, "leaked": certificate.shown(with.clock.now()) == Shown::Leaked,
     });
     let ask = PlannedStep::new(
         &Reissue,
@@ -381,8 +387,9 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
                 n => format!("{n} hosts reload"),
             };
             changes.push(format!(
-                "{} new keys, {reload}. The old certificates stay valid until they end.",
-                many.len()
+                "{} new keys, {reload}. {}",
+                many.len(),
+                old_ones(many, now)
             ));
         }
     }
@@ -415,6 +422,41 @@ fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String>
     }
 }
 
+/// What becomes of the old certificates, counted by what is known of each.
+fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
+    let (mut good, mut leaked, mut revoked, mut ended) = (0, 0, 0, 0);
+    for certificate in all.iter().map(|detail| &detail.certificate) {
+        match certificate.status {
+            _ if certificate.not_after <= now => ended += 1,
+            CertificateStatus::Revoked | CertificateStatus::RevocationPending => revoked += 1,
+            CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => {
+                leaked += 1
+            }
+            CertificateStatus::Active | CertificateStatus::Held => good += 1,
+        }
+    }
+    if good == all.len() {
+        return "The old certificates stay valid until they end.".to_owned();
+    }
+    let of = |n: usize, one: &str, many: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
+    };
+    let counts = [
+        of(good, "stays valid until it ends", "stay valid until they end"),
+        of(
+            leaked,
+            "with a compromised key stays valid until it is revoked, `X`",
+            "with compromised keys stay valid until they are revoked, `X`",
+        ),
+        of(revoked, "is revoked", "are revoked"),
+        of(ended, "has ended", "have ended"),
+    ];
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    format!("Of the old certificates {}.", counts.join("; "))
+}
+
 fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
     let end = fixed(certificate.not_after);
     match certificate.status {
@@ -422,6 +464,10 @@ fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
         CertificateStatus::Revoked | CertificateStatus::RevocationPending => {
             "The old certificate is revoked.".to_owned()
         }
+        CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => format!(
+            "The old certificate's key is compromised, and it stays valid until {end} unless it is revoked: `X` on it, \
+             once the new one is served."
+        ),
         CertificateStatus::Active | CertificateStatus::Held => {
             format!("The old certificate stays valid until {end}.")
         }
@@ -455,8 +501,9 @@ async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem>
         let hosts: Vec<&str> = found.banned.iter().map(String::as_str).collect();
         let is = if hosts.len() == 1 { "is" } else { "are" };
         lines.push(format!(
-            "{} {is} banned: nothing is installed there.",
-            in_the_way::names(&hosts)
+            "{} {is} banned, and keeps what is there: nothing is installed until {} unbanned, `U`, and enrolled again.",
+            in_the_way::names(&hosts),
+            if hosts.len() == 1 { "it is" } else { "they are" }
         ));
     }
     let adapters = Adapters::ask(with).await?;
@@ -538,13 +585,22 @@ impl Step for Reissue {
                     _ => return not_issued(request, text(&cx.args, "certificate")?, with).await,
                 }
             }
-            Ok(Proof::Proven(format!("issued, serial {}", serials.join(", "))))
+            Ok(issued(cx, &serials.join(", ")))
         })
     }
 
     fn limit(&self) -> Duration {
         Duration::from_secs(90)
     }
+}
+
+/// What was issued, and what is left to do about the old one.
+fn issued(cx: &StepContext, serials: &str) -> Proof {
+    let left = match cx.args["leaked"].as_bool() {
+        Some(true) => "; the old one's key is compromised: it still has to be revoked, `X` on it",
+        _ => "",
+    };
+    Proof::Proven(format!("issued, serial {serials}{left}"))
 }
 
 /// The answer was lost: another one in its place than when it was planned is what was asked for.
@@ -557,7 +613,7 @@ async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
     match &old.replaced_by {
         Some(new) if cx.args["replaced_by"].as_str() != Some(new) => {
             let new = with.api.certificate(new).await?.certificate;
-            Ok(Proof::Proven(format!("issued, serial {}", new.serial)))
+            Ok(issued(cx, &new.serial))
         }
         _ => Ok(Proof::NotYet(
             "it is not known whether the request was made".to_owned(),

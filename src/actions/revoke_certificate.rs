@@ -198,7 +198,7 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
             Shown::Revoked => "revoked and ended",
             Shown::Revoking => "revoking and ended",
             Shown::Held => "held and ended",
-            Shown::Active | Shown::Expiring | Shown::Expired => "expired",
+            Shown::Leaked | Shown::Active | Shown::Expiring | Shown::Expired => "expired",
         };
         return Some(expired(name, certificate.not_after, word));
     }

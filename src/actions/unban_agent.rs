@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, needs_api};
 use crate::domain::agent::{Agent, AgentStatus};
+use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -39,6 +40,7 @@ impl Action for UnbanAgent {
     fn refuses(&self, on: &Seen<'_>, _now: DateTime<Utc>) -> Option<Refusal> {
         match on {
             Seen::Agent(agent) => refused(agent),
+            Seen::Finding(finding) if finding.kind == FindingKind::AgentBanned => None,
             // Most are not: it isn't offered before that is known.
             _ => {
                 let what = "whether the agent is banned isn't known here; open it first";

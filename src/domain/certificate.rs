@@ -130,6 +130,9 @@ pub struct Certificate {
     /// A newer one took its place, it is expected nowhere any more, and nobody was seen to serve it.
     #[serde(default)]
     pub is_replaced: bool,
+    /// Its key counts as compromised.
+    #[serde(default)]
+    pub is_key_compromised: bool,
     /// When the row was made.
     pub created_at: DateTime<Utc>,
     /// When the row changed last.
@@ -146,6 +149,8 @@ pub struct Certificate {
 /// make of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shown {
+    /// Neither revoked nor over, and others have its key, wherever it is in use.
+    Leaked,
     /// Good for more than thirty days.
     Active,
     /// Ends within thirty days.
@@ -164,7 +169,8 @@ pub enum Shown {
 
 impl Shown {
     /// All of them, in the order of their words in messages.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Leaked,
         Self::Active,
         Self::Expiring,
         Self::Expired,
@@ -178,6 +184,7 @@ impl Shown {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Leaked => "leaked",
             Self::Active => "active",
             Self::Expiring => "expiring",
             Self::Expired => "expired",
@@ -221,6 +228,9 @@ impl Certificate {
             (CertificateStatus::Revoked, _) => Shown::Revoked,
             (CertificateStatus::RevocationPending, _) => Shown::Revoking,
             (CertificateStatus::Held, _) => Shown::Held,
+            (CertificateStatus::Active, left) if self.is_key_compromised && left != Urgency::Expired => {
+                Shown::Leaked
+            }
             (CertificateStatus::Active, _) if self.is_replaced => Shown::Replaced,
             (CertificateStatus::Active, Urgency::Expired) => Shown::Expired,
             (CertificateStatus::Active, Urgency::None) => Shown::Active,
@@ -243,7 +253,12 @@ impl Certificate {
     /// It can still be shown to somebody with its key: neither revoked, nor over, nor replaced and gone.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
-        matches!(self.shown(now), Shown::Active | Shown::Expiring | Shown::Held) && self.not_after > now
+        let is_good = match self.shown(now) {
+            Shown::Active | Shown::Expiring | Shown::Held => true,
+            Shown::Leaked => !self.is_replaced,
+            Shown::Expired | Shown::Revoked | Shown::Revoking | Shown::Replaced => false,
+        };
+        is_good && self.not_after > now
     }
 
     /// Its urgency at `now`.

@@ -61,6 +61,8 @@ pub enum FindingKind {
     ExpiringInUse,
     /// A key that is known to others is still in use.
     CompromisedKeyInUse,
+    /// Certificates of a key that is known to others, used nowhere any more, that nobody had revoked.
+    CompromisedNotRevoked,
     /// A revoked certificate is still installed.
     RevokedInUse,
     /// Renewed on disk, the old one still served; or disk and expectation differ.
@@ -69,6 +71,8 @@ pub enum FindingKind {
     ChainIncomplete,
     /// An agent missed its check-ins.
     AgentSilent,
+    /// An agent is banned, and its host still has certificates in use.
+    AgentBanned,
     /// A request failed for good.
     RequestFailed,
     /// A request waits on somebody.
@@ -142,7 +146,7 @@ pub struct Finding {
     /// The id of the action that answers it, such as `reissue`.
     pub answer: Option<String>,
     /// The things that the answer is for, where those are others than the finding's own: the certificates that are
-    /// expected where this one is still in use.
+    /// expected where this one is still in use, or all that are to be revoked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answer_for: Vec<AnswerFor>,
     /// Its certificate is being reissued, wherever it is expected.
@@ -150,7 +154,7 @@ pub struct Finding {
     pub under_way: bool,
 }
 
-/// A certificate that answers a finding about another one.
+/// A certificate that a finding's answer is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerFor {
     /// Its id.
@@ -226,11 +230,12 @@ impl FindingKind {
             | Self::DatabaseDown
             | Self::ClockOff => 1,
             Self::CompromisedKeyInUse => 2,
-            Self::RevokedInUse | Self::RevocationPending => 3,
+            Self::CompromisedNotRevoked | Self::RevokedInUse | Self::RevocationPending => 3,
             Self::ExpiredInUse
             | Self::NotServed
             | Self::ChainIncomplete
             | Self::AgentSilent
+            | Self::AgentBanned
             | Self::RequestFailed
             | Self::RequestStuck
             | Self::SharedKey => 4,
@@ -305,7 +310,15 @@ pub(crate) fn assert_is_whole(it: &Finding) {
         it.what
     );
     // Wide screens have the sentence instead of the fixed word, and say no less.
-    for word in ["no agent", "renewal failed", "sealed", "expired", "paused"] {
+    for word in [
+        "no agent",
+        "banned",
+        "no token",
+        "renewal failed",
+        "sealed",
+        "expired",
+        "paused",
+    ] {
         assert!(
             !it.matter.contains(word) || what.contains(word),
             "{}: {}",
@@ -340,10 +353,12 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         | Kind::RenewalAsked
         | Kind::ExpiringInUse
         | Kind::CompromisedKeyInUse
+        | Kind::CompromisedNotRevoked
         | Kind::RevokedInUse
         | Kind::NotServed
         | Kind::ChainIncomplete
         | Kind::AgentSilent
+        | Kind::AgentBanned
         | Kind::RequestFailed
         | Kind::RequestStuck
         | Kind::RevocationPending
@@ -356,10 +371,12 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         Kind::RenewalAsked,
         Kind::ExpiringInUse,
         Kind::CompromisedKeyInUse,
+        Kind::CompromisedNotRevoked,
         Kind::RevokedInUse,
         Kind::NotServed,
         Kind::ChainIncomplete,
         Kind::AgentSilent,
+        Kind::AgentBanned,
         Kind::RequestFailed,
         Kind::RequestStuck,
         Kind::RevocationPending,

@@ -7,6 +7,8 @@ pub const EXPIRED: &str = "expired";
 pub const ENDS: &str = "ends";
 /// One that ends, and whose agent is silent.
 pub const ENDS_NO_AGENT: &str = "ends, no agent";
+/// One that ends, and whose agent is banned.
+pub const ENDS_BANNED: &str = "ends, banned";
 /// One that ends, and whose renewal failed.
 pub const RENEWAL_FAILED: &str = "renewal failed";
 /// One that its CA wants renewed.
@@ -31,6 +33,8 @@ pub const NOT_SERVED: &str = "not served";
 pub const CHAIN_INCOMPLETE: &str = "chain incomplete";
 /// It could not be installed.
 pub const INSTALL_FAILED: &str = "install failed";
+/// An agent whose tokens were taken back.
+pub const NO_TOKEN: &str = "no token";
 /// An agent that enrolled and was never heard of again.
 pub const NEVER_CAME: &str = "never checked in";
 /// A request that failed.
@@ -75,6 +79,26 @@ pub fn silent(n: i64) -> String {
     }
 }
 
+/// A banned agent, with `n` certificates on it.
+#[must_use]
+pub fn banned(n: i64) -> String {
+    match n {
+        0 => "banned".to_owned(),
+        1 => "banned, 1 cert".to_owned(),
+        2..100 => format!("banned, {n} certs"),
+        _ => format!("banned, {n}"),
+    }
+}
+
+/// Certificates of a leaked key, `n` of which their CA doesn't list.
+#[must_use]
+pub fn unrevoked(n: i64) -> String {
+    match n {
+        ..1000 => format!("{n} not revoked"),
+        _ => format!("{n} unrevoked"),
+    }
+}
+
 /// A sealed Vault that `n` requests wait for.
 #[must_use]
 pub fn sealed(n: i64) -> String {
@@ -102,7 +126,7 @@ mod tests {
     #[test]
     fn none_is_longer_than_its_column() {
         for n in [0, 1, 2, 99, 100, 999, 1000, 99_999] {
-            for words in [silent(n), sealed(n), shared(n)] {
+            for words in [silent(n), banned(n), sealed(n), shared(n), unrevoked(n)] {
                 assert!(words.chars().count() <= 16, "{words}");
             }
         }

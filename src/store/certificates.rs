@@ -38,6 +38,14 @@ macro_rules! replaced {
     };
 }
 
+/// Others have its key, and it is neither revoked nor over: it is shown as that, whatever took its place.
+macro_rules! leaked {
+    () => {
+        "(c.status = 'active' AND c.not_after > ?now \
+          AND c.spki_sha256 IN (SELECT l.spki_sha256 FROM keys l WHERE l.status = 'compromised'))"
+    };
+}
+
 /// The first by name of what the agents are that have it.
 macro_rules! first {
     ($what:literal) => {
@@ -66,7 +74,9 @@ macro_rules! derived {
             " AS owner, ",
             "CAST(CASE WHEN ",
             replaced!(),
-            " THEN 1 ELSE 0 END AS bigint) AS is_replaced"
+            " THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM keys l WHERE l.spki_sha256 = c.spki_sha256 \
+               AND l.status = 'compromised') THEN 1 ELSE 0 END AS bigint) AS is_key_compromised"
         )
     };
 }
@@ -155,14 +165,18 @@ pub(super) const LIST: List = List {
                         "active",
                         concat!(
                             "c.status = 'active' AND c.not_after > ?soon AND NOT ",
-                            replaced!()
+                            replaced!(),
+                            " AND NOT ",
+                            leaked!()
                         ),
                     ),
                     (
                         "expiring",
                         concat!(
                             "c.status = 'active' AND c.not_after > ?now AND c.not_after <= ?soon AND NOT ",
-                            replaced!()
+                            replaced!(),
+                            " AND NOT ",
+                            leaked!()
                         ),
                     ),
                     (
@@ -175,7 +189,8 @@ pub(super) const LIST: List = List {
                     ("revoked", "c.status = 'revoked'"),
                     ("revoking", "c.status = 'revocation_pending'"),
                     ("held", "c.status = 'held'"),
-                    ("replaced", replaced!()),
+                    ("replaced", concat!(replaced!(), " AND NOT ", leaked!())),
+                    ("leaked", leaked!()),
                     ("any", "1 = 1"),
                 ],
             ),
@@ -412,7 +427,7 @@ pub async fn revoked_not_in_crl(
 ) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
-        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS n_reissuable, CAST(0 AS BIGINT) AS is_replaced, NULL AS host, NULL AS owner FROM certificates c \
+        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS n_reissuable, CAST(0 AS BIGINT) AS is_replaced, CAST(0 AS BIGINT) AS is_key_compromised, NULL AS host, NULL AS owner FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
          AND c.not_after > $2 AND COALESCE(c.adapter_id, '') = $3 ORDER BY c.id LIMIT $1",
     )
@@ -531,6 +546,7 @@ impl FromRow for Wrapped {
             host: row.try_get("host")?,
             owner: row.try_get("owner")?,
             is_replaced: row.try_get::<i64>("is_replaced")? == 1,
+            is_key_compromised: row.try_get::<i64>("is_key_compromised")? == 1,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
             pem: row.try_get("pem")?,

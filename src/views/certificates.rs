@@ -118,7 +118,7 @@ pub(super) fn row(certificate: &Certificate, state: &State) -> Row {
     Row {
         id: certificate.id.clone(),
         cells: vec![
-            cell(certificate.name(), of_duty(certificate)),
+            cell(certificate.name(), of_duty(certificate, state)),
             cell(status, meaning),
             cell(when(certificate.not_after, state), meaning),
             plain(host(certificate)),
@@ -149,7 +149,7 @@ pub(super) fn status(certificate: &Certificate, state: &State) -> (String, Meani
     let shown = certificate.shown(state.shown_at());
     let meaning = match shown {
         Shown::Active => Meaning::Plain,
-        Shown::Expired => Meaning::Bad,
+        Shown::Leaked | Shown::Expired => Meaning::Bad,
         Shown::Expiring | Shown::Revoking | Shown::Held => Meaning::Warn,
         Shown::Revoked | Shown::Replaced => Meaning::Dim,
     };
@@ -157,8 +157,8 @@ pub(super) fn status(certificate: &Certificate, state: &State) -> (String, Meani
 }
 
 /// One that has done its duty is dim as a whole.
-fn of_duty(certificate: &Certificate) -> Meaning {
-    match certificate.is_replaced {
+fn of_duty(certificate: &Certificate, state: &State) -> Meaning {
+    match certificate.shown(state.shown_at()) == Shown::Replaced {
         true => Meaning::Dim,
         false => Meaning::Plain,
     }

@@ -60,7 +60,9 @@ fn words(finding: &Finding, state: &State) -> String {
     let is = match (finding.kind, due > now) {
         (FindingKind::RequestStuck, true) => "It is tried again",
         (FindingKind::RequestStuck, false) => "It was to be tried again",
-        (FindingKind::CompromisedKeyInUse, _) => "Its key counts as compromised since",
+        (FindingKind::CompromisedKeyInUse | FindingKind::CompromisedNotRevoked, _) => {
+            "Its key counts as compromised since"
+        }
         (FindingKind::RevokedInUse, _) => "Its revocation was asked for",
         (FindingKind::RenewalAsked, true) => "That is to be done by",
         (FindingKind::RenewalAsked, false) => "That was to be done by",

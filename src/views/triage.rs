@@ -220,6 +220,7 @@ fn more_row((kind, more): (FindingKind, LeftOut), state: &State) -> Row {
         FindingKind::ExpiringInUse => ("end", ViewId::Certificates, "expires:<30d"),
         FindingKind::RenewalAsked => ("to be renewed", ViewId::Certificates, "expires:<90d"),
         FindingKind::AgentSilent => ("silent", ViewId::Agents, "status:active"),
+        FindingKind::AgentBanned => ("banned", ViewId::Agents, "status:banned"),
         FindingKind::RequestFailed => ("request failed", ViewId::Requests, "status:failed"),
         FindingKind::RequestStuck => ("waits", ViewId::Requests, "open:yes"),
         FindingKind::SharedKey => ("key shared", ViewId::Certificates, ""),

@@ -2,6 +2,7 @@
 
 mod agents;
 mod bad_input;
+mod bans;
 mod cache;
 mod crowd;
 mod csr;

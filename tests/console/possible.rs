@@ -79,6 +79,24 @@ fn standings() -> Vec<(Certificate, Vec<(&'static str, &'static str)>)> {
                 ("install", "is revoked"),
             ],
         ),
+        // Others have its key.
+        (
+            Certificate {
+                is_key_compromised: true,
+                ..fixtures::certificate(32, "known.example.com", days(40))
+            },
+            vec![("install", "key is compromised")],
+        ),
+        (
+            Certificate {
+                is_key_compromised: true,
+                ..replaced(33, "known-old.example.com", days(40))
+            },
+            vec![
+                ("reissue", "is replaced and installed nowhere"),
+                ("install", "key is compromised"),
+            ],
+        ),
         // Served where its successor is expected.
         (
             Certificate {

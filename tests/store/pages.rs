@@ -7,7 +7,9 @@ use cmp_console::domain::certificate::{Certificate, Shown};
 use cmp_console::domain::reason::Reason;
 use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::store::requests::NewRequest;
-use cmp_console::store::{Store, certificates, checkin, installations, issuance, requests, revocation};
+use cmp_console::store::{
+    Store, certificates, checkin, compromise, installations, issuance, requests, revocation,
+};
 use cmp_console::wire::agents::{Report, ReportedInstallation};
 use cmp_console::wire::page::PageQuery;
 use proptest::prelude::*;
@@ -229,6 +231,9 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
         (6, 90),
         (7, -2),
         (8, 90),
+        (9, 90),
+        (10, 90),
+        (11, -2),
     ] {
         let mut new = certificate(n);
         new.not_after = noon() + Duration::days(days);
@@ -237,8 +242,8 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
     revocation::ask(&mut tx, &ids[3].id, Reason::Superseded)
         .await
         .unwrap();
-    // The fifth to the eighth have successors; the sixth is still expected, the seventh was seen to be served.
-    for (n, old) in ids[4..8].iter().enumerate() {
+    // The fifth to the ninth have successors; the sixth is still expected, the seventh was seen to be served.
+    for (n, old) in ids[4..9].iter().enumerate() {
         let request = NewRequest {
             replaces: Some(old.id.clone()),
             ..it.request(&format!("n{n}.example.com"))
@@ -266,6 +271,10 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
         &ids[6].fingerprint_sha256,
     );
     checkin::check_in(&mut tx, &it.agent.id, &report).await.unwrap();
+    // From the ninth on others have the keys, the last one ended before.
+    for leaked in &ids[8..] {
+        compromise::mark(&mut tx, &leaked.spki_sha256).await.unwrap();
+    }
     tx.commit().await.unwrap();
     let mut conn = it.store.read().await.unwrap();
     let every = certificates::page(&mut conn, &PageQuery::default())
@@ -278,7 +287,8 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
     assert_eq!(
         words,
         [
-            "active", "expiring", "expired", "revoking", "replaced", "active", "expired", "replaced"
+            "active", "expiring", "expired", "revoking", "replaced", "active", "expired", "replaced",
+            "leaked", "leaked", "expired"
         ]
     );
     for status in Shown::ALL {

@@ -50,6 +50,7 @@ pub(crate) fn certificate(index: i64, name: &str, ends: Duration) -> Certificate
         n_reissues: 0,
         n_reissuable: 1,
         is_replaced: false,
+        is_key_compromised: false,
         n_installations: 1,
         created_at: now() - Duration::days(60),
         updated_at: now() - Duration::days(60),

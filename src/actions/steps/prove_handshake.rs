@@ -32,6 +32,8 @@ pub(in crate::actions) enum Shows<'a> {
         certificate: &'a Certificate,
         /// A handshake before showed it already, so that another one proves no change.
         served_before: bool,
+        /// A newer one has its place.
+        is_older: bool,
     },
     /// The one that takes the place of this one, in an installation that has this version now.
     SuccessorOf(&'a Certificate, i64),
@@ -52,8 +54,14 @@ pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_
         args["version"] = json!(version);
         args["replaced_by"] = json!(old.replaced_by);
     }
-    if let Shows::This { served_before, .. } = shows {
+    if let Shows::This {
+        served_before,
+        is_older,
+        ..
+    } = shows
+    {
         args["served_before"] = json!(served_before);
+        args["older"] = json!(is_older);
     }
     PlannedStep::new(&ProveHandshake, target, format!("handshake with {address}"), args)
 }
@@ -147,9 +155,11 @@ async fn everywhere(
             "install",
         );
     }
-    let serves = match cx.args["served_before"].as_bool() {
-        Some(true) => "served before already, and still does, the certificate",
-        _ => "serves the new certificate",
+    let is = |fact: &str| cx.args[fact].as_bool() == Some(true);
+    let serves = match (is("served_before"), is("older")) {
+        (true, _) => "served before already, and still does, the certificate",
+        (false, true) => "serves the older certificate",
+        (false, false) => "serves the new certificate",
     };
     let mut words = format!(
         "{address} {serves} {}… on all {} connections, with its chain",

@@ -1,4 +1,4 @@
-//! Agents that missed their check-ins, and what is expected on them.
+//! Agents that missed their check-ins or are banned, and what is expected on them.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,23 @@ pub struct Silent {
     pub last_checkin: Option<DateTime<Utc>>,
     /// When it enrolled.
     pub enrolled_at: DateTime<Utc>,
+    /// Each token that it ever had was taken back or has ended, as after a ban: it can't check in.
+    pub has_no_token: bool,
+}
+
+/// A banned agent whose host has certificates in use.
+#[derive(Clone, Debug)]
+pub struct Banned {
+    /// Which.
+    pub id: String,
+    /// Its version.
+    pub version: i64,
+    /// Its host.
+    pub hostname: String,
+    /// Its last change, which was the ban: nothing else changes it meanwhile.
+    pub since: DateTime<Utc>,
+    /// Places at which its last report saw one served.
+    pub n_served: i64,
 }
 
 /// What is expected on an agent.
@@ -45,7 +62,11 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
     let (now, doing) = (conn.now(), "looking for silent agents");
     let silent = "FROM agents a WHERE a.status = 'active' AND a.silent_at < $1";
     let rows: Vec<Silent> = sql(AssertSqlSafe(format!(
-        "SELECT a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at {silent} \
+        "SELECT a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, \
+         CAST(CASE WHEN EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer') \
+           AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer' \
+             AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1)) \
+           THEN 1 ELSE 0 END AS bigint) AS has_no_token {silent} \
          ORDER BY a.silent_at, a.id LIMIT $2"
     )))
     .bind(now)
@@ -62,11 +83,38 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
     Foremost::warnings(conn, rows, &all).await
 }
 
+/// Banned agents whose hosts have certificates in use, as their last reports said, the newest ban first.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn banned_agents(conn: &mut Conn) -> Result<Foremost<Banned>, StoreError> {
+    let doing = "looking for banned agents";
+    let banned = "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
+                  WHERE i.agent_id = a.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+                    AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL))";
+    let rows: Vec<Banned> = sql(AssertSqlSafe(format!(
+        "SELECT a.id, a.version, a.hostname, a.updated_at, (SELECT COUNT(*) FROM installations i \
+           WHERE i.agent_id = a.id AND i.served_sha256 IS NOT NULL) AS n_served {banned} \
+         ORDER BY a.updated_at DESC, a.id LIMIT $1"
+    )))
+    .bind(AT_MOST)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because(doing))?;
+    let all = All {
+        with: "",
+        from: banned,
+        bound: Vec::new(),
+        doing,
+    };
+    Foremost::warnings(conn, rows, &all).await
+}
+
 /// What is expected on each of these agents, by which a person knows what its loss means.
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn on_agents(conn: &mut Conn, agents: &[Silent]) -> Result<BTreeMap<String, OnAgent>, StoreError> {
+pub async fn on_agents(conn: &mut Conn, agents: &[&str]) -> Result<BTreeMap<String, OnAgent>, StoreError> {
     let mut on: BTreeMap<String, OnAgent> = BTreeMap::new();
     let doing = "reading what agents serve";
     for some in agents.chunks(AT_ONCE) {
@@ -78,7 +126,7 @@ pub async fn on_agents(conn: &mut Conn, agents: &[Silent]) -> Result<BTreeMap<St
              JOIN certificates c ON c.id = i.certificate_id) named WHERE place <= {NAMED} ORDER BY agent_id, place",
             places(1, some.len())
         )))
-        .bind_all(some.iter().map(|agent| (&agent.id).into()))
+        .bind_all(some.iter().map(|&agent| agent.into()))
         .fetch_all(conn.raw())
         .await
         .map_err(StoreError::because(doing))?;
@@ -103,6 +151,19 @@ impl FromRow for Silent {
             tls_address: row.try_get("tls_address")?,
             last_checkin: row.try_get("last_checkin")?,
             enrolled_at: row.try_get("enrolled_at")?,
+            has_no_token: row.try_get::<i64>("has_no_token")? == 1,
+        })
+    }
+}
+
+impl FromRow for Banned {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            version: row.try_get("version")?,
+            hostname: row.try_get("hostname")?,
+            since: row.try_get("updated_at")?,
+            n_served: row.try_get("n_served")?,
         })
     }
 }

@@ -90,6 +90,8 @@ pub struct InUse {
     pub renewal_error: Option<String>,
     /// The agent's last check-in.
     pub last_checkin: Option<DateTime<Utc>>,
+    /// Its agent is banned: what is there stays there, and it gets nothing.
+    pub agent_banned: bool,
     /// Its interval.
     pub checkin_interval_s: i64,
 }
@@ -175,6 +177,7 @@ const COLUMNS: &str = concat!(
        AS n_reissues, ",
     reissuable!(),
     " AS n_reissuable, a.last_checkin, a.checkin_interval_s, \
+     CAST(CASE WHEN a.status = 'banned' THEN 1 ELSE 0 END AS bigint) AS agent_banned, \
      f.id AS owed_id, f.version AS owed_version, f.subject AS owed_subject, f.serial AS owed_serial, \
      f.not_after AS owed_until, f.fingerprint_sha256 AS owed_sha256, i.failed_error, "
 );
@@ -189,7 +192,7 @@ const INSTEAD: &str = concat!(
     "x.id AS instead_id, x.version AS instead_version, x.subject AS instead_subject, \
      CAST(CASE WHEN x.status = 'active' AND x.not_after > $1 AND EXISTS (SELECT 1 FROM keys k \
        JOIN key_holders h ON h.spki_sha256 = k.spki_sha256 WHERE k.spki_sha256 = x.spki_sha256 \
-       AND k.status = 'active' AND h.agent_id = i.agent_id AND h.proven_at IS NOT NULL) THEN 1 ELSE 0 END AS bigint) \
+       AND k.status = 'active' AND a.status = 'active' AND h.agent_id = i.agent_id AND h.proven_at IS NOT NULL) THEN 1 ELSE 0 END AS bigint) \
        AS instead_good, \
      (SELECT COUNT(*) FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued' AND j.created_at > $2) \
        AS instead_queued, \
@@ -203,18 +206,18 @@ const INSTEAD: &str = concat!(
 const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
      AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)";
 
-/// On an agent that isn't banned.
+/// A ban changes nothing of what a host serves, so that banned agents' places count as any other.
 const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
      JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
      LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
        AND f.status = 'active' \
        AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
-     WHERE a.status = 'active' AND ";
+     WHERE ";
 
 /// The certificate whose installation failed there still belongs there: it hasn't ended.
 const OWED: &str = "(f.id IS NOT NULL AND f.not_after > $1)";
 
-/// Certificates that an agent that isn't banned found where another one is expected, with what belongs there.
+/// Certificates that an agent found where another one is expected, with what belongs there.
 const ELSEWHERE: &str = concat!(
     "FROM ",
     elsewhere!(),
@@ -222,14 +225,13 @@ const ELSEWHERE: &str = concat!(
      LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
        AND f.status = 'active' AND f.not_after > $1 \
        AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
-     JOIN certificates x ON x.id = COALESCE(f.id, i.certificate_id) WHERE a.status = 'active' AND "
+     JOIN certificates x ON x.id = COALESCE(f.id, i.certificate_id) WHERE "
 );
 
-/// Certificates with a key that is in nobody else's hands, as far as is known, on an agent that isn't banned.
+/// Certificates in use with a key that is in nobody else's hands, as far as is known.
 const GOOD: &str = "FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
      WHERE c.status = 'active' AND k.status <> 'compromised' AND EXISTS (SELECT 1 FROM installations i \
-       JOIN agents a ON a.id = i.agent_id WHERE i.certificate_id = c.id AND a.status = 'active' \
-         AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+       WHERE i.certificate_id = c.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
            AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)) AND ";
 
 fn in_place(condition: &str) -> String {
@@ -479,6 +481,7 @@ impl FromRow for InUse {
             renewal_failing: renewal == "failed",
             renewal_error: row.try_get("renewal_error")?,
             last_checkin: row.try_get("last_checkin")?,
+            agent_banned: row.try_get::<i64>("agent_banned")? == 1,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
         })
     }

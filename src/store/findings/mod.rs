@@ -5,6 +5,7 @@
 
 mod agents;
 mod installed;
+mod leaked;
 mod requests;
 
 use chrono::{DateTime, Utc};
@@ -17,11 +18,12 @@ use super::row::{FromRow, Row, optional_word};
 use super::statement::sql;
 use super::{Conn, StoreError};
 
-pub use agents::{OnAgent, Silent, on_agents, silent_agents};
+pub use agents::{Banned, OnAgent, Silent, banned_agents, on_agents, silent_agents};
 pub use installed::{
     Expected, InUse, Instead, Owed, compromised_in_use, ending_in_use, ends_or_is_wanted_now,
     installations_at_odds, installations_in_doubt, renewals_suggested, revoked_in_use,
 };
+pub use leaked::{Unrevoked, unrevoked_of_leaked_keys};
 pub use requests::{
     Blocked, Failed, WaitedFor, agents_waited_for, blocked_by_adapter, failed_requests, stuck_requests,
     waiting_for_issuer,

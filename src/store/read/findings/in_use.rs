@@ -34,16 +34,17 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
     // One that is expected nowhere is never reissued; what belongs in its places is on its way, or isn't.
     let under_way = match &answer {
         Answer::ForItself => first.is_being_reissued(),
-        Answer::OnItsWay(_) | Answer::For(..) => false,
+        Answer::OnItsWay(_) | Answer::For(..) | Answer::Barred => false,
     };
+    let said = format!("{}{}", trouble.what, banned(places));
     let what = match &answer {
-        Answer::OnItsWay(how) => format!("{}, and that one {how}", trouble.what),
-        _ if under_way => format!("{}, and its reissue is under way", trouble.what),
-        _ => trouble.what,
+        Answer::OnItsWay(how) => format!("{said}, and that one {how}"),
+        _ if under_way => format!("{said}, and its reissue is under way"),
+        _ => said,
     };
     let (answer, answer_for) = match answer {
         Answer::ForItself => (Some("reissue".to_owned()), Vec::new()),
-        Answer::OnItsWay(_) => (None, Vec::new()),
+        Answer::OnItsWay(_) | Answer::Barred => (None, Vec::new()),
         Answer::For(action, these) => (Some(action.to_owned()), these),
     };
     Some(Finding {
@@ -74,12 +75,18 @@ enum Answer {
     ForItself,
     /// Nothing is left to ask for: what belongs in its places is on its way there, in these words.
     OnItsWay(&'static str),
+    /// Nothing that reaches the host: all of its places are on banned agents, and the ban is a finding of its own.
+    Barred,
     /// This action on what belongs in its places.
     For(&'static str, Vec<AnswerFor>),
 }
 
 /// Answer for these places. Where it isn't expected, the host needs what belongs there: installed, or made anew where that is no good either.
 fn answer(places: &[&InUse]) -> Answer {
+    let places: Vec<&InUse> = places.iter().copied().filter(|it| !it.agent_banned).collect();
+    if places.is_empty() {
+        return Answer::Barred;
+    }
     if places.iter().any(|it| it.is_expected) {
         return Answer::ForItself;
     }
@@ -121,7 +128,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
     let facts = RiskFacts {
         due: Some(first.not_after),
         renewal_failing: first.renewal_failing,
-        agent_silent: places.iter().any(|it| it.agent_silent(now)),
+        agent_silent: places.iter().any(|it| it.agent_banned || it.agent_silent(now)),
         served: places.iter().any(|it| it.served_sha256.is_some()),
         n_hosts: number(places.len()),
     };
@@ -207,7 +214,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
     } else {
         Trouble {
             kind: FindingKind::ExpiringInUse,
-            matter: ends(&facts),
+            matter: ends(&facts, places, now),
             severity: Severity::of_end(left),
             what: format!(
                 "{name} expires and is in use on {hosts}{}{failing}",
@@ -222,17 +229,33 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
 
 /// What the fixed word of it says of agents: wider screens, which have the sentence, say no less.
 fn silent(places: &[&InUse], now: DateTime<Utc>) -> String {
-    match places.iter().filter(|it| it.agent_silent(now)).count() {
+    let is_silent = |it: &&&InUse| !it.agent_banned && it.agent_silent(now);
+    match places.iter().filter(is_silent).count() {
         0 => String::new(),
         n if n == places.len() => "; no agent there".to_owned(),
         n => format!("; no agent on {n} of them"),
     }
 }
 
-fn ends(facts: &RiskFacts) -> &'static str {
-    match (facts.renewal_failing, facts.agent_silent) {
-        (true, _) => matter::RENEWAL_FAILED,
-        (false, true) => matter::ENDS_NO_AGENT,
-        (false, false) => matter::ENDS,
+/// A ban stands in the way of every answer, so each sentence tells it.
+fn banned(places: &[&InUse]) -> String {
+    match places.iter().filter(|it| it.agent_banned).count() {
+        0 => String::new(),
+        1 if places.len() == 1 => "; agent banned".to_owned(),
+        n if n == places.len() => "; agents banned".to_owned(),
+        n => format!("; agent banned on {n} of them"),
+    }
+}
+
+fn ends(facts: &RiskFacts, places: &[&InUse], now: DateTime<Utc>) -> &'static str {
+    let is_silent = |it: &&InUse| !it.agent_banned && it.agent_silent(now);
+    if facts.renewal_failing {
+        matter::RENEWAL_FAILED
+    } else if places.iter().all(|it| it.agent_banned) {
+        matter::ENDS_BANNED
+    } else if places.iter().any(is_silent) {
+        matter::ENDS_NO_AGENT
+    } else {
+        matter::ENDS
     }
 }

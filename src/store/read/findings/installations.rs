@@ -25,6 +25,8 @@ pub(super) fn at_odds<'a>(
         let about = owed(it, now).map_or(&it.certificate_id, |owed| &owed.certificate_id);
         match by_certificate.get_mut(about.as_str()) {
             Some(known) => {
+                // A banned agent's place has none; another place of it has.
+                known.answer = known.answer.take().or(finding.answer);
                 known.n_takes_down += 1;
                 let is_named = known.takes_down.contains(&it.hostname);
                 if !is_named && known.takes_down.len() < NAMED {
@@ -209,6 +211,10 @@ pub(super) struct AtPlace {
 
 impl AtPlace {
     pub(super) fn of(self, it: &InUse, now: DateTime<Utc>) -> Finding {
+        let banned = match it.agent_banned {
+            true => "; agent banned",
+            false => "",
+        };
         Finding {
             kind: self.kind,
             severity: self.severity,
@@ -220,12 +226,13 @@ impl AtPlace {
             host: Some(it.hostname.clone()),
             agent: Some(it.agent_id.clone()),
             matter: self.matter.to_owned(),
-            what: self.what,
+            what: format!("{}{banned}", self.what),
             since: Some(it.updated_at),
             due: self.due,
             takes_down: vec![it.hostname.clone()],
             n_takes_down: 1,
-            answer: Some(self.answer.to_owned()),
+            // It gets nothing, and isn't woken.
+            answer: (!it.agent_banned).then(|| self.answer.to_owned()),
             answer_for: Vec::new(),
             under_way: it.is_being_reissued(),
         }

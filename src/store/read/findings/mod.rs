@@ -10,6 +10,7 @@ mod shared_keys;
 #[cfg(test)]
 mod tests;
 mod unreadable;
+mod unrevoked;
 mod waiting;
 mod words;
 mod workers;
@@ -78,6 +79,7 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     installations::at_odds(at_odds.iter().chain(&in_doubt), now, &mut found);
 
     agents::silent(conn, now, &mut found).await?;
+    agents::banned(conn, now, &mut found).await?;
     // What failed to be renewed and is told as such needs no second line.
     let told = in_trouble.iter().filter(|it| it.renewal_failing);
     let told: BTreeSet<&str> = told.map(|it| it.certificate_id.as_str()).collect();
@@ -91,6 +93,7 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
         found.push(revocations::unconfirmed(it, now));
     }
     shared_keys::shared(conn, now, &mut found).await?;
+    unrevoked::unrevoked(conn, now, &mut found).await?;
     rank(&mut found.0.findings);
     Ok(found.0)
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::agents::one_silent;
+use super::agents::{one_banned, one_silent};
 use super::in_use::in_use;
 use super::installations::installation;
 use super::revocations::unconfirmed;
 use super::shared_keys::shares;
+use super::unrevoked;
 use super::waiting::{Waiting, count_waiting, with_revocations};
 use super::{requests, workers};
 use crate::domain::adapter::{Adapter, AdapterStatus, no_answer};
@@ -19,7 +20,9 @@ use crate::domain::matter;
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Duty;
-use crate::store::findings::{Blocked, Failed, InUse, OnAgent, SharedKey, Silent, Unconfirmed, WaitedFor};
+use crate::store::findings::{
+    Banned, Blocked, Failed, InUse, OnAgent, SharedKey, Silent, Unconfirmed, Unrevoked, WaitedFor,
+};
 use crate::store::workers::Gone;
 
 /// An agent's words for a path that is a FIFO now.
@@ -78,6 +81,7 @@ fn place() -> InUse {
         renewal_failing: false,
         renewal_error: None,
         last_checkin: Some(now()),
+        agent_banned: false,
         checkin_interval_s: 60,
     }
 }
@@ -98,6 +102,10 @@ fn used() -> Vec<Finding> {
         place(),
         InUse {
             last_checkin: Some(now() - Duration::days(1)),
+            ..place()
+        },
+        InUse {
+            agent_banned: true,
             ..place()
         },
         InUse {
@@ -285,10 +293,36 @@ fn others() -> Vec<Finding> {
         tls_address: None,
         last_checkin,
         enrolled_at: now(),
+        has_no_token: false,
     };
     let mut found: Vec<Finding> = [None, Some(now())]
         .map(|at| one_silent(agent(at), &OnAgent::default(), now()))
         .into();
+    let unbanned = Silent {
+        has_no_token: true,
+        ..agent(Some(now()))
+    };
+    found.push(one_silent(unbanned, &OnAgent::default(), now()));
+    for (n_served, n) in [(0, 1), (2, 2), (1, 2)] {
+        let banned = Banned {
+            id: "agt_1".to_owned(),
+            version: 1,
+            hostname: "web-01".to_owned(),
+            since: now(),
+            n_served,
+        };
+        let subjects = vec!["CN=shop.example.com".to_owned()];
+        found.push(one_banned(banned, &OnAgent { subjects, n }, now()));
+    }
+    let leaked = Unrevoked {
+        certificate_id: "crt_1".to_owned(),
+        version: 1,
+        subject: "CN=shop.example.com".to_owned(),
+        spki_sha256: "bb".to_owned(),
+        compromised_at: Some(now()),
+    };
+    found.extend(unrevoked::one(&[leaked.clone()], now()));
+    found.extend(unrevoked::one(&[leaked.clone(), leaked], now()));
     for duty in [Duty::Issuer, Duty::Scheduler] {
         let gone = Gone {
             duty,

@@ -1,0 +1,173 @@
+//! A ban changes nothing of what its host serves, nor of what is said of that.
+
+use chrono::Duration;
+use cmp_console::store::{certificates, checkin, compromise, installations};
+use cmp_console::wire::agents::{Report, ReportedInstallation};
+use serde_json::{Value, json};
+
+use super::support::{Server, certificate, noon};
+
+/// Findings about this thing.
+async fn told(it: &Server, id: &str) -> Vec<Value> {
+    let (status, reply) = it.get("/api/v1/findings").await;
+    assert_eq!(status, 200, "{reply}");
+    let all = reply["findings"].as_array().unwrap().iter();
+    all.filter(|it| it["entity_id"] == id).cloned().collect()
+}
+
+fn report(places: &[(&str, u32, u32)]) -> Report {
+    let place = |&(path, on_disk, served): &(&str, u32, u32)| ReportedInstallation {
+        path: path.to_owned(),
+        on_disk_sha256: Some(certificate(on_disk, 0).fingerprint_sha256),
+        served_sha256: Some(certificate(served, 0).fingerprint_sha256),
+        chain_missing: None,
+        error: None,
+    };
+    Report {
+        agent_version: "1".to_owned(),
+        owner: None,
+        identity_csr_pem: None,
+        address: "http://127.0.0.1:1".to_owned(),
+        tls_address: Some("127.0.0.1:443".to_owned()),
+        install_dirs: vec!["/srv/tls".to_owned()],
+        installations: places.iter().map(place).collect(),
+        keys: Vec::new(),
+        proofs: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn what_a_banned_agents_host_serves_stays_a_finding() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let leaked = certificates::insert(&mut tx, &certificate(7, 60)).await.unwrap();
+    let ends = certificates::insert(&mut tx, &certificate(8, 5)).await.unwrap();
+    let stale = certificates::existing(&mut tx, &it.cert).await.unwrap();
+    let expired = certificates::existing(&mut tx, &it.expired_cert).await.unwrap();
+    let at = [
+        "/srv/tls/a.pem",
+        "/srv/tls/b.pem",
+        "/srv/tls/c.pem",
+        "/srv/tls/d.pem",
+    ];
+    for (path, certificate) in at.iter().zip([&leaked, &expired, &stale, &ends]) {
+        installations::expect(&mut tx, &it.agent, path, certificate)
+            .await
+            .unwrap();
+    }
+    let places = [(at[0], 7, 7), (at[1], 3, 3), (at[2], 1, 9), (at[3], 8, 8)];
+    checkin::check_in(&mut tx, &it.agent, &report(&places))
+        .await
+        .unwrap();
+    compromise::mark(&mut tx, &leaked.spki_sha256).await.unwrap();
+    tx.commit().await.unwrap();
+    let ids = [&leaked.id, &it.expired_cert, &it.cert, &ends.id];
+    let kinds = [
+        "compromised_key_in_use",
+        "expired_in_use",
+        "not_served",
+        "expiring_in_use",
+    ];
+    let mut before = Vec::new();
+    for (id, kind) in ids.iter().zip(kinds) {
+        let found = told(&it, id).await;
+        assert_eq!((found.len(), &found[0]["kind"]), (1, &json!(kind)), "{found:?}");
+        assert!(found[0]["answer"].is_string(), "{found:?}");
+        before.extend(found);
+    }
+    assert!(told(&it, &it.agent).await.is_empty());
+
+    let ban = format!("/api/v1/agents/{}/ban", it.agent);
+    assert_eq!(it.post(&ban, "").await.0, 200);
+    for (id, before) in ids.iter().zip(&before) {
+        let found = told(&it, id).await;
+        let now = found
+            .first()
+            .unwrap_or_else(|| panic!("nothing is told of {before}"));
+        assert_eq!(
+            (&now["kind"], &now["severity"], &now["answer"]),
+            (&before["kind"], &before["severity"], &Value::Null),
+            "{now}"
+        );
+        assert!(now["what"].as_str().unwrap().ends_with("; agent banned"), "{now}");
+    }
+    let banned = told(&it, &it.agent).await;
+    let [banned] = banned.as_slice() else {
+        panic!("{banned:?}")
+    };
+    assert_eq!(
+        (&banned["kind"], &banned["matter"], &banned["answer"]),
+        (&json!("agent_banned"), &json!("banned, 4 certs"), &json!("unban"))
+    );
+    assert_eq!(
+        banned["what"],
+        "web-01 is banned, 4 certificates served: nothing is renewed or installed there"
+    );
+
+    // Unbanned it has no token: that it is woken would be no help.
+    let unban = format!("/api/v1/agents/{}/unban", it.agent);
+    assert_eq!(it.post(&unban, "").await.0, 200);
+    it.clock.set(noon() + Duration::minutes(10));
+    let silent = told(&it, &it.agent).await;
+    let [silent] = silent.as_slice() else {
+        panic!("{silent:?}")
+    };
+    assert_eq!(
+        (&silent["kind"], &silent["matter"], &silent["answer"]),
+        (&json!("agent_silent"), &json!("no token"), &Value::Null)
+    );
+    let what = silent["what"].as_str().unwrap();
+    let token = format!("/api/v1/agents/{}/token", it.agent);
+    assert!(what.contains("enrol it again") && what.contains(&token), "{what}");
+}
+
+#[tokio::test]
+async fn what_a_leaked_keys_certificates_are_until_they_are_revoked() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    // Three of one key: one is in use, one is over.
+    let mut ids = Vec::new();
+    for (n, days) in [(7, 60), (8, 60), (9, -1), (10, 60)] {
+        let mut new = certificate(n, days);
+        new.spki_sha256 = certificate(7, 0).spki_sha256;
+        ids.push(certificates::insert(&mut tx, &new).await.unwrap());
+    }
+    installations::expect(&mut tx, &it.agent, "/srv/tls/a.pem", &ids[0])
+        .await
+        .unwrap();
+    compromise::mark(&mut tx, &ids[0].spki_sha256).await.unwrap();
+    tx.commit().await.unwrap();
+    let all = async || {
+        let (_, reply) = it.get("/api/v1/findings").await;
+        let all = reply["findings"].as_array().unwrap().clone();
+        all.into_iter()
+            .filter(|it| it["kind"] == "compromised_not_revoked")
+            .collect::<Vec<_>>()
+    };
+    let found = all().await;
+    let [one] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        (&one["severity"], &one["answer"], &one["matter"]),
+        (&json!("critical"), &json!("revoke"), &json!("2 not revoked"))
+    );
+    let answers: Vec<&Value> = one["answer_for"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["id"])
+        .collect();
+    assert_eq!(answers, [&ids[3].id, &ids[1].id]);
+
+    // In lists they are what they are, and found by that word.
+    let (_, list) = it.get("/api/v1/certs?filter=status:leaked").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 3, "{list}");
+
+    // What is revoked, and so asked for, is told no more.
+    for id in [&ids[1].id, &ids[3].id] {
+        let revoke = format!("/api/v1/certs/{id}/revoke");
+        assert_eq!(it.post(&revoke, r#"{"reason":"keyCompromise"}"#).await.0, 202);
+    }
+    assert!(all().await.is_empty());
+}
