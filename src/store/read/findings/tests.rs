@@ -19,7 +19,9 @@ use crate::domain::matter;
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Duty;
-use crate::store::findings::{Blocked, Failed, InUse, Instead, OnAgent, SharedKey, Silent, Unconfirmed, WaitedFor};
+use crate::store::findings::{
+    Blocked, Failed, InUse, Instead, OnAgent, SharedKey, Silent, Unconfirmed, WaitedFor,
+};
 use crate::store::workers::Gone;
 
 /// An agent's words for a path that is a FIFO now.
@@ -163,7 +165,11 @@ fn what_is_found_where_another_one_is_expected_is_answered_by_what_belongs_there
         let on: Vec<String> = finding.answer_for.into_iter().map(|it| it.id).collect();
         (finding.answer, on.join(" "), finding.what)
     };
-    let (action, on, _) = told(&[found(instead("crt_b")), found(instead("crt_a")), found(instead("crt_b"))]);
+    let (action, on, _) = told(&[
+        found(instead("crt_b")),
+        found(instead("crt_a")),
+        found(instead("crt_b")),
+    ]);
     assert_eq!((action.as_deref(), on.as_str()), (Some("install"), "crt_a crt_b"));
     let bad = || Instead {
         is_good: false,
