@@ -170,13 +170,13 @@ pub enum Shown {
 impl Shown {
     /// All of them, in the order of their words in messages.
     pub const ALL: [Self; 8] = [
-        Self::Leaked,
         Self::Active,
         Self::Expiring,
         Self::Expired,
         Self::Revoked,
         Self::Revoking,
         Self::Held,
+        Self::Leaked,
         Self::Replaced,
     ];
 
