@@ -265,23 +265,44 @@ fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<Utc>) -> Vec
     changes
 }
 
-/// Other certificates with one of these keys that stay good; what the plan itself revokes isn't counted.
+/// Other certificates with one of these keys, by what becomes of them; what the plan itself revokes and what has
+/// ended isn't among them.
 fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
     let own: Vec<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
-    let mut others: BTreeMap<&str, &str> = BTreeMap::new();
-    for other in all.iter().flat_map(|detail| &detail.same_key) {
-        let good = matches!(other.status, CertificateStatus::Active | CertificateStatus::Held);
-        if good && other.not_after > now && !own.contains(&other.id.as_str()) {
-            others.insert(&other.id, other.name());
-        }
+    let others = all.iter().flat_map(|detail| &detail.same_key);
+    let others = others.filter(|other| other.not_after > now && !own.contains(&other.id.as_str()));
+    let others: BTreeMap<&str, &Certificate> = others.map(|other| (other.id.as_str(), other)).collect();
+    let of = |is: fn(CertificateStatus) -> bool| -> Vec<&str> {
+        let found = others.values().filter(|other| is(other.status));
+        found.map(|other| other.name()).collect()
+    };
+    let good = of(|status| matches!(status, CertificateStatus::Active | CertificateStatus::Held));
+    let pending = of(|status| status == CertificateStatus::RevocationPending);
+    let revoked = of(|status| status == CertificateStatus::Revoked);
+    let mut said = Vec::new();
+    if !good.is_empty() || (pending.is_empty() && revoked.is_empty()) {
+        said.push(stay_good(all, &good));
     }
-    let others: Vec<&str> = others.into_values().collect();
+    if !pending.is_empty() {
+        said.push(format!(
+            "Revocation asked for before, and still with the CA: {}, with the same key.",
+            names(&pending)
+        ));
+    }
+    if !revoked.is_empty() {
+        said.push(format!("Revoked before: {}, with the same key.", names(&revoked)));
+    }
+    said.join(" ")
+}
+
+/// The same key's other certificates that this leaves good.
+fn stay_good(all: &[CertificateDetail], others: &[&str]) -> String {
     let key = if keys(all).len() == 1 {
         "the key"
     } else {
         "one of the keys"
     };
-    match (others.as_slice(), all) {
+    match (others, all) {
         ([], [_]) => "No other certificate has the key.".to_owned(),
         ([], _) if keys(all).len() == 1 => "These are all that have the key.".to_owned(),
         ([], _) => "These are all that have one of the keys.".to_owned(),
