@@ -267,7 +267,7 @@ fn is_silent(agent: &Value) -> bool {
     let last = agent["last_checkin"].as_str().and_then(|at| at.parse().ok());
     let interval = agent["checkin_interval_s"].as_i64().unwrap_or(60);
     last.is_none_or(|last: chrono::DateTime<chrono::Utc>| {
-        chrono::Utc::now() - last > chrono::Duration::seconds(interval * 3)
+        Clock::system().now() - last > chrono::Duration::seconds(interval * 3)
     })
 }
 
