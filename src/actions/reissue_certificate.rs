@@ -424,11 +424,12 @@ fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String>
 
 /// What becomes of the old certificates, counted by what is known of each.
 fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
-    let (mut good, mut leaked, mut revoked, mut ended) = (0, 0, 0, 0);
+    let (mut good, mut leaked, mut asked, mut revoked, mut ended) = (0, 0, 0, 0, 0);
     for certificate in all.iter().map(|detail| &detail.certificate) {
         match certificate.status {
             _ if certificate.not_after <= now => ended += 1,
-            CertificateStatus::Revoked | CertificateStatus::RevocationPending => revoked += 1,
+            CertificateStatus::Revoked => revoked += 1,
+            CertificateStatus::RevocationPending => asked += 1,
             CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => {
                 leaked += 1
             }
@@ -450,6 +451,11 @@ fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
             "with a compromised key stays valid until it is revoked, `X`",
             "with compromised keys stay valid until they are revoked, `X`",
         ),
+        of(
+            asked,
+            "waits for its CA to be revoked",
+            "wait for their CA to be revoked",
+        ),
         of(revoked, "is revoked", "are revoked"),
         of(ended, "has ended", "have ended"),
     ];
@@ -461,9 +467,10 @@ fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
     let end = fixed(certificate.not_after);
     match certificate.status {
         _ if certificate.not_after <= now => format!("The old certificate ended {end}."),
-        CertificateStatus::Revoked | CertificateStatus::RevocationPending => {
-            "The old certificate is revoked.".to_owned()
-        }
+        CertificateStatus::Revoked => "The old certificate is revoked.".to_owned(),
+        CertificateStatus::RevocationPending => format!(
+            "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until {end}."
+        ),
         CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => format!(
             "The old certificate's key is compromised, and it stays valid until {end} unless it is revoked: `X` on it, \
              once the new one is served."
