@@ -12,7 +12,7 @@ use crate::domain::wanted::Wanted;
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
-use crate::store::{StoreError, Work, adapters as rows, keys, orders, revocation, serials};
+use crate::store::{StoreError, Work, adapters as rows, ban, keys, orders, requests, revocation, serials};
 
 impl Issuer {
     /// Drives one due request to its next state. `issuing` is durable before the CA is called.
@@ -41,9 +41,9 @@ impl Issuer {
                 Err(error) => return self.not_found_out(&issuing, error).await,
             }
         }
-        if !issuing.may_sign {
-            let words = "its key is compromised: no certificate will be issued for it again; tried again, the request gets a fresh one";
-            return self.fail(&issuing, words).await;
+        if let Some(why) = issuing.no_signature {
+            let words = format!("{}: nothing is signed for it; {}", why.why(), why.next());
+            return self.fail(&issuing, &words).await;
         }
         // As strictly as when it came, whoever wrote it down: what the CA is sent is what was read.
         match readable(&issuing) {
@@ -163,6 +163,15 @@ impl Issuer {
             return self.take_back(issuing, &new, &words).await;
         }
         let mut tx = self.store.begin_behind().await?;
+        // Held to the end: a ban comes before this, or finds the certificate issued.
+        requests::lock(&mut tx, id).await?;
+        if ban::is_banned(&mut tx, issuing.request.agent_id.as_deref()).await? {
+            let words = "its agent was banned before the CA's answer came";
+            let certificate = issuance::refuse_issue(&mut tx, id, &new, words).await?;
+            tx.commit().await?;
+            tracing::warn!(request = %id, %certificate, serial = %new.serial, words, "what the CA signed is taken back");
+            return Ok(());
+        }
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
         if keys::is_compromised(&mut tx, &certificate.spki_sha256, &issuing.csr_pem).await? {
             let why = "its key was marked as compromised while the CA signed";
