@@ -15,6 +15,7 @@ pub mod duration;
 pub mod endpoint;
 pub mod finding;
 pub mod id;
+pub mod install_path;
 pub mod installation;
 pub mod key;
 pub mod key_material;
