@@ -159,8 +159,6 @@ fn nothing_is_missing_on_a_blast_radius() {
     certificate.replaces = Some("crt_0000".to_owned());
     let spki = certificate.spki_sha256.clone();
     let key = Key {
-        hostname: None,
-        is_holder_banned: false,
         spki_sha256: spki.clone(),
         version: 1,
         algorithm: "ecdsa-p256".to_owned(),
