@@ -19,9 +19,9 @@ use crate::domain::renewal::Suggestion;
 use crate::domain::x509::{self, FactsError};
 use crate::wire::agents::ChallengeAnswer;
 
-/// The most that is taken of a CA that isn't told how long: what the CA/Browser Forum allowed until 2020, and private CAs
-/// follow.
-pub const LONGEST: TimeDelta = TimeDelta::days(825);
+/// The most that is taken of a CA that isn't told how long: 60 months, the longest that the CA/Browser Forum ever allowed,
+/// and what some private CAs still sign for.
+pub const LONGEST: TimeDelta = TimeDelta::days(1827);
 
 /// What a CA can do for us, as it is configured now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
