@@ -30,6 +30,7 @@ pub mod request;
 pub mod role;
 pub mod secret;
 pub mod server_name;
+pub mod signature;
 pub mod token;
 pub mod told;
 pub mod wanted;

@@ -280,10 +280,13 @@ pub async fn refuse_issue(
         Some(certificate) => (certificate, "is in the inventory already"),
         None => {
             let certificate = certificates::insert_from(tx, &new, None, None).await?;
-            if new.not_after > tx.now() {
+            let what = if new.not_after > tx.now() {
                 revocation::take_back(tx, &certificate.id, Reason::Unspecified, error).await?;
-            }
-            (certificate.id, "is taken back")
+                "is taken back"
+            } else {
+                "is on record, with nothing to revoke"
+            };
+            (certificate.id, what)
         }
     };
     request_failure::record(tx, id, &format!("{error}; certificate `{certificate}` {what}")).await?;

@@ -164,6 +164,8 @@ fn nothing_is_missing_on_a_blast_radius() {
         algorithm: "ecdsa-p256".to_owned(),
         status: KeyStatus::Active,
         agent_id: None,
+        hostname: None,
+        is_holder_banned: false,
         n_certificates: 1,
         created_at: now(),
         compromised_at: None,

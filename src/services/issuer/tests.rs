@@ -359,6 +359,12 @@ async fn what_the_ca_signs_otherwise_than_asked_is_revoked_there_and_on_record()
         (Mood::SignsFor("evil.example.com"), "evil.example.com"),
         (Mood::SignsAnotherKey, "another key"),
         (Mood::SignsACa, "that of a CA"),
+        (Mood::SignsForged, "not signed by"),
+        (Mood::SignsFrom(300, 400), "valid only from 2027-11-11"),
+        (Mood::SignsFrom(-1, 20_000), "valid until 2081-10-18"),
+        (Mood::SignsASubject, "`O=Evil Bank`"),
+        (Mood::SignsForAll, "keyCertSign, anyExtendedKeyUsage, codeSigning"),
+        (Mood::SignsWithoutChain, "can't be verified"),
     ] {
         let bench = Bench::new().await;
         let request = bench.request().await;
@@ -399,6 +405,47 @@ async fn what_the_ca_signs_otherwise_than_asked_is_revoked_there_and_on_record()
                 "the key is in a certificate that was taken back"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_when_it_comes_is_on_record_and_not_issued() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    bench.ca.be(Mood::SignsFrom(-60, -30));
+    bench.round().await;
+    let failed = bench.now(&request).await;
+    assert_eq!(failed.status, RequestStatus::Failed);
+    let error = failed.error_message.unwrap();
+    assert!(
+        error.contains("it ended at 2026-12-16") && error.contains("nothing to revoke"),
+        "{error}"
+    );
+    bench.round().await;
+    assert!(bench.ca.withdrawn.lock().unwrap().is_empty());
+    let mut conn = bench.store.read().await.unwrap();
+    let kept = certificates::existing(&mut conn, &failed.certificate_id.unwrap())
+        .await
+        .unwrap();
+    assert!(kept.not_after < bench.clock.now() && kept.n_installations == 0);
+}
+
+#[tokio::test]
+async fn nothing_but_certificates_of_an_answer_is_kept() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    bench.ca.be(Mood::SignsAndSpills);
+    bench.round().await;
+    let issued = bench.now(&request).await;
+    assert_eq!(issued.status, RequestStatus::Issued, "{:?}", issued.error_message);
+    let mut conn = bench.store.read().await.unwrap();
+    let kept = certificates::existing(&mut conn, &issued.certificate_id.unwrap())
+        .await
+        .unwrap();
+    for text in [kept.pem.unwrap(), kept.chain_pem.unwrap()] {
+        assert!(text.starts_with("-----BEGIN CERTIFICATE-----\n"), "{text:?}");
+        assert!(text.ends_with("\n-----END CERTIFICATE-----\n"), "{text:?}");
+        assert_eq!(text.matches("-----BEGIN").count(), 1, "{text:?}");
     }
 }
 

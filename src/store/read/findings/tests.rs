@@ -19,7 +19,9 @@ use crate::domain::matter;
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Duty;
-use crate::store::findings::{Blocked, Failed, InUse, OnAgent, SharedKey, Silent, Unconfirmed, WaitedFor};
+use crate::store::findings::{
+    Blocked, Failed, InUse, Instead, OnAgent, SharedKey, Silent, Unconfirmed, WaitedFor,
+};
 use crate::store::workers::Gone;
 
 /// An agent's words for a path that is a FIFO now.
@@ -139,6 +141,65 @@ fn used() -> Vec<Finding> {
         },
     ];
     states.iter().map(|it| in_use(&[it], now()).unwrap()).collect()
+}
+
+#[test]
+fn what_is_found_where_another_one_is_expected_is_answered_by_what_belongs_there() {
+    let instead = |id: &str| Instead {
+        certificate_id: id.to_owned(),
+        version: 3,
+        subject: "CN=shop.example.com".to_owned(),
+        is_good: true,
+        is_queued: false,
+        is_being_reissued: false,
+    };
+    let found = |instead: Instead| InUse {
+        status: CertificateStatus::Revoked,
+        is_expected: false,
+        instead: Some(instead),
+        ..place()
+    };
+    let told = |places: &[InUse]| {
+        let places: Vec<&InUse> = places.iter().collect();
+        let finding = in_use(&places, now()).unwrap();
+        let on: Vec<String> = finding.answer_for.into_iter().map(|it| it.id).collect();
+        (finding.answer, on.join(" "), finding.what)
+    };
+    let (action, on, _) = told(&[
+        found(instead("crt_b")),
+        found(instead("crt_a")),
+        found(instead("crt_b")),
+    ]);
+    assert_eq!((action.as_deref(), on.as_str()), (Some("install"), "crt_a crt_b"));
+    let bad = || Instead {
+        is_good: false,
+        ..instead("crt_bad")
+    };
+    let (action, on, _) = told(&[found(bad())]);
+    assert_eq!((action.as_deref(), on.as_str()), (Some("reissue"), "crt_bad"));
+    for (it, words) in [
+        (
+            Instead {
+                is_queued: true,
+                ..instead("crt_a")
+            },
+            "where another one is expected, and that one is being installed",
+        ),
+        (
+            Instead {
+                is_being_reissued: true,
+                ..bad()
+            },
+            "where another one is expected, and that one is being reissued",
+        ),
+    ] {
+        let (action, on, what) = told(&[found(it)]);
+        assert_eq!((action, on.as_str()), (None, ""), "{what}");
+        assert!(what.ends_with(words), "{what}");
+    }
+    // Where it is expected too, it is reissued itself.
+    let (action, on, _) = told(&[found(instead("crt_a")), place()]);
+    assert_eq!((action.as_deref(), on.as_str()), (Some("reissue"), ""));
 }
 
 /// In every state of what is installed.
