@@ -85,7 +85,7 @@ const PAGE: u32 = 500;
 /// Pages that are read at most; the API refuses what was missed.
 const PAGES: usize = 20;
 
-/// The requests that are under way to replace certificates.
+/// The requests to replace certificates that are under way, or failed.
 #[derive(Default)]
 pub(super) struct UnderWay(Vec<Request>);
 
@@ -108,8 +108,7 @@ impl UnderWay {
             let page = with.api.requests(&query).await?;
             found.extend(page.items.into_iter().filter(|request| {
                 let replaces = request.replaces.as_deref();
-                let is_open = matches!(request.status, RequestStatus::Pending | RequestStatus::Issuing);
-                is_open && replaces.is_some_and(|id| certificates.contains(&id))
+                replaces.is_some_and(|id| certificates.contains(&id))
             }));
             match page.next {
                 Some(next) => query.after = Some(next),
@@ -121,9 +120,21 @@ impl UnderWay {
 
     /// The first of those for the certificate with this id.
     pub(super) fn of(&self, certificate: &str) -> Option<&Request> {
-        self.0
-            .iter()
-            .find(|request| request.replaces.as_deref() == Some(certificate))
+        let is_open = |it: &&Request| matches!(it.status, RequestStatus::Pending | RequestStatus::Issuing);
+        self.for_certificate(certificate).find(is_open)
+    }
+
+    /// The last of those that failed for the certificate with this id.
+    pub(super) fn failed(&self, certificate: &str) -> Option<&Request> {
+        let failed = |it: &&Request| it.status == RequestStatus::Failed;
+        self.for_certificate(certificate)
+            .filter(failed)
+            .max_by(|a, b| a.id.cmp(&b.id))
+    }
+
+    fn for_certificate(&self, certificate: &str) -> impl Iterator<Item = &Request> {
+        let is_for = move |it: &&Request| it.replaces.as_deref() == Some(certificate);
+        self.0.iter().filter(is_for)
     }
 }
 

@@ -418,9 +418,14 @@ fn address(place: &Place) -> Option<&str> {
 fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
     let there = there(place)?;
     let moved = targets.iter().any(|target| target.id == there.certificate_id);
+    let name = common_name(&there.subject).unwrap_or(&there.subject);
     (there.certificate_id != place.detail.certificate.id && !moved).then(|| Loss {
         host: place.agent.agent.hostname.clone(),
-        name: common_name(&there.subject).unwrap_or(&there.subject).to_owned(),
+        // Another one of the same name is told by its end.
+        name: match name == place.detail.certificate.name() {
+            true => format!("{name} that ends {}", fixed(there.not_after)),
+            false => name.to_owned(),
+        },
         what: format!("no longer served from {}", place.path),
     })
 }

@@ -20,6 +20,7 @@ use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
 use crate::domain::moment::fixed;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
+use crate::domain::told::cut;
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -94,7 +95,49 @@ struct Found {
     uninstalled: Vec<String>,
     /// Hosts that have it and get nothing.
     banned: BTreeSet<String>,
+    /// Names that the last try asked for too and this one does not, by certificate, with what came of that.
+    fewer_names: BTreeMap<String, FewerNames>,
 }
+
+/// What the last try asked for beyond the present names.
+struct FewerNames {
+    certificate: String,
+    names: Vec<String>,
+    error: String,
+}
+
+impl FewerNames {
+    /// Of a request that failed, where it asked for other names than the certificate has.
+    fn of(failed: &Request, certificate: &Certificate) -> Option<Self> {
+        let has = |name: &String| name == certificate.name() || certificate.sans.contains(name);
+        let names: Vec<String> = failed.sans.iter().filter(|name| !has(name)).cloned().collect();
+        let error = failed.error_message.as_deref().unwrap_or("no reason is known");
+        (!names.is_empty()).then(|| Self {
+            certificate: certificate.name().to_owned(),
+            names,
+            error: cut(error, LONGEST_ERROR),
+        })
+    }
+
+    fn names(&self) -> String {
+        in_the_way::names(&self.names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// What the plan says of it.
+    fn words(&self) -> String {
+        format!(
+            "The last try for {} asked for {} too and failed: {}. This one asks for the present names only.",
+            self.certificate,
+            self.names(),
+            self.error.trim_end_matches('.')
+        )
+    }
+}
+
+/// Characters that a plan tells of what a CA said before.
+const LONGEST_ERROR: usize = 160;
+/// Certificates whose last try is told of.
+const TOLD_TRIES: usize = 3;
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
     let algorithm = inputs.get("key").map_or(SAME, String::as_str);
@@ -132,6 +175,10 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             }),
             None => {
                 let index = plan.targets.len();
+                let failed = under_way.failed(&certificate.id);
+                if let Some(fewer) = failed.and_then(|it| FewerNames::of(it, certificate)) {
+                    found.fewer_names.insert(certificate.id.clone(), fewer);
+                }
                 plan.steps
                     .extend(steps(index, &detail, algorithm, &mut agents, &mut found, with).await?);
                 plan.targets.push(Target {
@@ -342,7 +389,9 @@ async fn steps(
     let path = format!("certs/{}/reissue", certificate.id);
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
-        "replaced_by": certificate.replaced_by, "leaked": certificate.shown(with.clock.now()) == Shown::Leaked,
+        "replaced_by": certificate.replaced_by,
+        "leaked": certificate.shown(with.clock.now()) == Shown::Leaked,
+        "without": found.fewer_names.get(&certificate.id).map(FewerNames::names),
     });
     let ask = PlannedStep::new(
         &Reissue,
@@ -392,6 +441,13 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
                 old_ones(many, now)
             ));
         }
+    }
+    let tries = found.fewer_names.values();
+    changes.extend(tries.take(TOLD_TRIES).map(FewerNames::words));
+    if let more @ 1.. = found.fewer_names.len().saturating_sub(TOLD_TRIES) {
+        changes.push(format!(
+            "{more} more had asked for other names too at the last try; all ask for the present names only."
+        ));
     }
     changes.push("Keys change: clients that pin one have to be told.".to_owned());
     changes.extend(keep_the_key(&found.all, now));
@@ -592,7 +648,13 @@ impl Step for Reissue {
                     _ => return not_issued(request, text(&cx.args, "certificate")?, with).await,
                 }
             }
-            Ok(issued(cx, &serials.join(", ")))
+            // What was refused before is still not there: the finding about it ends with this.
+            let without = cx.args["without"].as_str().map_or(String::new(), |names| {
+                format!(
+                    " for the present names only: {names}, which the last try asked for too, is not in it"
+                )
+            });
+            Ok(issued(cx, &format!("{}{without}", serials.join(", "))))
         })
     }
 

@@ -1,5 +1,6 @@
 //! Fetches a certificate revocation list and reads it. It says something of a certificate only where that
-//! certificate's CA has signed it, as far as the inventory keeps the CA's own certificate.
+//! certificate's CA has verifiably signed it. A list that the CA itself handed out through its API is taken at its word
+//! where the inventory keeps no certificate of the CA; one from anywhere else proves nothing then.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::crl_signature::Signed;
 use super::http::client_builder;
 use super::proxy::{self, by_environment};
 use crate::domain::certificate::{Certificate, normal_serial};
+use crate::domain::signature::{CLOCK_AHEAD, Signature};
 use crate::problem::{Problem, ProblemKind};
 
 /// Time that fetching may take.
@@ -40,6 +42,8 @@ pub struct Crl {
     /// The serials on it, in the platform's notation.
     pub serials: BTreeSet<String>,
     signed: Signed,
+    /// The CA's own API gave it, where it also takes the revocations.
+    is_handed_out: bool,
 }
 
 /// Answer of a list about a certificate.
@@ -102,7 +106,18 @@ pub async fn fetch(url: &str) -> Result<Crl, Problem> {
     })
 }
 
-/// Reads a list in DER or PEM.
+/// Reads a list in DER or PEM that the CA's own API handed out.
+///
+/// # Errors
+/// Fault in the bytes.
+pub fn handed_out(bytes: &[u8]) -> Result<Crl, String> {
+    parse(bytes).map(|list| Crl {
+        is_handed_out: true,
+        ..list
+    })
+}
+
+/// Reads a list in DER or PEM that may be anybody's.
 ///
 /// # Errors
 /// Fault in the bytes.
@@ -126,6 +141,7 @@ pub fn parse(bytes: &[u8]) -> Result<Crl, String> {
             .map(|serial| serial.strip_prefix("00:").map(str::to_owned).unwrap_or(serial))
             .collect(),
         signed: Signed::new(der),
+        is_handed_out: false,
     })
 }
 
@@ -137,14 +153,34 @@ impl Crl {
         if self.issuer != certificate.issuer {
             return Says::Another;
         }
-        let chain = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
-        let cas: Vec<Vec<u8>> = chain.into_iter().map(pem::Pem::into_contents).collect();
-        // Of a CA whose certificate isn't kept, the name is all that can be compared.
-        if !cas.is_empty() && !self.signed.is_by_one_of(&cas) {
+        if self.this_update > now + CLOCK_AHEAD {
             return Says::Nothing(format!(
-                "the list that is published as that of {} is signed by somebody else",
-                self.issuer
+                "the list that is published says that it was made at {}, which is yet to come",
+                self.this_update.format("%Y-%m-%d %H:%M:%SZ")
             ));
+        }
+        let cas = cas(certificate);
+        match self.signed.by_one_of(&cas) {
+            Signature::Verified => {}
+            _ if self.is_handed_out && cas.is_empty() => {}
+            _ if cas.is_empty() => {
+                return Says::Nothing(format!(
+                    "no certificate of {} is kept with it that the signature of the published list could be verified by",
+                    self.issuer
+                ));
+            }
+            Signature::Unknown => {
+                return Says::Nothing(format!(
+                    "the signature of the list that is published as that of {} is of a kind that can't be verified here",
+                    self.issuer
+                ));
+            }
+            Signature::Forged => {
+                return Says::Nothing(format!(
+                    "the list that is published as that of {} is signed by somebody else",
+                    self.issuer
+                ));
+            }
         }
         match self.next_update {
             _ if self.lists(&certificate.serial) => Says::Listed,
@@ -153,6 +189,16 @@ impl Crl {
                 end.format("%Y-%m-%d %H:%M:%SZ")
             )),
             _ => Says::NotListed,
+        }
+    }
+
+    /// Words beside what it says of `certificate` where its signature could not be verified, and the word of the CA's API
+    /// is taken for it; none otherwise.
+    #[must_use]
+    pub fn at_its_word(&self, certificate: &Certificate) -> &'static str {
+        match self.is_handed_out && cas(certificate).is_empty() {
+            true => " (its CA's API says so; no certificate of the CA is kept to verify the signature by)",
+            false => "",
         }
     }
 
@@ -168,6 +214,12 @@ impl Crl {
     }
 }
 
+/// The certificates of its issuers that are kept with a certificate, in DER.
+fn cas(certificate: &Certificate) -> Vec<Vec<u8>> {
+    let chain = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
+    chain.into_iter().map(pem::Pem::into_contents).collect()
+}
+
 #[cfg(test)]
 impl Crl {
     /// A list of nobody with nothing on it.
@@ -179,6 +231,7 @@ impl Crl {
             number: None,
             serials: BTreeSet::new(),
             signed: Signed::new(&[]),
+            is_handed_out: false,
         }
     }
 }
@@ -257,10 +310,21 @@ mod tests {
             );
         }
         // The CA's own certificate isn't kept, or only those of others are.
-        assert_eq!(
-            list(&own, true).says(&certificate("CN=Issuing CA", ""), now),
-            Says::Listed
-        );
+        let without = certificate("CN=Issuing CA", "");
+        for is_listed in [true, false] {
+            let from_anywhere = list(&own, is_listed).says(&without, now);
+            assert!(
+                matches!(&from_anywhere, Says::Nothing(why) if why.contains("no certificate of CN=Issuing CA")),
+                "{from_anywhere:?}"
+            );
+        }
+        let handed_out = Crl {
+            is_handed_out: true,
+            ..list(&own, true)
+        };
+        assert_eq!(handed_out.says(&without, now), Says::Listed);
+        assert!(handed_out.at_its_word(&without).contains("API says so"));
+        assert_eq!(handed_out.at_its_word(&it), "");
         let of_others = certificate("CN=Issuing CA", &another_chain);
         assert!(matches!(list(&own, true).says(&of_others, now), Says::Nothing(_)));
         // After its end it says no longer that something isn't on it.
@@ -271,6 +335,75 @@ mod tests {
             matches!(&ended, Says::Nothing(why) if why.contains("2031-01-01")),
             "{ended:?}"
         );
+    }
+
+    /// A list as [`list`] makes it, said to be signed by an algorithm that nobody knows, with whatever signature.
+    fn by_an_unknown_algorithm(by: &Issuer<'static, KeyPair>, is_listed: bool) -> Crl {
+        let ecdsa = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        let mut der = list(by, is_listed).signed.der().to_vec();
+        let mut n = 0;
+        for at in 0..der.len() - ecdsa.len() {
+            if der[at..].starts_with(&ecdsa) {
+                der[at..at + ecdsa.len()].copy_from_slice(&[0x2a, 3, 4, 5, 6, 7, 8, 9]);
+                n += 1;
+            }
+        }
+        assert_eq!(n, 2);
+        *der.last_mut().unwrap() ^= 1;
+        parse(&der).unwrap()
+    }
+
+    #[test]
+    fn a_signature_that_can_not_be_verified_proves_nothing() {
+        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let (own, chain) = ca("Issuing CA");
+        let it = certificate("CN=Issuing CA", &chain);
+        for is_listed in [true, false] {
+            let strange = by_an_unknown_algorithm(&own, is_listed);
+            for strange in [
+                strange.clone(),
+                Crl {
+                    is_handed_out: true,
+                    ..strange
+                },
+            ] {
+                let says = strange.says(&it, now);
+                assert!(
+                    matches!(&says, Says::Nothing(why) if why.contains("can't be verified")),
+                    "{says:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_from_the_future_proves_nothing() {
+        let (own, chain) = ca("Issuing CA");
+        let it = certificate("CN=Issuing CA", &chain);
+        let made: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        for is_listed in [true, false] {
+            let says = |now| list(&own, is_listed).says(&it, now);
+            let early = says(made - TimeDelta::minutes(6));
+            assert!(
+                matches!(&early, Says::Nothing(why) if why.contains("yet to come")),
+                "{early:?}"
+            );
+            assert!(!matches!(says(made - TimeDelta::minutes(4)), Says::Nothing(_)));
+        }
+    }
+
+    #[test]
+    fn a_ca_whose_key_is_not_for_lists_signs_none() {
+        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let (own, _) = ca("Issuing CA");
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Issuing CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let other = params.self_signed(own.key()).unwrap().pem();
+        let says = list(&own, true).says(&certificate("CN=Issuing CA", &other), now);
+        assert!(matches!(says, Says::Nothing(_)), "{says:?}");
     }
 
     proptest! {

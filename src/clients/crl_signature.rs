@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use x509_parser::error::X509Error;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+
+use crate::domain::signature::Signature;
 
 /// The bytes that were signed, with the signature, and by whom it was found to be.
 #[derive(Clone)]
@@ -14,8 +15,8 @@ pub(super) struct Signed {
     checked: Arc<Mutex<Vec<Checked>>>,
 }
 
-/// A CA's certificate, and whether that CA made the list.
-type Checked = (Vec<u8>, bool);
+/// A CA's certificate, and what the list's signature is to its key.
+type Checked = (Vec<u8>, Signature);
 
 impl Signed {
     pub(super) fn new(der: &[u8]) -> Self {
@@ -25,33 +26,52 @@ impl Signed {
         }
     }
 
-    /// True if the CA of one of these certificates, in DER, signed it. By name alone where the signature is of a kind
-    /// that can't be checked here.
-    pub(super) fn is_by_one_of(&self, cas: &[Vec<u8>]) -> bool {
-        cas.iter().any(|ca| {
-            let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, is_by)) = checked.iter().find(|(known, _)| known == ca) {
-                return *is_by;
+    #[cfg(test)]
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The best that it is to the CAs of these certificates, in DER.
+    pub(super) fn by_one_of(&self, cas: &[Vec<u8>]) -> Signature {
+        let mut best = Signature::Forged;
+        for ca in cas {
+            match self.by(ca) {
+                Signature::Verified => return Signature::Verified,
+                Signature::Unknown => best = Signature::Unknown,
+                Signature::Forged => {}
             }
-            let is_by = is_by(&self.der, ca);
-            checked.push((ca.clone(), is_by));
-            is_by
-        })
+        }
+        best
+    }
+
+    fn by(&self, ca: &[u8]) -> Signature {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, by)) = checked.iter().find(|(known, _)| known == ca) {
+            return *by;
+        }
+        let by = by(&self.der, ca);
+        checked.push((ca.to_vec(), by));
+        by
     }
 }
 
-fn is_by(list: &[u8], ca: &[u8]) -> bool {
+fn by(list: &[u8], ca: &[u8]) -> Signature {
     let (Ok((_, list)), Ok((_, ca))) = (
         CertificateRevocationList::from_der(list),
         X509Certificate::from_der(ca),
     ) else {
-        return false;
+        return Signature::Forged;
     };
-    list.issuer().as_raw() == ca.subject().as_raw()
-        && matches!(
-            list.verify_signature(ca.public_key()),
-            Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm)
-        )
+    // A CA's certificate says what its key is for (RFC 5280 §6.3.3 f), or nothing.
+    let may_sign = match ca.key_usage() {
+        Ok(Some(usage)) => usage.value.crl_sign(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    if list.issuer().as_raw() != ca.subject().as_raw() || !may_sign {
+        return Signature::Forged;
+    }
+    Signature::of_list(&list, ca.public_key())
 }
 
 impl PartialEq for Signed {

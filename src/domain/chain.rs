@@ -1,8 +1,10 @@
 //! The path from a certificate up to the last certificate that is there: built by signatures from whatever was
 //! given, in whatever order. Whom to trust is for others to say.
 
-use x509_parser::error::X509Error;
+use chrono::{DateTime, Utc};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::signature::{CLOCK_AHEAD, Signature};
 
 /// More certificates than any path has; so is what is looked through.
 const MAX_PATH: usize = 10;
@@ -23,6 +25,74 @@ pub fn above(leaf: &[u8], given: &[Vec<u8>]) -> Vec<Vec<u8>> {
         path.push(next.clone());
     }
     path
+}
+
+/// Why a certificate is not shown to be its CA's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotIssued {
+    /// Not a certificate.
+    #[error("it is not readable")]
+    Unreadable,
+    /// Nobody of that name came with it.
+    #[error(
+        "it says that `{0}` issued it, whose certificate didn't come with it: its signature can't be verified"
+    )]
+    NoIssuer(String),
+    /// The signature is another's.
+    #[error("it is not signed by `{0}`, which it says that it is")]
+    Forged(String),
+    /// The signature is of a kind that can't be verified here.
+    #[error("its signature is of a kind that can't be verified here")]
+    Unknown,
+    /// Whoever signed it may not.
+    #[error("it is signed by `{0}`, which is no CA")]
+    NoCa(String),
+    /// The CA isn't valid any more, or not yet.
+    #[error("it is signed by `{0}`, whose own certificate is not valid now")]
+    CaNotValid(String),
+}
+
+/// Holds a certificate, in DER, against the issuers that came with it: one of them verifiably signed it, may do so, and
+/// is valid at `now`.
+///
+/// # Errors
+/// None of them did.
+pub fn issued(leaf: &[u8], given: &[Vec<u8>], now: DateTime<Utc>) -> Result<(), NotIssued> {
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| NotIssued::Unreadable)?;
+    let name = leaf.issuer().to_string();
+    let mut why = NotIssued::NoIssuer(name.clone());
+    for issuer in given.iter().take(MAX_GIVEN) {
+        let Ok((_, issuer)) = X509Certificate::from_der(issuer) else {
+            continue;
+        };
+        if leaf.issuer().as_raw() != issuer.subject().as_raw() {
+            continue;
+        }
+        why = match Signature::of_certificate(&leaf, issuer.public_key()) {
+            Signature::Forged => NotIssued::Forged(name.clone()),
+            Signature::Unknown => NotIssued::Unknown,
+            Signature::Verified if !may_sign(&issuer) => NotIssued::NoCa(name.clone()),
+            Signature::Verified if !is_valid(&issuer, now) => NotIssued::CaNotValid(name.clone()),
+            Signature::Verified => return Ok(()),
+        };
+    }
+    Err(why)
+}
+
+/// A CA, whose key is for certificates where it says what it is for (RFC 5280 §4.2.1.3).
+fn may_sign(issuer: &X509Certificate<'_>) -> bool {
+    issuer.is_ca()
+        && match issuer.key_usage() {
+            Ok(Some(usage)) => usage.value.key_cert_sign(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+}
+
+fn is_valid(issuer: &X509Certificate<'_>, now: DateTime<Utc>) -> bool {
+    let validity = issuer.validity();
+    validity.not_before.timestamp() <= (now + CLOCK_AHEAD).timestamp()
+        && now.timestamp() <= validity.not_after.timestamp()
 }
 
 /// Whether it signed itself: a root, which clients have and nobody has to send.
@@ -94,8 +164,8 @@ pub fn subject(der: &[u8]) -> String {
     )
 }
 
-/// By name and by signature, since two CAs may have one name; by name alone where the signature is of a kind that
-/// can't be checked here.
+/// By name and by signature, since two CAs may have one name, and anybody can write a name. A signature of a kind that
+/// can't be verified here links nothing.
 fn signed_by(der: &[u8], issuer: &[u8]) -> bool {
     let (Ok((_, certificate)), Ok((_, issuer))) =
         (X509Certificate::from_der(der), X509Certificate::from_der(issuer))
@@ -103,10 +173,7 @@ fn signed_by(der: &[u8], issuer: &[u8]) -> bool {
         return false;
     };
     certificate.issuer().as_raw() == issuer.subject().as_raw()
-        && matches!(
-            certificate.verify_signature(Some(issuer.public_key())),
-            Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm)
-        )
+        && Signature::of_certificate(&certificate, issuer.public_key()) == Signature::Verified
 }
 
 #[cfg(test)]
@@ -166,6 +233,105 @@ mod tests {
         assert!(ends_below(&sent(&[leaf])).unwrap().contains("CN=lower"));
         assert_eq!(ends_below(&all), None);
         assert_eq!(complete(&[], known), Ok(()));
+    }
+
+    /// The same certificate, said to be signed by an algorithm that nobody knows.
+    fn by_an_unknown_algorithm(der: &[u8]) -> Vec<u8> {
+        let ecdsa = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        let mut der = der.to_vec();
+        let places: Vec<usize> = der
+            .windows(ecdsa.len())
+            .enumerate()
+            .filter(|(_, bytes)| *bytes == ecdsa)
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(places.len(), 2);
+        for at in places {
+            der[at..at + ecdsa.len()].copy_from_slice(&[0x2a, 3, 4, 5, 6, 7, 8, 9]);
+        }
+        der
+    }
+
+    #[test]
+    fn a_signature_that_can_not_be_verified_links_nothing() {
+        let all = chain();
+        let [leaf, lower, _, root] = all.as_slice() else {
+            panic!()
+        };
+        let strange = by_an_unknown_algorithm(root);
+        assert!(is_root(root) && !is_root(&strange));
+        let strange = by_an_unknown_algorithm(leaf);
+        assert!(above(&strange, &all[1..]).is_empty());
+        assert_eq!(
+            complete(&[strange.clone(), lower.clone()], &all[1..]),
+            Ok(()),
+            "nor is it a gap"
+        );
+        let (_, read) = X509Certificate::from_der(&strange).unwrap();
+        let (_, issuer) = X509Certificate::from_der(lower).unwrap();
+        assert_eq!(
+            Signature::of_certificate(&read, issuer.public_key()),
+            Signature::Unknown
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_its_cas_where_that_ca_signed_it_and_may() {
+        let all = chain();
+        let [leaf, _, upper, root] = all.as_slice() else {
+            panic!()
+        };
+        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let given = &all[1..];
+        assert_eq!(issued(leaf, given, now), Ok(()));
+        assert!(
+            matches!(issued(leaf, &[upper.clone(), root.clone()], now), Err(NotIssued::NoIssuer(name)) if name.contains("lower"))
+        );
+        assert!(matches!(issued(leaf, &[], now), Err(NotIssued::NoIssuer(_))));
+        let mut forged = leaf.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(matches!(issued(&forged, given, now), Err(NotIssued::Forged(_))));
+        assert_eq!(
+            issued(&by_an_unknown_algorithm(leaf), given, now),
+            Err(NotIssued::Unknown)
+        );
+        // Others of the same name, which didn't sign it.
+        assert!(matches!(
+            issued(leaf, &chain()[1..], now),
+            Err(NotIssued::Forged(_))
+        ));
+        let after_all = "4097-01-01T00:00:00Z".parse().unwrap();
+        assert!(matches!(
+            issued(leaf, given, after_all),
+            Err(NotIssued::CaNotValid(_))
+        ));
+
+        // Signed by a certificate that is no CA's.
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "no CA");
+        let no_ca = params.self_signed(&key).unwrap().der().to_vec();
+        let below = CertificateParams::default()
+            .signed_by(&KeyPair::generate().unwrap(), &Issuer::new(params, key))
+            .unwrap();
+        assert!(matches!(
+            issued(below.der(), &[no_ca], now),
+            Err(NotIssued::NoCa(_))
+        ));
+    }
+
+    #[test]
+    fn a_ca_on_a_larger_curve_is_verified() {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
+        let der = CertificateParams::default()
+            .self_signed(&key)
+            .unwrap()
+            .der()
+            .to_vec();
+        assert!(is_root(&der));
+        let mut forged = der;
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(!is_root(&forged));
     }
 
     #[test]

@@ -65,21 +65,15 @@ pub struct Token {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// The platform's own words: its parts, which write audit rows under these names, its agents and what it works with.
-const OF_THE_PLATFORM: [&str; 10] = [
-    "issuer",
-    "scheduler",
-    "waker",
-    "system",
-    "platform",
-    "agent",
-    "enrol",
-    "api",
-    "vault",
-    "server",
-];
+/// The platform's parts, which write audit rows under these names.
+const PARTS: [&str; 5] = ["issuer", "scheduler", "waker", "system", "platform"];
+/// Its other words: its agents and what it works with.
+const OF_THE_PLATFORM: [&str; 6] = ["agent", "enrol", "api", "vault", "server", "cmp"];
+/// Names that by themselves say that nobody in particular, or the platform, did it. Beside something else they are a
+/// person's to use (`audit-export`).
+const ALONE: [&str; 5] = ["administrator", "root", "console", "audit", "token"];
 /// Words of rights, and the name of the first token. Beside something else they are a person's to use (`admin-kim`).
-const OF_RIGHTS: [&str; 4] = ["admin", "operator", "viewer", "root"];
+const OF_RIGHTS: [&str; 3] = ["admin", "operator", "viewer"];
 /// From so many letters on a word is recognised with one letter wrong, missing or too many; shorter ones with that
 /// are people's names (`walker`).
 const LONG: usize = 6;
@@ -98,25 +92,54 @@ pub fn looks_like(name: &str) -> String {
     letters.replace("rn", "m").replace("vv", "w")
 }
 
+/// Two names of which one is the other with a realm or a tag behind it (`kim@example`, `kim+1`): fast readers take
+/// them for the same person.
+#[must_use]
+pub fn may_be_one_person(one: &str, other: &str) -> bool {
+    let person = |name: &str| {
+        let person = name.split(['@', '+']).next().unwrap_or(name);
+        (looks_like(person), person.len() < name.len())
+    };
+    let ((one, one_has_more), (other, other_has_more)) = (person(one), person(other));
+    one == other && one_has_more != other_has_more
+}
+
 /// The word of the platform's own that `name` passes for: one of its parts is that word, with digits around it or
-/// without, or nearly that; or the whole is a word of rights with digits.
+/// without, or nearly that; or the whole is one of those that say nobody in particular, or a word of rights with digits.
 #[must_use]
 pub fn passes_for(name: &str) -> Option<&'static str> {
     let parts = name.split(['-', '.', '_', '@', '+']);
-    let squashed: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let own = parts.chain([squashed.as_str()]).find_map(|part| {
-        let seen = [looks_like(part), looks_like(bare(part))];
-        let is = |own: &str| {
-            seen.iter()
-                .any(|seen| *seen == own || (own.len() >= LONG && differ_by_one(seen, own)))
-        };
-        OF_THE_PLATFORM.into_iter().find(|own| is(&looks_like(own)))
-    });
-    own.or_else(|| {
-        let with_digits = bare(&squashed) != squashed;
-        let is = |right: &&str| with_digits && looks_like(bare(&squashed)) == looks_like(right);
-        OF_RIGHTS.into_iter().find(is)
-    })
+    let squashed = squashed(name);
+    let platform = || PARTS.into_iter().chain(OF_THE_PLATFORM);
+    let own = parts
+        .chain([squashed.as_str()])
+        .find_map(|part| platform().find(|own| nearly(part, own)));
+    own.or_else(|| ALONE.into_iter().find(|own| nearly(&squashed, own)))
+        .or_else(|| {
+            let with_digits = bare(&squashed) != squashed;
+            let is = |right: &&str| with_digits && looks_like(bare(&squashed)) == looks_like(right);
+            OF_RIGHTS.into_iter().find(is)
+        })
+}
+
+/// The part of the platform that an agent on this host would pass for. A host may be called after what is on it
+/// (`vault`, `api`), but not like what signs audit rows.
+#[must_use]
+pub fn host_passes_for(hostname: &str) -> Option<&'static str> {
+    let squashed = squashed(hostname);
+    PARTS.into_iter().find(|own| nearly(&squashed, own))
+}
+
+fn squashed(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// Whether `part` is the word `own`, with digits around it or without, or nearly that.
+fn nearly(part: &str, own: &str) -> bool {
+    let own = looks_like(own);
+    [looks_like(part), looks_like(bare(part))]
+        .iter()
+        .any(|seen| *seen == own || (own.len() >= LONG && differ_by_one(seen, &own)))
 }
 
 /// Without digits before and after it.
@@ -197,6 +220,16 @@ mod tests {
             "agent1",
             "admin1",
             "2admin",
+            "administrator",
+            "Adminlstrator",
+            "root",
+            "r00t",
+            "root2",
+            "cmp",
+            "cmp-console",
+            "console",
+            "audit",
+            "token",
         ] {
             assert!(passes_for(name).is_some(), "{name}");
         }
@@ -217,8 +250,25 @@ mod tests {
             "web-09",
             "ci.deploy",
             "kim@example.com",
+            "audit-export",
+            "console-kim",
         ] {
             assert!(passes_for(name).is_none(), "{name}");
+        }
+        for host in ["issuer", "scheduler", "lssuer", "issuer-1", "platform"] {
+            assert!(host_passes_for(host).is_some(), "{host}");
+        }
+        for host in ["vault", "api-01", "web-01", "issuer.example.com", "agent-7"] {
+            assert!(host_passes_for(host).is_none(), "{host}");
+        }
+        for (one, other) in [("kim", "kim+1"), ("k1m@example", "kim"), ("kim", "KIM+on-call")] {
+            assert!(
+                may_be_one_person(one, other) && may_be_one_person(other, one),
+                "{one} {other}"
+            );
+        }
+        for (one, other) in [("kim@a", "kim@b"), ("kim", "kimberly+1"), ("kim", "sam@kim")] {
+            assert!(!may_be_one_person(one, other), "{one} {other}");
         }
         for (one, other) in [
             ("kim", "Kim"),

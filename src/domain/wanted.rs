@@ -3,11 +3,23 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::csr::Csr;
 use super::key::KeyAlgorithm;
 use super::name;
 use super::request::Request;
+use super::signature::CLOCK_AHEAD;
 use super::x509::Content;
+
+/// The time that a certificate is taken at, and how long from then it may be valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity {
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// What the CA was asked for, or else the most that is taken.
+    pub longest: TimeDelta,
+}
 
 /// Names and key of a certificate that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +73,31 @@ pub enum OtherCertificate {
     /// A subject with another name.
     #[error("its common name `{0}` was not asked for")]
     CommonName(String),
+    /// A subject with more than one common name, or with something else.
+    #[error("its subject has `{0}`, which was not asked for")]
+    Subject(String),
+    /// Usages that a server or its client has no use for.
+    #[error("it may be used for {0}, which was not asked for")]
+    Usages(String),
+    /// It begins later.
+    #[error("it is valid only from {from}, and now it is {now}")]
+    TooEarly {
+        /// Its first moment.
+        from: DateTime<Utc>,
+        /// Now.
+        now: DateTime<Utc>,
+    },
+    /// It has ended.
+    #[error("it ended at {0}")]
+    Ended(DateTime<Utc>),
+    /// It ends later than is asked for.
+    #[error("it is valid until {until}, and {latest} is the latest that is taken")]
+    TooLong {
+        /// Its last moment.
+        until: DateTime<Utc>,
+        /// The latest that it may be.
+        latest: DateTime<Utc>,
+    },
 }
 
 impl Wanted {
@@ -103,11 +140,16 @@ impl Wanted {
         Ok(())
     }
 
-    /// Holds a certificate against it, and against the key that the CSR was for.
+    /// Holds a certificate against it, against the key that the CSR was for, and against the time that it may be valid.
     ///
     /// # Errors
     /// It says anything else.
-    pub fn certified_by(&self, certificate: &Content, csr: &Csr) -> Result<(), OtherCertificate> {
+    pub fn certified_by(
+        &self,
+        certificate: &Content,
+        csr: &Csr,
+        validity: Validity,
+    ) -> Result<(), OtherCertificate> {
         if certificate.spki_der != csr.key.spki_der {
             return Err(OtherCertificate::Key);
         }
@@ -121,13 +163,48 @@ impl Wanted {
             });
         }
         // A CA may leave it out, or take another one of the names for it.
-        match certificate
+        if let Some(other) = certificate
             .common_names
             .iter()
             .find(|name| !self.names.contains(*name))
         {
-            Some(other) => Err(OtherCertificate::CommonName(other.clone())),
-            None => Ok(()),
+            return Err(OtherCertificate::CommonName(other.clone()));
+        }
+        let more_names = certificate
+            .common_names
+            .iter()
+            .skip(1)
+            .map(|name| format!("CN={name}"));
+        if let Some(other) = certificate
+            .beside_common_names
+            .iter()
+            .cloned()
+            .chain(more_names)
+            .next()
+        {
+            return Err(OtherCertificate::Subject(other));
+        }
+        if !certificate.other_usages.is_empty() {
+            return Err(OtherCertificate::Usages(certificate.other_usages.join(", ")));
+        }
+        validity.holds(certificate)
+    }
+}
+
+impl Validity {
+    fn holds(self, certificate: &Content) -> Result<(), OtherCertificate> {
+        let Self { now, longest } = self;
+        let (from, until) = (certificate.not_before, certificate.not_after);
+        if from > now + CLOCK_AHEAD {
+            return Err(OtherCertificate::TooEarly { from, now });
+        }
+        if until <= now {
+            return Err(OtherCertificate::Ended(until));
+        }
+        // A duration that no calendar has room for bounds nothing.
+        match now.checked_add_signed(longest + CLOCK_AHEAD) {
+            Some(latest) if until > latest => Err(OtherCertificate::TooLong { until, latest }),
+            _ => Ok(()),
         }
     }
 }

@@ -5,10 +5,15 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
-use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
-use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
+use x509_parser::asn1_rs::Oid;
+use x509_parser::extensions::{
+    DistributionPointName, ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension,
+};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_X509_COMMON_NAME};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
+use x509_parser::time::ASN1Time;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::domain::certificate::normal_serial;
@@ -38,17 +43,85 @@ pub struct Facts {
     pub not_after: DateTime<Utc>,
 }
 
-/// What a certificate is held against that it was asked for: names, key, and whether it may sign others.
+/// What a certificate is held against that it was asked for: subject, names, key, validity, and what it may be used
+/// for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// The subject's common names.
     pub common_names: Vec<String>,
+    /// All else in the subject, such as `O=Example`.
+    pub beside_common_names: Vec<String>,
     /// All alternative names, those that are neither DNS nor IP with their kind in front.
     pub names: BTreeSet<String>,
     /// The SubjectPublicKeyInfo in DER.
     pub spki_der: Vec<u8>,
     /// Whether it is that of a CA.
     pub is_ca: bool,
+    /// First moment of validity.
+    pub not_before: DateTime<Utc>,
+    /// Last moment of validity.
+    pub not_after: DateTime<Utc>,
+    /// Usages beyond those of a server or a client, by name.
+    pub other_usages: Vec<String>,
+}
+
+/// The name of the block that a certificate is in.
+const CERTIFICATE: &str = "CERTIFICATE";
+
+/// The certificates of a PEM text, each in DER, and nothing else that is around or between them.
+///
+/// # Errors
+/// A block that is neither base64 nor ends.
+pub fn certificates(pem_text: &str) -> Result<Vec<Vec<u8>>, FactsError> {
+    let blocks = pem::parse_many(pem_text).map_err(|error| FactsError::NotPem(error.to_string()))?;
+    let is_one = |der: &[u8]| X509Certificate::from_der(der).is_ok_and(|(rest, _)| rest.is_empty());
+    Ok(blocks
+        .into_iter()
+        .filter(|block| block.tag() == CERTIFICATE)
+        .map(pem::Pem::into_contents)
+        .filter(|der| is_one(der))
+        .collect())
+}
+
+/// A certificate in PEM.
+#[must_use]
+pub fn pem_of(der: &[u8]) -> String {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new(CERTIFICATE, der), config)
+}
+
+/// Usages beyond a signature and the making of a key for a connection.
+fn other_key_usages(usage: &KeyUsage) -> Vec<String> {
+    [
+        (usage.non_repudiation(), "nonRepudiation"),
+        (usage.data_encipherment(), "dataEncipherment"),
+        (usage.key_cert_sign(), "keyCertSign"),
+        (usage.crl_sign(), "cRLSign"),
+        (usage.encipher_only(), "encipherOnly"),
+        (usage.decipher_only(), "decipherOnly"),
+    ]
+    .into_iter()
+    .filter(|(set, _)| *set)
+    .map(|(_, name)| name.to_owned())
+    .collect()
+}
+
+/// Purposes beyond those of a TLS server and its client.
+fn other_purposes(purposes: &ExtendedKeyUsage<'_>) -> Vec<String> {
+    let named = [
+        (purposes.any, "anyExtendedKeyUsage"),
+        (purposes.code_signing, "codeSigning"),
+        (purposes.email_protection, "emailProtection"),
+        (purposes.time_stamping, "timeStamping"),
+        (purposes.ocsp_signing, "OCSPSigning"),
+    ];
+    let named = named
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, name)| name.to_owned());
+    named
+        .chain(purposes.other.iter().map(ToString::to_string))
+        .collect()
 }
 
 /// Why there are no facts.
@@ -101,6 +174,15 @@ pub fn content(pem_text: &str) -> Result<Content, FactsError> {
             .map(str::to_owned)
             .map_err(|error| unreadable(error.to_string()))
     });
+    let beside_common_names = certificate
+        .subject()
+        .iter_attributes()
+        .filter(|it| *it.attr_type() != OID_X509_COMMON_NAME)
+        .map(|it| {
+            let kind = abbreviated(it.attr_type());
+            format!("{kind}={}", it.as_str().unwrap_or("…"))
+        });
+    let mut other_usages = Vec::new();
     let mut names = BTreeSet::new();
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
@@ -113,16 +195,30 @@ pub fn content(pem_text: &str) -> Result<Content, FactsError> {
                     other => other.to_string(),
                 }));
             }
+            ParsedExtension::KeyUsage(usage) => other_usages.extend(other_key_usages(usage)),
+            ParsedExtension::ExtendedKeyUsage(purposes) => other_usages.extend(other_purposes(purposes)),
             ParsedExtension::ParseError { error } => return Err(unreadable(error.to_string())),
             _ => {}
         }
     }
     Ok(Content {
         common_names: common_names.collect::<Result<_, _>>()?,
+        beside_common_names: beside_common_names.collect(),
         names,
         spki_der: certificate.public_key().raw.to_vec(),
         is_ca: certificate.is_ca(),
+        not_before: moment(certificate.validity().not_before, "first moment")?,
+        not_after: moment(certificate.validity().not_after, "last moment")?,
+        other_usages,
     })
+}
+
+fn abbreviated(kind: &Oid<'_>) -> String {
+    oid2abbrev(kind, oid_registry()).map_or_else(|_| kind.to_string(), str::to_owned)
+}
+
+fn moment(time: ASN1Time, which: &'static str) -> Result<DateTime<Utc>, FactsError> {
+    DateTime::from_timestamp(time.timestamp(), 0).ok_or(FactsError::OutOfRange(which))
 }
 
 /// Reads every certificate of a PEM text, in its order.
@@ -167,9 +263,6 @@ fn of_der(der: &[u8]) -> Result<Facts, FactsError> {
         whole => whole,
     };
     let validity = certificate.validity();
-    let moment = |time: x509_parser::time::ASN1Time, which| {
-        DateTime::from_timestamp(time.timestamp(), 0).ok_or(FactsError::OutOfRange(which))
-    };
     Ok(Facts {
         subject: certificate.subject().to_string(),
         sans: sans(&certificate),
@@ -259,6 +352,27 @@ mod tests {
         let by_address = names(SanType::IpAddress("10.0.0.9".parse().unwrap()));
         assert_eq!(by_name.into_iter().collect::<Vec<_>>(), ["DNS:10.0.0.9"]);
         assert_eq!(by_address.into_iter().collect::<Vec<_>>(), ["10.0.0.9"]);
+    }
+
+    #[test]
+    fn nothing_but_certificates_comes_out_of_a_text() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::default().self_signed(&key).unwrap();
+        let given = format!(
+            "\u{1b}[2J{}{}trailing\u{1b}]0;x\u{7}\r\n{}",
+            certificate.pem(),
+            key.serialize_pem(),
+            pem::encode(&pem::Pem::new("CERTIFICATE", "nonsense")),
+        );
+        let kept = certificates(&given).unwrap();
+        assert_eq!(kept, [certificate.der().to_vec()]);
+        let text = pem_of(&kept[0]);
+        assert!(
+            text.starts_with("-----BEGIN CERTIFICATE-----\n")
+                && text.ends_with("-----END CERTIFICATE-----\n")
+        );
+        assert!(!text.contains('\r'));
+        assert_eq!(certificates(&text).unwrap(), kept);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Reads {
     pub async fn crl(&self) -> Result<Crl, Problem> {
         let vault = self.vault()?;
         let pem = vault.crl(&self.pki_mount).await?;
-        crl::parse(pem.as_bytes()).map_err(|error| {
+        crl::handed_out(pem.as_bytes()).map_err(|error| {
             Problem::new(
                 ProblemKind::BackendFailed,
                 format!("what `{}` publishes as CRL is none: {error}", vault.address()),

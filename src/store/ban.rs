@@ -1,17 +1,30 @@
-//! Banning an agent: it may not check in any more, and what it had to do is withdrawn. Its tokens are taken back
-//! by the caller. A ban that is taken back lets it enrol again; nothing else comes back by itself.
+//! Banning an agent: it may not check in any more, what it had to do is withdrawn, and nothing is issued for it. Its
+//! tokens are taken back by the caller. A ban that is taken back lets it enrol again; nothing else comes back by itself.
 
 use super::agents::existing;
 use super::jobs::{self, Of};
 use super::statement::sql;
-use super::{StoreError, Tx, requests};
+use super::{Conn, StoreError, Tx, requests};
+use crate::domain::agent::AgentStatus;
 use crate::domain::id::EntityKind;
+use crate::domain::request::Request;
 
-/// Bans it. Returns whether it wasn't banned before.
+/// Requests that a ban found open.
+#[derive(Debug, Default)]
+pub struct Stopped {
+    /// The agent's host.
+    pub hostname: String,
+    /// Those that are cancelled.
+    pub cancelled: Vec<Request>,
+    /// Those that the CA was asked about: the issuer looks whether it has signed, revokes that, and has nothing signed.
+    pub looked_for: Vec<Request>,
+}
+
+/// Bans it. Returns what that stopped, or nothing of an agent that was banned before.
 ///
 /// # Errors
 /// There is no such agent, or the database doesn't answer.
-pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+pub async fn ban(tx: &mut Tx, id: &str) -> Result<Option<Stopped>, StoreError> {
     requests::lock_of_agent(tx, id).await?;
     let now = tx.now();
     let done = sql(
@@ -25,11 +38,36 @@ pub async fn ban(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     .map_err(StoreError::because("banning an agent"))?;
     if done == 0 {
         existing(tx, id).await?;
-        return Ok(false);
+        return Ok(None);
     }
     tx.changed(EntityKind::Agent, id);
+    let hostname = existing(tx, id).await?.hostname;
+    let why = format!("the agent {hostname} was banned");
+    let mut cancelled = Vec::new();
+    for request in requests::never_at_ca(tx, id).await? {
+        cancelled.push(requests::cancel(tx, &request, Some(&why)).await?);
+    }
     jobs::withdraw(tx, Of::Agent(id), "the agent was banned").await?;
-    Ok(true)
+    Ok(Some(Stopped {
+        hostname,
+        cancelled,
+        looked_for: requests::under_way_for(tx, id).await?,
+    }))
+}
+
+/// Whether nothing is issued for this agent. Who asks before something is signed or installed for it holds a lock on
+/// the request, which a ban waits for.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn is_banned(conn: &mut Conn, agent_id: Option<&str>) -> Result<bool, StoreError> {
+    let Some(id) = agent_id else { return Ok(false) };
+    let status: Option<String> = sql("SELECT status FROM agents WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await
+        .map_err(StoreError::because("reading whether an agent is banned"))?;
+    Ok(status.as_deref() == Some(AgentStatus::Banned.word()))
 }
 
 /// Takes its ban back. Returns whether it was banned.

@@ -17,8 +17,8 @@ use super::issuing::{by_issuer, guard, wait_again};
 use super::requests::{Wrapped, existing};
 use super::statement::sql;
 use super::{
-    Conn, StoreError, Tx, adapters, audit, certificates, installations, jobs, keys, orders, request_failure,
-    revocation,
+    Conn, StoreError, Tx, adapters, audit, ban, certificates, installations, jobs, keys, orders,
+    request_failure, revocation,
 };
 
 /// A request that was claimed to be issued.
@@ -36,8 +36,37 @@ pub struct Issuing {
     pub ca_order: Option<String>,
     /// The tokens of challenges that its agent answers.
     pub answered: Vec<String>,
-    /// The key may be certified; otherwise only what is signed already is taken, to be revoked.
-    pub may_sign: bool,
+    /// Reason that nothing may be signed for it any more; what is signed already is taken, to be revoked.
+    pub no_signature: Option<NoSignature>,
+}
+
+/// Reason that nothing is signed for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSignature {
+    /// Its key is in other hands.
+    Compromised,
+    /// Its agent is banned.
+    Banned,
+}
+
+impl NoSignature {
+    /// The reason in words.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Compromised => "its key is compromised",
+            Self::Banned => "its agent is banned",
+        }
+    }
+
+    /// What is left to do about it.
+    #[must_use]
+    pub fn next(self) -> &'static str {
+        match self {
+            Self::Compromised => "tried again, the request gets a fresh one",
+            Self::Banned => "it can be tried again once the ban is taken back",
+        }
+    }
 }
 
 /// Requests at one CA that may be begun now, the oldest first: those that wait for it, unless it is paused, and are
@@ -135,10 +164,16 @@ pub async fn begin_issue(
     let Some((csr_pem, Some(spki_sha256))) = claimed else {
         return Ok(None);
     };
-    let may_sign = !keys::is_compromised(tx, &spki_sha256, &csr_pem).await?;
+    let no_signature = if keys::is_compromised(tx, &spki_sha256, &csr_pem).await? {
+        Some(NoSignature::Compromised)
+    } else if ban::is_banned(tx, before.agent_id.as_deref()).await? {
+        Some(NoSignature::Banned)
+    } else {
+        None
+    };
     let (ca_order, answered) = orders::known(tx, id).await?;
-    let detail = if !may_sign {
-        "its key is compromised: the CA is only asked whether it signed before".to_owned()
+    let detail = if let Some(why) = no_signature {
+        format!("{}: the CA is only asked whether it signed before", why.why())
     } else if before.status == RequestStatus::Issuing {
         format!("driven on by {owner} after an earlier worker was cut off")
     } else {
@@ -160,7 +195,7 @@ pub async fn begin_issue(
         may_be_signed: asked_at.is_some(),
         ca_order,
         answered,
-        may_sign,
+        no_signature,
     }))
 }
 
@@ -245,10 +280,13 @@ pub async fn refuse_issue(
         Some(certificate) => (certificate, "is in the inventory already"),
         None => {
             let certificate = certificates::insert_from(tx, &new, None, None).await?;
-            if new.not_after > tx.now() {
+            let what = if new.not_after > tx.now() {
                 revocation::take_back(tx, &certificate.id, Reason::Unspecified, error).await?;
-            }
-            (certificate.id, "is taken back")
+                "is taken back"
+            } else {
+                "is on record, with nothing to revoke"
+            };
+            (certificate.id, what)
         }
     };
     request_failure::record(tx, id, &format!("{error}; certificate `{certificate}` {what}")).await?;

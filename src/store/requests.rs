@@ -12,7 +12,7 @@ use crate::wire::page::{Page, PageQuery};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx, agents, holders, jobs, keys};
+use super::{Conn, StoreError, Tx, agents, ban, holders, jobs, keys};
 
 pub(super) const LIST: List = List {
     columns: "r.*",
@@ -212,6 +212,30 @@ pub(super) async fn lock_of_agent(tx: &mut Tx, agent_id: &str) -> Result<(), Sto
     Ok(())
 }
 
+/// Those of an agent that no CA was asked about, or whose order still waits for the agent: nothing is signed for them.
+pub(super) async fn never_at_ca(tx: &mut Tx, agent_id: &str) -> Result<Vec<String>, StoreError> {
+    sql(
+        "SELECT id FROM issuance_requests WHERE agent_id = $1 AND status = 'pending' \
+         AND (asked_ca_at IS NULL OR waiting_on = 'challenge') ORDER BY id",
+    )
+    .bind(agent_id)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("reading the requests of an agent"))
+}
+
+/// Those of an agent that are not at their end.
+pub(super) async fn under_way_for(conn: &mut Conn, agent_id: &str) -> Result<Vec<Request>, StoreError> {
+    let rows: Vec<Wrapped> = sql(
+        "SELECT * FROM issuance_requests WHERE agent_id = $1 AND status IN ('pending', 'issuing') ORDER BY id",
+    )
+    .bind(agent_id)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading the requests of an agent"))?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
 /// One page, the newest first if nothing else is said.
 ///
 /// # Errors
@@ -342,7 +366,8 @@ pub async fn approve(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     if request.waiting_on != Some(WaitingOn::Approval) {
         return Err(not_possible(&request, "approved").into());
     }
-    let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None).await?;
+    not_for_banned(tx, &request).await?;
+    let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None, 0).await?;
     jobs::queue_make_key(tx, &request).await?;
     Ok(request)
 }
@@ -381,7 +406,24 @@ async fn stop(
         installation: None,
     };
     jobs::finish_for_request(tx, id, &stopped).await?;
-    put(tx, id, status, None, why).await
+    // How often it was tried, and what the CA said, is why it was stopped as often as not.
+    let message = match (&request.error_message, why) {
+        (Some(error), Some(why)) => Some(format!("{error}; {}: {why}", status.word())),
+        (Some(said), None) => Some(said.clone()),
+        (None, why) => why.map(str::to_owned),
+    };
+    put(tx, id, status, None, message.as_deref(), request.attempt).await
+}
+
+/// A banned agent gets nothing: no request goes on for it.
+async fn not_for_banned(tx: &mut Tx, request: &Request) -> Result<(), StoreError> {
+    if !ban::is_banned(tx, request.agent_id.as_deref()).await? {
+        return Ok(());
+    }
+    let what = format!("the agent of request `{}` is banned and gets nothing", request.id);
+    Err(Problem::refused(what)
+        .hint("unban the agent, or request a certificate for another one: `POST /api/v1/certs`")
+        .into())
 }
 
 /// Tries a failed request once more, with the same key where there is one that may still be used, and
@@ -395,13 +437,14 @@ pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     if !waits_for_ca && request.status != RequestStatus::Failed {
         return Err(not_possible(&request, "tried again").into());
     }
+    not_for_banned(tx, &request).await?;
     let key = match &request.spki_sha256 {
         Some(spki) => keys::read(tx, spki).await?,
         None => None,
     };
     let keeps_key = key.is_some_and(|key| key.status == KeyStatus::Active && key.n_certificates == 0);
     if keeps_key {
-        return put(tx, id, RequestStatus::Pending, Some(WaitingOn::Ca), None).await;
+        return put(tx, id, RequestStatus::Pending, Some(WaitingOn::Ca), None, 0).await;
     }
     sql(
         "UPDATE issuance_requests SET csr_pem = NULL, spki_sha256 = NULL, asked_ca_at = NULL, ca_order = NULL \
@@ -411,7 +454,7 @@ pub async fn retry(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("trying a request again"))?;
-    let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None).await?;
+    let request = put(tx, id, RequestStatus::Pending, Some(WaitingOn::Key), None, 0).await?;
     jobs::queue_make_key(tx, &request).await?;
     Ok(request)
 }
@@ -424,17 +467,18 @@ fn not_possible(request: &Request, what: &str) -> Problem {
     ))
 }
 
-/// Sets status, who must act, and the message; a new beginning, as far as attempts go.
+/// Sets status, who must act, the message, and the number of attempts: none of one that begins anew.
 async fn put(
     tx: &mut Tx,
     id: &str,
     status: RequestStatus,
     waiting_on: Option<WaitingOn>,
     message: Option<&str>,
+    attempt: i64,
 ) -> Result<Request, StoreError> {
     let now = tx.now();
     let row: Wrapped = sql(
-        "UPDATE issuance_requests SET status = $2, waiting_on = $3, error_message = $4, attempt = 0, \
+        "UPDATE issuance_requests SET status = $2, waiting_on = $3, error_message = $4, attempt = $6, \
          next_attempt_at = NULL, claimed_by = NULL, lease_until = NULL, version = version + 1, \
          updated_at = $5 WHERE id = $1 RETURNING *",
     )
@@ -443,6 +487,7 @@ async fn put(
     .bind(waiting_on.map(WaitingOn::word))
     .bind(message.map(told))
     .bind(now)
+    .bind(attempt)
     .fetch_one(tx.raw())
     .await
     .map_err(StoreError::because("changing a request"))?;

@@ -2,6 +2,7 @@
 
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
+use crate::domain::told::told;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::page::{Page, PageQuery};
 use crate::wire::runs::{NAMED_IN_LISTS, RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
@@ -84,11 +85,9 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) 
                 .into(),
         );
     }
-    if step.index < 0 {
-        return Err(Problem::bad_input("a step's index counts from 0").into());
-    }
     let run = lock(tx, run_id).await?;
     owned(tx, run_id, token).await?;
+    is_planned(&run, step)?;
     // Of one that ended unknown, what came of it may be told later, as its end may.
     if run.ended_at.is_some() && run.outcome != AuditOutcome::Unknown {
         return Err(Problem::conflict(format!("run `{run_id}` has ended: {}", run.outcome.word())).into());
@@ -112,6 +111,29 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) 
     .map_err(StoreError::because("recording a step of a run"))?;
     tx.changed(EntityKind::Run, run_id);
     Ok(())
+}
+
+/// A run's steps are those of its plan: what is on record of it tells one story, and is no longer than the plan.
+fn is_planned(run: &RunView, step: &RunStepRecord) -> Result<(), Problem> {
+    let steps = run.plan.as_ref().and_then(|plan| plan["steps"].as_array());
+    let steps = steps.map_or(&[][..], Vec::as_slice);
+    let index = usize::try_from(step.index).ok();
+    let Some(planned) = index.and_then(|index| steps.get(index)) else {
+        let what = format!("the plan of run `{}` has no step {}", run.id, step.index);
+        return Err(Problem::bad_input(what).hint(match steps.len() {
+            0 => "a run whose steps are recorded has them in `plan.steps`, each with its name as `step`"
+                .to_owned(),
+            n => format!("a step's index counts from 0; this plan's last one is {}", n - 1),
+        }));
+    };
+    match planned["step"].as_str() {
+        Some(name) if name != step.name => Err(Problem::bad_input(format!(
+            "step {} of run `{}` is not `{}`",
+            step.index, run.id, step.name
+        ))
+        .hint(told(&format!("its plan calls it `{name}`")))),
+        _ => Ok(()),
+    }
 }
 
 /// The token that began a run, if there is such a run.

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
-use crate::domain::token::looks_like;
 pub use crate::domain::token::{Purpose, Token};
+use crate::domain::token::{looks_like, may_be_one_person};
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
@@ -167,6 +167,10 @@ pub async fn create_named(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Resul
         .fetch_optional(tx.raw())
         .await
         .map_err(StoreError::because("looking for a token of a name like that"))?;
+    let like = match like {
+        Some(like) => Some(like),
+        None => one_person(tx, &new.name).await?,
+    };
     if let Some(like) = like {
         let alike = Problem::conflict(format!(
             "`{}` looks like `{like}`, which names a token already: audit rows of the two would be mixed up",
@@ -177,6 +181,21 @@ pub async fn create_named(tx: &mut Tx, new: &NewToken, secret: &Secret) -> Resul
             .into());
     }
     create(tx, new, secret).await
+}
+
+/// A token's name that is this one with a realm or a tag, or without.
+async fn one_person(tx: &mut Tx, name: &str) -> Result<Option<String>, StoreError> {
+    let person = name.split(['@', '+']).next().unwrap_or(name);
+    let like = match person == name {
+        // Of those with more behind it, how they look is known only as a whole.
+        true => sql("SELECT name FROM tokens WHERE name LIKE '%@%' OR name LIKE '%+%'"),
+        false => sql("SELECT name FROM tokens WHERE looks_like = $1").bind(looks_like(person)),
+    };
+    let rows: Vec<String> = like
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("looking for a token of a name like that"))?;
+    Ok(rows.into_iter().find(|other| may_be_one_person(name, other)))
 }
 
 /// One page, the latest first if nothing else is said.

@@ -337,9 +337,10 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
                 .as_ref()
                 .map_or(String::new(), |number| format!(" #{number}"));
             let words = format!(
-                "{} on the list{number} of {}",
+                "{} on the list{number} of {}{}",
                 if listed { "IS" } else { "is not" },
-                full(crl.this_update, state)
+                full(crl.this_update, state),
+                crl.at_its_word(certificate)
             );
             let agrees = listed == certificate.revocation.is_some();
             (words, if agrees { Meaning::Good } else { Meaning::Bad })

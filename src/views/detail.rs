@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Row, palette};
+use crate::domain::plain::plain_lines;
 use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::widgets::heading::heading;
@@ -23,18 +24,14 @@ pub(super) struct Fact {
 
 /// A plain fact.
 pub(super) fn fact(label: &'static str, text: impl Into<String>) -> Fact {
-    Fact {
-        label,
-        text: text.into(),
-        meaning: Meaning::Plain,
-    }
+    fact_that_means(label, text, Meaning::Plain)
 }
 
-/// A fact with a meaning.
+/// A fact with a meaning. It may be in words of others, in which what can't be seen has a mark in its place.
 pub(super) fn fact_that_means(label: &'static str, text: impl Into<String>, meaning: Meaning) -> Fact {
     Fact {
         label,
-        text: text.into(),
+        text: plain_lines(&text.into()),
         meaning,
     }
 }

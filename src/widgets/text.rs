@@ -1,9 +1,13 @@
 //! Text that fits: cut at a width, with an ellipsis, never in the middle of a character.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::domain::plain::{is_hidden, plain};
 
 /// `text` in at most `width` columns, with `…` where something was cut off.
 #[must_use]
@@ -52,14 +56,23 @@ pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// Writes `text` at `(x, y)` as far as `area` reaches; gives the column after it.
+/// Writes `text` at `(x, y)` as far as `area` reaches; gives the column after it. What can't be seen in it has a mark in
+/// its place: a name with something hidden in it never looks like the one without.
 pub fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
     if y >= area.bottom() || x >= area.right() {
         return x;
     }
     let width = usize::from(area.right() - x);
-    let (end, _) = buffer.set_stringn(x, y, fit(text, width), width, style);
+    let seen = seen(text);
+    let (end, _) = buffer.set_stringn(x, y, fit(&seen, width), width, style);
     end
+}
+
+fn seen(text: &str) -> Cow<'_, str> {
+    match text.contains(is_hidden) {
+        true => Cow::Owned(plain(text)),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// `text` in lines of at most `width` columns, broken at spaces where there are any.
@@ -99,6 +112,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_hidden_in_a_text_is_seen_on_the_screen() {
+        let area = Rect::new(0, 0, 30, 1);
+        let mut buffer = Buffer::empty(area);
+        put(
+            &mut buffer,
+            area,
+            0,
+            0,
+            "Evil\u{1b}[2J\u{202e}CA\u{200b} …│",
+            Style::new(),
+        );
+        let drawn: String = buffer
+            .content()
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
+        assert_eq!(drawn.trim_end(), "Evil\u{fffd}[2J\u{fffd}CA\u{fffd} …│");
+    }
 
     proptest! {
         #[test]

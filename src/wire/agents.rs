@@ -329,6 +329,34 @@ pub struct CheckinReply {
     pub last_checkin: Option<DateTime<Utc>>,
 }
 
+/// The reply to `POST /api/v1/agents/{id}/ban`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BanReply {
+    /// The agent now.
+    #[serde(flatten)]
+    pub agent: Agent,
+    /// The requests that are cancelled with it.
+    pub cancelled: Vec<String>,
+    /// The requests that the CA was asked about already: the issuer looks whether it has signed, revokes that, and has
+    /// nothing signed.
+    pub looked_for: Vec<String>,
+}
+
+impl BanReply {
+    /// What it stopped, in words.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        let told =
+            |ids: &[String], what: &str| (!ids.is_empty()).then(|| format!("{what} {}", ids.join(", ")));
+        let parts = [
+            told(&self.cancelled, "cancelled"),
+            told(&self.looked_for, "only looked for at the CA from now on:"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| told::told(&parts.join("; ")))
+    }
+}
+
 /// The reply to `POST /api/v1/agents/{id}/token`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct TokenReply {

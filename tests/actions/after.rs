@@ -11,6 +11,7 @@ use cmp_console::actions;
 use cmp_console::domain::id::EntityKind;
 use cmp_console::plan::guard::Guard;
 use cmp_console::plan::outcome::Outcome;
+use cmp_console::plan::plan::Target;
 use tokio::sync::Semaphore;
 
 use super::demo::{self, Demo};
@@ -85,6 +86,38 @@ async fn the_record_of_a_run_of_which_something_still_waits_follows_what_came_of
         ended = hands.carry_out_and_follow(confirmed(plan)) => panic!("{ended:?}"),
         record = seen => assert_eq!(record["outcome"], "unknown", "{record}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reissue_after_a_try_for_more_names_says_that_it_asks_for_the_present_ones() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    demo.unseal().await;
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let failed = demo.all("/api/v1/requests?status=failed").await;
+    let refused = |it: &&serde_json::Value| it["sans"].to_string().contains("cdn.example.net");
+    let failed = failed.iter().find(refused).unwrap();
+    let on = Target {
+        id: failed["replaces"].as_str().unwrap().to_owned(),
+        ..target(&demo, EntityKind::Certificate).await
+    };
+    let plan = hands.plan(actions::find("reissue").unwrap(), vec![on]).await;
+    let says = plan.changes.iter().find(|line| line.starts_with("The last try"));
+    let says = says.unwrap_or_else(|| panic!("{:?}", plan.changes));
+    let error = failed["error_message"].as_str().unwrap();
+    for part in [
+        "asked for cdn.example.net too",
+        &error[..40],
+        "present names only",
+    ] {
+        assert!(says.contains(part), "{part}: {says}");
+    }
+    let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
+    assert_eq!(outcome.word(), "proven", "{said}");
+    assert!(
+        said.contains("cdn.example.net, which the last try asked for too, is not in it"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,6 +109,53 @@ async fn from_the_wish_to_the_installation() {
 }
 
 #[tokio::test]
+async fn a_ban_takes_back_what_was_asked_for_the_agent_and_says_so() {
+    let Some(it) = Server::start().await else { return };
+    let body = format!(
+        r#"{{"common_name":"new.example.com","agent_id":"{}","install_path":"/srv/tls/new.pem"}}"#,
+        it.agent
+    );
+    let id = it.post("/api/v1/certs", &body).await.1["requests"][0]["id"].clone();
+    let path = format!("/api/v1/requests/{}/csr", id.as_str().unwrap());
+    let (status, request) = it.as_agent(&path, &csr("new.example.com")).await;
+    assert_eq!((status.as_u16(), &request["waiting_on"]), (200, &"ca".into()));
+
+    let path = format!("/api/v1/agents/{}/ban", it.agent);
+    let (status, banned) = it.post(&path, r#"{"comment":"stolen"}"#).await;
+    assert_eq!(status, 200, "{banned}");
+    assert_eq!(banned["status"], "banned");
+    assert_eq!(banned["cancelled"], serde_json::json!([id]));
+    assert_eq!(banned["looked_for"], serde_json::json!([]));
+    let id = id.as_str().unwrap();
+    let (_, request) = it.get(&format!("/api/v1/requests/{id}")).await;
+    assert_eq!(request["status"], "cancelled");
+    let rows = it.rows().await;
+    let [.., cancel, ban] = rows.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        (cancel.action.as_str(), cancel.entity_id.as_str()),
+        ("cancel", id)
+    );
+    assert_eq!(cancel.reason.as_deref(), Some("stolen"));
+    assert_eq!(ban.action, "ban");
+    assert!(ban.detail.as_ref().unwrap().contains(id), "{ban:?}");
+}
+
+#[tokio::test]
+async fn what_the_agent_would_refuse_to_install_is_not_asked_for() {
+    let Some(it) = Server::start().await else { return };
+    let long = format!("{}.pem", "n".repeat(300));
+    for name in ["x.key", ".cmp/x.pem", "x.chain.pem", ".x.pem", long.as_str()] {
+        let body = serde_json::json!({"common_name": "new.example.com", "agent_id": it.agent,
+            "install_path": format!("/srv/tls/{name}")});
+        let (status, problem) = it.post("/api/v1/certs", &body.to_string()).await;
+        assert_eq!(status, 422, "{problem}");
+    }
+    assert_eq!(it.get("/api/v1/requests").await.1["total"], 0);
+}
+
+#[tokio::test]
 async fn an_agent_acts_for_itself_only() {
     let Some(it) = Server::start().await else { return };
     let (status, _) = it.as_agent("/api/v1/agents/agt_other/report", "{}").await;

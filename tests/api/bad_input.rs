@@ -51,7 +51,7 @@ async fn every_slip_is_told_recorded_and_without_effect() {
             install.clone(),
             body(&it.cert, "/srv/tls/../x"),
             422,
-            "doesn't name one place",
+            "is not normalised",
         ),
         (
             install.clone(),

@@ -107,12 +107,12 @@ async fn every_change_leaves_its_row() {
 #[tokio::test]
 async fn a_run_is_recorded_step_by_step() {
     let Some(it) = Server::start().await else { return };
-    let begin = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["a","b"],"plan":{"run_id":"run_1","action":"revoke","targets":[{"id":"a"},{"id":"b"}],"steps":1}}"#;
+    let begin = r#"{"id":"run_1","action":"revoke","entity_type":"certificate","entity_ids":["a","b"],"plan":{"run_id":"run_1","action":"revoke","targets":[{"id":"a"},{"id":"b"}],"steps":[{"step":"revoke"}],"note":1}}"#;
     let (status, run) = it.post("/api/v1/runs", begin).await;
     assert_eq!((status.as_u16(), &run["outcome"]), (201, &"asked".into()));
     assert_eq!(it.post("/api/v1/runs", begin).await.0, 201);
     assert_eq!(
-        it.post("/api/v1/runs", &begin.replace(r#""steps":1"#, r#""steps":2"#))
+        it.post("/api/v1/runs", &begin.replace(r#""note":1"#, r#""note":2"#))
             .await
             .0,
         409

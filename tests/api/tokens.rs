@@ -119,6 +119,46 @@ async fn only_an_admin_has_to_do_with_tokens() {
 }
 
 #[tokio::test]
+async fn no_name_passes_for_the_platforms_own_or_for_another_persons() {
+    let Some(it) = Server::start().await else { return };
+    let admin = Admin::of(&it).await;
+    let make = async |name: &str| {
+        let body = format!(r#"{{"name":"{name}","role":"viewer"}}"#);
+        admin.post(&it, TOKENS, &body, None).await.0.as_u16()
+    };
+    for own in [
+        "administrator",
+        "root",
+        "cmp",
+        "console",
+        "audit",
+        "token",
+        "issuer",
+    ] {
+        assert_eq!(make(own).await, 400, "{own}");
+    }
+    for (name, status) in [
+        ("kim", 201),
+        ("kim+1", 409),
+        ("k1m@example", 409),
+        ("sam@example", 201),
+        ("sam@other", 201),
+        ("sam", 409),
+    ] {
+        assert_eq!(make(name).await, status, "{name}");
+    }
+    let enrolment = r#"{"name":"x","purpose":"enrol"}"#;
+    let secret = admin.make(&it, enrolment).await.token.unwrap();
+    for (host, status) in [("issuer", 400), ("scheduler", 400), ("vault", 201)] {
+        let host = serde_json::to_string(&enrol(host)).unwrap();
+        let (answer, reply) = it
+            .call(Method::POST, "/api/v1/agents/enrol", secret.expose(), &host, None)
+            .await;
+        assert_eq!(answer, status, "{reply}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_agent_enrols_once_with_its_one_time_token() {
     let Some(it) = Server::start().await else { return };
     let admin = Admin::of(&it).await;

@@ -9,7 +9,8 @@ use super::support::Server;
 
 fn run(id: &str) -> Value {
     json!({"id": id, "action": "revoke", "entity_type": "certificate", "entity_ids": ["crt_1"],
-        "plan": {"run_id": id, "action": "revoke", "targets": [{"id": "crt_1", "name": "ä", "version": 1}]}})
+        "plan": {"run_id": id, "action": "revoke", "targets": [{"id": "crt_1", "name": "ä", "version": 1}],
+            "steps": [{"step": "revoke"}]}})
 }
 
 fn of_many(n: usize) -> Value {
@@ -66,6 +67,62 @@ async fn another_token_writes_neither_steps_nor_end() {
         it.call(Method::POST, "/api/v1/runs", &other, &body, None).await.0,
         403
     );
+}
+
+#[tokio::test]
+async fn what_another_is_refused_stands_in_no_row_of_a_run() {
+    let Some(it) = Server::start().await else { return };
+    assert_eq!(it.run(&run("run_1")).await.0, 201);
+    let other = it.token("kim", Role::Operator, None, None).await;
+    let n_own = it.rows().await.len();
+    let step = r#"{"index":0,"name":"revoke","status":"proven"}"#;
+    let end = r#"{"outcome":"done"}"#;
+    let (same, bad) = (run("run_1").to_string(), r#"{"id":"run_2"}"#);
+    for (path, body) in [
+        ("/api/v1/runs", same.as_str()),
+        ("/api/v1/runs", bad),
+        ("/api/v1/runs/run_1/steps", step),
+        ("/api/v1/runs/run_1/steps", "{"),
+        ("/api/v1/runs/run_1/end", end),
+        ("/api/v1/runs/run_1/end", "{"),
+        ("/api/v1/runs/run_none/end", end),
+    ] {
+        for key in [None, Some("run_1/7")] {
+            let (status, problem) = it.call(Method::POST, path, &other, body, key).await;
+            assert!(status.is_client_error(), "{path} {problem}");
+        }
+        // Whoever may not change anything is refused before anything is looked up.
+        it.call(Method::POST, path, &it.viewer, body, Some("run_1/8"))
+            .await;
+    }
+    let rows = it.rows().await;
+    assert!(rows.len() > n_own + 7, "{}", rows.len());
+    for row in &rows[n_own..] {
+        assert_eq!(row.run_id, None, "{row:?}");
+    }
+    // Its own refusals are the run's.
+    assert_eq!(it.post("/api/v1/runs/run_1/steps", "{").await.0, 400);
+    assert_eq!(it.rows().await.pop().unwrap().run_id.as_deref(), Some("run_1"));
+}
+
+#[tokio::test]
+async fn only_steps_of_the_plan_are_recorded() {
+    let Some(it) = Server::start().await else { return };
+    assert_eq!(it.run(&run("run_1")).await.0, 201);
+    let step = |index: i64, name: &str| format!(r#"{{"index":{index},"name":"{name}","status":"running"}}"#);
+    let path = "/api/v1/runs/run_1/steps";
+    for bad in [
+        step(-1, "revoke"),
+        step(1, "revoke"),
+        step(i64::MAX, "revoke"),
+        step(0, "install"),
+    ] {
+        let (status, problem) = it.post(path, &bad).await;
+        assert_eq!(status, 400, "{problem}");
+    }
+    assert_eq!(it.post(path, &step(0, "revoke")).await.0, 200);
+    let (_, run) = it.get("/api/v1/runs/run_1").await;
+    assert_eq!(run["steps"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

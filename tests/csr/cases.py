@@ -124,6 +124,75 @@ def of_rsa(size, exponent=65537):
     return Key(rsa.generate_private_key(exponent, size), f"rsa-{size}")
 
 
+def is_prime(n):
+    """Miller and Rabin's test, after the small factors."""
+    if any(n % p == 0 for p in range(3, 2000, 2)):
+        return False
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for _ in range(8):
+        x = pow(RANDOM.randrange(2, n - 1), odd, n)
+        if x in (1, n - 1):
+            continue
+        for _ in range(twos - 1):
+            x = x * x % n
+            if x == n - 1:
+                break
+        else:
+            return False
+    return True
+
+
+def prime_from(n):
+    while not is_prime(n) or n % 65537 == 1:
+        n += 2
+    return n
+
+
+def of_primes(p, q):
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public)
+    return Key(numbers.private_key(unsafe_skip_rsa_key_validation=True), "rsa-2048")
+
+
+def with_close_primes():
+    p = prime_from(RANDOM.getrandbits(1024) | 3 << 1022 | 1)
+    return of_primes(p, prime_from(p + 2))
+
+
+def of_a_roca_chip():
+    """Primes of the form k * M + 65537**a mod M, M being the product of the first 126 primes (CVE-2017-15361)."""
+    product = 1
+    for p in [n for n in range(2, 702) if all(n % by for by in range(2, n))]:
+        product *= p
+
+    def prime():
+        rest = pow(65537, RANDOM.getrandbits(60), product)
+        k = (3 << 1022) // product + RANDOM.getrandbits(40)
+        while not is_prime(k * product + rest) or (k * product + rest) % 65537 == 1:
+            k += 1
+        return k * product + rest
+
+    return of_primes(prime(), prime())
+
+
+def small_keys():
+    keys = []
+    for curve, order, word in [
+        (ec.SECP256R1(), 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551, "ecdsa-p256"),
+        (
+            ec.SECP384R1(),
+            0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+            "ecdsa-p384",
+        ),
+    ]:
+        for d in [1, 2, 3, 1000, order - 1, order - 2]:
+            keys.append(Key(ec.derive_private_key(d, curve), word))
+    return keys
+
+
 def has_common_name(one):
     return len(one) <= 64 and ":" not in one
 
@@ -446,6 +515,22 @@ def weak_key(it):
 
 
 @refused
+def primes_next_to_each_other(it):
+    with_rsa(it, CLOSE_PRIMES)
+
+
+@refused
+def key_of_a_roca_chip(it):
+    with_rsa(it, ROCA)
+
+
+@refused
+def small_private_key(it):
+    it.key = RANDOM.choice(SMALL_KEYS)
+    it.spki = it.key.spki
+
+
+@refused
 def key_of_another_kind(it):
     with_rsa(it, ED25519)
 
@@ -677,6 +762,7 @@ if __name__ == "__main__" and sys.argv[1] == "make":
     EC_KEY, OTHER_EC_KEY, RSA_KEY = fresh(), fresh(), of_rsa(2048)
     ODD_EXPONENTS = [of_rsa(2048, 3)]
     WEAK_RSA = of_rsa(1024)
+    CLOSE_PRIMES, ROCA, SMALL_KEYS = with_close_primes(), of_a_roca_chip(), small_keys()
     ED25519 = Key(ed25519.Ed25519PrivateKey.generate(), "ecdsa-p256")
     make(int(sys.argv[2]))
 elif __name__ == "__main__":

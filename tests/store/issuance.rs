@@ -3,12 +3,15 @@
 use chrono::Duration;
 use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::reason::Reason;
-use cmp_console::domain::request::{RequestStatus, WaitingOn};
+use cmp_console::domain::request::{Request, RequestStatus, WaitingOn};
 use cmp_console::problem::Problem;
 use cmp_console::store::issuance::{
-    begin_issue, claimable, complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
+    NoSignature, begin_issue, claimable, complete_issue, fail_issue, pause_issue, resume_adapter,
+    retry_issue_later,
 };
-use cmp_console::store::{audit, certificates, compromise, installations, jobs, keys, requests, revocation};
+use cmp_console::store::{
+    audit, ban, certificates, compromise, installations, jobs, keys, requests, revocation,
+};
 use cmp_console::wire::agents::AgentWork;
 
 use super::fixture::{Fixture, certificate, noon};
@@ -37,7 +40,7 @@ async fn issued_exactly_once_and_installed() {
     assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
     let lease = Duration::seconds(30);
     let issuing = begin_issue(&mut tx, &id, "w1", lease).await.unwrap().unwrap();
-    assert!(!issuing.may_be_signed && issuing.may_sign);
+    assert!(!issuing.may_be_signed && issuing.no_signature.is_none());
     assert!(begin_issue(&mut tx, &id, "w2", lease).await.unwrap().is_none());
     tx.commit().await.unwrap();
 
@@ -46,7 +49,7 @@ async fn issued_exactly_once_and_installed() {
     let mut tx = it.store.begin().await.unwrap();
     assert_eq!(claimable(&mut tx, &it.adapter.id, 10).await.unwrap().len(), 1);
     let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
-    assert!(issuing.may_be_signed && issuing.may_sign);
+    assert!(issuing.may_be_signed && issuing.no_signature.is_none());
     let wrong_key = complete_issue(&mut tx, &id, &certificate(2)).await;
     assert!(wrong_key.is_err());
     let issued = complete_issue(&mut tx, &id, &certificate(1)).await.unwrap();
@@ -165,7 +168,7 @@ async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_
     it.clock.set(noon() + Duration::seconds(31));
     let mut tx = it.store.begin().await.unwrap();
     let issuing = begin_issue(&mut tx, &id, "w2", lease).await.unwrap().unwrap();
-    assert!(issuing.may_be_signed && !issuing.may_sign);
+    assert!(issuing.may_be_signed && issuing.no_signature.is_some());
     let issued = complete_issue(&mut tx, &id, &certificate(1)).await.unwrap();
     assert_eq!(issued.n_installations, 0);
     revocation::take_back(&mut tx, &issued.id, Reason::KeyCompromise, "its key is blocked")
@@ -175,6 +178,59 @@ async fn a_key_compromised_while_the_ca_signs_is_recorded_revoked_and_installed_
     assert_eq!(issued.status, CertificateStatus::RevocationPending);
     assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
     assert!(keys::is_compromised(&mut tx, &spki, "csr").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_ban_cancels_what_no_ca_was_asked_and_lets_nothing_else_be_signed() {
+    let Some(it) = Fixture::new().await else { return };
+    let (waiting, asked) = (with_csr(&it, 1).await, with_csr(&it, 2).await);
+    let lease = Duration::seconds(30);
+    let mut tx = it.store.begin().await.unwrap();
+    begin_issue(&mut tx, &asked, "w1", lease).await.unwrap().unwrap();
+    retry_issue_later(&mut tx, &asked, "502", noon()).await.unwrap();
+    let stopped = ban::ban(&mut tx, &it.agent.id).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let ids = |requests: Vec<Request>| requests.into_iter().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(ids(stopped.cancelled), [waiting.as_str()]);
+    assert_eq!(ids(stopped.looked_for), [asked.as_str()]);
+
+    let mut tx = it.store.begin().await.unwrap();
+    let left = requests::existing(&mut tx, &waiting).await.unwrap();
+    assert_eq!(left.status, RequestStatus::Cancelled);
+    assert!(left.error_message.unwrap().contains("was banned"));
+    assert!(
+        begin_issue(&mut tx, &waiting, "w1", lease)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let issuing = begin_issue(&mut tx, &asked, "w1", lease).await.unwrap().unwrap();
+    assert_eq!(issuing.no_signature, Some(NoSignature::Banned));
+    fail_issue(&mut tx, &asked, "its agent is banned").await.unwrap();
+    let problem = requests::retry(&mut tx, &asked).await.unwrap_err().to_string();
+    assert!(problem.contains("is banned"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_cancelled_request_keeps_its_attempts_and_the_sentence_of_the_ca() {
+    let Some(it) = Fixture::new().await else { return };
+    let id = with_csr(&it, 1).await;
+    let mut tx = it.store.begin().await.unwrap();
+    begin_issue(&mut tx, &id, "w", Duration::seconds(30))
+        .await
+        .unwrap()
+        .unwrap();
+    fail_issue(&mut tx, &id, "400: not allowed by this role")
+        .await
+        .unwrap();
+    let request = requests::cancel(&mut tx, &id, Some("asked for by mistake"))
+        .await
+        .unwrap();
+    assert_eq!((request.status, request.attempt), (RequestStatus::Cancelled, 1));
+    assert_eq!(
+        request.error_message.as_deref(),
+        Some("400: not allowed by this role; cancelled: asked for by mistake")
+    );
 }
 
 #[tokio::test]

@@ -35,16 +35,22 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         let says = crl.says(&certificate, with.clock.now());
         (crl, says)
     });
-    Ok(listed(serial, revocation.in_crl_at, crl))
+    let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));
+    Ok(listed(serial, revocation.in_crl_at, at_its_word, crl))
 }
 
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
 /// An external CA's is where the certificate says, and the issuer looks there: a console that can't reach it holds up
 /// nothing.
-fn listed(serial: &str, in_crl_at: Option<DateTime<Utc>>, crl: Result<(Crl, Says), Problem>) -> Proof {
+fn listed(
+    serial: &str,
+    in_crl_at: Option<DateTime<Utc>>,
+    at_its_word: &str,
+    crl: Result<(Crl, Says), Problem>,
+) -> Proof {
     if let Ok((crl, Says::Listed)) = &crl {
         return Proof::Proven(format!(
-            "serial {serial} is in the CRL{} of {}",
+            "serial {serial} is in the CRL{} of {}{at_its_word}",
             crl.number
                 .as_ref()
                 .map(|number| format!(" #{number}"))
@@ -115,7 +121,7 @@ mod tests {
     fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {
         let none = || Err(Problem::not_found("this context has no Vault"));
         let crl = |says: Says| Ok((Crl::empty(), says));
-        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, crl);
+        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, "", crl);
         let words = |proof: Proof| match proof {
             Proof::NotYet(words) => words,
             other => panic!("{other:?}"),

@@ -8,13 +8,15 @@ use tokio::process::Command;
 use zeroize::Zeroize;
 
 use super::bare;
-use super::error::SecretError;
+use super::error::{Said, SecretError};
+use crate::domain::key_material::material_in;
+use crate::domain::plain::plain;
 use crate::domain::secret::Secret;
 
 /// A command that takes longer is ended: a password manager may wait for somebody to touch a key, not for ever.
 pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// Characters that are told of a command's stderr.
-const TOLD: usize = 300;
+/// Characters that are told of a command's stderr: of its end, where commands say why.
+const TOLD: usize = 120;
 
 /// No shell, no terminal, and a process group of its own: it can neither ask on the console's terminal nor
 /// be hit by its keys.
@@ -69,18 +71,55 @@ fn how_ended(status: ExitStatus) -> String {
     }
 }
 
-/// One line of it, without anything that would steer a terminal.
-fn end_of(stderr: &[u8]) -> String {
+/// The end of it in one line, without anything that would steer a terminal; nothing of it where it may hold a secret.
+fn end_of(stderr: &[u8]) -> Said {
     let text = String::from_utf8_lossy(stderr);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    let n = line.chars().count();
-    line.chars().skip(n.saturating_sub(TOLD)).collect()
+    let line = plain(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    if line.is_empty() {
+        return Said::Nothing;
+    }
+    // Each word too: a token in the middle of a sentence is one all the same.
+    if material_in(&text).is_some() || text.split_whitespace().any(|word| material_in(word).is_some()) {
+        return Said::Secret;
+    }
+    match line.chars().count().checked_sub(TOLD) {
+        None | Some(0) => Said::All(line),
+        Some(more) => Said::End(format!("…{}", line.chars().skip(more + 1).collect::<String>())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn of_its_stderr_nothing_is_told_that_may_be_a_secret_and_no_more_than_a_line() {
+        let told = async |script: &str| {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            of_command(&words, COMMAND_LIMIT).await.unwrap_err().to_string()
+        };
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let token = "hvs.CAESIJ1kQm8vXw3n5Tz0pQ7rYbLs2dHc9fGe4aUiOoPpMmNn";
+        for secret in [key.as_str(), token] {
+            let error = told(&format!("echo 'tried with {secret} in vain' >&2; exit 3")).await;
+            assert!(
+                error.contains("exit code 3") && error.contains("may hold a secret"),
+                "{error}"
+            );
+            for line in secret.lines() {
+                assert!(!error.contains(line), "{error}");
+            }
+        }
+        let error = told("for n in $(seq 400); do echo line $n >&2; done; exit 4").await;
+        assert!(
+            error.contains("exit code 4") && error.contains("line 400"),
+            "{error}"
+        );
+        assert!(
+            !error.contains("line 300") && error.contains("run it by hand"),
+            "{error}"
+        );
+    }
 
     #[tokio::test]
     async fn a_command_that_hangs_is_ended_with_what_it_started() {

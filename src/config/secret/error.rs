@@ -3,6 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What a command's stderr says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It is empty.
+    Nothing,
+    /// All of it.
+    All(String),
+    /// Its end.
+    End(String),
+    /// Something in it looks like key material or a token.
+    Secret,
+}
+
 /// Reason that there is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
@@ -41,8 +54,8 @@ pub enum SecretError {
         program: String,
         /// Its exit code or signal.
         how: String,
-        /// The end of its stderr.
-        said: String,
+        /// The end of its stderr, if that can be told.
+        said: Said,
     },
     /// The command did not end.
     #[error("the command `{program}` did not end within {} s; it has no terminal to ask on", limit.as_secs())]
@@ -88,9 +101,13 @@ impl SecretError {
     }
 }
 
-fn told(said: &str) -> String {
-    match said.is_empty() {
-        true => String::new(),
-        false => format!(" and said: {said}"),
+fn told(said: &Said) -> String {
+    match said {
+        Said::Nothing => String::new(),
+        Said::All(said) => format!(" and said: {said}"),
+        Said::End(said) => format!(" and said at its end: {said}; run it by hand to see all"),
+        Said::Secret => {
+            "; what it wrote to stderr may hold a secret and isn't shown: run it by hand to see it".to_owned()
+        }
     }
 }

@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, UintRef};
 use der::{Decode, Reader, SliceReader};
 
-use super::CsrError;
+use super::{CsrError, weak};
 use crate::domain::key::KeyAlgorithm;
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -162,6 +162,12 @@ fn point(parameters: Option<AnyRef<'_>>, bits: &[u8]) -> Result<KeyAlgorithm, Cs
     if bits.first() != Some(&UNCOMPRESSED) || bits.len() != 1 + 2 * half {
         return Err(CsrError::Point);
     }
+    if bits
+        .get(1..=half)
+        .is_some_and(|x| weak::is_counted_out(algorithm, x))
+    {
+        return Err(CsrError::SmallPrivateKey);
+    }
     Ok(algorithm)
 }
 
@@ -194,10 +200,16 @@ fn modulus(parameters: Option<AnyRef<'_>>, bits: &[u8]) -> Result<KeyAlgorithm, 
     if is_even || SMALL_PRIMES.iter().any(|prime| remainder(modulus, *prime) == 0) {
         return Err(CsrError::Weak);
     }
+    if weak::is_of_roca(modulus) {
+        return Err(CsrError::Roca);
+    }
+    if weak::has_close_primes(modulus) {
+        return Err(CsrError::ClosePrimes);
+    }
     Ok(algorithm)
 }
 
-fn remainder(number: &[u8], by: u32) -> u32 {
+pub(super) fn remainder(number: &[u8], by: u32) -> u32 {
     number
         .iter()
         .fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % by)

@@ -7,6 +7,7 @@ mod key;
 mod names;
 #[cfg(test)]
 mod tests;
+mod weak;
 
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Reader, SliceReader, Tag};
@@ -78,6 +79,17 @@ pub enum CsrError {
     /// A key that can be computed by anybody.
     #[error("its RSA key's modulus has a small factor")]
     Weak,
+    /// A modulus that Fermat's method factors at once.
+    #[error("its RSA key's primes are so close to each other that anybody can compute them: make a new key")]
+    ClosePrimes,
+    /// A key of chips whose primes have too few bits of chance (CVE-2017-15361).
+    #[error(
+        "its RSA key was made by a chip whose keys can be computed (ROCA, CVE-2017-15361): make it elsewhere"
+    )]
+    Roca,
+    /// A private key that is found by counting.
+    #[error("its private key is a small number that anybody can guess: make a new key")]
+    SmallPrivateKey,
     /// A signature of another kind.
     #[error("its signature is of a kind that is not taken for its key: {0}")]
     SignatureKind(String),

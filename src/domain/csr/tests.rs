@@ -1,9 +1,11 @@
 //! Requests as they come, and as somebody makes them who wants the CA to read another thing than the API.
 
+use aws_lc_rs::agreement::{ECDH_P256, ECDH_P384, PrivateKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use proptest::prelude::*;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use x509_parser::num_bigint::BigUint;
 
 use super::*;
 use crate::domain::key::KeyAlgorithm;
@@ -17,6 +19,7 @@ const CHALLENGE_PASSWORD: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x
 const EC: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const P384: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const ECDSA_SHA256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -253,7 +256,6 @@ fn a_key_has_one_form() {
 
 #[test]
 fn an_rsa_key_has_one_form() {
-    const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     let key = |modulus: &[u8], exponent: &[u8], parameters: &[u8]| {
         let key = seq(&[&tlv(2, modulus), &tlv(2, exponent)]);
         PublicKey::read(&seq(&[&seq(&[RSA, parameters]), &bits(&key)]))
@@ -276,6 +278,78 @@ fn an_rsa_key_has_one_form() {
     let mut even = modulus.clone();
     even[256] &= 0xfe;
     assert_eq!(key(&even, exponent, null), Err(CsrError::Weak));
+}
+
+/// The outcome of reading an RSA key of 2048 bits with the product of these as its modulus.
+fn rsa_of(p: &BigUint, q: &BigUint) -> Result<PublicKey, CsrError> {
+    let mut modulus = vec![0];
+    modulus.extend((p * q).to_bytes_be());
+    let key = seq(&[&tlv(2, &modulus), &tlv(2, &[1, 0, 1])]);
+    PublicKey::read(&seq(&[&seq(&[RSA, &[5, 0]]), &bits(&key)]))
+}
+
+/// The next odd number from `from` in steps of `by` that none of the small primes divides.
+fn without_small_factors(from: BigUint, by: &BigUint) -> BigUint {
+    let has_none = |n: &BigUint| (3_u32..256).all(|prime| n % prime != BigUint::from(0_u8));
+    let mut n = from;
+    while !n.bit(0) || !has_none(&n) {
+        n += by;
+    }
+    n
+}
+
+#[test]
+fn a_modulus_that_is_factored_at_once_is_refused() {
+    let two = BigUint::from(2_u8);
+    // 1024 bits whose square has 2048.
+    let p = without_small_factors((BigUint::from(3_u8) << 1022_u32) + 1_u8, &two);
+    let near = |distance: u32| without_small_factors(&p + (BigUint::from(1_u8) << distance), &two);
+    assert_eq!(rsa_of(&p, &p), Err(CsrError::ClosePrimes));
+    assert_eq!(rsa_of(&p, &near(1)), Err(CsrError::ClosePrimes));
+    assert_eq!(rsa_of(&p, &near(500)), Err(CsrError::ClosePrimes));
+    // Fermat's method takes 2¹⁷⁰ steps and more to these.
+    assert!(rsa_of(&p, &near(600)).is_ok());
+}
+
+#[test]
+fn a_modulus_with_the_mark_of_roca_is_refused() {
+    // Primes of such chips are k·M + 65537ᵃ mod M, M being the product of the first primes.
+    let first = (2_u32..168).filter(|n| (2..*n).all(|by| n % by != 0));
+    let product = first.fold(BigUint::from(1_u8), |product, prime| product * prime);
+    let prime = |a: u32, k: u32| {
+        let rest = BigUint::from(65537_u32).modpow(&BigUint::from(a), &product);
+        let multiples = ((BigUint::from(3_u8) << 1022_u32) / &product) + k;
+        without_small_factors(multiples * &product + rest, &product)
+    };
+    assert_eq!(
+        rsa_of(&prime(1234, 0), &prime(98765, 1 << 30)),
+        Err(CsrError::Roca)
+    );
+}
+
+#[test]
+fn a_point_whose_private_key_is_found_by_counting_is_refused() {
+    for (curve, word, size) in [(&ECDH_P256, P256, 32), (&ECDH_P384, P384, 48)] {
+        let read = |number: u64| {
+            let mut private = vec![0; size - 8];
+            private.extend(number.to_be_bytes());
+            let private = PrivateKey::from_private_key(curve, &private).unwrap();
+            let point = private.compute_public_key().unwrap();
+            PublicKey::read(&seq(&[&seq(&[EC, word]), &bits(point.as_ref())]))
+        };
+        for small in [1, 2, 3, 500, 1000] {
+            assert_eq!(read(small), Err(CsrError::SmallPrivateKey), "{small}");
+        }
+        assert!(read(0x0123_4567_89ab_cdef).is_ok());
+    }
+    // Its mirror image: the curve's order less one.
+    let order_less_one = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550";
+    let private = PrivateKey::from_private_key(&ECDH_P256, &hex::decode(order_less_one).unwrap()).unwrap();
+    let point = private.compute_public_key().unwrap();
+    assert_eq!(
+        PublicKey::read(&seq(&[&seq(&[EC, P256]), &bits(point.as_ref())])),
+        Err(CsrError::SmallPrivateKey)
+    );
 }
 
 #[test]

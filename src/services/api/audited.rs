@@ -119,7 +119,7 @@ pub(super) struct Door<'a> {
     /// Whether the answer is kept under the call's key, which may be another answer's already.
     remembers: bool,
     /// Whether the run that the call's key names, if any, is the caller's.
-    owns_run: bool,
+    owns_keys_run: bool,
 }
 
 impl<'a> Door<'a> {
@@ -153,7 +153,12 @@ impl<'a> Door<'a> {
             None => Ok(()),
         };
         let owned = own_run(&mut tx, call, &attempt).await;
-        let owns_run = owned.is_ok();
+        let owns_keys_run = match run_of(call) {
+            Some(run) => is_own_run(&mut tx, call, &run)
+                .await
+                .map_err(|error| reply::problem(problem_of(error)))?,
+            None => false,
+        };
         let allowed = is_fresh.and(owned);
         let door = Self {
             api,
@@ -165,12 +170,19 @@ impl<'a> Door<'a> {
             silent: false,
             // The key may be another answer's, or another's run.
             remembers: allowed.is_ok(),
-            owns_run,
+            owns_keys_run,
         };
         match allowed {
             Ok(()) => Ok(door),
             Err(problem) => Err(door.refuse(problem).await),
         }
+    }
+
+    /// The row belongs to this run, if it is the caller's.
+    pub(super) async fn in_run(&mut self, run: &str) -> Result<(), StoreError> {
+        let is_own = is_own_run(&mut self.tx, self.call, run).await?;
+        self.attempt.run_id = is_own.then(|| run.to_owned());
+        Ok(())
     }
 
     /// The token's name.
@@ -194,6 +206,25 @@ impl<'a> Door<'a> {
         let secret = tokens::mint()?;
         self.token = Some(secret.clone());
         Ok(secret)
+    }
+
+    /// Writes a row about something else that changes with it, for the same reason.
+    pub(super) async fn also(
+        &mut self,
+        action: &'static str,
+        entity_type: EntityKind,
+        entity_id: &str,
+        detail: &str,
+    ) -> Result<(), Problem> {
+        let attempt = Attempt {
+            detail: Some(detail.to_owned()),
+            reason: self.attempt.reason.clone(),
+            ticket: self.attempt.ticket.clone(),
+            ..Attempt::new(action, entity_type, entity_id)
+        };
+        let entry = attempt.entry(self.call, AuditOutcome::Done);
+        audit::append(&mut self.tx, entry).await.map_err(problem_of)?;
+        Ok(())
     }
 
     /// Nothing changed after all, so nothing is written down: what was asked is so already.
@@ -306,8 +337,10 @@ impl<'a> Door<'a> {
     fn entry(&self, outcome: AuditOutcome, detail: Option<String>) -> AuditEntry {
         let entry = self.attempt.entry(self.call, outcome);
         AuditEntry {
-            // A run that isn't the caller's gets no row.
-            run_id: entry.run_id.filter(|_| self.owns_run),
+            // A run that isn't the caller's gets no row: what the attempt names was looked at, the key may name any.
+            run_id: entry
+                .run_id
+                .filter(|_| self.owns_keys_run || self.attempt.run_id.is_some()),
             detail: detail.or(entry.detail),
             ..entry
         }
@@ -328,14 +361,20 @@ pub(super) async fn own_run(tx: &mut Tx, call: &Call, attempt: &Attempt) -> Resu
     if attempt.entity_type == EntityKind::Run {
         return Ok(());
     }
-    match runs::begun_with(tx, &run).await.map_err(problem_of)? {
-        Some(token) if token == call.caller.token.id => Ok(()),
-        _ => Err(Problem::refused(format!(
+    match is_own_run(tx, call, &run).await.map_err(problem_of)? {
+        true => Ok(()),
+        false => Err(Problem::refused(format!(
             "the Idempotency-Key names the run `{}`, which this token has not begun",
             cut(&run, 80)
         ))
         .hint("use a key of your own, or begin the run with `POST /api/v1/runs`")),
     }
+}
+
+/// Whether the caller began this run.
+pub(super) async fn is_own_run(tx: &mut Tx, call: &Call, run: &str) -> Result<bool, StoreError> {
+    let begun_with = runs::begun_with(tx, run).await?;
+    Ok(begun_with.is_some_and(|token| token == call.caller.token.id))
 }
 
 fn hands_out_token(attempt: &Attempt) -> bool {

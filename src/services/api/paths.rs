@@ -2,9 +2,12 @@
 //! exactly one place. The agent checks again, against links, with its own configuration.
 
 use crate::domain::agent::{Agent, AgentStatus};
-use crate::domain::plain::is_hidden;
-use crate::domain::told::LONGEST_PATH;
+use crate::domain::install_path;
+use crate::domain::told::cut;
 use crate::problem::Problem;
+
+/// Characters that are told of a path that is refused.
+const LONGEST_SHOWN: usize = 200;
 
 /// Refuses a path that the agent's directories don't allow, and an agent that is banned.
 pub(super) fn allowed(path: &str, agent: &Agent) -> Result<(), Problem> {
@@ -14,9 +17,9 @@ pub(super) fn allowed(path: &str, agent: &Agent) -> Result<(), Problem> {
             agent.hostname
         )));
     }
-    if !is_normal(path) {
-        return Err(Problem::refused(format!("`{path}` doesn't name one place"))
-            .hint("an absolute path without `.`, `..` or `//`"));
+    if let Err(why) = install_path::parts(path) {
+        return Err(Problem::refused(format!("`{}` {why}", cut(path, LONGEST_SHOWN)))
+            .hint("an absolute path without `.`, `..` or `//`, to a file such as `site.pem`"));
     }
     let inside = agent.install_dirs.iter().any(|dir| {
         path.strip_prefix(dir.trim_end_matches('/'))
@@ -34,15 +37,6 @@ pub(super) fn allowed(path: &str, agent: &Agent) -> Result<(), Problem> {
     } else {
         format!("allowed: {}", agent.install_dirs.join(", "))
     }))
-}
-
-fn is_normal(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix('/') else {
-        return false;
-    };
-    path.len() <= LONGEST_PATH
-        && !path.chars().any(is_hidden)
-        && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 #[cfg(test)]
@@ -95,6 +89,11 @@ mod tests {
             "/srv/tls/a/",
             "/srv/tls/\u{202e}a",
             "/srv/tls/a\u{200b}",
+            "/srv/tls/a.key",
+            "/srv/tls/a.chain.pem",
+            "/srv/tls/.cmp/a.pem",
+            "/srv/tls/.a.pem",
+            &format!("/srv/tls/{}.pem", "a".repeat(300)),
         ] {
             assert!(allowed(path, &agent).is_err(), "{path}");
         }

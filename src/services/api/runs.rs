@@ -87,7 +87,7 @@ pub(super) async fn begin(State(api): State<ApiState>, call: Call) -> Response {
 async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Problem> {
     let run: RunBegin = input::json(body)?;
     let digest = check(&run)?;
-    about(door, &run.id, run.entity_type, &run.entity_ids);
+    about(door, &run.id, run.entity_type, &run.entity_ids).await?;
     door.attempt.because(run.comment.clone(), run.ticket.clone())?;
     door.attempt.detail = Some(format!(
         "plan `{}` on {} {}",
@@ -102,6 +102,7 @@ async fn record_begin(door: &mut Door<'_>, body: &[u8]) -> Result<RunView, Probl
     {
         door.nothing_to_do();
     }
+    door.in_run(&run.id).await.map_err(problem_of)?;
     now(door, &run.id).await
 }
 
@@ -165,9 +166,14 @@ fn is_name(id: &str) -> bool {
 }
 
 /// The row is about the run's one target, or about the run where there are several.
-fn about(door: &mut Door<'_>, run_id: &str, entity_type: EntityKind, entity_ids: &[String]) {
+async fn about(
+    door: &mut Door<'_>,
+    run_id: &str,
+    entity_type: EntityKind,
+    entity_ids: &[String],
+) -> Result<(), Problem> {
     (door.attempt.entity_type, door.attempt.entity_id) = is_about(run_id, entity_type, entity_ids);
-    door.attempt.run_id = Some(run_id.to_owned());
+    door.in_run(run_id).await.map_err(problem_of)
 }
 
 /// A step began or ended. It leaves no audit row of its own: what it changes does.
@@ -182,8 +188,7 @@ fn about(door: &mut Door<'_>, run_id: &str, entity_type: EntityKind, entity_ids:
     security(("token" = []))
 )]
 pub(super) async fn step(State(api): State<ApiState>, Ids(id): Ids<String>, call: Call) -> Response {
-    let mut attempt = Attempt::new("run-step", EntityKind::Run, &id);
-    attempt.run_id = Some(id.clone());
+    let attempt = Attempt::new("run-step", EntityKind::Run, &id);
     let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
         Ok(door) => door,
         Err(answer) => return answer,
@@ -194,6 +199,7 @@ pub(super) async fn step(State(api): State<ApiState>, Ids(id): Ids<String>, call
 }
 
 async fn record_step(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunView, Problem> {
+    door.in_run(id).await.map_err(problem_of)?;
     let step: RunStepRecord = input::json(body)?;
     let token = door.token_id().to_owned();
     runs::step(&mut door.tx, id, &step, &token)
@@ -226,7 +232,7 @@ pub(super) async fn end(State(api): State<ApiState>, Ids(id): Ids<String>, call:
 async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunView, Problem> {
     let end: RunEnd = input::json(body)?;
     let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
-    about(door, id, run.entity_type, &run.entity_ids);
+    about(door, id, run.entity_type, &run.entity_ids).await?;
     door.attempt.because(run.comment, run.ticket)?;
     door.attempt.outcome = end.outcome;
     door.attempt.detail = Some(match &end.note {

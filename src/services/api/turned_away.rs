@@ -15,7 +15,7 @@ use crate::domain::told::cut;
 use crate::problem::{Problem, ProblemKind};
 use crate::store::{StoreError, audit};
 
-use super::audited::{Attempt, own_run};
+use super::audited::{Attempt, is_own_run};
 use super::caller::Call;
 use super::reply::{self, problem_of};
 use super::{ApiState, denial};
@@ -150,25 +150,21 @@ pub(super) async fn answer(api: &ApiState, call: &Call, attempt: &Attempt, probl
     if is_first {
         rows.push(entry);
     }
-    let run = is_first.then_some((call, attempt));
-    match write(api, rows, run).await {
+    match write(api, rows, is_first.then_some(call)).await {
         Ok(()) => reply::problem(problem),
         Err(error) => reply::problem(problem_of(error)),
     }
 }
 
 /// Writes rows in one transaction; the last of them is about the call, where there is one.
-async fn write(
-    api: &ApiState,
-    mut rows: Vec<AuditEntry>,
-    last: Option<(&Call, &Attempt)>,
-) -> Result<(), StoreError> {
+async fn write(api: &ApiState, mut rows: Vec<AuditEntry>, last: Option<&Call>) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     let mut tx = api.store.begin().await?;
-    if let (Some((call, attempt)), Some(row)) = (last, rows.last_mut())
-        && own_run(&mut tx, call, attempt).await.is_err()
+    if let (Some(call), Some(row)) = (last, rows.last_mut())
+        && let Some(run) = &row.run_id
+        && !is_own_run(&mut tx, call, run).await?
     {
         // A run that isn't the caller's gets no row.
         row.run_id = None;

@@ -20,7 +20,8 @@ use crate::wire::agents::EnrolBody;
 use chrono::{DateTime, Duration, Utc};
 use futures::future::BoxFuture;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer as Ca, KeyPair,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa,
+    Issuer as Ca, KeyPair, KeyUsagePurpose,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -45,6 +46,18 @@ pub(super) enum Mood {
     SignsAnotherKey,
     /// Makes a CA of whoever asks.
     SignsACa,
+    /// Signs, and then something changes the signature.
+    SignsForged,
+    /// Signs for a time from and until, in days from [`start`].
+    SignsFrom(i64, i64),
+    /// Signs a subject with more in it than was asked for.
+    SignsASubject,
+    /// Signs for whatever it may be used.
+    SignsForAll,
+    /// Signs, and sends no certificate of its own along.
+    SignsWithoutChain,
+    /// Signs, and sends a private key and other things along.
+    SignsAndSpills,
     /// Signs, and answers something else.
     SignsAndBabbles,
     Refuses,
@@ -147,6 +160,13 @@ impl FakeCa {
         // Otherwise made from the key, and the same one for each certificate of it.
         let n = u64::try_from(self.n_signed()).unwrap() + 1;
         csr.params.serial_number = Some(rcgen::SerialNumber::from(n));
+        let (from, until) = match self.mood() {
+            Mood::SignsFrom(from, until) => (from, until),
+            _ => (-1, 90),
+        };
+        let at = |days| time_of(start() + Duration::days(days));
+        (csr.params.not_before, csr.params.not_after) = (at(from), at(until));
+        csr.params.distinguished_name = rcgen::DistinguishedName::new();
         let certificate = match self.mood() {
             Mood::SignsFor(name) => {
                 let names = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -161,11 +181,35 @@ impl FakeCa {
                 csr.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
                 csr.signed_by(&issuer).unwrap()
             }
+            Mood::SignsASubject => {
+                let name = &mut csr.params.distinguished_name;
+                name.push(rcgen::DnType::OrganizationName, "Evil Bank");
+                csr.signed_by(&issuer).unwrap()
+            }
+            Mood::SignsForAll => {
+                csr.params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+                csr.params.extended_key_usages =
+                    vec![ExtendedKeyUsagePurpose::CodeSigning, ExtendedKeyUsagePurpose::Any];
+                csr.signed_by(&issuer).unwrap()
+            }
             _ => csr.signed_by(&issuer).unwrap(),
         };
-        let signed = SignedCertificate {
-            pem: certificate.pem(),
-            chain_pem: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+        let own = self.params.self_signed(&self.key).unwrap().pem();
+        let mut der = certificate.der().to_vec();
+        if self.mood() == Mood::SignsForged {
+            *der.last_mut().unwrap() ^= 1;
+        }
+        let pem = x509::pem_of(&der);
+        let signed = match self.mood() {
+            Mood::SignsWithoutChain => SignedCertificate {
+                pem,
+                chain_pem: String::new(),
+            },
+            Mood::SignsAndSpills => SignedCertificate {
+                pem: format!("\u{1b}[2Jhello {pem}trailing\u{7}"),
+                chain_pem: format!("{}{own}\u{1b}]0;x", self.key.serialize_pem()),
+            },
+            _ => SignedCertificate { pem, chain_pem: own },
         };
         let serial = x509::read(&signed.pem).unwrap().serial;
         self.signed.lock().unwrap().push((serial, signed.clone()));
@@ -188,9 +232,16 @@ impl Adapter for FakeCa {
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
         Box::pin(async {
             match self.mood() {
-                Mood::Signs | Mood::SignsFor(_) | Mood::SignsAnotherKey | Mood::SignsACa => {
-                    Ok(self.make(&order.csr_pem))
-                }
+                Mood::Signs
+                | Mood::SignsFor(_)
+                | Mood::SignsAnotherKey
+                | Mood::SignsACa
+                | Mood::SignsForged
+                | Mood::SignsFrom(..)
+                | Mood::SignsASubject
+                | Mood::SignsForAll
+                | Mood::SignsWithoutChain
+                | Mood::SignsAndSpills => Ok(self.make(&order.csr_pem)),
                 Mood::SignsAndBabbles => {
                     self.make(&order.csr_pem);
                     Ok(SignedCertificate {
@@ -429,6 +480,10 @@ impl Bench {
     pub(super) fn pass(&self, time: Duration) {
         self.clock.set(self.clock.now() + time);
     }
+}
+
+fn time_of(at: DateTime<Utc>) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(at.timestamp()).unwrap()
 }
 
 pub(super) fn start() -> DateTime<Utc> {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Issuer;
 use super::adapters::Published;
-use crate::clients::crl::{Crl, Says, fetch, parse};
+use crate::clients::crl::{Crl, Says, fetch, handed_out};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
@@ -106,7 +106,7 @@ impl Issuer {
             }
         }
         let crl = match adapter.crl().await {
-            Ok(bytes) => parse(&bytes),
+            Ok(bytes) => handed_out(&bytes),
             Err(error) => Err(error.to_string()),
         };
         match crl {
@@ -123,27 +123,30 @@ impl Issuer {
         wanted: &[C],
         crl: &Crl,
     ) -> Result<usize, StoreError> {
-        let listed = wanted.iter().map(Borrow::borrow);
-        let listed: Vec<&Certificate> = listed.filter(|it| crl.lists(&it.serial)).collect();
-        let Some(first) = listed.iter().find(|it| it.issuer == crl.issuer) else {
+        let listed: Vec<&Certificate> = wanted
+            .iter()
+            .map(Borrow::borrow)
+            .filter(|it| it.issuer == crl.issuer && crl.lists(&it.serial))
+            .collect();
+        if listed.is_empty() {
             return Ok(0);
-        };
+        }
         let mut tx = self.store.begin_behind().await?;
         let now = tx.now();
-        // All of them are of one CA, whose certificate is kept with each.
-        let first = certificates::existing(&mut tx, &first.id).await?;
-        match crl.says(&first, now) {
-            Says::Listed => {}
-            Says::Another => return Ok(0),
-            says => {
-                tracing::error!(issuer = crl.issuer, ?says, "the CRL proves nothing");
-                return Ok(0);
-            }
-        }
         let mut found = 0;
-        for certificate in listed.into_iter().filter(|it| it.issuer == first.issuer) {
-            revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
-            found += 1;
+        for certificate in listed {
+            // Two CAs may have one name, so that each is asked for with the chain that is kept with it.
+            let certificate = certificates::existing(&mut tx, &certificate.id).await?;
+            match crl.says(&certificate, now) {
+                Says::Listed => {
+                    revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
+                    found += 1;
+                }
+                Says::Another | Says::NotListed => {}
+                Says::Nothing(why) => {
+                    tracing::error!(certificate = %certificate.id, why, "the CRL proves nothing");
+                }
+            }
         }
         tx.commit().await?;
         Ok(found)

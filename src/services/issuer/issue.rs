@@ -5,14 +5,15 @@ use std::sync::Arc;
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
 use super::{Issuer, LEASE, MARGIN};
+use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
 use crate::domain::request::Request;
-use crate::domain::wanted::Wanted;
+use crate::domain::wanted::{Validity, Wanted};
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing};
-use crate::store::{StoreError, Work, adapters as rows, keys, orders, revocation, serials};
+use crate::store::{StoreError, Work, adapters as rows, ban, keys, orders, requests, revocation, serials};
 
 impl Issuer {
     /// Drives one due request to its next state. `issuing` is durable before the CA is called.
@@ -35,15 +36,15 @@ impl Issuer {
             match self.find(&adapter, &issuing).await? {
                 Ok(Some(signed)) => {
                     tracing::info!(request = %request.id, "the CA had signed already; its certificate is taken");
-                    return self.complete(&issuing, &signed).await;
+                    return self.complete(&adapter, &issuing, &signed).await;
                 }
                 Ok(None) => {}
                 Err(error) => return self.not_found_out(&issuing, error).await,
             }
         }
-        if !issuing.may_sign {
-            let words = "its key is compromised: no certificate will be issued for it again; tried again, the request gets a fresh one";
-            return self.fail(&issuing, words).await;
+        if let Some(why) = issuing.no_signature {
+            let words = format!("{}: nothing is signed for it; {}", why.why(), why.next());
+            return self.fail(&issuing, &words).await;
         }
         // As strictly as when it came, whoever wrote it down: what the CA is sent is what was read.
         match readable(&issuing) {
@@ -56,7 +57,9 @@ impl Issuer {
             return Ok(());
         }
         match self.drive(&adapter, &issuing).await? {
-            Ok(Some(signed)) if x509::read(&signed.pem).is_ok() => self.complete(&issuing, &signed).await,
+            Ok(Some(signed)) if signed.made_anew().is_ok() => {
+                self.complete(&adapter, &issuing, &signed).await
+            }
             // Signed or not, this says neither.
             Ok(Some(_)) => {
                 let words = "the CA's answer is no certificate";
@@ -126,7 +129,7 @@ impl Issuer {
         error: &str,
     ) -> Result<(), StoreError> {
         match self.find(adapter, issuing).await? {
-            Ok(Some(signed)) => self.complete(issuing, &signed).await,
+            Ok(Some(signed)) => self.complete(adapter, issuing, &signed).await,
             Ok(None) => self.retry_later(issuing, error).await,
             Err(error) => self.not_found_out(issuing, error).await,
         }
@@ -144,10 +147,18 @@ impl Issuer {
         }
     }
 
-    async fn complete(&self, issuing: &Issuing, signed: &SignedCertificate) -> Result<(), StoreError> {
+    async fn complete(
+        &self,
+        adapter: &Arc<dyn Adapter>,
+        issuing: &Issuing,
+        signed: &SignedCertificate,
+    ) -> Result<(), StoreError> {
         let id = &issuing.request.id;
-        let read = match x509::read(&signed.pem) {
-            Ok(read) => read,
+        let anew = signed
+            .made_anew()
+            .and_then(|anew| Ok((x509::read(&anew.pem)?, anew)));
+        let (read, anew) = match anew {
+            Ok(anew) => anew,
             Err(error) => {
                 let words = format!("the CA's answer is no certificate: {error}");
                 return self.fail(issuing, &words).await;
@@ -155,14 +166,27 @@ impl Issuer {
         };
         let new = NewCertificate::of(
             read,
-            &signed.pem,
-            &signed.chain_pem,
+            &anew.pem,
+            &anew.chain_pem,
             Some(&issuing.request.adapter_id),
         );
-        if let Err(words) = as_asked(issuing, signed) {
+        let validity = Validity {
+            now: self.store.clock().now(),
+            longest: adapter.longest(),
+        };
+        if let Err(words) = as_asked(issuing, signed, validity) {
             return self.take_back(issuing, &new, &words).await;
         }
         let mut tx = self.store.begin_behind().await?;
+        // Held to the end: a ban comes before this, or finds the certificate issued.
+        requests::lock(&mut tx, id).await?;
+        if ban::is_banned(&mut tx, issuing.request.agent_id.as_deref()).await? {
+            let words = "its agent was banned before the CA's answer came";
+            let certificate = issuance::refuse_issue(&mut tx, id, &new, words).await?;
+            tx.commit().await?;
+            tracing::warn!(request = %id, %certificate, serial = %new.serial, words, "what the CA signed is taken back");
+            return Ok(());
+        }
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
         if keys::is_compromised(&mut tx, &certificate.spki_sha256, &issuing.csr_pem).await? {
             let why = "its key was marked as compromised while the CA signed";
@@ -218,11 +242,15 @@ fn readable(issuing: &Issuing) -> Result<Csr, String> {
     Ok(csr)
 }
 
-/// Whether the CA's certificate holds the names and the key that were asked for, and nothing else.
-fn as_asked(issuing: &Issuing, signed: &SignedCertificate) -> Result<(), String> {
+/// Whether the CA's certificate is signed by the CA that came with it, and holds what was asked for and nothing else.
+fn as_asked(issuing: &Issuing, signed: &SignedCertificate, validity: Validity) -> Result<(), String> {
     let csr = readable(issuing)?;
     let content = x509::content(&signed.pem).map_err(|error| error.to_string())?;
     Wanted::of(&issuing.request)
-        .certified_by(&content, &csr)
-        .map_err(|other| other.to_string())
+        .certified_by(&content, &csr, validity)
+        .map_err(|other| other.to_string())?;
+    let read = |text: &str| x509::certificates(text).map_err(|error| error.to_string());
+    let leaf = read(&signed.pem)?;
+    let leaf = leaf.first().ok_or("there is no certificate in it")?;
+    chain::issued(leaf, &read(&signed.chain_pem)?, validity.now).map_err(|error| error.to_string())
 }

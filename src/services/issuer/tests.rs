@@ -95,6 +95,56 @@ async fn cut_off(bench: &Bench, owner: &str) -> (Request, String) {
     (request, issuing.unwrap().unwrap().csr_pem)
 }
 
+async fn ban(bench: &Bench) -> crate::store::ban::Stopped {
+    let mut tx = bench.store.begin().await.unwrap();
+    let stopped = crate::store::ban::ban(&mut tx, &bench.agent_id).await;
+    tx.commit().await.unwrap();
+    stopped.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn nothing_is_signed_for_a_banned_agent_when_its_ca_comes_back() {
+    let bench = Bench::new().await;
+    bench.ca.be(Mood::Sealed);
+    let request = bench.request().await;
+    bench.round().await;
+    assert_eq!(ban(&bench).await.cancelled.len(), 1);
+    bench.ca.be(Mood::Signs);
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Cancelled);
+    assert_eq!(bench.ca.n_signed(), 0);
+}
+
+#[tokio::test]
+async fn what_a_ca_may_have_signed_for_a_banned_agent_is_looked_for_and_taken_back() {
+    for is_signed in [false, true] {
+        let bench = Bench::new().await;
+        let (request, csr) = cut_off(&bench, "gone").await;
+        if is_signed {
+            bench.ca.make(&csr);
+        }
+        assert_eq!(ban(&bench).await.looked_for.len(), 1);
+        bench.pass(LEASE);
+        bench.round().await;
+        let request = bench.now(&request).await;
+        assert_eq!(request.status, RequestStatus::Failed);
+        assert_eq!(
+            bench.ca.n_signed(),
+            usize::from(is_signed),
+            "nothing more is signed"
+        );
+        let error = request.error_message.unwrap();
+        assert!(error.contains("banned"), "{error}");
+        let mut conn = bench.store.read().await.unwrap();
+        assert_eq!(request.certificate_id.is_some(), is_signed);
+        if let Some(id) = request.certificate_id {
+            let taken_back = certificates::existing(&mut conn, &id).await.unwrap();
+            assert_ne!(taken_back.status, CertificateStatus::Active);
+            assert_eq!(taken_back.n_installations, 0);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_ca_that_is_still_at_it_after_a_crash_is_given_the_time() {
     let bench = Bench::new().await;
@@ -309,6 +359,12 @@ async fn what_the_ca_signs_otherwise_than_asked_is_revoked_there_and_on_record()
         (Mood::SignsFor("evil.example.com"), "evil.example.com"),
         (Mood::SignsAnotherKey, "another key"),
         (Mood::SignsACa, "that of a CA"),
+        (Mood::SignsForged, "not signed by"),
+        (Mood::SignsFrom(300, 400), "valid only from 2027-11-11"),
+        (Mood::SignsFrom(-1, 20_000), "valid until 2081-10-18"),
+        (Mood::SignsASubject, "`O=Evil Bank`"),
+        (Mood::SignsForAll, "keyCertSign, anyExtendedKeyUsage, codeSigning"),
+        (Mood::SignsWithoutChain, "can't be verified"),
     ] {
         let bench = Bench::new().await;
         let request = bench.request().await;
@@ -349,6 +405,47 @@ async fn what_the_ca_signs_otherwise_than_asked_is_revoked_there_and_on_record()
                 "the key is in a certificate that was taken back"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_when_it_comes_is_on_record_and_not_issued() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    bench.ca.be(Mood::SignsFrom(-60, -30));
+    bench.round().await;
+    let failed = bench.now(&request).await;
+    assert_eq!(failed.status, RequestStatus::Failed);
+    let error = failed.error_message.unwrap();
+    assert!(
+        error.contains("it ended at 2026-12-16") && error.contains("nothing to revoke"),
+        "{error}"
+    );
+    bench.round().await;
+    assert!(bench.ca.withdrawn.lock().unwrap().is_empty());
+    let mut conn = bench.store.read().await.unwrap();
+    let kept = certificates::existing(&mut conn, &failed.certificate_id.unwrap())
+        .await
+        .unwrap();
+    assert!(kept.not_after < bench.clock.now() && kept.n_installations == 0);
+}
+
+#[tokio::test]
+async fn nothing_but_certificates_of_an_answer_is_kept() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    bench.ca.be(Mood::SignsAndSpills);
+    bench.round().await;
+    let issued = bench.now(&request).await;
+    assert_eq!(issued.status, RequestStatus::Issued, "{:?}", issued.error_message);
+    let mut conn = bench.store.read().await.unwrap();
+    let kept = certificates::existing(&mut conn, &issued.certificate_id.unwrap())
+        .await
+        .unwrap();
+    for text in [kept.pem.unwrap(), kept.chain_pem.unwrap()] {
+        assert!(text.starts_with("-----BEGIN CERTIFICATE-----\n"), "{text:?}");
+        assert!(text.ends_with("\n-----END CERTIFICATE-----\n"), "{text:?}");
+        assert_eq!(text.matches("-----BEGIN").count(), 1, "{text:?}");
     }
 }
 

@@ -88,7 +88,7 @@ mod tests {
             entity_ids: vec!["crt_1".to_owned()],
             comment: Some("why".to_owned()),
             ticket: None,
-            plan: serde_json::json!({}),
+            plan: serde_json::json!({"steps": [{"step": "revoke"}]}),
             digest: None,
         };
         let mut tx = store.begin().await.unwrap();

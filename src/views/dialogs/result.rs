@@ -243,6 +243,7 @@ fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet
     );
     let typed = match layer.secret_typed {
         0 => format!("{which} (typed or pasted, never shown):"),
+        1 => format!("{which} (typed or pasted, never shown): 1 character"),
         n => format!("{which} (typed or pasted, never shown): {n} characters"),
     };
     sheet.below.push(Line::Text(typed, Meaning::Key));

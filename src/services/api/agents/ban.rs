@@ -1,5 +1,5 @@
-//! `POST /api/v1/agents/{id}/ban`: it may not check in any more, and its tokens are taken back. `…/unban`: it may enrol
-//! again; the tokens stay taken back.
+//! `POST /api/v1/agents/{id}/ban`: it may not check in any more, its tokens are taken back, and what was asked for it is
+//! cancelled. `…/unban`: it may enrol again; the tokens stay taken back.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,6 +14,7 @@ use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
 use crate::store::{agents, ban, tokens};
+use crate::wire::agents::BanReply;
 use crate::wire::requests::WhyBody;
 
 /// Bans an agent.
@@ -24,7 +25,7 @@ use crate::wire::requests::WhyBody;
     operation_id = "ban_agent",
     params(("id" = String, Path, description = "The agent, `agt_…`"), IdempotencyKey),
     request_body = Option<WhyBody>,
-    responses((status = 200, body = Agent, description = "The agent now"), Refused, Changes),
+    responses((status = 200, body = BanReply, description = "The agent now, and the requests that this stopped"), Refused, Changes),
     security(("token" = []))
 )]
 pub(in crate::services::api) async fn ban(
@@ -32,7 +33,13 @@ pub(in crate::services::api) async fn ban(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    make(Ban::On, &api, &id, call).await
+    let attempt = Attempt::new("ban", EntityKind::Agent, &id);
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
+        Ok(door) => door,
+        Err(answer) => return answer,
+    };
+    let result = put_on(&mut door, &id, call.body()).await;
+    door.close(result, |reply, _| reply).await
 }
 
 /// Takes a ban back.
@@ -51,48 +58,44 @@ pub(in crate::services::api) async fn unban(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    make(Ban::Off, &api, &id, call).await
-}
-
-/// State that an agent is put into: banned, or no longer.
-#[derive(Clone, Copy)]
-enum Ban {
-    On,
-    Off,
-}
-
-async fn make(it: Ban, api: &ApiState, id: &str, call: Call) -> Response {
-    let word = match it {
-        Ban::On => "ban",
-        Ban::Off => "unban",
-    };
-    let attempt = Attempt::new(word, EntityKind::Agent, id);
-    let mut door = match Door::open(api, &call, &Needs::Operator, attempt).await {
+    let attempt = Attempt::new("unban", EntityKind::Agent, &id);
+    let mut door = match Door::open(&api, &call, &Needs::Operator, attempt).await {
         Ok(door) => door,
         Err(answer) => return answer,
     };
-    let result = carry_out(it, &mut door, id, call.body()).await;
+    let result = take_off(&mut door, &id, call.body()).await;
     door.close(result, |agent, _| agent).await
 }
 
-async fn carry_out(it: Ban, door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
+async fn put_on(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<BanReply, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket)?;
-    let is_new = match it {
-        Ban::On => ban::ban(&mut door.tx, id).await,
-        Ban::Off => ban::unban(&mut door.tx, id).await,
+    let stopped = ban::ban(&mut door.tx, id).await.map_err(problem_of)?;
+    let Some(stopped) = stopped else {
+        return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
     };
-    match (is_new.map_err(problem_of)?, it) {
-        (true, Ban::On) => {
-            tokens::revoke_of_agent(&mut door.tx, id, None)
-                .await
-                .map_err(problem_of)?;
-        }
-        (true, Ban::Off) => {}
-        (false, Ban::On) => {
-            return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
-        }
-        (false, Ban::Off) => return Err(Problem::conflict(format!("the agent `{id}` is not banned"))),
+    tokens::revoke_of_agent(&mut door.tx, id, None)
+        .await
+        .map_err(problem_of)?;
+    let why = format!("the agent {} was banned", stopped.hostname);
+    for request in &stopped.cancelled {
+        door.also("cancel", EntityKind::Request, &request.id, &why)
+            .await?;
+    }
+    let reply = BanReply {
+        agent: agents::existing(&mut door.tx, id).await.map_err(problem_of)?,
+        cancelled: stopped.cancelled.into_iter().map(|request| request.id).collect(),
+        looked_for: stopped.looked_for.into_iter().map(|request| request.id).collect(),
+    };
+    door.attempt.detail = reply.stopped();
+    Ok(reply)
+}
+
+async fn take_off(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Agent, Problem> {
+    let body: WhyBody = input::json_or_default(body)?;
+    door.attempt.because(body.comment, body.ticket)?;
+    if !ban::unban(&mut door.tx, id).await.map_err(problem_of)? {
+        return Err(Problem::conflict(format!("the agent `{id}` is not banned")));
     }
     agents::existing(&mut door.tx, id).await.map_err(problem_of)
 }

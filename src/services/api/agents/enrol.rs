@@ -7,8 +7,8 @@ use axum::response::Response;
 
 use crate::domain::agent::Agent;
 use crate::domain::id::EntityKind;
-use crate::domain::name;
 use crate::domain::role::Role;
+use crate::domain::{name, token};
 use crate::problem::{Problem, ProblemKind};
 use crate::services::api::ApiState;
 use crate::services::api::agents::told::Told;
@@ -71,6 +71,13 @@ async fn carry_out(
         Problem::bad_input(format!("`{}` is not a host name", body.hostname))
             .hint("set `hostname` in the agent's configuration to the host's DNS name")
     })?;
+    if let Some(own) = token::host_passes_for(&body.hostname) {
+        return Err(Problem::bad_input(format!(
+            "`{}` passes for `{own}`, a part of the platform: the agent's name would mislead in the audit",
+            body.hostname
+        ))
+        .hint("set `hostname` in the agent's configuration to the host's full DNS name"));
+    }
     Told {
         address: &body.address,
         tls_address: body.tls_address.as_deref(),

@@ -8,6 +8,7 @@ pub mod vault_pki;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 
 pub use acme::Acme;
@@ -15,7 +16,12 @@ pub use vault_pki::VaultPki;
 
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Suggestion;
+use crate::domain::x509::{self, FactsError};
 use crate::wire::agents::ChallengeAnswer;
+
+/// The most that is taken of a CA that isn't told how long: 60 months, the longest that the CA/Browser Forum ever allowed,
+/// and what some private CAs still sign for.
+pub const LONGEST: TimeDelta = TimeDelta::days(1827);
 
 /// What a CA can do for us, as it is configured now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +93,25 @@ pub struct SignedCertificate {
     pub pem: String,
     /// Its issuers in PEM, the nearest first.
     pub chain_pem: String,
+}
+
+impl SignedCertificate {
+    /// The same, made anew from the certificates that are read in it: nothing else that a CA, or somebody before it, put
+    /// into its answer is kept.
+    ///
+    /// # Errors
+    /// There is no certificate in it.
+    pub fn made_anew(&self) -> Result<Self, FactsError> {
+        let leaf = x509::certificates(&self.pem)?;
+        let leaf = leaf
+            .first()
+            .ok_or_else(|| FactsError::NotDer("there is none in it".to_owned()))?;
+        let chain = x509::certificates(&self.chain_pem)?;
+        Ok(Self {
+            pem: x509::pem_of(leaf),
+            chain_pem: chain.iter().map(|der| x509::pem_of(der)).collect(),
+        })
+    }
 }
 
 /// How far an order is at a CA that signs in steps.
@@ -162,6 +187,11 @@ pub trait Adapter: Send + Sync {
 
     /// Has a CSR signed.
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>>;
+
+    /// The longest time that what it signs may be valid: what it is asked for, where it is asked for one.
+    fn longest(&self) -> TimeDelta {
+        LONGEST
+    }
 
     /// Brings an order one step further. Most CAs sign in one.
     fn drive<'a>(&'a self, begun: Begun<'a>) -> BoxFuture<'a, Result<Step, AdapterError>> {

@@ -12,12 +12,13 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    Adapter, AdapterError, Capabilities, Order, Published, RevocationAnswer, SignedCertificate, TakesBack,
-    Withdrawal,
+    Adapter, AdapterError, Capabilities, LONGEST, Order, Published, RevocationAnswer, SignedCertificate,
+    TakesBack, Withdrawal,
 };
 use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
 use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::normal_serial;
+use crate::domain::duration::duration;
 use crate::domain::x509;
 
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
@@ -472,6 +473,15 @@ impl Adapter for VaultPki {
                 chain_pem: signed.chain.into_iter().map(with_newline).collect(),
             })
         })
+    }
+
+    fn longest(&self) -> TimeDelta {
+        let asked = self.config.ttl.as_deref();
+        let asked = asked.and_then(|ttl| duration(&serde_json::Value::from(ttl)));
+        asked
+            .filter(|seconds| *seconds > 0)
+            .and_then(TimeDelta::try_seconds)
+            .unwrap_or(LONGEST)
     }
 
     fn revoke<'a>(&'a self, what: &'a Withdrawal) -> BoxFuture<'a, Result<RevocationAnswer, AdapterError>> {
