@@ -60,6 +60,8 @@ pub(super) enum Fit {
     Same,
     /// It does not, and why.
     Not(String),
+    /// There is none.
+    NoTables,
 }
 
 /// Looks whether the schema is the one that this program knows.
@@ -70,10 +72,12 @@ pub(super) async fn fit(on: &mut PgListener) -> Result<Fit, StoreError> {
         .await;
     let found: Option<i64> = match newest {
         Ok(found) => found,
-        // It isn't there, or not for this account.
-        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "42501")) => {
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "3F000")) => {
+            return Ok(Fit::NoTables);
+        }
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
             return Ok(Fit::Not(format!(
-                "the schema's version can't be read: {}; see deploy/postgres/roles.sql",
+                "the schema's version can't be read: {}; run `deploy/postgres/roles.sql` there, as a superuser",
                 error.message()
             )));
         }
