@@ -167,7 +167,12 @@ fn confirmed(plan: Plan) -> Confirmed {
 
 /// Something that the action can work on: a certificate in use on a healthy agent, that agent, Vault.
 async fn target(demo: &Demo, kind: EntityKind) -> Target {
-    let agent = demo.agent("web-01")["id"].as_str().unwrap().to_owned();
+    target_on(demo, kind, "web-01").await
+}
+
+/// On this host.
+async fn target_on(demo: &Demo, kind: EntityKind, host: &str) -> Target {
+    let agent = demo.agent(host)["id"].as_str().unwrap().to_owned();
     let (id, name) = match kind {
         EntityKind::Certificate => {
             let detail = demo.read(&format!("/api/v1/agents/{agent}")).await;
@@ -176,7 +181,7 @@ async fn target(demo: &Demo, kind: EntityKind) -> Target {
             let id = installed["certificate_id"].as_str().unwrap().to_owned();
             (id, installed["subject"].as_str().unwrap().to_owned())
         }
-        EntityKind::Agent => (agent, "web-01".to_owned()),
+        EntityKind::Agent => (agent, host.to_owned()),
         EntityKind::Vault => (demo.text("/vault"), "Vault".to_owned()),
         other => panic!("no action works on a {other} yet: say here which one it may have"),
     };
@@ -262,7 +267,7 @@ fn is_silent(agent: &Value) -> bool {
     let last = agent["last_checkin"].as_str().and_then(|at| at.parse().ok());
     let interval = agent["checkin_interval_s"].as_i64().unwrap_or(60);
     last.is_none_or(|last: chrono::DateTime<chrono::Utc>| {
-        chrono::Utc::now() - last > chrono::Duration::seconds(interval * 3)
+        Clock::system().now() - last > chrono::Duration::seconds(interval * 3)
     })
 }
 

@@ -78,11 +78,11 @@ pub(crate) fn vault() {
     });
 }
 
-/// A process of this program that plays another part: one that has a machine of its own in life, and so has to leave
-/// this machine's cores to the server and PostgreSQL.
+/// A process of this program that plays another part: one that has a machine of its own in life, and so gets what the
+/// server and PostgreSQL leave of this machine's cores.
 fn another(part: &[&str]) -> Child {
-    Command::new("nice")
-        .arg("-n10")
+    Command::new("chrt")
+        .args(["--idle", "0"])
         .arg(std::env::current_exe().unwrap())
         .args(part)
         .stdin(Stdio::piped())

@@ -419,9 +419,10 @@ fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
     let end = fixed(certificate.not_after);
     match certificate.status {
         _ if certificate.not_after <= now => format!("The old certificate ended {end}."),
-        CertificateStatus::Revoked | CertificateStatus::RevocationPending => {
-            "The old certificate is revoked.".to_owned()
-        }
+        CertificateStatus::Revoked => "The old certificate is revoked.".to_owned(),
+        CertificateStatus::RevocationPending => format!(
+            "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until {end}."
+        ),
         CertificateStatus::Active | CertificateStatus::Held => {
             format!("The old certificate stays valid until {end}.")
         }

@@ -265,23 +265,44 @@ fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<Utc>) -> Vec
     changes
 }
 
-/// Other certificates with one of these keys that stay good; what the plan itself revokes isn't counted.
+/// Other certificates with one of these keys, by what becomes of them; what the plan itself revokes and what has
+/// ended isn't among them.
 fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
     let own: Vec<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
-    let mut others: BTreeMap<&str, &str> = BTreeMap::new();
-    for other in all.iter().flat_map(|detail| &detail.same_key) {
-        let good = matches!(other.status, CertificateStatus::Active | CertificateStatus::Held);
-        if good && other.not_after > now && !own.contains(&other.id.as_str()) {
-            others.insert(&other.id, other.name());
-        }
+    let others = all.iter().flat_map(|detail| &detail.same_key);
+    let others = others.filter(|other| other.not_after > now && !own.contains(&other.id.as_str()));
+    let others: BTreeMap<&str, &Certificate> = others.map(|other| (other.id.as_str(), other)).collect();
+    let of = |is: fn(CertificateStatus) -> bool| -> Vec<&str> {
+        let found = others.values().filter(|other| is(other.status));
+        found.map(|other| other.name()).collect()
+    };
+    let good = of(|status| matches!(status, CertificateStatus::Active | CertificateStatus::Held));
+    let pending = of(|status| status == CertificateStatus::RevocationPending);
+    let revoked = of(|status| status == CertificateStatus::Revoked);
+    let mut said = Vec::new();
+    if !good.is_empty() || (pending.is_empty() && revoked.is_empty()) {
+        said.push(stay_good(all, &good));
     }
-    let others: Vec<&str> = others.into_values().collect();
+    if !pending.is_empty() {
+        said.push(format!(
+            "Revocation asked for before, and still with the CA: {}, with the same key.",
+            names(&pending)
+        ));
+    }
+    if !revoked.is_empty() {
+        said.push(format!("Revoked before: {}, with the same key.", names(&revoked)));
+    }
+    said.join(" ")
+}
+
+/// The same key's other certificates that this leaves good.
+fn stay_good(all: &[CertificateDetail], others: &[&str]) -> String {
     let key = if keys(all).len() == 1 {
         "the key"
     } else {
         "one of the keys"
     };
-    match (others.as_slice(), all) {
+    match (others, all) {
         ([], [_]) => "No other certificate has the key.".to_owned(),
         ([], _) if keys(all).len() == 1 => "These are all that have the key.".to_owned(),
         ([], _) => "These are all that have one of the keys.".to_owned(),
@@ -425,13 +446,49 @@ impl Step for Revoke {
 mod tests {
     use super::*;
 
+    fn certificate(name: &str, status: &str, not_after: DateTime<Utc>) -> Value {
+        json!({
+            "id": format!("crt_{name}"), "version": 1, "subject": format!("CN={name}.example.com"),
+            "sans": [format!("{name}.example.com")], "issuer": "CN=ca", "serial": "01", "fingerprint_sha256": "aa",
+            "spki_sha256": "bb", "key_algorithm": "ecdsa-p256", "not_before": not_after, "not_after": not_after,
+            "status": status, "created_at": not_after, "updated_at": not_after, "n_installations": 1,
+            "n_reissuable": 1, "is_replaced": false
+        })
+    }
+
+    #[test]
+    fn others_with_the_key_are_told_by_what_became_of_them() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let end = now + chrono::Duration::days(1);
+        let said = |others: &[(&str, &str)]| {
+            let others = others.iter().map(|(name, status)| certificate(name, status, end));
+            let detail: CertificateDetail = serde_json::from_value(json!({
+                "certificate": certificate("imap", "active", end), "key": null, "installations": [],
+                "same_key": others.collect::<Vec<_>>(), "chain": []
+            }))
+            .unwrap();
+            same_key(&[detail], now)
+        };
+        assert_eq!(said(&[]), "No other certificate has the key.");
+        assert_eq!(
+            said(&[("mx1", "revocation_pending"), ("smtp", "revoked")]),
+            "Revocation asked for before, and still with the CA: mx1.example.com, with the same key. Revoked before: \
+             smtp.example.com, with the same key."
+        );
+        assert_eq!(
+            said(&[("mx1", "active"), ("smtp", "revoked")]),
+            "mx1.example.com has the key too and is NOT revoked by this. Revoked before: smtp.example.com, with the \
+             same key."
+        );
+    }
+
     #[test]
     fn a_loss_says_what_was_seen_and_where_nothing_could_be_seen() {
         let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
         let said = |change: Value| {
             let mut place = json!({
                 "id": "ins_1", "version": 1, "agent_id": "agt_1", "hostname": "web-01", "path": "/srv/a.pem",
-                "tls_address": "web-01:443", "certificate_id": "crt_1", "subject": "CN=a.example.com",
+                "tls_address": "web-01:443", "certificate_id": "crt_a", "subject": "CN=a.example.com",
                 "not_after": now, "expected_sha256": "aa", "on_disk_sha256": "aa", "served_sha256": "aa",
                 "error": null, "checked_at": now
             });
@@ -439,17 +496,12 @@ mod tests {
                 place[name] = value.clone();
             }
             let mut detail: CertificateDetail = serde_json::from_value(json!({
-                "certificate": {
-                    "id": "crt_1", "version": 1, "subject": "CN=a.example.com", "sans": ["a.example.com"],
-                    "issuer": "CN=ca", "serial": "01", "fingerprint_sha256": "aa", "spki_sha256": "bb",
-                    "key_algorithm": "ecdsa-p256", "not_before": now, "not_after": now, "status": "active",
-                    "created_at": now, "updated_at": now, "n_installations": 1, "n_reissuable": 1, "is_replaced": false
-                },
-                "key": null, "installations": [place], "same_key": [], "chain": []
+                "certificate": certificate("a", "active", now), "key": null, "installations": [place],
+                "same_key": [], "chain": []
             }))
             .unwrap();
             // A place that expects another one is `found`.
-            if detail.installations[0].certificate_id != "crt_1" {
+            if detail.installations[0].certificate_id != "crt_a" {
                 detail.found = std::mem::take(&mut detail.installations);
             }
             let told: Vec<String> = losses(&detail, now).map(|loss| loss.what).collect();

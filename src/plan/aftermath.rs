@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::executor::{Ended, Means, Rest, RunEvent, Thing, context, record, whole};
+use super::executor::{Ended, Means, Rest, RunEvent, Thing, context, ends, record};
 use super::outcome::Outcome;
 use super::plan::PlannedStep;
 use super::sent::still_open;
@@ -45,6 +45,7 @@ impl Rest {
         watch: &(dyn Fn(RunEvent) + Send + Sync),
     ) {
         let began = Instant::now();
+        let mut counted = ends(self.confirmed.plan(), &self.things).counted();
         while self.things.values().any(is_open) && began.elapsed() < AT_MOST {
             let n_open = self.things.values().filter(|thing| is_open(thing)).count();
             let is_soon = began.elapsed() < FRESH && n_open <= FEW;
@@ -54,12 +55,13 @@ impl Rest {
                 self.look_after(*target, thing, means, watch).await;
             }
             self.things = things;
-            let now = whole(self.confirmed.plan(), &self.things);
+            let ends = ends(self.confirmed.plan(), &self.things);
+            let now = ends.whole();
             if now == told {
                 continue;
             }
             // For whom it waits by now is for the screen alone.
-            if now.word() != told.word() {
+            if std::mem::replace(&mut counted, ends.counted()) != ends.counted() {
                 let (run, at) = (&self.confirmed.plan().run_id, means.reads.clock.now());
                 let end = means
                     .journal

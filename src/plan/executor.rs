@@ -211,7 +211,7 @@ async fn all_steps(
             things.insert(target, thing);
         }
     }
-    (whole(plan, &things), things)
+    (ends(plan, &things).whole(), things)
 }
 
 impl Run<'_> {
@@ -316,7 +316,7 @@ pub(super) fn context(
 }
 
 /// The end of all, from the ends of the things.
-pub(super) fn whole(plan: &Plan, things: &BTreeMap<usize, Thing>) -> Outcome {
+pub(super) fn ends(plan: &Plan, things: &BTreeMap<usize, Thing>) -> Ends {
     let mut named = Ends::default();
     for (target, thing) in things {
         if let Some(end) = &thing.end {
@@ -324,7 +324,7 @@ pub(super) fn whole(plan: &Plan, things: &BTreeMap<usize, Thing>) -> Outcome {
             named.note(name, end.clone());
         }
     }
-    named.whole()
+    named
 }
 
 /// Refuses to begin the next thing where that is not allowed any more.

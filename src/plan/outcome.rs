@@ -136,15 +136,16 @@ impl Outcome {
         }
     }
 
-    /// Its weight: how much it calls for somebody. An unknown end outranks a failed one: somebody has to look.
+    /// Its weight in a run of several things. What waits outranks what has ended, since the whole has not; what is
+    /// unknown outranks both: somebody has to look.
     fn weight(&self) -> u8 {
         match self {
             Self::Proven(_) => 0,
-            Self::Waiting(_) => 1,
-            Self::Stopped(_) => 2,
-            Self::NotSent(_) => 3,
-            Self::Refused(_) => 4,
-            Self::Failed(_) => 5,
+            Self::Stopped(_) => 1,
+            Self::NotSent(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Failed(_) => 4,
+            Self::Waiting(_) => 5,
             Self::Unknown(_) => 6,
         }
     }
@@ -184,7 +185,8 @@ impl Ends {
     }
 
     /// The end of the whole: that of its one thing, or the counts with the names of what is not proven. It is
-    /// proven only if all is; otherwise it is the worst of all, so that nobody takes it for less.
+    /// proven only if all is, and waits while anything does; otherwise it is the worst of all, so that nobody takes it
+    /// for less.
     #[must_use]
     pub fn whole(&self) -> Outcome {
         match self.ends.as_slice() {
@@ -237,6 +239,23 @@ fn named(problem: &Problem, words: String) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_of_which_something_waits_has_not_ended() {
+        let mut ends = Ends::default();
+        ends.note("web-01", Outcome::Failed(Problem::internal("no reload")));
+        ends.note("web-04", Outcome::Waiting("for its agent".to_owned()));
+        let whole = ends.whole();
+        assert_eq!(
+            (whole.word(), whole.for_audit()),
+            ("waiting", AuditOutcome::Unknown)
+        );
+        assert!(
+            whole.what().starts_with("1 waiting, 1 failed."),
+            "{}",
+            whole.what()
+        );
+    }
 
     #[test]
     fn mixed_ends_are_counted_and_named_and_the_worst_is_the_whole() {

@@ -141,7 +141,7 @@ async fn owned(conn: &mut Conn, id: &str, token: &str) -> Result<(), StoreError>
 }
 
 /// Records how a run ended, said with the token that began it, or by the scheduler. `false` if that was recorded
-/// before. An `unknown` end may still become a known one.
+/// before. An `unknown` end may still become a known one, or be told in other words.
 ///
 /// # Errors
 /// It ended otherwise, is unknown, or the database doesn't answer.
@@ -155,7 +155,9 @@ pub async fn end(tx: &mut Tx, run_id: &str, end: &RunEnd, token: Option<&str>) -
     if let Some(token) = token {
         owned(tx, run_id, token).await?;
     }
-    if before.outcome == end.outcome {
+    // While something of it is open, more may be known of the rest.
+    let is_news = token.is_some() && end.outcome == AuditOutcome::Unknown && before.note != end.note;
+    if before.outcome == end.outcome && !is_news {
         return Ok(false);
     }
     if !matches!(before.outcome, AuditOutcome::Asked | AuditOutcome::Unknown) {

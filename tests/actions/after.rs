@@ -14,7 +14,7 @@ use cmp_console::plan::outcome::Outcome;
 use tokio::sync::Semaphore;
 
 use super::demo::{self, Demo};
-use super::{Hands, confirmed, shares, target};
+use super::{Hands, confirmed, shares, target, target_on};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_waited_for_the_ca_is_proven_once_it_was_carried_out() {
@@ -54,6 +54,37 @@ async fn a_run_that_waited_for_the_ca_is_proven_once_it_was_carried_out() {
     assert_eq!(record["outcome"], "done", "{record}");
     let steps = record["steps"].as_array().unwrap();
     assert!(steps.iter().all(|step| step["status"] == "proven"), "{record}");
+}
+
+/// While one waits for its host, the record counts what came of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_record_of_a_run_of_which_something_still_waits_follows_what_came_of_the_rest() {
+    let tmp = tempfile::tempdir().unwrap();
+    let demo = Demo::start(tmp.path(), None);
+    let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
+    let mut targets = Vec::new();
+    for host in ["web-01", "vpn-01"] {
+        targets.push(target_on(&demo, EntityKind::Certificate, host).await);
+    }
+    let plan = hands.plan(actions::find("reissue").unwrap(), targets).await;
+    let run = format!("/api/v1/runs/{}", plan.run_id);
+    let noted = async |words: &str| {
+        demo::eventually("the record to say so", async || {
+            let record = demo.look(&run).await?;
+            let note = record["note"].as_str().unwrap_or_default().to_owned();
+            note.starts_with(words).then_some(record)
+        })
+        .await
+    };
+    let seen = async {
+        noted("waiting: 2 waiting").await;
+        demo.unseal().await;
+        noted("waiting: 1 proven, 1 waiting").await
+    };
+    tokio::select! {
+        ended = hands.carry_out_and_follow(confirmed(plan)) => panic!("{ended:?}"),
+        record = seen => assert_eq!(record["outcome"], "unknown", "{record}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
