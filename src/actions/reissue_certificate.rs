@@ -716,5 +716,5 @@ async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Resul
         }
         _ => {}
     }
-    Ok(Proof::NotYet(request.why()))
+    Ok(Proof::Open(request.why()))
 }

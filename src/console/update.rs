@@ -116,12 +116,12 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
                 let query = query.clone();
                 effects.push(Effect::AskLater { query, asked });
             }
+            // Its finding is about what is asked again until it is answered: looked at once is enough.
             if let Err(problem) = &result
-                && problem.kind == ProblemKind::NotAuthenticated
                 && is_own
-                && state.link(Backend::Api) == LinkState::Up
+                && state.token_refused.is_none()
             {
-                effects.push(Effect::CheckLinks);
+                heed_refusal(state, problem, effects);
             }
             let held = is_held(state);
             if let Some(loaded) = state.data.get_mut(&query) {
@@ -520,6 +520,7 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
     match result {
         Err(problem) => {
             run.phase = Phase::Ended(Outcome::NotSent(problem.clone()));
+            heed_refusal(state, &problem, effects);
             if !layers::is_open(state, id) {
                 state.say(Tone::Bad, problem.to_string());
             }
@@ -557,20 +558,25 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
         state.handshakes.clear();
         state.crl = None;
         effects.push(Effect::CheckLinks);
+        if let Some(problem) = outcome.problem() {
+            heed_refusal(state, problem, effects);
+        }
         // For whom it waits now is on its screen; that it waits still is no news.
         let is_news = !was_over || !matches!(outcome, Outcome::Waiting(_) | Outcome::Unknown(_));
         if is_news && !layers::is_open(state, id) {
-            // What isn't proven has more to say than a line holds.
-            if !outcome.is_proven() && state.layers.is_empty() && !is_too_small(state) {
-                state.layers.push(layers::reopen(state, id.to_owned()));
-            }
             let (tone, words) = match outcome {
                 Outcome::Proven(proof) => (Tone::Good, proof.clone()),
                 Outcome::Waiting(words) => (Tone::Plain, words.clone()),
                 _ if count > 1 => (Tone::Bad, outcome.what().to_owned()),
                 _ => (Tone::Bad, outcome.words()),
             };
-            state.say(tone, format!("{title}: {words}"));
+            // A dialog that opened by itself would take the keys of whatever is done meanwhile. What isn't proven has
+            // more to say than a line holds.
+            let more = match outcome.is_proven() {
+                true => String::new(),
+                false => format!(" ({} shows it)", state.keymap.call(Cmd::Show(ViewId::Runs))),
+            };
+            state.say(tone, format!("{title}{more}: {words}"));
         }
     }
     if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {
@@ -581,4 +587,12 @@ fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<
 /// Whether only that is said on the screen.
 fn is_too_small(state: &State) -> bool {
     state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
+}
+
+/// Notes that an answer refuses this console's token, whatever was asked: the next look might be half a minute away.
+fn heed_refusal(state: &mut State, problem: &Problem, effects: &mut Vec<Effect>) {
+    if problem.kind == ProblemKind::NotAuthenticated {
+        state.token_refused = Some(problem.to_string());
+        effects.push(Effect::CheckLinks);
+    }
 }

@@ -84,6 +84,8 @@ pub enum HostState {
     Up(Standing),
     /// It answers and can't be read, and why.
     Unfit(String),
+    /// It answers, and the platform's tables aren't there; what to do about that.
+    NoTables(String),
     /// It does not answer.
     Lost {
         /// Since when.
@@ -124,7 +126,7 @@ impl Host {
         match &self.state {
             HostState::Up(standing) => Some(standing.role),
             HostState::Lost { was, .. } => *was,
-            HostState::Unknown | HostState::Unfit(_) => None,
+            HostState::Unknown | HostState::Unfit(_) | HostState::NoTables(_) => None,
         }
     }
 

@@ -246,7 +246,7 @@ impl Divided {
         let name = |index: usize| hosts.get(index).map_or("?", |host| host.name.as_str());
         let point = |to: usize| {
             format!(
-                "start cmp-server (API and issuer) with `DB_HOST={}`, then press ctrl-r here",
+                "start cmp-server (API, issuer and scheduler) with `DB_HOST={}`, then press ctrl-r here",
                 name(to)
             )
         };
@@ -256,7 +256,7 @@ impl Divided {
                  be primary ({} or {}) with `pg_ctl stop`; if the API was on that one, {}",
                 name(first),
                 name(second),
-                "start cmp-server (API and issuer) with `DB_HOST` naming the other, then press ctrl-r here"
+                "start cmp-server (API, issuer and scheduler) with `DB_HOST` naming the other, then press ctrl-r here"
             ),
             Self::ApiElsewhere { api: None, primary } => format!(
                 "No change goes out from here: this screen would not see it. If {} is right, {}; if the API is, \

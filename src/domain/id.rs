@@ -42,7 +42,7 @@ pub enum EntityKind {
 
 impl EntityKind {
     /// All of them.
-    const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Certificate,
         Self::Key,
         Self::Agent,

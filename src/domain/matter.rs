@@ -55,6 +55,8 @@ pub const DEGRADED: &str = "degraded";
 pub const LOST: &str = "lost";
 /// A database host that can't be read.
 pub const NOT_READ: &str = "not read";
+/// A database that is empty.
+pub const NO_TABLES: &str = "tables are gone";
 /// A replica that is behind.
 pub const BEHIND: &str = "behind";
 /// Two hosts of the database that both take changes.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::executor::{Ended, Means, Rest, RunEvent, Thing, context, ends, record};
 use super::outcome::Outcome;
 use super::plan::PlannedStep;
+use super::sent::still_open;
 use super::step::Proof;
 use super::tier::Harm;
 use crate::problem::Problem;
@@ -89,6 +90,10 @@ impl Rest {
             let end = match step.prove(&cx, means.reads).await {
                 Ok(Proof::Proven(words)) => Outcome::Proven(words),
                 Ok(Proof::Refuted(problem)) => Outcome::Failed(problem),
+                Ok(Proof::Open(words)) => {
+                    thing.end = Some(Outcome::Waiting(still_open(&words)));
+                    return thing.stopped_at = Some((index, cx));
+                }
                 Ok(Proof::Waits(words)) => {
                     // Who it waits for may be somebody else by now.
                     thing.end = Some(Outcome::Waiting(words));

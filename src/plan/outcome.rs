@@ -84,13 +84,19 @@ impl Outcome {
     /// The next step, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
+        self.problem()?.hint.as_deref()
+    }
+
+    /// The problem that it ended with, if any.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Proven(_) | Self::Waiting(_) => None,
             Self::Refused(problem)
             | Self::NotSent(problem)
             | Self::Failed(problem)
             | Self::Stopped(problem)
-            | Self::Unknown(problem) => problem.hint.as_deref(),
+            | Self::Unknown(problem) => Some(problem),
         }
     }
 

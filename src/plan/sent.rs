@@ -76,6 +76,11 @@ impl Sent {
     }
 }
 
+/// Words for what is on record and didn't come about while one waited for it.
+pub(super) fn still_open(why: &str) -> String {
+    format!("asked, and still open: {why}; it goes on by itself")
+}
+
 /// Hint of an end that nobody knows.
 fn look_yourself(cx: &StepContext) -> String {
     format!("it may still finish; {}", cx.kind.check_first())
@@ -123,19 +128,24 @@ pub(super) async fn look(
             Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
             Ok(Proof::Waits(words)) => return Outcome::Waiting(words),
             Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
-            Ok(Proof::NotYet(words)) => words,
+            Ok(Proof::NotYet(words)) => (words, false),
+            Ok(Proof::Open(words)) => (words, true),
             // A refusal to let us look says nothing about the thing itself.
             Err(problem) if !problem.kind.may_be_retried() && problem.kind != ProblemKind::Internal => {
                 let what = format!("what came of it can't be looked at: {}", problem.what);
                 return Outcome::Unknown(Problem::no_answer(what).hint(look_yourself(cx)));
             }
-            Err(problem) => problem.what,
+            Err(problem) => (problem.what, false),
         };
+        let (seen, is_open) = seen;
         if seen != said {
             note(seen.clone());
             said = seen;
         }
         if Instant::now() >= until {
+            if is_open {
+                return Outcome::Waiting(still_open(&said));
+            }
             let what = match sent {
                 Sent::Lost(problem) => problem.what,
                 _ => said,

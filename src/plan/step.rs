@@ -53,6 +53,9 @@ pub enum Proof {
     NotYet(String),
     /// It is asked for and on record, and goes on by itself once somebody is back who is away: nobody has to wait.
     Waits(String),
+    /// It is asked for and on record, and goes on by itself: its answer is worth some waiting, and is not unknown when it
+    /// doesn't come meanwhile.
+    Open(String),
     /// It will not become so.
     Refuted(Problem),
 }

@@ -36,8 +36,42 @@ fn replica(hosts: &[Host]) -> Option<(&Host, &Standing)> {
     replicas.min_by_key(|(_, it)| it.behind_ms)
 }
 
-fn is_lost(host: &Host) -> bool {
-    matches!(host.state, HostState::Lost { .. } | HostState::Unfit(_))
+/// Words for those that can't be read: `lost: db-1; not read: db-2`. One that answers isn't lost.
+fn unread(hosts: &[Host]) -> Option<String> {
+    let named = |word: &str, is: fn(&HostState) -> bool| {
+        let names = hosts.iter().filter(|host| is(&host.state));
+        let names: Vec<&str> = names.map(|host| host.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
+    };
+    let words: Vec<String> = [
+        named("lost", |it| matches!(it, HostState::Lost { .. })),
+        named("not read", |it| matches!(it, HostState::Unfit(_))),
+        named("without tables", |it| matches!(it, HostState::NoTables(_))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// True if a host answers that can't be read.
+fn any_answers_unread(hosts: &[Host]) -> bool {
+    let mut states = hosts.iter().map(|host| &host.state);
+    states.any(|it| matches!(it, HostState::Unfit(_) | HostState::NoTables(_)))
+}
+
+/// Hosts that answer and have no tables, with what to do, where no other host has them either.
+#[must_use]
+pub fn without_tables(hosts: &[Host]) -> Option<(String, &str)> {
+    if hosts.iter().any(|host| host.standing().is_some()) {
+        return None;
+    }
+    let bare = hosts.iter().filter_map(|host| match &host.state {
+        HostState::NoTables(next) => Some((host.name.as_str(), next.as_str())),
+        _ => None,
+    });
+    let (names, next): (Vec<&str>, Vec<&str>) = bare.unzip();
+    Some((names.join(", "), next.first()?))
 }
 
 /// How old what a replica shows is, in coarse words, so that a screen at rest stays at rest.
@@ -67,6 +101,7 @@ pub fn words(host: &Host, is_read: bool) -> String {
             }
         },
         HostState::Unfit(why) => why.clone(),
+        HostState::NoTables(next) => format!("its tables aren't there: {next}"),
         HostState::Lost { since, why, was } => {
             let was = was.map_or("", HostRole::word);
             let was = if was.is_empty() {
@@ -155,6 +190,9 @@ impl Reads {
                 let older = if *older { ", older than what was shown" } else { "" };
                 format!("this screen is read {place}{older}")
             }
+            Self::Nobody if any_answers_unread(hosts) => {
+                "neither a host nor the API gives what is asked, and this screen stays as it was".to_owned()
+            }
             Self::Nobody => {
                 "neither a host nor the API has an answer, and this screen stays as it was".to_owned()
             }
@@ -206,6 +244,12 @@ pub fn note(hosts: &[Host], reads: &Reads) -> Option<String> {
         Reads::From {
             from: ReadFrom::Api, ..
         } => Some("database lost, through the API".to_owned()),
+        Reads::Nobody if without_tables(hosts).is_some() => {
+            Some("the database's tables aren't there".to_owned())
+        }
+        Reads::Nobody if any_answers_unread(hosts) => {
+            Some("can't be read from any host or the API".to_owned())
+        }
         Reads::Nobody => Some("no answer from any host or the API".to_owned()),
     }
 }
@@ -219,11 +263,8 @@ fn has_primary(hosts: &[Host]) -> bool {
 /// on may be about another one. None where the context gives no database.
 #[must_use]
 pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
-    let lost: Vec<&str> = hosts
-        .iter()
-        .filter(|host| is_lost(host))
-        .map(|it| it.name.as_str())
-        .collect();
+    let unread = unread(hosts);
+    let is_asked = hosts.iter().all(|host| host.state != HostState::Unknown);
     let (state, note, latency_ms) = match read(hosts) {
         Some((host, it)) => {
             let reads = format!("{} {}", it.role.word(), host.name);
@@ -236,13 +277,16 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
         }
         None if hosts.is_empty() => return None,
         None if has_two_primaries(hosts) => (LinkState::Degraded, Some("two primaries".to_owned()), None),
-        None if !lost.is_empty() && hosts.iter().any(|host| host.standing().is_some()) => (
-            LinkState::Degraded,
-            Some(format!("lost: {}", lost.join(", "))),
-            None,
-        ),
-        None if lost.len() < hosts.len() => (LinkState::Unknown, None, None),
-        None => (LinkState::Down, Some(format!("lost: {}", lost.join(", "))), None),
+        None if unread.is_some() && hosts.iter().any(|host| host.standing().is_some()) => {
+            (LinkState::Degraded, unread, None)
+        }
+        None if !is_asked => (LinkState::Unknown, None, None),
+        None if without_tables(hosts).is_some() => {
+            (LinkState::Down, Some("its tables aren't there".to_owned()), None)
+        }
+        // The API may read well what this console can't.
+        None if any_answers_unread(hosts) => (LinkState::Degraded, unread, None),
+        None => (LinkState::Down, unread, None),
     };
     Some(Link {
         state,
@@ -306,8 +350,14 @@ pub fn findings(hosts: &[Host], api: Option<&ApiOn>, reads: &Reads) -> Vec<Findi
                     Some(*since),
                 ));
             }
-            HostState::Unfit(why) => {
-                let what = format!("{} is not read: {why}; {reads}", host.name);
+            // The console's own finding about all of them.
+            HostState::NoTables(_) if without_tables(hosts).is_some() => {}
+            HostState::Unfit(why) | HostState::NoTables(why) => {
+                let tables = match &host.state {
+                    HostState::NoTables(_) => "its tables aren't there; ",
+                    _ => "",
+                };
+                let what = format!("{} is not read: {tables}{why}; {reads}", host.name);
                 found.push(finding(
                     FindingKind::DatabaseLost,
                     matter::NOT_READ,
@@ -490,6 +540,37 @@ mod tests {
         assert_eq!(
             (link.state, link.note.as_deref()),
             (LinkState::Degraded, Some("lost: db-1"))
+        );
+    }
+
+    #[test]
+    fn hosts_that_answer_without_tables_are_not_lost() {
+        let bare = || HostState::NoTables("run `cmp-server --migrate-only`".to_owned());
+        let hosts = [host("db-1", bare()), host("db-2", bare())];
+        let link = link(&hosts, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (link.state, link.note.as_deref()),
+            (LinkState::Down, Some("its tables aren't there"))
+        );
+        let (names, next) = without_tables(&hosts).unwrap();
+        assert_eq!(names, "db-1, db-2");
+        assert!(next.contains("--migrate-only"), "{next}");
+        // One cause is one finding, and that one is the console's own.
+        assert!(findings(&hosts, None, &Reads::Nobody).is_empty());
+        assert_eq!(
+            note(&hosts, &Reads::Nobody).unwrap(),
+            "the database's tables aren't there"
+        );
+        // Beside a host with tables it is that host alone that isn't read.
+        let one = [
+            host("db-1", up(HostRole::Primary, false, 0)),
+            host("db-2", bare()),
+        ];
+        assert!(without_tables(&one).is_none());
+        let told = findings(&one, None, &Reads::NotYet);
+        assert!(
+            matches!(&told[..], [it] if it.what.contains("db-2 is not read")),
+            "{told:?}"
         );
     }
 

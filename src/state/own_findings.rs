@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::State;
 use super::cmd::Cmd;
+use super::databases;
 use super::query::{Answer, Query};
 use crate::domain::finding::{Finding, FindingKind, NAMED, Severity};
 use crate::domain::id::EntityKind;
@@ -19,6 +20,7 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
     let away = [
         api_down(state),
         token_refused(state),
+        no_tables(state),
         database_down(state),
         database_degraded(state),
         vault_down(state),
@@ -121,10 +123,26 @@ fn token_refused(state: &State) -> Option<Finding> {
     })
 }
 
+/// The database that answers and is empty, as this console sees it: there is nothing to read anywhere.
+fn no_tables(state: &State) -> Option<Finding> {
+    let (names, next) = databases::without_tables(&state.hosts)?;
+    Some(Finding {
+        kind: FindingKind::DatabaseDown,
+        matter: matter::NO_TABLES.to_owned(),
+        what: format!(
+            "The database's tables aren't there (on {names}): {next}; nothing can be read or changed{}",
+            as_of(state)
+        ),
+        ..about(state, Backend::Database, 1)
+    })
+}
+
 /// The API without its database. Where the console knows the hosts, their own findings say of a lost one, or one that
 /// the API isn't on; a host that is well may still have tables that are locked or gone.
 fn database_down(state: &State) -> Option<Finding> {
-    let is_told_by_hosts = state.divided().is_some() || state.link(Backend::Database) == LinkState::Down;
+    let is_told_by_hosts = state.divided().is_some()
+        || state.link(Backend::Database) == LinkState::Down
+        || databases::without_tables(&state.hosts).is_some();
     let is_down = state.api_database == LinkState::Down && (state.hosts.is_empty() || !is_told_by_hosts);
     is_down.then(|| {
         let why = state.api_database_note.as_deref().unwrap_or("it doesn't say why");
@@ -176,9 +194,7 @@ fn seal_by_others(state: &State) -> String {
             )
         }
         Some(_) => {
-            let (n, _) = waiting(state);
-            let waits = if n == 1 { "request waits" } else { "requests wait" };
-            format!("the issuer finds it sealed, and {n} {waits}")
+            format!("the issuer finds it sealed, and {}", waiting(state).words())
         }
         None => "whether it is sealed is not known here".to_owned(),
     }
@@ -231,11 +247,11 @@ fn vault_sealed(state: &State) -> Option<Finding> {
     if !matches!(link.state, LinkState::Up | LinkState::Degraded) {
         return None;
     }
-    let (n, waiting) = waiting(state);
+    let waiting = waiting(state);
+    let n = waiting.n();
     let waits = match n {
         0 => "nothing can be issued or revoked".to_owned(),
-        1 => "1 request waits on it".to_owned(),
-        n => format!("{n} requests wait on it"),
+        _ => format!("{} on it", waiting.words()),
     };
     Some(Finding {
         kind: FindingKind::VaultSealed,
@@ -246,7 +262,7 @@ fn vault_sealed(state: &State) -> Option<Finding> {
         ),
         since: sealed_since(state),
         n_takes_down: n,
-        takes_down: waiting,
+        takes_down: waiting.names,
         answer: Some("unseal".to_owned()),
         ..about(state, Backend::Vault, 3)
     })
@@ -298,31 +314,81 @@ fn span(by: TimeDelta) -> String {
     }
 }
 
-/// How many requests wait for Vault, and the first of them by name: as the API counts them, and of what the
-/// console has itself where that is more.
-fn waiting(state: &State) -> (i64, Vec<String>) {
-    let waits = |request: &&Request| {
-        matches!(request.status, RequestStatus::Pending | RequestStatus::Issuing)
-            && request.waiting_on != Some(WaitingOn::Approval)
+/// What waits for Vault: as the API counts it, and of what the console has itself where that is more.
+#[derive(Default)]
+struct Waiting {
+    n_requests: i64,
+    n_revocations: i64,
+    /// The first of them, by name.
+    names: Vec<String>,
+}
+
+impl Waiting {
+    fn n(&self) -> i64 {
+        self.n_requests + self.n_revocations
+    }
+
+    /// `2 requests and 1 revocation wait`.
+    fn words(&self) -> String {
+        let counted = |n: i64, what: &str| match n {
+            1 => format!("1 {what}"),
+            n => format!("{n} {what}s"),
+        };
+        let (requests, revocations) = (
+            counted(self.n_requests, "request"),
+            counted(self.n_revocations, "revocation"),
+        );
+        let what = match (self.n_requests, self.n_revocations) {
+            (_, 0) => requests,
+            (0, _) => revocations,
+            _ => format!("{requests} and {revocations}"),
+        };
+        let wait = if self.n() == 1 { "waits" } else { "wait" };
+        format!("{what} {wait}")
+    }
+}
+
+/// Requests and revocations that wait for Vault. One that waits for a person or for its agent doesn't.
+fn waiting(state: &State) -> Waiting {
+    let waits = |request: &&Request| match request.status {
+        RequestStatus::Issuing => true,
+        RequestStatus::Pending => matches!(request.waiting_on, Some(WaitingOn::Ca) | None),
+        _ => false,
     };
-    let mut names: Vec<String> = match state.answer(&Query::OpenRequests) {
-        Some(Answer::Requests(window)) => {
-            let waiting = window.rows.iter().filter(waits);
-            waiting.map(|request| request.common_name.clone()).collect()
-        }
-        _ => Vec::new(),
+    let told = told(state, |it| it.kind == FindingKind::VaultSealed);
+    let n_told = told.map_or(0, |it| it.n_takes_down);
+    let told_names = told.map(|it| it.takes_down.clone()).unwrap_or_default();
+    let Some(Answer::Requests(window)) = state.answer(&Query::OpenRequests) else {
+        return Waiting {
+            n_requests: n_told,
+            n_revocations: 0,
+            names: told_names,
+        };
     };
-    let n = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let mut names: Vec<String> = window
+        .rows
+        .iter()
+        .filter(waits)
+        .map(|request| request.common_name.clone())
+        .collect();
+    let n_here = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let more = (n_told - n_here).max(0);
+    // What is open and not in a whole list of the requests is a revocation.
+    let is_whole = window.total <= i64::try_from(window.rows.len()).unwrap_or(i64::MAX);
+    let (n_requests, n_revocations) = if is_whole {
+        (n_here, more)
+    } else {
+        (n_here + more, 0)
+    };
+    if more > 0 {
+        names = told_names;
+    }
     names.truncate(NAMED);
-    let told = match state.answer(&Query::Findings) {
-        Some(Answer::Findings(answered)) => {
-            let sealed = answered.findings.iter();
-            let sealed = sealed.filter(|it| it.kind == FindingKind::VaultSealed);
-            sealed.map(|it| it.n_takes_down).sum()
-        }
-        _ => 0,
-    };
-    (n.max(told), names)
+    Waiting {
+        n_requests,
+        n_revocations,
+        names,
+    }
 }
 
 #[cfg(test)]
@@ -332,6 +398,7 @@ mod tests {
     use super::super::link::{Link, Seal};
     use super::super::{ContextInfo, Size};
     use super::*;
+    use crate::domain::database::{Host, HostState};
     use crate::domain::finding::{Maker, assert_is_whole, kinds_of};
 
     fn state_with(links: &[(Backend, LinkState)], sealed: bool) -> State {
@@ -363,6 +430,24 @@ mod tests {
             state.links.insert(*backend, link);
         }
         state
+    }
+
+    #[test]
+    fn a_database_without_tables_is_one_critical_finding_that_says_what_to_do() {
+        let mut state = state_with(&[(Backend::Database, LinkState::Down)], false);
+        state.api_database_note = Some("its tables aren't there".to_owned());
+        let bare = HostState::NoTables("run `cmp-server --migrate-only`".to_owned());
+        state.hosts = vec![Host {
+            name: "db-1".to_owned(),
+            unchecked: None,
+            state: bare,
+            instance: None,
+        }];
+        let told = own_findings(&state);
+        let [it] = &told[..] else { panic!("{told:?}") };
+        assert_is_whole(it);
+        assert_eq!(it.severity, Severity::Critical);
+        assert!(it.what.contains("`cmp-server --migrate-only`"), "{}", it.what);
     }
 
     #[test]

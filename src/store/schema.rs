@@ -60,22 +60,37 @@ pub(super) enum Fit {
     Same,
     /// It does not, and why.
     Not(String),
+    /// There is none.
+    NoTables,
+}
+
+fn lacks_rights(why: &str) -> Fit {
+    Fit::Not(format!(
+        "the schema's version can't be read: {why}; run `deploy/postgres/roles.sql` there, as a superuser"
+    ))
 }
 
 /// Looks whether the schema is the one that this program knows.
 pub(super) async fn fit(on: &mut PgListener) -> Result<Fit, StoreError> {
     let doing = "looking up the version of the schema";
     let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
-        .fetch_one(on)
+        .fetch_one(&mut *on)
         .await;
     let found: Option<i64> = match newest {
         Ok(found) => found,
-        // It isn't there, or not for this account.
-        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "42501")) => {
-            return Ok(Fit::Not(format!(
-                "the schema's version can't be read: {}; see deploy/postgres/roles.sql",
-                error.message()
-            )));
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "3F000")) => {
+            // A schema that this account may not use isn't searched at all: its tables only look gone.
+            let hidden: bool = sqlx::query_scalar(dialect::postgres::HAS_HIDDEN_SCHEMA)
+                .fetch_one(on)
+                .await
+                .map_err(StoreError::because(doing))?;
+            if !hidden {
+                return Ok(Fit::NoTables);
+            }
+            return Ok(lacks_rights(error.message()));
+        }
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+            return Ok(lacks_rights(error.message()));
         }
         Err(error) => return Err(StoreError::because(doing)(error)),
     };

@@ -96,7 +96,8 @@ impl Trouble {
         })
     }
 
-    fn no_tables() -> Self {
+    /// It answers, and is empty.
+    pub(super) fn no_tables() -> Self {
         Self::lasting(
             "its tables aren't there",
             "look whether it is the right database; then run `cmp-server --migrate-only`, as the schema's owner",

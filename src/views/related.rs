@@ -2,13 +2,13 @@
 //! requests and its audit, and the like for everything else. It goes nowhere itself.
 
 use super::audit::{opens, row_id};
+use super::services::place_of;
 use super::{Opens, Row};
 use crate::domain::agent::Agent;
 use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
-use crate::domain::link::Backend;
 use crate::domain::request::Request;
 use crate::plan::plan::Target;
 use crate::state::State;
@@ -27,7 +27,7 @@ pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
     if let Some(audited) = audit_row(state, &row.id) {
         from_audit(audited, &mut items);
     } else if let Some(run) = state.run(&row.id) {
-        from_run(run, &mut items);
+        from_run(state, run, &mut items);
     } else {
         for target in &row.targets {
             from_target(state, target, &mut items);
@@ -37,7 +37,7 @@ pub fn of(state: &State, row: &Row) -> Vec<MenuItem> {
 }
 
 /// A run leads to its record and to what it was started on. Acting on these is not the run's business.
-fn from_run(run: &Run, items: &mut Vec<MenuItem>) {
+fn from_run(state: &State, run: &Run, items: &mut Vec<MenuItem>) {
     if let Some(id) = run.record_id() {
         let what = match run.on.len().saturating_sub(MOST) {
             0 => "its audit".to_owned(),
@@ -51,22 +51,23 @@ fn from_run(run: &Run, items: &mut Vec<MenuItem>) {
             EntityKind::Certificate => ('c', ViewId::Certificate),
             EntityKind::Agent => ('h', ViewId::Agent),
             EntityKind::Request => ('r', ViewId::Request),
-            EntityKind::Vault => {
-                items.push(services());
+            _ => {
+                items.extend(services(state, target));
                 continue;
             }
-            _ => continue,
         };
         items.push(detail(key, what, view, &target.id));
     }
 }
 
-fn services() -> MenuItem {
-    MenuItem {
+/// The row of what has its place among the services.
+fn services(state: &State, target: &Target) -> Option<MenuItem> {
+    let place = place_of(state, target.kind, &target.id)?;
+    Some(MenuItem {
         key: 's',
         what: "the services".to_owned(),
-        leads: Chosen::Place(Place::of_service(Backend::Vault)),
-    }
+        leads: Chosen::Place(place),
+    })
 }
 
 fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
@@ -143,8 +144,8 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
                 }
             }
         }
-        EntityKind::Vault => {
-            items.push(services());
+        EntityKind::Vault | EntityKind::Adapter => {
+            items.extend(services(state, target));
             items.push(list(
                 'r',
                 "the requests that wait",
@@ -152,9 +153,13 @@ fn from_target(state: &State, target: &Target, items: &mut Vec<MenuItem>) {
                 "open:yes".to_owned(),
             ));
         }
-        _ => {}
+        _ => items.extend(services(state, target)),
     }
-    if target.kind != EntityKind::Vault {
+    // Of what isn't in the platform's own books there is no record.
+    if !matches!(
+        target.kind,
+        EntityKind::Vault | EntityKind::Database | EntityKind::Service
+    ) {
         let what = format!("the audit of {name}");
         items.push(list('u', &what, ViewId::Audit, format!("entity:{id}")));
     }

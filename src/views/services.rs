@@ -9,7 +9,6 @@ use super::detail::{Fact, fact, fact_that_means};
 use super::times::when;
 use super::{Pane, Row, View, palette, resting};
 use crate::domain::database::{Host, HostState, ReadFrom};
-use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
@@ -18,7 +17,7 @@ use crate::state::cmd::Cmd;
 use crate::state::databases;
 use crate::state::link::Seal;
 use crate::state::query::Query;
-use crate::state::screen::ViewId;
+use crate::state::screen::{Place, ViewId};
 use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
@@ -118,6 +117,7 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
             HostState::Unknown => ("not asked", Meaning::Dim, None),
             HostState::Up(standing) => ("up", Meaning::Good, Some(standing.latency_ms)),
             HostState::Unfit(_) => ("not read", Meaning::Warn, None),
+            HostState::NoTables(_) => ("no tables", Meaning::Bad, None),
             HostState::Lost { .. } => ("LOST", Meaning::Bad, None),
         };
         let words = databases::words(
@@ -177,7 +177,7 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
             false => format!(", not seen since {}", when(worker.seen_at, state)),
         };
         Row {
-            id: format!("{duty} {}", worker.name),
+            id: worker_row(worker),
             cells: vec![
                 plain(format!("worker {}", index + 1)),
                 cell(word, meaning),
@@ -405,16 +405,32 @@ fn seal(state: &State) -> Vec<Fact> {
         .unwrap_or_default()
 }
 
-/// The row that a finding is about.
-pub(super) fn row_of(finding: &Finding) -> String {
-    let backend = match (finding.entity, finding.kind) {
-        (EntityKind::Vault, _) => Backend::Vault,
-        (EntityKind::Database, _) => return host_row(&finding.entity_id),
-        (_, FindingKind::NobodyWorks) => return finding.entity_id.clone(),
-        (_, FindingKind::DatabaseDown) => Backend::Database,
-        _ => Backend::Api,
+/// The place of what has its row here and no screen of its own; none of other things.
+pub(super) fn place_of(state: &State, kind: EntityKind, id: &str) -> Option<Place> {
+    let backend = |is: Backend| is.word().to_owned();
+    let row = match kind {
+        EntityKind::Vault => backend(Backend::Vault),
+        // What is paused is a CA of the issuer's.
+        EntityKind::Adapter => backend(Backend::Issuer),
+        EntityKind::Database => host_row(id),
+        EntityKind::Service => match Backend::ALL.iter().find(|it| it.word() == id) {
+            Some(known) => backend(*known),
+            // A scheduler is a worker only; what there is of neither, such as this computer's clock, the API knows.
+            None => {
+                let worker = state.workers.iter().find(|it| it.duty.word() == id);
+                worker.map_or_else(|| backend(Backend::Api), worker_row)
+            }
+        },
+        _ => return None,
     };
-    backend.word().to_owned()
+    Some(Place {
+        view: ViewId::Services,
+        subject: Some(row),
+    })
+}
+
+fn worker_row(worker: &Worker) -> String {
+    format!("{} {}", worker.duty.word(), worker.name)
 }
 
 fn host_row(name: &str) -> String {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::times::with_distance;
-use super::triage::{VIEW, answer, id, with_names};
+use super::triage::{VIEW, answer, id, opens, with_names};
 use super::{freshness, palette};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::state::State;
@@ -35,14 +35,15 @@ pub(super) fn of<'a>(state: &'a State, findings: &[Finding]) -> Option<Strip<'a>
         false => freshness(state, state.data.get(&Query::Findings)),
     };
     let note = format!("{from}  {} of {}", at + 1, findings.len());
-    let open = (state.keymap.key_of(Cmd::Open), "opens it");
+    let open_key = state.keymap.key_of(Cmd::Open);
+    let open = opens(finding, state).map(|_| (open_key, "opens it"));
     let related = (state.keymap.key_of(Cmd::Related), "go to…");
-    let answer = answer(finding, state).filter(|(key, _)| *key != open.0);
+    let answer = answer(finding, state).filter(|(key, _)| *key != open_key);
     Some(Strip {
         title: format!("{}: {}", finding.subject, finding.matter),
         note: note.trim_start().to_owned(),
         words: words(finding, state),
-        keys: answer.into_iter().chain([open, related]).collect(),
+        keys: answer.into_iter().chain(open).chain([related]).collect(),
     })
 }
 

@@ -81,13 +81,6 @@ fn rows(state: &State, pane: usize) -> Rows<'_> {
 
 fn finding_row(finding: &Finding, state: &State) -> Row {
     let (word, meaning) = severity(finding.severity);
-    let open = match finding.entity {
-        EntityKind::Certificate => Some(ViewId::Certificate),
-        EntityKind::Agent => Some(ViewId::Agent),
-        EntityKind::Request => Some(ViewId::Request),
-        EntityKind::Vault | EntityKind::Database | EntityKind::Service => Some(ViewId::Services),
-        _ => None,
-    };
     let at = finding.due.or(finding.since).map(|at| when(at, state));
     // A finding that is not as of now must not look as if it were.
     let (meaning, words) = match is_of_now(state, finding.kind) {
@@ -111,16 +104,31 @@ fn finding_row(finding: &Finding, state: &State) -> Row {
             cell(press, Meaning::Key),
         ],
         targets: targets(finding),
-        open: open.map(|view| {
-            Opens::Place(Place {
-                view,
-                subject: Some(match view {
-                    ViewId::Services => services::row_of(finding),
-                    _ => finding.entity_id.clone(),
-                }),
-            })
-        }),
+        open: opens(finding, state).map(Opens::Place),
         copy: finding.entity_id.clone(),
+    }
+}
+
+/// The screen about what a finding is about; none where there is none, and no key for it is offered then.
+pub(super) fn opens(finding: &Finding, state: &State) -> Option<Place> {
+    let id = &finding.entity_id;
+    let detail = |view| Place {
+        view,
+        subject: Some(id.clone()),
+    };
+    match finding.entity {
+        EntityKind::Certificate => Some(detail(ViewId::Certificate)),
+        EntityKind::Key => Some(detail(ViewId::Key)),
+        EntityKind::Agent => Some(detail(ViewId::Agent)),
+        EntityKind::Request => Some(detail(ViewId::Request)),
+        EntityKind::Vault | EntityKind::Database | EntityKind::Service | EntityKind::Adapter => {
+            services::place_of(state, finding.entity, id)
+        }
+        EntityKind::Installation
+        | EntityKind::Run
+        | EntityKind::Job
+        | EntityKind::Token
+        | EntityKind::Audit => None,
     }
 }
 
@@ -191,7 +199,7 @@ pub(super) fn answer<'a>(finding: &Finding, state: &'a State) -> Option<(&'a str
         (None, FindingKind::TokenRefused | FindingKind::ApiDown) => {
             Some((state.keymap.key_of(Cmd::Refresh), "ask"))
         }
-        (None, _) => Some((state.keymap.key_of(Cmd::Open), "open")),
+        (None, _) => opens(finding, state).map(|_| (state.keymap.key_of(Cmd::Open), "open")),
     }
 }
 
@@ -413,5 +421,55 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             ..Pane::default()
         }
         .draw(state, place, buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::state::{ContextInfo, Size};
+    use crate::views::related;
+
+    #[test]
+    fn what_a_finding_offers_works_for_every_kind_of_thing() {
+        let size = Size {
+            width: 120,
+            height: 40,
+        };
+        let state = State::new(ContextInfo::default(), size, DateTime::UNIX_EPOCH);
+        for entity in EntityKind::ALL {
+            let finding = Finding {
+                kind: FindingKind::RequestStuck,
+                severity: Severity::Critical,
+                risk: 0,
+                entity,
+                entity_id: "vault".to_owned(),
+                version: 1,
+                subject: "vault".to_owned(),
+                host: None,
+                agent: None,
+                matter: crate::domain::matter::PAUSED.to_owned(),
+                what: "vault is paused".to_owned(),
+                since: None,
+                due: None,
+                takes_down: Vec::new(),
+                n_takes_down: 0,
+                answer: None,
+                answer_for: Vec::new(),
+                under_way: false,
+            };
+            let row = finding_row(&finding, &state);
+            let offered = answer(&finding, &state).is_some_and(|(_, word)| word == "open");
+            assert_eq!(offered, row.open.is_some(), "{entity:?}");
+            if entity == EntityKind::Adapter {
+                assert!(
+                    matches!(&row.open, Some(Opens::Place(place)) if place.subject.as_deref() == Some("issuer")),
+                    "the issuer's row"
+                );
+            }
+            assert!(!related::of(&state, &row).is_empty(), "{entity:?}");
+        }
     }
 }

@@ -23,6 +23,39 @@ fn a_run_goes_on_when_its_dialog_is_closed_and_its_end_is_told() {
     );
 }
 
+/// It would take the keys of whatever is done meanwhile.
+#[test]
+fn no_dialog_opens_by_itself_when_a_run_ends_after_it_was_closed() {
+    let waits = Outcome::Waiting("waits for the agent".to_owned());
+    let fails = Outcome::Failed(Problem::new(ProblemKind::BackendFailed, "the reload failed"));
+    for later in [waits, fails] {
+        let mut state = unsealed();
+        press(&mut state, "r");
+        planned(&mut state, Tier::Contained);
+        press(&mut state, "y esc");
+        let words = later.what().to_owned();
+        tell(&mut state, Event::Run("#1".to_owned(), RunEvent::Ended(later)));
+        assert!(state.layers.is_empty(), "{words}");
+        let said = state.toast.map(|toast| toast.text).unwrap_or_default();
+        assert!(said.contains(&words) && said.contains("shows it"), "{said}");
+    }
+}
+
+#[test]
+fn a_run_whose_token_is_refused_marks_the_token_at_once() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Contained);
+    press(&mut state, "y");
+    let refused = Problem::new(ProblemKind::NotAuthenticated, "the token was taken back");
+    let ended = RunEvent::Ended(Outcome::NotSent(refused));
+    tell(&mut state, Event::Run("#1".to_owned(), ended));
+    assert!(state.token_refused.is_some());
+    press(&mut state, "esc");
+    let screen = drawn(&state);
+    assert!(screen.contains("TOKEN REFUSED"), "{screen}");
+}
+
 #[test]
 fn quitting_with_a_run_under_way_is_asked_twice_in_a_row() {
     let mut state = unsealed();

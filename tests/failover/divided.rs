@@ -187,7 +187,7 @@ async fn no_change_goes_out_while_two_take_changes_or_the_api_is_on_a_lost_one()
         &format!("{a} (timeline 1) and {b} (timeline 2) both take changes; the API is on {a}."),
         "Neither sees what the other takes, so no change goes out from here.",
         &format!("Stop the one that should not be primary ({a} or {b}) with `pg_ctl stop`"),
-        "start cmp-server (API and issuer) with `DB_HOST` naming the other, then press ctrl-r here.",
+        "start cmp-server (API, issuer and scheduler) with `DB_HOST` naming the other, then press ctrl-r here.",
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }

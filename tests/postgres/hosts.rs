@@ -153,4 +153,14 @@ async fn a_schema_that_this_console_does_not_know_is_not_read() {
         said.contains("older") && said.contains("--migrate-only"),
         "{said}"
     );
+    // Of tables that aren't there no right is missing.
+    database.psql("ALTER SCHEMA public RENAME TO elsewhere");
+    let it = Watched::new(&database.name, OWNER, &folders);
+    let hosts = it
+        .until(|hosts| matches!(hosts[0].state, HostState::NoTables(_)))
+        .await;
+    let HostState::NoTables(next) = &hosts[0].state else {
+        panic!("{hosts:?}");
+    };
+    assert!(next.contains("--migrate-only"), "{next}");
 }

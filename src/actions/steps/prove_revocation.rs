@@ -104,8 +104,8 @@ async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads)
     };
     let job = with.api.job(job).await?;
     Ok(match (job.error, job.ended_at) {
-        (None, _) => Proof::NotYet(words.to_owned()),
-        (Some(why), None) => Proof::NotYet(format!("{words}: {why}")),
+        (None, _) => Proof::Open(words.to_owned()),
+        (Some(why), None) => Proof::Open(format!("{words}: {why}")),
         (Some(why), Some(_)) => Proof::Refuted(
             Problem::refused(format!("the CA refused the revocation: {why}"))
                 .hint("its key stays blocked; mend the cause, then revoke it again"),

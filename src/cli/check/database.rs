@@ -46,6 +46,7 @@ fn host(host: &Host) -> Line {
         ),
         HostState::Up(_) => (Verdict::Ok, words(host, false)),
         HostState::Unfit(why) => (Verdict::Failed, why.clone()),
+        HostState::NoTables(next) => (Verdict::Failed, format!("its tables aren't there: {next}")),
         HostState::Lost { why, .. } => (Verdict::Failed, why.clone()),
         HostState::Unknown => (Verdict::Failed, "no answer".to_owned()),
     };

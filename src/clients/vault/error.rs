@@ -40,6 +40,9 @@ pub enum VaultError {
     /// We are not, or no longer, let in; nothing happened. A matter of our credential, not of the call.
     #[error("{0}")]
     Login(String),
+    /// The token that was given is no longer taken; nothing happened. Whoever gave it knows whose it is.
+    #[error("Vault no longer takes the token: it has ended or was revoked")]
+    TokenOver,
     /// The address that was asked sends us on to another one, which nobody named: it did not do it itself.
     #[error("Vault at `{0}` sends the call on to `{1}`, which isn't named here: nothing was sent there")]
     Elsewhere(String, String),
@@ -199,7 +202,7 @@ impl From<VaultError> for Problem {
             VaultError::Elsewhere(..) => Self::no_answer(what).hint(
                 "give the address of the active node or of what forwards to it; the console follows to `vault_nodes`",
             ),
-            VaultError::Login(_) => Self::new(ProblemKind::Forbidden, what)
+            VaultError::Login(_) | VaultError::TokenOver => Self::new(ProblemKind::Forbidden, what)
                 .hint("give a new token, or the role's id and a new secret id, and start again"),
             VaultError::Address(_) => Self::bad_input(what).hint("such as http://127.0.0.1:8200"),
             VaultError::Namespace(_) => Self::bad_input(what).hint("such as team-a/pki"),

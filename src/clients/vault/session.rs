@@ -140,9 +140,7 @@ impl Sessions {
                 )));
             }
             Login::Nobody | Login::Token(_) => {
-                return Err(VaultError::Login(
-                    "Vault no longer takes the token: it has ended or was revoked".to_owned(),
-                ));
+                return Err(VaultError::TokenOver);
             }
         };
         if let Some(error) = self.refused_lately() {

@@ -14,6 +14,7 @@ use crate::domain::database::Instance;
 use crate::domain::database::{Host, HostRole, HostState, Source, Standing, sources};
 use crate::store::dialect::postgres::{CHANNEL, LOOK};
 use crate::store::schema::{self, Fit};
+use crate::store::trouble::Trouble;
 use crate::store::{StoreError, instance, news};
 use crate::wire::page::Change;
 
@@ -149,6 +150,7 @@ async fn look(listener: &mut PgListener) -> Result<HostState, StoreError> {
     match schema::fit(listener).await? {
         Fit::Same => {}
         Fit::Not(why) => return Ok(HostState::Unfit(why)),
+        Fit::NoTables => return Ok(HostState::NoTables(Trouble::no_tables().hint.to_owned())),
     }
     let mut looked = first;
     let mut behind_ms = 0;

@@ -132,10 +132,15 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
         ..Sheet::default()
     };
     sheet.above.push(Sheet::thing(&when(run), width, Meaning::Plain));
-    let goes_on = if run.ends.values().any(|end| matches!(end, Outcome::Waiting(_))) {
-        Some("What waits goes on by itself; nothing else does.")
-    } else {
-        (!whole.is_proven()).then_some("Nothing of it goes on by itself.")
+    let any = |is: fn(&Outcome) -> bool| run.ends.values().any(is);
+    let waits = any(|end| matches!(end, Outcome::Waiting(_)));
+    // What of it came about is looked at for as long as the console runs.
+    let unknown = any(|end| matches!(end, Outcome::Unknown(_)));
+    let goes_on = match (waits, unknown) {
+        (true, false) => Some("What waits goes on by itself; nothing else does."),
+        (true, true) => Some("What waits goes on by itself; what is unknown may."),
+        (false, true) => Some("What is unknown may go on by itself; nothing else does."),
+        (false, false) => (!whole.is_proven()).then_some("Nothing of it goes on by itself."),
     };
     let goes_on = goes_on.map(|words| Sheet::thing(words, width, Meaning::Plain));
     sheet.above.extend(goes_on);

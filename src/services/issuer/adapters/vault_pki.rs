@@ -556,7 +556,17 @@ impl From<VaultError> for AdapterError {
     fn from(error: VaultError) -> Self {
         let words = error.to_string();
         match error {
-            VaultError::Sealed | VaultError::Login(_) | VaultError::Gateway(_) => Self::Away(words),
+            // Whoever reads it has a token of their own, and another program before them.
+            VaultError::TokenOver => Self::Away(
+                "Vault no longer takes the issuer's token (CMP_VAULT_TOKEN, or `vault.token` of the file): it has \
+                 ended or was revoked; give cmp-server another one, and restart it"
+                    .to_owned(),
+            ),
+            VaultError::Login(_) => Self::Away(format!(
+                "{words}; that is the issuer's (CMP_VAULT_ROLE_ID and CMP_VAULT_SECRET_ID, or `vault.role_id` and \
+                 `vault.secret_id` of the file): give cmp-server a new secret id, and restart it"
+            )),
+            VaultError::Sealed | VaultError::Gateway(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
             // A path that isn't there says nothing of the certificate or the request: the mount is being moved, or a
             // gateway knows only some of its paths. Nothing happened, and whoever mends it asks nobody to begin anew.
@@ -609,10 +619,22 @@ mod tests {
             AdapterError::from(VaultError::Sealed),
             AdapterError::Away(_)
         ));
-        assert!(matches!(
-            AdapterError::from(VaultError::Login(String::new())),
-            AdapterError::Away(_)
-        ));
+        for (error, named) in [
+            (VaultError::TokenOver, "CMP_VAULT_TOKEN"),
+            (
+                VaultError::Login("Vault refused the login".to_owned()),
+                "CMP_VAULT_SECRET_ID",
+            ),
+        ] {
+            // Whose it is, where it comes from, and what to do.
+            let error = AdapterError::from(error);
+            let AdapterError::Away(words) = &error else {
+                panic!("{error:?}");
+            };
+            for part in ["the issuer's", named, "and restart it"] {
+                assert!(words.contains(part), "{words}");
+            }
+        }
         assert!(matches!(
             AdapterError::from(VaultError::Unknown(String::new())),
             AdapterError::Unknown(_)
