@@ -487,7 +487,7 @@ fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
             CertificateStatus::Revoked => revoked += 1,
             CertificateStatus::RevocationPending => asked += 1,
             CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => {
-                leaked += 1
+                leaked += 1;
             }
             CertificateStatus::Active | CertificateStatus::Held => good += 1,
         }

@@ -48,14 +48,11 @@ pub(super) fn has_close_primes(modulus: &[u8]) -> bool {
     if square == n {
         return true;
     }
-    for _ in 0..STEPS {
+    (0..STEPS).any(|_| {
         square += (&a << 1_u8) + 1_u8;
         a += 1_u8;
-        if is_square(&(&square - &n)) {
-            return true;
-        }
-    }
-    false
+        is_square(&(&square - &n))
+    })
 }
 
 fn is_square(n: &BigUint) -> bool {

@@ -380,7 +380,7 @@ fn others() -> Vec<Finding> {
         spki_sha256: "bb".to_owned(),
         compromised_at: Some(now()),
     };
-    found.extend(unrevoked::one(&[leaked.clone()], now()));
+    found.extend(unrevoked::one(std::slice::from_ref(&leaked), now()));
     found.extend(unrevoked::one(&[leaked.clone(), leaked], now()));
     for duty in [Duty::Issuer, Duty::Scheduler] {
         let gone = Gone {
