@@ -54,7 +54,7 @@ async fn a_given_token_is_kept_alive_as_far_as_that_goes(server: Server) {
     }
     let nobody = login(&json!("hvs.nobody"));
     let error = writer(&server, nobody).keep_alive().await.unwrap_err();
-    assert!(matches!(error, VaultError::Login(_)), "{error:?}");
+    assert!(matches!(error, VaultError::TokenOver), "{error:?}");
 }
 
 /// A role of AppRole that may sign, and its login.
