@@ -48,10 +48,12 @@ GRANT SELECT, INSERT ON audit_logs TO cmp_server;
 GRANT SELECT ON audit_head, _sqlx_migrations TO cmp_server;
 GRANT EXECUTE ON FUNCTION audit_head_hold(), audit_logs_make_partitions(timestamptz, integer) TO cmp_server;
 
--- Neither `tokens` (hashes) nor `idempotency` (answers as they were given).
+-- Neither the hashes in `tokens` nor `idempotency` (answers as they were given).
 GRANT SELECT ON
     adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, clocks_off, workers,
     runs, run_steps, audit_logs, audit_head, _sqlx_migrations
 TO cmp_console;
+-- Whether an agent has a token at all.
+GRANT SELECT (agent_id, purpose, expires_at, revoked_at) ON tokens TO cmp_console;
 
 COMMIT;
