@@ -33,8 +33,9 @@ use cmp_console::state::layer::{CommandLine, Detail, FilterLine, Layer, RunLayer
 use cmp_console::state::query::{Answer, LogLine, Query};
 use cmp_console::state::run::{Phase, Run};
 use cmp_console::state::screen::{Place, ViewId};
+use cmp_console::state::served::{Endpoint, Handshake, ServedNow};
 use cmp_console::state::snapshot::Snapshot;
-use cmp_console::state::{Depth, Endpoint, Handshake, LoggedCommand, Look, ServedNow, State, Tone};
+use cmp_console::state::{Depth, LoggedCommand, Look, State, Tone};
 use cmp_console::views;
 use cmp_console::wire::certs::{CertificateDetail, KeyDetail};
 use cmp_console::wire::trends::Trends;

@@ -8,11 +8,14 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::fewer_names::FewerNames;
 use super::in_the_way::{self, Adapters, Agents, Away, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
-use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
+use super::{
+    Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
+};
 use crate::domain::agent::AgentStatus;
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::id::EntityKind;
@@ -20,7 +23,6 @@ use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
 use crate::domain::moment::fixed;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
-use crate::domain::told::cut;
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -99,43 +101,6 @@ struct Found {
     fewer_names: BTreeMap<String, FewerNames>,
 }
 
-/// What the last try asked for beyond the present names.
-struct FewerNames {
-    certificate: String,
-    names: Vec<String>,
-    error: String,
-}
-
-impl FewerNames {
-    /// Of a request that failed, where it asked for other names than the certificate has.
-    fn of(failed: &Request, certificate: &Certificate) -> Option<Self> {
-        let has = |name: &String| name == certificate.name() || certificate.sans.contains(name);
-        let names: Vec<String> = failed.sans.iter().filter(|name| !has(name)).cloned().collect();
-        let error = failed.error_message.as_deref().unwrap_or("no reason is known");
-        (!names.is_empty()).then(|| Self {
-            certificate: certificate.name().to_owned(),
-            names,
-            error: cut(error, LONGEST_ERROR),
-        })
-    }
-
-    fn names(&self) -> String {
-        in_the_way::names(&self.names.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    /// What the plan says of it.
-    fn words(&self) -> String {
-        format!(
-            "The last try for {} asked for {} too and failed: {}. This one asks for the present names only.",
-            self.certificate,
-            self.names(),
-            self.error.trim_end_matches('.')
-        )
-    }
-}
-
-/// Characters that a plan tells of what a CA said before.
-const LONGEST_ERROR: usize = 160;
 /// Certificates whose last try is told of.
 const TOLD_TRIES: usize = 3;
 
@@ -428,7 +393,7 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
                     hosts(&found.reload)
                 ));
             }
-            changes.push(old(certificate, now));
+            changes.push(old_certificates::old(certificate, now));
         }
         many => {
             let reload = match found.reload.len() {
@@ -438,7 +403,7 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
             changes.push(format!(
                 "{} new keys, {reload}. {}",
                 many.len(),
-                old_ones(many, now)
+                old_certificates::old_ones(many, now)
             ));
         }
     }
@@ -450,91 +415,8 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
         ));
     }
     changes.push("Keys change: clients that pin one have to be told.".to_owned());
-    changes.extend(keep_the_key(&found.all, now));
+    changes.extend(old_certificates::keep_the_key(&found.all, now));
     changes
-}
-
-/// Others that go on with a key that these give up; what the plan itself reissues isn't among them.
-fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String> {
-    let own: BTreeSet<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
-    let others = all.iter().flat_map(|detail| &detail.same_key);
-    let others = others.filter(|other| other.is_live(now) && !own.contains(other.id.as_str()));
-    let others: BTreeMap<&str, &str> = others.map(|other| (other.id.as_str(), other.name())).collect();
-    let others: Vec<&str> = others.into_values().collect();
-    let key = match all {
-        [_] => "the old key",
-        _ => "one of the old keys",
-    };
-    match others.as_slice() {
-        [] => None,
-        [one] => Some(format!(
-            "1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key."
-        )),
-        many => Some(format!(
-            "{} other certificates keep {key}: {}. Reissue them too to be rid of the key.",
-            many.len(),
-            in_the_way::names(many)
-        )),
-    }
-}
-
-/// What becomes of the old certificates, counted by what is known of each.
-fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
-    let (mut good, mut leaked, mut asked, mut revoked, mut ended) = (0, 0, 0, 0, 0);
-    for certificate in all.iter().map(|detail| &detail.certificate) {
-        match certificate.status {
-            _ if certificate.not_after <= now => ended += 1,
-            CertificateStatus::Revoked => revoked += 1,
-            CertificateStatus::RevocationPending => asked += 1,
-            CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => {
-                leaked += 1;
-            }
-            CertificateStatus::Active | CertificateStatus::Held => good += 1,
-        }
-    }
-    if good == all.len() {
-        return "The old certificates stay valid until they end.".to_owned();
-    }
-    let of = |n: usize, one: &str, many: &str| match n {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        n => Some(format!("{n} {many}")),
-    };
-    let counts = [
-        of(good, "stays valid until it ends", "stay valid until they end"),
-        of(
-            leaked,
-            "with a compromised key stays valid until it is revoked, `X`",
-            "with compromised keys stay valid until they are revoked, `X`",
-        ),
-        of(
-            asked,
-            "waits for its CA to be revoked",
-            "wait for their CA to be revoked",
-        ),
-        of(revoked, "is revoked", "are revoked"),
-        of(ended, "has ended", "have ended"),
-    ];
-    let counts: Vec<String> = counts.into_iter().flatten().collect();
-    format!("Of the old certificates {}.", counts.join("; "))
-}
-
-fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
-    let end = fixed(certificate.not_after);
-    match certificate.status {
-        _ if certificate.not_after <= now => format!("The old certificate ended {end}."),
-        CertificateStatus::Revoked => "The old certificate is revoked.".to_owned(),
-        CertificateStatus::RevocationPending => format!(
-            "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until {end}."
-        ),
-        CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => format!(
-            "The old certificate's key is compromised, and it stays valid until {end} unless it is revoked: `X` on it, \
-             once the new one is served."
-        ),
-        CertificateStatus::Active | CertificateStatus::Held => {
-            format!("The old certificate stays valid until {end}.")
-        }
-    }
 }
 
 /// Those that the CA has revoked though the inventory calls them good, as after a restore.

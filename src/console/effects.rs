@@ -26,8 +26,8 @@ use crate::problem::Problem;
 use crate::state::effect::Effect;
 use crate::state::event::{Event, ServedThere};
 use crate::state::query::{Answer, Query};
+use crate::state::served::{Endpoint, ServedNow};
 use crate::state::snapshot::Snapshot;
-use crate::state::{Endpoint, ServedNow};
 
 /// Before a question that had no answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);

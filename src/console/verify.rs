@@ -7,7 +7,8 @@ use crate::domain::installation::Installation;
 use crate::state::effect::Effect;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
-use crate::state::{Endpoint, Handshake, Looked, State, Tone};
+use crate::state::served::{Endpoint, Handshake};
+use crate::state::{Looked, State, Tone};
 use crate::views;
 
 /// Handshakes at once.

@@ -1,9 +1,9 @@
 //! All that a console can ask for. Data: a test compares it.
 
-use super::Endpoint;
 use super::loaded::Generation;
 use super::query::Query;
 use super::saved::SavedViews;
+use super::served::Endpoint;
 use super::snapshot::Snapshot;
 use crate::plan::confirm::Confirmed;
 use crate::plan::guard::Guard;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Size;
 use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};
+use super::served::{Endpoint, ServedNow};
 use super::wire::Wire;
-use super::{Endpoint, ServedNow, Size};
 use crate::clients::crl::Crl;
 use crate::domain::database::{ApiOn, Host, ReadFrom};
 use crate::domain::link::Backend;

@@ -20,6 +20,7 @@ pub mod run;
 pub mod saved;
 pub mod screen;
 mod seen;
+pub mod served;
 pub mod snapshot;
 pub mod typed;
 pub mod wire;
@@ -32,12 +33,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::actions::{self, Action, Availability, Facts};
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
-use crate::domain::certificate::common_name;
 use crate::domain::database::{ApiOn, Host, ReadFrom, Source};
 use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, More};
 use crate::domain::id::EntityKind;
-use crate::domain::installation::Installation;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
 use crate::domain::worker::Worker;
@@ -56,6 +55,7 @@ use query::{Answer, Query};
 use run::Run;
 use saved::SavedViews;
 use screen::{Place, Screen, ViewId};
+use served::{Endpoint, Handshake};
 use wire::Wire;
 
 /// A terminal's size in cells.
@@ -149,27 +149,6 @@ pub struct Toast {
     pub text: String,
 }
 
-/// Where a handshake is made: one address may serve another certificate for every name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Endpoint {
-    /// `host:port`.
-    pub address: String,
-    /// The name that is asked for.
-    pub name: String,
-}
-
-impl Endpoint {
-    /// Where this installation is served, if it is.
-    #[must_use]
-    pub fn of(installation: &Installation) -> Option<Self> {
-        let subject = &installation.subject;
-        Some(Self {
-            address: installation.tls_address.clone()?,
-            name: common_name(subject).unwrap_or(subject).to_owned(),
-        })
-    }
-}
-
 /// What a look at the CA's revocation list showed.
 #[derive(Clone, Debug)]
 pub struct Looked {
@@ -186,35 +165,6 @@ pub struct Held {
     pub at: DateTime<Utc>,
     /// The findings then, in their order.
     pub findings: Vec<Finding>,
-}
-
-/// Certificates that fresh connections of the console's own to every address of a place showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServedNow {
-    /// Number of connections by the certificate that they showed, as its SHA-256 in lower-case hex.
-    pub shown: BTreeMap<String, usize>,
-    /// Sentence about connections that failed where others came about.
-    pub broken: Option<String>,
-}
-
-impl ServedNow {
-    /// Number of connections that showed another certificate than this, and number of those that showed any.
-    #[must_use]
-    pub fn others(&self, expected: &str) -> (usize, usize) {
-        let n: usize = self.shown.values().sum();
-        (n - self.shown.get(expected).copied().unwrap_or(0), n)
-    }
-}
-
-/// Handshakes of the console's own at a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handshake {
-    /// Certificates that were served, or the reason that none was; `None` while the look is under way.
-    pub served: Option<Result<ServedNow, String>>,
-    /// What was expected there when it was made: with another expectation it is out of date.
-    pub expected: String,
-    /// When.
-    pub at: DateTime<Utc>,
 }
 
 /// One line of the command log.

@@ -5,8 +5,8 @@ use cmp_console::domain::database::{Host, HostRole, HostState, ReadFrom, Standin
 use cmp_console::domain::finding::{FindingKind, Severity};
 use cmp_console::domain::link::{Backend, LinkState};
 use cmp_console::problem::{Problem, ProblemKind};
-use cmp_console::state::ServedNow;
 use cmp_console::state::link::Link;
+use cmp_console::state::served::ServedNow;
 
 use crate::fixtures::now;
 use crate::hands::*;

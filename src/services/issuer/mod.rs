@@ -5,6 +5,8 @@
 //! between any two lines: what was `issuing` is looked for at the CA before it is signed again.
 
 pub mod adapters;
+#[cfg(test)]
+mod answers_tests;
 mod backoff;
 #[cfg(test)]
 mod bench;

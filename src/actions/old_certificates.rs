@@ -1,0 +1,94 @@
+//! Sentences about the certificates that a reissue replaces: until when they stay valid, and who else keeps their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::in_the_way;
+use crate::domain::certificate::{Certificate, CertificateStatus};
+use crate::domain::moment::fixed;
+use crate::wire::certs::CertificateDetail;
+
+/// Others that go on with a key that these give up; what the plan itself reissues isn't among them.
+pub(super) fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String> {
+    let own: BTreeSet<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
+    let others = all.iter().flat_map(|detail| &detail.same_key);
+    let others = others.filter(|other| other.is_live(now) && !own.contains(other.id.as_str()));
+    let others: BTreeMap<&str, &str> = others.map(|other| (other.id.as_str(), other.name())).collect();
+    let others: Vec<&str> = others.into_values().collect();
+    let key = match all {
+        [_] => "the old key",
+        _ => "one of the old keys",
+    };
+    match others.as_slice() {
+        [] => None,
+        [one] => Some(format!(
+            "1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key."
+        )),
+        many => Some(format!(
+            "{} other certificates keep {key}: {}. Reissue them too to be rid of the key.",
+            many.len(),
+            in_the_way::names(many)
+        )),
+    }
+}
+
+/// Sentence about the old certificates, counted by what becomes of each.
+pub(super) fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
+    let (mut good, mut leaked, mut asked, mut revoked, mut ended) = (0, 0, 0, 0, 0);
+    for certificate in all.iter().map(|detail| &detail.certificate) {
+        match certificate.status {
+            _ if certificate.not_after <= now => ended += 1,
+            CertificateStatus::Revoked => revoked += 1,
+            CertificateStatus::RevocationPending => asked += 1,
+            CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => {
+                leaked += 1;
+            }
+            CertificateStatus::Active | CertificateStatus::Held => good += 1,
+        }
+    }
+    if good == all.len() {
+        return "The old certificates stay valid until they end.".to_owned();
+    }
+    let of = |n: usize, one: &str, many: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
+    };
+    let counts = [
+        of(good, "stays valid until it ends", "stay valid until they end"),
+        of(
+            leaked,
+            "with a compromised key stays valid until it is revoked, `X`",
+            "with compromised keys stay valid until they are revoked, `X`",
+        ),
+        of(
+            asked,
+            "waits for its CA to be revoked",
+            "wait for their CA to be revoked",
+        ),
+        of(revoked, "is revoked", "are revoked"),
+        of(ended, "has ended", "have ended"),
+    ];
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    format!("Of the old certificates {}.", counts.join("; "))
+}
+
+/// Sentence about what becomes of the old certificate.
+pub(super) fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
+    let end = fixed(certificate.not_after);
+    match certificate.status {
+        _ if certificate.not_after <= now => format!("The old certificate ended {end}."),
+        CertificateStatus::Revoked => "The old certificate is revoked.".to_owned(),
+        CertificateStatus::RevocationPending => format!(
+            "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until {end}."
+        ),
+        CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => format!(
+            "The old certificate's key is compromised, and it stays valid until {end} unless it is revoked: `X` on it, \
+             once the new one is served."
+        ),
+        CertificateStatus::Active | CertificateStatus::Held => {
+            format!("The old certificate stays valid until {end}.")
+        }
+    }
+}
