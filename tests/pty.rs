@@ -224,8 +224,10 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     // c: the agent that is truly gone says which step of reaching it failed.
     cursor_to(&mut pty, "WARN vpn-01 ");
     pty.send("c");
-    // No dialog opens by itself; the line says where the whole of it is.
-    pty.wait_for("(7 shows it): connect failed:");
+    pty.wait_for("FAILED: connect failed:");
+    pty.wait_for("what to do");
+    pty.send("\x1b");
+    pty.wait("the result to be closed", |screen| !screen.contains("what to do"));
 
     // c: the agent that stopped checking in, but answers.
     let silent = |line: &str| line.contains("c checkin") && !line.contains("vpn-01");

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::in_the_way;
+use super::steps::standing::{Lists, Standing};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::moment::fixed;
+use crate::plan::ports::Reads;
 use crate::wire::certs::CertificateDetail;
 
 /// Others that go on with a key that these give up; what the plan itself reissues isn't among them.
@@ -91,4 +93,24 @@ pub(super) fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
             format!("The old certificate stays valid until {end}.")
         }
     }
+}
+
+/// Names that the CA has revoked though the inventory calls them good, as after a restore.
+pub(super) async fn revoked_at_ca(all: &[CertificateDetail], with: &Reads) -> Option<String> {
+    let mut lists = Lists::default();
+    let mut names = Vec::new();
+    for detail in all {
+        let certificate = &detail.certificate;
+        if certificate.status == CertificateStatus::Active
+            && lists.standing(certificate, with).await == Standing::Revoked
+        {
+            names.push(certificate.name());
+        }
+    }
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: revoked at the CA already, though the inventory says active.",
+            in_the_way::names(&names)
+        )
+    })
 }

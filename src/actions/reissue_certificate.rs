@@ -12,12 +12,11 @@ use super::fewer_names::FewerNames;
 use super::in_the_way::{self, Adapters, Agents, Away, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
-use super::steps::standing::{Lists, Standing};
 use super::{
     Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
 };
 use crate::domain::agent::AgentStatus;
-use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
+use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
@@ -182,7 +181,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         plan.by_name = by_name::columns(&rows);
     }
     plan.in_the_way = in_the_way(&found, with).await?;
-    plan.in_the_way.extend(revoked_at_ca(&found, with).await);
+    plan.in_the_way
+        .extend(old_certificates::revoked_at_ca(&found.all, with).await);
     prove_handshake::thorough_if_few(&mut plan.steps);
     let mut options = vec![SAME.to_owned()];
     options.extend(
@@ -417,26 +417,6 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
     changes.push("Keys change: clients that pin one have to be told.".to_owned());
     changes.extend(old_certificates::keep_the_key(&found.all, now));
     changes
-}
-
-/// Those that the CA has revoked though the inventory calls them good, as after a restore.
-async fn revoked_at_ca(found: &Found, with: &Reads) -> Option<String> {
-    let mut lists = Lists::default();
-    let mut names = Vec::new();
-    for detail in &found.all {
-        let certificate = &detail.certificate;
-        if certificate.status == CertificateStatus::Active
-            && lists.standing(certificate, with).await == Standing::Revoked
-        {
-            names.push(certificate.name());
-        }
-    }
-    (!names.is_empty()).then(|| {
-        format!(
-            "{}: revoked at the CA already, though the inventory says active.",
-            in_the_way::names(&names)
-        )
-    })
 }
 
 async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem> {

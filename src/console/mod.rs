@@ -27,6 +27,7 @@ pub mod neighbours;
 mod outbox;
 mod pace;
 pub mod painter;
+mod run_told;
 pub mod saved_views;
 mod shares;
 mod snapshot;

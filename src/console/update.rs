@@ -3,6 +3,7 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
+use super::run_told::{no_longer_awaited, run_goes_on};
 use super::wants::{ask, can_read, is_held, remember, touch, touch_own};
 use super::{clues, cursor, dialogs, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
@@ -10,7 +11,6 @@ use crate::domain::database::sources;
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::worker::Worker;
-use crate::plan::executor::RunEvent;
 use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
 use crate::plan::plan::{Inputs, LeftOut, Plan};
@@ -26,7 +26,7 @@ use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::snapshot::Snapshot;
 use crate::state::typed::Typed;
-use crate::state::{Held, LoggedCommand, Looked, SMALLEST, State, Tone, contexts};
+use crate::state::{Held, Looked, SMALLEST, State, Tone, contexts};
 use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
@@ -41,7 +41,9 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     let mut visible = !matches!(timed.event, Event::Changed(_));
     match timed.event {
         Event::Key(key) => {
+            let n_before = state.runs.len();
             on_key(state, &key, effects);
+            no_longer_awaited(state, n_before);
             wiped::as_it_grows(state);
             live_filter::typed(state);
         }
@@ -534,65 +536,15 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
     }
 }
 
-fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects: &mut Vec<Effect>) {
-    if let RunEvent::Command(command, how) = event {
-        state.log(LoggedCommand {
-            at: state.now,
-            command: command.clone(),
-            how: how.clone(),
-            run: Some(id.to_owned()),
-        });
-    }
-    let wanted_secret = state.run(id).is_some_and(Run::wants_secret);
-    let now = state.now;
-    let Some(run) = state.run_mut(id) else { return };
-    let was_over = matches!(run.phase, Phase::Ended(_));
-    run.take(event.clone());
-    if matches!(event, RunEvent::Ended(_)) {
-        run.ended_at = Some(now);
-    }
-    let (title, count) = (run.title(), run.ends.len());
-    if let RunEvent::Ended(outcome) = event {
-        touch_own(state);
-        // What was served before is no news about now.
-        state.handshakes.clear();
-        state.crl = None;
-        effects.push(Effect::CheckLinks);
-        if let Some(problem) = outcome.problem() {
-            heed_refusal(state, problem, effects);
-        }
-        // For whom it waits now is on its screen; that it waits still is no news.
-        let is_news = !was_over || !matches!(outcome, Outcome::Waiting(_) | Outcome::Unknown(_));
-        if is_news && !layers::is_open(state, id) {
-            let (tone, words) = match outcome {
-                Outcome::Proven(proof) => (Tone::Good, proof.clone()),
-                Outcome::Waiting(words) => (Tone::Plain, words.clone()),
-                _ if count > 1 => (Tone::Bad, outcome.what().to_owned()),
-                _ => (Tone::Bad, outcome.words()),
-            };
-            // A dialog that opened by itself would take the keys of whatever is done meanwhile. What isn't proven has
-            // more to say than a line holds.
-            let more = match outcome.is_proven() {
-                true => String::new(),
-                false => format!(" ({} shows it)", state.keymap.call(Cmd::Show(ViewId::Runs))),
-            };
-            state.say(tone, format!("{title}{more}: {words}"));
-        }
-    }
-    if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {
-        effects.push(Effect::CheckLinks);
-    }
-}
-
-/// Whether only that is said on the screen.
-fn is_too_small(state: &State) -> bool {
-    state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
-}
-
 /// Notes that an answer refuses this console's token, whatever was asked: the next look might be half a minute away.
-fn heed_refusal(state: &mut State, problem: &Problem, effects: &mut Vec<Effect>) {
+pub(super) fn heed_refusal(state: &mut State, problem: &Problem, effects: &mut Vec<Effect>) {
     if problem.kind == ProblemKind::NotAuthenticated {
         state.token_refused = Some(problem.to_string());
         effects.push(Effect::CheckLinks);
     }
+}
+
+/// True if only that is said on the screen.
+pub(super) fn is_too_small(state: &State) -> bool {
+    state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
 }

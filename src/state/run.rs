@@ -87,6 +87,8 @@ pub struct Run {
     pub confirmed_at: Option<DateTime<Utc>>,
     /// When it was over.
     pub ended_at: Option<DateTime<Utc>>,
+    /// True while somebody waits for its end: its dialog is open, or no key was pressed since its own.
+    pub is_awaited: bool,
     /// Why, in the operator's words, once it is confirmed.
     pub comment: Option<String>,
     /// Under which ticket, once it is confirmed.
@@ -112,6 +114,7 @@ impl Run {
             opened_at,
             confirmed_at: None,
             ended_at: None,
+            is_awaited: true,
             comment: None,
             ticket: None,
         }

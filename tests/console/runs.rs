@@ -41,6 +41,25 @@ fn no_dialog_opens_by_itself_when_a_run_ends_after_it_was_closed() {
     }
 }
 
+/// A check-in has no dialog before it: its failure opens one for who waits for it, and for nobody else.
+#[test]
+fn the_failure_of_what_had_no_dialog_opens_one_for_who_did_nothing_else_since() {
+    for (keys, opens) in [(None, true), (Some("2"), false)] {
+        let mut state = unsealed();
+        press(&mut state, "3 c");
+        planned(&mut state, Tier::Harmless);
+        assert!(state.layers.is_empty());
+        if let Some(keys) = keys {
+            press(&mut state, keys);
+        }
+        let fails = Outcome::Failed(Problem::new(ProblemKind::BackendFailed, "connect failed"));
+        tell(&mut state, Event::Run("#1".to_owned(), RunEvent::Ended(fails)));
+        assert_eq!(state.layers.len(), usize::from(opens), "{keys:?}");
+        let said = state.toast.map(|toast| toast.text).unwrap_or_default();
+        assert_eq!(said.contains("shows it"), !opens, "{said}");
+    }
+}
+
 #[test]
 fn a_run_whose_token_is_refused_marks_the_token_at_once() {
     let mut state = unsealed();
