@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::layers;
-use super::update::{heed_refusal, is_too_small};
-use super::wants::touch_own;
+use super::wants::{heed_refusal, touch_own};
 use crate::plan::executor::RunEvent;
 use crate::plan::outcome::Outcome;
 use crate::state::cmd::Cmd;
@@ -52,7 +51,7 @@ pub(super) fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects
             };
             // What isn't proven has more to say than a line holds. A dialog that opened by itself would take the keys of
             // whatever is done meanwhile, so it opens only for who did nothing else since.
-            let opens = is_awaited && state.layers.is_empty() && !is_too_small(state);
+            let opens = is_awaited && state.layers.is_empty() && !state.size.is_too_small();
             let more = match outcome.is_proven() || opens {
                 true => String::new(),
                 false => format!(" ({} shows it)", state.keymap.call(Cmd::Show(ViewId::Runs))),

@@ -4,7 +4,7 @@
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::run_told::{no_longer_awaited, run_goes_on};
-use super::wants::{ask, can_read, is_held, remember, touch, touch_own};
+use super::wants::{ask, can_read, heed_refusal, is_held, remember, touch, touch_own};
 use super::{clues, cursor, dialogs, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
 use crate::actions::{self, Availability};
 use crate::domain::database::sources;
@@ -14,7 +14,7 @@ use crate::domain::worker::Worker;
 use crate::plan::guard::Guard;
 use crate::plan::outcome::Outcome;
 use crate::plan::plan::{Inputs, LeftOut, Plan};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::state::cmd::Cmd;
 use crate::state::databases;
 use crate::state::effect::Effect;
@@ -26,7 +26,7 @@ use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
 use crate::state::snapshot::Snapshot;
 use crate::state::typed::Typed;
-use crate::state::{Held, Looked, SMALLEST, State, Tone, contexts};
+use crate::state::{Held, Looked, State, Tone, contexts};
 use crate::views;
 
 /// How long a screen does without the times of healthy check-ins.
@@ -74,7 +74,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::Painted(n) => {
             visible = false;
             // On a screen that is too small for it, no dialog was drawn.
-            let drawn = !is_too_small(state);
+            let drawn = !state.size.is_too_small();
             if let Some(Layer::Run(layer)) = state.layers.last_mut()
                 && layer.shown == Shown::Not
                 && drawn
@@ -458,7 +458,7 @@ fn travel(state: &mut State, by: isize) {
 /// Starts an action on what is selected now; from here on only the frozen targets count.
 fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     let Some(action) = actions::find(id) else { return };
-    if is_too_small(state) {
+    if state.size.is_too_small() {
         return state.say(Tone::Bad, "nothing is started on a screen that can't show it");
     }
     let selected = views::selected(state);
@@ -534,17 +534,4 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
             dialogs::planned(state, id, effects);
         }
     }
-}
-
-/// Notes that an answer refuses this console's token, whatever was asked: the next look might be half a minute away.
-pub(super) fn heed_refusal(state: &mut State, problem: &Problem, effects: &mut Vec<Effect>) {
-    if problem.kind == ProblemKind::NotAuthenticated {
-        state.token_refused = Some(problem.to_string());
-        effects.push(Effect::CheckLinks);
-    }
-}
-
-/// True if only that is said on the screen.
-pub(super) fn is_too_small(state: &State) -> bool {
-    state.size.width < SMALLEST.width || state.size.height < SMALLEST.height
 }

@@ -4,6 +4,7 @@
 use super::{cursor, live_filter};
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
+use crate::problem::{Problem, ProblemKind};
 use crate::state::State;
 use crate::state::effect::Effect;
 use crate::state::layer::Layer;
@@ -100,4 +101,12 @@ fn put(loaded: &mut Loaded<Answer>, query: Query, effects: &mut Vec<Effect>) {
 /// Whether the API can say what the screen asks it for.
 pub(super) fn can_read(state: &State) -> bool {
     state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
+}
+
+/// Notes that an answer refuses this console's token, whatever was asked: the next look might be half a minute away.
+pub(super) fn heed_refusal(state: &mut State, problem: &Problem, effects: &mut Vec<Effect>) {
+    if problem.kind == ProblemKind::NotAuthenticated {
+        state.token_refused = Some(problem.to_string());
+        effects.push(Effect::CheckLinks);
+    }
 }

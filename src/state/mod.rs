@@ -73,6 +73,14 @@ pub const SMALLEST: Size = Size {
     height: 10,
 };
 
+impl Size {
+    /// True if there is no room for a screen, so that only that is said.
+    #[must_use]
+    pub fn is_too_small(self) -> bool {
+        self.width < SMALLEST.width || self.height < SMALLEST.height
+    }
+}
+
 /// Lines that the command log keeps.
 const LOG: usize = 1000;
 
