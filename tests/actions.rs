@@ -63,7 +63,7 @@ impl Hands {
         Self::at(demo, api, &demo.text("/vault"), home)
     }
 
-    /// The same as whom this token is.
+    /// The person or agent whose token this is.
     fn with_token(demo: &Demo, token: &str, home: &Path) -> Self {
         let api = demo.text("/api");
         let reader = ApiReader::new(&api, Some(Secret::new(token.to_owned()))).unwrap();
@@ -117,7 +117,7 @@ impl Hands {
         self.all_of(confirmed, guard, shares, false).await
     }
 
-    /// The same, and what becomes of it after its end, until all of it is known.
+    /// Execution, and what becomes of the run after its end, until all of it is known.
     async fn carry_out_and_follow(&self, confirmed: Confirmed) -> (Outcome, String) {
         self.all_of(confirmed, &|| Guard::ReadWrite, &[], true).await
     }

@@ -93,7 +93,7 @@ async fn a_night_of_trouble_and_its_cures() {
     assert!(waiting.len() >= 3, "{waiting:?}");
     assert!(waiting.iter().all(|request| request["waiting_on"] == "ca"));
 
-    // Who asked for each is in its own history.
+    // The person who asked for each is in its own history.
     for request in &waiting {
         let id = request["id"].as_str().unwrap();
         let rows = demo.all(&format!("/api/v1/audit?entity={id}")).await;

@@ -529,7 +529,7 @@ fn the_key_of_a_failed_installation_installs_the_replacement() {
     pty.send("\x1b");
     pty.wait("the result to be closed", |screen| !screen.contains("what to do"));
 
-    // What is told of it is the replacement, and so is what its key installs.
+    // The finding is about the replacement, which is what its key installs.
     pty.send("1");
     pty.wait_for("could not be installed and");
     cursor_to(&mut pty, "could not be installed and");

@@ -536,7 +536,7 @@ fn lose_the_primary(state: &mut State) {
     let hosts = vec![host("db-1", lost), host("db-2", replica)];
     let event = Event::Hosts(hosts.clone());
     update(state, Timed { at: now(), event }, &mut Vec::new());
-    // What is on screen came from it since.
+    // The rows on screen came from it since.
     let from = hosts[1].standing().map(|standing| ReadFrom::Host {
         name: "db-2".to_owned(),
         standing: *standing,

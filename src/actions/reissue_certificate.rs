@@ -510,7 +510,7 @@ impl Step for Reissue {
                     _ => return not_issued(request, text(&cx.args, "certificate")?, with).await,
                 }
             }
-            // What was refused before is still not there: the finding about it ends with this.
+            // Names that were refused before are still not there: the finding about them ends with this.
             let without = cx.args["without"].as_str().map_or(String::new(), |names| {
                 format!(
                     " for the present names only: {names}, which the last try asked for too, is not in it"
@@ -525,7 +525,7 @@ impl Step for Reissue {
     }
 }
 
-/// What was issued, and what is left to do about the old one.
+/// Serials of a reissue, and the work that is left with the old certificate.
 fn issued(cx: &StepContext, serials: &str) -> Proof {
     let left = match cx.args["leaked"].as_bool() {
         Some(true) => "; the old one's key is compromised: it still has to be revoked, `X` on it",

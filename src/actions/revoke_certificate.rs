@@ -295,7 +295,7 @@ fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
     said.join(" ")
 }
 
-/// The same key's other certificates that this leaves good.
+/// Sentence about the key's other certificates that this leaves good.
 fn stay_good(all: &[CertificateDetail], others: &[&str]) -> String {
     let key = if keys(all).len() == 1 {
         "the key"

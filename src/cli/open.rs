@@ -18,11 +18,11 @@ use crate::console::{self, Left, Setup, Startup};
 use crate::state::{Depth, Look};
 use crate::telemetry;
 
-/// How long what a console used may take to end once the terminal is gone: nobody is there who waits for it.
+/// Time for what a console used to end once the terminal is gone: nobody is there who waits for it.
 const HUNG_UP: Duration = Duration::from_millis(500);
 /// Time for that where a person has left it, who has the shell again.
 const LEFT: Duration = Duration::from_secs(5);
-/// What hangs on a thread of its own (a name that is looked up, a file on a disk that is gone) is left to itself then.
+/// Time after which a hanging thread (a name that is looked up, a file on a disk that is gone) is left to itself.
 const THREADS: Duration = Duration::from_millis(300);
 
 /// Runs a console; `start` brings the backends up meanwhile, and `stop` ends what it gave. When it is left

@@ -1,8 +1,8 @@
 //! One call over HTTP, for every client. A connection that was kept may be closed on the other side (a server that
 //! restarts, a gateway that keeps idle ones for less time than we do) while a call is sent into it. A question that
-//! falls for this is asked once more, on a fresh connection, before anybody calls the other side down. A change can't be
-//! sent again, since it may have arrived, and so it goes out on a fresh connection at once: whatever the other side has
-//! closed, what became of the change is known. It costs a handshake, which a change is worth.
+//! falls for this is asked once more, on a fresh connection, before anybody calls the other side down. A change can't
+//! be sent again, since it may have arrived, and so it goes out on a fresh connection at once: whatever the other side
+//! has closed, what became of the change is known. It costs a handshake, which a change is worth.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::http::client_builder;
 /// Who has closed a connection before says so within a round trip. What ends later was worked on, and whoever broke
 /// off doing it is not made to begin again.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// What calls go out by: questions on connections that are kept, changes on fresh ones.
+/// Connections of calls: questions on connections that are kept, changes on fresh ones.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     kept: Client,

@@ -61,7 +61,7 @@ fn grow(state: &mut State, index: usize, n: usize) {
     }
 }
 
-/// What is shown as selected on the open screen stays selected, whatever comes above it.
+/// The row under the cursor of the open screen stays there, whatever comes above it.
 pub(super) fn hold(state: &mut State) {
     let view = views::find(state.place().view);
     let mut screen = state.screen();

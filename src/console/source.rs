@@ -44,15 +44,7 @@ impl Source<'_> {
     pub(super) fn as_read(&self) -> Option<ReadFrom> {
         match *self {
             Self::Api(_) => Some(ReadFrom::Api),
-            Self::Host(hosts, at) => {
-                let seen = hosts.seen();
-                let seen = seen.borrow();
-                let host = seen.get(at)?;
-                Some(ReadFrom::Host {
-                    name: host.name.clone(),
-                    standing: *host.standing()?,
-                })
-            }
+            Self::Host(hosts, at) => hosts.place(at),
         }
     }
 

@@ -55,7 +55,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         Event::SecretTyped(n) => {
             if let Some(Layer::Run(layer)) = state.layers.last_mut() {
                 layer.secret_typed = n;
-                // What is wrong with an earlier one says nothing of this.
+                // A complaint about an earlier one says nothing of this.
                 if n > 0 {
                     layer.complaint = None;
                 }

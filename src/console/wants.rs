@@ -98,7 +98,7 @@ fn put(loaded: &mut Loaded<Answer>, query: Query, effects: &mut Vec<Effect>) {
     });
 }
 
-/// Whether the API can say what the screen asks it for.
+/// True if the API can answer the screen's question.
 pub(super) fn can_read(state: &State) -> bool {
     state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down
 }

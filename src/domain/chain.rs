@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(complete(&[], known), Ok(()));
     }
 
-    /// The same certificate, said to be signed by an algorithm that nobody knows.
+    /// That certificate, said to be signed by an algorithm that nobody knows.
     fn by_an_unknown_algorithm(der: &[u8]) -> Vec<u8> {
         let ecdsa = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
         let mut der = der.to_vec();

@@ -75,6 +75,20 @@ pub struct Standing {
     pub latency_ms: u32,
 }
 
+impl Standing {
+    /// Standing so long after it was looked at: of one that was behind nobody knows whether it took in anything
+    /// since.
+    #[must_use]
+    pub fn after(self, ago: std::time::Duration) -> Self {
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        let more = if self.behind_ms > 0 { ago } else { 0 };
+        Self {
+            behind_ms: self.behind_ms.saturating_add(more),
+            ..self
+        }
+    }
+}
+
 /// How a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostState {
@@ -145,7 +159,7 @@ pub enum Source {
     Api,
 }
 
-/// Where an answer was read, as a fact and not by the order in which places are asked.
+/// Place where an answer was read, as a fact and not by the order in which places are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
     /// The API.
@@ -154,13 +168,13 @@ pub enum ReadFrom {
     Host {
         /// Its name.
         name: String,
-        /// How it was then.
+        /// Its state then.
         standing: Standing,
     },
 }
 
 impl ReadFrom {
-    /// Whether both are one place that is equally far behind; how fast it answered makes no other one of it.
+    /// True if both are one place that is equally far behind; the speed of its answer makes no other one of it.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {

@@ -95,8 +95,8 @@ pub fn divided(hosts: &[Host], api: Option<&ApiOn>) -> Option<Divided> {
             })?;
             let follows = hosts.iter().filter_map(Host::standing).any(|it| it.follows);
             let lost = on.filter(|on| matches!(hosts[*on].state, HostState::Lost { .. }))?;
-            // Who hangs keeps its replicas' connections, so that they seem to follow it. A primary that only this
-            // console doesn't get to still answers the API.
+            // A primary that hangs keeps its replicas' connections, so that they seem to follow it. A primary that only
+            // this console doesn't get to still answers the API.
             let is_gone = !follows || api.is_some_and(|api| !api.answers);
             is_gone.then_some(Divided::ApiOnLost { api: lost, replica })
         }

@@ -36,7 +36,7 @@ pub struct Installation {
     pub on_disk_sha256: Option<String>,
     /// What a real TLS handshake last showed: *served*.
     pub served_sha256: Option<String>,
-    /// What is served is a certificate that is revoked.
+    /// A revoked certificate is served.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub served_revoked: bool,
     /// The issuer that a client misses, since it was not sent in the handshake.
@@ -54,7 +54,7 @@ pub struct Installation {
 pub enum Truth {
     /// Expected, on disk and served are one certificate.
     Agrees,
-    /// What is served is revoked, whatever is expected.
+    /// A revoked certificate is served, whatever is expected.
     ServedRevoked,
     /// As expected on disk, but another one is served: not reloaded.
     ServedOld,

@@ -15,7 +15,7 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::{CertificateRevocationList, X509Certificate};
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
-/// What a signer's clock may be ahead of this one: what it dates later than that proves nothing yet.
+/// Time that a signer's clock may be ahead of this one: a later date proves nothing yet.
 pub const CLOCK_AHEAD: TimeDelta = TimeDelta::minutes(5);
 
 /// Relation of a signature to a key.

@@ -105,7 +105,8 @@ pub fn may_be_one_person(one: &str, other: &str) -> bool {
 }
 
 /// The word of the platform's own that `name` passes for: one of its parts is that word, with digits around it or
-/// without, or nearly that; or the whole is one of those that say nobody in particular, or a word of rights with digits.
+/// without, or nearly that; or the whole is one of those that say nobody in particular, or a word of rights with
+/// digits.
 #[must_use]
 pub fn passes_for(name: &str) -> Option<&'static str> {
     let parts = name.split(['-', '.', '_', '@', '+']);
@@ -134,7 +135,7 @@ fn squashed(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// Whether `part` is the word `own`, with digits around it or without, or nearly that.
+/// True if `part` is the word `own`, with digits around it or without, or nearly that.
 fn nearly(part: &str, own: &str) -> bool {
     let own = looks_like(own);
     [looks_like(part), looks_like(bare(part))]

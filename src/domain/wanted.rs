@@ -17,7 +17,7 @@ use super::x509::Content;
 pub struct Validity {
     /// Now.
     pub now: DateTime<Utc>,
-    /// What the CA was asked for, or else the most that is taken.
+    /// The validity that the CA was asked for, or else the most that is taken.
     pub longest: TimeDelta,
 }
 

@@ -43,8 +43,8 @@ pub struct Facts {
     pub not_after: DateTime<Utc>,
 }
 
-/// What a certificate is held against that it was asked for: subject, names, key, validity, and what it may be used
-/// for.
+/// Contents of a certificate that are held against what was asked for: subject, names, key, validity, and what it may
+/// be used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// The subject's common names.

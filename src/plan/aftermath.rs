@@ -1,4 +1,4 @@
-//! What becomes of a run after it has ended as waiting or unknown: it goes on by itself, and its state follows the
+//! Life of a run after it has ended as waiting or unknown: it goes on by itself, and its state follows the
 //! fact. Here one only looks; nothing is sent that changes anything.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ const LATER: Duration = Duration::from_secs(30);
 const FRESH: Duration = Duration::from_mins(10);
 /// More things than this are not looked at so often.
 const FEW: usize = 8;
-/// What has not come about by then is looked for by whoever wants to know.
+/// Upper bound for following a run; after it whoever wants to know looks.
 const AT_MOST: Duration = Duration::from_hours(24);
 
 impl Ended {
@@ -95,11 +95,11 @@ impl Rest {
                     return thing.stopped_at = Some((index, cx));
                 }
                 Ok(Proof::Waits(words)) => {
-                    // Who it waits for may be somebody else by now.
+                    // Its host or CA may be another one by now.
                     thing.end = Some(Outcome::Waiting(words));
                     return thing.stopped_at = Some((index, cx));
                 }
-                // What it ended as stays true until something else is known.
+                // Its end stays true until something else is known.
                 Ok(Proof::NotYet(_)) | Err(_) => return thing.stopped_at = Some((index, cx)),
             };
             self.note(index, planned, &end, means).await;

@@ -70,11 +70,11 @@ pub struct Means<'a> {
 pub struct Ended {
     /// Its end.
     pub outcome: Outcome,
-    /// What may still come about by itself.
+    /// Things that may still come about by themselves.
     pub(super) rest: Option<Rest>,
 }
 
-/// What of a run goes on without this console: asked for and on record, or not known.
+/// Part of a run that goes on without this console: asked for and on record, or not known.
 pub(super) struct Rest {
     pub(super) confirmed: Confirmed,
     pub(super) recorded: Recorded,
@@ -295,7 +295,7 @@ pub(super) async fn record(
         .await;
 }
 
-/// What a step may know as it begins.
+/// Knowledge of a step as it begins.
 pub(super) fn context(
     confirmed: &Confirmed,
     index: usize,

@@ -119,7 +119,7 @@ pub fn words(host: &Host, is_read: bool) -> String {
     format!("{said}{read}{unchecked}")
 }
 
-/// Where what a screen shows was read.
+/// Place where the rows of a screen were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// No answer came yet.
@@ -136,7 +136,7 @@ pub enum Reads {
 }
 
 impl Reads {
-    /// Where these answers were read.
+    /// Place where these answers were read.
     pub fn of<'a>(answers: impl Iterator<Item = &'a Loaded<Answer>>) -> Self {
         let mut reads = Self::NotYet;
         for loaded in answers {
@@ -157,7 +157,7 @@ impl Reads {
         reads
     }
 
-    /// How much there is to say of it: of the primary nothing, of the replica that is furthest behind the most.
+    /// Weight of what there is to say: of the primary nothing, of the replica that is furthest behind the most.
     fn rank(&self) -> (u8, bool, i64) {
         match self {
             Self::NotYet => (0, false, 0),
@@ -223,7 +223,7 @@ pub fn note(hosts: &[Host], reads: &Reads) -> Option<String> {
             from: ReadFrom::Host { name, standing },
             older,
         } => {
-            // Whether it is still behind by so much is seen with each look; what is shown is at least as new.
+            // Its distance is seen with each look; the rows on screen are at least as new.
             let standing = standing_of(hosts, name).unwrap_or(standing);
             // Against what it would be behind is lost too: how old it is, its last change says.
             let age = match standing.last_change {

@@ -58,7 +58,7 @@ pub enum Event {
         query: Query,
         /// To the how-manieth question.
         asked: Generation,
-        /// Where it was read; none where there is but one place.
+        /// Place where it was read; none where there is but one.
         from: Option<ReadFrom>,
         /// What was answered.
         result: Result<Answer, Problem>,

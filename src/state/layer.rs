@@ -31,7 +31,7 @@ pub enum Layer {
 pub struct FilterLine {
     /// What is typed.
     pub typed: TextArea<'static>,
-    /// How far back among the earlier filters, 0 for what is typed anew.
+    /// Place among the earlier filters, counted backwards; 0 for one that is typed anew.
     pub back: usize,
     /// The filter that was shown when it was opened.
     pub before: String,

@@ -15,7 +15,7 @@ pub struct Loaded<T> {
     pub value: Option<T>,
     /// The moment that it is of: when it came, and of a replica that is behind an earlier one.
     pub as_of: Option<DateTime<Utc>>,
-    /// Where it was read; none where there is but one place.
+    /// Place where it was read; none where there is but one.
     pub from: Option<ReadFrom>,
     /// The newest moment that was ever shown of it.
     pub newest: Option<DateTime<Utc>>,
@@ -143,6 +143,23 @@ mod tests {
         );
         assert_eq!(loaded.as_of, Some(at(65)));
         assert!(loaded.is_older());
+        // Long after the look that saw it behind, an answer is no newer for that.
+        let mut late = Loaded::default();
+        late.take(1, Ok(1), from(HostRole::Primary, 0), at(66));
+        let seen = standing(HostRole::Replica, 45_000).after(std::time::Duration::from_secs(3));
+        let place = ReadFrom::Host {
+            name: "db-1".to_owned(),
+            standing: seen,
+        };
+        late.take(1, Ok(0), Some(place), at(113));
+        assert_eq!(late.as_of, Some(at(65)));
+        assert!(late.is_older());
+        assert_eq!(
+            standing(HostRole::Replica, 0)
+                .after(std::time::Duration::from_secs(3))
+                .behind_ms,
+            0
+        );
         // It stays older until something newer than all before is there.
         loaded.take(1, Ok(2), from(HostRole::Replica, 45_000), at(120));
         assert!(loaded.is_older());

@@ -446,7 +446,7 @@ impl State {
         self.answering(action, fit)
     }
 
-    /// Where `action` is the answer to the finding about one of these, and that is for other things: those in its place.
+    /// Things in the place of those whose finding `action` answers, where the answer is for other things.
     /// Among findings only: elsewhere a row means itself.
     fn answering(&self, action: &dyn Action, fit: Vec<Target>) -> Vec<Target> {
         if self.place().view != ViewId::Triage || self.screen().pane != 0 {

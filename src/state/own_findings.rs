@@ -314,7 +314,7 @@ fn span(by: TimeDelta) -> String {
     }
 }
 
-/// What waits for Vault: as the API counts it, and of what the console has itself where that is more.
+/// Work that waits for Vault: as the API counts it, and of what the console has itself where that is more.
 #[derive(Default)]
 struct Waiting {
     n_requests: i64,
@@ -373,7 +373,7 @@ fn waiting(state: &State) -> Waiting {
         .collect();
     let n_here = i64::try_from(names.len()).unwrap_or(i64::MAX);
     let more = (n_told - n_here).max(0);
-    // What is open and not in a whole list of the requests is a revocation.
+    // Open work that isn't in a whole list of the requests is a revocation.
     let is_whole = window.total <= i64::try_from(window.rows.len()).unwrap_or(i64::MAX);
     let (n_requests, n_revocations) = if is_whole {
         (n_here, more)

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::certificate::common_name;
 use crate::domain::installation::Installation;
 
-/// Where a handshake is made: one address may serve another certificate for every name.
+/// Place of a handshake: one address may serve another certificate for every name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// `host:port`.

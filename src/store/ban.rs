@@ -1,5 +1,6 @@
 //! Banning an agent: it may not check in any more, what it had to do is withdrawn, and nothing is issued for it. Its
-//! tokens are taken back by the caller. A ban that is taken back lets it enrol again; nothing else comes back by itself.
+//! tokens are taken back by the caller. A ban that is taken back lets it enrol again; nothing else comes back by
+//! itself.
 
 use super::agents::existing;
 use super::jobs::{self, Of};
@@ -55,8 +56,8 @@ pub async fn ban(tx: &mut Tx, id: &str) -> Result<Option<Stopped>, StoreError> {
     }))
 }
 
-/// Whether nothing is issued for this agent. Who asks before something is signed or installed for it holds a lock on
-/// the request, which a ban waits for.
+/// True if nothing is issued for this agent. A caller that asks before something is signed or installed for it holds a
+/// lock on the request, which a ban waits for.
 ///
 /// # Errors
 /// The database doesn't answer.

@@ -79,9 +79,9 @@ impl InUse {
         held
     }
 
-    /// True if others have or had the connections of this kind, of which there are so many, that somebody has waited for
-    /// since `since` in vain: then the database gives some. Counted by who was given one, since a pool counts those that
-    /// it is trying to open as in use.
+    /// True if others have or had the connections of this kind, of which there are so many, that somebody has waited
+    /// for since `since` in vain: then the database gives some. Counted by who was given one, since a pool counts those
+    /// that it is trying to open as in use.
     pub(super) fn is_crowded(&self, kind: Kind, most: usize, since: Instant) -> bool {
         let uses = self.uses();
         let n = uses.all.values().filter(|it| it.kind == kind && it.has).count();
@@ -204,7 +204,7 @@ mod tests {
     async fn a_queue_is_told_from_a_database_that_gives_nothing() {
         let (_dir, store) = store().await;
         let (in_use, kind, most) = (&store.in_use, Kind::Changes, 1);
-        // What the store did at its beginning is long over.
+        // Work of the store at its beginning is long over.
         in_use.uses().given_back.clear();
         let since = Instant::now();
         assert!(!in_use.is_crowded(kind, most, since), "nobody has any");

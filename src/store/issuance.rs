@@ -59,7 +59,7 @@ impl NoSignature {
         }
     }
 
-    /// What is left to do about it.
+    /// Sentence about the work that is left.
     #[must_use]
     pub fn next(self) -> &'static str {
         match self {

@@ -60,7 +60,7 @@ pub enum Kind {
     Screen,
     /// Searches.
     Search,
-    /// What nobody waits for, or everybody.
+    /// Work that nobody waits for, or everybody.
     Background,
 }
 

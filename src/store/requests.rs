@@ -406,7 +406,7 @@ async fn stop(
         installation: None,
     };
     jobs::finish_for_request(tx, id, &stopped).await?;
-    // How often it was tried, and what the CA said, is why it was stopped as often as not.
+    // Its attempts and the CA's sentence are why it was stopped as often as not.
     let message = match (&request.error_message, why) {
         (Some(error), Some(why)) => Some(format!("{error}; {}: {why}", status.word())),
         (Some(said), None) => Some(said.clone()),

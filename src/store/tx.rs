@@ -93,7 +93,7 @@ impl Conn {
 pub struct Tx {
     conn: Conn,
     changed: Vec<Change>,
-    /// What other processes on the same PostgreSQL have been told of, if this is committed.
+    /// Changes that other processes on the same PostgreSQL have been told of, if this is committed.
     told: Vec<Change>,
     /// Audit rows to be written before the end. The chain is one for all servers, so it is taken hold of
     /// as late as can be.

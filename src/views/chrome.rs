@@ -81,7 +81,7 @@ fn crumb(state: &State, place: &Place) -> String {
     }
 }
 
-/// Where what the open screen shows was read.
+/// Place where the rows of the open screen were read.
 fn reads(state: &State) -> Reads {
     let mut needs = (find(state.place().view).needs)(state);
     if needs.is_empty() {

@@ -155,7 +155,7 @@ fn note(state: &State, backend: Backend) -> String {
     said.into_iter().chain(through).collect::<Vec<_>>().join("; ")
 }
 
-/// Who issues and who schedules, each by a number: an issuer's process is another thing than the backend of that name.
+/// Issuers and schedulers, each by a number: an issuer's process is another thing than the backend of that name.
 /// The time of one that is there would change with each of its beats.
 fn workers(state: &State) -> impl Iterator<Item = Row> {
     let row = |(index, worker): (usize, &Worker)| {
@@ -410,7 +410,7 @@ pub(super) fn place_of(state: &State, kind: EntityKind, id: &str) -> Option<Plac
     let backend = |is: Backend| is.word().to_owned();
     let row = match kind {
         EntityKind::Vault => backend(Backend::Vault),
-        // What is paused is a CA of the issuer's.
+        // A paused adapter is a CA of the issuer's.
         EntityKind::Adapter => backend(Backend::Issuer),
         EntityKind::Database => host_row(id),
         EntityKind::Service => match Backend::ALL.iter().find(|it| it.word() == id) {

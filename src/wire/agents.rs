@@ -343,7 +343,7 @@ pub struct BanReply {
 }
 
 impl BanReply {
-    /// What it stopped, in words.
+    /// Sentence about the requests that it stopped.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
         let told =

@@ -8,7 +8,7 @@ use serde::de::{
     Visitor,
 };
 
-/// What a body says.
+/// Text of a body.
 ///
 /// # Errors
 /// It is no JSON, something else than `T`, or has a list where an object belongs.

@@ -1,4 +1,4 @@
-//! What a run is called while it is under way and after its end: by what is so, and not by what was so once.
+//! Words for a run while it is under way and after its end: by what is so, and not by what was so once.
 
 use std::sync::Arc;
 

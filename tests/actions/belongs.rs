@@ -1,4 +1,4 @@
-//! What belongs on a host: a certificate whose installation failed there, and the place that a replaced one had.
+//! Certificates that belong on a host: one whose installation failed there, and the place that a replaced one had.
 
 use std::path::{Path, PathBuf};
 

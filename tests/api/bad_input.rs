@@ -345,7 +345,7 @@ async fn a_flood_of_slips_is_counted_and_keeps_nothing() {
             .iter()
             .all(|row| row.outcome == AuditOutcome::Refused)
     );
-    // What was only counted was not kept under its key either, and what is right is done.
+    // A refusal that was only counted was not kept under its key either, and the right body is taken.
     let good = r#"{"reason": "superseded"}"#;
     let (status, answer) = it
         .call(Method::POST, &path, &it.operator, good, Some("flood-58"))

@@ -164,7 +164,7 @@ async fn what_a_leaked_keys_certificates_are_until_they_are_revoked() {
     let (_, list) = it.get("/api/v1/certs?filter=status:leaked").await;
     assert_eq!(list["items"].as_array().unwrap().len(), 3, "{list}");
 
-    // What is revoked, and so asked for, is told no more.
+    // A revoked one, and so one whose revocation is asked for, is told no more.
     for id in [&ids[1].id, &ids[3].id] {
         let revoke = format!("/api/v1/certs/{id}/revoke");
         assert_eq!(it.post(&revoke, r#"{"reason":"keyCompromise"}"#).await.0, 202);

@@ -501,7 +501,7 @@ async fn a_redis_that_takes_nothing_is_told_with_what_to_do() {
             now["state"] == "degraded" && now["note"].as_str().unwrap().contains(hint)
         })
         .await;
-        // What is asked is answered meanwhile, out of the process.
+        // The question is answered meanwhile, out of the process.
         let path = cert(&it);
         assert_eq!(read(&it, &base, &path).await, read(&it, &base, &path).await);
         configure(mends).await;

@@ -420,7 +420,7 @@ async fn a_revoked_certificate_that_a_host_has_where_another_one_is_expected() {
     assert_eq!(leaked["kind"], "compromised_key_in_use");
 }
 
-/// What was replaced and is in use nowhere is no reason any more to think of its key.
+/// A replaced certificate that is in use nowhere is no reason any more to think of its key.
 #[tokio::test]
 async fn of_a_shared_key_only_what_can_still_be_shown_counts() {
     let Some(it) = Server::start().await else { return };
@@ -508,7 +508,7 @@ async fn a_reissue_that_is_under_way_is_known_of_its_certificate() {
     assert_eq!(n(&it).await, 0);
 }
 
-/// What is offered is what is taken: a banned agent's place counts for nothing, and neither does one that has been asked
+/// An offer is what the API takes: a banned agent's place counts for nothing, and neither does one that has been asked
 /// for.
 #[tokio::test]
 async fn a_reissue_is_offered_for_the_places_that_would_get_one() {

@@ -81,7 +81,7 @@ fn a_finding_leads_to_the_row_that_it_is_about() {
     assert_eq!(state.place().view, ViewId::Triage);
 }
 
-/// Who sees what goes to a backend is said where the backend is.
+/// A proxy, which sees all that goes to a backend, is said where the backend is.
 #[test]
 fn a_proxy_on_the_way_is_said_beside_the_backend() {
     let mut state = night(120, 40);

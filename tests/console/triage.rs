@@ -474,7 +474,7 @@ fn a_sealed_vaults_row_says_since_when() {
     }
 }
 
-/// What this console sees by itself comes first, and is not all while the platform is still asked.
+/// The console's own findings come first, and are not all while the platform is still asked.
 #[test]
 fn findings_of_ones_own_are_not_all_before_the_platform_has_answered() {
     let mut state = fixtures::blank(80, 24);

@@ -1,4 +1,4 @@
-//! What the issuer needs at Vault is gone, or a gateway is in its way: the role, the mount, the policy, the list. That is
+//! Lacks of the issuer at Vault, or a gateway in its way: the role, the mount, the policy, the list. That is
 //! the adapter's trouble, with the cause; nothing fails, what waits waits, and goes on by itself.
 
 use std::sync::Arc;

@@ -169,7 +169,7 @@ async fn what_could_not_be_installed_is_told_until_it_or_a_newer_one_is_there() 
     // An older one that fails too doesn't take its place either.
     install(&mut tx, agent, &old, &failed).await;
     assert_eq!(could_not_be_installed(&mut tx).await.unwrap().0, new.id);
-    // What is in its place may end, or be another one than is expected.
+    // The certificate in its place may end, or be another one than is expected.
     let report = report(vec![found(6)]);
     checkin::check_in(&mut tx, agent, &report).await.unwrap();
     let (id, severity, _) = could_not_be_installed(&mut tx).await.unwrap();

@@ -32,7 +32,7 @@ pub(in crate::actions) fn words(request: &Request, agent: &Agent, since: &str) -
     )
 }
 
-/// What the agent has done with the certificate that came of the request.
+/// Fate of the request's certificate at its agent.
 async fn installed(request: &Request, agent: &str, hostname: &str, with: &Reads) -> Result<Proof, Problem> {
     let there = with.api.agent(agent).await?.installations;
     let mut there = there

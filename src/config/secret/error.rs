@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a command's stderr says.
+/// Last words of a command's stderr.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// It is empty.

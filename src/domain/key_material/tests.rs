@@ -456,7 +456,7 @@ fn a_share_without_a_letter_is_no_pin_and_a_pin_says_that_it_is_one() {
     }
 }
 
-/// What OpenSSL writes of an RSA key between two of its words.
+/// Lines that OpenSSL writes of an RSA key between two of its words.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     let (_, behind) = text.split_once(from).unwrap();
     behind.split_once(to).unwrap().0

@@ -371,7 +371,7 @@ pub(super) async fn own_run(tx: &mut Tx, call: &Call, attempt: &Attempt) -> Resu
     }
 }
 
-/// Whether the caller began this run.
+/// True if the caller began this run.
 pub(super) async fn is_own_run(tx: &mut Tx, call: &Call, run: &str) -> Result<bool, StoreError> {
     let begun_with = runs::begun_with(tx, run).await?;
     Ok(begun_with.is_some_and(|token| token == call.caller.token.id))

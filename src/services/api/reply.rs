@@ -113,7 +113,7 @@ fn problem_json(body: &ProblemJson) -> Response {
 pub(super) struct Made(Bytes);
 
 impl Made {
-    /// What `json` is when it leaves.
+    /// Bytes of `json` on the wire.
     pub(super) fn of(json: String) -> Self {
         // Of the length that it has: what it was written into has room to spare.
         Self(harmless(json).into_bytes().into_boxed_slice().into())

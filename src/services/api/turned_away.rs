@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(20);
 pub(super) enum Counted {
     /// The caller has no rights to it.
     MayNot,
-    /// What was sent means nothing: a malformed body, a thing that there is not.
+    /// A request that means nothing: a malformed body, a thing that there is not.
     Slip,
     /// It was understood, and can't be done as things are.
     Contradicts,

@@ -242,7 +242,8 @@ fn readable(issuing: &Issuing) -> Result<Csr, String> {
     Ok(csr)
 }
 
-/// Whether the CA's certificate is signed by the CA that came with it, and holds what was asked for and nothing else.
+/// Refuses a certificate unless it is signed by the CA that came with it, and holds what was asked for and nothing
+/// else.
 fn as_asked(issuing: &Issuing, signed: &SignedCertificate, validity: Validity) -> Result<(), String> {
     let csr = readable(issuing)?;
     let content = x509::content(&signed.pem).map_err(|error| error.to_string())?;

@@ -16,7 +16,7 @@ const PIECE: usize = 16 * 1024;
 /// An answer's body; its connection is idle again once it is out.
 pub(super) struct Answering {
     body: Body,
-    /// What the body gave and the connection has not got yet.
+    /// Bytes that the body gave and the connection has not got yet.
     rest: Bytes,
     _busy: Busy,
 }

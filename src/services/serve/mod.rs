@@ -47,8 +47,8 @@ const LEAST_TAKEN: Least = Least {
 };
 /// No request's head is longer, and no more of an answer waits in a connection's own buffer, but for one piece.
 const MAX_HEAD: usize = 32 * 1024;
-/// What the system keeps of an answer for a connection (it takes twice as much for it). Without a bound it lets this
-/// grow to megabytes, for as many connections as there are.
+/// Bytes of an answer that the system keeps for a connection (it takes twice as much for it). Without a bound it lets
+/// this grow to megabytes, for as many connections as there are.
 const MAX_UNSENT: usize = 64 * 1024;
 
 /// What a server serves, and how.

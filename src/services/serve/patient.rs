@@ -61,7 +61,7 @@ impl<S> Patient<S> {
         }
     }
 
-    /// What was written was taken; more of it may wait.
+    /// Notes bytes that were taken; more may wait.
     fn wrote(
         &mut self,
         written: Poll<io::Result<usize>>,
@@ -73,7 +73,7 @@ impl<S> Patient<S> {
         self.look(written, context)
     }
 
-    /// Who flushes has written everything: once that is out, nothing waits.
+    /// A flush comes after everything is written: once it is out, nothing waits.
     fn flushed(&mut self, done: Poll<io::Result<()>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if done.is_ready() {
             self.waiting = None;

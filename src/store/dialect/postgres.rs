@@ -110,7 +110,7 @@ const CANCEL: &str = "SELECT pg_cancel_backend($1)";
 /// Whether the schema was made, and which of its versions.
 pub(in crate::store) const HAS_SCHEMA: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
 
-/// Whether it was made in a schema of the database that this account may not use.
+/// True if it was made in a schema of the database that this account may not use.
 pub(in crate::store) const HAS_HIDDEN_SCHEMA: &str = "SELECT EXISTS (SELECT 1 FROM pg_class c \
      JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.relname = '_sqlx_migrations' AND NOT has_schema_privilege(n.oid, 'USAGE'))";

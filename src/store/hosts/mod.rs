@@ -11,14 +11,14 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 use tokio::sync::{broadcast, watch as latest};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::question::Question;
 use super::tx::{Conn, Link};
 use super::{CHANGES_KEPT, StoreError, Work, dialect, tls};
 use crate::clock::Clock;
 use crate::config::console::DatabaseConfig;
-use crate::domain::database::{Host, HostState, Source, sources};
+use crate::domain::database::{Host, HostState, ReadFrom, Source, sources};
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::page::Change;
@@ -42,8 +42,8 @@ struct Inner {
     seen: latest::Sender<Vec<Host>>,
     /// Each number is a wish to look at all of them now.
     looks: latest::Sender<u64>,
-    /// For each host the last wish that it was looked at for.
-    looked: latest::Sender<Vec<u64>>,
+    /// For each host the last wish that it was looked at for, and when.
+    looked: latest::Sender<Vec<(u64, Instant)>>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -114,7 +114,7 @@ impl Hosts {
         };
         let hosts: Vec<Host> = places.iter().zip(&ways).map(host).collect();
         Ok(Self(Arc::new(Inner {
-            looked: latest::Sender::new(vec![0; ways.len()]),
+            looked: latest::Sender::new(vec![(0, Instant::now()); ways.len()]),
             ways,
             clock,
             seen: latest::Sender::new(hosts),
@@ -145,7 +145,7 @@ impl Hosts {
         let mut looked = self.0.looked.subscribe();
         self.look();
         let wish = *self.0.looks.borrow();
-        let all = |looked: &Vec<u64>| looked.iter().all(|it| *it >= wish);
+        let all = |looked: &Vec<(u64, Instant)>| looked.iter().all(|(it, _)| *it >= wish);
         // A host that is silent is known to be so by then.
         let done = timeout(2 * PATIENCE, looked.wait_for(all)).await;
         drop(done);
@@ -176,6 +176,20 @@ impl Hosts {
             _ = timeout(2 * PATIENCE, seen.wait_for(is_known)) => {}
         }
         self.0.seen.borrow().clone()
+    }
+
+    /// The host with this number as a place to read from, unless it doesn't answer. A replica that was behind at the
+    /// last look may have taken nothing in since: it is called as much older as that is ago.
+    #[must_use]
+    pub fn place(&self, index: usize) -> Option<ReadFrom> {
+        let ago = self.0.looked.borrow().get(index)?.1.elapsed();
+        let seen = self.0.seen.borrow();
+        let host = seen.get(index)?;
+        let standing = host.standing()?.after(ago);
+        Some(ReadFrom::Host {
+            name: host.name.clone(),
+            standing,
+        })
     }
 
     /// A connection to the host with this number, for reading.

@@ -235,7 +235,9 @@ fn is(hosts: &Inner, index: usize, instance: Option<Instance>) {
 
 /// It was looked at for this wish.
 fn looked(hosts: &Inner, index: usize, wish: u64) {
-    hosts.looked.send_modify(|looked| looked[index] = wish);
+    hosts
+        .looked
+        .send_modify(|looked| looked[index] = (wish, Instant::now()));
 }
 
 fn lost(hosts: &Inner, index: usize, why: String) {

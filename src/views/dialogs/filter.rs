@@ -72,7 +72,7 @@ pub(super) fn draw(state: &State, filter: &FilterLine, area: Rect, buffer: &mut 
     );
 }
 
-/// What an empty line leaves shown, and the ways from there.
+/// Words under an empty line: the list that stays shown, and the ways from there.
 fn earlier(state: &State, filter: &FilterLine, room: usize) -> String {
     let shown = state.screen().list.q;
     if shown.is_empty() {

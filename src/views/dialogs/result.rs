@@ -134,7 +134,7 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
     sheet.above.push(Sheet::thing(&when(run), width, Meaning::Plain));
     let any = |is: fn(&Outcome) -> bool| run.ends.values().any(is);
     let waits = any(|end| matches!(end, Outcome::Waiting(_)));
-    // What of it came about is looked at for as long as the console runs.
+    // Its ends are looked at for as long as the console runs.
     let unknown = any(|end| matches!(end, Outcome::Unknown(_)));
     let goes_on = match (waits, unknown) {
         (true, false) => Some("What waits goes on by itself; nothing else does."),

@@ -67,7 +67,7 @@ async fn make(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<Token, Probl
             "take the ban back first: `POST /api/v1/agents/{id}/unban`"
         )));
     }
-    // What a token makes ends no later than itself.
+    // A token that another one makes ends no later than that one.
     let usual = door.tx.now() + Duration::hours(GOOD_FOR_H);
     let expires_at = door.ends_at().map_or(usual, |ends_at| usual.min(ends_at));
     let new = NewToken {

@@ -116,7 +116,7 @@ fn named(body: &TokenBody) -> Result<(String, Role), Problem> {
     }
 }
 
-/// How long it lives, and until when, of one that is made now by one that is good until `ends_at`.
+/// Life and end of a token that is made now by one that is good until `ends_at`.
 fn life(
     body: &TokenBody,
     now: DateTime<Utc>,

@@ -19,8 +19,8 @@ use crate::domain::renewal::Suggestion;
 use crate::domain::x509::{self, FactsError};
 use crate::wire::agents::ChallengeAnswer;
 
-/// The most that is taken of a CA that isn't told how long: 60 months, the longest that the CA/Browser Forum ever allowed,
-/// and what some private CAs still sign for.
+/// The most that is taken of a CA that isn't told how long: 60 months, the longest that the CA/Browser Forum ever
+/// allowed, and what some private CAs still sign for.
 pub const LONGEST: TimeDelta = TimeDelta::days(1827);
 
 /// What a CA can do for us, as it is configured now.
@@ -96,8 +96,8 @@ pub struct SignedCertificate {
 }
 
 impl SignedCertificate {
-    /// The same, made anew from the certificates that are read in it: nothing else that a CA, or somebody before it, put
-    /// into its answer is kept.
+    /// This answer, made anew from the certificates that are read in it: nothing else that a CA, or somebody before it,
+    /// put into its answer is kept.
     ///
     /// # Errors
     /// There is no certificate in it.

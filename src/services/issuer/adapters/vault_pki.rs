@@ -24,7 +24,7 @@ use crate::domain::x509;
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How soon a list that can't be had is asked for again.
+/// Pause before a list that can't be had is asked for again.
 const LIST_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a CA's clock may be off.
@@ -76,11 +76,11 @@ pub struct VaultPki {
     timed: Mutex<Option<Instant>>,
     /// When its role was last seen to be there, or could not be looked at.
     role_seen: Mutex<Option<Instant>>,
-    /// What was missing.
+    /// The lack.
     lacking: Mutex<Option<Lacking>>,
 }
 
-/// What is missing at Vault, or before it, so that this adapter can't work. It is nobody's request's fault.
+/// Lack at Vault, or before it, so that this adapter can't work. It is nobody's request's fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Lack {
     /// A line of our policy.
@@ -245,11 +245,11 @@ impl VaultPki {
         Ok(())
     }
 
-    /// What a call that came to nothing says: of what is missing for all calls it is remembered, and the CA is away
+    /// Error of a call that came to nothing: a lack that all calls share is remembered, and the CA is away
     /// until that is there. `line` is what our policy needs for the call.
     async fn unless_lacking(&self, error: VaultError, line: Option<(&'static str, String)>) -> AdapterError {
         let lack = match (&error, line) {
-            // Where nothing is, who isn't root learns no more than that.
+            // A caller that isn't root learns no more than that nothing is there.
             (VaultError::Denied(_), Some((capability, path))) => match self.is_mounted().await {
                 Err(Lack::Mount) => Some(Lack::Mount),
                 _ => Some(Lack::Line { path, capability }),
@@ -288,7 +288,7 @@ impl VaultPki {
     async fn is_mounted(&self) -> Result<(), Lack> {
         match self.reader.ca_chain(&self.config.mount).await {
             Ok(chain) if chain.trim().is_empty() => Err(Lack::Ca),
-            // Where nothing is mounted there is nothing that anybody may see.
+            // A path without a mount has nothing that anybody may see.
             Err(VaultError::NotFound(_) | VaultError::Denied(_)) => Err(Lack::Mount),
             Err(VaultError::Refused(words) | VaultError::Unknown(words)) if says_no_ca(&words) => {
                 Err(Lack::Ca)
@@ -299,7 +299,7 @@ impl VaultPki {
         }
     }
 
-    /// Whether the role is there; `None` where that can't be seen, as by most policies.
+    /// True if the role is there; `None` where that can't be seen, as by most policies.
     async fn has_role(&self) -> Option<bool> {
         match self.reader.keeps(&self.config.mount, &self.config.role).await {
             Ok(_) => Some(true),
@@ -308,7 +308,7 @@ impl VaultPki {
         }
     }
 
-    /// Whether what was missing is there by now.
+    /// True if the lack is over.
     async fn lacks_nothing(&self) -> Result<(), AdapterError> {
         let lacking = self
             .lacking
@@ -318,7 +318,7 @@ impl VaultPki {
         let Some(Lacking { since, what }) = lacking else {
             return self.role_is_there().await;
         };
-        // What can't be seen is tried, now and then.
+        // Lacks that can't be seen are tried, now and then.
         let is_due = since.elapsed() >= REMEMBERED;
         let away = || AdapterError::Away(what.words(&self.config));
         let is_back = match &what {

@@ -81,7 +81,8 @@ enum Answer {
     For(&'static str, Vec<AnswerFor>),
 }
 
-/// Answer for these places. Where it isn't expected, the host needs what belongs there: installed, or made anew where that is no good either.
+/// Answer for these places. Where it isn't expected, the host needs what belongs there: installed, or made anew where
+/// that is no good either.
 fn answer(places: &[&InUse]) -> Answer {
     let places: Vec<&InUse> = places.iter().copied().filter(|it| !it.agent_banned).collect();
     if places.is_empty() {
@@ -227,7 +228,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
     }
 }
 
-/// What the fixed word of it says of agents: wider screens, which have the sentence, say no less.
+/// Words about agents in its fixed word: wider screens, which have the sentence, say no less.
 fn silent(places: &[&InUse], now: DateTime<Utc>) -> String {
     let is_silent = |it: &&&InUse| !it.agent_banned && it.agent_silent(now);
     match places.iter().filter(is_silent).count() {

@@ -174,7 +174,7 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
             "{name} with the serial {new} could not be installed and {there}, on {} at {}{said}",
             it.hostname, it.path
         ),
-        // What is in its place is what clients see until it ends.
+        // The certificate in its place is what clients see until it ends.
         due: (severity != Severity::Critical).then_some(it.not_after),
         risk: RiskFacts {
             due: Some(match severity {

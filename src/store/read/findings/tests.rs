@@ -203,7 +203,7 @@ fn what_is_found_where_another_one_is_expected_is_answered_by_what_belongs_there
         assert_eq!((action, on.as_str()), (None, ""), "{what}");
         assert!(what.ends_with(words), "{what}");
     }
-    // Where it is expected too, it is reissued itself.
+    // A certificate that is expected there too is reissued itself.
     let (action, on, _) = told(&[found(instead("crt_a")), place()]);
     assert_eq!((action.as_deref(), on.as_str()), (Some("reissue"), ""));
 }
