@@ -46,9 +46,11 @@ fn the_program_whose_task_panics() {
     let mut frame = ratatui::buffer::Buffer::empty(area);
     frame.set_string(0, 0, "it goes on", ratatui::style::Style::new());
     terminal.painter().show(frame, 0).unwrap();
-    // Until the test has seen it, and presses a key.
+    // Until the test has seen it, and presses a key. The terminal's answer to the frame comes on the same way.
     let mut key = [0; 1];
-    std::io::Read::read_exact(&mut std::io::stdin(), &mut key).unwrap();
+    while key != *b"s" {
+        std::io::Read::read_exact(&mut std::io::stdin(), &mut key).unwrap();
+    }
 }
 
 #[test]
