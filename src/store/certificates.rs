@@ -13,7 +13,7 @@ use crate::wire::page::{Page, PageQuery};
 
 use super::in_use_sql::{in_use, of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
-use super::search::{By, Place, Words};
+use super::search::{By, Place, Words, of_kind};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, agents, keys};
@@ -123,32 +123,6 @@ const WORDS: Words = Words {
 };
 /// The certificates of which something holds by itself.
 const OWN: &[&str] = &["SELECT c.id FROM certificates c WHERE ?if"];
-
-/// The ids of certificates of the kinds of which something holds, in a column with an index and few different values:
-/// these are found one after the other.
-macro_rules! of_kind {
-    ($column:literal) => {
-        concat!(
-            "SELECT c.id FROM certificates c WHERE c.",
-            $column,
-            " IN (WITH RECURSIVE c (",
-            $column,
-            ") AS (SELECT MIN(f.",
-            $column,
-            ") FROM certificates f UNION ALL SELECT (SELECT MIN(n.",
-            $column,
-            ") FROM certificates n WHERE n.",
-            $column,
-            " > c.",
-            $column,
-            ") FROM c WHERE c.",
-            $column,
-            " IS NOT NULL) SELECT c.",
-            $column,
-            " FROM c WHERE ?if)"
-        )
-    };
-}
 
 /// Where a certificate is in use: at the agents `a` of which something holds.
 const fn on_hosts(by: By) -> Place {
@@ -343,7 +317,7 @@ pub(super) const LIST: List = List {
                 },
                 Place {
                     by: By::Kind("LOWER(c.key_algorithm)"),
-                    ids: &[of_kind!("key_algorithm")],
+                    ids: &[of_kind!("certificates", "id", "key_algorithm")],
                     row: "?if",
                 },
             ]),
@@ -352,7 +326,7 @@ pub(super) const LIST: List = List {
             name: "issuer",
             is: Is::Text(&[Place {
                 by: By::Kind("LOWER(c.issuer)"),
-                ids: &[of_kind!("issuer")],
+                ids: &[of_kind!("certificates", "id", "issuer")],
                 row: "?if",
             }]),
         },

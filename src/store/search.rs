@@ -14,11 +14,38 @@ pub(super) struct Place {
     /// How it is looked for there.
     pub(super) by: By,
     /// Statements that give ids; `?if` stands for the condition, `?words` for a statement that gives the ids of the words
-    /// that it is in.
+    /// that it is in, `?any` and `?end` for what one of several values is asked with.
     pub(super) ids: &'static [&'static str],
     /// The condition on a row; `?if` as there.
     pub(super) row: &'static str,
 }
+
+/// The ids of the rows of a kind of which something holds, in a column with an index and few different values: these are
+/// found one after the other.
+macro_rules! of_kind {
+    ($table:literal, $id:literal, $column:literal) => {
+        concat!(
+            "SELECT o.",
+            $id,
+            " AS id FROM ",
+            $table,
+            " o WHERE o.",
+            $column,
+            " ?any WITH RECURSIVE kind (value) AS (SELECT MIN(f.",
+            $column,
+            ") FROM ",
+            $table,
+            " f UNION ALL SELECT (SELECT MIN(n.",
+            $column,
+            ") FROM ",
+            $table,
+            " n WHERE n.",
+            $column,
+            " > kind.value) FROM kind WHERE kind.value IS NOT NULL) SELECT kind.value FROM kind WHERE ?if ?end"
+        )
+    };
+}
+pub(super) use of_kind;
 
 /// How a text is compared with what is in a place.
 #[derive(Clone, Copy, Debug)]
@@ -116,10 +143,19 @@ impl Sought {
             let condition = match place.by {
                 By::Words(words) => Some(self.of_words(words, None, postgres, binds)?),
                 By::Part(words, column) => Some(self.of_words(words, Some(column), postgres, binds)?),
+                By::Kind(_) => Some(like("LOWER(kind.value)", &bind(binds, contains(&self.text)))),
                 _ => self.condition(place.by, binds),
             };
             let Some(condition) = condition else { continue };
-            let statement = |ids: &&str| ids.replace("?words", &condition).replace("?if", &condition);
+            // An array is looked up in an index, value by value, whatever number of rows is expected for each.
+            let (any, end) = match postgres {
+                true => ("= ANY (ARRAY(", "))"),
+                false => ("IN (", ")"),
+            };
+            let statement = |ids: &&str| {
+                let ids = ids.replace("?any", any).replace("?end", end);
+                ids.replace("?words", &condition).replace("?if", &condition)
+            };
             statements.extend(place.ids.iter().map(statement));
         }
         Some(statements)
