@@ -108,11 +108,24 @@ macro_rules! found_on {
     };
 }
 
-/// The condition that a certificate is in use at an agent `a` of which something holds.
+macro_rules! on_hosts_by {
+    ($way:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            $way,
+            " AND ?if)"
+        )
+    };
+}
+
+/// The condition that a certificate is in use at an agent `a` of which something holds; each of the three has a small
+/// index of its own.
 const ON_HOSTS: &str = concat!(
-    "EXISTS (SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
-    in_use!(),
-    " AND ?if)"
+    on_hosts_by!("i.certificate_id = c.id"),
+    " OR ",
+    on_hosts_by!("i.served_sha256 = c.fingerprint_sha256 AND i.served_sha256 <> i.expected_sha256"),
+    " OR ",
+    on_hosts_by!("i.on_disk_sha256 = c.fingerprint_sha256 AND i.on_disk_sha256 <> i.expected_sha256"),
 );
 
 /// Names and serials.

@@ -377,6 +377,8 @@ impl List {
             limit,
         };
         window.check()?;
+        // What was counted already isn't counted again.
+        let mut known = None;
         let driver = match self.driver(conn, &mut filter.searches).await? {
             Driver::Nothing => {
                 return Ok(Page {
@@ -388,6 +390,11 @@ impl List {
             }
             Driver::By(search) => Some(search),
             Driver::None => None,
+            Driver::Many => {
+                let is_all = filter.text.is_empty() && filter.searches.len() == 1;
+                known = is_all.then_some(MOST_COUNTED + 1);
+                None
+            }
         };
         for search in std::mem::take(&mut filter.searches) {
             let condition = search.row(&mut filter.binds);
@@ -395,7 +402,7 @@ impl List {
         }
         let (mut rows, total) = match driver {
             Some(search) => self.found(conn, filter, &search, window).await?,
-            None => self.walked(conn, filter, window).await?,
+            None => self.walked(conn, filter, window, known).await?,
         };
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
@@ -423,6 +430,7 @@ impl List {
     /// The search that leads to the rows: the first, by how much they tell, that leaves few of them.
     async fn driver(&self, conn: &mut Conn, searches: &mut Vec<Search>) -> Result<Driver, StoreError> {
         searches.sort_by_key(|search| std::cmp::Reverse(search.tells()));
+        let mut led = Driver::None;
         for at in 0..searches.len().min(MOST_TRIED) {
             let mut binds = Vec::new();
             let Some(ids) = searches[at].ids(conn.is_postgres(), &mut binds) else {
@@ -432,8 +440,11 @@ impl List {
                 return Ok(Driver::Nothing);
             }
             // Of many it is enough to know that: the first of them end the question.
-            let text = format!("SELECT COUNT(*) FROM ({}) h", bounded(&ids, " UNION ALL "));
-            let n: i64 = sql(AssertSqlSafe(text))
+            let text = format!(
+                "SELECT COUNT(*), COUNT(DISTINCT id) FROM ({}) h",
+                bounded(&ids, " UNION ALL ")
+            );
+            let (n, n_distinct): (i64, i64) = sql(AssertSqlSafe(text))
                 .bind_all(binds)
                 .fetch_one(conn.raw())
                 .await
@@ -441,10 +452,11 @@ impl List {
             match n {
                 0 => return Ok(Driver::Nothing),
                 n if n <= MOST_COUNTED => return Ok(Driver::By(searches.remove(at))),
+                _ if n_distinct > MOST_COUNTED => led = Driver::Many,
                 _ => {}
             }
         }
-        Ok(Driver::None)
+        Ok(led)
     }
 
     /// The rows that a search leads to, by their ids, as far as the other conditions hold, and how many there are. They
@@ -506,6 +518,7 @@ impl List {
         conn: &mut Conn,
         mut filter: Where,
         window: Window,
+        known: Option<i64>,
     ) -> Result<(Vec<Row>, i64), StoreError> {
         let (columns, from, id, by_what) = (self.columns, self.from, self.id, window.column.sql);
         let (condition, binds) = (filter.text.clone(), filter.binds.clone());
@@ -527,6 +540,9 @@ impl List {
         if let (None, Ok(n)) = (&window.after, i64::try_from(rows.len()))
             && n <= i64::from(window.limit)
         {
+            return Ok((rows, n));
+        }
+        if let Some(n) = known {
             return Ok((rows, n));
         }
         let n = sql(AssertSqlSafe(format!(
@@ -557,8 +573,10 @@ enum Driver {
     Nothing,
     /// This search's ids.
     By(Search),
-    /// The order of the list: nothing that was searched for is rare.
+    /// The order of the list: nothing that was searched for is known to be rare.
     None,
+    /// The same, and of something there are more than are counted.
+    Many,
 }
 
 /// The page that is wanted of a list.
