@@ -135,7 +135,7 @@ async fn a_banned_host_is_given_nothing() {
     let (status, problem) = it.post(&install, &body("/srv/tls/b.pem")).await;
     assert_eq!(status, 422, "{problem}");
     assert_eq!(
-        problem["detail"], "the agent `web-01` is banned and gets nothing",
+        problem["title"], "the agent `web-01` is banned and gets nothing",
         "{problem}"
     );
     let row = it.rows().await.pop().unwrap();

@@ -81,6 +81,7 @@ fn the_next_row_in_trouble_is_the_one_with_a_leaked_key() {
         let line = lines.into_iter().find(|line| line.starts_with('>')).unwrap();
         (line.contains(" leaked "), line)
     };
+    press(&mut state, "g");
     for name in ["web-2.", "web-4.", "web-2."] {
         press(&mut state, "n");
         let (is_leaked, line) = leaked(&state);
