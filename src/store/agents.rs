@@ -76,7 +76,9 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "hostname",
-    words: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'"),
+    words: Is::Like(
+        "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
+    ),
     fields: &[
         Field {
             name: "status",

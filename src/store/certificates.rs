@@ -315,10 +315,7 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "owner",
-            is: Is::Text(&[on_hosts(By::Part(
-                agents::WORDS,
-                "LOWER(COALESCE(a.owner, ''))",
-            ))]),
+            is: Is::Text(&[on_hosts(By::Part(agents::WORDS, "LOWER(COALESCE(a.owner, ''))"))]),
         },
         Field {
             name: "key",

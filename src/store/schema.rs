@@ -112,7 +112,9 @@ fn said(error: MigrateError, url: &str, known: &Migrator) -> StoreError {
     let known = known.iter().map(|it| it.version).max().unwrap_or(0);
     match error {
         MigrateError::VersionMissing(found) => StoreError::NewerSchema { url, found, known },
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) if lacks_trigrams(&source) => {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
+            if lacks_trigrams(&source) =>
+        {
             StoreError::NoTrigrams { url, source }
         }
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) if may_not(&source) => {
@@ -127,8 +129,12 @@ fn lacks_trigrams(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
     };
-    matches!(error.code().as_deref(), Some("58P01" | "0A000" | "42704" | "42501"))
-        && ["pg_trgm", "gin_trgm_ops"].iter().any(|it| error.message().contains(it))
+    matches!(
+        error.code().as_deref(),
+        Some("58P01" | "0A000" | "42704" | "42501")
+    ) && ["pg_trgm", "gin_trgm_ops"]
+        .iter()
+        .any(|it| error.message().contains(it))
 }
 
 /// Read-only (a replica, or a file or session that is so), or not this account's to change.

@@ -137,7 +137,12 @@ impl Sought {
     }
 
     /// Statements that together give the ids of the rows that have it; none where some place has no index for it.
-    pub(super) fn ids(&self, places: &[Place], postgres: bool, binds: &mut Vec<Value>) -> Option<Vec<String>> {
+    pub(super) fn ids(
+        &self,
+        places: &[Place],
+        postgres: bool,
+        binds: &mut Vec<Value>,
+    ) -> Option<Vec<String>> {
         let mut statements = Vec::new();
         for place in places {
             let condition = match place.by {
@@ -251,7 +256,9 @@ impl Sought {
 
     /// The condition that it is in a column.
     fn is_in(&self, column: &str, binds: &mut Vec<Value>) -> String {
-        let either = self.texts().map(|text| like(column, &bind(binds, contains(text))));
+        let either = self
+            .texts()
+            .map(|text| like(column, &bind(binds, contains(text))));
         either.collect::<Vec<_>>().join(" OR ")
     }
 
@@ -261,7 +268,9 @@ impl Sought {
             true => format!("% {}%", literally(text)),
             false => contains(text),
         };
-        let either = self.texts().map(|text| like("w.words", &bind(binds, pattern(text))));
+        let either = self
+            .texts()
+            .map(|text| like("w.words", &bind(binds, pattern(text))));
         either.collect::<Vec<_>>().join(" OR ")
     }
 

@@ -165,7 +165,9 @@ impl Where {
                 continue;
             }
             let (condition, bind) = match (is, &term.wants) {
-                (Is::Like(sql), Wants::Letters(text)) => ((*sql).to_owned(), Some(Value::from(contains_letters(text)))),
+                (Is::Like(sql), Wants::Letters(text)) => {
+                    ((*sql).to_owned(), Some(Value::from(contains_letters(text))))
+                }
                 (Is::Word(_, _, timed), Wants::Text(word))
                     if let Some((_, condition)) = timed.iter().find(|(name, _)| name == word) =>
                 {
@@ -468,7 +470,9 @@ impl List {
         search: &Search,
         window: Window,
     ) -> Result<(Vec<Row>, i64), StoreError> {
-        let ids = search.ids(conn.is_postgres(), &mut filter.binds).unwrap_or_default();
+        let ids = search
+            .ids(conn.is_postgres(), &mut filter.binds)
+            .unwrap_or_default();
         let (from, id, columns, by_what) = (self.from, self.id, self.columns, window.column.sql);
         let (condition, hits) = (&filter.text, bounded(&ids, " UNION "));
         let and = match condition.is_empty() {
@@ -614,13 +618,7 @@ impl Window {
     }
 
     /// Only rows after its cursor, as a row-value comparison, which both databases answer by index.
-    fn after(
-        &self,
-        by_what: &str,
-        id: &str,
-        number_as_id: bool,
-        binds: &mut Vec<Value>,
-    ) -> Option<String> {
+    fn after(&self, by_what: &str, id: &str, number_as_id: bool, binds: &mut Vec<Value>) -> Option<String> {
         let cursor = self.after.clone()?;
         binds.push(cursor.value.into());
         // A number as id (audit rows) must be compared as a number.

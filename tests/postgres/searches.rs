@@ -54,9 +54,7 @@ fn whole(plans: &str) -> Vec<String> {
     let lines: Vec<&str> = plans.lines().map(str::trim).collect();
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        let of_large = LARGE
-            .iter()
-            .any(|table| line.contains(&format!(" on {table} ")));
+        let of_large = LARGE.iter().any(|table| line.contains(&format!(" on {table} ")));
         let next = lines.get(at + 1).copied().unwrap_or_default();
         let by_condition = next.starts_with("Index Cond:");
         let is_scan = line.contains("Seq Scan on ")
@@ -139,9 +137,18 @@ async fn what_many_have_is_counted_up_to_a_limit() {
             ..found(filter)
         };
         let next = asked(&store, &next).await;
-        let ends: Vec<_> = first.items.iter().chain(&next.items).map(|it| it.not_after).collect();
+        let ends: Vec<_> = first
+            .items
+            .iter()
+            .chain(&next.items)
+            .map(|it| it.not_after)
+            .collect();
         assert!(ends.len() == 100 && ends.is_sorted(), "{filter}");
-        assert_eq!((next.total, next.total_is_lower_bound), (10_000, true), "{filter}");
+        assert_eq!(
+            (next.total, next.total_is_lower_bound),
+            (10_000, true),
+            "{filter}"
+        );
     }
     // Fewer than that are counted to the last one, on every page and behind it.
     let mut query = found("shop77");

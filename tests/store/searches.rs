@@ -97,7 +97,11 @@ async fn a_certificate_is_found_in_every_notation() {
         "nothing",
     ] {
         assert!(found(&it.store, &q(text)).await.is_empty(), "{text}");
-        assert_eq!(found(&it.store, &filter(&format!("!{text}"))).await.len(), 9, "{text}");
+        assert_eq!(
+            found(&it.store, &filter(&format!("!{text}"))).await.len(),
+            9,
+            "{text}"
+        );
     }
     for text in [
         format!("serial:{}", new.serial),
@@ -122,7 +126,10 @@ async fn a_host_is_found_by_what_it_says_now() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    for (owner, edge, before) in [("team-blue", "edge-aa", None), ("team-red", "edge-bb", Some(("team-blue", "edge-aa")))] {
+    for (owner, edge, before) in [
+        ("team-blue", "edge-aa", None),
+        ("team-red", "edge-bb", Some(("team-blue", "edge-aa"))),
+    ] {
         let report = Report {
             agent_version: "1".to_owned(),
             owner: Some(owner.to_owned()),
@@ -138,8 +145,17 @@ async fn a_host_is_found_by_what_it_says_now() {
         checkin::check_in(&mut tx, &it.agent.id, &report).await.unwrap();
         tx.commit().await.unwrap();
         let host = format!("agent:{}", it.agent.hostname);
-        for text in [&format!("owner:{owner}"), &edge.to_owned(), &it.agent.hostname, &host] {
-            assert_eq!(found(&it.store, &filter(text)).await, [there.id.as_str()], "{text}");
+        for text in [
+            &format!("owner:{owner}"),
+            &edge.to_owned(),
+            &it.agent.hostname,
+            &host,
+        ] {
+            assert_eq!(
+                found(&it.store, &filter(text)).await,
+                [there.id.as_str()],
+                "{text}"
+            );
         }
         // An owner is no word of a certificate.
         assert!(found(&it.store, &q(owner)).await.is_empty());
