@@ -89,6 +89,7 @@ CREATE TABLE keys (
 );
 CREATE INDEX keys_by_created_at ON keys (created_at, spki_sha256);
 CREATE INDEX keys_by_status ON keys (status, spki_sha256);
+CREATE INDEX keys_by_algorithm ON keys (algorithm, spki_sha256);
 
 -- A key may be on several hosts. Of what agents say only keys that the inventory knows are kept. What an agent only says
 -- gives it nothing: it counts as a holder from `proven_at` on, when it signed something of its own with the key.
@@ -162,6 +163,7 @@ CREATE INDEX certificates_by_replaces ON certificates (replaces);
 CREATE INDEX certificates_by_serial ON certificates (serial);
 CREATE INDEX certificates_by_sha1 ON certificates (fingerprint_sha1);
 CREATE INDEX certificates_by_key_algorithm ON certificates (key_algorithm, id);
+CREATE INDEX certificates_by_issuer ON certificates (issuer, id);
 CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_start)
     WHERE renewal_window_start IS NOT NULL;
 CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
@@ -244,10 +246,26 @@ CREATE INDEX issuance_requests_by_status ON issuance_requests (status, waiting_o
 CREATE INDEX issuance_requests_by_created_at ON issuance_requests (created_at, id);
 CREATE INDEX issuance_requests_by_common_name ON issuance_requests (common_name, id);
 CREATE INDEX issuance_requests_by_replaces ON issuance_requests (replaces);
+CREATE INDEX issuance_requests_by_certificate ON issuance_requests (certificate_id);
 CREATE INDEX issuance_requests_by_agent ON issuance_requests (agent_id, id);
 -- Two CSRs with one key would put one key in two certificates.
 CREATE UNIQUE INDEX issuance_requests_key_once ON issuance_requests (spki_sha256)
     WHERE spki_sha256 IS NOT NULL AND status IN ('pending', 'issuing', 'issued');
+
+CREATE TABLE request_words (
+    id    text COLLATE "C" PRIMARY KEY REFERENCES issuance_requests (id) ON DELETE CASCADE,
+    words text NOT NULL
+);
+CREATE INDEX request_words_by_trigram ON request_words USING gin (words gin_trgm_ops) WITH (fastupdate = off);
+CREATE FUNCTION request_words_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO request_words (id, words)
+    VALUES (NEW.id, words_of(NEW.common_name, NEW.sans, NEW.error_message))
+    ON CONFLICT (id) DO UPDATE SET words = excluded.words WHERE request_words.words <> excluded.words;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER request_words_keep AFTER INSERT OR UPDATE OF common_name, sans, error_message ON issuance_requests
+    FOR EACH ROW EXECUTE FUNCTION request_words_keep();
 
 ALTER TABLE certificates ADD CONSTRAINT certificates_request_id_fkey
     FOREIGN KEY (request_id) REFERENCES issuance_requests (id);

@@ -92,6 +92,7 @@ CREATE TABLE keys (
 );
 CREATE INDEX keys_by_created_at ON keys (created_at, spki_sha256);
 CREATE INDEX keys_by_status ON keys (status, spki_sha256);
+CREATE INDEX keys_by_algorithm ON keys (algorithm, spki_sha256);
 
 -- A key may be on several hosts. Of what agents say only keys that the inventory knows are kept. What an agent only says
 -- gives it nothing: it counts as a holder from `proven_at` on, when it signed something of its own with the key.
@@ -165,6 +166,7 @@ CREATE INDEX certificates_by_replaces ON certificates (replaces);
 CREATE INDEX certificates_by_serial ON certificates (serial);
 CREATE INDEX certificates_by_sha1 ON certificates (fingerprint_sha1);
 CREATE INDEX certificates_by_key_algorithm ON certificates (key_algorithm, id);
+CREATE INDEX certificates_by_issuer ON certificates (issuer, id);
 CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_start)
     WHERE renewal_window_start IS NOT NULL;
 CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
@@ -261,10 +263,36 @@ CREATE INDEX issuance_requests_by_status ON issuance_requests (status, waiting_o
 CREATE INDEX issuance_requests_by_created_at ON issuance_requests (created_at, id);
 CREATE INDEX issuance_requests_by_common_name ON issuance_requests (common_name, id);
 CREATE INDEX issuance_requests_by_replaces ON issuance_requests (replaces);
+CREATE INDEX issuance_requests_by_certificate ON issuance_requests (certificate_id);
 CREATE INDEX issuance_requests_by_agent ON issuance_requests (agent_id, id);
 -- Two CSRs with one key would put one key in two certificates.
 CREATE UNIQUE INDEX issuance_requests_key_once ON issuance_requests (spki_sha256)
     WHERE spki_sha256 IS NOT NULL AND status IN ('pending', 'issuing', 'issued');
+
+CREATE TABLE request_words (
+    n     INTEGER PRIMARY KEY,
+    id    TEXT NOT NULL UNIQUE REFERENCES issuance_requests (id) ON DELETE CASCADE,
+    words TEXT NOT NULL
+);
+CREATE VIRTUAL TABLE request_trigrams USING fts5 (words, content = 'request_words', content_rowid = 'n', tokenize = 'trigram');
+CREATE TRIGGER request_words_insert AFTER INSERT ON issuance_requests BEGIN
+    INSERT INTO request_words (id, words) VALUES (NEW.id, lower('  ' || NEW.common_name || '  ' || NEW.sans || '  ' || COALESCE(NEW.error_message, '') || '  '
+    || replace(replace(replace(replace(replace(replace(replace(replace(NEW.common_name || '  ' || NEW.sans || '  ' || COALESCE(NEW.error_message, ''), ' ', '  '), '.', '  '), '-', '  '), '=', '  '), '"', '  '), '@', '  '), '/', '  '), ':', '  ')));
+END;
+CREATE TRIGGER request_words_update AFTER UPDATE OF common_name, sans, error_message ON issuance_requests BEGIN
+    UPDATE request_words SET words = lower('  ' || NEW.common_name || '  ' || NEW.sans || '  ' || COALESCE(NEW.error_message, '') || '  '
+    || replace(replace(replace(replace(replace(replace(replace(replace(NEW.common_name || '  ' || NEW.sans || '  ' || COALESCE(NEW.error_message, ''), ' ', '  '), '.', '  '), '-', '  '), '=', '  '), '"', '  '), '@', '  '), '/', '  '), ':', '  ')) WHERE id = NEW.id;
+END;
+CREATE TRIGGER request_trigrams_insert AFTER INSERT ON request_words BEGIN
+    INSERT INTO request_trigrams (rowid, words) VALUES (NEW.n, NEW.words);
+END;
+CREATE TRIGGER request_trigrams_update AFTER UPDATE OF words ON request_words WHEN NEW.words <> OLD.words BEGIN
+    INSERT INTO request_trigrams (request_trigrams, rowid, words) VALUES ('delete', OLD.n, OLD.words);
+    INSERT INTO request_trigrams (rowid, words) VALUES (NEW.n, NEW.words);
+END;
+CREATE TRIGGER request_trigrams_delete AFTER DELETE ON request_words BEGIN
+    INSERT INTO request_trigrams (request_trigrams, rowid, words) VALUES ('delete', OLD.n, OLD.words);
+END;
 
 CREATE TRIGGER issuance_requests_end_is_final BEFORE UPDATE OF status ON issuance_requests
 WHEN OLD.status IN ('issued', 'denied', 'cancelled') AND NEW.status <> OLD.status

@@ -9,7 +9,7 @@ use crate::wire::page::{Page, PageQuery};
 
 use super::in_use_sql::in_use;
 use super::row::{FromRow, Row, list, word};
-use super::search::Words;
+use super::search::{By, Place, Words};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
@@ -20,6 +20,9 @@ pub(super) const WORDS: Words = Words {
     from: "agents a",
     id: "a.id",
 };
+
+/// The agents of which something holds by itself.
+const OWN: &[&str] = &["SELECT a.id FROM agents a WHERE ?if"];
 
 pub(super) const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
@@ -76,9 +79,10 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "hostname",
-    words: Is::Like(
-        "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
-    ),
+    words: Is::Text(&[
+        Place::own(By::Words(WORDS), &["?words"]),
+        Place::own(By::Id("a.id", "agt_"), OWN),
+    ]),
     fields: &[
         Field {
             name: "status",
@@ -90,23 +94,36 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "host",
-            is: Is::Like("LOWER(a.hostname) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place::own(By::Part(WORDS, "LOWER(a.hostname)"), &["?words"])]),
         },
         Field {
             name: "owner",
-            is: Is::Like("LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place::own(
+                By::Part(WORDS, "LOWER(COALESCE(a.owner, ''))"),
+                &["?words"],
+            )]),
         },
         Field {
             name: "address",
-            is: Is::Like("LOWER(a.address) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place::own(By::Part(WORDS, "LOWER(a.address)"), &["?words"])]),
         },
         Field {
             name: "cert",
-            is: Is::Like(concat!(
-                "a.id IN (SELECT i.agent_id FROM certificates c JOIN installations i ON ",
-                in_use!(),
-                " WHERE c.id LIKE ? ESCAPE '\\')"
-            )),
+            is: Is::Text(&[Place {
+                by: By::Id("c.id", "crt_"),
+                ids: &[
+                    "SELECT i.agent_id AS id FROM certificates c JOIN installations i ON i.certificate_id = c.id WHERE ?if",
+                    "SELECT i.agent_id AS id FROM certificates c \
+                     JOIN installations i ON i.served_sha256 = c.fingerprint_sha256 WHERE ?if",
+                    "SELECT i.agent_id AS id FROM certificates c \
+                     JOIN installations i ON i.on_disk_sha256 = c.fingerprint_sha256 WHERE ?if",
+                ],
+                row: concat!(
+                    "EXISTS (SELECT 1 FROM installations i JOIN certificates c ON ",
+                    in_use!(),
+                    " WHERE i.agent_id = a.id AND ?if)"
+                ),
+            }]),
         },
     ],
     parameters: &["q", "status"],

@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
+use super::search::{By, Place, of_kind};
 use super::select::{Is, List, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
 use super::{Conn, StoreError, Tx};
@@ -29,6 +30,9 @@ macro_rules! from {
            ORDER BY CASE WHEN o.status = 'banned' THEN 1 ELSE 0 END, o.id LIMIT 1)"
     };
 }
+
+/// The keys of which something holds by itself.
+const OWN: &[&str] = &["SELECT k.spki_sha256 AS id FROM keys k WHERE ?if"];
 
 const LIST: List = List {
     columns: columns!(),
@@ -53,7 +57,13 @@ const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
-    words: Is::Like("k.spki_sha256 LIKE ? ESCAPE '\\' OR k.algorithm LIKE ? ESCAPE '\\'"),
+    words: Is::Text(&[
+        Place::own(By::Hash("k.spki_sha256"), OWN),
+        Place::own(
+            By::Kind("k.algorithm"),
+            &[of_kind!("keys", "spki_sha256", "algorithm")],
+        ),
+    ]),
     fields: &[],
     parameters: &["q", "status", "agent"],
     doing: "reading the keys",

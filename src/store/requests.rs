@@ -10,9 +10,21 @@ use crate::wire::agents::JobResult;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, list, optional_word, word};
+use super::search::{By, Place, Words};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, agents, ban, holders, jobs, keys};
+
+/// Names, and what went wrong.
+const WORDS: Words = Words {
+    of: "request",
+    from: "issuance_requests r",
+    id: "r.id",
+};
+/// The requests of which something holds by itself.
+const OWN: &[&str] = &["SELECT r.id FROM issuance_requests r WHERE ?if"];
+/// The condition that a request is for an agent `a` of which something holds.
+const ON_HOST: &str = "EXISTS (SELECT 1 FROM agents a WHERE a.id = r.agent_id AND ?if)";
 
 pub(super) const LIST: List = List {
     columns: "r.*",
@@ -57,9 +69,10 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
-    words: Is::Like(
-        "LOWER(r.common_name) LIKE ? ESCAPE '\\' OR LOWER(r.sans) LIKE ? ESCAPE '\\' OR r.id LIKE ? ESCAPE '\\' OR LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'",
-    ),
+    words: Is::Text(&[
+        Place::own(By::Words(WORDS), &["?words"]),
+        Place::own(By::Id("r.id", "req_"), OWN),
+    ]),
     fields: &[
         Field {
             name: "status",
@@ -75,9 +88,20 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "agent",
-            is: Is::Like(
-                "COALESCE(r.agent_id, '') IN (SELECT a.id FROM agents a WHERE a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')",
-            ),
+            is: Is::Text(&[
+                Place {
+                    by: By::Part(agents::WORDS, "LOWER(a.hostname)"),
+                    ids: &["SELECT r.id FROM issuance_requests r WHERE r.agent_id IN (?words)"],
+                    row: ON_HOST,
+                },
+                Place {
+                    by: By::Id("a.id", "agt_"),
+                    ids: &[
+                        "SELECT r.id FROM issuance_requests r WHERE r.agent_id IN (SELECT a.id FROM agents a WHERE ?if)",
+                    ],
+                    row: ON_HOST,
+                },
+            ]),
         },
         Field {
             name: "open",
@@ -88,14 +112,17 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "cert",
-            is: Is::Like(
-                "COALESCE(r.certificate_id, '') LIKE ? ESCAPE '\\' \
-                 OR COALESCE(r.replaces, '') LIKE ? ESCAPE '\\'",
-            ),
+            is: Is::Text(&[
+                Place::own(By::Id("r.certificate_id", "crt_"), OWN),
+                Place::own(By::Id("r.replaces", "crt_"), OWN),
+            ]),
         },
         Field {
             name: "error",
-            is: Is::Like("LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place::own(
+                By::Part(WORDS, "LOWER(COALESCE(r.error_message, ''))"),
+                &["?words"],
+            )]),
         },
     ],
     parameters: &["q", "status", "agent", "open"],

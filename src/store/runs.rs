@@ -8,6 +8,7 @@ use crate::wire::page::{Page, PageQuery};
 use crate::wire::runs::{NAMED_IN_LISTS, RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
 
 use super::row::{FromRow, Row, list, word};
+use super::search::{By, Place};
 use super::select::{Is, List, SortColumn, Sorts, Where, contains};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
@@ -24,7 +25,10 @@ const LIST: List = List {
         sorts: Sorts::Time,
     }],
     default_sort: "-started_at",
-    words: Is::Like("r.id LIKE ?"),
+    words: Is::Text(&[Place::own(
+        By::Id("r.id", "run_"),
+        &["SELECT r.id FROM runs r WHERE ?if"],
+    )]),
     fields: &[],
     parameters: &["q", "status", "entity", "open"],
     doing: "reading the runs",

@@ -14,24 +14,21 @@ pub(super) struct Place {
     /// How it is looked for there.
     pub(super) by: By,
     /// Statements that give ids; `?if` stands for the condition, `?words` for a statement that gives the ids of the words
-    /// that it is in, `?any` and `?end` for what one of several values is asked with.
+    /// that it is in.
     pub(super) ids: &'static [&'static str],
     /// The condition on a row; `?if` as there.
     pub(super) row: &'static str,
 }
 
 /// The ids of the rows of a kind of which something holds, in a column with an index and few different values: these are
-/// found one after the other.
+/// found one after the other. As a range of the index each is few to PostgreSQL, which of a kind that it doesn't know yet
+/// expects too many for an index.
 macro_rules! of_kind {
     ($table:literal, $id:literal, $column:literal) => {
         concat!(
             "SELECT o.",
             $id,
-            " AS id FROM ",
-            $table,
-            " o WHERE o.",
-            $column,
-            " ?any WITH RECURSIVE kind (value) AS (SELECT MIN(f.",
+            " AS id FROM (WITH RECURSIVE kind (value) AS (SELECT MIN(f.",
             $column,
             ") FROM ",
             $table,
@@ -41,11 +38,24 @@ macro_rules! of_kind {
             $table,
             " n WHERE n.",
             $column,
-            " > kind.value) FROM kind WHERE kind.value IS NOT NULL) SELECT kind.value FROM kind WHERE ?if ?end"
+            " > kind.value) FROM kind WHERE kind.value IS NOT NULL) SELECT kind.value FROM kind WHERE ?if) k CROSS JOIN ",
+            $table,
+            " o WHERE o.",
+            $column,
+            " >= k.value AND o.",
+            $column,
+            " <= k.value"
         )
     };
 }
 pub(super) use of_kind;
+
+impl Place {
+    /// In the row itself.
+    pub(super) const fn own(by: By, ids: &'static [&'static str]) -> Self {
+        Self { by, ids, row: "?if" }
+    }
+}
 
 /// How a text is compared with what is in a place.
 #[derive(Clone, Copy, Debug)]
@@ -152,15 +162,7 @@ impl Sought {
                 _ => self.condition(place.by, binds),
             };
             let Some(condition) = condition else { continue };
-            // An array is looked up in an index, value by value, whatever number of rows is expected for each.
-            let (any, end) = match postgres {
-                true => ("= ANY (ARRAY(", "))"),
-                false => ("IN (", ")"),
-            };
-            let statement = |ids: &&str| {
-                let ids = ids.replace("?any", any).replace("?end", end);
-                ids.replace("?words", &condition).replace("?if", &condition)
-            };
+            let statement = |ids: &&str| ids.replace("?words", &condition).replace("?if", &condition);
             statements.extend(place.ids.iter().map(statement));
         }
         Some(statements)
@@ -171,7 +173,11 @@ impl Sought {
         let conditions: Vec<String> = places
             .iter()
             .filter_map(|place| {
-                let condition = self.condition(place.by, binds)?;
+                let condition = match place.by {
+                    // Not there is not that one.
+                    By::Id(column, prefix) => self.is_id(&format!("COALESCE({column}, '')"), prefix, binds),
+                    by => self.condition(by, binds),
+                }?;
                 Some(place.row.replace("?if", &condition))
             })
             .collect();
@@ -204,16 +210,19 @@ impl Sought {
                 let places: Vec<String> = places.collect();
                 (!places.is_empty()).then(|| format!("{column} IN ({})", places.join(", ")))
             }
-            By::Id(column, prefix) => {
-                let is_id = self.text.len() >= FEWEST_LETTERS
-                    && self.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-                let begins = match self.text.starts_with(prefix) {
-                    true => self.text.clone(),
-                    false => format!("{prefix}{}", self.text),
-                };
-                is_id.then(|| within(column, &begins, binds))
-            }
+            By::Id(column, prefix) => self.is_id(column, prefix, binds),
         }
+    }
+
+    /// The condition that it is an id in a column, or its beginning.
+    fn is_id(&self, column: &str, prefix: &str, binds: &mut Vec<Value>) -> Option<String> {
+        let is_id = self.text.len() >= FEWEST_LETTERS
+            && self.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let begins = match self.text.starts_with(prefix) {
+            true => self.text.clone(),
+            false => format!("{prefix}{}", self.text),
+        };
+        is_id.then(|| within(column, &begins, binds))
     }
 
     /// The condition that it is in the words of a row.

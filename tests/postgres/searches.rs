@@ -2,14 +2,28 @@
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::certificate::Certificate;
-use cmp_console::store::{Conn, Store, Work, certificates};
+use cmp_console::store::{Conn, Store, Work, agents, certificates, keys, requests};
 use cmp_console::wire::page::{Page, PageQuery};
 
 use crate::server::{self, Database};
 
 const N: usize = 100_000;
 /// The tables that grow with the platform.
-const LARGE: [&str; 4] = ["certificates", "certificate_words", "agents", "agent_words"];
+const LARGE: [&str; 7] = [
+    "certificates",
+    "certificate_words",
+    "agents",
+    "agent_words",
+    "keys",
+    "issuance_requests",
+    "request_words",
+];
+/// Requests for agents, one of a thousand of which failed.
+const REQUESTS: &str = "INSERT INTO issuance_requests (id, common_name, sans, key_algorithm, adapter_id, agent_id, \
+        status, error_message, requested_by, created_at, updated_at) \
+    SELECT 'req_' || substr(a.id, 5), 'new-' || a.hostname, '[]', 'ecdsa-p256', 'adp_1', a.id, 'failed', \
+        CASE WHEN a.id LIKE '%777' THEN 'no such role' ELSE 'the CA is away' END, 'kim', now(), now() \
+    FROM agents a";
 
 fn filled() -> Option<Database> {
     let it = server::fresh()?;
@@ -22,6 +36,7 @@ fn filled() -> Option<Database> {
         .replace(":port", "1")
         .replace(":adapter", "adp_1");
     it.try_psql("postgres", &fill).unwrap();
+    it.psql(REQUESTS);
     it.try_psql("postgres", "VACUUM ANALYZE").unwrap();
     Some(it)
 }
@@ -116,6 +131,37 @@ async fn a_search_reads_no_table() {
             };
             assert_eq!(asked(&store, &query).await.total, n, "{filter} by {sort}");
         }
+    }
+    let conn = async || store.ask(Work::Search).await.unwrap();
+    let key = &spki[..20];
+    for (filter, n) in [
+        ("nothing-1-2", 0),
+        ("host-7777.", 1),
+        ("host:host-7777.", 1),
+        ("owner:nobody", 0),
+        ("address:127.1.31.28:", 1),
+        ("agt_01k00000000000000000007777", 1),
+        ("cert:crt_01k9", 0),
+        ("status:active team-7 !host-1", 179),
+    ] {
+        let page = agents::page(&mut conn().await, &found(filter)).await.unwrap();
+        assert_eq!(page.total, n, "agents {filter}");
+    }
+    for (filter, n) in [("nothing-1-2", 0), (key, 1), (&spki, 1), ("rsa", 0)] {
+        let page = keys::page(&mut conn().await, &found(filter)).await.unwrap();
+        assert_eq!(page.total, n, "keys {filter}");
+    }
+    for (filter, n) in [
+        ("nothing-1-2", 0),
+        ("new-host-7777.", 1),
+        ("req_01k00000000000000000007777", 1),
+        ("agent:host-7777.", 1),
+        ("agent:agt_01k00000000000000000007777", 1),
+        ("error:role status:failed", 8),
+        (&format!("cert:{id}"), 0),
+    ] {
+        let page = requests::page(&mut conn().await, &found(filter)).await.unwrap();
+        assert_eq!(page.total, n, "requests {filter}");
     }
     let log = it.server.log().split_off(began);
     let plans: Vec<&str> = log.lines().filter(|line| line.contains("Query Text:")).collect();

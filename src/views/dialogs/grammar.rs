@@ -3,7 +3,7 @@
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::keymap::Keymap;
 use crate::views::View;
-use crate::wire::filter::{Takes, headings, takes};
+use crate::wire::filter::{AUDIT_FIELDS, Takes, headings, takes};
 
 /// Terms that can be typed, and what each finds; a heading has nothing before it. None where nothing is filtered.
 pub(super) fn lines(view: &View, keymap: &Keymap) -> Vec<(String, String)> {
@@ -27,8 +27,13 @@ pub(super) fn lines(view: &View, keymap: &Keymap) -> Vec<(String, String)> {
         let what = format!("the heading, the same as {field}:");
         (format!("{heading}:"), what)
     }));
+    // The audit trail has no index by trigrams: there each row is looked at.
+    let word = match fields == AUDIT_FIELDS {
+        true => "a row that has the word in some column",
+        false => "a row that has the word in some column; one or two letters begin a part of it",
+    };
     lines.extend([
-        line("word", "a row that has the word in some column".to_owned()),
+        line("word", word.to_owned()),
         line("one two", "both".to_owned()),
         line("one|two", "either of two texts".to_owned()),
         line("~xyz", "has these letters in this order".to_owned()),
