@@ -111,15 +111,15 @@ macro_rules! found_on {
 macro_rules! on_hosts_by {
     ($way:literal) => {
         concat!(
-            "EXISTS (SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            "COALESCE((SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
             $way,
-            " AND ?if)"
+            " AND ?if LIMIT 1), 0) = 1"
         )
     };
 }
 
 /// The condition that a certificate is in use at an agent `a` of which something holds; each of the three has a small
-/// index of its own.
+/// index of its own. As a value it is looked up row by row: for EXISTS PostgreSQL may read all agents first.
 const ON_HOSTS: &str = concat!(
     on_hosts_by!("i.certificate_id = c.id"),
     " OR ",

@@ -24,7 +24,7 @@ const WORDS: Words = Words {
 /// The requests of which something holds by itself.
 const OWN: &[&str] = &["SELECT r.id FROM issuance_requests r WHERE ?if"];
 /// The condition that a request is for an agent `a` of which something holds.
-const ON_HOST: &str = "EXISTS (SELECT 1 FROM agents a WHERE a.id = r.agent_id AND ?if)";
+const ON_HOST: &str = "COALESCE((SELECT 1 FROM agents a WHERE a.id = r.agent_id AND ?if), 0) = 1";
 
 pub(super) const LIST: List = List {
     columns: "r.*",
