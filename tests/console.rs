@@ -29,6 +29,9 @@ mod copies;
 mod fixtures;
 #[path = "console/hands.rs"]
 mod hands;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/keys.rs"]
+mod keys;
 #[path = "console/help.rs"]
 mod help;
 #[path = "console/lists.rs"]
