@@ -7,6 +7,10 @@
     reason = "a test may panic"
 )]
 
+#[path = "pty/hang_up.rs"]
+mod hang_up;
+#[path = "support/port.rs"]
+mod port;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/pty.rs"]
 mod pty;

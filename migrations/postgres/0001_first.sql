@@ -12,6 +12,8 @@ CREATE TABLE adapters (
     status        text NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
     paused_reason text,
     paused_at     timestamptz,
+    cas           text NOT NULL DEFAULT '[]' CONSTRAINT adapters_cas_are_json CHECK (cas::json IS NOT NULL),
+    strange_ca    text CONSTRAINT adapters_strange_ca_is_json CHECK (strange_ca IS NULL OR strange_ca::json IS NOT NULL),
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)

@@ -10,6 +10,8 @@ CREATE TABLE adapters (
     status        TEXT NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
     paused_reason TEXT,
     paused_at     TEXT,
+    cas           TEXT NOT NULL DEFAULT '[]',
+    strange_ca    TEXT,
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)

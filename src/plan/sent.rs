@@ -165,3 +165,116 @@ pub(super) async fn look(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use chrono::DateTime;
+    use futures::future::BoxFuture;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::clients::api::{ApiReader, ApiWriter};
+    use crate::clock::Clock;
+    use crate::domain::id::EntityKind;
+    use crate::plan::known::KnownAgents;
+    use crate::plan::ports::{Changes, Reads, SecretEntry};
+    use crate::plan::tier::Harm;
+
+    /// Looks, each of which shows the next of these, and the last one for ever.
+    struct Shows(Mutex<Vec<Proof>>);
+
+    impl Step for Shows {
+        fn name(&self) -> &'static str {
+            "shows"
+        }
+
+        fn harm(&self) -> Harm {
+            Harm::Changes
+        }
+
+        fn prove<'a>(&'a self, _: &'a StepContext, _: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+            let mut left = self.0.lock().unwrap();
+            let next = match left.len() {
+                1 => left[0].clone(),
+                _ => left.remove(0),
+            };
+            Box::pin(async move { Ok(next) })
+        }
+
+        fn limit(&self) -> Duration {
+            Duration::from_millis(600)
+        }
+    }
+
+    /// The end of a change that was answered, or whose answer was lost, where looking shows this.
+    async fn ends(shows: Vec<Proof>, sent: Sent) -> (Outcome, Vec<String>) {
+        let api = ApiReader::new("http://127.0.0.1:1", None).unwrap();
+        let reads = Reads {
+            api: api.clone(),
+            hosts: None,
+            known: KnownAgents::default(),
+            vault: None,
+            vault_nodes: Vec::new(),
+            clock: Clock::system(),
+            pki_mount: String::new(),
+            pki_test_role: String::new(),
+        };
+        let changes = Changes::new(ApiWriter::new(api), None);
+        let (_prompt, entered) = tokio::sync::mpsc::channel(1);
+        let secrets = SecretEntry::new(entered);
+        let (allowed, unheard) = (|| Ok(()), |_: String| {});
+        let with = Writes::new(&reads, &changes, &secrets, &allowed, &unheard, &unheard);
+        let mut cx = StepContext {
+            args: Value::Null,
+            kind: EntityKind::Certificate,
+            key: "run_1/0".to_owned(),
+            began_at: DateTime::UNIX_EPOCH,
+            result: Value::Null,
+            earlier: Vec::new(),
+            comment: None,
+            ticket: None,
+        };
+        let notes: Mutex<Vec<String>> = Mutex::default();
+        let note = |words: String| notes.lock().unwrap().push(words);
+        let end = look(&Shows(Mutex::new(shows)), &mut cx, &with, &note, sent).await;
+        (end, notes.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_by_itself_waits_at_the_limit_and_is_never_proven_or_unknown() {
+        let open = |words: &str| Proof::Open(words.to_owned());
+        let (end, notes) = ends(vec![open("the CA signs")], Sent::Answered).await;
+        assert_eq!(
+            end,
+            Outcome::Waiting("asked, and still open: the CA signs; it goes on by itself".to_owned())
+        );
+        assert!(!end.is_proven());
+        assert_eq!(notes, ["the CA signs"], "what is seen is said once");
+        // The last look counts.
+        let (end, _) = ends(
+            vec![open("the CA signs"), Proof::NotYet("nothing is there".to_owned())],
+            Sent::Answered,
+        )
+        .await;
+        assert!(
+            matches!(&end, Outcome::Unknown(problem) if problem.what.contains("nothing is there")),
+            "{end:?}"
+        );
+        // Its answer is worth some waiting.
+        let (end, notes) = ends(
+            vec![open("the CA signs"), Proof::Proven("issued".to_owned())],
+            Sent::Answered,
+        )
+        .await;
+        assert_eq!((end, notes.len()), (Outcome::Proven("issued".to_owned()), 1));
+        let no = Problem::refused("the CA refused");
+        let (end, _) = ends(
+            vec![open("the CA signs"), Proof::Refuted(no.clone())],
+            Sent::Answered,
+        )
+        .await;
+        assert_eq!(end, Outcome::Failed(no));
+    }
+}

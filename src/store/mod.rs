@@ -14,6 +14,7 @@ pub mod agents;
 mod apart;
 pub mod audit;
 pub mod ban;
+pub mod cas;
 pub mod certificates;
 pub mod checkin;
 pub mod clock_off;

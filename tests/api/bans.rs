@@ -130,6 +130,33 @@ async fn what_a_banned_agents_host_serves_stays_a_finding() {
 }
 
 #[tokio::test]
+async fn a_banned_host_is_given_nothing() {
+    let Some(it) = Server::start().await else { return };
+    let install = format!("/api/v1/agents/{}/install", it.agent);
+    let body = |path: &str| json!({"cert_id": it.cert, "path": path}).to_string();
+    let (status, reply) = it.post(&install, &body("/srv/tls/a.pem")).await;
+    assert_eq!(status, 202, "{reply}");
+    assert_eq!(
+        it.post(&format!("/api/v1/agents/{}/ban", it.agent), "").await.0,
+        200
+    );
+    let (status, problem) = it.post(&install, &body("/srv/tls/b.pem")).await;
+    assert_eq!(status, 422, "{problem}");
+    assert_eq!(
+        problem["title"], "the agent `web-01` is banned and gets nothing",
+        "{problem}"
+    );
+    let row = it.rows().await.pop().unwrap();
+    assert_eq!((row.action.as_str(), row.outcome.word()), ("install", "refused"));
+    let mut conn = it.store.read().await.unwrap();
+    let places = installations::by_agent(&mut conn, &it.agent).await.unwrap();
+    assert!(
+        places.is_empty(),
+        "what was asked before is taken back, and nothing comes to it: {places:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_leaked_keys_certificates_are_until_they_are_revoked() {
     let Some(it) = Server::start().await else { return };
     let mut tx = it.store.begin().await.unwrap();

@@ -328,6 +328,8 @@ fn asked() -> Vec<Finding> {
         status: AdapterStatus::Paused,
         paused_reason: Some(why.to_owned()),
         paused_at: Some(now()),
+        cas: Vec::new(),
+        strange_ca: None,
         created_at: now(),
         updated_at: now(),
     };
