@@ -29,11 +29,11 @@ mod copies;
 mod fixtures;
 #[path = "console/hands.rs"]
 mod hands;
+#[path = "console/help.rs"]
+mod help;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/keys.rs"]
 mod keys;
-#[path = "console/help.rs"]
-mod help;
 #[path = "console/lists.rs"]
 mod lists;
 #[path = "console/live.rs"]

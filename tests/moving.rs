@@ -29,7 +29,7 @@ use cmp_console::state::query::{Answer, ListQuery, Query};
 use cmp_console::state::screen::ViewId;
 use cmp_console::wire::certs::CertificateDetail;
 use fixtures::{night, now};
-use keys::{typing, said, tell};
+use keys::{said, tell, typing};
 
 fn press(state: &mut State, keys: &str) -> Vec<Effect> {
     let keys = keys.split(' ').map(|key| Event::Key(key.to_owned()));

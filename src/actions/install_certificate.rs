@@ -116,7 +116,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
                 let agent = with.api.agent(agent_id).await?;
                 let part = Part::of(&agent.agent, None, [], with.clock.now());
                 let unfit = unfit(certificate, standing == Standing::Revoked, with.clock.now());
-                match unfit.or_else(|| (!part.is_reached()).then(|| banned(&agent.agent.hostname, certificate))) {
+                match unfit
+                    .or_else(|| (!part.is_reached()).then(|| banned(&agent.agent.hostname, certificate)))
+                {
                     None => Ok((agent, part, standing)),
                     Some(refusal) => Err(refusal),
                 }
@@ -239,7 +241,10 @@ fn banned(agent: &str, certificate: &Certificate) -> Refusal {
     let name = certificate.name();
     let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
     let hint = "unban it first: `U` on the agent; it then has to be enrolled again";
-    Refusal::new("whose key a banned agent holds", Problem::refused(what).hint(hint))
+    Refusal::new(
+        "whose key a banned agent holds",
+        Problem::refused(what).hint(hint),
+    )
 }
 
 fn held_by_nobody(certificate: &Certificate) -> Refusal {

@@ -23,7 +23,10 @@ pub(super) fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Opt
         .collect();
     let banned = match banned.as_slice() {
         [] => String::new(),
-        banned => format!(" Only banned agents have {}: that can't be.", in_the_way::names(banned)),
+        banned => format!(
+            " Only banned agents have {}: that can't be.",
+            in_the_way::names(banned)
+        ),
     };
     let others: Vec<&str> = others.into_values().map(Certificate::name).collect();
     let key = match all {

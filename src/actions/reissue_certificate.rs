@@ -345,9 +345,7 @@ async fn steps(
         waits.clear();
     }
     let reached: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    found
-        .by_name
-        .push(by_name::certificate_on(detail, &reached, now));
+    found.by_name.push(by_name::certificate_on(detail, &reached, now));
     let body = (algorithm != SAME).then(|| json!({"key_algorithm": algorithm}));
     let path = format!("certs/{}/reissue", certificate.id);
     let args = json!({

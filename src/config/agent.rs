@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::secret::SecretSource;
 use super::{ConfigError, Misfit, Source, read};
-pub use crate::domain::layout::Layout;
 use crate::domain::endpoint::{is_host_port, is_http_url};
+pub use crate::domain::layout::Layout;
 use crate::domain::plain::is_hidden;
 
 /// Where the wake-up listens unless told otherwise.

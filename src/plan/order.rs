@@ -100,8 +100,9 @@ mod tests {
     fn each_thing_has_its_steps_in_order() {
         let step = |target| PlannedStep::new(&Named, target, String::new(), Value::Null);
         let steps = [0, 0, 1, 2, 1].map(step);
-        let order: Vec<(usize, Vec<usize>)> =
-            (rows(&steps).into_iter()).map(|row| (row.target, row.steps)).collect();
+        let order: Vec<(usize, Vec<usize>)> = (rows(&steps).into_iter())
+            .map(|row| (row.target, row.steps))
+            .collect();
         assert_eq!(order, [(0, vec![0, 1]), (1, vec![2, 4]), (2, vec![3])]);
     }
 

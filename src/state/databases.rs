@@ -89,7 +89,12 @@ pub fn behind(ms: i64) -> String {
 /// Words for what can't be read at a host in time.
 fn late(host: &Host) -> Option<String> {
     let what: Vec<&str> = host.late.iter().copied().collect();
-    (!what.is_empty()).then(|| format!("slow: no answer to reads of {} within 3 s", listed::first(&what, 2)))
+    (!what.is_empty()).then(|| {
+        format!(
+            "slow: no answer to reads of {} within 3 s",
+            listed::first(&what, 2)
+        )
+    })
 }
 
 /// What a host says of itself, or why it can't be read; `is_read` is the one that the screen shows.
@@ -780,7 +785,10 @@ mod tests {
         assert_eq!(state(&hosts), (LinkState::Up, "primary db-1".to_owned()));
         hosts[0].late.insert("agents");
         let slow = "slow: no answer to reads of agents within 3 s";
-        assert_eq!(state(&hosts), (LinkState::Degraded, format!("{slow} (primary db-1)")));
+        assert_eq!(
+            state(&hosts),
+            (LinkState::Degraded, format!("{slow} (primary db-1)"))
+        );
         assert_eq!(words(&hosts[0], true), format!("primary; read here; {slow}"));
     }
 }

@@ -41,20 +41,24 @@ pub async fn check_in_from(
         owner: report.owner.clone(),
         ..before.clone()
     };
-    let layout = report.layout.as_deref().and_then(Layout::from_word).map(Layout::word);
+    let layout = report
+        .layout
+        .as_deref()
+        .and_then(Layout::from_word)
+        .map(Layout::word);
     let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
     let agent = if agent == before {
         sql(
             "UPDATE agents SET last_checkin = $2, reported_from = COALESCE($3, reported_from), layout = $4 \
              WHERE id = $1",
         )
-            .bind(id)
-            .bind(now)
-            .bind(from)
-            .bind(layout)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because("recording a check-in"))?;
+        .bind(id)
+        .bind(now)
+        .bind(from)
+        .bind(layout)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording a check-in"))?;
         agent
     } else {
         sql(

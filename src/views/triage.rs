@@ -209,7 +209,10 @@ pub(super) fn with_names(finding: &Finding, what: &str) -> String {
     let names = finding.takes_down.as_slice();
     let n = usize::try_from(finding.n_takes_down).unwrap_or(0);
     // A name that the sentence has already isn't said again.
-    let is_said = |name: &String| what.split(' ').any(|word| word.trim_end_matches([',', ';', ':', '.']) == name);
+    let is_said = |name: &String| {
+        what.split(' ')
+            .any(|word| word.trim_end_matches([',', ';', ':', '.']) == name)
+    };
     match names {
         [] => what.to_owned(),
         names if n <= names.len() && names.iter().all(is_said) => what.to_owned(),

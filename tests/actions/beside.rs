@@ -298,7 +298,9 @@ async fn a_host_that_is_dead_holds_up_no_other_change_and_is_named_at_the_end() 
     assert!(told.contains(&RunEvent::StepSkipped(1)), "{told:#?}");
     assert_eq!(outcome.word(), "unknown");
     assert!(
-        outcome.what().starts_with("19 proven, 1 unknown. unknown: web-00 ("),
+        outcome
+            .what()
+            .starts_with("19 proven, 1 unknown. unknown: web-00 ("),
         "{outcome:?}"
     );
 }

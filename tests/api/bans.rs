@@ -219,13 +219,17 @@ async fn a_plan_counts_the_hosts_that_take_part_and_names_those_that_do_not() {
         hosts.push(agents::insert(&mut tx, &enrol(name), 60).await.unwrap().id);
     }
     for id in &hosts {
-        installations::expect(&mut tx, id, "/srv/tls/a.pem", &old).await.unwrap();
+        installations::expect(&mut tx, id, "/srv/tls/a.pem", &old)
+            .await
+            .unwrap();
     }
     installations::expect(&mut tx, &hosts[2], "/srv/tls/b.pem", &other)
         .await
         .unwrap();
     for id in &hosts {
-        checkin::check_in(&mut tx, id, &report(&[("/srv/tls/a.pem", 1, 1)])).await.unwrap();
+        checkin::check_in(&mut tx, id, &report(&[("/srv/tls/a.pem", 1, 1)]))
+            .await
+            .unwrap();
     }
     tx.commit().await.unwrap();
     let reads = Reads {
@@ -261,22 +265,36 @@ async fn a_plan_counts_the_hosts_that_take_part_and_names_those_that_do_not() {
         (plan.reach().hosts, plan.by_name[0].clone(), way)
     };
     let (n, line, way) = plan().await;
-    assert!(n == 3 && line.contains("web-02") && !way.contains("Not reached"), "{line}\n{way}");
+    assert!(
+        n == 3 && line.contains("web-02") && !way.contains("Not reached"),
+        "{line}\n{way}"
+    );
 
     let (status, reply) = it.post(&format!("/api/v1/agents/{}/ban", hosts[1]), "").await;
     assert_eq!(status, 200, "{reply}");
     let (n, line, way) = plan().await;
     assert!(n == 2 && !line.contains("web-02"), "{line}");
-    assert!(way.contains("Not reached: web-02 is banned and keeps what is there"), "{way}");
+    assert!(
+        way.contains("Not reached: web-02 is banned and keeps what is there"),
+        "{way}"
+    );
 
     let (status, reply) = it.post(&format!("/api/v1/certs/{}/reissue", old.id), "").await;
     assert_eq!(status, 202, "{reply}");
     let made = reply["requests"].as_array().unwrap();
     assert_eq!(made.len(), 2, "{reply}");
-    let first = made.iter().find(|request| request["agent_id"] == it.agent.as_str());
-    let cancel = format!("/api/v1/requests/{}/cancel", first.unwrap()["id"].as_str().unwrap());
+    let first = made
+        .iter()
+        .find(|request| request["agent_id"] == it.agent.as_str());
+    let cancel = format!(
+        "/api/v1/requests/{}/cancel",
+        first.unwrap()["id"].as_str().unwrap()
+    );
     assert_eq!(it.post(&cancel, "").await.0, 200);
     let (n, line, way) = plan().await;
-    assert!(n == 2 && line.contains("web-01") && !line.contains("web-03"), "{line}");
+    assert!(
+        n == 2 && line.contains("web-01") && !line.contains("web-03"),
+        "{line}"
+    );
     assert!(way.contains("on web-03 a request is under way already"), "{way}");
 }

@@ -171,7 +171,10 @@ async fn a_table_that_is_locked_makes_its_reads_late_until_one_is_answered_again
     let Some(database) = server::fresh() else { return };
     let it = Watched::new(&database.name, OWNER, &[database.server.dir()]);
     it.until(|hosts| hosts[0].standing().is_some()).await;
-    let read = async || it.0.on(0, "agents", async |conn| agents::headcount(conn).await).await;
+    let read = async || {
+        it.0.on(0, "agents", async |conn| agents::headcount(conn).await)
+            .await
+    };
     assert!(read().await.is_ok());
     let mut locks = sqlx::PgConnection::connect(&database.url).await.unwrap();
     let mut lock = locks.begin().await.unwrap();
@@ -179,9 +182,7 @@ async fn a_table_that_is_locked_makes_its_reads_late_until_one_is_answered_again
         .execute(&mut *lock)
         .await
         .unwrap();
-    let late = async {
-        it.until(|hosts| hosts[0].late.contains("agents")).await
-    };
+    let late = async { it.until(|hosts| hosts[0].late.contains("agents")).await };
     // Whoever asked may have gone meanwhile.
     tokio::select! {
         hosts = late => assert!(hosts[0].standing().is_some(), "it answers all the same: {hosts:?}"),
