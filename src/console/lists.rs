@@ -8,6 +8,7 @@ use crate::state::query::Answer;
 use crate::state::screen::{Place, Screen, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
+use crate::wire::page::n_rows;
 
 /// Rows that a list holds at most when somebody goes to its end.
 const MOST: u32 = 10_000;
@@ -104,6 +105,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             let total = n_in_all(state).filter(|total| *total > n);
             let loads = state.keymap.call(Cmd::Bottom);
             let more = total.map_or(String::new(), |total| {
+                let total = n_rows(i64::try_from(total).unwrap_or(i64::MAX));
                 format!(" of {total}: {loads} loads the others")
             });
             state.say(Tone::Plain, format!("{n} rows are marked{more}"));
