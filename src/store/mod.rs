@@ -54,6 +54,7 @@ pub mod revocation;
 mod row;
 pub mod runs;
 mod schema;
+mod search;
 mod select;
 pub mod serials;
 mod statement;

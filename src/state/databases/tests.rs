@@ -8,6 +8,7 @@ fn host(name: &str, state: HostState) -> Host {
     Host {
         name: name.to_owned(),
         unchecked: None,
+        late: std::collections::BTreeSet::new(),
         state,
         instance: None,
     }
@@ -303,4 +304,21 @@ fn an_api_on_the_lost_primary_is_the_first_finding_and_critical_after_a_promotio
             found[0].what
         );
     }
+}
+
+#[test]
+fn a_database_whose_tables_give_no_answer_is_not_called_up() {
+    let mut hosts = [host("db-1", up(HostRole::Primary, true, 0))];
+    let state = |hosts: &[Host]| {
+        let link = link(hosts, DateTime::UNIX_EPOCH).unwrap();
+        (link.state, link.note.unwrap())
+    };
+    assert_eq!(state(&hosts), (LinkState::Up, "primary db-1".to_owned()));
+    hosts[0].late.insert("agents");
+    let slow = "slow: no answer to reads of agents within 3 s";
+    assert_eq!(
+        state(&hosts),
+        (LinkState::Degraded, format!("{slow} (primary db-1)"))
+    );
+    assert_eq!(words(&hosts[0], true), format!("primary; read here; {slow}"));
 }
