@@ -35,6 +35,8 @@ CREATE TABLE agents (
     address            text NOT NULL,
     tls_address        text,
     install_dirs       text NOT NULL CONSTRAINT agents_install_dirs_are_json CHECK (install_dirs::json IS NOT NULL),
+    -- How it lays out the files that servers read (`domain/layout.rs`), if it told.
+    layout             text COLLATE "C" CONSTRAINT agents_layout_known CHECK (layout IN ('full-chain', 'separate', 'combined')),
     agent_version      text NOT NULL,
     owner              text COLLATE "C",
     status             text COLLATE "C" NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),

@@ -24,6 +24,8 @@ CREATE TABLE agents (
     address            TEXT NOT NULL,
     tls_address        TEXT,
     install_dirs       TEXT NOT NULL,
+    -- How it lays out the files that servers read (`domain/layout.rs`), if it told.
+    layout             TEXT CONSTRAINT agents_layout_known CHECK (layout IN ('full-chain', 'separate', 'combined')),
     agent_version      TEXT NOT NULL,
     owner              TEXT,
     status             TEXT NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),

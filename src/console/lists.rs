@@ -1,7 +1,7 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
 use super::cursor::step;
-use super::{layers, leaving, trouble};
+use super::{cursor, layers, leaving, trouble};
 use crate::state::cmd::Cmd;
 use crate::state::layer::{FilterLine, Layer};
 use crate::state::query::Answer;
@@ -16,7 +16,7 @@ const MOST: u32 = 10_000;
 /// Carries a list command out.
 pub(super) fn on(state: &mut State, cmd: Cmd) {
     let view = views::find(state.place().view);
-    state.screen_mut().at_end = cmd == Cmd::Bottom;
+    cursor::follow_the_end(state, cmd);
     match cmd {
         Cmd::Down => step(state, 1),
         Cmd::Up => step(state, -1),
@@ -157,6 +157,7 @@ pub(super) fn go(state: &mut State, place: Place) {
     let subject = place.subject.filter(|_| row.is_none());
     state.places.push(Place { subject, ..place });
     *state.screen_mut() = Screen::default();
+    cursor::begin(state);
     let Some(row) = row else { return };
     let rows = views::focused_rows(state);
     let at = rows.ids().iter().position(|id| *id == row);

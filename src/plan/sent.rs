@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::outcome::Outcome;
 use super::ports::Writes;
 use super::step::{Proof, Step, StepContext};
+use crate::domain::audit::AuditOutcome;
 use crate::problem::{Problem, ProblemKind};
 
 /// Times that a change is sent, with the same key, before looking begins.
@@ -17,6 +18,10 @@ const BEFORE_ASKING: Duration = Duration::from_millis(200);
 const ASK_LATER: Duration = Duration::from_secs(5);
 /// Pause between two looks at whether a step has come about.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The same once it has been looked at for long: then many of a run may be waited for.
+const LOOK_LATER: Duration = Duration::from_secs(1);
+/// Time after which that is so.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Progress of a change, as far as it is known.
 pub(super) enum Sent {
@@ -68,10 +73,17 @@ impl Sent {
             // An earlier call may have been carried out, unless the answer says that it wasn't: to the same key
             // there is one answer.
             Err(problem) if matches!(self, Self::Lost(_)) && !is_final(problem.kind) => Self::Lost(problem),
-            Err(problem) if says_no(problem.kind) && !matches!(self, Self::Lost(_)) => {
-                Self::Ended(Outcome::Refused(problem))
-            }
+            Err(problem) if problem.kind.says_no() => Self::Ended(Outcome::Refused(problem)),
             Err(problem) => Self::Ended(Outcome::Failed(problem)),
+        }
+    }
+
+    /// The call's end for the log of commands, in the words of the audit.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::NotYet | Self::Answered => AuditOutcome::Done.word().to_owned(),
+            Self::Ended(end) => end.line(),
+            Self::Lost(problem) => Outcome::Unknown(problem.clone()).line(),
         }
     }
 }
@@ -94,20 +106,6 @@ fn is_final(kind: ProblemKind) -> bool {
     )
 }
 
-/// True if somebody said no before anything was changed.
-fn says_no(kind: ProblemKind) -> bool {
-    matches!(
-        kind,
-        ProblemKind::BadInput
-            | ProblemKind::NotAuthenticated
-            | ProblemKind::Forbidden
-            | ProblemKind::NotFound
-            | ProblemKind::Conflict
-            | ProblemKind::Refused
-            | ProblemKind::TooMany
-    )
-}
-
 /// Looks until it is proven, refuted, or the step's limit is over; sends what is lost again meanwhile.
 pub(super) async fn look(
     step: &dyn Step,
@@ -117,8 +115,9 @@ pub(super) async fn look(
     mut sent: Sent,
 ) -> Outcome {
     let limit = step.limit_of(&cx.args);
-    let until = Instant::now() + limit;
-    let mut ask_at = Instant::now() + ASK_LATER;
+    let began = Instant::now();
+    let until = began + limit;
+    let mut ask_at = began + ASK_LATER;
     let mut said = String::new();
     loop {
         if let Sent::Ended(end) = sent {
@@ -155,7 +154,11 @@ pub(super) async fn look(
                     .hint(look_yourself(cx)),
             );
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(match began.elapsed() < LONG {
+            true => LOOK_AGAIN,
+            false => LOOK_LATER,
+        })
+        .await;
         if matches!(sent, Sent::Lost(_)) && Instant::now() >= ask_at {
             sent = sent.once_more(step, cx, with).await;
             ask_at = Instant::now() + ASK_LATER;

@@ -74,7 +74,7 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            // By the word that is shown, too (`AuditRow::outcome_word`).
+            // By the word that is shown, too (`AuditRow::outcome_word`), and by that of what a run was about.
             is: Is::Like(
                 "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
                  AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \

@@ -1,6 +1,10 @@
 //! Real agents over real TLS: what their token is worth without their certificate, and how one certificate
 //! follows another.
 
+mod copies;
+mod hand_over;
+mod time;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration as Limit;
@@ -194,6 +198,7 @@ async fn report_over(api: &AgentApi, who: &Identity, csr: Option<String>) -> Res
         address: "http://127.0.0.1:9".to_owned(),
         tls_address: None,
         install_dirs: Vec::new(),
+        layout: None,
         installations: Vec::new(),
         keys: Vec::new(),
         proofs: Vec::new(),
@@ -314,161 +319,6 @@ async fn a_token_is_worth_nothing_without_its_agents_certificate() {
 }
 
 #[tokio::test]
-async fn the_former_certificate_counts_until_the_next_one_is_shown() {
-    let Some(site) = Site::start().await else { return };
-    let config = site.enrolled("web-02").await;
-    let former = identity(&config);
-    let agent = site.run(&config).await;
-    site.it.clock.set(site.it.clock.now() + Duration::days(14));
-    agent.reports().await;
-    assert_eq!(site.row(&former.agent_id).await.next_identity, None, "too early");
-
-    site.it.clock.set(site.it.clock.now() + Duration::days(2));
-    agent.reports().await;
-    let row = site.row(&former.agent_id).await;
-    let next = row.next_identity.unwrap();
-    assert_ne!(row.identity.unwrap().serial, next.serial);
-    assert!(!begun(&config).exists(), "done");
-    // The agent may have been cut off before it had it.
-    site.report(&former, Some(&former)).await.unwrap();
-
-    agent.reports().await;
-    let row = site.row(&former.agent_id).await;
-    assert_eq!((row.identity, row.next_identity), (Some(next), None));
-    let said = re_enrol(site.report(&former, Some(&former)).await);
-    assert!(said.contains("is not the one that counts"), "{said}");
-    assert_eq!(site.renewals().await, 1);
-    agent.reports().await;
-    assert_eq!(site.renewals().await, 1);
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn an_agent_that_is_cut_off_during_the_hand_over_goes_on() {
-    let Some(site) = Site::start().await else { return };
-    let config = site.enrolled("web-02").await;
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-
-    // The next one is begun while the platform isn't there.
-    let mut lost = config.clone();
-    lost.api = "https://127.0.0.1:1".to_owned();
-    let agent = site.run(&lost).await;
-    assert!(!agent.wake().await.reported);
-    agent.stop().await;
-    assert!(begun(&config).exists());
-    let before = site.it.dir.path().join("before");
-    copy(&config.state_dir, &before);
-
-    // It is signed and answered, and nothing of that is on the disk after the power is back.
-    let agent = site.run(&config).await;
-    agent.reports().await;
-    agent.stop().await;
-    let id = identity(&config).agent_id;
-    let signed = site.row(&id).await.next_identity.unwrap();
-    copy(&before, &config.state_dir);
-    let agent = site.run(&config).await;
-    agent.reports().await;
-    assert_eq!(site.row(&id).await.next_identity.unwrap().serial, signed.serial);
-    assert_eq!(site.renewals().await, 1, "signed twice, it is one");
-    agent.reports().await;
-    assert_eq!(site.row(&id).await.identity.unwrap().serial, signed.serial);
-    agent.stop().await;
-    // Started once more, it shows what it has.
-    let agent = site.run(&config).await;
-    agent.reports().await;
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn a_late_repetition_changes_nothing_and_no_key_is_certified_twice() {
-    let Some(site) = Site::start().await else { return };
-    let who = identity(&site.enrolled("web-02").await);
-    let (key, csr) = csr();
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-    let ask = async |by: &Identity| {
-        site.report_at(&site.base, &who, Some(by), Some(csr.clone()))
-            .await
-    };
-    let pem = ask(&who).await.unwrap().unwrap();
-    let next = with(&who, pem, &key);
-    let offered = site.row(&who.agent_id).await.next_identity.unwrap();
-    site.report(&who, Some(&next)).await.unwrap();
-    assert_eq!(ask(&next).await.unwrap(), None);
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-    assert_eq!(ask(&next).await.unwrap(), None);
-    let row = site.row(&who.agent_id).await;
-    assert_eq!(row.identity.map(|it| it.serial), Some(offered.serial));
-    assert_eq!(row.next_identity, None);
-    let nonsense = site
-        .report_at(&site.base, &who, Some(&next), Some("no CSR".to_owned()))
-        .await;
-    assert_eq!(nonsense.unwrap_err().kind.status(), 400);
-}
-
-#[tokio::test]
-async fn an_expired_identity_is_told_and_ends_with_a_one_time_token() {
-    let Some(site) = Site::start().await else { return };
-    let mut config = site.enrolled("web-02").await;
-    let former = identity(&config);
-    let token = site.it.dir.path().join("one-time");
-    config.enrol_token = Some(SecretSource::file(&token));
-    site.it.clock.set(site.it.clock.now() + Duration::days(31));
-    let agent = site.run(&config).await;
-    let reply = agent.wake().await;
-    let problem = reply.problem.unwrap();
-    assert_eq!(problem.what, "the agent's certificate has expired");
-    assert!(problem.hint.unwrap().contains(&token.display().to_string()));
-
-    let one_time = site.one_time("enrol:web-02", Some(&former.agent_id)).await;
-    std::fs::write(&token, one_time.expose()).unwrap();
-    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    agent.reports().await;
-    let now = identity(&config);
-    assert_eq!(now.agent_id, former.agent_id);
-    let serial = site.row(&now.agent_id).await.identity.unwrap().serial;
-    re_enrol(site.report(&now, Some(&former)).await);
-    agent.reports().await;
-    assert_eq!(site.row(&now.agent_id).await.identity.unwrap().serial, serial);
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn a_ca_that_ended_certifies_nobody_and_keeps_no_agent_from_reporting() {
-    let Some(mut site) = Site::start().await else {
-        return;
-    };
-    let mut config = site.config("web-02");
-    config.api = site.serve(false).await;
-    let token = site.one_time("enrol:web-02", None).await;
-    let mut agent = Agent::new(config.clone(), site.it.clock.clone(), Some(token)).unwrap();
-    agent.enrol(8084).await.unwrap();
-    let before = identity(&config);
-
-    site.agents = Ca::until(site.it.dir.path(), "ending", 2027);
-    site.base = site.serve(true).await;
-    let day = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc();
-    site.it.clock.set(day("2026-12-20T00:00:00Z"));
-    let who = identity(&site.enrolled("web-03").await);
-    let ends = site.row(&who.agent_id).await.identity.unwrap().not_after;
-    assert_eq!(
-        ends,
-        day("2027-01-01T00:00:00Z"),
-        "nothing is good for longer than its CA"
-    );
-
-    site.it.clock.set(day("2027-01-02T00:00:00Z"));
-    let answer = site.report_at(&site.base, &before, None, Some(csr().1)).await;
-    assert_eq!(answer.unwrap(), None);
-    let token = site.one_time("enrol:web-04", None).await;
-    let mut agent = Agent::new(site.config("web-04"), site.it.clock.clone(), Some(token)).unwrap();
-    let Err(AgentError::Platform(problem)) = agent.enrol(8084).await else {
-        panic!("certified by a CA that ended")
-    };
-    assert_eq!(problem.kind.status(), 503);
-    assert!(problem.what.contains("ended at 2027-01-01"), "{problem}");
-}
-
-#[tokio::test]
 async fn a_server_without_the_ca_does_not_take_the_token_alone() {
     let Some(site) = Site::start().await else { return };
     let who = identity(&site.enrolled("web-02").await);
@@ -501,133 +351,6 @@ async fn an_agent_from_before_the_ca_gets_its_certificate_with_a_report() {
     agent.reports().await;
     assert!(site.row(&before.agent_id).await.identity.is_some());
     re_enrol(site.report(&before, None).await);
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn what_shows_the_next_certificate_first_may_be_several_requests_at_once() {
-    let Some(site) = Site::start().await else { return };
-    let who = identity(&site.enrolled("web-02").await);
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-    let (key, csr) = csr();
-    let pem = site.report_at(&site.base, &who, Some(&who), Some(csr)).await;
-    let next = with(&who, pem.unwrap().unwrap(), &key);
-    let offered = site.row(&who.agent_id).await.next_identity;
-    // A report, and the ends of jobs beside it.
-    let answers = futures::future::join_all((0..12).map(|_| site.report(&who, Some(&next)))).await;
-    for answer in answers {
-        assert_eq!(answer.unwrap(), None);
-    }
-    assert_eq!(site.row(&who.agent_id).await.identity, offered);
-}
-
-#[tokio::test]
-async fn a_connection_that_stays_open_does_not_outlive_the_certificate() {
-    let Some(site) = Site::start().await else { return };
-    let who = identity(&site.enrolled("web-02").await);
-    let api = site.shown(&site.base, Some(&who));
-    report_over(&api, &who, None).await.unwrap();
-    site.it.clock.set(site.it.clock.now() + Duration::days(31));
-    let said = re_enrol(report_over(&api, &who, None).await);
-    assert_eq!(said, "the agent's certificate has expired");
-}
-
-#[tokio::test]
-async fn servers_whose_clocks_are_apart_send_no_agent_to_enrol_again() {
-    let Some(site) = Site::start().await else { return };
-    let who = identity(&site.enrolled("web-02").await);
-    site.it.clock.set(site.it.clock.now() - Duration::minutes(30));
-    let problem = site.report(&who, Some(&who)).await.unwrap_err();
-    assert_eq!(
-        (problem.kind.status(), problem.denial),
-        (503, Some(Denial::Retry)),
-        "{problem}"
-    );
-    assert!(problem.hint.unwrap().contains("clocks"));
-}
-
-#[tokio::test]
-async fn an_agent_whose_clock_is_ahead_is_not_certified_with_every_report() {
-    let Some(site) = Site::start().await else { return };
-    let config = site.enrolled("web-02").await;
-    let ahead = Clock::fixed(site.it.clock.now() + Duration::days(40));
-    let agent = site.run_at(&config, ahead).await;
-    let first = identity(&config).proof.unwrap().certificate_pem;
-    for _ in 0..3 {
-        agent.reports().await;
-    }
-    assert_eq!(site.renewals().await, 0);
-    assert_eq!(identity(&config).proof.unwrap().certificate_pem, first);
-    // Once there is something to renew, it goes on as for everybody.
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-    agent.reports().await;
-    agent.reports().await;
-    assert_eq!(site.renewals().await, 1);
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn a_copied_token_does_not_use_up_what_the_agent_may_send() {
-    let Some(site) = Site::start().await else { return };
-    let who = identity(&site.enrolled("web-02").await);
-    let base = site.serve_within(true, "reports=2".parse().unwrap()).await;
-    for _ in 0..2 {
-        re_enrol(site.report_at(&base, &who, None, None).await);
-    }
-    let flood = site.report_at(&base, &who, None, None).await.unwrap_err();
-    assert_eq!(flood.kind.status(), 429, "{flood}");
-    site.report_at(&base, &who, Some(&who), None).await.unwrap();
-}
-
-#[tokio::test]
-async fn of_a_host_and_its_copy_one_goes_on_and_the_other_says_why_not() {
-    let Some(site) = Site::start().await else { return };
-    let config = site.enrolled("web-02").await;
-    let mut copied = config.clone();
-    copied.state_dir = site.it.dir.path().join("copied");
-    copy(&config.state_dir, &copied.state_dir);
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-    let agent = site.run(&config).await;
-    agent.reports().await;
-    agent.reports().await;
-    let other = site.run(&copied).await;
-    let problem = other.wake().await.problem.unwrap();
-    assert_eq!(problem.denial, Some(Denial::ReEnrol));
-    let hint = problem.hint.unwrap();
-    let look = hint.find("find out which before it enrols again").unwrap();
-    let token = hint.find(&format!("/api/v1/agents/{}/token", identity(&config).agent_id));
-    assert!(look < token.unwrap(), "{hint}");
-    agent.reports().await;
-    agent.stop().await;
-    other.stop().await;
-}
-
-#[tokio::test]
-async fn a_certificate_that_can_not_be_shown_yet_is_shown_later() {
-    let Some(site) = Site::start().await else { return };
-    let config = site.enrolled("web-02").await;
-    let id = identity(&config).agent_id;
-    let agent = site.run(&config).await;
-    agent.reports().await;
-    site.it.clock.set(site.it.clock.now() + Duration::days(16));
-    // Without this file no connection can be made that shows another one.
-    let away = site.it.dir.path().join("away");
-    std::fs::rename(&site.ca.file, &away).unwrap();
-    agent.reports().await;
-    let offered = site.row(&id).await.next_identity;
-    assert!(offered.is_some());
-    std::fs::rename(&away, &site.ca.file).unwrap();
-    agent.reports().await;
-    agent.reports().await;
-    let row = site.row(&id).await;
-    assert_eq!(
-        (
-            row.identity.map(|it| it.serial),
-            row.next_identity,
-            site.renewals().await
-        ),
-        (offered.map(|it| it.serial), None, 1)
-    );
     agent.stop().await;
 }
 
