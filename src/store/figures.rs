@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use crate::domain::adapter::Adapter;
 
 use super::agents::Headcount;
-use super::certificates::STILL_MATTERS;
+use super::certificate_list::STILL_MATTERS;
 use super::statement::sql;
 use super::{Conn, StoreError, adapters, agents};
 

@@ -22,12 +22,25 @@ macro_rules! columns {
     };
 }
 
-/// Keys with one holder each: one that isn't banned before one that is.
-macro_rules! from {
+/// The holder of a key: one that isn't banned before one that is.
+macro_rules! holder {
     () => {
-        "keys k LEFT JOIN agents a ON a.id = (SELECT o.id FROM key_holders h JOIN agents o ON o.id = h.agent_id \
+        "(SELECT o.id FROM key_holders h JOIN agents o ON o.id = h.agent_id \
            WHERE h.spki_sha256 = k.spki_sha256 AND h.proven_at IS NOT NULL \
            ORDER BY CASE WHEN o.status = 'banned' THEN 1 ELSE 0 END, o.id LIMIT 1)"
+    };
+}
+
+/// Keys with one holder each. As a range of its index it is looked up key by key: to compare ids PostgreSQL may read all
+/// agents first.
+macro_rules! from {
+    () => {
+        concat!(
+            "keys k LEFT JOIN agents a ON a.id >= ",
+            holder!(),
+            " AND a.id <= ",
+            holder!()
+        )
     };
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use crate::domain::id::EntityKind;
 use crate::domain::renewal::{Suggestion, moved_from};
 
-use super::certificates::STILL_MATTERS;
+use super::certificate_list::STILL_MATTERS;
 use super::row::{FromRow, Row};
 use super::statement::sql;
 use super::{StoreError, Tx, certificates};

@@ -9,21 +9,13 @@ use crate::problem::Problem;
 use crate::wire::filter::{Filter, Wants};
 use crate::wire::page::{MOST_COUNTED, Page, PageQuery};
 
-use super::cursor::{Cursor, SortValue};
+use super::cursor::Cursor;
 use super::row::{FromRow, Row};
 use super::search::{Place, Sought, literally};
+use super::searched::{Driver, Search, bounded};
 use super::statement::{Value, sql};
+use super::window::{Direction, Window, cursor_of};
 use super::{Conn, StoreError};
-
-impl From<SortValue> for Value {
-    fn from(value: SortValue) -> Self {
-        match value {
-            SortValue::Text(text) => text.into(),
-            SortValue::Time(at) => at.into(),
-            SortValue::Number(n) => n.into(),
-        }
-    }
-}
 
 /// As many of the things that are searched for at once are tried, whether they are rare.
 const MOST_TRIED: usize = 3;
@@ -109,34 +101,6 @@ pub(super) struct Where {
     binds: Vec<Value>,
     /// What is searched for, each as one of several texts: a condition is made of it where no index finds it.
     searches: Vec<Search>,
-}
-
-/// One of these texts, in these places.
-struct Search {
-    either: Vec<Sought>,
-    places: &'static [Place],
-}
-
-impl Search {
-    /// How much the least telling of them tells.
-    fn tells(&self) -> usize {
-        self.either.iter().map(Sought::len).min().unwrap_or(0)
-    }
-
-    /// Statements that give the ids of all that has it; none where that takes more than an index.
-    fn ids(&self, postgres: bool, binds: &mut Vec<Value>) -> Option<Vec<String>> {
-        let mut statements = Vec::new();
-        for text in &self.either {
-            statements.extend(text.ids(self.places, postgres, binds)?);
-        }
-        Some(statements)
-    }
-
-    /// The condition on a row that has it.
-    fn row(&self, binds: &mut Vec<Value>) -> String {
-        let either = self.either.iter().map(|text| text.row(self.places, binds));
-        either.collect::<Vec<_>>().join(" OR ")
-    }
 }
 
 impl Where {
@@ -561,107 +525,9 @@ impl List {
     }
 }
 
-/// The ids that these statements give, of more than are counted not all.
-fn bounded(ids: &[String], union: &str) -> String {
-    let limit = MOST_COUNTED + 1;
-    let each = ids
-        .iter()
-        .map(|ids| format!("SELECT * FROM ({ids} LIMIT {limit}) b"));
-    let all = each.collect::<Vec<_>>().join(union);
-    format!("SELECT id FROM ({all}) u LIMIT {limit}")
-}
-
-/// What leads to the rows of a search.
-enum Driver {
-    /// There are none.
-    Nothing,
-    /// This search's ids.
-    By(Search),
-    /// The order of the list: nothing that was searched for is known to be rare.
-    None,
-    /// The same, and of something there are more than are counted.
-    Many,
-}
-
-/// The page that is wanted of a list.
-struct Window {
-    column: &'static SortColumn,
-    direction: Direction,
-    after: Option<Cursor>,
-    limit: u32,
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Up,
-    Down,
-}
-
-impl Window {
-    /// Whether its cursor holds what the list is sorted by.
-    fn check(&self) -> Result<(), Problem> {
-        let fits = self.after.as_ref().is_none_or(|cursor| {
-            matches!(
-                (self.column.sorts, &cursor.value),
-                (Sorts::Text, SortValue::Text(_))
-                    | (Sorts::Time, SortValue::Time(_))
-                    | (Sorts::Number, SortValue::Number(_))
-            )
-        });
-        match fits {
-            true => Ok(()),
-            false => Err(
-                Problem::bad_input("the cursor `after` is not one that this API made")
-                    .hint("start again without `after`"),
-            ),
-        }
-    }
-
-    /// Only rows after its cursor, as a row-value comparison, which both databases answer by index.
-    fn after(&self, by_what: &str, id: &str, number_as_id: bool, binds: &mut Vec<Value>) -> Option<String> {
-        let cursor = self.after.clone()?;
-        binds.push(cursor.value.into());
-        // A number as id (audit rows) must be compared as a number.
-        binds.push(match number_as_id {
-            true => Value::from(cursor.id.parse().unwrap_or(i64::MAX)),
-            false => Value::from(cursor.id),
-        });
-        let n = binds.len();
-        let than = match self.direction {
-            Direction::Up => '>',
-            Direction::Down => '<',
-        };
-        Some(format!("({by_what}, {id}) {than} (${}, ${n})", n - 1))
-    }
-
-    fn by(&self) -> &'static str {
-        match self.direction {
-            Direction::Up => "ASC",
-            Direction::Down => "DESC",
-        }
-    }
-}
-
-fn cursor_of(row: &Row, sort: &str, sorts: Sorts, number_as_id: bool) -> Result<Cursor, sqlx::Error> {
-    let value = match sorts {
-        Sorts::Text => SortValue::Text(row.try_get("sort_value")?),
-        Sorts::Time => SortValue::Time(row.try_get("sort_value")?),
-        Sorts::Number => SortValue::Number(row.try_get("sort_value")?),
-    };
-    let id = match number_as_id {
-        true => row.try_get::<i64>("sort_id")?.to_string(),
-        false => row.try_get("sort_id")?,
-    };
-    Ok(Cursor {
-        order: sort.to_owned(),
-        value,
-        id,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{agents, audit, certificates, requests};
+    use super::super::{agents, audit, certificate_list, requests};
     use super::*;
     use crate::wire::filter::{AGENT_FIELDS, AUDIT_FIELDS, CERTIFICATE_FIELDS, REQUEST_FIELDS, Takes, takes};
 
@@ -669,7 +535,7 @@ mod tests {
     #[test]
     fn the_fields_of_filters_take_what_the_lists_compare_them_with() {
         let lists = [
-            (CERTIFICATE_FIELDS, certificates::LIST),
+            (CERTIFICATE_FIELDS, certificate_list::LIST),
             (AGENT_FIELDS, agents::LIST),
             (REQUEST_FIELDS, requests::LIST),
             (AUDIT_FIELDS, audit::LIST),

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::wire::trends::{CHECKIN_MIN, CHECKINS, HOURS, Trends, WEEKS};
 
-use super::certificates::STILL_MATTERS;
+use super::certificate_list::STILL_MATTERS;
 use super::statement::{Value, sql};
 use super::{Conn, StoreError};
 

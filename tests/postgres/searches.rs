@@ -67,15 +67,18 @@ async fn asked(store: &Store, query: &PageQuery) -> Page<Certificate> {
 /// The lines of plans that read a whole table, or a whole index of it.
 fn whole(plans: &str) -> Vec<String> {
     let lines: Vec<&str> = plans.lines().map(str::trim).collect();
-    let mut found = Vec::new();
+    let (mut found, mut statement) = (Vec::new(), "");
     for (at, line) in lines.iter().enumerate() {
+        if line.contains("Query Text:") {
+            statement = line;
+        }
         let of_large = LARGE.iter().any(|table| line.contains(&format!(" on {table} ")));
         let next = lines.get(at + 1).copied().unwrap_or_default();
         let by_condition = next.starts_with("Index Cond:");
         let is_scan = line.contains("Seq Scan on ")
             || (line.contains("Scan using ") || line.contains("Scan Backward using ")) && !by_condition;
         if of_large && is_scan {
-            found.push(format!("{line}\n{next}"));
+            found.push(format!("{line}\n{next}\n{statement}"));
         }
     }
     found

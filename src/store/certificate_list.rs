@@ -1,0 +1,349 @@
+//! The list of certificates: what is selected, sorted and searched by.
+
+use super::agents;
+use super::in_use_sql::{in_use, of_agents, reissuable};
+use super::search::{By, Place, Words, of_kind};
+use super::select::{Field, Is, List, SortColumn, Sorts};
+
+/// One that was replaced has done its duty: its end is no news, unless it is still in use somewhere: its replacement was
+/// rolled back there, or isn't loaded.
+pub(super) const STILL_MATTERS: &str = concat!(
+    "c.status <> 'revoked' AND (c.replaced_by IS NULL \
+     OR EXISTS (SELECT 1 FROM installations i WHERE ",
+    in_use!(),
+    "))"
+);
+
+/// A newer one took its place, and it is in use nowhere.
+macro_rules! replaced {
+    () => {
+        concat!(
+            "(c.status = 'active' AND c.replaced_by IS NOT NULL \
+              AND NOT EXISTS (SELECT 1 FROM installations i WHERE ",
+            in_use!(),
+            "))"
+        )
+    };
+}
+
+/// Others have its key, and it is neither revoked nor over: it is shown as that, whatever took its place.
+macro_rules! leaked {
+    () => {
+        "(c.status = 'active' AND c.not_after > ?now \
+          AND c.spki_sha256 IN (SELECT l.spki_sha256 FROM keys l WHERE l.status = 'compromised'))"
+    };
+}
+
+/// The first by name of what the agents are that have it.
+macro_rules! first {
+    ($what:literal) => {
+        concat!(
+            "(SELECT MIN(",
+            $what,
+            ") FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            in_use!(),
+            ")"
+        )
+    };
+}
+
+/// What is worked out of other tables.
+macro_rules! derived {
+    () => {
+        concat!(
+            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, \
+             (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id \
+               AND r.status IN ('pending', 'issuing')) AS n_reissues, ",
+            reissuable!(),
+            " AS n_reissuable, ",
+            first!("a.hostname"),
+            " AS host, ",
+            first!("a.owner"),
+            " AS owner, ",
+            "CAST(CASE WHEN ",
+            replaced!(),
+            " THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM keys l WHERE l.spki_sha256 = c.spki_sha256 \
+               AND l.status = 'compromised') THEN 1 ELSE 0 END AS bigint) AS is_key_compromised"
+        )
+    };
+}
+pub(super) use derived;
+
+/// The ids of the certificates that are expected on these agents.
+macro_rules! in_use_on {
+    ($agents:literal) => {
+        concat!(
+            "SELECT i.certificate_id AS id FROM installations i WHERE i.agent_id IN (",
+            $agents,
+            ")"
+        )
+    };
+}
+
+/// The ids of the certificates that these agents found elsewhere than they are expected.
+macro_rules! found_on {
+    ($column:literal, $agents:literal) => {
+        concat!(
+            "SELECT f.id FROM installations i JOIN certificates f ON f.fingerprint_sha256 = i.",
+            $column,
+            " WHERE i.",
+            $column,
+            " <> i.expected_sha256 AND i.agent_id IN (",
+            $agents,
+            ")"
+        )
+    };
+}
+
+macro_rules! on_hosts_by {
+    ($way:literal) => {
+        concat!(
+            "COALESCE((SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            $way,
+            " AND ?if LIMIT 1), 0) = 1"
+        )
+    };
+}
+
+/// The condition that a certificate is in use at an agent `a` of which something holds; each of the three has a small
+/// index of its own. As a value it is looked up row by row: for EXISTS PostgreSQL may read all agents first.
+const ON_HOSTS: &str = concat!(
+    on_hosts_by!("i.certificate_id = c.id"),
+    " OR ",
+    on_hosts_by!("i.served_sha256 = c.fingerprint_sha256 AND i.served_sha256 <> i.expected_sha256"),
+    " OR ",
+    on_hosts_by!("i.on_disk_sha256 = c.fingerprint_sha256 AND i.on_disk_sha256 <> i.expected_sha256"),
+);
+
+/// Names and serials.
+const WORDS: Words = Words {
+    of: "certificate",
+    from: "certificates c",
+    id: "c.id",
+};
+/// The certificates of which something holds by itself.
+const OWN: &[&str] = &["SELECT c.id FROM certificates c WHERE ?if"];
+
+/// Where a certificate is in use: at the agents `a` of which something holds.
+const fn on_hosts(by: By) -> Place {
+    Place {
+        by,
+        ids: &[
+            in_use_on!("?words"),
+            found_on!("served_sha256", "?words"),
+            found_on!("on_disk_sha256", "?words"),
+        ],
+        row: ON_HOSTS,
+    }
+}
+
+pub(super) const LIST: List = List {
+    columns: concat!(
+        "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
+              c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
+              c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_at, c.without_crl_at, \
+              c.seen_refused_at, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
+              c.renewal_explanation_url, c.renewal_asked_at, \
+              c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \
+              NULL AS pem, NULL AS chain_pem, ",
+        derived!()
+    ),
+    from: "certificates c",
+    id: "c.id",
+    number_as_id: false,
+    sorts: &[
+        SortColumn {
+            name: "not_after",
+            sql: "c.not_after",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "subject",
+            sql: "c.subject",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "status",
+            sql: "c.status",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "created_at",
+            sql: "c.created_at",
+            sorts: Sorts::Time,
+        },
+        SortColumn {
+            name: "serial",
+            sql: "c.serial",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "key_algorithm",
+            sql: "c.key_algorithm",
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "host",
+            sql: concat!("COALESCE(", first!("a.hostname"), ", '')"),
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "owner",
+            sql: concat!("COALESCE(", first!("a.owner"), ", '')"),
+            sorts: Sorts::Text,
+        },
+        SortColumn {
+            name: "installations",
+            sql: "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id)",
+            sorts: Sorts::Number,
+        },
+        SortColumn {
+            name: "id",
+            sql: "c.id",
+            sorts: Sorts::Text,
+        },
+    ],
+    default_sort: "not_after",
+    words: Is::Text(&[
+        Place {
+            by: By::Words(WORDS),
+            ids: &["?words"],
+            row: "?if",
+        },
+        Place {
+            by: By::Serial("c.serial"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Hash("c.fingerprint_sha256"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Hash("c.spki_sha256"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Hash("c.fingerprint_sha1"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Id("c.id", "crt_"),
+            ids: OWN,
+            row: "?if",
+        },
+        on_hosts(By::Part(
+            agents::WORDS,
+            "LOWER(a.hostname || ' ' || COALESCE(a.tls_address, ''))",
+        )),
+    ]),
+    fields: &[
+        Field {
+            name: "status",
+            is: Is::Word(
+                "c.status",
+                &[],
+                &[
+                    (
+                        "active",
+                        concat!(
+                            "c.status = 'active' AND c.not_after > ?soon AND NOT ",
+                            replaced!(),
+                            " AND NOT ",
+                            leaked!()
+                        ),
+                    ),
+                    (
+                        "expiring",
+                        concat!(
+                            "c.status = 'active' AND c.not_after > ?now AND c.not_after <= ?soon AND NOT ",
+                            replaced!(),
+                            " AND NOT ",
+                            leaked!()
+                        ),
+                    ),
+                    (
+                        "expired",
+                        concat!(
+                            "c.status = 'active' AND c.not_after <= ?now AND NOT ",
+                            replaced!()
+                        ),
+                    ),
+                    ("revoked", "c.status = 'revoked'"),
+                    ("revoking", "c.status = 'revocation_pending'"),
+                    ("held", "c.status = 'held'"),
+                    ("replaced", concat!(replaced!(), " AND NOT ", leaked!())),
+                    ("leaked", leaked!()),
+                    ("any", "1 = 1"),
+                ],
+            ),
+        },
+        Field {
+            name: "expires",
+            is: Is::Time("c.not_after", STILL_MATTERS),
+        },
+        Field {
+            name: "agent",
+            is: Is::Text(&[
+                on_hosts(By::Part(agents::WORDS, "LOWER(a.hostname)")),
+                Place {
+                    by: By::Id("a.id", "agt_"),
+                    ids: &[
+                        in_use_on!("SELECT a.id FROM agents a WHERE ?if"),
+                        found_on!("served_sha256", "SELECT a.id FROM agents a WHERE ?if"),
+                        found_on!("on_disk_sha256", "SELECT a.id FROM agents a WHERE ?if"),
+                    ],
+                    row: ON_HOSTS,
+                },
+            ]),
+        },
+        Field {
+            name: "owner",
+            is: Is::Text(&[on_hosts(By::Part(agents::WORDS, "LOWER(COALESCE(a.owner, ''))"))]),
+        },
+        Field {
+            name: "key",
+            is: Is::Text(&[
+                Place {
+                    by: By::Hash("c.spki_sha256"),
+                    ids: OWN,
+                    row: "?if",
+                },
+                Place {
+                    by: By::Kind("LOWER(c.key_algorithm)"),
+                    ids: &[of_kind!("certificates", "id", "key_algorithm")],
+                    row: "?if",
+                },
+            ]),
+        },
+        Field {
+            name: "issuer",
+            is: Is::Text(&[Place {
+                by: By::Kind("LOWER(c.issuer)"),
+                ids: &[of_kind!("certificates", "id", "issuer")],
+                row: "?if",
+            }]),
+        },
+        Field {
+            name: "serial",
+            is: Is::Text(&[
+                Place {
+                    by: By::Serial("c.serial"),
+                    ids: OWN,
+                    row: "?if",
+                },
+                Place {
+                    by: By::Part(WORDS, "REPLACE(c.serial, ':', '')"),
+                    ids: &["?words"],
+                    row: "?if",
+                },
+            ]),
+        },
+    ],
+    parameters: &["q", "status", "expires_before", "spki", "agent"],
+    doing: "reading the certificates",
+};
