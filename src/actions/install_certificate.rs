@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use super::in_the_way::{Away, away};
+use super::in_the_way::{Absence, Away, away};
 use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
@@ -55,9 +55,10 @@ impl Action for InstallCertificate {
     fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
         match on {
             Seen::Certificate(seen) => match seen.detail {
-                Some(detail) => holder(detail)
-                    .err()
-                    .or_else(|| unfit(seen.row, seen.is_listed, now)),
+                // Of a certificate that is no good it doesn't matter who could have it.
+                Some(detail) => {
+                    unfit(seen.row, seen.is_listed, now).or_else(|| holder(detail).err())
+                }
                 None => unfit(seen.row, seen.is_listed, now),
             },
             Seen::Finding(finding)
@@ -85,6 +86,16 @@ impl Action for InstallCertificate {
         Box::pin(plan(on, inputs, with))
     }
 
+    fn proof(&self, plan: &Plan) -> String {
+        match plan.steps.iter().any(|it| it.step == ProveHandshake.name()) {
+            true => SPEC.proof,
+            false => {
+                "the agent reports it on disk and loaded, or the old one is back and the reason is shown"
+            }
+        }
+        .to_owned()
+    }
+
     fn steps(&self) -> &'static [&'static dyn Step] {
         &[&Install, &InstallOlder, &ProveHandshake]
     }
@@ -97,6 +108,8 @@ struct Place {
     path: String,
     /// The newer certificate that has its place.
     newer: Option<Newer>,
+    /// The certificate that is expected there now is the one that this one replaces.
+    is_successor: bool,
     /// Certificate that a handshake showed there while the plan was made.
     served: Option<String>,
 }
@@ -109,7 +122,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let holder = match holder(&detail) {
+        let unfit_itself = unfit(certificate, false, with.clock.now());
+        let holder = match unfit_itself.map_or_else(|| holder(&detail), Err) {
             Ok(agent_id) => {
                 let standing = lists.standing(certificate, with).await;
                 unfit(certificate, standing == Standing::Revoked, with.clock.now())
@@ -146,8 +160,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             agent,
             path,
             newer: None,
+            is_successor: false,
             served: None,
         };
+        if let Some(id) = there(&place).map(|there| there.certificate_id.clone()) {
+            let by = with.api.certificate(&id).await?.certificate.replaced_by;
+            place.is_successor = by.as_deref() == Some(place.detail.certificate.id.as_str());
+        }
         place.newer = newer::of(&place.detail.certificate, &place.agent, &place.path, with).await?;
         places.push(place);
     }
@@ -159,13 +178,14 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         .hint("reissue them: the agents then make keys of their own"));
     }
     look(&mut places, with).await;
-    let mut away = Away::default();
+    let mut waits = Away::default();
     for (index, place) in places.iter().enumerate() {
         let name = place.detail.certificate.name();
-        let is_away = away.note(&place.agent.agent, name, with);
-        plan.steps.extend(steps(index, place, is_away, with));
+        let until = away(&place.agent.agent, with).map(|absence| absence.until);
+        waits.note(&place.agent.agent, name, with);
+        plan.steps.extend(steps(index, place, with));
         plan.losses.extend(loss(place, &plan.targets));
-        plan.changes.extend(changes(place, is_away));
+        plan.changes.extend(changes(place, until));
     }
     if places.len() > 1 {
         let rows = places.iter().map(|place| {
@@ -192,8 +212,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             if hosts.len() == 1 { "" } else { "s" }
         )];
     }
-    plan.in_the_way = away
-        .lines("The job is on record; nothing is installed there until it is back.")
+    plan.in_the_way = waits
+        .lines(|until| format!("The job is on record; nothing is installed there until it {until}."))
         .collect();
     if let Some((name, why)) = unknown.first() {
         let more = match unknown.len() - 1 {
@@ -367,7 +387,7 @@ fn no_two_at_one_path(places: &[Place]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<PlannedStep> {
+fn steps(target: usize, place: &Place, with: &Reads) -> Vec<PlannedStep> {
     let certificate = &place.detail.certificate;
     let (agent, path) = (&place.agent.agent, &place.path);
     let title = format!("install {} on {}", certificate.name(), agent.hostname);
@@ -392,9 +412,7 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
         served_before,
         is_older: place.newer.is_some(),
     };
-    let proof = address(place)
-        .filter(|_| !is_away)
-        .map(|address| prove_handshake::planned(target, address, &shows));
+    let proof = address(place).map(|address| prove_handshake::planned(target, address, &shows));
     [install].into_iter().chain(proof).collect()
 }
 
@@ -418,6 +436,14 @@ fn address(place: &Place) -> Option<&str> {
 fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
     let there = there(place)?;
     let moved = targets.iter().any(|target| target.id == there.certificate_id);
+    // What its agent found not to be served there can't be lost.
+    let is_served = match (&there.tls_address, there.checked_at) {
+        (Some(_), Some(_)) => there.served_sha256.as_ref() == Some(&there.expected_sha256),
+        (Some(_), None) | (None, _) => true,
+    };
+    if place.is_successor || !is_served {
+        return None;
+    }
     let name = common_name(&there.subject).unwrap_or(&there.subject);
     (there.certificate_id != place.detail.certificate.id && !moved).then(|| Loss {
         host: place.agent.agent.hostname.clone(),
@@ -426,11 +452,14 @@ fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
             true => format!("{name} that ends {}", fixed(there.not_after)),
             false => name.to_owned(),
         },
-        what: format!("no longer served from {}", place.path),
+        what: match there.tls_address {
+            Some(_) => format!("no longer served from {}", place.path),
+            None => format!("no longer on disk at {}", place.path),
+        },
     })
 }
 
-fn changes(place: &Place, is_away: bool) -> Vec<String> {
+fn changes(place: &Place, until: Option<&str>) -> Vec<String> {
     let (name, hostname, path) = (
         place.detail.certificate.name(),
         &place.agent.agent.hostname,
@@ -443,9 +472,9 @@ fn changes(place: &Place, is_away: bool) -> Vec<String> {
         fixed(certificate.not_after)
     )];
     let there = there(place);
-    changes.push(match is_away {
-        true => format!("{hostname} gets {name} at {path} when it is back."),
-        false => {
+    changes.push(match until {
+        Some(until) => format!("{hostname} gets {name} at {path} when it {until}."),
+        None => {
             format!("{hostname} gets {name} at {path} and reloads; its old files stay until that is served.")
         }
     });
@@ -525,8 +554,8 @@ impl Step for Install {
             let Some(result) = with.api.job(job).await?.result else {
                 let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
                 return Ok(match away(&agent, with) {
-                    Some(since) => Proof::Waits(format!(
-                        "asked, waits for the agent: job {job} goes on when {} is back, {since}",
+                    Some(Absence { is, until }) => Proof::Waits(format!(
+                        "asked, waits for the agent: job {job} goes on when {} {until}; it {is}",
                         agent.hostname
                     )),
                     None => Proof::Open("the agent has not reported yet".to_owned()),

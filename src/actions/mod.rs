@@ -60,7 +60,7 @@ pub struct Spec {
     pub kinds: &'static [EntityKind],
     /// One sentence for help, no period.
     pub help: &'static str,
-    /// How it proves that it worked, no period.
+    /// How it proves that it worked where nothing stands against that, no period.
     pub proof: &'static str,
 }
 
@@ -128,6 +128,11 @@ pub trait Action: Sync {
         inputs: Inputs,
         with: &'a Reads,
     ) -> BoxFuture<'a, Result<Plan, Problem>>;
+
+    /// The proof of this plan in words, by the steps that it has; no period.
+    fn proof(&self, _plan: &Plan) -> String {
+        self.spec().proof.to_owned()
+    }
 
     /// The code that its plans' steps name.
     fn steps(&self) -> &'static [&'static dyn Step];

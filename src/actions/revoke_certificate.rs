@@ -1,7 +1,7 @@
 //! Revoke: the CA is asked to revoke, and the proof is the serial in a CRL fetched afterwards. It does
 //! not replace the certificate; that is `reissue`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -337,7 +337,30 @@ fn in_the_way(
         };
         detail.certificate.replaced_by.is_none() && detail.in_use().any(served)
     };
-    match all.iter().filter(served).count() {
+    // Nothing reaches a banned agent: what only such ones have can't be replaced first.
+    let (barred, open): (Vec<_>, Vec<_>) = all
+        .iter()
+        .filter(served)
+        .partition(|detail| detail.certificate.is_banned_everywhere());
+    if !barred.is_empty() {
+        let banned: BTreeSet<&str> = barred
+            .iter()
+            .flat_map(|detail| detail.in_use())
+            .map(|place| place.hostname.as_str())
+            .collect();
+        let banned: Vec<&str> = banned.into_iter().collect();
+        let is = if banned.len() == 1 { "is" } else { "are" };
+        let what = match barred.as_slice() {
+            [_] if all.len() == 1 => "it".to_owned(),
+            many => format!("{} of them", many.len()),
+        };
+        lines.push(format!(
+            "Nothing can replace {what} while {} {is} banned: what they serve is refused once this is done. To replace \
+             it first, unban, `U`, and enrol again.",
+            names(&banned)
+        ));
+    }
+    match open.len() {
         0 => {}
         1 => {
             lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned());

@@ -11,6 +11,7 @@ mod databases;
 mod decode;
 pub mod defects;
 mod dialogs;
+mod exporting;
 pub mod effects;
 pub mod entry;
 pub mod hand;

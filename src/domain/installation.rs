@@ -42,6 +42,9 @@ pub struct Installation {
     /// The issuer that a client misses, since it was not sent in the handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_missing: Option<String>,
+    /// The last installation there did not come about.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// Why there was no handshake, or why the last installation was rolled back.
     pub error: Option<String>,
     /// When the agent last looked.

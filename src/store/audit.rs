@@ -15,6 +15,23 @@ use super::{Conn, Store, StoreError, Tx, Work, dialect, news};
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
 
+/// Outcomes that the screen tells apart by more than the column.
+const SHOWN: &[(&str, &str)] = &[
+    ("proven", "action = 'run' AND outcome = 'done'"),
+    (
+        "waiting",
+        "action = 'run' AND outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %'",
+    ),
+    (
+        "stopped",
+        "action = 'run' AND outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %'",
+    ),
+    (
+        "unsent",
+        "action = 'run' AND outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %'",
+    ),
+];
+
 /// How many rows are checked at once.
 const BATCH: i64 = 1000;
 
@@ -56,7 +73,11 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "-seq",
-    words: "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+    words: "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
+            OR action = 'run' AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
+              OR outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
+              OR outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
+              OR outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
     fields: &[
         Field {
             name: "entity",
@@ -72,14 +93,8 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            // By the word that is shown, too (`AuditRow::outcome_word`).
-            is: Is::Like(
-                "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
-                 AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'refused' AND detail LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
-            ),
+            // By the word that is shown (`AuditRow::outcome_word`), and a coarser one of the trail's own.
+            is: Is::Word("outcome", &["asked", "done", "refused", "failed", "unknown"], SHOWN),
         },
         Field {
             name: "when",

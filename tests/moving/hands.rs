@@ -398,7 +398,7 @@ fn the_log_is_read_when_it_is_opened_and_filtered_here() {
 fn exported(state: &mut State, format: &str) -> String {
     let effects = run(state, &format!("export {format}"));
     let content = effects.into_iter().find_map(|effect| match effect {
-        Effect::Export { content, .. } => Some(content),
+        Effect::Export(export) => Some(export.files.into_iter().map(|(_, content)| content).collect::<String>()),
         _ => None,
     });
     content.unwrap()

@@ -7,11 +7,12 @@ use sqlx::AssertSqlSafe;
 
 use super::{AT_MOST, All, Foremost};
 use crate::domain::finding::NAMED;
+use crate::store::in_use_sql::{has_no_token, without_token};
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::{places, sql};
 use crate::store::{Conn, StoreError};
 
-/// An agent that missed its check-ins, by its own interval.
+/// An agent that missed its check-ins, by its own interval, or can't check in any more.
 #[derive(Clone, Debug)]
 pub struct Silent {
     /// Which.
@@ -26,7 +27,7 @@ pub struct Silent {
     pub last_checkin: Option<DateTime<Utc>>,
     /// When it enrolled.
     pub enrolled_at: DateTime<Utc>,
-    /// Each token that it ever had was taken back or has ended, as after a ban: it can't check in.
+    /// Each token that it ever had was taken back, as after a ban: it can't check in.
     pub has_no_token: bool,
 }
 
@@ -54,19 +55,23 @@ pub struct OnAgent {
     pub n: i64,
 }
 
-/// Active agents that missed their check-ins: first the one whose patience ended first.
+const NO_TOKEN: &str = has_no_token!("a.id");
+
+/// Active agents that have no token or missed their check-ins: first the one whose patience ended first.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreError> {
     let (now, doing) = (conn.now(), "looking for silent agents");
-    let silent = "FROM agents a WHERE a.status = 'active' AND a.silent_at < $1";
+    // One without a token is told at once: its last check-in says nothing of the next.
+    let silent = concat!(
+        "FROM agents a WHERE a.status = 'active' AND (a.silent_at < $1 OR a.id IN ",
+        without_token!(),
+        ")"
+    );
     let rows: Vec<Silent> = sql(AssertSqlSafe(format!(
         "SELECT a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, \
-         CAST(CASE WHEN EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer') \
-           AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer' \
-             AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1)) \
-           THEN 1 ELSE 0 END AS bigint) AS has_no_token {silent} \
+         CAST(CASE WHEN {NO_TOKEN} THEN 1 ELSE 0 END AS bigint) AS has_no_token {silent} \
          ORDER BY a.silent_at, a.id LIMIT $2"
     )))
     .bind(now)
