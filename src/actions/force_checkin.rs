@@ -110,7 +110,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        if let Some(absence) = away(&agent, with) {
+        if let Some(absence) = away(&agent, with.clock.now()) {
             silent.push(format!("{} {}", agent.hostname, absence.is));
         }
         if !from_api {
@@ -141,8 +141,10 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     let named: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
     match named.as_slice() {
         [] => {
-            return Err(Problem::refused("none of these agents can check in: each is banned or has no token")
-                .hint("unban them first, `U`; then enrol them again"));
+            return Err(Problem::refused(
+                "none of these agents can check in: each is banned or has no token",
+            )
+            .hint("unban them first, `U`; then enrol them again"));
         }
         [one] => {
             plan.title = format!("Check-in of {one}");

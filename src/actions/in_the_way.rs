@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
+use crate::domain::listed::first;
 use crate::domain::moment::short;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::worker::Duty;
@@ -19,10 +22,7 @@ const NAMED: usize = 4;
 
 /// A few names, and how many more.
 pub(super) fn names(all: &[&str]) -> String {
-    match all.len().saturating_sub(NAMED) {
-        0 => all.join(", "),
-        more => format!("{} and {more} more", all[..NAMED].join(", ")),
-    }
+    first(all, NAMED)
 }
 
 /// The agents that a plan needs, each asked for once.
@@ -52,13 +52,15 @@ pub(super) struct Absence {
 }
 
 /// Absence of this agent, if it is away or can't come.
-pub(super) fn away(agent: &Agent, with: &Reads) -> Option<Absence> {
-    let now = with.clock.now();
+pub(super) fn away(agent: &Agent, now: DateTime<Utc>) -> Option<Absence> {
     let (is, until) = match (agent.health(now), agent.last_checkin) {
         (AgentHealth::Silent, Some(at)) => (format!("is silent since {}", short(at, now)), "is back"),
         (AgentHealth::Silent | AgentHealth::Never, _) => ("was never seen".to_owned(), "is back"),
         (AgentHealth::NoToken, _) => (
-            format!("has no token, so enrol it: `POST /api/v1/agents/{}/token`", agent.id),
+            format!(
+                "has no token, so enrol it: `POST /api/v1/agents/{}/token`",
+                agent.id
+            ),
             "is enrolled again",
         ),
         (AgentHealth::Banned | AgentHealth::Late | AgentHealth::Healthy, _) => return None,
@@ -71,17 +73,16 @@ pub(super) fn away(agent: &Agent, with: &Reads) -> Option<Absence> {
 pub(super) struct Away(BTreeMap<String, (Absence, Vec<String>)>);
 
 impl Away {
-    /// Notes that `name` waits for `agent`, if that is away; says whether it is.
-    pub(super) fn note(&mut self, agent: &Agent, name: &str, with: &Reads) -> bool {
-        let Some(absence) = away(agent, with) else {
-            return false;
+    /// Notes that `name` waits for `agent`, if that is away.
+    pub(super) fn note(&mut self, agent: &Agent, name: &str, now: DateTime<Utc>) {
+        let Some(absence) = away(agent, now) else {
+            return;
         };
         let (_, names) = self
             .0
             .entry(agent.hostname.clone())
             .or_insert((absence, Vec::new()));
         names.push(name.to_owned());
-        true
     }
 
     /// A line a host; `so` says what comes of it until it `is back`.
@@ -147,7 +148,8 @@ impl UnderWay {
             .max_by(|a, b| a.id.cmp(&b.id))
     }
 
-    fn for_certificate(&self, certificate: &str) -> impl Iterator<Item = &Request> {
+    /// All of those for the certificate with this id.
+    pub(super) fn for_certificate(&self, certificate: &str) -> impl Iterator<Item = &Request> {
         let is_for = move |it: &&Request| it.replaces.as_deref() == Some(certificate);
         self.0.iter().filter(is_for)
     }

@@ -1,7 +1,7 @@
 //! Revoke: the CA is asked to revoke, and the proof is the serial in a CRL fetched afterwards. It does
 //! not replace the certificate; that is `reissue`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -337,37 +337,40 @@ fn in_the_way(
         };
         detail.certificate.replaced_by.is_none() && detail.in_use().any(served)
     };
-    // Nothing reaches a banned agent: what only such ones have can't be replaced first.
-    let (barred, open): (Vec<_>, Vec<_>) = all
-        .iter()
-        .filter(served)
-        .partition(|detail| detail.certificate.is_banned_everywhere());
-    if !barred.is_empty() {
-        let banned: BTreeSet<&str> = barred
-            .iter()
-            .flat_map(|detail| detail.in_use())
-            .map(|place| place.hostname.as_str())
-            .collect();
-        let banned: Vec<&str> = banned.into_iter().collect();
-        let is = if banned.len() == 1 { "is" } else { "are" };
-        let what = match barred.as_slice() {
-            [_] if all.len() == 1 => "it".to_owned(),
-            many => format!("{} of them", many.len()),
-        };
+    let unreplaced: Vec<&Certificate> = all.iter().filter(served).map(|it| &it.certificate).collect();
+    lines.extend(replaced_first(&unreplaced));
+    lines
+}
+
+/// Sentences about certificates that are served and that nothing replaces yet, by what could be done about it before.
+fn replaced_first(served: &[&Certificate]) -> Vec<String> {
+    let of = |is: fn(&Certificate) -> bool| -> Vec<&str> {
+        let found = served.iter().filter(|it| is(it));
+        found.map(|it| it.name()).collect()
+    };
+    let asked = of(Certificate::is_being_reissued);
+    let banned = of(Certificate::is_banned_everywhere);
+    let mut lines = match served.len() - asked.len() - banned.len() {
+        0 => Vec::new(),
+        1 if served.len() == 1 => {
+            vec!["Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned()]
+        }
+        n => vec![format!(
+            "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."
+        )],
+    };
+    if !asked.is_empty() {
         lines.push(format!(
-            "Nothing can replace {what} while {} {is} banned: what they serve is refused once this is done. To replace \
-             it first, unban, `U`, and enrol again.",
-            names(&banned)
+            "What replaces {} is asked for, and not there yet. Revoked once that is served: no outage.",
+            names(&asked)
         ));
     }
-    match open.len() {
-        0 => {}
-        1 => {
-            lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned());
-        }
-        n => lines.push(format!(
-            "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."
-        )),
+    if !banned.is_empty() {
+        lines.push(format!(
+            "Nothing replaces {}, nor can anything be reissued there: only banned agents have it, and they get nothing \
+             until they are unbanned, `U`.",
+            names(&banned)
+        ));
     }
     lines
 }

@@ -301,7 +301,10 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         }
         (Some(InDialog::NextField), Phase::Running) if secret && state.context.shares_in.is_some() => {
             // What Vault has of them was given by an earlier dialog as well.
-            let seal = state.links.get(&Backend::Vault).and_then(|link| link.seal.as_ref());
+            let seal = state
+                .links
+                .get(&Backend::Vault)
+                .and_then(|link| link.seal.as_ref());
             let given = seal.filter(|seal| seal.sealed).map_or(0, |seal| seal.progress);
             let given = usize::try_from(given).unwrap_or(0);
             let next = layer.shares_taken.max(given);

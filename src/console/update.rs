@@ -5,7 +5,9 @@ use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::run_told::{no_longer_awaited, run_goes_on};
 use super::wants::{ask, can_read, heed_refusal, is_held, remember, touch, touch_own};
-use super::{clues, cursor, dialogs, exporting, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
+use super::{
+    clues, cursor, dialogs, exporting, layers, leaving, lists, live_filter, menu, starting, verify, wiped,
+};
 use crate::actions::{self, Availability};
 use crate::domain::database::sources;
 use crate::domain::id::EntityKind;
@@ -448,10 +450,9 @@ fn travel(state: &mut State, by: isize) {
     match state.history.travel(by) {
         Some(visit) => {
             state.places = visit.places;
-            let screen = state.screen_mut();
-            if screen.list != visit.list {
-                screen.list = visit.list;
-                screen.release_cursors();
+            if state.screen().list != visit.list {
+                state.screen_mut().list = visit.list;
+                cursor::begin(state);
             }
         }
         None => state.say(Tone::Plain, "there is nothing further that way"),

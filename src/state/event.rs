@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::effect::ToExport;
 use super::Size;
+use super::effect::ToExport;
 use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};

@@ -1,5 +1,7 @@
 //! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
 
+use sqlx::AssertSqlSafe;
+
 use crate::domain::agent::{Agent, AgentIdentity, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::name;
@@ -8,9 +10,8 @@ use crate::wire::agents::EnrolBody;
 use crate::wire::page::{Page, PageQuery};
 
 use super::in_use_sql::{has_no_token, in_use, without_token};
-use sqlx::AssertSqlSafe;
-
 use super::row::{FromRow, Row, list, word};
+use super::search::Words;
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
@@ -21,6 +22,13 @@ const COLUMNS: &str = concat!(
     has_no_token!("a.id"),
     " THEN 1 ELSE 0 END AS bigint) AS has_no_token"
 );
+
+/// Names, addresses and owners.
+pub(super) const WORDS: Words = Words {
+    of: "agent",
+    from: "agents a",
+    id: "a.id",
+};
 
 pub(super) const LIST: List = List {
     columns: COLUMNS,
@@ -77,7 +85,9 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "hostname",
-    words: "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
+    words: Is::Like(
+        "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
+    ),
     fields: &[
         Field {
             name: "status",

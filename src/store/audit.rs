@@ -73,11 +73,13 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "-seq",
-    words: "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
+    words: Is::Like(
+        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
             OR action = 'run' AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
               OR outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
               OR outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
               OR outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
+    ),
     fields: &[
         Field {
             name: "entity",
@@ -93,8 +95,13 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            // By the word that is shown (`AuditRow::outcome_word`), and a coarser one of the trail's own.
-            is: Is::Word("outcome", &["asked", "done", "refused", "failed", "unknown"], SHOWN),
+            // By the word that is shown (`AuditRow::outcome_word`), a coarser one of the trail's own, and that of what a run
+            // was about.
+            is: Is::Word(
+                "outcome",
+                &["asked", "done", "refused", "failed", "unknown"],
+                SHOWN,
+            ),
         },
         Field {
             name: "when",

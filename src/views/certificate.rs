@@ -456,8 +456,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         facts.extend(renewal_facts(renewal, state));
     }
     if let Some(revocation) = &certificate.revocation {
-        let at =
-            |at: Option<DateTime<Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
+        let at = |at: Option<DateTime<Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
         facts.push(fact_that_means(
             "Revocation",
             revocation.reason.name(),

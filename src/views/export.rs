@@ -15,6 +15,7 @@ use crate::state::effect::Export;
 use crate::state::query::Query;
 use crate::state::screen::ViewId;
 use crate::state::typed::Format;
+use crate::wire::page::n_rows;
 
 /// Its files, whose moments are whole: they are read on another day.
 #[must_use]
@@ -31,7 +32,7 @@ pub fn export(state: &State, format: Format) -> Export {
     };
     // Whoever gets the file alone sees that it isn't all.
     let part = match cut.as_slice() {
-        [(_, n, total)] => format!("-{n}-of-{total}"),
+        [(_, n, total)] => format!("-{n}-of-{}", n_rows(*total).replace(',', "")),
         _ => String::new(),
     };
     let name = format!("{name}{part}");
@@ -47,16 +48,12 @@ pub fn export(state: &State, format: Format) -> Export {
                 ),
             })
             .collect(),
-        Format::Json => vec![(
-            format!("{name}-{stamp}.json"),
-            json_of(&Sheet::all(state, view)),
-        )],
-        Format::Text => vec![(
-            format!("{name}-{stamp}.txt"),
-            plain_lines(&drawn(state, view)),
-        )],
+        Format::Json => vec![(format!("{name}-{stamp}.json"), json_of(&Sheet::all(state, view)))],
+        Format::Text => vec![(format!("{name}-{stamp}.txt"), plain_lines(&drawn(state, view)))],
     };
-    let cut = cut.iter().map(|(_, n, total)| format!("{n} of {total} rows"));
+    let cut = cut
+        .iter()
+        .map(|(_, n, total)| format!("{n} of {} rows", n_rows(*total)));
     Export {
         files,
         cut: cut.collect::<Vec<_>>().join(", "),
@@ -207,9 +204,10 @@ fn no_formula(text: &str) -> String {
 fn json_of(sheets: &[Sheet]) -> String {
     let rows = |sheet: &Sheet| {
         let rows = sheet.rows.iter().map(|row| {
-            let fields = row.iter().enumerate().map(|(index, text)| {
-                (sheet.title(index), Value::from(text.clone()))
-            });
+            let fields = row
+                .iter()
+                .enumerate()
+                .map(|(index, text)| (sheet.title(index), Value::from(text.clone())));
             Value::Object(fields.collect::<Map<_, _>>())
         });
         Value::from(rows.collect::<Vec<_>>())

@@ -114,7 +114,9 @@ async fn what_was_asked_of_a_host_whose_ban_was_lifted_waits_until_somebody_enro
     let ban = async {
         super::demo::eventually("the run waits", async || {
             let said = hands.said.lock().unwrap();
-            said.lines().any(|line| line.starts_with("Ended(Waiting(")).then_some(())
+            said.lines()
+                .any(|line| line.starts_with("Ended(Waiting("))
+                .then_some(())
         })
         .await;
         let ban = format!("/api/v1/agents/{}/ban", plan_agent(&demo));
@@ -126,9 +128,14 @@ async fn what_was_asked_of_a_host_whose_ban_was_lifted_waits_until_somebody_enro
         last.starts_with("Ended(Stopped(") && last.contains("(ban of web-03)"),
         "{last}\n{said}"
     );
-    let request = demo.read(&format!("/api/v1/requests/{}", open["id"].as_str().unwrap())).await;
+    let request = demo
+        .read(&format!("/api/v1/requests/{}", open["id"].as_str().unwrap()))
+        .await;
     let said = request["error_message"].as_str().unwrap();
-    assert!(said.starts_with("cancelled by ") && said.ends_with("(a drill)"), "{said}");
+    assert!(
+        said.starts_with("cancelled by ") && said.ends_with("(a drill)"),
+        "{said}"
+    );
 }
 
 fn plan_agent(demo: &Demo) -> String {

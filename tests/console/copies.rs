@@ -99,11 +99,7 @@ fn what_others_wrote_steers_nothing_that_reads_an_export() {
         press(&mut state, ":");
         tell(&mut state, Event::Paste(format!("export {format}")));
         let effects = press(&mut state, "enter");
-        let written = effects.iter().find_map(|effect| match effect {
-            Effect::Export(export) => Some(export.files.iter().map(|(_, content)| content.as_str()).collect::<String>()),
-            _ => None,
-        });
-        let content = written.unwrap();
+        let (_, content) = written(&effects).unwrap();
         let steers = |c: char| !matches!(c, '\n' | '\r') && is_hidden(c);
         assert!(!content.contains(steers), "{format}: {content:?}");
         if format == "csv" {
@@ -121,11 +117,7 @@ fn what_is_on_screen_is_exported() {
     press(&mut state, ":");
     tell(&mut state, Event::Paste("export csv".to_owned()));
     let effects = press(&mut state, "enter");
-    let written = effects.iter().find_map(|effect| match effect {
-        Effect::Export(export) => export.files.first(),
-        _ => None,
-    });
-    let (name, content) = written.unwrap();
+    let (name, content) = written(&effects).unwrap();
     assert!(
         name.starts_with("certificates-") && name.ends_with(".csv"),
         "{name}"
@@ -210,6 +202,7 @@ fn what_leaves_the_screen_has_whole_dates() {
     state.hosts.push(cmp_console::domain::database::Host {
         name: "db-1".to_owned(),
         unchecked: None,
+        late: std::collections::BTreeSet::new(),
         state: lost,
         instance: None,
     });
@@ -238,11 +231,7 @@ fn what_leaves_the_screen_has_whole_dates() {
             press(&mut screen, ":");
             tell(&mut screen, Event::Paste(format!("export {format}")));
             let effects = press(&mut screen, "enter");
-            let content = effects.into_iter().find_map(|effect| match effect {
-                Effect::Export(export) => Some(export.files.iter().map(|(_, content)| content.as_str()).collect::<String>()),
-                _ => None,
-            });
-            let content = content.unwrap();
+            let (_, content) = written(&effects).unwrap();
             let found = not_whole(&content);
             assert!(found.is_empty(), "{view:?} as {format} has {found:?}:\n{content}");
             if view == ViewId::Certificates && format != "timeline" {
@@ -301,9 +290,9 @@ fn an_export_reads_what_is_not_loaded_and_says_what_it_lacks() {
         whole.files[0].0.starts_with("certificates-2026") && whole.cut.is_empty(),
         "{whole:?}"
     );
-    let cut = exported(&mut state, Ok(list(205, 20_000)));
+    let cut = exported(&mut state, Ok(list(205, 10_001)));
     assert!(
-        cut.files[0].0.starts_with("certificates-205-of-20000-") && cut.cut == "205 of 20000 rows",
+        cut.files[0].0.starts_with("certificates-205-of-10000+-") && cut.cut == "205 of 10,000+ rows",
         "{} {}",
         cut.files[0].0,
         cut.cut

@@ -482,11 +482,17 @@ fn a_request_can_be_cancelled_from_its_audit_row() {
 fn an_agent_without_a_token_is_not_woken_and_every_screen_says_what_it_lacks() {
     let checkin = actions::find("checkin").unwrap();
     let mut agents = fixtures::agents();
-    let agent = agents.iter_mut().find(|agent| agent.hostname == "web-01").unwrap();
+    let agent = agents
+        .iter_mut()
+        .find(|agent| agent.hostname == "web-01")
+        .unwrap();
     agent.has_no_token = true;
     let agent = agent.clone();
     let refusal = checkin.refuses(&actions::Seen::Agent(&agent), now()).unwrap();
-    assert!(refusal.problem.what.starts_with("web-01 has no token"), "{refusal:?}");
+    assert!(
+        refusal.problem.what.starts_with("web-01 has no token"),
+        "{refusal:?}"
+    );
 
     let mut state = unsealed();
     for query in [Query::AgentHealth, Query::Agents(ListQuery::default())] {

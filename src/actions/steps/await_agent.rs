@@ -82,7 +82,9 @@ fn installed(
     if let Some(new) = place.filter(|_| is_new)
         && new.on_disk_sha256.as_ref() == Some(&new.expected_sha256)
     {
-        return Ok(Proof::Proven(format!("issued, and on {hostname}'s disk as it reports")));
+        return Ok(Proof::Proven(format!(
+            "issued, and on {hostname}'s disk as it reports"
+        )));
     }
     // What is expected anew has not failed: a failure of the time before is over with it.
     if let Some(failed) = place.filter(|it| it.failed && (is_new || certificate.is_some())) {
@@ -99,7 +101,7 @@ fn installed(
         (Some(_), None) => format!("issued, not yet installed on {hostname}"),
         (None, _) => format!("{hostname} has a request for it already, and has not installed it yet"),
     };
-    Ok(match away(&there.agent, with) {
+    Ok(match away(&there.agent, with.clock.now()) {
         Some(Absence { is, until }) => {
             Proof::Waits(format!("{words}: it goes on when {hostname} {until}; it {is}"))
         }
@@ -123,13 +125,12 @@ impl Step for AwaitAgent {
                 return installed(cx, None, &there, with);
             };
             Ok(match request.status {
-                RequestStatus::Issued => {
-                    installed(cx, request.certificate_id.as_deref(), &there, with)?
-                }
+                RequestStatus::Issued => installed(cx, request.certificate_id.as_deref(), &there, with)?,
                 RequestStatus::Failed | RequestStatus::Denied | RequestStatus::Cancelled => {
                     ended(&request, None)
                 }
-                RequestStatus::Pending | RequestStatus::Issuing => match away(&there.agent, with) {
+                RequestStatus::Pending | RequestStatus::Issuing => match away(&there.agent, with.clock.now())
+                {
                     Some(absence) => Proof::Waits(words(&request, &there.agent, &absence)),
                     None => Proof::Open(request.why()),
                 },

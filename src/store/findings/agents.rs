@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, All, Foremost};
+use super::{Asked, Foremost};
 use crate::domain::finding::NAMED;
 use crate::store::in_use_sql::{has_no_token, without_token};
 use crate::store::row::{FromRow, Row};
@@ -55,37 +55,28 @@ pub struct OnAgent {
     pub n: i64,
 }
 
-const NO_TOKEN: &str = has_no_token!("a.id");
-
 /// Active agents that have no token or missed their check-ins: first the one whose patience ended first.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreError> {
-    let (now, doing) = (conn.now(), "looking for silent agents");
-    // One without a token is told at once: its last check-in says nothing of the next.
-    let silent = concat!(
-        "FROM agents a WHERE a.status = 'active' AND (a.silent_at < $1 OR a.id IN ",
-        without_token!(),
-        ")"
-    );
-    let rows: Vec<Silent> = sql(AssertSqlSafe(format!(
-        "SELECT a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, \
-         CAST(CASE WHEN {NO_TOKEN} THEN 1 ELSE 0 END AS bigint) AS has_no_token {silent} \
-         ORDER BY a.silent_at, a.id LIMIT $2"
-    )))
-    .bind(now)
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let all = All {
-        with: "",
-        from: silent,
-        bound: vec![now.into()],
-        doing,
+    let asked = Asked {
+        columns: concat!(
+            "a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, CAST(CASE WHEN ",
+            has_no_token!("a.id"),
+            " THEN 1 ELSE 0 END AS bigint) AS has_no_token"
+        ),
+        // One without a token is told at once: its last check-in says nothing of the next.
+        from: concat!(
+            "FROM agents a WHERE a.status = 'active' AND (a.silent_at < $1 OR a.id IN ",
+            without_token!(),
+            ")"
+        ),
+        order: "a.silent_at, a.id",
+        bound: vec![conn.now().into()],
+        doing: "looking for silent agents",
     };
-    Foremost::warnings(conn, rows, &all).await
+    Foremost::ask(conn, asked).await
 }
 
 /// Banned agents whose hosts have certificates in use, as their last reports said, the newest ban first.
@@ -93,26 +84,17 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
 /// # Errors
 /// The database doesn't answer.
 pub async fn banned_agents(conn: &mut Conn) -> Result<Foremost<Banned>, StoreError> {
-    let doing = "looking for banned agents";
-    let banned = "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
-                  WHERE i.agent_id = a.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
-                    AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL))";
-    let rows: Vec<Banned> = sql(AssertSqlSafe(format!(
-        "SELECT a.id, a.version, a.hostname, a.updated_at, (SELECT COUNT(*) FROM installations i \
-           WHERE i.agent_id = a.id AND i.served_sha256 IS NOT NULL) AS n_served {banned} \
-         ORDER BY a.updated_at DESC, a.id LIMIT $1"
-    )))
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let all = All {
-        with: "",
-        from: banned,
+    let asked = Asked {
+        columns: "a.id, a.version, a.hostname, a.updated_at, (SELECT COUNT(*) FROM installations i \
+           WHERE i.agent_id = a.id AND i.served_sha256 IS NOT NULL) AS n_served",
+        from: "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
+               WHERE i.agent_id = a.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+                 AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL))",
+        order: "a.updated_at DESC, a.id",
         bound: Vec::new(),
-        doing,
+        doing: "looking for banned agents",
     };
-    Foremost::warnings(conn, rows, &all).await
+    Foremost::ask(conn, asked).await
 }
 
 /// What is expected on each of these agents, by which a person knows what its loss means.

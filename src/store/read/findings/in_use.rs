@@ -48,7 +48,10 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
                 || these.join(" and "),
                 |two| format!("{} and {} more", two.join(", "), these.len() - 2),
             );
-            format!("{}, and it can't be reissued while {named} {is} banned", trouble.what)
+            format!(
+                "{}, and it can't be reissued while {named} {is} banned",
+                trouble.what
+            )
         }
         Answer::OnItsWay(how) => format!("{said}, and that one {how}"),
         _ if under_way => format!("{said}, and its reissue is under way"),
