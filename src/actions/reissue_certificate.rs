@@ -82,7 +82,8 @@ impl Action for ReissueCertificate {
         match (has(&ProveHandshake), has(&AwaitAgent)) {
             (true, _) => SPEC.proof,
             (false, true) => "the agent reports the new one on its disk: nothing serves it over TLS",
-            (false, false) => "the CA has issued it, with a serial: it is installed nowhere",
+            (false, false) if has(&Reissue) => "the CA has issued it, with a serial: it is installed nowhere",
+            (false, false) => SPEC.proof,
         }
         .to_owned()
     }
