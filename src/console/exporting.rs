@@ -31,7 +31,11 @@ pub(super) fn begin(state: &mut State, format: Format, effects: &mut Vec<Effect>
 fn unread(state: &State) -> Vec<(Query, u32)> {
     let cut = views::export::cut_lists(state).into_iter();
     cut.map(|(query, _, total)| (query, u32::try_from(total).unwrap_or(MOST).min(MOST)))
-        .filter(|(query, wanted)| state.data.get(query).is_none_or(|it| it.rows < *wanted))
+        // More may be asked for already, and not be there yet.
+        .filter(|(query, wanted)| {
+            let loaded = state.data.get(query);
+            loaded.is_none_or(|it| it.rows < *wanted || it.waiting || it.dirty)
+        })
         .collect()
 }
 

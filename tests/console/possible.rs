@@ -505,6 +505,7 @@ fn an_agent_without_a_token_is_not_woken_and_every_screen_says_what_it_lacks() {
     press(&mut state, "3");
     let screen = drawn(&state);
     assert!(screen.contains("no token"), "{screen}");
+    state.data.remove(&Query::Agent(agent.id.clone()));
     let request = fixtures::request(1, "new.example.com", RequestStatus::Pending, None);
     let request = cmp_console::domain::request::Request {
         waiting_on: Some(cmp_console::domain::request::WaitingOn::Key),
