@@ -11,7 +11,7 @@ use crate::views;
 /// Begins an export of the open screen.
 pub(super) fn begin(state: &mut State, format: Format, effects: &mut Vec<Effect>) {
     let is_whole = matches!(format, Format::Text | Format::Timeline);
-    let lists = match is_whole || state.held.is_some() {
+    let lists = match is_whole || state.frozen.is_some() {
         true => Vec::new(),
         false => unread(state),
     };
