@@ -7,6 +7,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "screens/extremes.rs"]
+mod extremes;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/fixtures.rs"]
 mod fixtures;

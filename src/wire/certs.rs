@@ -1,5 +1,6 @@
 //! Bodies of `/api/v1/certs` and `/api/v1/keys`.
 
+use crate::domain::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -34,8 +35,10 @@ pub struct CertificateDetail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainLink {
     /// Its subject.
+    #[serde(deserialize_with = "plain::name")]
     pub subject: String,
     /// Who signed it; itself, for a root.
+    #[serde(deserialize_with = "plain::name")]
     pub issuer: String,
     /// Its last moment of validity.
     pub not_after: DateTime<Utc>,
