@@ -32,6 +32,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Vault],
     help: "enter unseal shares until Vault is open",
     proof: "unsealed, the PKI mount is there, and a test issuance works",
+    leaves: None,
 };
 
 /// Between two looks at what others do to the seal meanwhile.
