@@ -95,7 +95,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        if let Some(since) = away(&agent, with) {
+        if let Some(since) = away(&agent, with.clock.now()) {
             silent.push(format!("{} is {since}", agent.hostname));
         }
         if !from_api {

@@ -1,6 +1,5 @@
 //! Bodies of `/api/v1/certs` and `/api/v1/keys`.
 
-use crate::domain::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -8,6 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::certificate::Certificate;
 use crate::domain::installation::Installation;
 use crate::domain::key::Key;
+use crate::domain::plain;
 
 /// `GET /api/v1/certs/{id}`: one certificate with what it touches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
