@@ -78,7 +78,7 @@ pub(super) const LIST: List = List {
             // By the word that is shown, too (`AuditRow::outcome_word`), and by that of what a run was about.
             is: Is::Like(
                 "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
-                 AND (outcome = 'done' AND detail NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
+                 AND (outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
                       OR outcome = 'done' AND detail LIKE 'plan `%`: reported: %' AND 'reported' LIKE ? ESCAPE '\\' \
                       OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
                       OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
