@@ -371,7 +371,11 @@ fn news(before: &SealStatus, now: &SealStatus) -> Option<String> {
 
 /// A share that is under way.
 fn sending(status: &SealStatus) -> String {
-    format!("sending share {} of {}…", status.progress.saturating_add(1), status.t)
+    format!(
+        "sending share {} of {}…",
+        status.progress.saturating_add(1),
+        status.t
+    )
 }
 
 fn progress(status: &SealStatus) -> String {
