@@ -32,7 +32,7 @@ pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
 
 /// The outcomes of audit rows, in the words that the screen shows (`AuditRow::outcome_word`).
 pub const AUDIT_OUTCOMES: &[&str] = &[
-    "asked", "done", "proven", "waiting", "stopped", "unsent", "refused", "failed", "unknown",
+    "asked", "done", "proven", "reported", "waiting", "stopped", "unsent", "refused", "failed", "unknown",
 ];
 
 /// The sort of value that a field is compared with.

@@ -127,7 +127,7 @@ async fn a_run_is_found_by_the_word_that_is_shown_of_its_end() {
         assert_eq!(seqs, found, "{word}");
     }
     let words = read("outcome:provn", &mut conn).await.unwrap_err().to_string();
-    assert!(words.contains("proven, waiting, stopped"), "{words}");
+    assert!(words.contains("proven, reported, waiting, stopped"), "{words}");
 }
 
 #[tokio::test]
