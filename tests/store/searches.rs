@@ -133,7 +133,6 @@ async fn a_host_is_found_by_what_it_says_now() {
         let report = Report {
             agent_version: "1".to_owned(),
             owner: Some(owner.to_owned()),
-            layout: None,
             identity_csr_pem: None,
             address: "http://127.0.0.1:1".to_owned(),
             tls_address: Some(format!("{edge}.example.com:443")),
