@@ -9,6 +9,8 @@
 
 #[path = "screens/contexts.rs"]
 mod contexts;
+#[path = "screens/extremes.rs"]
+mod extremes;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/fixtures.rs"]
 mod fixtures;

@@ -61,8 +61,42 @@ pub struct Spec {
     pub kinds: &'static [EntityKind],
     /// One sentence for help, no period.
     pub help: &'static str,
-    /// How it proves that it worked, no period.
+    /// How it proves that it worked where nothing stands against that, no period.
     pub proof: &'static str,
+    /// The change that each of its things has in the platform's audit once it is done; none where it changes nothing
+    /// there, so that the platform can't know.
+    pub leaves: Option<Leaves>,
+}
+
+/// Audit rows of an action's changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// A row of this verb about the thing.
+    About(&'static str),
+    /// A row of this verb whose details begin with the sort and the id of the thing.
+    Naming(&'static str),
+}
+
+impl Leaves {
+    /// The row's verb.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::About(verb) | Self::Naming(verb) => verb,
+        }
+    }
+
+    /// True if a row about this, with these details, is that of this thing.
+    #[must_use]
+    pub fn is_of(self, kind: EntityKind, id: &str, about: &str, detail: Option<&str>) -> bool {
+        match self {
+            Self::About(_) => about == id,
+            Self::Naming(_) => detail.is_some_and(|detail| {
+                let mut words = detail.split(' ');
+                words.next() == Some(kind.word()) && words.next() == Some(id)
+            }),
+        }
+    }
 }
 
 impl Spec {
@@ -129,6 +163,11 @@ pub trait Action: Sync {
         inputs: Inputs,
         with: &'a Reads,
     ) -> BoxFuture<'a, Result<Plan, Problem>>;
+
+    /// The proof of this plan in words, by the steps that it has; no period.
+    fn proof(&self, _plan: &Plan) -> String {
+        self.spec().proof.to_owned()
+    }
 
     /// The code that its plans' steps name.
     fn steps(&self) -> &'static [&'static dyn Step];

@@ -32,6 +32,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Vault],
     help: "enter unseal shares until Vault is open",
     proof: "unsealed, the PKI mount is there, and a test issuance works",
+    leaves: None,
 };
 
 /// Between two looks at what others do to the seal meanwhile.
@@ -331,14 +332,10 @@ fn stopped(status: &SealStatus, command: &str) -> Problem {
         }
         0 => Problem::new(kind, "no share was entered; Vault is sealed as before"),
         n => {
-            let (shares, stay) = if n == 1 {
-                ("share", "stays")
-            } else {
-                ("shares", "stay")
-            };
+            let stay = if n == 1 { "stays" } else { "stay" };
             Problem::new(
                 kind,
-                format!("{n} of {t} {shares} {stay} at Vault, which is sealed"),
+                format!("{n} of {t} shares {stay} at Vault, which is sealed"),
             )
             .hint(format!(
                 "unseal again and enter the other {}, or drop what is there: `{command} -reset`",
@@ -370,7 +367,11 @@ fn news(before: &SealStatus, now: &SealStatus) -> Option<String> {
 
 /// A share that is under way.
 fn sending(status: &SealStatus) -> String {
-    format!("sending share {} of {}…", status.progress + 1, status.t)
+    format!(
+        "sending share {} of {}…",
+        status.progress.saturating_add(1),
+        status.t
+    )
 }
 
 fn progress(status: &SealStatus) -> String {

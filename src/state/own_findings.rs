@@ -222,6 +222,39 @@ pub(super) fn is_seen_here(state: &State, finding: &Finding) -> bool {
     }
 }
 
+/// Time that the issuer is given to try a Vault again that was opened.
+const TRIES_AGAIN: TimeDelta = TimeDelta::minutes(1);
+
+/// True while the issuer may not know yet that Vault was opened.
+#[must_use]
+pub fn is_just_unsealed(state: &State) -> bool {
+    let is_open = state.link(Backend::Vault) == LinkState::Up && !state.vault_sealed();
+    let at = state.unsealed_at;
+    is_open && at.is_some_and(|at| state.now - at < TRIES_AGAIN)
+}
+
+/// The API's finding about a seal that this console has seen opened since.
+pub(super) fn told_after_unseal(state: &State, finding: Finding) -> Finding {
+    if finding.kind != FindingKind::VaultSealed || !is_just_unsealed(state) {
+        return finding;
+    }
+    Finding {
+        severity: Severity::Warning,
+        matter: matter::UNSEALED.to_owned(),
+        what: format!(
+            "{} is unsealed: the issuer tries it again by itself, and then {}",
+            finding.subject,
+            match finding.n_takes_down {
+                0 => "issues and revokes".to_owned(),
+                1 => "does what waits: 1 thing".to_owned(),
+                n => format!("does what waits: {n} things"),
+            }
+        ),
+        answer: None,
+        ..finding
+    }
+}
+
 /// True if a finding of this kind is as of now, though the API's are old.
 #[must_use]
 pub fn is_of_now(state: &State, kind: FindingKind) -> bool {
@@ -325,7 +358,7 @@ struct Waiting {
 
 impl Waiting {
     fn n(&self) -> i64 {
-        self.n_requests + self.n_revocations
+        self.n_requests.saturating_add(self.n_revocations)
     }
 
     /// `2 requests and 1 revocation wait`.
@@ -372,13 +405,13 @@ fn waiting(state: &State) -> Waiting {
         .map(|request| request.common_name.clone())
         .collect();
     let n_here = i64::try_from(names.len()).unwrap_or(i64::MAX);
-    let more = (n_told - n_here).max(0);
+    let more = n_told.saturating_sub(n_here).max(0);
     // Open work that isn't in a whole list of the requests is a revocation.
     let is_whole = window.total <= i64::try_from(window.rows.len()).unwrap_or(i64::MAX);
     let (n_requests, n_revocations) = if is_whole {
         (n_here, more)
     } else {
-        (n_here + more, 0)
+        (n_here.saturating_add(more), 0)
     };
     if more > 0 {
         names = told_names;

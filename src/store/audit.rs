@@ -1,11 +1,12 @@
 //! The audit trail: appended in the transaction of the change that a row tells of, never changed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
 use crate::domain::dated_ahead::{DatedAhead, Dates};
 use crate::domain::id::EntityKind;
 use crate::wire::page::{Change, Page, PageQuery};
+use crate::wire::runs::RunView;
 
 use super::row::{FromRow, Row, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
@@ -14,6 +15,30 @@ use super::{Conn, Store, StoreError, Tx, Work, dialect, news};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
+
+/// Outcomes that the screen tells apart by more than the column.
+const SHOWN: &[(&str, &str)] = &[
+    (
+        "proven",
+        "action = 'run' AND outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %'",
+    ),
+    (
+        "reported",
+        "action = 'run' AND outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %'",
+    ),
+    (
+        "waiting",
+        "action = 'run' AND outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %'",
+    ),
+    (
+        "stopped",
+        "action = 'run' AND outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %'",
+    ),
+    (
+        "unsent",
+        "action = 'run' AND outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %'",
+    ),
+];
 
 /// How many rows are checked at once.
 const BATCH: i64 = 1000;
@@ -57,7 +82,12 @@ pub(super) const LIST: List = List {
     ],
     default_sort: "-seq",
     words: Is::Like(
-        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
+            OR action = 'run' AND (outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
+              OR outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %' AND 'reported' LIKE ? ESCAPE '\\' \
+              OR outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
+              OR outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
+              OR outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
     ),
     fields: &[
         Field {
@@ -74,13 +104,12 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            // By the word that is shown, too (`AuditRow::outcome_word`), and by that of what a run was about.
-            is: Is::Like(
-                "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
-                 AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'refused' AND detail LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
+            // By the word that is shown (`AuditRow::outcome_word`), a coarser one of the trail's own, and that of what a run
+            // was about.
+            is: Is::Word(
+                "outcome",
+                &["asked", "done", "refused", "failed", "unknown"],
+                SHOWN,
             ),
         },
         Field {
@@ -294,6 +323,38 @@ pub async fn rows_after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Aud
     .await
     .map_err(StoreError::because("reading the audit trail"))?;
     Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// What a run has changed by this verb: the things that its rows are about, with their details.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn changes_of_run(
+    conn: &mut Conn,
+    run: &RunView,
+    verb: &str,
+) -> Result<Vec<(String, Option<String>)>, StoreError> {
+    // Found by the time, for which there is an index; clocks of servers differ by less.
+    let since = run.started_at - TimeDelta::hours(1);
+    let rows: Vec<ChangeOfRun> = sql(
+        "SELECT entity_id, detail FROM audit_logs WHERE timestamp >= $1 AND run_id = $2 AND action = $3 \
+         AND outcome IN ('asked', 'done')",
+    )
+    .bind(since)
+    .bind(&run.id)
+    .bind(verb)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading what a run has changed"))?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+struct ChangeOfRun((String, Option<String>));
+
+impl FromRow for ChangeOfRun {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self((row.try_get("entity_id")?, row.try_get("detail")?)))
+    }
 }
 
 /// What a check of the whole trail found.

@@ -8,15 +8,21 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::await_agent::MEND;
 use super::standing::{Lists, Standing};
+use crate::clients::anchors;
 use crate::clients::tls_look::{Effort, Seen};
 use crate::domain::certificate::Certificate;
+use crate::domain::chain::{self, Fault, Known};
+use crate::domain::installation::Installation;
 use crate::domain::server_name::server_name;
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
+
+const NO_INSTALLATION: &str = "the installation did not come about";
 
 /// Up to so many proofs of one plan are spread over a while each.
 const FEW: usize = 3;
@@ -90,7 +96,10 @@ impl Step for ProveHandshake {
             // An installation that was rolled back will not come about by waiting.
             if let Some(back) = wanted.rolled_back {
                 let problem = Problem::new(ProblemKind::BackendFailed, format!("{address}: {}", back.error))
-                    .hint("the agent put the old one back; mend the cause and install again");
+                    .hint(match back.is_old_there {
+                        true => "the agent put the old one back; mend the cause and install again",
+                        false => MEND,
+                    });
                 // Another reissue would make a third certificate: the new one is there, and has to be installed.
                 return Ok(Proof::Refuted(match &back.new {
                     Some(new) => problem.remedy("install", new),
@@ -132,10 +141,10 @@ async fn everywhere(
     let expected = [certificate.fingerprint_sha256.clone()];
     let known = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
     let known: Vec<Vec<u8>> = known.into_iter().map(pem::Pem::into_contents).collect();
-    let samples = with
+    let look = with
         .served_everywhere(address, cx.args["name"].as_str(), effort)
         .await;
-    let seen = match samples.and_then(|samples| Seen::of(samples, &expected, &known)) {
+    let seen = match look.and_then(|look| Seen::of(look, &expected, &known, with.clock.now())) {
         Ok(seen) => seen,
         Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
     };
@@ -146,14 +155,39 @@ async fn everywhere(
         let problem = Problem::new(ProblemKind::BackendFailed, what).hint(hint);
         Ok(Proof::Refuted(problem.remedy(action, &certificate.id)))
     };
-    if let Some(gap) = seen.gap {
-        return refuted(
-            format!(
-                "{address} serves the certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
-            ),
-            "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
-            "install",
-        );
+    match seen.fault {
+        Some(gap @ Fault::Missing { .. }) => {
+            return refuted(
+                format!(
+                    "{address} serves the certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
+                ),
+                "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
+                "install",
+            );
+        }
+        // Where the inventory has no better chain, installing it once more sends the same.
+        Some(fault @ Fault::Unusable { .. }) => {
+            let kept: Vec<Vec<u8>> = certificate_der(certificate)
+                .into_iter()
+                .chain(known.clone())
+                .collect();
+            let is_kept = chain::complete(&kept, &kept_with(&known, with)).is_err();
+            let (hint, action) = match is_kept {
+                true => (
+                    "the chain that is kept with it is no better: reissue it",
+                    "reissue",
+                ),
+                false => (
+                    "the chain that is kept with it is good: have the server read the file with the full chain (`layout` \
+                     in the agent's configuration), and install again",
+                    "install",
+                ),
+            };
+            let what =
+                format!("{address} serves the certificate, but with a chain that clients refuse: {fault}");
+            return refuted(what, hint, action);
+        }
+        None => {}
     }
     let is = |fact: &str| cx.args[fact].as_bool() == Some(true);
     let serves = match (is("served_before"), is("older")) {
@@ -180,14 +214,29 @@ async fn everywhere(
     Ok(Proof::Proven(words))
 }
 
+fn certificate_der(certificate: &Certificate) -> Option<Vec<u8>> {
+    let pem = pem::parse(certificate.pem.as_deref()?).ok()?;
+    Some(pem.into_contents())
+}
+
+fn kept_with<'a>(chain: &'a [Vec<u8>], with: &Reads) -> Known<'a> {
+    Known {
+        chain,
+        anchors: anchors::of_this_machine(),
+        now: with.clock.now(),
+    }
+}
+
 struct Wanted {
     certificates: Vec<Certificate>,
     rolled_back: Option<RolledBack>,
 }
 
-/// A place that has the old certificate again.
+/// A place whose installation failed.
 struct RolledBack {
     error: String,
+    /// The old certificate is expected there again.
+    is_old_there: bool,
     /// The certificate that could not be installed there.
     new: Option<String>,
 }
@@ -222,6 +271,14 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
     let mut failed = Vec::new();
     for id in &certificates {
         let detail = with.api.certificate(id).await?;
+        let here = |it: &&Installation| it.failed && it.tls_address.as_deref() == Some(address);
+        if let Some(failed) = detail.installations.iter().find(here) {
+            wanted.rolled_back = Some(RolledBack {
+                error: failed.error.clone().unwrap_or_else(|| NO_INSTALLATION.to_owned()),
+                is_old_there: false,
+                new: Some(id.clone()),
+            });
+        }
         failed.extend(detail.failed.iter().map(|place| (place.id.clone(), id.clone())));
         wanted.certificates.push(detail.certificate);
     }
@@ -232,14 +289,16 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
         let back = installations
             .into_iter()
             .find(|here| here.tls_address.as_deref() == Some(address) && here.version > planned);
-        wanted.rolled_back = back.map(|installation| {
+        let back = back.map(|installation| {
             let new = failed.into_iter().find(|(place, _)| *place == installation.id);
             let error = installation.error;
             RolledBack {
-                error: error.unwrap_or_else(|| "the installation did not come about".to_owned()),
+                error: error.unwrap_or_else(|| NO_INSTALLATION.to_owned()),
+                is_old_there: true,
                 new: new.map(|(_, certificate)| certificate),
             }
         });
+        wanted.rolled_back = back.or(wanted.rolled_back);
     }
     Ok(wanted)
 }
