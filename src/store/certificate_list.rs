@@ -1,7 +1,7 @@
 //! The list of certificates: what is selected, sorted and searched by.
 
 use super::agents;
-use super::in_use_sql::{in_use, of_agents, reissuable};
+use super::in_use_sql::{in_use, reissuable};
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Field, Is, List, SortColumn, Sorts};
 
@@ -68,7 +68,7 @@ macro_rules! derived {
         )
     };
 }
-pub(super) use derived;
+pub(super) use {derived, first, leaked, replaced};
 
 /// The ids of the certificates that are expected on these agents.
 macro_rules! in_use_on {

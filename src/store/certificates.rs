@@ -11,7 +11,7 @@ use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::certificate_list::{LIST, STILL_MATTERS, derived};
+use super::certificate_list::{LIST, STILL_MATTERS, derived, first, replaced};
 use super::in_use_sql::{in_use, of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
