@@ -78,7 +78,7 @@ fn banned(hostname: &str) -> Refusal {
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
-    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut plan = Plan::new(SPEC.id, with.now());
     let (mut unsaid, mut silent) = (Vec::new(), Vec::new());
     let alone = on.len() == 1;
     for target in on {

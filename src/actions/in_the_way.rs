@@ -44,7 +44,7 @@ impl Agents {
 
 /// How long an agent has been away, if it is: `silent since 27 Nov`.
 pub(super) fn away(agent: &Agent, with: &Reads) -> Option<String> {
-    let now = with.clock.now();
+    let now = with.now();
     match (agent.health(now), agent.last_checkin) {
         (AgentHealth::Silent, Some(at)) => Some(format!("silent since {}", short(at, now))),
         (AgentHealth::Silent | AgentHealth::Never, _) => Some("never seen yet".to_owned()),
@@ -161,7 +161,7 @@ impl Adapters {
         let no_issuer = last
             .filter(|_| !issuers.clone().any(|it| it.is_there))
             .map(|last| {
-                let since = short(last.seen_at, with.clock.now());
+                let since = short(last.seen_at, with.now());
                 format!(
                     "no issuer is at work since {since} (`{}` was the last)",
                     last.name
@@ -191,7 +191,7 @@ impl Adapters {
         }
         let since = adapter
             .paused_at
-            .map(|at| format!(" since {}", short(at, with.clock.now())));
+            .map(|at| format!(" since {}", short(at, with.now())));
         let since = since.unwrap_or_default();
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
         Some(match is_no_answer(why) {

@@ -102,7 +102,7 @@ struct Place {
 }
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
-    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut plan = Plan::new(SPEC.id, with.now());
     let mut places: Vec<Place> = Vec::new();
     let (mut lists, mut unknown) = (Lists::default(), Vec::new());
     let alone = on.len() == 1;
@@ -112,7 +112,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let holder = match holder(&detail) {
             Ok(agent_id) => {
                 let standing = lists.standing(certificate, with).await;
-                unfit(certificate, standing == Standing::Revoked, with.clock.now())
+                unfit(certificate, standing == Standing::Revoked, with.now())
                     .map_or_else(|| Ok((agent_id.to_owned(), standing)), Err)
             }
             Err(refusal) => Err(refusal),
@@ -174,7 +174,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             vec![
                 name,
                 by_name::tail(&certificate.serial),
-                format!("ends {}", short(certificate.not_after, with.clock.now())),
+                format!("ends {}", short(certificate.not_after, with.now())),
                 place.agent.agent.hostname.clone(),
                 place.path.clone(),
             ]

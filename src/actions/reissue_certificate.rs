@@ -108,7 +108,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     if algorithm != SAME && KeyAlgorithm::from_word(algorithm).is_none() {
         return Err(Problem::bad_input(format!("`{algorithm}` is no key algorithm")));
     }
-    let now = with.clock.now();
+    let now = with.now();
     let mut plan = Plan::new(SPEC.id, now);
     let mut agents = Agents::default();
     let mut found = Found::default();
@@ -355,7 +355,7 @@ async fn steps(
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
         "replaced_by": certificate.replaced_by,
-        "leaked": certificate.shown(with.clock.now()) == Shown::Leaked,
+        "leaked": certificate.shown(with.now()) == Shown::Leaked,
         "without": found.fewer_names.get(&certificate.id).map(FewerNames::names),
     });
     let ask = PlannedStep::new(

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use super::known::KnownAgents;
@@ -40,7 +41,7 @@ pub struct Reads {
     pub vault: Option<VaultReader>,
     /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.
     pub vault_nodes: Vec<VaultReader>,
-    /// The time.
+    /// This computer's clock, which may be off: [`Reads::now`] is the time that judgements are made by.
     pub clock: Clock,
     /// The mount that certificates come from.
     pub pki_mount: String,
@@ -49,6 +50,20 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// The time by the platform's clock, as screens show it: what a plan says must be what they say.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let here = self.local_now();
+        here.checked_add_signed(self.api.ahead()).unwrap_or(here)
+    }
+
+    /// The time by this computer's clock, for what this console alone begins and ends, such as how long a context is
+    /// unlocked.
+    #[must_use]
+    pub fn local_now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     /// Fetches the CA's revocation list as it is published now.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ fn rows(state: &State) -> Vec<Row> {
         .map(|(index, logged)| Row {
             id: format!("command/{index}"),
             cells: vec![
-                plain(clock(logged.at, state)),
+                plain(clock(state.by_platform(logged.at), state)),
                 cell(
                     logged.how.clone(),
                     if logged.how == "ok" {

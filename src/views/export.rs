@@ -21,7 +21,7 @@ pub fn export(state: &State, format: Format) -> (String, String) {
     state.look.whole_times = true;
     let state = &state;
     let view = find(state.place().view);
-    let stamp = state.now.format("%Y%m%dT%H%M%SZ");
+    let stamp = state.by_platform(state.now).format("%Y%m%dT%H%M%SZ");
     let name = view.title.to_lowercase().replace(' ', "-");
     match format {
         Format::Timeline => (format!("timeline-{stamp}.md"), plain_lines(&timeline(state))),
@@ -42,7 +42,7 @@ fn drawn(state: &State, view: &View) -> String {
     let body = chrome::body(area);
     (view.draw)(state, body, &mut buffer);
     let screen = state.screen();
-    let mut heading = format!("{} on {}, {}", view.title, state.context.name, whole(state.now));
+    let mut heading = format!("{} on {}, {}", view.title, state.context.name, whole(state.by_platform(state.now)));
     for (note, text) in [("filter", &screen.list.q), ("by", &screen.list.sort)] {
         if !text.is_empty() {
             heading.push_str(&format!(", {note} {text}"));

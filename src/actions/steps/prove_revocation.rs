@@ -32,7 +32,7 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         )));
     }
     let crl = with.crl().await.map(|crl| {
-        let says = crl.says(&certificate, with.clock.now());
+        let says = crl.says(&certificate, with.now());
         (crl, says)
     });
     let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));

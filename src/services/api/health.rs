@@ -113,6 +113,7 @@ async fn look(api: &ApiState) -> Ready {
         ready: answered.is_ok(),
         backends,
         database: api.store.instance(),
+        clock_ahead_ms: api.store.clock_ahead().map(|ahead| ahead.num_milliseconds()),
         workers,
     }
 }
@@ -145,7 +146,7 @@ async fn clock(api: &ApiState) -> Option<String> {
         audit::last_at(&mut conn).await
     };
     let last = read.await.ok().flatten()?;
-    (last - api.clock.now() > AHEAD).then(|| {
+    (last - api.store.now() > AHEAD).then(|| {
         format!(
             "the last audit row is dated {}, ahead of this server's clock: that was ahead, or this one is behind; set \
              all servers' by NTP",
