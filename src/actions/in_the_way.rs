@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
+use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer, signs_nothing};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
 use crate::domain::moment::short;
@@ -174,6 +174,15 @@ impl Adapters {
         })
     }
 
+    /// The same for revocations alone: an adapter that only can't sign is in nobody's way.
+    pub(super) fn for_revoking(mut self) -> Self {
+        let works = |it: &&mut Adapter| it.does_more_than_sign();
+        for adapter in self.all.iter_mut().filter(works) {
+            adapter.status = AdapterStatus::Active;
+        }
+        self
+    }
+
     /// The adapter that this certificate's CA is asked through: its own, or the oldest one.
     pub(super) fn of(&self, certificate: &Certificate) -> Option<&Adapter> {
         let adapters = self.all.iter();
@@ -194,9 +203,10 @@ impl Adapters {
             .map(|at| format!(" since {}", short(at, with.now())));
         let since = since.unwrap_or_default();
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
-        Some(match is_no_answer(why) {
-            true => format!("{} doesn't answer{since}: {why}", adapter.name),
-            false => format!("{} is paused{since}: {why}", adapter.name),
+        Some(match (signs_nothing(why), is_no_answer(why)) {
+            (Some(why), _) => format!("{} can't sign{since}: {why}", adapter.name),
+            (None, true) => format!("{} doesn't answer{since}: {why}", adapter.name),
+            (None, false) => format!("{} is paused{since}: {why}", adapter.name),
         })
     }
 

@@ -83,7 +83,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         .map_or(Some(Reason::KeyCompromise), |text| Reason::parse(text));
     let reason = reason.ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?;
     let now = with.now();
-    let adapters = Adapters::ask(with).await?;
+    let adapters = Adapters::ask(with).await?.for_revoking();
     let rule = list_waits(with).await;
     let mut plan = Plan::new(SPEC.id, now);
     let mut all: Vec<CertificateDetail> = Vec::new();

@@ -51,6 +51,15 @@ pub fn is_no_answer(reason: &str) -> bool {
     reason.contains(NO_ANSWER)
 }
 
+/// Before the reason of an adapter that is paused for signatures alone.
+pub const SIGNS_NOTHING: &str = "nothing can be signed: ";
+
+/// What keeps an adapter from signing and from nothing else: the reason begins with [`SIGNS_NOTHING`].
+#[must_use]
+pub fn signs_nothing(reason: &str) -> Option<&str> {
+    reason.strip_prefix(SIGNS_NOTHING)
+}
+
 /// One adapter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Adapter {
@@ -77,6 +86,13 @@ pub struct Adapter {
 }
 
 impl Adapter {
+    /// True if its CA can be asked for anything but a signature: it works, or is paused for signatures alone.
+    #[must_use]
+    pub fn does_more_than_sign(&self) -> bool {
+        let lacks_signatures = |reason: &str| signs_nothing(reason).is_some();
+        self.status == AdapterStatus::Active || self.paused_reason.as_deref().is_some_and(lacks_signatures)
+    }
+
     /// The address of its Vault, if its CA is one.
     #[must_use]
     pub fn vault(&self) -> Option<&str> {

@@ -219,6 +219,8 @@ pub struct State {
     pub down_since: BTreeMap<Backend, DateTime<Utc>>,
     /// Since when Vault is sealed, as far as was seen here.
     pub sealed_since: Option<DateTime<Utc>>,
+    /// What the open screen is read from.
+    pub needed: Vec<Query>,
     /// What the API said to our token, while it refuses it.
     pub token_refused: Option<String>,
     /// Issuers and schedulers, as the API knows them.
@@ -322,6 +324,7 @@ impl State {
             links: BTreeMap::new(),
             down_since: BTreeMap::new(),
             sealed_since: None,
+            needed: Vec::new(),
             token_refused: None,
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),

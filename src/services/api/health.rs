@@ -9,7 +9,7 @@ use axum::response::Response;
 use chrono::TimeDelta;
 
 use crate::clients::cache::Serving;
-use crate::domain::adapter::AdapterStatus;
+use crate::domain::adapter::{AdapterStatus, signs_nothing};
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::{Duty, Worker};
 use crate::store::{Store, StoreError, Trouble, adapters, agents, apart, audit, clocks, findings, workers};
@@ -214,11 +214,15 @@ async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), Sto
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
     let paused = paused.map(|adapter| {
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-        format!("paused: {why}")
+        match signs_nothing(why) {
+            Some(why) => format!("signing is paused, revocations go on: {why}"),
+            None => format!("paused: {why}"),
+        }
     });
     // What is signed goes on while revocations wait.
     let waiting = findings::waiting_revocations(&mut conn).await?;
-    let waiting = waiting.filter(|_| paused.is_none()).map(|(n, why)| {
+    let all_stands = adapters.iter().any(|it| !it.does_more_than_sign());
+    let waiting = waiting.filter(|_| !all_stands).map(|(n, why)| {
         let wait = if n == 1 {
             "revocation waits"
         } else {

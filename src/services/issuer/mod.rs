@@ -279,7 +279,7 @@ impl Issuer {
     }
 
     async fn renew_credential_of(&self, row: &AdapterRow) -> Duration {
-        if row.status != AdapterStatus::Active {
+        if !row.does_more_than_sign() {
             return RENEW_AGAIN;
         }
         let Some(adapter) = self.roster.adapter(row) else {

@@ -105,6 +105,16 @@ struct Lacking {
 }
 
 impl Lack {
+    /// The error of what can't be done for it. A role, and what finds a lost signature again, is for signatures alone;
+    /// a line is asked for by them too, since a revocation's denial is its own.
+    fn error(&self, config: &Config) -> AdapterError {
+        let words = self.words(config);
+        match self {
+            Self::Line { .. } | Self::Role | Self::List(_) => AdapterError::Unsigned(words),
+            Self::Mount | Self::Ca | Self::Gateway(_) => AdapterError::Away(words),
+        }
+    }
+
     fn words(&self, config: &Config) -> String {
         let Config { mount, role, .. } = config;
         match self {
@@ -237,7 +247,7 @@ impl VaultPki {
             } else {
                 "ahead of"
             };
-            return Err(AdapterError::Away(format!(
+            return Err(AdapterError::Unsigned(format!(
                 "Vault's clock is {seconds} s {which} this server's: set both by NTP"
             )));
         }
@@ -245,8 +255,8 @@ impl VaultPki {
         Ok(())
     }
 
-    /// Error of a call that came to nothing: a lack that all calls share is remembered, and the CA is away
-    /// until that is there. `line` is what our policy needs for the call.
+    /// Error of a call that came to nothing: a lack that others share is remembered, and what needs it waits until
+    /// that is there. `line` is what our policy needs for the call.
     async fn unless_lacking(&self, error: VaultError, line: Option<(&'static str, String)>) -> AdapterError {
         let lack = match (&error, line) {
             // A caller that isn't root learns no more than that nothing is there.
@@ -271,12 +281,12 @@ impl VaultPki {
 
     /// Remembers it; the error that says so.
     fn lacks(&self, what: Lack) -> AdapterError {
-        let words = what.words(&self.config);
+        let error = what.error(&self.config);
         self.set_lacking(Some(Lacking {
             since: Instant::now(),
             what,
         }));
-        AdapterError::Away(words)
+        error
     }
 
     fn set_lacking(&self, lacking: Option<Lacking>) {
@@ -320,7 +330,7 @@ impl VaultPki {
         };
         // Lacks that can't be seen are tried, now and then.
         let is_due = since.elapsed() >= REMEMBERED;
-        let away = || AdapterError::Away(what.words(&self.config));
+        let away = || what.error(&self.config);
         let is_back = match &what {
             Lack::Line { path, capability } => match self.reader.may(capability, path).await {
                 Ok(may) => may,
@@ -435,9 +445,10 @@ impl Adapter for VaultPki {
             if status.sealed {
                 return Err(AdapterError::Away("Vault is sealed".to_owned()));
             }
-            self.keeps_time().await?;
             self.reader.let_in().await?;
-            self.lacks_nothing().await
+            // What stops everything comes before what stops signatures.
+            self.lacks_nothing().await?;
+            self.keeps_time().await
         })
     }
 
