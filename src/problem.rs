@@ -55,6 +55,22 @@ impl ProblemKind {
         }
     }
 
+    /// True if somebody said no before anything was changed: what ends so was refused, everywhere it is told of, and
+    /// what ends otherwise failed.
+    #[must_use]
+    pub fn says_no(self) -> bool {
+        match self {
+            Self::BadInput
+            | Self::NotAuthenticated
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::Conflict
+            | Self::Refused
+            | Self::TooMany => true,
+            Self::BackendFailed | Self::Unavailable | Self::NoAnswer | Self::Internal => false,
+        }
+    }
+
     /// True if the same request may succeed later without anybody changing it.
     #[must_use]
     pub fn may_be_retried(self) -> bool {

@@ -11,6 +11,8 @@
 
 #[path = "actions/after.rs"]
 mod after;
+#[path = "actions/banned.rs"]
+mod banned;
 #[path = "actions/belongs.rs"]
 mod belongs;
 #[path = "actions/beside.rs"]
@@ -22,6 +24,8 @@ mod demo;
 mod leaked;
 #[path = "actions/lost.rs"]
 mod lost;
+#[path = "actions/old_ones.rs"]
+mod old_ones;
 
 use std::path::Path;
 use std::sync::Mutex;

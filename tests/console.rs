@@ -31,6 +31,9 @@ mod fixtures;
 mod hands;
 #[path = "console/help.rs"]
 mod help;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/keys.rs"]
+mod keys;
 #[path = "console/lists.rs"]
 mod lists;
 #[path = "console/live.rs"]

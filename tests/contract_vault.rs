@@ -30,6 +30,8 @@ macro_rules! contracts {
     };
 }
 
+#[path = "contract_vault/another_ca.rs"]
+mod another_ca;
 #[path = "contract_vault/approle.rs"]
 mod approle;
 #[path = "contract_vault/client.rs"]

@@ -13,26 +13,23 @@
 mod fixtures;
 #[path = "moving/hands.rs"]
 mod hands;
+#[allow(dead_code, reason = "every test program uses a part of it")]
+#[path = "support/keys.rs"]
+mod keys;
 
-use cmp_console::console::update::update;
 use cmp_console::plan::guard::Guard;
 use cmp_console::problem::Problem;
 use cmp_console::state::State;
 use cmp_console::state::contexts::Configured;
 use cmp_console::state::effect::Effect;
-use cmp_console::state::event::{Event, Timed};
+use cmp_console::state::event::Event;
 use cmp_console::state::layer::{Layer, line};
 use cmp_console::state::palette::candidates;
 use cmp_console::state::query::{Answer, ListQuery, Query};
 use cmp_console::state::screen::ViewId;
 use cmp_console::wire::certs::CertificateDetail;
 use fixtures::{night, now};
-
-fn tell(state: &mut State, event: Event) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    update(state, Timed { at: now(), event }, &mut effects);
-    effects
-}
+use keys::{said, tell, typing};
 
 fn press(state: &mut State, keys: &str) -> Vec<Effect> {
     let keys = keys.split(' ').map(|key| Event::Key(key.to_owned()));
@@ -41,16 +38,7 @@ fn press(state: &mut State, keys: &str) -> Vec<Effect> {
 
 /// Types a line on the command line and runs it.
 fn run(state: &mut State, text: &str) -> Vec<Effect> {
-    press(state, ":");
-    for c in text.chars() {
-        let key = if c == ' ' {
-            "space".to_owned()
-        } else {
-            c.to_string()
-        };
-        press(state, &key);
-    }
-    press(state, "enter")
+    press(state, &format!(": {} enter", typing(text)))
 }
 
 fn certificates() -> State {
@@ -63,10 +51,6 @@ fn certificates() -> State {
     let window = cmp_console::state::query::Window { rows, total };
     fixtures::answer(&mut state, query, Answer::Certificates(window));
     state
-}
-
-fn said(state: &State) -> &str {
-    state.toast.as_ref().map_or("", |toast| toast.text.as_str())
 }
 
 fn copied(effects: &[Effect]) -> Option<&str> {

@@ -66,7 +66,7 @@ fn the_pictures_are_made() {
         pty.types("\r");
     }
     pty.wait("the end, and that the issuer goes on", |screen| {
-        screen.contains("PROVEN: unsealed") && !screen.contains("issuer paused")
+        screen.contains("DONE: unsealed") && !screen.contains("issuer paused")
     });
     picture(&pty, "proof");
     pty.send("\x1b");

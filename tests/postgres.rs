@@ -24,5 +24,7 @@ mod opening;
 mod roles;
 #[path = "postgres/runbooks.rs"]
 mod runbooks;
+#[path = "postgres/searches.rs"]
+mod searches;
 #[path = "postgres/several.rs"]
 mod several;

@@ -7,6 +7,10 @@
     reason = "a test may panic"
 )]
 
+#[path = "pty/hang_up.rs"]
+mod hang_up;
+#[path = "support/port.rs"]
+mod port;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/pty.rs"]
 mod pty;
@@ -81,13 +85,13 @@ fn unseal(pty: &mut Pty, state: &Path) {
         pty.wait_for(&format!("{} characters", share.len()));
         pty.types("\r");
     }
-    let screen = pty.wait_for("PROVEN: unsealed, and a test certificate was issued");
+    let screen = pty.wait_for("DONE: unsealed, and a test certificate was issued");
     for share in &shares {
         assert!(!screen.contains(share.as_str()));
     }
     pty.send("\x1b");
     pty.wait("the finding to be gone", |screen| {
-        !screen.contains("is sealed") && !screen.contains("PROVEN")
+        !screen.contains("is sealed") && !screen.contains("DONE")
     });
 }
 
@@ -129,7 +133,7 @@ fn what_others_do_to_the_seal_is_seen_while_a_share_is_asked_for() {
     for share in &shares[..3] {
         put(address, "sys/unseal", &serde_json::json!({"key": share}));
     }
-    pty.wait_for("PROVEN: unsealed, and a test certificate was issued");
+    pty.wait_for("DONE: unsealed, and a test certificate was issued");
 }
 
 /// Moves the cursor to the first row on screen that holds `text`.
@@ -195,7 +199,7 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
         s.contains(&format!("Reissue {subject}")) && s.contains("press y")
     });
     pty.confirm();
-    pty.wait_for("PROVEN:");
+    pty.wait_for("DONE:");
     assert!(pty.screen().contains("serves the new certificate"));
     pty.send("\x1b");
     pty.wait("its finding to be gone", |screen| {
@@ -212,10 +216,10 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
         s.contains(&format!("Install {subject}")) && s.contains("press y")
     });
     pty.confirm();
-    pty.wait_for("PROVEN:");
+    pty.wait_for("DONE:");
     pty.send("\x1b");
     pty.wait("its finding to be gone", |screen| {
-        !screen.contains("PROVEN")
+        !screen.contains("DONE")
             && !screen
                 .lines()
                 .any(|line| line.contains(&subject) && line.contains("i install"))
@@ -262,11 +266,11 @@ fn each_action_by_keys_alone_from_trouble_to_proof() {
     pty.send("\r");
     pty.wait_for("to go on, or esc to cancel");
     pty.types(&format!("{phrase}\r"));
-    pty.wait_for("PROVEN: serial");
+    pty.wait_for("DONE: serial");
     assert!(pty.screen().contains("is in the CRL"));
     pty.send("\x1b");
     pty.wait("the dialog to be closed", |s| {
-        s.contains("revoked") && !s.contains("PROVEN")
+        s.contains("revoked") && !s.contains("DONE")
     });
 
     // What was done is in the command log, without secrets.
@@ -553,10 +557,10 @@ fn the_key_of_a_failed_installation_installs_the_replacement() {
     );
     std::fs::remove_dir(&obstacle).unwrap();
     pty.confirm();
-    pty.wait_for("PROVEN:");
+    pty.wait_for("DONE:");
     pty.send("\x1b");
     pty.wait("its finding to be gone", |screen| {
-        !screen.contains("PROVEN") && !screen.contains("could not be installed")
+        !screen.contains("DONE") && !screen.contains("could not be installed")
     });
     pty.send("q");
     assert_eq!(pty.ended_within(Duration::from_secs(10)), Some(0));

@@ -530,6 +530,7 @@ fn lose_the_primary(state: &mut State) {
     let host = |name: &str, state| Host {
         name: name.to_owned(),
         unchecked: None,
+        late: std::collections::BTreeSet::new(),
         state,
         instance: None,
     };

@@ -14,3 +14,6 @@ mod server;
 mod postgres;
 #[path = "store/suite.rs"]
 mod sqlite;
+
+#[path = "store/plans.rs"]
+mod plans;

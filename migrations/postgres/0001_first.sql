@@ -3,6 +3,15 @@
 -- works); ids are text. What is sorted or compared has the collation "C", so that a list's order, and a
 -- page's place in it, doesn't depend on the database's language. Names that the runbooks query are kept exact.
 
+-- Trigrams: parts of names are found by an index. Its rights are a database's owner's to give (it is "trusted").
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+
+-- What a list is searched by: the texts in lower case as they are, and once more with a space before each of their
+-- parts, by which a word too short for a trigram of its own is found at a part's beginning.
+CREATE FUNCTION words_of(VARIADIC texts text[]) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT lower(' ' || array_to_string(texts, ' ') || ' '
+       || translate(array_to_string(texts, ' '), '.-="@/:', '       ')) $$;
+
 CREATE TABLE adapters (
     id            text COLLATE "C" PRIMARY KEY,
     version       bigint NOT NULL DEFAULT 1,
@@ -12,6 +21,8 @@ CREATE TABLE adapters (
     status        text NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
     paused_reason text,
     paused_at     timestamptz,
+    cas           text NOT NULL DEFAULT '[]' CONSTRAINT adapters_cas_are_json CHECK (cas::json IS NOT NULL),
+    strange_ca    text CONSTRAINT adapters_strange_ca_is_json CHECK (strange_ca IS NULL OR strange_ca::json IS NOT NULL),
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)
@@ -24,6 +35,8 @@ CREATE TABLE agents (
     address            text NOT NULL,
     tls_address        text,
     install_dirs       text NOT NULL CONSTRAINT agents_install_dirs_are_json CHECK (install_dirs::json IS NOT NULL),
+    -- How it lays out the files that servers read (`domain/layout.rs`), if it told.
+    layout             text COLLATE "C" CONSTRAINT agents_layout_known CHECK (layout IN ('full-chain', 'separate', 'combined')),
     agent_version      text NOT NULL,
     owner              text COLLATE "C",
     status             text COLLATE "C" NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
@@ -50,6 +63,22 @@ CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-0
 CREATE INDEX agents_by_silent_at ON agents (silent_at, id);
 CREATE INDEX agents_by_hostname ON agents (hostname, id);
 CREATE INDEX agents_by_status ON agents (status, id);
+
+-- Beside the table, whose rows change with each check-in: trigrams are dear to write.
+CREATE TABLE agent_words (
+    id    text COLLATE "C" PRIMARY KEY REFERENCES agents (id) ON DELETE CASCADE,
+    words text NOT NULL
+);
+CREATE INDEX agent_words_by_trigram ON agent_words USING gin (words gin_trgm_ops) WITH (fastupdate = off);
+CREATE FUNCTION agent_words_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO agent_words (id, words)
+    VALUES (NEW.id, words_of(NEW.hostname, NEW.address, NEW.tls_address, NEW.owner))
+    ON CONFLICT (id) DO UPDATE SET words = excluded.words WHERE agent_words.words <> excluded.words;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER agent_words_keep AFTER INSERT OR UPDATE OF hostname, address, tls_address, owner ON agents
+    FOR EACH ROW EXECUTE FUNCTION agent_words_keep();
 
 CREATE TABLE keys (
     spki_sha256    text COLLATE "C" PRIMARY KEY,
@@ -133,9 +162,27 @@ CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
 CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
 CREATE INDEX certificates_by_replaces ON certificates (replaces);
 CREATE INDEX certificates_by_serial ON certificates (serial);
+CREATE INDEX certificates_by_sha1 ON certificates (fingerprint_sha1);
+CREATE INDEX certificates_by_key_algorithm ON certificates (key_algorithm, id);
 CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_start)
     WHERE renewal_window_start IS NOT NULL;
 CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
+
+-- Names and serials; a serial without colons, so that a part of it is a word in any notation.
+CREATE TABLE certificate_words (
+    id    text COLLATE "C" PRIMARY KEY REFERENCES certificates (id) ON DELETE CASCADE,
+    words text NOT NULL
+);
+CREATE INDEX certificate_words_by_trigram ON certificate_words USING gin (words gin_trgm_ops) WITH (fastupdate = off);
+CREATE FUNCTION certificate_words_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO certificate_words (id, words)
+    VALUES (NEW.id, words_of(NEW.subject, NEW.sans, replace(NEW.serial, ':', '')))
+    ON CONFLICT (id) DO UPDATE SET words = excluded.words WHERE certificate_words.words <> excluded.words;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER certificate_words_keep AFTER INSERT OR UPDATE OF subject, sans, serial ON certificates
+    FOR EACH ROW EXECUTE FUNCTION certificate_words_keep();
 
 CREATE TABLE installations (
     id                      text COLLATE "C" PRIMARY KEY,

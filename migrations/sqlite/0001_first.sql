@@ -10,6 +10,8 @@ CREATE TABLE adapters (
     status        TEXT NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
     paused_reason TEXT,
     paused_at     TEXT,
+    cas           TEXT NOT NULL DEFAULT '[]',
+    strange_ca    TEXT,
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)
@@ -22,6 +24,8 @@ CREATE TABLE agents (
     address            TEXT NOT NULL,
     tls_address        TEXT,
     install_dirs       TEXT NOT NULL,
+    -- How it lays out the files that servers read (`domain/layout.rs`), if it told.
+    layout             TEXT CONSTRAINT agents_layout_known CHECK (layout IN ('full-chain', 'separate', 'combined')),
     agent_version      TEXT NOT NULL,
     owner              TEXT,
     status             TEXT NOT NULL CONSTRAINT agents_status_known CHECK (status IN ('active', 'banned')),
@@ -50,6 +54,34 @@ CREATE INDEX agents_by_last_checkin ON agents (COALESCE(last_checkin, '1970-01-0
 CREATE INDEX agents_by_silent_at ON agents (silent_at, id);
 CREATE INDEX agents_by_hostname ON agents (hostname, id);
 CREATE INDEX agents_by_status ON agents (status, id);
+
+-- What a list is searched by: the texts in lower case as they are, and once more with two spaces before each of their
+-- parts, by which a word too short for a trigram of its own is found at a part's beginning. The trigrams' row numbers are
+-- those of a table that has such numbers for good: a VACUUM would give others to the agents.
+CREATE TABLE agent_words (
+    n     INTEGER PRIMARY KEY,
+    id    TEXT NOT NULL UNIQUE REFERENCES agents (id) ON DELETE CASCADE,
+    words TEXT NOT NULL
+);
+CREATE VIRTUAL TABLE agent_trigrams USING fts5 (words, content = 'agent_words', content_rowid = 'n', tokenize = 'trigram');
+CREATE TRIGGER agent_words_insert AFTER INSERT ON agents BEGIN
+    INSERT INTO agent_words (id, words) VALUES (NEW.id, lower('  ' || NEW.hostname || '  ' || NEW.address || '  ' || COALESCE(NEW.tls_address, '') || '  ' || COALESCE(NEW.owner, '') || '  '
+    || replace(replace(replace(replace(replace(replace(replace(replace(NEW.hostname || '  ' || NEW.address || '  ' || COALESCE(NEW.tls_address, '') || '  ' || COALESCE(NEW.owner, ''), ' ', '  '), '.', '  '), '-', '  '), '=', '  '), '"', '  '), '@', '  '), '/', '  '), ':', '  ')));
+END;
+CREATE TRIGGER agent_words_update AFTER UPDATE OF hostname, address, tls_address, owner ON agents BEGIN
+    UPDATE agent_words SET words = lower('  ' || NEW.hostname || '  ' || NEW.address || '  ' || COALESCE(NEW.tls_address, '') || '  ' || COALESCE(NEW.owner, '') || '  '
+    || replace(replace(replace(replace(replace(replace(replace(replace(NEW.hostname || '  ' || NEW.address || '  ' || COALESCE(NEW.tls_address, '') || '  ' || COALESCE(NEW.owner, ''), ' ', '  '), '.', '  '), '-', '  '), '=', '  '), '"', '  '), '@', '  '), '/', '  '), ':', '  ')) WHERE id = NEW.id;
+END;
+CREATE TRIGGER agent_trigrams_insert AFTER INSERT ON agent_words BEGIN
+    INSERT INTO agent_trigrams (rowid, words) VALUES (NEW.n, NEW.words);
+END;
+CREATE TRIGGER agent_trigrams_update AFTER UPDATE OF words ON agent_words WHEN NEW.words <> OLD.words BEGIN
+    INSERT INTO agent_trigrams (agent_trigrams, rowid, words) VALUES ('delete', OLD.n, OLD.words);
+    INSERT INTO agent_trigrams (rowid, words) VALUES (NEW.n, NEW.words);
+END;
+CREATE TRIGGER agent_trigrams_delete AFTER DELETE ON agent_words BEGIN
+    INSERT INTO agent_trigrams (agent_trigrams, rowid, words) VALUES ('delete', OLD.n, OLD.words);
+END;
 
 CREATE TABLE keys (
     spki_sha256    TEXT PRIMARY KEY NOT NULL,
@@ -133,9 +165,37 @@ CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
 CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
 CREATE INDEX certificates_by_replaces ON certificates (replaces);
 CREATE INDEX certificates_by_serial ON certificates (serial);
+CREATE INDEX certificates_by_sha1 ON certificates (fingerprint_sha1);
+CREATE INDEX certificates_by_key_algorithm ON certificates (key_algorithm, id);
 CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_start)
     WHERE renewal_window_start IS NOT NULL;
 CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
+
+-- Names and serials; a serial without colons, so that a part of it is a word in any notation.
+CREATE TABLE certificate_words (
+    n     INTEGER PRIMARY KEY,
+    id    TEXT NOT NULL UNIQUE REFERENCES certificates (id) ON DELETE CASCADE,
+    words TEXT NOT NULL
+);
+CREATE VIRTUAL TABLE certificate_trigrams USING fts5 (words, content = 'certificate_words', content_rowid = 'n', tokenize = 'trigram');
+CREATE TRIGGER certificate_words_insert AFTER INSERT ON certificates BEGIN
+    INSERT INTO certificate_words (id, words) VALUES (NEW.id, lower('  ' || NEW.subject || '  ' || NEW.sans || '  ' || replace(NEW.serial, ':', '') || '  '
+    || replace(replace(replace(replace(replace(replace(replace(replace(NEW.subject || '  ' || NEW.sans || '  ' || replace(NEW.serial, ':', ''), ' ', '  '), '.', '  '), '-', '  '), '=', '  '), '"', '  '), '@', '  '), '/', '  '), ':', '  ')));
+END;
+CREATE TRIGGER certificate_words_update AFTER UPDATE OF subject, sans, serial ON certificates BEGIN
+    UPDATE certificate_words SET words = lower('  ' || NEW.subject || '  ' || NEW.sans || '  ' || replace(NEW.serial, ':', '') || '  '
+    || replace(replace(replace(replace(replace(replace(replace(replace(NEW.subject || '  ' || NEW.sans || '  ' || replace(NEW.serial, ':', ''), ' ', '  '), '.', '  '), '-', '  '), '=', '  '), '"', '  '), '@', '  '), '/', '  '), ':', '  ')) WHERE id = NEW.id;
+END;
+CREATE TRIGGER certificate_trigrams_insert AFTER INSERT ON certificate_words BEGIN
+    INSERT INTO certificate_trigrams (rowid, words) VALUES (NEW.n, NEW.words);
+END;
+CREATE TRIGGER certificate_trigrams_update AFTER UPDATE OF words ON certificate_words WHEN NEW.words <> OLD.words BEGIN
+    INSERT INTO certificate_trigrams (certificate_trigrams, rowid, words) VALUES ('delete', OLD.n, OLD.words);
+    INSERT INTO certificate_trigrams (rowid, words) VALUES (NEW.n, NEW.words);
+END;
+CREATE TRIGGER certificate_trigrams_delete AFTER DELETE ON certificate_words BEGIN
+    INSERT INTO certificate_trigrams (certificate_trigrams, rowid, words) VALUES ('delete', OLD.n, OLD.words);
+END;
 
 CREATE TRIGGER certificates_revoked_is_final BEFORE UPDATE OF status ON certificates
 WHEN OLD.status = 'revoked' AND NEW.status <> 'revoked'

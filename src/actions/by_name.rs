@@ -29,20 +29,24 @@ pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// One certificate: its name, serial, end, hosts, and its file where that is one.
+/// One certificate: its name, serial, end, the hosts where it is in use, and its file where that is one.
 pub(super) fn certificate(detail: &CertificateDetail, now: DateTime<Utc>) -> Vec<String> {
+    let mut hosts: Vec<&str> = detail.in_use().map(|it| it.hostname.as_str()).collect();
+    hosts.dedup();
+    certificate_on(detail, &hosts, now)
+}
+
+/// The same with the hosts that something is done on.
+pub(super) fn certificate_on(detail: &CertificateDetail, hosts: &[&str], now: DateTime<Utc>) -> Vec<String> {
     let certificate = &detail.certificate;
     let ends = if certificate.not_after > now {
         "ends"
     } else {
         "ended"
     };
-    let mut hosts: Vec<&str> = detail
-        .in_use()
-        .map(|installation| installation.hostname.as_str())
+    let places: Vec<&Installation> = (detail.in_use())
+        .filter(|it| hosts.contains(&it.hostname.as_str()))
         .collect();
-    hosts.dedup();
-    let places: Vec<&Installation> = detail.in_use().collect();
     let file = match places.as_slice() {
         [] => "installed nowhere".to_owned(),
         [one] => file_name(one).to_owned(),

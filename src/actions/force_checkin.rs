@@ -94,7 +94,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        if let Some(since) = away(&agent, with) {
+        if let Some(since) = away(&agent, with.now()) {
             silent.push(format!("{} is {since}", agent.hostname));
         }
         if !from_api {

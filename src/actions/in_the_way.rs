@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer, signs_nothing};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
+use crate::domain::listed::first;
 use crate::domain::moment::short;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::worker::Duty;
@@ -19,10 +22,7 @@ const NAMED: usize = 4;
 
 /// A few names, and how many more.
 pub(super) fn names(all: &[&str]) -> String {
-    match all.len().saturating_sub(NAMED) {
-        0 => all.join(", "),
-        more => format!("{} and {more} more", all[..NAMED].join(", ")),
-    }
+    first(all, NAMED)
 }
 
 /// The agents that a plan needs, each asked for once.
@@ -43,8 +43,7 @@ impl Agents {
 }
 
 /// How long an agent has been away, if it is: `silent since 27 Nov`.
-pub(super) fn away(agent: &Agent, with: &Reads) -> Option<String> {
-    let now = with.now();
+pub(super) fn away(agent: &Agent, now: DateTime<Utc>) -> Option<String> {
     match (agent.health(now), agent.last_checkin) {
         (AgentHealth::Silent, Some(at)) => Some(format!("silent since {}", short(at, now))),
         (AgentHealth::Silent | AgentHealth::Never, _) => Some("never seen yet".to_owned()),
@@ -57,17 +56,16 @@ pub(super) fn away(agent: &Agent, with: &Reads) -> Option<String> {
 pub(super) struct Away(BTreeMap<String, (String, Vec<String>)>);
 
 impl Away {
-    /// Notes that `name` waits for `agent`, if that is away; says whether it is.
-    pub(super) fn note(&mut self, agent: &Agent, name: &str, with: &Reads) -> bool {
-        let Some(since) = away(agent, with) else {
-            return false;
+    /// Notes that `name` waits for `agent`, if that is away.
+    pub(super) fn note(&mut self, agent: &Agent, name: &str, now: DateTime<Utc>) {
+        let Some(since) = away(agent, now) else {
+            return;
         };
         let (_, names) = self
             .0
             .entry(agent.hostname.clone())
             .or_insert((since, Vec::new()));
         names.push(name.to_owned());
-        true
     }
 
     /// A line a host; `so` says what comes of it.
@@ -132,7 +130,8 @@ impl UnderWay {
             .max_by(|a, b| a.id.cmp(&b.id))
     }
 
-    fn for_certificate(&self, certificate: &str) -> impl Iterator<Item = &Request> {
+    /// All of those for the certificate with this id.
+    pub(super) fn for_certificate(&self, certificate: &str) -> impl Iterator<Item = &Request> {
         let is_for = move |it: &&Request| it.replaces.as_deref() == Some(certificate);
         self.0.iter().filter(is_for)
     }

@@ -1,22 +1,22 @@
 //! Install: a certificate at a path on the agent that holds its key; proven by the agent's report and
 //! by a handshake of our own. On failure the agent puts the old set back and says why.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use super::in_the_way::{Away, away};
+use super::in_the_way::away;
 use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
+use super::taking_part::{Hosts, Part};
 use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place};
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown, common_name};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
+use crate::domain::listed::listed;
 use crate::domain::moment::{fixed, short};
 use crate::domain::server_name::server_name;
 use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
@@ -94,6 +94,7 @@ impl Action for InstallCertificate {
 struct Place {
     detail: CertificateDetail,
     agent: AgentDetail,
+    part: Part,
     path: String,
     /// The newer certificate that has its place.
     newer: Option<Newer>,
@@ -112,12 +113,19 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let holder = match holder(&detail) {
             Ok(agent_id) => {
                 let standing = lists.standing(certificate, with).await;
-                unfit(certificate, standing == Standing::Revoked, with.now())
-                    .map_or_else(|| Ok((agent_id.to_owned(), standing)), Err)
+                let agent = with.api.agent(agent_id).await?;
+                let part = Part::of(&agent.agent, None, [], with.now());
+                let unfit = unfit(certificate, standing == Standing::Revoked, with.now());
+                match unfit
+                    .or_else(|| (!part.is_reached()).then(|| banned(&agent.agent.hostname, certificate)))
+                {
+                    None => Ok((agent, part, standing)),
+                    Some(refusal) => Err(refusal),
+                }
             }
             Err(refusal) => Err(refusal),
         };
-        let (agent_id, standing) = match holder {
+        let (agent, part, standing) = match holder {
             Ok(holder) => holder,
             Err(refusal) if alone => return Err(refusal.problem),
             Err(refusal) => {
@@ -131,7 +139,6 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         if let Standing::Unknown(why) = standing {
             unknown.push((certificate.name().to_owned(), why));
         }
-        let agent = with.api.agent(&agent_id).await?;
         let path = match inputs.get("path").filter(|_| alone) {
             Some(path) => path.clone(),
             None => default_path(&detail, &agent, with).await?,
@@ -144,6 +151,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         let mut place = Place {
             detail,
             agent,
+            part,
             path,
             newer: None,
             served: None,
@@ -159,13 +167,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         .hint("reissue them: the agents then make keys of their own"));
     }
     look(&mut places, with).await;
-    let mut away = Away::default();
+    let mut hosts = Hosts::default();
     for (index, place) in places.iter().enumerate() {
         let name = place.detail.certificate.name();
-        let is_away = away.note(&place.agent.agent, name, with);
-        plan.steps.extend(steps(index, place, is_away, with));
+        hosts.note(&place.agent.agent, place.part, name, with.now());
+        plan.steps.extend(steps(index, place, with));
         plan.losses.extend(loss(place, &plan.targets));
-        plan.changes.extend(changes(place, is_away));
+        plan.changes.extend(changes(place));
     }
     if places.len() > 1 {
         let rows = places.iter().map(|place| {
@@ -180,28 +188,17 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             ]
         });
         plan.by_name = by_name::columns(&rows.collect::<Vec<_>>());
-        let hosts: BTreeSet<&str> = places
-            .iter()
-            .map(|place| place.agent.agent.hostname.as_str())
-            .collect();
         plan.changes = vec![format!(
-            "{} certificates are written and loaded on {} host{}; each host keeps its old files until the new ones \
-             are served.",
+            "{} certificates are written and loaded: {}; each host keeps its old files until the new ones are served.",
             places.len(),
-            hosts.len(),
-            if hosts.len() == 1 { "" } else { "s" }
+            hosts.reload()
         )];
     }
-    plan.in_the_way = away
-        .lines("The job is on record; nothing is installed there until it is back.")
-        .collect();
+    plan.in_the_way = hosts.lines("The job is on record; nothing is installed there until it is back.");
     if let Some((name, why)) = unknown.first() {
-        let more = match unknown.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
         plan.in_the_way.push(format!(
-            "Whether {name}{more} is revoked at the CA isn't known: {why}"
+            "Whether {} is revoked at the CA isn't known: {why}",
+            listed(&[name], unknown.len())
         ));
     }
     over_newer(&places, &mut plan);
@@ -233,19 +230,21 @@ fn holder(detail: &CertificateDetail) -> Result<&str, Refusal> {
     match held {
         None => Err(held_by_nobody(&detail.certificate)),
         Some((key, agent_id)) if key.is_holder_banned => {
-            let (name, agent) = (
-                detail.certificate.name(),
-                key.hostname.as_deref().unwrap_or(agent_id),
-            );
-            let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
-            Err(Refusal::new(
-                "whose key a banned agent holds",
-                Problem::refused(what)
-                    .hint("unban it first: `U` on the agent; it then has to be enrolled again"),
-            ))
+            let agent = key.hostname.as_deref().unwrap_or(agent_id);
+            Err(banned(agent, &detail.certificate))
         }
         Some((_, agent_id)) => Ok(agent_id),
     }
+}
+
+fn banned(agent: &str, certificate: &Certificate) -> Refusal {
+    let name = certificate.name();
+    let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
+    let hint = "unban it first: `U` on the agent; it then has to be enrolled again";
+    Refusal::new(
+        "whose key a banned agent holds",
+        Problem::refused(what).hint(hint),
+    )
 }
 
 fn held_by_nobody(certificate: &Certificate) -> Refusal {
@@ -367,7 +366,7 @@ fn no_two_at_one_path(places: &[Place]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<PlannedStep> {
+fn steps(target: usize, place: &Place, with: &Reads) -> Vec<PlannedStep> {
     let certificate = &place.detail.certificate;
     let (agent, path) = (&place.agent.agent, &place.path);
     let title = format!("install {} on {}", certificate.name(), agent.hostname);
@@ -393,7 +392,7 @@ fn steps(target: usize, place: &Place, is_away: bool, with: &Reads) -> Vec<Plann
         is_older: place.newer.is_some(),
     };
     let proof = address(place)
-        .filter(|_| !is_away)
+        .filter(|_| place.part == Part::Now)
         .map(|address| prove_handshake::planned(target, address, &shows));
     [install].into_iter().chain(proof).collect()
 }
@@ -430,7 +429,7 @@ fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
     })
 }
 
-fn changes(place: &Place, is_away: bool) -> Vec<String> {
+fn changes(place: &Place) -> Vec<String> {
     let (name, hostname, path) = (
         place.detail.certificate.name(),
         &place.agent.agent.hostname,
@@ -443,9 +442,9 @@ fn changes(place: &Place, is_away: bool) -> Vec<String> {
         fixed(certificate.not_after)
     )];
     let there = there(place);
-    changes.push(match is_away {
-        true => format!("{hostname} gets {name} at {path} when it is back."),
-        false => {
+    changes.push(match place.part {
+        Part::Late => format!("{hostname} gets {name} at {path} when it is back."),
+        _ => {
             format!("{hostname} gets {name} at {path} and reloads; its old files stay until that is served.")
         }
     });
@@ -524,7 +523,7 @@ impl Step for Install {
             };
             let Some(result) = with.api.job(job).await?.result else {
                 let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
-                return Ok(match away(&agent, with) {
+                return Ok(match away(&agent, with.now()) {
                     Some(since) => Proof::Waits(format!(
                         "asked, waits for the agent: job {job} goes on when {} is back, {since}",
                         agent.hostname

@@ -29,6 +29,7 @@ mod reissue_certificate;
 mod revoke_certificate;
 mod seen;
 mod steps;
+mod taking_part;
 mod unban_agent;
 mod unseal_vault;
 

@@ -16,8 +16,19 @@ pub(super) fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Opt
     let own: BTreeSet<&str> = all.iter().map(|detail| detail.certificate.id.as_str()).collect();
     let others = all.iter().flat_map(|detail| &detail.same_key);
     let others = others.filter(|other| other.is_live(now) && !own.contains(other.id.as_str()));
-    let others: BTreeMap<&str, &str> = others.map(|other| (other.id.as_str(), other.name())).collect();
-    let others: Vec<&str> = others.into_values().collect();
+    let others: BTreeMap<&str, &Certificate> = others.map(|other| (other.id.as_str(), other)).collect();
+    let banned: Vec<&str> = (others.values())
+        .filter(|other| other.is_banned_everywhere())
+        .map(|other| other.name())
+        .collect();
+    let banned = match banned.as_slice() {
+        [] => String::new(),
+        banned => format!(
+            " Only banned agents have {}: that can't be.",
+            in_the_way::names(banned)
+        ),
+    };
+    let others: Vec<&str> = others.into_values().map(Certificate::name).collect();
     let key = match all {
         [_] => "the old key",
         _ => "one of the old keys",
@@ -25,10 +36,10 @@ pub(super) fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Opt
     match others.as_slice() {
         [] => None,
         [one] => Some(format!(
-            "1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key."
+            "1 other certificate keeps {key}: {one}. Reissue it too to be rid of the key.{banned}"
         )),
         many => Some(format!(
-            "{} other certificates keep {key}: {}. Reissue them too to be rid of the key.",
+            "{} other certificates keep {key}: {}. Reissue them too to be rid of the key.{banned}",
             many.len(),
             in_the_way::names(many)
         )),

@@ -9,13 +9,13 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::fewer_names::FewerNames;
-use super::in_the_way::{self, Adapters, Agents, Away, UnderWay, away};
+use super::in_the_way::{self, Adapters, Agents, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
+use super::taking_part::{Hosts, Part};
 use super::{
     Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
 };
-use crate::domain::agent::AgentStatus;
 use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
@@ -88,14 +88,10 @@ const SAME: &str = "as before";
 #[derive(Default)]
 struct Found {
     all: Vec<CertificateDetail>,
-    away: Away,
-    /// Hosts that get a new file and reload it.
-    reload: BTreeSet<String>,
-    /// Hosts that would, once they are back.
-    late: BTreeSet<String>,
+    hosts: Hosts,
+    /// A line for each, with the hosts that it is replaced on.
+    by_name: Vec<Vec<String>>,
     uninstalled: Vec<String>,
-    /// Hosts that have it and get nothing.
-    banned: BTreeSet<String>,
     /// Names that the last try asked for too and this one does not, by certificate, with what came of that.
     fewer_names: BTreeMap<String, FewerNames>,
 }
@@ -143,8 +139,9 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
                 if let Some(fewer) = failed.and_then(|it| FewerNames::of(it, certificate)) {
                     found.fewer_names.insert(certificate.id.clone(), fewer);
                 }
-                plan.steps
-                    .extend(steps(index, &detail, algorithm, &mut agents, &mut found, with).await?);
+                let open: Vec<&Request> = under_way.for_certificate(&certificate.id).collect();
+                let steps = steps(index, &detail, algorithm, &open, &mut agents, &mut found, with);
+                plan.steps.extend(steps.await?);
                 plan.targets.push(Target {
                     version: certificate.version,
                     name: certificate.name().to_owned(),
@@ -173,12 +170,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     };
     plan.changes = changes(&found, algorithm, now);
     if found.all.len() > 1 {
-        let rows: Vec<_> = found
-            .all
-            .iter()
-            .map(|detail| by_name::certificate(detail, now))
-            .collect();
-        plan.by_name = by_name::columns(&rows);
+        plan.by_name = by_name::columns(&found.by_name);
     }
     plan.in_the_way = in_the_way(&found, with).await?;
     plan.in_the_way
@@ -308,28 +300,28 @@ async fn steps(
     target: usize,
     detail: &CertificateDetail,
     algorithm: &str,
+    open: &[&Request],
     agents: &mut Agents,
     found: &mut Found,
     with: &Reads,
 ) -> Result<Vec<PlannedStep>, Problem> {
-    let certificate = &detail.certificate;
+    let (certificate, now) = (&detail.certificate, with.now());
     let (mut proofs, mut waits) = (Vec::new(), Vec::new());
     let mut hosts: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<String> = Vec::new();
     for place in detail.belongs() {
         let agent = agents.get(&place.agent_id, with).await?;
-        if agent.status == AgentStatus::Banned {
-            found.banned.insert(place.hostname.clone());
+        let part = Part::of(agent, Some(&place.path), open.iter().copied(), now);
+        found.hosts.note(agent, part, certificate.name(), now);
+        if !part.is_reached() {
             continue;
         }
         hosts.insert(place.hostname.clone());
-        if found.away.note(agent, certificate.name(), with) {
-            found.late.insert(place.hostname.clone());
+        if part == Part::Late {
             late.push(agent.id.clone());
             waits.push(await_agent::planned(target, agent));
             continue;
         }
-        found.reload.insert(place.hostname.clone());
         if let Some(address) = &place.tls_address {
             let shows = Shows::SuccessorOf(certificate, place.version);
             proofs.push(prove_handshake::planned(target, address, &shows));
@@ -340,8 +332,10 @@ async fn steps(
         let holder = detail.key.as_ref().and_then(|key| key.agent_id.as_deref());
         if let Some(holder) = holder {
             let agent = agents.get(holder, with).await?;
+            let part = Part::of(agent, None, open.iter().copied(), now);
             hosts.insert(agent.hostname.clone());
-            if found.away.note(agent, certificate.name(), with) {
+            if part == Part::Late {
+                found.hosts.waits(agent, certificate.name(), now);
                 late.push(agent.id.clone());
             }
         }
@@ -350,6 +344,8 @@ async fn steps(
         // All that there is waits: the first step says so itself.
         waits.clear();
     }
+    let reached: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    found.by_name.push(by_name::certificate_on(detail, &reached, now));
     let body = (algorithm != SAME).then(|| json!({"key_algorithm": algorithm}));
     let path = format!("certs/{}/reissue", certificate.id);
     let args = json!({
@@ -387,22 +383,24 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
                 "{} gets a new {key} key and certificate.",
                 certificate.name()
             ));
-            if !found.reload.is_empty() {
-                changes.push(format!(
+            match found.hosts.now().len() {
+                0 => {}
+                1 => changes.push(format!(
                     "{} gets the new files, reloads, and is asked by handshake.",
-                    hosts(&found.reload)
-                ));
+                    hosts(found.hosts.now())
+                )),
+                _ => changes.push(format!(
+                    "{} get the new files, reload, and are asked by handshake.",
+                    hosts(found.hosts.now())
+                )),
             }
             changes.push(old_certificates::old(certificate, now));
         }
         many => {
-            let reload = match found.reload.len() {
-                1 => "1 host reloads".to_owned(),
-                n => format!("{n} hosts reload"),
-            };
             changes.push(format!(
-                "{} new keys, {reload}. {}",
+                "{} new keys, {}. {}",
                 many.len(),
+                found.hosts.reload(),
                 old_certificates::old_ones(many, now)
             ));
         }
@@ -421,16 +419,7 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
 
 async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem> {
     let so = "Nothing is installed there until it is back; nothing else waits.";
-    let mut lines: Vec<String> = found.away.lines(so).collect();
-    if !found.banned.is_empty() {
-        let hosts: Vec<&str> = found.banned.iter().map(String::as_str).collect();
-        let is = if hosts.len() == 1 { "is" } else { "are" };
-        lines.push(format!(
-            "{} {is} banned, and keeps what is there: nothing is installed until {} unbanned, `U`, and enrolled again.",
-            in_the_way::names(&hosts),
-            if hosts.len() == 1 { "it is" } else { "they are" }
-        ));
-    }
+    let mut lines = found.hosts.lines(so);
     let adapters = Adapters::ask(with).await?;
     let certificates = found.all.iter().map(|detail| &detail.certificate);
     let so = "can be asked for: issued and installed by itself when that is over.";
@@ -563,7 +552,7 @@ async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Resul
         }
         (Some(WaitingOn::Key | WaitingOn::Challenge), Some(agent)) => {
             let agent = with.api.agent(agent).await?.agent;
-            if let Some(since) = away(&agent, with) {
+            if let Some(since) = away(&agent, with.now()) {
                 return Ok(Proof::Waits(await_agent::words(request, &agent, &since)));
             }
         }

@@ -337,14 +337,40 @@ fn in_the_way(
         };
         detail.certificate.replaced_by.is_none() && detail.in_use().any(served)
     };
-    match all.iter().filter(served).count() {
-        0 => {}
-        1 => {
-            lines.push("Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned());
+    let unreplaced: Vec<&Certificate> = all.iter().filter(served).map(|it| &it.certificate).collect();
+    lines.extend(replaced_first(&unreplaced));
+    lines
+}
+
+/// Sentences about certificates that are served and that nothing replaces yet, by what could be done about it before.
+fn replaced_first(served: &[&Certificate]) -> Vec<String> {
+    let of = |is: fn(&Certificate) -> bool| -> Vec<&str> {
+        let found = served.iter().filter(|it| is(it));
+        found.map(|it| it.name()).collect()
+    };
+    let asked = of(Certificate::is_being_reissued);
+    let banned = of(Certificate::is_banned_everywhere);
+    let mut lines = match served.len() - asked.len() - banned.len() {
+        0 => Vec::new(),
+        1 if served.len() == 1 => {
+            vec!["Nothing replaces it yet. Reissue it first and revoke it then: no outage.".to_owned()]
         }
-        n => lines.push(format!(
+        n => vec![format!(
             "Nothing replaces {n} of them yet. Reissue first and revoke then: no outage."
-        )),
+        )],
+    };
+    if !asked.is_empty() {
+        lines.push(format!(
+            "What replaces {} is asked for, and not there yet. Revoked once that is served: no outage.",
+            names(&asked)
+        ));
+    }
+    if !banned.is_empty() {
+        lines.push(format!(
+            "Nothing replaces {}, nor can anything be reissued there: only banned agents have it, and they get nothing \
+             until they are unbanned, `U`.",
+            names(&banned)
+        ));
     }
     lines
 }

@@ -10,24 +10,11 @@ use serde::Deserialize;
 use super::secret::SecretSource;
 use super::{ConfigError, Misfit, Source, read};
 use crate::domain::endpoint::{is_host_port, is_http_url};
+pub use crate::domain::layout::Layout;
 use crate::domain::plain::is_hidden;
 
 /// Where the wake-up listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 8084;
-
-/// What a server finds at the path that a certificate is installed at, here `site.pem`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layout {
-    /// The certificate and its intermediates in order, as nginx, Apache and most others read them; the key in
-    /// `site.key`.
-    #[default]
-    FullChain,
-    /// The certificate alone, for servers that are told of `site.chain.pem` too; the key in `site.key`.
-    Separate,
-    /// Certificate, intermediates and key in one file, as HAProxy reads them; nothing beside it.
-    Combined,
-}
 
 /// One agent's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -162,8 +162,8 @@ where
         let known = u32::try_from(window.rows.len()).unwrap_or(u32::MAX);
         page.limit = Some(rows.saturating_sub(known).clamp(1, MAX_LIMIT));
         let answer = fetch(page.clone()).await?;
+        window.total = answer.counted();
         window.rows.extend(answer.items);
-        window.total = answer.total;
         match answer.next {
             Some(next) if window.rows.len() < usize::try_from(rows).unwrap_or(usize::MAX) => {
                 page.after = Some(next);

@@ -2,19 +2,27 @@
 //! What a row is and what a key does to it is in `lists`.
 
 use crate::state::State;
-use crate::state::screen::ViewId;
+use crate::state::cmd::Cmd;
 use crate::views;
 
 /// Rows that a list asks for at first, and by how many it grows.
 pub(super) const ROWS: u32 = 200;
 
-/// The cursor to where the open list begins, as after another filter: at its first row, or at the newest
-/// line of what grows at its end.
+/// The cursor to where the open list begins, as after another filter or with another visit: at its first row, or at the
+/// newest line of what grows at its end.
 pub(super) fn begin(state: &mut State) {
-    let grows_at_its_end = state.place().view == ViewId::Logs;
+    let grows_at_its_end = state.place().view.grows_at_its_end();
     let screen = state.screen_mut();
     screen.release_cursors();
     screen.at_end = grows_at_its_end;
+}
+
+/// Whether the cursor goes with the last row from now on, as it does after the command for the end. With what grows
+/// there it goes on to do so until it is moved away.
+pub(super) fn follow_the_end(state: &mut State, cmd: Cmd) {
+    let grows_at_its_end = state.place().view.grows_at_its_end();
+    let screen = state.screen_mut();
+    screen.at_end = cmd == Cmd::Bottom || (screen.at_end && grows_at_its_end);
 }
 
 /// By so many rows, as far as there are any.
@@ -40,6 +48,7 @@ pub(super) fn put(state: &mut State, index: usize) {
     let mut screen = state.screen();
     screen.move_cursor(screen.pane, index, rows.ids());
     drop(rows);
+    screen.at_end = index + 1 == n && (screen.at_end || state.place().view.grows_at_its_end());
     *state.screen_mut() = screen;
     state.moving = true;
     state.moves = state.moves.wrapping_add(1);
@@ -66,7 +75,11 @@ pub(super) fn hold(state: &mut State) {
     let view = views::find(state.place().view);
     let mut screen = state.screen();
     for pane in 0..view.n_panes {
-        screen.hold_cursor(pane, (view.rows)(state, pane).ids());
+        let rows = (view.rows)(state, pane);
+        if view.id.grows_at_its_end() {
+            screen.to_the_first_if_gone(pane, rows.ids());
+        }
+        screen.hold_cursor(pane, rows.ids());
     }
     if !state.moving {
         let rows = (view.rows)(state, screen.pane);

@@ -1,13 +1,14 @@
 //! Moving, marking, sorting and opening in lists: by ids, never by row numbers.
 
 use super::cursor::step;
-use super::{layers, leaving, trouble};
+use super::{cursor, layers, leaving, trouble};
 use crate::state::cmd::Cmd;
 use crate::state::layer::{FilterLine, Layer};
 use crate::state::query::Answer;
 use crate::state::screen::{Place, Screen, ViewId};
 use crate::state::{State, Tone};
 use crate::views::{self, Opens};
+use crate::wire::page::n_rows;
 
 /// Rows that a list holds at most when somebody goes to its end.
 const MOST: u32 = 10_000;
@@ -15,7 +16,7 @@ const MOST: u32 = 10_000;
 /// Carries a list command out.
 pub(super) fn on(state: &mut State, cmd: Cmd) {
     let view = views::find(state.place().view);
-    state.screen_mut().at_end = cmd == Cmd::Bottom;
+    cursor::follow_the_end(state, cmd);
     match cmd {
         Cmd::Down => step(state, 1),
         Cmd::Up => step(state, -1),
@@ -104,6 +105,7 @@ pub(super) fn on(state: &mut State, cmd: Cmd) {
             let total = n_in_all(state).filter(|total| *total > n);
             let loads = state.keymap.call(Cmd::Bottom);
             let more = total.map_or(String::new(), |total| {
+                let total = n_rows(i64::try_from(total).unwrap_or(i64::MAX));
                 format!(" of {total}: {loads} loads the others")
             });
             state.say(Tone::Plain, format!("{n} rows are marked{more}"));
@@ -155,6 +157,7 @@ pub(super) fn go(state: &mut State, place: Place) {
     let subject = place.subject.filter(|_| row.is_none());
     state.places.push(Place { subject, ..place });
     *state.screen_mut() = Screen::default();
+    cursor::begin(state);
     let Some(row) = row else { return };
     let rows = views::focused_rows(state);
     let at = rows.ids().iter().position(|id| *id == row);

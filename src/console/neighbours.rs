@@ -122,9 +122,9 @@ impl Neighbours {
             api.requests(&failed)
         )?;
         let lists = Lists {
-            expiring: expiring.total,
-            requests: open.total,
-            failed: failed.total,
+            expiring: expiring.counted(),
+            requests: open.counted(),
+            failed: failed.counted(),
         };
         Ok(Figures::of(&findings.findings, &findings.more, lists))
     }

@@ -54,7 +54,9 @@ impl Source<'_> {
             Self::Api(api) => api.certificates(query).await,
             Self::Host(hosts, at) => {
                 hosts
-                    .on(at, async |conn| certificates::page(conn, query).await)
+                    .on(at, "certificates", async |conn| {
+                        certificates::page(conn, query).await
+                    })
                     .await
             }
         }
@@ -64,7 +66,11 @@ impl Source<'_> {
     pub(super) async fn agents(&self, query: &PageQuery) -> Result<Page<Agent>, Problem> {
         match *self {
             Self::Api(api) => api.agents(query).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| agents::page(conn, query).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "agents", async |conn| agents::page(conn, query).await)
+                    .await
+            }
         }
     }
 
@@ -72,7 +78,11 @@ impl Source<'_> {
     pub(super) async fn requests(&self, query: &PageQuery) -> Result<Page<Request>, Problem> {
         match *self {
             Self::Api(api) => api.requests(query).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| requests::page(conn, query).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "requests", async |conn| requests::page(conn, query).await)
+                    .await
+            }
         }
     }
 
@@ -80,7 +90,11 @@ impl Source<'_> {
     pub(super) async fn audit(&self, query: &PageQuery) -> Result<Page<AuditRow>, Problem> {
         match *self {
             Self::Api(api) => api.audit(query).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| audit::page(conn, query).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "the audit trail", async |conn| audit::page(conn, query).await)
+                    .await
+            }
         }
     }
 
@@ -88,7 +102,11 @@ impl Source<'_> {
     pub(super) async fn certificate(&self, id: &str) -> Result<CertificateDetail, Problem> {
         match *self {
             Self::Api(api) => api.certificate(id).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| read::certificate(conn, id).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "certificates", async |conn| read::certificate(conn, id).await)
+                    .await
+            }
         }
     }
 
@@ -96,7 +114,11 @@ impl Source<'_> {
     pub(super) async fn agent(&self, id: &str) -> Result<AgentDetail, Problem> {
         match *self {
             Self::Api(api) => api.agent(id).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| read::agent(conn, id).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "agents", async |conn| read::agent(conn, id).await)
+                    .await
+            }
         }
     }
 
@@ -106,7 +128,7 @@ impl Source<'_> {
             Self::Api(api) => api.request(id).await,
             Self::Host(hosts, at) => {
                 hosts
-                    .on(at, async |conn| requests::existing(conn, id).await)
+                    .on(at, "requests", async |conn| requests::existing(conn, id).await)
                     .await
             }
         }
@@ -116,7 +138,13 @@ impl Source<'_> {
     pub(super) async fn audit_row(&self, seq: i64) -> Result<AuditRow, Problem> {
         match *self {
             Self::Api(api) => api.audit_row(seq).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| read::audit_row(conn, seq).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "the audit trail", async |conn| {
+                        read::audit_row(conn, seq).await
+                    })
+                    .await
+            }
         }
     }
 
@@ -124,7 +152,11 @@ impl Source<'_> {
     pub(super) async fn key(&self, spki: &str) -> Result<KeyDetail, Problem> {
         match *self {
             Self::Api(api) => api.key(spki).await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| read::key(conn, spki).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "keys", async |conn| read::key(conn, spki).await)
+                    .await
+            }
         }
     }
 
@@ -132,7 +164,11 @@ impl Source<'_> {
     pub(super) async fn findings(&self) -> Result<Findings, Problem> {
         match *self {
             Self::Api(api) => api.findings().await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| read::findings(conn).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "findings", async |conn| read::findings(conn).await)
+                    .await
+            }
         }
     }
 
@@ -140,7 +176,11 @@ impl Source<'_> {
     pub(super) async fn trends(&self) -> Result<Trends, Problem> {
         match *self {
             Self::Api(api) => api.trends().await,
-            Self::Host(hosts, at) => hosts.on(at, async |conn| trends::read(conn).await).await,
+            Self::Host(hosts, at) => {
+                hosts
+                    .on(at, "trends", async |conn| trends::read(conn).await)
+                    .await
+            }
         }
     }
 }

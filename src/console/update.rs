@@ -445,10 +445,9 @@ fn travel(state: &mut State, by: isize) {
     match state.history.travel(by) {
         Some(visit) => {
             state.places = visit.places;
-            let screen = state.screen_mut();
-            if screen.list != visit.list {
-                screen.list = visit.list;
-                screen.release_cursors();
+            if state.screen().list != visit.list {
+                state.screen_mut().list = visit.list;
+                cursor::begin(state);
             }
         }
         None => state.say(Tone::Plain, "there is nothing further that way"),

@@ -159,11 +159,7 @@ impl AuditRow {
         let finer = FINER
             .iter()
             .find(|(word, on_record)| *word == own && *on_record == self.outcome);
-        match (finer, self.outcome) {
-            (Some((word, _)), _) => word,
-            (None, AuditOutcome::Done) => "proven",
-            (None, outcome) => outcome.word(),
-        }
+        finer.map_or(self.outcome.word(), |(word, _)| *word)
     }
 
     /// The row that follows `prev_hash` as number `seq`.

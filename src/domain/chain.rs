@@ -58,11 +58,20 @@ pub enum NotIssued {
 /// # Errors
 /// None of them did.
 pub fn issued(leaf: &[u8], given: &[Vec<u8>], now: DateTime<Utc>) -> Result<(), NotIssued> {
+    issuer(leaf, given, now).map(|_| ())
+}
+
+/// The one of the issuers that came with a certificate which verifiably signed it, may do so, and is valid at `now`; all
+/// in DER. That it came along doesn't make it one that is trusted.
+///
+/// # Errors
+/// None of them did.
+pub fn issuer<'a>(leaf: &[u8], given: &'a [Vec<u8>], now: DateTime<Utc>) -> Result<&'a [u8], NotIssued> {
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| NotIssued::Unreadable)?;
     let name = leaf.issuer().to_string();
     let mut why = NotIssued::NoIssuer(name.clone());
-    for issuer in given.iter().take(MAX_GIVEN) {
-        let Ok((_, issuer)) = X509Certificate::from_der(issuer) else {
+    for der in given.iter().take(MAX_GIVEN) {
+        let Ok((_, issuer)) = X509Certificate::from_der(der) else {
             continue;
         };
         if leaf.issuer().as_raw() != issuer.subject().as_raw() {
@@ -73,7 +82,7 @@ pub fn issued(leaf: &[u8], given: &[Vec<u8>], now: DateTime<Utc>) -> Result<(), 
             Signature::Unknown => NotIssued::Unknown,
             Signature::Verified if !may_sign(&issuer) => NotIssued::NoCa(name.clone()),
             Signature::Verified if !is_valid(&issuer, now) => NotIssued::CaNotValid(name.clone()),
-            Signature::Verified => return Ok(()),
+            Signature::Verified => return Ok(der),
         };
     }
     Err(why)

@@ -1,6 +1,8 @@
 //! The hosts of the database that a console reads from: what each says of itself, and in which order they
 //! are read. It knows no connection.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -118,6 +120,8 @@ pub struct Host {
     pub name: String,
     /// What its `sslmode` leaves unchecked of who answers there.
     pub unchecked: Option<&'static str>,
+    /// What could not be read there in time when it was asked for last, in the plural.
+    pub late: BTreeSet<&'static str>,
     /// How it is.
     pub state: HostState,
     /// The server that answers there, or answered last, and since when that is known.
@@ -248,6 +252,7 @@ mod tests {
         Host {
             name: "db".to_owned(),
             unchecked: None,
+            late: BTreeSet::new(),
             state: HostState::Up(Standing {
                 role,
                 timeline,
@@ -264,6 +269,7 @@ mod tests {
         Host {
             name: "db".to_owned(),
             unchecked: None,
+            late: BTreeSet::new(),
             state: HostState::Lost {
                 since: DateTime::UNIX_EPOCH,
                 why: "refused".to_owned(),

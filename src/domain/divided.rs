@@ -325,6 +325,7 @@ mod tests {
         Host {
             name: name.to_owned(),
             unchecked: None,
+            late: std::collections::BTreeSet::new(),
             state,
             instance: Some((instance(started), at(100))),
         }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::csr::Csr;
 use super::key::KeyAlgorithm;
+use super::listed;
 use super::name;
 use super::request::Request;
 use super::signature::CLOCK_AHEAD;
@@ -213,8 +214,5 @@ impl Validity {
 fn shown(names: &BTreeSet<String>) -> String {
     const FIRST: usize = 8;
     let first: Vec<&str> = names.iter().take(FIRST).map(String::as_str).collect();
-    match names.len().saturating_sub(FIRST) {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
-    }
+    listed::listed(&first, names.len())
 }

@@ -253,7 +253,11 @@ fn http_url(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn of_der(der: &[u8]) -> Result<Facts, FactsError> {
+/// Reads a certificate in DER.
+///
+/// # Errors
+/// It is none.
+pub fn of_der(der: &[u8]) -> Result<Facts, FactsError> {
     let (_, certificate) =
         X509Certificate::from_der(der).map_err(|error| FactsError::NotDer(error.to_string()))?;
     let serial = certificate.raw_serial();

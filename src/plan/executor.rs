@@ -11,18 +11,16 @@ use super::confirm::Confirmed;
 use super::guard::Guard;
 use super::journal::{Journal, Recorded};
 use super::one_database::OneDatabase;
-use super::order::{Row, beside_each_other};
+use super::order::{IN_HAND, Row, Turn, Turns, rows};
 use super::outcome::{Ends, Outcome};
 use super::plan::{Plan, PlannedStep};
 use super::ports::{Changes, Reads, SecretEntry, Writes};
 use super::recheck::{FindStep, PlanAgain, as_registered, still_true, unchanged};
 use super::sent::{Sent, look};
 use super::step::StepContext;
+use crate::domain::audit::AuditOutcome;
 use crate::problem::Problem;
 use crate::wire::runs::RunStepRecord;
-
-/// Things that are looked at beside each other.
-const AT_ONCE: usize = 8;
 
 /// What happens while a plan is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +166,7 @@ struct Run<'a> {
     one: &'a OneDatabase,
     means: &'a Means<'a>,
     watch: &'a (dyn Fn(RunEvent) + Send + Sync),
+    turns: Turns,
 }
 
 /// Progress of a thing.
@@ -197,27 +196,24 @@ async fn all_steps(
         one,
         means,
         watch,
+        turns: Turns::new(),
     };
-    let mut things: BTreeMap<usize, Thing> = BTreeMap::new();
-    for rows in beside_each_other(&plan.steps) {
-        let mut going = Vec::new();
-        for row in rows {
-            let target = row.target;
-            let thing = things.remove(&target).unwrap_or_default();
-            going.push(run.go(row, thing).map(move |thing| (target, thing)).boxed());
-        }
-        let mut going = stream::iter(going).buffer_unordered(AT_ONCE);
-        while let Some((target, thing)) = going.next().await {
-            things.insert(target, thing);
-        }
-    }
+    let going = rows(&plan.steps).into_iter().map(|row| {
+        let target = row.target;
+        run.go(row).map(move |thing| (target, thing)).boxed()
+    });
+    // Begun in the plan's order.
+    let going = stream::iter(going.collect::<Vec<_>>()).buffer_unordered(IN_HAND);
+    let things: BTreeMap<usize, Thing> = going.collect().await;
     (ends(plan, &things).whole(), things)
 }
 
 impl Run<'_> {
-    /// Carries out these steps of one thing, one after the other.
-    async fn go(&self, row: Row, mut thing: Thing) -> Thing {
+    /// Carries out the steps of one thing, one after the other, each when it has a turn.
+    async fn go(&self, row: Row) -> Thing {
         let (plan, watch) = (self.confirmed.plan(), self.watch);
+        let mut thing = Thing::default();
+        let last = row.steps.last().copied();
         for index in row.steps {
             let Some(planned) = plan.steps.get(index) else {
                 continue;
@@ -226,6 +222,7 @@ impl Run<'_> {
                 watch(RunEvent::StepSkipped(index));
                 continue;
             }
+            let turn = self.turns.next().await;
             // A thing that was begun is brought to its end: half of it helps nobody.
             if thing.results.is_empty()
                 && let Err(problem) = may_begin(plan, self.one, self.means).await
@@ -237,16 +234,11 @@ impl Run<'_> {
                 thing.stopped = true;
                 continue;
             }
-            let (outcome, cx) = self.step(index, planned, thing.results.clone()).await;
+            let (outcome, cx) = self.step(index, planned, thing.results.clone(), turn).await;
             thing.results.push(cx.result.clone());
             thing.stopped = !outcome.is_proven();
             thing.stopped_at = thing.stopped.then_some((index, cx));
-            let is_last = !plan
-                .steps
-                .iter()
-                .skip(index + 1)
-                .any(|later| later.target == row.target);
-            if thing.stopped || is_last {
+            if thing.stopped || last == Some(index) {
                 watch(RunEvent::ThingEnded(row.target, outcome.clone()));
             }
             thing.end = Some(outcome);
@@ -255,12 +247,18 @@ impl Run<'_> {
     }
 
     /// Carries out one step, on record before and after.
-    async fn step(&self, index: usize, planned: &PlannedStep, earlier: Vec<Value>) -> (Outcome, StepContext) {
+    async fn step(
+        &self,
+        index: usize,
+        planned: &PlannedStep,
+        earlier: Vec<Value>,
+        turn: Turn<'_>,
+    ) -> (Outcome, StepContext) {
         let means = self.means;
         let cx = context(self.confirmed, index, planned, earlier, means);
         (self.watch)(RunEvent::StepStarted(index));
         self.record(index, planned, "running", None).await;
-        let (outcome, cx) = one_step(index, planned, cx, means, self.watch).await;
+        let (outcome, cx) = one_step(index, planned, cx, means, self.watch, turn).await;
         let note = Some(outcome.words());
         self.record(index, planned, outcome.recorded(), note).await;
         (self.watch)(RunEvent::StepEnded(index, outcome.clone()));
@@ -342,13 +340,14 @@ async fn one_step(
     mut cx: StepContext,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
+    turn: Turn<'_>,
 ) -> (Outcome, StepContext) {
     let Some(step) = (means.find_step)(&planned.step) else {
         let problem = Problem::internal(format!("no step is called `{}`", planned.step));
         return (Outcome::NotSent(problem), cx);
     };
     let note = |words: String| watch(RunEvent::StepNote(index, words));
-    let command = |line: String| watch(RunEvent::Command(line, "sent".to_owned()));
+    let command = |line: String| watch(RunEvent::Command(line, AuditOutcome::Asked.word().to_owned()));
     let allowed = || (means.guard)().allow(&planned.title, means.reads.local_now());
     let with = Writes::new(
         means.reads,
@@ -360,13 +359,8 @@ async fn one_step(
     );
     let sent = Sent::of(step, &mut cx, &with, &note).await;
     if !planned.command.is_empty() {
-        let how = match &sent {
-            Sent::Ended(end) => format!("refused: {}", end.words()),
-            Sent::Lost(_) => "no answer".to_owned(),
-            Sent::NotYet | Sent::Answered => "ok".to_owned(),
-        };
-        watch(RunEvent::Command(planned.command.clone(), how));
+        watch(RunEvent::Command(planned.command.clone(), sent.told()));
     }
-    let outcome = look(step, &mut cx, &with, &note, sent).await;
+    let outcome = turn.until(look(step, &mut cx, &with, &note, sent)).await;
     (outcome, cx)
 }

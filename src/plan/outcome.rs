@@ -31,7 +31,7 @@ impl Outcome {
         matches!(self, Self::Proven(_))
     }
 
-    /// The word stored and shown.
+    /// The word for a step and a thing, stored and shown.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -45,6 +45,22 @@ impl Outcome {
         }
     }
 
+    /// The word of a whole run that ended so, the same on every screen, in the audit and in the API's record of it: a run
+    /// is done, where a thing or a step of it is proven.
+    #[must_use]
+    pub fn of_run(&self) -> &'static str {
+        match self {
+            Self::Proven(_) => AuditOutcome::Done.word(),
+            other => other.word(),
+        }
+    }
+
+    /// Its word for a run or a call, and the proof, or what went wrong.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.of_run(), self.words())
+    }
+
     /// The word that it is on record by, which every platform knows: what was stopped did not come about.
     #[must_use]
     pub fn recorded(&self) -> &'static str {
@@ -55,30 +71,28 @@ impl Outcome {
         }
     }
 
-    /// The proof, or what went wrong.
-    #[must_use]
-    pub fn words(&self) -> String {
+    /// What is proven or waits, in words, or the problem that it ended with.
+    fn told(&self) -> Result<&str, &Problem> {
         match self {
-            Self::Proven(words) | Self::Waiting(words) => words.clone(),
+            Self::Proven(words) | Self::Waiting(words) => Ok(words),
             Self::Refused(problem)
             | Self::NotSent(problem)
             | Self::Failed(problem)
             | Self::Stopped(problem)
-            | Self::Unknown(problem) => problem.to_string(),
+            | Self::Unknown(problem) => Err(problem),
         }
+    }
+
+    /// The proof, or what went wrong.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.told().map_or_else(ToString::to_string, str::to_owned)
     }
 
     /// The event, without the next step.
     #[must_use]
     pub fn what(&self) -> &str {
-        match self {
-            Self::Proven(words) | Self::Waiting(words) => words,
-            Self::Refused(problem)
-            | Self::NotSent(problem)
-            | Self::Failed(problem)
-            | Self::Stopped(problem)
-            | Self::Unknown(problem) => &problem.what,
-        }
+        self.told().unwrap_or_else(|problem| &problem.what)
     }
 
     /// The next step, if there is one.
@@ -90,27 +104,13 @@ impl Outcome {
     /// The problem that it ended with, if any.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
-        match self {
-            Self::Proven(_) | Self::Waiting(_) => None,
-            Self::Refused(problem)
-            | Self::NotSent(problem)
-            | Self::Failed(problem)
-            | Self::Stopped(problem)
-            | Self::Unknown(problem) => Some(problem),
-        }
+        self.told().err()
     }
 
     /// The action that is the next step, if it is another one than the same again.
     #[must_use]
     pub fn remedy(&self) -> Option<&Remedy> {
-        match self {
-            Self::Proven(_) | Self::Waiting(_) => None,
-            Self::Refused(problem)
-            | Self::NotSent(problem)
-            | Self::Failed(problem)
-            | Self::Stopped(problem)
-            | Self::Unknown(problem) => problem.remedy.as_deref(),
-        }
+        self.problem()?.remedy.as_deref()
     }
 
     /// The words that end its record. What the audit has only a coarser word for begins with its own, by which it is
@@ -310,7 +310,7 @@ mod tests {
                 detail: Some(format!("plan `reissue`: {}", outcome.for_record())),
             };
             let row = AuditRow::chained(entry, 1, chrono::DateTime::UNIX_EPOCH, GENESIS.to_owned());
-            assert_eq!(row.outcome_word(), outcome.word());
+            assert_eq!(row.outcome_word(), outcome.of_run());
             let of_a_change = AuditRow {
                 action: "revoke".to_owned(),
                 ..row

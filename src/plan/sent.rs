@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::outcome::Outcome;
 use super::ports::Writes;
 use super::step::{Proof, Step, StepContext};
+use crate::domain::audit::AuditOutcome;
 use crate::problem::{Problem, ProblemKind};
 
 /// Times that a change is sent, with the same key, before looking begins.
@@ -17,6 +18,10 @@ const BEFORE_ASKING: Duration = Duration::from_millis(200);
 const ASK_LATER: Duration = Duration::from_secs(5);
 /// Pause between two looks at whether a step has come about.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The same once it has been looked at for long: then many of a run may be waited for.
+const LOOK_LATER: Duration = Duration::from_secs(1);
+/// Time after which that is so.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Progress of a change, as far as it is known.
 pub(super) enum Sent {
@@ -68,10 +73,17 @@ impl Sent {
             // An earlier call may have been carried out, unless the answer says that it wasn't: to the same key
             // there is one answer.
             Err(problem) if matches!(self, Self::Lost(_)) && !is_final(problem.kind) => Self::Lost(problem),
-            Err(problem) if says_no(problem.kind) && !matches!(self, Self::Lost(_)) => {
-                Self::Ended(Outcome::Refused(problem))
-            }
+            Err(problem) if problem.kind.says_no() => Self::Ended(Outcome::Refused(problem)),
             Err(problem) => Self::Ended(Outcome::Failed(problem)),
+        }
+    }
+
+    /// The call's end for the log of commands, in the words of the audit.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::NotYet | Self::Answered => AuditOutcome::Done.word().to_owned(),
+            Self::Ended(end) => end.line(),
+            Self::Lost(problem) => Outcome::Unknown(problem.clone()).line(),
         }
     }
 }
@@ -94,20 +106,6 @@ fn is_final(kind: ProblemKind) -> bool {
     )
 }
 
-/// True if somebody said no before anything was changed.
-fn says_no(kind: ProblemKind) -> bool {
-    matches!(
-        kind,
-        ProblemKind::BadInput
-            | ProblemKind::NotAuthenticated
-            | ProblemKind::Forbidden
-            | ProblemKind::NotFound
-            | ProblemKind::Conflict
-            | ProblemKind::Refused
-            | ProblemKind::TooMany
-    )
-}
-
 /// Looks until it is proven, refuted, or the step's limit is over; sends what is lost again meanwhile.
 pub(super) async fn look(
     step: &dyn Step,
@@ -117,8 +115,9 @@ pub(super) async fn look(
     mut sent: Sent,
 ) -> Outcome {
     let limit = step.limit_of(&cx.args);
-    let until = Instant::now() + limit;
-    let mut ask_at = Instant::now() + ASK_LATER;
+    let began = Instant::now();
+    let until = began + limit;
+    let mut ask_at = began + ASK_LATER;
     let mut said = String::new();
     loop {
         if let Sent::Ended(end) = sent {
@@ -155,10 +154,127 @@ pub(super) async fn look(
                     .hint(look_yourself(cx)),
             );
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(match began.elapsed() < LONG {
+            true => LOOK_AGAIN,
+            false => LOOK_LATER,
+        })
+        .await;
         if matches!(sent, Sent::Lost(_)) && Instant::now() >= ask_at {
             sent = sent.once_more(step, cx, with).await;
             ask_at = Instant::now() + ASK_LATER;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use chrono::DateTime;
+    use futures::future::BoxFuture;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::clients::api::{ApiReader, ApiWriter};
+    use crate::clock::Clock;
+    use crate::domain::id::EntityKind;
+    use crate::plan::known::KnownAgents;
+    use crate::plan::ports::{Changes, Reads, SecretEntry};
+    use crate::plan::tier::Harm;
+
+    /// Looks, each of which shows the next of these, and the last one for ever.
+    struct Shows(Mutex<Vec<Proof>>);
+
+    impl Step for Shows {
+        fn name(&self) -> &'static str {
+            "shows"
+        }
+
+        fn harm(&self) -> Harm {
+            Harm::Changes
+        }
+
+        fn prove<'a>(&'a self, _: &'a StepContext, _: &'a Reads) -> BoxFuture<'a, Result<Proof, Problem>> {
+            let mut left = self.0.lock().unwrap();
+            let next = match left.len() {
+                1 => left[0].clone(),
+                _ => left.remove(0),
+            };
+            Box::pin(async move { Ok(next) })
+        }
+
+        fn limit(&self) -> Duration {
+            Duration::from_millis(600)
+        }
+    }
+
+    /// The end of a change that was answered, or whose answer was lost, where looking shows this.
+    async fn ends(shows: Vec<Proof>, sent: Sent) -> (Outcome, Vec<String>) {
+        let api = ApiReader::new("http://127.0.0.1:1", None).unwrap();
+        let reads = Reads {
+            api: api.clone(),
+            hosts: None,
+            known: KnownAgents::default(),
+            vault: None,
+            vault_nodes: Vec::new(),
+            clock: Clock::system(),
+            pki_mount: String::new(),
+            pki_test_role: String::new(),
+        };
+        let changes = Changes::new(ApiWriter::new(api), None);
+        let (_prompt, entered) = tokio::sync::mpsc::channel(1);
+        let secrets = SecretEntry::new(entered);
+        let (allowed, unheard) = (|| Ok(()), |_: String| {});
+        let with = Writes::new(&reads, &changes, &secrets, &allowed, &unheard, &unheard);
+        let mut cx = StepContext {
+            args: Value::Null,
+            kind: EntityKind::Certificate,
+            key: "run_1/0".to_owned(),
+            began_at: DateTime::UNIX_EPOCH,
+            result: Value::Null,
+            earlier: Vec::new(),
+            comment: None,
+            ticket: None,
+        };
+        let notes: Mutex<Vec<String>> = Mutex::default();
+        let note = |words: String| notes.lock().unwrap().push(words);
+        let end = look(&Shows(Mutex::new(shows)), &mut cx, &with, &note, sent).await;
+        (end, notes.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_by_itself_waits_at_the_limit_and_is_never_proven_or_unknown() {
+        let open = |words: &str| Proof::Open(words.to_owned());
+        let (end, notes) = ends(vec![open("the CA signs")], Sent::Answered).await;
+        assert_eq!(
+            end,
+            Outcome::Waiting("asked, and still open: the CA signs; it goes on by itself".to_owned())
+        );
+        assert!(!end.is_proven());
+        assert_eq!(notes, ["the CA signs"], "what is seen is said once");
+        // The last look counts.
+        let (end, _) = ends(
+            vec![open("the CA signs"), Proof::NotYet("nothing is there".to_owned())],
+            Sent::Answered,
+        )
+        .await;
+        assert!(
+            matches!(&end, Outcome::Unknown(problem) if problem.what.contains("nothing is there")),
+            "{end:?}"
+        );
+        // Its answer is worth some waiting.
+        let (end, notes) = ends(
+            vec![open("the CA signs"), Proof::Proven("issued".to_owned())],
+            Sent::Answered,
+        )
+        .await;
+        assert_eq!((end, notes.len()), (Outcome::Proven("issued".to_owned()), 1));
+        let no = Problem::refused("the CA refused");
+        let (end, _) = ends(
+            vec![open("the CA signs"), Proof::Refuted(no.clone())],
+            Sent::Answered,
+        )
+        .await;
+        assert_eq!(end, Outcome::Failed(no));
     }
 }

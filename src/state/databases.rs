@@ -13,6 +13,7 @@ use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
+use crate::domain::listed;
 use crate::domain::matter;
 
 /// Where the screen is read from.
@@ -85,6 +86,17 @@ pub fn behind(ms: i64) -> String {
     }
 }
 
+/// Words for what can't be read at a host in time.
+fn late(host: &Host) -> Option<String> {
+    let what: Vec<&str> = host.late.iter().copied().collect();
+    (!what.is_empty()).then(|| {
+        format!(
+            "slow: no answer to reads of {} within 3 s",
+            listed::first(&what, 2)
+        )
+    })
+}
+
 /// What a host says of itself, or why it can't be read; `is_read` is the one that the screen shows.
 #[must_use]
 pub fn words(host: &Host, is_read: bool) -> String {
@@ -113,10 +125,11 @@ pub fn words(host: &Host, is_read: bool) -> String {
         }
     };
     let read = if is_read { "; read here" } else { "" };
+    let late = late(host).map_or_else(String::new, |it| format!("; {it}"));
     // Of one that refuses us there is more to say than whether it is who it should be.
     let unchecked = host.unchecked.filter(|_| host.standing().is_some());
     let unchecked = unchecked.map_or_else(String::new, |it| format!("; {it}"));
-    format!("{said}{read}{unchecked}")
+    format!("{said}{read}{late}{unchecked}")
 }
 
 /// Place where the rows of a screen were read.
@@ -269,11 +282,13 @@ pub fn link(hosts: &[Host], now: DateTime<Utc>) -> Option<Link> {
         Some((host, it)) => {
             let reads = format!("{} {}", it.role.word(), host.name);
             let is_well = findings(hosts, None, &Reads::NotYet).is_empty();
-            let state = match it.role == HostRole::Primary && is_well {
+            let late = late(host);
+            let state = match it.role == HostRole::Primary && is_well && late.is_none() {
                 true => LinkState::Up,
                 false => LinkState::Degraded,
             };
-            (state, Some(reads), Some(it.latency_ms))
+            let note = late.map_or(reads.clone(), |late| format!("{late} ({reads})"));
+            (state, Some(note), Some(it.latency_ms))
         }
         None if hosts.is_empty() => return None,
         None if has_two_primaries(hosts) => (LinkState::Degraded, Some("two primaries".to_owned()), None),
@@ -462,6 +477,7 @@ mod tests {
         Host {
             name: name.to_owned(),
             unchecked: None,
+            late: std::collections::BTreeSet::new(),
             state,
             instance: None,
         }
@@ -757,5 +773,22 @@ mod tests {
                 found[0].what
             );
         }
+    }
+
+    #[test]
+    fn a_database_whose_tables_give_no_answer_is_not_called_up() {
+        let mut hosts = [host("db-1", up(HostRole::Primary, true, 0))];
+        let state = |hosts: &[Host]| {
+            let link = link(hosts, DateTime::UNIX_EPOCH).unwrap();
+            (link.state, link.note.unwrap())
+        };
+        assert_eq!(state(&hosts), (LinkState::Up, "primary db-1".to_owned()));
+        hosts[0].late.insert("agents");
+        let slow = "slow: no answer to reads of agents within 3 s";
+        assert_eq!(
+            state(&hosts),
+            (LinkState::Degraded, format!("{slow} (primary db-1)"))
+        );
+        assert_eq!(words(&hosts[0], true), format!("primary; read here; {slow}"));
     }
 }

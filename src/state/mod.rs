@@ -279,6 +279,8 @@ pub struct State {
     pub toast: Option<Toast>,
     /// What was carried out, the newest last.
     pub command_log: Vec<LoggedCommand>,
+    /// Number of commands that were carried out before those, and are no longer held.
+    pub n_unlogged: usize,
     /// Whether what is known is kept on disk, for when nobody answers.
     pub keeps_snapshot: bool,
     /// Whether the last key asked to quit while something was under way.
@@ -355,6 +357,7 @@ impl State {
             n_begun: 0,
             toast: None,
             command_log: Vec::new(),
+            n_unlogged: 0,
             keeps_snapshot: false,
             leaving: false,
             frozen: None,
@@ -571,6 +574,7 @@ impl State {
         self.command_log.push(logged);
         if self.command_log.len() > LOG {
             self.command_log.remove(0);
+            self.n_unlogged += 1;
         }
     }
 

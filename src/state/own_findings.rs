@@ -500,6 +500,7 @@ mod tests {
         state.hosts = vec![Host {
             name: "db-1".to_owned(),
             unchecked: None,
+            late: BTreeSet::new(),
             state: bare,
             instance: None,
         }];

@@ -156,7 +156,7 @@ impl Run {
             Phase::Planning => "planning".to_owned(),
             Phase::Planned => "planned, not carried out".to_owned(),
             Phase::Running => format!("running, {}", self.running_step()),
-            Phase::Ended(outcome) => format!("{}: {}", outcome.word(), outcome.words()),
+            Phase::Ended(outcome) => outcome.line(),
         }
     }
 
@@ -229,7 +229,7 @@ impl Run {
             Phase::Planning => "planning".to_owned(),
             Phase::Planned => "planned".to_owned(),
             Phase::Running => "running".to_owned(),
-            Phase::Ended(outcome) if self.ends.len() < 2 => outcome.word().to_owned(),
+            Phase::Ended(outcome) if self.ends.len() < 2 => outcome.of_run().to_owned(),
             Phase::Ended(_) => self.named_ends().counted(),
         }
     }

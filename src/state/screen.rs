@@ -46,6 +46,14 @@ pub enum ViewId {
     AuditRow,
 }
 
+impl ViewId {
+    /// Its newest row is the last one, and the oldest ones go when there are many.
+    #[must_use]
+    pub fn grows_at_its_end(self) -> bool {
+        self == Self::Logs
+    }
+}
+
 /// A screen, and for a detail whose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -170,6 +178,17 @@ impl Screen {
             (false, false) => 0,
         };
         self.put_cursor(pane, index, ids);
+    }
+
+    /// Of rows of which the oldest are first and go first: what was before the one that is gone is gone too, so that the
+    /// first is the nearest.
+    pub fn to_the_first_if_gone(&mut self, pane: usize, ids: &[impl AsRef<str>]) {
+        if let Some(cursor) = self.cursors.get_mut(pane)
+            && let Some(id) = &cursor.id
+            && !ids.iter().any(|other| other.as_ref() == id)
+        {
+            cursor.index = 0;
+        }
     }
 
     /// An action was started from the row with the cursor of the pane that has the focus.

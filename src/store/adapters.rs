@@ -1,6 +1,6 @@
 //! Adapters: their rows, paused and resumed. What waits on one is in `issuance`.
 
-use crate::domain::adapter::{Adapter, AdapterStatus};
+use crate::domain::adapter::{Adapter, AdapterStatus, StrangeCa};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::told::told;
 
@@ -60,6 +60,21 @@ pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Adapter>, StoreErr
         .await
         .map_err(StoreError::because("reading an adapter"))?;
     Ok(row.map(|row| row.0))
+}
+
+/// One, kept from others until the transaction ends.
+///
+/// # Errors
+/// There is none, or the database doesn't answer.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<Adapter, StoreError> {
+    let row: Option<Wrapped> = sql("SELECT a.* FROM adapters a WHERE a.id = $1")
+        .bind(id)
+        .locking("a")
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("reading an adapter"))?;
+    row.map(|row| row.0)
+        .ok_or_else(|| StoreError::not_found(EntityKind::Adapter, id))
 }
 
 /// The one that new requests go through: the oldest.
@@ -122,6 +137,8 @@ struct Wrapped(Adapter);
 impl FromRow for Wrapped {
     fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let Json(config) = row.try_get("config")?;
+        let Json(cas) = row.try_get("cas")?;
+        let strange_ca: Option<Json<StrangeCa>> = row.try_get("strange_ca")?;
         Ok(Self(Adapter {
             id: row.try_get("id")?,
             version: row.try_get("version")?,
@@ -131,6 +148,8 @@ impl FromRow for Wrapped {
             status: word(row, "status", AdapterStatus::from_word)?,
             paused_reason: row.try_get("paused_reason")?,
             paused_at: row.try_get("paused_at")?,
+            cas,
+            strange_ca: strange_ca.map(|Json(strange)| strange),
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
         }))

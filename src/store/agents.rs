@@ -9,9 +9,17 @@ use crate::wire::page::{Page, PageQuery};
 
 use super::in_use_sql::in_use;
 use super::row::{FromRow, Row, list, word};
+use super::search::Words;
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
+
+/// Names, addresses and owners.
+pub(super) const WORDS: Words = Words {
+    of: "agent",
+    from: "agents a",
+    id: "a.id",
+};
 
 pub(super) const LIST: List = List {
     columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
@@ -68,7 +76,9 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "hostname",
-    words: "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
+    words: Is::Like(
+        "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR a.id LIKE ? ESCAPE '\\' OR LOWER(a.address) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\'",
+    ),
     fields: &[
         Field {
             name: "status",

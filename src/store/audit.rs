@@ -56,7 +56,9 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "-seq",
-    words: "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+    words: Is::Like(
+        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+    ),
     fields: &[
         Field {
             name: "entity",
@@ -72,7 +74,7 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            // By the word that is shown, too (`AuditRow::outcome_word`).
+            // By the word that is shown, too (`AuditRow::outcome_word`), and by that of what a run was about.
             is: Is::Like(
                 "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
                  AND (outcome = 'done' AND 'proven' LIKE ? ESCAPE '\\' \

@@ -13,6 +13,7 @@ use crate::wire::page::{Page, PageQuery};
 
 use super::in_use_sql::{in_use, of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
+use super::search::{By, Place, Words, of_kind};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx, agents, keys};
@@ -79,6 +80,74 @@ macro_rules! derived {
                AND l.status = 'compromised') THEN 1 ELSE 0 END AS bigint) AS is_key_compromised"
         )
     };
+}
+
+/// The ids of the certificates that are expected on these agents.
+macro_rules! in_use_on {
+    ($agents:literal) => {
+        concat!(
+            "SELECT i.certificate_id AS id FROM installations i WHERE i.agent_id IN (",
+            $agents,
+            ")"
+        )
+    };
+}
+
+/// The ids of the certificates that these agents found elsewhere than they are expected.
+macro_rules! found_on {
+    ($column:literal, $agents:literal) => {
+        concat!(
+            "SELECT f.id FROM installations i JOIN certificates f ON f.fingerprint_sha256 = i.",
+            $column,
+            " WHERE i.",
+            $column,
+            " <> i.expected_sha256 AND i.agent_id IN (",
+            $agents,
+            ")"
+        )
+    };
+}
+
+macro_rules! on_hosts_by {
+    ($way:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            $way,
+            " AND ?if)"
+        )
+    };
+}
+
+/// The condition that a certificate is in use at an agent `a` of which something holds; each of the three has a small
+/// index of its own.
+const ON_HOSTS: &str = concat!(
+    on_hosts_by!("i.certificate_id = c.id"),
+    " OR ",
+    on_hosts_by!("i.served_sha256 = c.fingerprint_sha256 AND i.served_sha256 <> i.expected_sha256"),
+    " OR ",
+    on_hosts_by!("i.on_disk_sha256 = c.fingerprint_sha256 AND i.on_disk_sha256 <> i.expected_sha256"),
+);
+
+/// Names and serials.
+const WORDS: Words = Words {
+    of: "certificate",
+    from: "certificates c",
+    id: "c.id",
+};
+/// The certificates of which something holds by itself.
+const OWN: &[&str] = &["SELECT c.id FROM certificates c WHERE ?if"];
+
+/// Where a certificate is in use: at the agents `a` of which something holds.
+const fn on_hosts(by: By) -> Place {
+    Place {
+        by,
+        ids: &[
+            in_use_on!("?words"),
+            found_on!("served_sha256", "?words"),
+            found_on!("on_disk_sha256", "?words"),
+        ],
+        row: ON_HOSTS,
+    }
 }
 
 pub(super) const LIST: List = List {
@@ -148,12 +217,42 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "not_after",
-    words: concat!(
-        "LOWER(c.subject) LIKE ? ESCAPE '\\' OR LOWER(c.sans) LIKE ? ESCAPE '\\' OR c.serial LIKE ? ESCAPE '\\' OR c.id LIKE ? ESCAPE '\\' OR c.fingerprint_sha256 LIKE ? ESCAPE '\\' OR c.fingerprint_sha1 LIKE ? ESCAPE '\\' OR c.spki_sha256 LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\' \
-            OR c.id IN (",
-        of_agents!(),
-        "LOWER(a.hostname) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(a.tls_address, '')) LIKE ? ESCAPE '\\')"
-    ),
+    words: Is::Text(&[
+        Place {
+            by: By::Words(WORDS),
+            ids: &["?words"],
+            row: "?if",
+        },
+        Place {
+            by: By::Serial("c.serial"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Hash("c.fingerprint_sha256"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Hash("c.spki_sha256"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Hash("c.fingerprint_sha1"),
+            ids: OWN,
+            row: "?if",
+        },
+        Place {
+            by: By::Id("c.id", "crt_"),
+            ids: OWN,
+            row: "?if",
+        },
+        on_hosts(By::Part(
+            agents::WORDS,
+            "LOWER(a.hostname || ' ' || COALESCE(a.tls_address, ''))",
+        )),
+    ]),
     fields: &[
         Field {
             name: "status",
@@ -201,31 +300,60 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "agent",
-            is: Is::Like(concat!(
-                "c.id IN (",
-                of_agents!(),
-                "a.id LIKE ? ESCAPE '\\' OR LOWER(a.hostname) LIKE ? ESCAPE '\\')"
-            )),
+            is: Is::Text(&[
+                on_hosts(By::Part(agents::WORDS, "LOWER(a.hostname)")),
+                Place {
+                    by: By::Id("a.id", "agt_"),
+                    ids: &[
+                        in_use_on!("SELECT a.id FROM agents a WHERE ?if"),
+                        found_on!("served_sha256", "SELECT a.id FROM agents a WHERE ?if"),
+                        found_on!("on_disk_sha256", "SELECT a.id FROM agents a WHERE ?if"),
+                    ],
+                    row: ON_HOSTS,
+                },
+            ]),
         },
         Field {
             name: "owner",
-            is: Is::Like(concat!(
-                "c.id IN (",
-                of_agents!(),
-                "LOWER(COALESCE(a.owner, '')) LIKE ? ESCAPE '\\')"
-            )),
+            is: Is::Text(&[on_hosts(By::Part(agents::WORDS, "LOWER(COALESCE(a.owner, ''))"))]),
         },
         Field {
             name: "key",
-            is: Is::Like("c.spki_sha256 LIKE ? ESCAPE '\\' OR LOWER(c.key_algorithm) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[
+                Place {
+                    by: By::Hash("c.spki_sha256"),
+                    ids: OWN,
+                    row: "?if",
+                },
+                Place {
+                    by: By::Kind("LOWER(c.key_algorithm)"),
+                    ids: &[of_kind!("certificates", "id", "key_algorithm")],
+                    row: "?if",
+                },
+            ]),
         },
         Field {
             name: "issuer",
-            is: Is::Like("LOWER(c.issuer) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[Place {
+                by: By::Kind("LOWER(c.issuer)"),
+                ids: &[of_kind!("certificates", "id", "issuer")],
+                row: "?if",
+            }]),
         },
         Field {
             name: "serial",
-            is: Is::Like("c.serial LIKE ? ESCAPE '\\' OR REPLACE(c.serial, ':', '') LIKE ? ESCAPE '\\'"),
+            is: Is::Text(&[
+                Place {
+                    by: By::Serial("c.serial"),
+                    ids: OWN,
+                    row: "?if",
+                },
+                Place {
+                    by: By::Part(WORDS, "REPLACE(c.serial, ':', '')"),
+                    ids: &["?words"],
+                    row: "?if",
+                },
+            ]),
         },
     ],
     parameters: &["q", "status", "expires_before", "spki", "agent"],

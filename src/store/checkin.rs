@@ -6,6 +6,7 @@ use super::statement::{Json, sql};
 use super::{StoreError, Tx, holders, installations};
 use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
 use crate::domain::id::EntityKind;
+use crate::domain::layout::Layout;
 use crate::wire::agents::Report;
 
 /// [`check_in_from`] for a report that came over no network.
@@ -40,20 +41,29 @@ pub async fn check_in_from(
         owner: report.owner.clone(),
         ..before.clone()
     };
+    let layout = report
+        .layout
+        .as_deref()
+        .and_then(Layout::from_word)
+        .map(Layout::word);
     let known = matches!(before.health(now), AgentHealth::Healthy | AgentHealth::Late);
     let agent = if agent == before {
-        sql("UPDATE agents SET last_checkin = $2, reported_from = COALESCE($3, reported_from) WHERE id = $1")
-            .bind(id)
-            .bind(now)
-            .bind(from)
-            .execute(tx.raw())
-            .await
-            .map_err(StoreError::because("recording a check-in"))?;
+        sql(
+            "UPDATE agents SET last_checkin = $2, reported_from = COALESCE($3, reported_from), layout = $4 \
+             WHERE id = $1",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(from)
+        .bind(layout)
+        .execute(tx.raw())
+        .await
+        .map_err(StoreError::because("recording a check-in"))?;
         agent
     } else {
         sql(
             "UPDATE agents SET last_checkin = $2, address = $3, tls_address = $4, install_dirs = $5, \
-             agent_version = $6, owner = $7, reported_from = COALESCE($8, reported_from), \
+             agent_version = $6, owner = $7, reported_from = COALESCE($8, reported_from), layout = $9, \
              version = version + 1, updated_at = $2 WHERE id = $1",
         )
         .bind(id)
@@ -64,6 +74,7 @@ pub async fn check_in_from(
         .bind(&agent.agent_version)
         .bind(&agent.owner)
         .bind(from)
+        .bind(layout)
         .execute(tx.raw())
         .await
         .map_err(StoreError::because("recording a check-in"))?;

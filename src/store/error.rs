@@ -57,6 +57,18 @@ pub enum StoreError {
         /// What the database said.
         source: sqlx::Error,
     },
+    /// PostgreSQL's extension for trigrams can't be had.
+    #[error(
+        "the extension `pg_trgm`, by which names are searched, can't be added to `{url}`; install PostgreSQL's \
+         contrib modules there, or run `CREATE EXTENSION pg_trgm` in it as an account that may, in a schema that is \
+         searched, and start again"
+    )]
+    NoTrigrams {
+        /// The database's address.
+        url: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
     /// The database only follows another one.
     #[error("`{url}` {}", Trouble::replica(Some(.follows)))]
     Replica {
@@ -196,6 +208,7 @@ impl From<StoreError> for Problem {
             StoreError::Migrate { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::SchemaNotMine { .. }
+            | StoreError::NoTrigrams { .. }
             | StoreError::Replica { .. }
             | StoreError::Row { .. } => Self::internal(error.to_string()),
         }

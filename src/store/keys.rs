@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
-use super::select::{List, SortColumn, Sorts, Where};
+use super::select::{Is, List, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
 use super::{Conn, StoreError, Tx};
 
@@ -53,7 +53,7 @@ const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
-    words: "k.spki_sha256 LIKE ? ESCAPE '\\' OR k.algorithm LIKE ? ESCAPE '\\'",
+    words: Is::Like("k.spki_sha256 LIKE ? ESCAPE '\\' OR k.algorithm LIKE ? ESCAPE '\\'"),
     fields: &[],
     parameters: &["q", "status", "agent"],
     doing: "reading the keys",

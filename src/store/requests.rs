@@ -57,7 +57,9 @@ pub(super) const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
-    words: "LOWER(r.common_name) LIKE ? ESCAPE '\\' OR LOWER(r.sans) LIKE ? ESCAPE '\\' OR r.id LIKE ? ESCAPE '\\' OR LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'",
+    words: Is::Like(
+        "LOWER(r.common_name) LIKE ? ESCAPE '\\' OR LOWER(r.sans) LIKE ? ESCAPE '\\' OR r.id LIKE ? ESCAPE '\\' OR LOWER(COALESCE(r.error_message, '')) LIKE ? ESCAPE '\\'",
+    ),
     fields: &[
         Field {
             name: "status",

@@ -196,6 +196,31 @@ pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError>
     Ok(())
 }
 
+/// Nobody can be asked to revoke it, since no CA of ours has signed it: it is revoked here, and that is the end.
+///
+/// # Errors
+/// The database doesn't answer.
+pub(super) async fn end_without_ca(tx: &mut Tx, id: &str, why: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    sql(
+        "UPDATE certificates SET status = 'revoked', without_crl_at = $2, version = version + 1, updated_at = $2 \
+         WHERE id = $1 AND status = 'revocation_pending'",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because("recording a revocation that no CA carries out"))?;
+    tx.changed(EntityKind::Certificate, id);
+    if let Some(job) = queued_job(tx, id).await? {
+        jobs::finish(tx, &job, &JobResult::done()).await?;
+    }
+    let detail = Some(why.to_owned());
+    let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
+    audit::note(tx, entry);
+    Ok(())
+}
+
 /// A certificate that came back from the CA must not be used: it is revoked at once, and `why` is on record.
 ///
 /// # Errors

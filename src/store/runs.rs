@@ -8,7 +8,7 @@ use crate::wire::page::{Page, PageQuery};
 use crate::wire::runs::{NAMED_IN_LISTS, RunBegin, RunEnd, RunStepRecord, RunStepView, RunView};
 
 use super::row::{FromRow, Row, list, word};
-use super::select::{List, SortColumn, Sorts, Where, contains};
+use super::select::{Is, List, SortColumn, Sorts, Where, contains};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
 
@@ -24,7 +24,7 @@ const LIST: List = List {
         sorts: Sorts::Time,
     }],
     default_sort: "-started_at",
-    words: "r.id LIKE ?",
+    words: Is::Like("r.id LIKE ?"),
     fields: &[],
     parameters: &["q", "status", "entity", "open"],
     doing: "reading the runs",

@@ -112,11 +112,29 @@ fn said(error: MigrateError, url: &str, known: &Migrator) -> StoreError {
     let known = known.iter().map(|it| it.version).max().unwrap_or(0);
     match error {
         MigrateError::VersionMissing(found) => StoreError::NewerSchema { url, found, known },
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
+            if lacks_trigrams(&source) =>
+        {
+            StoreError::NoTrigrams { url, source }
+        }
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) if may_not(&source) => {
             StoreError::SchemaNotMine { url, source }
         }
         source => StoreError::Migrate { url, source },
     }
+}
+
+/// The extension isn't installed on that machine, or isn't this account's to add.
+fn lacks_trigrams(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    matches!(
+        error.code().as_deref(),
+        Some("58P01" | "0A000" | "42704" | "42501")
+    ) && ["pg_trgm", "gin_trgm_ops"]
+        .iter()
+        .any(|it| error.message().contains(it))
 }
 
 /// Read-only (a replica, or a file or session that is so), or not this account's to change.

@@ -7,10 +7,11 @@ use sqlx::AssertSqlSafe;
 
 use crate::problem::Problem;
 use crate::wire::filter::{Filter, Wants};
-use crate::wire::page::{Page, PageQuery};
+use crate::wire::page::{MOST_COUNTED, Page, PageQuery};
 
 use super::cursor::{Cursor, SortValue};
 use super::row::{FromRow, Row};
+use super::search::{Place, Sought, literally};
 use super::statement::{Value, sql};
 use super::{Conn, StoreError};
 
@@ -23,6 +24,9 @@ impl From<SortValue> for Value {
         }
     }
 }
+
+/// As many of the things that are searched for at once are tried, whether they are rare.
+const MOST_TRIED: usize = 3;
 
 /// What ends within this time is soon to end, as the screens call it.
 const SOON: Duration = Duration::days(30);
@@ -59,8 +63,8 @@ pub(super) struct List {
     pub(super) sorts: &'static [SortColumn],
     /// `-` when the default is descending.
     pub(super) default_sort: &'static str,
-    /// What a word of a filter is looked for in; each `?` stands for the pattern.
-    pub(super) words: &'static str,
+    /// What a word of a filter is looked for in.
+    pub(super) words: Is,
     /// The fields of a filter.
     pub(super) fields: &'static [Field],
     /// Which query parameters mean something here, beside `filter`.
@@ -79,7 +83,9 @@ pub(super) struct Field {
 
 /// How a field is compared; a condition is never null.
 pub(super) enum Is {
-    /// A text that matches a pattern, which each `?` stands for.
+    /// A text that is looked for in these places.
+    Text(&'static [Place]),
+    /// A text that matches a pattern, which each `?` stands for; no index knows it.
     Like(&'static str),
     /// One of these words, or one that time makes of them: its condition, in which `?now` stands for the
     /// present and `?soon` for thirty days later.
@@ -101,6 +107,36 @@ pub(super) enum Is {
 pub(super) struct Where {
     text: String,
     binds: Vec<Value>,
+    /// What is searched for, each as one of several texts: a condition is made of it where no index finds it.
+    searches: Vec<Search>,
+}
+
+/// One of these texts, in these places.
+struct Search {
+    either: Vec<Sought>,
+    places: &'static [Place],
+}
+
+impl Search {
+    /// How much the least telling of them tells.
+    fn tells(&self) -> usize {
+        self.either.iter().map(Sought::len).min().unwrap_or(0)
+    }
+
+    /// Statements that give the ids of all that has it; none where that takes more than an index.
+    fn ids(&self, postgres: bool, binds: &mut Vec<Value>) -> Option<Vec<String>> {
+        let mut statements = Vec::new();
+        for text in &self.either {
+            statements.extend(text.ids(self.places, postgres, binds)?);
+        }
+        Some(statements)
+    }
+
+    /// The condition on a row that has it.
+    fn row(&self, binds: &mut Vec<Value>) -> String {
+        let either = self.either.iter().map(|text| text.row(self.places, binds));
+        either.collect::<Vec<_>>().join(" OR ")
+    }
 }
 
 impl Where {
@@ -118,26 +154,20 @@ impl Where {
                 .field
                 .as_deref()
                 .and_then(|name| list.fields.iter().find(|field| field.name == name));
-            let anywhere = Is::Like(list.words);
-            let is = field.map_or(&anywhere, |field| &field.is);
-            if let (Is::Like(sql), Wants::Text(text)) = (is, &term.wants)
-                && text.contains('|')
-            {
-                let either = text.split('|').filter(|text| !text.is_empty());
-                let either: Vec<String> = either.map(|text| self.bound(sql, contains(text))).collect();
-                let either = match either.is_empty() {
-                    true => "1 = 1".to_owned(),
-                    false => either.join(" OR "),
-                };
-                self.push(&match term.not {
-                    true => format!("NOT ({either})"),
-                    false => either,
-                });
+            let is = field.map_or(&list.words, |field| &field.is);
+            if let (Is::Text(_) | Is::Like(_), Wants::Text(text)) = (is, &term.wants) {
+                self.and_text(is, text, term.not);
+                continue;
+            }
+            if let (Is::Text(places), Wants::Letters(text)) = (is, &term.wants) {
+                let condition = Sought::letters(places, contains_letters(text), &mut self.binds);
+                self.and_or_not(&condition, term.not);
                 continue;
             }
             let (condition, bind) = match (is, &term.wants) {
-                (Is::Like(sql), Wants::Text(text)) => ((*sql).to_owned(), Some(contains(text))),
-                (Is::Like(sql), Wants::Letters(text)) => ((*sql).to_owned(), Some(contains_letters(text))),
+                (Is::Like(sql), Wants::Letters(text)) => {
+                    ((*sql).to_owned(), Some(Value::from(contains_letters(text))))
+                }
                 (Is::Word(_, _, timed), Wants::Text(word))
                     if let Some((_, condition)) = timed.iter().find(|(name, _)| name == word) =>
                 {
@@ -180,12 +210,41 @@ impl Where {
                 Some(bind) => self.bound(&condition, bind),
                 None => condition,
             };
-            self.push(&match term.not {
-                true => format!("NOT ({condition})"),
-                false => condition,
-            });
+            self.and_or_not(&condition, term.not);
         }
         Ok(())
+    }
+
+    /// Adds that a text is there, or one of several with `|` between them; or that it is not.
+    fn and_text(&mut self, is: &Is, text: &str, not: bool) {
+        let either: Vec<&str> = text.split('|').filter(|text| !text.is_empty()).collect();
+        if either.is_empty() {
+            return self.and_or_not("1 = 1", not);
+        }
+        match is {
+            Is::Text(places) => {
+                let either = either.into_iter().map(Sought::read).collect();
+                let search = Search { either, places };
+                if !not {
+                    return self.searches.push(search);
+                }
+                let condition = search.row(&mut self.binds);
+                self.and_or_not(&condition, true);
+            }
+            Is::Like(sql) => {
+                let either = either.into_iter().map(|text| self.bound(sql, contains(text)));
+                let condition = either.collect::<Vec<_>>().join(" OR ");
+                self.and_or_not(&condition, not);
+            }
+            _ => {}
+        }
+    }
+
+    fn and_or_not(&mut self, condition: &str, not: bool) {
+        match not {
+            true => self.push(&format!("NOT ({condition})")),
+            false => self.push(condition),
+        }
     }
 
     /// A condition, each `?` of which stands for `bind`.
@@ -224,27 +283,17 @@ impl Where {
 
 /// `%text%` in lower case for LIKE … ESCAPE '\', with its wildcards taken literally.
 pub(super) fn contains(text: &str) -> Value {
-    Value::from(format!(
-        "%{}%",
-        text.to_lowercase().chars().map(literal).collect::<String>()
-    ))
+    Value::from(format!("%{}%", literally(&text.to_lowercase())))
 }
 
 /// `%t%e%x%t%`: its letters in their order, whatever is between them.
-fn contains_letters(text: &str) -> Value {
+fn contains_letters(text: &str) -> String {
     let letters = text
         .to_lowercase()
         .chars()
-        .map(|c| literal(c) + "%")
+        .map(|c| literally(&c.to_string()) + "%")
         .collect::<String>();
-    Value::from(format!("%{letters}"))
-}
-
-fn literal(c: char) -> String {
-    match c {
-        '%' | '_' | '\\' => format!("\\{c}"),
-        c => c.to_string(),
-    }
+    format!("%{letters}")
 }
 
 impl List {
@@ -307,7 +356,14 @@ impl List {
         let (column, direction) = self.order(sort)?;
         let limit = query.limit_or_default();
         if let Some(q) = &query.q {
-            filter.and(self.words, contains(q));
+            match &self.words {
+                // Whole, whatever is in it.
+                Is::Text(places) => filter.searches.push(Search {
+                    either: vec![Sought::read(q)],
+                    places,
+                }),
+                is => filter.and_text(is, q, false),
+            }
         }
         if let Some(text) = &query.filter {
             // In the order of `wire/filter.rs`, by which the screen reads them too.
@@ -315,30 +371,41 @@ impl List {
             let wanted = Filter::read(text, &names).map_err(Problem::bad_input)?;
             filter.and_filter(&wanted, self, conn.now())?;
         }
-        let total = self.total(conn, &filter).await?;
-
-        let mut window = filter;
-        if let Some(after) = &query.after {
-            let cursor = Cursor::decode(after, sort)?;
-            window.after(column, self, direction, cursor)?;
-        }
-        let by = match direction {
-            Direction::Up => "ASC",
-            Direction::Down => "DESC",
+        let after = query.after.as_ref().map(|after| Cursor::decode(after, sort));
+        let window = Window {
+            column,
+            direction,
+            after: after.transpose()?,
+            limit,
         };
-        let columns = self.columns;
-        let (from, id, by_what) = (self.from, self.id, column.sql);
-        let text = format!(
-            "SELECT {columns}, {by_what} AS sort_value, {id} AS sort_id FROM {from}{} \
-             ORDER BY {by_what} {by}, {id} {by} LIMIT {}",
-            window.text,
-            limit + 1
-        );
-        let mut rows = sql(AssertSqlSafe(text))
-            .bind_all(window.binds)
-            .rows(conn.raw())
-            .await
-            .map_err(StoreError::because(self.doing))?;
+        window.check()?;
+        // What was counted already isn't counted again.
+        let mut known = None;
+        let driver = match self.driver(conn, &mut filter.searches).await? {
+            Driver::Nothing => {
+                return Ok(Page {
+                    items: Vec::new(),
+                    next: None,
+                    total: 0,
+                    total_is_lower_bound: false,
+                });
+            }
+            Driver::By(search) => Some(search),
+            Driver::None => None,
+            Driver::Many => {
+                let is_all = filter.text.is_empty() && filter.searches.len() == 1;
+                known = is_all.then_some(MOST_COUNTED + 1);
+                None
+            }
+        };
+        for search in std::mem::take(&mut filter.searches) {
+            let condition = search.row(&mut filter.binds);
+            filter.push(&condition);
+        }
+        let (mut rows, total) = match driver {
+            Some(search) => self.found(conn, filter, &search, window).await?,
+            None => self.walked(conn, filter, window, known).await?,
+        };
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = match rows.last() {
@@ -354,17 +421,174 @@ impl List {
             .map(T::from_row)
             .collect::<Result<Vec<T>, sqlx::Error>>()
             .map_err(StoreError::because(self.doing))?;
-        Ok(Page { items, next, total })
+        Ok(Page {
+            items,
+            next,
+            total: total.min(MOST_COUNTED),
+            total_is_lower_bound: total > MOST_COUNTED,
+        })
     }
 
-    async fn total(&self, conn: &mut Conn, filter: &Where) -> Result<i64, StoreError> {
-        let text = format!("SELECT COUNT(*) FROM {}{}", self.from, filter.text);
-        sql(AssertSqlSafe(text))
-            .bind_all(filter.binds.clone())
-            .fetch_one(conn.raw())
-            .await
-            .map_err(StoreError::because(self.doing))
+    /// The search that leads to the rows: the first, by how much they tell, that leaves few of them.
+    async fn driver(&self, conn: &mut Conn, searches: &mut Vec<Search>) -> Result<Driver, StoreError> {
+        searches.sort_by_key(|search| std::cmp::Reverse(search.tells()));
+        let mut led = Driver::None;
+        for at in 0..searches.len().min(MOST_TRIED) {
+            let mut binds = Vec::new();
+            let Some(ids) = searches[at].ids(conn.is_postgres(), &mut binds) else {
+                continue;
+            };
+            if ids.is_empty() {
+                return Ok(Driver::Nothing);
+            }
+            // Of many it is enough to know that: the first of them end the question.
+            let text = format!(
+                "SELECT COUNT(*), COUNT(DISTINCT id) FROM ({}) h",
+                bounded(&ids, " UNION ALL ")
+            );
+            let (n, n_distinct): (i64, i64) = sql(AssertSqlSafe(text))
+                .bind_all(binds)
+                .fetch_one(conn.raw())
+                .await
+                .map_err(StoreError::because(self.doing))?;
+            match n {
+                0 => return Ok(Driver::Nothing),
+                n if n <= MOST_COUNTED => return Ok(Driver::By(searches.remove(at))),
+                _ if n_distinct > MOST_COUNTED => led = Driver::Many,
+                _ => {}
+            }
+        }
+        Ok(led)
     }
+
+    /// The rows that a search leads to, by their ids, as far as the other conditions hold, and how many there are. They
+    /// are put together before they are sorted: in the order of an index they would be looked for among all rows.
+    async fn found(
+        &self,
+        conn: &mut Conn,
+        mut filter: Where,
+        search: &Search,
+        window: Window,
+    ) -> Result<(Vec<Row>, i64), StoreError> {
+        let ids = search
+            .ids(conn.is_postgres(), &mut filter.binds)
+            .unwrap_or_default();
+        let (from, id, columns, by_what) = (self.from, self.id, self.columns, window.column.sql);
+        let (condition, hits) = (&filter.text, bounded(&ids, " UNION "));
+        let and = match condition.is_empty() {
+            true => "WHERE",
+            false => "AND",
+        };
+        // Never null where there is a row. As a value of its own it is looked up id by id, whatever plan is made.
+        let kept = format!(
+            "WITH hits AS MATERIALIZED ({hits}), kept AS MATERIALIZED (SELECT hits.id AS kept_id, \
+             (SELECT {by_what} FROM {from}{condition} {and} {id} = hits.id) AS kept_by FROM hits), \
+             all_kept AS (SELECT kept_id, kept_by FROM kept WHERE kept_by IS NOT NULL)"
+        );
+        let n_binds = filter.binds.len();
+        let after = window.after("kept_by", "kept_id", self.number_as_id, &mut filter.binds);
+        let after = after.map(|it| format!(" WHERE {it}")).unwrap_or_default();
+        let (by, limit) = (window.by(), window.limit + 1);
+        let text = format!(
+            "{kept} SELECT {columns}, page.kept_by AS sort_value, page.kept_id AS sort_id, \
+             (SELECT COUNT(*) FROM all_kept) AS n_in_all \
+             FROM (SELECT * FROM all_kept{after} ORDER BY kept_by {by}, kept_id {by} LIMIT {limit}) page \
+             CROSS JOIN {from} WHERE {id} = page.kept_id ORDER BY page.kept_by {by}, page.kept_id {by}"
+        );
+        let rows = sql(AssertSqlSafe(text))
+            .bind_all(filter.binds.clone())
+            .rows(conn.raw())
+            .await
+            .map_err(StoreError::because(self.doing))?;
+        let n = match rows.first() {
+            Some(row) => row.try_get("n_in_all").map_err(StoreError::because(self.doing))?,
+            None if after.is_empty() => 0,
+            // A page after the last one.
+            None => {
+                filter.binds.truncate(n_binds);
+                sql(AssertSqlSafe(format!("{kept} SELECT COUNT(*) FROM all_kept")))
+                    .bind_all(filter.binds)
+                    .fetch_one(conn.raw())
+                    .await
+                    .map_err(StoreError::because(self.doing))?
+            }
+        };
+        Ok((rows, n))
+    }
+
+    /// The rows in the order of the list, as far as the conditions hold, and how many there are.
+    async fn walked(
+        &self,
+        conn: &mut Conn,
+        mut filter: Where,
+        window: Window,
+        known: Option<i64>,
+    ) -> Result<(Vec<Row>, i64), StoreError> {
+        let (columns, from, id, by_what) = (self.columns, self.from, self.id, window.column.sql);
+        let (condition, binds) = (filter.text.clone(), filter.binds.clone());
+        if let Some(after) = window.after(by_what, id, self.number_as_id, &mut filter.binds) {
+            filter.push(&after);
+        }
+        let (by, limit) = (window.by(), window.limit + 1);
+        let text = format!(
+            "SELECT {columns}, {by_what} AS sort_value, {id} AS sort_id FROM {from}{} \
+             ORDER BY {by_what} {by}, {id} {by} LIMIT {limit}",
+            filter.text,
+        );
+        let rows = sql(AssertSqlSafe(text))
+            .bind_all(filter.binds)
+            .rows(conn.raw())
+            .await
+            .map_err(StoreError::because(self.doing))?;
+        // All of them are on a first page that isn't full.
+        if let (None, Ok(n)) = (&window.after, i64::try_from(rows.len()))
+            && n <= i64::from(window.limit)
+        {
+            return Ok((rows, n));
+        }
+        if let Some(n) = known {
+            return Ok((rows, n));
+        }
+        let n = sql(AssertSqlSafe(format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{condition} LIMIT {}) n",
+            MOST_COUNTED + 1
+        )))
+        .bind_all(binds)
+        .fetch_one(conn.raw())
+        .await
+        .map_err(StoreError::because(self.doing))?;
+        Ok((rows, n))
+    }
+}
+
+/// The ids that these statements give, of more than are counted not all.
+fn bounded(ids: &[String], union: &str) -> String {
+    let limit = MOST_COUNTED + 1;
+    let each = ids
+        .iter()
+        .map(|ids| format!("SELECT * FROM ({ids} LIMIT {limit}) b"));
+    let all = each.collect::<Vec<_>>().join(union);
+    format!("SELECT id FROM ({all}) u LIMIT {limit}")
+}
+
+/// What leads to the rows of a search.
+enum Driver {
+    /// There are none.
+    Nothing,
+    /// This search's ids.
+    By(Search),
+    /// The order of the list: nothing that was searched for is known to be rare.
+    None,
+    /// The same, and of something there are more than are counted.
+    Many,
+}
+
+/// The page that is wanted of a list.
+struct Window {
+    column: &'static SortColumn,
+    direction: Direction,
+    after: Option<Cursor>,
+    limit: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -373,41 +597,48 @@ enum Direction {
     Down,
 }
 
-impl Where {
-    /// Only rows after `cursor`, as a row-value comparison, which both databases answer by index.
-    fn after(
-        &mut self,
-        column: &SortColumn,
-        list: &List,
-        direction: Direction,
-        cursor: Cursor,
-    ) -> Result<(), Problem> {
-        let fits = matches!(
-            (column.sorts, &cursor.value),
-            (Sorts::Text, SortValue::Text(_))
-                | (Sorts::Time, SortValue::Time(_))
-                | (Sorts::Number, SortValue::Number(_))
-        );
-        if !fits {
-            return Err(
+impl Window {
+    /// Whether its cursor holds what the list is sorted by.
+    fn check(&self) -> Result<(), Problem> {
+        let fits = self.after.as_ref().is_none_or(|cursor| {
+            matches!(
+                (self.column.sorts, &cursor.value),
+                (Sorts::Text, SortValue::Text(_))
+                    | (Sorts::Time, SortValue::Time(_))
+                    | (Sorts::Number, SortValue::Number(_))
+            )
+        });
+        match fits {
+            true => Ok(()),
+            false => Err(
                 Problem::bad_input("the cursor `after` is not one that this API made")
                     .hint("start again without `after`"),
-            );
+            ),
         }
-        self.binds.push(cursor.value.into());
+    }
+
+    /// Only rows after its cursor, as a row-value comparison, which both databases answer by index.
+    fn after(&self, by_what: &str, id: &str, number_as_id: bool, binds: &mut Vec<Value>) -> Option<String> {
+        let cursor = self.after.clone()?;
+        binds.push(cursor.value.into());
         // A number as id (audit rows) must be compared as a number.
-        self.binds.push(match list.number_as_id {
+        binds.push(match number_as_id {
             true => Value::from(cursor.id.parse().unwrap_or(i64::MAX)),
             false => Value::from(cursor.id),
         });
-        let n = self.binds.len();
-        let than = match direction {
+        let n = binds.len();
+        let than = match self.direction {
             Direction::Up => '>',
             Direction::Down => '<',
         };
-        let (by_what, id) = (column.sql, list.id);
-        self.push(&format!("({by_what}, {id}) {than} (${}, ${n})", n - 1));
-        Ok(())
+        Some(format!("({by_what}, {id}) {than} (${}, ${n})", n - 1))
+    }
+
+    fn by(&self) -> &'static str {
+        match self.direction {
+            Direction::Up => "ASC",
+            Direction::Down => "DESC",
+        }
     }
 }
 
@@ -449,7 +680,7 @@ mod tests {
             assert_eq!(fields, known);
             for field in list.fields {
                 match (&field.is, takes(fields, field.name)) {
-                    (Is::Like(_), Takes::Text)
+                    (Is::Text(_) | Is::Like(_), Takes::Text)
                     | (Is::Time(..), Takes::Ahead)
                     | (Is::Ago(_), Takes::Ago)
                     | (Is::Flag(..), Takes::Flag) => {}

@@ -42,7 +42,7 @@ const LIST: List = List {
         },
     ],
     default_sort: "-created_at",
-    words: "LOWER(t.name) LIKE ? ESCAPE '\\' OR t.id LIKE ? ESCAPE '\\'",
+    words: Is::Like("LOWER(t.name) LIKE ? ESCAPE '\\' OR t.id LIKE ? ESCAPE '\\'"),
     fields: &[
         Field {
             name: "role",

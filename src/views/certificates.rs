@@ -15,6 +15,7 @@ use crate::state::screen::ViewId;
 use crate::widgets::table::{Column, Width, cell, plain};
 use crate::widgets::theme::Meaning;
 use crate::wire::filter::CERTIFICATE_FIELDS;
+use crate::wire::page::n_rows;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -184,7 +185,8 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let query = query(state);
     let hidden = match state.answer(&Query::Replaced(state.screen().list)) {
         Some(Answer::Certificates(window)) if window.total > 0 => {
-            format!(", {} replaced hidden: status:any shows them", window.total)
+            let n = n_rows(window.total);
+            format!(", {n} replaced hidden: status:any shows them")
         }
         _ => String::new(),
     };

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::times::clock;
 use super::{Pane, Row, View};
+use crate::domain::audit::AuditOutcome;
 use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::state::screen::ViewId;
@@ -43,12 +44,12 @@ fn rows(state: &State) -> Vec<Row> {
     let commands = state.command_log.iter().enumerate().rev();
     commands
         .map(|(index, logged)| Row {
-            id: format!("command/{index}"),
+            id: format!("command/{}", state.n_unlogged + index),
             cells: vec![
                 plain(clock(state.by_platform(logged.at), state)),
                 cell(
                     logged.how.clone(),
-                    if logged.how == "ok" {
+                    if logged.how == AuditOutcome::Done.word() {
                         Meaning::Good
                     } else {
                         Meaning::Plain

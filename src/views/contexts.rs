@@ -16,6 +16,7 @@ use crate::widgets::heading::heading;
 use crate::widgets::table::{Cell, Column, Width, cell, plain};
 use crate::widgets::text::{put, wrap};
 use crate::widgets::theme::Meaning;
+use crate::wire::page::n_rows;
 
 /// See the module.
 pub(super) static VIEW: View = View {
@@ -127,7 +128,10 @@ fn row(sight: &Sight<'_>, state: &State) -> Row {
     let (api, api_means) = answers(sight, Backend::Api);
     let took = sight.link(Backend::Api).and_then(|link| link.latency_ms);
     let figures = sight.figures;
-    let n = |of: Option<usize>, meaning| count(of.and_then(|n| i64::try_from(n).ok()), meaning);
+    let n = |of: Option<usize>, meaning| match of {
+        Some(n) if n > 0 => cell(n.to_string(), meaning),
+        _ => count(of.map(|_| 0), meaning),
+    };
     let (vault, vault_means) = vault(sight);
     let as_of = as_of(sight, state);
     Row {
@@ -196,11 +200,12 @@ fn coarse(ms: u32) -> &'static str {
     }
 }
 
+/// The number of rows of a list.
 fn count(n: Option<i64>, meaning: Meaning) -> Cell {
     match n {
         None => cell("?", Meaning::Dim),
         Some(0) => cell("0", Meaning::Dim),
-        Some(n) => cell(n.to_string(), meaning),
+        Some(n) => cell(n_rows(n), meaning),
     }
 }
 

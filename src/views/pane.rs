@@ -12,6 +12,7 @@ use crate::widgets::heading::heading;
 use crate::widgets::table::{self, Column, Line, first_shown};
 use crate::widgets::text::{columns, put};
 use crate::widgets::theme::Meaning;
+use crate::wire::page::{MOST_COUNTED, n_rows};
 
 /// One pane of the open screen.
 pub(super) struct Pane<'a> {
@@ -72,7 +73,7 @@ impl Pane<'_> {
         let number = match (rows.is_empty(), total == rows.len()) {
             (true, _) => String::new(),
             (false, true) => format!(" {}", rows.len()),
-            (false, false) => format!(" {} of {total}", rows.len()),
+            (false, false) => format!(" {} of {}", rows.len(), n_rows(counted(total))),
         };
         let note = notes.join("  ");
         let taken = 6 + if note.is_empty() { 0 } else { columns(&note) + 4 };
@@ -119,8 +120,11 @@ impl Pane<'_> {
     /// What of it is out of sight in one direction, the critical rows before all others.
     fn out_of_sight(&self, arrow: char, rows: Range<usize>, unknown: usize) -> String {
         let n = rows.len() + unknown;
+        let is_more = counted(rows.end + unknown) > MOST_COUNTED;
         match ((self.n_critical)(rows), n) {
             (_, 0) => String::new(),
+            // The last one stands for all that aren't counted.
+            (0, n) if is_more && unknown > 0 => format!("{arrow} {}+", n - 1),
             (0, n) => format!("{arrow} {n}"),
             (critical, _) => format!("{arrow} {critical} critical"),
         }
@@ -140,6 +144,10 @@ impl Default for Pane<'_> {
             n_critical: &none_critical,
         }
     }
+}
+
+fn counted(total: usize) -> i64 {
+    i64::try_from(total).unwrap_or(i64::MAX)
 }
 
 /// No row of a pane is critical by itself.

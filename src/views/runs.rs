@@ -73,9 +73,9 @@ fn phase(run: &Run) -> (Cell, String) {
         Phase::Planned => (cell("planned", Meaning::Dim), "waits for you".to_owned()),
         Phase::Running => (cell("running", Meaning::Key), run.running_step()),
         Phase::Ended(outcome) if run.ends.len() > 1 => {
-            (cell(outcome.word(), ended(outcome)), outcome.what().to_owned())
+            (cell(outcome.of_run(), ended(outcome)), outcome.what().to_owned())
         }
-        Phase::Ended(outcome) => (cell(outcome.word(), ended(outcome)), outcome.words()),
+        Phase::Ended(outcome) => (cell(outcome.of_run(), ended(outcome)), outcome.words()),
     }
 }
 

@@ -12,6 +12,7 @@ use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, servi
 use crate::actions::Availability;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
 use crate::domain::id::EntityKind;
+use crate::domain::listed::listed;
 use crate::plan::plan::Target;
 use crate::state::cmd::Cmd;
 use crate::state::own_findings::is_of_now;
@@ -205,16 +206,17 @@ pub(super) fn answer<'a>(finding: &Finding, state: &'a State) -> Option<(&'a str
 
 /// A sentence about a finding, with what it takes down by name.
 pub(super) fn with_names(finding: &Finding, what: &str) -> String {
-    let unnamed = finding.n_takes_down - i64::try_from(finding.takes_down.len()).unwrap_or(0);
-    let more = match unnamed {
-        1.. => format!(" and {unnamed} more"),
-        _ => String::new(),
+    let names = finding.takes_down.as_slice();
+    let n = usize::try_from(finding.n_takes_down).unwrap_or(0);
+    // A name that the sentence has already isn't said again.
+    let is_said = |name: &String| {
+        what.split(' ')
+            .any(|word| word.trim_end_matches([',', ';', ':', '.']) == name)
     };
-    match finding.takes_down.as_slice() {
+    match names {
         [] => what.to_owned(),
-        // The sentence has the name already.
-        [one] if more.is_empty() && what.split(' ').any(|word| word == one) => what.to_owned(),
-        names => format!("{what} [{}{more}]", names.join(" ")),
+        names if n <= names.len() && names.iter().all(is_said) => what.to_owned(),
+        names => format!("{what} ({})", listed(names, n)),
     }
 }
 

@@ -105,6 +105,13 @@ pub struct Report {
     pub tls_address: Option<String>,
     /// The directories that its configuration allows.
     pub install_dirs: Vec<String>,
+    /// How it lays out the files that servers read: `full-chain`, `separate` or `combined`. Not told by older agents.
+    #[serde(
+        default,
+        deserialize_with = "told::maybe",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub layout: Option<String>,
     /// What is at the paths that it knows of.
     pub installations: Vec<ReportedInstallation>,
     /// The SPKI hashes of the private keys that it says it holds.

@@ -1,6 +1,7 @@
 //! HTTP bodies that both sides share: what the API, its clients and the agents say to each other.
 //! The things themselves are in `domain`; here are the envelopes, questions and replies.
 
+pub mod adapters;
 pub mod agents;
 pub mod certs;
 pub mod filter;

@@ -7,6 +7,9 @@ use crate::domain::id::EntityKind;
 
 /// Rows in a page when the caller does not say.
 pub const DEFAULT_LIMIT: u32 = 100;
+/// As many rows of a list are counted at most: nobody reads on to know how many more there are, and to count a million
+/// takes as long as to read them.
+pub const MOST_COUNTED: i64 = 10_000;
 /// Rows in a page at most.
 pub const MAX_LIMIT: u32 = 500;
 
@@ -66,8 +69,11 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
-    /// How many rows match in all.
+    /// How many rows match in all, as far as they are counted: up to 10,000.
+    #[schema(minimum = 0, maximum = 10_000)]
     pub total: i64,
+    /// There are more than that.
+    pub total_is_lower_bound: bool,
 }
 
 impl<T> Page<T> {
@@ -78,7 +84,23 @@ impl<T> Page<T> {
             items: self.items.into_iter().map(f).collect(),
             next: self.next,
             total: self.total,
+            total_is_lower_bound: self.total_is_lower_bound,
         }
+    }
+
+    /// How many rows match in all; one more than [`MOST_COUNTED`] stands for any number of more.
+    #[must_use]
+    pub fn counted(&self) -> i64 {
+        self.total + i64::from(self.total_is_lower_bound)
+    }
+}
+
+/// A number of rows as [`Page::counted`] gives it, in words: `10,000+` for more than are counted.
+#[must_use]
+pub fn n_rows(counted: i64) -> String {
+    match counted > MOST_COUNTED {
+        true => "10,000+".to_owned(),
+        false => counted.to_string(),
     }
 }
 

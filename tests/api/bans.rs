@@ -1,11 +1,18 @@
 //! A ban changes nothing of what its host serves, nor of what is said of that.
 
 use chrono::Duration;
-use cmp_console::store::{certificates, checkin, compromise, installations};
+use cmp_console::actions;
+use cmp_console::clients::api::ApiReader;
+use cmp_console::domain::id::EntityKind;
+use cmp_console::domain::secret::Secret;
+use cmp_console::plan::known::KnownAgents;
+use cmp_console::plan::plan::{Inputs, Target};
+use cmp_console::plan::ports::Reads;
+use cmp_console::store::{agents, certificates, checkin, compromise, installations};
 use cmp_console::wire::agents::{Report, ReportedInstallation};
 use serde_json::{Value, json};
 
-use super::support::{Server, certificate, noon};
+use super::support::{Server, certificate, enrol, noon};
 
 /// Findings about this thing.
 async fn told(it: &Server, id: &str) -> Vec<Value> {
@@ -30,6 +37,7 @@ fn report(places: &[(&str, u32, u32)]) -> Report {
         address: "http://127.0.0.1:1".to_owned(),
         tls_address: Some("127.0.0.1:443".to_owned()),
         install_dirs: vec!["/srv/tls".to_owned()],
+        layout: None,
         installations: places.iter().map(place).collect(),
         keys: Vec::new(),
         proofs: Vec::new(),
@@ -122,6 +130,33 @@ async fn what_a_banned_agents_host_serves_stays_a_finding() {
 }
 
 #[tokio::test]
+async fn a_banned_host_is_given_nothing() {
+    let Some(it) = Server::start().await else { return };
+    let install = format!("/api/v1/agents/{}/install", it.agent);
+    let body = |path: &str| json!({"cert_id": it.cert, "path": path}).to_string();
+    let (status, reply) = it.post(&install, &body("/srv/tls/a.pem")).await;
+    assert_eq!(status, 202, "{reply}");
+    assert_eq!(
+        it.post(&format!("/api/v1/agents/{}/ban", it.agent), "").await.0,
+        200
+    );
+    let (status, problem) = it.post(&install, &body("/srv/tls/b.pem")).await;
+    assert_eq!(status, 422, "{problem}");
+    assert_eq!(
+        problem["title"], "the agent `web-01` is banned and gets nothing",
+        "{problem}"
+    );
+    let row = it.rows().await.pop().unwrap();
+    assert_eq!((row.action.as_str(), row.outcome.word()), ("install", "refused"));
+    let mut conn = it.store.read().await.unwrap();
+    let places = installations::by_agent(&mut conn, &it.agent).await.unwrap();
+    assert!(
+        places.is_empty(),
+        "what was asked before is taken back, and nothing comes to it: {places:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_leaked_keys_certificates_are_until_they_are_revoked() {
     let Some(it) = Server::start().await else { return };
     let mut tx = it.store.begin().await.unwrap();
@@ -170,4 +205,96 @@ async fn what_a_leaked_keys_certificates_are_until_they_are_revoked() {
         assert_eq!(it.post(&revoke, r#"{"reason":"keyCompromise"}"#).await.0, 202);
     }
     assert!(all().await.is_empty());
+}
+
+/// A plan says what would be done, and no job is taken for a banned agent, nor a request made where one is under way.
+#[tokio::test]
+async fn a_plan_counts_the_hosts_that_take_part_and_names_those_that_do_not() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let old = certificates::existing(&mut tx, &it.cert).await.unwrap();
+    let other = certificates::insert(&mut tx, &certificate(8, 60)).await.unwrap();
+    let mut hosts = vec![it.agent.clone()];
+    for name in ["web-02", "web-03"] {
+        hosts.push(agents::insert(&mut tx, &enrol(name), 60).await.unwrap().id);
+    }
+    for id in &hosts {
+        installations::expect(&mut tx, id, "/srv/tls/a.pem", &old)
+            .await
+            .unwrap();
+    }
+    installations::expect(&mut tx, &hosts[2], "/srv/tls/b.pem", &other)
+        .await
+        .unwrap();
+    for id in &hosts {
+        checkin::check_in(&mut tx, id, &report(&[("/srv/tls/a.pem", 1, 1)]))
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    let reads = Reads {
+        hosts: None,
+        known: KnownAgents::default(),
+        api: ApiReader::new(&it.base, Some(Secret::new(it.operator.clone()))).unwrap(),
+        vault: None,
+        vault_nodes: Vec::new(),
+        clock: it.clock.clone(),
+        pki_mount: String::new(),
+        pki_test_role: String::new(),
+    };
+    let reissue = actions::find("reissue").unwrap();
+    let on: Vec<Target> = [&old, &other]
+        .iter()
+        .map(|it| Target {
+            kind: EntityKind::Certificate,
+            id: it.id.clone(),
+            version: it.version,
+            name: it.name().to_owned(),
+            status: "active".to_owned(),
+        })
+        .collect();
+    let plan = async || {
+        let plan = reissue.plan(on.clone(), Inputs::new(), &reads).await.unwrap();
+        let way = plan.in_the_way.join(" ");
+        // What is counted is what the confirmation goes by.
+        assert!(
+            plan.changes[0].contains(&format!("{} hosts reload.", plan.reach().hosts)),
+            "{:?}",
+            plan.changes
+        );
+        (plan.reach().hosts, plan.by_name[0].clone(), way)
+    };
+    let (n, line, way) = plan().await;
+    assert!(
+        n == 3 && line.contains("web-02") && !way.contains("Not reached"),
+        "{line}\n{way}"
+    );
+
+    let (status, reply) = it.post(&format!("/api/v1/agents/{}/ban", hosts[1]), "").await;
+    assert_eq!(status, 200, "{reply}");
+    let (n, line, way) = plan().await;
+    assert!(n == 2 && !line.contains("web-02"), "{line}");
+    assert!(
+        way.contains("Not reached: web-02 is banned and keeps what is there"),
+        "{way}"
+    );
+
+    let (status, reply) = it.post(&format!("/api/v1/certs/{}/reissue", old.id), "").await;
+    assert_eq!(status, 202, "{reply}");
+    let made = reply["requests"].as_array().unwrap();
+    assert_eq!(made.len(), 2, "{reply}");
+    let first = made
+        .iter()
+        .find(|request| request["agent_id"] == it.agent.as_str());
+    let cancel = format!(
+        "/api/v1/requests/{}/cancel",
+        first.unwrap()["id"].as_str().unwrap()
+    );
+    assert_eq!(it.post(&cancel, "").await.0, 200);
+    let (n, line, way) = plan().await;
+    assert!(
+        n == 2 && line.contains("web-01") && !line.contains("web-03"),
+        "{line}"
+    );
+    assert!(way.contains("on web-03 a request is under way already"), "{way}");
 }

@@ -40,6 +40,7 @@ fn report(path: &str, n: u32, served: u32) -> Report {
         address: "http://127.0.0.1:1".to_owned(),
         tls_address: Some("127.0.0.1:443".to_owned()),
         install_dirs: vec!["/srv/tls".to_owned()],
+        layout: None,
         installations: vec![ReportedInstallation {
             path: path.to_owned(),
             on_disk_sha256: Some(certificate(n, 0).fingerprint_sha256),

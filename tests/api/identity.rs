@@ -194,6 +194,7 @@ async fn report_over(api: &AgentApi, who: &Identity, csr: Option<String>) -> Res
         address: "http://127.0.0.1:9".to_owned(),
         tls_address: None,
         install_dirs: Vec::new(),
+        layout: None,
         installations: Vec::new(),
         keys: Vec::new(),
         proofs: Vec::new(),

@@ -1,5 +1,6 @@
 //! The whole suite, for one of the databases: which one it is for, its name says.
 
+mod adapters;
 mod agents;
 mod bad_input;
 mod bans;
@@ -12,6 +13,7 @@ mod doors;
 mod edge;
 mod events;
 mod findings;
+mod full;
 mod identity;
 mod lists;
 mod load;

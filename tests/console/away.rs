@@ -227,6 +227,7 @@ fn a_database_host_is_as_the_console_sees_it_and_not_as_the_api_says_of_its_own(
     let host = |state| Host {
         name: "db-1".to_owned(),
         unchecked: None,
+        late: std::collections::BTreeSet::new(),
         state,
         instance: None,
     };

@@ -2,17 +2,9 @@
 
 use crate::hands::*;
 
-fn typed(line: &str) -> String {
-    let keys = line.chars().map(|c| match c {
-        ' ' => "space".to_owned(),
-        c => c.to_string(),
-    });
-    keys.collect::<Vec<_>>().join(" ")
-}
-
 fn run(line: &str) -> (State, Vec<Effect>) {
     let mut state = unsealed();
-    let effects = press(&mut state, &format!(": {} enter", typed(line)));
+    let effects = press(&mut state, &format!(": {} enter", typing(line)));
     (state, effects)
 }
 
@@ -105,10 +97,6 @@ fn answered(state: &mut State, names: &[&str]) {
             result,
         },
     );
-}
-
-fn said(state: &State) -> String {
-    state.toast.clone().map(|toast| toast.text).unwrap_or_default()
 }
 
 #[test]

@@ -97,11 +97,7 @@ fn what_others_wrote_steers_nothing_that_reads_an_export() {
         press(&mut state, ":");
         tell(&mut state, Event::Paste(format!("export {format}")));
         let effects = press(&mut state, "enter");
-        let written = effects.iter().find_map(|effect| match effect {
-            Effect::Export { content, .. } => Some(content),
-            _ => None,
-        });
-        let content = written.unwrap();
+        let (_, content) = written(&effects).unwrap();
         let steers = |c: char| !matches!(c, '\n' | '\r') && is_hidden(c);
         assert!(!content.contains(steers), "{format}: {content:?}");
         if format == "csv" {
@@ -119,11 +115,7 @@ fn what_is_on_screen_is_exported() {
     press(&mut state, ":");
     tell(&mut state, Event::Paste("export csv".to_owned()));
     let effects = press(&mut state, "enter");
-    let written = effects.iter().find_map(|effect| match effect {
-        Effect::Export { name, content } => Some((name, content)),
-        _ => None,
-    });
-    let (name, content) = written.unwrap();
+    let (name, content) = written(&effects).unwrap();
     assert!(
         name.starts_with("certificates-") && name.ends_with(".csv"),
         "{name}"
@@ -208,6 +200,7 @@ fn what_leaves_the_screen_has_whole_dates() {
     state.hosts.push(cmp_console::domain::database::Host {
         name: "db-1".to_owned(),
         unchecked: None,
+        late: std::collections::BTreeSet::new(),
         state: lost,
         instance: None,
     });
@@ -236,12 +229,8 @@ fn what_leaves_the_screen_has_whole_dates() {
             press(&mut screen, ":");
             tell(&mut screen, Event::Paste(format!("export {format}")));
             let effects = press(&mut screen, "enter");
-            let content = effects.into_iter().find_map(|effect| match effect {
-                Effect::Export { content, .. } => Some(content),
-                _ => None,
-            });
-            let content = content.unwrap();
-            let found = not_whole(&content);
+            let (_, content) = written(&effects).unwrap();
+            let found = not_whole(content);
             assert!(found.is_empty(), "{view:?} as {format} has {found:?}:\n{content}");
             if view == ViewId::Certificates && format != "timeline" {
                 assert!(content.contains("2026-11-21T03:07:00Z"), "{content}");

@@ -2,6 +2,7 @@
 
 pub(crate) use crate::fixtures;
 pub(crate) use crate::fixtures::{night, now};
+pub(crate) use crate::keys::{said, tell, typing, written};
 pub(crate) use cmp_console::console::update::{update, wants_secret};
 pub(crate) use cmp_console::domain::id::EntityKind;
 pub(crate) use cmp_console::domain::link::{Backend, LinkState};
@@ -19,12 +20,6 @@ pub(crate) use cmp_console::state::run::Phase;
 pub(crate) use cmp_console::state::screen::{Place, ViewId};
 pub(crate) use cmp_console::state::{LoggedCommand, Size, State};
 pub(crate) use proptest::prelude::*;
-
-pub(crate) fn tell(state: &mut State, event: Event) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    update(state, Timed { at: now(), event }, &mut effects);
-    effects
-}
 
 /// What the state shows is on the person's screen.
 pub(crate) fn show(state: &mut State) {

@@ -56,6 +56,46 @@ fn the_end_of_a_list_is_its_last_row_and_not_the_last_that_is_known() {
     ));
 }
 
+/// It is trouble wherever it stands, also where it ends late and is replaced.
+#[test]
+fn the_next_row_in_trouble_is_the_one_with_a_leaked_key() {
+    let mut state = unsealed();
+    press(&mut state, "2");
+    let list = state.screen().list;
+    let mut rows: Vec<_> = (0..6)
+        .map(|n| fixtures::certificate(n, &format!("web-{n}.example.com"), chrono::Duration::days(80)))
+        .collect();
+    rows[2].is_key_compromised = true;
+    rows[4].is_key_compromised = true;
+    rows[4].is_replaced = true;
+    rows[5].is_replaced = true;
+    let window = Window { rows, total: 6 };
+    fixtures::answer(
+        &mut state,
+        Query::Certificates(list),
+        Answer::Certificates(window),
+    );
+    let leaked = |state: &State| {
+        let screen: Vec<char> = drawn(state).chars().collect();
+        let lines = screen.chunks(120).map(|line| line.iter().collect::<String>());
+        let line = lines.into_iter().find(|line| line.starts_with('>')).unwrap();
+        (line.contains(" leaked "), line)
+    };
+    press(&mut state, "g");
+    for name in ["web-2.", "web-4.", "web-2."] {
+        press(&mut state, "n");
+        let (is_leaked, line) = leaked(&state);
+        assert!(is_leaked && line.contains(name), "{name}: {line}");
+    }
+    let wrapped = state
+        .toast
+        .as_ref()
+        .is_some_and(|toast| toast.text.contains("wrapped around"));
+    assert!(wrapped, "two are in trouble, and no other one: {:?}", state.toast);
+    press(&mut state, "N");
+    assert!(leaked(&state).1.contains("web-4."), "{}", leaked(&state).1);
+}
+
 #[test]
 fn a_list_that_was_gone_on_from_is_as_it_was_when_one_comes_back() {
     let mut state = unsealed();

@@ -104,6 +104,7 @@ fn hosts_whose_names_begin_alike_can_be_told_apart() {
         let host = |name: &str, role| Host {
             name: name.to_owned(),
             unchecked: None,
+            late: std::collections::BTreeSet::new(),
             state: HostState::Up(Standing {
                 role,
                 timeline: 1,

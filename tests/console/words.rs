@@ -5,10 +5,6 @@ use cmp_console::wire::trends::Trends;
 
 use crate::hands::*;
 
-fn said(state: &State) -> String {
-    state.toast.clone().map(|toast| toast.text).unwrap_or_default()
-}
-
 /// The last line, where messages stand.
 fn footer(state: &State) -> String {
     let screen: Vec<char> = drawn(state).chars().collect();

@@ -16,6 +16,7 @@ use cmp_console::views;
 use cmp_console::wire::certs::KeyDetail;
 
 use super::*;
+use crate::keys::written;
 
 fn at(view: ViewId, subject: &str) -> Place {
     Place {
@@ -71,7 +72,7 @@ fn with_a_run(state: &mut State) -> String {
     run.comment = Some("leaked in\na paste".to_owned());
     run.ticket = Some("INC-7".to_owned());
     for event in [
-        RunEvent::Command("curl -X POST http://api/revoke".to_owned(), "ok".to_owned()),
+        RunEvent::Command("curl -X POST http://api/revoke".to_owned(), "done".to_owned()),
         RunEvent::Ended(Outcome::Proven("it is in the CRL #7".to_owned())),
     ] {
         tell(state, Event::Run(id.clone(), event));
@@ -395,13 +396,95 @@ fn the_log_is_read_when_it_is_opened_and_filtered_here() {
     assert_eq!(asks(&press(&mut state, "L")), 1, "it is read again");
 }
 
+/// The log's answer to the last question: lines of these numbers.
+fn log_is(state: &mut State, lines: std::ops::Range<u64>) {
+    let line = |at| LogLine {
+        at,
+        text: format!("2026-11-23T03:01:12.481516Z  INFO a: line {at}"),
+    };
+    let event = Event::Answer {
+        query: Query::Logs,
+        asked: state.data[&Query::Logs].asked,
+        from: None,
+        result: Ok(Answer::Logs(lines.map(line).collect())),
+    };
+    tell(state, event);
+}
+
+/// The line under the cursor.
+fn line_at(state: &State) -> String {
+    let rows = views::focused_rows(state);
+    rows.ids()[state.screen().cursor_index(0, rows.ids())].to_string()
+}
+
+/// Presses keys on a log of the lines 0 to 99, then lets it be of the lines `later`.
+fn line_after(keys: &str, later: std::ops::Range<u64>) -> String {
+    let mut state = certificates();
+    press(&mut state, "L");
+    log_is(&mut state, 0..100);
+    if !keys.is_empty() {
+        press(&mut state, keys);
+    }
+    press(&mut state, "ctrl-r");
+    log_is(&mut state, later);
+    line_at(&state)
+}
+
+#[test]
+fn in_the_log_the_cursor_stays_on_its_line_and_with_the_newest_where_it_was_there() {
+    // Whoever is at the newest line goes with it, whatever key was pressed that leads nowhere else.
+    for keys in ["", "j", "space", "ctrl-d", "k j", "s", "g G", "y esc", "/ esc"] {
+        assert_eq!(line_after(keys, 10..110), "109", "after {keys:?}");
+    }
+    // Whoever is elsewhere stays there.
+    for (keys, at) in [("k", "98"), ("g j j", "2"), ("g j j j j space", "5")] {
+        assert_eq!(line_after(keys, 0..110), at, "after {keys:?}");
+    }
+    assert_eq!(line_after("k", 98..1098), "98");
+    // Where it is gone, the oldest is the nearest, and there the cursor stays.
+    assert_eq!(line_after("g j j j", 50..150), "50");
+    let mut state = certificates();
+    press(&mut state, "L");
+    log_is(&mut state, 0..100);
+    press(&mut state, "g j j j ctrl-r");
+    log_is(&mut state, 50..150);
+    press(&mut state, "j ctrl-r");
+    log_is(&mut state, 51..151);
+    assert_eq!(line_at(&state), "51");
+}
+
+#[test]
+fn in_the_command_log_the_cursor_stays_on_its_command_when_the_oldest_is_dropped() {
+    let mut state = certificates();
+    let log = |state: &mut State, n: usize| {
+        state.log(LoggedCommand {
+            at: now(),
+            command: format!("command {n}"),
+            how: "ok".to_owned(),
+            run: None,
+        });
+    };
+    let under_the_cursor = |state: &State| {
+        let rows = views::focused_rows(state);
+        let at = state.screen().cursor_index(0, rows.ids());
+        (rows.get(at).unwrap().copy, rows.len())
+    };
+    for n in 0..5000 {
+        log(&mut state, n);
+    }
+    press(&mut state, "@ j j");
+    let (command, n) = under_the_cursor(&state);
+    assert!(n < 5000, "the oldest are dropped");
+    for n in 0..10 {
+        log(&mut state, 5000 + n);
+    }
+    tell(&mut state, Event::Minute);
+    assert_eq!(under_the_cursor(&state), (command, n));
+}
+
 fn exported(state: &mut State, format: &str) -> String {
     let effects = run(state, &format!("export {format}"));
-    let content = effects.into_iter().find_map(|effect| match effect {
-        Effect::Export { content, .. } => Some(content),
-        _ => None,
-    });
-    content.unwrap()
+    written(&effects).unwrap().1.to_owned()
 }
 
 #[test]
@@ -445,7 +528,7 @@ fn the_timeline_is_one_list_by_time() {
         ":unlock 15m INC-7 a leak",
         "- 2026-11-23T03:07:00Z **Revoke shop.example.com** on certificate shop.example.com (`crt_0002`); \
          reason: leaked in a paste; ticket: INC-7; run: run_77",
-        "proven: it is in the CRL #7",
+        "done: it is in the CRL #7",
         "      curl -X POST http://api/revoke",
         ":lock",
     ]

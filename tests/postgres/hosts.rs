@@ -8,6 +8,7 @@ use cmp_console::config::console::DatabaseConfig;
 use cmp_console::domain::database::{Host, HostRole, HostState, Source, Standing};
 use cmp_console::store::hosts::Hosts;
 use cmp_console::store::{Store, agents};
+use sqlx::Connection;
 use tokio::task::AbortHandle;
 
 use crate::fixture::enrol;
@@ -73,7 +74,7 @@ async fn what_time_it_is_says_the_database_and_not_the_consoles_clock() {
     let wrong = Clock::fixed(Clock::system().now() + chrono::TimeDelta::days(80));
     let it = Watched::by(wrong, &database.name, OWNER, &[database.server.dir()]);
     it.until(|hosts| hosts[0].standing().is_some()).await;
-    let now = it.0.on(0, async |conn| Ok(conn.now())).await.unwrap();
+    let now = it.0.on(0, "the time", async |conn| Ok(conn.now())).await.unwrap();
     let apart = (Clock::system().now() - now).abs();
     assert!(apart < chrono::TimeDelta::minutes(1), "{apart}");
 }
@@ -107,7 +108,7 @@ async fn a_replica_is_behind_only_while_something_waits_to_be_replayed() {
     let shown = |at: usize| {
         let hosts = it.0.clone();
         async move {
-            let read = hosts.on(at, async |conn| agents::headcount(conn).await);
+            let read = hosts.on(at, "agents", async |conn| agents::headcount(conn).await);
             read.await.unwrap().n_all
         }
     };
@@ -163,4 +164,31 @@ async fn a_schema_that_this_console_does_not_know_is_not_read() {
         panic!("{hosts:?}");
     };
     assert!(next.contains("--migrate-only"), "{next}");
+}
+
+#[tokio::test]
+async fn a_table_that_is_locked_makes_its_reads_late_until_one_is_answered_again() {
+    let Some(database) = server::fresh() else { return };
+    let it = Watched::new(&database.name, OWNER, &[database.server.dir()]);
+    it.until(|hosts| hosts[0].standing().is_some()).await;
+    let read = async || {
+        it.0.on(0, "agents", async |conn| agents::headcount(conn).await)
+            .await
+    };
+    assert!(read().await.is_ok());
+    let mut locks = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    let mut lock = locks.begin().await.unwrap();
+    sqlx::query("LOCK TABLE agents IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let late = async { it.until(|hosts| hosts[0].late.contains("agents")).await };
+    // Whoever asked may have gone meanwhile.
+    tokio::select! {
+        hosts = late => assert!(hosts[0].standing().is_some(), "it answers all the same: {hosts:?}"),
+        read = read() => panic!("{read:?}"),
+    }
+    lock.rollback().await.unwrap();
+    assert!(read().await.is_ok());
+    it.until(|hosts| hosts[0].late.is_empty()).await;
 }

@@ -66,6 +66,23 @@ async fn a_schema_that_is_not_there_and_may_not_be_made() {
     second.unwrap().ping().await.unwrap();
 }
 
+#[tokio::test]
+async fn an_extension_that_may_not_be_added_is_named() {
+    let Some(it) = server::empty() else { return };
+    // The schema's owner, but not the database's.
+    let given = format!(
+        "ALTER DATABASE {} OWNER TO postgres; GRANT ALL ON SCHEMA public TO {}",
+        it.name,
+        server::OWNER
+    );
+    it.server.psql("postgres", &it.name, &given);
+    let said = refused(&it.url).await;
+    assert!(said.contains("CREATE EXTENSION pg_trgm"), "{said}");
+    it.server.psql("postgres", &it.name, "CREATE EXTENSION pg_trgm");
+    let store = Store::open(&it.url, Clock::system()).await.unwrap();
+    store.ping().await.unwrap();
+}
+
 /// `cmp-server`, as it is started.
 fn cmp_server(args: &[&str], url: Option<&str>) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmp-server"));

@@ -27,6 +27,7 @@ async fn report(base: &str, ca: &Ca) -> Problem {
         address: String::new(),
         tls_address: None,
         install_dirs: Vec::new(),
+        layout: None,
         installations: Vec::new(),
         keys: Vec::new(),
         proofs: Vec::new(),

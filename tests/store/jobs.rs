@@ -33,6 +33,7 @@ fn report(found: Vec<ReportedInstallation>) -> Report {
         address: "http://127.0.0.1:1".to_owned(),
         tls_address: None,
         install_dirs: vec!["/srv/tls".to_owned()],
+        layout: None,
         installations: found,
         keys: vec![certificate(1).spki_sha256],
         proofs: Vec::new(),

@@ -452,6 +452,7 @@ fn report(path: &str, on_disk: &str, served: &str) -> Report {
         address: "http://127.0.0.1:1".to_owned(),
         tls_address: Some("127.0.0.1:443".to_owned()),
         install_dirs: vec!["/srv/tls".to_owned()],
+        layout: None,
         installations: vec![ReportedInstallation {
             path: path.to_owned(),
             on_disk_sha256: Some(on_disk.to_owned()),

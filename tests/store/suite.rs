@@ -7,6 +7,7 @@ mod jobs;
 mod pages;
 mod renewals;
 mod revocation;
+mod searches;
 mod states;
 mod tokens;
 mod turns;

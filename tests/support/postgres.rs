@@ -495,6 +495,11 @@ impl Postgres {
         Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
+    /// What it has written into its log.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap()).into_owned()
+    }
+
     /// The address of `database` for `user`.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         format!(

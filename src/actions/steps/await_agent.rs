@@ -72,7 +72,8 @@ impl Step for AwaitAgent {
                     }
                     RequestStatus::Pending | RequestStatus::Issuing => {
                         let agent = with.api.agent(agent).await?.agent;
-                        let since = away(&agent, with).unwrap_or_else(|| "which is back now".to_owned());
+                        let since =
+                            away(&agent, with.now()).unwrap_or_else(|| "which is back now".to_owned());
                         Proof::Waits(words(&request, &agent, &since))
                     }
                 });

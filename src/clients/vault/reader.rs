@@ -268,6 +268,29 @@ impl VaultReader {
         Ok(!role.no_store)
     }
 
+    /// The issuer of the mount that `role` signs with; `None` for the mount's usual one, also where a server has one
+    /// only.
+    ///
+    /// # Errors
+    /// See [`VaultError`]; [`VaultError::Denied`] where the policy doesn't allow to read the role.
+    pub async fn issuer_of(&self, mount: &str, role: &str) -> Result<Option<String>, VaultError> {
+        #[derive(Deserialize)]
+        struct Role {
+            #[serde(default)]
+            issuer_ref: String,
+        }
+        let role: Role = self.0.read(&format!("{mount}/roles/{role}")).await?;
+        Ok(Some(role.issuer_ref).filter(|it| !it.is_empty() && it != "default"))
+    }
+
+    /// The certificate of an issuer of the mount, in PEM, as anybody gets it.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub async fn issuer(&self, mount: &str, issuer: &str) -> Result<String, VaultError> {
+        self.0.fetch_text(&format!("{mount}/issuer/{issuer}/pem")).await
+    }
+
     /// When the CA makes its list anew.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ pub(super) async fn report(host: &Host, address: String) -> Report {
         address,
         tls_address: host.config.tls_address.clone(),
         install_dirs: install_dirs(host),
+        layout: Some(host.config.layout.word().to_owned()),
         installations,
         keys,
         proofs: Vec::new(),

@@ -284,11 +284,9 @@ impl<'a> Door<'a> {
     }
 
     async fn refuse(self, problem: Problem) -> Response {
-        let outcome = match problem.kind {
-            ProblemKind::Internal | ProblemKind::Unavailable | ProblemKind::BackendFailed => {
-                AuditOutcome::Failed
-            }
-            _ => AuditOutcome::Refused,
+        let outcome = match problem.kind.says_no() {
+            true => AuditOutcome::Refused,
+            false => AuditOutcome::Failed,
         };
         let entry = self.entry(outcome, Some(problem.what.clone()));
         let (api, call, remembers) = (self.api, self.call, self.remembers);

@@ -60,6 +60,54 @@ async fn what_the_ca_signs_otherwise_than_asked_is_revoked_there_and_on_record()
     }
 }
 
+/// A reissue changes nothing of what it was to replace, unless what came is what was asked for.
+#[tokio::test]
+async fn a_reissue_that_comes_back_wrong_leaves_its_predecessor_active_and_in_place() {
+    for mood in [
+        Mood::SignsFor("evil.example.com"),
+        Mood::SignsAnotherKey,
+        Mood::SignsForged,
+        Mood::SignsACa,
+    ] {
+        let bench = Bench::new().await;
+        let first = bench.request().await;
+        bench.round().await;
+        let old = bench.now(&first).await.certificate_id.unwrap();
+        let before = bench.places().await;
+        assert_eq!(before.len(), 1);
+        assert_eq!(before[0].certificate_id, old);
+
+        let again = bench.reissue(&old).await;
+        bench.ca.be(mood);
+        bench.round().await;
+        let failed = bench.now(&again).await;
+        assert_eq!(failed.status, RequestStatus::Failed, "{mood:?}");
+        let wrong = failed.certificate_id.unwrap();
+        let mut conn = bench.store.read().await.unwrap();
+        let kept = certificates::existing(&mut conn, &old).await.unwrap();
+        let refused = certificates::existing(&mut conn, &wrong).await.unwrap();
+        drop(conn);
+        assert_eq!(
+            (kept.status, kept.replaced_by, kept.n_installations),
+            (CertificateStatus::Active, None, 1),
+            "{mood:?}"
+        );
+        assert_eq!((refused.replaces, refused.n_installations), (None, 0), "{mood:?}");
+        assert_eq!(bench.places().await, before, "{mood:?}: its host is told nothing");
+
+        // The next one is as asked, and takes its place.
+        bench.ca.be(Mood::Signs);
+        let good = bench.reissue(&old).await;
+        bench.round().await;
+        let new = bench.now(&good).await.certificate_id.unwrap();
+        let mut conn = bench.store.read().await.unwrap();
+        let kept = certificates::existing(&mut conn, &old).await.unwrap();
+        drop(conn);
+        assert_eq!(kept.replaced_by.as_deref(), Some(new.as_str()));
+        assert_eq!(bench.places().await[0].certificate_id, new);
+    }
+}
+
 #[tokio::test]
 async fn what_has_ended_when_it_comes_is_on_record_and_not_issued() {
     let bench = Bench::new().await;

@@ -9,13 +9,14 @@ use super::lanes::Work;
 use super::{Issuer, crl, renewals};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
-use crate::domain::adapter::AdapterStatus;
+use crate::domain::adapter::{AdapterStatus, Ca as CaSeen};
 use crate::domain::csr::Csr;
+use crate::domain::installation::Installation;
 use crate::domain::renewal::Suggestion;
 use crate::domain::request::Request;
 use crate::domain::x509;
 use crate::store::requests::NewRequest;
-use crate::store::{Store, StoreError, adapters as rows, agents, requests};
+use crate::store::{Store, StoreError, adapters as rows, agents, installations, requests};
 use crate::wire::agents::EnrolBody;
 use chrono::{DateTime, Duration, Utc};
 use futures::future::BoxFuture;
@@ -128,6 +129,11 @@ impl FakeCa {
         it
     }
 
+    /// Its certificate, which is made anew each time, for one key.
+    fn own_der(&self) -> Vec<u8> {
+        self.params.self_signed(&self.key).unwrap().der().to_vec()
+    }
+
     fn mood(&self) -> Mood {
         *self.mood.lock().unwrap()
     }
@@ -232,6 +238,14 @@ impl Adapter for FakeCa {
             self.open()?;
             Ok(*self.can.lock().unwrap())
         })
+    }
+
+    fn ca(&self) -> BoxFuture<'_, Option<CaSeen>> {
+        Box::pin(async { CaSeen::of_der(&self.own_der()).ok() })
+    }
+
+    fn keeps_ca(&self) -> bool {
+        true
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
@@ -448,6 +462,22 @@ impl Bench {
 
     /// A request at another CA.
     pub(super) async fn request_at(&self, adapter_id: &str, asked: &str) -> Request {
+        self.request_of(adapter_id, asked, None).await
+    }
+
+    /// A request for the successor of a certificate, in its place.
+    pub(super) async fn reissue(&self, old: &str) -> Request {
+        self.request_of(&self.adapter_id, "a.example.com", Some(old))
+            .await
+    }
+
+    /// What the agent's host is to have, and where.
+    pub(super) async fn places(&self) -> Vec<Installation> {
+        let mut conn = self.store.read().await.unwrap();
+        installations::by_agent(&mut conn, &self.agent_id).await.unwrap()
+    }
+
+    async fn request_of(&self, adapter_id: &str, asked: &str, replaces: Option<&str>) -> Request {
         let names = vec!["a.example.com".to_owned()];
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![asked.to_owned()]).unwrap();
@@ -460,7 +490,7 @@ impl Bench {
             adapter_id: adapter_id.to_owned(),
             agent_id: self.agent_id.clone(),
             install_path: Some("/etc/ssl/a.pem".to_owned()),
-            replaces: None,
+            replaces: replaces.map(str::to_owned),
             requested_by: "ops".to_owned(),
             needs_approval: false,
         };

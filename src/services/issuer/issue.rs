@@ -6,6 +6,9 @@ use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
 use super::way::pause_reason;
 use super::{Issuer, LEASE, MARGIN};
+use chrono::{DateTime, Utc};
+
+use crate::domain::adapter::Ca;
 use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
@@ -178,7 +181,18 @@ impl Issuer {
             now: self.store.clock().now(),
             longest: adapter.longest(),
         };
-        if let Err(words) = as_asked(issuing, signed, validity) {
+        // What was read is what is judged, whoever signed it.
+        let signer = match adapter.keeps_ca() {
+            true => signer(signed, validity.now),
+            false => None,
+        };
+        let judged = as_asked(issuing, signed, validity);
+        if let Some(ca) = &signer
+            && let Some(strange) = self.strange(issuing, ca, judged.is_ok()).await?
+        {
+            return self.refuse_strange(issuing, &new, &strange).await;
+        }
+        if let Err(words) = judged {
             return self.take_back(issuing, &new, &words).await;
         }
         let mut tx = self.store.begin_behind().await?;
@@ -244,6 +258,14 @@ fn readable(issuing: &Issuing) -> Result<Csr, String> {
         .asked_by(&csr)
         .map_err(|other| other.to_string())?;
     Ok(csr)
+}
+
+/// The CA that verifiably signed it.
+fn signer(signed: &SignedCertificate, now: DateTime<Utc>) -> Option<Ca> {
+    let leaf = x509::certificates(&signed.pem).ok()?;
+    let given = x509::certificates(&signed.chain_pem).ok()?;
+    let issuer = chain::issuer(leaf.first()?, &given, now).ok()?;
+    Ca::of_der(issuer).ok()
 }
 
 /// Refuses a certificate unless it is signed by the CA that came with it, and holds what was asked for and nothing

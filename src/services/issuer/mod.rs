@@ -13,6 +13,7 @@ mod bench;
 mod clock;
 mod crl;
 mod issue;
+mod known_ca;
 mod lanes;
 #[cfg(test)]
 mod lanes_tests;
@@ -41,6 +42,7 @@ use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, apart, issuance, jobs};
 use crate::wire::page::Change;
 
+use known_ca::shown_by;
 use lanes::{Lane, WentOn};
 use roster::Roster;
 
@@ -234,8 +236,11 @@ impl Issuer {
         let Some(adapter) = self.roster.adapter(row) else {
             return Ok(());
         };
-        match adapter.ready().await {
-            Ok(()) => {
+        match shown_by(adapter.as_ref()).await {
+            Ok(shown) => {
+                if !self.holds_ca(row, shown).await? {
+                    return Ok(());
+                }
                 let mut tx = self.store.begin().await?;
                 issuance::resume_adapter(&mut tx, &row.id).await?;
                 // What was left `issuing` because the CA went away is due at once, not when its lease
@@ -246,6 +251,8 @@ impl Issuer {
                 tracing::info!(adapter = %row.name, "the adapter works again");
                 Ok(())
             }
+            // Its pause says more: that it can't sign either makes nothing of it trustworthy.
+            Err(AdapterError::Unsigned(_)) if row.waits_for_judgement() => Ok(()),
             Err(error) => {
                 let reason = self.reason(row, &error);
                 if !Self::is_told(row.paused_reason.as_deref(), &reason) {

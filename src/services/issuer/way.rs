@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::adapters::AdapterError;
+use super::known_ca::shown_by;
 use super::{Issuer, told};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, SIGNS_NOTHING, is_no_answer, no_answer};
 use crate::store::{StoreError, adapters as rows};
@@ -57,19 +58,23 @@ impl Issuer {
             let way = ways.0.entry(row.id.clone()).or_default();
             if way.looked.is_none_or(|at| at.elapsed() >= adapter.look_every()) {
                 way.looked = Some(Instant::now());
-                due.push(async move { (row, adapter.ready().await) });
+                due.push(async move { (row, shown_by(adapter.as_ref()).await) });
             }
         }
         for (row, answer) in join_all(due).await {
             let Some(way) = ways.0.get_mut(&row.id) else {
                 continue;
             };
-            let Err(error) = answer else {
-                *way = Way {
-                    looked: way.looked,
-                    ..Way::default()
-                };
-                continue;
+            let error = match answer {
+                Err(error) => error,
+                Ok(shown) => {
+                    *way = Way {
+                        looked: way.looked,
+                        ..Way::default()
+                    };
+                    self.holds_ca(row, shown).await?;
+                    continue;
+                }
             };
             way.n_lost += 1;
             // Soon again, whatever its own time is.

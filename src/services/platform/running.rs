@@ -244,6 +244,7 @@ async fn say_again(store: &Store, agent_id: &str, place: &HostPlace) -> Result<(
         address: body.address,
         tls_address: body.tls_address,
         install_dirs: body.install_dirs,
+        layout: None,
         installations: found
             .into_iter()
             .map(|it| ReportedInstallation {

@@ -39,14 +39,20 @@ const VITAL: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_sessi
 /// without a word.
 const SCREENS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'";
 
+/// Said to each new connection for searches: what is looked for decides on the plan, since one that fits any word knows
+/// not which one is rare.
+const SEARCHES: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'; \
+                        SET plan_cache_mode = force_custom_plan";
+
 /// Said to each new connection: its questions get one core each. What is won by more of them is won for the one who
-/// asks, and lost for all others.
-pub(in crate::store) const ONE_CORE: &str = "SET max_parallel_workers_per_gather = 0";
+/// asks, and lost for all others. Nor is a statement compiled, which takes longer than all but the longest.
+pub(in crate::store) const ONE_CORE: &str = "SET max_parallel_workers_per_gather = 0; SET jit = off";
 
 /// Said to each new connection of a console: it only reads, whatever its account may, and asks nothing that
-/// takes long.
+/// takes long; a search is planned as at a server's.
 pub(in crate::store) const READ_ONLY: &str = "SET default_transaction_read_only = on; \
-                        SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'";
+                        SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; \
+                        SET plan_cache_mode = force_custom_plan";
 
 /// How a host is. Whether it is behind is asked against the place in the log at `$1`, or else against what it
 /// has received; a primary is behind nobody. One that replayed nothing since its start shows what was before that.
@@ -162,7 +168,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
         writer,
         vital: readers(N_VITAL, PATIENCE, VITAL),
         screens: readers(pools::screens(), Work::Screen.queues(), SCREENS),
-        searches: readers(pools::searches(), Work::Search.queues(), SCREENS),
+        searches: readers(pools::searches(), Work::Search.queues(), SEARCHES),
         background: readers(N_BACKGROUND, Work::Background.queues(), SETTINGS),
     })
 }

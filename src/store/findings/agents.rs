@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, All, Foremost};
+use super::{Asked, Foremost};
 use crate::domain::finding::NAMED;
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::{places, sql};
@@ -59,28 +59,18 @@ pub struct OnAgent {
 /// # Errors
 /// The database doesn't answer.
 pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreError> {
-    let (now, doing) = (conn.now(), "looking for silent agents");
-    let silent = "FROM agents a WHERE a.status = 'active' AND a.silent_at < $1";
-    let rows: Vec<Silent> = sql(AssertSqlSafe(format!(
-        "SELECT a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, \
+    let asked = Asked {
+        columns: "a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, \
          CAST(CASE WHEN EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer') \
            AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer' \
              AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1)) \
-           THEN 1 ELSE 0 END AS bigint) AS has_no_token {silent} \
-         ORDER BY a.silent_at, a.id LIMIT $2"
-    )))
-    .bind(now)
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let all = All {
-        with: "",
-        from: silent,
-        bound: vec![now.into()],
-        doing,
+           THEN 1 ELSE 0 END AS bigint) AS has_no_token",
+        from: "FROM agents a WHERE a.status = 'active' AND a.silent_at < $1",
+        order: "a.silent_at, a.id",
+        bound: vec![conn.now().into()],
+        doing: "looking for silent agents",
     };
-    Foremost::warnings(conn, rows, &all).await
+    Foremost::ask(conn, asked).await
 }
 
 /// Banned agents whose hosts have certificates in use, as their last reports said, the newest ban first.
@@ -88,26 +78,17 @@ pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreErr
 /// # Errors
 /// The database doesn't answer.
 pub async fn banned_agents(conn: &mut Conn) -> Result<Foremost<Banned>, StoreError> {
-    let doing = "looking for banned agents";
-    let banned = "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
-                  WHERE i.agent_id = a.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
-                    AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL))";
-    let rows: Vec<Banned> = sql(AssertSqlSafe(format!(
-        "SELECT a.id, a.version, a.hostname, a.updated_at, (SELECT COUNT(*) FROM installations i \
-           WHERE i.agent_id = a.id AND i.served_sha256 IS NOT NULL) AS n_served {banned} \
-         ORDER BY a.updated_at DESC, a.id LIMIT $1"
-    )))
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let all = All {
-        with: "",
-        from: banned,
+    let asked = Asked {
+        columns: "a.id, a.version, a.hostname, a.updated_at, (SELECT COUNT(*) FROM installations i \
+           WHERE i.agent_id = a.id AND i.served_sha256 IS NOT NULL) AS n_served",
+        from: "FROM agents a WHERE a.status = 'banned' AND EXISTS (SELECT 1 FROM installations i \
+               WHERE i.agent_id = a.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
+                 AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL))",
+        order: "a.updated_at DESC, a.id",
         bound: Vec::new(),
-        doing,
+        doing: "looking for banned agents",
     };
-    Foremost::warnings(conn, rows, &all).await
+    Foremost::ask(conn, asked).await
 }
 
 /// What is expected on each of these agents, by which a person knows what its loss means.

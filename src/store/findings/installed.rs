@@ -3,11 +3,12 @@
 use chrono::{DateTime, Duration, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, All, Foremost, count};
+use super::{AT_MOST, Asked, Foremost, count};
 use crate::domain::agent::SILENT_AFTER_INTERVALS;
 use crate::domain::certificate::{CertificateStatus, is_being_reissued};
 use crate::domain::finding::LeftOut;
 use crate::domain::key::KeyStatus;
+use crate::domain::layout::Layout;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
 use crate::store::in_use_sql::{elsewhere, reissuable};
@@ -64,6 +65,8 @@ pub struct InUse {
     pub served_sha256: Option<String>,
     /// The issuer that was not sent with it.
     pub chain_missing: Option<String>,
+    /// How its agent lays out files, if it told.
+    pub layout: Option<Layout>,
     /// Why there was none, or why the last installation failed.
     pub error: Option<String>,
     /// The last installation failed.
@@ -168,8 +171,8 @@ pub struct Expected {
 }
 
 const COLUMNS: &str = concat!(
-    "SELECT i.id AS installation_id, i.version AS installation_version, i.agent_id, \
-     a.hostname, i.path, a.tls_address, c.id AS certificate_id, c.version AS certificate_version, c.subject, c.serial, \
+    "i.id AS installation_id, i.version AS installation_version, i.agent_id, \
+     a.hostname, i.path, a.tls_address, a.layout, c.id AS certificate_id, c.version AS certificate_version, c.subject, c.serial, \
      c.not_after, c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
      c.renewal_explanation_url, c.renewal_asked_at, c.status, c.revocation_reason, c.revocation_asked_at, \
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
@@ -255,7 +258,7 @@ async fn all(
     bound: Vec<Value>,
 ) -> Result<Vec<InUse>, StoreError> {
     sql(AssertSqlSafe(format!(
-        "{COLUMNS} {ITSELF} {IN_USE} {condition} ORDER BY {order}, i.id"
+        "SELECT {COLUMNS} {ITSELF} {IN_USE} {condition} ORDER BY {order}, i.id"
     )))
     .bind_all(bound)
     .fetch_all(conn.raw())
@@ -275,7 +278,7 @@ async fn foremost(
     let doing = "looking for certificates in trouble";
     let at_most = bound.len() + 1;
     let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {ITSELF} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
+        "SELECT {COLUMNS} {ITSELF} {IN_USE} NOT {NEVER_THERE} AND c.id IN (SELECT c.id {GOOD} {condition} ORDER BY {order}, c.id LIMIT ${at_most}) \
          ORDER BY {order}, i.certificate_id, i.id"
     )))
     .bind_all(bound.clone())
@@ -327,7 +330,7 @@ async fn wherever(
 ) -> Result<Vec<InUse>, StoreError> {
     let mut found = all(conn, &in_place(condition), order, Vec::new()).await?;
     let elsewhere: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {INSTEAD} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
+        "SELECT {COLUMNS} {INSTEAD} {ELSEWHERE} {condition} ORDER BY {order}, i.id"
     )))
     .bind(at.now)
     .bind(at.since)
@@ -423,7 +426,6 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
 /// # Errors
 /// The database doesn't answer.
 pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<Foremost<InUse>, StoreError> {
-    let doing = "looking for installations in trouble";
     // Not NOT: with nothing served the comparison is neither true nor false.
     let condition = format!(
         "{} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
@@ -433,22 +435,14 @@ pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<For
          OR i.chain_missing IS NOT NULL)))",
         could_be_served()
     );
-    let bound: Vec<Value> = vec![at.now.into(), at.since.into()];
-    let rows: Vec<InUse> = sql(AssertSqlSafe(format!(
-        "{COLUMNS} {ITSELF} {IN_USE} {condition} ORDER BY c.not_after, i.id LIMIT $3"
-    )))
-    .bind_all(bound.clone())
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let all = All {
-        with: "",
+    let asked = Asked {
+        columns: &format!("{COLUMNS} {ITSELF}"),
         from: &format!("{IN_USE} {condition}"),
-        bound,
-        doing,
+        order: "c.not_after, i.id",
+        bound: vec![at.now.into(), at.since.into()],
+        doing: "looking for installations in trouble",
     };
-    Foremost::warnings(conn, rows, &all).await
+    Foremost::ask(conn, asked).await
 }
 
 impl FromRow for InUse {
@@ -478,6 +472,7 @@ impl FromRow for InUse {
             on_disk_sha256: row.try_get("on_disk_sha256")?,
             served_sha256: row.try_get("served_sha256")?,
             chain_missing: row.try_get("chain_missing")?,
+            layout: optional_word(row, "layout", Layout::from_word)?,
             error: row.try_get("error")?,
             install_failed: row.try_get::<i64>("install_failed")? == 1,
             report_error: row.try_get("report_error")?,

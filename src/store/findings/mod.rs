@@ -52,11 +52,54 @@ impl<T> Foremost<T> {
         }
     }
 
-    /// `rows`, and the number of others that `all` finds; that is counted only where there may be others.
-    async fn warnings(conn: &mut Conn, rows: Vec<T>, all: &All<'_>) -> Result<Self, StoreError> {
+    /// The first of what is asked for, and the number of others; that is counted only where there may be others.
+    async fn ask(conn: &mut Conn, asked: Asked<'_>) -> Result<Self, StoreError>
+    where
+        T: FromRow,
+    {
+        let Asked {
+            columns,
+            from,
+            order,
+            bound,
+            doing,
+        } = asked;
+        let limit = bound.len() + 1;
+        let rows: Vec<T> = sql(sqlx::AssertSqlSafe(format!(
+            "SELECT {columns} {from} ORDER BY {order} LIMIT ${limit}"
+        )))
+        .bind_all(bound.clone())
+        .bind(AT_MOST)
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because(doing))?;
+        let all = All {
+            with: "",
+            from,
+            bound,
+            doing,
+        };
         let n = all.count(conn, &rows).await?;
         Ok(Self::of_warnings(rows, n))
     }
+
+    /// The same, each row made into something else.
+    fn map<U>(self, made: impl FnMut(T) -> U) -> Foremost<U> {
+        Foremost {
+            rows: self.rows.into_iter().map(made).collect(),
+            more: self.more,
+        }
+    }
+}
+
+/// A list of what is all as bad as a warning, the most urgent first.
+struct Asked<'a> {
+    columns: &'a str,
+    /// Text from `FROM` to before `ORDER BY`.
+    from: &'a str,
+    order: &'a str,
+    bound: Vec<super::statement::Value>,
+    doing: &'static str,
 }
 
 /// The statement whose first rows were read, for counting all of them.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 
-use super::{AT_MOST, All, Foremost};
+use super::{AT_MOST, Asked, Foremost};
 use crate::domain::finding::NAMED;
 use crate::domain::request::Request;
 use crate::store::row::{FromRow, Row};
@@ -36,22 +36,14 @@ const FAILED: &str = "FROM issuance_requests r LEFT JOIN certificates c ON c.id 
 /// # Errors
 /// The database doesn't answer.
 pub async fn failed_requests(conn: &mut Conn) -> Result<Foremost<Failed>, StoreError> {
-    let doing = "looking for failed requests";
-    let rows: Vec<Failed> = sql(AssertSqlSafe(format!(
-        "SELECT r.*, c.version AS replaces_version {FAILED} \
-         ORDER BY CASE WHEN c.not_after IS NULL THEN 1 ELSE 0 END, c.not_after, r.id DESC LIMIT $1"
-    )))
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let all = All {
-        with: "",
+    let asked = Asked {
+        columns: "r.*, c.version AS replaces_version",
         from: FAILED,
+        order: "CASE WHEN c.not_after IS NULL THEN 1 ELSE 0 END, c.not_after, r.id DESC",
         bound: Vec::new(),
-        doing,
+        doing: "looking for failed requests",
     };
-    Foremost::warnings(conn, rows, &all).await
+    Foremost::ask(conn, asked).await
 }
 
 /// Requests that wait for one thing.
@@ -174,7 +166,6 @@ pub async fn stuck_requests(
     before: DateTime<Utc>,
     has_issuer: bool,
 ) -> Result<Foremost<Request>, StoreError> {
-    let doing = "looking for requests that wait";
     let told = match has_issuer {
         true => format!("{FOR_CA} AND {PAUSED}"),
         false => FOR_CA.to_owned(),
@@ -184,22 +175,15 @@ pub async fn stuck_requests(
         "FROM issuance_requests r WHERE {WAITS} AND (r.status = 'issuing' OR r.agent_id IS NULL \
          OR r.waiting_on NOT IN ('key', 'challenge')) AND NOT ({told})"
     );
-    let rows: Vec<requests::Wrapped> = sql(AssertSqlSafe(format!(
-        "SELECT r.* {stuck} ORDER BY CASE WHEN r.attempt > 0 THEN 0 ELSE 1 END, r.id LIMIT $2"
-    )))
-    .bind(before)
-    .bind(AT_MOST)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let rows: Vec<Request> = rows.into_iter().map(|row| row.0).collect();
-    let all = All {
-        with: "",
+    let asked = Asked {
+        columns: "r.*",
         from: &stuck,
+        order: "CASE WHEN r.attempt > 0 THEN 0 ELSE 1 END, r.id",
         bound: vec![before.into()],
-        doing,
+        doing: "looking for requests that wait",
     };
-    Foremost::warnings(conn, rows, &all).await
+    let stuck: Foremost<requests::Wrapped> = Foremost::ask(conn, asked).await?;
+    Ok(stuck.map(|row| row.0))
 }
 
 impl FromRow for Failed {

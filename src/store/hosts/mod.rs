@@ -5,6 +5,7 @@ mod place;
 mod watch;
 mod why;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ use place::Place;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What takes longer to read makes one look whether the host is still there.
 const SLOW: Duration = Duration::from_secs(1);
+/// What is not read within this time is late, and said to be so.
+const LATE: Duration = Duration::from_secs(3);
+/// For how long that is said when nobody asks for it again.
+const LATE_FOR: Duration = Duration::from_secs(60);
 /// Connections to one host: the screen's questions at once, and one that is held to hear of its end.
 const N_CONNECTIONS: u32 = 6;
 
@@ -45,6 +50,37 @@ struct Inner {
     /// For each host the last wish that it was looked at for, and when.
     looked: latest::Sender<Vec<(u64, Instant)>>,
     changes: broadcast::Sender<Change>,
+    /// What was late last, by host, and when.
+    late: Mutex<BTreeMap<(usize, &'static str), Instant>>,
+}
+
+impl Inner {
+    /// What is asked for as `what` was read from the host in time, or was late.
+    fn was_read(&self, index: usize, what: &'static str, in_time: bool) {
+        {
+            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+            match in_time {
+                true => late.remove(&(index, what)),
+                false => late.insert((index, what), Instant::now()),
+            };
+        }
+        self.tell_late(index);
+    }
+
+    /// Tells what is late at the host; what was so long ago is no news of now.
+    fn tell_late(&self, index: usize) {
+        let now: BTreeSet<&'static str> = {
+            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+            late.retain(|_, at| at.elapsed() < LATE_FOR);
+            let here = late.keys().filter(|(host, _)| *host == index);
+            here.map(|(_, what)| *what).collect()
+        };
+        self.seen.send_if_modified(|seen| {
+            let is_news = seen[index].late != now;
+            seen[index].late = now;
+            is_news
+        });
+    }
 }
 
 /// The way to one host: its connections, as long as it isn't lost.
@@ -109,6 +145,7 @@ impl Hosts {
         let host = |(place, way): (&Place, &Way)| Host {
             name: place.name(),
             unchecked: tls::unchecked(&way.options),
+            late: BTreeSet::new(),
             state: HostState::Unknown,
             instance: None,
         };
@@ -120,6 +157,7 @@ impl Hosts {
             seen: latest::Sender::new(hosts),
             looks: latest::Sender::new(0),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            late: Mutex::default(),
         })))
     }
 
@@ -205,22 +243,34 @@ impl Hosts {
         Ok(Conn::new(Link::Question(question), now, None))
     }
 
-    /// What `work` reads from the host with this number, unless that is lost meanwhile.
+    /// What `work` reads from the host with this number, unless that is lost meanwhile. `what` names it where it is late.
     ///
     /// # Errors
     /// What the database said, or that the host is lost.
     pub async fn on<T>(
         &self,
         index: usize,
+        what: &'static str,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, StoreError>,
     ) -> Result<T, Problem> {
         let mut seen = self.seen();
         let work = async {
             let mut work = std::pin::pin!(async { work(&mut self.read(index).await?).await });
-            if let Ok(done) = timeout(SLOW, &mut work).await {
+            let in_time = timeout(SLOW, &mut work).await;
+            let in_time = match in_time {
+                Ok(done) => Some(done),
+                Err(_) => {
+                    self.look();
+                    timeout(LATE - SLOW, &mut work).await.ok()
+                }
+            };
+            if let Some(done) = in_time {
+                if done.is_ok() {
+                    self.0.was_read(index, what, true);
+                }
                 return done;
             }
-            self.look();
+            self.0.was_read(index, what, false);
             work.await
         };
         let is_lost = |hosts: &Vec<Host>| matches!(hosts[index].state, HostState::Lost { .. });

@@ -110,6 +110,7 @@ async fn until_lost(
             }
         }
         told(hosts, index, state);
+        hosts.tell_late(index);
         looked(hosts, index, wish);
         let any_lost = |host: &Host| matches!(host.state, HostState::Lost { .. });
         let every = if told_any {

@@ -3,6 +3,7 @@
 
 use super::sheet::{FieldCell, Line, Pinned, Section, Sheet, Thing, in_lines};
 use crate::domain::id::EntityKind;
+use crate::domain::listed;
 use crate::plan::plan::{LossOnHost, Plan};
 use crate::plan::tier::{Ask, Harm, Tier};
 use crate::state::State;
@@ -184,9 +185,10 @@ fn names(loss: &LossOnHost<'_>, plan: &Plan, most: usize) -> String {
 
 /// The first `most` names, and the number of the others.
 fn up_to(names: &[&str], most: usize, what: &str) -> String {
-    match names.len().saturating_sub(most) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more{what}", names[..most].join(", ")),
+    let named = listed::first(names, most);
+    match names.len() > most {
+        true => format!("{named}{what}"),
+        false => named,
     }
 }
 

@@ -106,7 +106,7 @@ fn one<'a>(state: &State, run: &Run, outcome: &Outcome, width: usize) -> Sheet<'
         scrolled_by: state.keymap.hints(&[(InDialog::PageDown, "scrolls")]),
         ..Sheet::default()
     };
-    let words = format!("{}: {}", outcome.word().to_uppercase(), outcome.what());
+    let words = format!("{}: {}", outcome.of_run().to_uppercase(), outcome.what());
     sheet
         .above
         .push(Sheet::thing(&words, width, runs::ended(outcome)));

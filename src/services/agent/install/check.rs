@@ -130,7 +130,7 @@ pub(super) fn check(
 /// The files as servers read them: with what they have to send in the one that they are told of.
 fn laid_out(layout: Layout, leaf: &[u8], chain: &[Vec<u8>], key: &HeldKey) -> Set {
     let mut sent = vec![leaf.to_vec()];
-    if layout != Layout::Separate {
+    if layout.has_chain() {
         sent.extend(chain::to_send(chain));
     }
     let mut certificate = encode(&sent);

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::id::EntityKind;
+use crate::domain::listed;
 use crate::domain::token::Token;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
@@ -80,14 +81,9 @@ async fn carry_out(door: &mut Door<'_>, id: &str, call: &Call) -> Result<Revoked
 }
 
 fn and_names(made: &[Token]) -> String {
-    let names: Vec<String> = made
-        .iter()
-        .take(10)
-        .map(|token| format!("`{}`", token.name))
-        .collect();
-    match (names.is_empty(), made.len() - names.len()) {
-        (true, _) => ", which has made nothing that is still good".to_owned(),
-        (false, 0) => format!(" and what was made with it: {}", names.join(", ")),
-        (false, more) => format!(" and what was made with it: {} and {more} more", names.join(", ")),
+    let names: Vec<String> = made.iter().map(|token| format!("`{}`", token.name)).collect();
+    match names.is_empty() {
+        true => ", which has made nothing that is still good".to_owned(),
+        false => format!(" and what was made with it: {}", listed::first(&names, 10)),
     }
 }

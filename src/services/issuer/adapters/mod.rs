@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 pub use acme::Acme;
 pub use vault_pki::VaultPki;
 
+use crate::domain::adapter::Ca;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Suggestion;
 use crate::domain::x509::{self, FactsError};
@@ -183,6 +184,17 @@ pub trait Adapter: Send + Sync {
 
     /// Whether it can work now; cheap, asked every second or two while it is paused.
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>>;
+
+    /// The CA that it would sign with, as its own address shows it now; `None` where that can't be seen, and for one that has
+    /// many and changes them without a word, as those on the web do: there its address is what is trusted.
+    fn ca(&self) -> BoxFuture<'_, Option<Ca>> {
+        Box::pin(async { None })
+    }
+
+    /// Whether only CAs that are known may sign what it returns.
+    fn keeps_ca(&self) -> bool {
+        false
+    }
 
     /// Time between two calls of [`Self::ready`] while it works.
     fn look_every(&self) -> Duration {

@@ -186,6 +186,7 @@ pub(super) fn report(
         address: body.address,
         tls_address: body.tls_address,
         install_dirs: body.install_dirs,
+        layout: None,
         installations,
         keys: held,
         proofs: Vec::new(),

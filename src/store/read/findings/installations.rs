@@ -10,6 +10,7 @@ use super::words::{as_reported, name, short};
 use crate::domain::certificate::short_serial;
 use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
+use crate::domain::layout::Layout;
 use crate::domain::matter;
 use crate::store::findings::{InUse, Owed};
 
@@ -103,12 +104,20 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     let name = name(&it.subject);
     let is_chain = matter == matter::CHAIN_INCOMPLETE;
     let missing = it.chain_missing.as_ref().filter(|_| is_chain);
-    let missing = missing.map(|name| format!("{name} is not sent"));
+    // Its agent would write the same file again.
+    let is_laid_out_so = is_chain && it.layout.is_some_and(|layout| !layout.has_chain());
+    let missing = missing.map(|name| match is_laid_out_so {
+        true => format!("{name} is not sent, since {}", without_chain(it)),
+        false => format!("{name} is not sent"),
+    });
     let said = it
         .error
         .as_ref()
         .or(missing.as_ref())
-        .map_or(String::new(), |error| format!(": {}", short(error)));
+        .map_or(String::new(), |error| match is_laid_out_so {
+            true => format!(": {error}"),
+            false => format!(": {}", short(error)),
+        });
     let facts = RiskFacts {
         due: Some(if severity == Severity::Critical {
             now + Duration::hours(1)
@@ -131,9 +140,20 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         // The end of what is expected says nothing of what is there instead.
         due: (severity != Severity::Critical).then_some(it.not_after),
         risk: facts,
-        answer: "install",
+        answer: (!is_laid_out_so).then_some("install"),
     };
     finding.of(it, now)
+}
+
+/// The cause that no installation mends, and what does.
+fn without_chain(it: &InUse) -> String {
+    let layout = it.layout.map_or("", Layout::word);
+    format!(
+        "`layout` of {}'s agent is `{layout}`: the file has the certificate alone. Set `layout = \"{}\"` there, start \
+         the agent again and install again; or name the server its `.chain.pem` too",
+        it.hostname,
+        Layout::FullChain.word()
+    )
 }
 
 /// The certificate that belongs there, where its installation failed and another one is expected again.
@@ -186,7 +206,7 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
             served: it.served_sha256.is_some(),
             n_hosts: 1,
         },
-        answer: "install",
+        answer: Some("install"),
     };
     Finding {
         entity_id: owed.certificate_id.clone(),
@@ -206,7 +226,8 @@ pub(super) struct AtPlace {
     pub(super) what: String,
     pub(super) due: Option<DateTime<Utc>>,
     pub(super) risk: RiskFacts,
-    pub(super) answer: &'static str,
+    /// The action that mends it, if one does.
+    pub(super) answer: Option<&'static str>,
 }
 
 impl AtPlace {
@@ -233,7 +254,7 @@ impl AtPlace {
             takes_down: vec![it.hostname.clone()],
             n_takes_down: 1,
             // It gets nothing, and isn't woken.
-            answer: (!it.agent_banned).then(|| self.answer.to_owned()),
+            answer: self.answer.filter(|_| !it.agent_banned).map(str::to_owned),
             answer_for: Vec::new(),
             under_way: it.is_being_reissued(),
         }

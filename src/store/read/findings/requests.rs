@@ -115,8 +115,9 @@ pub(super) fn paused(
     now: DateTime<Utc>,
 ) -> Finding {
     let reason = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-    let is_away = is_no_answer(reason);
-    let is_sealed = !is_away && reason.to_lowercase().contains("sealed");
+    let is_of_ca = adapter.waits_for_judgement();
+    let is_away = !is_of_ca && is_no_answer(reason);
+    let is_sealed = !is_of_ca && !is_away && reason.to_lowercase().contains("sealed");
     let waiting = count_waiting(blocked.n, revocations.len());
     let blocked = with_revocations(blocked, revocations);
     let facts = RiskFacts {
@@ -157,7 +158,11 @@ pub(super) fn paused(
             None => format!(
                 "{} is paused: {}; nothing is issued or revoked, {waiting}",
                 adapter.name,
-                short(reason)
+                // Fingerprints and what to do with them are the point of it.
+                match is_of_ca {
+                    true => reason.to_owned(),
+                    false => short(reason),
+                }
             ),
         },
         subject: adapter.name,

@@ -16,6 +16,7 @@ use crate::domain::adapter::{Adapter, AdapterStatus, no_answer};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::finding::{Finding, FindingKind, Maker, Severity, assert_is_whole, kinds_of};
 use crate::domain::key::KeyStatus;
+use crate::domain::layout::Layout;
 use crate::domain::matter;
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
@@ -68,6 +69,7 @@ fn place() -> InUse {
         on_disk_sha256: Some("aa".to_owned()),
         served_sha256: Some("aa".to_owned()),
         chain_missing: None,
+        layout: None,
         error: None,
         install_failed: false,
         report_error: None,
@@ -252,6 +254,11 @@ fn installed() -> Vec<Finding> {
             ..place()
         },
         InUse {
+            chain_missing: Some("CN=CA 2".to_owned()),
+            layout: Some(Layout::Separate),
+            ..place()
+        },
+        InUse {
             install_failed: true,
             error: failed(),
             ..place()
@@ -321,6 +328,8 @@ fn asked() -> Vec<Finding> {
         status: AdapterStatus::Paused,
         paused_reason: Some(why.to_owned()),
         paused_at: Some(now()),
+        cas: Vec::new(),
+        strange_ca: None,
         created_at: now(),
         updated_at: now(),
     };
@@ -561,4 +570,30 @@ fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
     assert_eq!(count_waiting(2, 1), "2 requests and 1 revocation waiting");
     let all = with_revocations(blocked, &waiting.for_adapter["adp_1"]);
     assert_eq!((all.n, all.names.len()), (3, 3));
+}
+
+/// Where the agent writes files without the chain, installing again writes the same.
+#[test]
+fn a_chain_that_the_agents_layout_leaves_out_names_that_setting_and_offers_no_installation() {
+    let told = |layout| {
+        let it = InUse {
+            chain_missing: Some("CN=CA 2".to_owned()),
+            layout,
+            ..place()
+        };
+        installation(&it, now())
+    };
+    let laid_out = told(Some(Layout::Separate));
+    assert_eq!(laid_out.answer, None);
+    assert!(
+        laid_out.what.contains("`layout` of web-01's agent is `separate`")
+            && laid_out.what.contains("Set `layout = \"full-chain\"`"),
+        "{}",
+        laid_out.what
+    );
+    for layout in [None, Some(Layout::FullChain), Some(Layout::Combined)] {
+        let other = told(layout);
+        assert_eq!(other.answer.as_deref(), Some("install"));
+        assert!(!other.what.contains("layout"), "{}", other.what);
+    }
 }

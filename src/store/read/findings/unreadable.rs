@@ -52,7 +52,7 @@ pub(super) fn unreadable(it: &InUse, why: &str, now: DateTime<Utc>) -> Finding {
         what: format!("{holds}; {served}{failed}, on {} at {}", it.hostname, it.path),
         due: None,
         risk: facts,
-        answer: "checkin",
+        answer: Some("checkin"),
     };
     finding.of(it, now)
 }

@@ -5,11 +5,11 @@ use axum::response::Response;
 
 use crate::store::adapters;
 
-use super::ApiState;
-use super::caller::Reader;
-use super::reply::{self, Refusal};
 use crate::domain::adapter::Adapter;
+use crate::services::api::ApiState;
+use crate::services::api::caller::Reader;
 use crate::services::api::openapi::Refused;
+use crate::services::api::reply::{self, Refusal};
 
 /// All adapters; there are few.
 #[utoipa::path(
@@ -20,7 +20,10 @@ use crate::services::api::openapi::Refused;
     responses((status = 200, body = Vec<Adapter>, description = "All of them"), Refused),
     security(("token" = []))
 )]
-pub(super) async fn list(State(api): State<ApiState>, _: Reader) -> Result<Response, Refusal> {
+pub(in crate::services::api) async fn list(
+    State(api): State<ApiState>,
+    _: Reader,
+) -> Result<Response, Refusal> {
     let mut conn = api.store.read().await?;
     Ok(reply::json(&adapters::all(&mut conn).await?))
 }

@@ -1,6 +1,9 @@
 //! The PKI engine of Vault or OpenBao as a CA. Vault takes no reason with a revocation, keeps no
 //! inventory and maps no key to certificates; a lost answer is found again by listing and reading.
 
+mod error;
+mod lack;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -16,10 +19,13 @@ use super::{
     TakesBack, Withdrawal,
 };
 use crate::clients::vault::{CrlRule, Lasts, Login, Place, Revoked, VaultError, VaultReader, VaultWriter};
-use crate::domain::adapter::VAULT_PKI;
+use crate::domain::adapter::{Ca, VAULT_PKI};
 use crate::domain::certificate::normal_serial;
 use crate::domain::duration::duration;
 use crate::domain::x509;
+
+use error::is_of_serial;
+use lack::{Lack, Lacking};
 
 /// How long what the CA can do is remembered; somebody may configure it otherwise meanwhile.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -76,71 +82,10 @@ pub struct VaultPki {
     timed: Mutex<Option<Instant>>,
     /// When its role was last seen to be there, or could not be looked at.
     role_seen: Mutex<Option<Instant>>,
+    /// The issuer that its role names, if it names one, and when that was looked at.
+    names_issuer: Mutex<Option<(Instant, Option<String>)>>,
     /// The lack.
     lacking: Mutex<Option<Lacking>>,
-}
-
-/// Lack at Vault, or before it, so that this adapter can't work. It is nobody's request's fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Lack {
-    /// A line of our policy.
-    Line { path: String, capability: &'static str },
-    /// The role that signs.
-    Role,
-    /// The mount, or a PKI engine there.
-    Mount,
-    /// A CA in the mount.
-    Ca,
-    /// The list of what was signed, and why it can't be had.
-    List(String),
-    /// A gateway that lets a call of ours through, and what it said.
-    Gateway(String),
-}
-
-/// A lack, and when it was last seen to be one.
-#[derive(Clone)]
-struct Lacking {
-    since: Instant,
-    what: Lack,
-}
-
-impl Lack {
-    /// The error of what can't be done for it. A role, and what finds a lost signature again, is for signatures alone;
-    /// a line is asked for by them too, since a revocation's denial is its own.
-    fn error(&self, config: &Config) -> AdapterError {
-        let words = self.words(config);
-        match self {
-            Self::Line { .. } | Self::Role | Self::List(_) => AdapterError::Unsigned(words),
-            Self::Mount | Self::Ca | Self::Gateway(_) => AdapterError::Away(words),
-        }
-    }
-
-    fn words(&self, config: &Config) -> String {
-        let Config { mount, role, .. } = config;
-        match self {
-            Self::Line { path, capability } => format!(
-                "Vault denied it: the policy of the issuer's credential lacks \
-                 `path \"{path}\" {{ capabilities = [\"{capability}\"] }}`; add it, and this goes on by itself"
-            ),
-            Self::Role => format!(
-                "Vault has no role `{role}` at `{mount}`: write `{mount}/roles/{role}`, or name the right one in \
-                 cmp-server's `vault.role`; then this goes on by itself"
-            ),
-            Self::Mount => format!(
-                "Vault has no PKI engine at `{mount}`: enable it there, or name the right one in cmp-server's \
-                 `vault.mount`; then this goes on by itself"
-            ),
-            Self::Ca => format!(
-                "the PKI engine at `{mount}` has no CA to sign with: give it one (`{mount}/root/generate` or \
-                 `{mount}/intermediate/set-signed`), and this goes on by itself"
-            ),
-            Self::List(why) => format!(
-                "what Vault has signed can't be listed (LIST `{mount}/certs`), so that a lost answer can't be found \
-                 again: {why}"
-            ),
-            Self::Gateway(why) => why.clone(),
-        }
-    }
 }
 
 impl VaultPki {
@@ -158,6 +103,7 @@ impl VaultPki {
             can: Mutex::default(),
             timed: Mutex::default(),
             role_seen: Mutex::default(),
+            names_issuer: Mutex::default(),
             lacking: Mutex::default(),
         })
     }
@@ -255,135 +201,33 @@ impl VaultPki {
         Ok(())
     }
 
-    /// Error of a call that came to nothing: a lack that others share is remembered, and what needs it waits until
-    /// that is there. `line` is what our policy needs for the call.
-    async fn unless_lacking(&self, error: VaultError, line: Option<(&'static str, String)>) -> AdapterError {
-        let lack = match (&error, line) {
-            // A caller that isn't root learns no more than that nothing is there.
-            (VaultError::Denied(_), Some((capability, path))) => match self.is_mounted().await {
-                Err(Lack::Mount) => Some(Lack::Mount),
-                _ => Some(Lack::Line { path, capability }),
-            },
-            (VaultError::Refused(words), _) if words.contains("unknown role") => Some(Lack::Role),
-            // Vault signs nothing without one, whatever its status.
-            (VaultError::Refused(words) | VaultError::Unknown(words), _) if says_no_ca(words) => {
-                Some(Lack::Ca)
-            }
-            (VaultError::NotFound(_), _) => self.is_mounted().await.err(),
-            (VaultError::Gateway(why), _) => Some(Lack::Gateway(why.clone())),
-            _ => None,
+    /// The CA that the role signs with, as far as that can be read; else the mount's own. A gateway may keep both from
+    /// us: what is signed shows it all the same.
+    async fn shown_ca(&self) -> Option<Ca> {
+        let mount = &self.config.mount;
+        let pem = match self.named_issuer().await {
+            Some(issuer) => self.reader.issuer(mount, &issuer).await,
+            None => self.reader.ca_chain(mount).await,
         };
-        match lack {
-            Some(lack) => self.lacks(lack),
-            None => error.into(),
-        }
+        let first = x509::certificates(&pem.ok()?).ok()?.into_iter().next()?;
+        Ca::of_der(&first).ok()
     }
 
-    /// Remembers it; the error that says so.
-    fn lacks(&self, what: Lack) -> AdapterError {
-        let error = what.error(&self.config);
-        self.set_lacking(Some(Lacking {
-            since: Instant::now(),
-            what,
-        }));
-        error
-    }
-
-    fn set_lacking(&self, lacking: Option<Lacking>) {
-        *self.lacking.lock().unwrap_or_else(PoisonError::into_inner) = lacking;
-    }
-
-    /// That there is a PKI engine with a CA, as anybody may see; else which of the two is missing. What doesn't tell
-    /// counts as there.
-    async fn is_mounted(&self) -> Result<(), Lack> {
-        match self.reader.ca_chain(&self.config.mount).await {
-            Ok(chain) if chain.trim().is_empty() => Err(Lack::Ca),
-            // A path without a mount has nothing that anybody may see.
-            Err(VaultError::NotFound(_) | VaultError::Denied(_)) => Err(Lack::Mount),
-            Err(VaultError::Refused(words) | VaultError::Unknown(words)) if says_no_ca(&words) => {
-                Err(Lack::Ca)
-            }
-            // Another engine has no such path.
-            Err(VaultError::Refused(_)) => Err(Lack::Mount),
-            _ => Ok(()),
-        }
-    }
-
-    /// True if the role is there; `None` where that can't be seen, as by most policies.
-    async fn has_role(&self) -> Option<bool> {
-        match self.reader.keeps(&self.config.mount, &self.config.role).await {
-            Ok(_) => Some(true),
-            Err(VaultError::NotFound(_)) => Some(false),
-            Err(_) => None,
-        }
-    }
-
-    /// True if the lack is over.
-    async fn lacks_nothing(&self) -> Result<(), AdapterError> {
-        let lacking = self
-            .lacking
+    /// The issuer that the role names, looked at now and then: a policy needn't allow it, and denials are logged.
+    async fn named_issuer(&self) -> Option<String> {
+        let known = self
+            .names_issuer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let Some(Lacking { since, what }) = lacking else {
-            return self.role_is_there().await;
-        };
-        // Lacks that can't be seen are tried, now and then.
-        let is_due = since.elapsed() >= REMEMBERED;
-        let away = || what.error(&self.config);
-        let is_back = match &what {
-            Lack::Line { path, capability } => match self.reader.may(capability, path).await {
-                Ok(may) => may,
-                Err(VaultError::Denied(_)) => is_due,
-                Err(error) => return Err(error.into()),
-            },
-            Lack::Role => self.has_role().await.unwrap_or(is_due),
-            Lack::Mount | Lack::Ca => match self.is_mounted().await {
-                Ok(()) => true,
-                Err(now) if now == what => false,
-                Err(now) => return Err(self.lacks(now)),
-            },
-            Lack::Gateway(_) => is_due,
-            Lack::List(_) if since.elapsed() < LIST_AGAIN => false,
-            Lack::List(_) => {
-                self.listed().await?;
-                true
-            }
-        };
-        if !is_back {
-            return Err(away());
+        if let Some((_, named)) = known.filter(|(at, _)| at.elapsed() < REMEMBERED) {
+            return named;
         }
-        self.set_lacking(None);
-        Ok(())
-    }
-
-    /// Looked at now and then while all works, so that a role that is gone is told before somebody waits for it.
-    async fn role_is_there(&self) -> Result<(), AdapterError> {
-        let looked = *self.role_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.is_some_and(|at| at.elapsed() < REMEMBERED) {
-            return Ok(());
-        }
-        if self.has_role().await == Some(false) {
-            let lack = self.is_mounted().await.err().unwrap_or(Lack::Role);
-            return Err(self.lacks(lack));
-        }
-        *self.role_seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        Ok(())
-    }
-
-    /// The serials of all that Vault keeps. That they can't be listed stops all work: what is signed meanwhile could
-    /// not be found again.
-    async fn listed(&self) -> Result<Vec<String>, AdapterError> {
-        let mount = &self.config.mount;
-        match self.reader.certificates(mount).await {
-            Ok(serials) => Ok(serials),
-            Err(VaultError::Gateway(why)) => Err(self.lacks(Lack::List(why))),
-            Err(VaultError::Refused(why)) if !says_no_ca(&why) => Err(self.lacks(Lack::List(why))),
-            Err(error) => {
-                let line = ("list", format!("{mount}/certs"));
-                Err(self.unless_lacking(error, Some(line)).await)
-            }
-        }
+        let Config { mount, role, .. } = &self.config;
+        let named = self.reader.issuer_of(mount, role).await.ok().flatten();
+        *self.names_issuer.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), named.clone()));
+        named
     }
 
     fn spki_seen(&self, serial: &str) -> Option<String> {
@@ -450,6 +294,14 @@ impl Adapter for VaultPki {
             self.lacks_nothing().await?;
             self.keeps_time().await
         })
+    }
+
+    fn ca(&self) -> BoxFuture<'_, Option<Ca>> {
+        Box::pin(self.shown_ca())
+    }
+
+    fn keeps_ca(&self) -> bool {
+        true
     }
 
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
@@ -544,111 +396,10 @@ impl Adapter for VaultPki {
     }
 }
 
-/// Vault's words where a mount has no CA.
-fn says_no_ca(words: &str) -> bool {
-    words.contains("no default issuer currently configured") || words.contains("was one set?")
-}
-
 /// Vault leaves the last newline of a PEM out, and joined files need it.
 fn with_newline(mut pem: String) -> String {
     if !pem.ends_with('\n') {
         pem.push('\n');
     }
     pem
-}
-
-/// Vault's words say that it keeps no certificate with this serial, whatever their status: Vault's own is 400.
-fn is_of_serial(words: &str, serial: &str) -> bool {
-    let words = words.to_lowercase();
-    words.contains("not found") && (words.contains("serial") || words.contains(&serial.to_lowercase()))
-}
-
-impl From<VaultError> for AdapterError {
-    fn from(error: VaultError) -> Self {
-        let words = error.to_string();
-        match error {
-            // Whoever reads it has a token of their own, and another program before them.
-            VaultError::TokenOver => Self::Away(
-                "Vault no longer takes the issuer's token (CMP_VAULT_TOKEN, or `vault.token` of the file): it has \
-                 ended or was revoked; give cmp-server another one, and restart it"
-                    .to_owned(),
-            ),
-            VaultError::Login(_) => Self::Away(format!(
-                "{words}; that is the issuer's (CMP_VAULT_ROLE_ID and CMP_VAULT_SECRET_ID, or `vault.role_id` and \
-                 `vault.secret_id` of the file): give cmp-server a new secret id, and restart it"
-            )),
-            VaultError::Sealed | VaultError::Gateway(_) => Self::Away(words),
-            VaultError::Retry(_) => Self::Retry(words),
-            // A path that isn't there says nothing of the certificate or the request: the mount is being moved, or a
-            // gateway knows only some of its paths. Nothing happened, and whoever mends it asks nobody to begin anew.
-            VaultError::NotFound(_) => Self::Retry(words),
-            VaultError::Unknown(_) | VaultError::Garbled(_) | VaultError::Elsewhere(..) => {
-                Self::Unknown(words)
-            }
-            VaultError::Denied(_) => Self::Denied(words),
-            VaultError::Refused(_)
-            | VaultError::Address(_)
-            | VaultError::Namespace(_)
-            | VaultError::Ca(..) => Self::Refused(words),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_there_is_told_apart_from_a_serial_that_nobody_knows() {
-        let serial = "00:11:22";
-        for words in [
-            "certificate with serial 00:11:22 not found.",
-            "certificate with serial 00:11:22 not found",
-        ] {
-            assert!(is_of_serial(words, serial), "{words}");
-        }
-        for words in [
-            "1 error occurred: * unsupported path",
-            "no handler for route \"pki/revoke\". route entry not found.",
-            "namespace not found",
-            "Vault answered with status 404 and no words",
-        ] {
-            assert!(!is_of_serial(words, serial), "{words}");
-            let error = AdapterError::from(VaultError::NotFound(words.to_owned()));
-            assert!(matches!(error, AdapterError::Retry(_)), "{error:?}");
-        }
-    }
-
-    #[test]
-    fn the_cas_own_words_reach_the_request() {
-        let words = "common name x not allowed by this role".to_owned();
-        assert_eq!(
-            AdapterError::from(VaultError::Refused(words.clone())),
-            AdapterError::Refused(words)
-        );
-        assert!(matches!(
-            AdapterError::from(VaultError::Sealed),
-            AdapterError::Away(_)
-        ));
-        for (error, named) in [
-            (VaultError::TokenOver, "CMP_VAULT_TOKEN"),
-            (
-                VaultError::Login("Vault refused the login".to_owned()),
-                "CMP_VAULT_SECRET_ID",
-            ),
-        ] {
-            // Whose it is, where it comes from, and what to do.
-            let error = AdapterError::from(error);
-            let AdapterError::Away(words) = &error else {
-                panic!("{error:?}");
-            };
-            for part in ["the issuer's", named, "and restart it"] {
-                assert!(words.contains(part), "{words}");
-            }
-        }
-        assert!(matches!(
-            AdapterError::from(VaultError::Unknown(String::new())),
-            AdapterError::Unknown(_)
-        ));
-    }
 }

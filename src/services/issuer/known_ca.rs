@@ -1,0 +1,99 @@
+//! The CA behind an adapter against those that the adapter knows. Somebody who stands before a CA can answer in its
+//! place with a CA and a chain of their own, which fit each other: whose they are is known from before, or not at all.
+
+use super::Issuer;
+use super::adapters::{Adapter, AdapterError};
+use crate::domain::adapter::{Adapter as AdapterRow, Ca, StrangeCa};
+use crate::store::certificates::NewCertificate;
+use crate::store::issuance::{self, Issuing};
+use crate::store::{StoreError, adapters as rows, cas};
+
+/// The CA that an adapter shows, once it is ready.
+pub(super) async fn shown_by(adapter: &dyn Adapter) -> Result<Option<Ca>, AdapterError> {
+    adapter.ready().await?;
+    Ok(adapter.ca().await)
+}
+
+impl Issuer {
+    /// Holds the CA that is shown against those that the adapter knows: the first one is kept, another one stops the
+    /// adapter. True if nothing is against its work.
+    pub(super) async fn holds_ca(&self, row: &AdapterRow, shown: Option<Ca>) -> Result<bool, StoreError> {
+        if let Some(strange) = &row.strange_ca {
+            // One that was only shown is over once the known one is seen again.
+            let stays = |ca: &Ca| strange.signed || strange.ca.is_same(ca);
+            if shown.as_ref().is_none_or(stays) {
+                if !row.waits_for_judgement() {
+                    self.pause(&row.id, &row.another_ca(strange)).await?;
+                }
+                return Ok(false);
+            }
+        }
+        let Some(ca) = shown else { return Ok(true) };
+        if row.knows(&ca) && row.strange_ca.is_none() {
+            return Ok(true);
+        }
+        let mut tx = self.store.begin().await?;
+        let now_kept = cas::keep_first(&mut tx, &row.id, &ca).await?;
+        let holds = if now_kept.knows(&ca) {
+            cas::is_back(&mut tx, &row.id).await?
+        } else {
+            let strange = StrangeCa {
+                ca,
+                signed: false,
+                seen_at: tx.now(),
+            };
+            tracing::error!(adapter = %row.name, ca = ?strange.ca, "another CA answers: the adapter is paused");
+            cas::stop_for(&mut tx, &row.id, &strange).await?;
+            false
+        };
+        tx.commit().await?;
+        Ok(holds)
+    }
+
+    /// The CA that signed for a request, if it is none that the adapter knows. Where no CA is known yet, the first is
+    /// that of a certificate as it was asked for.
+    pub(super) async fn strange(
+        &self,
+        issuing: &Issuing,
+        ca: &Ca,
+        is_as_asked: bool,
+    ) -> Result<Option<StrangeCa>, StoreError> {
+        let id = &issuing.request.adapter_id;
+        let row = rows::read(&mut self.store.read().await?, id).await?;
+        let knows = match row {
+            Some(row) if !row.cas.is_empty() => row.knows(ca),
+            _ if is_as_asked => {
+                let mut tx = self.store.begin_behind().await?;
+                let row = cas::keep_first(&mut tx, id, ca).await?;
+                tx.commit().await?;
+                row.knows(ca)
+            }
+            _ => true,
+        };
+        Ok((!knows).then(|| StrangeCa {
+            ca: ca.clone(),
+            signed: true,
+            seen_at: self.store.clock().now(),
+        }))
+    }
+
+    /// Somebody else signed: the certificate is on record as one that is refused, and the adapter pauses.
+    pub(super) async fn refuse_strange(
+        &self,
+        issuing: &Issuing,
+        new: &NewCertificate,
+        strange: &StrangeCa,
+    ) -> Result<(), StoreError> {
+        let id = &issuing.request.id;
+        let words = format!(
+            "the certificate is signed by another CA than its adapter is known for: `{}` with the key {} (SHA-256)",
+            strange.ca.subject, strange.ca.spki_sha256
+        );
+        let mut tx = self.store.begin_behind().await?;
+        let certificate = issuance::refuse_issue(&mut tx, id, new, &words).await?;
+        cas::stop_for(&mut tx, &issuing.request.adapter_id, strange).await?;
+        tx.commit().await?;
+        tracing::error!(request = %id, %certificate, serial = %new.serial, words, "what another CA signed is refused");
+        Ok(())
+    }
+}

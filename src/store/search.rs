@@ -1,0 +1,326 @@
+//! Searches: what somebody types is looked for in every place of a row that has an index for it.
+//!
+//! A text is asked for in two ways that mean the same: as a statement that gives the ids of all rows that have it, each
+//! part of which one index answers, and as a condition on one row. Which of the two costs less is up to
+//! [`super::select`].
+
+use crate::domain::clue::{Clue, readings};
+
+use super::statement::Value;
+
+/// A place that a text is looked for in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// How it is looked for there.
+    pub(super) by: By,
+    /// Statements that give ids; `?if` stands for the condition, `?words` for a statement that gives the ids of the words
+    /// that it is in, `?any` and `?end` for what one of several values is asked with.
+    pub(super) ids: &'static [&'static str],
+    /// The condition on a row; `?if` as there.
+    pub(super) row: &'static str,
+}
+
+/// The ids of the rows of a kind of which something holds, in a column with an index and few different values: these are
+/// found one after the other.
+macro_rules! of_kind {
+    ($table:literal, $id:literal, $column:literal) => {
+        concat!(
+            "SELECT o.",
+            $id,
+            " AS id FROM ",
+            $table,
+            " o WHERE o.",
+            $column,
+            " ?any WITH RECURSIVE kind (value) AS (SELECT MIN(f.",
+            $column,
+            ") FROM ",
+            $table,
+            " f UNION ALL SELECT (SELECT MIN(n.",
+            $column,
+            ") FROM ",
+            $table,
+            " n WHERE n.",
+            $column,
+            " > kind.value) FROM kind WHERE kind.value IS NOT NULL) SELECT kind.value FROM kind WHERE ?if ?end"
+        )
+    };
+}
+pub(super) use of_kind;
+
+/// How a text is compared with what is in a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By {
+    /// It is in the words of the row with this id.
+    Words(Words),
+    /// It is in this column, which is one of those that these words are made of.
+    Part(Words, &'static str),
+    /// It is in this column, which has few different values.
+    Kind(&'static str),
+    /// It is the beginning of this hash, in lower-case hex.
+    Hash(&'static str),
+    /// It is this serial, in any notation.
+    Serial(&'static str),
+    /// It is the beginning of this id, which begins with the second.
+    Id(&'static str, &'static str),
+}
+
+/// A table of words, `NAME_words`, with its index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    /// Whose: `agent`.
+    pub(super) of: &'static str,
+    /// The table whose rows they are about, with an alias.
+    pub(super) from: &'static str,
+    /// Its column with the id.
+    pub(super) id: &'static str,
+}
+
+/// A text that was typed, in lower case, and all that it may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sought {
+    text: String,
+    /// As hex digits without what separates them, where it is written so.
+    hex: Option<String>,
+    hashes: Vec<String>,
+    serials: Vec<String>,
+}
+
+/// Fewer digits are the beginning of too much.
+const FEWEST_DIGITS: usize = 4;
+/// An id without its prefix is known as one from so many letters on.
+const FEWEST_LETTERS: usize = 6;
+/// Letters in a trigram: what is shorter is looked for at the beginning of a part of a name.
+const TRIGRAM: usize = 3;
+
+impl Sought {
+    /// Reads what was typed.
+    pub(super) fn read(typed: &str) -> Self {
+        let text = typed.to_lowercase();
+        let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-')).collect();
+        let is_hex = digits.len() >= FEWEST_DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
+        let hex = is_hex.then_some(digits);
+        let mut hashes: Vec<String> = hex.iter().cloned().collect();
+        let mut serials = Vec::new();
+        for reading in readings(typed) {
+            match reading.clue {
+                Clue::Sha256(hash) | Clue::Sha1(hash) if !hashes.contains(&hash) => hashes.push(hash),
+                Clue::Serial(serial) if !serials.contains(&serial) => serials.push(serial),
+                _ => {}
+            }
+        }
+        Self {
+            text,
+            hex,
+            hashes,
+            serials,
+        }
+    }
+
+    /// The condition on a row that has letters in their order, whatever is between them.
+    pub(super) fn letters(places: &[Place], pattern: String, binds: &mut Vec<Value>) -> String {
+        binds.push(Value::from(pattern));
+        let at = format!("${}", binds.len());
+        let conditions = places.iter().filter_map(|place| {
+            let condition = match place.by {
+                By::Words(words) => has_words(words, &like("w.words", &at)),
+                By::Part(_, column) | By::Kind(column) => like(column, &at),
+                By::Hash(_) | By::Serial(_) | By::Id(..) => return None,
+            };
+            Some(place.row.replace("?if", &condition))
+        });
+        conditions.collect::<Vec<_>>().join(" OR ")
+    }
+
+    /// How much it tells: the longest is likely the rarest.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Statements that together give the ids of the rows that have it; none where some place has no index for it.
+    pub(super) fn ids(
+        &self,
+        places: &[Place],
+        postgres: bool,
+        binds: &mut Vec<Value>,
+    ) -> Option<Vec<String>> {
+        let mut statements = Vec::new();
+        for place in places {
+            let condition = match place.by {
+                By::Words(words) => Some(self.of_words(words, None, postgres, binds)?),
+                By::Part(words, column) => Some(self.of_words(words, Some(column), postgres, binds)?),
+                By::Kind(_) => Some(like("LOWER(kind.value)", &bind(binds, contains(&self.text)))),
+                _ => self.condition(place.by, binds),
+            };
+            let Some(condition) = condition else { continue };
+            // An array is looked up in an index, value by value, whatever number of rows is expected for each.
+            let (any, end) = match postgres {
+                true => ("= ANY (ARRAY(", "))"),
+                false => ("IN (", ")"),
+            };
+            let statement = |ids: &&str| {
+                let ids = ids.replace("?any", any).replace("?end", end);
+                ids.replace("?words", &condition).replace("?if", &condition)
+            };
+            statements.extend(place.ids.iter().map(statement));
+        }
+        Some(statements)
+    }
+
+    /// The condition on a row that has it.
+    pub(super) fn row(&self, places: &[Place], binds: &mut Vec<Value>) -> String {
+        let conditions: Vec<String> = places
+            .iter()
+            .filter_map(|place| {
+                let condition = self.condition(place.by, binds)?;
+                Some(place.row.replace("?if", &condition))
+            })
+            .collect();
+        match conditions.is_empty() {
+            true => "1 = 0".to_owned(),
+            false => conditions.join(" OR "),
+        }
+    }
+
+    /// The condition in one place; none where it can't be there.
+    fn condition(&self, by: By, binds: &mut Vec<Value>) -> Option<String> {
+        match by {
+            By::Words(words) => Some(self.in_words(words, binds)),
+            By::Part(words, column) => {
+                let is_there = self.is_in(column, binds);
+                Some(match self.is_short() {
+                    // At the beginning of a part there, too.
+                    true => format!("{} AND ({is_there})", self.in_words(words, binds)),
+                    false => format!("({is_there})"),
+                })
+            }
+            By::Kind(column) => Some(like(column, &bind(binds, contains(&self.text)))),
+            By::Hash(column) => {
+                let ranges = self.hashes.iter().map(|hash| within(column, hash, binds));
+                let ranges: Vec<String> = ranges.collect();
+                (!ranges.is_empty()).then(|| format!("({})", ranges.join(" OR ")))
+            }
+            By::Serial(column) => {
+                let places = self.serials.iter().map(|serial| bind(binds, serial.clone()));
+                let places: Vec<String> = places.collect();
+                (!places.is_empty()).then(|| format!("{column} IN ({})", places.join(", ")))
+            }
+            By::Id(column, prefix) => {
+                let is_id = self.text.len() >= FEWEST_LETTERS
+                    && self.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                let begins = match self.text.starts_with(prefix) {
+                    true => self.text.clone(),
+                    false => format!("{prefix}{}", self.text),
+                };
+                is_id.then(|| within(column, &begins, binds))
+            }
+        }
+    }
+
+    /// The condition that it is in the words of a row.
+    fn in_words(&self, words: Words, binds: &mut Vec<Value>) -> String {
+        has_words(words, &self.is_in_words(binds))
+    }
+
+    /// A statement that gives the ids whose words it is in, and whose `column`; none where no index knows.
+    fn of_words(
+        &self,
+        words: Words,
+        column: Option<&str>,
+        postgres: bool,
+        binds: &mut Vec<Value>,
+    ) -> Option<String> {
+        let Words { of, from, id } = words;
+        let is_there = if postgres {
+            if self.is_short() && !self.text.chars().all(char::is_alphanumeric) {
+                return None;
+            }
+            format!("({})", self.is_in_words(binds))
+        } else {
+            let begins = match self.is_short() {
+                true => "  ",
+                false => "",
+            };
+            let phrase = |text: &str| format!("\"{begins}{}\"", text.replace('"', "\"\""));
+            let either: Vec<String> = self.texts().map(phrase).collect();
+            let at = bind(binds, either.join(" OR "));
+            format!("w.n IN (SELECT t.rowid FROM {of}_trigrams t WHERE t.words MATCH {at})")
+        };
+        // Row by row of those: no plan begins with the table.
+        let and = column.map(|column| {
+            let is_there = self.is_in(column, binds);
+            format!(" AND (SELECT CASE WHEN {is_there} THEN 1 ELSE 0 END FROM {from} WHERE {id} = w.id) = 1")
+        });
+        let and = and.unwrap_or_default();
+        Some(format!("SELECT w.id FROM {of}_words w WHERE {is_there}{and}"))
+    }
+
+    /// The condition that it is in a column.
+    fn is_in(&self, column: &str, binds: &mut Vec<Value>) -> String {
+        let either = self
+            .texts()
+            .map(|text| like(column, &bind(binds, contains(text))));
+        either.collect::<Vec<_>>().join(" OR ")
+    }
+
+    /// The condition on the words `w`.
+    fn is_in_words(&self, binds: &mut Vec<Value>) -> String {
+        let pattern = |text: &str| match self.is_short() {
+            true => format!("% {}%", literally(text)),
+            false => contains(text),
+        };
+        let either = self
+            .texts()
+            .map(|text| like("w.words", &bind(binds, pattern(text))));
+        either.collect::<Vec<_>>().join(" OR ")
+    }
+
+    /// As typed, and as digits alone where that is something else.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let digits = self.hex.as_deref().filter(|hex| *hex != self.text);
+        [self.text.as_str()].into_iter().chain(digits)
+    }
+
+    fn is_short(&self) -> bool {
+        self.text.chars().count() < TRIGRAM
+    }
+}
+
+/// `%text%`, with its wildcards taken literally.
+fn contains(text: &str) -> String {
+    format!("%{}%", literally(text))
+}
+
+/// For LIKE … ESCAPE '\', with its wildcards taken literally.
+pub(super) fn literally(text: &str) -> String {
+    text.chars().fold(String::new(), |mut literal, c| {
+        if matches!(c, '%' | '_' | '\\') {
+            literal.push('\\');
+        }
+        literal.push(c);
+        literal
+    })
+}
+
+fn like(column: &str, at: &str) -> String {
+    format!("{column} LIKE {at} ESCAPE '\\'")
+}
+
+/// The condition that something holds of the words of a row. As a value it is looked up row by row: PostgreSQL would
+/// rather read all words before the first row.
+fn has_words(Words { of, id, .. }: Words, condition: &str) -> String {
+    format!(
+        "COALESCE((SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {of}_words w WHERE w.id = {id}), 0) = 1"
+    )
+}
+
+/// The place of one more value.
+fn bind(binds: &mut Vec<Value>, value: String) -> String {
+    binds.push(Value::from(value));
+    format!("${}", binds.len())
+}
+
+/// From `text` to before what follows all that begins with it: a range of the index, whatever plan is made.
+fn within(column: &str, text: &str, binds: &mut Vec<Value>) -> String {
+    let (from, to) = (bind(binds, text.to_owned()), bind(binds, format!("{text}\u{7f}")));
+    format!("({column} >= {from} AND {column} < {to})")
+}

@@ -1,0 +1,37 @@
+//! Events told to a state without a backend, and what comes of them.
+
+use cmp_console::console::update::update;
+use cmp_console::state::State;
+use cmp_console::state::effect::Effect;
+use cmp_console::state::event::{Event, Timed};
+
+use crate::fixtures::now;
+
+/// Tells the state of an event.
+pub(crate) fn tell(state: &mut State, event: Event) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    update(state, Timed { at: now(), event }, &mut effects);
+    effects
+}
+
+/// The keys by which a text is typed, as `press` takes them.
+pub(crate) fn typing(text: &str) -> String {
+    let keys = text.chars().map(|c| match c {
+        ' ' => "space".to_owned(),
+        c => c.to_string(),
+    });
+    keys.collect::<Vec<_>>().join(" ")
+}
+
+/// The bottom line's last words.
+pub(crate) fn said(state: &State) -> &str {
+    state.toast.as_ref().map_or("", |toast| toast.text.as_str())
+}
+
+/// The file that these effects write.
+pub(crate) fn written(effects: &[Effect]) -> Option<(&str, &str)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Export { name, content } => Some((name.as_str(), content.as_str())),
+        _ => None,
+    })
+}
