@@ -343,3 +343,53 @@ impl Changes {
         Self { vault_nodes, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
+
+    #[test]
+    fn what_is_judged_is_judged_by_the_platforms_clock() {
+        let platforms = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for ahead in [TimeDelta::minutes(10), TimeDelta::days(100), TimeDelta::days(-40)] {
+            let api = ApiReader::new("http://127.0.0.1:1", None).unwrap();
+            api.note_ahead(-ahead);
+            let reads = Reads {
+                api,
+                hosts: None,
+                known: KnownAgents::default(),
+                vault: None,
+                vault_nodes: Vec::new(),
+                clock: Clock::fixed(platforms + ahead),
+                pki_mount: String::new(),
+                pki_test_role: String::new(),
+            };
+            assert_eq!(reads.now(), platforms);
+            assert_eq!(reads.local_now(), platforms + ahead);
+            // As its screen has it: it checked in half a minute ago.
+            let agent = Agent {
+                id: "agt_1".to_owned(),
+                version: 1,
+                hostname: "edge-01".to_owned(),
+                address: String::new(),
+                tls_address: None,
+                install_dirs: Vec::new(),
+                agent_version: String::new(),
+                owner: None,
+                status: AgentStatus::Active,
+                identity: None,
+                next_identity: None,
+                last_checkin: Some(platforms - TimeDelta::seconds(30)),
+                reported_from: None,
+                checkin_interval_s: 60,
+                n_installations: 0,
+                enrolled_at: platforms,
+                updated_at: platforms,
+            };
+            assert_eq!(agent.health(reads.now()), AgentHealth::Healthy);
+        }
+    }
+}

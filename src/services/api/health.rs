@@ -192,12 +192,8 @@ async fn cache(api: &ApiState) -> BackendHealth {
         Serving::Redis => (LinkState::Up, format!("redis{hits}")),
         Serving::InProcess => (LinkState::Up, format!("in-process (moka){hits}")),
         Serving::InsteadOfRedis => {
-            let why = api
-                .cache
-                .trouble()
-                .unwrap_or_else(|| "it doesn't answer".to_owned());
-            let note = format!("redis is lost, the in-process cache serves: {why}");
-            (LinkState::Degraded, note)
+            let unknown = || "redis is lost, the in-process cache serves: it doesn't answer".to_owned();
+            (LinkState::Degraded, api.cache.trouble().unwrap_or_else(unknown))
         }
     };
     BackendHealth {

@@ -33,6 +33,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 
+use self::adapters::AdapterError;
 use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
