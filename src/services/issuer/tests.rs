@@ -298,6 +298,8 @@ async fn a_ca_that_only_cannot_sign_goes_on_revoking() {
     }
     let waits = bench.now(&request).await;
     assert_eq!((waits.status, waits.attempt), (RequestStatus::Pending, 0));
+    // It counts from the moment after it was asked for.
+    bench.clock.set(bench.clock.now() + Duration::seconds(1));
     let mut conn = bench.store.read().await.unwrap();
     let paused = rows::all(&mut conn).await.unwrap().remove(0);
     assert_eq!(paused.status, AdapterStatus::Paused);
