@@ -31,6 +31,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Agent],
     help: "wake the agent, so that it checks in now",
     proof: "a newer last check-in, or which step of reaching it failed",
+    leaves: None,
 };
 
 impl Action for ForceCheckin {

@@ -11,7 +11,9 @@ use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::taking_part::{Hosts, Part};
-use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place};
+use super::{
+    Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place,
+};
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown, common_name};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
@@ -38,6 +40,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Certificate],
     help: "install the certificate on the agent that holds its key, at a path",
     proof: "a handshake serves it, or the old one is back and the reason is shown",
+    leaves: Some(Leaves::Naming("install")),
 };
 
 /// Handshakes at once while a plan is made.

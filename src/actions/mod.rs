@@ -63,6 +63,40 @@ pub struct Spec {
     pub help: &'static str,
     /// How it proves that it worked, no period.
     pub proof: &'static str,
+    /// The change that each of its things has in the platform's audit once it is done; none where it changes nothing
+    /// there, so that the platform can't know.
+    pub leaves: Option<Leaves>,
+}
+
+/// Audit rows of an action's changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// A row of this verb about the thing.
+    About(&'static str),
+    /// A row of this verb whose details begin with the sort and the id of the thing.
+    Naming(&'static str),
+}
+
+impl Leaves {
+    /// The row's verb.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::About(verb) | Self::Naming(verb) => verb,
+        }
+    }
+
+    /// True if a row about this, with these details, is that of this thing.
+    #[must_use]
+    pub fn is_of(self, kind: EntityKind, id: &str, about: &str, detail: Option<&str>) -> bool {
+        match self {
+            Self::About(_) => about == id,
+            Self::Naming(_) => detail.is_some_and(|detail| {
+                let mut words = detail.split(' ');
+                words.next() == Some(kind.word()) && words.next() == Some(id)
+            }),
+        }
+    }
 }
 
 impl Spec {

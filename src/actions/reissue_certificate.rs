@@ -14,7 +14,7 @@ use super::steps::await_agent::{self, AwaitAgent};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::taking_part::{Hosts, Part};
 use super::{
-    Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
+    Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
 };
 use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::id::EntityKind;
@@ -40,6 +40,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Certificate],
     help: "issue it anew with a fresh key and install it where the old one is",
     proof: "a handshake serves the new fingerprint",
+    leaves: Some(Leaves::About("reissue")),
 };
 
 impl Action for ReissueCertificate {

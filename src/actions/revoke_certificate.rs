@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::in_the_way::{Adapters, names};
 use super::steps::prove_revocation;
-use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, by_name, needs_api};
+use super::{Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api};
 use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::finding::FindingKind;
@@ -36,6 +36,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Certificate],
     help: "have the CA revoke the certificate, with a reason of RFC 5280",
     proof: "the serial is in the CRL that was fetched afterwards",
+    leaves: Some(Leaves::About("revoke")),
 };
 
 /// No run waits longer for a CA that makes its list by itself.

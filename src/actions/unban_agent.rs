@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Action, Availability, Facts, Refusal, Seen, Spec, by_hand, needs_api};
+use super::{Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, needs_api};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
@@ -26,6 +26,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Agent],
     help: "let a banned agent enrol again",
     proof: "the agent is active at the API",
+    leaves: Some(Leaves::About("unban")),
 };
 
 impl Action for UnbanAgent {

@@ -32,6 +32,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Vault],
     help: "enter unseal shares until Vault is open",
     proof: "unsealed, the PKI mount is there, and a test issuance works",
+    leaves: None,
 };
 
 /// Between two looks at what others do to the seal meanwhile.
@@ -370,7 +371,11 @@ fn news(before: &SealStatus, now: &SealStatus) -> Option<String> {
 
 /// A share that is under way.
 fn sending(status: &SealStatus) -> String {
-    format!("sending share {} of {}…", status.progress + 1, status.t)
+    format!(
+        "sending share {} of {}…",
+        status.progress.saturating_add(1),
+        status.t
+    )
 }
 
 fn progress(status: &SealStatus) -> String {

@@ -83,12 +83,46 @@ fn take_lines(rest: &mut Vec<u8>) -> Vec<Vec<u8>> {
     whole.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
+/// Digits of the largest number that is taken: above all that is counted, and far below where sums overflow.
+const MOST_DIGITS: usize = 15;
+
 /// Reads JSON. The words for what is wrong with it quote the sender, so they are cut.
 ///
 /// # Errors
-/// It is no JSON, or not what was asked for.
+/// It is no JSON, or not what was asked for, or has a number that no server of the platform sends.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    if let Some(number) = beyond_counting(body) {
+        return Err(format!("`{number}…` is a number beyond all that is counted here"));
+    }
     strict::from_slice(body).map_err(|error| told(&error.to_string()))
+}
+
+/// The first number in JSON with more than fifteen digits before its point, up to there. All others are exact in every
+/// reader (RFC 8259 §6), and may be added and multiplied.
+fn beyond_counting(body: &[u8]) -> Option<String> {
+    let mut bytes = body.iter().enumerate();
+    let (mut is_text, mut is_fraction, mut digits) = (false, false, 0);
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            // What is escaped ends no text.
+            b'\\' if is_text => drop(bytes.next()),
+            b'"' => is_text = !is_text,
+            b'0'..=b'9' if is_fraction => continue,
+            b'0'..=b'9' if !is_text => {
+                digits += 1;
+                if digits > MOST_DIGITS {
+                    let number = body.get(at + 1 - digits..at)?;
+                    return Some(String::from_utf8_lossy(number).into_owned());
+                }
+                continue;
+            }
+            _ => {}
+        }
+        // Digits behind the point are no count.
+        is_fraction = !is_text && *byte == b'.';
+        digits = 0;
+    }
+    None
 }
 
 fn size(bytes: usize) -> String {
@@ -194,6 +228,29 @@ mod tests {
         let mut read = std::pin::pin!(lines(get(&url).await, LIMIT));
         assert_eq!(read.next().await, None);
         sending.abort();
+    }
+
+    #[test]
+    fn a_number_beyond_counting_is_no_answer() {
+        for (body, words) in [
+            (
+                r#"{"checkin_interval_s":9223372036854775807}"#,
+                Some("922337203685477…"),
+            ),
+            (r#"[-9223372036854775808]"#, Some("922337203685477…")),
+            (
+                r#"{"n":999999999999999,"digits":"9223372036854775807 \" 9223372036854775807"}"#,
+                None,
+            ),
+            (r"[0.12345678901234567890123, 5]", None),
+            (r#"["a\\",9223372036854775807]"#, Some("922337203685477…")),
+        ] {
+            let read = json::<serde_json::Value>(body.as_bytes());
+            match words {
+                Some(words) => assert!(read.unwrap_err().contains(words), "{body}"),
+                None => assert!(read.is_ok(), "{body}"),
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Fetches a certificate revocation list and reads it. It says something of a certificate only where that
-//! certificate's CA has verifiably signed it. A list that the CA itself handed out through its API is taken at its word
+//! certificate's CA has verifiably signed it, and where the certificate is among those that it is about. A list that the CA itself handed out through its API is taken at its word
 //! where the inventory keeps no certificate of the CA; one from anywhere else proves nothing then.
 
 use std::collections::BTreeSet;
@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::body::{self, BodyError, Limit};
+use super::crl_scope::Scope;
 use super::crl_signature::Signed;
 use super::http::client_builder;
 use super::proxy::{self, by_environment};
@@ -42,6 +43,7 @@ pub struct Crl {
     /// The serials on it, in the platform's notation.
     pub serials: BTreeSet<String>,
     signed: Signed,
+    scope: Scope,
     /// The CA's own API gave it, where it also takes the revocations.
     is_handed_out: bool,
 }
@@ -141,6 +143,7 @@ pub fn parse(bytes: &[u8]) -> Result<Crl, String> {
             .map(|serial| serial.strip_prefix("00:").map(str::to_owned).unwrap_or(serial))
             .collect(),
         signed: Signed::new(der),
+        scope: Scope::of(&list),
         is_handed_out: false,
     })
 }
@@ -182,8 +185,15 @@ impl Crl {
                 ));
             }
         }
+        let is_listed = self.lists(&certificate.serial);
+        if let Some(why) = self.scope.leaves_out(certificate, is_listed) {
+            return Says::Nothing(format!(
+                "the list that is published as that of {} {why}",
+                self.issuer
+            ));
+        }
         match self.next_update {
-            _ if self.lists(&certificate.serial) => Says::Listed,
+            _ if is_listed => Says::Listed,
             Some(end) if end < now => Says::Nothing(format!(
                 "the list that is published ended at {}",
                 end.format("%Y-%m-%d %H:%M:%SZ")
@@ -231,6 +241,7 @@ impl Crl {
             number: None,
             serials: BTreeSet::new(),
             signed: Signed::new(&[]),
+            scope: Scope::default(),
             is_handed_out: false,
         }
     }
@@ -241,8 +252,9 @@ mod tests {
     use chrono::TimeDelta;
     use proptest::prelude::*;
     use rcgen::{
-        BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair,
-        KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+        CrlIssuingDistributionPoint, CrlScope, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+        RevokedCertParams, SerialNumber, date_time_ymd,
     };
     use serde_json::json;
 
@@ -335,6 +347,138 @@ mod tests {
             matches!(&ended, Says::Nothing(why) if why.contains("2031-01-01")),
             "{ended:?}"
         );
+    }
+
+    const URL: &str = "http://ca.example.com/crl/1";
+
+    /// A list for a part of that CA's certificates, with something of what it holds written as something else.
+    fn part(
+        by: &Issuer<'static, KeyPair>,
+        url: &str,
+        scope: Option<CrlScope>,
+        change: (&[u8], &[u8]),
+    ) -> Crl {
+        let revoked = RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&[0x0a, 0x0b]),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2031, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: Some(CrlIssuingDistributionPoint {
+                distribution_point: CrlDistributionPoint {
+                    uris: vec![url.to_owned()],
+                },
+                scope,
+            }),
+            revoked_certs: vec![revoked],
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let der = params.signed_by(by).unwrap().der().to_vec();
+        let (_, list) = CertificateRevocationList::from_der(&der).unwrap();
+        let (what, with) = change;
+        let mut signed = list.tbs_cert_list.as_ref().to_vec();
+        if let Some(at) = signed.windows(what.len().max(1)).position(|it| it == what) {
+            signed.splice(at..at + what.len(), with.iter().copied());
+        } else {
+            assert!(what.is_empty());
+        }
+        let at = der
+            .windows(10)
+            .position(|it| *it == list.tbs_cert_list.as_ref()[..10])
+            .unwrap();
+        let algorithm = &der[at + signed.len()..][..12];
+        let sequence = |tag: u8, content: &[u8]| {
+            let n = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82, n[0], n[1]], content].concat()
+        };
+        let signature = rcgen::SigningKey::sign(by.key(), &signed).unwrap();
+        let bits = sequence(3, &[vec![0], signature].concat());
+        parse(&sequence(0x30, &[&signed, algorithm, &bits].concat())).unwrap()
+    }
+
+    /// The certificate with [`SERIAL`], which names its list, or names none.
+    fn at(by: &Issuer<'static, KeyPair>, chain: &str, url: Option<&str>) -> Certificate {
+        let mut params = CertificateParams::new(vec!["web.example.com".to_owned()]).unwrap();
+        let points = url.map(|url| CrlDistributionPoint {
+            uris: vec![url.to_owned()],
+        });
+        params.crl_distribution_points = points.into_iter().collect();
+        let pem = params.signed_by(&KeyPair::generate().unwrap(), by).unwrap().pem();
+        Certificate {
+            pem: Some(pem),
+            ..certificate("CN=Issuing CA", chain)
+        }
+    }
+
+    #[test]
+    fn a_list_says_nothing_of_certificates_that_it_is_not_about() {
+        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let (own, chain) = ca("Issuing CA");
+        let it = at(&own, &chain, Some(URL));
+        let other = Certificate {
+            serial: "0c".to_owned(),
+            ..it.clone()
+        };
+        let as_it_is: (&[u8], &[u8]) = (&[], &[]);
+        let whole = part(&own, URL, None, as_it_is);
+        assert_eq!(whole.says(&it, now), Says::Listed);
+        assert_eq!(whole.says(&other, now), Says::NotListed);
+        let of_users = part(&own, URL, Some(CrlScope::UserCertsOnly), as_it_is);
+        assert_eq!(of_users.says(&other, now), Says::NotListed);
+
+        let oid = |last: u8| [0x55, 0x1d, last];
+        let (idp, number) = (oid(28), oid(20));
+        // Flags of the distribution point: of CAs, indirect, of attribute certificates.
+        let users = Some(CrlScope::UserCertsOnly);
+        let flag = |tag: u8| [tag, 1, 0xff];
+        for (list, words) in [
+            (
+                part(&own, "http://ca.example.com/crl/2", None, as_it_is),
+                "those whose list is at URI(http://ca.example.com/crl/2)",
+            ),
+            (
+                part(&own, URL, Some(CrlScope::CaCertsOnly), as_it_is),
+                "of CAs only",
+            ),
+            (part(&own, URL, users, (&flag(0x81), &flag(0x84))), "indirect CRL"),
+            (
+                part(&own, URL, users, (&flag(0x81), &flag(0x85))),
+                "attribute certificates",
+            ),
+            (part(&own, URL, None, (&number, &oid(27))), "a delta CRL"),
+            (
+                part(&own, URL, None, (&idp, &oid(99))),
+                "2.5.29.99, which is not understood",
+            ),
+        ] {
+            for it in [&it, &other] {
+                let says = list.says(it, now);
+                assert!(
+                    matches!(&says, Says::Nothing(why) if why.contains(words)),
+                    "{says:?}"
+                );
+            }
+        }
+        // Who names no list is on that of the CA, and whose certificate isn't at hand on none for sure.
+        let without = at(&own, &chain, None);
+        assert!(matches!(whole.says(&without, now), Says::Nothing(_)));
+        assert_eq!(list(&own, false).says(&without, now), Says::NotListed);
+        let unread = certificate("CN=Issuing CA", &chain);
+        assert!(matches!(whole.says(&unread, now), Says::Nothing(_)));
+    }
+
+    /// What is on a list with some reasons only is revoked; what isn't may be for another reason.
+    #[test]
+    fn a_list_with_some_reasons_only_proves_what_is_on_it() {
+        let (own, chain) = ca("Issuing CA");
+        let scope = Scope::of_some_reasons();
+        let it = at(&own, &chain, Some(URL));
+        assert_eq!(scope.leaves_out(&it, true), None);
+        assert!(scope.leaves_out(&it, false).is_some());
     }
 
     /// A list as [`list`] makes it, said to be signed by an algorithm that nobody knows, with whatever signature.

@@ -7,19 +7,21 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use super::anchors;
 use super::tls_probe::{ProbeFailure, Served, addresses, probe_at};
-use crate::domain::chain::{self, Gap};
+use crate::domain::chain::{self, Fault, Known};
 
-/// Addresses behind one name that are looked at.
-const MAX_ADDRESSES: usize = 8;
+/// Addresses behind one name that are looked at. Of a name with more, nothing is said of all.
+const MAX_ADDRESSES: usize = 64;
 /// Connections of one look, each of its two parts.
 const MAX_AT_ONCE: u32 = 32;
 /// Handshakes of this process that are under way at a time, whoever asked for them.
-static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(64));
+static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(128));
 
 /// How often each address is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,17 @@ pub struct Sample {
     pub outcome: Result<Served, ProbeFailure>,
 }
 
+/// Connections to one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// What each of them showed.
+    pub samples: Vec<Sample>,
+    /// Addresses behind the name.
+    pub n_addresses: usize,
+    /// Those of them that were looked at.
+    pub n_looked_at: usize,
+}
+
 /// Looks at every address behind `address` (`host:port`); `limit` is for each connection.
 ///
 /// # Errors
@@ -88,9 +101,8 @@ pub async fn look(
     server_name: Option<&str>,
     limit: Duration,
     effort: Effort,
-) -> Result<Vec<Sample>, ProbeFailure> {
-    let mut found = addresses(address, limit).await?;
-    found.truncate(MAX_ADDRESSES);
+) -> Result<Look, ProbeFailure> {
+    let found = addresses(address, limit).await?;
     Ok(look_at(address, &found, server_name, limit, effort).await)
 }
 
@@ -101,10 +113,11 @@ async fn look_at(
     server_name: Option<&str>,
     limit: Duration,
     effort: Effort,
-) -> Vec<Sample> {
+) -> Look {
+    let looked_at = found.get(..MAX_ADDRESSES).unwrap_or(found);
     let mut waits = vec![Duration::ZERO; effort.at_once as usize];
     waits.extend((1..=effort.later).map(|i| effort.over * i / effort.later));
-    let samples = found.iter().flat_map(|at| {
+    let samples = looked_at.iter().flat_map(|at| {
         waits.iter().map(move |wait| async move {
             sleep(*wait).await;
             // Never closed.
@@ -116,7 +129,11 @@ async fn look_at(
             }
         })
     });
-    join_all(samples).await
+    Look {
+        samples: join_all(samples).await,
+        n_addresses: found.len(),
+        n_looked_at: looked_at.len(),
+    }
 }
 
 /// What all samples together say.
@@ -134,16 +151,31 @@ pub struct Seen {
     pub expected: Option<Served>,
     /// Why a connection showed nothing, where some other one did.
     pub silent: Vec<(SocketAddr, ProbeFailure)>,
-    /// What was not sent with the expected one.
-    pub gap: Option<Gap>,
+    /// What is wrong with the chain that was sent with the expected one.
+    pub fault: Option<Fault>,
+    /// Addresses behind the name, and how many of them were looked at.
+    pub addresses: (usize, usize),
 }
 
 impl Seen {
-    /// Holds the samples against the fingerprints of which one is expected, and `known`, the chain above it.
+    /// Holds the samples against the fingerprints of which one is expected, and what was sent with that against `known`,
+    /// the chain above it, and the time.
     ///
     /// # Errors
     /// The first failure, where no connection showed a certificate.
-    pub fn of(samples: Vec<Sample>, expected: &[String], known: &[Vec<u8>]) -> Result<Self, ProbeFailure> {
+    pub fn of(
+        look: Look,
+        expected: &[String],
+        known: &[Vec<u8>],
+        now: DateTime<Utc>,
+    ) -> Result<Self, ProbeFailure> {
+        let known = Known {
+            chain: known,
+            anchors: anchors::of_this_machine(),
+            now,
+        };
+        // All workers mostly send the same.
+        let mut checked: Vec<Vec<Vec<u8>>> = Vec::new();
         let mut seen = Self {
             n: 0,
             n_other: 0,
@@ -151,18 +183,20 @@ impl Seen {
             others_at: Vec::new(),
             expected: None,
             silent: Vec::new(),
-            gap: None,
+            fault: None,
+            addresses: (look.n_addresses, look.n_looked_at),
         };
-        for Sample { address, outcome } in samples {
+        for Sample { address, outcome } in look.samples {
             match outcome {
                 Err(failure) => seen.silent.push((address, failure)),
                 Ok(served) => {
                     seen.n += 1;
                     let is_it = |it: &String| it.eq_ignore_ascii_case(&served.fingerprint_sha256);
                     if expected.iter().any(is_it) {
-                        seen.gap = seen
-                            .gap
-                            .or_else(|| chain::complete(&served.chain_der, known).err());
+                        if seen.fault.is_none() && !checked.contains(&served.chain_der) {
+                            seen.fault = chain::complete(&served.chain_der, &known).err();
+                            checked.push(served.chain_der.clone());
+                        }
                         seen.expected.get_or_insert(served);
                     } else {
                         seen.n_other += 1;
@@ -185,7 +219,7 @@ impl Seen {
     #[must_use]
     pub fn disagreement(&self, address: &str) -> Option<String> {
         let Some(other) = self.other.as_ref() else {
-            return self.broken(address);
+            return self.broken(address).or_else(|| self.unseen(address));
         };
         let which = format!(
             "`{}…` (`{}`, until {})",
@@ -204,6 +238,17 @@ impl Seen {
             self.n,
             at.join(", ")
         ))
+    }
+
+    /// Addresses that nobody looked at say nothing, good or bad.
+    fn unseen(&self, address: &str) -> Option<String> {
+        let (n, looked_at) = self.addresses;
+        (looked_at < n).then(|| {
+            format!(
+                "{looked_at} of {n} addresses behind `{address}` looked at, and all show it: what the others show is not \
+                 known; give each part of them a name of its own"
+            )
+        })
     }
 
     /// Handshakes that failed where others came about: who meets such a worker sees an error. An address where nobody
@@ -268,7 +313,7 @@ mod tests {
         let began = Instant::now();
         let limit = Duration::from_secs(20);
         let samples = look_at("web-01:443", &addresses, None, limit, Effort::PROOF).await;
-        assert_eq!(samples.len(), 32);
+        assert_eq!(samples.samples.len(), 32);
         for asked in [asked_one, asked_other] {
             let asked = asked.lock().unwrap();
             assert_eq!(asked.len(), 16);
@@ -280,7 +325,7 @@ mod tests {
             assert!(late.count() >= 4, "they are spread");
         }
         // The one address that wasn't reloaded is told, with its place.
-        let seen = Seen::of(samples, std::slice::from_ref(&one), &[]).unwrap();
+        let seen = Seen::of(samples, std::slice::from_ref(&one), &[], Utc::now()).unwrap();
         assert_eq!((seen.n, seen.n_other), (32, 16));
         assert_eq!(seen.other.as_ref().unwrap().fingerprint_sha256, other);
         let words = seen.disagreement("web-01:443").unwrap();
@@ -288,6 +333,49 @@ mod tests {
             words.starts_with("16 of 32 connections") && words.contains("at 127.0.0.2:"),
             "{words}"
         );
+    }
+
+    /// Ten addresses behind one name, of which the last two were not reloaded: as many as a load balancer has.
+    #[tokio::test]
+    async fn a_proof_asks_the_last_address_of_many() {
+        let first = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        let (good, _) = server(first).await;
+        let mut addresses = vec![SocketAddr::from(([127, 0, 0, 2], port)); 9];
+        let stale = TcpListener::bind(("127.0.0.10", port)).await.unwrap();
+        addresses.push(stale.local_addr().unwrap());
+        let (old, _) = server(stale).await;
+        let effort = Effort {
+            at_once: 1,
+            ..Effort::AT_ONCE
+        };
+        let limit = Duration::from_secs(20);
+        let seen = |look| Seen::of(look, std::slice::from_ref(&good), &[], Utc::now()).unwrap();
+        let look = look_at("web:443", &addresses, None, limit, effort).await;
+        assert_eq!((look.n_addresses, look.n_looked_at), (10, 10));
+        let words = seen(look).disagreement("web:443").unwrap();
+        assert!(
+            words.contains(&old[..16]) && words.contains("at 127.0.0.10:"),
+            "{words}"
+        );
+
+        // Of more than are looked at, nothing is said of all.
+        let many = vec![addresses[0]; 80];
+        let look = look_at("web:443", &many, None, limit, effort).await;
+        assert_eq!(look.samples.len(), 64);
+        let words = seen(look).disagreement("web:443").unwrap();
+        assert!(
+            words.starts_with("64 of 80 addresses behind `web:443` looked at"),
+            "{words}"
+        );
+    }
+
+    fn of_one(samples: Vec<Sample>) -> Look {
+        Look {
+            samples,
+            n_addresses: 1,
+            n_looked_at: 1,
+        }
     }
 
     fn sample(port: u16, shows: Result<&str, ()>) -> Sample {
@@ -301,8 +389,8 @@ mod tests {
             spki_sha256: String::new(),
             subject: "CN=a".to_owned(),
             serial: String::new(),
-            not_before: chrono::DateTime::UNIX_EPOCH,
-            not_after: chrono::DateTime::UNIX_EPOCH,
+            not_before: DateTime::UNIX_EPOCH,
+            not_after: DateTime::UNIX_EPOCH,
             chain_der: Vec::new(),
             protocol: None,
         };
@@ -316,7 +404,7 @@ mod tests {
     fn one_that_shows_the_old_one_is_counted_and_placed() {
         let expected = ["new".to_owned()];
         let all = vec![sample(1, Ok("NEW")), sample(1, Ok("new")), sample(2, Ok("old"))];
-        let words = Seen::of(all, &expected, &[])
+        let words = Seen::of(of_one(all), &expected, &[], Utc::now())
             .unwrap()
             .disagreement("web:443")
             .unwrap();
@@ -325,10 +413,10 @@ mod tests {
                 && words.contains("127.0.0.1:2"),
             "{words}"
         );
-        let good = Seen::of(vec![sample(1, Ok("new"))], &expected, &[]).unwrap();
+        let good = Seen::of(of_one(vec![sample(1, Ok("new"))]), &expected, &[], Utc::now()).unwrap();
         assert_eq!(good.disagreement("web:443"), None);
         let mixed = vec![sample(1, Ok("new")), sample(1, Err(()))];
-        let words = Seen::of(mixed, &expected, &[])
+        let words = Seen::of(of_one(mixed), &expected, &[], Utc::now())
             .unwrap()
             .disagreement("web:443")
             .unwrap();
@@ -336,6 +424,6 @@ mod tests {
             words.starts_with("1 of 2 connections to `web:443` showed no certificate"),
             "{words}"
         );
-        assert!(Seen::of(vec![sample(1, Err(()))], &expected, &[]).is_err());
+        assert!(Seen::of(of_one(vec![sample(1, Err(()))]), &expected, &[], Utc::now()).is_err());
     }
 }

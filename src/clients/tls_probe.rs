@@ -99,8 +99,12 @@ pub(super) async fn addresses(address: &str, limit: Duration) -> Result<Vec<Sock
         .await
         .map_err(|_| failed(no_answer(limit)))?
         .map_err(|error| failed(error.to_string()))?;
-    let mut addresses: Vec<SocketAddr> = found.collect();
-    addresses.dedup();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
     Ok(addresses)
 }
 

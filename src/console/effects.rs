@@ -399,13 +399,17 @@ async fn or_defect<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<
 /// Certificates that are served at a place now: a server has workers and addresses, and each may serve another one.
 async fn served_now(reads: &Reads, endpoint: &Endpoint) -> Result<ServedNow, ProbeFailure> {
     let (address, name) = (&endpoint.address, Some(endpoint.name.as_str()));
-    let samples = reads.served_everywhere(address, name, Effort::ROUTINE).await?;
+    let look = reads.served_everywhere(address, name, Effort::ROUTINE).await?;
     let mut shown = BTreeMap::<String, usize>::new();
-    for served in samples.iter().filter_map(|sample| sample.outcome.as_ref().ok()) {
+    for served in look
+        .samples
+        .iter()
+        .filter_map(|sample| sample.outcome.as_ref().ok())
+    {
         *shown.entry(served.fingerprint_sha256.to_lowercase()).or_default() += 1;
     }
     // All that was shown is taken here; which is expected is held against it where it is drawn.
     let all: Vec<String> = shown.keys().cloned().collect();
-    let broken = Seen::of(samples, &all, &[])?.disagreement(address);
+    let broken = Seen::of(look, &all, &[], reads.clock.now())?.disagreement(address);
     Ok(ServedNow { shown, broken })
 }

@@ -1,5 +1,6 @@
 //! Adapters: the issuer's plug for one CA, and why it is paused.
 
+use super::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -122,6 +123,7 @@ pub struct Adapter {
     /// Grows by one with every change of the row.
     pub version: i64,
     /// Its name, such as `vault`.
+    #[serde(deserialize_with = "plain::name")]
     pub name: String,
     /// What sort of CA, such as `vault_pki`.
     pub kind: String,

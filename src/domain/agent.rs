@@ -1,5 +1,6 @@
 //! Agents: the daemons on the hosts, and when one counts as silent.
 
+use super::plain;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -60,6 +61,8 @@ pub struct AgentIdentity {
 
 /// After so many missed intervals an agent counts as silent.
 pub const SILENT_AFTER_INTERVALS: i32 = 3;
+/// A year: no agent checks in less often.
+const LONGEST_INTERVAL_S: i64 = 366 * 24 * 60 * 60;
 
 /// One agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -69,8 +72,10 @@ pub struct Agent {
     /// Grows by one with every change of the row; a check-in is not one.
     pub version: i64,
     /// The host's name.
+    #[serde(deserialize_with = "plain::name")]
     pub hostname: String,
     /// Where its wake-up listens, e.g. `http://web-01:8084`.
+    #[serde(deserialize_with = "plain::name")]
     pub address: String,
     /// Where TLS is served with what it installs, e.g. `web-01:443`, if anywhere.
     pub tls_address: Option<String>,
@@ -79,7 +84,7 @@ pub struct Agent {
     /// The agent's program version.
     pub agent_version: String,
     /// Whose host it is, as its own configuration says: whom to call.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub owner: Option<String>,
     /// Stored status.
     pub status: AgentStatus,
@@ -109,7 +114,8 @@ impl Agent {
     /// How it is at `now`.
     #[must_use]
     pub fn health(&self, now: DateTime<Utc>) -> AgentHealth {
-        let interval = Duration::seconds(self.checkin_interval_s);
+        // Whatever a server says: between no time and a year.
+        let interval = Duration::seconds(self.checkin_interval_s.clamp(0, LONGEST_INTERVAL_S));
         match (self.status, self.last_checkin) {
             (AgentStatus::Banned, _) => AgentHealth::Banned,
             (AgentStatus::Active, None) => AgentHealth::Never,

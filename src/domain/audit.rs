@@ -139,8 +139,12 @@ pub struct AuditRow {
 /// What the first row has as `prev_hash`.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
+/// Word of an end that only whoever carried the run out knows of, since it changed nothing in the platform.
+pub const REPORTED: &str = "reported";
+
 /// Ends of a run for which the trail, whose words are fixed, has a coarser one. A run's note begins with its own word.
-const FINER: [(&str, AuditOutcome); 3] = [
+const FINER: [(&str, AuditOutcome); 4] = [
+    (REPORTED, AuditOutcome::Done),
     ("waiting", AuditOutcome::Unknown),
     ("stopped", AuditOutcome::Failed),
     ("unsent", AuditOutcome::Refused),

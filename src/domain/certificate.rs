@@ -1,5 +1,6 @@
 //! A certificate as the inventory keeps it: stored facts, and what is derived from them and the time.
 
+use super::plain;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -81,10 +82,13 @@ pub struct Certificate {
     /// Grows by one with every change of the row.
     pub version: i64,
     /// The subject's distinguished name, e.g. `CN=web.example.com`.
+    #[serde(deserialize_with = "plain::name")]
     pub subject: String,
     /// Subject alternative names: DNS names and IP addresses as text.
+    #[serde(deserialize_with = "plain::names")]
     pub sans: Vec<String>,
     /// The issuer's distinguished name.
+    #[serde(deserialize_with = "plain::name")]
     pub issuer: String,
     /// Lower-case hex pairs with colons, as Vault writes it.
     pub serial: String,
@@ -93,6 +97,7 @@ pub struct Certificate {
     /// SHA-256 over the SubjectPublicKeyInfo DER, lower-case hex.
     pub spki_sha256: String,
     /// Such as `ecdsa-p256` (see [`super::key::KeyAlgorithm`]) or what the certificate holds else.
+    #[serde(deserialize_with = "plain::name")]
     pub key_algorithm: String,
     /// First moment of validity.
     pub not_before: DateTime<Utc>,
@@ -122,10 +127,10 @@ pub struct Certificate {
     /// failed, on an agent that isn't banned, without a request under way.
     pub n_reissuable: i64,
     /// The host where it is expected, or the first of several by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub host: Option<String>,
     /// Whose host that is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub owner: Option<String>,
     /// A newer one took its place, it is expected nowhere any more, and nobody was seen to serve it.
     #[serde(default)]

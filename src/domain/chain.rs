@@ -1,5 +1,8 @@
 //! The path from a certificate up to the last certificate that is there: built by signatures from whatever was
-//! given, in whatever order. Whom to trust is for others to say.
+//! given, in whatever order. Each issuer on it is held against the time and its rights as a CA, as clients do; whom to
+//! trust is for others to say.
+
+use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -116,39 +119,149 @@ pub fn to_send(chain: &[Vec<u8>]) -> Vec<Vec<u8>> {
     chain.iter().filter(|der| !is_root(der)).cloned().collect()
 }
 
-/// A certificate of the path that was not sent.
+/// Why clients can't build the path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{missing}`, which issued `{below}`, was not sent")]
-pub struct Gap {
-    /// The issuer's name.
-    pub missing: String,
-    /// The last certificate that a client can build a path to.
-    pub below: String,
+pub enum Fault {
+    /// A certificate of the path was not sent.
+    #[error("`{missing}`, which issued `{below}`, was not sent")]
+    Missing {
+        /// The issuer's name.
+        missing: String,
+        /// The last certificate that a client can build a path to.
+        below: String,
+    },
+    /// One that was sent is none that a client goes on with, and no other way leads past it.
+    #[error("`{issuer}`, as it was sent, {why}")]
+    Unusable {
+        /// The issuer's name.
+        issuer: String,
+        /// What is wrong with it.
+        why: Unusable,
+    },
 }
 
-/// Whether a client that has only the root can build the path from what was `sent`, the certificate first. `known` is
-/// the certificate's chain as its CA gave it: what is in there has to be sent, but for a root.
+/// What a client holds against an issuer's certificate (RFC 5280 §6.1.3 and §6.1.4).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Its time is over.
+    #[error("expired at {}", .0.format("%Y-%m-%d %H:%M:%SZ"))]
+    Expired(DateTime<Utc>),
+    /// Its time is yet to come.
+    #[error("is not valid before {}", .0.format("%Y-%m-%d %H:%M:%SZ"))]
+    NotYet(DateTime<Utc>),
+    /// It is no CA's, or its key is not for certificates.
+    #[error("may not sign certificates")]
+    NoCa,
+    /// More CAs stand below it than it allows.
+    #[error("allows {allowed} CAs below it, and has {below}")]
+    TooLong {
+        /// Its path length.
+        allowed: u32,
+        /// CAs on the way to it.
+        below: u32,
+    },
+}
+
+/// What is known of a certificate's issuers, beside what is sent with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The certificate's chain as its CA gave it: what is in there has to be sent, but for a root.
+    pub chain: &'a [Vec<u8>],
+    /// Roots that clients have, whether the chain ends at one of them or not.
+    pub anchors: &'a [Vec<u8>],
+    /// The time that their dates are held against.
+    pub now: DateTime<Utc>,
+}
+
+/// Whether a client that has only the root can build a path from what was `sent`, the certificate first, in whatever
+/// order the rest is. The certificate's own dates are for others to say.
 ///
 /// # Errors
-/// The first issuer that is missing.
-pub fn complete(sent: &[Vec<u8>], known: &[Vec<u8>]) -> Result<(), Gap> {
+/// The first issuer on the way that is missing, or that was sent and is of no use.
+pub fn complete(sent: &[Vec<u8>], known: &Known<'_>) -> Result<(), Fault> {
+    match path(sent, known, &[]) {
+        // Roots are many, and asked only where they may help.
+        Err(fault @ Fault::Unusable { .. }) => path(sent, known, known.anchors).map_err(|_| fault),
+        other => other,
+    }
+}
+
+/// Looks for the shortest path, each certificate once: who is signed across has many.
+fn path(sent: &[Vec<u8>], known: &Known<'_>, anchors: &[Vec<u8>]) -> Result<(), Fault> {
     let Some((leaf, rest)) = sent.split_first() else {
         return Ok(());
     };
-    let path = above(leaf, rest);
-    let last = path.last().unwrap_or(leaf);
-    if is_root(last) {
-        return Ok(());
+    let rest = rest.get(..rest.len().min(MAX_GIVEN)).unwrap_or_default();
+    let mut open = VecDeque::from([(leaf, 0)]);
+    let mut met = vec![leaf];
+    let (mut unusable, mut missing) = (None, None);
+    while let Some((last, below)) = open.pop_front() {
+        let is_anchor = |issuer: &Vec<u8>| {
+            signed_by(last, issuer) && is_root(issuer) && held_against(issuer, below, known.now).is_ok()
+        };
+        if is_root(last) || known.chain.iter().chain(anchors).any(is_anchor) {
+            return Ok(());
+        }
+        let mut goes_on = false;
+        for issuer in rest {
+            if met.contains(&issuer) || !signed_by(last, issuer) {
+                continue;
+            }
+            goes_on = true;
+            match held_against(issuer, below, known.now) {
+                Ok(next) => {
+                    met.push(issuer);
+                    open.push_back((issuer, next));
+                }
+                Err(why) => {
+                    let issuer = subject(issuer);
+                    unusable.get_or_insert(Fault::Unusable { issuer, why });
+                }
+            }
+        }
+        if goes_on {
+            continue;
+        }
+        // Another path than the one that is known, as with a cross-signed CA, ends elsewhere, and is as good.
+        match known.chain.iter().find(|issuer| signed_by(last, issuer)) {
+            Some(issuer) if !is_root(issuer) => {
+                missing.get_or_insert(Fault::Missing {
+                    missing: subject(issuer),
+                    below: subject(last),
+                });
+            }
+            _ => return Ok(()),
+        }
     }
-    // Another path than the one that is known, as with a cross-signed CA, ends elsewhere, and is as good.
-    let next = known.iter().find(|issuer| signed_by(last, issuer));
-    match next {
-        Some(issuer) if !is_root(issuer) => Err(Gap {
-            missing: subject(issuer),
-            below: subject(last),
-        }),
-        _ => Ok(()),
+    unusable.or(missing).map_or(Ok(()), Err)
+}
+
+/// Holds an issuer's certificate, with so many CAs `below` it on the way, against what clients ask for. Answers how many
+/// CAs are below the next one.
+fn held_against(issuer: &[u8], below: u32, now: DateTime<Utc>) -> Result<u32, Unusable> {
+    let (_, read) = X509Certificate::from_der(issuer).map_err(|_| Unusable::NoCa)?;
+    let validity = read.validity();
+    let moment = |at: i64| DateTime::from_timestamp(at, 0).unwrap_or_default();
+    let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    if until < now.timestamp() {
+        return Err(Unusable::Expired(moment(until)));
     }
+    if (now + CLOCK_AHEAD).timestamp() < from {
+        return Err(Unusable::NotYet(moment(from)));
+    }
+    // Old roots have no extensions, and are trusted for being roots.
+    if !may_sign(&read) && !(read.version().0 == 0 && is_root(issuer)) {
+        return Err(Unusable::NoCa);
+    }
+    let limits = read.basic_constraints().ok().flatten();
+    if let Some(allowed) = limits.and_then(|limits| limits.value.path_len_constraint)
+        && allowed < below
+    {
+        return Err(Unusable::TooLong { allowed, below });
+    }
+    // One that carries its own key on isn't counted.
+    let is_self_issued = read.subject().as_raw() == read.issuer().as_raw();
+    Ok(below + u32::from(!is_self_issued))
 }
 
 /// The issuer that the path of these certificates ends at without having it; nothing where it ends in a root.
@@ -210,13 +323,27 @@ mod tests {
         all
     }
 
+    fn now() -> DateTime<Utc> {
+        "2026-11-29T00:00:00Z".parse().unwrap()
+    }
+
+    /// Now, with this chain as the CA gave it.
+    fn known(chain: &[Vec<u8>]) -> Known<'_> {
+        Known {
+            chain,
+            anchors: &[],
+            now: now(),
+        }
+    }
+
     #[test]
     fn a_path_is_built_from_any_order_and_what_is_missing_is_named() {
         let all = chain();
         let [leaf, lower, upper, root] = all.as_slice() else {
             panic!()
         };
-        let known = &all[1..];
+        let above = &all[1..];
+        let known = &known(above);
         let sent = |of: &[&Vec<u8>]| of.iter().map(|der| (*der).clone()).collect::<Vec<_>>();
         for good in [
             sent(&[leaf, lower, upper]),
@@ -225,23 +352,138 @@ mod tests {
         ] {
             assert_eq!(complete(&good, known), Ok(()));
         }
-        let gap = complete(&sent(&[leaf]), known).unwrap_err();
-        assert!(gap.missing.contains("CN=lower"), "{gap}");
-        let gap = complete(&sent(&[leaf, lower]), known).unwrap_err();
-        assert!(
-            gap.missing.contains("CN=upper") && gap.to_string().contains("CN=lower"),
-            "{gap}"
-        );
+        let missing = |sent: &[Vec<u8>]| match complete(sent, known) {
+            Err(Fault::Missing { missing, below }) => (missing, below),
+            other => panic!("{other:?}"),
+        };
+        assert!(missing(&sent(&[leaf])).0.contains("CN=lower"));
+        let (gap, below) = missing(&sent(&[leaf, lower]));
+        assert!(gap.contains("CN=upper") && below.contains("CN=lower"));
         // What doesn't belong to the path doesn't fill the gap.
-        let gap = complete(&sent(&[leaf, upper]), known).unwrap_err();
-        assert!(gap.missing.contains("CN=lower"), "{gap}");
+        assert!(missing(&sent(&[leaf, upper])).0.contains("CN=lower"));
         // A CA that leaves its root out, as those on the web do.
-        assert!(complete(&sent(&[leaf, lower]), &all[1..3]).is_err());
-        assert_eq!(complete(&sent(&[leaf, lower, upper]), &all[1..3]), Ok(()));
-        assert_eq!(to_send(known), sent(&[lower, upper]));
+        let without_root = &self::known(&all[1..3]);
+        assert!(complete(&sent(&[leaf, lower]), without_root).is_err());
+        assert_eq!(complete(&sent(&[leaf, lower, upper]), without_root), Ok(()));
+        assert_eq!(to_send(above), sent(&[lower, upper]));
         assert!(ends_below(&sent(&[leaf])).unwrap().contains("CN=lower"));
         assert_eq!(ends_below(&all), None);
         assert_eq!(complete(&[], known), Ok(()));
+    }
+
+    /// A CA of this name that is valid from one year to another, with that many CAs below it at most.
+    fn ca(name: &str, from: i32, until: i32, longest: Option<u8>) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = (
+            rcgen::date_time_ymd(from, 1, 1),
+            rcgen::date_time_ymd(until, 1, 1),
+        );
+        params.is_ca =
+            IsCa::Ca(longest.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        params
+    }
+
+    /// A CA's certificate, or another's, by this key and that issuer.
+    fn signed(params: &CertificateParams, key: &KeyPair, by: &CertificateParams, with: &KeyPair) -> Vec<u8> {
+        let issuer = Issuer::from_params(by, with);
+        params.signed_by(key, &issuer).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn an_issuer_that_is_sent_counts_as_it_is_sent() {
+        let [root_key, key, leaf_key, old_key] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+        let top = ca("root", 2020, 2040, None);
+        let root = top.self_signed(&root_key).unwrap().der().to_vec();
+        let below = ca("issuing", 2025, 2035, Some(0));
+        let good = signed(&below, &key, &top, &root_key);
+        let leaf = signed(&CertificateParams::default(), &leaf_key, &below, &key);
+        let above = [good.clone(), root.clone()];
+        let known = known(&above);
+        let said = |sent: &[&Vec<u8>]| {
+            let sent: Vec<Vec<u8>> = sent.iter().map(|der| (*der).clone()).collect();
+            complete(&sent, &known).map_err(|fault| fault.to_string())
+        };
+        assert_eq!(said(&[&leaf, &good]), Ok(()));
+
+        // The same name and key, as they were certified before, or for something else.
+        let expired = signed(&ca("issuing", 2020, 2026, None), &key, &top, &root_key);
+        let early = signed(&ca("issuing", 2030, 2035, None), &key, &top, &root_key);
+        let mut no_ca = ca("issuing", 2025, 2035, None);
+        no_ca.is_ca = IsCa::NoCa;
+        let mut other_use = ca("issuing", 2025, 2035, None);
+        other_use.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign];
+        for (sent, words) in [
+            (&expired, "`CN=issuing`, as it was sent, expired at 2026-01-01"),
+            (&early, "is not valid before 2030-01-01"),
+            (
+                &signed(&no_ca, &key, &top, &root_key),
+                "may not sign certificates",
+            ),
+            (
+                &signed(&other_use, &key, &top, &root_key),
+                "may not sign certificates",
+            ),
+        ] {
+            let why = said(&[&leaf, sent]).unwrap_err();
+            assert!(why.contains(words), "{why}");
+            // Clients take the good one of two.
+            assert_eq!(said(&[&leaf, sent, &good]), Ok(()));
+        }
+
+        // A CA that may have none below it, and has one.
+        let lower = ca("lower", 2025, 2035, None);
+        let lower_key = KeyPair::generate().unwrap();
+        let deep = signed(&CertificateParams::default(), &leaf_key, &lower, &lower_key);
+        let lower = signed(&lower, &lower_key, &below, &key);
+        let why = said(&[&deep, &lower, &good]).unwrap_err();
+        assert!(why.contains("allows 0 CAs below it, and has 1"), "{why}");
+
+        // A root that another one, which has ended, had signed across: the path ends at the root before.
+        let old = ca("old root", 2010, 2022, None);
+        let across = signed(&top, &root_key, &old, &old_key);
+        let expired_across = signed(&ca("root", 2015, 2022, None), &root_key, &old, &old_key);
+        assert_eq!(said(&[&leaf, &good, &across]), Ok(()));
+        assert_eq!(said(&[&leaf, &good, &expired_across]), Ok(()));
+        // As some CAs give it, without the root: then it counts where this machine has the root.
+        let sent = [leaf, good.clone(), expired_across.clone()];
+        let given = [good, expired_across];
+        let mut elsewhere = Known {
+            chain: &given,
+            ..known
+        };
+        assert!(complete(&sent, &elsewhere).is_err());
+        let anchors = [root];
+        elsewhere.anchors = &anchors;
+        assert_eq!(complete(&sent, &elsewhere), Ok(()));
+    }
+
+    #[test]
+    fn a_root_that_is_sent_and_has_ended_is_told() {
+        let [root_key, leaf_key] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+        let top = ca("root", 2010, 2022, None);
+        let root = top.self_signed(&root_key).unwrap().der().to_vec();
+        let leaf = signed(&CertificateParams::default(), &leaf_key, &top, &root_key);
+        let above = [root.clone()];
+        let why = complete(&[leaf, root], &known(&above)).unwrap_err().to_string();
+        assert!(why.contains("`CN=root`, as it was sent, expired"), "{why}");
+    }
+
+    /// Many CAs of one name and key that sign each other are walked through once each.
+    #[test]
+    fn a_crowd_of_cas_that_sign_each_other_takes_no_time() {
+        let [key, other_key, leaf_key] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+        let (one, other) = (ca("one", 2020, 2040, None), ca("other", 2020, 2040, None));
+        let mut sent = vec![signed(&CertificateParams::default(), &leaf_key, &one, &key)];
+        for _ in 0..20 {
+            sent.push(signed(&one, &key, &other, &other_key));
+            sent.push(signed(&other, &other_key, &one, &key));
+        }
+        let began = std::time::Instant::now();
+        assert_eq!(complete(&sent, &known(&[])), Ok(()));
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     /// That certificate, said to be signed by an algorithm that nobody knows.
@@ -272,7 +514,7 @@ mod tests {
         let strange = by_an_unknown_algorithm(leaf);
         assert!(above(&strange, &all[1..]).is_empty());
         assert_eq!(
-            complete(&[strange.clone(), lower.clone()], &all[1..]),
+            complete(&[strange.clone(), lower.clone()], &known(&all[1..])),
             Ok(()),
             "nor is it a gap"
         );
@@ -290,7 +532,7 @@ mod tests {
         let [leaf, _, upper, root] = all.as_slice() else {
             panic!()
         };
-        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let now = now();
         let given = &all[1..];
         assert_eq!(issued(leaf, given, now), Ok(()));
         assert!(

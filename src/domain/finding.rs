@@ -4,8 +4,10 @@
 //! finding disappears by itself.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -122,23 +124,26 @@ pub struct Finding {
     /// Its version, for the plan that answers the finding.
     pub version: i64,
     /// The thing's name as people know it.
+    #[serde(deserialize_with = "plain::name")]
     pub subject: String,
     /// Where: the host, or the first one of several; none where it is about no host, or is the subject itself.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub host: Option<String>,
     /// The agent there, where the finding is about what that one sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The matter, in one of the fixed words of `domain/matter.rs`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::name")]
     pub matter: String,
     /// The trouble in a whole sentence that begins with its subject, without the period.
+    #[serde(deserialize_with = "plain::name")]
     pub what: String,
     /// Since when.
     pub since: Option<DateTime<Utc>>,
     /// When it breaks (or broke).
     pub due: Option<DateTime<Utc>>,
     /// Things that it takes down, by name: the first [`NAMED`] of them.
+    #[serde(deserialize_with = "plain::names")]
     pub takes_down: Vec<String>,
     /// Number of those, the unnamed ones included.
     #[serde(default)]
@@ -251,10 +256,10 @@ pub fn rank(findings: &mut [Finding]) {
         Severity::Warning | Severity::Notice => 0,
     };
     findings.sort_by(|a, b| {
-        (a.severity, class(a), -a.risk, a.due, a.kind, &a.entity_id).cmp(&(
+        (a.severity, class(a), Reverse(a.risk), a.due, a.kind, &a.entity_id).cmp(&(
             b.severity,
             class(b),
-            -b.risk,
+            Reverse(b.risk),
             b.due,
             b.kind,
             &b.entity_id,
@@ -278,8 +283,15 @@ impl LeftOut {
     /// Both together.
     #[must_use]
     pub fn total(self) -> i64 {
-        self.warning + self.notice
+        self.warning.saturating_add(self.notice)
     }
+}
+
+/// How many of some sort are left out, of all kinds together.
+#[must_use]
+pub fn n_left_out(more: &More, of: impl Fn(&LeftOut) -> i64) -> usize {
+    let n = more.values().map(of).fold(0_i64, i64::saturating_add);
+    usize::try_from(n).unwrap_or(0)
 }
 
 /// A sentence that can stand by itself: it begins with its subject, and says it once.

@@ -1,5 +1,6 @@
 //! Installations: one certificate at one path on one agent, and the three truths about it.
 
+use super::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,17 +17,21 @@ pub struct Installation {
     /// The agent.
     pub agent_id: String,
     /// The agent's host name.
+    #[serde(deserialize_with = "plain::name")]
     pub hostname: String,
     /// Whose host it is, if its agent says so.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub owner: Option<String>,
     /// Where the certificate is, on the agent.
+    #[serde(deserialize_with = "plain::name")]
     pub path: String,
     /// Where it is served, `host:port`, if it is.
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub tls_address: Option<String>,
     /// The certificate that should be there.
     pub certificate_id: String,
     /// Its subject.
+    #[serde(deserialize_with = "plain::name")]
     pub subject: String,
     /// Its last moment of validity.
     pub not_after: DateTime<Utc>,
@@ -40,9 +45,14 @@ pub struct Installation {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub served_revoked: bool,
     /// The issuer that a client misses, since it was not sent in the handshake.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "plain::maybe_name"
+    )]
     pub chain_missing: Option<String>,
     /// Why there was no handshake, or why the last installation was rolled back.
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub error: Option<String>,
     /// When the agent last looked.
     pub checked_at: Option<DateTime<Utc>>,

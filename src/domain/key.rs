@@ -1,5 +1,6 @@
 //! Key pairs: known by the SHA-256 of their SubjectPublicKeyInfo, never by their private half.
 
+use super::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -100,13 +101,14 @@ pub struct Key {
     /// Grows by one with every change of the row.
     pub version: i64,
     /// Such as `ecdsa-p256`.
+    #[serde(deserialize_with = "plain::name")]
     pub algorithm: String,
     /// Its standing.
     pub status: KeyStatus,
     /// The agent that holds the private half, if one does; of several one that isn't banned.
     pub agent_id: Option<String>,
     /// That agent's host.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub hostname: Option<String>,
     /// That agent is banned, and so is every other one that holds it: nothing is installed for it.
     #[serde(default)]

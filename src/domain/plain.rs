@@ -3,6 +3,7 @@
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
+use serde::{Deserialize, Deserializer};
 
 /// Stands for a character that can't be seen but steers what shows it.
 const HIDDEN: char = '\u{fffd}';
@@ -34,6 +35,41 @@ pub fn plain(text: &str) -> String {
         c => c,
     };
     text.chars().map(c).collect()
+}
+
+/// A name on one line. A line break in it is no space that somebody meant, but as hidden as the rest.
+fn marked(name: String) -> String {
+    match name.contains(is_hidden) {
+        true => name
+            .chars()
+            .map(|c| if is_hidden(c) { HIDDEN } else { c })
+            .collect(),
+        false => name,
+    }
+}
+
+/// A name, marked as it is read: it goes into sentences, whose lines are the console's own.
+///
+/// # Errors
+/// It is no text.
+pub fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    String::deserialize(from).map(marked)
+}
+
+/// A name that may be absent.
+///
+/// # Errors
+/// It is neither text nor absent.
+pub fn maybe_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(from).map(|name| name.map(marked))
+}
+
+/// Several names.
+///
+/// # Errors
+/// They are no list of texts.
+pub fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Vec::<String>::deserialize(from).map(|names| names.into_iter().map(marked).collect())
 }
 
 /// Plain text of several lines, which stay.

@@ -1,5 +1,6 @@
 //! Issuance requests: from the wish for a certificate to its end, and why one is stuck.
 
+use super::plain;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -115,8 +116,10 @@ pub struct Request {
     /// Grows by one with every change of the row.
     pub version: i64,
     /// The common name asked for.
+    #[serde(deserialize_with = "plain::name")]
     pub common_name: String,
     /// Subject alternative names asked for, the common name included.
+    #[serde(deserialize_with = "plain::names")]
     pub sans: Vec<String>,
     /// Such as `ecdsa-p256`.
     pub key_algorithm: String,
@@ -139,10 +142,12 @@ pub struct Request {
     /// How often the CA was asked and answered with an error.
     pub attempt: i64,
     /// The last error, in the CA's own words.
+    #[serde(default, deserialize_with = "plain::maybe_name")]
     pub error_message: Option<String>,
     /// Not before this moment is the CA asked again.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The name of the token that asked.
+    #[serde(deserialize_with = "plain::name")]
     pub requested_by: String,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,

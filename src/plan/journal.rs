@@ -177,7 +177,19 @@ impl Journal {
             note: Some(outcome.for_record()),
         };
         let told = match on {
-            Recorded::Audit => tell(api, Word::End(run, &end)).await,
+            Recorded::Audit => match tell(api, Word::End(run, &end)).await {
+                // Another one's change proved it, and none of its own is on record: the answer to that was lost.
+                Err(problem)
+                    if problem.kind == ProblemKind::Conflict && end.outcome == AuditOutcome::Done =>
+                {
+                    end = RunEnd {
+                        outcome: AuditOutcome::Unknown,
+                        note: Some(format!("{}; but {}", outcome.for_record(), problem.what)),
+                    };
+                    tell(api, Word::End(run, &end)).await
+                }
+                told => told,
+            },
             Recorded::Locally => Err(Problem::unavailable("the API did not answer when the run began")),
         };
         if told.is_err() {

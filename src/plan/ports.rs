@@ -11,7 +11,7 @@ use super::known::KnownAgents;
 use crate::clients::agent::{WakeFailure, wake};
 use crate::clients::api::{ApiReader, ApiWriter};
 use crate::clients::crl::{self, Crl};
-use crate::clients::tls_look::{self, Effort, Sample};
+use crate::clients::tls_look::{self, Effort, Look};
 use crate::clients::tls_probe::{self, ProbeFailure, Served};
 use crate::clients::vault::{VaultReader, VaultWriter};
 use crate::clock::Clock;
@@ -122,7 +122,7 @@ impl Reads {
         address: &str,
         name: Option<&str>,
         effort: Effort,
-    ) -> Result<Vec<Sample>, ProbeFailure> {
+    ) -> Result<Look, ProbeFailure> {
         tls_look::look(address, name, PROBE_LIMIT, effort).await
     }
 

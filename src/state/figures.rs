@@ -1,6 +1,6 @@
 //! The figures of one context: how much burns in it. Where they come from is in `contexts`.
 
-use crate::domain::finding::{Finding, FindingKind, More, Severity};
+use crate::domain::finding::{Finding, FindingKind, More, Severity, n_left_out};
 
 /// What burns in a context, counted as its triage shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,15 +41,16 @@ impl Figures {
     #[must_use]
     pub fn of(findings: &[Finding], more: &More, lists: Lists) -> Self {
         let severe = |severity| findings.iter().filter(|it| it.severity == severity).count();
-        let left_out = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+        let left_out = |n: i64| usize::try_from(n).unwrap_or(0);
         let of_kind = |kind| {
             let more = more.get(&kind).map_or(0, |more| left_out(more.total()));
-            findings.iter().filter(|it| it.kind == kind).count() + more
+            let told = findings.iter().filter(|it| it.kind == kind).count();
+            told.saturating_add(more)
         };
-        let warnings = left_out(more.values().map(|more| more.warning).sum());
+        let warnings = n_left_out(more, |more| more.warning);
         Self {
             critical: severe(Severity::Critical),
-            warnings: severe(Severity::Warning) + warnings,
+            warnings: severe(Severity::Warning).saturating_add(warnings),
             expiring: lists.expiring,
             silent: of_kind(FindingKind::AgentSilent),
             requests: lists.requests,

@@ -385,7 +385,7 @@ struct Waiting {
 
 impl Waiting {
     fn n(&self) -> i64 {
-        self.n_requests + self.n_revocations
+        self.n_requests.saturating_add(self.n_revocations)
     }
 
     /// `2 requests and 1 revocation wait`.
@@ -432,13 +432,13 @@ fn waiting(state: &State) -> Waiting {
         .map(|request| request.common_name.clone())
         .collect();
     let n_here = i64::try_from(names.len()).unwrap_or(i64::MAX);
-    let more = (n_told - n_here).max(0);
+    let more = n_told.saturating_sub(n_here).max(0);
     // Open work that isn't in a whole list of the requests is a revocation.
     let is_whole = window.total <= i64::try_from(window.rows.len()).unwrap_or(i64::MAX);
     let (n_requests, n_revocations) = if is_whole {
         (n_here, more)
     } else {
-        (n_here + more, 0)
+        (n_here.saturating_add(more), 0)
     };
     if more > 0 {
         names = told_names;

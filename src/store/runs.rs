@@ -149,7 +149,10 @@ pub async fn begun_with(conn: &mut Conn, id: &str) -> Result<Option<String>, Sto
 }
 
 /// A run is its beginner's: what became of it is nobody else's to say, whatever the name.
-async fn owned(conn: &mut Conn, id: &str, token: &str) -> Result<(), StoreError> {
+///
+/// # Errors
+/// It is another's, there is no such run, or the database doesn't answer.
+pub async fn owned(conn: &mut Conn, id: &str, token: &str) -> Result<(), StoreError> {
     match begun_with(conn, id).await? {
         Some(begun_with) if begun_with == token => Ok(()),
         Some(_) => Err(Problem::new(

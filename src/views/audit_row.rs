@@ -7,7 +7,7 @@ use super::audit::{meaning, opens, row_id, targets};
 use super::detail::{self, Below, Fact, fact, fact_that_means};
 use super::times::full;
 use super::{Row, View, related};
-use crate::domain::audit::AuditRow;
+use crate::domain::audit::{AuditRow, REPORTED};
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
@@ -70,6 +70,14 @@ fn row(state: &State) -> Option<&AuditRow> {
         })
 }
 
+/// Its outcome; what the platform can't know is told with who says so.
+fn outcome(row: &AuditRow) -> String {
+    match row.outcome_word() {
+        REPORTED => format!("{REPORTED} by {}", row.actor),
+        word => word.to_owned(),
+    }
+}
+
 /// Its facts.
 pub(super) fn facts(state: &State) -> Vec<Fact> {
     let Some(row) = row(state) else {
@@ -80,7 +88,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("When", full(row.timestamp, state)),
         fact("Who", row.actor.clone()),
         fact("What", row.action.clone()),
-        fact_that_means("Outcome", row.outcome_word(), meaning(row)),
+        fact_that_means("Outcome", outcome(row), meaning(row)),
         fact(
             "On",
             format!(

@@ -164,7 +164,9 @@ const GROUPS: [&str; 2] = ["issued", "failed"];
 /// Four hours a bar, so that a day fits into eighty columns twice: what was issued, then what failed.
 fn issued(trends: &Trends) -> Vec<Counted> {
     let spans = |counts: &[i64], outcome: &str, group: &str, meaning| {
-        let sums = counts.chunks(4).map(|span| span.iter().sum::<i64>());
+        let sums = counts
+            .chunks(4)
+            .map(|span| span.iter().copied().fold(0, i64::saturating_add));
         let counted = sums.zip(1..).map(|(n, span)| Counted {
             bar: bar(format!("<{}h", span * 4), n, meaning),
             words: match span {

@@ -10,7 +10,7 @@ use super::rows::Rows;
 use super::times::when;
 use super::{Opens, Pane, Row, View, agents, audit, certificates, requests, services, strip};
 use crate::actions::Availability;
-use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity};
+use crate::domain::finding::{Finding, FindingKind, LeftOut, More, Severity, n_left_out};
 use crate::domain::id::EntityKind;
 use crate::domain::listed::listed;
 use crate::plan::plan::Target;
@@ -344,17 +344,11 @@ fn places(area: Rect, n_lines: u16) -> [Rect; 6] {
 /// Numbers of each severity, those that are not told one by one included.
 fn tally(findings: &[Finding], more: &More) -> String {
     let of = |severity| findings.iter().filter(|it| it.severity == severity).count();
-    let left_out = |n: i64| usize::try_from(n).unwrap_or(0);
+    let and = |n: usize, of: fn(&LeftOut) -> i64| n.saturating_add(n_left_out(more, of));
     let counts = [
         (of(Severity::Critical), "critical"),
-        (
-            of(Severity::Warning) + left_out(more.values().map(|it| it.warning).sum()),
-            "warning",
-        ),
-        (
-            of(Severity::Notice) + left_out(more.values().map(|it| it.notice).sum()),
-            "notice",
-        ),
+        (and(of(Severity::Warning), |it| it.warning), "warning"),
+        (and(of(Severity::Notice), |it| it.notice), "notice"),
     ];
     let counts = counts.iter().filter(|(n, _)| *n > 0);
     counts.map(|(n, word)| format!("   {n} {word}")).collect()

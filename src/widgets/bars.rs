@@ -43,7 +43,10 @@ pub fn draw(buffer: &mut Buffer, area: Rect, bars: &[Bar], cursor: Option<usize>
         let room = usize::from(width - 1);
         let style = palette.style(bar.meaning);
         // What is there at all is seen, however little it is beside the most.
-        let eighths = (bar.n * height * 8 / most).max(u64::from(bar.n > 0));
+        let eighths = u128::from(bar.n) * u128::from(height) * 8 / u128::from(most);
+        let eighths = u64::try_from(eighths)
+            .unwrap_or(u64::MAX)
+            .max(u64::from(bar.n > 0));
         let full = eighths / 8;
         for row in 0..full {
             let y = area.bottom() - 2 - u16::try_from(row).unwrap_or(0);

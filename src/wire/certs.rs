@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::certificate::Certificate;
 use crate::domain::installation::Installation;
 use crate::domain::key::Key;
+use crate::domain::plain;
 
 /// `GET /api/v1/certs/{id}`: one certificate with what it touches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,8 +35,10 @@ pub struct CertificateDetail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainLink {
     /// Its subject.
+    #[serde(deserialize_with = "plain::name")]
     pub subject: String,
     /// Who signed it; itself, for a root.
+    #[serde(deserialize_with = "plain::name")]
     pub issuer: String,
     /// Its last moment of validity.
     pub not_after: DateTime<Utc>,

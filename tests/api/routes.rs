@@ -21,9 +21,9 @@ async fn every_change_leaves_its_row() {
         ),
         (
             "/api/v1/runs/run_1/end".to_owned(),
-            r#"{"outcome":"done","note":"in CRL"}"#.to_owned(),
+            r#"{"outcome":"failed","note":"not in the CRL"}"#.to_owned(),
             "run",
-            AuditOutcome::Done,
+            AuditOutcome::Failed,
         ),
         (
             "/api/v1/certs".to_owned(),
@@ -123,11 +123,11 @@ async fn a_run_is_recorded_step_by_step() {
     }
     let bad = r#"{"index":0,"name":"revoke","status":"ok"}"#;
     assert_eq!(it.post("/api/v1/runs/run_1/steps", bad).await.0, 400);
-    let end = r#"{"outcome":"done"}"#;
+    let end = r#"{"outcome":"failed"}"#;
     assert_eq!(it.post("/api/v1/runs/run_1/end", end).await.0, 200);
     assert_eq!(it.post("/api/v1/runs/run_1/end", end).await.0, 200);
     assert_eq!(
-        it.post("/api/v1/runs/run_1/end", r#"{"outcome":"failed"}"#)
+        it.post("/api/v1/runs/run_1/end", r#"{"outcome":"refused"}"#)
             .await
             .0,
         409

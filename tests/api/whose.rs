@@ -55,7 +55,7 @@ async fn another_token_writes_neither_steps_nor_end() {
         ("/api/v1/runs/run_1/steps", step),
         (
             "/api/v1/runs/run_1/end",
-            r#"{"outcome":"done","note":"done, proven"}"#,
+            r#"{"outcome":"failed","note":"not done"}"#,
         ),
     ] {
         let (status, problem) = it.call(Method::POST, path, &other, body, None).await;
@@ -191,4 +191,114 @@ async fn what_no_run_can_be_is_refused() {
         assert!(row.canonical().len() < 4096);
     }
     assert_eq!(it.get("/api/v1/runs").await.1["total"], 0);
+}
+
+/// A run of this action on these things.
+fn run_of(id: &str, action: &str, kind: &str, things: &[&str]) -> Value {
+    let targets: Vec<Value> = things.iter().map(|id| json!({"id": id})).collect();
+    json!({"id": id, "action": action, "entity_type": kind, "entity_ids": things,
+        "plan": {"run_id": id, "action": action, "targets": targets}})
+}
+
+const DONE: &str = r#"{"outcome":"done","note":"in the CRL that was fetched afterwards"}"#;
+
+#[tokio::test]
+async fn a_run_is_done_where_its_own_changes_are_on_record_and_nowhere_else() {
+    let Some(it) = Server::start().await else { return };
+    let things = [it.cert.as_str(), "crt_none"];
+    for (id, things, missing) in [
+        ("run_1", &things[..1], &*it.cert),
+        ("run_2", &things[..], "crt_none"),
+    ] {
+        assert_eq!(it.run(&run_of(id, "reissue", "certificate", things)).await.0, 201);
+        let end = format!("/api/v1/runs/{id}/end");
+        let (status, problem) = it.post(&end, DONE).await;
+        assert_eq!(status, 409, "{problem}");
+        if id == "run_2" {
+            let path = format!("/api/v1/certs/{}/reissue", it.cert);
+            let key = Some("run_2/0");
+            assert_eq!(it.call(Method::POST, &path, &it.operator, "", key).await.0, 202);
+        }
+        let (status, problem) = it.post(&end, DONE).await;
+        assert_eq!(status, 409, "{problem}");
+        assert!(problem["title"].as_str().unwrap().contains(missing), "{problem}");
+        let (_, record) = it.get(&format!("/api/v1/runs/{id}")).await;
+        assert_eq!(record["outcome"], "asked", "it can still end");
+    }
+    // A change of one run is none of another.
+    assert_eq!(
+        it.run(&run_of("run_3", "reissue", "certificate", &things[..1]))
+            .await
+            .0,
+        201
+    );
+    assert_eq!(it.post("/api/v1/runs/run_3/end", DONE).await.0, 409);
+    let rows = it.rows().await;
+    assert!(rows.iter().all(|row| row.outcome_word() != "proven"), "{rows:?}");
+    for id in ["run_1", "run_2", "run_3"] {
+        assert_eq!(
+            it.post(&format!("/api/v1/runs/{id}/end"), r#"{"outcome":"unknown"}"#)
+                .await
+                .0,
+            200
+        );
+    }
+
+    // With its change it is done; said twice, it counts once.
+    assert_eq!(
+        it.run(&run_of("run_4", "unban", "agent", &[it.agent.as_str()]))
+            .await
+            .0,
+        201
+    );
+    assert_eq!(it.post("/api/v1/runs/run_4/end", DONE).await.0, 409);
+    let ban = format!("/api/v1/agents/{}/ban", it.agent);
+    assert_eq!(
+        it.call(Method::POST, &ban, &it.operator, r#"{"comment":"x"}"#, None)
+            .await
+            .0,
+        200
+    );
+    let unban = format!("/api/v1/agents/{}/unban", it.agent);
+    let (status, answer) = it
+        .call(
+            Method::POST,
+            &unban,
+            &it.operator,
+            r#"{"comment":"x"}"#,
+            Some("run_4/0"),
+        )
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    for _ in 0..2 {
+        assert_eq!(it.post("/api/v1/runs/run_4/end", DONE).await.0, 200);
+    }
+    assert_eq!(it.rows().await.pop().unwrap().outcome_word(), "proven");
+}
+
+#[tokio::test]
+async fn what_the_platform_can_not_know_is_reported_and_not_proven() {
+    let Some(it) = Server::start().await else { return };
+    assert_eq!(
+        it.run(&run_of("run_1", "unseal", "vault", &["http://127.0.0.1:8200"]))
+            .await
+            .0,
+        201
+    );
+    assert_eq!(it.post("/api/v1/runs/run_1/end", DONE).await.0, 200);
+    let row = it.rows().await.pop().unwrap();
+    assert_eq!((row.outcome.word(), row.outcome_word()), ("done", "reported"));
+    let (_, record) = it.get("/api/v1/runs/run_1").await;
+    assert!(
+        record["note"].as_str().unwrap().starts_with("reported: "),
+        "{record}"
+    );
+    for (word, n) in [("reported", 1), ("proven", 0)] {
+        let (_, found) = it.get(&format!("/api/v1/audit?filter=outcome:{word}")).await;
+        assert_eq!(
+            found["items"].as_array().map(Vec::len),
+            Some(n),
+            "{word}: {found}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! A CA below a root: made in one mount, certified by the other, and then it signs with its whole chain.
 
-use cmp_console::domain::chain;
+use cmp_console::domain::chain::{self, Known};
 use serde_json::{Value, json};
 use x509_parser::parse_x509_certificate;
 
@@ -88,8 +88,13 @@ async fn an_intermediate_signs_with_the_chain_up_to_its_root(server: Server) {
     assert_eq!(chain, [issuing.clone(), root.clone()], "{leaf}");
     assert_eq!(der(&data["issuing_ca"]), issuing);
     let sent = [vec![der(&data["certificate"])], vec![issuing.clone()]].concat();
-    assert_eq!(chain::complete(&sent, &chain), Ok(()));
-    assert!(chain::complete(&sent[..1], &chain).is_err());
+    let known = Known {
+        chain: &chain,
+        anchors: &[],
+        now: chrono::Utc::now(),
+    };
+    assert_eq!(chain::complete(&sent, &known), Ok(()));
+    assert!(chain::complete(&sent[..1], &known).is_err());
 
     let public = server.raw("below/ca_chain").await.2;
     let public = pem::parse_many(public).unwrap();

@@ -43,7 +43,38 @@ async fn times_that_can_not_be_are_refused_and_nothing_falls_over(server: Server
 mod bundled_only {
     use serde_json::json;
 
-    use super::super::server::{Server, errors};
+    use super::super::server::{Server, csr, errors};
+
+    /// `not_after` goes past `max_ttl` unless the role says otherwise, as it does in Vault.
+    #[tokio::test]
+    async fn a_role_bounds_what_not_after_may_say() {
+        let server = Server::bundled().await.with_ca().await;
+        let csr = csr("a.example.com", &["a.example.com"]);
+        let in_h = |hours: i64| {
+            let at = chrono::Utc::now() + chrono::Duration::hours(hours);
+            at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+        };
+        let before = in_h(48);
+        for (bound, end, is_allowed) in [
+            ("permit", in_h(48), true),
+            ("forbid", in_h(1), false),
+            ("ttl-limited", in_h(23), true),
+            ("ttl-limited", in_h(25), false),
+            (before.as_str(), in_h(47), true),
+            (before.as_str(), in_h(49), false),
+        ] {
+            let role = json!({
+                "allowed_domains": "example.com", "allow_subdomains": true, "key_type": "any", "max_ttl": "24h",
+                "not_after_bound": bound,
+            });
+            server.must("cmp-pki/roles/bound", role).await;
+            let body = json!({"csr": csr, "common_name": "a.example.com", "not_after": end});
+            let (status, answer) = server.post("cmp-pki/sign/bound", body).await;
+            assert_eq!(status == 200, is_allowed, "{bound} {end}: {answer}");
+        }
+        let odd = json!({"allow_any_name": true, "not_after_bound": "sometimes"});
+        assert_eq!(server.post("cmp-pki/roles/odd", odd).await.0, 400);
+    }
 
     #[tokio::test]
     async fn kv_version_1_a_second_issuer_and_parameters_of_policies_are_not_spoken() {

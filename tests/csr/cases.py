@@ -157,6 +157,38 @@ def of_primes(p, q):
     return Key(numbers.private_key(unsafe_skip_rsa_key_validation=True), "rsa-2048")
 
 
+class Computed(Key):
+    """An RSA key of one prime, or of a small one and a large one, whose private exponent anybody computes."""
+
+    def __init__(self, n, phi):
+        self.n, self.d, self.word, self.is_rsa = n, pow(65537, -1, phi), "rsa-2048", True
+        self.private = self
+        self.spki = seq(seq(RSA, NULL), bits(seq(integer(n), integer(65537))))
+
+    def public_key(self):
+        return rsa.RSAPublicNumbers(65537, self.n).public_key()
+
+    def sign(self, message, size=256):
+        names = {256: "2.16.840.1.101.3.4.2.1", 384: "2.16.840.1.101.3.4.2.2", 512: "2.16.840.1.101.3.4.2.3"}
+        names[1] = "1.3.14.3.2.26"
+        digest = hashes.Hash(HASHES[size])
+        digest.update(message)
+        info = seq(seq(oid(names[size]), NULL), tlv(4, digest.finalize()))
+        padded = b"\x00\x01" + b"\xff" * (256 - 3 - len(info)) + b"\x00" + info
+        signature = pow(int.from_bytes(padded, "big"), self.d, self.n)
+        return signature.to_bytes(256, "big"), seq(RSA_WITH[size], NULL)
+
+
+def of_one_prime():
+    p = prime_from(RANDOM.getrandbits(2048) | 1 << 2047 | 1)
+    return Computed(p, p - 1)
+
+
+def with_small_factor(small):
+    p = prime_from(((1 << 2047) + RANDOM.getrandbits(2046)) // small | 1)
+    return Computed(p * small, (p - 1) * (small - 1))
+
+
 def with_close_primes():
     p = prime_from(RANDOM.getrandbits(1024) | 3 << 1022 | 1)
     return of_primes(p, prime_from(p + 2))
@@ -515,6 +547,16 @@ def weak_key(it):
 
 
 @refused
+def one_prime(it):
+    with_rsa(it, ONE_PRIME)
+
+
+@refused
+def a_small_factor(it):
+    with_rsa(it, RANDOM.choice(SMALL_FACTORS))
+
+
+@refused
 def primes_next_to_each_other(it):
     with_rsa(it, CLOSE_PRIMES)
 
@@ -763,6 +805,7 @@ if __name__ == "__main__" and sys.argv[1] == "make":
     ODD_EXPONENTS = [of_rsa(2048, 3)]
     WEAK_RSA = of_rsa(1024)
     CLOSE_PRIMES, ROCA, SMALL_KEYS = with_close_primes(), of_a_roca_chip(), small_keys()
+    ONE_PRIME, SMALL_FACTORS = of_one_prime(), [with_small_factor(small) for small in (257, 751, 757)]
     ED25519 = Key(ed25519.Ed25519PrivateKey.generate(), "ecdsa-p256")
     make(int(sys.argv[2]))
 elif __name__ == "__main__":

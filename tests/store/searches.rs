@@ -137,6 +137,7 @@ async fn a_host_is_found_by_what_it_says_now() {
             address: "http://127.0.0.1:1".to_owned(),
             tls_address: Some(format!("{edge}.example.com:443")),
             install_dirs: vec!["/srv/tls".to_owned()],
+            layout: None,
             installations: Vec::new(),
             keys: Vec::new(),
             proofs: Vec::new(),

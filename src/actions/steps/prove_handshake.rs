@@ -9,8 +9,10 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::standing::{Lists, Standing};
+use crate::clients::anchors;
 use crate::clients::tls_look::{Effort, Seen};
 use crate::domain::certificate::Certificate;
+use crate::domain::chain::{self, Fault, Known};
 use crate::domain::server_name::server_name;
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::Reads;
@@ -132,10 +134,10 @@ async fn everywhere(
     let expected = [certificate.fingerprint_sha256.clone()];
     let known = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
     let known: Vec<Vec<u8>> = known.into_iter().map(pem::Pem::into_contents).collect();
-    let samples = with
+    let look = with
         .served_everywhere(address, cx.args["name"].as_str(), effort)
         .await;
-    let seen = match samples.and_then(|samples| Seen::of(samples, &expected, &known)) {
+    let seen = match look.and_then(|look| Seen::of(look, &expected, &known, with.clock.now())) {
         Ok(seen) => seen,
         Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
     };
@@ -146,14 +148,39 @@ async fn everywhere(
         let problem = Problem::new(ProblemKind::BackendFailed, what).hint(hint);
         Ok(Proof::Refuted(problem.remedy(action, &certificate.id)))
     };
-    if let Some(gap) = seen.gap {
-        return refuted(
-            format!(
-                "{address} serves the certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
-            ),
-            "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
-            "install",
-        );
+    match seen.fault {
+        Some(gap @ Fault::Missing { .. }) => {
+            return refuted(
+                format!(
+                    "{address} serves the certificate, but its chain is incomplete: {gap}; clients that have only the root refuse it"
+                ),
+                "have the server read the file with the full chain (`layout` in the agent's configuration), and install again",
+                "install",
+            );
+        }
+        // Where the inventory has no better chain, installing it once more sends the same.
+        Some(fault @ Fault::Unusable { .. }) => {
+            let kept: Vec<Vec<u8>> = certificate_der(certificate)
+                .into_iter()
+                .chain(known.clone())
+                .collect();
+            let is_kept = chain::complete(&kept, &kept_with(&known, with)).is_err();
+            let (hint, action) = match is_kept {
+                true => (
+                    "the chain that is kept with it is no better: reissue it",
+                    "reissue",
+                ),
+                false => (
+                    "the chain that is kept with it is good: have the server read the file with the full chain (`layout` \
+                     in the agent's configuration), and install again",
+                    "install",
+                ),
+            };
+            let what =
+                format!("{address} serves the certificate, but with a chain that clients refuse: {fault}");
+            return refuted(what, hint, action);
+        }
+        None => {}
     }
     let is = |fact: &str| cx.args[fact].as_bool() == Some(true);
     let serves = match (is("served_before"), is("older")) {
@@ -178,6 +205,19 @@ async fn everywhere(
         Standing::Good | Standing::NoList => {}
     }
     Ok(Proof::Proven(words))
+}
+
+fn certificate_der(certificate: &Certificate) -> Option<Vec<u8>> {
+    let pem = pem::parse(certificate.pem.as_deref()?).ok()?;
+    Some(pem.into_contents())
+}
+
+fn kept_with<'a>(chain: &'a [Vec<u8>], with: &Reads) -> Known<'a> {
+    Known {
+        chain,
+        anchors: anchors::of_this_machine(),
+        now: with.clock.now(),
+    }
 }
 
 struct Wanted {

@@ -38,13 +38,6 @@ const P384_PRIME: &[u8] = &[
 const EXPONENT: &[u8] = &[1, 0, 1];
 /// Before the two halves of a point that is not compressed (SEC 1 §2.3.3).
 const UNCOMPRESSED: u8 = 4;
-/// A modulus with one of these as a factor is no product of two large primes.
-const SMALL_PRIMES: [u32; 53] = [
-    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
-    107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191, 193, 197, 199, 211, 223,
-    227, 229, 233, 239, 241, 251,
-];
-
 /// A public key as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
@@ -196,8 +189,7 @@ fn modulus(parameters: Option<AnyRef<'_>>, bits: &[u8]) -> Result<KeyAlgorithm, 
             return Err(CsrError::RsaSize(bytes * 8 - free));
         }
     };
-    let is_even = modulus.last().is_some_and(|byte| byte % 2 == 0);
-    if is_even || SMALL_PRIMES.iter().any(|prime| remainder(modulus, *prime) == 0) {
+    if weak::has_small_factor(modulus) || weak::is_power_of_prime(modulus) {
         return Err(CsrError::Weak);
     }
     if weak::is_of_roca(modulus) {

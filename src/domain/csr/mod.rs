@@ -77,7 +77,9 @@ pub enum CsrError {
     #[error("its RSA key has {0} bits: 2048, 3072 and 4096 are certified")]
     RsaSize(usize),
     /// A key that can be computed by anybody.
-    #[error("its RSA key's modulus has a small factor")]
+    #[error(
+        "its RSA key's modulus is no product of two large primes, so that anybody can compute the key: make a new one"
+    )]
     Weak,
     /// A modulus that Fermat's method factors at once.
     #[error("its RSA key's primes are so close to each other that anybody can compute them: make a new key")]

@@ -290,12 +290,32 @@ fn rsa_of(p: &BigUint, q: &BigUint) -> Result<PublicKey, CsrError> {
 
 /// The next odd number from `from` in steps of `by` that none of the small primes divides.
 fn without_small_factors(from: BigUint, by: &BigUint) -> BigUint {
-    let has_none = |n: &BigUint| (3_u32..256).all(|prime| n % prime != BigUint::from(0_u8));
     let mut n = from;
-    while !n.bit(0) || !has_none(&n) {
+    while weak::has_small_factor(&n.to_bytes_be()) {
         n += by;
     }
     n
+}
+
+#[test]
+fn a_modulus_that_is_no_product_of_two_large_primes_is_refused() {
+    let one = BigUint::from(1_u8);
+    let two = BigUint::from(2_u8);
+    let p = without_small_factors((BigUint::from(3_u8) << 1022_u32) + 1_u8, &two);
+    // So much more has 2048 bits.
+    for factor in [751_u32, 757, 65521] {
+        let large = without_small_factors((&one << 2047_u32) / factor + 1_u8, &one);
+        assert_eq!(
+            rsa_of(&large, &BigUint::from(factor)),
+            Err(CsrError::Weak),
+            "{factor}"
+        );
+    }
+    // 2²⁰⁴⁸ - 1557, which is prime.
+    let prime = (&one << 2048_u32) - 1557_u32;
+    assert_eq!(rsa_of(&prime, &one), Err(CsrError::Weak));
+    let other = without_small_factors(&p + (&one << 600_u32), &two);
+    assert!(rsa_of(&p, &other).is_ok());
 }
 
 #[test]

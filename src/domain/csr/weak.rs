@@ -40,6 +40,58 @@ pub(super) fn is_counted_out(algorithm: KeyAlgorithm, x: &[u8]) -> bool {
     }
 }
 
+/// Primes below are tried one by one. The Baseline Requirements (§6.1.6) ask for those below 752; anybody finds more.
+const TRIED: u32 = 1 << 16;
+
+static PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let mut is_prime = vec![true; TRIED as usize];
+    let mut primes = Vec::new();
+    for n in 2..TRIED as usize {
+        if is_prime.get(n) == Some(&true) {
+            primes.extend(u32::try_from(n));
+            is_prime.iter_mut().step_by(n).for_each(|it| *it = false);
+        }
+    }
+    primes
+});
+
+/// True if the modulus has a small prime as a factor, so that it is no product of two large ones.
+pub(super) fn has_small_factor(modulus: &[u8]) -> bool {
+    let digits: Vec<u64> = modulus
+        .rchunks(4)
+        .rev()
+        .map(|digit| digit.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        .collect();
+    PRIMES.iter().any(|prime| {
+        let prime = u64::from(*prime);
+        digits.iter().fold(0, |rest, digit| (rest << 32 | digit) % prime) == 0
+    })
+}
+
+/// True if the modulus is a prime or a power of one, or shares a factor with 2ⁿ - 2 in another way: for a product of two
+/// primes that were chosen as they should be, that happens by no chance. Of a prime, the private exponent is computed at
+/// once, and every power of p divides out p here, since 2 to the power of n is 2 modulo p.
+pub(super) fn is_power_of_prime(modulus: &[u8]) -> bool {
+    let n = BigUint::from_bytes_be(modulus);
+    let two = BigUint::from(2_u8);
+    let power = two.modpow(&n, &n);
+    let rest = match power >= two {
+        true => power - two,
+        false => &n + power - two,
+    };
+    greatest_common_divisor(n, rest) != BigUint::from(1_u8)
+}
+
+/// Euclid's.
+fn greatest_common_divisor(mut a: BigUint, mut b: BigUint) -> BigUint {
+    while b != BigUint::ZERO {
+        let rest = &a % &b;
+        a = b;
+        b = rest;
+    }
+    a
+}
+
 /// True if Fermat's method factors the modulus within [`STEPS`]: n = a² - b², with a from the root of n upwards.
 pub(super) fn has_close_primes(modulus: &[u8]) -> bool {
     let n = BigUint::from_bytes_be(modulus);
@@ -101,6 +153,27 @@ mod tests {
         let x = hex::decode(generator).unwrap();
         assert!(is_counted_out(KeyAlgorithm::EcdsaP256, &x));
         assert!(!is_counted_out(KeyAlgorithm::EcdsaP256, &[7; 32]));
+    }
+
+    /// Primes of the form 2ⁿ - 1, and their powers, as everybody knows them.
+    #[test]
+    fn primes_and_their_powers_are_no_product_of_two() {
+        let one = BigUint::from(1_u8);
+        let mersenne = |n: u32| (&one << n) - &one;
+        let is = |n: &BigUint| is_power_of_prime(&n.to_bytes_be());
+        let (small, large) = (mersenne(521), mersenne(607));
+        assert!(is(&mersenne(2203)));
+        for power in 2..5 {
+            assert!(is(&small.pow(power)), "{power}");
+        }
+        // Next to each other in no way, as those of keys are.
+        let honest = "971a72b3c0be032841c1ece8207aa8982cc106baf3d0cbbd35c650932623704a6113f086a0a5fc446ea081061f720cdc23bff026a86f5ef655cdc411bc9e2e7b3292ae80a29b6ddbe91dbb69c3252c457cb7e5d679f31b7cc71377ae6d0b9841ef8d7be300cef3ee85a47a44dde676cd26e4578b4c7d4a519c85a8ffd4eba74dfc81ba7305a0d549d5a0a9942b48da9dbd57b5bd9a199b27ebf1a82719a04ea79c8d75f30ca17f55f67558c8d58a196719852c2a49217bab7f9457be5e542ed5c320397546fb884d29a62b5555227ed7ea5fea7efbf106e3b896ce643970abe6451128b9dceaae8714ef3647579e66a6359e981d58032633498ca483810ceedf";
+        assert!(!is_power_of_prime(&hex::decode(honest).unwrap()));
+        assert!(!has_small_factor(&hex::decode(honest).unwrap()));
+        for factor in [2_u32, 3, 251, 257, 743, 751, 757, 65521] {
+            assert!(has_small_factor(&(&large * factor).to_bytes_be()), "{factor}");
+        }
+        assert!(!has_small_factor(&(&large * 65537_u32).to_bytes_be()));
     }
 
     #[test]

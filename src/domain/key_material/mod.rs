@@ -2,6 +2,7 @@
 //! pieces of them, recognised before they get to a screen, a URL, a filter or a file. Of a private key its public
 //! half is made, where that can be done.
 
+mod base85;
 mod der;
 mod label;
 mod piece;
@@ -63,9 +64,11 @@ fn found_in(text: &str, grows: bool) -> Option<Material> {
         return Some(Material::PrivateKey(None));
     }
     let has_piece = inners.iter().any(|inner| match inner {
-        Inner::Text(text) => token::is_in(text) || piece::is_in(text, grows),
+        Inner::Text(text) => token::is_in(text) || base85::is_in(text) || piece::is_in(text, grows),
         Inner::Block(..) | Inner::Bytes(_) => false,
     });
+    // Escapes may stand for bytes that are no text.
+    let has_piece = has_piece || piece::is_dumped(text);
     has_piece.then_some(Material::Piece)
 }
 

@@ -34,7 +34,7 @@ const NUMBER: usize = 4;
 /// True if `text` has such a piece in it; while `text` `grows`, anything shorter than a hash may become one.
 pub(super) fn is_in(text: &str, grows: bool) -> bool {
     // Clues are not written as dumps, but for certificates.
-    if dumped(text).iter().any(|bytes| !is_public(bytes)) {
+    if is_dumped(text) {
         return true;
     }
     let text = without_blocks(text);
@@ -43,6 +43,11 @@ pub(super) fn is_in(text: &str, grows: bool) -> bool {
         .iter()
         .any(|words| text.contains(words));
     has_word(&text, grows) || (!is_printed && has_pairs(&text, grows)) || is_in_groups(&text)
+}
+
+/// True if bytes that aren't public are written one by one in `text`.
+pub(super) fn is_dumped(text: &str) -> bool {
+    dumped(text).iter().any(|bytes| !is_public(bytes))
 }
 
 /// Text outside of PEM blocks, which say themselves what they hold.

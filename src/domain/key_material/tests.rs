@@ -212,6 +212,49 @@ fn bytes(seed: u8, n: usize) -> Vec<u8> {
         .collect()
 }
 
+const ASCII85: &str = concat!(
+    "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`",
+    "abcdefghijklmnopqrstu"
+);
+const BASE85: &str = concat!(
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    "!#$%&()*+-;<=>?@^_`{|}~"
+);
+
+fn base85(bytes: &[u8], alphabet: &str) -> String {
+    let of = |four: &[u8]| -> String {
+        let mut whole = [0; 4];
+        whole[..four.len()].copy_from_slice(four);
+        let mut number = u32::from_be_bytes(whole);
+        let mut letters = [0; 5];
+        for letter in letters.iter_mut().rev() {
+            *letter = alphabet.as_bytes()[number as usize % 85];
+            number /= 85;
+        }
+        String::from_utf8_lossy(&letters[..=four.len()]).into_owned()
+    };
+    bytes.chunks(4).map(of).collect()
+}
+
+fn uuencode(bytes: &[u8]) -> String {
+    let letter = |bits: u8| char::from(if bits == 0 { b'`' } else { b' ' + bits });
+    let line = |line: &[u8]| -> String {
+        let of = |three: &[u8]| {
+            let at = |i: usize| three.get(i).copied().unwrap_or_default();
+            [
+                at(0) >> 2,
+                (at(0) & 3) << 4 | at(1) >> 4,
+                (at(1) & 15) << 2 | at(2) >> 6,
+                at(2) & 63,
+            ]
+            .map(letter)
+        };
+        let length = letter(u8::try_from(line.len()).unwrap());
+        [length].into_iter().chain(line.chunks(3).flat_map(of)).collect()
+    };
+    bytes.chunks(45).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Secrets in every form and wrapping that somebody tried.
 fn secrets() -> Vec<(String, String)> {
     let pair = KeyPair::generate().unwrap();
@@ -240,6 +283,58 @@ fn secrets() -> Vec<(String, String)> {
     let at = pkcs8.windows(3).position(|it| it == [2, 1, 1]).unwrap() - 2;
     let sec1 = &pkcs8[at..];
     let d = URL_SAFE_NO_PAD.encode(bytes(7, 32));
+    let printed = |bytes: &[u8]| -> Vec<(&'static str, String)> {
+        let all = |print: &dyn Fn(u8) -> String| bytes.iter().map(|byte| print(*byte)).collect::<String>();
+        let repr = all(&|byte| match byte {
+            b'\\' | b'\'' => format!("\\{}", char::from(byte)),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        });
+        vec![
+            ("od -An -tu1", all(&|byte| format!(" {byte:3}"))),
+            ("od -An -td1", all(&|byte| format!(" {:4}", byte.cast_signed()))),
+            ("od -An -to1", all(&|byte| format!(" {byte:03o}"))),
+            (
+                "od -c",
+                all(&|byte| match byte {
+                    0 => "  \\0".to_owned(),
+                    b' '..=b'~' => format!("   {}", char::from(byte)),
+                    _ => format!(" {byte:03o}"),
+                }),
+            ),
+            (
+                "hexdump",
+                bytes
+                    .chunks(16)
+                    .enumerate()
+                    .map(|(n, line)| {
+                        let pairs = line.chunks(2).map(|it| match it {
+                            [one, two] => format!(" {two:02x}{one:02x}"),
+                            _ => format!(" 00{:02x}", it[0]),
+                        });
+                        format!("{:07x}{}\n", n * 16, pairs.collect::<String>())
+                    })
+                    .collect(),
+            ),
+            ("numpy", format!("{bytes:?}").replace(',', "")),
+            ("octal escapes", all(&|byte| format!("\\{byte:03o}"))),
+            ("escapes where they are needed", format!("b'{repr}'")),
+            (
+                "escapes in JSON",
+                serde_json::json!({ "k": format!("b'{repr}'") }).to_string(),
+            ),
+            ("escapes without quotes", repr),
+            ("bytes in percent", all(&|byte| format!("%{byte:02x}"))),
+            ("ascii85", base85(bytes, ASCII85)),
+            ("base85", base85(bytes, BASE85)),
+            ("uuencode", uuencode(bytes)),
+            ("uuencode, one line", uuencode(bytes).replace('\n', " ")),
+            (
+                "uuencode with its file",
+                format!("begin 644 key\n{}\n`\nend", uuencode(bytes)),
+            ),
+        ]
+    };
     let token = "AbC1dEf2GhI3jKl4MnO5pQr6StU7vWx8YzA9bCd0";
     let mut all = vec![
         ("percent", percent(&body)),
@@ -344,7 +439,37 @@ fn secrets() -> Vec<(String, String)> {
             all.push((format!("{n} bytes in HEX"), hex::encode_upper(&share)));
         }
     }
+    let mut printed_all = printed(&pkcs8);
+    for seed in 0..12 {
+        printed_all.extend(printed(&bytes(seed, 33)));
+    }
+    all.extend(
+        printed_all
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text)),
+    );
     let share = STANDARD.encode(bytes(33, 33));
+    for (name, text) in [("a share", &share), ("a key", &body)] {
+        let apart = |n: usize, by: &str| -> String {
+            let groups = text.as_bytes().chunks(n).map(String::from_utf8_lossy);
+            groups.collect::<Vec<_>>().join(by)
+        };
+        for (n, by) in [
+            (1, " "),
+            (1, ","),
+            (1, ", "),
+            (1, "-"),
+            (1, "\n"),
+            (2, " "),
+            (3, " "),
+        ] {
+            all.push((format!("{name}, {n} by {n} with {by:?}"), apart(n, by)));
+        }
+    }
+    all.push((
+        "the secret of an AppRole".to_owned(),
+        "secret_id: 6a174c20-f6de-a53c-74d2-6018fcceff64".to_owned(),
+    ));
     all.push((
         "a share with its label".to_owned(),
         format!("Unseal Key 1: {share}"),
@@ -409,6 +534,13 @@ fn clues(seeds: u8) -> Vec<String> {
         "00:f4:2a:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11",
         "4660 (0x1234)",
         "serial: 1234567890123456789012345678901234567890123456789",
+        "workers 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15",
+        "C:\\001\\002\\certs and \\n in between, 20% of 100%",
+        "https://de.wikipedia.org/wiki/%C3%84%C3%96%C3%9C%C3%A4%C3%B6%C3%BC%C3%9F",
+        "{\"id\":\"crt_01KBCD9XQ2Y7Z8W3V4T5S6R7N8\",\"version\":3,\"subject\":\"CN=Shop\"}",
+        "role_id: 6a174c20-f6de-a53c-74d2-6018fcceff64",
+        "THE SERVICE WEB-01 (SHOP) IS DOWN SINCE 03:12, SEE INC-4711: BEGIN AT ONCE",
+        "a b c d e f g h i j k l m n o p q r s t u v w x y z",
     ]
     .into_iter()
     .map(str::to_owned)

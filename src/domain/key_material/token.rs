@@ -27,7 +27,27 @@ pub(super) fn is_in(text: &str) -> bool {
                 && (!both_cases || has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase))
         })
     });
-    by_form || starts_of(text, "eyJ").any(is_jwt)
+    by_form || starts_of(text, "eyJ").any(is_jwt) || is_secret_id(text)
+}
+
+/// True if a UUID is said to be the secret of an AppRole: by itself it is an id.
+fn is_secret_id(text: &str) -> bool {
+    let words = ["secret_id", "secret-id", "secretid", "secret id"];
+    let lower = text.to_ascii_lowercase();
+    words.iter().any(|word| {
+        lower.match_indices(word).any(|(at, word)| {
+            let behind = lower.get(at + word.len()..).unwrap_or_default();
+            let value = behind.trim_start_matches(|c: char| !c.is_ascii_hexdigit());
+            behind.len() - value.len() <= 6 && is_uuid(value.get(..36).unwrap_or_default())
+        })
+    })
+}
+
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let is_hex = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    lengths == [8, 4, 4, 4, 12] && groups.iter().all(is_hex)
 }
 
 /// The text behind `begins`, from each word that begins so.

@@ -3,11 +3,16 @@
 
 use zeroize::Zeroizing;
 
+use super::columns::columns;
+use super::literal::literals;
+
 /// Fewer are a few numbers, not a dump.
 const FEWEST: usize = 8;
+/// The byte that keys and certificates in DER begin with.
+const SEQUENCE: u8 = 0x30;
 
-/// The bytes of every dump in `text`: `0x30,0x81`, `\x30\x81`, `[48, 129]`, and the lines of `xxd`, `hexdump`
-/// and `od`.
+/// The bytes of every dump in `text`: `0x30,0x81`, `\x30\x81`, `[48, 129]`, `48 129`, `b'0\x81'`, and the lines of
+/// `xxd`, `hexdump` and `od`.
 #[must_use]
 pub fn dumped(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
     let mut found = Vec::new();
@@ -20,9 +25,24 @@ pub fn dumped(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
     if text.contains(',') {
         found.extend(one_by_one(text, decimal_byte, 2 * FEWEST));
     }
+    found.extend(columns(text));
+    if text.contains('\\') || text.contains('%') {
+        found.extend(literals(text));
+        // In a string of JSON each backslash is two.
+        if text.contains("\\\\") {
+            found.extend(literals(&Zeroizing::new(text.replace("\\\\", "\\"))));
+        }
+    }
     let lines = Zeroizing::new(of_lines(text));
     if lines.len() >= FEWEST {
-        found.push(lines);
+        // `hexdump` prints the second byte of two first, and what DER begins with tells.
+        found.push(match lines.as_slice() {
+            [first, SEQUENCE, ..] if *first != SEQUENCE => {
+                let (pairs, _) = lines.as_chunks::<2>();
+                Zeroizing::new(pairs.iter().flat_map(|[one, two]| [*two, *one]).collect())
+            }
+            _ => lines,
+        });
     }
     found
 }
@@ -79,12 +99,14 @@ fn escaped_byte(text: &str) -> Option<(u8, &str)> {
     )
 }
 
-/// A number that a comma or the end follows.
+/// A number, with a sign or without, that a comma or the end follows.
 fn decimal_byte(text: &str) -> Option<(u8, &str)> {
-    let n = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, after) = text.split_at_checked(n)?;
+    let sign = usize::from(text.starts_with('-'));
+    let n = text.bytes().skip(sign).take_while(u8::is_ascii_digit).count();
+    let (digits, after) = text.split_at_checked(sign + n)?;
     let ends = after.trim_start().chars().next();
-    let byte = digits.parse().ok()?;
+    let signed = || digits.parse::<i8>().ok().map(i8::cast_unsigned);
+    let byte = digits.parse().ok().or_else(signed)?;
     matches!(ends, None | Some(',' | ']' | '}' | ')')).then_some((byte, after))
 }
 

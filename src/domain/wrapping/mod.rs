@@ -1,8 +1,11 @@
 //! Wrappings that bytes travel in as text: PEM, base64 with or without its lines, hex, dumps, the escapes of JSON
 //! and URLs, the `>` of mails, one in another. It takes them off and says what was in them, not what that is.
 
+mod columns;
 mod dump;
 mod escapes;
+mod literal;
+mod spelled;
 
 use std::borrow::Cow;
 
@@ -46,8 +49,8 @@ pub fn unwrapped(text: &str) -> Vec<Inner> {
     found
 }
 
-fn take_off(text: &str, deep: usize, found: &mut Vec<Inner>) {
-    let text = Zeroizing::new(bare(text).into_owned());
+fn take_off(raw: &str, deep: usize, found: &mut Vec<Inner>) {
+    let text = Zeroizing::new(bare(raw).into_owned());
     if deep == 0 || found.len() >= MOST || text.trim().is_empty() {
         return;
     }
@@ -63,6 +66,13 @@ fn take_off(text: &str, deep: usize, found: &mut Vec<Inner>) {
         }
     }
     found.extend(dumped(&text).into_iter().map(Inner::Bytes));
+    // Escapes may stand for bytes that are no text.
+    if *text != raw {
+        found.extend(dumped(raw).into_iter().map(Inner::Bytes));
+    }
+    for text in spelled::spelled(&text) {
+        take_off(&text, deep - 1, found);
+    }
     for run in runs(&text) {
         // What stands in a block is in it already.
         if blocks.iter().any(|(_, body)| body.contains(run.as_str())) {
@@ -221,6 +231,26 @@ mod tests {
         bytes.chunks(16).enumerate().map(line).collect()
     }
 
+    /// Output of `od` for these bytes, with a line's bytes as `print` prints them.
+    fn od(bytes: &[u8], print: impl Fn(&[u8]) -> String) -> String {
+        let line = |(n, line): (usize, &[u8])| format!("{:07o}{}\n", n * 16, print(line));
+        bytes.chunks(16).enumerate().map(line).collect()
+    }
+
+    /// Those bytes as Python prints them.
+    fn literal(bytes: &[u8]) -> String {
+        let of = |byte: &u8| match byte {
+            b'\\' => "\\\\".to_owned(),
+            b'\'' => "\\'".to_owned(),
+            b'\n' => "\\n".to_owned(),
+            b'\r' => "\\r".to_owned(),
+            b'\t' => "\\t".to_owned(),
+            b' '..=b'~' => char::from(*byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        bytes.iter().map(of).collect()
+    }
+
     #[test]
     fn every_wrapping_is_taken_off() {
         let bytes: Vec<u8> = (0..150_u8).map(|n| n.wrapping_mul(167) ^ 0x9c).collect();
@@ -261,6 +291,30 @@ mod tests {
             lower.iter().map(|byte| format!("0x{byte}, ")).collect(),
             lower.iter().map(|byte| format!("\\x{byte}")).collect(),
             format!("{bytes:?}"),
+            format!("{bytes:?}").replace(',', ""),
+            format!(
+                "{:?}",
+                bytes.iter().map(|byte| byte.cast_signed()).collect::<Vec<_>>()
+            ),
+            od(&bytes, |line| {
+                line.iter().map(|byte| format!(" {byte:3}")).collect()
+            }),
+            od(&bytes, |line| {
+                line.iter().map(|byte| format!(" {byte:03o}")).collect()
+            }),
+            od(&bytes, |line| {
+                line.chunks(2)
+                    .map(|it| format!(" {:06o}", u16::from_le_bytes([it[0], it[1]])))
+                    .collect()
+            }),
+            bytes.iter().map(|byte| format!("\\{byte:03o}")).collect(),
+            bytes.iter().map(|byte| format!("%{byte:02X}")).collect(),
+            bytes.iter().map(|byte| format!("\\u{byte:04x}")).collect(),
+            format!("key = b'{}'", literal(&bytes)),
+            serde_json::json!({ "key": format!("b'{}'", literal(&bytes)) }).to_string(),
+            body.chars().map(|c| format!("{c} ")).collect(),
+            body.chars().map(|c| format!("{c},")).collect(),
+            body.chars().map(|c| format!("{c}-")).collect(),
             xxd(&bytes),
             xxd(&bytes).replace('\n', " "),
         ] {

@@ -14,6 +14,7 @@ use super::files::read_if_there;
 use super::host::{Agreed, Host};
 use super::install::check::{certificates_in, server_name_in};
 use crate::clients::tls_look::{self, Effort, Seen};
+use crate::domain::chain::Fault;
 use crate::wire::agents::{Report, ReportedInstallation};
 
 /// So many handshakes at a time, so that a host with many paths isn't flooded by its own agent.
@@ -100,7 +101,7 @@ async fn shake_hands(host: &Host, path: &str, on_disk: Result<OnDisk, String>) -
                 let name = on_disk.server_name.as_deref();
                 let expected = [on_disk.fingerprint];
                 let seen = tls_look::look(address, name, limit, Effort::ROUTINE).await;
-                match seen.and_then(|seen| Seen::of(seen, &expected, &on_disk.above)) {
+                match seen.and_then(|seen| Seen::of(seen, &expected, &on_disk.above, host.clock.now())) {
                     Ok(seen) => note(seen, address, &mut found),
                     Err(failure) => found.error = Some(failure.to_string()),
                 }
@@ -139,7 +140,14 @@ async fn still_served(host: &Host, before: &Agreed) -> Option<String> {
     let limit = host.config.handshake_attempt().min(HANDSHAKE_LIMIT);
     let seen = tls_look::look(address, before.server_name.as_deref(), limit, Effort::ROUTINE).await;
     let seen = seen
-        .and_then(|seen| Seen::of(seen, std::slice::from_ref(&before.fingerprint), &[]))
+        .and_then(|seen| {
+            Seen::of(
+                seen,
+                std::slice::from_ref(&before.fingerprint),
+                &[],
+                host.clock.now(),
+            )
+        })
         .ok()?;
     seen.other
         .or(seen.expected)
@@ -150,7 +158,15 @@ async fn still_served(host: &Host, before: &Agreed) -> Option<String> {
 fn note(seen: Seen, address: &str, found: &mut ReportedInstallation) {
     let all_others = seen.n_other == seen.n;
     found.error = seen.disagreement(address).filter(|_| !all_others);
-    found.chain_missing = seen.gap.map(|gap| gap.missing);
+    match seen.fault {
+        Some(Fault::Missing { missing, .. }) => found.chain_missing = Some(missing),
+        Some(fault @ Fault::Unusable { .. }) => {
+            let refused =
+                || format!("`{address}` serves the certificate with a chain that clients refuse: {fault}");
+            found.error.get_or_insert_with(refused);
+        }
+        None => {}
+    }
     found.served_sha256 = seen
         .other
         .or(seen.expected)

@@ -33,6 +33,7 @@ mod reply;
 mod request_id;
 mod requests;
 mod retold;
+mod run_end;
 mod runs;
 mod state;
 mod streams;

@@ -18,6 +18,7 @@ use super::audited::{Attempt, Door};
 use super::caller::{Call, Needs, Reader};
 use super::input::{self, Asked, Ids};
 use super::reply::{self, Refusal, problem_of};
+use super::run_end;
 use crate::services::api::openapi::{BadInput, Changes, IdempotencyKey, NoSuch, Refused};
 use crate::wire::page::{Page, PageQuery};
 
@@ -233,13 +234,17 @@ async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunVie
     let end: RunEnd = input::json(body)?;
     let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
     about(door, id, run.entity_type, &run.entity_ids).await?;
+    let token = door.token_id().to_owned();
+    runs::owned(&mut door.tx, id, &token).await.map_err(problem_of)?;
+    let end = run_end::judged(&mut door.tx, &run, end)
+        .await
+        .map_err(problem_of)?;
     door.attempt.because(run.comment, run.ticket)?;
     door.attempt.outcome = end.outcome;
     door.attempt.detail = Some(match &end.note {
         Some(note) => format!("plan `{}`: {note}", run.action),
         None => format!("plan `{}`", run.action),
     });
-    let token = door.token_id().to_owned();
     let ended = runs::end(&mut door.tx, id, &end, Some(&token));
     if !ended.await.map_err(problem_of)? {
         door.nothing_to_do();

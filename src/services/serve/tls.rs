@@ -22,9 +22,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::patient::Patient;
 use super::peer::{Asks, Peer};
+use crate::clients::anchors;
 use crate::clock::Clock;
 use crate::config::pem_file;
-use crate::domain::chain;
+use crate::domain::chain::{self, Known};
 
 /// One record. By itself TLS keeps four of what a visitor doesn't take, of each of them.
 const MAX_UNSENT: usize = 16 * 1024;
@@ -162,7 +163,7 @@ fn read(
         why,
     };
     let certificates = pem_file::certificates(cert).map_err(|refusal| wrong(cert, refusal.to_string()))?;
-    tell_chain(cert, &certificates);
+    tell_chain(cert, &certificates, clock.now());
     let chain: Vec<CertificateDer<'static>> = certificates.into_iter().map(CertificateDer::from).collect();
     let Some(leaf) = chain.first() else {
         return Err(wrong(cert, "holds no certificate in PEM".to_owned()));
@@ -198,7 +199,7 @@ fn read(
 
 /// A chain that clients can't build is served all the same, since the certificate alone may do for some; the log says
 /// first what is missing. A root is known to clients, or to nobody.
-fn tell_chain(path: &Path, certificates: &[Vec<u8>]) {
+fn tell_chain(path: &Path, certificates: &[Vec<u8>], now: DateTime<Utc>) {
     let Some((leaf, rest)) = certificates.split_first() else {
         return;
     };
@@ -207,6 +208,17 @@ fn tell_chain(path: &Path, certificates: &[Vec<u8>]) {
             cert = %path.display(),
             "the certificates after the server's own are not its issuers in order; put the one that issued it second, \
              and so on"
+        );
+    }
+    let known = Known {
+        chain: &[],
+        anchors: anchors::of_this_machine(),
+        now,
+    };
+    if let Err(fault) = chain::complete(certificates, &known) {
+        tracing::warn!(
+            cert = %path.display(),
+            "clients refuse the chain: {fault}; replace it in the file with the issuer's certificate of now"
         );
     }
     let missing = chain::ends_below(certificates).filter(|issuer| !is_trusted_here(issuer));
@@ -221,7 +233,7 @@ fn tell_chain(path: &Path, certificates: &[Vec<u8>]) {
 
 /// Whether this host's trust store has a CA of that name.
 fn is_trusted_here(name: &str) -> bool {
-    let roots = rustls_native_certs::load_native_certs().certs;
+    let roots = anchors::of_this_machine();
     roots.iter().any(|root| chain::subject(root) == name)
 }
 

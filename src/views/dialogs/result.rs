@@ -244,7 +244,7 @@ fn shares<'a>(state: &State, run: &Run, layer: &RunLayer, width: usize) -> Sheet
         .and_then(|link| link.seal.as_ref());
     let which = seal.filter(|seal| seal.sealed).map_or_else(
         || "Share".to_owned(),
-        |seal| format!("Share {} of {}", seal.progress + 1, seal.threshold),
+        |seal| format!("Share {} of {}", seal.progress.saturating_add(1), seal.threshold),
     );
     let typed = match layer.secret_typed {
         0 => format!("{which} (typed or pasted, never shown):"),

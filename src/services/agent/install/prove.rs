@@ -46,7 +46,7 @@ pub(super) async fn wait_served(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let attempt = host.config.handshake_attempt().min(left);
-        let seen = match disagreement(address, wanted, attempt, effort).await {
+        let seen = match disagreement(host, address, wanted, attempt, effort).await {
             Disagreement::None => return Ok(()),
             Disagreement::All(seen) => seen,
             Disagreement::Some(seen) => {
@@ -74,7 +74,13 @@ enum Disagreement {
 }
 
 /// Many connections are made only once a first one shows the right certificate.
-async fn disagreement(address: &str, wanted: &Wanted<'_>, limit: Duration, effort: Effort) -> Disagreement {
+async fn disagreement(
+    host: &Host,
+    address: &str,
+    wanted: &Wanted<'_>,
+    limit: Duration,
+    effort: Effort,
+) -> Disagreement {
     let expected = [wanted.fingerprint.to_owned()];
     match probe(address, wanted.server_name, limit).await {
         Ok(served) if served.fingerprint_sha256.eq_ignore_ascii_case(wanted.fingerprint) => {}
@@ -90,7 +96,7 @@ async fn disagreement(address: &str, wanted: &Wanted<'_>, limit: Duration, effor
         Err(failure) => return Disagreement::All(failure.to_string()),
     }
     let seen = look(address, wanted.server_name, limit, effort).await;
-    match seen.and_then(|samples| Seen::of(samples, &expected, &[])) {
+    match seen.and_then(|look| Seen::of(look, &expected, &[], host.clock.now())) {
         Ok(seen) => seen
             .disagreement(address)
             .map_or(Disagreement::None, Disagreement::Some),

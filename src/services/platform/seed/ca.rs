@@ -106,6 +106,7 @@ impl Ca {
                     "require_cn": false,
                     "ttl": format!("{LIFETIME_H}h"),
                     "max_ttl": format!("{LIFETIME_H}h"),
+                    "not_after_bound": "ttl-limited",
                 }),
             ),
             (
@@ -118,6 +119,7 @@ impl Ca {
                     "key_type": "any",
                     "ttl": "1h",
                     "max_ttl": "1h",
+                    "not_after_bound": "ttl-limited",
                 }),
             ),
         ];

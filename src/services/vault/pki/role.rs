@@ -1,11 +1,17 @@
 //! Roles: what may be signed.
 
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::policy::Capability;
 use super::super::{Core, Reply, storage};
 use crate::domain::duration::duration;
+
+/// Words of `not_after_bound`.
+pub(super) const PERMIT: &str = "permit";
+pub(super) const FORBID: &str = "forbid";
+pub(super) const TTL_LIMITED: &str = "ttl-limited";
 
 /// One role, with Vault's defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +30,9 @@ pub(super) struct Role {
     pub(super) ttl: i64,
     /// Seconds; 0 for the mount's.
     pub(super) max_ttl: i64,
+    /// What a request may say with `not_after`: all (`permit`), nothing (`forbid`), what `max_ttl` allows
+    /// (`ttl-limited`), or nothing later than this time.
+    pub(super) not_after_bound: String,
     pub(super) server_flag: bool,
     pub(super) client_flag: bool,
     pub(super) no_store: bool,
@@ -49,6 +58,7 @@ impl Default for Role {
             require_cn: true,
             ttl: 0,
             max_ttl: 0,
+            not_after_bound: PERMIT.to_owned(),
             server_flag: true,
             client_flag: true,
             no_store: false,
@@ -131,6 +141,13 @@ fn from_body(body: &Value) -> Result<Role, Reply> {
     let mut role: Role =
         serde_json::from_value(value).map_err(|error| Reply::error(400, &error.to_string()))?;
     role.key_bits = bits(&role.key_type, role.key_bits)?;
+    let bound = role.not_after_bound.as_str();
+    if ![PERMIT, FORBID, TTL_LIMITED].contains(&bound) && DateTime::parse_from_rfc3339(bound).is_err() {
+        return Err(Reply::error(
+            400,
+            &format!("not_after_bound is {PERMIT}, {FORBID}, {TTL_LIMITED} or a time, and not {bound:?}"),
+        ));
+    }
     if role.max_ttl > 0 && role.ttl > role.max_ttl {
         return Err(Reply::error(
             400,

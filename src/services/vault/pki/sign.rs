@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::super::reply::random;
 use super::super::{Core, Reply, mounts, storage};
-use super::role::Role;
+use super::role::{FORBID, PERMIT, Role, TTL_LIMITED};
 use super::{Ca, Stored, certificate_path, names, to_time, urls};
 use crate::domain::csr::{Csr, PublicKey};
 use crate::domain::duration::duration;
@@ -291,6 +291,28 @@ pub(super) fn cut(ttl: i64, most: i64) -> (i64, Value) {
     (most, json!([words]))
 }
 
+/// The time that a request names, where the role lets it; `longest` is when its `max_ttl` ends.
+fn within(role: &Role, end: DateTime<Utc>, longest: DateTime<Utc>) -> Result<DateTime<Utc>, Reply> {
+    let refused = |words: &str| Err(Reply::error(400, words));
+    let bound = match role.not_after_bound.as_str() {
+        PERMIT => return Ok(end),
+        FORBID => return refused("not_after is not allowed by this role: not_after_bound is forbid"),
+        TTL_LIMITED => longest,
+        // Looked at when the role was written.
+        time => match DateTime::parse_from_rfc3339(time) {
+            Ok(time) => time.with_timezone(&Utc),
+            Err(_) => return refused("the role's not_after_bound is not a time"),
+        },
+    };
+    match end <= bound {
+        true => Ok(end),
+        false => refused(&format!(
+            "not_after is later than this role allows, which is {}",
+            bound.to_rfc3339_opts(SecondsFormat::Secs, true)
+        )),
+    }
+}
+
 /// When it ends: what is asked for, within the bounds of role, mount and CA; with a warning where it was cut.
 fn end(
     role: &Role,
@@ -300,10 +322,14 @@ fn end(
     now: DateTime<Utc>,
 ) -> Result<(DateTime<Utc>, Value), Reply> {
     let mut warnings = Value::Null;
+    let longest = if role.max_ttl > 0 { role.max_ttl } else { most };
     let wanted = match &body["not_after"] {
-        Value::String(text) if !text.is_empty() => DateTime::parse_from_rfc3339(text)
-            .map_err(|_| Reply::error(400, &format!("the not_after value {text:?} is not a time")))?
-            .with_timezone(&Utc),
+        Value::String(text) if !text.is_empty() => {
+            let end = DateTime::parse_from_rfc3339(text)
+                .map_err(|_| Reply::error(400, &format!("the not_after value {text:?} is not a time")))?
+                .with_timezone(&Utc);
+            within(role, end, now + Duration::seconds(longest))?
+        }
         _ => {
             let given = match &body["ttl"] {
                 Value::Null => 0,
@@ -314,7 +340,7 @@ fn end(
                 .into_iter()
                 .find(|ttl| *ttl > 0)
                 .unwrap_or(usual);
-            let (ttl, warning) = cut(ttl, if role.max_ttl > 0 { role.max_ttl } else { most });
+            let (ttl, warning) = cut(ttl, longest);
             warnings = warning;
             now + Duration::seconds(ttl)
         }

@@ -1,0 +1,195 @@
+//! Numbers and times that no server means: whatever it says, every screen is drawn.
+
+use cmp_console::state::State;
+use cmp_console::state::query::{Answer, Query};
+use cmp_console::state::screen::ViewId;
+use cmp_console::wire::certs::KeyDetail;
+use cmp_console::wire::trends::Trends;
+use serde_json::{Value, json};
+
+use super::fixtures::{answer, certificate_detail, night};
+use super::{drawn, go};
+
+const VIEWS: [(ViewId, Option<&str>); 13] = [
+    (ViewId::Triage, None),
+    (ViewId::Certificates, None),
+    (ViewId::Agents, None),
+    (ViewId::Requests, None),
+    (ViewId::Audit, None),
+    (ViewId::Services, None),
+    (ViewId::Trends, None),
+    (ViewId::AuditRow, Some("2")),
+    (ViewId::Certificate, Some("crt_0002")),
+    (ViewId::Agent, Some("agt_0003")),
+    (ViewId::Request, Some("req_0001")),
+    (ViewId::Key, Some("key")),
+    (ViewId::Contexts, None),
+];
+
+/// Every value at an integer's place, by the sort of place.
+fn numbers() -> Vec<Value> {
+    vec![
+        json!(i64::MIN),
+        json!(i64::MAX),
+        json!(-1),
+        json!(0),
+        json!(u32::MAX),
+        json!(u64::MAX),
+    ]
+}
+
+fn times() -> Vec<Value> {
+    vec![
+        json!("-262143-01-01T00:00:00Z"),
+        json!("+262142-12-31T23:59:59Z"),
+        json!("0000-01-01T00:00:00Z"),
+    ]
+}
+
+/// What `with` makes of the values of all fields of this name.
+fn each(value: &mut Value, name: &str, field: &str, with: &dyn Fn(&mut Value)) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields.iter_mut() {
+                each(value, name, field, with);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| each(value, name, field, with)),
+        leaf if field == name => with(leaf),
+        _ => {}
+    }
+}
+
+/// Names of fields with such leaves.
+fn names(value: &Value, field: &str, is: &dyn Fn(&Value) -> bool, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(field, value)| names(value, field, is, found)),
+        Value::Array(values) => values.iter().for_each(|value| names(value, field, is, found)),
+        leaf if is(leaf) && !found.iter().any(|name| name == field) => found.push(field.to_owned()),
+        _ => {}
+    }
+}
+
+fn full() -> State {
+    let mut state = night(120, 40);
+    let counts = vec![5; 24];
+    let trends = Trends {
+        expiring: counts.clone(),
+        expired: 3,
+        checked_in: counts.clone(),
+        silent: 2,
+        issued: counts.clone(),
+        failed: counts,
+    };
+    answer(&mut state, Query::Trends, Answer::Trends(trends.into()));
+    let detail = certificate_detail();
+    let key = KeyDetail {
+        key: detail.key.unwrap(),
+        certificates: vec![detail.certificate],
+        installations: detail.installations,
+        found: Vec::new(),
+    };
+    answer(
+        &mut state,
+        Query::Key("key".to_owned()),
+        Answer::Key(Box::new(key)),
+    );
+    state
+}
+
+#[test]
+fn no_number_and_no_time_of_an_answer_makes_any_screen_panic() {
+    let plain = full();
+    let is_time = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|text| text.parse::<chrono::DateTime<chrono::Utc>>().is_ok())
+    };
+    let mut tried = 0;
+    for (values, is) in [
+        (numbers(), &Value::is_number as &dyn Fn(&Value) -> bool),
+        (times(), &is_time),
+    ] {
+        let mut all = Vec::new();
+        for loaded in plain.data.values() {
+            names(&json!(loaded.value), "", is, &mut all);
+        }
+        assert!(all.len() >= 8, "{all:?}");
+        for name in all {
+            for extreme in &values {
+                let mut state = full();
+                let mut taken = 0;
+                for loaded in state.data.values_mut() {
+                    let mut value = json!(loaded.value);
+                    let before = value.clone();
+                    each(&mut value, &name, "", &|leaf| {
+                        if is(leaf) {
+                            *leaf = extreme.clone();
+                        }
+                    });
+                    if value != before
+                        && let Ok(read) = serde_json::from_value(value)
+                    {
+                        loaded.value = read;
+                        taken += 1;
+                    }
+                }
+                if taken == 0 {
+                    continue;
+                }
+                tried += 1;
+                for (view, subject) in VIEWS {
+                    go(&mut state, view, subject);
+                    drawn(&state);
+                }
+            }
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}
+
+/// A name from an API that brings lines of its own along.
+#[test]
+fn a_line_break_in_a_name_makes_no_line() {
+    let mut state = full();
+    for loaded in state.data.values_mut() {
+        let mut value = json!(loaded.value);
+        for name in [
+            "subject",
+            "hostname",
+            "common_name",
+            "what",
+            "host",
+            "path",
+            "sans",
+            "takes_down",
+        ] {
+            each(&mut value, name, "", &|leaf| {
+                if let Some(text) = leaf.as_str() {
+                    *leaf = json!(format!("{text}\nPROVEN: nothing to do\u{2028}"));
+                }
+            });
+        }
+        loaded.value = serde_json::from_value(value).unwrap();
+    }
+    let read = json!(
+        state
+            .data
+            .values()
+            .map(|loaded| &loaded.value)
+            .collect::<Vec<_>>()
+    )
+    .to_string();
+    assert!(read.contains("\u{fffd}PROVEN") && !read.contains("\\nPROVEN"));
+    for (view, subject) in VIEWS {
+        go(&mut state, view, subject);
+        for line in super::text(&state).lines() {
+            assert!(
+                !line.trim_start_matches(['│', ' ']).starts_with("PROVEN"),
+                "{line}"
+            );
+        }
+    }
+}
