@@ -371,7 +371,10 @@ fn notes(state: &State) -> Vec<String> {
         notes.push(format!("{} marked{hidden}", screen.marks.len()));
     }
     if let Some(since) = state.frozen {
-        notes.push(format!("FROZEN since {}", state.by_platform(since).format("%H:%M:%SZ")));
+        notes.push(format!(
+            "FROZEN since {}",
+            state.by_platform(since).format("%H:%M:%SZ")
+        ));
     }
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());

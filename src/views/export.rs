@@ -42,7 +42,12 @@ fn drawn(state: &State, view: &View) -> String {
     let body = chrome::body(area);
     (view.draw)(state, body, &mut buffer);
     let screen = state.screen();
-    let mut heading = format!("{} on {}, {}", view.title, state.context.name, whole(state.by_platform(state.now)));
+    let mut heading = format!(
+        "{} on {}, {}",
+        view.title,
+        state.context.name,
+        whole(state.by_platform(state.now))
+    );
     for (note, text) in [("filter", &screen.list.q), ("by", &screen.list.sort)] {
         if !text.is_empty() {
             heading.push_str(&format!(", {note} {text}"));

@@ -305,7 +305,10 @@ fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
     // What was known is still there, and the header doesn't say that all is well.
     assert!(found.iter().any(|it| it.kind == FindingKind::ExpiredInUse));
     let screen = drawn(&state);
-    assert!(screen.contains("FINDINGS NOT READ") && !screen.contains(" up "), "{screen}");
+    assert!(
+        screen.contains("FINDINGS NOT READ") && !screen.contains(" up "),
+        "{screen}"
+    );
     answer(&mut state, Query::Findings, Ok(known));
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse, "answered, it is gone");
 
@@ -316,7 +319,11 @@ fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
         what.contains("the certificates that end soon can't be read") && !what.contains("what is shown"),
         "{what}"
     );
-    answer(&mut state, Query::Expiring, Err(Problem::bad_input("no such filter")));
+    answer(
+        &mut state,
+        Query::Expiring,
+        Err(Problem::bad_input("no such filter")),
+    );
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse);
     // What is away is the cause, and told alone.
     answer(&mut state, Query::Findings, Err(away()));

@@ -253,8 +253,8 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     let client = Client::new(&database.url, vec![it.address.clone()]).await;
     let (status, state, note) = ready(&it.address, "database").await.unwrap();
     assert_eq!((status, state.as_str()), (200, "degraded"));
-    let off =
-        ["49", "50"].map(|n| format!("this server's clock is {n} s ahead of the database's: set both by NTP"));
+    let off = ["49", "50"]
+        .map(|n| format!("this server's clock is {n} s ahead of the database's: set both by NTP"));
     assert!(off.contains(&note), "{note}");
     it.logged("this server's clock is", 1).await;
 
@@ -265,9 +265,14 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     assert!((48..=53).contains(&behind), "{behind} s");
     let id = client.request(1).await;
     let dated = "extract(epoch FROM odd.clock_timestamp() - created_at)::int";
-    let ago = database.psql(&format!("SELECT {dated} FROM issuance_requests WHERE id = '{id}'"));
+    let ago = database.psql(&format!(
+        "SELECT {dated} FROM issuance_requests WHERE id = '{id}'"
+    ));
     let ago: i64 = ago.parse().unwrap();
-    assert!((0..=30).contains(&ago), "dated by the database's clock, {ago} s ago");
+    assert!(
+        (0..=30).contains(&ago),
+        "dated by the database's clock, {ago} s ago"
+    );
     let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
     // Two whole looks since then.
     let looked = "nothing is claimed by this clock";

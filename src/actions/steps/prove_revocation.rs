@@ -86,7 +86,11 @@ fn listed(
 /// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
 async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads) -> Result<Proof, Problem> {
     let words = "asked; the CA has not accepted yet";
-    if let Some(cause) = Adapters::ask(with).await?.for_revoking().stopped(certificate, with) {
+    if let Some(cause) = Adapters::ask(with)
+        .await?
+        .for_revoking()
+        .stopped(certificate, with)
+    {
         let reason = certificate
             .revocation
             .as_ref()

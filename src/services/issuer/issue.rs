@@ -72,9 +72,7 @@ impl Issuer {
             // It waits for its agent or for the CA, and is in another worker's hands maybe.
             Ok(None) => Ok(()),
             Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
-            Err(
-                error @ (AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_)),
-            ) => {
+            Err(error @ (AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_))) => {
                 let reason = pause_reason(&error);
                 let mut tx = self.store.begin_behind().await?;
                 issuance::pause_issue(&mut tx, &request.id, &reason).await?;
@@ -147,7 +145,8 @@ impl Issuer {
         tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
         match error {
             AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_) => {
-                self.pause(&issuing.request.adapter_id, &pause_reason(&error)).await
+                self.pause(&issuing.request.adapter_id, &pause_reason(&error))
+                    .await
             }
             AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),

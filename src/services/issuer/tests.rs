@@ -324,7 +324,9 @@ async fn a_ca_that_only_cannot_sign_goes_on_revoking() {
         .unwrap();
     assert_eq!(waiting, 1);
     assert!(
-        of_requests.contains("can't sign: Vault has no role `web`; nothing is issued, 1 request waiting; revocations go on"),
+        of_requests.contains(
+            "can't sign: Vault has no role `web`; nothing is issued, 1 request waiting; revocations go on"
+        ),
         "{of_requests}"
     );
     drop(conn);

@@ -90,7 +90,9 @@ impl Issuer {
     /// Reason for an adapter's pause: the CA's own words, or that it has none for us.
     pub(super) fn reason(&self, row: &AdapterRow, error: &AdapterError) -> String {
         match error {
-            AdapterError::Retry(why) | AdapterError::Unknown(why) => no_answer(&self.owner, &row.place(), why),
+            AdapterError::Retry(why) | AdapterError::Unknown(why) => {
+                no_answer(&self.owner, &row.place(), why)
+            }
             _ => pause_reason(error),
         }
     }

@@ -131,7 +131,9 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
         scrolled_by: state.keymap.hints(&[(InDialog::PageDown, "scrolls")]),
         ..Sheet::default()
     };
-    sheet.above.push(Sheet::thing(&when(run, state), width, Meaning::Plain));
+    sheet
+        .above
+        .push(Sheet::thing(&when(run, state), width, Meaning::Plain));
     let any = |is: fn(&Outcome) -> bool| run.ends.values().any(is);
     let waits = any(|end| matches!(end, Outcome::Waiting(_)));
     // Its ends are looked at for as long as the console runs.

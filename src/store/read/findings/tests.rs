@@ -518,7 +518,9 @@ fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
     };
     let what = in_use(&[&revoked, &healthy], now()).unwrap().what;
     assert!(
-        what.ends_with(&format!("; as last reported on 1 of them {at}, no word from the agent since")),
+        what.ends_with(&format!(
+            "; as last reported on 1 of them {at}, no word from the agent since"
+        )),
         "{what}"
     );
     let banned = InUse {

@@ -43,5 +43,8 @@ pub(super) fn as_reported(places: &[&InUse], now: DateTime<Utc>) -> String {
         n if n == places.len() => String::new(),
         n => format!(" on {n} of them"),
     };
-    format!("; as last reported{on} {}, no word from the agent since", moment::short(since, now))
+    format!(
+        "; as last reported{on} {}, no word from the agent since",
+        moment::short(since, now)
+    )
 }
