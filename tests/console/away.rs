@@ -313,15 +313,15 @@ fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse, "answered, it is gone");
 
     // A pane's question is told too, and none that the thing itself answers for.
-    answer(&mut state, Query::Expiring, Err(away()));
+    answer(&mut state, Query::OpenRequests, Err(away()));
     let what = first(&state).1;
     assert!(
-        what.contains("the certificates that end soon can't be read") && !what.contains("what is shown"),
+        what.contains("the open requests can't be read") && !what.contains("what is shown"),
         "{what}"
     );
     answer(
         &mut state,
-        Query::Expiring,
+        Query::OpenRequests,
         Err(Problem::bad_input("no such filter")),
     );
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse);
