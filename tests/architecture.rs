@@ -137,6 +137,18 @@ fn what_touches_the_outside_world_stays_in_its_room() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A plan that went by this computer's clock would call an agent silent that its screen calls healthy.
+#[test]
+fn what_is_planned_goes_by_the_platforms_clock() {
+    for (path, text) in all() {
+        let is_planned = path.starts_with("actions/") || path.starts_with("plan/") && path != "plan/ports.rs";
+        assert!(
+            !is_planned || !code(&text).contains("clock.now()"),
+            "src/{path} judges by this computer's clock: `Reads::now` is the platform's"
+        );
+    }
+}
+
 #[test]
 fn every_http_client_knows_the_proxies_by_one_rule_or_uses_none() {
     for (path, text) in all() {

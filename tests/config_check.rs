@@ -210,6 +210,7 @@ fn reply(asked: &str) -> String {
                 ready: true,
                 backends: vec![up(Backend::Database), up(Backend::Issuer)],
                 database: None,
+                clock_ahead_ms: None,
                 workers: Vec::new(),
             };
             ("200 OK", "application/json", serde_json::to_value(ready).unwrap())

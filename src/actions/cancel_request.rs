@@ -69,7 +69,7 @@ fn refused(request: &Request) -> Option<Refusal> {
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
-    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut plan = Plan::new(SPEC.id, with.now());
     let mut requests: Vec<Request> = Vec::new();
     let alone = on.len() == 1;
     for target in on {

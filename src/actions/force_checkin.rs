@@ -95,7 +95,7 @@ fn without_token(hostname: &str, id: &str) -> Refusal {
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
-    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut plan = Plan::new(SPEC.id, with.now());
     let (mut unsaid, mut silent) = (Vec::new(), Vec::new());
     let alone = on.len() == 1;
     for target in on {
@@ -111,7 +111,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        if let Some(absence) = away(&agent, with.clock.now()) {
+        if let Some(absence) = away(&agent, with.now()) {
             silent.push(format!("{} {}", agent.hostname, absence.is));
         }
         if !from_api {

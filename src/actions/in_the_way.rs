@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
+use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer, signs_nothing};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
 use crate::domain::listed::first;
@@ -178,7 +178,7 @@ impl Adapters {
         let no_issuer = last
             .filter(|_| !issuers.clone().any(|it| it.is_there))
             .map(|last| {
-                let since = short(last.seen_at, with.clock.now());
+                let since = short(last.seen_at, with.now());
                 format!(
                     "no issuer is at work since {since} (`{}` was the last)",
                     last.name
@@ -189,6 +189,15 @@ impl Adapters {
             no_issuer,
             silent_vault,
         })
+    }
+
+    /// The same for revocations alone: an adapter that only can't sign is in nobody's way.
+    pub(super) fn for_revoking(mut self) -> Self {
+        let works = |it: &&mut Adapter| it.does_more_than_sign();
+        for adapter in self.all.iter_mut().filter(works) {
+            adapter.status = AdapterStatus::Active;
+        }
+        self
     }
 
     /// The adapter that this certificate's CA is asked through: its own, or the oldest one.
@@ -208,12 +217,13 @@ impl Adapters {
         }
         let since = adapter
             .paused_at
-            .map(|at| format!(" since {}", short(at, with.clock.now())));
+            .map(|at| format!(" since {}", short(at, with.now())));
         let since = since.unwrap_or_default();
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
-        Some(match is_no_answer(why) {
-            true => format!("{} doesn't answer{since}: {why}", adapter.name),
-            false => format!("{} is paused{since}: {why}", adapter.name),
+        Some(match (signs_nothing(why), is_no_answer(why)) {
+            (Some(why), _) => format!("{} can't sign{since}: {why}", adapter.name),
+            (None, true) => format!("{} doesn't answer{since}: {why}", adapter.name),
+            (None, false) => format!("{} is paused{since}: {why}", adapter.name),
         })
     }
 

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::in_the_way::{Absence, away};
+use super::installable::{EXPIRED, banned, ended, holder, unfit};
 use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
@@ -14,7 +15,7 @@ use super::taking_part::{Hosts, Part};
 use super::{
     Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api, own_place,
 };
-use crate::domain::certificate::{Certificate, CertificateStatus, Shown, common_name};
+use crate::domain::certificate::common_name;
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
@@ -117,20 +118,20 @@ struct Place {
 }
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
-    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut plan = Plan::new(SPEC.id, with.now());
     let mut places: Vec<Place> = Vec::new();
     let (mut lists, mut unknown) = (Lists::default(), Vec::new());
     let alone = on.len() == 1;
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let unfit_itself = unfit(certificate, false, with.clock.now());
+        let unfit_itself = unfit(certificate, false, with.now());
         let holder = match unfit_itself.map_or_else(|| holder(&detail), Err) {
             Ok(agent_id) => {
                 let standing = lists.standing(certificate, with).await;
                 let agent = with.api.agent(agent_id).await?;
-                let part = Part::of(&agent.agent, None, [], with.clock.now());
-                let unfit = unfit(certificate, standing == Standing::Revoked, with.clock.now());
+                let part = Part::of(&agent.agent, None, [], with.now());
+                let unfit = unfit(certificate, standing == Standing::Revoked, with.now());
                 match unfit
                     .or_else(|| (!part.is_reached()).then(|| banned(&agent.agent.hostname, certificate)))
                 {
@@ -190,10 +191,10 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     let mut hosts = Hosts::default();
     for (index, place) in places.iter().enumerate() {
         let name = place.detail.certificate.name();
-        hosts.note(&place.agent.agent, place.part, name, with.clock.now());
+        hosts.note(&place.agent.agent, place.part, name, with.now());
         plan.steps.extend(steps(index, place, with));
         plan.losses.extend(loss(place, &plan.targets));
-        plan.changes.extend(changes(place, with.clock.now()));
+        plan.changes.extend(changes(place, with.now()));
     }
     if places.len() > 1 {
         let rows = places.iter().map(|place| {
@@ -202,7 +203,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             vec![
                 name,
                 by_name::tail(&certificate.serial),
-                format!("ends {}", short(certificate.not_after, with.clock.now())),
+                format!("ends {}", short(certificate.not_after, with.now())),
                 place.agent.agent.hostname.clone(),
                 place.path.clone(),
             ]
@@ -242,90 +243,6 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         });
     }
     Ok(plan)
-}
-
-/// The agent that holds the certificate's private key, and may be given something.
-fn holder(detail: &CertificateDetail) -> Result<&str, Refusal> {
-    let key = detail.key.as_ref();
-    let held = key.and_then(|key| Some((key, key.agent_id.as_deref()?)));
-    match held {
-        None => Err(held_by_nobody(&detail.certificate)),
-        Some((key, agent_id)) if key.is_holder_banned => {
-            let agent = key.hostname.as_deref().unwrap_or(agent_id);
-            Err(banned(agent, &detail.certificate))
-        }
-        Some((_, agent_id)) => Ok(agent_id),
-    }
-}
-
-fn banned(agent: &str, certificate: &Certificate) -> Refusal {
-    let name = certificate.name();
-    let what = format!("{agent}, which holds the private key of {name}, is banned and gets nothing");
-    let hint = "unban it first: `U` on the agent; it then has to be enrolled again";
-    Refusal::new(
-        "whose key a banned agent holds",
-        Problem::refused(what).hint(hint),
-    )
-}
-
-fn held_by_nobody(certificate: &Certificate) -> Refusal {
-    let what = format!("no agent holds the private key of {}", certificate.name());
-    let problem = Problem::refused(what).hint("reissue it: the agent then makes a key of its own");
-    Refusal::new("whose key no agent holds", problem)
-}
-
-const EXPIRED: &str = "which have expired";
-
-fn ended(name: &str, at: DateTime<Utc>, word: &'static str) -> Refusal {
-    let problem = Problem::refused(format!("{name} ended {}", fixed(at))).hint("reissue it");
-    Refusal::new(word, problem)
-}
-
-/// Refusal for a certificate that is not installed.
-fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Utc>) -> Option<Refusal> {
-    let name = certificate.name();
-    let is_leaked = certificate.is_key_compromised
-        && certificate.status == CertificateStatus::Active
-        && certificate.not_after > now;
-    if is_leaked {
-        let what = format!("{name}'s key is compromised: it is not installed");
-        let hint = match certificate.is_replaced {
-            true => "install the one that replaced it",
-            false => "reissue it: the new one has a key of its own",
-        };
-        return Some(Refusal::new(
-            "whose keys are leaked",
-            Problem::refused(what).hint(hint),
-        ));
-    }
-    let (word, what) = if is_listed {
-        (
-            "which the CA's revocation list has",
-            format!("{name} is on the CA's revocation list: it is not installed"),
-        )
-    } else if certificate.status != CertificateStatus::Active {
-        let word = match certificate.shown(now) {
-            Shown::Revoking => "which are being revoked",
-            Shown::Held => "which are held",
-            _ => "which are revoked",
-        };
-        (
-            word,
-            format!(
-                "{name} is {}: it is not installed",
-                certificate.status.word().replace('_', " ")
-            ),
-        )
-    } else if certificate.not_after <= now {
-        let word = match certificate.shown(now) {
-            Shown::Replaced => "which are replaced and have ended",
-            _ => EXPIRED,
-        };
-        return Some(ended(name, certificate.not_after, word));
-    } else {
-        return None;
-    };
-    Some(Refusal::new(word, Problem::refused(what).hint("reissue it")))
 }
 
 /// An older certificate in a newer one's place is mostly a mistake, so it is said and typed.
@@ -554,7 +471,7 @@ impl Step for Install {
             };
             let Some(result) = with.api.job(job).await?.result else {
                 let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
-                return Ok(match away(&agent, with.clock.now()) {
+                return Ok(match away(&agent, with.now()) {
                     Some(Absence { is, until }) => Proof::Waits(format!(
                         "asked, waits for the agent: job {job} goes on when {} {until}; it {is}",
                         agent.hostname

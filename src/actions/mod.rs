@@ -22,6 +22,7 @@ mod fewer_names;
 mod force_checkin;
 mod in_the_way;
 mod install_certificate;
+mod installable;
 mod newer;
 mod old_certificates;
 mod own_place;

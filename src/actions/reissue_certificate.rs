@@ -116,7 +116,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     if algorithm != SAME && KeyAlgorithm::from_word(algorithm).is_none() {
         return Err(Problem::bad_input(format!("`{algorithm}` is no key algorithm")));
     }
-    let now = with.clock.now();
+    let now = with.now();
     let mut plan = Plan::new(SPEC.id, now);
     let mut agents = Agents::default();
     let mut found = Found::default();
@@ -317,7 +317,7 @@ async fn steps(
     found: &mut Found,
     with: &Reads,
 ) -> Result<Vec<PlannedStep>, Problem> {
-    let (certificate, now) = (&detail.certificate, with.clock.now());
+    let (certificate, now) = (&detail.certificate, with.now());
     let (mut proofs, mut later) = (Vec::new(), Vec::new());
     let mut hosts: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<String> = Vec::new();
@@ -362,7 +362,7 @@ async fn steps(
     let args = json!({
         "certificate": certificate.id, "key": (algorithm != SAME).then_some(algorithm), "late": late,
         "replaced_by": certificate.replaced_by,
-        "leaked": certificate.shown(with.clock.now()) == Shown::Leaked,
+        "leaked": certificate.shown(with.now()) == Shown::Leaked,
         "without": found.fewer_names.get(&certificate.id).map(FewerNames::names),
     });
     let ask = PlannedStep::new(
@@ -558,7 +558,7 @@ async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Resul
         }
         (Some(WaitingOn::Key | WaitingOn::Challenge), Some(agent)) => {
             let agent = with.api.agent(agent).await?.agent;
-            if let Some(absence) = away(&agent, with.clock.now()) {
+            if let Some(absence) = away(&agent, with.now()) {
                 return Ok(Proof::Waits(await_agent::words(request, &agent, &absence)));
             }
         }

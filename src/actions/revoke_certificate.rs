@@ -83,8 +83,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         .get("reason")
         .map_or(Some(Reason::KeyCompromise), |text| Reason::parse(text));
     let reason = reason.ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?;
-    let now = with.clock.now();
-    let adapters = Adapters::ask(with).await?;
+    let now = with.now();
+    let adapters = Adapters::ask(with).await?.for_revoking();
     let rule = list_waits(with).await;
     let mut plan = Plan::new(SPEC.id, now);
     let mut all: Vec<CertificateDetail> = Vec::new();
@@ -386,7 +386,7 @@ async fn list_waits(with: &Reads) -> Option<Duration> {
 fn waits(wait: Duration, with: &Reads) -> String {
     let by = chrono::Duration::from_std(wait)
         .ok()
-        .and_then(|wait| with.clock.now().checked_add_signed(wait));
+        .and_then(|wait| with.now().checked_add_signed(wait));
     format!(
         "The CA makes its CRL by itself: the proof may come as late as {}. This run waits {} min for it, the issuer \
          as long as it takes.",

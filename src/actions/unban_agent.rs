@@ -71,7 +71,7 @@ fn refused(agent: &Agent) -> Option<Refusal> {
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
-    let mut plan = Plan::new(SPEC.id, with.clock.now());
+    let mut plan = Plan::new(SPEC.id, with.now());
     let alone = on.len() == 1;
     for target in on {
         let agent = with.api.agent(&target.id).await?.agent;

@@ -140,7 +140,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         in_the_way,
         steps,
         works_without_api: true,
-        ..Plan::new(SPEC.id, with.clock.now())
+        ..Plan::new(SPEC.id, with.now())
     })
 }
 

@@ -291,7 +291,11 @@ impl ApiReader {
             also: Some(StatusCode::SERVICE_UNAVAILABLE),
             ..Asked::question(&who, "/readyz")
         };
-        Ok((asked.answer(response).await?, at))
+        let ready: Ready = asked.answer(response).await?;
+        // A server whose own clock is off says so, and dates by the database's.
+        let off = TimeDelta::milliseconds(ready.clock_ahead_ms.unwrap_or_default());
+        let at = at.and_then(|at| at.checked_sub_signed(off));
+        Ok((ready, at))
     }
 
     /// The event stream: a line for each change, until the connection ends or is silent for longer than

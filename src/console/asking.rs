@@ -23,7 +23,7 @@ pub(super) async fn ask(
     for source in sources(reads).await {
         // As it was when it was asked: what it takes in meanwhile makes the answer newer than it is called.
         let from = reads.hosts.as_ref().and_then(|_| source.as_read());
-        match ask_there(&source, reads.clock.now() + reads.api.ahead(), query, rows).await {
+        match ask_there(&source, reads.now(), query, rows).await {
             Err(problem) if is_away(&problem) => first = first.or(Some(problem)),
             answer => return answer.map(|answer| (answer, from)),
         }

@@ -238,7 +238,7 @@ pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
     }
     let words = match &unlocked {
         Some(unlocked) => {
-            let until = unlocked.until.format("%Y-%m-%d %H:%MZ");
+            let until = state.by_platform(unlocked.until).format("%Y-%m-%d %H:%MZ");
             format!("unlocked until {until} under {}", unlocked.ticket)
         }
         None => "locked".to_owned(),

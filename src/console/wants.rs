@@ -57,6 +57,7 @@ pub(super) fn ask(state: &mut State, effects: &mut Vec<Effect>) {
     if state.data.len() > KEPT_ANSWERS {
         state.data.retain(|query, _| needs.contains(query));
     }
+    state.needed.clone_from(&needs);
     for query in needs {
         let loaded = state.data.entry(query.clone()).or_default();
         loaded.rows = loaded.rows.max(cursor::ROWS);

@@ -55,6 +55,15 @@ pub fn is_no_answer(reason: &str) -> bool {
     reason.contains(NO_ANSWER)
 }
 
+/// Before the reason of an adapter that is paused for signatures alone.
+pub const SIGNS_NOTHING: &str = "nothing can be signed: ";
+
+/// What keeps an adapter from signing and from nothing else: the reason begins with [`SIGNS_NOTHING`].
+#[must_use]
+pub fn signs_nothing(reason: &str) -> Option<&str> {
+    reason.strip_prefix(SIGNS_NOTHING)
+}
+
 /// The most characters of a CA's subject that are kept: the sentence about it has more to say.
 const LONGEST_SUBJECT: usize = 120;
 
@@ -138,6 +147,13 @@ pub struct Adapter {
 }
 
 impl Adapter {
+    /// True if its CA can be asked for anything but a signature: it works, or is paused for signatures alone.
+    #[must_use]
+    pub fn does_more_than_sign(&self) -> bool {
+        let lacks_signatures = |reason: &str| signs_nothing(reason).is_some();
+        self.status == AdapterStatus::Active || self.paused_reason.as_deref().is_some_and(lacks_signatures)
+    }
+
     /// True if the signature of this CA counts.
     #[must_use]
     pub fn knows(&self, ca: &Ca) -> bool {

@@ -55,7 +55,7 @@ pub const NO_ANSWER: &str = "doesn't answer";
 pub const DEGRADED: &str = "degraded";
 /// A database host that is lost.
 pub const LOST: &str = "lost";
-/// A database host that can't be read.
+/// A database host, or an answer, that can't be read.
 pub const NOT_READ: &str = "not read";
 /// A database that is empty.
 pub const NO_TABLES: &str = "tables are gone";

@@ -62,7 +62,7 @@ impl Rest {
             }
             // For whom it waits by now is for the screen alone.
             if std::mem::replace(&mut counted, ends.counted()) != ends.counted() {
-                let (run, at) = (&self.confirmed.plan().run_id, means.reads.clock.now());
+                let (run, at) = (&self.confirmed.plan().run_id, means.reads.now());
                 let end = means
                     .journal
                     .end(&means.changes.api, self.recorded, run, &now, at);

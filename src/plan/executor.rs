@@ -125,7 +125,7 @@ async fn carry_out(
             recorded,
             &confirmed.plan().run_id,
             &outcome,
-            means.reads.clock.now(),
+            means.reads.now(),
         )
         .await;
     (outcome, Some((recorded, things)))
@@ -134,7 +134,7 @@ async fn carry_out(
 /// Puts the run on record where nothing speaks against it now; else its end, before anything was sent.
 async fn on_record(confirmed: &Confirmed, means: &Means<'_>) -> Result<(Recorded, OneDatabase), Outcome> {
     let plan = confirmed.plan();
-    if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.clock.now()) {
+    if let Err(problem) = (means.guard)().allow(&plan.title, means.reads.local_now()) {
         return Err(Outcome::NotSent(problem));
     }
     if let Err(problem) = as_registered(plan, means.find_step) {
@@ -305,7 +305,7 @@ pub(super) fn context(
         args: planned.args.clone(),
         kind: confirmed.plan().kind_of(planned.target),
         key: confirmed.plan().step_key(index),
-        began_at: means.reads.clock.now(),
+        began_at: means.reads.now(),
         result: Value::Null,
         earlier,
         comment: confirmed.comment().map(str::to_owned),
@@ -327,7 +327,7 @@ pub(super) fn ends(plan: &Plan, things: &BTreeMap<usize, Thing>) -> Ends {
 
 /// Refuses to begin the next thing where that is not allowed any more.
 async fn may_begin(plan: &Plan, one: &OneDatabase, means: &Means<'_>) -> Result<(), Problem> {
-    (means.guard)().allow(&plan.title, means.reads.clock.now())?;
+    (means.guard)().allow(&plan.title, means.reads.local_now())?;
     match plan.works_without_api {
         true => Ok(()),
         false => one.must_be(means.reads).await,
@@ -348,7 +348,7 @@ async fn one_step(
     };
     let note = |words: String| watch(RunEvent::StepNote(index, words));
     let command = |line: String| watch(RunEvent::Command(line, AuditOutcome::Asked.word().to_owned()));
-    let allowed = || (means.guard)().allow(&planned.title, means.reads.clock.now());
+    let allowed = || (means.guard)().allow(&planned.title, means.reads.local_now());
     let with = Writes::new(
         means.reads,
         means.changes,

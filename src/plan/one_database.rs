@@ -32,7 +32,7 @@ pub fn api_on(ready: &Ready, at: chrono::DateTime<chrono::Utc>) -> ApiOn {
 pub async fn not_one(reads: &Reads) -> Option<Problem> {
     let hosts = reads.hosts.as_ref()?;
     let (hosts, ready) = tokio::join!(hosts.look_now(), reads.api.ready());
-    let api = ready.ok().map(|ready| api_on(&ready, reads.clock.now()));
+    let api = ready.ok().map(|ready| api_on(&ready, reads.local_now()));
     let divided = divided(&hosts, api.as_ref())?;
     let problem = Problem::new(
         ProblemKind::Refused,

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use super::known::KnownAgents;
@@ -40,7 +41,7 @@ pub struct Reads {
     pub vault: Option<VaultReader>,
     /// The nodes of Vault's cluster, each with a seal of its own; none where `vault` is its only node.
     pub vault_nodes: Vec<VaultReader>,
-    /// The time.
+    /// This computer's clock, which may be off: [`Reads::now`] is the time that judgements are made by.
     pub clock: Clock,
     /// The mount that certificates come from.
     pub pki_mount: String,
@@ -49,6 +50,20 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// The time by the platform's clock, as screens show it: what a plan says must be what they say.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let here = self.local_now();
+        here.checked_add_signed(self.api.ahead()).unwrap_or(here)
+    }
+
+    /// The time by this computer's clock, for what this console alone begins and ends, such as how long a context is
+    /// unlocked.
+    #[must_use]
+    pub fn local_now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     /// Fetches the CA's revocation list as it is published now.
     ///
     /// # Errors
@@ -326,5 +341,56 @@ impl Changes {
     #[must_use]
     pub fn with_vault_nodes(self, vault_nodes: Vec<VaultWriter>) -> Self {
         Self { vault_nodes, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::agent::{Agent, AgentHealth, AgentStatus};
+
+    #[test]
+    fn what_is_judged_is_judged_by_the_platforms_clock() {
+        let platforms = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for ahead in [TimeDelta::minutes(10), TimeDelta::days(100), TimeDelta::days(-40)] {
+            let api = ApiReader::new("http://127.0.0.1:1", None).unwrap();
+            api.note_ahead(-ahead);
+            let reads = Reads {
+                api,
+                hosts: None,
+                known: KnownAgents::default(),
+                vault: None,
+                vault_nodes: Vec::new(),
+                clock: Clock::fixed(platforms + ahead),
+                pki_mount: String::new(),
+                pki_test_role: String::new(),
+            };
+            assert_eq!(reads.now(), platforms);
+            assert_eq!(reads.local_now(), platforms + ahead);
+            // As its screen has it: it checked in half a minute ago.
+            let agent = Agent {
+                id: "agt_1".to_owned(),
+                version: 1,
+                has_no_token: false,
+                hostname: "edge-01".to_owned(),
+                address: String::new(),
+                tls_address: None,
+                install_dirs: Vec::new(),
+                agent_version: String::new(),
+                owner: None,
+                status: AgentStatus::Active,
+                identity: None,
+                next_identity: None,
+                last_checkin: Some(platforms - TimeDelta::seconds(30)),
+                reported_from: None,
+                checkin_interval_s: 60,
+                n_installations: 0,
+                enrolled_at: platforms,
+                updated_at: platforms,
+            };
+            assert_eq!(agent.health(reads.now()), AgentHealth::Healthy);
+        }
     }
 }

@@ -184,7 +184,11 @@ fn of_open<'a>(state: &'a State, configured: Option<&Configured>) -> Sight<'a> {
 
 fn of_other<'a>(state: &'a State, context: &Configured) -> Sight<'a> {
     let name = &context.name;
-    let is_old = |loaded: &Loaded<Answer>| loaded.as_of.is_some_and(|at| state.shown_at() - at > OLD);
+    let is_old = |loaded: &Loaded<Answer>| {
+        loaded
+            .as_of
+            .is_some_and(|at| state.shown_at() - state.by_platform(at) > OLD)
+    };
     let links = state.data.get(&Query::LinksOf(name.clone()));
     let links = links.filter(|loaded| !is_old(loaded));
     let links = match links.and_then(|loaded| loaded.value.as_ref()) {

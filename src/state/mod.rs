@@ -22,6 +22,7 @@ pub mod screen;
 mod seen;
 pub mod served;
 pub mod snapshot;
+mod targets;
 pub mod typed;
 pub mod wire;
 
@@ -30,13 +31,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::actions::{self, Action, Availability, Facts};
+use crate::actions::Facts;
 use crate::clients::crl::Crl;
 use crate::config::console::Colours;
 use crate::domain::database::{ApiOn, Host, ReadFrom, Source};
 use crate::domain::divided::{Divided, divided};
 use crate::domain::finding::{Finding, More};
-use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
 use crate::domain::worker::Worker;
@@ -221,6 +221,8 @@ pub struct State {
     pub sealed_since: Option<DateTime<Utc>>,
     /// When this console saw it opened.
     pub unsealed_at: Option<DateTime<Utc>>,
+    /// What the open screen is read from.
+    pub needed: Vec<Query>,
     /// What the API said to our token, while it refuses it.
     pub token_refused: Option<String>,
     /// Issuers and schedulers, as the API knows them.
@@ -327,6 +329,7 @@ impl State {
             down_since: BTreeMap::new(),
             sealed_since: None,
             unsealed_at: None,
+            needed: Vec::new(),
             token_refused: None,
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),
@@ -428,65 +431,6 @@ impl State {
             vault: self.link(Backend::Vault),
             vault_sealed: self.vault_sealed(),
         }
-    }
-
-    /// Vault as a target: it has no row, so no version.
-    #[must_use]
-    pub fn vault_target(&self) -> Target {
-        Target {
-            kind: EntityKind::Vault,
-            id: self.context.vault.clone().unwrap_or_default(),
-            version: 0,
-            name: "Vault".to_owned(),
-            status: String::new(),
-        }
-    }
-
-    /// What `action` would work on: what fits among `selected`; Vault needs no selection.
-    #[must_use]
-    pub fn targets_for(&self, action: &dyn Action, selected: &[Target]) -> Vec<Target> {
-        let is_of_others = self.place().view == ViewId::Contexts && selected.is_empty();
-        if action.spec().kinds.contains(&EntityKind::Vault) && !is_of_others {
-            return vec![self.vault_target()];
-        }
-        let fit = actions::fitting(action, selected);
-        self.answering(action, fit)
-    }
-
-    /// Things in the place of those whose finding `action` answers, where the answer is for other things.
-    /// Among findings only: elsewhere a row means itself.
-    fn answering(&self, action: &dyn Action, fit: Vec<Target>) -> Vec<Target> {
-        if self.place().view != ViewId::Triage || self.screen().pane != 0 {
-            return fit;
-        }
-        let id = Some(action.spec().id);
-        let told = self.told();
-        let told: Vec<&Finding> = told
-            .filter(|it| it.answer.as_deref() == id && !it.answer_for.is_empty())
-            .collect();
-        let mut on: Vec<Target> = Vec::new();
-        for target in fit {
-            let finding = told.iter().find(|it| it.entity_id == target.id);
-            let mut instead = finding.map(|it| answers_of(it)).unwrap_or_default();
-            if instead.is_empty() {
-                instead.push(target);
-            }
-            instead.retain(|it| on.iter().all(|known| known.id != it.id));
-            on.extend(instead);
-        }
-        on
-    }
-
-    /// Whether `action` can be started on `selected`.
-    #[must_use]
-    pub fn availability(&self, action: &dyn Action, selected: &[Target]) -> Availability {
-        self.availability_on(action, &self.targets_for(action, selected))
-    }
-
-    /// Availability of `action` for exactly these things.
-    #[must_use]
-    pub fn availability_on(&self, action: &dyn Action, on: &[Target]) -> Availability {
-        actions::availability(action, &self.seen(on), &self.facts())
     }
 
     /// The answer to `query`, if there is one.

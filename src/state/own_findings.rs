@@ -11,7 +11,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::matter;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
-use crate::problem::ProblemKind;
+use crate::problem::{Problem, ProblemKind};
 
 /// What the console sees without asking the API: a backend that is away or refuses us, Vault sealed, a clock that is
 /// off.
@@ -24,6 +24,7 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
         database_down(state),
         database_degraded(state),
         vault_down(state),
+        not_read(state),
     ];
     // What is being started isn't missed yet.
     let away = away.into_iter().filter(|_| state.starting.is_none());
@@ -121,6 +122,65 @@ fn token_refused(state: &State) -> Option<Finding> {
         ),
         ..about(state, Backend::Api, 0)
     })
+}
+
+/// A question of the open screen that came to nothing though all that is behind it looks well, such as when one route
+/// of the API fails: a new critical finding would stay out of sight with nothing said. What is away is told by itself.
+fn not_read(state: &State) -> Option<Finding> {
+    let queries = unread(state);
+    let why = failure(state, queries.first()?)?;
+    let mut names: Vec<&str> = queries.iter().map(|query| query.words()).collect();
+    names.dedup();
+    let named = match names.as_slice() {
+        [] => return None,
+        [one] => (*one).to_owned(),
+        [one, other] => format!("{one} and {other}"),
+        [one, more @ ..] => format!("{one} and {} others of this screen", more.len()),
+    };
+    let asks = state.keymap.call(Cmd::Refresh);
+    let as_of = match names.first() {
+        Some(first) if *first == Query::Findings.words() => as_of(state),
+        _ => String::new(),
+    };
+    Some(Finding {
+        matter: matter::NOT_READ.to_owned(),
+        subject: "This screen".to_owned(),
+        what: format!("This screen is not whole: {named} can't be read: {why}; {asks} asks again{as_of}"),
+        since: None,
+        ..about(state, Backend::Api, 0)
+    })
+}
+
+/// The questions of the open screen that came to nothing without anything being away, the findings first.
+#[must_use]
+pub fn unread(state: &State) -> Vec<&Query> {
+    let is_told = state.link(Backend::Api) == LinkState::Down
+        || state.api_database == LinkState::Down
+        || state.link(Backend::Database) == LinkState::Down
+        || state.token_refused.is_some()
+        || databases::without_tables(&state.hosts).is_some();
+    if is_told {
+        return Vec::new();
+    }
+    let failed = |query: &&Query| failure(state, query).is_some();
+    let mut queries: Vec<&Query> = state.needed.iter().filter(failed).collect();
+    queries.sort_by_key(|query| **query != Query::Findings);
+    queries
+}
+
+/// Why a question came to nothing, unless that is about the thing that was asked for or about who asks.
+fn failure<'a>(state: &'a State, query: &Query) -> Option<&'a Problem> {
+    let trouble = state.data.get(query)?.trouble.as_ref()?;
+    let is_failure = match trouble.kind {
+        ProblemKind::NotAuthenticated => false,
+        ProblemKind::BackendFailed
+        | ProblemKind::Unavailable
+        | ProblemKind::NoAnswer
+        | ProblemKind::Internal
+        | ProblemKind::TooMany => query.neighbour().is_none(),
+        _ => *query == Query::Findings,
+    };
+    is_failure.then_some(trouble)
 }
 
 /// The database that answers and is empty, as this console sees it: there is nothing to read anywhere.

@@ -64,6 +64,31 @@ pub enum Query {
     FiguresOf(String),
 }
 
+impl Query {
+    /// What is asked for, in words.
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Findings => "the findings",
+            Self::Expiring => "the certificates that end soon",
+            Self::AgentHealth => "the agents' health",
+            Self::OpenRequests => "the open requests",
+            Self::RecentAudit | Self::Audit(_) | Self::AuditOf(_) => "the audit rows",
+            Self::Certificates(_) | Self::Replaced(_) => "the certificates",
+            Self::Agents(_) => "the agents",
+            Self::Requests(_) => "the requests",
+            Self::Certificate(_) => "the certificate",
+            Self::Agent(_) => "the agent",
+            Self::Request(_) => "the request",
+            Self::AuditRow(_) => "the audit row",
+            Self::Key(_) => "the key",
+            Self::Trends => "the trends",
+            Self::Logs => "this console's log",
+            Self::LinksOf(_) | Self::FiguresOf(_) => "another context",
+        }
+    }
+}
+
 /// What a list is filtered and sorted by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ListQuery {

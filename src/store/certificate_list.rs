@@ -68,7 +68,7 @@ macro_rules! derived {
         )
     };
 }
-pub(super) use {derived, first, leaked, replaced};
+pub(super) use {derived, first, replaced};
 
 /// The ids of the certificates that are expected on these agents.
 macro_rules! in_use_on {

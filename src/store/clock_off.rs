@@ -19,6 +19,11 @@ impl ClockOff {
         (ahead.abs() - sure > LIMIT).then_some(Self(ahead))
     }
 
+    /// How far it is ahead; negative where it is behind.
+    pub(super) fn ahead(self) -> TimeDelta {
+        self.0
+    }
+
     /// In words, of `whose` clock.
     pub(super) fn words(self, whose: &str) -> String {
         let which = if self.0 > TimeDelta::zero() {

@@ -73,7 +73,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, Sqlite};
 use tokio::sync::{Semaphore, broadcast};
 
@@ -253,9 +253,25 @@ impl Store {
         }
     }
 
+    /// The time that everything in the database is dated and judged by: this server's clock, corrected by what it is
+    /// known to be off the database's. Of several servers one that is an hour off would find every agent silent that
+    /// reports to the others.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let here = self.clock.now();
+        let off = self.troubles.clock().map_or(TimeDelta::zero(), ClockOff::ahead);
+        here.checked_sub_signed(off).unwrap_or(here)
+    }
+
+    /// How far this server's clock was ahead of the database's when they were compared last, if it is off.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<TimeDelta> {
+        self.troubles.clock().map(ClockOff::ahead)
+    }
+
     fn conn(&self, link: Link, held: Held) -> Conn {
         held.got();
-        Conn::new(link, self.clock.now(), Some(held))
+        Conn::new(link, self.now(), Some(held))
     }
 
     /// Why nothing was given to who asked at `asked`: others have it all, which the log has to tell more of, or the

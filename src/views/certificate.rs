@@ -329,7 +329,7 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
         Some(None) => ("asking…".to_owned(), Meaning::Dim),
         Some(Some(Err(why))) => (why.clone(), Meaning::Warn),
         Some(Some(Ok(crl))) => {
-            let listed = match crl.says(certificate, state.now) {
+            let listed = match crl.says(certificate, state.by_platform(state.now)) {
                 Says::Listed => true,
                 Says::NotListed => false,
                 Says::Another => {

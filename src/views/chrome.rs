@@ -15,7 +15,7 @@ use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
 use crate::state::databases::{self, Reads};
 use crate::state::link::latency_words;
-use crate::state::own_findings::is_just_unsealed;
+use crate::state::own_findings::{is_just_unsealed, unread};
 use crate::state::query::Query;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
@@ -281,6 +281,9 @@ fn wrong(state: &State) -> Vec<Wrong> {
     if state.token_refused.is_some() && state.link(Backend::Api) == LinkState::Up {
         wrong.insert(0, Wrong::new("API: TOKEN REFUSED", Meaning::Bad));
     }
+    if unread(state).contains(&&Query::Findings) {
+        wrong.insert(0, Wrong::new("FINDINGS NOT READ", Meaning::Bad));
+    }
     match state.divided() {
         Some(Divided::TwoPrimaries { .. }) => wrong.insert(0, Wrong::new("TWO PRIMARIES", Meaning::Bad)),
         Some(Divided::ApiElsewhere { .. }) => {
@@ -312,6 +315,9 @@ fn degraded(state: &State, backend: Backend, note: &str) -> Option<Wrong> {
         Backend::Issuer if state.vault_sealed() && note.starts_with("paused") => return None,
         Backend::Issuer if note.starts_with("paused") && is_just_unsealed(state) => {
             ("issuer tries again".to_owned(), Meaning::Warn)
+        }
+        Backend::Issuer if note.starts_with("signing is paused") => {
+            ("signing paused".to_owned(), Meaning::Bad)
         }
         Backend::Issuer if note.starts_with("paused") => ("issuer paused".to_owned(), Meaning::Bad),
         // Which host of the database is read, where the console reads it itself.
@@ -368,7 +374,10 @@ fn notes(state: &State) -> Vec<String> {
         notes.push(format!("{} marked{hidden}", screen.marks.len()));
     }
     if let Some(since) = state.frozen {
-        notes.push(format!("FROZEN since {}", since.format("%H:%M:%SZ")));
+        notes.push(format!(
+            "FROZEN since {}",
+            state.by_platform(since).format("%H:%M:%SZ")
+        ));
     }
     if let Some(starting) = &state.starting {
         notes.push(starting.clone());

@@ -46,7 +46,7 @@ fn rows(state: &State) -> Vec<Row> {
         .map(|(index, logged)| Row {
             id: format!("command/{}", state.n_unlogged + index),
             cells: vec![
-                plain(clock(logged.at, state)),
+                plain(clock(state.by_platform(logged.at), state)),
                 cell(
                     logged.how.clone(),
                     if logged.how == AuditOutcome::Done.word() {

@@ -24,7 +24,7 @@ pub fn export(state: &State, format: Format) -> Export {
     state.look.whole_times = true;
     let state = &state;
     let view = find(state.place().view);
-    let stamp = state.now.format("%Y%m%dT%H%M%SZ");
+    let stamp = state.by_platform(state.now).format("%Y%m%dT%H%M%SZ");
     let name = view.title.to_lowercase().replace(' ', "-");
     let cut = match format {
         Format::Csv | Format::Json => cut_lists(state),
@@ -84,7 +84,12 @@ fn drawn(state: &State, view: &View) -> String {
     let body = chrome::body(area);
     (view.draw)(state, body, &mut buffer);
     let screen = state.screen();
-    let mut heading = format!("{} on {}, {}", view.title, state.context.name, whole(state.now));
+    let mut heading = format!(
+        "{} on {}, {}",
+        view.title,
+        state.context.name,
+        whole(state.by_platform(state.now))
+    );
     for (note, text) in [("filter", &screen.list.q), ("by", &screen.list.sort)] {
         if !text.is_empty() {
             heading.push_str(&format!(", {note} {text}"));

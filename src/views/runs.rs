@@ -54,7 +54,7 @@ fn rows(state: &State) -> Vec<Row> {
             Row {
                 id: run.id.clone(),
                 cells: vec![
-                    plain(clock(run.asked_at(), state)),
+                    plain(clock(state.by_platform(run.asked_at()), state)),
                     plain(run.title()),
                     word,
                     plain(words.clone()),

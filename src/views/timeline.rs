@@ -25,12 +25,16 @@ pub(super) fn timeline(state: &State) -> String {
     let mut entries: Vec<(DateTime<Utc>, String)> = runs.chain(commands).chain(ends).collect();
     // Stable: what has one time stays in the order of a run's life.
     entries.sort_by_key(|(at, _)| *at);
-    let mut out = format!("# {} on {}\n\n", whole(state.now), state.context.name);
+    let mut out = format!(
+        "# {} on {}\n\n",
+        whole(state.by_platform(state.now)),
+        state.context.name
+    );
     if entries.is_empty() {
         out.push_str("Nothing was carried out from this console.\n");
     }
     for (at, words) in entries {
-        out.push_str(&format!("- {} {words}\n", whole(at)));
+        out.push_str(&format!("- {} {words}\n", whole(state.by_platform(at))));
     }
     out
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
+use cmp_console::clients::api::ApiReader;
 use cmp_console::domain::request::RequestStatus;
 
 use crate::client::{Client, ready};
@@ -232,7 +233,8 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
         ));
     };
     database.psql("CREATE SCHEMA odd");
-    clock("90 seconds");
+    // Of a clock ahead of the database's, so that what is written now is due when it is right again.
+    clock("-50 seconds");
     let path = format!(
         "ALTER DATABASE {} SET search_path = odd, pg_catalog, public",
         database.name
@@ -251,12 +253,26 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     let client = Client::new(&database.url, vec![it.address.clone()]).await;
     let (status, state, note) = ready(&it.address, "database").await.unwrap();
     assert_eq!((status, state.as_str()), (200, "degraded"));
-    let off =
-        ["89", "90"].map(|n| format!("this server's clock is {n} s behind the database's: set both by NTP"));
+    let off = ["49", "50"]
+        .map(|n| format!("this server's clock is {n} s ahead of the database's: set both by NTP"));
     assert!(off.contains(&note), "{note}");
     it.logged("this server's clock is", 1).await;
 
+    // Who asks isn't told that the own clock is off: the platform's time is the database's.
+    let reader = ApiReader::new(&it.address, None).unwrap();
+    let (_, platforms) = reader.ready_at().await.unwrap();
+    let behind = (chrono::Utc::now() - platforms.unwrap()).num_seconds();
+    assert!((48..=53).contains(&behind), "{behind} s");
     let id = client.request(1).await;
+    let dated = "extract(epoch FROM odd.clock_timestamp() - created_at)::int";
+    let ago = database.psql(&format!(
+        "SELECT {dated} FROM issuance_requests WHERE id = '{id}'"
+    ));
+    let ago: i64 = ago.parse().unwrap();
+    assert!(
+        (0..=30).contains(&ago),
+        "dated by the database's clock, {ago} s ago"
+    );
     let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
     // Two whole looks since then.
     let looked = "nothing is claimed by this clock";
@@ -470,7 +486,7 @@ async fn a_vault_whose_clock_is_off_is_named_and_signs_nothing() {
     })
     .await;
     let off = ["88", "89", "90"]
-        .map(|n| format!("paused: Vault's clock is {n} s ahead of this server's: set both by NTP"));
+        .map(|n| format!("signing is paused, revocations go on: Vault's clock is {n} s ahead of this server's: set both by NTP"));
     assert!(off.contains(&note), "{note}");
     assert!(ca.serials().await.is_empty());
 

@@ -101,7 +101,7 @@ fn installed(
         (Some(_), None) => format!("issued, not yet installed on {hostname}"),
         (None, _) => format!("{hostname} has a request for it already, and has not installed it yet"),
     };
-    Ok(match away(&there.agent, with.clock.now()) {
+    Ok(match away(&there.agent, with.now()) {
         Some(Absence { is, until }) => {
             Proof::Waits(format!("{words}: it goes on when {hostname} {until}; it {is}"))
         }
@@ -129,8 +129,7 @@ impl Step for AwaitAgent {
                 RequestStatus::Failed | RequestStatus::Denied | RequestStatus::Cancelled => {
                     ended(&request, None)
                 }
-                RequestStatus::Pending | RequestStatus::Issuing => match away(&there.agent, with.clock.now())
-                {
+                RequestStatus::Pending | RequestStatus::Issuing => match away(&there.agent, with.now()) {
                     Some(absence) => Proof::Waits(words(&request, &there.agent, &absence)),
                     None => Proof::Open(request.why()),
                 },

@@ -144,7 +144,7 @@ async fn everywhere(
     let look = with
         .served_everywhere(address, cx.args["name"].as_str(), effort)
         .await;
-    let seen = match look.and_then(|look| Seen::of(look, &expected, &known, with.clock.now())) {
+    let seen = match look.and_then(|look| Seen::of(look, &expected, &known, with.now())) {
         Ok(seen) => seen,
         Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
     };
@@ -223,7 +223,7 @@ fn kept_with<'a>(chain: &'a [Vec<u8>], with: &Reads) -> Known<'a> {
     Known {
         chain,
         anchors: anchors::of_this_machine(),
-        now: with.clock.now(),
+        now: with.now(),
     }
 }
 

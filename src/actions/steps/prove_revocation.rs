@@ -32,7 +32,7 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         )));
     }
     let crl = with.crl().await.map(|crl| {
-        let says = crl.says(&certificate, with.clock.now());
+        let says = crl.says(&certificate, with.now());
         (crl, says)
     });
     let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));
@@ -86,7 +86,11 @@ fn listed(
 /// Why the CA has not accepted yet, in its own words: that is what somebody has to mend.
 async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads) -> Result<Proof, Problem> {
     let words = "asked; the CA has not accepted yet";
-    if let Some(cause) = Adapters::ask(with).await?.stopped(certificate, with) {
+    if let Some(cause) = Adapters::ask(with)
+        .await?
+        .for_revoking()
+        .stopped(certificate, with)
+    {
         let reason = certificate
             .revocation
             .as_ref()

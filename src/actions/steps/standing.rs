@@ -49,7 +49,7 @@ impl Lists {
             }
         };
         match list {
-            Some(Ok(list)) => match list.says(certificate, with.clock.now()) {
+            Some(Ok(list)) => match list.says(certificate, with.now()) {
                 Says::Listed => Standing::Revoked,
                 Says::NotListed => Standing::Good,
                 Says::Another => Standing::NoList,

@@ -15,7 +15,7 @@ pub(super) async fn database(backends: &Backends, password: &Result<Option<Secre
     };
     let (hosts, ready) = tokio::join!(hosts.look_once(), backends.reads.api.ready());
     let mut lines: Vec<Line> = hosts.iter().map(host).collect();
-    let api = ready.ok().map(|ready| api_on(&ready, backends.reads.clock.now()));
+    let api = ready.ok().map(|ready| api_on(&ready, backends.reads.local_now()));
     lines.extend(divided(&hosts, api.as_ref()).map(|divided| {
         // Another check does here what a key does in a console.
         let next = divided.next(&hosts).replace("press ctrl-r here", "check again");

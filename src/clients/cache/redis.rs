@@ -47,7 +47,7 @@ struct Link {
     /// A moving average in microseconds; 0 when it never answered.
     latency_us: AtomicU64,
     lost: Notify,
-    /// Why it isn't in use, in a few words; none while it is.
+    /// Why it isn't in use, as a sentence; none while it is.
     why: Mutex<Option<String>>,
 }
 
@@ -153,12 +153,12 @@ impl Link {
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                self.lose(connection.n, &words(&error));
+                self.lose(connection.n, &not_used(&error));
                 Err(Lost)
             }
             Err(_) => {
                 if self.n_late.fetch_add(1, Ordering::Relaxed) + 1 >= N_LATE {
-                    self.lose(connection.n, "it doesn't answer in time");
+                    self.lose(connection.n, &lost("it doesn't answer in time"));
                 }
                 Err(Lost)
             }
@@ -178,7 +178,7 @@ impl Link {
         if connection.as_ref().is_some_and(|now| now.n == n) {
             *connection = None;
             self.say(Some(why));
-            tracing::warn!(why, "redis is lost, the in-process cache serves until it is back");
+            tracing::warn!("{why}");
             self.lost.notify_one();
         }
     }
@@ -203,12 +203,9 @@ async fn find(client: Client, address: String, link: Arc<Link>) {
             match connect(&client).await {
                 Ok(it) => break it,
                 Err(error) if !told => {
-                    let why = words(&error);
+                    let why = not_used(&error);
                     link.say(Some(&why));
-                    tracing::warn!(
-                        why,
-                        "redis at `{address}` can't be reached, the in-process cache serves until it can"
-                    );
+                    tracing::warn!("redis at `{address}`: {why}");
                     told = true;
                 }
                 Err(_) => {}
@@ -251,20 +248,46 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// What a person is told about a failure, with what to do about it where that is known.
+/// What a person is told about a failure: what to do about it where that is known, before Redis's own words, which may be
+/// long.
 fn words(error: &RedisError) -> String {
     let words = error.to_string();
     // A code that the client knows is in the error alone; of another one, within a pipeline, only the words have it.
     let says = |code: &str| error.code() == Some(code) || words.contains(code);
-    if error.kind() == ErrorKind::AuthenticationFailed || says("NOAUTH") {
-        format!("{words} (hint: put its password into CMP_CACHE_PASSWORD)")
+    let hint = if error.kind() == ErrorKind::AuthenticationFailed || says("NOAUTH") {
+        "put its password into CMP_CACHE_PASSWORD"
     } else if says("invalid peer certificate") {
-        format!("{words} (hint: name the file with its CA in SSL_CERT_FILE)")
+        "name the file with its CA in SSL_CERT_FILE"
     } else if says("READONLY") {
-        format!("{words} (hint: it is a replica; name the primary)")
+        "it is a replica; name the primary"
     } else if says("OOM") {
-        format!("{words} (hint: let it forget, `maxmemory-policy allkeys-lru`)")
+        "it is full; let it forget, `maxmemory-policy allkeys-lru`"
+    } else if says("NOREPLICAS") {
+        "too few replicas follow it, `min-replicas-to-write`; bring them back"
+    } else if says("MISCONF") {
+        "it can't save to its disk; make room there"
     } else {
-        words
+        return words;
+    };
+    format!("{hint} ({words})")
+}
+
+/// True if it answers and only takes nothing: it isn't lost.
+fn takes_nothing(error: &RedisError) -> bool {
+    let words = error.to_string();
+    let says = |code: &&str| error.code() == Some(code) || words.contains(code);
+    ["READONLY", "OOM", "NOREPLICAS", "MISCONF"].iter().any(says)
+}
+
+/// Why it isn't in use, as the log and `/readyz` have it.
+fn not_used(error: &RedisError) -> String {
+    let why = words(error);
+    match takes_nothing(error) {
+        true => format!("redis answers and takes no writes, the in-process cache serves: {why}"),
+        false => lost(&why),
     }
+}
+
+fn lost(why: &str) -> String {
+    format!("redis is lost, the in-process cache serves: {why}")
 }

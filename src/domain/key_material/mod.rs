@@ -90,4 +90,6 @@ fn spki_of(bytes: &Zeroizing<Vec<u8>>) -> Option<String> {
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

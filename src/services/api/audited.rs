@@ -348,7 +348,7 @@ impl<'a> Door<'a> {
 /// Whether the caller may, now: what was kept of its answers ends with its rights as everything else does.
 fn allowed(api: &ApiState, call: &Call, needs: &Needs) -> Result<(), Problem> {
     // An expired token is told so whatever it may.
-    call.caller.token.good(api.clock.now())?;
+    call.caller.token.good(api.store.now())?;
     needs.allow(&call.caller)
 }
 

@@ -39,7 +39,7 @@ impl FromRequestParts<ApiState> for Reader {
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let secret = bearer(&parts.headers)?;
         let caller = known(api, &secret, parts).await?;
-        caller.token.good(api.clock.now())?;
+        caller.token.good(api.store.now())?;
         bears(&caller.token)?;
         if !caller.token.role.may_read() {
             return Err(Problem::new(

@@ -80,7 +80,7 @@ pub(super) async fn events(State(api): State<ApiState>, Reader(caller): Reader) 
 async fn ended(api: &ApiState, mut token: Token) {
     let mut changes = api.store.changes();
     loop {
-        let left = token.expires_at.map(|at| at - api.clock.now());
+        let left = token.expires_at.map(|at| at - api.store.now());
         let left = left.map_or(LOOK_AGAIN, |left| left.to_std().unwrap_or_default());
         tokio::select! {
             () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
@@ -95,7 +95,7 @@ async fn ended(api: &ApiState, mut token: Token) {
             Ok(None) => return,
             Err(_) => {}
         }
-        if token.good(api.clock.now()).is_err() {
+        if token.good(api.store.now()).is_err() {
             return;
         }
     }

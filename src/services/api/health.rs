@@ -9,7 +9,7 @@ use axum::response::Response;
 use chrono::TimeDelta;
 
 use crate::clients::cache::Serving;
-use crate::domain::adapter::AdapterStatus;
+use crate::domain::adapter::{AdapterStatus, signs_nothing};
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::{Duty, Worker};
 use crate::store::{Store, StoreError, Trouble, adapters, agents, apart, audit, clocks, findings, workers};
@@ -113,6 +113,7 @@ async fn look(api: &ApiState) -> Ready {
         ready: answered.is_ok(),
         backends,
         database: api.store.instance(),
+        clock_ahead_ms: api.store.clock_ahead().map(|ahead| ahead.num_milliseconds()),
         workers,
     }
 }
@@ -145,7 +146,7 @@ async fn clock(api: &ApiState) -> Option<String> {
         audit::last_at(&mut conn).await
     };
     let last = read.await.ok().flatten()?;
-    (last - api.clock.now() > AHEAD).then(|| {
+    (last - api.store.now() > AHEAD).then(|| {
         format!(
             "the last audit row is dated {}, ahead of this server's clock: that was ahead, or this one is behind; set \
              all servers' by NTP",
@@ -191,12 +192,8 @@ async fn cache(api: &ApiState) -> BackendHealth {
         Serving::Redis => (LinkState::Up, format!("redis{hits}")),
         Serving::InProcess => (LinkState::Up, format!("in-process (moka){hits}")),
         Serving::InsteadOfRedis => {
-            let why = api
-                .cache
-                .trouble()
-                .unwrap_or_else(|| "it doesn't answer".to_owned());
-            let note = format!("redis is lost, the in-process cache serves: {why}");
-            (LinkState::Degraded, note)
+            let unknown = || "redis is lost, the in-process cache serves: it doesn't answer".to_owned();
+            (LinkState::Degraded, api.cache.trouble().unwrap_or_else(unknown))
         }
     };
     BackendHealth {
@@ -213,11 +210,15 @@ async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), Sto
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
     let paused = paused.map(|adapter| {
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-        format!("paused: {why}")
+        match signs_nothing(why) {
+            Some(why) => format!("signing is paused, revocations go on: {why}"),
+            None => format!("paused: {why}"),
+        }
     });
     // What is signed goes on while revocations wait.
     let waiting = findings::waiting_revocations(&mut conn).await?;
-    let waiting = waiting.filter(|_| paused.is_none()).map(|(n, why)| {
+    let all_stands = adapters.iter().any(|it| !it.does_more_than_sign());
+    let waiting = waiting.filter(|_| !all_stands).map(|(n, why)| {
         let wait = if n == 1 {
             "revocation waits"
         } else {

@@ -21,7 +21,7 @@ pub(super) async fn prove(api: &ApiState, known: &Known, peer: Option<&Peer>) ->
         return Ok(());
     };
     // Refused for that in any case, and nothing that it shows is to change anything.
-    if token.good(api.clock.now()).is_err() {
+    if token.good(api.store.now()).is_err() {
         return Ok(());
     }
     if known.identity.is_none() && known.next_identity.is_none() {
@@ -68,7 +68,7 @@ fn shown(api: &ApiState, peer: Option<&Peer>) -> Result<String, Problem> {
     };
     let (_, certificate) = X509Certificate::from_der(&peer.certificate)
         .map_err(|_| refused("the agent's certificate can't be read".to_owned()))?;
-    let (now, validity) = (api.clock.now().timestamp(), certificate.validity());
+    let (now, validity) = (api.store.now().timestamp(), certificate.validity());
     if now < validity.not_before.timestamp() {
         // It was signed by a server whose clock is ahead, which enrolling again would not help.
         return Err(

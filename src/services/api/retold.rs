@@ -24,7 +24,7 @@ pub(super) async fn enrolment(
 ) -> Result<Option<Response>, Refusal> {
     let token = &call.caller.token;
     let is_again = token.spent_at.is_some() && call.key.is_some();
-    if !is_again || token.living(api.clock.now()).is_err() || Needs::Enrolment.allow(&call.caller).is_err() {
+    if !is_again || token.living(api.store.now()).is_err() || Needs::Enrolment.allow(&call.caller).is_err() {
         return Ok(None);
     }
     call.read(api).await?;

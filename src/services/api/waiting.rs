@@ -52,6 +52,7 @@ fn readyz(why: &Trouble) -> Response {
         ready: false,
         backends,
         database: None,
+        clock_ahead_ms: None,
         workers: Vec::new(),
     })
 }

@@ -68,6 +68,8 @@ pub(super) enum Mood {
     /// Asks to be left alone for a minute and a half.
     Limits,
     Sealed,
+    /// Has no role to sign with; all else it does.
+    Unsigned,
     /// Its address gives no answer.
     Unreachable,
 }
@@ -160,6 +162,13 @@ impl FakeCa {
         }
     }
 
+    fn role(&self) -> Result<(), AdapterError> {
+        match self.mood() {
+            Mood::Unsigned => Err(AdapterError::Unsigned("Vault has no role `web`".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn make(&self, csr_pem: &str) -> SignedCertificate {
         let mut csr = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
         let issuer = Ca::from_params(&self.params, &self.key);
@@ -240,7 +249,10 @@ impl Adapter for FakeCa {
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async { self.open() })
+        Box::pin(async {
+            self.open()?;
+            self.role()
+        })
     }
 
     fn sign<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<SignedCertificate, AdapterError>> {
@@ -277,6 +289,7 @@ impl Adapter for FakeCa {
                     std::time::Duration::from_secs(90),
                 )),
                 Mood::Sealed | Mood::Unreachable => self.open().map(|()| unreachable!()),
+                Mood::Unsigned => self.role().map(|()| unreachable!()),
             }
         })
     }

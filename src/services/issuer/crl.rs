@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Issuer;
 use super::adapters::Published;
 use crate::clients::crl::{Crl, Says, fetch, handed_out};
-use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
+use crate::domain::adapter::Adapter as AdapterRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
 use crate::store::{StoreError, Work, adapters as rows, apart, certificates, revocation};
@@ -72,7 +72,7 @@ impl Issuer {
         // Beside each other, since none is to wait for another's CA.
         let looks = adapters
             .iter()
-            .filter(|row| row.status == AdapterStatus::Active)
+            .filter(|row| row.does_more_than_sign())
             .map(|row| apart(self.look_into_crl_of(row)));
         let is_missing = try_join_all(looks).await?.contains(&true);
         if is_missing {

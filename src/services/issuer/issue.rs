@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
+use super::way::pause_reason;
 use super::{Issuer, LEASE, MARGIN};
 use chrono::{DateTime, Utc};
 
@@ -71,7 +72,8 @@ impl Issuer {
             // It waits for its agent or for the CA, and is in another worker's hands maybe.
             Ok(None) => Ok(()),
             Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
-            Err(AdapterError::Away(reason) | AdapterError::Denied(reason)) => {
+            Err(error @ (AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_))) => {
+                let reason = pause_reason(&error);
                 let mut tx = self.store.begin_behind().await?;
                 issuance::pause_issue(&mut tx, &request.id, &reason).await?;
                 tx.commit().await
@@ -142,8 +144,9 @@ impl Issuer {
     async fn not_found_out(&self, issuing: &Issuing, error: AdapterError) -> Result<(), StoreError> {
         tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
         match error {
-            AdapterError::Away(reason) | AdapterError::Denied(reason) => {
-                self.pause(&issuing.request.adapter_id, &reason).await
+            AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_) => {
+                self.pause(&issuing.request.adapter_id, &pause_reason(&error))
+                    .await
             }
             AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),

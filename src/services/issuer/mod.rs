@@ -33,6 +33,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 
+use self::adapters::AdapterError;
 use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
@@ -251,6 +252,8 @@ impl Issuer {
                 tracing::info!(adapter = %row.name, "the adapter works again");
                 Ok(())
             }
+            // Its pause says more: that it can't sign either makes nothing of it trustworthy.
+            Err(AdapterError::Unsigned(_)) if row.waits_for_judgement() => Ok(()),
             Err(error) => {
                 let reason = self.reason(row, &error);
                 if !Self::is_told(row.paused_reason.as_deref(), &reason) {
@@ -284,7 +287,7 @@ impl Issuer {
     }
 
     async fn renew_credential_of(&self, row: &AdapterRow) -> Duration {
-        if row.status != AdapterStatus::Active {
+        if !row.does_more_than_sign() {
             return RENEW_AGAIN;
         }
         let Some(adapter) = self.roster.adapter(row) else {

@@ -285,6 +285,63 @@ async fn a_revocation_waits_for_the_seal_and_is_proven_by_the_crl() {
     );
 }
 
+#[tokio::test]
+async fn a_ca_that_only_cannot_sign_goes_on_revoking() {
+    let bench = Bench::new().await;
+    let id = asked_back(&bench, Reason::Superseded).await;
+    bench.ca.be(Mood::Unsigned);
+    let request = bench.request().await;
+    let looked = bench.issuer.look_at_ways(&mut Ways::default()).await;
+    looked.unwrap();
+    for _ in 0..3 {
+        bench.round().await;
+    }
+    let waits = bench.now(&request).await;
+    assert_eq!((waits.status, waits.attempt), (RequestStatus::Pending, 0));
+    // It counts from the moment after it was asked for.
+    bench.clock.set(bench.clock.now() + Duration::seconds(1));
+    let mut conn = bench.store.read().await.unwrap();
+    let paused = rows::all(&mut conn).await.unwrap().remove(0);
+    assert_eq!(paused.status, AdapterStatus::Paused);
+    assert_eq!(
+        paused.paused_reason.as_deref(),
+        Some("nothing can be signed: Vault has no role `web`")
+    );
+    let revoked = certificates::existing(&mut conn, &id).await.unwrap();
+    assert_eq!(revoked.status, CertificateStatus::Revoked);
+    assert!(
+        revoked.revocation.unwrap().in_crl_at.is_some(),
+        "and the list is looked into"
+    );
+    // What waits is told without a revocation, which doesn't.
+    let (waiting, of_requests) = crate::store::read::findings(&mut conn)
+        .await
+        .unwrap()
+        .findings
+        .into_iter()
+        .find(|it| it.entity_id == paused.id)
+        .map(|it| (it.n_takes_down, it.what))
+        .unwrap();
+    assert_eq!(waiting, 1);
+    assert!(
+        of_requests.contains(
+            "can't sign: Vault has no role `web`; nothing is issued, 1 request waiting; revocations go on"
+        ),
+        "{of_requests}"
+    );
+    drop(conn);
+    // A seal stops the rest too.
+    bench.ca.be(Mood::Sealed);
+    bench.round().await;
+    let mut conn = bench.store.read().await.unwrap();
+    let reason = rows::all(&mut conn).await.unwrap().remove(0).paused_reason;
+    assert_eq!(reason.as_deref(), Some("Vault is sealed"));
+    drop(conn);
+    bench.ca.be(Mood::Signs);
+    bench.round().await;
+    assert_eq!(bench.now(&request).await.status, RequestStatus::Issued);
+}
+
 /// A certificate whose revocation was asked for.
 async fn asked_back(bench: &Bench, reason: Reason) -> String {
     let request = bench.request().await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::adapters::AdapterError;
 use super::known_ca::shown_by;
 use super::{Issuer, told};
-use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, is_no_answer, no_answer};
+use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, SIGNS_NOTHING, is_no_answer, no_answer};
 use crate::store::{StoreError, adapters as rows};
 
 /// Between two looks.
@@ -89,15 +89,24 @@ impl Issuer {
 
     /// Reason for an adapter's pause: the CA's own words, or that it has none for us.
     pub(super) fn reason(&self, row: &AdapterRow, error: &AdapterError) -> String {
-        let why = error.to_string();
         match error {
-            AdapterError::Retry(_) | AdapterError::Unknown(_) => no_answer(&self.owner, &row.place(), &why),
-            _ => why,
+            AdapterError::Retry(why) | AdapterError::Unknown(why) => {
+                no_answer(&self.owner, &row.place(), why)
+            }
+            _ => pause_reason(error),
         }
     }
 
     /// True where a pause for `before` has to be told anew for `now`: two sorts of no answer are one.
     pub(super) fn is_told(before: Option<&str>, now: &str) -> bool {
         before.is_some_and(|before| before == now || is_no_answer(before) && is_no_answer(now))
+    }
+}
+
+/// Reason for the pause that an answer of the CA asks for, which says where it is one for signatures alone.
+pub(super) fn pause_reason(error: &AdapterError) -> String {
+    match error {
+        AdapterError::Unsigned(why) => format!("{SIGNS_NOTHING}{why}"),
+        _ => error.to_string(),
     }
 }

@@ -112,6 +112,16 @@ impl InUse {
         let patience = Duration::seconds(self.checkin_interval_s) * SILENT_AFTER_INTERVALS;
         self.last_checkin.is_none_or(|at| now - at > patience)
     }
+
+    /// When its agent looked last, if a check-in is overdue since and the agent isn't banned: what is known of the place
+    /// is of then, and may have changed with what the agent was at.
+    #[must_use]
+    pub fn unheard_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let interval = Duration::seconds(self.checkin_interval_s);
+        let heard = self.last_checkin?;
+        let is_overdue = now - heard > interval + interval / 2;
+        (is_overdue && !self.agent_banned).then(|| self.checked_at.unwrap_or(heard))
+    }
 }
 
 /// A certificate that belongs at a place and could not be installed there.

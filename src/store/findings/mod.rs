@@ -10,6 +10,7 @@ mod requests;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::adapter::signs_nothing;
 use crate::domain::finding::LeftOut;
 use crate::domain::reason::Reason;
 
@@ -148,7 +149,7 @@ pub struct Unconfirmed {
     pub error: Option<String>,
     /// True if it is still under way: asked again it would only be refused as being under way.
     pub queued: bool,
-    /// Why its adapter is paused.
+    /// Why its adapter is paused, unless it only can't sign.
     pub paused_reason: Option<String>,
 }
 
@@ -286,7 +287,9 @@ impl FromRow for Unconfirmed {
             reason: optional_word(row, "revocation_reason", Reason::parse)?,
             error: row.try_get("error_message")?,
             queued: row.try_get::<i64>("n_queued")? > 0,
-            paused_reason: row.try_get("paused_reason")?,
+            paused_reason: row
+                .try_get::<Option<String>>("paused_reason")?
+                .filter(|reason| signs_nothing(reason).is_none()),
         })
     }
 }

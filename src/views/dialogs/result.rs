@@ -131,7 +131,9 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
         scrolled_by: state.keymap.hints(&[(InDialog::PageDown, "scrolls")]),
         ..Sheet::default()
     };
-    sheet.above.push(Sheet::thing(&when(run), width, Meaning::Plain));
+    sheet
+        .above
+        .push(Sheet::thing(&when(run, state), width, Meaning::Plain));
     let any = |is: fn(&Outcome) -> bool| run.ends.values().any(is);
     let waits = any(|end| matches!(end, Outcome::Waiting(_)));
     // Its ends are looked at for as long as the console runs.
@@ -181,8 +183,8 @@ fn proven<'a>(run: &Run, whole: &Outcome, width: usize) -> Vec<Thing<'a>> {
 }
 
 /// Under which ticket, and from when to when.
-fn when(run: &Run) -> String {
-    let time = |at: chrono::DateTime<chrono::Utc>| at.format("%H:%MZ").to_string();
+fn when(run: &Run, state: &State) -> String {
+    let time = |at: chrono::DateTime<chrono::Utc>| state.by_platform(at).format("%H:%MZ").to_string();
     let ticket = run.ticket.as_deref().map(|ticket| format!("{ticket}, "));
     let to = run
         .ended_at

@@ -156,6 +156,10 @@ pub enum AdapterError {
     /// The CA can't work at all for now, such as a sealed Vault. Nothing happened; the adapter pauses.
     #[error("{0}")]
     Away(String),
+    /// The CA can't sign for now, such as without a role to sign with; all else it can do. Nothing happened; the
+    /// adapter pauses for signatures alone.
+    #[error("{0}")]
+    Unsigned(String),
     /// Nothing happened: our credential may do other things, but not this one. It is tried again until it may.
     #[error("{0}")]
     Denied(String),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::Found;
 use super::renewal_asked::asked_for;
-use super::words::{counted, name, number, short};
+use super::words::{as_reported, counted, name, number, short};
 use crate::domain::certificate::{CertificateStatus, Urgency, urgency};
 use crate::domain::finding::{AnswerFor, Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -36,7 +36,12 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         Answer::ForItself => first.is_being_reissued(),
         Answer::OnItsWay(_) | Answer::For(..) | Answer::Barred => false,
     };
-    let said = format!("{}{}", trouble.what, banned(places));
+    // What only comes says already where there is no agent.
+    let reported = match trouble.kind {
+        FindingKind::ExpiringInUse | FindingKind::RenewalAsked => String::new(),
+        _ => as_reported(places, now),
+    };
+    let said = format!("{}{}{reported}", trouble.what, banned(places));
     let can_be_revoked = first.key_status == KeyStatus::Compromised
         && matches!(first.status, CertificateStatus::Active | CertificateStatus::Held)
         && first.not_after > now;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::Found;
 use super::unreadable::{is_unread, unreadable};
-use super::words::{name, short};
+use super::words::{as_reported, name, short};
 use crate::domain::certificate::short_serial;
 use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -236,6 +236,7 @@ impl AtPlace {
             true => "; agent banned",
             false => "",
         };
+        let reported = as_reported(&[it], now);
         Finding {
             kind: self.kind,
             severity: self.severity,
@@ -247,7 +248,7 @@ impl AtPlace {
             host: Some(it.hostname.clone()),
             agent: Some(it.agent_id.clone()),
             matter: self.matter.to_owned(),
-            what: format!("{}{banned}", self.what),
+            what: format!("{}{banned}{reported}", self.what),
             since: Some(it.updated_at),
             due: self.due,
             takes_down: vec![it.hostname.clone()],

@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use super::Found;
 use super::waiting::{Waiting, count_waiting, with_revocations};
 use super::words::short;
-use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer};
+use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer, signs_nothing};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
@@ -149,15 +149,22 @@ pub(super) fn paused(
             (_, true) => matter::NO_ANSWER.to_owned(),
             _ => matter::PAUSED.to_owned(),
         },
-        what: format!(
-            "{} is paused: {}; nothing is issued or revoked, {waiting}",
-            adapter.name,
-            // Fingerprints and what to do with them are the point of it.
-            match is_of_ca {
-                true => reason.to_owned(),
-                false => short(reason),
-            }
-        ),
+        what: match signs_nothing(reason) {
+            Some(why) => format!(
+                "{} can't sign: {}; nothing is issued, {waiting}; revocations go on",
+                adapter.name,
+                short(why)
+            ),
+            None => format!(
+                "{} is paused: {}; nothing is issued or revoked, {waiting}",
+                adapter.name,
+                // Fingerprints and what to do with them are the point of it.
+                match is_of_ca {
+                    true => reason.to_owned(),
+                    false => short(reason),
+                }
+            ),
+        },
         subject: adapter.name,
         since: adapter.paused_at,
         due: None,

@@ -485,6 +485,52 @@ fn a_path_that_became_a_fifo_is_told_as_that_and_what_is_served_beside_it() {
 }
 
 #[test]
+fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
+    let checked = now() - Duration::minutes(20);
+    let told = |it: InUse| installation(&it, now()).what;
+    let other = InUse {
+        on_disk_sha256: Some("bb".to_owned()),
+        checked_at: Some(checked),
+        ..place()
+    };
+    assert!(!told(other.clone()).contains("as last reported"), "it answers");
+    let at = crate::domain::moment::short(checked, now());
+    let end = format!("; as last reported {at}, no word from the agent since");
+    for minutes in [2, 30] {
+        let silent = InUse {
+            last_checkin: Some(now() - Duration::minutes(minutes)),
+            ..other.clone()
+        };
+        let what = told(silent);
+        assert!(what.ends_with(&end), "{what}");
+    }
+    // A revoked one may have been replaced since, too; a banned agent is told as that.
+    let revoked = InUse {
+        status: CertificateStatus::Revoked,
+        checked_at: Some(checked),
+        last_checkin: Some(checked),
+        ..place()
+    };
+    let healthy = InUse {
+        status: CertificateStatus::Revoked,
+        ..place()
+    };
+    let what = in_use(&[&revoked, &healthy], now()).unwrap().what;
+    assert!(
+        what.ends_with(&format!(
+            "; as last reported on 1 of them {at}, no word from the agent since"
+        )),
+        "{what}"
+    );
+    let banned = InUse {
+        agent_banned: true,
+        ..revoked
+    };
+    let what = in_use(&[&banned], now()).unwrap().what;
+    assert!(what.ends_with("; agent banned"), "{what}");
+}
+
+#[test]
 fn what_is_served_instead_is_not_dated_by_the_end_of_what_is_expected() {
     let it = InUse {
         served_sha256: Some("cc".to_owned()),

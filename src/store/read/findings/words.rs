@@ -1,6 +1,10 @@
 //! Names and counts as findings have them.
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::certificate::common_name;
+use crate::domain::moment;
+use crate::store::findings::InUse;
 
 /// Letters that a finding quotes of what a CA, a reload command or an agent said.
 const SAID: usize = 300;
@@ -27,4 +31,20 @@ pub(super) fn counted(n: i64, what: &str) -> String {
     } else {
         format!("{n} {what}s")
     }
+}
+
+/// The time of what is told of these places, where their agents haven't been heard of since.
+pub(super) fn as_reported(places: &[&InUse], now: DateTime<Utc>) -> String {
+    let unheard = places.iter().filter_map(|it| it.unheard_since(now));
+    let Some(since) = unheard.clone().min() else {
+        return String::new();
+    };
+    let on = match unheard.count() {
+        n if n == places.len() => String::new(),
+        n => format!(" on {n} of them"),
+    };
+    format!(
+        "; as last reported{on} {}, no word from the agent since",
+        moment::short(since, now)
+    )
 }

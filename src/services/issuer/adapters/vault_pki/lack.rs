@@ -32,6 +32,16 @@ pub(super) struct Lacking {
 }
 
 impl Lack {
+    /// The error of what can't be done for it. A role, and what finds a lost signature again, is for signatures alone;
+    /// a line is asked for by them too, since a revocation's denial is its own.
+    fn error(&self, config: &Config) -> AdapterError {
+        let words = self.words(config);
+        match self {
+            Self::Line { .. } | Self::Role | Self::List(_) => AdapterError::Unsigned(words),
+            Self::Mount | Self::Ca | Self::Gateway(_) => AdapterError::Away(words),
+        }
+    }
+
     pub(super) fn words(&self, config: &Config) -> String {
         let Config { mount, role, .. } = config;
         match self {
@@ -61,8 +71,8 @@ impl Lack {
 }
 
 impl VaultPki {
-    /// Error of a call that came to nothing: a lack that all calls share is remembered, and the CA is away
-    /// until that is there. `line` is what our policy needs for the call.
+    /// Error of a call that came to nothing: a lack that others share is remembered, and what needs it waits until
+    /// that is there. `line` is what our policy needs for the call.
     pub(super) async fn unless_lacking(
         &self,
         error: VaultError,
@@ -91,12 +101,12 @@ impl VaultPki {
 
     /// Remembers it; the error that says so.
     pub(super) fn lacks(&self, what: Lack) -> AdapterError {
-        let words = what.words(&self.config);
+        let error = what.error(&self.config);
         self.set_lacking(Some(Lacking {
             since: Instant::now(),
             what,
         }));
-        AdapterError::Away(words)
+        error
     }
 
     fn set_lacking(&self, lacking: Option<Lacking>) {
@@ -140,7 +150,7 @@ impl VaultPki {
         };
         // Lacks that can't be seen are tried, now and then.
         let is_due = since.elapsed() >= REMEMBERED;
-        let away = || AdapterError::Away(what.words(&self.config));
+        let away = || what.error(&self.config);
         let is_back = match &what {
             Lack::Line { path, capability } => match self.reader.may(capability, path).await {
                 Ok(may) => may,
@@ -181,7 +191,7 @@ impl VaultPki {
         Ok(())
     }
 
-    /// The serials of all that Vault keeps. That they can't be listed stops all work: what is signed meanwhile could
+    /// The serials of all that Vault keeps. That they can't be listed stops signatures: what is signed meanwhile could
     /// not be found again.
     pub(super) async fn listed(&self) -> Result<Vec<String>, AdapterError> {
         let mount = &self.config.mount;

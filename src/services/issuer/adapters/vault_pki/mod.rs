@@ -193,7 +193,7 @@ impl VaultPki {
             } else {
                 "ahead of"
             };
-            return Err(AdapterError::Away(format!(
+            return Err(AdapterError::Unsigned(format!(
                 "Vault's clock is {seconds} s {which} this server's: set both by NTP"
             )));
         }
@@ -289,9 +289,10 @@ impl Adapter for VaultPki {
             if status.sealed {
                 return Err(AdapterError::Away("Vault is sealed".to_owned()));
             }
-            self.keeps_time().await?;
             self.reader.let_in().await?;
-            self.lacks_nothing().await
+            // What stops everything comes before what stops signatures.
+            self.lacks_nothing().await?;
+            self.keeps_time().await
         })
     }
 
