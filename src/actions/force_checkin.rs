@@ -13,6 +13,7 @@ use crate::clients::agent::WakeStep;
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
+use crate::domain::matter;
 use crate::domain::plain::shell_word;
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -50,6 +51,9 @@ impl Action for ForceCheckin {
             Seen::Finding(finding) if finding.kind == FindingKind::AgentBanned => {
                 Some(banned(&finding.subject))
             }
+            Seen::Finding(finding) if finding.matter == matter::NO_TOKEN => {
+                Some(without_token(&finding.subject, &finding.entity_id))
+            }
             _ => None,
         }
     }
@@ -70,12 +74,24 @@ impl Action for ForceCheckin {
 
 /// Refusal for an agent that isn't woken.
 fn refused(agent: &Agent) -> Option<Refusal> {
-    (agent.status == AgentStatus::Banned).then(|| banned(&agent.hostname))
+    match agent.status {
+        AgentStatus::Banned => Some(banned(&agent.hostname)),
+        AgentStatus::Active => agent
+            .has_no_token
+            .then(|| without_token(&agent.hostname, &agent.id)),
+    }
 }
 
 fn banned(hostname: &str) -> Refusal {
     let problem = Problem::refused(format!("{hostname} is banned")).hint("unban it first: `U`");
     Refusal::new("banned", problem)
+}
+
+/// One that would be refused, however often it is woken.
+fn without_token(hostname: &str, id: &str) -> Refusal {
+    let problem = Problem::refused(format!("{hostname} has no token: it can't check in"))
+        .hint(format!("enrol it again: `POST /api/v1/agents/{id}/token`"));
+    Refusal::new("without a token", problem)
 }
 
 async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
@@ -95,8 +111,8 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             });
             continue;
         }
-        if let Some(since) = away(&agent, with.clock.now()) {
-            silent.push(format!("{} is {since}", agent.hostname));
+        if let Some(absence) = away(&agent, with.clock.now()) {
+            silent.push(format!("{} {}", agent.hostname, absence.is));
         }
         if !from_api {
             unsaid.push(format!("{} at {}", agent.hostname, agent.address));
@@ -125,7 +141,12 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
     }
     let named: Vec<&str> = plan.targets.iter().map(|target| target.name.as_str()).collect();
     match named.as_slice() {
-        [] => return Err(Problem::refused("these agents are banned").hint("unban them first")),
+        [] => {
+            return Err(Problem::refused(
+                "none of these agents can check in: each is banned or has no token",
+            )
+            .hint("unban them first, `U`; then enrol them again"));
+        }
         [one] => {
             plan.title = format!("Check-in of {one}");
             plan.changes.push(format!("{one} checks in now."));

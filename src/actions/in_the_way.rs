@@ -42,38 +42,56 @@ impl Agents {
     }
 }
 
-/// How long an agent has been away, if it is: `silent since 27 Nov`.
-pub(super) fn away(agent: &Agent, now: DateTime<Utc>) -> Option<String> {
-    match (agent.health(now), agent.last_checkin) {
-        (AgentHealth::Silent, Some(at)) => Some(format!("silent since {}", short(at, now))),
-        (AgentHealth::Silent | AgentHealth::Never, _) => Some("never seen yet".to_owned()),
-        (AgentHealth::Banned | AgentHealth::Late | AgentHealth::Healthy, _) => None,
-    }
+/// The absence of an agent.
+#[derive(Clone)]
+pub(super) struct Absence {
+    /// In words behind its name: `is silent since 27 Nov`.
+    pub(super) is: String,
+    /// The event that ends it: `is back`.
+    pub(super) until: &'static str,
+}
+
+/// Absence of this agent, if it is away or can't come.
+pub(super) fn away(agent: &Agent, now: DateTime<Utc>) -> Option<Absence> {
+    let (is, until) = match (agent.health(now), agent.last_checkin) {
+        (AgentHealth::Silent, Some(at)) => (format!("is silent since {}", short(at, now)), "is back"),
+        (AgentHealth::Silent | AgentHealth::Never, _) => ("was never seen".to_owned(), "is back"),
+        (AgentHealth::NoToken, _) => (
+            format!(
+                "has no token, so enrol it: `POST /api/v1/agents/{}/token`",
+                agent.id
+            ),
+            "is enrolled again",
+        ),
+        (AgentHealth::Banned | AgentHealth::Late | AgentHealth::Healthy, _) => return None,
+    };
+    Some(Absence { is, until })
 }
 
 /// What waits for agents that are away, by host.
 #[derive(Default)]
-pub(super) struct Away(BTreeMap<String, (String, Vec<String>)>);
+pub(super) struct Away(BTreeMap<String, (Absence, Vec<String>)>);
 
 impl Away {
     /// Notes that `name` waits for `agent`, if that is away.
     pub(super) fn note(&mut self, agent: &Agent, name: &str, now: DateTime<Utc>) {
-        let Some(since) = away(agent, now) else {
+        let Some(absence) = away(agent, now) else {
             return;
         };
         let (_, names) = self
             .0
             .entry(agent.hostname.clone())
-            .or_insert((since, Vec::new()));
+            .or_insert((absence, Vec::new()));
         names.push(name.to_owned());
     }
 
-    /// A line a host; `so` says what comes of it.
-    pub(super) fn lines(&self, so: &str) -> impl Iterator<Item = String> {
-        self.0.iter().map(move |(host, (since, waiting))| {
+    /// A line a host; `so` says what comes of it until it `is back`.
+    pub(super) fn lines(&self, so: fn(&str) -> String) -> impl Iterator<Item = String> {
+        self.0.iter().map(move |(host, (absence, waiting))| {
             let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
             let verb = if waiting.len() == 1 { "waits" } else { "wait" };
-            format!("{host} is {since}: {} {verb} for it. {so}", names(&waiting))
+            let so = so(absence.until);
+            format!("{host} {}: {} {verb} for it. {so}", absence.is, names(&waiting))
         })
     }
 }

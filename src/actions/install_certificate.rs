@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use super::in_the_way::away;
+use super::in_the_way::{Absence, away};
 use super::newer::{self, Newer};
 use super::steps::prove_handshake::{self, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
@@ -58,9 +58,8 @@ impl Action for InstallCertificate {
     fn refuses(&self, on: &Seen<'_>, now: DateTime<Utc>) -> Option<Refusal> {
         match on {
             Seen::Certificate(seen) => match seen.detail {
-                Some(detail) => holder(detail)
-                    .err()
-                    .or_else(|| unfit(seen.row, seen.is_listed, now)),
+                // Of a certificate that is no good it doesn't matter who could have it.
+                Some(detail) => unfit(seen.row, seen.is_listed, now).or_else(|| holder(detail).err()),
                 None => unfit(seen.row, seen.is_listed, now),
             },
             Seen::Finding(finding)
@@ -88,6 +87,16 @@ impl Action for InstallCertificate {
         Box::pin(plan(on, inputs, with))
     }
 
+    fn proof(&self, plan: &Plan) -> String {
+        match plan.steps.iter().any(|it| it.step == ProveHandshake.name()) {
+            true => SPEC.proof,
+            false => {
+                "the agent reports it on disk and loaded, or the old one is back and the reason is shown"
+            }
+        }
+        .to_owned()
+    }
+
     fn steps(&self) -> &'static [&'static dyn Step] {
         &[&Install, &InstallOlder, &ProveHandshake]
     }
@@ -101,6 +110,8 @@ struct Place {
     path: String,
     /// The newer certificate that has its place.
     newer: Option<Newer>,
+    /// The certificate that is expected there now is the one that this one replaces.
+    is_successor: bool,
     /// Certificate that a handshake showed there while the plan was made.
     served: Option<String>,
 }
@@ -113,7 +124,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
         let certificate = &detail.certificate;
-        let holder = match holder(&detail) {
+        let unfit_itself = unfit(certificate, false, with.clock.now());
+        let holder = match unfit_itself.map_or_else(|| holder(&detail), Err) {
             Ok(agent_id) => {
                 let standing = lists.standing(certificate, with).await;
                 let agent = with.api.agent(agent_id).await?;
@@ -157,8 +169,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             part,
             path,
             newer: None,
+            is_successor: false,
             served: None,
         };
+        if let Some(id) = there(&place).map(|there| there.certificate_id.clone()) {
+            let by = with.api.certificate(&id).await?.certificate.replaced_by;
+            place.is_successor = by.as_deref() == Some(place.detail.certificate.id.as_str());
+        }
         place.newer = newer::of(&place.detail.certificate, &place.agent, &place.path, with).await?;
         places.push(place);
     }
@@ -176,7 +193,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         hosts.note(&place.agent.agent, place.part, name, with.clock.now());
         plan.steps.extend(steps(index, place, with));
         plan.losses.extend(loss(place, &plan.targets));
-        plan.changes.extend(changes(place));
+        plan.changes.extend(changes(place, with.clock.now()));
     }
     if places.len() > 1 {
         let rows = places.iter().map(|place| {
@@ -197,7 +214,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             hosts.reload()
         )];
     }
-    plan.in_the_way = hosts.lines("The job is on record; nothing is installed there until it is back.");
+    plan.in_the_way =
+        hosts.lines(|until| format!("The job is on record; nothing is installed there until it {until}."));
     if let Some((name, why)) = unknown.first() {
         plan.in_the_way.push(format!(
             "Whether {} is revoked at the CA isn't known: {why}",
@@ -394,9 +412,7 @@ fn steps(target: usize, place: &Place, with: &Reads) -> Vec<PlannedStep> {
         served_before,
         is_older: place.newer.is_some(),
     };
-    let proof = address(place)
-        .filter(|_| place.part == Part::Now)
-        .map(|address| prove_handshake::planned(target, address, &shows));
+    let proof = address(place).map(|address| prove_handshake::planned(target, address, &shows));
     [install].into_iter().chain(proof).collect()
 }
 
@@ -420,6 +436,14 @@ fn address(place: &Place) -> Option<&str> {
 fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
     let there = there(place)?;
     let moved = targets.iter().any(|target| target.id == there.certificate_id);
+    // What its agent found not to be served there can't be lost.
+    let is_served = match (&there.tls_address, there.checked_at) {
+        (Some(_), Some(_)) => there.served_sha256.as_ref() == Some(&there.expected_sha256),
+        (Some(_), None) | (None, _) => true,
+    };
+    if place.is_successor || !is_served {
+        return None;
+    }
     let name = common_name(&there.subject).unwrap_or(&there.subject);
     (there.certificate_id != place.detail.certificate.id && !moved).then(|| Loss {
         host: place.agent.agent.hostname.clone(),
@@ -428,11 +452,14 @@ fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
             true => format!("{name} that ends {}", fixed(there.not_after)),
             false => name.to_owned(),
         },
-        what: format!("no longer served from {}", place.path),
+        what: match there.tls_address {
+            Some(_) => format!("no longer served from {}", place.path),
+            None => format!("no longer on disk at {}", place.path),
+        },
     })
 }
 
-fn changes(place: &Place) -> Vec<String> {
+fn changes(place: &Place, now: DateTime<Utc>) -> Vec<String> {
     let (name, hostname, path) = (
         place.detail.certificate.name(),
         &place.agent.agent.hostname,
@@ -445,9 +472,10 @@ fn changes(place: &Place) -> Vec<String> {
         fixed(certificate.not_after)
     )];
     let there = there(place);
-    changes.push(match place.part {
-        Part::Late => format!("{hostname} gets {name} at {path} when it is back."),
-        _ => {
+    let absence = away(&place.agent.agent, now).filter(|_| place.part == Part::Late);
+    changes.push(match absence {
+        Some(Absence { until, .. }) => format!("{hostname} gets {name} at {path} when it {until}."),
+        None => {
             format!("{hostname} gets {name} at {path} and reloads; its old files stay until that is served.")
         }
     });
@@ -527,8 +555,8 @@ impl Step for Install {
             let Some(result) = with.api.job(job).await?.result else {
                 let agent = with.api.agent(text(&cx.args, "agent")?).await?.agent;
                 return Ok(match away(&agent, with.clock.now()) {
-                    Some(since) => Proof::Waits(format!(
-                        "asked, waits for the agent: job {job} goes on when {} is back, {since}",
+                    Some(Absence { is, until }) => Proof::Waits(format!(
+                        "asked, waits for the agent: job {job} goes on when {} {until}; it {is}",
                         agent.hostname
                     )),
                     None => Proof::Open("the agent has not reported yet".to_owned()),

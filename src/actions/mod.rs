@@ -61,7 +61,7 @@ pub struct Spec {
     pub kinds: &'static [EntityKind],
     /// One sentence for help, no period.
     pub help: &'static str,
-    /// How it proves that it worked, no period.
+    /// How it proves that it worked where nothing stands against that, no period.
     pub proof: &'static str,
     /// The change that each of its things has in the platform's audit once it is done; none where it changes nothing
     /// there, so that the platform can't know.
@@ -163,6 +163,11 @@ pub trait Action: Sync {
         inputs: Inputs,
         with: &'a Reads,
     ) -> BoxFuture<'a, Result<Plan, Problem>>;
+
+    /// The proof of this plan in words, by the steps that it has; no period.
+    fn proof(&self, _plan: &Plan) -> String {
+        self.spec().proof.to_owned()
+    }
 
     /// The code that its plans' steps name.
     fn steps(&self) -> &'static [&'static dyn Step];

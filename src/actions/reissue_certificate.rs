@@ -26,7 +26,7 @@ use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::wire::certs::{CertificateDetail, ReissueBody};
 
 /// See the module.
@@ -76,6 +76,17 @@ impl Action for ReissueCertificate {
         with: &'a Reads,
     ) -> BoxFuture<'a, Result<Plan, Problem>> {
         Box::pin(plan(on, inputs, with))
+    }
+
+    fn proof(&self, plan: &Plan) -> String {
+        let has = |step: &dyn Step| plan.steps.iter().any(|it| it.step == step.name());
+        match (has(&ProveHandshake), has(&AwaitAgent)) {
+            (true, _) => SPEC.proof,
+            (false, true) => "the agent reports the new one on its disk: nothing serves it over TLS",
+            (false, false) if has(&Reissue) => "the CA has issued it, with a serial: it is installed nowhere",
+            (false, false) => SPEC.proof,
+        }
+        .to_owned()
     }
 
     fn steps(&self) -> &'static [&'static dyn Step] {
@@ -307,7 +318,7 @@ async fn steps(
     with: &Reads,
 ) -> Result<Vec<PlannedStep>, Problem> {
     let (certificate, now) = (&detail.certificate, with.clock.now());
-    let (mut proofs, mut waits) = (Vec::new(), Vec::new());
+    let (mut proofs, mut later) = (Vec::new(), Vec::new());
     let mut hosts: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<String> = Vec::new();
     for place in detail.belongs() {
@@ -318,15 +329,18 @@ async fn steps(
             continue;
         }
         hosts.insert(place.hostname.clone());
+        let handshake = place.tls_address.as_ref().map(|address| {
+            let shows = Shows::SuccessorOf(certificate, place.version);
+            prove_handshake::planned(target, address, &shows)
+        });
         if part == Part::Late {
             late.push(agent.id.clone());
-            waits.push(await_agent::planned(target, agent));
+            later.push(await_agent::planned(target, place));
+            later.extend(handshake);
             continue;
         }
-        if let Some(address) = &place.tls_address {
-            let shows = Shows::SuccessorOf(certificate, place.version);
-            proofs.push(prove_handshake::planned(target, address, &shows));
-        }
+        // Where nothing serves it, the agent's report is all that can be looked at.
+        proofs.push(handshake.unwrap_or_else(|| await_agent::planned(target, place)));
     }
     if detail.belongs().next().is_none() {
         found.uninstalled.push(certificate.name().to_owned());
@@ -340,10 +354,6 @@ async fn steps(
                 late.push(agent.id.clone());
             }
         }
-    }
-    if proofs.is_empty() && hosts.len() == found_hosts(&late) {
-        // All that there is waits: the first step says so itself.
-        waits.clear();
     }
     let reached: Vec<&str> = hosts.iter().map(String::as_str).collect();
     found.by_name.push(by_name::certificate_on(detail, &reached, now));
@@ -363,11 +373,7 @@ async fn steps(
     )
     .on_hosts(&hosts)
     .by_hand(by_hand::post(with.api.base(), &path, body.as_ref()));
-    Ok([ask].into_iter().chain(proofs).chain(waits).collect())
-}
-
-fn found_hosts(late: &[String]) -> usize {
-    late.iter().collect::<BTreeSet<_>>().len()
+    Ok([ask].into_iter().chain(proofs).chain(later).collect())
 }
 
 fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
@@ -419,8 +425,9 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
 }
 
 async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem> {
-    let so = "Nothing is installed there until it is back; nothing else waits.";
-    let mut lines = found.hosts.lines(so);
+    let mut lines = found
+        .hosts
+        .lines(|until| format!("Nothing is installed there until it {until}; nothing else waits."));
     let adapters = Adapters::ask(with).await?;
     let certificates = found.all.iter().map(|detail| &detail.certificate);
     let so = "can be asked for: issued and installed by itself when that is over.";
@@ -492,10 +499,8 @@ impl Step for Reissue {
                         serials.push(with.api.certificate(certificate).await?.certificate.serial);
                     }
                     (RequestStatus::Failed | RequestStatus::Denied | RequestStatus::Cancelled, _) => {
-                        return Ok(Proof::Refuted(
-                            Problem::new(ProblemKind::Refused, format!("{}: {}", request.id, request.why()))
-                                .hint("the old certificate is untouched"),
-                        ));
+                        let hint = "the old certificate is untouched";
+                        return Ok(await_agent::ended(request, Some(hint)));
                     }
                     _ => return not_issued(request, text(&cx.args, "certificate")?, with).await,
                 }
@@ -553,8 +558,8 @@ async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Resul
         }
         (Some(WaitingOn::Key | WaitingOn::Challenge), Some(agent)) => {
             let agent = with.api.agent(agent).await?.agent;
-            if let Some(since) = away(&agent, with.clock.now()) {
-                return Ok(Proof::Waits(await_agent::words(request, &agent, &since)));
+            if let Some(absence) = away(&agent, with.clock.now()) {
+                return Ok(Proof::Waits(await_agent::words(request, &agent, &absence)));
             }
         }
         (Some(WaitingOn::Ca), _) => {

@@ -100,8 +100,8 @@ impl Hosts {
         }
     }
 
-    /// A line for each obstacle; `so` says what comes of an agent that is away.
-    pub(super) fn lines(&self, so: &str) -> Vec<String> {
+    /// A line for each obstacle; `so` says what comes of an agent that is away until it `is back`.
+    pub(super) fn lines(&self, so: fn(&str) -> String) -> Vec<String> {
         let mut lines: Vec<String> = self.away.lines(so).collect();
         if !self.under_way.is_empty() {
             let hosts: Vec<&str> = self.under_way.keys().map(String::as_str).collect();
@@ -150,6 +150,7 @@ mod tests {
             last_checkin: Some(at),
             reported_from: None,
             checkin_interval_s: 60,
+            has_no_token: false,
             n_installations: 0,
             enrolled_at: at,
             updated_at: at,
@@ -190,11 +191,11 @@ mod tests {
         // The same agent's other file has no request.
         assert_eq!(Part::of(&all[1].0, Some("/b.pem"), [&request], now), Part::Now);
         assert_eq!(hosts.reload(), "1 host reloads, 1 more once it is back");
-        let lines = hosts.lines("It waits.");
+        let lines = hosts.lines(|_| "It waits.".to_owned());
         assert_eq!(
             lines,
             [
-                "web-03 is never seen yet: a waits for it. It waits.",
+                "web-03 was never seen: a waits for it. It waits.",
                 "For a on web-02 a request is under way already: none is made there.",
                 "Not reached: web-04, web-05 are banned and keep what is there. Nothing is installed until they are \
                  unbanned, `U`, and enrolled again.",

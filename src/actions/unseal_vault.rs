@@ -332,14 +332,10 @@ fn stopped(status: &SealStatus, command: &str) -> Problem {
         }
         0 => Problem::new(kind, "no share was entered; Vault is sealed as before"),
         n => {
-            let (shares, stay) = if n == 1 {
-                ("share", "stays")
-            } else {
-                ("shares", "stay")
-            };
+            let stay = if n == 1 { "stays" } else { "stay" };
             Problem::new(
                 kind,
-                format!("{n} of {t} {shares} {stay} at Vault, which is sealed"),
+                format!("{n} of {t} shares {stay} at Vault, which is sealed"),
             )
             .hint(format!(
                 "unseal again and enter the other {}, or drop what is there: `{command} -reset`",

@@ -18,6 +18,7 @@ use crate::plan::known::KnownAgents;
 use crate::plan::one_database;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
+use crate::state::effect::Export;
 use crate::store::hosts::Hosts;
 
 /// The backends of one context, and what may be changed there.
@@ -132,8 +133,20 @@ fn file_name(api: &str) -> String {
 }
 
 impl Backends {
-    /// Writes an export for its owner alone; gives where it is, or why it could not be written.
-    pub(super) async fn write_export(&self, name: &str, content: &str) -> Result<String, String> {
+    /// Writes an export for its owner alone; gives where it is and what it lacks, or why it could not be written.
+    pub(super) async fn write_export(&self, export: &Export) -> Result<String, String> {
+        let mut paths = Vec::new();
+        for (name, content) in &export.files {
+            paths.push(self.write_file(name, content).await?);
+        }
+        let paths = paths.join(" and ");
+        Ok(match export.cut.as_str() {
+            "" => paths,
+            cut => format!("{paths}: {cut}"),
+        })
+    }
+
+    async fn write_file(&self, name: &str, content: &str) -> Result<String, String> {
         let path = self.exports.join(name);
         let failed = |error: std::io::Error| format!("`{}` can't be written: {error}", path.display());
         tokio::fs::create_dir_all(&self.exports).await.map_err(failed)?;

@@ -5,7 +5,7 @@ use chrono::Duration;
 
 use super::dialogs::type_into;
 use super::layers::field;
-use super::{clues, lists};
+use super::{clues, exporting, lists};
 use crate::domain::key_material::material_in;
 use crate::plan::guard::{Guard, Unlocked};
 use crate::state::cmd::{Cmd, InDialog};
@@ -17,7 +17,6 @@ use crate::state::screen::{Place, ViewId};
 use crate::state::typed::{self, Typed};
 use crate::state::{LoggedCommand, State, Tone};
 use crate::views;
-use crate::views::export::export;
 
 /// Lines that can be taken back; the oldest go first.
 const KEPT: usize = 100;
@@ -192,8 +191,7 @@ fn no_such(state: &State, typed: &str) -> String {
 pub(super) fn run(state: &mut State, typed: Typed, effects: &mut Vec<Effect>) {
     let unlocked = match typed {
         Typed::Export(format) => {
-            let (name, content) = export(state, format);
-            return effects.push(Effect::Export { name, content });
+            return exporting::begin(state, format, effects);
         }
         Typed::Sort(column) => return sort(state, &column),
         Typed::Save(name) => {

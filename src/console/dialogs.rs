@@ -5,6 +5,7 @@ use tui_textarea::{Input, Key, TextArea};
 
 use super::layers::{self, field, fields};
 use super::{clipboard, cursor, live_filter, starting, wiped};
+use crate::domain::link::Backend;
 use crate::plan::confirm::{Answer, confirm};
 use crate::plan::plan::Plan;
 use crate::plan::tier::Ask;
@@ -299,8 +300,16 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
             layer.complaint = None;
         }
         (Some(InDialog::NextField), Phase::Running) if secret && state.context.shares_in.is_some() => {
-            effects.push(Effect::TakeShare(layer.shares_taken));
-            layer.shares_taken += 1;
+            // What Vault has of them was given by an earlier dialog as well.
+            let seal = state
+                .links
+                .get(&Backend::Vault)
+                .and_then(|link| link.seal.as_ref());
+            let given = seal.filter(|seal| seal.sealed).map_or(0, |seal| seal.progress);
+            let given = usize::try_from(given).unwrap_or(0);
+            let next = layer.shares_taken.max(given);
+            effects.push(Effect::TakeShare(next));
+            layer.shares_taken = next + 1;
         }
         (_, Phase::Planned) => planned_key(state, &mut layer, key, effects),
         _ => {}

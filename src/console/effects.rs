@@ -220,12 +220,24 @@ impl Effects {
             Effect::Execute { run, confirmed } => self.execute(run, *confirmed),
             Effect::ResetSecret(run) => self.enter(&run, Entered::Reset),
             Effect::StopSecret(run) => self.enter(&run, Entered::Stop),
-            Effect::Export { name, content } => {
+            Effect::Export(export) => {
                 let backends = self.backends.get().cloned()?;
                 let to = self.to.clone();
                 tokio::spawn(async move {
-                    let result = backends.write_export(&name, &content).await;
+                    let result = backends.write_export(&export).await;
                     let _closed = to.send(Event::Exported(result)).await;
+                });
+            }
+            Effect::ReadForExport(wanted) => {
+                let backends = self.backends.get().cloned()?;
+                let to = self.to.clone();
+                tokio::spawn(async move {
+                    let mut read = Vec::new();
+                    for (query, rows) in &wanted.lists {
+                        let answer = ask(&backends.reads, query, *rows).await;
+                        read.push((query.clone(), answer.map(|(answer, _)| answer)));
+                    }
+                    let _closed = to.send(Event::ReadForExport(wanted, read)).await;
                 });
             }
             Effect::Handshake(endpoint) => {

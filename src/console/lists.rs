@@ -11,7 +11,7 @@ use crate::views::{self, Opens};
 use crate::wire::page::n_rows;
 
 /// Rows that a list holds at most when somebody goes to its end.
-const MOST: u32 = 10_000;
+pub(super) const MOST: u32 = 10_000;
 
 /// Carries a list command out.
 pub(super) fn on(state: &mut State, cmd: Cmd) {

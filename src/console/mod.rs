@@ -13,6 +13,7 @@ pub mod defects;
 mod dialogs;
 pub mod effects;
 pub mod entry;
+mod exporting;
 pub mod hand;
 pub mod heard;
 pub mod input;

@@ -5,7 +5,9 @@ use super::clipboard::takes;
 use super::command_line::{self, Asked};
 use super::run_told::{no_longer_awaited, run_goes_on};
 use super::wants::{ask, can_read, heed_refusal, is_held, remember, touch, touch_own};
-use super::{clues, cursor, dialogs, layers, leaving, lists, live_filter, menu, starting, verify, wiped};
+use super::{
+    clues, cursor, dialogs, exporting, layers, leaving, lists, live_filter, menu, starting, verify, wiped,
+};
 use crate::actions::{self, Availability};
 use crate::domain::database::sources;
 use crate::domain::id::EntityKind;
@@ -201,7 +203,9 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             if state.vault_sealed() {
                 state.sealed_since.get_or_insert(at);
             } else if backend == Backend::Vault && matches!(now, LinkState::Up | LinkState::Degraded) {
-                state.sealed_since = None;
+                if state.sealed_since.take().is_some() {
+                    state.unsealed_at = Some(at);
+                }
             }
             // Findings about a backend that went or came back are asked for now, not with the next look.
             if was != now {
@@ -269,6 +273,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.starting = what;
             touch(state, |_| true);
         }
+        Event::ReadForExport(wanted, read) => exporting::with_rows(state, &wanted, read, effects),
         Event::Exported(Ok(path)) => state.say(Tone::Good, format!("written to {path}")),
         Event::Exported(Err(why)) => state.say(Tone::Bad, why),
         Event::Handshake(endpoint, served) => {

@@ -40,6 +40,8 @@ impl AgentStatus {
 pub enum AgentHealth {
     /// Missed more than [`SILENT_AFTER_INTERVALS`] check-ins.
     Silent,
+    /// Has no token any more, as after a ban: it can't check in until it enrols again.
+    NoToken,
     /// Banned by a person.
     Banned,
     /// Never checked in.
@@ -102,6 +104,9 @@ pub struct Agent {
     pub reported_from: Option<String>,
     /// Seconds between check-ins, chosen by the server.
     pub checkin_interval_s: i64,
+    /// Each token that it had was taken back, as after a ban: it can't check in until it enrols again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_no_token: bool,
     /// How many installations it has.
     pub n_installations: i64,
     /// When it enrolled.
@@ -118,6 +123,7 @@ impl Agent {
         let interval = Duration::seconds(self.checkin_interval_s.clamp(0, LONGEST_INTERVAL_S));
         match (self.status, self.last_checkin) {
             (AgentStatus::Banned, _) => AgentHealth::Banned,
+            (AgentStatus::Active, _) if self.has_no_token => AgentHealth::NoToken,
             (AgentStatus::Active, None) => AgentHealth::Never,
             (AgentStatus::Active, Some(at)) if now - at > interval * SILENT_AFTER_INTERVALS => {
                 AgentHealth::Silent
@@ -134,6 +140,7 @@ impl AgentHealth {
     pub fn word(self) -> &'static str {
         match self {
             Self::Silent => "silent",
+            Self::NoToken => "no token",
             Self::Banned => "banned",
             Self::Never => "never seen",
             Self::Late => "late",

@@ -51,6 +51,9 @@ pub struct Installation {
         deserialize_with = "plain::maybe_name"
     )]
     pub chain_missing: Option<String>,
+    /// The last installation there did not come about.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// Why there was no handshake, or why the last installation was rolled back.
     #[serde(default, deserialize_with = "plain::maybe_name")]
     pub error: Option<String>,

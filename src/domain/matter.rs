@@ -25,6 +25,8 @@ pub const OLD_ONE_SERVED: &str = "old one served";
 pub const NOT_ON_DISK: &str = "not on disk";
 /// Something is there that can't be read as a certificate.
 pub const NOT_READABLE: &str = "can't be read";
+/// A Vault that is open again, which the issuer has not tried yet.
+pub const UNSEALED: &str = "unsealed";
 /// Another certificate is where one is expected.
 pub const OTHER_ON_DISK: &str = "other on disk";
 /// It is on disk, and no handshake shows it.

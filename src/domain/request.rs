@@ -171,7 +171,17 @@ impl Request {
             },
             (RequestStatus::Issuing, _) => "the CA is being asked".to_owned(),
             (RequestStatus::Failed, _) => self.error_message.clone().unwrap_or_else(|| "failed".to_owned()),
-            (status, _) => status.word().to_owned(),
+            // By whom and why, behind what was wrong with it before.
+            (RequestStatus::Cancelled | RequestStatus::Denied, _) => {
+                let said = self.error_message.as_deref().unwrap_or_default();
+                let begins = said.rfind(&format!("{} by ", self.status.word()));
+                match (begins, said) {
+                    (Some(at), said) => said[at..].to_owned(),
+                    (None, "") => self.status.word().to_owned(),
+                    (None, said) => format!("{}: {said}", self.status.word()),
+                }
+            }
+            (RequestStatus::Issued, _) => self.status.word().to_owned(),
         }
     }
 }

@@ -90,6 +90,7 @@ impl Rest {
             let end = match step.prove(&cx, means.reads).await {
                 Ok(Proof::Proven(words)) => Outcome::Proven(words),
                 Ok(Proof::Refuted(problem)) => Outcome::Failed(problem),
+                Ok(Proof::Stopped(problem)) => Outcome::Stopped(problem),
                 Ok(Proof::Open(words)) => {
                     thing.end = Some(Outcome::Waiting(still_open(&words)));
                     return thing.stopped_at = Some((index, cx));

@@ -18,7 +18,7 @@ pub enum Outcome {
     NotSent(Problem),
     /// It did not come about.
     Failed(Problem),
-    /// The person who began it stopped it: nobody refused, and nothing was tried in vain.
+    /// A person stopped it, or took back what it had asked for: nobody refused, and nothing was tried in vain.
     Stopped(Problem),
     /// It may or may not have happened.
     Unknown(Problem),

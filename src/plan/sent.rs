@@ -127,6 +127,7 @@ pub(super) async fn look(
             Ok(Proof::Proven(proof)) => return Outcome::Proven(proof),
             Ok(Proof::Waits(words)) => return Outcome::Waiting(words),
             Ok(Proof::Refuted(problem)) => return Outcome::Failed(problem),
+            Ok(Proof::Stopped(problem)) => return Outcome::Stopped(problem),
             Ok(Proof::NotYet(words)) => (words, false),
             Ok(Proof::Open(words)) => (words, true),
             // A refusal to let us look says nothing about the thing itself.

@@ -58,6 +58,8 @@ pub enum Proof {
     Open(String),
     /// It will not become so.
     Refuted(Problem),
+    /// Somebody took back what was asked for, so that it will not become so.
+    Stopped(Problem),
 }
 
 /// One step of a plan.

@@ -1,13 +1,37 @@
 //! All that a console can ask for. Data: a test compares it.
 
 use super::loaded::Generation;
-use super::query::Query;
+use super::query::{ListQuery, Query};
 use super::saved::SavedViews;
+use super::screen::Place;
 use super::served::Endpoint;
 use super::snapshot::Snapshot;
+use super::typed::Format;
 use crate::plan::confirm::Confirmed;
 use crate::plan::guard::Guard;
 use crate::plan::plan::{Inputs, Target};
+
+/// What is exported: a file a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Its files, each by its name without its place, and what it holds.
+    pub files: Vec<(String, String)>,
+    /// What is left out of it, in words; nothing where it is whole.
+    pub cut: String,
+}
+
+/// An export that waits for rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToExport {
+    /// What it is to look like.
+    pub format: Format,
+    /// The screen that it is of, which may be left meanwhile.
+    pub place: Place,
+    /// That screen's filter and order.
+    pub list: ListQuery,
+    /// The lists, and how many rows of each are wanted.
+    pub lists: Vec<(Query, u32)>,
+}
 
 /// Something to be done outside of the state.
 #[derive(Debug)]
@@ -58,12 +82,9 @@ pub enum Effect {
     /// Ask the backends how they are, now.
     CheckLinks,
     /// Write an export.
-    Export {
-        /// The file's name, without its place.
-        name: String,
-        /// What it holds.
-        content: String,
-    },
+    Export(Export),
+    /// Read the rows of lists that aren't loaded, for an export.
+    ReadForExport(Box<ToExport>),
     /// Ask what is served at this `host:port`, by a handshake.
     Probe(String),
     /// Make handshakes there, on many fresh connections.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Size;
+use super::effect::ToExport;
 use super::link::Link;
 use super::loaded::Generation;
 use super::query::{Answer, Query};
@@ -96,6 +97,8 @@ pub enum Event {
     Run(String, RunEvent),
     /// What is being started, in words; none when all is up.
     Starting(Option<String>),
+    /// The rows that an export waits for, or why they can't be had.
+    ReadForExport(Box<ToExport>, Vec<(Query, Result<Answer, Problem>)>),
     /// An export is written: where, or why not.
     Exported(Result<String, String>),
     /// What is served at an address: the certificate's fingerprint and its key's hash, or why there is no

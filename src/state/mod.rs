@@ -219,6 +219,8 @@ pub struct State {
     pub down_since: BTreeMap<Backend, DateTime<Utc>>,
     /// Since when Vault is sealed, as far as was seen here.
     pub sealed_since: Option<DateTime<Utc>>,
+    /// When this console saw it opened.
+    pub unsealed_at: Option<DateTime<Utc>>,
     /// What the API said to our token, while it refuses it.
     pub token_refused: Option<String>,
     /// Issuers and schedulers, as the API knows them.
@@ -324,6 +326,7 @@ impl State {
             links: BTreeMap::new(),
             down_since: BTreeMap::new(),
             sealed_since: None,
+            unsealed_at: None,
             token_refused: None,
             workers: Vec::new(),
             clock_ahead: TimeDelta::zero(),
@@ -442,7 +445,8 @@ impl State {
     /// What `action` would work on: what fits among `selected`; Vault needs no selection.
     #[must_use]
     pub fn targets_for(&self, action: &dyn Action, selected: &[Target]) -> Vec<Target> {
-        if action.spec().kinds.contains(&EntityKind::Vault) {
+        let is_of_others = self.place().view == ViewId::Contexts && selected.is_empty();
+        if action.spec().kinds.contains(&EntityKind::Vault) && !is_of_others {
             return vec![self.vault_target()];
         }
         let fit = actions::fitting(action, selected);
@@ -534,7 +538,7 @@ impl State {
         if let Some(Answer::Findings(answered)) = self.answer(&Query::Findings) {
             let told = answered.findings.iter();
             let told = told.filter(|it| !own_findings::is_seen_here(self, it));
-            findings.extend(told.cloned());
+            findings.extend(told.map(|it| own_findings::told_after_unseal(self, it.clone())));
         }
         let reads = databases::Reads::of(self.data.get(&Query::Findings).into_iter());
         findings.extend(databases::findings(&self.hosts, self.api_on.as_ref(), &reads));

@@ -222,6 +222,39 @@ pub(super) fn is_seen_here(state: &State, finding: &Finding) -> bool {
     }
 }
 
+/// Time that the issuer is given to try a Vault again that was opened.
+const TRIES_AGAIN: TimeDelta = TimeDelta::minutes(1);
+
+/// True while the issuer may not know yet that Vault was opened.
+#[must_use]
+pub fn is_just_unsealed(state: &State) -> bool {
+    let is_open = state.link(Backend::Vault) == LinkState::Up && !state.vault_sealed();
+    let at = state.unsealed_at;
+    is_open && at.is_some_and(|at| state.now - at < TRIES_AGAIN)
+}
+
+/// The API's finding about a seal that this console has seen opened since.
+pub(super) fn told_after_unseal(state: &State, finding: Finding) -> Finding {
+    if finding.kind != FindingKind::VaultSealed || !is_just_unsealed(state) {
+        return finding;
+    }
+    Finding {
+        severity: Severity::Warning,
+        matter: matter::UNSEALED.to_owned(),
+        what: format!(
+            "{} is unsealed: the issuer tries it again by itself, and then {}",
+            finding.subject,
+            match finding.n_takes_down {
+                0 => "issues and revokes".to_owned(),
+                1 => "does what waits: 1 thing".to_owned(),
+                n => format!("does what waits: {n} things"),
+            }
+        ),
+        answer: None,
+        ..finding
+    }
+}
+
 /// True if a finding of this kind is as of now, though the API's are old.
 #[must_use]
 pub fn is_of_now(state: &State, kind: FindingKind) -> bool {

@@ -173,6 +173,20 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Rows of a window over a list: how many there are here, and how many at the server.
+    #[must_use]
+    pub fn extent(&self) -> Option<(usize, i64)> {
+        match self {
+            Self::Certificates(window) => Some((window.rows.len(), window.total)),
+            Self::Agents(window) => Some((window.rows.len(), window.total)),
+            Self::Requests(window) => Some((window.rows.len(), window.total)),
+            Self::Audit(window) => Some((window.rows.len(), window.total)),
+            _ => None,
+        }
+    }
+}
+
 impl Query {
     /// The other context that it is asked of, if it is.
     #[must_use]

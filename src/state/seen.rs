@@ -106,7 +106,7 @@ fn certificates<'a>(rows: &'a [Certificate], detail: Option<&'a CertificateDetai
 
 fn agent<'a>(row: &'a Agent, found: &mut Found<'a>) {
     if let Some(known) = found.get_mut(row.id.as_str())
-        && !matches!(known, Some(Seen::Agent(before)) if before.version >= row.version)
+        && !matches!(known, Some(Seen::Agent(before)) if before.version > row.version)
     {
         *known = Some(Seen::Agent(row));
     }

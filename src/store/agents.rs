@@ -1,5 +1,7 @@
 //! Agents: enrolled, checked in, banned. What is installed on them is in `installations`.
 
+use sqlx::AssertSqlSafe;
+
 use crate::domain::agent::{Agent, AgentIdentity, AgentStatus};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::name;
@@ -7,12 +9,19 @@ use crate::problem::{Denial, Problem};
 use crate::wire::agents::EnrolBody;
 use crate::wire::page::{Page, PageQuery};
 
-use super::in_use_sql::in_use;
+use super::in_use_sql::{has_no_token, in_use, without_token};
 use super::row::{FromRow, Row, list, word};
 use super::search::Words;
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
 use super::{Conn, StoreError, Tx};
+
+const COLUMNS: &str = concat!(
+    "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations, \
+     CAST(CASE WHEN ",
+    has_no_token!("a.id"),
+    " THEN 1 ELSE 0 END AS bigint) AS has_no_token"
+);
 
 /// Names, addresses and owners.
 pub(super) const WORDS: Words = Words {
@@ -22,7 +31,7 @@ pub(super) const WORDS: Words = Words {
 };
 
 pub(super) const LIST: List = List {
-    columns: "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations",
+    columns: COLUMNS,
     from: "agents a",
     id: "a.id",
     number_as_id: false,
@@ -199,10 +208,9 @@ pub async fn enrol_again(tx: &mut Tx, id: &str, new: &EnrolBody) -> Result<Agent
 /// # Errors
 /// The database doesn't answer.
 pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Agent>, StoreError> {
-    let row: Option<Wrapped> = sql(
-        "SELECT a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations \
-         FROM agents a WHERE a.id = $1",
-    )
+    let row: Option<Wrapped> = sql(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM agents a WHERE a.id = $1"
+    )))
     .bind(id)
     .fetch_optional(conn.raw())
     .await
@@ -264,11 +272,12 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
 /// The database doesn't answer.
 pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     let now = conn.now();
-    // One that never came is not healthy, however long ago it enrolled.
-    let (n_all, n_healthy): (i64, i64) = sql(
-        "SELECT COUNT(*), COUNT(*) FILTER (WHERE silent_at >= $1 AND last_checkin IS NOT NULL) FROM agents \
-         WHERE status = 'active'",
-    )
+    // One that never came is not healthy, however long ago it enrolled; nor is one that can't come any more.
+    let (n_all, n_healthy): (i64, i64) = sql(concat!(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE silent_at >= $1 AND last_checkin IS NOT NULL AND id NOT IN ",
+        without_token!(),
+        ") FROM agents WHERE status = 'active'"
+    ))
     .bind(now)
     .fetch_one(conn.raw())
     .await
@@ -311,6 +320,7 @@ impl FromRow for Wrapped {
             last_checkin: row.try_get("last_checkin")?,
             reported_from: row.try_get("reported_from")?,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
+            has_no_token: row.try_get::<i64>("has_no_token")? == 1,
             n_installations: row.try_get("n_installations")?,
             enrolled_at: row.try_get("enrolled_at")?,
             updated_at: row.try_get("updated_at")?,

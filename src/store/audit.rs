@@ -16,6 +16,30 @@ use super::{Conn, Store, StoreError, Tx, Work, dialect, news};
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
 
+/// Outcomes that the screen tells apart by more than the column.
+const SHOWN: &[(&str, &str)] = &[
+    (
+        "proven",
+        "action = 'run' AND outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %'",
+    ),
+    (
+        "reported",
+        "action = 'run' AND outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %'",
+    ),
+    (
+        "waiting",
+        "action = 'run' AND outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %'",
+    ),
+    (
+        "stopped",
+        "action = 'run' AND outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %'",
+    ),
+    (
+        "unsent",
+        "action = 'run' AND outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %'",
+    ),
+];
+
 /// How many rows are checked at once.
 const BATCH: i64 = 1000;
 
@@ -58,7 +82,12 @@ pub(super) const LIST: List = List {
     ],
     default_sort: "-seq",
     words: Is::Like(
-        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\'",
+        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
+            OR action = 'run' AND (outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
+              OR outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %' AND 'reported' LIKE ? ESCAPE '\\' \
+              OR outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
+              OR outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
+              OR outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
     ),
     fields: &[
         Field {
@@ -75,14 +104,12 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "outcome",
-            // By the word that is shown, too (`AuditRow::outcome_word`), and by that of what a run was about.
-            is: Is::Like(
-                "LOWER(outcome) LIKE ? ESCAPE '\\' OR action = 'run' \
-                 AND (outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'done' AND detail LIKE 'plan `%`: reported: %' AND 'reported' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'unknown' AND detail LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'failed' AND detail LIKE 'plan `%`: stopped: %' AND 'stopped' LIKE ? ESCAPE '\\' \
-                      OR outcome = 'refused' AND detail LIKE 'plan `%`: unsent: %' AND 'unsent' LIKE ? ESCAPE '\\')",
+            // By the word that is shown (`AuditRow::outcome_word`), a coarser one of the trail's own, and that of what a run
+            // was about.
+            is: Is::Word(
+                "outcome",
+                &["asked", "done", "refused", "failed", "unknown"],
+                SHOWN,
             ),
         },
         Field {

@@ -21,11 +21,11 @@ pub struct Stopped {
     pub looked_for: Vec<Request>,
 }
 
-/// Bans it. Returns what that stopped, or nothing of an agent that was banned before.
+/// A person, whose name is `by`, bans it. Returns what that stopped, or nothing of an agent that was banned before.
 ///
 /// # Errors
 /// There is no such agent, or the database doesn't answer.
-pub async fn ban(tx: &mut Tx, id: &str) -> Result<Option<Stopped>, StoreError> {
+pub async fn ban(tx: &mut Tx, id: &str, by: &str) -> Result<Option<Stopped>, StoreError> {
     requests::lock_of_agent(tx, id).await?;
     let now = tx.now();
     let done = sql(
@@ -43,10 +43,10 @@ pub async fn ban(tx: &mut Tx, id: &str) -> Result<Option<Stopped>, StoreError> {
     }
     tx.changed(EntityKind::Agent, id);
     let hostname = existing(tx, id).await?.hostname;
-    let why = format!("the agent {hostname} was banned");
+    let why = format!("ban of {hostname}");
     let mut cancelled = Vec::new();
     for request in requests::never_at_ca(tx, id).await? {
-        cancelled.push(requests::cancel(tx, &request, Some(&why)).await?);
+        cancelled.push(requests::cancel(tx, &request, by, Some(&why)).await?);
     }
     jobs::withdraw(tx, Of::Agent(id), "the agent was banned").await?;
     Ok(Some(Stopped {

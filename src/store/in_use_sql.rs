@@ -48,4 +48,27 @@ macro_rules! of_agents {
     };
 }
 
-pub(super) use {elsewhere, in_use, of_agents, reissuable};
+/// The agent with this id had tokens, and each was taken back, as after a ban: it can't check in until it enrols again.
+/// An agent's tokens end in no other way.
+macro_rules! has_no_token {
+    ($agent:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = ",
+            $agent,
+            " AND t.purpose = 'bearer') AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = ",
+            $agent,
+            " AND t.purpose = 'bearer' AND t.revoked_at IS NULL))"
+        )
+    };
+}
+
+/// The ids of all those agents, for statements that go through many.
+macro_rules! without_token {
+    () => {
+        "(SELECT t.agent_id FROM tokens t WHERE t.purpose = 'bearer' AND t.agent_id IS NOT NULL \
+           AND t.revoked_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM tokens u WHERE u.agent_id = t.agent_id \
+             AND u.purpose = 'bearer' AND u.revoked_at IS NULL))"
+    };
+}
+
+pub(super) use {elsewhere, has_no_token, in_use, of_agents, reissuable, without_token};

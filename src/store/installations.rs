@@ -150,7 +150,8 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
            AND r.status = 'revoked') AS n_revoked, \
          COALESCE(i.install_error, (SELECT i.failed_error FROM certificates f \
            WHERE f.id = i.failed_certificate_id AND f.id <> i.certificate_id AND f.status = 'active'), \
-           i.report_error) AS error, i.checked_at \
+           i.report_error) AS error, \
+         CAST(CASE WHEN i.install_error IS NULL THEN 0 ELSE 1 END AS bigint) AS failed, i.checked_at \
          FROM installations i JOIN agents a ON a.id = i.agent_id \
          JOIN certificates c ON c.id = i.certificate_id WHERE {which} ORDER BY a.hostname, i.path"
     )))
@@ -366,6 +367,7 @@ impl FromRow for Wrapped {
             served_sha256: row.try_get("served_sha256")?,
             served_revoked: row.try_get::<i64>("n_revoked")? > 0,
             chain_missing: row.try_get("chain_missing")?,
+            failed: row.try_get::<i64>("failed")? > 0,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,
         }))

@@ -378,22 +378,23 @@ pub async fn approve(tx: &mut Tx, id: &str) -> Result<Request, StoreError> {
 ///
 /// # Errors
 /// It is past that, or the database doesn't answer.
-pub async fn deny(tx: &mut Tx, id: &str, why: Option<&str>) -> Result<Request, StoreError> {
-    stop(tx, id, RequestStatus::Denied, why).await
+pub async fn deny(tx: &mut Tx, id: &str, by: &str, why: Option<&str>) -> Result<Request, StoreError> {
+    stop(tx, id, RequestStatus::Denied, by, why).await
 }
 
-/// A person took it back.
+/// A person, whose name is `by`, took it back.
 ///
 /// # Errors
 /// It is past that, or the database doesn't answer.
-pub async fn cancel(tx: &mut Tx, id: &str, why: Option<&str>) -> Result<Request, StoreError> {
-    stop(tx, id, RequestStatus::Cancelled, why).await
+pub async fn cancel(tx: &mut Tx, id: &str, by: &str, why: Option<&str>) -> Result<Request, StoreError> {
+    stop(tx, id, RequestStatus::Cancelled, by, why).await
 }
 
 async fn stop(
     tx: &mut Tx,
     id: &str,
     status: RequestStatus,
+    by: &str,
     why: Option<&str>,
 ) -> Result<Request, StoreError> {
     let request = lock(tx, id).await?;
@@ -409,12 +410,13 @@ async fn stop(
     };
     jobs::finish_for_request(tx, id, &stopped).await?;
     // Its attempts and the CA's sentence are why it was stopped as often as not.
-    let message = match (&request.error_message, why) {
-        (Some(error), Some(why)) => Some(format!("{error}; {}: {why}", status.word())),
-        (Some(said), None) => Some(said.clone()),
-        (None, why) => why.map(str::to_owned),
+    let why = why.map_or(String::new(), |why| format!(" ({why})"));
+    let stopped = format!("{} by {by}{why}", status.word());
+    let message = match &request.error_message {
+        Some(error) => format!("{error}; {stopped}"),
+        None => stopped,
     };
-    put(tx, id, status, None, message.as_deref(), request.attempt).await
+    put(tx, id, status, None, Some(&message), request.attempt).await
 }
 
 /// A banned agent gets nothing: no request goes on for it.

@@ -226,6 +226,10 @@ pub async fn revoke(tx: &mut Tx, id: &str) -> Result<(Token, bool), StoreError> 
     let token = token.ok_or_else(|| StoreError::not_found(EntityKind::Token, id))?;
     if done == 1 {
         tx.changed(EntityKind::Token, id);
+        // Without one, that is how its agent is.
+        if let Some(agent) = &token.agent_id {
+            tx.changed(EntityKind::Agent, agent);
+        }
     }
     Ok((token, done == 1))
 }

@@ -104,7 +104,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         (_, None) => "never".to_owned(),
     };
     vec![
-        fact_that_means("Health", health.word(), meaning(health)),
+        fact_that_means("Health", words(agent, health), meaning(health)),
         fact("Status", agent.status.word()),
         fact("Checked in", last),
         fact("Interval", format!("{} s", agent.checkin_interval_s)),
@@ -126,6 +126,17 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("Enrolled", full(agent.enrolled_at, state)),
         fact("Id", agent.id.clone()),
     ]
+}
+
+/// Its health, and the way out where it can't come back by itself.
+fn words(agent: &Agent, health: AgentHealth) -> String {
+    match health {
+        AgentHealth::NoToken => format!(
+            "no token: enrol it again (`POST /api/v1/agents/{}/token`)",
+            agent.id
+        ),
+        health => health.word().to_owned(),
+    }
 }
 
 /// What it proves itself with.

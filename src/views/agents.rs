@@ -121,7 +121,7 @@ pub(super) fn meaning(health: AgentHealth) -> Meaning {
     match health {
         AgentHealth::Healthy => Meaning::Good,
         AgentHealth::Late | AgentHealth::Never | AgentHealth::Banned => Meaning::Warn,
-        AgentHealth::Silent => Meaning::Bad,
+        AgentHealth::Silent | AgentHealth::NoToken => Meaning::Bad,
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) fn last_checkin(agent: &Agent, known: DateTime<Utc>, state: &State) -
 fn row(agent: &Agent, known: DateTime<Utc>, state: &State) -> Row {
     let health = agent.health(known);
     let last = last_checkin(agent, known, state);
-    let silent = if health == AgentHealth::Silent {
+    let silent = if matches!(health, AgentHealth::Silent | AgentHealth::NoToken) {
         last.clone()
     } else {
         String::new()

@@ -1,6 +1,7 @@
 //! One certificate: what it says, how long it is valid, its key, its revocation, and where it is
 //! installed with the three truths side by side.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -177,7 +178,7 @@ fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (S
             (0, _) if is_of_serving => (format!("at its report: {}", words(truth)), Meaning::Warn),
             (0, _) => match &served.broken {
                 Some(broken) => (broken.clone(), Meaning::Bad),
-                None => reported(place, truth),
+                None => reported(place, truth, state.shown_at()),
             },
             (others, n) if others == n => ("another one is served now".to_owned(), Meaning::Bad),
             (others, n) => (
@@ -185,7 +186,7 @@ fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (S
                 Meaning::Bad,
             ),
         },
-        _ => reported(place, truth),
+        _ => reported(place, truth, state.shown_at()),
     }
 }
 
@@ -262,8 +263,12 @@ impl Unwanted<'_> {
 }
 
 /// State of the place when its agent reported it.
-fn reported(place: &Installation, truth: Truth) -> (String, Meaning) {
+fn reported(place: &Installation, truth: Truth, now: DateTime<Utc>) -> (String, Meaning) {
     match (&place.error, truth) {
+        // It is as the platform wants it, and no client takes it.
+        (None, Truth::Agrees | Truth::ChainIncomplete) if place.not_after <= now => {
+            ("expired, still served".to_owned(), Meaning::Bad)
+        }
         (None, _) => (words(truth).to_owned(), truth_meaning(truth)),
         // A set that was put back is the expected one again, so only the failure is worth a word.
         (Some(error), Truth::Agrees | Truth::OnDisk) => {
@@ -451,8 +456,7 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         facts.extend(renewal_facts(renewal, state));
     }
     if let Some(revocation) = &certificate.revocation {
-        let at =
-            |at: Option<chrono::DateTime<chrono::Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
+        let at = |at: Option<DateTime<Utc>>| at.map_or("not yet".to_owned(), |at| full(at, state));
         facts.push(fact_that_means(
             "Revocation",
             revocation.reason.name(),

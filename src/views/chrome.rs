@@ -15,6 +15,7 @@ use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
 use crate::state::databases::{self, Reads};
 use crate::state::link::latency_words;
+use crate::state::own_findings::is_just_unsealed;
 use crate::state::query::Query;
 use crate::state::run::Phase;
 use crate::state::screen::{Place, ViewId};
@@ -309,6 +310,9 @@ fn degraded(state: &State, backend: Backend, note: &str) -> Option<Wrong> {
             )
         }
         Backend::Issuer if state.vault_sealed() && note.starts_with("paused") => return None,
+        Backend::Issuer if note.starts_with("paused") && is_just_unsealed(state) => {
+            ("issuer tries again".to_owned(), Meaning::Warn)
+        }
         Backend::Issuer if note.starts_with("paused") => ("issuer paused".to_owned(), Meaning::Bad),
         // Which host of the database is read, where the console reads it itself.
         Backend::Database if !state.hosts.is_empty() => (format!("db {note}"), Meaning::Warn),

@@ -152,7 +152,11 @@ fn row(sight: &Sight<'_>, state: &State) -> Row {
             cell(as_of, Meaning::Warn),
             plain(wrong(sight).join("; ")),
         ],
-        targets: Vec::new(),
+        // Another context's Vault is unsealed there.
+        targets: match sight.is_open {
+            true => vec![state.vault_target()],
+            false => Vec::new(),
+        },
         open: Some(match sight.is_open {
             true => Opens::Place(Place::of(ViewId::Triage)),
             false => Opens::Context(context.name.clone()),

@@ -11,24 +11,66 @@ use super::{View, chrome, find, trends, triage};
 use crate::domain::moment::whole;
 use crate::domain::plain::{plain, plain_lines};
 use crate::state::State;
+use crate::state::effect::Export;
+use crate::state::query::Query;
 use crate::state::screen::ViewId;
 use crate::state::typed::Format;
+use crate::wire::page::n_rows;
 
-/// The file's name without its place, and its content, whose moments are whole: it is read on another day.
+/// Its files, whose moments are whole: they are read on another day.
 #[must_use]
-pub fn export(state: &State, format: Format) -> (String, String) {
+pub fn export(state: &State, format: Format) -> Export {
     let mut state = state.clone();
     state.look.whole_times = true;
     let state = &state;
     let view = find(state.place().view);
     let stamp = state.now.format("%Y%m%dT%H%M%SZ");
     let name = view.title.to_lowercase().replace(' ', "-");
-    match format {
-        Format::Timeline => (format!("timeline-{stamp}.md"), plain_lines(&timeline(state))),
-        Format::Csv => (format!("{name}-{stamp}.csv"), csv(&Sheet::all(state, view))),
-        Format::Json => (format!("{name}-{stamp}.json"), json_of(&Sheet::all(state, view))),
-        Format::Text => (format!("{name}-{stamp}.txt"), plain_lines(&drawn(state, view))),
+    let cut = match format {
+        Format::Csv | Format::Json => cut_lists(state),
+        Format::Text | Format::Timeline => Vec::new(),
+    };
+    // Whoever gets the file alone sees that it isn't all.
+    let part = match cut.as_slice() {
+        [(_, n, total)] => format!("-{n}-of-{}", n_rows(*total).replace(',', "")),
+        _ => String::new(),
+    };
+    let name = format!("{name}{part}");
+    let files = match format {
+        Format::Timeline => vec![(format!("timeline-{stamp}.md"), plain_lines(&timeline(state)))],
+        Format::Csv => Sheet::all(state, view)
+            .iter()
+            .map(|sheet| match sheet.name.as_str() {
+                "" => (format!("{name}-{stamp}.csv"), csv(sheet)),
+                table => (
+                    format!("{name}-{}-{stamp}.csv", table.replace(' ', "-")),
+                    csv(sheet),
+                ),
+            })
+            .collect(),
+        Format::Json => vec![(format!("{name}-{stamp}.json"), json_of(&Sheet::all(state, view)))],
+        Format::Text => vec![(format!("{name}-{stamp}.txt"), plain_lines(&drawn(state, view)))],
+    };
+    let cut = cut
+        .iter()
+        .map(|(_, n, total)| format!("{n} of {} rows", n_rows(*total)));
+    Export {
+        files,
+        cut: cut.collect::<Vec<_>>().join(", "),
     }
+}
+
+/// Lists of the open screen of which not all rows are there, with how many are and how many match.
+#[must_use]
+pub fn cut_lists(state: &State) -> Vec<(Query, usize, i64)> {
+    let needs = (find(state.place().view).needs)(state).into_iter();
+    // Of these it is the number alone, or the newest alone, that is shown.
+    let lists = needs.filter(|it| !matches!(it, Query::Replaced(_) | Query::RecentAudit));
+    let cut = lists.filter_map(|query| {
+        let (n, total) = state.answer(&query)?.extent()?;
+        (i64::try_from(n).unwrap_or(i64::MAX) < total).then_some((query, n, total))
+    });
+    cut.collect()
 }
 
 /// Columns that whole moments take beside those of the screen: ten more each, and two panes stand side by side.
@@ -66,6 +108,18 @@ struct Sheet {
 }
 
 impl Sheet {
+    /// Name of a column. One without a heading on screen is explained by what stands in it: it is a note.
+    fn title(&self, index: usize) -> String {
+        let title = self.titles.get(index).copied();
+        let title = title.filter(|title| !title.is_empty());
+        let n_without = self.titles.iter().filter(|title| title.is_empty()).count();
+        match (title, n_without) {
+            (Some(title), _) => title.to_owned(),
+            (None, 1) => "note".to_owned(),
+            (None, _) => format!("column {}", index + 1),
+        }
+    }
+
     /// The facts, if there are any, and every pane.
     fn all(state: &State, view: &View) -> Vec<Self> {
         let facts: Vec<Vec<String>> = facts(state)
@@ -116,9 +170,8 @@ fn name(view: ViewId, pane: usize) -> String {
         .map_or("rows".to_owned(), |name| name.to_lowercase())
 }
 
-/// RFC 4180: what holds a comma, a quote or a line break is quoted. Where there are several tables, each
-/// has its name above it and an empty line below.
-fn csv(sheets: &[Sheet]) -> String {
+/// RFC 4180: what holds a comma, a quote or a line break is quoted. Every column has a name, and a file one table.
+fn csv(sheet: &Sheet) -> String {
     let field = |text: &str| {
         let text = &no_formula(text);
         if text.contains([',', '"', '\n', '\r']) {
@@ -128,18 +181,12 @@ fn csv(sheets: &[Sheet]) -> String {
         }
     };
     let line = |fields: Vec<String>| fields.join(",") + "\r\n";
-    let sheet = |sheet: &Sheet| {
-        let mut out = String::new();
-        if !sheet.name.is_empty() {
-            out.push_str(&line(vec![field(&sheet.name)]));
-        }
-        out.push_str(&line(sheet.titles.iter().map(|title| field(title)).collect()));
-        for row in &sheet.rows {
-            out.push_str(&line(row.iter().map(|text| field(text)).collect()));
-        }
-        out
-    };
-    sheets.iter().map(sheet).collect::<Vec<_>>().join("\r\n")
+    let titles = 0..sheet.titles.len();
+    let mut out = line(titles.map(|index| field(&sheet.title(index))).collect());
+    for row in &sheet.rows {
+        out.push_str(&line(row.iter().map(|text| field(text)).collect()));
+    }
+    out
 }
 
 /// A spreadsheet takes what begins so for a formula, unless it is told that it is text. Numbers, and what
@@ -157,12 +204,10 @@ fn no_formula(text: &str) -> String {
 fn json_of(sheets: &[Sheet]) -> String {
     let rows = |sheet: &Sheet| {
         let rows = sheet.rows.iter().map(|row| {
-            let fields = row.iter().enumerate().map(|(index, text)| {
-                let title = sheet.titles.get(index).copied();
-                let title = title.filter(|title| !title.is_empty());
-                let name = title.map_or_else(|| format!("column {}", index + 1), str::to_owned);
-                (name, Value::from(text.clone()))
-            });
+            let fields = row
+                .iter()
+                .enumerate()
+                .map(|(index, text)| (sheet.title(index), Value::from(text.clone())));
             Value::Object(fields.collect::<Map<_, _>>())
         });
         Value::from(rows.collect::<Vec<_>>())
@@ -192,10 +237,10 @@ mod tests {
     #[test]
     fn what_would_break_a_file_is_quoted() {
         let only = [sheet("")];
-        assert_eq!(csv(&only), "one,\r\n\"a,b\",\"say \"\"x\"\"\"\r\n");
+        assert_eq!(csv(&only[0]), "one,note\r\n\"a,b\",\"say \"\"x\"\"\"\r\n");
         let value: Value = serde_json::from_str(&json_of(&only)).unwrap();
         assert_eq!(value[0]["one"], "a,b");
-        assert_eq!(value[0]["column 2"], "say \"x\"");
+        assert_eq!(value[0]["note"], "say \"x\"");
     }
 
     #[test]
@@ -205,8 +250,8 @@ mod tests {
             .map(|text| vec![text.to_owned()])
             .to_vec();
         assert_eq!(
-            csv(&[only]),
-            "one,\r\n'=1+1\r\n'+x\r\n'-x\r\n'@SUM(A1)\r\n\"'=a,b\"\r\n"
+            csv(&only),
+            "one,note\r\n'=1+1\r\n'+x\r\n'-x\r\n'@SUM(A1)\r\n\"'=a,b\"\r\n"
         );
         for text in ["-1", "+2.5", "-", "a=b", ""] {
             assert_eq!(no_formula(text), text);
@@ -216,8 +261,6 @@ mod tests {
     #[test]
     fn several_tables_have_their_names() {
         let both = [sheet("facts"), sheet("rows")];
-        assert!(csv(&both).starts_with("facts\r\none,\r\n"));
-        assert!(csv(&both).contains("\r\n\r\nrows\r\n"));
         let value: Value = serde_json::from_str(&json_of(&both)).unwrap();
         assert_eq!(value["rows"][0]["one"], "a,b");
     }

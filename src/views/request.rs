@@ -93,7 +93,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
             "Next try",
             request
                 .next_attempt_at
-                .map_or_else(|| next_try(request), |at| full(at, state)),
+                .map_or_else(|| next_try(request, state), |at| full(at, state)),
         ),
         fact("Tries", request.attempt.to_string()),
         fact("Names", request.sans.join(" ")),
@@ -132,9 +132,16 @@ fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 }
 
 /// The event that has to come first, where no time is set.
-fn next_try(request: &Request) -> String {
+fn next_try(request: &Request, state: &State) -> String {
+    let agent = request.agent_id.as_deref();
+    let has_no_token = agent
+        .and_then(|id| related::agent(state, id))
+        .is_some_and(|agent| agent.has_no_token);
     match request.waiting_on {
         Some(WaitingOn::Approval) => "once it is approved",
+        Some(WaitingOn::Key | WaitingOn::Challenge) if has_no_token => {
+            "when the agent is enrolled again: it has no token"
+        }
         Some(WaitingOn::Key | WaitingOn::Challenge) => "when the agent is back",
         // The error is the CA's last answer, and it is over when that is.
         Some(WaitingOn::Ca) if request.error_message.is_some() => "when the CA can be used again",

@@ -30,6 +30,11 @@ pub const AUDIT_FIELDS: &[&str] = &["entity", "actor", "action", "outcome", "whe
 /// The fields that tokens can be filtered by.
 pub const TOKEN_FIELDS: &[&str] = &["role", "purpose", "name", "parent"];
 
+/// The outcomes of audit rows, in the words that the screen shows (`AuditRow::outcome_word`).
+pub const AUDIT_OUTCOMES: &[&str] = &[
+    "asked", "done", "proven", "reported", "waiting", "stopped", "unsent", "refused", "failed", "unknown",
+];
+
 /// The sort of value that a field is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
@@ -53,6 +58,7 @@ pub fn takes(fields: &[&str], name: &str) -> Takes {
         "status" if fields == CERTIFICATE_FIELDS => Takes::OneOf(CERTIFICATE_STATUSES),
         "status" if fields == AGENT_FIELDS => Takes::OneOf(AGENT_STATUSES),
         "status" if fields == REQUEST_FIELDS => Takes::OneOf(REQUEST_STATUSES),
+        "outcome" => Takes::OneOf(AUDIT_OUTCOMES),
         "expires" => Takes::Ahead,
         "silent" | "asked" | "when" => Takes::Ago,
         "open" => Takes::Flag,

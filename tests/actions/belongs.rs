@@ -12,7 +12,7 @@ use super::demo::{Demo, eventually};
 use super::{Hands, confirmed, target};
 
 /// Something in the way of the next swap of the files at `path`.
-fn obstacle(path: &str) -> PathBuf {
+pub(crate) fn obstacle(path: &str) -> PathBuf {
     let path = Path::new(path);
     let site = path.file_stem().unwrap();
     path.parent().unwrap().join(".cmp").join(site).join("unproven")

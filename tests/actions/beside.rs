@@ -57,6 +57,7 @@ async fn agent(n: usize, all: &Arc<Barrier>, under_way: &Arc<(AtomicUsize, Atomi
         last_checkin: None,
         reported_from: None,
         checkin_interval_s: 60,
+        has_no_token: false,
         n_installations: 0,
         enrolled_at: DateTime::<Utc>::UNIX_EPOCH,
         updated_at: DateTime::<Utc>::UNIX_EPOCH,

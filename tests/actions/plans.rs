@@ -82,7 +82,11 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
         .filter(|step| step.target == 0)
         .map(|step| step.step.as_str())
         .collect();
-    assert_eq!(of_vpn, ["reissue"], "no handshake is promised");
+    assert_eq!(
+        of_vpn,
+        ["reissue", "await_agent", "prove_handshake"],
+        "it isn't proven before the host serves it"
+    );
     let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
     let words = outcome.words();
     assert!(

@@ -92,12 +92,20 @@ async fn what_a_banned_agents_host_serves_stays_a_finding() {
         let now = found
             .first()
             .unwrap_or_else(|| panic!("nothing is told of {before}"));
+        // A leaked one can't be replaced there, and can be revoked all the same.
+        let (answer, ending) = match now["kind"] == "compromised_key_in_use" {
+            true => (
+                json!("revoke"),
+                ", and it can't be reissued while web-01 is banned",
+            ),
+            false => (Value::Null, "; agent banned"),
+        };
         assert_eq!(
             (&now["kind"], &now["severity"], &now["answer"]),
-            (&before["kind"], &before["severity"], &Value::Null),
+            (&before["kind"], &before["severity"], &answer),
             "{now}"
         );
-        assert!(now["what"].as_str().unwrap().ends_with("; agent banned"), "{now}");
+        assert!(now["what"].as_str().unwrap().ends_with(ending), "{now}");
     }
     let banned = told(&it, &it.agent).await;
     let [banned] = banned.as_slice() else {
@@ -115,6 +123,20 @@ async fn what_a_banned_agents_host_serves_stays_a_finding() {
     // Unbanned it has no token: that it is woken would be no help.
     let unban = format!("/api/v1/agents/{}/unban", it.agent);
     assert_eq!(it.post(&unban, "").await.0, 200);
+    let at_once = told(&it, &it.agent).await;
+    assert_eq!(at_once.len(), 1, "{at_once:?}");
+    assert_eq!(
+        at_once[0]["matter"], "no token",
+        "it says so before it counts as silent"
+    );
+    for path in [
+        format!("/api/v1/agents/{}", it.agent),
+        "/api/v1/agents".to_owned(),
+    ] {
+        let (_, reply) = it.get(&path).await;
+        let agent = reply.get("agent").unwrap_or_else(|| &reply["items"][0]);
+        assert_eq!(agent["has_no_token"], true, "{path}: {reply}");
+    }
     it.clock.set(noon() + Duration::minutes(10));
     let silent = told(&it, &it.agent).await;
     let [silent] = silent.as_slice() else {

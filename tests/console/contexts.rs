@@ -195,3 +195,22 @@ fn what_is_counted_here_is_what_the_lists_count() {
     let figures = open.figures.unwrap();
     assert_eq!((Some(figures.expiring), Some(figures.failed)), (expiring, failed));
 }
+
+/// Another context's Vault is unsealed there: a key that means the open one's isn't offered on its row.
+#[test]
+fn unseal_is_offered_on_the_row_of_the_open_context_alone() {
+    let mut state = with_others();
+    tell(&mut state, Event::Link(Backend::Vault, fixtures::sealed(0)));
+    press(&mut state, "9");
+    let offers = |state: &State| drawn(state).contains("u unseal");
+    let rows = cmp_console::views::focused_rows(&state);
+    let open = rows.ids().iter().position(|id| id.as_ref() == "demo").unwrap();
+    drop(rows);
+    press(&mut state, "g");
+    for at in 0..3 {
+        // What is offered follows the cursor once it rests.
+        tell(&mut state, Event::Rested);
+        assert_eq!(offers(&state), at == open, "{}", drawn(&state));
+        press(&mut state, "j");
+    }
+}

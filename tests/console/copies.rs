@@ -1,5 +1,7 @@
 //! What leaves the screen: copies and exports.
 
+use chrono::Duration;
+
 use crate::hands::*;
 
 #[test]
@@ -230,7 +232,7 @@ fn what_leaves_the_screen_has_whole_dates() {
             tell(&mut screen, Event::Paste(format!("export {format}")));
             let effects = press(&mut screen, "enter");
             let (_, content) = written(&effects).unwrap();
-            let found = not_whole(content);
+            let found = not_whole(&content);
             assert!(found.is_empty(), "{view:?} as {format} has {found:?}:\n{content}");
             if view == ViewId::Certificates && format != "timeline" {
                 assert!(content.contains("2026-11-21T03:07:00Z"), "{content}");
@@ -240,4 +242,93 @@ fn what_leaves_the_screen_has_whole_dates() {
     // The screen itself stays short.
     press(&mut state, "2");
     assert!(drawn(&state).contains(" 21 Nov "), "{}", drawn(&state));
+}
+
+/// A file is taken for the whole: what matches and isn't loaded is read first, and what is cut is said.
+#[test]
+fn an_export_reads_what_is_not_loaded_and_says_what_it_lacks() {
+    let mut state = unsealed();
+    let query = Query::Certificates(ListQuery::default());
+    let rows: Vec<_> = (0..200)
+        .map(|n| fixtures::certificate(n, &format!("n-{n}.example.com"), Duration::days(40)))
+        .collect();
+    let list = |n: i64, total: i64| {
+        let rows = (0..n)
+            .map(|n| fixtures::certificate(n, &format!("n-{n}.example.com"), Duration::days(40)))
+            .collect();
+        Answer::Certificates(Window { rows, total })
+    };
+    fixtures::answer(
+        &mut state,
+        query.clone(),
+        Answer::Certificates(Window { rows, total: 205 }),
+    );
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("export csv".to_owned()));
+    let effects = press(&mut state, "enter");
+    let wanted = effects.into_iter().find_map(|effect| match effect {
+        Effect::ReadForExport(wanted) => Some(wanted),
+        Effect::Export(export) => panic!("{:?}", export.files[0].0),
+        _ => None,
+    });
+    let wanted = wanted.unwrap();
+    assert_eq!(wanted.lists, [(query.clone(), 205)]);
+    // Whoever goes on meanwhile gets what was asked for.
+    press(&mut state, "3");
+    let exported = |state: &mut State, answer| {
+        let read = vec![(query.clone(), answer)];
+        let effects = tell(state, Event::ReadForExport(wanted.clone(), read));
+        let export = effects.into_iter().find_map(|effect| match effect {
+            Effect::Export(export) => Some(export),
+            _ => None,
+        });
+        export.unwrap()
+    };
+    let whole = exported(&mut state, Ok(list(205, 205)));
+    assert_eq!(whole.files[0].1.lines().count(), 206);
+    assert!(
+        whole.files[0].0.starts_with("certificates-2026") && whole.cut.is_empty(),
+        "{whole:?}"
+    );
+    let cut = exported(&mut state, Ok(list(205, 10_001)));
+    assert!(
+        cut.files[0].0.starts_with("certificates-205-of-10000+-") && cut.cut == "205 of 10,000+ rows",
+        "{} {}",
+        cut.files[0].0,
+        cut.cut
+    );
+    let away = cmp_console::problem::Problem::unavailable("the API is away");
+    let cut = exported(&mut state, Err(away));
+    assert!(
+        cut.cut.starts_with("200 of 205 rows, the others can't be read"),
+        "{}",
+        cut.cut
+    );
+}
+
+#[test]
+fn a_table_is_a_file_and_every_column_of_it_has_a_name() {
+    let mut state = unsealed();
+    state.places.push(Place {
+        view: ViewId::Certificate,
+        subject: Some("crt_0002".to_owned()),
+    });
+    press(&mut state, ":");
+    tell(&mut state, Event::Paste("export csv".to_owned()));
+    let effects = press(&mut state, "enter");
+    let export = effects.into_iter().find_map(|effect| match effect {
+        Effect::Export(export) => Some(export),
+        _ => None,
+    });
+    let files = export.unwrap().files;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(
+        names[0].starts_with("certificate-facts-") && names[1].starts_with("certificate-rows-"),
+        "{names:?}"
+    );
+    for (name, content) in &files {
+        let heading = content.lines().next().unwrap();
+        let blank = heading.split(',').any(str::is_empty);
+        assert!(!blank && !content.contains("\r\n\r\n"), "{name}: {content}");
+    }
 }

@@ -476,3 +476,57 @@ fn a_request_can_be_cancelled_from_its_audit_row() {
         )
     );
 }
+
+/// It would be refused, however often it is woken.
+#[test]
+fn an_agent_without_a_token_is_not_woken_and_every_screen_says_what_it_lacks() {
+    let checkin = actions::find("checkin").unwrap();
+    let mut agents = fixtures::agents();
+    let agent = agents
+        .iter_mut()
+        .find(|agent| agent.hostname == "web-01")
+        .unwrap();
+    agent.has_no_token = true;
+    let agent = agent.clone();
+    let refusal = checkin.refuses(&actions::Seen::Agent(&agent), now()).unwrap();
+    assert!(
+        refusal.problem.what.starts_with("web-01 has no token"),
+        "{refusal:?}"
+    );
+
+    let mut state = unsealed();
+    for query in [Query::AgentHealth, Query::Agents(ListQuery::default())] {
+        let window = Window {
+            total: 4,
+            rows: agents.clone(),
+        };
+        fixtures::answer(&mut state, query, Answer::Agents(window));
+    }
+    press(&mut state, "3");
+    let screen = drawn(&state);
+    assert!(screen.contains("no token"), "{screen}");
+    state.data.remove(&Query::Agent(agent.id.clone()));
+    let request = fixtures::request(1, "new.example.com", RequestStatus::Pending, None);
+    let request = cmp_console::domain::request::Request {
+        waiting_on: Some(cmp_console::domain::request::WaitingOn::Key),
+        agent_id: Some(agent.id.clone()),
+        ..request
+    };
+    state.places.push(Place {
+        view: ViewId::Request,
+        subject: Some(request.id.clone()),
+    });
+    fixtures::answer(
+        &mut state,
+        Query::Request(request.id.clone()),
+        Answer::Request(Box::new(request)),
+    );
+    let screen = drawn(&state);
+    // Behind help and back is what can't be done.
+    let (offered, _) = screen.split_once("? help").unwrap();
+    assert!(!offered.contains("c checkin"), "{screen}");
+    assert!(
+        screen.contains("when the agent is enrolled again: it has no token"),
+        "{screen}"
+    );
+}

@@ -116,7 +116,7 @@ fn a_run_was_asked_for_when_somebody_said_yes_and_not_when_its_dialog_was_opened
     press(&mut state, "esc 7");
     let screen = drawn(&state);
     assert!(screen.contains(&yes.format("%H:%M").to_string()), "{screen}");
-    let (_, export) = export(&state, Format::Timeline);
+    let export = export(&state, Format::Timeline).files.remove(0).1;
     assert!(
         export.contains(&format!("- {} **", yes.format("%Y-%m-%dT%H:%M:%SZ"))),
         "{export}"

@@ -531,3 +531,44 @@ fn the_key_of_a_finding_works_on_what_answers_it() {
         "any other key means the row"
     );
 }
+
+/// The issuer tries a Vault that was opened after a while of its own: until then the screen doesn't call it sealed.
+#[test]
+fn a_vault_that_was_just_opened_is_not_called_sealed() {
+    let mut state = fixtures::night(120, 40);
+    let sealed = Finding {
+        kind: FindingKind::VaultSealed,
+        entity: EntityKind::Vault,
+        entity_id: "http://127.0.0.1:8200".to_owned(),
+        subject: "vault".to_owned(),
+        matter: "sealed, 3 wait".to_owned(),
+        what: "vault is paused: Vault is sealed; nothing is issued or revoked, 3 requests wait".to_owned(),
+        n_takes_down: 3,
+        answer: Some("unseal".to_owned()),
+        ..finding(1, Severity::Critical)
+    };
+    tell(&mut state, Event::Link(Backend::Vault, fixtures::sealed(0)));
+    answered(&mut state, vec![sealed], Findings::default());
+    let mut open = fixtures::sealed(3);
+    open.state = LinkState::Up;
+    tell(&mut state, Event::Link(Backend::Vault, open));
+    let screen = lines(&state, 120, 40).join("\n");
+    let found = state.findings();
+    let it = found.iter().find(|it| it.entity == EntityKind::Vault).unwrap();
+    assert_eq!((it.severity, it.answer.as_deref()), (Severity::Warning, None));
+    assert!(
+        it.what.contains("is unsealed: the issuer tries it again"),
+        "{}",
+        it.what
+    );
+    assert!(
+        screen.contains("issuer tries again") && !screen.contains("issuer paused"),
+        "{screen}"
+    );
+
+    // Where it stays so, something else keeps the issuer from it.
+    state.now = now() + Duration::minutes(2);
+    let found = state.findings();
+    let it = found.iter().find(|it| it.entity == EntityKind::Vault).unwrap();
+    assert_eq!(it.severity, Severity::Critical);
+}

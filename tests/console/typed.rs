@@ -96,6 +96,12 @@ fn a_demos_shares_are_taken_one_after_the_other_and_begin_anew_with_the_attempt(
     assert_eq!(taken(press(&mut state, "tab")), Some(0));
     assert_eq!(taken(press(&mut state, "enter tab")), Some(1));
     assert_eq!(taken(press(&mut state, "ctrl-r tab")), Some(0));
+    // Opened anew, it goes on behind those that Vault has.
+    tell(&mut state, Event::Link(Backend::Vault, fixtures::sealed(2)));
+    if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+        layer.shares_taken = 0;
+    }
+    assert_eq!(taken(press(&mut state, "tab")), Some(2));
     // A real platform has no such file.
     state.context.shares_in = None;
     assert_eq!(taken(press(&mut state, "tab")), None);

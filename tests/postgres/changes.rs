@@ -33,7 +33,7 @@ async fn another_process_hears_of_it_once_it_is_committed() {
     assert_eq!(there.recv().await.unwrap(), told);
     assert_eq!(here.recv().await.unwrap(), told);
     let mut tx = other.begin().await.unwrap();
-    ban::ban(&mut tx, &it.agent.id).await.unwrap();
+    ban::ban(&mut tx, &it.agent.id, "ops").await.unwrap();
     tx.commit().await.unwrap();
     let told = Change::of(EntityKind::Agent, &it.agent.id);
     assert_eq!(here.recv().await.unwrap(), told);

@@ -172,7 +172,7 @@ async fn what_contradicts_itself_happens_once() {
             let mut tx = store.begin().await.unwrap();
             let decided = match n % 2 {
                 0 => requests::approve(&mut tx, id).await,
-                _ => requests::deny(&mut tx, id, None).await,
+                _ => requests::deny(&mut tx, id, "ops", None).await,
             };
             tx.commit().await.unwrap();
             decided.is_ok()

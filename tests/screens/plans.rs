@@ -195,8 +195,12 @@ fn losses_never_slide_under_the_names() {
                 layer.detail = detail;
             }
             let shown = text(&state);
-            let rules: Vec<&str> = shown.lines().filter(|line| line.starts_with('├')).collect();
-            assert!(rules[0].starts_with("├ breaks ─"), "{shown}");
+            let mut rules = shown.lines().filter(|line| line.starts_with('├'));
+            if detail != Detail::Losses {
+                let breaks = rules.next().unwrap();
+                assert!(breaks.starts_with("├ breaks ─"), "{shown}");
+            }
+            let rules: Vec<&str> = rules.collect();
             let (heading, n) = match detail {
                 Detail::Names => ("by name", things),
                 Detail::Losses => (
@@ -205,9 +209,43 @@ fn losses_never_slide_under_the_names() {
                 ),
                 Detail::Commands => ("commands", things),
             };
-            assert!(rules[1].starts_with(&format!("├ {heading} ─")), "{shown}");
-            assert!(rules[1].contains(&format!(" of {n}  ↓ ")), "{shown}");
-            assert!(rules[2].starts_with("├ in the way ─"), "{shown}");
+            assert!(rules[0].starts_with(&format!("├ {heading} ─")), "{shown}");
+            assert!(rules[0].contains(&format!(" of {n}  ↓ ")), "{shown}");
+            assert!(rules[1].starts_with("├ in the way ─"), "{shown}");
         }
     }
+}
+
+/// What is cut is the least: the cause that hits the most is named first, and first among all of them.
+#[test]
+fn the_largest_loss_of_a_sweeping_plan_is_what_is_seen_at_once() {
+    let mut state = night(80, 24);
+    let mut plan = wide_plan(58);
+    for (n, loss) in plan.losses.iter_mut().enumerate() {
+        loss.what = match n {
+            0 | 1 => "served when its agent last looked, 29 Nov 03:02Z".to_owned(),
+            2 => "on its disk".to_owned(),
+            _ => "served now: refused from the next CRL on".to_owned(),
+        };
+    }
+    plan.changes
+        .push("Keys change: clients that pin one have to be told.".to_owned());
+    open_run(&mut state, "revoke", plan);
+    let first_behind = |shown: &str, heading: &str| {
+        let mut lines = shown.lines().skip_while(|line| !line.starts_with(heading));
+        lines.nth(1).unwrap_or_default().to_owned()
+    };
+    let shown = text(&state);
+    assert!(
+        first_behind(&shown, "├ breaks ─").contains("served now: refused"),
+        "{shown}"
+    );
+    if let Some(Layer::Run(layer)) = state.layers.last_mut() {
+        layer.detail = Detail::Losses;
+    }
+    let shown = text(&state);
+    assert!(
+        first_behind(&shown, "├ all losses ─").contains("served now: refused"),
+        "{shown}"
+    );
 }

@@ -113,6 +113,21 @@ async fn a_run_is_found_by_the_word_that_is_shown_of_its_end() {
         let seqs: Vec<i64> = page.items.iter().map(|row| row.seq).collect();
         assert_eq!(seqs, found, "{word}");
     }
+    let read = async |filter: &str, conn: &mut _| {
+        let query = PageQuery {
+            filter: Some(filter.to_owned()),
+            ..PageQuery::default()
+        };
+        audit::page(conn, &query).await
+    };
+    // A word by itself finds what a row shows.
+    for (word, found) in [("proven", vec![3]), ("stopped", vec![2]), ("waiting", vec![1])] {
+        let page = read(word, &mut conn).await.unwrap();
+        let seqs: Vec<i64> = page.items.iter().map(|row| row.seq).collect();
+        assert_eq!(seqs, found, "{word}");
+    }
+    let words = read("outcome:provn", &mut conn).await.unwrap_err().to_string();
+    assert!(words.contains("proven, reported, waiting, stopped"), "{words}");
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn a_failed_request_is_tried_again_with_its_key() {
     assert_eq!(request.why(), "role refuses it");
     let request = requests::retry(&mut tx, &id).await.unwrap();
     assert_eq!(request.waiting_on, Some(WaitingOn::Ca));
-    let request = requests::cancel(&mut tx, &id, None).await.unwrap();
+    let request = requests::cancel(&mut tx, &id, "ops", None).await.unwrap();
     assert_eq!(request.status, RequestStatus::Cancelled);
     assert!(requests::retry(&mut tx, &id).await.is_err());
 }
@@ -188,7 +188,7 @@ async fn a_ban_cancels_what_no_ca_was_asked_and_lets_nothing_else_be_signed() {
     let mut tx = it.store.begin().await.unwrap();
     begin_issue(&mut tx, &asked, "w1", lease).await.unwrap().unwrap();
     retry_issue_later(&mut tx, &asked, "502", noon()).await.unwrap();
-    let stopped = ban::ban(&mut tx, &it.agent.id).await.unwrap().unwrap();
+    let stopped = ban::ban(&mut tx, &it.agent.id, "ops").await.unwrap().unwrap();
     tx.commit().await.unwrap();
     let ids = |requests: Vec<Request>| requests.into_iter().map(|it| it.id).collect::<Vec<_>>();
     assert_eq!(ids(stopped.cancelled), [waiting.as_str()]);
@@ -197,7 +197,7 @@ async fn a_ban_cancels_what_no_ca_was_asked_and_lets_nothing_else_be_signed() {
     let mut tx = it.store.begin().await.unwrap();
     let left = requests::existing(&mut tx, &waiting).await.unwrap();
     assert_eq!(left.status, RequestStatus::Cancelled);
-    assert!(left.error_message.unwrap().contains("was banned"));
+    assert_eq!(left.why(), "cancelled by ops (ban of web-01)");
     assert!(
         begin_issue(&mut tx, &waiting, "w1", lease)
             .await
@@ -223,14 +223,15 @@ async fn a_cancelled_request_keeps_its_attempts_and_the_sentence_of_the_ca() {
     fail_issue(&mut tx, &id, "400: not allowed by this role")
         .await
         .unwrap();
-    let request = requests::cancel(&mut tx, &id, Some("asked for by mistake"))
+    let request = requests::cancel(&mut tx, &id, "ops", Some("asked for by mistake"))
         .await
         .unwrap();
     assert_eq!((request.status, request.attempt), (RequestStatus::Cancelled, 1));
     assert_eq!(
         request.error_message.as_deref(),
-        Some("400: not allowed by this role; cancelled: asked for by mistake")
+        Some("400: not allowed by this role; cancelled by ops (asked for by mistake)")
     );
+    assert_eq!(request.why(), "cancelled by ops (asked for by mistake)");
 }
 
 #[tokio::test]

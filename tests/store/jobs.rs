@@ -205,8 +205,8 @@ async fn what_could_not_be_installed_is_told_until_it_or_a_newer_one_is_there() 
 async fn a_banned_agent_may_not_check_in() {
     let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
-    assert!(ban::ban(&mut tx, &it.agent.id).await.unwrap().is_some());
-    assert!(ban::ban(&mut tx, &it.agent.id).await.unwrap().is_none());
+    assert!(ban::ban(&mut tx, &it.agent.id, "ops").await.unwrap().is_some());
+    assert!(ban::ban(&mut tx, &it.agent.id, "ops").await.unwrap().is_none());
     assert!(
         checkin::check_in(&mut tx, &it.agent.id, &report(vec![]))
             .await
@@ -289,7 +289,7 @@ async fn what_must_not_be_installed_any_more_is_taken_back() {
                     .unwrap(),
             ),
             1 => assert!(compromise::mark(&mut tx, &new.spki_sha256).await.unwrap()),
-            _ => assert!(ban::ban(&mut tx, &it.agent.id).await.unwrap().is_some()),
+            _ => assert!(ban::ban(&mut tx, &it.agent.id, "ops").await.unwrap().is_some()),
         }
         assert!(jobs::for_agent(&mut tx, &it.agent.id).await.unwrap().is_empty());
         let ended = jobs::read(&mut tx, &job).await.unwrap().unwrap();

@@ -24,9 +24,9 @@ async fn attempt(tx: &mut Tx, it: &Fixture, id: &str, what: u8) -> Result<(), St
         4 => resume_adapter(tx, &it.adapter.id).await,
         5 => retry_issue_later(tx, id, "busy", tx.now() + Duration::seconds(5)).await,
         6 => fail_issue(tx, id, "no").await,
-        7 => requests::cancel(tx, id, None).await.map(drop),
+        7 => requests::cancel(tx, id, "ops", None).await.map(drop),
         8 => requests::retry(tx, id).await.map(drop),
-        9 => requests::deny(tx, id, Some("why")).await.map(drop),
+        9 => requests::deny(tx, id, "ops", Some("why")).await.map(drop),
         _ => {
             let now = tx.now();
             jobs::release(tx, "w", now).await.map(drop)

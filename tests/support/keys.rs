@@ -29,9 +29,12 @@ pub(crate) fn said(state: &State) -> &str {
 }
 
 /// The file that these effects write.
-pub(crate) fn written(effects: &[Effect]) -> Option<(&str, &str)> {
+pub(crate) fn written(effects: &[Effect]) -> Option<(&str, String)> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Export { name, content } => Some((name.as_str(), content.as_str())),
+        Effect::Export(export) => {
+            let all = export.files.iter().map(|(_, content)| content.as_str());
+            Some((export.files[0].0.as_str(), all.collect()))
+        }
         _ => None,
     })
 }

@@ -8,17 +8,21 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::await_agent::MEND;
 use super::standing::{Lists, Standing};
 use crate::clients::anchors;
 use crate::clients::tls_look::{Effort, Seen};
 use crate::domain::certificate::Certificate;
 use crate::domain::chain::{self, Fault, Known};
+use crate::domain::installation::Installation;
 use crate::domain::server_name::server_name;
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
+
+const NO_INSTALLATION: &str = "the installation did not come about";
 
 /// Up to so many proofs of one plan are spread over a while each.
 const FEW: usize = 3;
@@ -92,7 +96,10 @@ impl Step for ProveHandshake {
             // An installation that was rolled back will not come about by waiting.
             if let Some(back) = wanted.rolled_back {
                 let problem = Problem::new(ProblemKind::BackendFailed, format!("{address}: {}", back.error))
-                    .hint("the agent put the old one back; mend the cause and install again");
+                    .hint(match back.is_old_there {
+                        true => "the agent put the old one back; mend the cause and install again",
+                        false => MEND,
+                    });
                 // Another reissue would make a third certificate: the new one is there, and has to be installed.
                 return Ok(Proof::Refuted(match &back.new {
                     Some(new) => problem.remedy("install", new),
@@ -225,9 +232,11 @@ struct Wanted {
     rolled_back: Option<RolledBack>,
 }
 
-/// A place that has the old certificate again.
+/// A place whose installation failed.
 struct RolledBack {
     error: String,
+    /// The old certificate is expected there again.
+    is_old_there: bool,
     /// The certificate that could not be installed there.
     new: Option<String>,
 }
@@ -262,6 +271,14 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
     let mut failed = Vec::new();
     for id in &certificates {
         let detail = with.api.certificate(id).await?;
+        let here = |it: &&Installation| it.failed && it.tls_address.as_deref() == Some(address);
+        if let Some(failed) = detail.installations.iter().find(here) {
+            wanted.rolled_back = Some(RolledBack {
+                error: failed.error.clone().unwrap_or_else(|| NO_INSTALLATION.to_owned()),
+                is_old_there: false,
+                new: Some(id.clone()),
+            });
+        }
         failed.extend(detail.failed.iter().map(|place| (place.id.clone(), id.clone())));
         wanted.certificates.push(detail.certificate);
     }
@@ -272,14 +289,16 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
         let back = installations
             .into_iter()
             .find(|here| here.tls_address.as_deref() == Some(address) && here.version > planned);
-        wanted.rolled_back = back.map(|installation| {
+        let back = back.map(|installation| {
             let new = failed.into_iter().find(|(place, _)| *place == installation.id);
             let error = installation.error;
             RolledBack {
-                error: error.unwrap_or_else(|| "the installation did not come about".to_owned()),
+                error: error.unwrap_or_else(|| NO_INSTALLATION.to_owned()),
+                is_old_there: true,
                 new: new.map(|(_, certificate)| certificate),
             }
         });
+        wanted.rolled_back = back.or(wanted.rolled_back);
     }
     Ok(wanted)
 }

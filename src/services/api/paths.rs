@@ -62,6 +62,7 @@ mod tests {
             last_checkin: None,
             reported_from: None,
             checkin_interval_s: 30,
+            has_no_token: false,
             n_installations: 0,
             enrolled_at: at,
             updated_at: at,

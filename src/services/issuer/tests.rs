@@ -97,7 +97,7 @@ async fn cut_off(bench: &Bench, owner: &str) -> (Request, String) {
 
 async fn ban(bench: &Bench) -> crate::store::ban::Stopped {
     let mut tx = bench.store.begin().await.unwrap();
-    let stopped = crate::store::ban::ban(&mut tx, &bench.agent_id).await;
+    let stopped = crate::store::ban::ban(&mut tx, &bench.agent_id, "ops").await;
     tx.commit().await.unwrap();
     stopped.unwrap().unwrap()
 }

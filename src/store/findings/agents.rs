@@ -7,11 +7,12 @@ use sqlx::AssertSqlSafe;
 
 use super::{Asked, Foremost};
 use crate::domain::finding::NAMED;
+use crate::store::in_use_sql::{has_no_token, without_token};
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::{places, sql};
 use crate::store::{Conn, StoreError};
 
-/// An agent that missed its check-ins, by its own interval.
+/// An agent that missed its check-ins, by its own interval, or can't check in any more.
 #[derive(Clone, Debug)]
 pub struct Silent {
     /// Which.
@@ -26,7 +27,7 @@ pub struct Silent {
     pub last_checkin: Option<DateTime<Utc>>,
     /// When it enrolled.
     pub enrolled_at: DateTime<Utc>,
-    /// Each token that it ever had was taken back or has ended, as after a ban: it can't check in.
+    /// Each token that it ever had was taken back, as after a ban: it can't check in.
     pub has_no_token: bool,
 }
 
@@ -54,18 +55,23 @@ pub struct OnAgent {
     pub n: i64,
 }
 
-/// Active agents that missed their check-ins: first the one whose patience ended first.
+/// Active agents that have no token or missed their check-ins: first the one whose patience ended first.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn silent_agents(conn: &mut Conn) -> Result<Foremost<Silent>, StoreError> {
     let asked = Asked {
-        columns: "a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, \
-         CAST(CASE WHEN EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer') \
-           AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.agent_id = a.id AND t.purpose = 'bearer' \
-             AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1)) \
-           THEN 1 ELSE 0 END AS bigint) AS has_no_token",
-        from: "FROM agents a WHERE a.status = 'active' AND a.silent_at < $1",
+        columns: concat!(
+            "a.id, a.version, a.hostname, a.tls_address, a.last_checkin, a.enrolled_at, CAST(CASE WHEN ",
+            has_no_token!("a.id"),
+            " THEN 1 ELSE 0 END AS bigint) AS has_no_token"
+        ),
+        // One without a token is told at once: its last check-in says nothing of the next.
+        from: concat!(
+            "FROM agents a WHERE a.status = 'active' AND (a.silent_at < $1 OR a.id IN ",
+            without_token!(),
+            ")"
+        ),
         order: "a.silent_at, a.id",
         bound: vec![conn.now().into()],
         doing: "looking for silent agents",

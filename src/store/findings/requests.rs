@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::{AT_MOST, Asked, Foremost};
 use crate::domain::finding::NAMED;
 use crate::domain::request::Request;
+use crate::store::in_use_sql::has_no_token;
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::sql;
 use crate::store::{Conn, StoreError, requests};
@@ -75,8 +76,11 @@ pub struct WaitedFor {
 }
 
 const WAITS: &str = "r.status IN ('pending', 'issuing') AND r.created_at < $1";
-const FOR_AGENT: &str =
-    "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge')";
+// Where it has no token, that is what is told of the agent.
+const FOR_AGENT: &str = concat!(
+    "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge') AND NOT ",
+    has_no_token!("r.agent_id")
+);
 const FOR_CA: &str = "(r.status = 'issuing' OR r.waiting_on = 'ca')";
 const PAUSED: &str = "EXISTS (SELECT 1 FROM adapters p WHERE p.id = r.adapter_id AND p.status = 'paused')";
 

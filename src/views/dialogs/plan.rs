@@ -53,14 +53,17 @@ pub(super) fn sheet<'a>(
 ) -> Sheet<'a> {
     let mut sheet = Sheet::default();
     above(&mut sheet, plan, width);
-    sheet.losses = losses(state, plan, width);
+    // All of them have the room of those that are cut.
+    if layer.detail != Detail::Losses {
+        sheet.losses = losses(state, plan, width);
+    }
     sheet.sections.extend(detail(plan, layer, width));
     sheet.in_the_way = in_the_way(&plan.in_the_way, width);
     sheet.below.push(Line::Rule("", String::new()));
     sheet.below.extend(in_lines(cells(plan, layer), width));
-    let proof = crate::actions::find(run.action).map_or("", |action| action.spec().proof);
+    let proof = crate::actions::find(run.action).map_or_else(String::new, |action| action.proof(plan));
     sheet.proof.0 = sheet.below.len();
-    Sheet::hang(&mut sheet.proof.1, "Proof   ", proof, width, Meaning::Dim);
+    Sheet::hang(&mut sheet.proof.1, "Proof   ", &proof, width, Meaning::Dim);
     sheet.below.extend(asked(state, plan, layer, width));
     sheet.foot = foot(state, plan, layer);
     sheet.scrolled_by = state.keymap.hints(&[(InDialog::PageDown, "scrolls")]);
@@ -75,7 +78,7 @@ fn detail<'a>(plan: &'a Plan, layer: &RunLayer, width: usize) -> Option<Section<
             ("by name", plan.by_name.iter().map(line).collect())
         }
         Detail::Losses => {
-            let all = plan.losses_by_host();
+            let all = largest_first(plan.losses_by_host());
             let thing = |loss: &LossOnHost<'_>| {
                 Sheet::hung(&host(loss), &names(loss, plan, usize::MAX), width, Meaning::Warn)
             };
@@ -117,7 +120,7 @@ fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
 
 /// Losses, whole and then shorter and shorter.
 fn losses<'a>(state: &State, plan: &Plan, width: usize) -> Vec<Pinned<'a>> {
-    let losses = plan.losses_by_host();
+    let losses = largest_first(plan.losses_by_host());
     if losses.is_empty() && plan.reach().harm < Harm::Changes {
         return Vec::new();
     }
@@ -192,7 +195,26 @@ fn up_to(names: &[&str], most: usize, what: &str) -> String {
     }
 }
 
-/// Losses in their order, each with the hosts that have it, those that lose most first.
+/// Losses of each cause, how many of what are hit.
+fn weight(losses: &[LossOnHost<'_>], what: &str) -> usize {
+    let same = losses.iter().filter(|loss| loss.what == what);
+    same.map(|loss| loss.names.len()).sum()
+}
+
+/// Losses with the cause first that hits the most.
+fn largest_first(mut losses: Vec<LossOnHost<'_>>) -> Vec<LossOnHost<'_>> {
+    let mut weights: Vec<(usize, String)> = Vec::new();
+    for loss in &losses {
+        if !weights.iter().any(|(_, what)| what == loss.what) {
+            weights.push((weight(&losses, loss.what), loss.what.to_owned()));
+        }
+    }
+    weights.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+    losses.sort_by_key(|loss| weights.iter().position(|(_, what)| what == loss.what));
+    losses
+}
+
+/// Causes of losses in their order, each with the hosts that have it, those that lose most first.
 fn by_cause<'a>(losses: &[LossOnHost<'a>]) -> Vec<(&'a str, Vec<String>)> {
     let mut causes: Vec<(&'a str, Vec<&LossOnHost<'a>>)> = Vec::new();
     for loss in losses {

@@ -70,14 +70,15 @@ pub(in crate::services::api) async fn unban(
 async fn put_on(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<BanReply, Problem> {
     let body: WhyBody = input::json_or_default(body)?;
     door.attempt.because(body.comment, body.ticket)?;
-    let stopped = ban::ban(&mut door.tx, id).await.map_err(problem_of)?;
+    let by = door.actor().to_owned();
+    let stopped = ban::ban(&mut door.tx, id, &by).await.map_err(problem_of)?;
     let Some(stopped) = stopped else {
         return Err(Problem::conflict(format!("the agent `{id}` is banned already")));
     };
     tokens::revoke_of_agent(&mut door.tx, id, None)
         .await
         .map_err(problem_of)?;
-    let why = format!("the agent {} was banned", stopped.hostname);
+    let why = format!("cancelled by {by} (ban of {})", stopped.hostname);
     for request in &stopped.cancelled {
         door.also("cancel", EntityKind::Request, &request.id, &why)
             .await?;

@@ -29,7 +29,7 @@ pub(in crate::services::api) async fn approve(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    decide(&api, &call, "approve", &id, async |tx, id, _| {
+    decide(&api, &call, "approve", &id, async |tx, id, _, _| {
         requests::approve(tx, id).await
     })
     .await

@@ -29,8 +29,8 @@ pub(in crate::services::api) async fn cancel(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    decide(&api, &call, "cancel", &id, async |tx, id, why| {
-        requests::cancel(tx, id, why).await
+    decide(&api, &call, "cancel", &id, async |tx, id, by, why| {
+        requests::cancel(tx, id, by, why).await
     })
     .await
 }

@@ -29,8 +29,8 @@ pub(in crate::services::api) async fn deny(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    decide(&api, &call, "deny", &id, async |tx, id, why| {
-        requests::deny(tx, id, why).await
+    decide(&api, &call, "deny", &id, async |tx, id, by, why| {
+        requests::deny(tx, id, by, why).await
     })
     .await
 }

@@ -41,7 +41,7 @@ async fn decide(
     call: &Call,
     action: &'static str,
     id: &str,
-    decision: impl AsyncFnOnce(&mut Tx, &str, Option<&str>) -> Result<Request, StoreError>,
+    decision: impl AsyncFnOnce(&mut Tx, &str, &str, Option<&str>) -> Result<Request, StoreError>,
 ) -> Response {
     let attempt = Attempt::new(action, EntityKind::Request, id);
     let mut door = match Door::open(api, call, &Needs::Operator, attempt).await {
@@ -50,9 +50,12 @@ async fn decide(
     };
     let result: Result<Request, Problem> = match input::json_or_default::<WhyBody>(call.body()) {
         Ok(why) => match door.attempt.because(why.comment.clone(), why.ticket) {
-            Ok(()) => decision(&mut door.tx, id, why.comment.as_deref())
-                .await
-                .map_err(problem_of),
+            Ok(()) => {
+                let by = door.actor().to_owned();
+                decision(&mut door.tx, id, &by, why.comment.as_deref())
+                    .await
+                    .map_err(problem_of)
+            }
             Err(problem) => Err(problem),
         },
         Err(problem) => Err(problem),

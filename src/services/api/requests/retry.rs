@@ -29,7 +29,7 @@ pub(in crate::services::api) async fn retry(
     Ids(id): Ids<String>,
     call: Call,
 ) -> Response {
-    decide(&api, &call, "retry", &id, async |tx, id, _| {
+    decide(&api, &call, "retry", &id, async |tx, id, _, _| {
         requests::retry(tx, id).await
     })
     .await

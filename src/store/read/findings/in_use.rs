@@ -37,13 +37,30 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         Answer::OnItsWay(_) | Answer::For(..) | Answer::Barred => false,
     };
     let said = format!("{}{}", trouble.what, banned(places));
+    let can_be_revoked = first.key_status == KeyStatus::Compromised
+        && matches!(first.status, CertificateStatus::Active | CertificateStatus::Held)
+        && first.not_after > now;
     let what = match &answer {
+        Answer::Barred if can_be_revoked => {
+            let these: Vec<&str> = hosts.iter().copied().collect();
+            let is = if these.len() == 1 { "is" } else { "are" };
+            let named = these.get(..2).filter(|_| these.len() > 2).map_or_else(
+                || these.join(" and "),
+                |two| format!("{} and {} more", two.join(", "), these.len() - 2),
+            );
+            format!(
+                "{}, and it can't be reissued while {named} {is} banned",
+                trouble.what
+            )
+        }
         Answer::OnItsWay(how) => format!("{said}, and that one {how}"),
         _ if under_way => format!("{said}, and its reissue is under way"),
         _ => said,
     };
     let (answer, answer_for) = match answer {
         Answer::ForItself => (Some("reissue".to_owned()), Vec::new()),
+        // What can't be replaced can still be taken back.
+        Answer::Barred if can_be_revoked => (Some("revoke".to_owned()), Vec::new()),
         Answer::OnItsWay(_) | Answer::Barred => (None, Vec::new()),
         Answer::For(action, these) => (Some(action.to_owned()), these),
     };
