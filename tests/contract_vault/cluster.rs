@@ -91,7 +91,9 @@ impl Cluster {
 
 /// Looks until it is so.
 async fn until(look: impl AsyncFn() -> bool) {
+    let began = std::time::Instant::now();
     while !look().await {
+        assert!(began.elapsed() < super::issuer::LIMIT, "waited in vain");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

@@ -1,10 +1,11 @@
 //! The issuer itself over the contract, with a database and a token whose policy lacks a line: what waits, what
 //! goes on, what is said of it, and that nobody has to ask again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cmp_console::clients::vault::Login;
 use cmp_console::clock::Clock;
+use cmp_console::domain::adapter::signs_nothing;
 use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::csr::Csr;
 use cmp_console::domain::finding::{Finding, FindingKind};
@@ -22,6 +23,9 @@ use tokio::sync::watch;
 
 use super::server::{MOUNT, ROLE, Server, csr};
 use super::tokens::{policy, token};
+
+/// Upper bound for everything that a test waits for.
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 contracts!(a_denied_revocation_waits_names_the_line_and_goes_on_by_itself);
 
@@ -129,7 +133,9 @@ impl Bench {
         let mut conn = self.store.read().await.unwrap();
         let found = read::findings(&mut conn).await.unwrap().findings;
         let why = self.paused().await?;
-        found.into_iter().find(|it| it.what.contains(&why))
+        // That only signatures are paused, a finding says in its own words.
+        let why = signs_nothing(&why).unwrap_or(&why);
+        found.into_iter().find(|it| it.what.contains(why))
     }
 
     /// Asks for a revocation; its job.
@@ -171,10 +177,12 @@ impl Bench {
 
 /// Looks until there is something.
 pub(super) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    let began = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
+        assert!(began.elapsed() < LIMIT, "waited in vain");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
