@@ -274,6 +274,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::clock::Clock;
 
     /// A server that shows a certificate of its own; its fingerprint, and when it was asked.
     async fn server(listener: TcpListener) -> (String, Arc<Mutex<Vec<Instant>>>) {
@@ -325,7 +326,7 @@ mod tests {
             assert!(late.count() >= 4, "they are spread");
         }
         // The one address that wasn't reloaded is told, with its place.
-        let seen = Seen::of(samples, std::slice::from_ref(&one), &[], Utc::now()).unwrap();
+        let seen = Seen::of(samples, std::slice::from_ref(&one), &[], Clock::system().now()).unwrap();
         assert_eq!((seen.n, seen.n_other), (32, 16));
         assert_eq!(seen.other.as_ref().unwrap().fingerprint_sha256, other);
         let words = seen.disagreement("web-01:443").unwrap();
@@ -350,7 +351,7 @@ mod tests {
             ..Effort::AT_ONCE
         };
         let limit = Duration::from_secs(20);
-        let seen = |look| Seen::of(look, std::slice::from_ref(&good), &[], Utc::now()).unwrap();
+        let seen = |look| Seen::of(look, std::slice::from_ref(&good), &[], Clock::system().now()).unwrap();
         let look = look_at("web:443", &addresses, None, limit, effort).await;
         assert_eq!((look.n_addresses, look.n_looked_at), (10, 10));
         let words = seen(look).disagreement("web:443").unwrap();
@@ -404,7 +405,7 @@ mod tests {
     fn one_that_shows_the_old_one_is_counted_and_placed() {
         let expected = ["new".to_owned()];
         let all = vec![sample(1, Ok("NEW")), sample(1, Ok("new")), sample(2, Ok("old"))];
-        let words = Seen::of(of_one(all), &expected, &[], Utc::now())
+        let words = Seen::of(of_one(all), &expected, &[], Clock::system().now())
             .unwrap()
             .disagreement("web:443")
             .unwrap();
@@ -413,10 +414,16 @@ mod tests {
                 && words.contains("127.0.0.1:2"),
             "{words}"
         );
-        let good = Seen::of(of_one(vec![sample(1, Ok("new"))]), &expected, &[], Utc::now()).unwrap();
+        let good = Seen::of(
+            of_one(vec![sample(1, Ok("new"))]),
+            &expected,
+            &[],
+            Clock::system().now(),
+        )
+        .unwrap();
         assert_eq!(good.disagreement("web:443"), None);
         let mixed = vec![sample(1, Ok("new")), sample(1, Err(()))];
-        let words = Seen::of(of_one(mixed), &expected, &[], Utc::now())
+        let words = Seen::of(of_one(mixed), &expected, &[], Clock::system().now())
             .unwrap()
             .disagreement("web:443")
             .unwrap();
@@ -424,6 +431,14 @@ mod tests {
             words.starts_with("1 of 2 connections to `web:443` showed no certificate"),
             "{words}"
         );
-        assert!(Seen::of(of_one(vec![sample(1, Err(()))]), &expected, &[], Utc::now()).is_err());
+        assert!(
+            Seen::of(
+                of_one(vec![sample(1, Err(()))]),
+                &expected,
+                &[],
+                Clock::system().now()
+            )
+            .is_err()
+        );
     }
 }

@@ -202,10 +202,11 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             }
             if state.vault_sealed() {
                 state.sealed_since.get_or_insert(at);
-            } else if backend == Backend::Vault && matches!(now, LinkState::Up | LinkState::Degraded) {
-                if state.sealed_since.take().is_some() {
-                    state.unsealed_at = Some(at);
-                }
+            } else if backend == Backend::Vault
+                && matches!(now, LinkState::Up | LinkState::Degraded)
+                && state.sealed_since.take().is_some()
+            {
+                state.unsealed_at = Some(at);
             }
             // Findings about a backend that went or came back are asked for now, not with the next look.
             if was != now {

@@ -250,7 +250,7 @@ fn held_against(issuer: &[u8], below: u32, now: DateTime<Utc>) -> Result<u32, Un
         return Err(Unusable::NotYet(moment(from)));
     }
     // Old roots have no extensions, and are trusted for being roots.
-    if !may_sign(&read) && !(read.version().0 == 0 && is_root(issuer)) {
+    if !(may_sign(&read) || read.version().0 == 0 && is_root(issuer)) {
         return Err(Unusable::NoCa);
     }
     let limits = read.basic_constraints().ok().flatten();

@@ -91,7 +91,7 @@ async fn an_intermediate_signs_with_the_chain_up_to_its_root(server: Server) {
     let known = Known {
         chain: &chain,
         anchors: &[],
-        now: chrono::Utc::now(),
+        now: cmp_console::clock::Clock::system().now(),
     };
     assert_eq!(chain::complete(&sent, &known), Ok(()));
     assert!(chain::complete(&sent[..1], &known).is_err());

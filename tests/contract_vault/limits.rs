@@ -51,7 +51,7 @@ mod bundled_only {
         let server = Server::bundled().await.with_ca().await;
         let csr = csr("a.example.com", &["a.example.com"]);
         let in_h = |hours: i64| {
-            let at = chrono::Utc::now() + chrono::Duration::hours(hours);
+            let at = cmp_console::clock::Clock::system().now() + chrono::Duration::hours(hours);
             at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         };
         let before = in_h(48);

@@ -261,7 +261,7 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     // Who asks isn't told that the own clock is off: the platform's time is the database's.
     let reader = ApiReader::new(&it.address, None).unwrap();
     let (_, platforms) = reader.ready_at().await.unwrap();
-    let behind = (chrono::Utc::now() - platforms.unwrap()).num_seconds();
+    let behind = (cmp_console::clock::Clock::system().now() - platforms.unwrap()).num_seconds();
     assert!((48..=53).contains(&behind), "{behind} s");
     let id = client.request(1).await;
     let dated = "extract(epoch FROM odd.clock_timestamp() - created_at)::int";
