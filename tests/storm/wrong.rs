@@ -394,7 +394,8 @@ async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_lin
     let paused = async |words: &str| {
         eventually(words, async || {
             let (_, state, note) = ready(&it.address, "issuer").await?;
-            (state == "degraded" && note == format!("paused: {words}")).then_some(())
+            (state == "degraded" && note == format!("signing is paused, revocations go on: {words}"))
+                .then_some(())
         })
         .await;
     };
@@ -406,7 +407,7 @@ async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_lin
     paused(&lacks(sign)).await;
     assert_eq!(
         row(),
-        format!("pending 0 {}", lacks(sign)),
+        format!("pending 0 nothing can be signed: {}", lacks(sign)),
         "nothing is lost by it"
     );
 
