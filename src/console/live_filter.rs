@@ -108,7 +108,12 @@ fn may_go(text: &str) -> bool {
         let mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
         let digits = has(char::is_ascii_digit);
         let is_hex = run.chars().all(|c| c.is_ascii_hexdigit());
-        mixed && (digits || run.len() >= SHORT) || is_hex && digits && run.len() > SHORT
+        let is_long = run.len() > SHORT;
+        // A name has its digits at one place, and is seldom typed in capitals.
+        let kinds: Vec<bool> = run.chars().map(|c| c.is_ascii_digit()).collect();
+        let n_changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let is_no_name = n_changes > 2 || has(char::is_ascii_uppercase) || run.contains(['+', '/', '=']);
+        mixed && (digits || run.len() >= SHORT) || is_long && (is_hex && digits || is_no_name)
     };
     let in_a_word = |c: char| c.is_ascii_alphanumeric() || "+/=_%".contains(c);
     let is_plain = !text.contains(is_hidden) && !text.contains("0x");
@@ -129,6 +134,8 @@ mod tests {
             "shop.example.com status:active",
             "!agent:cdn-02 expires:<7d",
             "03:a1:ac",
+            "kubernetes01",
+            "web01frankfurt",
             "",
         ] {
             assert!(may_go(text), "{text}");
@@ -140,6 +147,10 @@ mod tests {
             "00254a6f94",
             "shop 0x30,0x81",
             "owner:eyJhbGci",
+            "X9K0QZL7W",
+            "QWERTZUIO",
+            "a8z3kq9xw",
+            "kdjrhg/wq",
         ] {
             assert!(!may_go(text), "{text}");
         }
