@@ -55,7 +55,7 @@ GRANT SELECT ON
     runs, run_steps, audit_logs, audit_head, agent_words, certificate_words, request_words,
     _sqlx_migrations
 TO cmp_console;
--- Whether an agent has a token at all.
+-- Knowledge that an agent has a token at all.
 GRANT SELECT (agent_id, purpose, expires_at, revoked_at) ON tokens TO cmp_console;
 
 COMMIT;

@@ -6,7 +6,7 @@
 -- Trigrams: parts of names are found by an index. Its rights are a database's owner's to give (it is "trusted").
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
--- What a list is searched by: the texts in lower case as they are, and once more with a space before each of their
+-- Words that a list is searched by: the texts in lower case as they are, and once more with a space before each of their
 -- parts, by which a word too short for a trigram of its own is found at a part's beginning.
 CREATE FUNCTION words_of(VARIADIC texts text[]) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT lower(' ' || array_to_string(texts, ' ') || ' '
@@ -35,7 +35,7 @@ CREATE TABLE agents (
     address            text NOT NULL,
     tls_address        text,
     install_dirs       text NOT NULL CONSTRAINT agents_install_dirs_are_json CHECK (install_dirs::json IS NOT NULL),
-    -- How it lays out the files that servers read (`domain/layout.rs`), if it told.
+    -- Layout of the files that servers read (`domain/layout.rs`), if it told.
     layout             text COLLATE "C" CONSTRAINT agents_layout_known CHECK (layout IN ('full-chain', 'separate', 'combined')),
     agent_version      text NOT NULL,
     owner              text COLLATE "C",

@@ -24,7 +24,7 @@ CREATE TABLE agents (
     address            TEXT NOT NULL,
     tls_address        TEXT,
     install_dirs       TEXT NOT NULL,
-    -- How it lays out the files that servers read (`domain/layout.rs`), if it told.
+    -- Layout of the files that servers read (`domain/layout.rs`), if it told.
     layout             TEXT CONSTRAINT agents_layout_known CHECK (layout IN ('full-chain', 'separate', 'combined')),
     agent_version      TEXT NOT NULL,
     owner              TEXT,
@@ -55,7 +55,7 @@ CREATE INDEX agents_by_silent_at ON agents (silent_at, id);
 CREATE INDEX agents_by_hostname ON agents (hostname, id);
 CREATE INDEX agents_by_status ON agents (status, id);
 
--- What a list is searched by: the texts in lower case as they are, and once more with two spaces before each of their
+-- Words that a list is searched by: the texts in lower case as they are, and once more with two spaces before each of their
 -- parts, by which a word too short for a trigram of its own is found at a part's beginning. The trigrams' row numbers are
 -- those of a table that has such numbers for good: a VACUUM would give others to the agents.
 CREATE TABLE agent_words (

@@ -36,7 +36,7 @@ pub(super) fn certificate(detail: &CertificateDetail, now: DateTime<Utc>) -> Vec
     certificate_on(detail, &hosts, now)
 }
 
-/// The same with the hosts that something is done on.
+/// Sentence as above, with the hosts that something is done on.
 pub(super) fn certificate_on(detail: &CertificateDetail, hosts: &[&str], now: DateTime<Utc>) -> Vec<String> {
     let certificate = &detail.certificate;
     let ends = if certificate.not_after > now {

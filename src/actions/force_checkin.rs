@@ -87,7 +87,7 @@ fn banned(hostname: &str) -> Refusal {
     Refusal::new("banned", problem)
 }
 
-/// One that would be refused, however often it is woken.
+/// Refusal for an agent that the API would turn away, however often it is woken.
 fn without_token(hostname: &str, id: &str) -> Refusal {
     let problem = Problem::refused(format!("{hostname} has no token: it can't check in"))
         .hint(format!("enrol it again: `POST /api/v1/agents/{id}/token`"));

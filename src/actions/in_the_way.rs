@@ -191,7 +191,7 @@ impl Adapters {
         })
     }
 
-    /// The same for revocations alone: an adapter that only can't sign is in nobody's way.
+    /// Pause that holds up revocations: an adapter that only can't sign is not in their way.
     pub(super) fn for_revoking(mut self) -> Self {
         let works = |it: &&mut Adapter| it.does_more_than_sign();
         for adapter in self.all.iter_mut().filter(works) {

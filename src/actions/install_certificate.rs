@@ -353,7 +353,7 @@ fn address(place: &Place) -> Option<&str> {
 fn loss(place: &Place, targets: &[Target]) -> Option<Loss> {
     let there = there(place)?;
     let moved = targets.iter().any(|target| target.id == there.certificate_id);
-    // What its agent found not to be served there can't be lost.
+    // A certificate that its agent found not to be served there can't be lost.
     let is_served = match (&there.tls_address, there.checked_at) {
         (Some(_), Some(_)) => there.served_sha256.as_ref() == Some(&there.expected_sha256),
         (Some(_), None) | (None, _) => true,

@@ -62,7 +62,7 @@ pub struct Spec {
     pub kinds: &'static [EntityKind],
     /// One sentence for help, no period.
     pub help: &'static str,
-    /// How it proves that it worked where nothing stands against that, no period.
+    /// Proof that it gives where nothing stands against that, no period.
     pub proof: &'static str,
     /// The change that each of its things has in the platform's audit once it is done; none where it changes nothing
     /// there, so that the platform can't know.

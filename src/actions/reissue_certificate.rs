@@ -339,7 +339,7 @@ async fn steps(
             later.extend(handshake);
             continue;
         }
-        // Where nothing serves it, the agent's report is all that can be looked at.
+        // The agent's report is all that can be looked at where nothing serves it.
         proofs.push(handshake.unwrap_or_else(|| await_agent::planned(target, place)));
     }
     if detail.belongs().next().is_none() {

@@ -188,7 +188,7 @@ mod tests {
             assert_eq!(part, *expected, "{}", agent.hostname);
             hosts.note(agent, part, "a", now);
         }
-        // The same agent's other file has no request.
+        // Another file of that agent has no request.
         assert_eq!(Part::of(&all[1].0, Some("/b.pem"), [&request], now), Part::Now);
         assert_eq!(hosts.reload(), "1 host reloads, 1 more once it is back");
         let lines = hosts.lines(|_| "It waits.".to_owned());

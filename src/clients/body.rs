@@ -104,7 +104,7 @@ fn beyond_counting(body: &[u8]) -> Option<String> {
     let (mut is_text, mut is_fraction, mut digits) = (false, false, 0);
     while let Some((at, byte)) = bytes.next() {
         match byte {
-            // What is escaped ends no text.
+            // An escaped quote ends no text.
             b'\\' if is_text => drop(bytes.next()),
             b'"' => is_text = !is_text,
             b'0'..=b'9' if is_fraction => continue,

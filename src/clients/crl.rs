@@ -463,7 +463,7 @@ mod tests {
                 );
             }
         }
-        // Who names no list is on that of the CA, and whose certificate isn't at hand on none for sure.
+        // A certificate that names no list is on that of the CA; one that isn't at hand is on none for sure.
         let without = at(&own, &chain, None);
         assert!(matches!(whole.says(&without, now), Says::Nothing(_)));
         assert_eq!(list(&own, false).says(&without, now), Says::NotListed);
@@ -471,7 +471,7 @@ mod tests {
         assert!(matches!(whole.says(&unread, now), Says::Nothing(_)));
     }
 
-    /// What is on a list with some reasons only is revoked; what isn't may be for another reason.
+    /// A certificate on a list of some reasons only is revoked; one that isn't on it may be for another reason.
     #[test]
     fn a_list_with_some_reasons_only_proves_what_is_on_it() {
         let (own, chain) = ca("Issuing CA");

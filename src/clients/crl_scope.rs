@@ -12,10 +12,10 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate, 
 
 use crate::domain::certificate::Certificate;
 
-/// What a list says about its scope.
+/// Scope of a list, in its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// Why it says nothing of any certificate.
+    /// Reason that it says nothing of any certificate.
     says_nothing: Option<String>,
     /// The names of its distribution point, where it is one of several.
     names: Option<Vec<String>>,
@@ -86,7 +86,7 @@ impl Scope {
         ));
     }
 
-    /// Why it says nothing of this certificate, in the words behind "the list"; that the certificate `is_listed` or not
+    /// Reason that it says nothing of this certificate, in the words behind "the list"; that the certificate `is_listed` or not
     /// is what it would say.
     pub(super) fn leaves_out(&self, certificate: &Certificate, is_listed: bool) -> Option<String> {
         if self.says_nothing.is_some() {
@@ -130,7 +130,7 @@ impl Scope {
     }
 }
 
-/// What a certificate says about the list that it may be on.
+/// List that a certificate may be on, as the certificate says.
 struct Its {
     /// Names of its distribution points.
     names: Vec<String>,
@@ -152,7 +152,7 @@ impl Its {
                 }
             }
         }
-        // One that names none is meant by a list under the CA's own name (RFC 5280 §6.3.3, its last paragraph).
+        // A certificate that names none is meant by a list under the CA's own name (RFC 5280 §6.3.3, its last paragraph).
         if names.is_empty() {
             let issuer = certificate.issuer().clone();
             names.push(GeneralName::DirectoryName(issuer).to_string());

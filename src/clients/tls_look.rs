@@ -84,7 +84,7 @@ pub struct Sample {
 /// Connections to one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// What each of them showed.
+    /// Certificate, or failure, of each of them.
     pub samples: Vec<Sample>,
     /// Addresses behind the name.
     pub n_addresses: usize,
@@ -151,7 +151,7 @@ pub struct Seen {
     pub expected: Option<Served>,
     /// Why a connection showed nothing, where some other one did.
     pub silent: Vec<(SocketAddr, ProbeFailure)>,
-    /// What is wrong with the chain that was sent with the expected one.
+    /// Fault of the chain that was sent with the expected one.
     pub fault: Option<Fault>,
     /// Addresses behind the name, and how many of them were looked at.
     pub addresses: (usize, usize),

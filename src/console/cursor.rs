@@ -17,7 +17,7 @@ pub(super) fn begin(state: &mut State) {
     screen.at_end = grows_at_its_end;
 }
 
-/// Whether the cursor goes with the last row from now on, as it does after the command for the end. With what grows
+/// Following of the last row from now on, as it does after the command for the end. With what grows
 /// there it goes on to do so until it is moved away.
 pub(super) fn follow_the_end(state: &mut State, cmd: Cmd) {
     let grows_at_its_end = state.place().view.grows_at_its_end();

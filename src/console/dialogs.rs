@@ -300,7 +300,7 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
             layer.complaint = None;
         }
         (Some(InDialog::NextField), Phase::Running) if secret && state.context.shares_in.is_some() => {
-            // What Vault has of them was given by an earlier dialog as well.
+            // Shares that Vault has may come from an earlier dialog.
             let seal = state
                 .links
                 .get(&Backend::Vault)

@@ -49,7 +49,7 @@ pub(super) fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects
                 _ if count > 1 => (Tone::Bad, outcome.what().to_owned()),
                 _ => (Tone::Bad, outcome.words()),
             };
-            // What isn't proven has more to say than a line holds. A dialog that opened by itself would take the keys
+            // A run that isn't proven has more to say than a line holds. A dialog that opened by itself would take the keys
             // of whatever is done meanwhile, so it opens only for who did nothing else since.
             let opens = is_awaited && state.layers.is_empty() && !state.size.is_too_small();
             let more = match outcome.is_proven() || opens {

@@ -58,7 +58,7 @@ pub fn is_no_answer(reason: &str) -> bool {
 /// Before the reason of an adapter that is paused for signatures alone.
 pub const SIGNS_NOTHING: &str = "nothing can be signed: ";
 
-/// What keeps an adapter from signing and from nothing else: the reason begins with [`SIGNS_NOTHING`].
+/// Lack that keeps an adapter from signing and from nothing else: the reason begins with [`SIGNS_NOTHING`].
 #[must_use]
 pub fn signs_nothing(reason: &str) -> Option<&str> {
     reason.strip_prefix(SIGNS_NOTHING)
@@ -111,7 +111,7 @@ pub struct StrangeCa {
     pub ca: Ca,
     /// It has signed something for us, which somebody has to judge; else it was only shown.
     pub signed: bool,
-    /// When it was seen first.
+    /// Time at which it was seen first.
     pub seen_at: DateTime<Utc>,
 }
 

@@ -30,7 +30,7 @@ pub fn above(leaf: &[u8], given: &[Vec<u8>]) -> Vec<Vec<u8>> {
     path
 }
 
-/// Why a certificate is not shown to be its CA's.
+/// Reason that a certificate is not shown to be its CA's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotIssued {
     /// Not a certificate.
@@ -119,7 +119,7 @@ pub fn to_send(chain: &[Vec<u8>]) -> Vec<Vec<u8>> {
     chain.iter().filter(|der| !is_root(der)).cloned().collect()
 }
 
-/// Why clients can't build the path.
+/// Reason that clients can't build the path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A certificate of the path was not sent.
@@ -130,17 +130,17 @@ pub enum Fault {
         /// The last certificate that a client can build a path to.
         below: String,
     },
-    /// One that was sent is none that a client goes on with, and no other way leads past it.
+    /// An issuer that was sent is none that a client goes on with, and no other way leads past it.
     #[error("`{issuer}`, as it was sent, {why}")]
     Unusable {
         /// The issuer's name.
         issuer: String,
-        /// What is wrong with it.
+        /// Its fault.
         why: Unusable,
     },
 }
 
-/// What a client holds against an issuer's certificate (RFC 5280 §6.1.3 and §6.1.4).
+/// Fault of an issuer's certificate, as a client sees it (RFC 5280 §6.1.3 and §6.1.4).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// Its time is over.
@@ -162,7 +162,7 @@ pub enum Unusable {
     },
 }
 
-/// What is known of a certificate's issuers, beside what is sent with it.
+/// Issuers that are known of a certificate, beside what is sent with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// The certificate's chain as its CA gave it: what is in there has to be sent, but for a root.
@@ -173,7 +173,7 @@ pub struct Known<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Whether a client that has only the root can build a path from what was `sent`, the certificate first, in whatever
+/// Check that a client that has only the root can build a path from what was `sent`, the certificate first, in whatever
 /// order the rest is. The certificate's own dates are for others to say.
 ///
 /// # Errors
@@ -259,7 +259,7 @@ fn held_against(issuer: &[u8], below: u32, now: DateTime<Utc>) -> Result<u32, Un
     {
         return Err(Unusable::TooLong { allowed, below });
     }
-    // One that carries its own key on isn't counted.
+    // A certificate that carries its own key on isn't counted.
     let is_self_issued = read.subject().as_raw() == read.issuer().as_raw();
     Ok(below + u32::from(!is_self_issued))
 }
@@ -408,7 +408,7 @@ mod tests {
         };
         assert_eq!(said(&[&leaf, &good]), Ok(()));
 
-        // The same name and key, as they were certified before, or for something else.
+        // This name and key as they were certified before, or for something else.
         let expired = signed(&ca("issuing", 2020, 2026, None), &key, &top, &root_key);
         let early = signed(&ca("issuing", 2030, 2035, None), &key, &top, &root_key);
         let mut no_ca = ca("issuing", 2025, 2035, None);

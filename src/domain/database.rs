@@ -120,7 +120,7 @@ pub struct Host {
     pub name: String,
     /// What its `sslmode` leaves unchecked of who answers there.
     pub unchecked: Option<&'static str>,
-    /// What could not be read there in time when it was asked for last, in the plural.
+    /// Rows that could not be read there in time when it was asked for last, in the plural.
     pub late: BTreeSet<&'static str>,
     /// How it is.
     pub state: HostState,

@@ -287,7 +287,7 @@ impl LeftOut {
     }
 }
 
-/// How many of some sort are left out, of all kinds together.
+/// Number of some sort that are left out, of all kinds together.
 #[must_use]
 pub fn n_left_out(more: &More, of: impl Fn(&LeftOut) -> i64) -> usize {
     let n = more.values().map(of).fold(0_i64, i64::saturating_add);

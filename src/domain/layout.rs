@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// What a server finds at the path that a certificate is installed at, here `site.pem`.
+/// File that a server finds at the path that a certificate is installed at, here `site.pem`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {

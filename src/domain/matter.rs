@@ -7,7 +7,7 @@ pub const EXPIRED: &str = "expired";
 pub const ENDS: &str = "ends";
 /// One that ends, and whose agent is silent.
 pub const ENDS_NO_AGENT: &str = "ends, no agent";
-/// One that ends, and whose agent is banned.
+/// A certificate that ends, and whose agent is banned.
 pub const ENDS_BANNED: &str = "ends, banned";
 /// One that ends, and whose renewal failed.
 pub const RENEWAL_FAILED: &str = "renewal failed";

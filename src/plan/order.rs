@@ -56,7 +56,7 @@ impl Turns {
 pub(super) struct Turn<'a>(Option<SemaphorePermit<'a>>);
 
 impl Turn<'_> {
-    /// What `proof` comes to. The turn is given up as soon as that takes long.
+    /// End of `proof`. The turn is given up as soon as that takes long.
     pub(super) async fn until<T>(mut self, proof: impl Future<Output = T>) -> T {
         let mut proof = std::pin::pin!(proof);
         tokio::select! {

@@ -71,7 +71,7 @@ impl Outcome {
         }
     }
 
-    /// What is proven or waits, in words, or the problem that it ended with.
+    /// Words for the proof or the wait, or the problem that it ended with.
     fn told(&self) -> Result<&str, &Problem> {
         match self {
             Self::Proven(words) | Self::Waiting(words) => Ok(words),

@@ -18,7 +18,7 @@ const BEFORE_ASKING: Duration = Duration::from_millis(200);
 const ASK_LATER: Duration = Duration::from_secs(5);
 /// Pause between two looks at whether a step has come about.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// The same once it has been looked at for long: then many of a run may be waited for.
+/// Pause between two looks once it has been looked at for long: then many things of a run may be waited for.
 const LOOK_LATER: Duration = Duration::from_secs(1);
 /// Time after which that is so.
 const LONG: Duration = Duration::from_secs(10);

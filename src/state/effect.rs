@@ -11,23 +11,23 @@ use crate::plan::confirm::Confirmed;
 use crate::plan::guard::Guard;
 use crate::plan::plan::{Inputs, Target};
 
-/// What is exported: a file a table.
+/// Rows to export: a file a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
     /// Its files, each by its name without its place, and what it holds.
     pub files: Vec<(String, String)>,
-    /// What is left out of it, in words; nothing where it is whole.
+    /// Rows that are left out of it, in words; empty where it is whole.
     pub cut: String,
 }
 
 /// An export that waits for rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToExport {
-    /// What it is to look like.
+    /// Format of the file.
     pub format: Format,
     /// The screen that it is of, which may be left meanwhile.
     pub place: Place,
-    /// That screen's filter and order.
+    /// Filter and order of that screen.
     pub list: ListQuery,
     /// The lists, and how many rows of each are wanted.
     pub lists: Vec<(Query, u32)>,

@@ -219,9 +219,9 @@ pub struct State {
     pub down_since: BTreeMap<Backend, DateTime<Utc>>,
     /// Since when Vault is sealed, as far as was seen here.
     pub sealed_since: Option<DateTime<Utc>>,
-    /// When this console saw it opened.
+    /// Time at which this console saw it opened.
     pub unsealed_at: Option<DateTime<Utc>>,
-    /// What the open screen is read from.
+    /// Questions that the open screen is read from.
     pub needed: Vec<Query>,
     /// What the API said to our token, while it refuses it.
     pub token_refused: Option<String>,

@@ -168,7 +168,7 @@ pub fn unread(state: &State) -> Vec<&Query> {
     queries
 }
 
-/// Why a question came to nothing, unless that is about the thing that was asked for or about who asks.
+/// Reason that a question came to nothing, unless that is about the thing that was asked for or about who asks.
 fn failure<'a>(state: &'a State, query: &Query) -> Option<&'a Problem> {
     let trouble = state.data.get(query)?.trouble.as_ref()?;
     let is_failure = match trouble.kind {

@@ -65,7 +65,7 @@ pub enum Query {
 }
 
 impl Query {
-    /// What is asked for, in words.
+    /// Subject of the question, in words.
     #[must_use]
     pub fn words(&self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl ListQuery {
 pub struct Window<T> {
     /// The rows from the beginning as far as they were asked for.
     pub rows: Vec<T>,
-    /// How many there are in all, as [`crate::wire::page::Page::counted`] says it.
+    /// Number of all, as [`crate::wire::page::Page::counted`] says it.
     pub total: i64,
 }
 
@@ -184,7 +184,7 @@ pub struct LogLine {
 }
 
 impl Answer {
-    /// How many rows there are at the server, for an answer that is a window over a list, as
+    /// Number of rows at the server, for an answer that is a window over a list, as
     /// [`crate::wire::page::Page::counted`] says it.
     #[must_use]
     pub fn total(&self) -> Option<i64> {

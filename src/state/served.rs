@@ -17,7 +17,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Where this installation is served, if it is.
+    /// Address at which this installation is served, if it is.
     #[must_use]
     pub fn of(installation: &Installation) -> Option<Self> {
         let subject = &installation.subject;
@@ -51,7 +51,7 @@ impl ServedNow {
 pub struct Handshake {
     /// Certificates that were served, or the reason that none was; `None` while the look is under way.
     pub served: Option<Result<ServedNow, String>>,
-    /// What was expected there when it was made: with another expectation it is out of date.
+    /// Certificate that was expected there when it was made: with another expectation it is out of date.
     pub expected: String,
     /// When.
     pub at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! What an action would work on, and whether it can.
+//! Targets of an action among what is selected, and its availability on them.
 
 use super::State;
 use super::answers_of;
@@ -21,7 +21,7 @@ impl State {
         }
     }
 
-    /// What `action` would work on: what fits among `selected`; Vault needs no selection.
+    /// Targets of `action`: those that fit among `selected`; Vault needs no selection.
     #[must_use]
     pub fn targets_for(&self, action: &dyn Action, selected: &[Target]) -> Vec<Target> {
         let is_of_others = self.place().view == ViewId::Contexts && selected.is_empty();
@@ -56,7 +56,7 @@ impl State {
         on
     }
 
-    /// Whether `action` can be started on `selected`.
+    /// Availability of `action` on `selected`.
     #[must_use]
     pub fn availability(&self, action: &dyn Action, selected: &[Target]) -> Availability {
         self.availability_on(action, &self.targets_for(action, selected))

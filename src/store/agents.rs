@@ -289,7 +289,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Agent>, Sto
 /// The database doesn't answer.
 pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
     let now = conn.now();
-    // One that never came is not healthy, however long ago it enrolled; nor is one that can't come any more.
+    // An agent that never came is not healthy, however long ago it enrolled; nor is one that can't come any more.
     let (n_all, n_healthy): (i64, i64) = sql(concat!(
         "SELECT COUNT(*), COUNT(*) FILTER (WHERE silent_at >= $1 AND last_checkin IS NOT NULL AND id NOT IN ",
         without_token!(),

@@ -325,7 +325,7 @@ pub async fn rows_after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Aud
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// What a run has changed by this verb: the things that its rows are about, with their details.
+/// Changes of a run by this verb: the things that its rows are about, with their details.
 ///
 /// # Errors
 /// The database doesn't answer.

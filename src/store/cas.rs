@@ -147,7 +147,7 @@ fn is_signed_by(certificate: &Certificate, spki_sha256: &str) -> bool {
         |text: &Option<String>| x509::certificates(text.as_deref().unwrap_or_default()).unwrap_or_default();
     let (leaf, given) = (read(&certificate.pem), read(&certificate.chain_pem));
     let Some(leaf) = leaf.first() else { return false };
-    // Whether it may sign, and is valid, is no matter here.
+    // Its rights and dates are no matter here.
     let above = chain::above(leaf, &given);
     above
         .first()

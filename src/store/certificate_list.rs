@@ -5,7 +5,7 @@ use super::in_use_sql::{in_use, reissuable};
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Field, Is, List, SortColumn, Sorts};
 
-/// One that was replaced has done its duty: its end is no news, unless it is still in use somewhere: its replacement was
+/// A certificate that was replaced has done its duty: its end is no news, unless it is still in use somewhere: its replacement was
 /// rolled back there, or isn't loaded.
 pub(super) const STILL_MATTERS: &str = concat!(
     "c.status <> 'revoked' AND (c.replaced_by IS NULL \
@@ -47,7 +47,7 @@ macro_rules! first {
     };
 }
 
-/// What is worked out of other tables.
+/// Columns that are worked out of other tables.
 macro_rules! derived {
     () => {
         concat!(
@@ -125,7 +125,7 @@ const WORDS: Words = Words {
 /// The certificates of which something holds by itself.
 const OWN: &[&str] = &["SELECT c.id FROM certificates c WHERE ?if"];
 
-/// Where a certificate is in use: at the agents `a` of which something holds.
+/// Hosts that a certificate is in use on: the agents `a` of which something holds.
 const fn on_hosts(by: By) -> Place {
     Place {
         by,

@@ -19,7 +19,7 @@ impl ClockOff {
         (ahead.abs() - sure > LIMIT).then_some(Self(ahead))
     }
 
-    /// How far it is ahead; negative where it is behind.
+    /// Time that it is ahead; negative where it is behind.
     pub(super) fn ahead(self) -> TimeDelta {
         self.0
     }

@@ -54,7 +54,7 @@ pub enum StoreError {
     SchemaNotMine {
         /// The database's address.
         url: String,
-        /// What the database said.
+        /// The database's own words.
         source: sqlx::Error,
     },
     /// PostgreSQL's extension for trigrams can't be had.
@@ -66,7 +66,7 @@ pub enum StoreError {
     NoTrigrams {
         /// The database's address.
         url: String,
-        /// What the database said.
+        /// The database's own words.
         source: sqlx::Error,
     },
     /// The database only follows another one.

@@ -263,7 +263,7 @@ impl Store {
         here.checked_sub_signed(off).unwrap_or(here)
     }
 
-    /// How far this server's clock was ahead of the database's when they were compared last, if it is off.
+    /// Time by which this server's clock was ahead of the database's when they were compared last, if it is off.
     #[must_use]
     pub fn clock_ahead(&self) -> Option<TimeDelta> {
         self.troubles.clock().map(ClockOff::ahead)

@@ -11,7 +11,7 @@ use super::statement::Value;
 /// A place that a text is looked for in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// How it is looked for there.
+    /// Comparison that is made there.
     pub(super) by: By,
     /// Statements that give ids; `?if` stands for the condition, `?words` for a statement that gives the ids of the words
     /// that it is in.
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// How a text is compared with what is in a place.
+/// Comparisons of a text with what is in a place.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum By {
     /// It is in the words of the row with this id.
@@ -141,7 +141,7 @@ impl Sought {
         conditions.collect::<Vec<_>>().join(" OR ")
     }
 
-    /// How much it tells: the longest is likely the rarest.
+    /// Measure of its rarity: the longest is likely the rarest.
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }

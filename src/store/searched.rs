@@ -12,7 +12,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// How much the least telling of them tells.
+    /// Measure of the most frequent of them.
     pub(super) fn tells(&self) -> usize {
         self.either.iter().map(Sought::len).min().unwrap_or(0)
     }
@@ -43,7 +43,7 @@ pub(super) fn bounded(ids: &[String], union: &str) -> String {
     format!("SELECT id FROM ({all}) u LIMIT {limit}")
 }
 
-/// What leads to the rows of a search.
+/// Way to the rows of a search.
 pub(super) enum Driver {
     /// There are none.
     Nothing,
@@ -51,6 +51,6 @@ pub(super) enum Driver {
     By(Search),
     /// The order of the list: nothing that was searched for is known to be rare.
     None,
-    /// The same, and of something there are more than are counted.
+    /// The order of the list, where of something there are more than are counted.
     Many,
 }

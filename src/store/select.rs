@@ -55,7 +55,7 @@ pub(super) struct List {
     pub(super) sorts: &'static [SortColumn],
     /// `-` when the default is descending.
     pub(super) default_sort: &'static str,
-    /// What a word of a filter is looked for in.
+    /// Places that a word of a filter is looked for in.
     pub(super) words: Is,
     /// The fields of a filter.
     pub(super) fields: &'static [Field],
@@ -99,7 +99,7 @@ pub(super) enum Is {
 pub(super) struct Where {
     text: String,
     binds: Vec<Value>,
-    /// What is searched for, each as one of several texts: a condition is made of it where no index finds it.
+    /// Searches, each for one of several texts: a condition is made of it where no index finds it.
     searches: Vec<Search>,
 }
 
@@ -343,7 +343,7 @@ impl List {
             limit,
         };
         window.check()?;
-        // What was counted already isn't counted again.
+        // A total that was counted already isn't counted again.
         let mut known = None;
         let driver = match self.driver(conn, &mut filter.searches).await? {
             Driver::Nothing => {

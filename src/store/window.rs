@@ -32,7 +32,7 @@ pub(super) enum Direction {
 }
 
 impl Window {
-    /// Whether its cursor holds what the list is sorted by.
+    /// Check that its cursor holds what the list is sorted by.
     pub(super) fn check(&self) -> Result<(), Problem> {
         let fits = self.after.as_ref().is_none_or(|cursor| {
             matches!(
@@ -82,7 +82,7 @@ impl Window {
     }
 }
 
-/// Where the page after this row begins.
+/// Cursor of the page after this row.
 pub(super) fn cursor_of(
     row: &Row,
     sort: &str,

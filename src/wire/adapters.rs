@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub struct CaBody {
     /// The key that was compared: `strange_ca.ca.spki_sha256` of the adapter.
     pub spki_sha256: String,
-    /// Why, for the audit.
+    /// Reason for the audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// The ticket.

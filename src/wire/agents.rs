@@ -105,7 +105,7 @@ pub struct Report {
     pub tls_address: Option<String>,
     /// The directories that its configuration allows.
     pub install_dirs: Vec<String>,
-    /// How it lays out the files that servers read: `full-chain`, `separate` or `combined`. Not told by older agents.
+    /// Layout of the files that servers read: `full-chain`, `separate` or `combined`. Not told by older agents.
     #[serde(
         default,
         deserialize_with = "told::maybe",

@@ -28,7 +28,7 @@ pub struct Ready {
     /// The server of the database that it is on, or was on when that answered last; none of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Instance>,
-    /// How many milliseconds this server's clock is ahead of the database's, where it is off by more than 10 s. What it
+    /// Milliseconds by which this server's clock is ahead of the database's, where it is off by more than 10 s. What it
     /// dates and judges is corrected by that; its `Date` is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_ahead_ms: Option<i64>,

@@ -69,7 +69,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
-    /// How many rows match in all, as far as they are counted: up to 10,000.
+    /// Number of matching rows, as far as they are counted: up to 10,000.
     #[schema(minimum = 0, maximum = 10_000)]
     pub total: i64,
     /// There are more than that.
@@ -88,7 +88,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// How many rows match in all; one more than [`MOST_COUNTED`] stands for any number of more.
+    /// Number of matching rows; one more than [`MOST_COUNTED`] stands for any number of more.
     #[must_use]
     pub fn counted(&self) -> i64 {
         self.total + i64::from(self.total_is_lower_bound)

@@ -59,7 +59,7 @@ async fn nothing_is_installed_on_a_banned_host() {
     );
     assert!(plan.targets.iter().all(|it| it.id == other.id));
 
-    // One that was planned before the ban is not carried out.
+    // A plan of before the ban is not carried out.
     let (outcome, said) = hands.carry_out(confirmed(before), Guard::ReadWrite, &[]).await;
     assert!(
         matches!(outcome, Outcome::NotSent(_) | Outcome::Refused(_)),

@@ -233,7 +233,7 @@ async fn a_call_has_one_word_in_the_log_of_commands_and_in_its_result() {
         (Some("too_many"), false, "refused"),
         (Some("backend_failed"), false, "failed"),
         (Some("unavailable"), false, "failed"),
-        // The same call's second answer is its first one's.
+        // A call's second answer is its first one's.
         (Some("refused"), true, "refused"),
     ] {
         let args = serde_json::json!({"kind": kind, "lost": lost});
@@ -295,7 +295,7 @@ async fn a_host_that_is_dead_holds_up_no_other_change_and_is_named_at_the_end() 
         let looked = at(&|event| matches!(event, RunEvent::StepStarted(step) if *step == 2 * n + 1));
         assert!(changed < looked, "{n}: {told:#?}");
     }
-    // What was not proven goes no further, and is counted and named.
+    // A thing that was not proven goes no further, and is counted and named.
     assert!(told.contains(&RunEvent::StepSkipped(1)), "{told:#?}");
     assert_eq!(outcome.word(), "unknown");
     assert!(

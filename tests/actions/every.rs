@@ -1,4 +1,4 @@
-//! What holds for every registered action: planning changes nothing, read-only refuses it, it is proven and on record.
+//! Laws of every registered action: planning changes nothing, read-only refuses it, it is proven and on record.
 
 use super::*;
 

@@ -39,7 +39,7 @@ async fn a_reissue_for_a_silent_host_is_proven_by_what_that_host_serves_and_fail
     );
     assert_eq!(steps(&plan), ["reissue", "await_agent", "prove_handshake"]);
     assert_eq!(reissue.proof(&plan), "a handshake serves the new fingerprint");
-    // Where nothing is installed, or nothing serves it, no handshake is promised.
+    // No handshake is promised where nothing is installed, or nothing serves it.
     let with = |steps: &[usize]| Plan {
         steps: steps.iter().map(|at| plan.steps[*at].clone()).collect(),
         ..plan.clone()

@@ -1,4 +1,4 @@
-//! What becomes of the old certificates of a bulk reissue is told in its plan: counted, each by what it is.
+//! The old certificates of a bulk reissue are told in its plan: counted, each by what it is.
 
 use cmp_console::actions;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What goes on without the API, and what ends when the console is locked meanwhile.
+//! Steps that go on without the API, and those that end when the console is locked meanwhile.
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn what_is_done_without_the_api_is_handed_over_when_it_is_back() {
         "{outcome:?}\n{said}"
     );
 
-    // One that is under way in another console, and a line that a crash cut off, stay where they are.
+    // A run that is under way in another console, and a line that a crash cut off, stay where they are.
     let local = tmp.path().join("journal.jsonl");
     let text = std::fs::read_to_string(&local).unwrap();
     let begun = text.lines().next().unwrap().replace(&run, "run_another");

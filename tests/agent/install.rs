@@ -129,7 +129,7 @@ async fn what_must_not_be_installed_is_refused_and_nothing_changes() {
 
     let mut work = night.install_work(&issued, &csr, &night.path());
     if let AgentWork::Install { chain_pem, .. } = &mut work {
-        // The same name, another key.
+        // This name, with another key.
         *chain_pem = Ca::new().pem;
     }
     expect("job_chain", work, "check", "chain does not verify").await;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What the stand-in was told, and the jobs that it hands out until their result arrives.
+/// Reports to the stand-in, and the jobs that it hands out until their result arrives.
 #[derive(Default)]
 pub(super) struct Platform {
     pub(super) enrolments: Vec<(EnrolBody, String)>,
@@ -12,7 +12,7 @@ pub(super) struct Platform {
     pub(super) results: Vec<(String, JobResult)>,
     pub(super) lose_results: usize,
     pub(super) down: bool,
-    /// What reports are refused with.
+    /// Refusal of reports.
     pub(super) denial: Option<&'static str>,
     /// The keys that it asks the agent to prove.
     pub(super) prove: Vec<String>,

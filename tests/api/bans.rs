@@ -278,7 +278,7 @@ async fn a_plan_counts_the_hosts_that_take_part_and_names_those_that_do_not() {
     let plan = async || {
         let plan = reissue.plan(on.clone(), Inputs::new(), &reads).await.unwrap();
         let way = plan.in_the_way.join(" ");
-        // What is counted is what the confirmation goes by.
+        // The confirmation goes by what is counted.
         assert!(
             plan.changes[0].contains(&format!("{} hosts reload.", plan.reach().hosts)),
             "{:?}",

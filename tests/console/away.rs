@@ -302,7 +302,7 @@ fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
         "{}",
         found[0].what
     );
-    // What was known is still there, and the header doesn't say that all is well.
+    // The known rows are still there, and the header doesn't say that all is well.
     assert!(found.iter().any(|it| it.kind == FindingKind::ExpiredInUse));
     let screen = drawn(&state);
     assert!(
@@ -325,7 +325,7 @@ fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
         Err(Problem::bad_input("no such filter")),
     );
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse);
-    // What is away is the cause, and told alone.
+    // A backend that is away is the cause, and told alone.
     answer(&mut state, Query::Findings, Err(away()));
     is(&mut state, Backend::Api, LinkState::Down, "nothing listens there");
     assert!(first(&state).1.starts_with("The API doesn't answer"));

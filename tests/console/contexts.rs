@@ -208,7 +208,7 @@ fn unseal_is_offered_on_the_row_of_the_open_context_alone() {
     drop(rows);
     press(&mut state, "g");
     for at in 0..3 {
-        // What is offered follows the cursor once it rests.
+        // The offered keys follow the cursor once it rests.
         tell(&mut state, Event::Rested);
         assert_eq!(offers(&state), at == open, "{}", drawn(&state));
         press(&mut state, "j");

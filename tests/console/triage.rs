@@ -566,7 +566,7 @@ fn a_vault_that_was_just_opened_is_not_called_sealed() {
         "{screen}"
     );
 
-    // Where it stays so, something else keeps the issuer from it.
+    // A pause that stays has another cause.
     state.now = now() + Duration::minutes(2);
     let found = state.findings();
     let it = found.iter().find(|it| it.entity == EntityKind::Vault).unwrap();

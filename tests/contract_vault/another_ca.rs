@@ -39,7 +39,7 @@ struct InBetween {
     other: Arc<Server>,
     takes: Arc<Mutex<Takes>>,
     http: reqwest::Client,
-    /// How often the real one's CA was looked at, and how often it was asked to revoke.
+    /// Looks at the real one's CA, and its revocations.
     looks: Arc<AtomicUsize>,
     revocations: Arc<AtomicUsize>,
 }

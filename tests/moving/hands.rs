@@ -441,7 +441,7 @@ fn in_the_log_the_cursor_stays_on_its_line_and_with_the_newest_where_it_was_ther
         assert_eq!(line_after(keys, 0..110), at, "after {keys:?}");
     }
     assert_eq!(line_after("k", 98..1098), "98");
-    // Where it is gone, the oldest is the nearest, and there the cursor stays.
+    // The oldest is the nearest to one that is gone, and there the cursor stays.
     assert_eq!(line_after("g j j j", 50..150), "50");
     let mut state = certificates();
     press(&mut state, "L");

@@ -1,4 +1,4 @@
-//! What a search costs in a database of size: an index, and no table.
+//! Costs of a search in a database of size: an index, and no table.
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::certificate::Certificate;

@@ -26,7 +26,7 @@ fn half_a_change(api: u16, state: &std::path::Path) -> TcpStream {
     stream
 }
 
-/// How long the program takes to end, left by a key or by a hang-up, while both hold it up.
+/// Time that the program takes to end, left by a key or by a hang-up, while both hold it up.
 fn ends_after(leaves: &str) -> Duration {
     let home = tempfile::tempdir().unwrap();
     let (state, logs) = (home.path().join("demo"), home.path().join("state"));
@@ -61,7 +61,7 @@ fn ends_after(leaves: &str) -> Duration {
 
 #[test]
 fn a_hang_up_waits_neither_for_the_platform_nor_for_a_thread() {
-    // What is under way does hold up who waits for it.
+    // A run that is under way does hold up who waits for it.
     let by_key = ends_after("a key");
     assert!(by_key >= DRAINS, "nothing was under way: {by_key:?}");
     let by_hang_up = ends_after("a hang-up");

@@ -46,7 +46,7 @@ fn times() -> Vec<Value> {
     ]
 }
 
-/// What `with` makes of the values of all fields of this name.
+/// Answers with the values that `with` makes in all fields of this name.
 fn each(value: &mut Value, name: &str, field: &str, with: &dyn Fn(&mut Value)) {
     match value {
         Value::Object(fields) => {

@@ -216,7 +216,7 @@ fn losses_never_slide_under_the_names() {
     }
 }
 
-/// What is cut is the least: the cause that hits the most is named first, and first among all of them.
+/// The least is cut: the cause that hits the most is named first, and first among all of them.
 #[test]
 fn the_largest_loss_of_a_sweeping_plan_is_what_is_seen_at_once() {
     let mut state = night(80, 24);

@@ -1,4 +1,4 @@
-//! What a search costs on SQLite: an index, and no table. `tests/postgres/searches.rs` is the same for PostgreSQL.
+//! Costs of a search on SQLite: an index, and no table. `tests/postgres/searches.rs` is the same for PostgreSQL.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};

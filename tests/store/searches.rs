@@ -1,4 +1,4 @@
-//! What is searched for is found in each notation that people have it in, and what it was called before isn't.
+//! Searches find a thing in each notation that people have it in, and not by its former name.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -65,7 +65,7 @@ async fn a_certificate_is_found_in_every_notation() {
         &new.fingerprint_sha256.to_uppercase(),
         &new.fingerprint_sha256[..16],
         &["AB"; 32].join(":"),
-        // The same in base64, as pins are written.
+        // In base64, as pins are written.
         &STANDARD.encode([0xab; 32]),
         &STANDARD.encode([0x0c; 32]),
         &new.spki_sha256,

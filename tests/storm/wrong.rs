@@ -258,7 +258,7 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     assert!(off.contains(&note), "{note}");
     it.logged("this server's clock is", 1).await;
 
-    // Who asks isn't told that the own clock is off: the platform's time is the database's.
+    // A console isn't told that its own clock is off: the platform's time is the database's.
     let reader = ApiReader::new(&format!("http://{}", it.address), None).unwrap();
     let (_, platforms) = reader.ready_at().await.unwrap();
     let behind = (cmp_console::clock::Clock::system().now() - platforms.unwrap()).num_seconds();

@@ -495,7 +495,7 @@ impl Postgres {
         Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
-    /// What it has written into its log.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap()).into_owned()
     }

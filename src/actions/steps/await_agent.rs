@@ -54,7 +54,7 @@ pub(in crate::actions) fn ended(request: &Request, hint: Option<&str>) -> Proof 
     }
 }
 
-/// What the earlier step asked for at this place, where its answer named it.
+/// Request of the earlier step for this place, where its answer named it.
 async fn asked(cx: &StepContext, with: &Reads) -> Result<Option<Request>, Problem> {
     for id in requests(&cx.earlier) {
         let request = with.api.request(&id).await?;
@@ -86,7 +86,7 @@ fn installed(
             "issued, and on {hostname}'s disk as it reports"
         )));
     }
-    // What is expected anew has not failed: a failure of the time before is over with it.
+    // A certificate that is expected anew has not failed: an earlier failure is over with it.
     if let Some(failed) = place.filter(|it| it.failed && (is_new || certificate.is_some())) {
         let why = failed.error.as_deref().unwrap_or("no reason given");
         let what = format!("issued, but its installation on {hostname} failed: {why}");

@@ -165,7 +165,7 @@ async fn everywhere(
                 "install",
             );
         }
-        // Where the inventory has no better chain, installing it once more sends the same.
+        // Installing once more sends the same where the inventory has no better chain.
         Some(fault @ Fault::Unusable { .. }) => {
             let kept: Vec<Vec<u8>> = certificate_der(certificate)
                 .into_iter()

@@ -47,7 +47,7 @@ struct Link {
     /// A moving average in microseconds; 0 when it never answered.
     latency_us: AtomicU64,
     lost: Notify,
-    /// Why it isn't in use, as a sentence; none while it is.
+    /// Reason that it isn't in use, as a sentence; none while it is.
     why: Mutex<Option<String>>,
 }
 
@@ -248,7 +248,7 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// What a person is told about a failure: what to do about it where that is known, before Redis's own words, which may be
+/// Words about a failure for a person: the next step where it is known, before Redis's own words, which may be
 /// long.
 fn words(error: &RedisError) -> String {
     let words = error.to_string();
@@ -279,7 +279,7 @@ fn takes_nothing(error: &RedisError) -> bool {
     ["READONLY", "OOM", "NOREPLICAS", "MISCONF"].iter().any(says)
 }
 
-/// Why it isn't in use, as the log and `/readyz` have it.
+/// Reason that it isn't in use, as the log and `/readyz` have it.
 fn not_used(error: &RedisError) -> String {
     let why = words(error);
     match takes_nothing(error) {

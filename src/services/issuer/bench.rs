@@ -471,7 +471,7 @@ impl Bench {
             .await
     }
 
-    /// What the agent's host is to have, and where.
+    /// Certificates of the agent's host, by place.
     pub(super) async fn places(&self) -> Vec<Installation> {
         let mut conn = self.store.read().await.unwrap();
         installations::by_agent(&mut conn, &self.agent_id).await.unwrap()

@@ -180,7 +180,7 @@ impl Issuer {
             now: self.store.clock().now(),
             longest: adapter.longest(),
         };
-        // What was read is what is judged, whoever signed it.
+        // The certificate is judged as it was read, whoever signed it.
         let signer = match adapter.keeps_ca() {
             true => signer(signed, validity.now),
             false => None,

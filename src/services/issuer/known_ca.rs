@@ -19,7 +19,7 @@ impl Issuer {
     /// adapter. True if nothing is against its work.
     pub(super) async fn holds_ca(&self, row: &AdapterRow, shown: Option<Ca>) -> Result<bool, StoreError> {
         if let Some(strange) = &row.strange_ca {
-            // One that was only shown is over once the known one is seen again.
+            // A CA that was only shown is over once the known one is seen again.
             let stays = |ca: &Ca| strange.signed || strange.ca.is_same(ca);
             if shown.as_ref().is_none_or(stays) {
                 if !row.waits_for_judgement() {

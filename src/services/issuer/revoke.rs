@@ -99,7 +99,7 @@ impl Issuer {
                 tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
                 Ok(())
             }
-            // That it can't sign is no reason not to revoke, and so no answer to this.
+            // A lack of signatures is no reason not to revoke, and so no answer to this.
             Err(AdapterError::Away(reason) | AdapterError::Unsigned(reason)) => {
                 let mut tx = self.store.begin_behind().await?;
                 revocation::pause_revocation(&mut tx, job, &reason).await?;

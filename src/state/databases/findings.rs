@@ -9,7 +9,7 @@ use crate::domain::finding::{Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
 
-/// What is wrong with the hosts.
+/// Faults of the hosts.
 #[must_use]
 pub fn findings(hosts: &[Host], api: Option<&ApiOn>, reads: &Reads) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -18,7 +18,7 @@ use crate::domain::listed;
 
 pub use findings::findings;
 
-/// Where the screen is read from.
+/// Host that the screen is read from.
 #[must_use]
 pub fn reads_from(hosts: &[Host]) -> Source {
     sources(hosts).first().copied().unwrap_or(Source::Api)
@@ -77,7 +77,7 @@ pub fn without_tables(hosts: &[Host]) -> Option<(String, &str)> {
     Some((names.join(", "), next.first()?))
 }
 
-/// How old what a replica shows is, in coarse words, so that a screen at rest stays at rest.
+/// Age of a replica's rows, in coarse words, so that a screen at rest stays at rest.
 #[must_use]
 pub fn behind(ms: i64) -> String {
     match ms {
@@ -99,7 +99,7 @@ fn late(host: &Host) -> Option<String> {
     })
 }
 
-/// What a host says of itself, or why it can't be read; `is_read` is the one that the screen shows.
+/// A host's own words, or the reason that it can't be read; `is_read` is the one that the screen shows.
 #[must_use]
 pub fn words(host: &Host, is_read: bool) -> String {
     let said = match &host.state {
@@ -222,7 +222,7 @@ fn standing_of<'a>(hosts: &'a [Host], name: &str) -> Option<&'a Standing> {
     hosts.iter().find(|host| host.name == name)?.standing()
 }
 
-/// What the screen's title says of where it is read from, where it is not the primary.
+/// Words of the screen's title about where it is read from, where it is not the primary.
 #[must_use]
 pub fn note(hosts: &[Host], reads: &Reads) -> Option<String> {
     if hosts.is_empty() || hosts.iter().any(|host| host.state == HostState::Unknown) {

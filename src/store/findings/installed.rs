@@ -65,7 +65,7 @@ pub struct InUse {
     pub served_sha256: Option<String>,
     /// The issuer that was not sent with it.
     pub chain_missing: Option<String>,
-    /// How its agent lays out files, if it told.
+    /// Layout of its agent's files, if it told.
     pub layout: Option<Layout>,
     /// Why there was none, or why the last installation failed.
     pub error: Option<String>,
@@ -113,7 +113,7 @@ impl InUse {
         self.last_checkin.is_none_or(|at| now - at > patience)
     }
 
-    /// When its agent looked last, if a check-in is overdue since and the agent isn't banned: what is known of the place
+    /// Time of its agent's last look, if a check-in is overdue since and the agent isn't banned: what is known of the place
     /// is of then, and may have changed with what the agent was at.
     #[must_use]
     pub fn unheard_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

@@ -83,7 +83,7 @@ impl<T> Foremost<T> {
         Ok(Self::of_warnings(rows, n))
     }
 
-    /// The same, each row made into something else.
+    /// Rows as above, each made into something else.
     fn map<U>(self, made: impl FnMut(T) -> U) -> Foremost<U> {
         Foremost {
             rows: self.rows.into_iter().map(made).collect(),
@@ -149,7 +149,7 @@ pub struct Unconfirmed {
     pub error: Option<String>,
     /// True if it is still under way: asked again it would only be refused as being under way.
     pub queued: bool,
-    /// Why its adapter is paused, unless it only can't sign.
+    /// Reason for its adapter's pause, unless it only can't sign.
     pub paused_reason: Option<String>,
 }
 

@@ -76,7 +76,7 @@ pub struct WaitedFor {
 }
 
 const WAITS: &str = "r.status IN ('pending', 'issuing') AND r.created_at < $1";
-// Where it has no token, that is what is told of the agent.
+// The lack of a token is told of the agent instead.
 const FOR_AGENT: &str = concat!(
     "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge') AND NOT ",
     has_no_token!("r.agent_id")

@@ -30,7 +30,7 @@ use place::Place;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What takes longer to read makes one look whether the host is still there.
 const SLOW: Duration = Duration::from_secs(1);
-/// What is not read within this time is late, and said to be so.
+/// Time after which a read is late, and said to be so.
 const LATE: Duration = Duration::from_secs(3);
 /// For how long that is said when nobody asks for it again.
 const LATE_FOR: Duration = Duration::from_secs(60);
@@ -50,12 +50,12 @@ struct Inner {
     /// For each host the last wish that it was looked at for, and when.
     looked: latest::Sender<Vec<(u64, Instant)>>,
     changes: broadcast::Sender<Change>,
-    /// What was late last, by host, and when.
+    /// Reads that were late last, by host, and when.
     late: Mutex<BTreeMap<(usize, &'static str), Instant>>,
 }
 
 impl Inner {
-    /// What is asked for as `what` was read from the host in time, or was late.
+    /// Notes that `what` was read from the host in time, or was late.
     fn was_read(&self, index: usize, what: &'static str, in_time: bool) {
         {
             let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,7 +243,7 @@ impl Hosts {
         Ok(Conn::new(Link::Question(question), now, None))
     }
 
-    /// What `work` reads from the host with this number, unless that is lost meanwhile. `what` names it where it is late.
+    /// Rows that `work` reads from the host with this number, unless that is lost meanwhile. `what` names it where it is late.
     ///
     /// # Errors
     /// What the database said, or that the host is lost.

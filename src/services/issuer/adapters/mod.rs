@@ -191,7 +191,7 @@ pub trait Adapter: Send + Sync {
         Box::pin(async { None })
     }
 
-    /// Whether only CAs that are known may sign what it returns.
+    /// True if only CAs that are known may sign its certificates.
     fn keeps_ca(&self) -> bool {
         false
     }

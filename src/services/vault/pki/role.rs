@@ -30,7 +30,7 @@ pub(super) struct Role {
     pub(super) ttl: i64,
     /// Seconds; 0 for the mount's.
     pub(super) max_ttl: i64,
-    /// What a request may say with `not_after`: all (`permit`), nothing (`forbid`), what `max_ttl` allows
+    /// Freedom of a request's `not_after`: all (`permit`), nothing (`forbid`), what `max_ttl` allows
     /// (`ttl-limited`), or nothing later than this time.
     pub(super) not_after_bound: String,
     pub(super) server_flag: bool,

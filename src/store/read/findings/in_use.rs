@@ -36,7 +36,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         Answer::ForItself => first.is_being_reissued(),
         Answer::OnItsWay(_) | Answer::For(..) | Answer::Barred => false,
     };
-    // What only comes says already where there is no agent.
+    // Findings about an end that only comes say already where there is no agent.
     let reported = match trouble.kind {
         FindingKind::ExpiringInUse | FindingKind::RenewalAsked => String::new(),
         _ => as_reported(places, now),
@@ -64,7 +64,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
     };
     let (answer, answer_for) = match answer {
         Answer::ForItself => (Some("reissue".to_owned()), Vec::new()),
-        // What can't be replaced can still be taken back.
+        // A certificate that can't be replaced can still be taken back.
         Answer::Barred if can_be_revoked => (Some("revoke".to_owned()), Vec::new()),
         Answer::OnItsWay(_) | Answer::Barred => (None, Vec::new()),
         Answer::For(action, these) => (Some(action.to_owned()), these),

@@ -573,7 +573,7 @@ fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
     assert_eq!((all.n, all.names.len()), (3, 3));
 }
 
-/// Where the agent writes files without the chain, installing again writes the same.
+/// Installing again writes the same where the agent leaves the chain out of its files.
 #[test]
 fn a_chain_that_the_agents_layout_leaves_out_names_that_setting_and_offers_no_installation() {
     let told = |layout| {

@@ -1,4 +1,4 @@
-//! What is missing at Vault for every call: remembered, named, and looked at until it is there.
+//! Lacks at Vault that more than one call meets: remembered, named, and looked at until it is there.
 
 use std::sync::PoisonError;
 

@@ -290,7 +290,7 @@ impl Adapter for VaultPki {
                 return Err(AdapterError::Away("Vault is sealed".to_owned()));
             }
             self.reader.let_in().await?;
-            // What stops everything comes before what stops signatures.
+            // Lacks that stop everything come before those that stop signatures.
             self.lacks_nothing().await?;
             self.keeps_time().await
         })
