@@ -75,18 +75,9 @@ fn what_cannot_be_reached_is_the_first_finding_with_its_cause() {
 fn a_refused_token_is_the_first_finding_and_says_how_to_go_on() {
     let mut state = unsealed();
     let query = Query::Findings;
-    let asked = state.data[&query].asked;
     let problem = Problem::new(ProblemKind::NotAuthenticated, "the token of dana ended");
     let result = Err(problem);
-    tell(
-        &mut state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(&mut state, query, result);
     let (kind, what) = first(&state);
     assert_eq!(kind, FindingKind::TokenRefused);
     assert!(
@@ -272,26 +263,12 @@ fn a_database_host_is_as_the_console_sees_it_and_not_as_the_api_says_of_its_own(
     assert!(!screen.contains("db DOWN"), "{screen}");
 }
 
-/// The last question of this sort is answered so.
-fn answer(state: &mut State, query: Query, result: Result<Answer, Problem>) {
-    let asked = state.data[&query].asked;
-    tell(
-        state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
-}
-
 #[test]
 fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
     let mut state = unsealed();
     let known = state.data[&Query::Findings].value.clone().unwrap();
     let away = || Problem::unavailable("the API answered with status 503 and no words of its own");
-    answer(&mut state, Query::Findings, Err(away()));
+    reply(&mut state, Query::Findings, Err(away()));
     let found = state.findings();
     assert_eq!(found[0].severity, Severity::Critical);
     assert!(
@@ -309,24 +286,24 @@ fn findings_that_cannot_be_read_are_the_first_finding_though_all_else_is_up() {
         screen.contains("FINDINGS NOT READ") && !screen.contains(" up "),
         "{screen}"
     );
-    answer(&mut state, Query::Findings, Ok(known));
+    reply(&mut state, Query::Findings, Ok(known));
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse, "answered, it is gone");
 
     // A pane's question is told too, and none that the thing itself answers for.
-    answer(&mut state, Query::OpenRequests, Err(away()));
+    reply(&mut state, Query::OpenRequests, Err(away()));
     let what = first(&state).1;
     assert!(
         what.contains("the open requests can't be read") && !what.contains("what is shown"),
         "{what}"
     );
-    answer(
+    reply(
         &mut state,
         Query::OpenRequests,
         Err(Problem::bad_input("no such filter")),
     );
     assert_eq!(first(&state).0, FindingKind::ExpiredInUse);
     // A backend that is away is the cause, and told alone.
-    answer(&mut state, Query::Findings, Err(away()));
+    reply(&mut state, Query::Findings, Err(away()));
     is(&mut state, Backend::Api, LinkState::Down, "nothing listens there");
     assert!(first(&state).1.starts_with("The API doesn't answer"));
     assert!(!state.findings().iter().any(|it| it.subject == "This screen"));

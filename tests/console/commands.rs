@@ -83,20 +83,11 @@ fn a_key_that_does_nothing_says_so() {
 
 fn answered(state: &mut State, names: &[&str]) {
     let query = Query::Certificates(state.screen().list);
-    let asked = state.data[&query].asked;
     let all = fixtures::certificates();
     let rows: Vec<_> = all.into_iter().filter(|it| names.contains(&it.name())).collect();
     let total = i64::try_from(rows.len()).unwrap();
     let result = Ok(Answer::Certificates(Window { total, rows }));
-    tell(
-        state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(state, query, result);
 }
 
 #[test]

@@ -33,17 +33,8 @@ fn figures(name: &str) -> Query {
 
 fn answer(state: &mut State, name: &str, result: Result<Figures, Problem>) -> Vec<Effect> {
     let query = figures(name);
-    let asked = state.data[&query].asked;
     let result = result.map(Answer::Figures);
-    tell(
-        state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    )
+    reply(state, query, result)
 }
 
 /// Its while is over.

@@ -2,7 +2,7 @@
 
 pub(crate) use crate::fixtures;
 pub(crate) use crate::fixtures::{night, now};
-pub(crate) use crate::keys::{said, tell, typing, written};
+pub(crate) use crate::keys::{reply, said, tell, typing, written};
 pub(crate) use cmp_console::console::update::{update, wants_secret};
 pub(crate) use cmp_console::domain::id::EntityKind;
 pub(crate) use cmp_console::domain::link::{Backend, LinkState};

@@ -39,17 +39,8 @@ fn the_end_of_a_list_is_its_last_row_and_not_the_last_that_is_known() {
     let mut last = rows[0].clone();
     last.id = "crt_last".to_owned();
     rows.push(last);
-    let asked = state.data[&query].asked;
     let result = Ok(window(rows, 900));
-    tell(
-        &mut state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(&mut state, query, result);
     let effects = press(&mut state, "enter");
     assert!(effects.iter().any(
         |effect| matches!(effect, Effect::Ask { query: Query::Certificate(id), .. } if id == "crt_last")
@@ -161,20 +152,11 @@ fn any_clue_leads_to_its_certificates() {
     run_line(&mut state, "find pay.example.com");
     let one = fixtures::certificates().remove(0);
     let query = Query::Certificates(state.screen().list);
-    let asked = state.data[&query].asked;
     let result = Ok(Answer::Certificates(Window {
         rows: vec![one.clone()],
         total: 1,
     }));
-    tell(
-        &mut state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(&mut state, query, result);
     assert_eq!(state.place(), Place::of_key(one.spki_sha256));
     press(&mut state, "esc");
     assert_eq!(

@@ -23,19 +23,10 @@ fn answer(state: &mut State, q: &str, rows: usize) -> Vec<Effect> {
         ..ListQuery::default()
     };
     let query = Query::Certificates(list);
-    let asked = state.data[&query].asked;
     let rows: Vec<_> = fixtures::certificates().into_iter().take(rows).collect();
     let total = i64::try_from(rows.len()).unwrap();
     let result = Ok(Answer::Certificates(Window { rows, total }));
-    tell(
-        state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    )
+    reply(state, query, result)
 }
 
 fn n_rows(state: &State) -> usize {
@@ -107,19 +98,10 @@ fn words_that_are_not_right_are_told_and_the_last_list_stays() {
         q: "x".to_owned(),
         ..ListQuery::default()
     });
-    let asked = state.data[&query].asked;
     let result = Err(cmp_console::problem::Problem::unavailable(
         "the question took too long",
     ));
-    tell(
-        &mut state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(&mut state, query, result);
     assert!(
         drawn(&state).contains("the question took too long"),
         "{}",

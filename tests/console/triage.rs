@@ -43,17 +43,8 @@ fn finding(n: usize, severity: Severity) -> Finding {
 
 fn answered(state: &mut State, findings: Vec<Finding>, more: Findings) {
     let query = Query::Findings;
-    let asked = state.data[&query].asked;
     let result = Ok(Answer::Findings(Findings { findings, ..more }));
-    tell(
-        state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(state, query, result);
 }
 
 fn night(n_critical: usize, n_warnings: usize) -> State {
@@ -228,17 +219,8 @@ fn killed(state: &mut State) {
         tell(state, Event::Link(backend, link));
     }
     let query = Query::Findings;
-    let asked = state.data[&query].asked;
     let result = Err(Problem::unavailable("nothing listens there"));
-    tell(
-        state,
-        Event::Answer {
-            query,
-            asked,
-            from: None,
-            result,
-        },
-    );
+    reply(state, query, result);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Events told to a state without a backend, and what comes of them.
 
 use cmp_console::console::update::update;
+use cmp_console::problem::Problem;
 use cmp_console::state::State;
 use cmp_console::state::effect::Effect;
 use cmp_console::state::event::{Event, Timed};
+use cmp_console::state::query::{Answer, Query};
 
 use crate::fixtures::now;
 
@@ -12,6 +14,21 @@ pub(crate) fn tell(state: &mut State, event: Event) -> Vec<Effect> {
     let mut effects = Vec::new();
     update(state, Timed { at: now(), event }, &mut effects);
     effects
+}
+
+/// Tells the state how its last question of this sort was answered.
+pub(crate) fn reply(state: &mut State, query: Query, result: Result<Answer, Problem>) -> Vec<Effect> {
+    let asked = state.data[&query].asked;
+    let from = None;
+    tell(
+        state,
+        Event::Answer {
+            query,
+            asked,
+            from,
+            result,
+        },
+    )
 }
 
 /// The keys by which a text is typed, as `press` takes them.
