@@ -87,15 +87,17 @@ impl Leaves {
         }
     }
 
-    /// True if a row about this, with these details, is that of this thing.
+    /// Id of the thing of this sort that a row is of, which is about this and has these details; none where it is of
+    /// another sort.
     #[must_use]
-    pub fn is_of(self, kind: EntityKind, id: &str, about: &str, detail: Option<&str>) -> bool {
+    pub fn thing<'a>(self, kind: EntityKind, about: &'a str, detail: Option<&'a str>) -> Option<&'a str> {
         match self {
-            Self::About(_) => about == id,
-            Self::Naming(_) => detail.is_some_and(|detail| {
-                let mut words = detail.split(' ');
-                words.next() == Some(kind.word()) && words.next() == Some(id)
-            }),
+            Self::About(_) => Some(about),
+            Self::Naming(_) => {
+                let mut words = detail?.split(' ');
+                words.next().filter(|word| *word == kind.word())?;
+                words.next()
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Order in which the steps of a plan are carried out, and how much of it goes on at the same time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -25,11 +26,14 @@ pub(super) struct Row {
 /// other, so that one that waits for its proof, as at a host that doesn't answer, holds up no other.
 pub(super) fn rows(steps: &[PlannedStep]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
+    let mut places: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
-        match rows.iter_mut().find(|row| row.target == step.target) {
+        let target = step.target;
+        let place = *places.entry(target).or_insert(rows.len());
+        match rows.get_mut(place) {
             Some(row) => row.steps.push(index),
             None => rows.push(Row {
-                target: step.target,
+                target,
                 steps: vec![index],
             }),
         }

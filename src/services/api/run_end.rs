@@ -1,6 +1,8 @@
 //! The end of a run, held against what the platform has of it: that a change was made is for its audit to say, not for
 //! whoever says that it was.
 
+use std::collections::HashSet;
+
 use crate::actions::{self, Leaves};
 use crate::domain::audit::{AuditOutcome, REPORTED};
 use crate::domain::told::told;
@@ -48,12 +50,10 @@ pub(super) async fn judged(tx: &mut Tx, run: &RunView, end: RunEnd) -> Result<Ru
 /// Things of a run that nothing was changed of under its key.
 async fn without_change(tx: &mut Tx, run: &RunView, leaves: Leaves) -> Result<Vec<String>, StoreError> {
     let rows = audit::changes_of_run(tx, run, leaves.verb()).await?;
-    let has_row = |id: &str| {
-        let is_its = |(about, detail): &(String, Option<String>)| {
-            leaves.is_of(run.entity_type, id, about, detail.as_deref())
-        };
-        rows.iter().any(is_its)
-    };
-    let missing = run.entity_ids.iter().filter(|id| !has_row(id));
+    let changed: HashSet<&str> = rows
+        .iter()
+        .filter_map(|(about, detail)| leaves.thing(run.entity_type, about, detail.as_deref()))
+        .collect();
+    let missing = run.entity_ids.iter().filter(|id| !changed.contains(id.as_str()));
     Ok(missing.cloned().collect())
 }
