@@ -19,6 +19,7 @@ CREATE TABLE adapters (
     kind          text NOT NULL,
     config        text NOT NULL CONSTRAINT adapters_config_is_json CHECK (config::json IS NOT NULL),
     status        text NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
+    paused_kind   text CONSTRAINT adapters_paused_kind_known CHECK (paused_kind IN ('stopped', 'sealed', 'no_answer', 'unsigned', 'another_ca')),
     paused_reason text,
     paused_at     timestamptz,
     cas           text NOT NULL DEFAULT '[]' CONSTRAINT adapters_cas_are_json CHECK (cas::json IS NOT NULL),

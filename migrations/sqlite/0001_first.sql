@@ -8,6 +8,7 @@ CREATE TABLE adapters (
     kind          TEXT NOT NULL,
     config        TEXT NOT NULL,
     status        TEXT NOT NULL CONSTRAINT adapters_status_known CHECK (status IN ('active', 'paused')),
+    paused_kind   TEXT CONSTRAINT adapters_paused_kind_known CHECK (paused_kind IN ('stopped', 'sealed', 'no_answer', 'unsigned', 'another_ca')),
     paused_reason TEXT,
     paused_at     TEXT,
     cas           TEXT NOT NULL DEFAULT '[]',

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer, signs_nothing};
+use crate::domain::adapter::{Adapter, AdapterStatus, PauseKind};
 use crate::domain::agent::{Agent, AgentHealth};
 use crate::domain::certificate::Certificate;
 use crate::domain::listed::first;
@@ -220,11 +220,12 @@ impl Adapters {
             .map(|at| format!(" since {}", short(at, with.now())));
         let since = since.unwrap_or_default();
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason is known");
-        Some(match (signs_nothing(why), is_no_answer(why)) {
-            (Some(why), _) => format!("{} can't sign{since}: {why}", adapter.name),
-            (None, true) => format!("{} doesn't answer{since}: {why}", adapter.name),
-            (None, false) => format!("{} is paused{since}: {why}", adapter.name),
-        })
+        let is = match adapter.paused_kind {
+            Some(PauseKind::Unsigned) => "can't sign",
+            Some(PauseKind::NoAnswer) => "doesn't answer",
+            _ => "is paused",
+        };
+        Some(format!("{} {is}{since}: {why}", adapter.name))
     }
 
     /// Cause of a stop at its CA, or that the CA doesn't answer this console: the issuer's way may be another one.

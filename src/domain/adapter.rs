@@ -40,28 +40,84 @@ impl AdapterStatus {
 /// The `kind` of an adapter whose CA is the PKI engine of a Vault.
 pub const VAULT_PKI: &str = "vault_pki";
 
-/// Between who asks and the CA, in the reason of an adapter that is paused since its CA doesn't answer.
-const NO_ANSWER: &str = " gets no answer from ";
-
-/// Reason for the pause of an adapter whose CA doesn't answer the issuer called `issuer`.
-#[must_use]
-pub fn no_answer(issuer: &str, place: &str, why: &str) -> String {
-    format!("{issuer}{NO_ANSWER}{place}: {why}")
+/// Sort of a pause: what waits for it, and what ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseKind {
+    /// Nothing can be asked of the CA, for a reason that somebody has to mend at it.
+    Stopped,
+    /// Its Vault is sealed.
+    Sealed,
+    /// It gives the issuer no answer.
+    NoAnswer,
+    /// It can't sign; all else goes on.
+    Unsigned,
+    /// Another CA answers in its place, which an operator has to judge.
+    AnotherCa,
 }
 
-/// True if an adapter is paused since its CA gives no answer: the reason is one of [`no_answer`].
-#[must_use]
-pub fn is_no_answer(reason: &str) -> bool {
-    reason.contains(NO_ANSWER)
+impl PauseKind {
+    /// All sorts.
+    const ALL: [Self; 5] = [
+        Self::Stopped,
+        Self::Sealed,
+        Self::NoAnswer,
+        Self::Unsigned,
+        Self::AnotherCa,
+    ];
+
+    /// The word stored and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Sealed => "sealed",
+            Self::NoAnswer => "no_answer",
+            Self::Unsigned => "unsigned",
+            Self::AnotherCa => "another_ca",
+        }
+    }
+
+    /// Back from the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
-/// Before the reason of an adapter that is paused for signatures alone.
-pub const SIGNS_NOTHING: &str = "nothing can be signed: ";
+/// Pause of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Its sort.
+    pub kind: PauseKind,
+    /// Its reason, for people.
+    pub reason: String,
+}
 
-/// Lack that keeps an adapter from signing and from nothing else: the reason begins with [`SIGNS_NOTHING`].
-#[must_use]
-pub fn signs_nothing(reason: &str) -> Option<&str> {
-    reason.strip_prefix(SIGNS_NOTHING)
+impl Pause {
+    /// A pause of this sort, for this reason.
+    #[must_use]
+    pub fn new(kind: PauseKind, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+        }
+    }
+
+    /// Pause for a seal.
+    #[must_use]
+    pub fn sealed() -> Self {
+        Self::new(PauseKind::Sealed, "Vault is sealed")
+    }
+
+    /// Pause of an adapter whose CA, at `place`, doesn't answer the issuer called `issuer`.
+    #[must_use]
+    pub fn no_answer(issuer: &str, place: &str, why: &str) -> Self {
+        Self::new(
+            PauseKind::NoAnswer,
+            format!("{issuer} gets no answer from {place}: {why}"),
+        )
+    }
 }
 
 /// The most characters of a CA's subject that are kept: the sentence about it has more to say.
@@ -131,6 +187,9 @@ pub struct Adapter {
     pub config: serde_json::Value,
     /// Whether the issuer may use it now.
     pub status: AdapterStatus,
+    /// The sort of its pause, if it is paused.
+    #[serde(default)]
+    pub paused_kind: Option<PauseKind>,
     /// Why it is paused.
     pub paused_reason: Option<String>,
     /// Since when it is paused.
@@ -150,8 +209,21 @@ impl Adapter {
     /// True if its CA can be asked for anything but a signature: it works, or is paused for signatures alone.
     #[must_use]
     pub fn does_more_than_sign(&self) -> bool {
-        let lacks_signatures = |reason: &str| signs_nothing(reason).is_some();
-        self.status == AdapterStatus::Active || self.paused_reason.as_deref().is_some_and(lacks_signatures)
+        self.status == AdapterStatus::Active || self.is_paused_as(PauseKind::Unsigned)
+    }
+
+    /// True if it is paused, and its pause is of this sort.
+    #[must_use]
+    pub fn is_paused_as(&self, kind: PauseKind) -> bool {
+        self.status == AdapterStatus::Paused && self.paused_kind == Some(kind)
+    }
+
+    /// True if it is paused for this already: one that gives no answer stays so, whichever issuer says it.
+    #[must_use]
+    pub fn is_paused_for(&self, pause: &Pause) -> bool {
+        self.is_paused_as(pause.kind)
+            && (pause.kind == PauseKind::NoAnswer
+                || self.paused_reason.as_deref() == Some(told::told(&pause.reason).as_str()))
     }
 
     /// True if the signature of this CA counts.
@@ -160,9 +232,9 @@ impl Adapter {
         self.cas.iter().any(|known| known.is_same(ca))
     }
 
-    /// Reason for a pause since another CA answers: the change, both fingerprints, and the ways on.
+    /// Pause since another CA answers; its reason has the change, both fingerprints, and the ways on.
     #[must_use]
-    pub fn another_ca(&self, strange: &StrangeCa) -> String {
+    pub fn another_ca(&self, strange: &StrangeCa) -> Pause {
         let did = match strange.signed {
             true => "has signed with another CA than it is known for",
             false => "shows another CA than it is known for",
@@ -171,7 +243,7 @@ impl Adapter {
             Some(ca) => format!("`{}` with the key {}", ca.subject, ca.spki_sha256),
             None => "none".to_owned(),
         };
-        format!(
+        let reason = format!(
             "{} {did}: `{}` with the key {} (SHA-256), before {before}. Compare it with the CA itself. Rotated: \
              `POST /api/v1/adapters/{}/accept-ca` with this `spki_sha256`. Not yours: somebody stands before the CA; once \
              they are gone, `…/dismiss-ca`",
@@ -179,17 +251,8 @@ impl Adapter {
             strange.ca.subject,
             strange.ca.spki_sha256,
             self.id
-        )
-    }
-
-    /// True if it is paused since another CA answers, which an operator has to judge.
-    #[must_use]
-    pub fn waits_for_judgement(&self) -> bool {
-        let why = self
-            .strange_ca
-            .as_ref()
-            .map(|it| told::told(&self.another_ca(it)));
-        why.is_some() && why == self.paused_reason
+        );
+        Pause::new(PauseKind::AnotherCa, reason)
     }
 
     /// The address of its Vault, if its CA is one.

@@ -1,10 +1,10 @@
 //! Adapters: their rows, paused and resumed. What waits on one is in `issuance`.
 
-use crate::domain::adapter::{Adapter, AdapterStatus, StrangeCa};
+use crate::domain::adapter::{Adapter, AdapterStatus, Pause, PauseKind, StrangeCa};
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::told::told;
 
-use super::row::{FromRow, Row, word};
+use super::row::{FromRow, Row, optional_word, word};
 use super::statement::{Json, sql};
 use super::{Conn, StoreError, Tx};
 
@@ -94,14 +94,17 @@ pub async fn default(conn: &mut Conn) -> Result<Adapter, StoreError> {
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn pause(tx: &mut Tx, id: &str, reason: &str) -> Result<bool, StoreError> {
+pub async fn pause(tx: &mut Tx, id: &str, pause: &Pause) -> Result<bool, StoreError> {
     let now = tx.now();
-    let done = sql("UPDATE adapters SET status = 'paused', paused_reason = $2, \
+    let done = sql(
+        "UPDATE adapters SET status = 'paused', paused_kind = $4, paused_reason = $2, \
          paused_at = COALESCE(paused_at, $3), version = version + 1, updated_at = $3 \
-         WHERE id = $1 AND (status <> 'paused' OR paused_reason <> $2)")
+         WHERE id = $1 AND (status <> 'paused' OR paused_reason <> $2 OR COALESCE(paused_kind, '') <> $4)",
+    )
     .bind(id)
-    .bind(told(reason))
+    .bind(told(&pause.reason))
     .bind(now)
+    .bind(pause.kind.word())
     .execute(tx.raw())
     .await
     .map_err(StoreError::because("pausing an adapter"))?;
@@ -118,7 +121,7 @@ pub async fn pause(tx: &mut Tx, id: &str, reason: &str) -> Result<bool, StoreErr
 pub async fn resume(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     let now = tx.now();
     let done = sql(
-        "UPDATE adapters SET status = 'active', paused_reason = NULL, paused_at = NULL, \
+        "UPDATE adapters SET status = 'active', paused_kind = NULL, paused_reason = NULL, paused_at = NULL, \
          version = version + 1, updated_at = $2 WHERE id = $1 AND status = 'paused'",
     )
     .bind(id)
@@ -146,6 +149,7 @@ impl FromRow for Wrapped {
             kind: row.try_get("kind")?,
             config,
             status: word(row, "status", AdapterStatus::from_word)?,
+            paused_kind: optional_word(row, "paused_kind", PauseKind::from_word)?,
             paused_reason: row.try_get("paused_reason")?,
             paused_at: row.try_get("paused_at")?,
             cas,

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::domain::adapter::Pause;
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -312,9 +313,9 @@ pub async fn refuse_issue(
 ///
 /// # Errors
 /// The request isn't being issued, or the database doesn't answer.
-pub async fn pause_issue(tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError> {
+pub async fn pause_issue(tx: &mut Tx, id: &str, pause: &Pause) -> Result<(), StoreError> {
     let request = guard(tx, id).await?;
-    wait_again(tx, id, reason, None, false).await?;
+    wait_again(tx, id, &pause.reason, None, false).await?;
     // A sealed CA has signed nothing.
     sql("UPDATE issuance_requests SET asked_ca_at = NULL WHERE id = $1 AND attempt = 0")
         .bind(id)
@@ -323,9 +324,9 @@ pub async fn pause_issue(tx: &mut Tx, id: &str, reason: &str) -> Result<(), Stor
         .map_err(StoreError::because("putting a request back"))?;
     let detail = Some("no attempt burnt".to_owned());
     let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
-    entry.reason = Some(reason.to_owned());
+    entry.reason = Some(pause.reason.clone());
     audit::note(tx, entry);
-    pause_adapter(tx, &request.adapter_id, reason).await
+    pause_adapter(tx, &request.adapter_id, pause).await
 }
 
 /// The CA refused for now (429, 5xx, no answer before it began): again at `at`, one attempt burnt.
@@ -390,8 +391,8 @@ pub(super) async fn lock_waiting(tx: &mut Tx, spki_sha256: &str) -> Result<Vec<S
 ///
 /// # Errors
 /// The database doesn't answer.
-pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Result<(), StoreError> {
-    if !adapters::pause(tx, adapter_id, reason).await? {
+pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, pause: &Pause) -> Result<(), StoreError> {
+    if !adapters::pause(tx, adapter_id, pause).await? {
         return Ok(());
     }
     let waiting: Vec<String> = sql(
@@ -400,7 +401,7 @@ pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Resul
          AND COALESCE(error_message, '') <> $2 RETURNING id",
     )
     .bind(adapter_id)
-    .bind(told(reason))
+    .bind(told(&pause.reason))
     .fetch_all(tx.raw())
     .await
     .map_err(StoreError::because("pausing an adapter"))?;
@@ -408,7 +409,7 @@ pub async fn pause_adapter(tx: &mut Tx, adapter_id: &str, reason: &str) -> Resul
         tx.changed(EntityKind::Request, &id);
     }
     let mut entry = by_issuer("pause", EntityKind::Adapter, adapter_id, AuditOutcome::Done, None);
-    entry.reason = Some(reason.to_owned());
+    entry.reason = Some(pause.reason.clone());
     audit::note(tx, entry);
     Ok(())
 }

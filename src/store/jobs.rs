@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::domain::adapter::SIGNS_NOTHING;
+use crate::domain::adapter::PauseKind;
 use crate::domain::agent::SILENT_AFTER_INTERVALS;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
@@ -406,12 +406,12 @@ pub async fn claim_revoke(
          WHERE j.kind = 'revoke' AND j.status = 'queued' \
            AND (j.lease_until IS NULL OR j.lease_until <= $1) \
            AND (j.next_attempt_at IS NULL OR j.next_attempt_at <= $1) \
-           AND COALESCE(c.adapter_id, '') = $2 AND (a.status IS NULL OR a.status = 'active' OR a.paused_reason LIKE $3) \
+           AND COALESCE(c.adapter_id, '') = $2 AND (a.status IS NULL OR a.status = 'active' OR a.paused_kind = $3) \
          ORDER BY j.id LIMIT 1",
     )
     .bind(now)
     .bind(adapter_id.unwrap_or_default())
-    .bind(format!("{SIGNS_NOTHING}%"))
+    .bind(PauseKind::Unsigned.word())
     .skipping_locked("j")
     .fetch_optional(tx.raw())
     .await

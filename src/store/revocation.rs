@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::adapter::Pause;
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::id::EntityKind;
@@ -237,11 +238,11 @@ pub async fn take_back(tx: &mut Tx, id: &str, reason: Reason, why: &str) -> Resu
 ///
 /// # Errors
 /// The job isn't a revocation, or the database doesn't answer.
-pub async fn pause_revocation(tx: &mut Tx, job: &Job, reason: &str) -> Result<(), StoreError> {
+pub async fn pause_revocation(tx: &mut Tx, job: &Job, pause: &Pause) -> Result<(), StoreError> {
     let certificate = certificates::existing(tx, about(job)?).await?;
-    jobs::put_back(tx, &job.id, reason, None, false).await?;
+    jobs::put_back(tx, &job.id, &pause.reason, None, false).await?;
     match &certificate.adapter_id {
-        Some(adapter) => pause_adapter(tx, adapter, reason).await,
+        Some(adapter) => pause_adapter(tx, adapter, pause).await,
         None => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Duration, Utc};
 use cmp_console::clock::Clock;
+use cmp_console::domain::adapter::Pause;
 use cmp_console::domain::audit::AuditRow;
 use cmp_console::domain::role::Role;
 use cmp_console::domain::secret::Secret;
@@ -281,7 +282,7 @@ impl Server {
 
     pub(crate) async fn seal(&self) {
         let mut tx = self.store.begin().await.unwrap();
-        issuance::pause_adapter(&mut tx, &self.adapter, "Vault is sealed")
+        issuance::pause_adapter(&mut tx, &self.adapter, &Pause::sealed())
             .await
             .unwrap();
         tx.commit().await.unwrap();

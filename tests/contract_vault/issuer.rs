@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use cmp_console::clients::vault::Login;
 use cmp_console::clock::Clock;
-use cmp_console::domain::adapter::signs_nothing;
 use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::csr::Csr;
 use cmp_console::domain::finding::{Finding, FindingKind};
@@ -133,9 +132,7 @@ impl Bench {
         let mut conn = self.store.read().await.unwrap();
         let found = read::findings(&mut conn).await.unwrap().findings;
         let why = self.paused().await?;
-        // That only signatures are paused, a finding says in its own words.
-        let why = signs_nothing(&why).unwrap_or(&why);
-        found.into_iter().find(|it| it.what.contains(why))
+        found.into_iter().find(|it| it.what.contains(&why))
     }
 
     /// Asks for a revocation; its job.

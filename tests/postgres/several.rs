@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
+use cmp_console::domain::adapter::{Pause, PauseKind};
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::role::Role;
 use cmp_console::problem::{Problem, ProblemKind};
@@ -244,7 +245,12 @@ async fn everything_at_once_ends_in_one_chain_without_a_circle() {
                     compromise::mark(&mut tx, &certificate.spki_sha256).await?;
                 }
                 3 => {
-                    issuance::pause_adapter(&mut tx, &it.adapter.id, &format!("sealed {n}")).await?;
+                    issuance::pause_adapter(
+                        &mut tx,
+                        &it.adapter.id,
+                        &Pause::new(PauseKind::Stopped, format!("stopped {n}")),
+                    )
+                    .await?;
                 }
                 4 => issuance::resume_adapter(&mut tx, &it.adapter.id).await?,
                 _ => {

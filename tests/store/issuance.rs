@@ -1,6 +1,7 @@
 //! From the wish to the certificate, each transition once.
 
 use chrono::Duration;
+use cmp_console::domain::adapter::Pause;
 use cmp_console::domain::certificate::CertificateStatus;
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::request::{Request, RequestStatus, WaitingOn};
@@ -75,7 +76,7 @@ async fn a_sealed_vault_burns_no_attempt_and_a_busy_one_does() {
     let lease = Duration::seconds(30);
     let mut tx = it.store.begin().await.unwrap();
     begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
-    pause_issue(&mut tx, &id, "Vault is sealed").await.unwrap();
+    pause_issue(&mut tx, &id, &Pause::sealed()).await.unwrap();
     tx.commit().await.unwrap();
     let mut conn = it.store.read().await.unwrap();
     assert!(claimable(&mut conn, &it.adapter.id, 10).await.unwrap().is_empty());
@@ -255,7 +256,7 @@ async fn a_request_that_was_put_to_the_ca_is_looked_for_there_whatever_happened_
     // A sealed CA signed nothing now, but it may have before.
     retry_issue_later(&mut tx, &id, "502", noon()).await.unwrap();
     begin_issue(&mut tx, &id, "w", lease).await.unwrap().unwrap();
-    pause_issue(&mut tx, &id, "Vault is sealed").await.unwrap();
+    pause_issue(&mut tx, &id, &Pause::sealed()).await.unwrap();
     assert!(
         begin_issue(&mut tx, &id, "w", lease)
             .await

@@ -2,6 +2,7 @@
 //! certificate at most, and every move of the issuer's has its audit row.
 
 use chrono::Duration;
+use cmp_console::domain::adapter::Pause;
 use cmp_console::domain::request::{Request, RequestStatus, WaitingOn};
 use cmp_console::store::issuance::{
     begin_issue, complete_issue, fail_issue, pause_issue, resume_adapter, retry_issue_later,
@@ -20,7 +21,7 @@ async fn attempt(tx: &mut Tx, it: &Fixture, id: &str, what: u8) -> Result<(), St
             .map(drop),
         1 => begin_issue(tx, id, "w", Duration::seconds(30)).await.map(drop),
         2 => complete_issue(tx, id, &certificate(1)).await.map(drop),
-        3 => pause_issue(tx, id, "sealed").await,
+        3 => pause_issue(tx, id, &Pause::sealed()).await,
         4 => resume_adapter(tx, &it.adapter.id).await,
         5 => retry_issue_later(tx, id, "busy", tx.now() + Duration::seconds(5)).await,
         6 => fail_issue(tx, id, "no").await,

@@ -407,7 +407,7 @@ async fn a_vault_token_without_the_policy_pauses_the_adapter_and_the_missing_lin
     paused(&lacks(sign)).await;
     assert_eq!(
         row(),
-        format!("pending 0 nothing can be signed: {}", lacks(sign)),
+        format!("pending 0 {}", lacks(sign)),
         "nothing is lost by it"
     );
 

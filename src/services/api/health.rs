@@ -9,7 +9,7 @@ use axum::response::Response;
 use chrono::TimeDelta;
 
 use crate::clients::cache::Serving;
-use crate::domain::adapter::{AdapterStatus, signs_nothing};
+use crate::domain::adapter::{AdapterStatus, PauseKind};
 use crate::domain::link::{Backend, BackendHealth, LinkState};
 use crate::domain::worker::{Duty, Worker};
 use crate::store::{Store, StoreError, Trouble, adapters, agents, apart, audit, clocks, findings, workers};
@@ -210,9 +210,9 @@ async fn others(api: &ApiState) -> Result<(Vec<BackendHealth>, Vec<Worker>), Sto
     let paused = adapters.iter().find(|it| it.status == AdapterStatus::Paused);
     let paused = paused.map(|adapter| {
         let why = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-        match signs_nothing(why) {
-            Some(why) => format!("signing is paused, revocations go on: {why}"),
-            None => format!("paused: {why}"),
+        match adapter.is_paused_as(PauseKind::Unsigned) {
+            true => format!("signing is paused, revocations go on: {why}"),
+            false => format!("paused: {why}"),
         }
     });
     // What is signed goes on while revocations wait.

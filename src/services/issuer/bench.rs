@@ -156,7 +156,7 @@ impl FakeCa {
 
     fn open(&self) -> Result<(), AdapterError> {
         match self.mood() {
-            Mood::Sealed => Err(AdapterError::Away("Vault is sealed".to_owned())),
+            Mood::Sealed => Err(AdapterError::Sealed("Vault is sealed".to_owned())),
             Mood::Unreachable => Err(AdapterError::Retry("connection refused".to_owned())),
             _ => Ok(()),
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::adapters::{Adapter, AdapterError, SignedCertificate};
 use super::backoff::next_attempt;
-use super::way::pause_reason;
+use super::way::pause_for;
 use super::{Issuer, LEASE, MARGIN};
 use chrono::{DateTime, Utc};
 
 use crate::domain::adapter::Ca;
+use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
@@ -24,9 +25,8 @@ impl Issuer {
     pub(super) async fn issue(&self, request: Request) -> Result<(), StoreError> {
         let row = rows::read(&mut self.store.read().await?, &request.adapter_id).await?;
         let Some(adapter) = row.and_then(|row| self.roster.adapter(&row)) else {
-            return self
-                .pause(&request.adapter_id, "the adapter's configuration makes no sense")
-                .await;
+            let pause = Pause::new(PauseKind::Stopped, "the adapter's configuration makes no sense");
+            return self.pause(&request.adapter_id, &pause).await;
         };
         let mut tx = self.store.begin_behind().await?;
         let claimed_at = tx.now();
@@ -72,10 +72,15 @@ impl Issuer {
             // It waits for its agent or for the CA, and is in another worker's hands maybe.
             Ok(None) => Ok(()),
             Err(AdapterError::Busy(words, pause)) => self.wait(&issuing, &words, pause).await,
-            Err(error @ (AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_))) => {
-                let reason = pause_reason(&error);
+            Err(
+                error @ (AdapterError::Away(_)
+                | AdapterError::Sealed(_)
+                | AdapterError::Unsigned(_)
+                | AdapterError::Denied(_)),
+            ) => {
+                let pause = pause_for(&error);
                 let mut tx = self.store.begin_behind().await?;
-                issuance::pause_issue(&mut tx, &request.id, &reason).await?;
+                issuance::pause_issue(&mut tx, &request.id, &pause).await?;
                 tx.commit().await
             }
             Err(AdapterError::Retry(error)) => self.retry_later(&issuing, &error).await,
@@ -144,10 +149,10 @@ impl Issuer {
     async fn not_found_out(&self, issuing: &Issuing, error: AdapterError) -> Result<(), StoreError> {
         tracing::warn!(request = %issuing.request.id, %error, "whether the CA has signed is not known yet");
         match error {
-            AdapterError::Away(_) | AdapterError::Unsigned(_) | AdapterError::Denied(_) => {
-                self.pause(&issuing.request.adapter_id, &pause_reason(&error))
-                    .await
-            }
+            AdapterError::Away(_)
+            | AdapterError::Sealed(_)
+            | AdapterError::Unsigned(_)
+            | AdapterError::Denied(_) => self.pause(&issuing.request.adapter_id, &pause_for(&error)).await,
             AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),
         }

@@ -22,8 +22,9 @@ impl Issuer {
             // A CA that was only shown is over once the known one is seen again.
             let stays = |ca: &Ca| strange.signed || strange.ca.is_same(ca);
             if shown.as_ref().is_none_or(stays) {
-                if !row.waits_for_judgement() {
-                    self.pause(&row.id, &row.another_ca(strange)).await?;
+                let pause = row.another_ca(strange);
+                if !row.is_paused_for(&pause) {
+                    self.pause(&row.id, &pause).await?;
                 }
                 return Ok(false);
             }

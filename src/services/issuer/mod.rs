@@ -38,6 +38,7 @@ use super::beat::Beat;
 use crate::clients::acme::ExternalAccount;
 use crate::clients::vault::Login;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus};
+use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::id::EntityKind;
 use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, apart, issuance, jobs};
@@ -253,11 +254,11 @@ impl Issuer {
                 Ok(())
             }
             // Its pause says more: that it can't sign either makes nothing of it trustworthy.
-            Err(AdapterError::Unsigned(_)) if row.waits_for_judgement() => Ok(()),
+            Err(AdapterError::Unsigned(_)) if row.is_paused_as(PauseKind::AnotherCa) => Ok(()),
             Err(error) => {
-                let reason = self.reason(row, &error);
-                if !Self::is_told(row.paused_reason.as_deref(), &reason) {
-                    self.pause(&row.id, &reason).await?;
+                let pause = self.pause_of(row, &error);
+                if !row.is_paused_for(&pause) {
+                    self.pause(&row.id, &pause).await?;
                 }
                 Ok(())
             }
@@ -265,11 +266,12 @@ impl Issuer {
     }
 
     /// Pauses an adapter, saying why.
-    async fn pause(&self, adapter_id: &str, reason: &str) -> Result<(), StoreError> {
+    async fn pause(&self, adapter_id: &str, pause: &Pause) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
-        issuance::pause_adapter(&mut tx, adapter_id, reason).await?;
+        issuance::pause_adapter(&mut tx, adapter_id, pause).await?;
         tx.commit().await?;
-        tracing::warn!(adapter = adapter_id, reason, "the adapter is paused");
+        let (kind, reason) = (pause.kind.word(), &pause.reason);
+        tracing::warn!(adapter = adapter_id, kind, reason, "the adapter is paused");
         Ok(())
     }
 

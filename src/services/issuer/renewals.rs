@@ -143,6 +143,7 @@ impl Issuer {
                     AdapterError::Retry(words)
                     | AdapterError::Unknown(words)
                     | AdapterError::Away(words)
+                    | AdapterError::Sealed(words)
                     | AdapterError::Unsigned(words)
                     | AdapterError::Denied(words),
                 ) => {

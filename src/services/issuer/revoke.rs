@@ -9,6 +9,7 @@ use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesB
 use super::backoff::next_attempt;
 use super::lanes::Lane;
 use super::{AT_ONCE, Issuer, LEASE};
+use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
@@ -100,9 +101,16 @@ impl Issuer {
                 Ok(())
             }
             // A lack of signatures is no reason not to revoke, and so no answer to this.
-            Err(AdapterError::Away(reason) | AdapterError::Unsigned(reason)) => {
+            Err(error @ (AdapterError::Away(_) | AdapterError::Sealed(_) | AdapterError::Unsigned(_))) => {
+                let pause = Pause {
+                    kind: match error {
+                        AdapterError::Sealed(_) => PauseKind::Sealed,
+                        _ => PauseKind::Stopped,
+                    },
+                    reason: error.to_string(),
+                };
                 let mut tx = self.store.begin_behind().await?;
-                revocation::pause_revocation(&mut tx, job, &reason).await?;
+                revocation::pause_revocation(&mut tx, job, &pause).await?;
                 tx.commit().await?;
                 Ok(())
             }

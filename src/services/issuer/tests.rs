@@ -11,7 +11,7 @@ use super::bench::{Bench, FakeCa, Mood, Watches, start};
 use super::way::Ways;
 use super::{AT_ONCE, Issuer, LEASE, SETTLES};
 use crate::clients::vault::Login;
-use crate::domain::adapter::AdapterStatus;
+use crate::domain::adapter::{AdapterStatus, PauseKind};
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::CertificateStatus;
 use crate::domain::reason::Reason;
@@ -303,10 +303,8 @@ async fn a_ca_that_only_cannot_sign_goes_on_revoking() {
     let mut conn = bench.store.read().await.unwrap();
     let paused = rows::all(&mut conn).await.unwrap().remove(0);
     assert_eq!(paused.status, AdapterStatus::Paused);
-    assert_eq!(
-        paused.paused_reason.as_deref(),
-        Some("nothing can be signed: Vault has no role `web`")
-    );
+    assert_eq!(paused.paused_kind, Some(PauseKind::Unsigned));
+    assert_eq!(paused.paused_reason.as_deref(), Some("Vault has no role `web`"));
     let revoked = certificates::existing(&mut conn, &id).await.unwrap();
     assert_eq!(revoked.status, CertificateStatus::Revoked);
     assert!(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::adapters::AdapterError;
 use super::known_ca::shown_by;
 use super::{Issuer, told};
-use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, SIGNS_NOTHING, is_no_answer, no_answer};
+use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, Pause, PauseKind};
 use crate::store::{StoreError, adapters as rows};
 
 /// Between two looks.
@@ -81,32 +81,29 @@ impl Issuer {
             way.looked = None;
             if way.n_lost >= IN_A_ROW && way.told.is_none_or(|at| at.elapsed() >= AGAIN) {
                 way.told = Some(Instant::now());
-                self.pause(&row.id, &self.reason(row, &error)).await?;
+                self.pause(&row.id, &self.pause_of(row, &error)).await?;
             }
         }
         Ok(())
     }
 
-    /// Reason for an adapter's pause: the CA's own words, or that it has none for us.
-    pub(super) fn reason(&self, row: &AdapterRow, error: &AdapterError) -> String {
+    /// Pause of an adapter whose CA gave this for an answer, or none.
+    pub(super) fn pause_of(&self, row: &AdapterRow, error: &AdapterError) -> Pause {
         match error {
             AdapterError::Retry(why) | AdapterError::Unknown(why) => {
-                no_answer(&self.owner, &row.place(), why)
+                Pause::no_answer(&self.owner, &row.place(), why)
             }
-            _ => pause_reason(error),
+            _ => pause_for(error),
         }
-    }
-
-    /// True where a pause for `before` has to be told anew for `now`: two sorts of no answer are one.
-    pub(super) fn is_told(before: Option<&str>, now: &str) -> bool {
-        before.is_some_and(|before| before == now || is_no_answer(before) && is_no_answer(now))
     }
 }
 
-/// Reason for the pause that an answer of the CA asks for, which says where it is one for signatures alone.
-pub(super) fn pause_reason(error: &AdapterError) -> String {
-    match error {
-        AdapterError::Unsigned(why) => format!("{SIGNS_NOTHING}{why}"),
-        _ => error.to_string(),
-    }
+/// Pause that an answer of the CA asks for.
+pub(super) fn pause_for(error: &AdapterError) -> Pause {
+    let kind = match error {
+        AdapterError::Sealed(_) => PauseKind::Sealed,
+        AdapterError::Unsigned(_) => PauseKind::Unsigned,
+        _ => PauseKind::Stopped,
+    };
+    Pause::new(kind, error.to_string())
 }

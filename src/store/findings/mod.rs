@@ -10,7 +10,7 @@ mod requests;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::adapter::signs_nothing;
+use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::finding::LeftOut;
 use crate::domain::reason::Reason;
 
@@ -149,8 +149,8 @@ pub struct Unconfirmed {
     pub error: Option<String>,
     /// True if it is still under way: asked again it would only be refused as being under way.
     pub queued: bool,
-    /// Reason for its adapter's pause, unless it only can't sign.
-    pub paused_reason: Option<String>,
+    /// Its adapter's pause, unless it only can't sign.
+    pub paused: Option<Pause>,
 }
 
 /// Revocations asked for before `before` that the CA has not confirmed, the longest wait first.
@@ -162,7 +162,7 @@ pub async fn unconfirmed_revocations(
     before: DateTime<Utc>,
 ) -> Result<Vec<Unconfirmed>, StoreError> {
     sql(
-        "SELECT c.id, c.version, c.subject, c.adapter_id, c.revocation_asked_at, c.revocation_reason, a.paused_reason, \
+        "SELECT c.id, c.version, c.subject, c.adapter_id, c.revocation_asked_at, c.revocation_reason, a.paused_kind, a.paused_reason, \
          (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
           ORDER BY j.id DESC LIMIT 1) AS error_message, \
          (SELECT COUNT(*) FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
@@ -287,9 +287,10 @@ impl FromRow for Unconfirmed {
             reason: optional_word(row, "revocation_reason", Reason::parse)?,
             error: row.try_get("error_message")?,
             queued: row.try_get::<i64>("n_queued")? > 0,
-            paused_reason: row
-                .try_get::<Option<String>>("paused_reason")?
-                .filter(|reason| signs_nothing(reason).is_none()),
+            paused: optional_word(row, "paused_kind", PauseKind::from_word)?
+                .filter(|kind| *kind != PauseKind::Unsigned)
+                .zip(row.try_get::<Option<String>>("paused_reason")?)
+                .map(|(kind, reason)| Pause { kind, reason }),
         })
     }
 }

@@ -156,6 +156,9 @@ pub enum AdapterError {
     /// The CA can't work at all for now, such as a sealed Vault. Nothing happened; the adapter pauses.
     #[error("{0}")]
     Away(String),
+    /// Its Vault is sealed; as [`Self::Away`].
+    #[error("{0}")]
+    Sealed(String),
     /// The CA can't sign for now, such as without a role to sign with; all else it can do. Nothing happened; the
     /// adapter pauses for signatures alone.
     #[error("{0}")]

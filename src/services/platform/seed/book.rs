@@ -7,6 +7,7 @@ use serde_json::json;
 use super::history::{Asked, Certified};
 use super::keys::MadeKey;
 use crate::clock::Clock;
+use crate::domain::adapter::Pause;
 use crate::domain::agent::Agent;
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
@@ -247,7 +248,7 @@ impl Book {
     /// Vault was found sealed.
     pub(super) async fn sealed(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.at(at).await?;
-        issuance::pause_adapter(&mut tx, &self.adapter_id, "Vault is sealed").await?;
+        issuance::pause_adapter(&mut tx, &self.adapter_id, &Pause::sealed()).await?;
         tx.commit().await
     }
 

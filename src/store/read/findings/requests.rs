@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use super::Found;
 use super::waiting::{Waiting, count_waiting, with_revocations};
 use super::words::short;
-use crate::domain::adapter::{Adapter, AdapterStatus, is_no_answer, signs_nothing};
+use crate::domain::adapter::{Adapter, AdapterStatus, PauseKind};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
@@ -115,9 +115,8 @@ pub(super) fn paused(
     now: DateTime<Utc>,
 ) -> Finding {
     let reason = adapter.paused_reason.as_deref().unwrap_or("no reason given");
-    let is_of_ca = adapter.waits_for_judgement();
-    let is_away = !is_of_ca && is_no_answer(reason);
-    let is_sealed = !is_of_ca && !is_away && reason.to_lowercase().contains("sealed");
+    let is_away = adapter.is_paused_as(PauseKind::NoAnswer);
+    let is_sealed = adapter.is_paused_as(PauseKind::Sealed);
     let waiting = count_waiting(blocked.n, revocations.len());
     let blocked = with_revocations(blocked, revocations);
     let facts = RiskFacts {
@@ -149,19 +148,19 @@ pub(super) fn paused(
             (_, true) => matter::NO_ANSWER.to_owned(),
             _ => matter::PAUSED.to_owned(),
         },
-        what: match signs_nothing(reason) {
-            Some(why) => format!(
+        what: match adapter.paused_kind {
+            Some(PauseKind::Unsigned) => format!(
                 "{} can't sign: {}; nothing is issued, {waiting}; revocations go on",
                 adapter.name,
-                short(why)
+                short(reason)
             ),
-            None => format!(
+            kind => format!(
                 "{} is paused: {}; nothing is issued or revoked, {waiting}",
                 adapter.name,
                 // Fingerprints and what to do with them are the point of it.
-                match is_of_ca {
-                    true => reason.to_owned(),
-                    false => short(reason),
+                match kind {
+                    Some(PauseKind::AnotherCa) => reason.to_owned(),
+                    _ => short(reason),
                 }
             ),
         },

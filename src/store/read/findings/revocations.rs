@@ -3,6 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use super::words::name;
+use crate::domain::adapter::PauseKind;
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
@@ -16,14 +17,15 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
         ..RiskFacts::default()
     };
     let why = it
-        .paused_reason
+        .paused
         .as_ref()
+        .map(|pause| &pause.reason)
         .or(it.error.as_ref())
         .map_or(String::new(), |why| format!(": {why}"));
     let is_sealed = it
-        .paused_reason
+        .paused
         .as_ref()
-        .is_some_and(|reason| reason.to_lowercase().contains("sealed"));
+        .is_some_and(|pause| pause.kind == PauseKind::Sealed);
     Finding {
         kind: FindingKind::RevocationPending,
         severity: Severity::Critical,

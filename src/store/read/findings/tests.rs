@@ -12,7 +12,7 @@ use super::shared_keys::shares;
 use super::unrevoked;
 use super::waiting::{Waiting, count_waiting, with_revocations};
 use super::{requests, workers};
-use crate::domain::adapter::{Adapter, AdapterStatus, no_answer};
+use crate::domain::adapter::{Adapter, AdapterStatus, Pause, PauseKind};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::finding::{Finding, FindingKind, Maker, Severity, assert_is_whole, kinds_of};
 use crate::domain::key::KeyStatus;
@@ -319,14 +319,15 @@ fn asked() -> Vec<Finding> {
         n: 1 + n_keys,
         names: vec!["cdn.example.com".to_owned()],
     };
-    let adapter = |why: &str| Adapter {
+    let adapter = |pause: Pause| Adapter {
         id: "adp_1".to_owned(),
         version: 1,
         name: "vault-pki".to_owned(),
         kind: "vault_pki".to_owned(),
         config: serde_json::json!({"address": "http://vault:8200"}),
         status: AdapterStatus::Paused,
-        paused_reason: Some(why.to_owned()),
+        paused_kind: Some(pause.kind),
+        paused_reason: Some(pause.reason),
         paused_at: Some(now()),
         cas: Vec::new(),
         strange_ca: None,
@@ -335,9 +336,10 @@ fn asked() -> Vec<Finding> {
     };
     let mut found = vec![failed(None), failed(Some("crt_1"))];
     found.extend([0, 3].map(|n| requests::waits_for_agent(waits(n), now())));
-    let paused = |why: &str| requests::paused(adapter(why), Blocked::default(), &[], now());
-    let away = no_answer("issuer-1", "Vault at http://vault:8200", "connection refused");
-    found.extend(["Vault is sealed", "the token is refused", &away].map(paused));
+    let paused = |pause: Pause| requests::paused(adapter(pause), Blocked::default(), &[], now());
+    let away = Pause::no_answer("issuer-1", "Vault at http://vault:8200", "connection refused");
+    let stopped = Pause::new(PauseKind::Stopped, "the token is refused");
+    found.extend([Pause::sealed(), stopped, away].map(paused));
     for waiting_on in [
         None,
         Some(WaitingOn::Approval),
@@ -411,7 +413,7 @@ fn others() -> Vec<Finding> {
         reason: None,
         error: None,
         queued: true,
-        paused_reason: Some("Vault is sealed".to_owned()),
+        paused: Some(Pause::sealed()),
     };
     found.push(unconfirmed(revoked, now()));
     let key = SharedKey {
@@ -552,7 +554,7 @@ fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
         reason: None,
         error: None,
         queued: true,
-        paused_reason: paused.map(str::to_owned),
+        paused: paused.map(|why| Pause::new(PauseKind::NoAnswer, why)),
     };
     let (waiting, own) = Waiting::of(vec![
         revocation(

@@ -20,7 +20,7 @@ impl Waiting {
     pub(super) fn of(all: Vec<Unconfirmed>) -> (Self, Vec<Unconfirmed>) {
         let (mut waiting, mut own) = (Self::default(), Vec::new());
         for it in all {
-            match (&it.adapter_id, &it.paused_reason) {
+            match (&it.adapter_id, &it.paused) {
                 (Some(adapter), Some(_)) if it.queued => {
                     let names = waiting.for_adapter.entry(adapter.clone()).or_default();
                     names.push(name(&it.subject));

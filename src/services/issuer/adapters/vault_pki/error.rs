@@ -23,7 +23,8 @@ impl From<VaultError> for AdapterError {
                 "{words}; that is the issuer's (CMP_VAULT_ROLE_ID and CMP_VAULT_SECRET_ID, or `vault.role_id` and \
                  `vault.secret_id` of the file): give cmp-server a new secret id, and restart it"
             )),
-            VaultError::Sealed | VaultError::Gateway(_) => Self::Away(words),
+            VaultError::Sealed => Self::Sealed(words),
+            VaultError::Gateway(_) => Self::Away(words),
             VaultError::Retry(_) => Self::Retry(words),
             // A path that isn't there says nothing of the certificate or the request: the mount is being moved, or a
             // gateway knows only some of its paths. Nothing happened, and whoever mends it asks nobody to begin anew.
@@ -74,7 +75,7 @@ mod tests {
         );
         assert!(matches!(
             AdapterError::from(VaultError::Sealed),
-            AdapterError::Away(_)
+            AdapterError::Sealed(_)
         ));
         for (error, named) in [
             (VaultError::TokenOver, "CMP_VAULT_TOKEN"),

@@ -287,7 +287,7 @@ impl Adapter for VaultPki {
                 return Err(AdapterError::Away("Vault is not initialised".to_owned()));
             }
             if status.sealed {
-                return Err(AdapterError::Away("Vault is sealed".to_owned()));
+                return Err(AdapterError::Sealed("Vault is sealed".to_owned()));
             }
             self.reader.let_in().await?;
             // Lacks that stop everything come before those that stop signatures.
