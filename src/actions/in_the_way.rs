@@ -163,15 +163,27 @@ pub(super) struct Adapters {
     all: Vec<Adapter>,
     /// The absence of an issuer, in words, if there is none.
     no_issuer: Option<String>,
-    /// The cause for which the Vault at this address doesn't answer this console.
-    silent_vault: Option<(String, String)>,
+    /// The Vault that this console asks, if it knows one.
+    vault: Option<Vault>,
+}
+
+/// A Vault as this console sees it.
+struct Vault {
+    address: String,
+    seen: Seen,
+}
+
+enum Seen {
+    Open,
+    Sealed,
+    /// It gives this console no answer, for this cause.
+    Silent(String),
 }
 
 impl Adapters {
     /// As they are now.
     pub(super) async fn ask(with: &Reads) -> Result<Self, Problem> {
-        let (all, ready, silent_vault) =
-            tokio::join!(with.api.adapters(), with.api.ready(), silent_vault(with));
+        let (all, ready, vault) = tokio::join!(with.api.adapters(), with.api.ready(), vault(with));
         let workers = ready.map(|ready| ready.workers).unwrap_or_default();
         let issuers = workers.iter().filter(|it| it.duty == Duty::Issuer);
         let last = issuers.clone().max_by_key(|it| it.seen_at);
@@ -187,7 +199,7 @@ impl Adapters {
         Ok(Self {
             all: all?,
             no_issuer,
-            silent_vault,
+            vault,
         })
     }
 
@@ -212,7 +224,10 @@ impl Adapters {
     /// Why the certificate's CA can't be asked now, if it can't: `vault is paused since 07:51Z: Vault is sealed`.
     pub(super) fn stopped(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
         let adapter = self.of(certificate)?;
-        if adapter.status != AdapterStatus::Paused {
+        // Open again: the issuer, which looks every few seconds, just hasn't seen it yet.
+        let was_sealed =
+            adapter.is_paused_as(PauseKind::Sealed) && matches!(self.seen(adapter), Some(Seen::Open));
+        if adapter.status != AdapterStatus::Paused || was_sealed {
             return self.no_issuer.clone();
         }
         let since = adapter
@@ -231,13 +246,19 @@ impl Adapters {
     /// Cause of a stop at its CA, or that the CA doesn't answer this console: the issuer's way may be another one.
     fn cause(&self, certificate: &Certificate, with: &Reads) -> Option<String> {
         let stopped = self.stopped(certificate, with);
-        stopped.or_else(|| {
-            let (address, why) = self.silent_vault.as_ref()?;
-            let vault = self.of(certificate)?.vault()?;
-            (vault.trim_end_matches('/') == address.trim_end_matches('/')).then(|| {
-                format!("Vault doesn't answer this console: {why}. Unless the issuer gets through, this waits for it")
-            })
+        stopped.or_else(|| match self.seen(self.of(certificate)?)? {
+            Seen::Silent(why) => Some(format!(
+                "Vault doesn't answer this console: {why}. Unless the issuer gets through, this waits for it"
+            )),
+            Seen::Open | Seen::Sealed => None,
         })
+    }
+
+    /// The Vault of this adapter as this console sees it, if it is the one that it asks.
+    fn seen(&self, adapter: &Adapter) -> Option<&Seen> {
+        let vault = self.vault.as_ref()?;
+        let is_its = adapter.vault()?.trim_end_matches('/') == vault.address.trim_end_matches('/');
+        is_its.then_some(&vault.seen)
     }
 
     /// A line for each CA that can't be asked now and that some of these certificates need.
@@ -258,13 +279,17 @@ impl Adapters {
     }
 }
 
-/// Address of a Vault that gives this console no answer, and the reason.
-async fn silent_vault(with: &Reads) -> Option<(String, String)> {
+/// The Vault that this console asks, as it is now.
+async fn vault(with: &Reads) -> Option<Vault> {
     let vault = with.vault().ok()?;
-    let why = match tokio::time::timeout(VAULT_PATIENCE, vault.seal_status()).await {
-        Ok(Ok(_)) => return None,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("nothing within {} s", VAULT_PATIENCE.as_secs()),
+    let seen = match tokio::time::timeout(VAULT_PATIENCE, vault.seal_status()).await {
+        Ok(Ok(status)) if status.sealed => Seen::Sealed,
+        Ok(Ok(_)) => Seen::Open,
+        Ok(Err(error)) => Seen::Silent(error.to_string()),
+        Err(_) => Seen::Silent(format!("nothing within {} s", VAULT_PATIENCE.as_secs())),
     };
-    Some((vault.address().to_owned(), why))
+    Some(Vault {
+        address: vault.address().to_owned(),
+        seen,
+    })
 }
