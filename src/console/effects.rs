@@ -9,10 +9,12 @@ use futures::FutureExt;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::asking::ask;
 use super::backends::Backends;
 use super::neighbours::Neighbours;
+use super::rests::Rests;
 use super::{databases, links, logs, saved_views, stream};
 use crate::actions;
 use crate::clients::tls_look::{Effort, Seen};
@@ -46,6 +48,7 @@ pub struct Effects {
     prompts: BTreeMap<String, Sender<Entered>>,
     leaving: watch::Sender<bool>,
     runs: JoinSet<()>,
+    rests: Arc<Rests>,
     /// Where saved views are kept.
     views: PathBuf,
     /// Where what is known is kept, if it is.
@@ -63,6 +66,7 @@ impl Effects {
     pub fn new(to: Sender<Event>, views: PathBuf, snapshot: Option<PathBuf>, neighbours: Neighbours) -> Self {
         Self {
             neighbours: Arc::new(neighbours),
+            rests: Arc::default(),
             views,
             snapshot,
             kept: Arc::default(),
@@ -167,9 +171,14 @@ impl Effects {
             }
             Effect::Ask { query, asked, rows } => {
                 let backends = self.backends.get().cloned()?;
-                let to = self.to.clone();
+                let (to, rests) = (self.to.clone(), Arc::clone(&self.rests));
                 tokio::spawn(async move {
+                    if let Some(until) = rests.until(&query, rows) {
+                        tokio::time::sleep_until(until).await;
+                    }
+                    let began = Instant::now();
                     let answered = or_defect(ask(&backends.reads, &query, rows)).await;
+                    rests.answered(&query, rows, began, Instant::now());
                     let (result, from) = match answered {
                         Ok((answer, from)) => (Ok(answer), from),
                         Err(problem) => (Err(problem), None),

@@ -28,6 +28,7 @@ pub mod neighbours;
 mod outbox;
 mod pace;
 pub mod painter;
+mod rests;
 mod run_told;
 pub mod saved_views;
 mod shares;

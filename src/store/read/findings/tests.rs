@@ -10,7 +10,6 @@ use super::installations::installation;
 use super::revocations::unconfirmed;
 use super::shared_keys::shares;
 use super::unrevoked;
-use super::waiting::{Waiting, count_waiting, with_revocations};
 use super::{requests, workers};
 use crate::domain::adapter::{Adapter, AdapterStatus, Pause, PauseKind};
 use crate::domain::certificate::{Certificate, CertificateStatus};
@@ -541,38 +540,6 @@ fn what_is_served_instead_is_not_dated_by_the_end_of_what_is_expected() {
     let finding = installation(&it, now());
     assert_eq!(finding.matter, matter::OLD_ONE_SERVED);
     assert_eq!((finding.due, finding.since), (None, Some(it.updated_at)));
-}
-
-#[test]
-fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
-    let revocation = |name: &str, paused: Option<&str>| Unconfirmed {
-        certificate_id: format!("crt_{name}"),
-        version: 1,
-        subject: format!("CN={name}"),
-        adapter_id: Some("adp_1".to_owned()),
-        asked_at: now(),
-        reason: None,
-        error: None,
-        queued: true,
-        paused: paused.map(|why| Pause::new(PauseKind::NoAnswer, why)),
-    };
-    let (waiting, own) = Waiting::of(vec![
-        revocation(
-            "a.example.com",
-            Some("issuer-1 gets no answer from Vault at http://vault:8200: refused"),
-        ),
-        revocation("b.example.com", None),
-    ]);
-    assert_eq!(waiting.for_adapter["adp_1"], ["a.example.com"]);
-    let own: Vec<&str> = own.iter().map(|it| it.certificate_id.as_str()).collect();
-    assert_eq!(own, ["crt_b.example.com"]);
-    let blocked = Blocked {
-        n: 2,
-        names: vec!["c.example.com".to_owned(), "d.example.com".to_owned()],
-    };
-    assert_eq!(count_waiting(2, 1), "2 requests and 1 revocation waiting");
-    let all = with_revocations(blocked, &waiting.for_adapter["adp_1"]);
-    assert_eq!((all.n, all.names.len()), (3, 3));
 }
 
 /// Installing again writes the same where the agent leaves the chain out of its files.

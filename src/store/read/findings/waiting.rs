@@ -58,3 +58,43 @@ pub(super) fn with_revocations(mut blocked: Blocked, revocations: &[String]) -> 
     blocked.names.extend(revocations.iter().take(room).cloned());
     blocked
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::adapter::{Pause, PauseKind};
+
+    #[test]
+    fn a_ca_that_gives_no_answer_is_one_finding_with_all_that_waits_for_it() {
+        let revocation = |name: &str, paused: Option<&str>| Unconfirmed {
+            certificate_id: format!("crt_{name}"),
+            version: 1,
+            subject: format!("CN={name}"),
+            adapter_id: Some("adp_1".to_owned()),
+            asked_at: DateTime::UNIX_EPOCH,
+            reason: None,
+            error: None,
+            queued: true,
+            paused: paused.map(|why| Pause::new(PauseKind::NoAnswer, why)),
+        };
+        let (waiting, own) = Waiting::of(vec![
+            revocation(
+                "a.example.com",
+                Some("issuer-1 gets no answer from Vault at http://vault:8200: refused"),
+            ),
+            revocation("b.example.com", None),
+        ]);
+        assert_eq!(waiting.for_adapter["adp_1"], ["a.example.com"]);
+        let own: Vec<&str> = own.iter().map(|it| it.certificate_id.as_str()).collect();
+        assert_eq!(own, ["crt_b.example.com"]);
+        let blocked = Blocked {
+            n: 2,
+            names: vec!["c.example.com".to_owned(), "d.example.com".to_owned()],
+        };
+        assert_eq!(count_waiting(2, 1), "2 requests and 1 revocation waiting");
+        let all = with_revocations(blocked, &waiting.for_adapter["adp_1"]);
+        assert_eq!((all.n, all.names.len()), (3, 3));
+    }
+}
