@@ -95,11 +95,22 @@ async fn connect(from: IpAddr, server: SocketAddr) -> std::io::Result<TcpStream>
     socket.connect(server).await
 }
 
-/// One console's: always another search for something that isn't there, from an address of its own.
+/// Slow questions: each reads all rows of its list, since no index knows of letters in between or of what isn't so.
+const SLOW: [&str; 5] = [
+    "certs?q=~nthng",
+    "certs?q=!example",
+    "certs?q=shop&sort=host",
+    "agents?q=~nthng",
+    "audit?q=nothing",
+];
+/// The shortest rest of a console between two questions; a longer one is as long as the answer took.
+const RESTS: Duration = Duration::from_millis(500);
+
+/// One console's, from an address of its own.
 async fn questions(server: SocketAddr, token: String, n: usize, fared: Arc<Fared>) {
     let from = IpAddr::V4(Ipv4Addr::new(127, 0, 3, u8::try_from(n).unwrap() + 1));
-    for turn in 0.. {
-        let line = format!("GET /api/v1/certs?q=nothing-{n}-{turn}");
+    let line = format!("GET /api/v1/{}", SLOW[n % SLOW.len()]);
+    loop {
         let began = Instant::now();
         let asked = async {
             let mut stream = connect(from, server).await?;
@@ -112,10 +123,12 @@ async fn questions(server: SocketAddr, token: String, n: usize, fared: Arc<Fared
         };
         let text = asked.await.unwrap_or_default();
         let ms = usize::try_from(began.elapsed().as_millis()).unwrap();
+        let rests = began.elapsed().max(RESTS);
         fared.waited_ms.fetch_add(ms, Ordering::Relaxed);
         match text.starts_with(b"HTTP/1.1 200") {
             true => fared.answered.fetch_add(1, Ordering::Relaxed),
             false => fared.refused.fetch_add(1, Ordering::Relaxed),
         };
+        tokio::time::sleep(rests).await;
     }
 }

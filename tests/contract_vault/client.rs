@@ -275,7 +275,7 @@ async fn a_sealed_vault_is_away_whatever_is_asked(server: Server) {
     assert!(reader.seal_status().await.unwrap().sealed);
     assert_eq!(reader.health().await.unwrap().status, 503);
     for answer in [adapter.sign(&order()).await.map(drop), adapter.ready().await] {
-        assert_eq!(answer, Err(AdapterError::Away("Vault is sealed".to_owned())));
+        assert_eq!(answer, Err(AdapterError::Sealed("Vault is sealed".to_owned())));
     }
     // It is the same one afterwards.
     server.unseal().await;
