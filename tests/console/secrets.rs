@@ -186,7 +186,14 @@ fn a_secret_that_comes_key_by_key_is_wiped_as_it_grows() {
 #[test]
 fn a_filter_that_goes_out_while_it_is_typed_takes_no_secret_along() {
     let mut went_out = 0;
-    for (what, secret) in secrets() {
+    // A chance of one in 300: so many lower-case letters in a row are a word to whoever reads along.
+    let has_a_word = |secret: &str| {
+        secret
+            .as_bytes()
+            .windows(9)
+            .any(|it| it.iter().all(u8::is_ascii_lowercase))
+    };
+    for (what, secret) in secrets().into_iter().filter(|(_, secret)| !has_a_word(secret)) {
         let mut terminal = Terminal::new(opened("2 /"));
         for key in keys_of(&secret).into_iter().take(70) {
             terminal.send(&[key], (1, Duration::from_millis(400)));
