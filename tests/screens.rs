@@ -386,6 +386,53 @@ fn what_is_revoked_or_replaced_and_served_is_called_that() {
     );
 }
 
+/// The place has what it should have, and no client takes it.
+#[test]
+fn what_has_expired_and_is_served_is_called_that() {
+    let mut state = night(120, 40);
+    let mut detail = fixtures::certificate_detail();
+    let place = &mut detail.installations[0];
+    let fingerprint = place.expected_sha256.clone();
+    (place.on_disk_sha256, place.served_sha256) = (Some(fingerprint.clone()), Some(fingerprint.clone()));
+    place.error = None;
+    let endpoint = Endpoint::of(place).unwrap();
+    let mut of = |handshake: bool, ends: chrono::DateTime<chrono::Utc>| {
+        let mut detail = detail.clone();
+        detail.installations.truncate(1);
+        detail.installations[0].not_after = ends;
+        detail.certificate.not_after = ends;
+        state.handshakes.clear();
+        if handshake {
+            let made = Handshake {
+                served: Some(Ok(ServedNow {
+                    shown: [(fingerprint.clone(), 8)].into(),
+                    broken: None,
+                })),
+                expected: fingerprint.clone(),
+                at: now(),
+            };
+            state.handshakes.insert(endpoint.clone(), made);
+        }
+        let id = detail.certificate.id.clone();
+        go(&mut state, ViewId::Certificate, Some(&id));
+        fixtures::answer(
+            &mut state,
+            Query::Certificate(id),
+            Answer::Certificate(Box::new(detail)),
+        );
+        text(&state)
+    };
+    let good = of(true, now() + Duration::days(3));
+    assert!(good.contains("as expected"), "{good}");
+    for handshake in [false, true] {
+        let words = of(handshake, now() - Duration::hours(1));
+        assert!(
+            words.contains("expired, still served") && !words.contains("as expected"),
+            "{words}"
+        );
+    }
+}
+
 #[test]
 fn charts() {
     snapshot("trends", |state| {

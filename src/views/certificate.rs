@@ -289,6 +289,7 @@ pub(super) fn served_now(place: &Installation, of: Option<&Certificate>, state: 
     match looked_at(place, state) {
         Some(Ok(served)) => match served.others(&place.expected_sha256) {
             (0, _) if served.broken.is_some() => cell("some fail", Meaning::Bad),
+            (0, _) if place.not_after <= state.shown_at() => cell("expired", Meaning::Bad),
             (0, _) => cell("as expected", Meaning::Good),
             (others, n) if others == n => cell("another one", Meaning::Bad),
             (others, n) => cell(format!("{others}/{n} other"), Meaning::Bad),
