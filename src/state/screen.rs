@@ -198,9 +198,7 @@ impl Screen {
     #[must_use]
     pub fn cursor_index(&self, pane: usize, ids: &[impl AsRef<str>]) -> usize {
         self.cursors.get(pane).map_or(0, |cursor| {
-            cursor
-                .own(ids)
-                .unwrap_or_else(|| cursor.without_its_thing(ids))
+            cursor.own(ids).unwrap_or_else(|| cursor.without_its_thing(ids))
         })
     }
 
@@ -367,7 +365,11 @@ mod tests {
         assert_eq!(screen.cursor_index(0, &ids("n a b v c")), 0, "it was sorted away");
         assert!(screen.is_adrift(&ids("n a b v c")));
         screen.hold_cursor(0, &ids("m n a b c"));
-        assert_eq!(screen.cursor_index(0, &ids("m n a b c")), 0, "it is with the top again");
+        assert_eq!(
+            screen.cursor_index(0, &ids("m n a b c")),
+            0,
+            "it is with the top again"
+        );
 
         screen.put_cursor(0, 0, &ids("v a b"));
         screen.note_action(&ids("v a b"));
@@ -390,9 +392,17 @@ mod tests {
         };
         assert_eq!(gone(&["a b c d v e"], "a b c d e"), "b");
         assert_eq!(gone(&["a b c d v e", "n a b c d v e"], "n a b c d e"), "b");
-        assert_eq!(gone(&["a b c d v e"], "a c d e"), "a", "what was below is gone too");
+        assert_eq!(
+            gone(&["a b c d v e"], "a c d e"),
+            "a",
+            "what was below is gone too"
+        );
         assert_eq!(gone(&["n m a v b c d e"], "n m a b c d e"), "b");
-        assert_eq!(gone(&["b a v c d e"], "b a c d e"), "c", "a neighbour moved, not it");
+        assert_eq!(
+            gone(&["b a v c d e"], "b a c d e"),
+            "c",
+            "a neighbour moved, not it"
+        );
     }
 
     #[test]
