@@ -141,8 +141,7 @@ impl Sought {
 
     /// The condition on a row that has letters in their order, whatever is between them.
     pub(super) fn letters(places: &[Place], pattern: String, binds: &mut Vec<Value>) -> String {
-        binds.push(Value::from(pattern));
-        let at = format!("${}", binds.len());
+        let at = format!("${}", binds.len() + 1);
         let conditions = places.iter().filter_map(|place| {
             let condition = match place.by {
                 By::Words(words) => has_words(words, &like("w.words", &at)),
@@ -151,7 +150,12 @@ impl Sought {
             };
             Some(place.row.replace("?if", &condition))
         });
-        any_of(&conditions.collect::<Vec<_>>())
+        let conditions: Vec<String> = conditions.collect();
+        // A value that no condition names is refused.
+        if !conditions.is_empty() {
+            binds.push(Value::from(pattern));
+        }
+        any_of(&conditions)
     }
 
     /// Measure of its rarity: the longest is likely the rarest.

@@ -154,6 +154,8 @@ async fn what_an_agent_takes_down_is_counted_beyond_what_is_named() {
 async fn a_missing_issuer_is_the_first_finding_for_the_console_too() {
     let Some(it) = Server::start().await else { return };
     it.in_use(10_000, 3, -1).await;
+    // A platform that was just set up gives its workers time to come.
+    it.clock.set(noon() + Duration::minutes(10));
     let reader = ApiReader::new(&it.base, Some(Secret::new(it.operator.clone()))).unwrap();
     let findings = reader.findings().await.unwrap().findings;
     assert_eq!(findings[0].kind, FindingKind::NobodyWorks, "{findings:#?}");
@@ -164,7 +166,7 @@ async fn a_missing_issuer_is_the_first_finding_for_the_console_too() {
 #[tokio::test]
 async fn every_list_takes_every_sort_of_text() {
     let Some(it) = Server::start().await else { return };
-    for list in ["certs", "agents", "requests", "keys", "audit", "runs", "tokens"] {
+    for list in ["certs", "agents", "requests", "keys", "audit", "runs"] {
         for text in [
             "abc",
             "a",

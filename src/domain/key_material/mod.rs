@@ -70,7 +70,7 @@ fn found_in(text: &str, grows: bool) -> Option<Material> {
     // Escapes may stand for bytes that are no text.
     let has_piece = has_piece || piece::is_dumped(text);
     // In base85 a percent sign is a letter.
-    let has_piece = has_piece || base85::is_in(&seen(text));
+    let has_piece = has_piece || text.contains('%') && base85::has_percent(&seen(text));
     has_piece.then_some(Material::Piece)
 }
 
