@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::confirm::Confirmed;
@@ -187,13 +188,14 @@ impl Journal {
         run: &str,
         outcome: &Outcome,
         at: DateTime<Utc>,
+        leaving: &watch::Receiver<bool>,
     ) {
         let mut end = RunEnd {
             outcome: outcome.for_audit(),
             note: Some(outcome.for_record()),
         };
         let told = match on {
-            Recorded::Audit => match tell_end(api, run, &end).await {
+            Recorded::Audit => match tell_end(api, run, &end, leaving.clone()).await {
                 // Another one's change proved it, and none of its own is on record: the answer to that was lost.
                 Err(problem)
                     if problem.kind == ProblemKind::Conflict && end.outcome == AuditOutcome::Done =>
@@ -435,19 +437,25 @@ async fn tell(api: &ApiWriter, word: Word<'_>) -> Result<(), Problem> {
 }
 
 /// Tells the end, again where it is seen here and its agent has not reported it yet: it reports after its own proof, which
-/// may take longer than ours.
-async fn tell_end(api: &ApiWriter, run: &str, end: &RunEnd) -> Result<(), Problem> {
+/// may take longer than ours. Who leaves the console waits for nobody.
+async fn tell_end(
+    api: &ApiWriter,
+    run: &str,
+    end: &RunEnd,
+    mut leaving: watch::Receiver<bool>,
+) -> Result<(), Problem> {
     let until = Instant::now() + FOR_A_REPORT;
     loop {
-        match tell(api, Word::End(run, end)).await {
-            Err(problem)
-                if problem.kind == ProblemKind::Conflict
-                    && problem.what.contains(STILL_UNDER_WAY)
-                    && Instant::now() < until =>
-            {
-                sleep(BETWEEN_REPORTS).await;
-            }
-            told => return told,
+        let told = tell(api, Word::End(run, end)).await;
+        let is_early = told.as_ref().is_err_and(|problem| {
+            problem.kind == ProblemKind::Conflict && problem.what.contains(STILL_UNDER_WAY)
+        });
+        if !is_early || Instant::now() >= until {
+            return told;
+        }
+        tokio::select! {
+            () = sleep(BETWEEN_REPORTS) => {}
+            Ok(_) = leaving.wait_for(|leaving| *leaving) => return told,
         }
     }
 }
