@@ -151,7 +151,10 @@ struct Found {
 impl Found {
     fn judged(self, follows: Follows) -> Change {
         let what = self.what.as_deref().unwrap_or_default();
-        let why = self.why.as_deref().map_or(String::new(), |why| format!(": {why}"));
+        let why = self
+            .why
+            .as_deref()
+            .map_or(String::new(), |why| format!(": {why}"));
         let came = match (follows, self.word.as_str(), self.job.as_deref()) {
             (Follows::Nothing, ..) | (Follows::Revocation, "revoked", _) => Came::About,
             (Follows::Revocation, _, Some("failed")) => {

@@ -17,8 +17,7 @@ use super::issuing::{by_issuer, guard, wait_again};
 use super::requests::{Wrapped, existing};
 use super::statement::sql;
 use super::{
-    Conn, StoreError, Tx, adapters, audit, ban, certificates, jobs, keys, orders,
-    request_failure, revocation,
+    Conn, StoreError, Tx, adapters, audit, ban, certificates, jobs, keys, orders, request_failure, revocation,
 };
 
 /// A request that was claimed to be issued.

@@ -191,7 +191,10 @@ pub(super) async fn is_blocked(tx: &mut Tx, certificate: &Certificate) -> Result
     let content = certificate.pem.as_deref().map(x509::content);
     let key = content.and_then(|content| PublicKey::read(&content.ok()?.spki_der).ok());
     let mirror = key.and_then(|key| key.mirror_sha256());
-    for spki in [Some(&certificate.spki_sha256), mirror.as_ref()].into_iter().flatten() {
+    for spki in [Some(&certificate.spki_sha256), mirror.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         if let Some(key) = lock(tx, spki).await?
             && key.status == KeyStatus::Compromised
         {

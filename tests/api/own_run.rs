@@ -36,14 +36,19 @@ impl Server {
     /// The end as done: its status, and the sentence of a refusal.
     async fn done(&self, run: &str) -> (u16, String) {
         let (status, reply) = self.post(&format!("/api/v1/runs/{run}/end"), DONE).await;
-        (status.as_u16(), reply["title"].as_str().unwrap_or_default().to_owned())
+        (
+            status.as_u16(),
+            reply["title"].as_str().unwrap_or_default().to_owned(),
+        )
     }
 
     /// Another certificate whose key the agent holds.
     async fn held(&self, n: u32) -> Certificate {
         let mut tx = self.store.begin().await.unwrap();
         let new = certificates::insert(&mut tx, &certificate(n, 60)).await.unwrap();
-        holders::add(&mut tx, &self.agent, &new.spki_sha256).await.unwrap();
+        holders::add(&mut tx, &self.agent, &new.spki_sha256)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         new
     }
@@ -122,7 +127,10 @@ async fn a_change_that_the_plan_has_not_got_carries_no_runs_id() {
     assert_eq!(it.rows().await.len(), n_rows);
     let (status, problem) = it.under("run_1/1", &own, "").await;
     assert_eq!(status, 409, "{problem}");
-    assert!(problem["title"].as_str().unwrap().contains("has ended"), "{problem}");
+    assert!(
+        problem["title"].as_str().unwrap().contains("has ended"),
+        "{problem}"
+    );
     assert_eq!(it.rows().await.pop().unwrap().run_id, None);
 }
 
@@ -275,7 +283,10 @@ async fn a_certificate_whose_key_is_compromised_is_not_installed() {
     let (status, problem) = it.post(&path, &body).await;
     assert_eq!(status, 422, "{problem}");
     assert!(
-        problem["title"].as_str().unwrap().contains("its key is compromised"),
+        problem["title"]
+            .as_str()
+            .unwrap()
+            .contains("its key is compromised"),
         "{problem}"
     );
     let mut conn = it.store.read().await.unwrap();

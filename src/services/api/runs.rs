@@ -136,8 +136,10 @@ fn check(run: &RunBegin) -> Result<String, Problem> {
         .hint(format!("allowed as `entity_type`: {}", words.join(", "))));
     }
     if run.entity_ids.is_empty() {
-        return Err(Problem::bad_input("a run is about one thing at least, and this one about none")
-            .hint("name them in `entity_ids`, and in `plan.targets` in the same order"));
+        return Err(
+            Problem::bad_input("a run is about one thing at least, and this one about none")
+                .hint("name them in `entity_ids`, and in `plan.targets` in the same order"),
+        );
     }
     if run.entity_ids.len() > MAX_THINGS {
         return Err(Problem::bad_input(format!(
