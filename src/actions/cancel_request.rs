@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, needs_api};
+use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, RequestStatus};
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
@@ -24,7 +25,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Request],
     help: "take a request back that failed or that nobody wants any more",
     proof: "the request is cancelled at the API",
-    leaves: Some(Leaves::About("cancel")),
+    leaves: Some(Leaves::About("cancel", Follows::Nothing)),
 };
 
 impl Action for CancelRequest {

@@ -68,9 +68,12 @@ pub(super) fn away(agent: &Agent, now: DateTime<Utc>) -> Option<Absence> {
     Some(Absence { is, until })
 }
 
-/// What waits for agents that are away, by host.
+/// What waits for agents that are away, by host, and agents that are late, which may still come.
 #[derive(Default)]
-pub(super) struct Away(BTreeMap<String, (Absence, Vec<String>)>);
+pub(super) struct Away {
+    waiting: BTreeMap<String, (Absence, Vec<String>)>,
+    late: BTreeMap<String, String>,
+}
 
 impl Away {
     /// Notes that `name` waits for `agent`, if that is away.
@@ -79,20 +82,31 @@ impl Away {
             return;
         };
         let (_, names) = self
-            .0
+            .waiting
             .entry(agent.hostname.clone())
             .or_insert((absence, Vec::new()));
         names.push(name.to_owned());
     }
 
+    /// Notes that `agent` has to do something now, if it is late.
+    pub(super) fn note_late(&mut self, agent: &Agent, now: DateTime<Utc>) {
+        if let (AgentHealth::Late, Some(at)) = (agent.health(now), agent.last_checkin) {
+            self.late.insert(agent.hostname.clone(), short(at, now));
+        }
+    }
+
     /// A line a host; `so` says what comes of it until it `is back`.
     pub(super) fn lines(&self, so: fn(&str) -> String) -> impl Iterator<Item = String> {
-        self.0.iter().map(move |(host, (absence, waiting))| {
+        let waiting = self.waiting.iter().map(move |(host, (absence, waiting))| {
             let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
             let verb = if waiting.len() == 1 { "waits" } else { "wait" };
             let so = so(absence.until);
             format!("{host} {}: {} {verb} for it. {so}", absence.is, names(&waiting))
-        })
+        });
+        let late = self.late.iter().map(|(host, at)| {
+            format!("{host} is late: its last check-in was {at}, so that it may not come at once.")
+        });
+        waiting.chain(late)
     }
 }
 

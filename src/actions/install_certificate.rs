@@ -17,6 +17,7 @@ use super::{
 };
 use crate::domain::certificate::common_name;
 use crate::domain::finding::FindingKind;
+use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Installation;
 use crate::domain::listed::listed;
@@ -41,7 +42,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Certificate],
     help: "install the certificate on the agent that holds its key, at a path",
     proof: "a handshake serves it, or the old one is back and the reason is shown",
-    leaves: Some(Leaves::Naming("install")),
+    leaves: Some(Leaves::Naming("install", Follows::Installation)),
 };
 
 /// Handshakes at once while a plan is made.

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
+use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
 use crate::domain::link::LinkState;
 use crate::domain::role::Role;
@@ -73,9 +74,9 @@ pub struct Spec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaves {
     /// A row of this verb about the thing.
-    About(&'static str),
+    About(&'static str, Follows),
     /// A row of this verb whose details begin with the sort and the id of the thing.
-    Naming(&'static str),
+    Naming(&'static str, Follows),
 }
 
 impl Leaves {
@@ -83,7 +84,15 @@ impl Leaves {
     #[must_use]
     pub fn verb(self) -> &'static str {
         match self {
-            Self::About(verb) | Self::Naming(verb) => verb,
+            Self::About(verb, _) | Self::Naming(verb, _) => verb,
+        }
+    }
+
+    /// What has to come about after the row.
+    #[must_use]
+    pub fn follows(self) -> Follows {
+        match self {
+            Self::About(_, follows) | Self::Naming(_, follows) => follows,
         }
     }
 
@@ -92,8 +101,8 @@ impl Leaves {
     #[must_use]
     pub fn thing<'a>(self, kind: EntityKind, about: &'a str, detail: Option<&'a str>) -> Option<&'a str> {
         match self {
-            Self::About(_) => Some(about),
-            Self::Naming(_) => {
+            Self::About(..) => Some(about),
+            Self::Naming(..) => {
                 let mut words = detail?.split(' ');
                 words.next().filter(|word| *word == kind.word())?;
                 words.next()
@@ -103,6 +112,13 @@ impl Leaves {
 }
 
 impl Spec {
+    /// Audit rows of what is sent under the key of one of its runs: the change that it leaves, or, where it leaves none, what
+    /// the API does by its name.
+    #[must_use]
+    pub fn sends(&self) -> Leaves {
+        self.leaves.unwrap_or(Leaves::About(self.id, Follows::Nothing))
+    }
+
     /// Title of the action on these things, before there is a plan that has one: `Revoke shop.example.com`.
     #[must_use]
     pub fn on(&self, things: &[Target]) -> String {

@@ -17,6 +17,7 @@ use super::{
     Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
 };
 use crate::domain::certificate::{Certificate, Shown};
+use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::Truth;
 use crate::domain::key::KeyAlgorithm;
@@ -40,7 +41,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Certificate],
     help: "issue it anew with a fresh key and install it where the old one is",
     proof: "a handshake serves the new fingerprint",
-    leaves: Some(Leaves::About("reissue")),
+    leaves: Some(Leaves::About("reissue", Follows::Certificates)),
 };
 
 impl Action for ReissueCertificate {

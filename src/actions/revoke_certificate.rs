@@ -14,6 +14,7 @@ use super::{Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, b
 use crate::domain::adapter::VAULT_PKI;
 use crate::domain::certificate::{Certificate, CertificateStatus, Shown};
 use crate::domain::finding::FindingKind;
+use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::moment::fixed;
@@ -36,7 +37,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Certificate],
     help: "have the CA revoke the certificate, with a reason of RFC 5280",
     proof: "the serial is in the CRL that was fetched afterwards",
-    leaves: Some(Leaves::About("revoke")),
+    leaves: Some(Leaves::About("revoke", Follows::Revocation)),
 };
 
 /// No run waits longer for a CA that makes its list by itself.

@@ -67,7 +67,10 @@ impl Hosts {
     pub(super) fn note(&mut self, agent: &Agent, part: Part, name: &str, now: DateTime<Utc>) {
         let host = agent.hostname.clone();
         match part {
-            Part::Now => drop(self.now.insert(host)),
+            Part::Now => {
+                self.away.note_late(agent, now);
+                self.now.insert(host);
+            }
             Part::Late => {
                 self.away.note(agent, name, now);
                 self.late.insert(host);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, needs_api};
 use crate::domain::agent::{Agent, AgentStatus};
 use crate::domain::finding::FindingKind;
+use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
@@ -26,7 +27,7 @@ static SPEC: Spec = Spec {
     kinds: &[EntityKind::Agent],
     help: "let a banned agent enrol again",
     proof: "the agent is active at the API",
-    leaves: Some(Leaves::About("unban")),
+    leaves: Some(Leaves::About("unban", Follows::Nothing)),
 };
 
 impl Action for UnbanAgent {

@@ -203,6 +203,9 @@ pub struct RiskFacts {
     pub n_hosts: i64,
 }
 
+/// Risk of what stands above all that is worked out from facts. It is small enough for every JSON reader (15 digits).
+pub const ABOVE_FACTS: i64 = 1_000_000_000;
+
 /// Risk, not date: time left × renewal failing × agent silent × really served × how many hosts.
 #[must_use]
 pub fn risk(facts: &RiskFacts, now: DateTime<Utc>) -> i64 {
@@ -323,7 +326,6 @@ pub(crate) fn assert_is_whole(it: &Finding) {
     );
     // Wide screens have the sentence instead of the fixed word, and say no less.
     for word in [
-        "no agent",
         "banned",
         "no token",
         "renewal failed",
@@ -338,6 +340,11 @@ pub(crate) fn assert_is_whole(it: &Finding) {
             it.what
         );
     }
+    assert!(
+        it.matter != super::matter::ENDS_SILENT || what.contains("silent"),
+        "{}",
+        it.what
+    );
     let beside = it.beside_subject().to_lowercase();
     assert!(!beside.starts_with(&subject) && !beside.is_empty(), "{beside}");
 }

@@ -6,7 +6,7 @@ pub const EXPIRED: &str = "expired";
 /// One that ends.
 pub const ENDS: &str = "ends";
 /// One that ends, and whose agent is silent.
-pub const ENDS_NO_AGENT: &str = "ends, no agent";
+pub const ENDS_SILENT: &str = "ends, silent";
 /// A certificate that ends, and whose agent is banned.
 pub const ENDS_BANNED: &str = "ends, banned";
 /// One that ends, and whose renewal failed.

@@ -14,6 +14,7 @@ pub mod divided;
 pub mod duration;
 pub mod endpoint;
 pub mod finding;
+pub mod follows;
 pub mod id;
 pub mod install_path;
 pub mod installation;

@@ -65,7 +65,7 @@ impl Rest {
                 let (run, at) = (&self.confirmed.plan().run_id, means.reads.now());
                 let end = means
                     .journal
-                    .end(&means.changes.api, self.recorded, run, &now, at);
+                    .end(&means.changes.api, self.recorded, run, &now, at, &means.leaving);
                 end.await;
             }
             watch(RunEvent::Ended(now.clone()));

@@ -126,6 +126,7 @@ async fn carry_out(
             &confirmed.plan().run_id,
             &outcome,
             means.reads.now(),
+            &means.leaving,
         )
         .await;
     (outcome, Some((recorded, things)))

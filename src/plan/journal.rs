@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use super::confirm::Confirmed;
 use super::outcome::Outcome;
@@ -23,12 +24,16 @@ use super::record;
 use crate::clients::api::ApiWriter;
 use crate::domain::audit::AuditOutcome;
 use crate::problem::{Problem, ProblemKind};
-use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
+use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, STILL_UNDER_WAY};
 
 /// How often a line is told before its answer counts as lost.
 const TELL_AGAIN: u32 = 3;
 /// Before it is told for the second time; twice that before the third.
 const BEFORE_TELLING: Duration = Duration::from_millis(200);
+/// For so long an agent's report is waited for of what was seen to be done.
+const FOR_A_REPORT: Duration = Duration::from_secs(20);
+/// Between two times that the end is told meanwhile.
+const BETWEEN_REPORTS: Duration = Duration::from_millis(250);
 
 /// Where a run is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -152,7 +157,19 @@ impl Journal {
     /// A step's record; a failure to write it doesn't stop a run that has begun.
     pub(super) async fn step(&self, api: &ApiWriter, on: Recorded, run: &str, step: &RunStepRecord) {
         let written = match on {
-            Recorded::Audit => tell(api, Word::Step(run, step)).await,
+            Recorded::Audit => match tell(api, Word::Step(run, step)).await {
+                // As for the end: it is as it should be, and not known to be by this run.
+                Err(problem) if problem.kind == ProblemKind::Conflict && step.status == "proven" => {
+                    let note = step.note.as_deref().unwrap_or("proven");
+                    let unknown = RunStepRecord {
+                        status: "unknown".to_owned(),
+                        note: Some(format!("{note}; but {}", problem.what)),
+                        ..step.clone()
+                    };
+                    tell(api, Word::Step(run, &unknown)).await
+                }
+                told => told,
+            },
             Recorded::Locally => {
                 let (run, step) = (run.to_owned(), step.clone());
                 self.append(Line::Step { run, step }).await
@@ -171,13 +188,14 @@ impl Journal {
         run: &str,
         outcome: &Outcome,
         at: DateTime<Utc>,
+        leaving: &watch::Receiver<bool>,
     ) {
         let mut end = RunEnd {
             outcome: outcome.for_audit(),
             note: Some(outcome.for_record()),
         };
         let told = match on {
-            Recorded::Audit => match tell(api, Word::End(run, &end)).await {
+            Recorded::Audit => match tell_end(api, run, &end, leaving.clone()).await {
                 // Another one's change proved it, and none of its own is on record: the answer to that was lost.
                 Err(problem)
                     if problem.kind == ProblemKind::Conflict && end.outcome == AuditOutcome::Done =>
@@ -416,6 +434,30 @@ async fn tell(api: &ApiWriter, word: Word<'_>) -> Result<(), Problem> {
         }
     }
     word.once(api).await
+}
+
+/// Tells the end, again where it is seen here and its agent has not reported it yet: it reports after its own proof, which
+/// may take longer than ours. Who leaves the console waits for nobody.
+async fn tell_end(
+    api: &ApiWriter,
+    run: &str,
+    end: &RunEnd,
+    mut leaving: watch::Receiver<bool>,
+) -> Result<(), Problem> {
+    let until = Instant::now() + FOR_A_REPORT;
+    loop {
+        let told = tell(api, Word::End(run, end)).await;
+        let is_early = told.as_ref().is_err_and(|problem| {
+            problem.kind == ProblemKind::Conflict && problem.what.contains(STILL_UNDER_WAY)
+        });
+        if !is_early || Instant::now() >= until {
+            return told;
+        }
+        tokio::select! {
+            () = sleep(BETWEEN_REPORTS) => {}
+            Ok(_) = leaving.wait_for(|leaving| *leaving) => return told,
+        }
+    }
 }
 
 fn is_away(problem: &Problem) -> bool {

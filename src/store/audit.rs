@@ -1,12 +1,11 @@
 //! The audit trail: appended in the transaction of the change that a row tells of, never changed.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::audit::{AuditEntry, AuditOutcome, AuditRow, GENESIS, verify_chain};
 use crate::domain::dated_ahead::{DatedAhead, Dates};
 use crate::domain::id::EntityKind;
 use crate::wire::page::{Change, Page, PageQuery};
-use crate::wire::runs::RunView;
 
 use super::row::{FromRow, Row, word};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
@@ -323,38 +322,6 @@ pub async fn rows_after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Aud
     .await
     .map_err(StoreError::because("reading the audit trail"))?;
     Ok(rows.into_iter().map(|row| row.0).collect())
-}
-
-/// Changes of a run by this verb: the things that its rows are about, with their details.
-///
-/// # Errors
-/// The database doesn't answer.
-pub async fn changes_of_run(
-    conn: &mut Conn,
-    run: &RunView,
-    verb: &str,
-) -> Result<Vec<(String, Option<String>)>, StoreError> {
-    // Found by the time, for which there is an index; clocks of servers differ by less.
-    let since = run.started_at - TimeDelta::hours(1);
-    let rows: Vec<ChangeOfRun> = sql(
-        "SELECT entity_id, detail FROM audit_logs WHERE timestamp >= $1 AND run_id = $2 AND action = $3 \
-         AND outcome IN ('asked', 'done')",
-    )
-    .bind(since)
-    .bind(&run.id)
-    .bind(verb)
-    .fetch_all(conn.raw())
-    .await
-    .map_err(StoreError::because("reading what a run has changed"))?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
-}
-
-struct ChangeOfRun((String, Option<String>));
-
-impl FromRow for ChangeOfRun {
-    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
-        Ok(Self((row.try_get("entity_id")?, row.try_get("detail")?)))
-    }
 }
 
 /// What a check of the whole trail found.

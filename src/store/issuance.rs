@@ -7,7 +7,6 @@ use crate::domain::adapter::Pause;
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
-use crate::domain::key::KeyStatus;
 use crate::domain::reason::Reason;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::told::told;
@@ -18,8 +17,7 @@ use super::issuing::{by_issuer, guard, wait_again};
 use super::requests::{Wrapped, existing};
 use super::statement::sql;
 use super::{
-    Conn, StoreError, Tx, adapters, audit, ban, certificates, installations, jobs, keys, orders,
-    request_failure, revocation,
+    Conn, StoreError, Tx, adapters, audit, ban, certificates, jobs, keys, orders, request_failure, revocation,
 };
 
 /// A request that was claimed to be issued.
@@ -241,11 +239,9 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
         tx.changed(EntityKind::Certificate, old);
     }
     // Held to the end, so that who blocks it now finds the installation and takes it back.
-    let key = keys::lock(tx, &certificate.spki_sha256).await?;
-    let blocked = key.is_some_and(|key| key.status == KeyStatus::Compromised);
+    let blocked = keys::is_blocked(tx, &certificate).await?;
     if let (Some(agent_id), Some(path), false) = (&request.agent_id, &request.install_path, blocked) {
-        let installation = installations::expect(tx, agent_id, path, &certificate).await?;
-        jobs::queue_install(tx, &installation, &certificate).await?;
+        jobs::ask_install(tx, agent_id, path, &certificate).await?;
     }
     let detail = format!("certificate `{}`, serial {}", certificate.id, certificate.serial);
     let entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Done, Some(detail));

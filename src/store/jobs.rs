@@ -17,7 +17,7 @@ use crate::wire::agents::{AgentJob, AgentWork, JobResult, JobView};
 
 use super::row::{FromRow, Row};
 use super::statement::{Json, sql};
-use super::{Conn, StoreError, Tx, agents, installations, issuance, request_failure};
+use super::{Conn, StoreError, Tx, agents, installations, issuance, keys, request_failure};
 
 /// How many jobs an agent is given at once.
 const AT_ONCE: i64 = 50;
@@ -104,6 +104,30 @@ pub(super) async fn queue_challenge(
         work: Some(work),
     };
     queue(tx, job).await
+}
+
+/// From now on the certificate is expected at `path` on the agent, which installs it. Gives the job too.
+///
+/// # Errors
+/// Its key is blocked: nothing with it is installed anywhere any more. Or the database doesn't answer.
+pub async fn ask_install(
+    tx: &mut Tx,
+    agent_id: &str,
+    path: &str,
+    certificate: &Certificate,
+) -> Result<(String, Installation), StoreError> {
+    if keys::is_blocked(tx, certificate).await? {
+        let what = format!(
+            "certificate `{}` is not installed: its key is compromised",
+            certificate.id
+        );
+        return Err(Problem::refused(what)
+            .hint("reissue it: the new one has a key of its own")
+            .into());
+    }
+    let installation = installations::expect(tx, agent_id, path, certificate).await?;
+    let job = queue_install(tx, &installation, certificate).await?;
+    Ok((job, installation))
 }
 
 /// Has the agent install what is expected. An older installation at the same place, not done yet, is

@@ -1,8 +1,10 @@
 //! Keys: what the inventory knows of key pairs. Who holds the private halves is in `holders`.
 
-use crate::domain::csr::Csr;
+use crate::domain::certificate::Certificate;
+use crate::domain::csr::{Csr, PublicKey};
 use crate::domain::id::EntityKind;
 use crate::domain::key::{Key, KeyStatus};
+use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
@@ -178,6 +180,28 @@ pub async fn is_compromised(conn: &mut Conn, spki: &str, csr_pem: &str) -> Resul
             .await
             .map_err(StoreError::because("reading whether a key is blocked"))?;
     Ok(blocked.is_some())
+}
+
+/// True if this certificate's key is blocked, or its mirror image is. The key is kept from others until the transaction
+/// ends, so that whoever blocks it meanwhile finds what was asked for with it, and takes that back.
+///
+/// # Errors
+/// The database doesn't answer.
+pub(super) async fn is_blocked(tx: &mut Tx, certificate: &Certificate) -> Result<bool, StoreError> {
+    let content = certificate.pem.as_deref().map(x509::content);
+    let key = content.and_then(|content| PublicKey::read(&content.ok()?.spki_der).ok());
+    let mirror = key.and_then(|key| key.mirror_sha256());
+    for spki in [Some(&certificate.spki_sha256), mirror.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if let Some(key) = lock(tx, spki).await?
+            && key.status == KeyStatus::Compromised
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The name of the mirror image of a CSR's key, where there is one.

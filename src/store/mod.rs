@@ -14,6 +14,7 @@ pub mod agents;
 mod apart;
 pub mod audit;
 pub mod ban;
+pub mod came;
 pub mod cas;
 mod certificate_list;
 pub mod certificates;

@@ -77,11 +77,16 @@ pub async fn begin(
     Ok(true)
 }
 
-/// Records a step, or what became of it.
+/// Records a step, or what became of it. Gives the run as it was before, with its plan.
 ///
 /// # Errors
 /// The run is unknown or over, the status means nothing, or the database doesn't answer.
-pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) -> Result<(), StoreError> {
+pub async fn step(
+    tx: &mut Tx,
+    run_id: &str,
+    step: &RunStepRecord,
+    token: &str,
+) -> Result<RunView, StoreError> {
     if !["running", "proven", "waiting", "refused", "failed", "unknown"].contains(&step.status.as_str()) {
         return Err(
             Problem::bad_input(format!("`{}` is not a status of steps", step.status))
@@ -114,7 +119,7 @@ pub async fn step(tx: &mut Tx, run_id: &str, step: &RunStepRecord, token: &str) 
     .await
     .map_err(StoreError::because("recording a step of a run"))?;
     tx.changed(EntityKind::Run, run_id);
-    Ok(())
+    Ok(run)
 }
 
 /// A run's steps are those of its plan: what is on record of it tells one story, and is no longer than the plan.
@@ -150,6 +155,46 @@ pub async fn begun_with(conn: &mut Conn, id: &str) -> Result<Option<String>, Sto
         .fetch_optional(conn.raw())
         .await
         .map_err(StoreError::because("reading who began a run"))
+}
+
+/// A run while something is changed under its key.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The token that began it.
+    pub begun_with: String,
+    /// The action's id.
+    pub action: String,
+    /// What sort of thing it is about.
+    pub entity_type: EntityKind,
+    /// Which things.
+    pub entity_ids: Vec<String>,
+    /// `asked` while it is under way.
+    pub outcome: AuditOutcome,
+}
+
+/// The run, if there is one, which doesn't end before the transaction does.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn hold(tx: &mut Tx, id: &str) -> Result<Option<Held>, StoreError> {
+    sql("SELECT r.begun_with, r.action, r.entity_type, r.entity_ids, r.outcome FROM runs r WHERE r.id = $1")
+        .bind(id)
+        .sharing("r")
+        .fetch_optional(tx.raw())
+        .await
+        .map_err(StoreError::because("reading the run of a change"))
+}
+
+impl FromRow for Held {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            begun_with: row.try_get("begun_with")?,
+            action: row.try_get("action")?,
+            entity_type: word(row, "entity_type", EntityKind::from_word)?,
+            entity_ids: list(row, "entity_ids")?,
+            outcome: word(row, "outcome", AuditOutcome::from_word)?,
+        })
+    }
 }
 
 /// A run is its beginner's: what became of it is nobody else's to say, whatever the name.
@@ -242,7 +287,10 @@ pub async fn existing(conn: &mut Conn, id: &str) -> Result<RunView, StoreError> 
 }
 
 /// One, kept from others until the transaction ends.
-async fn lock(tx: &mut Tx, id: &str) -> Result<RunView, StoreError> {
+///
+/// # Errors
+/// There is no such run, or the database doesn't answer.
+pub async fn lock(tx: &mut Tx, id: &str) -> Result<RunView, StoreError> {
     sql("SELECT r.id FROM runs r WHERE r.id = $1")
         .bind(id)
         .locking("r")

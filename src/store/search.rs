@@ -95,6 +95,14 @@ pub(super) struct Sought {
     serials: Vec<String>,
 }
 
+/// The condition that one of these holds; of none, no row has it.
+fn any_of(conditions: &[String]) -> String {
+    match conditions.is_empty() {
+        true => "1 = 0".to_owned(),
+        false => conditions.join(" OR "),
+    }
+}
+
 /// Fewer digits are the beginning of too much.
 const FEWEST_DIGITS: usize = 4;
 /// An id without its prefix is known as one from so many letters on.
@@ -106,6 +114,11 @@ impl Sought {
     /// Reads what was typed.
     pub(super) fn read(typed: &str) -> Self {
         let text = typed.to_lowercase();
+        // The root's dot behind a name is in no certificate.
+        let text = match text.strip_suffix('.') {
+            Some(name) if name.contains('.') => name.to_owned(),
+            _ => text,
+        };
         let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-')).collect();
         let is_hex = digits.len() >= FEWEST_DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
         let hex = is_hex.then_some(digits);
@@ -128,8 +141,7 @@ impl Sought {
 
     /// The condition on a row that has letters in their order, whatever is between them.
     pub(super) fn letters(places: &[Place], pattern: String, binds: &mut Vec<Value>) -> String {
-        binds.push(Value::from(pattern));
-        let at = format!("${}", binds.len());
+        let at = format!("${}", binds.len() + 1);
         let conditions = places.iter().filter_map(|place| {
             let condition = match place.by {
                 By::Words(words) => has_words(words, &like("w.words", &at)),
@@ -138,7 +150,12 @@ impl Sought {
             };
             Some(place.row.replace("?if", &condition))
         });
-        conditions.collect::<Vec<_>>().join(" OR ")
+        let conditions: Vec<String> = conditions.collect();
+        // A value that no condition names is refused.
+        if !conditions.is_empty() {
+            binds.push(Value::from(pattern));
+        }
+        any_of(&conditions)
     }
 
     /// Measure of its rarity: the longest is likely the rarest.
@@ -181,10 +198,7 @@ impl Sought {
                 Some(place.row.replace("?if", &condition))
             })
             .collect();
-        match conditions.is_empty() {
-            true => "1 = 0".to_owned(),
-            false => conditions.join(" OR "),
-        }
+        any_of(&conditions)
     }
 
     /// The condition in one place; none where it can't be there.

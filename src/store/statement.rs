@@ -87,6 +87,12 @@ impl Statement {
         self
     }
 
+    /// Keeps the rows of `table` from being changed until the transaction ends.
+    pub(super) fn sharing(mut self, table: &'static str) -> Self {
+        self.locking = Some(Locking::Share(table));
+        self
+    }
+
     /// The statement with a lock that passes over what somebody else is at: for workers that share work.
     pub(super) fn skipping_locked(mut self, table: &'static str) -> Self {
         self.locking = Some(Locking::Skip(table));

@@ -152,14 +152,6 @@ pub struct RevokeReply {
     pub audit_seq: i64,
 }
 
-/// `POST /api/v1/certs/{id}/crl-seen`: the serial was seen in a CRL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CrlSeenBody {
-    /// When that CRL was fetched.
-    pub in_crl_at: DateTime<Utc>,
-}
-
 /// A CRLReason is a number in the standard, so that it may come as one.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged, expecting = "a reason's name or number")]

@@ -17,6 +17,9 @@ pub const MAX_THINGS: usize = 5_000;
 /// Things of a run that a list names, beside their number.
 pub const NAMED_IN_LISTS: usize = 5;
 
+/// The words of the refusal of an end that is not so yet: said again later, it may be taken.
+pub const STILL_UNDER_WAY: &str = "still under way";
+
 /// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunBegin {
@@ -26,7 +29,8 @@ pub struct RunBegin {
     pub action: String,
     /// What sort of thing it is about.
     pub entity_type: EntityKind,
-    /// Which things.
+    /// Which things, one at least.
+    #[schema(min_items = 1)]
     pub entity_ids: Vec<String>,
     /// Why, in the operator's words.
     #[serde(default)]
@@ -42,7 +46,8 @@ pub struct RunBegin {
     pub digest: Option<String>,
 }
 
-/// `POST /api/v1/runs/{id}/steps`: a step of the run began or ended.
+/// `POST /api/v1/runs/{id}/steps`: a step of the run began or ended. One that changes something is `proven` only where the
+/// run's change of its thing is on record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunStepRecord {
     /// Its place in the plan, from 0.
@@ -57,7 +62,8 @@ pub struct RunStepRecord {
     pub note: Option<String>,
 }
 
-/// `POST /api/v1/runs/{id}/end`: the run ended. Idempotent.
+/// `POST /api/v1/runs/{id}/end`: the run ended. Idempotent. It is `done` only where what it asked for came about; while that
+/// is under way it is `unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunEnd {
     /// How.

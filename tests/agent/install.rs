@@ -5,9 +5,9 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_reload_brings_the_previous_set_back_with_its_stderr() {
     let mut night = Night::start(None).await;
-    let csr = night.make_key("req_1", "ecdsa-p256").await;
-    let old = night.ca.sign(&csr, 30);
-    assert!(night.install("job_1", &old, &csr).await.done);
+    let first = night.make_key("req_1", "ecdsa-p256").await;
+    let old = night.ca.sign(&first, 30);
+    assert!(night.install("job_1", &old, &first).await.done);
 
     night.stop_agent().await;
     night.config.reload = Some(
@@ -30,6 +30,12 @@ async fn a_failed_reload_brings_the_previous_set_back_with_its_stderr() {
     let found = result.installation.unwrap();
     assert_eq!(found.on_disk_sha256.as_deref(), Some(old.fingerprint.as_str()));
     assert_eq!(found.served_sha256.as_deref(), Some(old.fingerprint.as_str()));
+    night.assert_whole(&old.fingerprint);
+
+    // The set that is there, once more: there is no way back, and none is needed.
+    let result = night.install("job_3", &old, &first).await;
+    assert_eq!(result.failed_step.as_deref(), Some("reload"), "{result:?}");
+    assert_eq!(result.leaves(), "the previous set is back in place");
     night.assert_whole(&old.fingerprint);
 }
 

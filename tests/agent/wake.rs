@@ -31,6 +31,7 @@ async fn an_agent_that_backed_off_far_stays_quiet_until_it_is_woken() {
     let far: DateTime<Utc> = Clock::system().now() + TimeDelta::hours(9);
     let schedule = Schedule {
         due_at: Some(far),
+        set_at: None,
         n_failures: 7,
         interval_s: 60,
     };

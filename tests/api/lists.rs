@@ -1,6 +1,9 @@
 //! No list is cut by an order other than urgency, nothing critical is cut, and what is left out is counted.
 
 use chrono::Duration;
+use cmp_console::clients::api::ApiReader;
+use cmp_console::domain::finding::FindingKind;
+use cmp_console::domain::secret::Secret;
 use cmp_console::store::{agents, certificates, compromise, installations};
 use serde_json::Value;
 
@@ -144,4 +147,41 @@ async fn what_an_agent_takes_down_is_counted_beyond_what_is_named() {
     assert_eq!(finding["kind"], "agent_silent");
     assert_eq!(finding["takes_down"].as_array().unwrap().len(), 20);
     assert_eq!(finding["n_takes_down"], 45);
+}
+
+/// No worker runs here. A risk that is too large a number for the client would hide all findings.
+#[tokio::test]
+async fn a_missing_issuer_is_the_first_finding_for_the_console_too() {
+    let Some(it) = Server::start().await else { return };
+    it.in_use(10_000, 3, -1).await;
+    // A platform that was just set up gives its workers time to come.
+    it.clock.set(noon() + Duration::minutes(10));
+    let reader = ApiReader::new(&it.base, Some(Secret::new(it.operator.clone()))).unwrap();
+    let findings = reader.findings().await.unwrap().findings;
+    assert_eq!(findings[0].kind, FindingKind::NobodyWorks, "{findings:#?}");
+    assert!(findings.iter().any(|it| it.kind == FindingKind::ExpiredInUse));
+}
+
+/// Also where a list has none of the places that a sort of text is looked for in.
+#[tokio::test]
+async fn every_list_takes_every_sort_of_text() {
+    let Some(it) = Server::start().await else { return };
+    for list in ["certs", "agents", "requests", "keys", "audit", "runs"] {
+        for text in [
+            "abc",
+            "a",
+            "~abc",
+            "0d1f",
+            "run_01",
+            "\"a b\"",
+            "a.example.com",
+            "a|b",
+            "%25_",
+        ] {
+            for not in ["", "!"] {
+                let (status, reply) = it.get(&format!("/api/v1/{list}?filter={not}{text}")).await;
+                assert_eq!(status, 200, "{list} {not}{text}: {reply}");
+            }
+        }
+    }
 }

@@ -117,7 +117,7 @@ async fn a_run_is_recorded_step_by_step() {
             .0,
         409
     );
-    for status in ["running", "proven"] {
+    for status in ["running", "failed"] {
         let body = format!(r#"{{"index":0,"name":"revoke","status":"{status}"}}"#);
         assert_eq!(it.post("/api/v1/runs/run_1/steps", &body).await.0, 200);
     }
@@ -133,7 +133,7 @@ async fn a_run_is_recorded_step_by_step() {
         409
     );
     let (_, run) = it.get("/api/v1/runs/run_1").await;
-    assert_eq!(run["steps"][0]["status"], "proven");
+    assert_eq!(run["steps"][0]["status"], "failed");
     assert_eq!(it.get("/api/v1/runs").await.1["total"], 1);
     let rows = it.rows().await;
     assert_eq!(rows[0].entity_id, "run_1");

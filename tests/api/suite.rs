@@ -18,6 +18,7 @@ mod identity;
 mod lists;
 mod load;
 mod mirror;
+mod own_run;
 mod routes;
 mod runbooks;
 mod support;

@@ -51,7 +51,7 @@ async fn another_token_writes_neither_steps_nor_end() {
     assert_eq!(it.run(&run("run_1")).await.0, 201);
     // Of the same name, even.
     let other = it.token("ops", Role::Operator, None, None).await;
-    let step = r#"{"index":0,"name":"revoke","status":"proven"}"#;
+    let step = r#"{"index":0,"name":"revoke","status":"unknown"}"#;
     for (path, body) in [
         ("/api/v1/runs/run_1/steps", step),
         (
@@ -178,6 +178,9 @@ async fn what_no_run_can_be_is_refused() {
         with("entity_ids", json!(["x".repeat(201)])),
         with("entity_ids", json!(["crt_2"])),
         with("entity_ids", json!([""])),
+        run_of("run_1", "revoke", "certificate", &[]),
+        run_of("run_1", "revoke", "agent", &["agt_1"]),
+        run_of("run_1", "unseal", "vault", &[]),
         with("id", "run_2".into()),
         with("plan", json!({})),
         with("plan", json!({"run_id": "run_1", "action": "revoke"})),

@@ -29,7 +29,7 @@ fn finding(n: usize, severity: Severity) -> Finding {
         subject: format!("name-{n:02}.shop.example.com"),
         host: Some("web-0104".to_owned()),
         agent: None,
-        matter: "ends, no agent".to_owned(),
+        matter: "ends, silent".to_owned(),
         what: format!("name-{n:02}.shop.example.com expires and is in use on 1 host, where nobody renews it"),
         since: None,
         due: Some(now() + Duration::days(2)),
@@ -65,7 +65,7 @@ fn a_finding_is_one_line_with_all_that_a_person_needs() {
         screen[2],
         format!(
             "{:80}",
-            ">CRIT name-00.shop.example.com  web-0104 ends, no agent   Wed 03:07Z r reissue"
+            ">CRIT name-00.shop.example.com  web-0104 ends, silent     Wed 03:07Z r reissue"
         )
     );
     assert!(
@@ -74,7 +74,7 @@ fn a_finding_is_one_line_with_all_that_a_person_needs() {
         screen[1]
     );
     let strip = screen.iter().position(|line| line.contains("1 of 4")).unwrap();
-    assert!(screen[strip].starts_with("── name-00.shop.example.com: ends, no agent "));
+    assert!(screen[strip].starts_with("── name-00.shop.example.com: ends, silent "));
     assert!(
         screen[strip + 1]
             .starts_with(" name-00.shop.example.com expires and is in use on 1 host, where nobody")

@@ -86,11 +86,12 @@ impl Step for ProveHandshake {
             let address = text(&cx.args, "address")?;
             let name = cx.args["name"].as_str();
             let wanted = wanted(cx, with, address).await?;
-            let served = match with.served(address, name).await {
-                Ok(served) => served.fingerprint_sha256,
-                Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
-            };
-            if let Some(certificate) = wanted.of(&served) {
+            let served = with.served(address, name).await;
+            if let Some(certificate) = served
+                .as_ref()
+                .ok()
+                .and_then(|it| wanted.of(&it.fingerprint_sha256))
+            {
                 return everywhere(cx, certificate, address, with).await;
             }
             // An installation that was rolled back will not come about by waiting.
@@ -106,9 +107,10 @@ impl Step for ProveHandshake {
                     None => problem,
                 }));
             }
-            Ok(Proof::NotYet(format!(
-                "{address} still serves another certificate"
-            )))
+            Ok(Proof::NotYet(match served {
+                Ok(_) => format!("{address} still serves another certificate"),
+                Err(error) => format!("no handshake with {address}: {error}"),
+            }))
         })
     }
 

@@ -11,6 +11,12 @@ pub(super) fn is_in(text: &str) -> bool {
     text.split_whitespace().any(is_base85) || has_uuencode(text)
 }
 
+/// True if some stand in `text` that have a percent sign, which is an escape in all else.
+pub(super) fn has_percent(text: &str) -> bool {
+    text.split_whitespace()
+        .any(|word| word.contains('%') && is_base85(word))
+}
+
 /// Signs that neither names nor addresses nor JSON have.
 fn is_strange(byte: u8) -> bool {
     matches!(

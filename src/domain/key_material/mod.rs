@@ -12,7 +12,7 @@ mod web;
 
 use zeroize::Zeroizing;
 
-use super::wrapping::{Inner, unwrapped};
+use super::wrapping::{Inner, seen, unwrapped};
 
 /// What must not be shown or kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ fn found_in(text: &str, grows: bool) -> Option<Material> {
     });
     // Escapes may stand for bytes that are no text.
     let has_piece = has_piece || piece::is_dumped(text);
+    // In base85 a percent sign is a letter.
+    let has_piece = has_piece || text.contains('%') && base85::has_percent(&seen(text));
     has_piece.then_some(Material::Piece)
 }
 

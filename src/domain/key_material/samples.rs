@@ -17,12 +17,12 @@ const ASCII85: &str = concat!(
     "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`",
     "abcdefghijklmnopqrstu"
 );
-const BASE85: &str = concat!(
+pub(super) const BASE85: &str = concat!(
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
     "!#$%&()*+-;<=>?@^_`{|}~"
 );
 
-fn base85(bytes: &[u8], alphabet: &str) -> String {
+pub(super) fn base85(bytes: &[u8], alphabet: &str) -> String {
     let of = |four: &[u8]| -> String {
         let mut whole = [0; 4];
         whole[..four.len()].copy_from_slice(four);

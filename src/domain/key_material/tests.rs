@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use rcgen::{KeyPair, PublicKeyData as _};
 
-use super::samples::{bytes, secrets};
+use super::samples::{BASE85, base85, bytes, secrets};
 use super::*;
 
 fn spki_of_pair(key: &KeyPair) -> String {
@@ -343,6 +343,22 @@ fn lines_of_a_private_key_in_words_are_no_serials() {
         format!("priv:\n{private}pub:"),
     ] {
         assert_eq!(material_in(&text), Some(Material::Piece), "{text}");
+    }
+}
+
+/// A percent sign and two hex digits are an escape elsewhere, mostly of a byte that is no text.
+#[test]
+fn base85_with_a_percent_sign_in_it_is_still_base85() {
+    let is_escape = |three: &[u8]| three[0] == b'%' && three[1..].iter().all(u8::is_ascii_hexdigit);
+    let keys = (0..=u8::MAX).map(|seed| base85(&bytes(seed, 121), BASE85));
+    let keys: Vec<String> = keys
+        .filter(|key| key.as_bytes().windows(3).any(is_escape))
+        .collect();
+    assert!(keys.len() > 5, "{}", keys.len());
+    for key in keys {
+        for text in [key.replacen('%', "\u{200b}%", 1), format!("k {key}"), key] {
+            assert_eq!(material_in(&text), Some(Material::Piece), "{text}");
+        }
     }
 }
 

@@ -10,15 +10,20 @@ use super::DEEPEST;
 
 /// `text` without them, several times over where one stands in another.
 pub(super) fn without(text: &str) -> Cow<'_, str> {
-    let mut text = match text.is_ascii() {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(text.chars().filter(|c| !is_unseen(*c)).nfkc().collect()),
-    };
+    let mut text = seen(text);
     for _ in 0..DEEPEST {
         let Some(plain) = once(&text) else { break };
         text = Cow::Owned(plain);
     }
     text
+}
+
+/// `text` without letters that can't be seen, and with plain ones for those that look like others.
+pub fn seen(text: &str) -> Cow<'_, str> {
+    match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(text.chars().filter(|c| !is_unseen(*c)).nfkc().collect()),
+    }
 }
 
 /// Without one layer of them; nothing where there are none.

@@ -15,6 +15,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 pub use dump::dumped;
+pub use escapes::seen;
 
 /// Padding is lost where lines are copied, and some bits behind the last byte are often not zero.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()

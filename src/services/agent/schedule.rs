@@ -27,6 +27,9 @@ const DEFAULT_INTERVAL_S: i64 = 60;
 pub struct Schedule {
     /// The next check-in; `None` means now.
     pub due_at: Option<DateTime<Utc>>,
+    /// The present when that was set. A clock that shows an earlier one was put back, and tells nothing of `due_at`.
+    #[serde(default)]
+    pub set_at: Option<DateTime<Utc>>,
     /// Failures in a row.
     pub n_failures: u32,
     /// What the server asked for last, in seconds.
@@ -37,6 +40,7 @@ impl Default for Schedule {
     fn default() -> Self {
         Self {
             due_at: None,
+            set_at: None,
             n_failures: 0,
             interval_s: DEFAULT_INTERVAL_S,
         }
@@ -65,9 +69,13 @@ impl Schedule {
         write_whole(&state_dir.join("schedule.json"), &text)
     }
 
-    /// How long until the next check-in.
+    /// How long until the next check-in: no time at all where the clock was put back since it was set.
     #[must_use]
     pub fn wait(&self, now: DateTime<Utc>) -> std::time::Duration {
+        if let Some(set_at) = self.set_at.filter(|set_at| now < *set_at) {
+            tracing::warn!(%now, %set_at, "the clock was put back; checking in now");
+            return std::time::Duration::ZERO;
+        }
         self.due_at
             .map_or(TimeDelta::zero(), |due| due - now)
             .to_std()
@@ -78,7 +86,7 @@ impl Schedule {
     pub fn succeeded(&mut self, now: DateTime<Utc>, interval_s: i64, jitter_percent: u8) {
         self.interval_s = interval_s.clamp(*INTERVAL_S.start(), *INTERVAL_S.end());
         self.n_failures = 0;
-        self.due_at = Some(now + jittered(self.interval_s, jitter_percent));
+        self.set(now, jittered(self.interval_s, jitter_percent));
     }
 
     /// After a report that did not arrive.
@@ -86,15 +94,19 @@ impl Schedule {
         let doublings = self.n_failures.min(16);
         let pause_s = (FIRST_BACK_OFF_S << doublings).min(LONGEST_BACK_OFF_S);
         self.n_failures = self.n_failures.saturating_add(1);
-        self.due_at =
-            Some(now + jittered(pause_s, jitter_percent).min(TimeDelta::seconds(LONGEST_BACK_OFF_S)));
+        let longest = TimeDelta::seconds(LONGEST_BACK_OFF_S);
+        self.set(now, jittered(pause_s, jitter_percent).min(longest));
     }
 
     /// After the platform said that this agent is banned: asked now and then, in case a person changes
     /// their mind.
     pub fn banned(&mut self, now: DateTime<Utc>, jitter_percent: u8) {
         self.n_failures = self.n_failures.saturating_add(1);
-        self.due_at = Some(now + jittered(BANNED_S, jitter_percent));
+        self.set(now, jittered(BANNED_S, jitter_percent));
+    }
+
+    fn set(&mut self, now: DateTime<Utc>, pause: TimeDelta) {
+        (self.set_at, self.due_at) = (Some(now), Some(now + pause));
     }
 
     /// After a wake-up: what was waited for no longer counts.
@@ -147,6 +159,17 @@ mod tests {
         assert_eq!(Schedule::read(dir.path()), schedule);
         schedule.woken();
         assert_eq!(schedule.wait(now()), std::time::Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_means_now() {
+        let ahead = now() + TimeDelta::days(1);
+        let mut schedule = Schedule::default();
+        schedule.succeeded(ahead, 60, 0);
+        assert_eq!(schedule.wait(ahead).as_secs(), 60);
+        assert_eq!(schedule.wait(now()), std::time::Duration::ZERO);
+        schedule.succeeded(now(), 60, 0);
+        assert_eq!(schedule.wait(now()).as_secs(), 60);
     }
 
     #[test]

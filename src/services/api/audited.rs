@@ -10,12 +10,12 @@ use serde::Serialize;
 use crate::domain::audit::{AuditEntry, AuditOutcome, LONGEST_REASON, LONGEST_TICKET};
 use crate::domain::id::EntityKind;
 use crate::domain::secret::Secret;
-use crate::domain::told::cut;
 use crate::problem::{Problem, ProblemKind};
-use crate::store::{StoreError, Tx, audit, runs, tokens};
+use crate::store::{StoreError, Tx, audit, tokens};
 use crate::wire::problem_json::ProblemJson;
 
 use super::caller::{Call, Needs};
+use super::own_run::{self, OwnRun};
 use super::reply::{self, problem_of};
 use super::turned_away::{self, Counted};
 use super::{ApiState, denial, idempotency};
@@ -73,7 +73,7 @@ impl Attempt {
             outcome,
             reason: self.reason.clone(),
             ticket: self.ticket.clone(),
-            run_id: self.run_id.clone().or_else(|| run_of(call)),
+            run_id: self.run_id.clone().or_else(|| own_run::named(call)),
             source: call.caller.source.clone(),
             detail: self.detail.clone(),
         }
@@ -116,10 +116,14 @@ pub(super) struct Door<'a> {
     token: Option<Secret>,
     /// Whether there is something to write down.
     silent: bool,
+    /// Whether a refusal is one for now only.
+    is_for_now: bool,
     /// Whether the answer is kept under the call's key, which may be another answer's already.
     remembers: bool,
     /// Whether the run that the call's key names, if any, is the caller's.
     owns_keys_run: bool,
+    /// The run that the change belongs to.
+    own_run: Option<OwnRun>,
 }
 
 impl<'a> Door<'a> {
@@ -152,14 +156,19 @@ impl<'a> Door<'a> {
             Some(Err(problem)) => Err(problem),
             None => Ok(()),
         };
-        let owned = own_run(&mut tx, call, &attempt).await;
-        let owns_keys_run = match run_of(call) {
-            Some(run) => is_own_run(&mut tx, call, &run)
+        let own_run = OwnRun::of(&mut tx, call, &attempt).await;
+        // A run's own records are looked at where they are written; what its plan hasn't got is no row of it.
+        let owns_keys_run = match (own_run::named(call), &own_run) {
+            (None, _) | (_, Err(_)) => false,
+            (_, Ok(Some(_))) => true,
+            (Some(run), Ok(None)) => own_run::is_own(&mut tx, call, &run)
                 .await
                 .map_err(|error| reply::problem(problem_of(error)))?,
-            None => false,
         };
-        let allowed = is_fresh.and(owned);
+        let (allowed, own_run) = match (is_fresh, own_run) {
+            (Ok(()), Ok(own_run)) => (Ok(()), own_run),
+            (Err(problem), _) | (_, Err(problem)) => (Err(problem), None),
+        };
         let door = Self {
             api,
             call,
@@ -168,9 +177,11 @@ impl<'a> Door<'a> {
             status: StatusCode::OK,
             token: None,
             silent: false,
+            is_for_now: false,
             // The key may be another answer's, or another's run.
             remembers: allowed.is_ok(),
             owns_keys_run,
+            own_run,
         };
         match allowed {
             Ok(()) => Ok(door),
@@ -180,7 +191,7 @@ impl<'a> Door<'a> {
 
     /// The row belongs to this run, if it is the caller's.
     pub(super) async fn in_run(&mut self, run: &str) -> Result<(), StoreError> {
-        let is_own = is_own_run(&mut self.tx, self.call, run).await?;
+        let is_own = own_run::is_own(&mut self.tx, self.call, run).await?;
         self.attempt.run_id = is_own.then(|| run.to_owned());
         Ok(())
     }
@@ -227,6 +238,17 @@ impl<'a> Door<'a> {
         Ok(())
     }
 
+    /// What is refused now may be allowed when the same is asked again: the refusal is not kept under the call's key.
+    pub(super) fn judged_anew(&mut self) {
+        self.remembers = false;
+    }
+
+    /// Not a refusal, but an answer for now: no row tells of it either.
+    pub(super) fn not_yet(&mut self) {
+        self.judged_anew();
+        self.is_for_now = true;
+    }
+
     /// Nothing changed after all, so nothing is written down: what was asked is so already.
     pub(super) fn nothing_to_do(&mut self) {
         self.silent = true;
@@ -254,6 +276,10 @@ impl<'a> Door<'a> {
             Ok(value) => value,
             Err(problem) => return self.refuse(problem).await,
         };
+        if let Some(Err(problem)) = self.own_run.as_ref().map(|run| run.allows(&self.attempt)) {
+            self.owns_keys_run = false;
+            return self.refuse(problem).await;
+        }
         let written = async {
             let seq = if self.silent {
                 0
@@ -289,16 +315,17 @@ impl<'a> Door<'a> {
             false => AuditOutcome::Failed,
         };
         let entry = self.entry(outcome, Some(problem.what.clone()));
-        let (api, call, remembers) = (self.api, self.call, self.remembers);
+        let (api, call, remembers, is_for_now) = (self.api, self.call, self.remembers, self.is_for_now);
         let hands_out_token = hands_out_token(&self.attempt);
         // The write lock is given back before anything else is asked of the database.
         if let Err(error) = self.tx.rollback().await {
             return reply::problem(problem_of(error));
         }
-        let has_row = Counted::of(&problem).is_none_or(|why| {
+        let is_counted_out = Counted::of(&problem).is_some_and(|why| {
             let of = (call.caller.token.id.as_str(), self.attempt.action, why);
-            api.refusals.count(of, &entry, api.clock.now())
+            !api.refusals.count(of, &entry, api.clock.now())
         });
+        let has_row = !is_for_now && !is_counted_out;
         let problem = denial::of(api, &call.caller.token, problem).await;
         let written = async {
             // Nothing is written, nor was anything else done: sent again it is judged again.
@@ -352,35 +379,6 @@ fn allowed(api: &ApiState, call: &Call, needs: &Needs) -> Result<(), Problem> {
     needs.allow(&call.caller)
 }
 
-/// A change under a run's key belongs to that run: it has to be one that this token began.
-pub(super) async fn own_run(tx: &mut Tx, call: &Call, attempt: &Attempt) -> Result<(), Problem> {
-    let Some(run) = run_of(call) else { return Ok(()) };
-    // The run's own beginning and records; whose they are is asked where they are written.
-    if attempt.entity_type == EntityKind::Run {
-        return Ok(());
-    }
-    match is_own_run(tx, call, &run).await.map_err(problem_of)? {
-        true => Ok(()),
-        false => Err(Problem::refused(format!(
-            "the Idempotency-Key names the run `{}`, which this token has not begun",
-            cut(&run, 80)
-        ))
-        .hint("use a key of your own, or begin the run with `POST /api/v1/runs`")),
-    }
-}
-
-/// True if the caller began this run.
-pub(super) async fn is_own_run(tx: &mut Tx, call: &Call, run: &str) -> Result<bool, StoreError> {
-    let begun_with = runs::begun_with(tx, run).await?;
-    Ok(begun_with.is_some_and(|token| token == call.caller.token.id))
-}
-
 fn hands_out_token(attempt: &Attempt) -> bool {
     matches!(attempt.action, "enrol" | "token")
-}
-
-/// A step's key is `run_…/<step>`, so the run that a change belongs to is known from it.
-fn run_of(call: &Call) -> Option<String> {
-    let (run, _) = call.key.as_deref()?.split_once('/')?;
-    run.starts_with("run_").then(|| run.to_owned())
 }

@@ -28,6 +28,7 @@ mod limits;
 mod me;
 mod metrics;
 mod openapi;
+mod own_run;
 mod paths;
 mod reply;
 mod request_id;

@@ -51,7 +51,8 @@ impl Modify for BearerTokens {
 )]
 pub(super) struct IdempotencyKey {
     /// 1 to 200 printable characters. Sent again with the same key and body, the request is answered again
-    /// and carried out once.
+    /// and carried out once. One that begins with a run's id and `/` puts a change on that run: it has to be of the run's
+    /// action and about one of its things, while the run is under way.
     #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,200}$")]
     idempotency_key: Option<String>,
 }

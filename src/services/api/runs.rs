@@ -18,7 +18,7 @@ use super::audited::{Attempt, Door};
 use super::caller::{Call, Needs, Reader};
 use super::input::{self, Asked, Ids};
 use super::reply::{self, Refusal, problem_of};
-use super::run_end;
+use super::run_end::{self, Judged};
 use crate::services::api::openapi::{BadInput, Changes, IdempotencyKey, NoSuch, Refused};
 use crate::wire::page::{Page, PageQuery};
 
@@ -118,11 +118,27 @@ fn check(run: &RunBegin) -> Result<String, Problem> {
                 .hint("`run_` and letters or digits"),
         );
     }
-    if actions::find(&run.action).is_none() {
+    let Some(action) = actions::find(&run.action) else {
         let known: Vec<&str> = actions::ALL.iter().map(|action| action.spec().id).collect();
         return Err(
             Problem::bad_input(told(&format!("`{}` is not an action", run.action)))
                 .hint(format!("allowed: {}", known.join(", "))),
+        );
+    };
+    let kinds = action.spec().kinds;
+    if !kinds.contains(&run.entity_type) {
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+        return Err(Problem::bad_input(format!(
+            "`{}` is not done to a thing of the sort `{}`",
+            run.action,
+            run.entity_type.word()
+        ))
+        .hint(format!("allowed as `entity_type`: {}", words.join(", "))));
+    }
+    if run.entity_ids.is_empty() {
+        return Err(
+            Problem::bad_input("a run is about one thing at least, and this one about none")
+                .hint("name them in `entity_ids`, and in `plan.targets` in the same order"),
         );
     }
     if run.entity_ids.len() > MAX_THINGS {
@@ -203,9 +219,15 @@ async fn record_step(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunVi
     door.in_run(id).await.map_err(problem_of)?;
     let step: RunStepRecord = input::json(body)?;
     let token = door.token_id().to_owned();
-    runs::step(&mut door.tx, id, &step, &token)
+    let run = runs::step(&mut door.tx, id, &step, &token)
         .await
         .map_err(problem_of)?;
+    let is_so = run_end::step(&mut door.tx, &run, &step).await.map_err(problem_of);
+    if let Err(problem) = is_so {
+        // Its change may be on record by then.
+        door.judged_anew();
+        return Err(problem);
+    }
     now(door, id).await
 }
 
@@ -232,13 +254,25 @@ pub(super) async fn end(State(api): State<ApiState>, Ids(id): Ids<String>, call:
 
 async fn record_end(door: &mut Door<'_>, id: &str, body: &[u8]) -> Result<RunView, Problem> {
     let end: RunEnd = input::json(body)?;
-    let run = runs::existing(&mut door.tx, id).await.map_err(problem_of)?;
+    // Held, so that no change of it comes between this look and the end.
+    let run = runs::lock(&mut door.tx, id).await.map_err(problem_of)?;
     about(door, id, run.entity_type, &run.entity_ids).await?;
     let token = door.token_id().to_owned();
     runs::owned(&mut door.tx, id, &token).await.map_err(problem_of)?;
-    let end = run_end::judged(&mut door.tx, &run, end)
+    let judged = run_end::judged(&mut door.tx, &run, end)
         .await
         .map_err(problem_of)?;
+    let end = match judged {
+        Judged::Taken(end) => end,
+        Judged::NotYet(problem) => {
+            door.not_yet();
+            return Err(problem);
+        }
+        Judged::NotSo(problem) => {
+            door.judged_anew();
+            return Err(problem);
+        }
+    };
     door.attempt.because(run.comment, run.ticket)?;
     door.attempt.outcome = end.outcome;
     door.attempt.detail = Some(match &end.note {

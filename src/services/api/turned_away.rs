@@ -15,10 +15,10 @@ use crate::domain::told::cut;
 use crate::problem::{Problem, ProblemKind};
 use crate::store::{StoreError, audit};
 
-use super::audited::{Attempt, is_own_run};
+use super::audited::Attempt;
 use super::caller::Call;
 use super::reply::{self, problem_of};
-use super::{ApiState, denial};
+use super::{ApiState, denial, own_run};
 
 /// One row for all within so long.
 const COUNTED_FOR: TimeDelta = TimeDelta::minutes(1);
@@ -164,7 +164,7 @@ async fn write(api: &ApiState, mut rows: Vec<AuditEntry>, last: Option<&Call>) -
     let mut tx = api.store.begin().await?;
     if let (Some(call), Some(row)) = (last, rows.last_mut())
         && let Some(run) = &row.run_id
-        && !is_own_run(&mut tx, call, run).await?
+        && !own_run::is_own(&mut tx, call, run).await?
     {
         // A run that isn't the caller's gets no row.
         row.run_id = None;

@@ -9,6 +9,8 @@ pub(super) mod sqlite;
 pub(in crate::store) enum Locking {
     /// Waits until it is alone with the rows of this table.
     Wait(&'static str),
+    /// Waits until nobody changes the rows of this table; others may read them as well.
+    Share(&'static str),
     /// Passes over the rows of this table that somebody else is at.
     Skip(&'static str),
 }

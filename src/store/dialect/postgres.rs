@@ -2,7 +2,7 @@
 //!
 //! Transactions are READ COMMITTED, and what is read to be changed is locked first. SERIALIZABLE would
 //! refuse nearly every second of two concurrent changes, since each appends to the one audit chain.
-//! Rows are locked in this order, so that nobody waits in a circle: request, certificate, key, agent,
+//! Rows are locked in this order, so that nobody waits in a circle: run, request, certificate, key, agent,
 //! installation, job, adapter; the head of the audit chain is the last. Where that can't be kept, the
 //! database notices the circle and takes one of them back, which may be tried again ([`is_passing`]).
 
@@ -126,6 +126,7 @@ pub(in crate::store) const HAS_HIDDEN_SCHEMA: &str = "SELECT EXISTS (SELECT 1 FR
 pub(in crate::store) fn locking(locking: Locking) -> String {
     match locking {
         Locking::Wait(table) => format!(" FOR NO KEY UPDATE OF {table}"),
+        Locking::Share(table) => format!(" FOR SHARE OF {table}"),
         Locking::Skip(table) => format!(" FOR NO KEY UPDATE OF {table} SKIP LOCKED"),
     }
 }

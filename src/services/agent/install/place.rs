@@ -19,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Placed {
     target: Target,
     pub(super) server_name: Option<String>,
+    /// The same set was there before.
+    pub(super) is_same: bool,
 }
 
 /// Checks a set and puts it at its path, without reload or handshake.
@@ -72,6 +74,7 @@ fn place(host: &Host, wish: &Wish, decision: &Decision) -> Result<Placed, Instal
     if !decision.goes_on() {
         return Err("it took too long: nothing was changed").at(InstallStep::Stage);
     }
+    let is_same = staged.is_none();
     match staged {
         None => generations.show().at(InstallStep::Swap)?,
         Some(staged) => {
@@ -89,7 +92,11 @@ fn place(host: &Host, wish: &Wish, decision: &Decision) -> Result<Placed, Instal
         fingerprint_sha256: wish.fingerprint_sha256.clone(),
     };
     host.managed.set(&wish.path, now).at(InstallStep::Swap)?;
-    Ok(Placed { target, server_name })
+    Ok(Placed {
+        target,
+        server_name,
+        is_same,
+    })
 }
 
 /// Keeps what is proven, and what was there before it.

@@ -164,26 +164,27 @@ async fn take_back(host: &Arc<Host>, bad: Vec<(Under, InstallFailure)>, ended: &
         return;
     }
     let mut back = Vec::new();
+    let mut any = false;
     for (it, mut failure) in bad {
-        let rolled_back = match go_back(host, it.placed.clone()).await {
-            Ok(rolled_back) => rolled_back,
+        let (moved, is_back) = match go_back(host, it.placed.clone()).await {
+            Ok(moved) => (moved, moved || it.placed.is_same),
             Err(error) => {
                 failure.what = format!("{}; the way back failed too: {error}", failure.what);
-                false
+                (false, false)
             }
         };
         let before = report::on_disk_now(host, &it.wish.path).await.ok();
-        if let (true, Some(before)) = (rolled_back, &before) {
+        if let (true, Some(before)) = (moved, &before) {
             remember(host, &it.wish.path, before);
         }
-        back.push((it, failure, rolled_back, before));
+        back.push((it, failure, before.filter(|_| moved), is_back));
+        any |= moved;
     }
-    let any = back.iter().any(|(_, _, rolled_back, _)| *rolled_back);
     let reloaded = if any { run_reload(host).await } else { Ok(()) };
-    let told = back.into_iter().map(|(it, mut failure, rolled_back, before)| {
+    let told = back.into_iter().map(|(it, mut failure, before, is_back)| {
         let reloaded = &reloaded;
         async move {
-            if let (true, Some(before)) = (rolled_back, &before) {
+            if let Some(before) = &before {
                 // With nothing to go back to there may be nothing that the command could load.
                 if let Err(error) = reloaded {
                     failure.what = format!("{}; with the previous set back, {error}", failure.what);
@@ -199,7 +200,7 @@ async fn take_back(host: &Arc<Host>, bad: Vec<(Under, InstallFailure)>, ended: &
                 }
             }
             let now = report::look(host, &it.wish.path).await;
-            say(ended, it.index, failed(&failure, rolled_back, Some(now)));
+            say(ended, it.index, failed(&failure, is_back, Some(now)));
         }
     });
     join_all(told).await;

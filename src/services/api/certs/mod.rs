@@ -1,6 +1,5 @@
 //! `/api/v1/certs`
 
-mod crl_seen;
 mod list;
 mod read;
 mod reissue;
@@ -17,6 +16,5 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list::list, request::request))
         .routes(routes!(read::read))
         .routes(routes!(revoke::revoke))
-        .routes(routes!(crl_seen::crl_seen))
         .routes(routes!(reissue::reissue))
 }

@@ -36,7 +36,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         Answer::ForItself => first.is_being_reissued(),
         Answer::OnItsWay(_) | Answer::For(..) | Answer::Barred => false,
     };
-    // Findings about an end that only comes say already where there is no agent.
+    // Findings about an end that only comes say already where an agent is silent.
     let reported = match trouble.kind {
         FindingKind::ExpiringInUse | FindingKind::RenewalAsked => String::new(),
         _ => as_reported(places, now),
@@ -255,8 +255,9 @@ fn silent(places: &[&InUse], now: DateTime<Utc>) -> String {
     let is_silent = |it: &&&InUse| !it.agent_banned && it.agent_silent(now);
     match places.iter().filter(is_silent).count() {
         0 => String::new(),
-        n if n == places.len() => "; no agent there".to_owned(),
-        n => format!("; no agent on {n} of them"),
+        1 if places.len() == 1 => "; its agent is silent".to_owned(),
+        n if n == places.len() => "; their agents are silent".to_owned(),
+        n => format!("; agent silent on {n} of them"),
     }
 }
 
@@ -277,7 +278,7 @@ fn ends(facts: &RiskFacts, places: &[&InUse], now: DateTime<Utc>) -> &'static st
     } else if places.iter().all(|it| it.agent_banned) {
         matter::ENDS_BANNED
     } else if places.iter().any(is_silent) {
-        matter::ENDS_NO_AGENT
+        matter::ENDS_SILENT
     } else {
         matter::ENDS
     }

@@ -119,10 +119,11 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
             false => format!(": {}", short(error)),
         });
     let facts = RiskFacts {
-        due: Some(if severity == Severity::Critical {
-            now + Duration::hours(1)
-        } else {
-            it.not_after
+        due: Some(match severity {
+            Severity::Critical => now + Duration::hours(1),
+            // Its clients get nothing now, whenever it ends.
+            _ if matter == matter::NOT_SERVED => it.not_after.min(now + Duration::days(1)),
+            _ => it.not_after,
         }),
         renewal_failing: failed,
         agent_silent: it.agent_silent(now),
@@ -168,6 +169,7 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
     let is = |found: &Option<String>, one: &String| found.as_ref() == Some(one);
     let [before, new] = [&it.serial, &owed.serial].map(|serial| short_serial(serial));
     let expected = &it.expected_sha256;
+    let is_silent = it.served_sha256.is_none() && it.tls_address.is_some();
     let (severity, there) = if is(&it.on_disk_sha256, &owed.sha256) {
         (
             Severity::Warning,
@@ -179,6 +181,11 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
         (Severity::Critical, "another certificate is on disk".to_owned())
     } else if it.served_sha256.is_some() && !is(&it.served_sha256, expected) {
         (Severity::Critical, "another certificate is served".to_owned())
+    } else if is_silent {
+        (
+            Severity::Warning,
+            format!("{before} is still in its place, but no handshake shows it"),
+        )
     } else {
         (Severity::Warning, format!("{before} is still in its place"))
     };
@@ -199,6 +206,7 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
         risk: RiskFacts {
             due: Some(match severity {
                 Severity::Critical => now + Duration::hours(1),
+                _ if is_silent => it.not_after.min(now + Duration::days(1)),
                 _ => it.not_after,
             }),
             renewal_failing: true,

@@ -13,7 +13,7 @@ use super::unrevoked;
 use super::{requests, workers};
 use crate::domain::adapter::{Adapter, AdapterStatus, Pause, PauseKind};
 use crate::domain::certificate::{Certificate, CertificateStatus};
-use crate::domain::finding::{Finding, FindingKind, Maker, Severity, assert_is_whole, kinds_of};
+use crate::domain::finding::{ABOVE_FACTS, Finding, FindingKind, Maker, Severity, assert_is_whole, kinds_of};
 use crate::domain::key::KeyStatus;
 use crate::domain::layout::Layout;
 use crate::domain::matter;
@@ -431,6 +431,7 @@ fn others() -> Vec<Finding> {
 fn every_finding_is_a_sentence_with_its_subject() {
     let found: Vec<Finding> = [used(), installed(), asked(), others()].concat();
     found.iter().for_each(assert_is_whole);
+    assert!(found.iter().all(|it| it.risk <= ABOVE_FACTS));
     let mut kinds: BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();
     assert!(kinds.remove(&FindingKind::VaultDown), "the console tells it too");
     assert_eq!(kinds, kinds_of(Maker::Api));

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Found;
 use super::waiting::{Waiting, count_waiting, with_revocations};
 use super::words::number;
-use crate::domain::finding::{Finding, FindingKind, Severity};
+use crate::domain::finding::{ABOVE_FACTS, Finding, FindingKind, Severity};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
 use crate::domain::worker::Duty;
@@ -49,7 +49,7 @@ pub(super) fn finding(it: &Gone, waiting: Blocked, revocations: &[String]) -> Fi
     Finding {
         kind: FindingKind::NobodyWorks,
         severity: Severity::Critical,
-        risk: i64::MAX / 8,
+        risk: ABOVE_FACTS,
         entity: EntityKind::Service,
         entity_id: duty.to_owned(),
         version: 0,
