@@ -127,6 +127,9 @@ CREATE TABLE certificates (
     revocation_reason      TEXT,
     revocation_asked_at    TEXT,
     revocation_accepted_at TEXT,
+    -- By when the serial is in the CA's CRL, and when the CA is asked once more if it isn't.
+    in_crl_by              TEXT,
+    revoke_again_at        TEXT,
     in_crl_at              TEXT,
     -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
     without_crl_at         TEXT,
@@ -172,6 +175,9 @@ CREATE INDEX certificates_by_key_algorithm ON certificates (key_algorithm, id);
 CREATE INDEX certificates_by_issuer ON certificates (issuer, id);
 CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_start)
     WHERE renewal_window_start IS NOT NULL;
+-- Revocations that a CA accepted and that no CRL was seen to hold.
+CREATE INDEX certificates_not_in_crl ON certificates (adapter_id, in_crl_by, id)
+    WHERE status = 'revoked' AND in_crl_at IS NULL AND without_crl_at IS NULL;
 CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
 
 -- Names and serials; a serial without colons, so that a part of it is a word in any notation.

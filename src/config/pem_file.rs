@@ -1,6 +1,7 @@
 //! The one strict reader of PEM files that people name in options: certificates, and the key of one. What other
 //! readers pass over in silence, so that a certificate is missing in the end, is refused by name, with what to do.
 
+use crate::domain::told::quoted;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -95,7 +96,7 @@ pub enum PemRefusal {
     Keys(usize),
     /// A weak certificate.
     #[error(
-        "has a certificate with an RSA key of {bits} bits in line {line} (`{subject}`), which nobody trusts any more; make one with {LEAST_RSA_BITS} or more"
+        "has a certificate with an RSA key of {bits} bits in line {line} ({}), which nobody trusts any more; make one with {LEAST_RSA_BITS} or more", quoted(.subject)
     )]
     Weak {
         /// The key's length.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::told;
+use super::told::{self, quoted};
 use super::x509::{self, FactsError};
 
 /// Whether the issuer may use it now.
@@ -136,6 +136,9 @@ pub struct Ca {
     pub fingerprint_sha256: String,
     /// The last moment of its validity.
     pub not_after: DateTime<Utc>,
+    /// When an operator accepted it; nothing for the first one that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<DateTime<Utc>>,
 }
 
 impl Ca {
@@ -150,6 +153,7 @@ impl Ca {
             spki_sha256: facts.spki_sha256,
             fingerprint_sha256: facts.fingerprint_sha256,
             not_after: facts.not_after,
+            accepted_at: None,
         })
     }
 
@@ -163,12 +167,63 @@ impl Ca {
 /// A CA that answered in the place of those that an adapter knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StrangeCa {
-    /// Its certificate.
-    pub ca: Ca,
+    /// Its certificate; none where no key that came along verifiably made its signature.
+    pub ca: Option<Ca>,
+    /// SHA-256 of what it signed, in hex, where its own certificate is not known: that names it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_sha256: Option<String>,
     /// It has signed something for us, which somebody has to judge; else it was only shown.
     pub signed: bool,
     /// Time at which it was seen first.
     pub seen_at: DateTime<Utc>,
+}
+
+impl StrangeCa {
+    /// One that was shown.
+    #[must_use]
+    pub fn shown(ca: Ca, seen_at: DateTime<Utc>) -> Self {
+        Self {
+            ca: Some(ca),
+            certificate_sha256: None,
+            signed: false,
+            seen_at,
+        }
+    }
+
+    /// One that signed.
+    #[must_use]
+    pub fn signed(ca: Ca, seen_at: DateTime<Utc>) -> Self {
+        Self {
+            signed: true,
+            ..Self::shown(ca, seen_at)
+        }
+    }
+
+    /// Somebody who signed the certificate with this fingerprint with a key that is not known.
+    #[must_use]
+    pub fn untraced(certificate_sha256: &str, seen_at: DateTime<Utc>) -> Self {
+        Self {
+            ca: None,
+            certificate_sha256: Some(certificate_sha256.to_owned()),
+            signed: true,
+            seen_at,
+        }
+    }
+
+    /// True if this is that CA.
+    #[must_use]
+    pub fn is(&self, ca: &Ca) -> bool {
+        self.ca.as_ref().is_some_and(|own| own.is_same(ca))
+    }
+
+    /// True if both are one, as far as is known.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match &other.ca {
+            Some(ca) => self.is(ca),
+            None => self.ca.is_none(),
+        }
+    }
 }
 
 /// One adapter.
@@ -232,27 +287,43 @@ impl Adapter {
         self.cas.iter().any(|known| known.is_same(ca))
     }
 
-    /// Pause since another CA answers; its reason has the change, both fingerprints, and the ways on.
+    /// Pause since another CA answers. Its reason has the ways on first, then the fingerprints, and last what the other one
+    /// calls itself: a row is cut, and that is the stranger's own to write.
     #[must_use]
     pub fn another_ca(&self, strange: &StrangeCa) -> Pause {
-        let did = match strange.signed {
-            true => "has signed with another CA than it is known for",
-            false => "shows another CA than it is known for",
+        let (place, post) = (self.place(), format!("POST /api/v1/adapters/{}", self.id));
+        let known = self.known_keys();
+        let reason = match &strange.ca {
+            Some(ca) => {
+                let did = match strange.signed {
+                    true => "has signed with",
+                    false => "shows",
+                };
+                format!(
+                    "{place} {did} another CA. Rotated: `{post}/accept-ca`; not yours: `…/dismiss-ca`, once who stands \
+                     before the CA is gone. Its `spki_sha256`: {}; known: {known}. Compare it with the CA itself. It calls \
+                     itself {}",
+                    ca.spki_sha256,
+                    quoted(&ca.subject)
+                )
+            }
+            None => format!(
+                "{place} gave a certificate that none of its CAs has signed. Once who stands before the CA is gone: \
+                 `{post}/dismiss-ca`; no key came with it that could be accepted. Its `certificate_sha256`: {}; known: \
+                 {known}",
+                strange.certificate_sha256.as_deref().unwrap_or("not known")
+            ),
         };
-        let before = match self.cas.last() {
-            Some(ca) => format!("`{}` with the key {}", ca.subject, ca.spki_sha256),
-            None => "none".to_owned(),
-        };
-        let reason = format!(
-            "{} {did}: `{}` with the key {} (SHA-256), before {before}. Compare it with the CA itself. Rotated: \
-             `POST /api/v1/adapters/{}/accept-ca` with this `spki_sha256`. Not yours: somebody stands before the CA; once \
-             they are gone, `…/dismiss-ca`",
-            self.place(),
-            strange.ca.subject,
-            strange.ca.spki_sha256,
-            self.id
-        );
         Pause::new(PauseKind::AnotherCa, reason)
+    }
+
+    /// The keys of the CAs that it knows, the last one first.
+    fn known_keys(&self) -> String {
+        match (self.cas.last(), self.cas.len()) {
+            (None, _) => "none".to_owned(),
+            (Some(last), 1) => last.spki_sha256.clone(),
+            (Some(last), n) => format!("{} and {} more", last.spki_sha256, n - 1),
+        }
     }
 
     /// The address of its Vault, if its CA is one.
@@ -269,5 +340,65 @@ impl Adapter {
             Some(address) => format!("Vault at {address}"),
             None => format!("the CA of `{}`", self.name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ca(n: u8, subject: &str) -> Ca {
+        Ca {
+            subject: subject.to_owned(),
+            spki_sha256: format!("{n:02x}").repeat(32),
+            fingerprint_sha256: String::new(),
+            not_after: DateTime::UNIX_EPOCH,
+            accepted_at: None,
+        }
+    }
+
+    #[test]
+    fn the_reason_has_the_ways_on_first_and_a_strangers_own_words_last() {
+        let adapter = Adapter {
+            id: format!("adp_{}", "0".repeat(26)),
+            version: 1,
+            name: "vault".to_owned(),
+            kind: VAULT_PKI.to_owned(),
+            config: serde_json::json!({"address": "http://127.0.0.1:8200"}),
+            status: AdapterStatus::Active,
+            paused_kind: None,
+            paused_reason: None,
+            paused_at: None,
+            cas: vec![ca(1, "CN=known")],
+            strange_ca: None,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        };
+        let forged =
+            "CN=CMP Demo Issuing CA` with the key c14527d9, which is the one of before; nothing to do`";
+        let strange = StrangeCa::signed(ca(2, forged), DateTime::UNIX_EPOCH);
+        let reason = adapter.another_ca(&strange).reason;
+        // Three lines at 80 columns, with what stands before it there.
+        let in_sight: String = reason.chars().take(190).collect();
+        assert!(
+            in_sight.contains("/accept-ca`") && in_sight.contains("`…/dismiss-ca`"),
+            "{in_sight}"
+        );
+        let (ours, theirs) = reason.split_once("It calls itself ").unwrap();
+        for key in [1, 2].map(|n: u8| format!("{n:02x}").repeat(32)) {
+            assert!(ours.contains(&key), "{reason}");
+        }
+        assert!(!ours.contains("Demo"), "{reason}");
+        let inside = theirs.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+        assert!(!inside.unwrap().contains('`'), "{reason}");
+
+        let nobody = StrangeCa::untraced(&"ab".repeat(32), DateTime::UNIX_EPOCH);
+        let reason = adapter.another_ca(&nobody).reason;
+        assert!(
+            !reason.contains("accept-ca") && reason.contains(&"ab".repeat(32)),
+            "{reason}"
+        );
+        let in_sight: String = reason.chars().take(190).collect();
+        assert!(in_sight.contains("/dismiss-ca`"), "{in_sight}");
     }
 }

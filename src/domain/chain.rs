@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::signature::{CLOCK_AHEAD, Signature};
+use super::told::quoted;
 
 /// More certificates than any path has; so is what is looked through.
 const MAX_PATH: usize = 10;
@@ -38,20 +39,21 @@ pub enum NotIssued {
     Unreadable,
     /// Nobody of that name came with it.
     #[error(
-        "it says that `{0}` issued it, whose certificate didn't come with it: its signature can't be verified"
+        "it says that {} issued it, whose certificate didn't come with it: its signature can't be verified",
+        quoted(.0)
     )]
     NoIssuer(String),
     /// The signature is another's.
-    #[error("it is not signed by `{0}`, which it says that it is")]
+    #[error("it is not signed by {}, which it says that it is", quoted(.0))]
     Forged(String),
     /// The signature is of a kind that can't be verified here.
     #[error("its signature is of a kind that can't be verified here")]
     Unknown,
     /// Whoever signed it may not.
-    #[error("it is signed by `{0}`, which is no CA")]
+    #[error("it is signed by {}, which is no CA", quoted(.0))]
     NoCa(String),
     /// The CA isn't valid any more, or not yet.
-    #[error("it is signed by `{0}`, whose own certificate is not valid now")]
+    #[error("it is signed by {}, whose own certificate is not valid now", quoted(.0))]
     CaNotValid(String),
 }
 
@@ -123,7 +125,7 @@ pub fn to_send(chain: &[Vec<u8>]) -> Vec<Vec<u8>> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A certificate of the path was not sent.
-    #[error("`{missing}`, which issued `{below}`, was not sent")]
+    #[error("{}, which issued {}, was not sent", quoted(.missing), quoted(.below))]
     Missing {
         /// The issuer's name.
         missing: String,
@@ -131,7 +133,7 @@ pub enum Fault {
         below: String,
     },
     /// An issuer that was sent is none that a client goes on with, and no other way leads past it.
-    #[error("`{issuer}`, as it was sent, {why}")]
+    #[error("{}, as it was sent, {why}", quoted(.issuer))]
     Unusable {
         /// The issuer's name.
         issuer: String,

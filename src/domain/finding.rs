@@ -81,8 +81,12 @@ pub enum FindingKind {
     RequestStuck,
     /// A revocation that the CA has not confirmed.
     RevocationPending,
+    /// A revocation that the CA has confirmed, and that its CRL doesn't hold though it should by now.
+    RevocationNotListed,
     /// One key in several certificates.
     SharedKey,
+    /// An operator accepted another CA at an adapter a few days ago.
+    CaAccepted,
     /// A host of the database is lost, or can't be read.
     DatabaseLost,
     /// A replica of the database is far behind, or follows nobody.
@@ -238,7 +242,10 @@ impl FindingKind {
             | Self::DatabaseDown
             | Self::ClockOff => 1,
             Self::CompromisedKeyInUse => 2,
-            Self::CompromisedNotRevoked | Self::RevokedInUse | Self::RevocationPending => 3,
+            Self::CompromisedNotRevoked
+            | Self::RevokedInUse
+            | Self::RevocationPending
+            | Self::RevocationNotListed => 3,
             Self::ExpiredInUse
             | Self::NotServed
             | Self::ChainIncomplete
@@ -246,7 +253,8 @@ impl FindingKind {
             | Self::AgentBanned
             | Self::RequestFailed
             | Self::RequestStuck
-            | Self::SharedKey => 4,
+            | Self::SharedKey
+            | Self::CaAccepted => 4,
             Self::ExpiringInUse | Self::RenewalAsked => 5,
         }
     }
@@ -381,7 +389,9 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         | Kind::RequestFailed
         | Kind::RequestStuck
         | Kind::RevocationPending
+        | Kind::RevocationNotListed
         | Kind::SharedKey
+        | Kind::CaAccepted
         | Kind::NobodyWorks => Maker::Api,
     };
     let all = [
@@ -399,7 +409,9 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         Kind::RequestFailed,
         Kind::RequestStuck,
         Kind::RevocationPending,
+        Kind::RevocationNotListed,
         Kind::SharedKey,
+        Kind::CaAccepted,
         Kind::DatabaseLost,
         Kind::ReplicaBehind,
         Kind::TwoPrimaries,

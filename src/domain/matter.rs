@@ -49,6 +49,10 @@ pub const WAITS: &str = "waits";
 pub const PAUSED: &str = "paused";
 /// A revocation that the CA hasn't confirmed.
 pub const NOT_CONFIRMED: &str = "not confirmed";
+/// A revocation that the CA has confirmed, and doesn't list.
+pub const NOT_LISTED: &str = "not in the CRL";
+/// A CA that was accepted beside the one that was known.
+pub const ANOTHER_CA: &str = "another CA";
 /// Something that doesn't answer.
 pub const NO_ANSWER: &str = "doesn't answer";
 /// Something that answers, and doesn't do all that it should.

@@ -2,6 +2,7 @@
 //! addresses as RFC 5952 writes them. Two spellings of one name would be two hosts, two certificates, and a
 //! check that the CA reads differently.
 
+use super::told::quoted;
 use std::net::{IpAddr, Ipv6Addr};
 
 use idna::AsciiDenyList;
@@ -16,7 +17,7 @@ pub const MAX_COMMON_NAME: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// It isn't spelt as names are.
-    #[error("`{0}` is neither a DNS name nor an IP address")]
+    #[error("{} is neither a DNS name nor an IP address", quoted(.0))]
     Neither(String),
     /// The name is an agent's id, `urn:cmp:agent:…`.
     #[error("`{0}` is an agent's id: no certificate is for that")]
@@ -25,7 +26,7 @@ pub enum NameError {
     #[error("`{0}` is given as a DNS name and is an IP address: ask for it as one (`subjectAltName=IP:{1}`)")]
     Address(String, IpAddr),
     /// Its last label is a number, so that some read it as an address (RFC 3696 §2).
-    #[error("`{0}` ends in a number as an IP address does, and is none")]
+    #[error("{} ends in a number as an IP address does, and is none", quoted(.0))]
     Number(String),
 }
 

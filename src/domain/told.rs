@@ -35,6 +35,12 @@ pub fn shortened(words: &str, longest: usize) -> String {
     }
 }
 
+/// A name that others chose, between backticks that it can't end: what stands behind them is not theirs to write.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    format!("`{}`", plain(name).replace('`', "'"))
+}
+
 /// For a field that others fill in: it is cut as it is read.
 ///
 /// # Errors
@@ -71,6 +77,12 @@ mod tests {
         assert_eq!(cut.chars().count(), LONGEST);
         assert!(cut.ends_with("ä…"));
         assert_eq!(told("a\nb\x1b[2J\u{9b}c"), "a b\u{fffd}[2J\u{fffd}c");
+    }
+
+    #[test]
+    fn a_name_of_others_does_not_end_its_quotes() {
+        assert_eq!(quoted("CN=a\u{9b}"), "`CN=a\u{fffd}`");
+        assert_eq!(quoted("CN=a` is fine `"), "`CN=a' is fine '`");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::listed;
 use super::name;
 use super::request::Request;
 use super::signature::CLOCK_AHEAD;
+use super::told::quoted;
 use super::x509::Content;
 
 /// The time that a certificate is taken at, and how long from then it may be valid.
@@ -64,7 +65,7 @@ pub enum OtherCertificate {
     #[error("it is that of a CA")]
     Ca,
     /// Other names.
-    #[error("it is for `{found}` instead of `{asked}`")]
+    #[error("it is for {} instead of {}", quoted(.found), quoted(.asked))]
     Names {
         /// Its own.
         found: String,
@@ -72,10 +73,10 @@ pub enum OtherCertificate {
         asked: String,
     },
     /// A subject with another name.
-    #[error("its common name `{0}` was not asked for")]
+    #[error("its common name {} was not asked for", quoted(.0))]
     CommonName(String),
     /// A subject with more than one common name, or with something else.
-    #[error("its subject has `{0}`, which was not asked for")]
+    #[error("its subject has {}, which was not asked for", quoted(.0))]
     Subject(String),
     /// Usages that a server or its client has no use for.
     #[error("it may be used for {0}, which was not asked for")]

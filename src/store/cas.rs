@@ -5,6 +5,7 @@ use crate::domain::adapter::{Adapter, Ca, StrangeCa};
 use crate::domain::audit::AuditOutcome;
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
+use crate::domain::told::quoted;
 use crate::domain::{chain, x509};
 use crate::problem::Problem;
 
@@ -24,8 +25,9 @@ pub async fn keep_first(tx: &mut Tx, adapter_id: &str, ca: &Ca) -> Result<Adapte
     }
     write(tx, adapter_id, std::slice::from_ref(ca), None).await?;
     let detail = Some(format!(
-        "the first CA that was seen: `{}` with the key {} (SHA-256)",
-        ca.subject, ca.spki_sha256
+        "the first CA that was seen: the key {} (SHA-256), which calls itself {}",
+        ca.spki_sha256,
+        quoted(&ca.subject)
     ));
     let entry = by_issuer(
         "keep-ca",
@@ -46,7 +48,7 @@ pub async fn keep_first(tx: &mut Tx, adapter_id: &str, ca: &Ca) -> Result<Adapte
 pub async fn stop_for(tx: &mut Tx, adapter_id: &str, strange: &StrangeCa) -> Result<(), StoreError> {
     let adapter = adapters::lock(tx, adapter_id).await?;
     let is_told = adapter.strange_ca.as_ref().is_some_and(|told| {
-        told.signed && !strange.signed || told.signed == strange.signed && told.ca.is_same(&strange.ca)
+        told.signed && !strange.signed || told.signed == strange.signed && told.is_same(strange)
     });
     let told = match adapter.strange_ca.clone().filter(|_| is_told) {
         Some(told) => told,
@@ -75,29 +77,80 @@ pub async fn is_back(tx: &mut Tx, adapter_id: &str) -> Result<bool, StoreError> 
     }
 }
 
+/// Name of what is decided about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided<'a> {
+    /// A CA, by its key.
+    Key(&'a str),
+    /// Somebody whose key isn't known, by the certificate that they signed.
+    Certificate(&'a str),
+}
+
 /// An operator has compared it: from now on its signature counts too. The audit row is the caller's.
 ///
 /// # Errors
-/// Another CA than that one waits for a decision, or none; or the database doesn't answer.
-pub async fn accept(tx: &mut Tx, adapter_id: &str, spki_sha256: &str) -> Result<Adapter, StoreError> {
-    let (adapter, strange) = waiting(tx, adapter_id, spki_sha256).await?;
+/// Another CA than that one waits for a decision, one whose key isn't known, or none; or the database doesn't answer.
+pub async fn accept(tx: &mut Tx, adapter_id: &str, which: Decided<'_>) -> Result<Adapter, StoreError> {
+    let adapter = adapters::lock(tx, adapter_id).await?;
+    let strange = waiting(&adapter, which)?;
+    let Some(ca) = strange.ca else {
+        let words = format!(
+            "what was signed at `{}` came without the certificate of its key: there is no key that could be accepted",
+            adapter.name
+        );
+        return Err(Problem::conflict(words)
+            .hint("if that is your CA, have it send its chain along; then `dismiss-ca`, with `certificate_sha256`")
+            .into());
+    };
     let mut cas = adapter.cas;
-    cas.push(strange.ca);
+    cas.push(Ca {
+        accepted_at: Some(tx.now()),
+        ..ca
+    });
     write(tx, adapter_id, &cas, None).await?;
     adapters::lock(tx, adapter_id).await
 }
 
-/// An operator says that it is not the adapter's CA. What it signed is revoked here, and the known CA isn't asked about
-/// it. Returns the adapter and how many certificates that were; the audit row is the caller's.
+/// An operator says that it is not the adapter's CA, whether it waits for a decision or was accepted before. Those of its
+/// certificates that wait to be revoked are revoked here, and the known CA isn't asked about them. Returns the adapter and
+/// how many certificates that were; the audit row is the caller's.
 ///
 /// # Errors
-/// Another CA than that one waits for a decision, or none; or the database doesn't answer.
+/// Another CA than that one waits for a decision, or none, and it is no CA that is known, or the only one; or the database
+/// doesn't answer.
 pub async fn dismiss(
     tx: &mut Tx,
     adapter_id: &str,
-    spki_sha256: &str,
+    which: Decided<'_>,
 ) -> Result<(Adapter, usize), StoreError> {
     // Certificates and jobs are locked before adapters.
+    let n = end_without_ca(tx, adapter_id, which).await?;
+    let adapter = adapters::lock(tx, adapter_id).await?;
+    let others: Vec<Ca> = adapter
+        .cas
+        .iter()
+        .filter(|ca| !is_key(ca, which))
+        .cloned()
+        .collect();
+    if others.len() == adapter.cas.len() {
+        waiting(&adapter, which)?;
+        write(tx, adapter_id, &others, None).await?;
+    } else if others.is_empty() {
+        let words = format!(
+            "it is the only CA that `{}` is known for: without it whichever is seen next would count",
+            adapter.name
+        );
+        return Err(Problem::conflict(words)
+            .hint("accept the right one first, once it answers")
+            .into());
+    } else {
+        write(tx, adapter_id, &others, adapter.strange_ca.as_ref()).await?;
+    }
+    Ok((adapters::lock(tx, adapter_id).await?, n))
+}
+
+/// Ends the revocations that wait for a CA which has not signed what is to be revoked.
+async fn end_without_ca(tx: &mut Tx, adapter_id: &str, which: Decided<'_>) -> Result<usize, StoreError> {
     let waiting_for_a_ca: Vec<String> = sql(
         "SELECT c.id FROM certificates c WHERE c.adapter_id = $1 AND c.status = 'revocation_pending' ORDER BY c.id",
     )
@@ -108,51 +161,60 @@ pub async fn dismiss(
     let mut n = 0;
     for id in waiting_for_a_ca {
         let certificate = certificates::lock(tx, &id).await?;
-        if is_signed_by(&certificate, spki_sha256) {
+        if is_signed_by(&certificate, which) {
             let why = "another CA than its adapter's has signed it: nobody is asked to revoke it, and no CRL lists it";
             revocation::end_without_ca(tx, &id, why).await?;
             n += 1;
         }
     }
-    let (adapter, _) = waiting(tx, adapter_id, spki_sha256).await?;
-    write(tx, adapter_id, &adapter.cas, None).await?;
-    Ok((adapters::lock(tx, adapter_id).await?, n))
+    Ok(n)
+}
+
+fn is_key(ca: &Ca, which: Decided<'_>) -> bool {
+    which == Decided::Key(&ca.spki_sha256)
 }
 
 /// The CA that waits for a decision, if it is the one that was decided about.
-async fn waiting(
-    tx: &mut Tx,
-    adapter_id: &str,
-    spki_sha256: &str,
-) -> Result<(Adapter, StrangeCa), StoreError> {
-    let adapter = adapters::lock(tx, adapter_id).await?;
-    let strange = adapter.strange_ca.clone();
-    match strange {
-        Some(strange) if strange.ca.spki_sha256 == spki_sha256 => Ok((adapter, strange)),
-        Some(strange) => Err(Problem::conflict(format!(
-            "the CA that waits at `{}` has another key: {}",
-            adapter.name, strange.ca.spki_sha256
-        ))
-        .hint("compare that one, and send its `spki_sha256`")
-        .into()),
-        None => {
-            Err(Problem::conflict(format!("no other CA waits for a decision at `{}`", adapter.name)).into())
-        }
+fn waiting(adapter: &Adapter, which: Decided<'_>) -> Result<StrangeCa, StoreError> {
+    let Some(strange) = &adapter.strange_ca else {
+        let words = format!("no other CA waits for a decision at `{}`", adapter.name);
+        return Err(Problem::conflict(words).into());
+    };
+    let its = match (&strange.ca, &strange.certificate_sha256) {
+        (Some(ca), _) => Decided::Key(&ca.spki_sha256),
+        (None, certificate) => Decided::Certificate(certificate.as_deref().unwrap_or_default()),
+    };
+    if its == which {
+        return Ok(strange.clone());
     }
+    let (words, field) = match its {
+        Decided::Key(key) => (format!("has another key: {key}"), "spki_sha256"),
+        Decided::Certificate(certificate) => (
+            format!("is known by nothing but what it signed: {certificate}"),
+            "certificate_sha256",
+        ),
+    };
+    Err(
+        Problem::conflict(format!("the CA that waits at `{}` {words}", adapter.name))
+            .hint(format!("compare that one, and send its `{field}`"))
+            .into(),
+    )
 }
 
 /// By the chain that is kept with it.
-fn is_signed_by(certificate: &Certificate, spki_sha256: &str) -> bool {
+fn is_signed_by(certificate: &Certificate, which: Decided<'_>) -> bool {
     let read =
         |text: &Option<String>| x509::certificates(text.as_deref().unwrap_or_default()).unwrap_or_default();
     let (leaf, given) = (read(&certificate.pem), read(&certificate.chain_pem));
     let Some(leaf) = leaf.first() else { return false };
     // Its rights and dates are no matter here.
     let above = chain::above(leaf, &given);
-    above
-        .first()
-        .and_then(|der| x509::of_der(der).ok())
-        .is_some_and(|facts| facts.spki_sha256 == spki_sha256)
+    match (which, above.first()) {
+        // One that was issued has been traced to its CA.
+        (Decided::Certificate(_), signer) => signer.is_none() && certificate.request_id.is_none(),
+        (Decided::Key(key), Some(der)) => x509::of_der(der).is_ok_and(|facts| facts.spki_sha256 == key),
+        (Decided::Key(_), None) => false,
+    }
 }
 
 async fn write(

@@ -208,18 +208,20 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
 /// The database doesn't answer.
 pub async fn revoked_not_in_crl(
     conn: &mut Conn,
-    adapter_id: Option<&str>,
+    adapter_id: &str,
+    after: &str,
     limit: u32,
 ) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
         "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS n_reissuable, CAST(0 AS BIGINT) AS is_replaced, CAST(0 AS BIGINT) AS is_key_compromised, NULL AS host, NULL AS owner, NULL AS refusal FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
-         AND c.not_after > $2 AND COALESCE(c.adapter_id, '') = $3 ORDER BY c.id LIMIT $1",
+         AND c.not_after > $2 AND c.adapter_id = $3 AND c.id > $4 ORDER BY c.id LIMIT $1",
     )
     .bind(limit)
     .bind(now)
-    .bind(adapter_id.unwrap_or_default())
+    .bind(adapter_id)
+    .bind(after)
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because(

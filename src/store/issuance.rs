@@ -249,8 +249,18 @@ pub async fn complete_issue(tx: &mut Tx, id: &str, new: &NewCertificate) -> Resu
     certificates::existing(tx, &certificate.id).await
 }
 
-/// The CA signed, and not what was asked for: the request failed, and the certificate is in the inventory, where it is
-/// revoked at its CA. Returns the certificate's id.
+/// Signer of a certificate that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedBy {
+    /// A CA that the adapter is known for, or one that is known by its address: it can be asked to revoke it.
+    Known,
+    /// Somebody else: whom to ask is for an operator to say.
+    Stranger,
+}
+
+/// What came is not what was asked for, or not of the CA that was asked: the request failed, and the certificate is in
+/// the inventory, its revocation asked for. Returns its id, unless it has the serial of another one that is there: that
+/// one is nobody's matter here, and what came is in the audit alone.
 ///
 /// # Errors
 /// The request isn't being issued, or the database doesn't answer.
@@ -259,49 +269,82 @@ pub async fn refuse_issue(
     id: &str,
     new: &NewCertificate,
     error: &str,
-) -> Result<String, StoreError> {
+    by: SignedBy,
+) -> Result<Option<String>, StoreError> {
     let request = guard(tx, id).await?;
-    let mut new = new.clone();
-    new.adapter_id.get_or_insert(request.adapter_id.clone());
-    let known: Option<String> = sql(
-        "SELECT c.id FROM certificates c WHERE c.fingerprint_sha256 = $1 OR (c.serial = $2 AND c.issuer = $3) LIMIT 1",
-    )
+    let (certificate, what) = keep_refused(tx, &request, new, error, by).await?;
+    request_failure::record(tx, id, &format!("{error}; {what}")).await?;
+    if let Some(certificate) = &certificate {
+        sql("UPDATE issuance_requests SET certificate_id = $2 WHERE id = $1")
+            .bind(id)
+            .bind(certificate)
+            .execute(tx.raw())
+            .await
+            .map_err(StoreError::because("linking a request with what is refused"))?;
+    }
+    orders::forget(tx, id).await?;
+    let detail = Some(format!(
+        "{what}; serial {}, SHA-256 {}",
+        new.serial, new.fingerprint_sha256
+    ));
+    let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
+    entry.reason = Some(error.to_owned());
+    audit::note(tx, entry);
+    Ok(certificate)
+}
+
+/// Puts what is refused into the inventory, if it has a place there; says what became of it.
+async fn keep_refused(
+    tx: &mut Tx,
+    request: &Request,
+    new: &NewCertificate,
+    error: &str,
+    by: SignedBy,
+) -> Result<(Option<String>, String), StoreError> {
+    let known: Option<(String, String)> = sql("SELECT c.id, c.fingerprint_sha256 FROM certificates c \
+         WHERE c.fingerprint_sha256 = $1 OR (c.serial = $2 AND c.issuer = $3) \
+         ORDER BY CASE WHEN c.fingerprint_sha256 = $1 THEN 0 ELSE 1 END LIMIT 1")
     .bind(&new.fingerprint_sha256)
     .bind(&new.serial)
     .bind(&new.issuer)
     .fetch_optional(tx.raw())
     .await
     .map_err(StoreError::because("looking for a certificate"))?;
-    let (certificate, what) = match known {
-        // An older one of ours, which nobody has to take back for this.
-        Some(certificate) => (certificate, "is in the inventory already"),
+    match known {
+        // Whose that is, is another request's matter.
+        Some((certificate, fingerprint)) if fingerprint == new.fingerprint_sha256 => Ok((
+            None,
+            format!(
+                "it is the inventory's own `{certificate}`, given once more: nothing changes for that one"
+            ),
+        )),
+        Some(_) => Ok((
+            None,
+            format!(
+                "it has the serial of another certificate, {}, for which nothing changes, and is kept nowhere: its SHA-256 \
+                 is {}",
+                new.serial, new.fingerprint_sha256
+            ),
+        )),
         None => {
-            let certificate = certificates::insert_from(tx, &new, None, None).await?;
-            let what = if new.not_after > tx.now() {
-                revocation::take_back(tx, &certificate.id, Reason::Unspecified, error).await?;
-                "is taken back"
-            } else {
-                "is on record, with nothing to revoke"
+            let mut new = new.clone();
+            new.adapter_id.get_or_insert(request.adapter_id.clone());
+            let certificate = certificates::insert_from(tx, &new, None, None).await?.id;
+            let is_over = new.not_after <= tx.now();
+            if !is_over {
+                revocation::take_back(tx, &certificate, Reason::Unspecified, error).await?;
+            }
+            let what = match (is_over, by) {
+                (true, _) => "is on record, with nothing to revoke",
+                (false, SignedBy::Known) => "is on record, and the CA is asked to revoke it",
+                (false, SignedBy::Stranger) => {
+                    "is on record; whom to ask to revoke it waits for what is decided about its CA"
+                }
             };
-            (certificate.id, what)
+            let what = format!("certificate `{certificate}` {what}");
+            Ok((Some(certificate), what))
         }
-    };
-    request_failure::record(tx, id, &format!("{error}; certificate `{certificate}` {what}")).await?;
-    sql("UPDATE issuance_requests SET certificate_id = $2 WHERE id = $1")
-        .bind(id)
-        .bind(&certificate)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("linking a request with what is taken back"))?;
-    orders::forget(tx, id).await?;
-    let detail = Some(format!(
-        "certificate `{certificate}`, serial {}, {what}",
-        new.serial
-    ));
-    let mut entry = by_issuer("issue", EntityKind::Request, id, AuditOutcome::Failed, detail);
-    entry.reason = Some(error.to_owned());
-    audit::note(tx, entry);
-    Ok(certificate)
+    }
 }
 
 /// The CA can't be asked now (sealed): the request waits again, no attempt is burnt, and the adapter is

@@ -66,6 +66,7 @@ pub mod tokens;
 pub mod trends;
 mod trouble;
 mod tx;
+pub mod unlisted;
 mod window;
 pub mod without_crl;
 pub mod workers;

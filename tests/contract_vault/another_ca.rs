@@ -11,10 +11,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cmp_console::domain::adapter::{Adapter, Ca};
 use cmp_console::domain::certificate::{Certificate, CertificateStatus};
+use cmp_console::domain::finding::FindingKind;
 use cmp_console::domain::request::{RequestStatus, WaitingOn};
 use cmp_console::domain::x509;
 use cmp_console::problem::{Problem, ProblemKind};
-use cmp_console::store::{adapters, cas, certificates, requests};
+use cmp_console::store::cas::{self, Decided};
+use cmp_console::store::{adapters, certificates, read, requests};
+use serde_json::json;
 
 use super::issuer::{Bench, until};
 use super::server::{MOUNT, Server};
@@ -22,6 +25,7 @@ use super::server::{MOUNT, Server};
 contracts!(
     who_signs_in_the_place_of_the_ca_gets_nothing_into_the_inventory,
     another_ca_that_is_shown_pauses_the_adapter_until_it_is_gone_or_accepted,
+    a_revocation_that_never_came_to_the_ca_is_told_and_asked_for_again,
 );
 
 /// The share of the calls that goes to the other server.
@@ -30,6 +34,8 @@ enum Takes {
     Nothing,
     Signatures,
     Everything,
+    /// Revocations, which nobody carries out.
+    Revocations,
 }
 
 /// Between the issuer and its Vault.
@@ -78,7 +84,15 @@ async fn pass_on(State(it): State<InBetween>, request: Request) -> Response {
     let path = head.uri.path().to_owned();
     let takes = *it.takes.lock().unwrap();
     let is_others = match takes {
-        Takes::Nothing => false,
+        Takes::Revocations if path.ends_with("/revoke") => {
+            let answer = json!({
+                "request_id": "a-request", "lease_id": "", "renewable": false, "lease_duration": 0,
+                "data": {"revocation_time": 1_800_000_000, "state": "revoked"},
+                "wrap_info": null, "warnings": null, "auth": null,
+            });
+            return axum::Json(answer).into_response();
+        }
+        Takes::Nothing | Takes::Revocations => false,
         Takes::Signatures => path.contains("/sign/"),
         Takes::Everything => true,
     };
@@ -189,7 +203,9 @@ async fn who_signs_in_the_place_of_the_ca_gets_nothing_into_the_inventory(server
 
     let id = adapter(&bench).await.id;
     let mut tx = bench.store.begin().await.unwrap();
-    let (_, n) = cas::dismiss(&mut tx, &id, &other.spki_sha256).await.unwrap();
+    let (_, n) = cas::dismiss(&mut tx, &id, Decided::Key(&other.spki_sha256))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(n, 1);
     bench.come(&waiting).await;
@@ -226,9 +242,13 @@ async fn another_ca_that_is_shown_pauses_the_adapter_until_it_is_gone_or_accepte
     let waiting = bench.asked("c.example.com").await;
     let id = adapter(&bench).await.id;
     let mut tx = bench.store.begin().await.unwrap();
-    let wrong = cas::accept(&mut tx, &id, &known.spki_sha256).await.unwrap_err();
+    let wrong = cas::accept(&mut tx, &id, Decided::Key(&known.spki_sha256))
+        .await
+        .unwrap_err();
     assert_eq!(Problem::from(wrong).kind, ProblemKind::Conflict);
-    let now = cas::accept(&mut tx, &id, &other.spki_sha256).await.unwrap();
+    let now = cas::accept(&mut tx, &id, Decided::Key(&other.spki_sha256))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert!(now.knows(&known) && now.knows(&other));
     bench.come(&waiting).await;
@@ -236,4 +256,48 @@ async fn another_ca_that_is_shown_pauses_the_adapter_until_it_is_gone_or_accepte
     between.takes(Takes::Nothing);
     bench.issued("d.example.com").await;
     assert_eq!(bench.paused().await, None);
+
+    // Accepted by mistake: dismissed, it is as strange as it was.
+    let mut tx = bench.store.begin().await.unwrap();
+    let (now, _) = cas::dismiss(&mut tx, &id, Decided::Key(&other.spki_sha256))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert!(now.knows(&known) && !now.knows(&other));
+    bench.issued("e.example.com").await;
+    between.takes(Takes::Everything);
+    is_told(&bench, &known, &other).await;
+}
+
+async fn a_revocation_that_never_came_to_the_ca_is_told_and_asked_for_again(server: Server) {
+    let server = server.with_ca().await;
+    let (between, address) = InBetween::stand_before(&server).await;
+    let bench = Bench::start_at(&server, &address, MOUNT).await;
+    let id = bench.issued("a.example.com").await;
+    between.takes(Takes::Revocations);
+    bench.ask_back(&id).await;
+    let is_revoked = async || certificate(&bench, &id).await.status == CertificateStatus::Revoked;
+    until(async || is_revoked().await.then_some(())).await;
+    bench.pass(360);
+    let told = until(async || {
+        let mut conn = bench.store.read().await.unwrap();
+        let found = read::findings(&mut conn).await.unwrap().findings;
+        found
+            .into_iter()
+            .find(|it| it.kind == FindingKind::RevocationNotListed)
+    })
+    .await;
+    let serial = certificate(&bench, &id).await.serial;
+    assert!(told.entity_id == id && told.what.contains(&serial), "{told:?}");
+    assert_eq!(between.revocations.load(Ordering::SeqCst), 0);
+
+    // Once nobody keeps it back, the CA gets it by itself, and its list proves it.
+    between.takes(Takes::Nothing);
+    until(async || {
+        bench.pass(1);
+        let now = certificate(&bench, &id).await;
+        now.revocation.and_then(|it| it.in_crl_at)
+    })
+    .await;
+    assert!(between.revocations.load(Ordering::SeqCst) > 0);
 }

@@ -14,23 +14,31 @@ use cmp_console::wire::page::PageQuery;
 
 use super::fixture::{Fixture, certificate, noon};
 
+/// A certificate of the fixture's CA.
+fn of_adapter(it: &Fixture) -> NewCertificate {
+    NewCertificate {
+        adapter_id: Some(it.adapter.id.clone()),
+        ..certificate(1)
+    }
+}
+
 #[tokio::test]
 async fn from_the_wish_to_the_crl() {
     let Some(it) = Fixture::new().await else { return };
     let mut tx = it.store.begin().await.unwrap();
-    let id = certificates::insert(&mut tx, &certificate(1)).await.unwrap().id;
+    let id = certificates::insert(&mut tx, &of_adapter(&it)).await.unwrap().id;
     let (asked, job_id) = ask(&mut tx, &id, Reason::Superseded).await.unwrap();
     assert_eq!(asked.status, CertificateStatus::RevocationPending);
     assert_eq!(asked.version, 2);
     assert!(seen_in_crl(&mut tx, &id, noon()).await.is_err());
     let lease = Duration::seconds(30);
-    let job = jobs::claim_revoke(&mut tx, None, "w1", lease)
+    let job = jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w1", lease)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(job.id, job_id);
     assert!(
-        jobs::claim_revoke(&mut tx, None, "w2", lease)
+        jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w2", lease)
             .await
             .unwrap()
             .is_none()
@@ -38,7 +46,7 @@ async fn from_the_wish_to_the_crl() {
     let done = accept_revocation(&mut tx, &job, noon()).await.unwrap();
     assert_eq!(done.status, CertificateStatus::Revoked);
     assert_eq!(
-        certificates::revoked_not_in_crl(&mut tx, None, 9)
+        certificates::revoked_not_in_crl(&mut tx, &it.adapter.id, "", 9)
             .await
             .unwrap()
             .len(),
@@ -58,7 +66,7 @@ async fn from_the_wish_to_the_crl() {
         Some(noon() + Duration::seconds(3))
     );
     assert!(
-        certificates::revoked_not_in_crl(&mut tx, None, 9)
+        certificates::revoked_not_in_crl(&mut tx, &it.adapter.id, "", 9)
             .await
             .unwrap()
             .is_empty()
@@ -100,12 +108,12 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
     assert_eq!(refused.kind.status(), 409);
     assert!(refused.to_string().contains("/compromise"), "{refused}");
 
-    let id = certificates::insert(&mut tx, &certificate(1)).await.unwrap().id;
+    let id = certificates::insert(&mut tx, &of_adapter(&it)).await.unwrap().id;
     ask(&mut tx, &id, Reason::Superseded).await.unwrap();
     tx.commit().await.unwrap();
     it.clock.set(noon() + Duration::days(2));
     let mut tx = it.store.begin().await.unwrap();
-    let job = jobs::claim_revoke(&mut tx, None, "w", Duration::seconds(30))
+    let job = jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w", Duration::seconds(30))
         .await
         .unwrap()
         .unwrap();
@@ -118,7 +126,7 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
         "the CA accepted nothing"
     );
     assert!(
-        certificates::revoked_not_in_crl(&mut tx, None, 9)
+        certificates::revoked_not_in_crl(&mut tx, &it.adapter.id, "", 9)
             .await
             .unwrap()
             .is_empty()

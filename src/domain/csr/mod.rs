@@ -15,6 +15,7 @@ use der::{Decode, Reader, SliceReader, Tag};
 pub use key::PublicKey;
 
 use super::name::NameError;
+use super::told::quoted;
 
 /// More than a request with the most names has.
 const MAX_PEM: usize = 64 * 1024;
@@ -56,7 +57,7 @@ pub enum CsrError {
     #[error("{0}")]
     NoDnsName(#[from] NameError),
     /// A name that is there twice.
-    #[error("it names `{0}` twice")]
+    #[error("it names {} twice", quoted(.0))]
     Twice(String),
     /// A key that nobody certifies.
     #[error("its key is of a kind that is not certified: {0}")]

@@ -9,7 +9,7 @@ use super::lanes::Work;
 use super::{Issuer, crl, renewals};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
-use crate::domain::adapter::{AdapterStatus, Ca as CaSeen};
+use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, Ca as CaSeen};
 use crate::domain::csr::Csr;
 use crate::domain::installation::Installation;
 use crate::domain::renewal::Suggestion;
@@ -49,6 +49,10 @@ pub(super) enum Mood {
     SignsACa,
     /// Signs, and then something changes the signature.
     SignsForged,
+    /// The same, with the serial of the first that it signed.
+    ForgesTheFirst,
+    /// Says yes to a revocation and does nothing.
+    SwallowsRevocations,
     /// Signs for a time from and until, in days from [`start`].
     SignsFrom(i64, i64),
     /// Signs a subject with more in it than was asked for.
@@ -174,6 +178,10 @@ impl FakeCa {
         let issuer = Ca::from_params(&self.params, &self.key);
         // Otherwise made from the key, and the same one for each certificate of it.
         let n = u64::try_from(self.n_signed()).unwrap() + 1;
+        let n = match self.mood() {
+            Mood::ForgesTheFirst => 1,
+            _ => n,
+        };
         csr.params.serial_number = Some(rcgen::SerialNumber::from(n));
         let (from, until) = match self.mood() {
             Mood::SignsFrom(from, until) => (from, until),
@@ -211,7 +219,7 @@ impl FakeCa {
         };
         let own = self.params.self_signed(&self.key).unwrap().pem();
         let mut der = certificate.der().to_vec();
-        if self.mood() == Mood::SignsForged {
+        if matches!(self.mood(), Mood::SignsForged | Mood::ForgesTheFirst) {
             *der.last_mut().unwrap() ^= 1;
         }
         let pem = x509::pem_of(&der);
@@ -263,6 +271,8 @@ impl Adapter for FakeCa {
                 | Mood::SignsAnotherKey
                 | Mood::SignsACa
                 | Mood::SignsForged
+                | Mood::ForgesTheFirst
+                | Mood::SwallowsRevocations
                 | Mood::SignsFrom(..)
                 | Mood::SignsASubject
                 | Mood::SignsForAll
@@ -311,7 +321,9 @@ impl Adapter for FakeCa {
             }
             self.revoking.lock().unwrap().0 -= 1;
             self.withdrawn.lock().unwrap().push(what.clone());
-            self.revoked.lock().unwrap().insert(what.serial.clone());
+            if self.mood() != Mood::SwallowsRevocations {
+                self.revoked.lock().unwrap().insert(what.serial.clone());
+            }
             Ok(RevocationAnswer::Accepted)
         })
     }
@@ -512,6 +524,12 @@ impl Bench {
     pub(super) async fn now(&self, request: &Request) -> Request {
         let mut conn = self.store.read().await.unwrap();
         requests::existing(&mut conn, &request.id).await.unwrap()
+    }
+
+    /// The adapter's row.
+    pub(super) async fn adapter(&self) -> AdapterRow {
+        let mut conn = self.store.read().await.unwrap();
+        rows::read(&mut conn, &self.adapter_id).await.unwrap().unwrap()
     }
 
     pub(super) async fn adapter_status(&self) -> AdapterStatus {

@@ -14,10 +14,12 @@ use crate::clients::crl::{Crl, Says, fetch, handed_out};
 use crate::domain::adapter::Adapter as AdapterRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
-use crate::store::{StoreError, Work, adapters as rows, apart, certificates, revocation};
+use crate::store::{StoreError, Work, adapters as rows, apart, certificates, revocation, unlisted};
 
 /// How many certificates are looked for at once.
 const AT_ONCE: u32 = 500;
+/// Revocations that a CA is asked for once more after one look, at most.
+const ASKED_ONCE_MORE: u32 = 50;
 /// Between two looks at a CRL that lacks what it should hold, at first and at most. A CA may rebuild
 /// its CRL only every quarter of an hour, and a CRL may be large.
 pub(super) const FIRST: Duration = Duration::from_secs(1);
@@ -86,36 +88,74 @@ impl Issuer {
 
     /// Looks into the CRL of one CA; whether something is missing there.
     async fn look_into_crl_of(&self, row: &AdapterRow) -> Result<bool, StoreError> {
-        let mut conn = self.store.ask(Work::Background).await?;
-        let wanted = certificates::revoked_not_in_crl(&mut conn, Some(&row.id), AT_ONCE).await?;
-        drop(conn);
+        let mut wanted = self.wanted(row, "").await?;
         if wanted.is_empty() {
             return Ok(false);
         }
         let Some(adapter) = self.roster.adapter(row) else {
             return Ok(true);
         };
-        match adapter.capabilities().await {
-            Ok(can) if can.crl == Published::Never => {
-                return Ok(self.look_where_they_say(&wanted).await? < wanted.len());
-            }
-            Ok(_) => {}
+        let its_own = match adapter.capabilities().await {
+            Ok(can) => can.crl != Published::Never,
             Err(error) => {
                 tracing::warn!(adapter = %row.name, %error, "what the CA can do is not known");
                 return Ok(true);
             }
-        }
-        let crl = match adapter.crl().await {
-            Ok(bytes) => handed_out(&bytes),
-            Err(error) => Err(error.to_string()),
         };
-        match crl {
-            Ok(crl) => Ok(self.record_listed(&wanted, &crl).await? < wanted.len()),
+        let crl = match its_own {
+            false => None,
+            true => match adapter.crl().await {
+                Ok(bytes) => Some(handed_out(&bytes)),
+                Err(error) => Some(Err(error.to_string())),
+            },
+        };
+        let crl = match crl.transpose() {
+            Ok(crl) => crl,
             Err(error) => {
                 tracing::warn!(adapter = %row.name, error, "the CRL can't be read");
-                Ok(true)
+                return Ok(true);
+            }
+        };
+        let mut is_missing = false;
+        // All of them: those that are never listed must not stand before the others.
+        while let Some(last) = wanted.last() {
+            let after = last.id.clone();
+            let n_found = match &crl {
+                Some(crl) => self.record_listed(&wanted, crl).await?,
+                None => self.look_where_they_say(&wanted).await?,
+            };
+            is_missing |= n_found < wanted.len();
+            wanted = self.wanted(row, &after).await?;
+        }
+        if is_missing {
+            self.ask_once_more(row).await?;
+        }
+        Ok(is_missing)
+    }
+
+    /// Some of those that should be in a CRL of this CA, behind the one with this id.
+    async fn wanted(&self, row: &AdapterRow, after: &str) -> Result<Vec<Certificate>, StoreError> {
+        let mut conn = self.store.ask(Work::Background).await?;
+        certificates::revoked_not_in_crl(&mut conn, &row.id, after, AT_ONCE).await
+    }
+
+    /// Has the CA revoke once more what it said yes to, and doesn't list by its own time.
+    async fn ask_once_more(&self, row: &AdapterRow) -> Result<(), StoreError> {
+        let mut conn = self.store.ask(Work::Background).await?;
+        let due = unlisted::due(&mut conn, &row.id, ASKED_ONCE_MORE).await?;
+        drop(conn);
+        for (certificate, by) in due {
+            let mut tx = self.store.begin_behind().await?;
+            let is_asked = unlisted::ask_again(&mut tx, &certificate, by).await?;
+            tx.commit().await?;
+            if is_asked {
+                tracing::error!(
+                    adapter = %row.name, certificate, in_crl_by = %by,
+                    "the CA accepted a revocation that its CRL doesn't hold: it is asked once more"
+                );
             }
         }
+        Ok(())
     }
 
     async fn record_listed<C: Borrow<Certificate>>(

@@ -8,8 +8,7 @@ use super::way::pause_for;
 use super::{Issuer, LEASE, MARGIN};
 use chrono::{DateTime, Utc};
 
-use crate::domain::adapter::Ca;
-use crate::domain::adapter::{Pause, PauseKind};
+use crate::domain::adapter::{Ca, Pause, PauseKind, StrangeCa};
 use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
@@ -17,7 +16,7 @@ use crate::domain::request::Request;
 use crate::domain::wanted::{Validity, Wanted};
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
-use crate::store::issuance::{self, Issuing};
+use crate::store::issuance::{self, Issuing, SignedBy};
 use crate::store::{StoreError, Work, adapters as rows, ban, keys, orders, requests, revocation, serials};
 
 impl Issuer {
@@ -186,15 +185,19 @@ impl Issuer {
             longest: adapter.longest(),
         };
         // The certificate is judged as it was read, whoever signed it.
-        let signer = match adapter.keeps_ca() {
-            true => signer(signed, validity.now),
-            false => None,
-        };
         let judged = as_asked(issuing, signed, validity);
-        if let Some(ca) = &signer
-            && let Some(strange) = self.strange(issuing, ca, judged.is_ok()).await?
-        {
-            return self.refuse_strange(issuing, &new, &strange).await;
+        if adapter.keeps_ca() {
+            let (strange, why) = match signer(signed, validity.now) {
+                Ok(ca) => (self.strange(issuing, &ca, judged.is_ok()).await?, String::new()),
+                // Of whom it is can't be told; of no CA that is known.
+                Err(why) => {
+                    let nobodys = StrangeCa::untraced(&new.fingerprint_sha256, validity.now);
+                    (Some(nobodys), why)
+                }
+            };
+            if let Some(strange) = strange {
+                return self.refuse_strange(issuing, &new, &strange, &why).await;
+            }
         }
         if let Err(words) = judged {
             return self.take_back(issuing, &new, &words).await;
@@ -204,9 +207,9 @@ impl Issuer {
         requests::lock(&mut tx, id).await?;
         if ban::is_banned(&mut tx, issuing.request.agent_id.as_deref()).await? {
             let words = "its agent was banned before the CA's answer came";
-            let certificate = issuance::refuse_issue(&mut tx, id, &new, words).await?;
+            let certificate = issuance::refuse_issue(&mut tx, id, &new, words, SignedBy::Known).await?;
             tx.commit().await?;
-            tracing::warn!(request = %id, %certificate, serial = %new.serial, words, "what the CA signed is taken back");
+            tracing::warn!(request = %id, certificate, serial = %new.serial, words, "what the CA signed is refused");
             return Ok(());
         }
         let certificate = issuance::complete_issue(&mut tx, id, &new).await?;
@@ -219,7 +222,7 @@ impl Issuer {
         Ok(())
     }
 
-    /// The CA signed something else than what was asked for: that is on record, and revoked there.
+    /// The CA signed something else than what was asked for: that is on record, and the CA is asked to revoke it.
     async fn take_back(
         &self,
         issuing: &Issuing,
@@ -229,9 +232,9 @@ impl Issuer {
         let id = &issuing.request.id;
         let words = format!("the CA's certificate is not what was asked for: {words}");
         let mut tx = self.store.begin_behind().await?;
-        let certificate = issuance::refuse_issue(&mut tx, id, new, &words).await?;
+        let certificate = issuance::refuse_issue(&mut tx, id, new, &words, SignedBy::Known).await?;
         tx.commit().await?;
-        tracing::error!(request = %id, %certificate, serial = %new.serial, words, "what the CA signed is taken back");
+        tracing::error!(request = %id, certificate, serial = %new.serial, words, "what the CA signed is refused");
         Ok(())
     }
 
@@ -264,12 +267,19 @@ fn readable(issuing: &Issuing) -> Result<Csr, String> {
     Ok(csr)
 }
 
-/// The CA that verifiably signed it.
-fn signer(signed: &SignedCertificate, now: DateTime<Utc>) -> Option<Ca> {
-    let leaf = x509::certificates(&signed.pem).ok()?;
-    let given = x509::certificates(&signed.chain_pem).ok()?;
-    let issuer = chain::issuer(leaf.first()?, &given, now).ok()?;
-    Ca::of_der(issuer).ok()
+/// The CA whose key verifiably signed it, whatever its rights and dates are; or why none of those that came with it is
+/// that.
+fn signer(signed: &SignedCertificate, now: DateTime<Utc>) -> Result<Ca, String> {
+    let read = |text: &str| x509::certificates(text).map_err(|error| error.to_string());
+    let (leaf, given) = (read(&signed.pem)?, read(&signed.chain_pem)?);
+    let leaf = leaf.first().ok_or("there is no certificate in it")?;
+    match chain::above(leaf, &given).first() {
+        Some(issuer) => Ca::of_der(issuer).map_err(|error| error.to_string()),
+        None => match chain::issued(leaf, &given, now) {
+            Err(why) => Err(why.to_string()),
+            Ok(()) => Err("it says that it issued itself".to_owned()),
+        },
+    }
 }
 
 /// Refuses a certificate unless it is signed by the CA that came with it, and holds what was asked for and nothing

@@ -4,8 +4,9 @@
 use super::Issuer;
 use super::adapters::{Adapter, AdapterError};
 use crate::domain::adapter::{Adapter as AdapterRow, Ca, StrangeCa};
+use crate::domain::told::quoted;
 use crate::store::certificates::NewCertificate;
-use crate::store::issuance::{self, Issuing};
+use crate::store::issuance::{self, Issuing, SignedBy};
 use crate::store::{StoreError, adapters as rows, cas};
 
 /// The CA that an adapter shows, once it is ready.
@@ -20,7 +21,7 @@ impl Issuer {
     pub(super) async fn holds_ca(&self, row: &AdapterRow, shown: Option<Ca>) -> Result<bool, StoreError> {
         if let Some(strange) = &row.strange_ca {
             // A CA that was only shown is over once the known one is seen again.
-            let stays = |ca: &Ca| strange.signed || strange.ca.is_same(ca);
+            let stays = |ca: &Ca| strange.signed || strange.is(ca);
             if shown.as_ref().is_none_or(stays) {
                 let pause = row.another_ca(strange);
                 if !row.is_paused_for(&pause) {
@@ -38,11 +39,7 @@ impl Issuer {
         let holds = if now_kept.knows(&ca) {
             cas::is_back(&mut tx, &row.id).await?
         } else {
-            let strange = StrangeCa {
-                ca,
-                signed: false,
-                seen_at: tx.now(),
-            };
+            let strange = StrangeCa::shown(ca, tx.now());
             tracing::error!(adapter = %row.name, ca = ?strange.ca, "another CA answers: the adapter is paused");
             cas::stop_for(&mut tx, &row.id, &strange).await?;
             false
@@ -71,30 +68,38 @@ impl Issuer {
             }
             _ => true,
         };
-        Ok((!knows).then(|| StrangeCa {
-            ca: ca.clone(),
-            signed: true,
-            seen_at: self.store.clock().now(),
-        }))
+        Ok((!knows).then(|| StrangeCa::signed(ca.clone(), self.store.clock().now())))
     }
 
-    /// Somebody else signed: the certificate is on record as one that is refused, and the adapter pauses.
+    /// Somebody else signed: the certificate is on record as one that is refused, and the adapter pauses. `why` no key
+    /// that is known has signed it, where its own is not known.
     pub(super) async fn refuse_strange(
         &self,
         issuing: &Issuing,
         new: &NewCertificate,
         strange: &StrangeCa,
+        why: &str,
     ) -> Result<(), StoreError> {
         let id = &issuing.request.id;
-        let words = format!(
-            "the certificate is signed by another CA than its adapter is known for: `{}` with the key {} (SHA-256)",
-            strange.ca.subject, strange.ca.spki_sha256
-        );
+        let words = match &strange.ca {
+            Some(ca) => format!(
+                "the certificate is signed by another CA than its adapter is known for: by the key {} (SHA-256), which \
+                 calls itself {}",
+                ca.spki_sha256,
+                quoted(&ca.subject)
+            ),
+            None => format!(
+                "the certificate is signed by a key that is none of those that its adapter's CAs are known for: {why}"
+            ),
+        };
         let mut tx = self.store.begin_behind().await?;
-        let certificate = issuance::refuse_issue(&mut tx, id, new, &words).await?;
+        let certificate = issuance::refuse_issue(&mut tx, id, new, &words, SignedBy::Stranger).await?;
         cas::stop_for(&mut tx, &issuing.request.adapter_id, strange).await?;
         tx.commit().await?;
-        tracing::error!(request = %id, %certificate, serial = %new.serial, words, "what another CA signed is refused");
+        tracing::error!(
+            request = %id, certificate, serial = %new.serial, sha256 = %new.fingerprint_sha256, words,
+            "what another CA signed is refused"
+        );
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ mod backoff;
 mod bench;
 mod clock;
 mod crl;
+#[cfg(test)]
+mod forged_tests;
 mod issue;
 mod known_ca;
 mod lanes;
@@ -25,6 +27,8 @@ mod roster;
 mod steps;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unlisted_tests;
 mod way;
 
 use std::time::Duration;

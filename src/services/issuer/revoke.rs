@@ -17,11 +17,15 @@ use crate::domain::reason::Reason;
 use crate::domain::x509;
 use crate::store::jobs::{self, Job};
 use crate::store::{
-    StoreError, adapters as rows, apart, audit, certificates, orders, revocation, without_crl,
+    StoreError, adapters as rows, apart, audit, certificates, orders, revocation, unlisted, without_crl,
 };
 
 /// How soon it is tried again whether the issuer may revoke by now.
 const DENIED_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
+/// Time after which a list is seen to hold what it is to hold by now: it is looked into every two minutes.
+const SOON: chrono::Duration = chrono::Duration::minutes(5);
+/// Time that a public CA has for its list (CA/Browser Forum, Baseline Requirements §4.9.7).
+const PUBLIC: chrono::Duration = chrono::Duration::hours(24);
 
 impl Issuer {
     /// Carries out all that is due in a lane, several at a time; the oldest first, and one alone, since a CA that
@@ -173,8 +177,19 @@ impl Issuer {
             Published::AtOnce | Published::Never => None,
         };
         let pem = certificate.pem.as_deref().unwrap_or_default();
-        if published == Published::Never && x509::crl_url(pem).is_none() {
-            without_crl::record(&mut tx, &certificate.id).await?;
+        let listed_within = match published {
+            Published::AtOnce => Some(SOON),
+            Published::Within(wait) => chrono::Duration::from_std(wait).ok().map(|wait| wait + SOON),
+            Published::Never if x509::crl_url(pem).is_some() => Some(PUBLIC + SOON),
+            Published::Never => None,
+        };
+        match listed_within {
+            None if published == Published::Never => without_crl::record(&mut tx, &certificate.id).await?,
+            within => {
+                if let Some(at) = within.and_then(|within| now.checked_add_signed(within)) {
+                    unlisted::expect(&mut tx, &certificate.id, at).await?;
+                }
+            }
         }
         if let Some(by) = by {
             let detail = format!(

@@ -1,6 +1,7 @@
 //! The server's own certificate: read from two files, and read again when they change. A pair that can't
 //! be used never replaces one that can. Whom it asks for theirs is in `peer`.
 
+use crate::domain::told::quoted;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -225,8 +226,9 @@ fn tell_chain(path: &Path, certificates: &[Vec<u8>], now: DateTime<Utc>) {
     if let Some(issuer) = missing {
         tracing::warn!(
             cert = %path.display(),
-            "the chain is incomplete unless `{issuer}` is a root that all clients have: it is not in the file, and this \
-             host doesn't trust it either; append the intermediates to the file"
+            "the chain is incomplete unless {} is a root that all clients have: it is not in the file, and this \
+             host doesn't trust it either; append the intermediates to the file",
+            quoted(&issuer)
         );
     }
 }

@@ -7,6 +7,7 @@ mod agents;
 mod installed;
 mod leaked;
 mod requests;
+mod unlisted;
 
 use chrono::{DateTime, Utc};
 
@@ -29,6 +30,8 @@ pub use requests::{
     Blocked, Failed, WaitedFor, agents_waited_for, blocked_by_adapter, failed_requests, stuck_requests,
     waiting_for_issuer,
 };
+
+pub use unlisted::{Unlisted, unlisted};
 
 /// So many findings of a kind that isn't critical are told one by one; the others are counted.
 pub const AT_MOST: i64 = 500;

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::generations::Set;
 use crate::config::agent::Layout;
 use crate::domain::chain;
+use crate::domain::told::quoted;
 use crate::services::agent::keys::HeldKey;
 
 /// How far this host's clock may be behind the CA's.
@@ -51,20 +52,20 @@ pub(super) enum CheckRefusal {
     Fingerprint { found: String, expected: String },
     #[error("the certificate is for the key `{found}`, the job says `{expected}`")]
     OtherKey { found: String, expected: String },
-    #[error("{what} (`{subject}`) expired at {at}")]
+    #[error("{what} ({}) expired at {at}", quoted(.subject))]
     Expired {
         what: String,
         subject: String,
         at: DateTime<Utc>,
     },
-    #[error("{what} (`{subject}`) is not valid before {at}; check this host's clock, which says {now}")]
+    #[error("{what} ({}) is not valid before {at}; check this host's clock, which says {now}", quoted(.subject))]
     NotYetValid {
         what: String,
         subject: String,
         at: DateTime<Utc>,
         now: DateTime<Utc>,
     },
-    #[error("`{subject}` is issued by `{issuer}`, but the next certificate of the chain is `{next}`")]
+    #[error("{} is issued by {}, but the next certificate of the chain is {}", quoted(.subject), quoted(.issuer), quoted(.next))]
     Order {
         subject: String,
         issuer: String,

@@ -1,5 +1,6 @@
 //! Facts into what needs a person, ranked. Nothing is stored, so what is cured is gone.
 
+mod accepted_cas;
 mod agents;
 mod in_use;
 mod installations;
@@ -9,6 +10,7 @@ mod revocations;
 mod shared_keys;
 #[cfg(test)]
 mod tests;
+mod unlisted;
 mod unreadable;
 mod unrevoked;
 mod waiting;
@@ -22,7 +24,7 @@ use chrono::Duration;
 use self::waiting::Waiting;
 use crate::domain::finding::{Finding, FindingKind, LeftOut, rank};
 use crate::store::findings::{self as facts, Expected, Foremost, Unconfirmed};
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, adapters};
 use crate::wire::health::Findings;
 
 /// So long before its end a certificate in use is worth knowing of.
@@ -94,6 +96,11 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     }
     shared_keys::shared(conn, now, &mut found).await?;
     unrevoked::unrevoked(conn, now, &mut found).await?;
+    for adapter in adapters::all(conn).await? {
+        let (first, n) = facts::unlisted(conn, &adapter.id).await?;
+        found.extend(unlisted::one(&adapter.name, &first, n, now));
+        found.extend(accepted_cas::accepted(&adapter, now));
+    }
     rank(&mut found.0.findings);
     Ok(found.0)
 }

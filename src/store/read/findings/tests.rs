@@ -9,9 +9,9 @@ use super::in_use::in_use;
 use super::installations::installation;
 use super::revocations::unconfirmed;
 use super::shared_keys::shares;
-use super::unrevoked;
+use super::{accepted_cas, unlisted, unrevoked};
 use super::{requests, workers};
-use crate::domain::adapter::{Adapter, AdapterStatus, Pause, PauseKind};
+use crate::domain::adapter::{Adapter, AdapterStatus, Ca, Pause, PauseKind};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::finding::{ABOVE_FACTS, Finding, FindingKind, Maker, Severity, assert_is_whole, kinds_of};
 use crate::domain::key::KeyStatus;
@@ -21,7 +21,8 @@ use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Duty;
 use crate::store::findings::{
-    Banned, Blocked, Failed, InUse, Instead, OnAgent, SharedKey, Silent, Unconfirmed, Unrevoked, WaitedFor,
+    Banned, Blocked, Failed, InUse, Instead, OnAgent, SharedKey, Silent, Unconfirmed, Unlisted, Unrevoked,
+    WaitedFor,
 };
 use crate::store::workers::Gone;
 
@@ -318,21 +319,6 @@ fn asked() -> Vec<Finding> {
         n: 1 + n_keys,
         names: vec!["cdn.example.com".to_owned()],
     };
-    let adapter = |pause: Pause| Adapter {
-        id: "adp_1".to_owned(),
-        version: 1,
-        name: "vault-pki".to_owned(),
-        kind: "vault_pki".to_owned(),
-        config: serde_json::json!({"address": "http://vault:8200"}),
-        status: AdapterStatus::Paused,
-        paused_kind: Some(pause.kind),
-        paused_reason: Some(pause.reason),
-        paused_at: Some(now()),
-        cas: Vec::new(),
-        strange_ca: None,
-        created_at: now(),
-        updated_at: now(),
-    };
     let mut found = vec![failed(None), failed(Some("crt_1"))];
     found.extend([0, 3].map(|n| requests::waits_for_agent(waits(n), now())));
     let paused = |pause: Pause| requests::paused(adapter(pause), Blocked::default(), &[], now());
@@ -351,6 +337,55 @@ fn asked() -> Vec<Finding> {
         ));
     }
     found.push(requests::stuck(&request(RequestStatus::Issuing, None), now()));
+    found
+}
+
+fn adapter(pause: Pause) -> Adapter {
+    Adapter {
+        id: "adp_1".to_owned(),
+        version: 1,
+        name: "vault-pki".to_owned(),
+        kind: "vault_pki".to_owned(),
+        config: serde_json::json!({"address": "http://vault:8200"}),
+        status: AdapterStatus::Paused,
+        paused_kind: Some(pause.kind),
+        paused_reason: Some(pause.reason),
+        paused_at: Some(now()),
+        cas: Vec::new(),
+        strange_ca: None,
+        created_at: now(),
+        updated_at: now(),
+    }
+}
+
+/// What is told of the CAs themselves.
+fn of_cas() -> Vec<Finding> {
+    let row = Unlisted {
+        certificate_id: "crt_1".to_owned(),
+        version: 1,
+        subject: "CN=shop.example.com".to_owned(),
+        serial: "10:11:12".to_owned(),
+        accepted_at: Some(now() - Duration::minutes(6)),
+        in_crl_by: now() - Duration::minutes(1),
+        again_at: Some(now()),
+    };
+    let mut found: Vec<Finding> = [1, 3]
+        .into_iter()
+        .filter_map(|n| unlisted::one("vault-pki", std::slice::from_ref(&row), n, now()))
+        .collect();
+    let ca = |days| Ca {
+        subject: "CN=new".to_owned(),
+        spki_sha256: "cc".to_owned(),
+        fingerprint_sha256: "dd".to_owned(),
+        not_after: now(),
+        accepted_at: Some(now() - Duration::days(days)),
+    };
+    let mut two = adapter(Pause::sealed());
+    two.cas = vec![ca(8), ca(1)];
+    let accepted: Vec<Finding> = accepted_cas::accepted(&two, now()).collect();
+    assert_eq!(accepted.len(), 1, "an old one is told no more");
+    assert!(accepted[0].what.contains("2 CAs count"), "{accepted:?}");
+    found.extend(accepted);
     found
 }
 
@@ -429,7 +464,7 @@ fn others() -> Vec<Finding> {
 
 #[test]
 fn every_finding_is_a_sentence_with_its_subject() {
-    let found: Vec<Finding> = [used(), installed(), asked(), others()].concat();
+    let found: Vec<Finding> = [used(), installed(), asked(), of_cas(), others()].concat();
     found.iter().for_each(assert_is_whole);
     assert!(found.iter().all(|it| it.risk <= ABOVE_FACTS));
     let mut kinds: BTreeSet<FindingKind> = found.iter().map(|it| it.kind).collect();

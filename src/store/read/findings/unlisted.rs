@@ -1,0 +1,56 @@
+//! Revocations that a CA confirmed, and that its CRL doesn't hold though it should by now.
+
+use chrono::{DateTime, Utc};
+
+use super::words::{name, number};
+use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
+use crate::domain::id::EntityKind;
+use crate::domain::{matter, moment};
+use crate::store::findings::Unlisted;
+
+/// One finding a CA: the oldest of `n`, which stands for the first ones of them.
+pub(super) fn one(adapter: &str, first: &[Unlisted], n: i64, now: DateTime<Utc>) -> Option<Finding> {
+    let oldest = first.first()?;
+    let subject = name(&oldest.subject);
+    let facts = RiskFacts {
+        due: Some(now),
+        n_hosts: n,
+        ..RiskFacts::default()
+    };
+    let others = match n - 1 {
+        0 => String::new(),
+        others => format!(", and {others} more"),
+    };
+    let accepted = oldest.accepted_at.unwrap_or(oldest.in_crl_by);
+    let again = oldest.again_at.unwrap_or(now).max(now);
+    let names: Vec<String> = first.iter().map(|it| name(&it.subject)).collect();
+    Some(Finding {
+        kind: FindingKind::RevocationNotListed,
+        severity: Severity::Critical,
+        risk: risk(&facts, now),
+        entity: EntityKind::Certificate,
+        entity_id: oldest.certificate_id.clone(),
+        version: oldest.version,
+        what: format!(
+            "{subject}'s revocation was seen in no CRL{others}: {adapter} accepted it {}, and was to list serial {} by {}. \
+             The issuer asks again by itself, next {}. Look for the serial in the CRL at the CA itself: if it isn't \
+             there, somebody before the CA keeps revocations from it",
+            moment::short(accepted, now),
+            oldest.serial,
+            moment::short(oldest.in_crl_by, now),
+            moment::short(again, now)
+        ),
+        subject,
+        host: None,
+        agent: None,
+        matter: matter::NOT_LISTED.to_owned(),
+        since: oldest.accepted_at,
+        due: Some(oldest.in_crl_by),
+        n_takes_down: n.max(number(names.len())),
+        takes_down: names,
+        // Asked again it would only be refused as revoked already.
+        answer: None,
+        answer_for: Vec::new(),
+        under_way: false,
+    })
+}
