@@ -4,6 +4,8 @@ mod accepted_cas;
 mod agents;
 mod in_use;
 mod installations;
+#[cfg(test)]
+mod place_tests;
 mod renewal_asked;
 mod requests;
 mod revocations;

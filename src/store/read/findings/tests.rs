@@ -30,7 +30,7 @@ use crate::store::workers::Gone;
 const FIFO: &str =
     "reading `/srv/tls/shop.pem` failed: it is a FIFO, not a plain file; put a file there, or move it away";
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_403_220, 0).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn certificate(name: &str) -> Certificate {
     serde_json::from_value(words).unwrap()
 }
 
-fn place() -> InUse {
+pub(super) fn place() -> InUse {
     InUse {
         installation_id: "ins_1".to_owned(),
         installation_version: 1,
@@ -577,41 +577,4 @@ fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
     };
     let what = in_use(&[&banned], now()).unwrap().what;
     assert!(what.ends_with("; agent banned"), "{what}");
-}
-
-#[test]
-fn what_is_served_instead_is_not_dated_by_the_end_of_what_is_expected() {
-    let it = InUse {
-        served_sha256: Some("cc".to_owned()),
-        ..place()
-    };
-    let finding = installation(&it, now());
-    assert_eq!(finding.matter, matter::OLD_ONE_SERVED);
-    assert_eq!((finding.due, finding.since), (None, Some(it.updated_at)));
-}
-
-/// Installing again writes the same where the agent leaves the chain out of its files.
-#[test]
-fn a_chain_that_the_agents_layout_leaves_out_names_that_setting_and_offers_no_installation() {
-    let told = |layout| {
-        let it = InUse {
-            chain_missing: Some("CN=CA 2".to_owned()),
-            layout,
-            ..place()
-        };
-        installation(&it, now())
-    };
-    let laid_out = told(Some(Layout::Separate));
-    assert_eq!(laid_out.answer, None);
-    assert!(
-        laid_out.what.contains("`layout` of web-01's agent is `separate`")
-            && laid_out.what.contains("Set `layout = \"full-chain\"`"),
-        "{}",
-        laid_out.what
-    );
-    for layout in [None, Some(Layout::FullChain), Some(Layout::Combined)] {
-        let other = told(layout);
-        assert_eq!(other.answer.as_deref(), Some("install"));
-        assert!(!other.what.contains("layout"), "{}", other.what);
-    }
 }
