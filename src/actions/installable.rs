@@ -69,7 +69,8 @@ pub(super) fn unfit(certificate: &Certificate, is_listed: bool, now: DateTime<Ut
         )
     } else if certificate.status != CertificateStatus::Active {
         let word = match certificate.shown(now) {
-            Shown::Revoking => "which are being revoked",
+            Shown::Revoking => "which are revoking",
+            Shown::Refused => "whose revocation the CA refused",
             Shown::Held => "which are held",
             _ => "which are revoked",
         };

@@ -59,7 +59,8 @@ impl Action for ReissueCertificate {
                 let belongs = seen
                     .detail
                     .is_some_and(|detail| detail.belongs().next().is_some());
-                let is_installed = belongs || seen.row.n_installations > 0;
+                // Places that it belongs at since an installation failed are counted, and named in a detail alone.
+                let is_installed = belongs || seen.row.n_installations > 0 || seen.row.n_reissuable > 0;
                 refused(seen.row, is_installed, now).or_else(|| {
                     let detail = seen.detail.filter(|_| !is_installed)?;
                     held_by_banned(detail)
@@ -219,8 +220,10 @@ fn refused(certificate: &Certificate, is_installed: bool, now: DateTime<Utc>) ->
     let (word, hint) = match (certificate.shown(now), &certificate.replaced_by) {
         (Shown::Revoked, Some(_)) => ("revoked", "reissue the one that replaced it"),
         (Shown::Revoking, Some(_)) => ("revoking", "reissue the one that replaced it"),
+        (Shown::Refused, Some(_)) => ("refused", "reissue the one that replaced it"),
         (Shown::Revoked, None) => ("revoked", NEW_ONE),
         (Shown::Revoking, None) => ("revoking", NEW_ONE),
+        (Shown::Refused, None) => ("refused", NEW_ONE),
         (_, None) => return None,
         (Shown::Leaked, Some(_)) if certificate.is_replaced => {
             ("leaked and replaced", "its key is compromised: revoke it, `X`")
@@ -235,6 +238,7 @@ fn refused(certificate: &Certificate, is_installed: bool, now: DateTime<Utc>) ->
     };
     let is = match word {
         "revoking" => "being revoked",
+        "refused" => "to be revoked, which its CA refused,",
         "leaked and replaced" => "replaced",
         word => word,
     };

@@ -199,6 +199,7 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
             Shown::Replaced => "replaced and ended",
             Shown::Revoked => "revoked and ended",
             Shown::Revoking => "revoking and ended",
+            Shown::Refused => "refused and ended",
             Shown::Held => "held and ended",
             Shown::Leaked | Shown::Active | Shown::Expiring | Shown::Expired => "expired",
         };
@@ -209,14 +210,18 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
         .as_ref()
         .map(|revocation| revocation.reason);
     let worsens = reason == Reason::KeyCompromise && before != Some(Reason::KeyCompromise);
-    let is_over = match certificate.status {
-        CertificateStatus::Revoked => Some("revoked already"),
-        CertificateStatus::RevocationPending => Some("being revoked already"),
-        CertificateStatus::Active | CertificateStatus::Held => None,
+    // The word is the one of lists, the answer a sentence.
+    let (word, is) = match certificate.status {
+        CertificateStatus::Revoked => ("revoked already", "revoked already"),
+        // What the CA refused is asked for again by whoever has mended the cause.
+        CertificateStatus::RevocationPending if certificate.refusal().is_none() => {
+            ("revoking already", "being revoked already")
+        }
+        CertificateStatus::RevocationPending | CertificateStatus::Active | CertificateStatus::Held => {
+            return None;
+        }
     };
-    is_over
-        .filter(|_| !worsens)
-        .map(|word| Refusal::new(word, Problem::conflict(format!("{name} is {word}"))))
+    (!worsens).then(|| Refusal::new(word, Problem::conflict(format!("{name} is {is}"))))
 }
 
 /// Number of distinct keys that these have, and the beginning of the first.
@@ -279,11 +284,24 @@ fn same_key(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
         found.map(|other| other.name()).collect()
     };
     let good = of(|status| matches!(status, CertificateStatus::Active | CertificateStatus::Held));
-    let pending = of(|status| status == CertificateStatus::RevocationPending);
+    let with_ca = |is_refused: bool| -> Vec<&str> {
+        let pending = others
+            .values()
+            .filter(|other| other.status == CertificateStatus::RevocationPending);
+        let those = pending.filter(|other| other.refusal().is_some() == is_refused);
+        those.map(|other| other.name()).collect()
+    };
+    let (refused, pending) = (with_ca(true), with_ca(false));
     let revoked = of(|status| status == CertificateStatus::Revoked);
     let mut said = Vec::new();
-    if !good.is_empty() || (pending.is_empty() && revoked.is_empty()) {
+    if !good.is_empty() || (pending.is_empty() && refused.is_empty() && revoked.is_empty()) {
         said.push(stay_good(all, &good));
+    }
+    if !refused.is_empty() {
+        said.push(format!(
+            "Revocation refused by the CA before: {}, with the same key.",
+            names(&refused)
+        ));
     }
     if !pending.is_empty() {
         said.push(format!(
@@ -332,6 +350,7 @@ fn in_the_way(
     };
     let certificates = all.iter().map(|detail| &detail.certificate);
     let mut lines = adapters.lines(certificates, so, with);
+    lines.extend(refused_before(all));
     lines.extend(wait.map(|wait| waits(wait, with)));
     let served = |detail: &&CertificateDetail| {
         let served = |place: &Installation| {
@@ -342,6 +361,20 @@ fn in_the_way(
     let unreplaced: Vec<&Certificate> = all.iter().filter(served).map(|it| &it.certificate).collect();
     lines.extend(replaced_first(&unreplaced));
     lines
+}
+
+/// Sentence about what the CA has refused to revoke before, with its last words.
+fn refused_before(all: &[CertificateDetail]) -> Option<String> {
+    let certificates = all.iter().map(|detail| &detail.certificate);
+    let refused: Vec<(&str, &str)> = certificates
+        .filter_map(|it| Some((it.name(), it.refusal()?)))
+        .collect();
+    let (name, words) = refused.first()?;
+    let words = words.trim_end_matches('.');
+    Some(match refused.len() {
+        1 => format!("The CA refused to revoke {name} before: {words}."),
+        n => format!("The CA refused to revoke {n} of these before, {name} so: {words}."),
+    })
 }
 
 /// Sentences about certificates that are served and that nothing replaces yet, by what could be done about it before.

@@ -468,8 +468,10 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
     }
     let selected = views::selected(state);
     let again = state.runs.last().is_some_and(|run| run.action == id);
-    if again && views::is_adrift(state) {
-        let words = "what you acted on has left this list: move to the row you mean";
+    // Vault is what it is, whatever is under the cursor.
+    let is_of_a_row = !action.spec().kinds.contains(&EntityKind::Vault);
+    if again && is_of_a_row && views::is_adrift(state) {
+        let words = "what you acted on is not under the cursor any more: move to the row you mean";
         return state.say(Tone::Plain, words);
     }
     let hidden = views::n_hidden_marks(state);

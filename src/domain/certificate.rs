@@ -72,6 +72,13 @@ pub struct Revocation {
     pub without_crl_at: Option<DateTime<Utc>>,
     /// When a verifier was seen to refuse the certificate.
     pub seen_refused_at: Option<DateTime<Utc>>,
+    /// What the CA said when it refused to revoke, where nobody asks it any more: it can be asked for again.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "plain::maybe_name"
+    )]
+    pub refusal: Option<String>,
 }
 
 /// One issued certificate.
@@ -166,6 +173,8 @@ pub enum Shown {
     Revoked,
     /// Its revocation was asked for.
     Revoking,
+    /// Its revocation was asked for, and its CA refused: nobody is at it.
+    Refused,
     /// On hold.
     Held,
     /// Has done its duty: a newer one took its place everywhere.
@@ -174,12 +183,13 @@ pub enum Shown {
 
 impl Shown {
     /// All of them, in the order of their words in messages.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Active,
         Self::Expiring,
         Self::Expired,
         Self::Revoked,
         Self::Revoking,
+        Self::Refused,
         Self::Held,
         Self::Leaked,
         Self::Replaced,
@@ -195,6 +205,7 @@ impl Shown {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::Revoking => "revoking",
+            Self::Refused => "refused",
             Self::Held => "held",
             Self::Replaced => "replaced",
         }
@@ -231,6 +242,7 @@ impl Certificate {
     pub fn shown(&self, now: DateTime<Utc>) -> Shown {
         match (self.status, self.urgency(now)) {
             (CertificateStatus::Revoked, _) => Shown::Revoked,
+            (CertificateStatus::RevocationPending, _) if self.refusal().is_some() => Shown::Refused,
             (CertificateStatus::RevocationPending, _) => Shown::Revoking,
             (CertificateStatus::Held, _) => Shown::Held,
             (CertificateStatus::Active, left) if self.is_key_compromised && left != Urgency::Expired => {
@@ -241,6 +253,14 @@ impl Certificate {
             (CertificateStatus::Active, Urgency::None) => Shown::Active,
             (CertificateStatus::Active, _) => Shown::Expiring,
         }
+    }
+
+    /// What its CA said when it refused to revoke it, where nobody asks it any more.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let pending = self.status == CertificateStatus::RevocationPending;
+        let revocation = self.revocation.as_ref().filter(|_| pending)?;
+        revocation.refusal.as_deref()
     }
 
     /// There is nothing left to ask for: each of its places has a request that is under way.
@@ -261,7 +281,7 @@ impl Certificate {
         let is_good = match self.shown(now) {
             Shown::Active | Shown::Expiring | Shown::Held => true,
             Shown::Leaked => !self.is_replaced,
-            Shown::Expired | Shown::Revoked | Shown::Revoking | Shown::Replaced => false,
+            Shown::Expired | Shown::Revoked | Shown::Revoking | Shown::Refused | Shown::Replaced => false,
         };
         is_good && self.not_after > now
     }

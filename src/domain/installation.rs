@@ -59,6 +59,9 @@ pub struct Installation {
     pub error: Option<String>,
     /// When the agent last looked.
     pub checked_at: Option<DateTime<Utc>>,
+    /// The agent has reported since and said nothing of this path: what is known of it is of `checked_at`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_left_out: bool,
 }
 
 /// How the three truths agree.

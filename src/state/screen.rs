@@ -89,14 +89,85 @@ impl Place {
     }
 }
 
-/// The cursor of one pane: the thing that it is on, and which row that was.
+/// The cursor of one pane: the thing that it is on, and where that was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor {
+struct Cursor {
     id: Option<String>,
     index: usize,
-    /// An action was started from here. When its thing leaves the list, the same key acts on no other one until
-    /// somebody moves the cursor.
-    acted: bool,
+    /// Its neighbours where somebody or the list's growth has put it, and not where the thing was sorted to since.
+    beside: Option<Beside>,
+    /// Thing that an action was started from. When that isn't under the cursor any more, the same key acts on no other
+    /// one until somebody moves the cursor.
+    acted: Option<String>,
+}
+
+/// The rows above and below a thing, by their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Beside {
+    above: Option<String>,
+    below: Option<String>,
+}
+
+impl Beside {
+    fn of(index: usize, ids: &[impl AsRef<str>]) -> Self {
+        let id = |at: Option<usize>| Some(ids.get(at?)?.as_ref().to_owned());
+        Self {
+            above: id(index.checked_sub(1)),
+            below: id(index.checked_add(1)),
+        }
+    }
+
+    /// A thing at `at` is where it was among its neighbours, whatever came between or went: one is still next to it, or
+    /// each is still on its side.
+    fn is_around(&self, at: usize, ids: &[impl AsRef<str>]) -> bool {
+        let above = position(self.above.as_deref(), ids);
+        let below = position(self.below.as_deref(), ids);
+        let is_next = above.is_some_and(|it| it + 1 == at) || below == Some(at + 1);
+        is_next || (above.is_none_or(|it| it < at) && below.is_none_or(|it| it > at))
+    }
+}
+
+fn position(id: Option<&str>, ids: &[impl AsRef<str>]) -> Option<usize> {
+    let id = id?;
+    ids.iter().position(|other| other.as_ref() == id)
+}
+
+impl Cursor {
+    fn at(index: usize, ids: &[impl AsRef<str>]) -> Self {
+        Self {
+            id: ids.get(index).map(|id| id.as_ref().to_owned()),
+            index,
+            beside: Some(Beside::of(index, ids)),
+            acted: None,
+        }
+    }
+
+    fn own(&self, ids: &[impl AsRef<str>]) -> Option<usize> {
+        position(self.id.as_deref(), ids)
+    }
+
+    fn is_in_place(&self, at: usize, ids: &[impl AsRef<str>]) -> bool {
+        self.beside.as_ref().is_some_and(|it| it.is_around(at, ids))
+    }
+
+    /// Index of the row that takes the place of the thing, which has gone: the one that was below it, or else above.
+    fn without_its_thing(&self, ids: &[impl AsRef<str>]) -> usize {
+        let beside = self.beside.as_ref();
+        let below = beside.and_then(|it| position(it.below.as_deref(), ids));
+        let above = || beside.and_then(|it| position(it.above.as_deref(), ids));
+        below
+            .or_else(above)
+            .unwrap_or(self.index.min(ids.len().saturating_sub(1)))
+    }
+
+    /// Goes with its thing to `at`. Where that was only sorted to, by what became of it, the place that it had before is
+    /// remembered.
+    fn follow(&mut self, at: usize, ids: &[impl AsRef<str>]) {
+        if self.is_in_place(at, ids) {
+            self.index = at;
+            self.beside = Some(Beside::of(at, ids));
+        }
+    }
 }
 
 /// Cursor, marks, filter and sort of one screen.
@@ -123,17 +194,12 @@ pub struct Screen {
 
 impl Screen {
     /// Where the cursor of `pane` is among `ids`: on its own thing; where that is gone, on the row that
-    /// it was on, so that a list that shrinks doesn't throw the cursor back to its beginning.
+    /// was below it, so that a list that shrinks doesn't throw the cursor back to its beginning.
     #[must_use]
     pub fn cursor_index(&self, pane: usize, ids: &[impl AsRef<str>]) -> usize {
-        let Some(cursor) = self.cursors.get(pane) else {
-            return 0;
-        };
-        let own = cursor
-            .id
-            .as_ref()
-            .and_then(|id| ids.iter().position(|other| other.as_ref() == id));
-        own.unwrap_or(cursor.index.min(ids.len().saturating_sub(1)))
+        self.cursors.get(pane).map_or(0, |cursor| {
+            cursor.own(ids).unwrap_or_else(|| cursor.without_its_thing(ids))
+        })
     }
 
     /// Puts the cursor of `pane` on the row at `index` among `ids`.
@@ -141,12 +207,7 @@ impl Screen {
         if self.cursors.len() <= pane {
             self.cursors.resize(pane + 1, Cursor::default());
         }
-        let id = ids.get(index).map(|id| id.as_ref().to_owned());
-        self.cursors[pane] = Cursor {
-            id,
-            index,
-            acted: false,
-        };
+        self.cursors[pane] = Cursor::at(index, ids);
     }
 
     /// Puts it by somebody's hand. The first row is where the cursor is without anybody, so that whoever goes there
@@ -165,19 +226,19 @@ impl Screen {
         if ids.is_empty() {
             return;
         }
-        let at = self.cursor_index(pane, ids);
-        if let Some(cursor) = self.cursors.get_mut(pane)
-            && cursor.acted
-        {
-            cursor.index = at;
-            return;
+        let is_moved = self.moved.contains(&pane);
+        let at_end = self.at_end && pane == self.pane;
+        match self.cursors.get_mut(pane) {
+            Some(cursor) if cursor.acted.is_some() => hold_acted(cursor, is_moved, ids),
+            Some(cursor) if is_moved && !at_end => match cursor.own(ids) {
+                Some(at) => cursor.follow(at, ids),
+                None => *cursor = Cursor::at(cursor.without_its_thing(ids), ids),
+            },
+            _ => {
+                let index = if at_end { ids.len() - 1 } else { 0 };
+                self.put_cursor(pane, index, ids);
+            }
         }
-        let index = match (self.at_end && pane == self.pane, self.moved.contains(&pane)) {
-            (true, _) => ids.len() - 1,
-            (false, true) => at,
-            (false, false) => 0,
-        };
-        self.put_cursor(pane, index, ids);
     }
 
     /// Of rows of which the oldest are first and go first: what was before the one that is gone is gone too, so that the
@@ -188,6 +249,7 @@ impl Screen {
             && !ids.iter().any(|other| other.as_ref() == id)
         {
             cursor.index = 0;
+            cursor.beside = None;
         }
     }
 
@@ -195,19 +257,19 @@ impl Screen {
     pub fn note_action(&mut self, ids: &[impl AsRef<str>]) {
         let pane = self.pane;
         self.put_cursor(pane, self.cursor_index(pane, ids), ids);
-        self.cursors[pane].acted = true;
+        let cursor = &mut self.cursors[pane];
+        cursor.acted.clone_from(&cursor.id);
     }
 
-    /// Whether the thing under the cursor has left the list since an action was started from it.
+    /// Whether another thing is under the cursor, or none, than the one that an action was started from: that has left
+    /// the list, or was sorted away from a cursor that nobody had moved.
     #[must_use]
     pub fn is_adrift(&self, ids: &[impl AsRef<str>]) -> bool {
-        let Some(cursor) = self.cursors.get(self.pane).filter(|cursor| cursor.acted) else {
+        let Some(cursor) = self.cursors.get(self.pane) else {
             return false;
         };
-        cursor
-            .id
-            .as_ref()
-            .is_some_and(|id| !ids.iter().any(|other| other.as_ref() == id))
+        let under = ids.get(self.cursor_index(self.pane, ids)).map(AsRef::as_ref);
+        cursor.acted.is_some() && cursor.acted.as_deref() != under
     }
 
     /// Back to the first row of every pane, as after another filter or order, or with another visit.
@@ -215,6 +277,24 @@ impl Screen {
         self.cursors.clear();
         self.moved.clear();
         self.at_end = false;
+    }
+}
+
+/// Holds a cursor that an action was started from: it stays on that thing when rows come above. Where nobody had moved it
+/// and the thing is sorted elsewhere, or goes, it is on the first row again: a key that acts is no move.
+fn hold_acted(cursor: &mut Cursor, is_moved: bool, ids: &[impl AsRef<str>]) {
+    let own = cursor.own(ids);
+    let is_on_it = cursor.id == cursor.acted;
+    match own {
+        Some(at) if is_moved || (is_on_it && cursor.is_in_place(at, ids)) => cursor.follow(at, ids),
+        None if is_moved => cursor.index = cursor.without_its_thing(ids),
+        _ => {
+            let acted = cursor.acted.take();
+            *cursor = Cursor {
+                acted,
+                ..Cursor::at(0, ids)
+            };
+        }
     }
 }
 
@@ -248,7 +328,7 @@ mod tests {
     #[test]
     fn after_an_action_the_cursor_is_on_its_thing_or_on_none() {
         let mut screen = Screen::default();
-        screen.put_cursor(0, 1, &ids("a b c"));
+        screen.move_cursor(0, 1, &ids("a b c"));
         screen.note_action(&ids("a b c"));
         screen.hold_cursor(0, &ids("c a b"));
         assert_eq!(screen.cursor_index(0, &ids("c a b")), 2);
@@ -272,6 +352,57 @@ mod tests {
         screen.move_cursor(0, 0, &ids("x a b c"));
         screen.hold_cursor(0, &ids("y x a b c"));
         assert_eq!(screen.cursor_index(0, &ids("y x a b c")), 0);
+    }
+
+    #[test]
+    fn an_action_is_no_move_the_cursor_goes_back_to_the_top_from_what_is_sorted_away_or_gone() {
+        let mut screen = Screen::default();
+        screen.hold_cursor(0, &ids("v a b c"));
+        screen.note_action(&ids("v a b c"));
+        screen.hold_cursor(0, &ids("n v a b c"));
+        assert_eq!(screen.cursor_index(0, &ids("n v a b c")), 1, "a row came above");
+        screen.hold_cursor(0, &ids("n a b v c"));
+        assert_eq!(screen.cursor_index(0, &ids("n a b v c")), 0, "it was sorted away");
+        assert!(screen.is_adrift(&ids("n a b v c")));
+        screen.hold_cursor(0, &ids("m n a b c"));
+        assert_eq!(
+            screen.cursor_index(0, &ids("m n a b c")),
+            0,
+            "it is with the top again"
+        );
+
+        screen.put_cursor(0, 0, &ids("v a b"));
+        screen.note_action(&ids("v a b"));
+        screen.hold_cursor(0, &ids("n m v a b"));
+        screen.hold_cursor(0, &ids("n m a b"));
+        assert_eq!(screen.cursor_index(0, &ids("n m a b")), 0, "it is gone");
+    }
+
+    #[test]
+    fn a_moved_cursor_does_not_keep_the_place_that_its_thing_was_sorted_to() {
+        let gone = |held: &[&str], after: &str| {
+            let mut screen = Screen::default();
+            screen.move_cursor(0, 1, &ids("a v b c d e"));
+            for list in held {
+                screen.hold_cursor(0, &ids(list));
+            }
+            screen.hold_cursor(0, &ids(after));
+            let after = ids(after);
+            after[screen.cursor_index(0, &after)].clone()
+        };
+        assert_eq!(gone(&["a b c d v e"], "a b c d e"), "b");
+        assert_eq!(gone(&["a b c d v e", "n a b c d v e"], "n a b c d e"), "b");
+        assert_eq!(
+            gone(&["a b c d v e"], "a c d e"),
+            "a",
+            "what was below is gone too"
+        );
+        assert_eq!(gone(&["n m a v b c d e"], "n m a b c d e"), "b");
+        assert_eq!(
+            gone(&["b a v c d e"], "b a c d e"),
+            "c",
+            "a neighbour moved, not it"
+        );
     }
 
     #[test]

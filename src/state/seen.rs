@@ -22,7 +22,13 @@ impl State {
     #[must_use]
     pub fn seen<'a>(&'a self, on: &'a [Target]) -> Vec<Seen<'a>> {
         let mut found: Found<'_> = on.iter().map(|target| (target.id.as_str(), None)).collect();
-        let mut answers: Vec<_> = self.data.values().collect();
+        // A copy that something has changed since, and that no open screen asks for again, says nothing of now.
+        let is_kept = |query: &Query| self.needed.contains(query);
+        let answers = self
+            .data
+            .iter()
+            .filter(|(query, loaded)| !loaded.dirty || is_kept(query));
+        let mut answers: Vec<_> = answers.map(|(_, loaded)| loaded).collect();
         // Of two rows of one version the later answer knows better what other tables say of the thing.
         answers.sort_by_key(|loaded| loaded.as_of);
         for answer in answers.into_iter().filter_map(|loaded| loaded.value.as_ref()) {

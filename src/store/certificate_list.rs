@@ -47,6 +47,13 @@ macro_rules! first {
     };
 }
 
+/// The CA of `c` is being asked, or is to be asked, to revoke it.
+macro_rules! asked {
+    () => {
+        "EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' AND j.status = 'queued')"
+    };
+}
+
 /// Columns that are worked out of other tables.
 macro_rules! derived {
     () => {
@@ -64,11 +71,15 @@ macro_rules! derived {
             replaced!(),
             " THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
              CAST(CASE WHEN EXISTS (SELECT 1 FROM keys l WHERE l.spki_sha256 = c.spki_sha256 \
-               AND l.status = 'compromised') THEN 1 ELSE 0 END AS bigint) AS is_key_compromised"
+               AND l.status = 'compromised') THEN 1 ELSE 0 END AS bigint) AS is_key_compromised, \
+             CASE WHEN c.status = 'revocation_pending' AND NOT ",
+            asked!(),
+            " THEN COALESCE((SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
+               ORDER BY j.id DESC LIMIT 1), 'nobody asks it') END AS refusal"
         )
     };
 }
-pub(super) use {derived, first, replaced};
+pub(super) use {asked, derived, first, replaced};
 
 /// The ids of the certificates that are expected on these agents.
 macro_rules! in_use_on {
@@ -274,7 +285,14 @@ pub(super) const LIST: List = List {
                         ),
                     ),
                     ("revoked", "c.status = 'revoked'"),
-                    ("revoking", "c.status = 'revocation_pending'"),
+                    (
+                        "revoking",
+                        concat!("c.status = 'revocation_pending' AND ", asked!()),
+                    ),
+                    (
+                        "refused",
+                        concat!("c.status = 'revocation_pending' AND NOT ", asked!()),
+                    ),
                     ("held", "c.status = 'held'"),
                     ("replaced", concat!(replaced!(), " AND NOT ", leaked!())),
                     ("leaked", leaked!()),

@@ -11,7 +11,7 @@ use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::certificate_list::{LIST, STILL_MATTERS, derived, first, replaced};
+use super::certificate_list::{LIST, STILL_MATTERS, asked, derived, first, replaced};
 use super::in_use_sql::{in_use, of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
@@ -213,7 +213,7 @@ pub async fn revoked_not_in_crl(
 ) -> Result<Vec<Certificate>, StoreError> {
     let now = conn.now();
     let rows: Vec<Wrapped> = sql(
-        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS n_reissuable, CAST(0 AS BIGINT) AS is_replaced, CAST(0 AS BIGINT) AS is_key_compromised, NULL AS host, NULL AS owner FROM certificates c \
+        "SELECT c.*, CAST(0 AS BIGINT) AS n_installations, CAST(0 AS BIGINT) AS n_reissues, CAST(0 AS BIGINT) AS n_reissuable, CAST(0 AS BIGINT) AS is_replaced, CAST(0 AS BIGINT) AS is_key_compromised, NULL AS host, NULL AS owner, NULL AS refusal FROM certificates c \
          WHERE c.status = 'revoked' AND c.in_crl_at IS NULL AND c.without_crl_at IS NULL \
          AND c.not_after > $2 AND COALESCE(c.adapter_id, '') = $3 ORDER BY c.id LIMIT $1",
     )
@@ -304,6 +304,7 @@ impl FromRow for Wrapped {
                 in_crl_at: row.try_get("in_crl_at")?,
                 without_crl_at: row.try_get("without_crl_at")?,
                 seen_refused_at: row.try_get("seen_refused_at")?,
+                refusal: row.try_get("refusal")?,
             }),
             _ => None,
         };

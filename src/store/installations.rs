@@ -1,5 +1,7 @@
 //! Installations: what is expected where, and what the agents found there.
 
+use std::collections::BTreeMap;
+
 use crate::domain::certificate::Certificate;
 use crate::domain::id::{EntityKind, new_id};
 use crate::domain::installation::Installation;
@@ -7,7 +9,7 @@ use crate::domain::told::told;
 use crate::wire::agents::ReportedInstallation;
 
 use super::row::{FromRow, Row};
-use super::statement::sql;
+use super::statement::{Value, places, sql};
 use super::{Conn, StoreError, Tx, agents};
 
 /// A certificate `f` that is found at the installation `i`, fulfils a condition, and isn't the expected one.
@@ -151,7 +153,8 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
          COALESCE(i.install_error, (SELECT i.failed_error FROM certificates f \
            WHERE f.id = i.failed_certificate_id AND f.id <> i.certificate_id AND f.status = 'active'), \
            i.report_error) AS error, \
-         CAST(CASE WHEN i.install_error IS NULL THEN 0 ELSE 1 END AS bigint) AS failed, i.checked_at \
+         CAST(CASE WHEN i.install_error IS NULL THEN 0 ELSE 1 END AS bigint) AS failed, i.checked_at, \
+         CAST(CASE WHEN {LEFT_OUT} THEN 1 ELSE 0 END AS bigint) AS is_left_out \
          FROM installations i JOIN agents a ON a.id = i.agent_id \
          JOIN certificates c ON c.id = i.certificate_id WHERE {which} ORDER BY a.hostname, i.path"
     )))
@@ -162,29 +165,33 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// What an agent found. Paths that nothing is expected at are passed over.
+/// What an agent found. Paths that nothing is expected at are passed over; what is known of one that the agent says
+/// nothing of stays as it was, with its age: not looked at isn't gone.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation]) -> Result<(), StoreError> {
-    let doing = "recording what an agent found";
-    let now = tx.now();
-    let known: Vec<Found> = sql("UPDATE installations SET checked_at = $2 WHERE agent_id = $1 \
-         RETURNING id, path, on_disk_sha256, served_sha256, chain_missing, report_error")
-    .bind(agent_id)
-    .bind(now)
-    .fetch_all(tx.raw())
-    .await
-    .map_err(StoreError::because(doing))?;
-    let nothing = ReportedInstallation {
-        path: String::new(),
-        on_disk_sha256: None,
-        served_sha256: None,
-        chain_missing: None,
-        error: Some("the agent knows of nothing at this path".to_owned()),
-    };
+    let found: BTreeMap<&str, &ReportedInstallation> =
+        found.iter().map(|it| (it.path.as_str(), it)).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "UPDATE installations SET checked_at = $2 WHERE agent_id = $1 AND path IN ({}) \
+         RETURNING id, path, on_disk_sha256, served_sha256, chain_missing, report_error",
+        places(3, found.len())
+    );
+    let known: Vec<Found> = sql(sqlx::AssertSqlSafe(text))
+        .bind(agent_id)
+        .bind(tx.now())
+        .bind_all(found.keys().map(|path| Value::from(*path)))
+        .fetch_all(tx.raw())
+        .await
+        .map_err(StoreError::because("recording what an agent found"))?;
     for row in known {
-        let now_there = found.iter().find(|it| it.path == row.path).unwrap_or(&nothing);
+        let Some(now_there) = found.get(row.path.as_str()) else {
+            continue;
+        };
         let same = row.on_disk_sha256 == now_there.on_disk_sha256
             && row.served_sha256 == now_there.served_sha256
             && row.chain_missing == now_there.chain_missing
@@ -195,6 +202,26 @@ pub async fn reported(tx: &mut Tx, agent_id: &str, found: &[ReportedInstallation
     }
     Ok(())
 }
+
+/// Paths that were looked at before and that the agent's last report said nothing of, as after its state was lost: it is
+/// asked to look there. No more than one report holds.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn left_out(conn: &mut Conn, agent_id: &str, at_most: i64) -> Result<Vec<String>, StoreError> {
+    sql(sqlx::AssertSqlSafe(format!(
+        "SELECT i.path FROM installations i JOIN agents a ON a.id = i.agent_id \
+         WHERE i.agent_id = $1 AND {LEFT_OUT} ORDER BY i.path LIMIT $2"
+    )))
+    .bind(agent_id)
+    .bind(at_most)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("reading what an agent doesn't look at"))
+}
+
+/// The agent `a` has reported since the place `i` was looked at, and said nothing of it.
+const LEFT_OUT: &str = "i.checked_at < a.last_checkin";
 
 /// Records what is at a place. An installation that failed before is over once the expected certificate is found where
 /// nothing could be read: somebody has put it right.
@@ -370,6 +397,7 @@ impl FromRow for Wrapped {
             failed: row.try_get::<i64>("failed")? > 0,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,
+            is_left_out: row.try_get::<i64>("is_left_out")? > 0,
         }))
     }
 }

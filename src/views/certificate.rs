@@ -178,7 +178,7 @@ fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (S
             (0, _) if is_of_serving => (format!("at its report: {}", words(truth)), Meaning::Warn),
             (0, _) => match &served.broken {
                 Some(broken) => (broken.clone(), Meaning::Bad),
-                None => reported(place, truth, state.shown_at()),
+                None => reported(place, truth, state),
             },
             (others, n) if others == n => ("another one is served now".to_owned(), Meaning::Bad),
             (others, n) => (
@@ -186,7 +186,7 @@ fn standing(place: &Installation, of: Option<&Certificate>, state: &State) -> (S
                 Meaning::Bad,
             ),
         },
-        _ => reported(place, truth, state.shown_at()),
+        _ => reported(place, truth, state),
     }
 }
 
@@ -263,7 +263,23 @@ impl Unwanted<'_> {
 }
 
 /// State of the place when its agent reported it.
-fn reported(place: &Installation, truth: Truth, now: DateTime<Utc>) -> (String, Meaning) {
+fn reported(place: &Installation, truth: Truth, state: &State) -> (String, Meaning) {
+    let (words, meaning) = when_looked_at(place, truth, state.shown_at());
+    match place.checked_at.filter(|_| place.is_left_out) {
+        Some(at) => {
+            let meaning = match meaning {
+                Meaning::Bad => Meaning::Bad,
+                _ => Meaning::Warn,
+            };
+            let words = format!("not looked at since {}; then: {words}", when(at, state));
+            (words, meaning)
+        }
+        None => (words, meaning),
+    }
+}
+
+/// State of the place at its agent's last look.
+fn when_looked_at(place: &Installation, truth: Truth, now: DateTime<Utc>) -> (String, Meaning) {
     match (&place.error, truth) {
         // It is as the platform wants it, and no client takes it.
         (None, Truth::Agrees | Truth::ChainIncomplete) if place.not_after <= now => {
@@ -464,7 +480,13 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
             Meaning::Warn,
         ));
         facts.push(fact("  asked", full(revocation.asked_at, state)));
-        facts.push(fact("  accepted", at(revocation.accepted_at)));
+        facts.push(match certificate.refusal() {
+            Some(words) => {
+                let words = format!("the CA refused, and can be asked again: {words}");
+                fact_that_means("  accepted", words, Meaning::Bad)
+            }
+            None => fact("  accepted", at(revocation.accepted_at)),
+        });
         facts.push(match revocation.without_crl_at {
             Some(_) => fact("  in CRL", "none: the CA's yes is the end of it"),
             None => fact("  in CRL", at(revocation.in_crl_at)),

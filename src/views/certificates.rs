@@ -150,7 +150,7 @@ pub(super) fn status(certificate: &Certificate, state: &State) -> (String, Meani
     let shown = certificate.shown(state.shown_at());
     let meaning = match shown {
         Shown::Active => Meaning::Plain,
-        Shown::Leaked | Shown::Expired => Meaning::Bad,
+        Shown::Leaked | Shown::Expired | Shown::Refused => Meaning::Bad,
         Shown::Expiring | Shown::Revoking | Shown::Held => Meaning::Warn,
         Shown::Revoked | Shown::Replaced => Meaning::Dim,
     };

@@ -163,6 +163,10 @@ pub struct ReportReply {
     /// The SPKI hashes of keys that the agent says it holds and has to prove, with its next report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prove: Vec<String>,
+    /// Paths that are expected on the agent and that this report said nothing of, as after its state was lost. It looks
+    /// there too from now on, inside the directories that its configuration allows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub look: Vec<String>,
 }
 
 /// One job for an agent. Carrying one out twice has the effect of once.

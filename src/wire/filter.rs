@@ -15,7 +15,7 @@ pub const CERTIFICATE_FIELDS: &[&str] = &["status", "expires", "agent", "owner",
 /// What a certificate's `status:` can be: the screen's own words, and `any`, since lists on a screen leave out what is
 /// replaced.
 pub const CERTIFICATE_STATUSES: &[&str] = &[
-    "active", "expiring", "expired", "revoked", "revoking", "held", "leaked", "replaced", "any",
+    "active", "expiring", "expired", "revoked", "revoking", "refused", "held", "leaked", "replaced", "any",
 ];
 /// The words of an agent's `status:`.
 pub const AGENT_STATUSES: &[&str] = &["active", "banned"];
@@ -360,7 +360,7 @@ mod tests {
         );
         assert_eq!(
             read("status:old").unwrap_err(),
-            "status is one of: active, expiring, expired, revoked, revoking, held, leaked, replaced, any"
+            "status is one of: active, expiring, expired, revoked, revoking, refused, held, leaked, replaced, any"
         );
         for wrong in [
             "expires:soon",

@@ -16,6 +16,8 @@ pub(super) struct Platform {
     pub(super) denial: Option<&'static str>,
     /// The keys that it asks the agent to prove.
     pub(super) prove: Vec<String>,
+    /// The paths that it asks the agent to look at.
+    pub(super) look: Vec<String>,
 }
 
 pub(super) type Shared = Arc<Mutex<Platform>>;
@@ -78,6 +80,7 @@ pub(super) async fn report(
         jobs: platform.jobs.clone(),
         identity_pem: None,
         prove: platform.prove.clone(),
+        look: platform.look.clone(),
     }))
 }
 

@@ -98,3 +98,35 @@ async fn a_banned_agent_asks_rarely_and_says_that_it_is_banned() {
     night.platform.lock().unwrap().denial = None;
     assert!(wake(&night.wake_address, LIMIT).await.unwrap().reported);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_state_was_lost_looks_where_it_is_told_to_and_nowhere_else() {
+    let mut night = Night::start(None).await;
+    let csr = night.make_key("req_1", "ecdsa-p256").await;
+    let issued = night.ca.sign(&csr, 30);
+    assert!(night.install("job_1", &issued, &csr).await.done);
+    night.stop_agent().await;
+    let elsewhere = night.dir.path().join("other.pem");
+    std::fs::write(&elsewhere, &issued.pem).unwrap();
+    night.config.state_dir = night.dir.path().join("fresh");
+    let n = {
+        let mut platform = night.platform.lock().unwrap();
+        platform.look = vec![night.path(), elsewhere.display().to_string()];
+        platform.reports.len()
+    };
+    night.start_agent(Some("one-time-2")).await;
+    // At once, since nobody knows otherwise what is there.
+    let reports = until("the second report", || {
+        let platform = night.platform.lock().unwrap();
+        (platform.reports.len() > n + 1).then(|| platform.reports[n..].to_vec())
+    })
+    .await;
+    assert!(reports[0].installations.is_empty(), "{:?}", reports[0]);
+    let [there] = reports[1].installations.as_slice() else {
+        panic!("{:?}", reports[1].installations);
+    };
+    let found = Some(issued.fingerprint.clone());
+    assert_eq!(there.path, night.path());
+    assert_eq!((&there.on_disk_sha256, &there.served_sha256), (&found, &found));
+    night.stop_agent().await;
+}

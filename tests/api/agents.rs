@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cmp_console::store::issuance::{begin_issue, complete_issue};
+use cmp_console::store::{certificates, compromise, installations};
 use cmp_console::wire::agents::{AgentWork, ReportReply};
 use cmp_console::wire::requests::CsrBody;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -205,4 +206,55 @@ async fn a_check_in_tells_what_came_of_it() {
     assert_eq!(reply["problem"]["what"], "connection refused");
     let outcomes: Vec<_> = it.rows().await.iter().map(|row| row.outcome.word()).collect();
     assert_eq!(outcomes, ["asked", "done", "asked", "failed"]);
+}
+
+/// As after the agent's state was lost: it knows of no path until it is told, and the files are intact.
+#[tokio::test]
+async fn what_a_report_leaves_out_stays_as_it_was_seen_with_its_age_and_is_asked_for() {
+    let Some(it) = Server::start().await else { return };
+    let path = "/srv/tls/a.pem";
+    let mut tx = it.store.begin().await.unwrap();
+    let leaked = certificates::existing(&mut tx, &it.cert).await.unwrap();
+    installations::expect(&mut tx, &it.agent, path, &leaked)
+        .await
+        .unwrap();
+    compromise::mark(&mut tx, &leaked.spki_sha256).await.unwrap();
+    tx.commit().await.unwrap();
+    let there = format!(
+        r#"[{{"path":"{path}","on_disk_sha256":"{0}","served_sha256":"{0}"}}]"#,
+        leaked.fingerprint_sha256
+    );
+    let finding = async || {
+        let (_, reply) = it.get("/api/v1/findings").await;
+        let all = reply["findings"].as_array().unwrap();
+        let is_leak = |it: &&Value| it["kind"] == "compromised_key_in_use";
+        all.iter()
+            .find(is_leak)
+            .cloned()
+            .unwrap_or_else(|| panic!("{reply}"))
+    };
+    assert!(
+        it.report("[]").await.look.is_empty(),
+        "nobody has looked there yet"
+    );
+    assert!(it.report(&there).await.look.is_empty());
+    let before = finding().await;
+    it.clock.set(it.clock.now() + chrono::Duration::seconds(9));
+    assert_eq!(it.report("[]").await.look, [path]);
+    let after = finding().await;
+    assert_eq!(after["takes_down"], before["takes_down"]);
+    assert_eq!(after["severity"], before["severity"]);
+    let what = after["what"].as_str().unwrap();
+    assert!(what.contains("the agent hasn't looked there since"), "{what}");
+    let (_, detail) = it.get(&format!("/api/v1/certs/{}", it.cert)).await;
+    let place = &detail["installations"][0];
+    assert_eq!(place["served_sha256"], leaked.fingerprint_sha256, "{place}");
+    assert_eq!(
+        (&place["is_left_out"], &place["error"]),
+        (&true.into(), &Value::Null)
+    );
+
+    it.clock.set(it.clock.now() + chrono::Duration::seconds(9));
+    assert!(it.report(&there).await.look.is_empty());
+    assert_eq!(finding().await["what"], before["what"]);
 }

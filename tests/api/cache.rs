@@ -99,9 +99,13 @@ async fn a_hit_after_a_miss_and_none_after_a_change(cache: Cache) {
     let installed = read(&it, &base, &path).await;
     assert_eq!(installed["installations"].as_array().unwrap().len(), 1);
     assert_eq!(installed["installations"][0]["checked_at"], Value::Null);
-    let report = r#"{"agent_version":"1","address":"http://127.0.0.1:2","install_dirs":["/srv/tls"],"installations":[],"keys":[]}"#;
+    let place = installed["installations"][0]["path"].as_str().unwrap();
+    let report = format!(
+        r#"{{"agent_version":"1","address":"http://127.0.0.1:2","install_dirs":["/srv/tls"],
+        "installations":[{{"path":"{place}"}}],"keys":[]}}"#
+    );
     let to = format!("{base}/api/v1/agents/{}/report", it.agent);
-    let reported = send(&it, Method::POST, to, &it.agent_token, report).await;
+    let reported = send(&it, Method::POST, to, &it.agent_token, &report).await;
     assert_eq!(reported.status(), StatusCode::OK);
     let checked = read(&it, &base, &path).await;
     assert_ne!(checked["installations"][0]["checked_at"], Value::Null);

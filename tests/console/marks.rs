@@ -173,7 +173,10 @@ fn after_an_action_the_next_key_never_falls_on_another_row() {
     let effects = press(&mut state, "c");
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Plan { .. })));
     let toast = state.toast.as_ref().unwrap();
-    assert!(toast.text.contains("has left this list"), "{toast:?}");
+    assert!(
+        toast.text.contains("is not under the cursor any more"),
+        "{toast:?}"
+    );
     press(&mut state, "j k c");
     assert_eq!(state.runs.len(), 2, "after a move it is meant");
 }

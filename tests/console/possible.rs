@@ -7,6 +7,7 @@ use cmp_console::domain::agent::AgentStatus;
 use cmp_console::domain::certificate::{Certificate, CertificateStatus, Revocation};
 use cmp_console::domain::reason::Reason;
 use cmp_console::domain::request::RequestStatus;
+use cmp_console::wire::page::Change;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -22,9 +23,20 @@ fn revoked(index: i64, name: &str, reason: Reason) -> Certificate {
             in_crl_at: None,
             without_crl_at: None,
             seen_refused_at: None,
+            refusal: None,
         }),
         ..fixtures::certificate(index, name, Duration::days(40))
     }
+}
+
+fn pending(index: i64, name: &str, refusal: Option<&str>) -> Certificate {
+    let mut certificate = revoked(index, name, Reason::KeyCompromise);
+    certificate.status = CertificateStatus::RevocationPending;
+    if let Some(revocation) = &mut certificate.revocation {
+        revocation.accepted_at = None;
+        revocation.refusal = refusal.map(str::to_owned);
+    }
+    certificate
 }
 
 fn replaced(index: i64, name: &str, ends: Duration) -> Certificate {
@@ -32,6 +44,7 @@ fn replaced(index: i64, name: &str, ends: Duration) -> Certificate {
         is_replaced: true,
         replaced_by: Some("crt_0002".to_owned()),
         n_installations: 0,
+        n_reissuable: 0,
         host: None,
         ..fixtures::certificate(index, name, ends)
     }
@@ -48,6 +61,27 @@ fn standings() -> Vec<(Certificate, Vec<(&'static str, &'static str)>)> {
         ),
         (
             revoked(22, "leaked.example.com", Reason::KeyCompromise),
+            vec![("revoke", "is revoked already"), ("install", "is revoked")],
+        ),
+        (
+            pending(34, "pending.example.com", None),
+            vec![
+                ("revoke", "is being revoked already"),
+                ("install", "is revocation pending"),
+            ],
+        ),
+        // Whoever has mended what the CA refused it for asks again.
+        (
+            pending(35, "refused.example.com", Some("unknown serial")),
+            vec![("install", "is revocation pending")],
+        ),
+        // Expected nowhere, since its installation failed where it belongs.
+        (
+            Certificate {
+                n_installations: 0,
+                n_reissuable: 1,
+                ..revoked(36, "rolled-back.example.com", Reason::KeyCompromise)
+            },
             vec![("revoke", "is revoked already"), ("install", "is revoked")],
         ),
         // It may still be told that the key is in other hands.
@@ -71,6 +105,7 @@ fn standings() -> Vec<(Certificate, Vec<(&'static str, &'static str)>)> {
             Certificate {
                 replaced_by: Some("crt_0002".to_owned()),
                 n_installations: 0,
+                n_reissuable: 0,
                 ..revoked(27, "both.example.com", Reason::KeyCompromise)
             },
             vec![
@@ -313,6 +348,47 @@ fn what_is_known_of_a_thing_counts_on_every_screen() {
         &[("install", "is held")],
         "one that was changed",
     );
+}
+
+/// A copy that another screen left and that news has overtaken is asked for again by nobody: what it refuses may be
+/// what the finding asks for.
+#[test]
+fn what_news_has_overtaken_refuses_nothing_on_another_screen() {
+    let mut state = unsealed();
+    press(&mut state, "1");
+    let subject = "crt_0002";
+    let target = [cmp_console::plan::plan::Target {
+        kind: EntityKind::Certificate,
+        id: subject.to_owned(),
+        version: 1,
+        name: "rolled-back.example.com".to_owned(),
+        status: String::new(),
+    }];
+    state
+        .data
+        .retain(|query, _| !matches!(query, Query::Expiring | Query::Certificates(_)));
+    let mut before = fixtures::certificate_detail();
+    before.certificate = Certificate {
+        id: subject.to_owned(),
+        n_installations: 0,
+        n_reissuable: 0,
+        ..revoked(2, "rolled-back.example.com", Reason::KeyCompromise)
+    };
+    before.installations.clear();
+    before.failed.clear();
+    let query = Query::Certificate(subject.to_owned());
+    fixtures::answer(&mut state, query, Answer::Certificate(Box::new(before)));
+    let reissue = actions::find("reissue").unwrap();
+    let is_ready = |state: &State| state.availability_on(reissue, &target) == actions::Availability::Ready;
+    assert!(!is_ready(&state), "it is installed nowhere");
+    // The place that it is put back in is all that is told.
+    let news = Change {
+        entity: EntityKind::Installation,
+        id: "ins_0001".to_owned(),
+        routine: false,
+    };
+    tell(&mut state, Event::Changed(vec![news]));
+    assert!(is_ready(&state));
 }
 
 /// A plan counts what it leaves out by the statuses that the list shows.

@@ -208,6 +208,29 @@ fn cursor_and_strip_go_with_the_top_until_somebody_moves_the_cursor() {
     assert!(cursor_and_strip(&state).0.contains("name-07"));
 }
 
+/// As with an unseal: the finding that was acted on turns from critical to a warning further down, and goes.
+#[test]
+fn an_action_is_no_move_and_takes_no_cursor_along_to_where_its_finding_is_sorted() {
+    let mut state = night(3, 6);
+    press(&mut state, "r");
+    press(&mut state, "esc");
+    let all = |acted: Option<Severity>| -> Vec<Finding> {
+        let mut all = vec![finding(1, Severity::Critical), finding(2, Severity::Critical)];
+        all.extend((50..53).map(|n| finding(n, Severity::Warning)));
+        all.extend(acted.map(|severity| finding(0, severity)));
+        all.extend((53..56).map(|n| finding(n, Severity::Warning)));
+        all
+    };
+    for acted in [Some(Severity::Warning), None] {
+        answered(&mut state, all(acted), Findings::default());
+        let (row, strip) = cursor_and_strip(&state);
+        assert!(
+            row.contains("name-01") && strip.contains("name-01"),
+            "{row}\n{strip}"
+        );
+    }
+}
+
 /// All the platform is away: the API and Vault don't answer, and what is behind them can't be seen.
 fn killed(state: &mut State) {
     for backend in Backend::ALL {

@@ -1,15 +1,16 @@
 //! Revoked stays revoked; only the reason may still become `keyCompromise`.
 
 use chrono::Duration;
-use cmp_console::domain::certificate::CertificateStatus;
+use cmp_console::domain::certificate::{Certificate, CertificateStatus};
 use cmp_console::domain::key::KeyStatus;
 use cmp_console::domain::reason::Reason;
 use cmp_console::problem::Problem;
 use cmp_console::store::certificates::NewCertificate;
 use cmp_console::store::revocation::{
-    accept_revocation, ask, deny_revocation, expire_revocation, record_in_crl, seen_in_crl,
+    accept_revocation, ask, deny_revocation, expire_revocation, fail_revocation, record_in_crl, seen_in_crl,
 };
 use cmp_console::store::{adapters, audit, certificates, findings, jobs, keys};
+use cmp_console::wire::page::PageQuery;
 
 use super::fixture::{Fixture, certificate, noon};
 
@@ -195,4 +196,35 @@ async fn a_denial_holds_for_all_revocations_at_that_ca_and_is_put_on_record_once
         1,
         "it is on record once"
     );
+}
+
+#[tokio::test]
+async fn what_the_ca_refused_is_shown_so_and_can_be_asked_for_again() {
+    let Some(it) = Fixture::new().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let id = certificates::insert(&mut tx, &certificate(1)).await.unwrap().id;
+    ask(&mut tx, &id, Reason::KeyCompromise).await.unwrap();
+    let shown = |it: &Certificate| it.shown(noon()).word();
+    let asked = certificates::existing(&mut tx, &id).await.unwrap();
+    assert_eq!((shown(&asked), asked.refusal()), ("revoking", None));
+    let job = jobs::claim_revoke(&mut tx, None, "w1", Duration::seconds(30))
+        .await
+        .unwrap()
+        .unwrap();
+    fail_revocation(&mut tx, &job, "unknown serial").await.unwrap();
+    let refused = certificates::existing(&mut tx, &id).await.unwrap();
+    assert_eq!(
+        (shown(&refused), refused.refusal()),
+        ("refused", Some("unknown serial"))
+    );
+    for (status, n) in [("refused", 1), ("revoking", 0)] {
+        let query = PageQuery {
+            filter: Some(format!("status:{status}")),
+            ..PageQuery::default()
+        };
+        let page = certificates::page(&mut tx, &query).await.unwrap();
+        assert_eq!(page.items.len(), n, "{status}");
+    }
+    let (again, _) = ask(&mut tx, &id, Reason::KeyCompromise).await.unwrap();
+    assert_eq!((shown(&again), again.refusal()), ("revoking", None));
 }

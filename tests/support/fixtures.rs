@@ -242,6 +242,7 @@ pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Insta
         served_sha256: Some(if served_old { "ee".repeat(32) } else { fingerprint }),
         error: None,
         checked_at: Some(now() - Duration::minutes(1)),
+        is_left_out: false,
     }
 }
 

@@ -37,6 +37,8 @@ const MAX_FOLLOW_UPS: u32 = 5;
 const EXPECTED_AFTER_S: [i64; 4] = [1, 2, 4, 8];
 /// The most keys that are proven with one report.
 const PROOFS_AT_ONCE: usize = 8;
+/// The most paths that are looked at since the platform named them.
+const PATHS_AT_MOST: usize = 2000;
 /// How long a job may go on once the agent is told to stop; it is safe to cut it off.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -62,6 +64,8 @@ pub(super) struct CheckIns {
     expected_after_s: VecDeque<i64>,
     /// Keys that the platform wants to have proven with the next report.
     to_prove: Vec<String>,
+    /// Paths that the platform expects something at and this agent hadn't reported, since its state was lost.
+    to_look: BTreeSet<String>,
 }
 
 impl CheckIns {
@@ -92,6 +96,7 @@ impl CheckIns {
             n_follow_ups: 0,
             expected_after_s: VecDeque::new(),
             to_prove: Vec::new(),
+            to_look: BTreeSet::new(),
         }
     }
 
@@ -193,7 +198,7 @@ impl CheckIns {
         let Some(identity) = &self.identity else {
             return Err(Problem::refused("this agent is not enrolled").denial(Denial::ReEnrol));
         };
-        let mut report = report(&self.host, self.address.clone()).await;
+        let mut report = report(&self.host, self.address.clone(), &self.to_look).await;
         let next = self.next_identity(identity);
         report.identity_csr_pem = next.as_ref().map(|next| next.csr_pem.clone());
         report.proofs = self.proofs(&identity.agent_id);
@@ -207,6 +212,7 @@ impl CheckIns {
             tracing::error!(%error, "the agent's next certificate is not used, the one before goes on: {error}");
         }
         self.asked_to_prove(reply.prove.into_iter().filter(|spki| is_spki(spki)).collect());
+        self.asked_to_look(reply.look);
         Ok((reply.checkin_interval_s, reply.jobs))
     }
 
@@ -231,6 +237,21 @@ impl CheckIns {
             self.expected_after_s.push_front(0);
         }
         self.to_prove = keys;
+    }
+
+    /// What is asked for anew is looked at and told at once, and from now on with every report.
+    fn asked_to_look(&mut self, paths: Vec<String>) {
+        let before = self.to_look.len();
+        let room = PATHS_AT_MOST.saturating_sub(before);
+        let new: Vec<String> = paths
+            .into_iter()
+            .filter(|path| !self.to_look.contains(path))
+            .collect();
+        self.to_look.extend(new.into_iter().take(room));
+        if self.to_look.len() > before && self.n_follow_ups < MAX_FOLLOW_UPS {
+            self.n_follow_ups += 1;
+            self.expected_after_s.push_front(0);
+        }
     }
 
     /// What is to follow the agent's certificate, when it is time. Not while a job is carried out: what that

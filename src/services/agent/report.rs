@@ -1,6 +1,7 @@
 //! What the agent tells the platform: what is on disk at each managed path, and what a handshake
 //! shows to be served. It looks; it changes nothing.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use super::files::read_if_there;
 use super::host::{Agreed, Host};
 use super::install::check::{certificates_in, server_name_in};
+use super::install::paths::Target;
 use crate::clients::tls_look::{self, Effort, Seen};
 use crate::domain::chain::Fault;
 use crate::wire::agents::{Report, ReportedInstallation};
@@ -26,12 +28,20 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 /// Nor for a file system that does.
 const FILES_LIMIT: Duration = Duration::from_secs(3);
 
-/// All that a check-in says.
-pub(super) async fn report(host: &Host, address: String) -> Report {
-    let paths = host.managed.all();
+/// All that a check-in says. Beside the paths that this agent has installed at it looks at those that it was `asked`
+/// to look at.
+pub(super) async fn report(host: &Host, address: String, asked: &BTreeSet<String>) -> Report {
+    let managed: Vec<String> = host.managed.all().into_iter().map(|(path, _)| path).collect();
+    let asked = asked.iter().filter(|path| !managed.contains(path));
     // Collected first: a lazy iterator in the stream would make the future impossible to spawn.
-    let looks: Vec<_> = paths.iter().map(|(path, _)| look_again(host, path)).collect();
-    let installations = futures::stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let looks: Vec<_> = managed
+        .iter()
+        .map(|path| (path, false))
+        .chain(asked.map(|path| (path, true)))
+        .map(|(path, is_asked)| look_if_allowed(host, path, is_asked))
+        .collect();
+    let looked: Vec<_> = futures::stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let installations = looked.into_iter().flatten().collect();
     let keys = host.keys.held().unwrap_or_else(|error| {
         tracing::error!(%error, "the keys can't be listed");
         Vec::new()
@@ -54,6 +64,30 @@ pub(super) async fn report(host: &Host, address: String) -> Report {
 pub(super) fn install_dirs(host: &Host) -> Vec<String> {
     let dirs = host.config.install_dirs.iter();
     dirs.map(|dir| dir.to_string_lossy().into_owned()).collect()
+}
+
+/// What is at one path now. One that the platform names is looked at only where this agent may install; of another one
+/// nothing is said, since nobody has looked.
+async fn look_if_allowed(host: &Host, path: &str, is_asked: bool) -> Option<ReportedInstallation> {
+    if is_asked {
+        let (owned, dirs) = (path.to_owned(), host.config.install_dirs.clone());
+        let judged = host
+            .patience
+            .within(path, FILES_LIMIT, move |_| {
+                Target::resolve(&owned, &dirs).map(|_| ())
+            })
+            .await;
+        let refusal = match judged {
+            Ok(Ok(())) => None,
+            Ok(Err(refusal)) => Some(refusal.to_string()),
+            Err(unfinished) => Some(unfinished.to_string()),
+        };
+        if let Some(why) = refusal {
+            tracing::warn!(path, "a path that the platform names is not looked at: {why}");
+            return None;
+        }
+    }
+    Some(look_again(host, path).await)
 }
 
 /// What is at one path now; handshakes that agreed with the disk lately are not made again.

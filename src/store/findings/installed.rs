@@ -122,6 +122,13 @@ impl InUse {
         let is_overdue = now - heard > interval + interval / 2;
         (is_overdue && !self.agent_banned).then(|| self.checked_at.unwrap_or(heard))
     }
+
+    /// Time of the last look at the place, if its agent has reported since and said nothing of it.
+    #[must_use]
+    pub fn left_out_since(&self) -> Option<DateTime<Utc>> {
+        let heard = self.last_checkin?;
+        self.checked_at.filter(|checked| *checked < heard)
+    }
 }
 
 /// A certificate that belongs at a place and could not be installed there.

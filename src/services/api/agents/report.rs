@@ -18,11 +18,13 @@ use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::{self, Refusal, problem_of};
 use crate::store::holders::{self, PROOFS_AT_ONCE};
-use crate::store::{checkin, jobs};
+use crate::store::{checkin, installations, jobs};
 use crate::wire::agents::{Report, ReportReply};
 
 /// More paths or keys than any host has.
 const AT_MOST: usize = 2000;
+/// Likewise, for the database.
+const MOST_PATHS: i64 = 2000;
 
 /// Takes a report, answers with the agent's jobs.
 #[utoipa::path(
@@ -91,6 +93,7 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
         let agent = checkin::check_in_from(&mut tx, id, &report, Some(&call.caller.source)).await?;
         holders::prove(&mut tx, id, &proven).await?;
         let prove = holders::to_prove(&mut tx, id).await?;
+        let look = installations::left_out(&mut tx, id, MOST_PATHS).await?;
         let jobs = jobs::for_agent(&mut tx, id).await?;
         // Last, since it writes an audit row.
         let identity_pem = match &report.identity_csr_pem {
@@ -103,6 +106,7 @@ async fn take(api: &ApiState, id: &str, call: &Call) -> Result<ReportReply, Prob
             jobs,
             identity_pem,
             prove,
+            look,
         })
     };
     recorded.await.map_err(problem_of)

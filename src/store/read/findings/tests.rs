@@ -495,7 +495,11 @@ fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
         checked_at: Some(checked),
         ..place()
     };
-    assert!(!told(other.clone()).contains("as last reported"), "it answers");
+    let just_now = InUse {
+        checked_at: Some(now()),
+        ..other.clone()
+    };
+    assert!(!told(just_now).contains("as last reported"), "it answers");
     let at = crate::domain::moment::short(checked, now());
     let end = format!("; as last reported {at}, no word from the agent since");
     for minutes in [2, 30] {
@@ -506,6 +510,14 @@ fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
         let what = told(silent);
         assert!(what.ends_with(&end), "{what}");
     }
+    // It answers, and its reports say nothing of the place.
+    let left_out = InUse {
+        last_checkin: Some(now()),
+        ..other.clone()
+    };
+    let what = told(left_out);
+    let end = format!("; as last reported {at}, the agent hasn't looked there since");
+    assert!(what.ends_with(&end), "{what}");
     // A revoked one may have been replaced since, too; a banned agent is told as that.
     let revoked = InUse {
         status: CertificateStatus::Revoked,

@@ -33,18 +33,23 @@ pub(super) fn counted(n: i64, what: &str) -> String {
     }
 }
 
-/// The time of what is told of these places, where their agents haven't been heard of since.
+/// The time of what is told of these places, where their agents haven't been heard of since, or didn't look there.
 pub(super) fn as_reported(places: &[&InUse], now: DateTime<Utc>) -> String {
-    let unheard = places.iter().filter_map(|it| it.unheard_since(now));
-    let Some(since) = unheard.clone().min() else {
-        return String::new();
+    let unheard = |it: &InUse| it.unheard_since(now);
+    let left_out = |it: &InUse| it.left_out_since().filter(|_| unheard(it).is_none());
+    let told = |since: Vec<DateTime<Utc>>, and: &str| {
+        let Some(first) = since.iter().min() else {
+            return String::new();
+        };
+        let on = match since.len() {
+            n if n == places.len() => String::new(),
+            n => format!(" on {n} of them"),
+        };
+        format!("; as last reported{on} {}, {and}", moment::short(*first, now))
     };
-    let on = match unheard.count() {
-        n if n == places.len() => String::new(),
-        n => format!(" on {n} of them"),
-    };
-    format!(
-        "; as last reported{on} {}, no word from the agent since",
-        moment::short(since, now)
-    )
+    let of =
+        |since: &dyn Fn(&InUse) -> Option<DateTime<Utc>>| places.iter().filter_map(|it| since(it)).collect();
+    let silent = told(of(&unheard), "no word from the agent since");
+    let not_looked = told(of(&left_out), "the agent hasn't looked there since");
+    format!("{silent}{not_looked}")
 }
