@@ -127,7 +127,8 @@ pub fn draw(
     for (y, (index, row)) in (area.y + headings..area.bottom()).zip(&shown) {
         let at = look.focused && *index == look.cursor;
         let glyph = match (at, row.marked) {
-            (true, _) => ">",
+            (true, true) => "»",
+            (true, false) => ">",
             (false, true) => "*",
             (false, false) => " ",
         };
