@@ -68,7 +68,7 @@ pub(super) fn away(agent: &Agent, now: DateTime<Utc>) -> Option<Absence> {
     Some(Absence { is, until })
 }
 
-/// What waits for agents that are away, by host, and agents that are late, which may still come.
+/// Names that wait for agents that are away, by host, and agents that are late, which may still come.
 #[derive(Default)]
 pub(super) struct Away {
     waiting: BTreeMap<String, (Absence, Vec<String>)>,

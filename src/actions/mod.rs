@@ -88,7 +88,7 @@ impl Leaves {
         }
     }
 
-    /// What has to come about after the row.
+    /// Consequence that has to come about after the row.
     #[must_use]
     pub fn follows(self) -> Follows {
         match self {

@@ -213,7 +213,7 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
     // The word is the one of lists, the answer a sentence.
     let (word, is) = match certificate.status {
         CertificateStatus::Revoked => ("revoked already", "revoked already"),
-        // What the CA refused is asked for again by whoever has mended the cause.
+        // A refusal by the CA ends nothing: whoever has mended its cause asks again.
         CertificateStatus::RevocationPending if certificate.refusal().is_none() => {
             ("revoking already", "being revoked already")
         }

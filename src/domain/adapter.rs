@@ -136,7 +136,7 @@ pub struct Ca {
     pub fingerprint_sha256: String,
     /// The last moment of its validity.
     pub not_after: DateTime<Utc>,
-    /// When an operator accepted it; nothing for the first one that was seen.
+    /// Time at which an operator accepted it; none for the first one that was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<DateTime<Utc>>,
 }

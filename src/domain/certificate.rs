@@ -72,7 +72,7 @@ pub struct Revocation {
     pub without_crl_at: Option<DateTime<Utc>>,
     /// When a verifier was seen to refuse the certificate.
     pub seen_refused_at: Option<DateTime<Utc>>,
-    /// What the CA said when it refused to revoke, where nobody asks it any more: it can be asked for again.
+    /// Words of the CA that refused to revoke, where nobody asks it any more: it can be asked for again.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -255,7 +255,7 @@ impl Certificate {
         }
     }
 
-    /// What its CA said when it refused to revoke it, where nobody asks it any more.
+    /// Words of its CA that refused to revoke it, where nobody asks it any more.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         let pending = self.status == CertificateStatus::RevocationPending;

@@ -1,6 +1,6 @@
 //! Words for what follows from a change that was asked for: the row that asks is no proof that it came about.
 
-/// What has to come about after the row of a change.
+/// Consequence that has to come about after the row of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
     /// Nothing: with the row it has happened.
@@ -13,7 +13,7 @@ pub enum Follows {
     Installation,
 }
 
-/// How far something is that was asked for.
+/// Progress of something that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Came {
     /// It came about.

@@ -261,7 +261,7 @@ impl Screen {
         cursor.acted.clone_from(&cursor.id);
     }
 
-    /// Whether another thing is under the cursor, or none, than the one that an action was started from: that has left
+    /// True if another thing is under the cursor, or none, than the one that an action was started from: that has left
     /// the list, or was sorted away from a cursor that nobody had moved.
     #[must_use]
     pub fn is_adrift(&self, ids: &[impl AsRef<str>]) -> bool {

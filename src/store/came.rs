@@ -1,4 +1,4 @@
-//! What became of the changes of a run, as it is now: they are told by the rows that asked for them, and judged by the
+//! Outcomes of the changes of a run, as they are now: they are told by the rows that asked for them, and judged by the
 //! requests, certificates and jobs that followed.
 
 use chrono::TimeDelta;
@@ -13,11 +13,11 @@ use super::{Conn, StoreError};
 /// A change of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What its row is about.
+    /// Id of the thing that its row is about.
     pub about: String,
     /// The row's details.
     pub detail: Option<String>,
-    /// What became of it.
+    /// Its outcome.
     pub came: Came,
 }
 

@@ -165,7 +165,7 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// What an agent found. Paths that nothing is expected at are passed over; what is known of one that the agent says
+/// Findings of an agent at its paths. Paths that nothing is expected at are passed over; what is known of one that the agent says
 /// nothing of stays as it was, with its age: not looked at isn't gone.
 ///
 /// # Errors

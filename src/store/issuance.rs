@@ -258,9 +258,9 @@ pub enum SignedBy {
     Stranger,
 }
 
-/// What came is not what was asked for, or not of the CA that was asked: the request failed, and the certificate is in
-/// the inventory, its revocation asked for. Returns its id, unless it has the serial of another one that is there: that
-/// one is nobody's matter here, and what came is in the audit alone.
+/// Records a certificate that isn't the one asked for, or isn't of the CA that was asked: the request failed, and the
+/// certificate is in the inventory, its revocation asked for. Returns its id, unless it has the serial of another one that
+/// is there: that one is nobody's matter here, and what came is in the audit alone.
 ///
 /// # Errors
 /// The request isn't being issued, or the database doesn't answer.

@@ -164,9 +164,9 @@ pub struct Held {
     pub begun_with: String,
     /// The action's id.
     pub action: String,
-    /// What sort of thing it is about.
+    /// Sort of the things that it is about.
     pub entity_type: EntityKind,
-    /// Which things.
+    /// Their ids.
     pub entity_ids: Vec<String>,
     /// `asked` while it is under way.
     pub outcome: AuditOutcome,

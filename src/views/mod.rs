@@ -227,7 +227,7 @@ pub fn others_marked(state: &State, on: &[Target]) -> Vec<(String, String)> {
     named.collect()
 }
 
-/// Whether what was acted on has gone from under the cursor, so that the same key would act on what nobody chose.
+/// True if the row that was acted on has gone from under the cursor: the same key would act on one that nobody chose.
 #[must_use]
 pub fn is_adrift(state: &State) -> bool {
     let screen = state.screen();

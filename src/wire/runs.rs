@@ -27,9 +27,9 @@ pub struct RunBegin {
     pub id: String,
     /// The action's id, such as `revoke`.
     pub action: String,
-    /// What sort of thing it is about.
+    /// Sort of the things that it is about.
     pub entity_type: EntityKind,
-    /// Which things, one at least.
+    /// Their ids, one at least.
     #[schema(min_items = 1)]
     pub entity_ids: Vec<String>,
     /// Why, in the operator's words.
@@ -80,7 +80,7 @@ pub struct RunView {
     pub id: String,
     /// The action's id.
     pub action: String,
-    /// What sort of thing it is about.
+    /// Sort of the things that it is about.
     pub entity_type: EntityKind,
     /// Ids of the things; in a list the first five.
     pub entity_ids: Vec<String>,

@@ -106,7 +106,7 @@ const OPERATOR: &str = "operator";
 /// Times that something is tried again where the platform itself changed something meanwhile.
 const TRIES: usize = 10;
 
-/// What `act` gives, which changes nothing. Agents report and the issuer works meanwhile: where something is another
+/// Result of `act`, which changes nothing. Agents report and the issuer works meanwhile: where something is another
 /// one afterwards, it is tried again, and has to change nothing once; what a person does is never among it.
 async fn changes_nothing<T>(demo: &Demo, what: &str, act: impl AsyncFn() -> T) -> T {
     let mut left = TRIES;

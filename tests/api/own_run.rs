@@ -1,4 +1,4 @@
-//! What carries a run's id is that run's, and what is said of a run came about.
+//! Changes that carry a run's id are that run's, and a run's claims came about.
 
 use chrono::Duration;
 use cmp_console::domain::certificate::Certificate;

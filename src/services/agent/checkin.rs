@@ -239,7 +239,7 @@ impl CheckIns {
         self.to_prove = keys;
     }
 
-    /// What is asked for anew is looked at and told at once, and from now on with every report.
+    /// Paths that are asked for anew are looked at and told at once, and from now on with every report.
     fn asked_to_look(&mut self, paths: Vec<String>) {
         let before = self.to_look.len();
         let room = PATHS_AT_MOST.saturating_sub(before);

@@ -66,8 +66,8 @@ pub(super) fn install_dirs(host: &Host) -> Vec<String> {
     dirs.map(|dir| dir.to_string_lossy().into_owned()).collect()
 }
 
-/// What is at one path now. One that the platform names is looked at only where this agent may install; of another one
-/// nothing is said, since nobody has looked.
+/// Files at one path as they are now. A path that the platform names is looked at only where this agent may install; of
+/// another one nothing is said, since nobody has looked.
 async fn look_if_allowed(host: &Host, path: &str, is_asked: bool) -> Option<ReportedInstallation> {
     if is_asked {
         let (owned, dirs) = (path.to_owned(), host.config.install_dirs.clone());

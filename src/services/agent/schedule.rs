@@ -69,7 +69,7 @@ impl Schedule {
         write_whole(&state_dir.join("schedule.json"), &text)
     }
 
-    /// How long until the next check-in: no time at all where the clock was put back since it was set.
+    /// Time left until the next check-in: none where the clock was put back since it was set.
     #[must_use]
     pub fn wait(&self, now: DateTime<Utc>) -> std::time::Duration {
         if let Some(set_at) = self.set_at.filter(|set_at| now < *set_at) {

@@ -116,7 +116,7 @@ pub(super) struct Door<'a> {
     token: Option<Secret>,
     /// Whether there is something to write down.
     silent: bool,
-    /// Whether a refusal is one for now only.
+    /// True if a refusal is one for now only.
     is_for_now: bool,
     /// Whether the answer is kept under the call's key, which may be another answer's already.
     remembers: bool,
@@ -238,7 +238,7 @@ impl<'a> Door<'a> {
         Ok(())
     }
 
-    /// What is refused now may be allowed when the same is asked again: the refusal is not kept under the call's key.
+    /// A refusal of today may be a yes when it is asked again: it is not kept under the call's key.
     pub(super) fn judged_anew(&mut self) {
         self.remembers = false;
     }

@@ -52,14 +52,14 @@ impl OwnRun {
             run,
             sends: action.spec().sends(),
         };
-        // What its details name is known once the body is read.
+        // The thing that its details name is known once the body is read.
         if attempt.action != own.sends.verb() || matches!(own.sends, Leaves::About(..)) {
             own.allows(attempt)?;
         }
         Ok(Some(own))
     }
 
-    /// Whether the plan has this change.
+    /// Allows a change that the plan has.
     pub(super) fn allows(&self, attempt: &Attempt) -> Result<(), Problem> {
         let (id, verb) = (&self.id, self.sends.verb());
         let hint = "a change that a run hasn't planned needs a key of its own, or a run of its own";

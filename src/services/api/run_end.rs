@@ -1,4 +1,4 @@
-//! What is said of a run, held against what the platform has of it: that a change was made, and came about, is for its
+//! Claims about a run, held against what the platform has of it: that a change was made, and came about, is for its
 //! records to say, not for whoever says that it was.
 
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ pub(super) async fn judged(tx: &mut Tx, run: &RunView, end: RunEnd) -> Result<Ju
     })
 }
 
-/// Whether a step may be told as proven: a thing that nothing was changed of is not as the plan says.
+/// Lets a step be told as proven: a thing that nothing was changed of is not as the plan says.
 ///
 /// # Errors
 /// No change of the run is on record for the step's thing, or the database doesn't answer.

@@ -49,7 +49,7 @@ pub(super) enum Mood {
     SignsACa,
     /// Signs, and then something changes the signature.
     SignsForged,
-    /// The same, with the serial of the first that it signed.
+    /// Forges so, too, with the serial of the first that it signed.
     ForgesTheFirst,
     /// Says yes to a revocation and does nothing.
     SwallowsRevocations,

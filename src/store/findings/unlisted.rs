@@ -19,11 +19,11 @@ pub struct Unlisted {
     pub subject: String,
     /// Its serial.
     pub serial: String,
-    /// When the CA confirmed it.
+    /// Time at which the CA confirmed it.
     pub accepted_at: Option<DateTime<Utc>>,
     /// By when the CRL was to hold it.
     pub in_crl_by: DateTime<Utc>,
-    /// When the CA is asked once more.
+    /// Time at which the CA is asked once more.
     pub again_at: Option<DateTime<Utc>>,
 }
 

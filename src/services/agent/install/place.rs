@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Placed {
     target: Target,
     pub(super) server_name: Option<String>,
-    /// The same set was there before.
+    /// True if this very set was there before.
     pub(super) is_same: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is said of a place whose certificate is served otherwise than it should be.
+//! Sentences about a place whose certificate is served otherwise than it should be.
 
 use super::installations::installation;
 use super::tests::{now, place};

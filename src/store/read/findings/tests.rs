@@ -358,7 +358,7 @@ fn adapter(pause: Pause) -> Adapter {
     }
 }
 
-/// What is told of the CAs themselves.
+/// Findings about the CAs themselves.
 fn of_cas() -> Vec<Finding> {
     let row = Unlisted {
         certificate_id: "crt_1".to_owned(),
