@@ -40,6 +40,8 @@ mod lists;
 mod live;
 #[path = "console/marks.rs"]
 mod marks;
+#[path = "console/own_rows.rs"]
+mod own_rows;
 #[path = "console/possible.rs"]
 mod possible;
 #[path = "console/runs.rs"]

@@ -130,7 +130,6 @@ CREATE TABLE certificates (
     in_crl_at              timestamptz,
     -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
     without_crl_at         timestamptz,
-    seen_refused_at        timestamptz,
     adapter_id             text COLLATE "C" REFERENCES adapters (id),
     request_id             text COLLATE "C",
     replaces               text COLLATE "C" REFERENCES certificates (id),

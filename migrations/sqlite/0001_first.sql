@@ -133,7 +133,6 @@ CREATE TABLE certificates (
     in_crl_at              TEXT,
     -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
     without_crl_at         TEXT,
-    seen_refused_at        TEXT,
     adapter_id             TEXT REFERENCES adapters (id),
     request_id             TEXT REFERENCES issuance_requests (id),
     replaces               TEXT REFERENCES certificates (id),

@@ -28,6 +28,7 @@ mod newer;
 mod old_certificates;
 mod own_place;
 mod reissue_certificate;
+mod revocation_reach;
 mod revoke_certificate;
 mod seen;
 mod steps;

@@ -70,8 +70,6 @@ pub struct Revocation {
     /// When it was found that the CA publishes no CRL for it, so that its yes is the end of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_crl_at: Option<DateTime<Utc>>,
-    /// When a verifier was seen to refuse the certificate.
-    pub seen_refused_at: Option<DateTime<Utc>>,
     /// Words of the CA that refused to revoke, where nobody asks it any more: it can be asked for again.
     #[serde(
         default,

@@ -305,7 +305,6 @@ impl FromRow for Wrapped {
                 accepted_at: row.try_get("revocation_accepted_at")?,
                 in_crl_at: row.try_get("in_crl_at")?,
                 without_crl_at: row.try_get("without_crl_at")?,
-                seen_refused_at: row.try_get("seen_refused_at")?,
                 refusal: row.try_get("refusal")?,
             }),
             _ => None,

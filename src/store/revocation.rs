@@ -357,14 +357,21 @@ pub async fn seen_in_crl(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<boo
         ))
         .into());
     }
-    first_time(
-        tx,
+    let now = tx.now();
+    let done = sql(
         "UPDATE certificates SET in_crl_at = $2, version = version + 1, updated_at = $3 \
          WHERE id = $1 AND in_crl_at IS NULL",
-        id,
-        at,
     )
+    .bind(id)
+    .bind(at)
+    .bind(now)
+    .execute(tx.raw())
     .await
+    .map_err(StoreError::because("recording the proof of a revocation"))?;
+    if done > 0 {
+        tx.changed(EntityKind::Certificate, id);
+    }
+    Ok(done > 0)
 }
 
 /// The issuer found the serial in a CRL that it fetched at `at`.
@@ -383,41 +390,6 @@ pub async fn record_in_crl(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<(
         audit::note(tx, entry);
     }
     Ok(())
-}
-
-/// A verifier was seen to refuse the certificate. Counts the first time only.
-///
-/// # Errors
-/// The database doesn't answer.
-pub async fn seen_refused(tx: &mut Tx, id: &str, at: DateTime<Utc>) -> Result<bool, StoreError> {
-    first_time(
-        tx,
-        "UPDATE certificates SET seen_refused_at = $2, version = version + 1, updated_at = $3 \
-         WHERE id = $1 AND seen_refused_at IS NULL AND status = 'revoked'",
-        id,
-        at,
-    )
-    .await
-}
-
-async fn first_time(
-    tx: &mut Tx,
-    text: &'static str,
-    id: &str,
-    at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let now = tx.now();
-    let done = sql(text)
-        .bind(id)
-        .bind(at)
-        .bind(now)
-        .execute(tx.raw())
-        .await
-        .map_err(StoreError::because("recording the proof of a revocation"))?;
-    if done > 0 {
-        tx.changed(EntityKind::Certificate, id);
-    }
-    Ok(done > 0)
 }
 
 fn about(job: &Job) -> Result<&str, StoreError> {

@@ -491,9 +491,6 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
             Some(_) => fact("  in CRL", "none: the CA's yes is the end of it"),
             None => fact("  in CRL", at(revocation.in_crl_at)),
         });
-        if let Some(refused) = revocation.seen_refused_at {
-            facts.push(fact("  refused", full(refused, state)));
-        }
     }
     facts.push(in_crl(certificate, state));
     facts
