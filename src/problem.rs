@@ -22,6 +22,8 @@ pub enum ProblemKind {
     NotFound,
     /// It contradicts the present state: already revoked, version changed (409).
     Conflict,
+    /// It isn't so yet: the same, said again later, may be taken (409).
+    NotYet,
     /// Understood and refused for a reason of the domain: key not on the agent, path not allowed (422).
     Refused,
     /// Too many requests for now (429).
@@ -45,7 +47,7 @@ impl ProblemKind {
             Self::NotAuthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::Conflict => 409,
+            Self::Conflict | Self::NotYet => 409,
             Self::Refused => 422,
             Self::TooMany => 429,
             Self::Internal => 500,
@@ -65,6 +67,7 @@ impl ProblemKind {
             | Self::Forbidden
             | Self::NotFound
             | Self::Conflict
+            | Self::NotYet
             | Self::Refused
             | Self::TooMany => true,
             Self::BackendFailed | Self::Unavailable | Self::NoAnswer | Self::Internal => false,
@@ -76,7 +79,7 @@ impl ProblemKind {
     pub fn may_be_retried(self) -> bool {
         matches!(
             self,
-            Self::TooMany | Self::BackendFailed | Self::Unavailable | Self::NoAnswer
+            Self::NotYet | Self::TooMany | Self::BackendFailed | Self::Unavailable | Self::NoAnswer
         )
     }
 }

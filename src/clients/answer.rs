@@ -125,6 +125,7 @@ impl<'a> Asked<'a> {
             | ProblemKind::Forbidden
             | ProblemKind::NotFound
             | ProblemKind::Conflict
+            | ProblemKind::NotYet
             | ProblemKind::Refused
             | ProblemKind::TooMany
             | ProblemKind::BackendFailed

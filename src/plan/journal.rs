@@ -24,7 +24,7 @@ use super::record;
 use crate::clients::api::ApiWriter;
 use crate::domain::audit::AuditOutcome;
 use crate::problem::{Problem, ProblemKind};
-use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord, STILL_UNDER_WAY};
+use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 
 /// How often a line is told before its answer counts as lost.
 const TELL_AGAIN: u32 = 3;
@@ -198,7 +198,8 @@ impl Journal {
             Recorded::Audit => match tell_end(api, run, &end, leaving.clone()).await {
                 // Another one's change proved it, and none of its own is on record: the answer to that was lost.
                 Err(problem)
-                    if problem.kind == ProblemKind::Conflict && end.outcome == AuditOutcome::Done =>
+                    if matches!(problem.kind, ProblemKind::Conflict | ProblemKind::NotYet)
+                        && end.outcome == AuditOutcome::Done =>
                 {
                     end = RunEnd {
                         outcome: AuditOutcome::Unknown,
@@ -447,9 +448,7 @@ async fn tell_end(
     let until = Instant::now() + FOR_A_REPORT;
     loop {
         let told = tell(api, Word::End(run, end)).await;
-        let is_early = told.as_ref().is_err_and(|problem| {
-            problem.kind == ProblemKind::Conflict && problem.what.contains(STILL_UNDER_WAY)
-        });
+        let is_early = matches!(&told, Err(problem) if problem.kind == ProblemKind::NotYet);
         if !is_early || Instant::now() >= until {
             return told;
         }

@@ -17,9 +17,6 @@ pub const MAX_THINGS: usize = 5_000;
 /// Things of a run that a list names, beside their number.
 pub const NAMED_IN_LISTS: usize = 5;
 
-/// The words of the refusal of an end that is not so yet: said again later, it may be taken.
-pub const STILL_UNDER_WAY: &str = "still under way";
-
 /// `POST /api/v1/runs`: a run begins. Idempotent by `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunBegin {

@@ -36,6 +36,11 @@ impl Server {
     /// The end as done: its status, and the sentence of a refusal.
     async fn done(&self, run: &str) -> (u16, String) {
         let (status, reply) = self.post(&format!("/api/v1/runs/{run}/end"), DONE).await;
+        // By the code a program knows that it may say it again.
+        let is_early = reply["title"]
+            .as_str()
+            .is_some_and(|why| why.contains("still under way"));
+        assert_eq!(reply["code"] == "not_yet", is_early, "{reply}");
         (
             status.as_u16(),
             reply["title"].as_str().unwrap_or_default().to_owned(),

@@ -7,9 +7,9 @@ use crate::actions::{self, Leaves};
 use crate::domain::audit::{AuditOutcome, REPORTED};
 use crate::domain::follows::Came;
 use crate::domain::told::told;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::store::{StoreError, Tx, came};
-use crate::wire::runs::{RunEnd, RunStepRecord, RunView, STILL_UNDER_WAY};
+use crate::wire::runs::{RunEnd, RunStepRecord, RunView};
 
 /// Judgement of an end.
 pub(super) enum Judged {
@@ -70,10 +70,13 @@ pub(super) async fn judged(tx: &mut Tx, run: &RunView, end: RunEnd) -> Result<Ju
             &format!("run `{id}` is not done: {first}{}", and_more(others)),
             "say how it ended: failed, or unknown while more may come of it",
         )),
-        ([], [], [first, others @ ..]) => Judged::NotYet(refusal(
-            &format!("run `{id}` is {STILL_UNDER_WAY}: {first}{}", and_more(others)),
-            "say it again when that has come about, or that its end is unknown, which may become known later",
-        )),
+        ([], [], [first, others @ ..]) => Judged::NotYet(Problem {
+            kind: ProblemKind::NotYet,
+            ..refusal(
+                &format!("run `{id}` is still under way: {first}{}", and_more(others)),
+                "say it again when that has come about, or that its end is unknown, which may become known later",
+            )
+        }),
     })
 }
 
