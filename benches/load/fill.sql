@@ -62,6 +62,8 @@ SELECT id, words_of(subject, sans, replace(serial, ':', '')) FROM certificates
 ON CONFLICT (id) DO NOTHING;
 ALTER INDEX certificate_words_by_trigram SET (fastupdate = off);
 
+INSERT INTO certificate_states SELECT * FROM certificate_states_due ON CONFLICT (id) DO NOTHING;
+
 ALTER TABLE certificates ENABLE TRIGGER ALL;
 ALTER TABLE installations ENABLE TRIGGER ALL;
 ALTER TABLE key_holders ENABLE TRIGGER ALL;

@@ -41,8 +41,10 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM cmp_server, cmp_console;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, tokens,
     idempotency, clocks_off, workers, runs, run_steps, agent_words,
-    certificate_words, request_words
+    certificate_words, certificate_states, request_words
 TO cmp_server;
+GRANT SELECT ON certificate_states_due TO cmp_server;
+GRANT EXECUTE ON FUNCTION certificate_states_keep(text[]) TO cmp_server;
 -- No UPDATE, DELETE or TRUNCATE; its months' partitions are reached through it only.
 GRANT SELECT, INSERT ON audit_logs TO cmp_server;
 -- The chain's head is moved by the trigger, and partitions are made by the function, as their owner.
@@ -52,8 +54,8 @@ GRANT EXECUTE ON FUNCTION audit_head_hold(), audit_logs_make_partitions(timestam
 -- Neither the hashes in `tokens` nor `idempotency` (answers as they were given).
 GRANT SELECT ON
     adapters, agents, keys, key_holders, certificates, installations, issuance_requests, jobs, clocks_off, workers,
-    runs, run_steps, audit_logs, audit_head, agent_words, certificate_words, request_words,
-    _sqlx_migrations
+    runs, run_steps, audit_logs, audit_head, agent_words, certificate_words, certificate_states,
+    request_words, _sqlx_migrations
 TO cmp_console;
 -- Knowledge that an agent has a token at all.
 GRANT SELECT (agent_id, purpose, expires_at, revoked_at) ON tokens TO cmp_console;

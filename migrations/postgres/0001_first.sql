@@ -219,6 +219,111 @@ CREATE INDEX installations_served_other ON installations (served_sha256) WHERE s
 CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
+-- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
+-- leaked. Worked out of other tables it would be asked for row by row, so it is kept, by the triggers below.
+CREATE TABLE certificate_states (
+    id                 text COLLATE "C" PRIMARY KEY REFERENCES certificates (id) ON DELETE CASCADE,
+    not_after          timestamptz NOT NULL,
+    status             text COLLATE "C" NOT NULL,
+    -- Installations that expect it.
+    n_installations    bigint NOT NULL,
+    -- The first by name of the hosts, and of the owners, where it is in use; none is the empty text.
+    host               text COLLATE "C" NOT NULL,
+    owner              text COLLATE "C" NOT NULL,
+    -- A newer one took its place, and it is in use nowhere.
+    is_replaced        boolean NOT NULL,
+    is_key_compromised boolean NOT NULL
+);
+CREATE INDEX certificate_states_by_not_after
+    ON certificate_states (not_after, id, status, is_replaced, is_key_compromised);
+-- All but those that are shown as replaced.
+CREATE INDEX certificate_states_that_matter
+    ON certificate_states (not_after, id, status, is_replaced, is_key_compromised)
+    WHERE NOT is_replaced OR status <> 'active' OR is_key_compromised;
+CREATE INDEX certificate_states_by_status ON certificate_states (status, not_after, id, is_replaced, is_key_compromised);
+CREATE INDEX certificate_states_by_host ON certificate_states (host, id);
+CREATE INDEX certificate_states_by_owner ON certificate_states (owner, id);
+CREATE INDEX certificate_states_by_installations ON certificate_states (n_installations, id);
+CREATE INDEX certificate_states_of_leaked_keys ON certificate_states (not_after, id) WHERE is_key_compromised;
+
+-- The states as they have to be.
+CREATE VIEW certificate_states_due AS
+SELECT c.id, c.not_after, c.status, n.n_installations, COALESCE(u.host, '') AS host, COALESCE(u.owner, '') AS owner,
+       c.replaced_by IS NOT NULL AND u.host IS NULL AS is_replaced,
+       EXISTS (SELECT 1 FROM keys k WHERE k.spki_sha256 = c.spki_sha256 AND k.status = 'compromised') AS is_key_compromised
+FROM certificates c
+CROSS JOIN LATERAL (SELECT COUNT(*) AS n_installations FROM installations i WHERE i.certificate_id = c.id) n
+CROSS JOIN LATERAL (SELECT MIN(a.hostname) AS host, MIN(a.owner) AS owner
+    FROM installations i JOIN agents a ON a.id = i.agent_id
+    WHERE i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256
+       OR i.on_disk_sha256 = c.fingerprint_sha256) u;
+
+-- Brings these up to date. They are held first, always in the same order: what another transaction changed meanwhile is
+-- seen by the statement after it.
+CREATE FUNCTION certificate_states_keep(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM certificate_states s WHERE s.id = ANY (ids) ORDER BY s.id FOR NO KEY UPDATE;
+    UPDATE certificate_states s
+    SET status = d.status, n_installations = d.n_installations, host = d.host, owner = d.owner,
+        is_replaced = d.is_replaced, is_key_compromised = d.is_key_compromised
+    FROM certificate_states_due d
+    WHERE s.id = ANY (ids) AND d.id = s.id AND (s.status, s.n_installations, s.host, s.owner, s.is_replaced, s.is_key_compromised)
+        IS DISTINCT FROM (d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised);
+END $$;
+CREATE FUNCTION certificate_states_of_certificate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        -- Nobody says meanwhile that the key leaked.
+        PERFORM 1 FROM keys k WHERE k.spki_sha256 = NEW.spki_sha256 FOR SHARE;
+        INSERT INTO certificate_states (id, not_after, status, n_installations, host, owner, is_replaced,
+                is_key_compromised)
+            VALUES (NEW.id, NEW.not_after, NEW.status, 0, '', '', FALSE, FALSE) ON CONFLICT DO NOTHING;
+    END IF;
+    PERFORM certificate_states_keep(ARRAY[NEW.id]);
+    RETURN NULL;
+END $$;
+CREATE FUNCTION certificate_states_of_installation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM certificate_states_keep(ARRAY(
+        SELECT c.id FROM certificates c WHERE c.id IN (OLD.certificate_id, NEW.certificate_id)
+        UNION SELECT c.id FROM certificates c WHERE c.fingerprint_sha256
+            IN (OLD.served_sha256, NEW.served_sha256, OLD.on_disk_sha256, NEW.on_disk_sha256)));
+    RETURN NULL;
+END $$;
+CREATE FUNCTION certificate_states_of_agent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM certificate_states_keep(ARRAY(
+        SELECT i.certificate_id FROM installations i WHERE i.agent_id = NEW.id
+        UNION SELECT c.id FROM installations i JOIN certificates c ON c.fingerprint_sha256 = i.served_sha256
+            WHERE i.agent_id = NEW.id
+        UNION SELECT c.id FROM installations i JOIN certificates c ON c.fingerprint_sha256 = i.on_disk_sha256
+            WHERE i.agent_id = NEW.id));
+    RETURN NULL;
+END $$;
+CREATE FUNCTION certificate_states_of_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM certificate_states_keep(ARRAY(
+        SELECT c.id FROM certificates c WHERE c.spki_sha256 = NEW.spki_sha256));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER certificate_states_insert AFTER INSERT ON certificates
+    FOR EACH ROW EXECUTE FUNCTION certificate_states_of_certificate();
+CREATE TRIGGER certificate_states_update AFTER UPDATE OF status, replaced_by ON certificates
+    FOR EACH ROW WHEN (OLD.status <> NEW.status OR OLD.replaced_by IS DISTINCT FROM NEW.replaced_by)
+    EXECUTE FUNCTION certificate_states_of_certificate();
+CREATE TRIGGER certificate_states_place AFTER INSERT OR DELETE ON installations
+    FOR EACH ROW EXECUTE FUNCTION certificate_states_of_installation();
+CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256 ON installations
+    FOR EACH ROW WHEN (OLD.certificate_id <> NEW.certificate_id
+        OR OLD.served_sha256 IS DISTINCT FROM NEW.served_sha256
+        OR OLD.on_disk_sha256 IS DISTINCT FROM NEW.on_disk_sha256)
+    EXECUTE FUNCTION certificate_states_of_installation();
+CREATE TRIGGER certificate_states_renamed AFTER UPDATE OF hostname, owner ON agents
+    FOR EACH ROW WHEN (OLD.hostname <> NEW.hostname OR OLD.owner IS DISTINCT FROM NEW.owner)
+    EXECUTE FUNCTION certificate_states_of_agent();
+CREATE TRIGGER certificate_states_leaked AFTER UPDATE OF status ON keys
+    FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION certificate_states_of_key();
+
 CREATE TABLE issuance_requests (
     id              text COLLATE "C" PRIMARY KEY,
     version         bigint NOT NULL DEFAULT 1,

@@ -236,6 +236,112 @@ CREATE INDEX installations_served_other ON installations (served_sha256) WHERE s
 CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
+-- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
+-- leaked. Worked out of other tables it would be asked for row by row, so it is kept, by the triggers below.
+CREATE TABLE certificate_states (
+    id                 TEXT PRIMARY KEY NOT NULL REFERENCES certificates (id) ON DELETE CASCADE,
+    not_after          TEXT NOT NULL,
+    status             TEXT NOT NULL,
+    -- Installations that expect it.
+    n_installations    INTEGER NOT NULL,
+    -- The first by name of the hosts, and of the owners, where it is in use; none is the empty text.
+    host               TEXT NOT NULL,
+    owner              TEXT NOT NULL,
+    -- A newer one took its place, and it is in use nowhere.
+    is_replaced        BOOLEAN NOT NULL,
+    is_key_compromised BOOLEAN NOT NULL
+);
+CREATE INDEX certificate_states_by_not_after
+    ON certificate_states (not_after, id, status, is_replaced, is_key_compromised);
+-- All but those that are shown as replaced.
+CREATE INDEX certificate_states_that_matter
+    ON certificate_states (not_after, id, status, is_replaced, is_key_compromised)
+    WHERE NOT is_replaced OR status <> 'active' OR is_key_compromised;
+CREATE INDEX certificate_states_by_status ON certificate_states (status, not_after, id, is_replaced, is_key_compromised);
+CREATE INDEX certificate_states_by_host ON certificate_states (host, id);
+CREATE INDEX certificate_states_by_owner ON certificate_states (owner, id);
+CREATE INDEX certificate_states_by_installations ON certificate_states (n_installations, id);
+CREATE INDEX certificate_states_of_leaked_keys ON certificate_states (not_after, id) WHERE is_key_compromised;
+
+-- The states as they have to be. CROSS JOIN: the few places first.
+CREATE VIEW certificate_states_due AS
+SELECT c.id, c.not_after, c.status,
+       (SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations,
+       COALESCE((SELECT MIN(a.hostname) FROM installations i CROSS JOIN agents a ON a.id = i.agent_id
+         WHERE i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256
+            OR i.on_disk_sha256 = c.fingerprint_sha256), '') AS host,
+       COALESCE((SELECT MIN(a.owner) FROM installations i CROSS JOIN agents a ON a.id = i.agent_id
+         WHERE i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256
+            OR i.on_disk_sha256 = c.fingerprint_sha256), '') AS owner,
+       c.replaced_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM installations i
+         WHERE i.certificate_id = c.id OR i.served_sha256 = c.fingerprint_sha256
+            OR i.on_disk_sha256 = c.fingerprint_sha256) AS is_replaced,
+       EXISTS (SELECT 1 FROM keys k WHERE k.spki_sha256 = c.spki_sha256 AND k.status = 'compromised') AS is_key_compromised
+FROM certificates c;
+
+CREATE TRIGGER certificate_states_insert AFTER INSERT ON certificates
+BEGIN
+    INSERT INTO certificate_states (id, not_after, status, n_installations, host, owner, is_replaced, is_key_compromised)
+        VALUES (NEW.id, NEW.not_after, NEW.status, 0, '', '', FALSE, FALSE);
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (NEW.id);
+END;
+CREATE TRIGGER certificate_states_update AFTER UPDATE OF status, replaced_by ON certificates
+WHEN OLD.status <> NEW.status OR OLD.replaced_by IS NOT NEW.replaced_by
+BEGIN
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (NEW.id);
+END;
+CREATE TRIGGER certificate_states_placed AFTER INSERT ON installations
+BEGIN
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (NEW.certificate_id)
+        OR id IN (SELECT c.id FROM certificates c WHERE c.fingerprint_sha256 IN (NEW.served_sha256, NEW.on_disk_sha256));
+END;
+CREATE TRIGGER certificate_states_taken_down AFTER DELETE ON installations
+BEGIN
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (OLD.certificate_id)
+        OR id IN (SELECT c.id FROM certificates c WHERE c.fingerprint_sha256 IN (OLD.served_sha256, OLD.on_disk_sha256));
+END;
+CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256 ON installations
+WHEN OLD.certificate_id <> NEW.certificate_id OR OLD.served_sha256 IS NOT NEW.served_sha256
+    OR OLD.on_disk_sha256 IS NOT NEW.on_disk_sha256
+BEGIN
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (OLD.certificate_id, NEW.certificate_id)
+        OR id IN (SELECT c.id FROM certificates c WHERE c.fingerprint_sha256 IN (OLD.served_sha256, OLD.on_disk_sha256, NEW.served_sha256, NEW.on_disk_sha256));
+END;
+CREATE TRIGGER certificate_states_renamed AFTER UPDATE OF hostname, owner ON agents
+WHEN OLD.hostname <> NEW.hostname OR OLD.owner IS NOT NEW.owner
+BEGIN
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (SELECT i.certificate_id FROM installations i WHERE i.agent_id = NEW.id
+        UNION SELECT c.id FROM installations i JOIN certificates c ON c.fingerprint_sha256 = i.served_sha256
+            WHERE i.agent_id = NEW.id
+        UNION SELECT c.id FROM installations i JOIN certificates c ON c.fingerprint_sha256 = i.on_disk_sha256
+            WHERE i.agent_id = NEW.id);
+END;
+CREATE TRIGGER certificate_states_leaked AFTER UPDATE OF status ON keys WHEN OLD.status <> NEW.status
+BEGIN
+    UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
+        = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
+           FROM certificate_states_due d WHERE d.id = certificate_states.id)
+        WHERE id IN (SELECT c.id FROM certificates c WHERE c.spki_sha256 = NEW.spki_sha256);
+END;
+
 CREATE TABLE issuance_requests (
     id              TEXT PRIMARY KEY NOT NULL,
     version         INTEGER NOT NULL DEFAULT 1,

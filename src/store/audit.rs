@@ -8,7 +8,7 @@ use crate::domain::id::EntityKind;
 use crate::wire::page::{Change, Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
-use super::select::{Field, Is, List, SortColumn, Sorts, Where};
+use super::select::{Field, Is, List, Named, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
 use super::{Conn, Store, StoreError, Tx, Work, dialect, news};
 
@@ -16,24 +16,24 @@ const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, ou
                        run_id, source, detail, prev_hash, hash";
 
 /// Outcomes that the screen tells apart by more than the column.
-const SHOWN: &[(&str, &str)] = &[
-    (
+const SHOWN: &[Named] = &[
+    Named::of(
         "proven",
         "action = 'run' AND outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %'",
     ),
-    (
+    Named::of(
         "reported",
         "action = 'run' AND outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %'",
     ),
-    (
+    Named::of(
         "waiting",
         "action = 'run' AND outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %'",
     ),
-    (
+    Named::of(
         "stopped",
         "action = 'run' AND outcome = 'failed' AND COALESCE(detail, '') LIKE 'plan `%`: stopped: %'",
     ),
-    (
+    Named::of(
         "unsent",
         "action = 'run' AND outcome = 'refused' AND COALESCE(detail, '') LIKE 'plan `%`: unsent: %'",
     ),
@@ -45,6 +45,7 @@ const BATCH: i64 = 1000;
 pub(super) const LIST: List = List {
     columns: COLUMNS,
     from: "audit_logs",
+    counted: None,
     id: "seq",
     number_as_id: true,
     sorts: &[

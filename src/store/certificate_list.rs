@@ -1,49 +1,25 @@
 //! The list of certificates: what is selected, sorted and searched by.
 
 use super::agents;
-use super::in_use_sql::{in_use, reissuable};
+use super::in_use_sql::reissuable;
 use super::search::{By, Place, Words, of_kind};
-use super::select::{Field, Is, List, SortColumn, Sorts};
+use super::select::{Field, Is, List, Named, SortColumn, Sorts};
 
-/// A certificate that was replaced has done its duty: its end is no news, unless it is still in use somewhere: its replacement was
-/// rolled back there, or isn't loaded.
-pub(super) const STILL_MATTERS: &str = concat!(
-    "c.status <> 'revoked' AND (c.replaced_by IS NULL \
-     OR EXISTS (SELECT 1 FROM installations i WHERE ",
-    in_use!(),
-    "))"
-);
+/// State `s` of a certificate whose end is news: one that was replaced has done its duty, unless it is still in use
+/// somewhere: its replacement was rolled back there, or isn't loaded.
+pub(super) const STILL_MATTERS: &str = "s.status <> 'revoked' AND NOT s.is_replaced";
 
-/// A newer one took its place, and it is in use nowhere.
-macro_rules! replaced {
-    () => {
-        concat!(
-            "(c.status = 'active' AND c.replaced_by IS NOT NULL \
-              AND NOT EXISTS (SELECT 1 FROM installations i WHERE ",
-            in_use!(),
-            "))"
-        )
-    };
-}
-
-/// Others have its key, and it is neither revoked nor over: it is shown as that, whatever took its place.
+/// Leaked: others have its key, and it is neither revoked nor over. It is shown as that, whatever took its place.
 macro_rules! leaked {
     () => {
-        "(c.status = 'active' AND c.not_after > ?now \
-          AND c.spki_sha256 IN (SELECT l.spki_sha256 FROM keys l WHERE l.status = 'compromised'))"
+        "(s.status = 'active' AND s.not_after > ?now AND s.is_key_compromised)"
     };
 }
 
-/// The first by name of what the agents are that have it.
-macro_rules! first {
-    ($what:literal) => {
-        concat!(
-            "(SELECT MIN(",
-            $what,
-            ") FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
-            in_use!(),
-            ")"
-        )
+/// Replaced: a newer one took its place, and it is in use nowhere.
+macro_rules! replaced {
+    () => {
+        concat!("s.status = 'active' AND s.is_replaced AND NOT ", leaked!())
     };
 }
 
@@ -54,24 +30,17 @@ macro_rules! asked {
     };
 }
 
-/// Columns that are worked out of other tables.
+/// Columns of the certificate `c` that are worked out of its state `s` and of other tables.
 macro_rules! derived {
     () => {
         concat!(
-            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id) AS n_installations, \
+            "s.n_installations, NULLIF(s.host, '') AS host, NULLIF(s.owner, '') AS owner, \
+             CAST(CASE WHEN s.status = 'active' AND s.is_replaced THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
+             CAST(CASE WHEN s.is_key_compromised THEN 1 ELSE 0 END AS bigint) AS is_key_compromised, \
              (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id \
                AND r.status IN ('pending', 'issuing')) AS n_reissues, ",
             reissuable!(),
-            " AS n_reissuable, ",
-            first!("a.hostname"),
-            " AS host, ",
-            first!("a.owner"),
-            " AS owner, ",
-            "CAST(CASE WHEN ",
-            replaced!(),
-            " THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
-             CAST(CASE WHEN EXISTS (SELECT 1 FROM keys l WHERE l.spki_sha256 = c.spki_sha256 \
-               AND l.status = 'compromised') THEN 1 ELSE 0 END AS bigint) AS is_key_compromised, \
+            " AS n_reissuable, \
              CASE WHEN c.status = 'revocation_pending' AND NOT ",
             asked!(),
             " THEN COALESCE((SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
@@ -79,7 +48,7 @@ macro_rules! derived {
         )
     };
 }
-pub(super) use {asked, derived, first, replaced};
+pub(super) use {asked, derived};
 
 /// The ids of the certificates that are expected on these agents.
 macro_rules! in_use_on {
@@ -118,13 +87,16 @@ macro_rules! on_hosts_by {
 }
 
 /// The condition that a certificate is in use at an agent `a` of which something holds; each of the three has a small
-/// index of its own. As a value it is looked up row by row: for EXISTS PostgreSQL may read all agents first.
+/// index of its own. As a value it is looked up row by row: for EXISTS PostgreSQL may read all agents first. Of most that
+/// were replaced the state says already that they are in use nowhere.
 const ON_HOSTS: &str = concat!(
+    "s.host <> '' AND (",
     on_hosts_by!("i.certificate_id = c.id"),
     " OR ",
     on_hosts_by!("i.served_sha256 = c.fingerprint_sha256 AND i.served_sha256 <> i.expected_sha256"),
     " OR ",
     on_hosts_by!("i.on_disk_sha256 = c.fingerprint_sha256 AND i.on_disk_sha256 <> i.expected_sha256"),
+    ")",
 );
 
 /// Names and serials.
@@ -160,13 +132,14 @@ pub(super) const LIST: List = List {
               NULL AS pem, NULL AS chain_pem, ",
         derived!()
     ),
-    from: "certificates c",
+    from: "certificates c JOIN certificate_states s ON s.id = c.id",
+    counted: Some(("c.", "certificate_states s")),
     id: "c.id",
     number_as_id: false,
     sorts: &[
         SortColumn {
             name: "not_after",
-            sql: "c.not_after",
+            sql: "s.not_after",
             sorts: Sorts::Time,
         },
         SortColumn {
@@ -196,17 +169,17 @@ pub(super) const LIST: List = List {
         },
         SortColumn {
             name: "host",
-            sql: concat!("COALESCE(", first!("a.hostname"), ", '')"),
+            sql: "s.host",
             sorts: Sorts::Text,
         },
         SortColumn {
             name: "owner",
-            sql: concat!("COALESCE(", first!("a.owner"), ", '')"),
+            sql: "s.owner",
             sorts: Sorts::Text,
         },
         SortColumn {
             name: "installations",
-            sql: "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id)",
+            sql: "s.n_installations",
             sorts: Sorts::Number,
         },
         SortColumn {
@@ -256,53 +229,56 @@ pub(super) const LIST: List = List {
         Field {
             name: "status",
             is: Is::Word(
-                "c.status",
+                "s.status",
                 &[],
                 &[
-                    (
+                    Named::of(
                         "active",
                         concat!(
-                            "c.status = 'active' AND c.not_after > ?soon AND NOT ",
-                            replaced!(),
-                            " AND NOT ",
+                            "s.status = 'active' AND s.not_after > ?soon AND NOT s.is_replaced AND NOT ",
                             leaked!()
                         ),
                     ),
-                    (
+                    Named::of(
                         "expiring",
                         concat!(
-                            "c.status = 'active' AND c.not_after > ?now AND c.not_after <= ?soon AND NOT ",
-                            replaced!(),
-                            " AND NOT ",
+                            "s.status = 'active' AND s.not_after > ?now AND s.not_after <= ?soon \
+                              AND NOT s.is_replaced AND NOT ",
                             leaked!()
                         ),
                     ),
-                    (
+                    Named::of(
                         "expired",
-                        concat!(
-                            "c.status = 'active' AND c.not_after <= ?now AND NOT ",
-                            replaced!()
-                        ),
+                        "s.status = 'active' AND s.not_after <= ?now AND NOT s.is_replaced",
                     ),
-                    ("revoked", "c.status = 'revoked'"),
-                    (
+                    Named::of("revoked", "s.status = 'revoked'"),
+                    Named::of(
                         "revoking",
-                        concat!("c.status = 'revocation_pending' AND ", asked!()),
+                        concat!("s.status = 'revocation_pending' AND ", asked!()),
                     ),
-                    (
+                    Named::of(
                         "refused",
-                        concat!("c.status = 'revocation_pending' AND NOT ", asked!()),
+                        concat!("s.status = 'revocation_pending' AND NOT ", asked!()),
                     ),
-                    ("held", "c.status = 'held'"),
-                    ("replaced", concat!(replaced!(), " AND NOT ", leaked!())),
-                    ("leaked", leaked!()),
-                    ("any", "1 = 1"),
+                    Named::of("held", "s.status = 'held'"),
+                    Named {
+                        name: "replaced",
+                        is: replaced!(),
+                        // Beginning with the index over those that matter.
+                        is_not: Some(concat!(
+                            "(NOT s.is_replaced OR s.status <> 'active' OR s.is_key_compromised) AND NOT (",
+                            replaced!(),
+                            ")"
+                        )),
+                    },
+                    Named::of("leaked", concat!("s.is_key_compromised AND ", leaked!())),
+                    Named::of("any", "1 = 1"),
                 ],
             ),
         },
         Field {
             name: "expires",
-            is: Is::Time("c.not_after", STILL_MATTERS),
+            is: Is::Time("s.not_after", STILL_MATTERS),
         },
         Field {
             name: "agent",

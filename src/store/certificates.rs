@@ -11,8 +11,8 @@ use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::certificate_list::{LIST, STILL_MATTERS, asked, derived, first, replaced};
-use super::in_use_sql::{in_use, of_agents, reissuable};
+use super::certificate_list::{LIST, STILL_MATTERS, asked, derived};
+use super::in_use_sql::{of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
 use super::statement::{Json, Value, sql};
@@ -133,7 +133,7 @@ pub async fn read(conn: &mut Conn, id: &str) -> Result<Option<Certificate>, Stor
     let row: Option<Wrapped> = sql(concat!(
         "SELECT c.*, ",
         derived!(),
-        " FROM certificates c WHERE c.id = $1"
+        " FROM certificates c JOIN certificate_states s ON s.id = c.id WHERE c.id = $1"
     ))
     .bind(id)
     .fetch_optional(conn.raw())
@@ -174,7 +174,7 @@ pub async fn by_spki(conn: &mut Conn, spki: &str) -> Result<Vec<Certificate>, St
     let rows: Vec<Wrapped> = sql(concat!(
         "SELECT c.*, ",
         derived!(),
-        " FROM certificates c WHERE c.spki_sha256 = $1 ORDER BY c.not_after DESC, c.id"
+        " FROM certificates c JOIN certificate_states s ON s.id = c.id WHERE c.spki_sha256 = $1 ORDER BY c.not_after DESC, c.id"
     ))
     .bind(spki)
     .fetch_all(conn.raw())
@@ -191,7 +191,7 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
     let row: Option<Wrapped> = sql(concat!(
         "SELECT c.*, ",
         derived!(),
-        " FROM certificates c WHERE c.fingerprint_sha256 = $1"
+        " FROM certificates c JOIN certificate_states s ON s.id = c.id WHERE c.fingerprint_sha256 = $1"
     ))
     .bind(fingerprint)
     .fetch_optional(conn.raw())
@@ -241,14 +241,14 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
             Problem::bad_input(format!("`{status}` is not a status of certificates"))
                 .hint("allowed: active, revocation_pending, revoked, held")
         })?;
-        filter.and("c.status = ?", Value::from(status.word().to_owned()));
+        filter.and("s.status = ?", Value::from(status.word().to_owned()));
     }
     if let Some(before) = &query.expires_before {
         let before = DateTime::parse_from_rfc3339(before).map_err(|error| {
             Problem::bad_input(format!("`expires_before={before}` is not a moment: {error}"))
                 .hint("write it as `2026-01-31T12:00:00Z`")
         })?;
-        filter.and("c.not_after < ?", Value::from(before.with_timezone(&Utc)));
+        filter.and("s.not_after < ?", Value::from(before.with_timezone(&Utc)));
         filter.and_plain(STILL_MATTERS);
     }
     if let Some(spki) = &query.spki {

@@ -54,8 +54,8 @@ pub async fn read(conn: &mut Conn) -> Result<Figures, StoreError> {
                     WHERE status IN ('pending', 'issuing', 'failed') GROUP BY status";
     let requests_open = by_word(conn, requests).await?;
     let text = format!(
-        "SELECT COUNT(*) FILTER (WHERE c.not_after < $1), COUNT(*) FILTER (WHERE c.not_after < $2), COUNT(*) \
-         FROM certificates c WHERE c.not_after < $3 AND {STILL_MATTERS}"
+        "SELECT COUNT(*) FILTER (WHERE s.not_after < $1), COUNT(*) FILTER (WHERE s.not_after < $2), COUNT(*) \
+         FROM certificate_states s WHERE s.not_after < $3 AND {STILL_MATTERS}"
     );
     let (expired, week, month): (i64, i64, i64) = sql(AssertSqlSafe(text))
         .bind(at)

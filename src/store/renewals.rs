@@ -38,7 +38,7 @@ pub async fn claim(tx: &mut Tx, adapter_id: &str, lease: Duration) -> Result<Opt
     for when in ["c.renewal_ask_at IS NULL", "c.renewal_ask_at <= $2"] {
         due = sql(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, c.pem, c.not_before, c.not_after FROM certificates c \
-             WHERE c.adapter_id = $1 AND c.status = 'active' AND c.not_after > $2 AND {when} \
+             JOIN certificate_states s ON s.id = c.id WHERE c.adapter_id = $1 AND c.status = 'active' AND c.not_after > $2 AND {when} \
              AND {STILL_MATTERS} ORDER BY c.renewal_ask_at, c.id LIMIT 1"
         )))
         .bind(adapter_id)

@@ -55,6 +55,12 @@ impl Place {
     pub(super) const fn own(by: By, ids: &'static [&'static str]) -> Self {
         Self { by, ids, row: "?if" }
     }
+
+    /// The statements that give ids, by this condition or statement.
+    fn ids_where(&self, condition: &str) -> Vec<String> {
+        let statement = |ids: &&str| ids.replace("?words", condition).replace("?if", condition);
+        self.ids.iter().map(statement).collect()
+    }
 }
 
 /// Comparisons of a text with what is in a place.
@@ -140,7 +146,7 @@ impl Sought {
     }
 
     /// The condition on a row that has letters in their order, whatever is between them.
-    pub(super) fn letters(places: &[Place], pattern: String, binds: &mut Vec<Value>) -> String {
+    pub(super) fn letters(places: &[Place], pattern: &str, binds: &mut Vec<Value>) -> String {
         let at = format!("${}", binds.len() + 1);
         let conditions = places.iter().filter_map(|place| {
             let condition = match place.by {
@@ -153,9 +159,42 @@ impl Sought {
         let conditions: Vec<String> = conditions.collect();
         // A value that no condition names is refused.
         if !conditions.is_empty() {
-            binds.push(Value::from(pattern));
+            binds.push(Value::from(pattern.to_owned()));
         }
         any_of(&conditions)
+    }
+
+    /// Statements that together give the ids of those rows.
+    pub(super) fn ids_of_letters(places: &[Place], pattern: &str, binds: &mut Vec<Value>) -> Vec<String> {
+        let at = format!("${}", binds.len() + 1);
+        let statements = places.iter().flat_map(|place| {
+            let condition = match place.by {
+                By::Words(words) => all_words(words, &like("w.words", &at), ""),
+                By::Part(words, column) => {
+                    all_words(words, &like("w.words", &at), &of_row(words, &like(column, &at)))
+                }
+                By::Kind(_) => like("LOWER(kind.value)", &at),
+                By::Hash(_) | By::Serial(_) | By::Id(..) => return Vec::new(),
+            };
+            place.ids_where(&condition)
+        });
+        let statements: Vec<String> = statements.collect();
+        if !statements.is_empty() {
+            binds.push(Value::from(pattern.to_owned()));
+        }
+        statements
+    }
+
+    /// A statement that gives the ids of all rows that have none of these texts, and of some that have one elsewhere than
+    /// in their words; none where rows have no words of their own.
+    pub(super) fn ids_without(either: &[Self], places: &[Place], binds: &mut Vec<Value>) -> Option<String> {
+        let words = places.iter().find_map(|place| match place.by {
+            By::Words(words) if place.row == "?if" => Some(words),
+            _ => None,
+        })?;
+        let conditions = either.iter().map(|text| text.is_in_words(binds));
+        let conditions: Vec<String> = conditions.collect();
+        Some(all_words(words, &format!("NOT ({})", any_of(&conditions)), ""))
     }
 
     /// Measure of its rarity: the longest is likely the rarest.
@@ -179,8 +218,7 @@ impl Sought {
                 _ => self.condition(place.by, binds),
             };
             let Some(condition) = condition else { continue };
-            let statement = |ids: &&str| ids.replace("?words", &condition).replace("?if", &condition);
-            statements.extend(place.ids.iter().map(statement));
+            statements.extend(place.ids_where(&condition));
         }
         Some(statements)
     }
@@ -252,7 +290,7 @@ impl Sought {
         postgres: bool,
         binds: &mut Vec<Value>,
     ) -> Option<String> {
-        let Words { of, from, id } = words;
+        let of = words.of;
         let is_there = if postgres {
             if self.is_short() && !self.text.chars().all(char::is_alphanumeric) {
                 return None;
@@ -268,11 +306,7 @@ impl Sought {
             let at = bind(binds, either.join(" OR "));
             format!("w.n IN (SELECT t.rowid FROM {of}_trigrams t WHERE t.words MATCH {at})")
         };
-        // Row by row of those: no plan begins with the table.
-        let and = column.map(|column| {
-            let is_there = self.is_in(column, binds);
-            format!(" AND (SELECT CASE WHEN {is_there} THEN 1 ELSE 0 END FROM {from} WHERE {id} = w.id) = 1")
-        });
+        let and = column.map(|column| of_row(words, &self.is_in(column, binds)));
         let and = and.unwrap_or_default();
         Some(format!("SELECT w.id FROM {of}_words w WHERE {is_there}{and}"))
     }
@@ -334,6 +368,17 @@ fn has_words(Words { of, id, .. }: Words, condition: &str) -> String {
     format!(
         "COALESCE((SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {of}_words w WHERE w.id = {id}), 0) = 1"
     )
+}
+
+/// A statement that reads the words of all rows, and no index of them: what is asked for has no trigrams.
+fn all_words(Words { of, .. }: Words, condition: &str, and: &str) -> String {
+    let condition = condition.replace("w.words", "(w.words || '')");
+    format!("SELECT w.id FROM {of}_words w WHERE {condition}{and}")
+}
+
+/// One more condition, on the row that the words `w` are about. Row by row of those: no plan begins with the table.
+fn of_row(Words { from, id, .. }: Words, condition: &str) -> String {
+    format!(" AND (SELECT CASE WHEN {condition} THEN 1 ELSE 0 END FROM {from} WHERE {id} = w.id) = 1")
 }
 
 /// The place of one more value.

@@ -5,31 +5,66 @@ use crate::wire::page::MOST_COUNTED;
 use super::search::{Place, Sought};
 use super::statement::Value;
 
-/// One of these texts, in these places.
+/// One thing that a filter wants of a row, in these places.
 pub(super) struct Search {
-    pub(super) either: Vec<Sought>,
+    pub(super) wants: Wanted,
     pub(super) places: &'static [Place],
 }
 
+/// Sorts of searches, those first that cost the least to look up.
+pub(super) enum Wanted {
+    /// One of these texts is there: by an index.
+    Has(Vec<Sought>),
+    /// Letters are there in their order, as this pattern says: the words of all rows are read, and nothing else of them.
+    Letters(String),
+    /// None of these texts is there: as for letters. Nearly all rows fulfil it, or nearly none.
+    Lacks(Vec<Sought>),
+}
+
 impl Search {
-    /// Measure of the most frequent of them.
-    pub(super) fn tells(&self) -> usize {
-        self.either.iter().map(Sought::len).min().unwrap_or(0)
-    }
-
-    /// Statements that give the ids of all that has it; none where that takes more than an index.
-    pub(super) fn ids(&self, postgres: bool, binds: &mut Vec<Value>) -> Option<Vec<String>> {
-        let mut statements = Vec::new();
-        for text in &self.either {
-            statements.extend(text.ids(self.places, postgres, binds)?);
+    /// Order in which searches are tried: what is looked up at the least cost, and of that what is likely the rarest.
+    pub(super) fn rank(&self) -> (u8, usize) {
+        match &self.wants {
+            Wanted::Has(either) => {
+                let most_frequent = either.iter().map(Sought::len).min().unwrap_or(0);
+                (0, usize::MAX - most_frequent)
+            }
+            Wanted::Letters(pattern) => (1, usize::MAX - pattern.len()),
+            Wanted::Lacks(_) => (2, 0),
         }
-        Some(statements)
     }
 
-    /// The condition on a row that has it.
+    /// Whether all that [`Search::ids`] gives is wanted, or only all that is wanted among it.
+    pub(super) fn is_exact(&self) -> bool {
+        !matches!(self.wants, Wanted::Lacks(_))
+    }
+
+    /// Statements that give the ids of all that is wanted; none where that takes more than an index or the words.
+    pub(super) fn ids(&self, postgres: bool, binds: &mut Vec<Value>) -> Option<Vec<String>> {
+        match &self.wants {
+            Wanted::Has(either) => {
+                let mut statements = Vec::new();
+                for text in either {
+                    statements.extend(text.ids(self.places, postgres, binds)?);
+                }
+                Some(statements)
+            }
+            Wanted::Letters(pattern) => Some(Sought::ids_of_letters(self.places, pattern, binds)),
+            Wanted::Lacks(either) => Sought::ids_without(either, self.places, binds).map(|ids| vec![ids]),
+        }
+    }
+
+    /// The condition on a row that is wanted.
     pub(super) fn row(&self, binds: &mut Vec<Value>) -> String {
-        let either = self.either.iter().map(|text| text.row(self.places, binds));
-        either.collect::<Vec<_>>().join(" OR ")
+        let mut any = |either: &[Sought]| {
+            let either = either.iter().map(|text| text.row(self.places, binds));
+            either.collect::<Vec<_>>().join(" OR ")
+        };
+        match &self.wants {
+            Wanted::Has(either) => any(either),
+            Wanted::Lacks(either) => format!("NOT ({})", any(either)),
+            Wanted::Letters(pattern) => Sought::letters(self.places, pattern, binds),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::wire::page::{MOST_COUNTED, Page, PageQuery};
 use super::cursor::Cursor;
 use super::row::{FromRow, Row};
 use super::search::{Place, Sought, literally};
-use super::searched::{Driver, Search, bounded};
+use super::searched::{Driver, Search, Wanted, bounded};
 use super::statement::{Value, sql};
 use super::window::{Direction, Window, cursor_of};
 use super::{Conn, StoreError};
@@ -47,6 +47,9 @@ pub(super) struct List {
     pub(super) columns: &'static str,
     /// `table t JOIN …`
     pub(super) from: &'static str,
+    /// The beginning of a column's name in the table that a count leaves out where no condition names it, and what it
+    /// reads then.
+    pub(super) counted: Option<(&'static str, &'static str)>,
     /// The column with the id, unique.
     pub(super) id: &'static str,
     /// Whether ids are numbers.
@@ -81,17 +84,31 @@ pub(super) enum Is {
     Like(&'static str),
     /// One of these words, or one that time makes of them: its condition, in which `?now` stands for the
     /// present and `?soon` for thirty days later.
-    Word(
-        &'static str,
-        &'static [&'static str],
-        &'static [(&'static str, &'static str)],
-    ),
+    Word(&'static str, &'static [&'static str], &'static [Named]),
     /// A time; the second is what must hold beside for one that is near.
     Time(&'static str, &'static str),
     /// A time in the past, by how long ago it is.
     Ago(&'static str),
     /// Either of these conditions, for yes and no.
     Flag(&'static str, &'static str),
+}
+
+/// A condition with a name; `?now` and `?soon` in it are moments.
+pub(super) struct Named {
+    pub(super) name: &'static str,
+    pub(super) is: &'static str,
+    /// Its opposite, where that is said in a way that leads to an index.
+    pub(super) is_not: Option<&'static str>,
+}
+
+impl Named {
+    pub(super) const fn of(name: &'static str, is: &'static str) -> Self {
+        Self {
+            name,
+            is,
+            is_not: None,
+        }
+    }
 }
 
 /// Conditions, joined by AND.
@@ -124,8 +141,17 @@ impl Where {
                 continue;
             }
             if let (Is::Text(places), Wants::Letters(text)) = (is, &term.wants) {
-                let condition = Sought::letters(places, contains_letters(text), &mut self.binds);
-                self.and_or_not(&condition, term.not);
+                let pattern = contains_letters(text);
+                match term.not {
+                    true => {
+                        let condition = Sought::letters(places, &pattern, &mut self.binds);
+                        self.and_or_not(&condition, true);
+                    }
+                    false => self.searches.push(Search {
+                        wants: Wanted::Letters(pattern),
+                        places,
+                    }),
+                }
                 continue;
             }
             let (condition, bind) = match (is, &term.wants) {
@@ -133,9 +159,14 @@ impl Where {
                     ((*sql).to_owned(), Some(Value::from(contains_letters(text))))
                 }
                 (Is::Word(_, _, timed), Wants::Text(word))
-                    if let Some((_, condition)) = timed.iter().find(|(name, _)| name == word) =>
+                    if let Some(named) = timed.iter().find(|named| named.name == word) =>
                 {
-                    (self.timed(condition, now), None)
+                    if let (true, Some(is_not)) = (term.not, named.is_not) {
+                        let condition = self.timed(is_not, now);
+                        self.push(&condition);
+                        continue;
+                    }
+                    (self.timed(named.is, now), None)
                 }
                 (Is::Word(column, words, _), Wants::Text(word)) if words.contains(&word.as_str()) => {
                     (format!("{column} = ?"), Some(Value::from(word.clone())))
@@ -162,7 +193,7 @@ impl Where {
                         Problem::bad_input(format!("`{name}` takes another sort of value in a filter"));
                     return Err(match is {
                         Is::Word(_, words, timed) => {
-                            let timed = timed.iter().map(|(name, _)| *name);
+                            let timed = timed.iter().map(|named| named.name);
                             let known: Vec<&str> = words.iter().copied().chain(timed).collect();
                             Problem::bad_input(format!("{name} is one of: {}", known.join(", ")))
                         }
@@ -188,12 +219,11 @@ impl Where {
         match is {
             Is::Text(places) => {
                 let either = either.into_iter().map(Sought::read).collect();
-                let search = Search { either, places };
-                if !not {
-                    return self.searches.push(search);
-                }
-                let condition = search.row(&mut self.binds);
-                self.and_or_not(&condition, true);
+                let wants = match not {
+                    true => Wanted::Lacks(either),
+                    false => Wanted::Has(either),
+                };
+                self.searches.push(Search { wants, places });
             }
             Is::Like(sql) => {
                 let either = either.into_iter().map(|text| self.bound(sql, contains(text)));
@@ -323,7 +353,7 @@ impl List {
             match &self.words {
                 // Whole, whatever is in it.
                 Is::Text(places) => filter.searches.push(Search {
-                    either: vec![Sought::read(q)],
+                    wants: Wanted::Has(vec![Sought::read(q)]),
                     places,
                 }),
                 is => filter.and_text(is, q, false),
@@ -354,7 +384,13 @@ impl List {
                     total_is_lower_bound: false,
                 });
             }
-            Driver::By(search) => Some(search),
+            Driver::By(search) => {
+                if !search.is_exact() {
+                    let condition = search.row(&mut filter.binds);
+                    filter.push(&condition);
+                }
+                Some(search)
+            }
             Driver::None => None,
             Driver::Many => {
                 let is_all = filter.text.is_empty() && filter.searches.len() == 1;
@@ -395,7 +431,7 @@ impl List {
 
     /// The search that leads to the rows: the first, by how much they tell, that leaves few of them.
     async fn driver(&self, conn: &mut Conn, searches: &mut Vec<Search>) -> Result<Driver, StoreError> {
-        searches.sort_by_key(|search| std::cmp::Reverse(search.tells()));
+        searches.sort_by_key(Search::rank);
         let mut led = Driver::None;
         for at in 0..searches.len().min(MOST_TRIED) {
             let mut binds = Vec::new();
@@ -418,7 +454,7 @@ impl List {
             match n {
                 0 => return Ok(Driver::Nothing),
                 n if n <= MOST_COUNTED => return Ok(Driver::By(searches.remove(at))),
-                _ if n_distinct > MOST_COUNTED => led = Driver::Many,
+                _ if searches[at].is_exact() && n_distinct > MOST_COUNTED => led = Driver::Many,
                 _ => {}
             }
         }
@@ -513,6 +549,10 @@ impl List {
         if let Some(n) = known {
             return Ok((rows, n));
         }
+        let from = match self.counted {
+            Some((named, alone)) if !condition.contains(named) => alone,
+            _ => from,
+        };
         let n = sql(AssertSqlSafe(format!(
             "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{condition} LIMIT {}) n",
             MOST_COUNTED + 1
@@ -552,7 +592,7 @@ mod tests {
                     | (Is::Flag(..), Takes::Flag) => {}
                     (Is::Word(_, words, timed), Takes::OneOf(told)) => {
                         for word in told {
-                            let is_timed = timed.iter().any(|(name, _)| name == word);
+                            let is_timed = timed.iter().any(|named| named.name == *word);
                             assert!(words.contains(word) || is_timed, "{}:{word}", field.name);
                         }
                     }

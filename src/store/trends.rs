@@ -16,8 +16,8 @@ use super::{Conn, StoreError};
 pub async fn read(conn: &mut Conn) -> Result<Trends, StoreError> {
     let now = conn.now();
     let mut expiring = Counts {
-        column: "c.not_after",
-        from: format!("certificates c WHERE c.not_after < $LAST AND {STILL_MATTERS}"),
+        column: "s.not_after",
+        from: format!("certificate_states s WHERE s.not_after < $LAST AND {STILL_MATTERS}"),
         edges: edges(now, Duration::weeks(1), WEEKS),
         before: true,
     }

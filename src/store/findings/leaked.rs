@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::store::in_use_sql::in_use;
 use crate::store::row::{FromRow, Row};
 use crate::store::statement::sql;
 use crate::store::{Conn, StoreError};
@@ -29,14 +28,12 @@ pub struct Unrevoked {
 /// The database doesn't answer.
 pub async fn unrevoked_of_leaked_keys(conn: &mut Conn) -> Result<Vec<Unrevoked>, StoreError> {
     let now = conn.now();
-    sql(concat!(
-        "SELECT c.id, c.version, c.subject, c.spki_sha256, k.compromised_at FROM keys k \
-           JOIN certificates c ON c.spki_sha256 = k.spki_sha256 \
-         WHERE k.status = 'compromised' AND c.status IN ('active', 'held') AND c.not_after > $1 \
-           AND NOT EXISTS (SELECT 1 FROM installations i WHERE ",
-        in_use!(),
-        ") ORDER BY k.compromised_at, c.spki_sha256, c.subject, c.id"
-    ))
+    sql(
+        "SELECT c.id, c.version, c.subject, c.spki_sha256, k.compromised_at FROM certificate_states s \
+           JOIN certificates c ON c.id = s.id JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
+         WHERE s.is_key_compromised AND s.not_after > $1 AND s.status IN ('active', 'held') AND s.host = '' \
+         ORDER BY k.compromised_at, c.spki_sha256, c.subject, c.id",
+    )
     .bind(now)
     .fetch_all(conn.raw())
     .await

@@ -15,7 +15,6 @@ use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::finding::LeftOut;
 use crate::domain::reason::Reason;
 
-use super::in_use_sql::in_use;
 use super::row::{FromRow, Row, optional_word};
 use super::statement::sql;
 use super::{Conn, StoreError};
@@ -227,18 +226,14 @@ pub struct SharedKey {
 }
 
 /// The few keys in question, in the order of an index; then what is to be said of them.
-const SHARED: &str = concat!(
-    "WITH several AS (SELECT s.spki_sha256 FROM certificates s \
-       WHERE s.status = 'active' AND s.not_after > $1 GROUP BY s.spki_sha256 HAVING COUNT(*) > 1), \
+const SHARED: &str = "WITH several AS (SELECT m.spki_sha256 FROM certificates m \
+       WHERE m.status = 'active' AND m.not_after > $1 GROUP BY m.spki_sha256 HAVING COUNT(*) > 1), \
      shared AS (SELECT c.spki_sha256, k.version, COUNT(*) AS n_certificates, MAX(c.created_at) AS since, \
        MAX(c.id) AS certificate_id \
        FROM several JOIN certificates c ON c.spki_sha256 = several.spki_sha256 \
-       JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
-       WHERE c.status = 'active' AND c.not_after > $1 AND (c.replaced_by IS NULL \
-         OR EXISTS (SELECT 1 FROM installations i WHERE ",
-    in_use!(),
-    ")) GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1) "
-);
+       JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN certificate_states s ON s.id = c.id \
+       WHERE s.status = 'active' AND s.not_after > $1 AND NOT s.is_replaced \
+       GROUP BY c.spki_sha256, k.version HAVING COUNT(*) > 1) ";
 
 /// Keys in several live certificates, those in most first.
 ///
