@@ -16,8 +16,12 @@ mod changes;
 mod fixture;
 #[path = "postgres/hosts.rs"]
 mod hosts;
+#[path = "postgres/kept_states.rs"]
+mod kept_states;
 #[path = "postgres/lead.rs"]
 mod lead;
+#[path = "postgres/lists.rs"]
+mod lists;
 #[path = "postgres/opening.rs"]
 mod opening;
 #[path = "postgres/roles.rs"]
@@ -28,3 +32,5 @@ mod runbooks;
 mod searches;
 #[path = "postgres/several.rs"]
 mod several;
+#[path = "postgres/sized.rs"]
+mod sized;

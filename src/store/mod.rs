@@ -23,6 +23,7 @@ pub mod clock_off;
 pub mod clocks;
 pub mod compromise;
 mod constraint;
+mod counted;
 mod cursor;
 mod dialect;
 mod error;
@@ -136,6 +137,7 @@ pub struct Store {
     reach: Arc<reach::Reach>,
     in_use: InUse,
     behind: Arc<Semaphore>,
+    counted: counted::Counted,
     /// Hears what they changed; on PostgreSQL only.
     ear: Option<Arc<news::Ear>>,
 }
@@ -191,6 +193,7 @@ impl Store {
             reach: Arc::default(),
             in_use: InUse::default(),
             behind: Arc::new(Semaphore::new(BEHIND_AT_ONCE)),
+            counted: counted::Counted::default(),
             ear,
         };
         if let Err(error) = audit::make_room(&store).await {
@@ -273,7 +276,7 @@ impl Store {
 
     fn conn(&self, link: Link, held: Held) -> Conn {
         held.got();
-        Conn::new(link, self.now(), Some(held))
+        Conn::new(link, self.now(), self.counted.clone(), Some(held))
     }
 
     /// Why nothing was given to who asked at `asked`: others have it all, which the log has to tell more of, or the

@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::wire::filter::{Filter, Wants};
 use crate::wire::page::{MOST_COUNTED, Page, PageQuery};
 
+use super::counted::Asked;
 use super::cursor::Cursor;
 use super::row::{FromRow, Row};
 use super::search::{Place, Sought, literally};
@@ -374,7 +375,8 @@ impl List {
         };
         window.check()?;
         // A total that was counted already isn't counted again.
-        let mut known = None;
+        let (counted, asked) = (conn.counted(), Asked::of(self.doing, query));
+        let mut known = counted.is_beyond(&asked).await.then_some(MOST_COUNTED + 1);
         let driver = match self.driver(conn, &mut filter.searches).await? {
             Driver::Nothing => {
                 return Ok(Page {
@@ -394,7 +396,7 @@ impl List {
             Driver::None => None,
             Driver::Many => {
                 let is_all = filter.text.is_empty() && filter.searches.len() == 1;
-                known = is_all.then_some(MOST_COUNTED + 1);
+                known = known.or(is_all.then_some(MOST_COUNTED + 1));
                 None
             }
         };
@@ -406,6 +408,9 @@ impl List {
             Some(search) => self.found(conn, filter, &search, window).await?,
             None => self.walked(conn, filter, window, known).await?,
         };
+        if total > MOST_COUNTED && known.is_none() {
+            counted.keep_beyond(asked).await;
+        }
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = match rows.last() {

@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
+use super::counted::Counted;
 use super::in_use::Held;
 use super::question::Question;
 use super::statement::{Raw, To, sql};
@@ -23,6 +24,7 @@ pub struct Conn {
     now: DateTime<Utc>,
     /// Of a transaction for changes.
     troubles: Option<Troubles>,
+    counted: Counted,
     /// Whose it is; last, so that it is told of until it is given back.
     _held: Option<Held>,
 }
@@ -36,11 +38,12 @@ pub(super) enum Link {
 }
 
 impl Conn {
-    pub(super) fn new(link: Link, now: DateTime<Utc>, held: Option<Held>) -> Self {
+    pub(super) fn new(link: Link, now: DateTime<Utc>, counted: Counted, held: Option<Held>) -> Self {
         Self {
             link,
             now,
             troubles: None,
+            counted,
             _held: held,
         }
     }
@@ -49,6 +52,11 @@ impl Conn {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.now
+    }
+
+    /// What is known of lists that are too long to be counted.
+    pub(super) fn counted(&self) -> Counted {
+        self.counted.clone()
     }
 
     pub(super) fn raw(&mut self) -> Raw<'_> {

@@ -5,9 +5,9 @@ use cmp_console::domain::certificate::Certificate;
 use cmp_console::store::{Conn, Store, Work, agents, certificates, keys, requests};
 use cmp_console::wire::page::{Page, PageQuery};
 
-use crate::server::{self, Database};
+use crate::server::Database;
+use crate::sized::filled;
 
-const N: usize = 100_000;
 /// The tables that grow with the platform.
 const LARGE: [&str; 7] = [
     "certificates",
@@ -18,29 +18,6 @@ const LARGE: [&str; 7] = [
     "issuance_requests",
     "request_words",
 ];
-/// Requests for agents, one of a thousand of which failed.
-const REQUESTS: &str = "INSERT INTO issuance_requests (id, common_name, sans, key_algorithm, adapter_id, agent_id, \
-        status, error_message, requested_by, created_at, updated_at) \
-    SELECT 'req_' || substr(a.id, 5), 'new-' || a.hostname, '[]', 'ecdsa-p256', 'adp_1', a.id, 'failed', \
-        CASE WHEN a.id LIKE '%777' THEN 'no such role' ELSE 'the CA is away' END, 'kim', now(), now() \
-    FROM agents a";
-
-fn filled() -> Option<Database> {
-    let it = server::fresh()?;
-    it.psql(
-        "INSERT INTO adapters (id, name, kind, config, status, created_at, updated_at) \
-         VALUES ('adp_1', 'vault', 'vault', '{}', 'active', now(), now())",
-    );
-    let fill = include_str!("../../benches/load/fill.sql")
-        .replace(":certs", &N.to_string())
-        .replace(":port", "1")
-        .replace(":adapter", "adp_1");
-    it.try_psql("postgres", &fill).unwrap();
-    it.psql(REQUESTS);
-    it.try_psql("postgres", "VACUUM ANALYZE").unwrap();
-    Some(it)
-}
-
 /// From now on each statement's plan goes into the server's log.
 fn explained(it: &Database) {
     let explain = format!(

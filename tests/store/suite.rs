@@ -4,6 +4,7 @@ mod audit;
 mod fixture;
 mod issuance;
 mod jobs;
+mod kept_states;
 mod pages;
 mod renewals;
 mod revocation;

@@ -592,6 +592,11 @@ impl Database {
         })
     }
 
+    /// A database with all that is in this one, on which nobody may be connected meanwhile.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        Self::made(&format!("TEMPLATE {}", self.name))
+    }
+
     /// What `psql` says to `sql`, as the owner.
     pub(crate) fn psql(&self, sql: &str) -> String {
         self.server.psql(OWNER, &self.name, sql)

@@ -14,6 +14,7 @@ use sqlx::{Executor, PgPool};
 use tokio::sync::{broadcast, watch as latest};
 use tokio::time::{Instant, timeout};
 
+use super::counted::Counted;
 use super::question::Question;
 use super::tx::{Conn, Link};
 use super::{CHANGES_KEPT, StoreError, Work, dialect, tls};
@@ -52,6 +53,7 @@ struct Inner {
     changes: broadcast::Sender<Change>,
     /// Reads that were late last, by host, and when.
     late: Mutex<BTreeMap<(usize, &'static str), Instant>>,
+    counted: Counted,
 }
 
 impl Inner {
@@ -158,6 +160,7 @@ impl Hosts {
             looks: latest::Sender::new(0),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             late: Mutex::default(),
+            counted: Counted::default(),
         })))
     }
 
@@ -240,7 +243,12 @@ impl Hosts {
         let question = Question::on_postgres(conn, pool, Work::Background.limit()).await;
         // The database's clock says who is silent and what ends: a laptop's may be hours off.
         let (question, now) = question.map_err(StoreError::Connect)?;
-        Ok(Conn::new(Link::Question(question), now, None))
+        Ok(Conn::new(
+            Link::Question(question),
+            now,
+            self.0.counted.clone(),
+            None,
+        ))
     }
 
     /// Rows that `work` reads from the host with this number, unless that is lost meanwhile. `what` names it where it is late.
