@@ -12,6 +12,21 @@ CREATE FUNCTION words_of(VARIADIC texts text[]) RETURNS text LANGUAGE sql IMMUTA
 $$ SELECT lower(' ' || array_to_string(texts, ' ') || ' '
        || translate(array_to_string(texts, ' '), '.-="@/:', '       ')) $$;
 
+-- A bit for each of the letters g to z that is in the words, so that letters in any distance are looked for where all of
+-- them are. Those before g are in every serial.
+CREATE FUNCTION letters_of(words text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ((strpos(words, 'g') > 0)::int::bigint << 0) | ((strpos(words, 'h') > 0)::int::bigint << 1)
+        | ((strpos(words, 'i') > 0)::int::bigint << 2) | ((strpos(words, 'j') > 0)::int::bigint << 3)
+        | ((strpos(words, 'k') > 0)::int::bigint << 4) | ((strpos(words, 'l') > 0)::int::bigint << 5)
+        | ((strpos(words, 'm') > 0)::int::bigint << 6) | ((strpos(words, 'n') > 0)::int::bigint << 7)
+        | ((strpos(words, 'o') > 0)::int::bigint << 8) | ((strpos(words, 'p') > 0)::int::bigint << 9)
+        | ((strpos(words, 'q') > 0)::int::bigint << 10) | ((strpos(words, 'r') > 0)::int::bigint << 11)
+        | ((strpos(words, 's') > 0)::int::bigint << 12) | ((strpos(words, 't') > 0)::int::bigint << 13)
+        | ((strpos(words, 'u') > 0)::int::bigint << 14) | ((strpos(words, 'v') > 0)::int::bigint << 15)
+        | ((strpos(words, 'w') > 0)::int::bigint << 16) | ((strpos(words, 'x') > 0)::int::bigint << 17)
+        | ((strpos(words, 'y') > 0)::int::bigint << 18) | ((strpos(words, 'z') > 0)::int::bigint << 19)
+$$;
+
 CREATE TABLE adapters (
     id            text COLLATE "C" PRIMARY KEY,
     version       bigint NOT NULL DEFAULT 1,
@@ -68,7 +83,8 @@ CREATE INDEX agents_by_status ON agents (status, id);
 -- Beside the table, whose rows change with each check-in: trigrams are dear to write.
 CREATE TABLE agent_words (
     id    text COLLATE "C" PRIMARY KEY REFERENCES agents (id) ON DELETE CASCADE,
-    words text NOT NULL
+    words text NOT NULL,
+    letters bigint NOT NULL GENERATED ALWAYS AS (letters_of(words)) STORED
 );
 CREATE INDEX agent_words_by_trigram ON agent_words USING gin (words gin_trgm_ops) WITH (fastupdate = off);
 CREATE FUNCTION agent_words_keep() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -179,7 +195,8 @@ CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_as
 -- Names and serials; a serial without colons, so that a part of it is a word in any notation.
 CREATE TABLE certificate_words (
     id    text COLLATE "C" PRIMARY KEY REFERENCES certificates (id) ON DELETE CASCADE,
-    words text NOT NULL
+    words text NOT NULL,
+    letters bigint NOT NULL GENERATED ALWAYS AS (letters_of(words)) STORED
 );
 CREATE INDEX certificate_words_by_trigram ON certificate_words USING gin (words gin_trgm_ops) WITH (fastupdate = off);
 CREATE FUNCTION certificate_words_keep() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -367,7 +384,8 @@ CREATE UNIQUE INDEX issuance_requests_key_once ON issuance_requests (spki_sha256
 
 CREATE TABLE request_words (
     id    text COLLATE "C" PRIMARY KEY REFERENCES issuance_requests (id) ON DELETE CASCADE,
-    words text NOT NULL
+    words text NOT NULL,
+    letters bigint NOT NULL GENERATED ALWAYS AS (letters_of(words)) STORED
 );
 CREATE INDEX request_words_by_trigram ON request_words USING gin (words gin_trgm_ops) WITH (fastupdate = off);
 CREATE FUNCTION request_words_keep() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -59,10 +59,17 @@ CREATE INDEX agents_by_status ON agents (status, id);
 -- Words that a list is searched by: the texts in lower case as they are, and once more with two spaces before each of their
 -- parts, by which a word too short for a trigram of its own is found at a part's beginning. The trigrams' row numbers are
 -- those of a table that has such numbers for good: a VACUUM would give others to the agents.
+-- `letters` has a bit for each of the letters g to z that is in the words, so that letters in any distance are looked for
+-- where all of them are. Those before g are in every serial.
 CREATE TABLE agent_words (
     n     INTEGER PRIMARY KEY,
     id    TEXT NOT NULL UNIQUE REFERENCES agents (id) ON DELETE CASCADE,
-    words TEXT NOT NULL
+    words TEXT NOT NULL,
+    letters INTEGER NOT NULL GENERATED ALWAYS AS (((instr(words, 'g') > 0) << 0) | ((instr(words, 'h') > 0) << 1) | ((instr(words, 'i') > 0) << 2) | ((instr(words, 'j') > 0) << 3)
+        | ((instr(words, 'k') > 0) << 4) | ((instr(words, 'l') > 0) << 5) | ((instr(words, 'm') > 0) << 6) | ((instr(words, 'n') > 0) << 7)
+        | ((instr(words, 'o') > 0) << 8) | ((instr(words, 'p') > 0) << 9) | ((instr(words, 'q') > 0) << 10) | ((instr(words, 'r') > 0) << 11)
+        | ((instr(words, 's') > 0) << 12) | ((instr(words, 't') > 0) << 13) | ((instr(words, 'u') > 0) << 14) | ((instr(words, 'v') > 0) << 15)
+        | ((instr(words, 'w') > 0) << 16) | ((instr(words, 'x') > 0) << 17) | ((instr(words, 'y') > 0) << 18) | ((instr(words, 'z') > 0) << 19)) STORED
 );
 CREATE VIRTUAL TABLE agent_trigrams USING fts5 (words, content = 'agent_words', content_rowid = 'n', tokenize = 'trigram');
 CREATE TRIGGER agent_words_insert AFTER INSERT ON agents BEGIN
@@ -183,7 +190,12 @@ CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_as
 CREATE TABLE certificate_words (
     n     INTEGER PRIMARY KEY,
     id    TEXT NOT NULL UNIQUE REFERENCES certificates (id) ON DELETE CASCADE,
-    words TEXT NOT NULL
+    words TEXT NOT NULL,
+    letters INTEGER NOT NULL GENERATED ALWAYS AS (((instr(words, 'g') > 0) << 0) | ((instr(words, 'h') > 0) << 1) | ((instr(words, 'i') > 0) << 2) | ((instr(words, 'j') > 0) << 3)
+        | ((instr(words, 'k') > 0) << 4) | ((instr(words, 'l') > 0) << 5) | ((instr(words, 'm') > 0) << 6) | ((instr(words, 'n') > 0) << 7)
+        | ((instr(words, 'o') > 0) << 8) | ((instr(words, 'p') > 0) << 9) | ((instr(words, 'q') > 0) << 10) | ((instr(words, 'r') > 0) << 11)
+        | ((instr(words, 's') > 0) << 12) | ((instr(words, 't') > 0) << 13) | ((instr(words, 'u') > 0) << 14) | ((instr(words, 'v') > 0) << 15)
+        | ((instr(words, 'w') > 0) << 16) | ((instr(words, 'x') > 0) << 17) | ((instr(words, 'y') > 0) << 18) | ((instr(words, 'z') > 0) << 19)) STORED
 );
 CREATE VIRTUAL TABLE certificate_trigrams USING fts5 (words, content = 'certificate_words', content_rowid = 'n', tokenize = 'trigram');
 CREATE TRIGGER certificate_words_insert AFTER INSERT ON certificates BEGIN
@@ -386,7 +398,12 @@ CREATE UNIQUE INDEX issuance_requests_key_once ON issuance_requests (spki_sha256
 CREATE TABLE request_words (
     n     INTEGER PRIMARY KEY,
     id    TEXT NOT NULL UNIQUE REFERENCES issuance_requests (id) ON DELETE CASCADE,
-    words TEXT NOT NULL
+    words TEXT NOT NULL,
+    letters INTEGER NOT NULL GENERATED ALWAYS AS (((instr(words, 'g') > 0) << 0) | ((instr(words, 'h') > 0) << 1) | ((instr(words, 'i') > 0) << 2) | ((instr(words, 'j') > 0) << 3)
+        | ((instr(words, 'k') > 0) << 4) | ((instr(words, 'l') > 0) << 5) | ((instr(words, 'm') > 0) << 6) | ((instr(words, 'n') > 0) << 7)
+        | ((instr(words, 'o') > 0) << 8) | ((instr(words, 'p') > 0) << 9) | ((instr(words, 'q') > 0) << 10) | ((instr(words, 'r') > 0) << 11)
+        | ((instr(words, 's') > 0) << 12) | ((instr(words, 't') > 0) << 13) | ((instr(words, 'u') > 0) << 14) | ((instr(words, 'v') > 0) << 15)
+        | ((instr(words, 'w') > 0) << 16) | ((instr(words, 'x') > 0) << 17) | ((instr(words, 'y') > 0) << 18) | ((instr(words, 'z') > 0) << 19)) STORED
 );
 CREATE VIRTUAL TABLE request_trigrams USING fts5 (words, content = 'request_words', content_rowid = 'n', tokenize = 'trigram');
 CREATE TRIGGER request_words_insert AFTER INSERT ON issuance_requests BEGIN

@@ -167,12 +167,15 @@ impl Sought {
     /// Statements that together give the ids of those rows.
     pub(super) fn ids_of_letters(places: &[Place], pattern: &str, binds: &mut Vec<Value>) -> Vec<String> {
         let at = format!("${}", binds.len() + 1);
+        let letters = letters_in(pattern);
+        let is_there = like("w.words", &at);
+        // Looked at first, and only then the text.
+        let words_have =
+            format!("CASE WHEN w.letters & {letters} = {letters} THEN {is_there} ELSE FALSE END");
         let statements = places.iter().flat_map(|place| {
             let condition = match place.by {
-                By::Words(words) => all_words(words, &like("w.words", &at), ""),
-                By::Part(words, column) => {
-                    all_words(words, &like("w.words", &at), &of_row(words, &like(column, &at)))
-                }
+                By::Words(words) => all_words(words, &words_have, ""),
+                By::Part(words, column) => all_words(words, &words_have, &of_row(words, &like(column, &at))),
                 By::Kind(_) => like("LOWER(kind.value)", &at),
                 By::Hash(_) | By::Serial(_) | By::Id(..) => return Vec::new(),
             };
@@ -370,10 +373,18 @@ fn has_words(Words { of, id, .. }: Words, condition: &str) -> String {
     )
 }
 
-/// A statement that reads the words of all rows, and no index of them: what is asked for has no trigrams.
+/// A statement that reads the words of all rows: no index knows what has no trigrams.
 fn all_words(Words { of, .. }: Words, condition: &str, and: &str) -> String {
-    let condition = condition.replace("w.words", "(w.words || '')");
     format!("SELECT w.id FROM {of}_words w WHERE {condition}{and}")
+}
+
+/// Bits of the letters in a pattern, as `letters` of the tables of words has them: from g to z.
+fn letters_in(pattern: &str) -> u32 {
+    let bits = pattern
+        .bytes()
+        .filter(|letter| (b'g'..=b'z').contains(letter))
+        .map(|letter| 1 << (letter - b'g'));
+    bits.fold(0, |all: u32, bit: u32| all | bit)
 }
 
 /// One more condition, on the row that the words `w` are about. Row by row of those: no plan begins with the table.

@@ -48,6 +48,7 @@ fn touched(log: &str) -> Vec<(u64, &str)> {
 #[tokio::test]
 async fn a_list_touches_few_blocks() {
     let Some(it) = sized::filled() else { return };
+    let _log = sized::LOG.lock().await;
     measured(&it);
     let store = Store::open(&it.url, Clock::system()).await.unwrap();
     let lists = [

@@ -6,7 +6,7 @@ use cmp_console::store::{Conn, Store, Work, agents, certificates, keys, requests
 use cmp_console::wire::page::{Page, PageQuery};
 
 use crate::server::Database;
-use crate::sized::filled;
+use crate::sized::{self, filled};
 
 /// The tables that grow with the platform.
 const LARGE: [&str; 7] = [
@@ -73,6 +73,7 @@ async fn a_search_reads_no_table() {
     let (sha256, spki) = (of("fingerprint_sha256"), of("spki_sha256"));
     let bare = serial.replace(':', "");
     let colons = serial[serial.len() - 11..].to_owned();
+    let _log = sized::LOG.lock().await;
     explained(&it);
     let store = Store::open(&it.url, Clock::system()).await.unwrap();
     let began = it.server.log().len();
