@@ -170,7 +170,6 @@ CREATE TABLE certificates (
 -- With the status behind the key, counting what expires reads the index only.
 CREATE INDEX certificates_by_not_after ON certificates (not_after, id, status);
 CREATE INDEX certificates_by_subject ON certificates (subject, id);
-CREATE INDEX certificates_by_status ON certificates (status, id);
 CREATE INDEX certificates_by_status_not_after ON certificates (status, not_after, id);
 CREATE INDEX certificates_by_created_at ON certificates (created_at, id);
 CREATE INDEX certificates_by_spki ON certificates (spki_sha256, status, not_after);
@@ -270,6 +269,7 @@ CREATE INDEX certificate_states_that_matter
     ON certificate_states (not_after, id, status, is_replaced, is_key_compromised)
     WHERE NOT is_replaced OR status <> 'active' OR is_key_compromised;
 CREATE INDEX certificate_states_by_status ON certificate_states (status, not_after, id, is_replaced, is_key_compromised);
+CREATE INDEX certificate_states_in_order_of_status ON certificate_states (status, id);
 CREATE INDEX certificate_states_by_host ON certificate_states (host, id);
 CREATE INDEX certificate_states_by_owner ON certificate_states (owner, id);
 CREATE INDEX certificate_states_by_installations ON certificate_states (n_installations, id);

@@ -36,7 +36,7 @@ const OWN: &[&str] = &["SELECT a.id FROM agents a WHERE ?if"];
 pub(super) const LIST: List = List {
     columns: COLUMNS,
     from: "agents a",
-    counted: None,
+    beside: None,
     id: "a.id",
     number_as_id: false,
     sorts: &[

@@ -45,7 +45,7 @@ const BATCH: i64 = 1000;
 pub(super) const LIST: List = List {
     columns: COLUMNS,
     from: "audit_logs",
-    counted: None,
+    beside: None,
     id: "seq",
     number_as_id: true,
     sorts: &[

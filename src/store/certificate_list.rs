@@ -3,7 +3,7 @@
 use super::agents;
 use super::in_use_sql::reissuable;
 use super::search::{By, Place, Words, of_kind};
-use super::select::{Field, Is, List, Named, SortColumn, Sorts};
+use super::select::{Beside, Field, Is, List, Named, SortColumn, Sorts};
 
 /// State `s` of a certificate whose end is news: one that was replaced has done its duty, unless it is still in use
 /// somewhere: its replacement was rolled back there, or isn't loaded.
@@ -133,7 +133,12 @@ pub(super) const LIST: List = List {
         derived!()
     ),
     from: "certificates c JOIN certificate_states s ON s.id = c.id",
-    counted: Some(("c.", "certificate_states s")),
+    beside: Some(Beside {
+        from: "certificate_states s",
+        columns: "s.",
+        id: "s.id",
+        others: "c.",
+    }),
     id: "c.id",
     number_as_id: false,
     sorts: &[
@@ -149,7 +154,7 @@ pub(super) const LIST: List = List {
         },
         SortColumn {
             name: "status",
-            sql: "c.status",
+            sql: "s.status",
             sorts: Sorts::Text,
         },
         SortColumn {

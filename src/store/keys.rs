@@ -52,7 +52,7 @@ const OWN: &[&str] = &["SELECT k.spki_sha256 AS id FROM keys k WHERE ?if"];
 const LIST: List = List {
     columns: columns!(),
     from: from!(),
-    counted: None,
+    beside: None,
     id: "k.spki_sha256",
     number_as_id: false,
     sorts: &[

@@ -29,7 +29,7 @@ const ON_HOST: &str = "COALESCE((SELECT 1 FROM agents a WHERE a.id = r.agent_id 
 pub(super) const LIST: List = List {
     columns: "r.*",
     from: "issuance_requests r",
-    counted: None,
+    beside: None,
     id: "r.id",
     number_as_id: false,
     sorts: &[

@@ -17,7 +17,7 @@ const LIST: List = List {
     columns: "r.id, r.action, r.entity_type, r.entity_ids, r.comment, r.ticket, r.actor, r.digest, \
               r.outcome, r.note, r.started_at, r.ended_at",
     from: "runs r",
-    counted: None,
+    beside: None,
     id: "r.id",
     number_as_id: false,
     sorts: &[SortColumn {

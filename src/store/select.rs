@@ -48,9 +48,8 @@ pub(super) struct List {
     pub(super) columns: &'static str,
     /// `table t JOIN …`
     pub(super) from: &'static str,
-    /// The beginning of a column's name in the table that a count leaves out where no condition names it, and what it
-    /// reads then.
-    pub(super) counted: Option<(&'static str, &'static str)>,
+    /// A narrow table in `from` that has a row for each row of the list.
+    pub(super) beside: Option<Beside>,
     /// The column with the id, unique.
     pub(super) id: &'static str,
     /// Whether ids are numbers.
@@ -67,6 +66,19 @@ pub(super) struct List {
     pub(super) parameters: &'static [&'static str],
     /// Said when a statement fails.
     pub(super) doing: &'static str,
+}
+
+/// A narrow table that has a row for each row of a list. What names nothing but its columns is counted in it alone, and
+/// an order by one of them ends with its own id, as its indexes do.
+pub(super) struct Beside {
+    /// `table t`
+    pub(super) from: &'static str,
+    /// The beginning of its columns' names: `t.`
+    pub(super) columns: &'static str,
+    /// Its column with the id.
+    pub(super) id: &'static str,
+    /// The beginning of the names of all other columns that conditions have.
+    pub(super) others: &'static str,
 }
 
 /// A field of a filter.
@@ -529,7 +541,11 @@ impl List {
         window: Window,
         known: Option<i64>,
     ) -> Result<(Vec<Row>, i64), StoreError> {
-        let (columns, from, id, by_what) = (self.columns, self.from, self.id, window.column.sql);
+        let (columns, from, by_what) = (self.columns, self.from, window.column.sql);
+        let id = match &self.beside {
+            Some(beside) if by_what.starts_with(beside.columns) => beside.id,
+            _ => self.id,
+        };
         let (condition, binds) = (filter.text.clone(), filter.binds.clone());
         if let Some(after) = window.after(by_what, id, self.number_as_id, &mut filter.binds) {
             filter.push(&after);
@@ -554,8 +570,8 @@ impl List {
         if let Some(n) = known {
             return Ok((rows, n));
         }
-        let from = match self.counted {
-            Some((named, alone)) if !condition.contains(named) => alone,
+        let from = match &self.beside {
+            Some(beside) if !condition.contains(beside.others) => beside.from,
             _ => from,
         };
         let n = sql(AssertSqlSafe(format!(

@@ -22,7 +22,7 @@ const LIST: List = List {
     // Never `t.*`: the hash is for looking a token up, and for nothing else.
     columns: "t.id, t.name, t.purpose, t.role, t.agent_id, t.parent, t.created_at, t.expires_at, t.spent_at, t.revoked_at",
     from: "tokens t",
-    counted: None,
+    beside: None,
     id: "t.id",
     number_as_id: false,
     sorts: &[

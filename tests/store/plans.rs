@@ -58,14 +58,22 @@ fn sent() -> &'static Sent {
 
 impl Sent {
     fn searches(&self) -> Vec<String> {
+        self.statements(|it| it.contains("FROM certificate") && it.contains(" LIMIT 10001) b"))
+    }
+
+    /// Pages in an order that is kept beside the certificates.
+    fn pages(&self) -> Vec<String> {
+        self.statements(|it| it.contains(" AS sort_id FROM certificates c") && it.contains(") ORDER BY s."))
+    }
+
+    fn statements(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let mut found: Vec<String> = text
             .lines()
             .filter_map(|line| {
                 let line: serde_json::Value = serde_json::from_str(line).ok()?;
                 let statement = line["fields"]["db.statement"].as_str()?.trim().to_owned();
-                let is_search = statement.contains("FROM certificate");
-                (is_search && statement.contains(" LIMIT 10001) b")).then_some(statement)
+                is_wanted(&statement).then_some(statement)
             })
             .collect();
         found.sort();
@@ -74,8 +82,14 @@ impl Sent {
     }
 }
 
+async fn plan(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let steps = conn.fetch_all(explained).await.unwrap();
+    steps.iter().map(|row| row.get("detail")).collect()
+}
+
 #[tokio::test]
-async fn a_search_reads_no_table() {
+async fn a_search_reads_no_table_and_a_page_sorts_none() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/cmp.db", dir.path().display());
     let store = Store::open(&url, Clock::system()).await.unwrap();
@@ -127,12 +141,7 @@ async fn a_search_reads_no_table() {
     let searches = sent.searches();
     assert!(searches.len() > 10, "{searches:#?}");
     for search in searches {
-        let plan = conn
-            .fetch_all(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {search}")))
-            .await
-            .unwrap();
-        for row in plan {
-            let step: String = row.get("detail");
+        for step in plan(&mut conn, &search).await {
             // The index of trigrams is a table to SQLite, of which `M` reads what matches.
             let of_few = ["hits", "kept", "all_kept", "page", "kind", "k", "u", "h", "b"];
             let is_whole = step.strip_prefix("SCAN ").is_some_and(|of| {
@@ -150,7 +159,35 @@ async fn a_search_reads_no_table() {
         q: Some("example".to_owned()),
         ..PageQuery::default()
     };
-    let mut conn = store.ask(Work::Search).await.unwrap();
-    let page = certificates::page(&mut conn, &query).await.unwrap();
+    let mut asked = store.ask(Work::Search).await.unwrap();
+    let page = certificates::page(&mut asked, &query).await.unwrap();
+    drop(asked);
     assert_eq!((page.total, page.total_is_lower_bound), (10_000, true));
+
+    for (filter, sort) in [
+        ("!status:replaced", "not_after"),
+        ("!status:replaced", "-not_after"),
+        ("expires:<30d", "not_after"),
+        ("status:expiring", "not_after"),
+        ("status:revoked", "-not_after"),
+        ("example", "host"),
+        ("example", "-owner"),
+        ("example", "installations"),
+        ("status:any", "status"),
+    ] {
+        let query = PageQuery {
+            filter: Some(filter.to_owned()),
+            sort: Some(sort.to_owned()),
+            ..PageQuery::default()
+        };
+        let mut conn = store.ask(Work::of_page(&query)).await.unwrap();
+        certificates::page(&mut conn, &query).await.unwrap();
+    }
+    let pages = sent.pages();
+    assert!(pages.len() >= 10, "{pages:#?}");
+    for page in pages {
+        let plan = plan(&mut conn, &page).await;
+        let sorts = |step: &&String| step.contains("ORDER BY");
+        assert_eq!(plan.iter().find(sorts), None, "{page}");
+    }
 }
