@@ -300,13 +300,17 @@ BEGIN
            FROM certificate_states_due d WHERE d.id = certificate_states.id)
         WHERE id IN (NEW.id);
 END;
-CREATE TRIGGER certificate_states_update AFTER UPDATE OF status, replaced_by ON certificates
-WHEN OLD.status <> NEW.status OR OLD.replaced_by IS NOT NEW.replaced_by
+CREATE TRIGGER certificate_states_replaced AFTER UPDATE OF replaced_by ON certificates
+WHEN OLD.replaced_by IS NOT NEW.replaced_by
 BEGIN
     UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
         = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
            FROM certificate_states_due d WHERE d.id = certificate_states.id)
         WHERE id IN (NEW.id);
+END;
+CREATE TRIGGER certificate_states_status AFTER UPDATE OF status ON certificates WHEN OLD.status <> NEW.status
+BEGIN
+    UPDATE certificate_states SET status = NEW.status WHERE id = NEW.id;
 END;
 CREATE TRIGGER certificate_states_placed AFTER INSERT ON installations
 BEGIN
