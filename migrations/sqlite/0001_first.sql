@@ -245,6 +245,12 @@ CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
 CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
 CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
+-- Places that findings look into.
+CREATE INDEX installations_at_odds ON installations (id)
+    WHERE on_disk_sha256 IS NULL OR on_disk_sha256 <> expected_sha256 OR served_sha256 <> expected_sha256;
+CREATE INDEX installations_in_doubt ON installations (id)
+    WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
+       OR chain_missing IS NOT NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
