@@ -183,6 +183,8 @@ CREATE INDEX certificates_by_renewal_window ON certificates (renewal_window_star
 -- Revocations that a CA accepted and that no CRL was seen to hold.
 CREATE INDEX certificates_not_in_crl ON certificates (adapter_id, in_crl_by, id)
     WHERE status = 'revoked' AND in_crl_at IS NULL AND without_crl_at IS NULL;
+-- Those that one was seen to hold, and that are looked for in each newer one.
+CREATE INDEX certificates_in_crl ON certificates (adapter_id, id) WHERE status = 'revoked' AND in_crl_at IS NOT NULL;
 CREATE INDEX certificates_by_renewal_ask ON certificates (adapter_id, renewal_ask_at, id) WHERE status = 'active';
 
 -- Names and serials; a serial without colons, so that a part of it is a word in any notation.

@@ -65,6 +65,9 @@ pub struct Revocation {
     pub asked_at: DateTime<Utc>,
     /// When the CA accepted it.
     pub accepted_at: Option<DateTime<Utc>>,
+    /// Time by which the CA's CRL is to hold the serial, by what the CA said when it accepted the revocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_crl_by: Option<DateTime<Utc>>,
     /// When the serial was first seen in a fetched CRL.
     pub in_crl_at: Option<DateTime<Utc>>,
     /// When it was found that the CA publishes no CRL for it, so that its yes is the end of it.

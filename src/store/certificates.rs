@@ -303,6 +303,7 @@ impl FromRow for Wrapped {
                 reason,
                 asked_at,
                 accepted_at: row.try_get("revocation_accepted_at")?,
+                in_crl_by: row.try_get("in_crl_by")?,
                 in_crl_at: row.try_get("in_crl_at")?,
                 without_crl_at: row.try_get("without_crl_at")?,
                 refusal: row.try_get("refusal")?,

@@ -8,6 +8,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::moment;
 
 use super::issuing::by_issuer;
+use super::row::{FromRow, Row};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx, audit, jobs};
 
@@ -50,6 +51,87 @@ pub async fn due(
     .fetch_all(conn.raw())
     .await
     .map_err(StoreError::because("looking for revocations that no CRL holds"))
+}
+
+/// Some of those of one CA that a CRL was seen to hold and that haven't ended, behind the one with this id, without PEM.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn listed(
+    conn: &mut Conn,
+    adapter_id: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Listed>, StoreError> {
+    let now = conn.now();
+    sql("SELECT c.id, c.issuer, c.serial FROM certificates c \
+         WHERE c.adapter_id = $1 AND c.status = 'revoked' AND c.in_crl_at IS NOT NULL AND c.not_after > $2 AND c.id > $3 \
+         ORDER BY c.id LIMIT $4")
+    .bind(adapter_id)
+    .bind(now)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn.raw())
+    .await
+    .map_err(StoreError::because("looking for revocations that a CRL holds"))
+}
+
+/// A certificate that a CRL was seen to hold.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Which.
+    pub id: String,
+    /// Its CA's distinguished name.
+    pub issuer: String,
+    /// Its serial.
+    pub serial: String,
+}
+
+impl FromRow for Listed {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            issuer: row.try_get("issuer")?,
+            serial: row.try_get("serial")?,
+        })
+    }
+}
+
+/// Records that `list` doesn't hold a revocation that one held before: it is expected there at once, so that it is a
+/// finding, and the CA is asked once more. Returns whether it was on record as listed.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn fell_out(tx: &mut Tx, id: &str, list: &str) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let done = sql(
+        "UPDATE certificates SET in_crl_at = NULL, in_crl_by = $2, revoke_again_at = $2, \
+           version = version + 1, updated_at = $2 \
+         WHERE id = $1 AND status = 'revoked' AND in_crl_at IS NOT NULL",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(tx.raw())
+    .await
+    .map_err(StoreError::because(
+        "recording that a CRL holds a revocation no longer",
+    ))?;
+    if done == 0 {
+        return Ok(false);
+    }
+    tx.changed(EntityKind::Certificate, id);
+    let detail = format!(
+        "{list} doesn't hold it, and one before did: its CA was put back, or somebody stands before it"
+    );
+    let entry = by_issuer(
+        "revoke",
+        EntityKind::Certificate,
+        id,
+        AuditOutcome::Unknown,
+        Some(detail),
+    );
+    audit::note(tx, entry);
+    Ok(true)
 }
 
 /// Has the CA asked once more to revoke what was to be listed `by` then; a revocation is done once however often it is

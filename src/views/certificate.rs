@@ -489,7 +489,18 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         });
         facts.push(match revocation.without_crl_at {
             Some(_) => fact("  in CRL", "none: the CA's yes is the end of it"),
-            None => fact("  in CRL", at(revocation.in_crl_at)),
+            None => match (revocation.in_crl_at, revocation.in_crl_by) {
+                (None, Some(by)) if by <= state.shown_at() => fact_that_means(
+                    "  in CRL",
+                    format!(
+                        "not yet, and was to be by {}: the issuer asks again",
+                        full(by, state)
+                    ),
+                    Meaning::Bad,
+                ),
+                (None, Some(by)) => fact("  in CRL", format!("not yet; expected by {}", full(by, state))),
+                (seen, _) => fact("  in CRL", at(seen)),
+            },
         });
     }
     facts.push(in_crl(certificate, state));

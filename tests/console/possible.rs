@@ -20,6 +20,7 @@ fn revoked(index: i64, name: &str, reason: Reason) -> Certificate {
             reason,
             asked_at: now() - Duration::days(3),
             accepted_at: Some(now() - Duration::days(3)),
+            in_crl_by: None,
             in_crl_at: None,
             without_crl_at: None,
             refusal: None,

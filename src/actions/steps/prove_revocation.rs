@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::actions::in_the_way::Adapters;
 use crate::clients::crl::{Crl, Says};
-use crate::domain::certificate::Certificate;
+use crate::domain::certificate::{Certificate, Revocation};
+use crate::domain::moment;
 use crate::domain::reason::Reason;
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, StepContext, text};
@@ -36,7 +37,7 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         (crl, says)
     });
     let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));
-    Ok(listed(serial, revocation.in_crl_at, at_its_word, crl))
+    Ok(listed(serial, revocation, with.now(), at_its_word, crl))
 }
 
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
@@ -44,7 +45,8 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
 /// nothing.
 fn listed(
     serial: &str,
-    in_crl_at: Option<DateTime<Utc>>,
+    revocation: &Revocation,
+    now: DateTime<Utc>,
     at_its_word: &str,
     crl: Result<(Crl, Says), Problem>,
 ) -> Proof {
@@ -58,7 +60,7 @@ fn listed(
             crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
         ));
     }
-    if let Some(at) = in_crl_at {
+    if let Some(at) = revocation.in_crl_at {
         return Proof::Proven(format!(
             "serial {serial} was in the CRL that the issuer fetched at {}",
             at.format("%Y-%m-%d %H:%M:%SZ")
@@ -69,10 +71,15 @@ fn listed(
         Ok((_, Says::Nothing(why))) => {
             format!("accepted by the CA; {why}, so that it proves nothing; the issuer looks into its CRL")
         }
-        Ok((crl, _)) => match crl.next_update {
-            Some(next) => format!(
-                "accepted by the CA, not in its CRL yet; the next one is due by {}",
-                next.format("%Y-%m-%d %H:%MZ")
+        // The end of the CRL that is there says nothing: a CA may make another one at once.
+        Ok(_) => match revocation.in_crl_by {
+            Some(by) if by <= now => format!(
+                "accepted by the CA, and not in its CRL, which was to hold it by {}: the issuer asks the CA again",
+                moment::short(by, now)
+            ),
+            Some(by) => format!(
+                "accepted by the CA, not in its CRL yet; expected there by {}",
+                moment::short(by, now)
             ),
             None => "accepted by the CA, not in its CRL yet".to_owned(),
         },
@@ -119,13 +126,25 @@ async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads)
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]
     fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {
         let none = || Err(Problem::not_found("this context has no Vault"));
         let crl = |says: Says| Ok((Crl::empty(), says));
-        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, "", crl);
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let revocation = |in_crl_at| Revocation {
+            reason: Reason::Superseded,
+            asked_at: now,
+            accepted_at: Some(now),
+            in_crl_by: Some(now + TimeDelta::minutes(5)),
+            in_crl_at,
+            without_crl_at: None,
+            refusal: None,
+        };
+        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", &revocation(at), now, "", crl);
         let words = |proof: Proof| match proof {
             Proof::NotYet(words) => words,
             other => panic!("{other:?}"),
@@ -133,10 +152,23 @@ mod tests {
         assert!(words(seen(None, none())).contains("this context has no Vault"));
         let of_another = words(seen(None, crl(Says::Another)));
         assert!(
-            !of_another.contains("due by"),
+            !of_another.contains("by 00:05Z"),
             "another CA's time says nothing: {of_another}"
         );
-        assert!(words(seen(None, crl(Says::NotListed))).contains("due by"));
+        let expected = words(seen(None, crl(Says::NotListed)));
+        assert!(expected.ends_with("expected there by 00:05Z"), "{expected}");
+        let later = now + TimeDelta::minutes(6);
+        let late = words(listed(
+            "0a:0b",
+            &revocation(None),
+            later,
+            "",
+            crl(Says::NotListed),
+        ));
+        assert!(
+            late.ends_with("by 00:05Z: the issuer asks the CA again"),
+            "{late}"
+        );
         let forged = words(seen(
             None,
             crl(Says::Nothing("it is signed by somebody else".to_owned())),

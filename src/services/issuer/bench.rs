@@ -6,7 +6,7 @@ use super::adapters::{
     Withdrawal,
 };
 use super::lanes::Work;
-use super::{Issuer, crl, renewals};
+use super::{Issuer, crl, crl_again, renewals};
 use crate::clients::vault::Login;
 use crate::clock::Clock;
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, Ca as CaSeen};
@@ -99,6 +99,11 @@ pub(super) struct FakeCa {
 }
 
 impl FakeCa {
+    /// Its store is put back to a day on which it had revoked nothing.
+    pub(super) fn put_back(&self) {
+        self.revoked.lock().unwrap().clear();
+    }
+
     pub(super) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -421,6 +426,8 @@ impl Issuer {
                 _ => self.revoke_all(&lane, stop).await?,
             };
         }
+        self.look_into_crls_again(&mut crl_again::Again::default())
+            .await?;
         self.look_into_crls(&mut watches.crl).await?;
         self.ask_all(&mut watches.renewals, stop).await?;
         Ok(())

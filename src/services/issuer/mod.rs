@@ -12,6 +12,7 @@ mod backoff;
 mod bench;
 mod clock;
 mod crl;
+mod crl_again;
 #[cfg(test)]
 mod forged_tests;
 mod issue;
@@ -136,9 +137,14 @@ impl Issuer {
     /// Looks into the CRLs by their own time: soon after a CA accepted something, however much more waits to
     /// be revoked, and more and more seldom while a list lacks what it should hold.
     async fn prove_along(&self, mut stop: watch::Receiver<bool>) {
-        let mut watch = crl::Watch::default();
+        let (mut watch, mut again) = (crl::Watch::default(), crl_again::Again::default());
         loop {
-            if let Err(error) = self.look_into_crls(&mut watch).await {
+            // Before the other, which then has asked once more what is missing.
+            let looked = match self.look_into_crls_again(&mut again).await {
+                Ok(()) => self.look_into_crls(&mut watch).await,
+                failed => failed,
+            };
+            if let Err(error) = looked {
                 tracing::error!(%error, "the issuer can't use the database");
             }
             let accepted = tokio::select! {

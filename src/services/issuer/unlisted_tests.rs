@@ -3,10 +3,12 @@
 use chrono::Duration;
 
 use super::bench::{Bench, Mood};
+use crate::domain::audit::AuditRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::finding::{Finding, FindingKind, NAMED, Severity};
 use crate::domain::reason::Reason;
-use crate::store::{certificates, read, revocation};
+use crate::store::{audit, certificates, read, revocation};
+use crate::wire::page::PageQuery;
 
 async fn finding(bench: &Bench) -> Option<Finding> {
     let mut conn = bench.store.read().await.unwrap();
@@ -117,4 +119,41 @@ async fn many_are_one_finding_that_says_how_many() {
     let told = finding(&bench).await.unwrap();
     assert!(told.what.contains(&format!("and {} more", n - 1)), "{told:?}");
     assert_eq!((told.takes_down.len(), told.n_takes_down), (NAMED, n as i64));
+}
+
+#[tokio::test]
+async fn what_falls_out_of_the_list_is_a_finding_and_asked_for_again() {
+    let bench = Bench::new().await;
+    let ids = asked_back(&bench, 2).await;
+    let n_asked = || bench.ca.withdrawn.lock().unwrap().len();
+    bench.round().await;
+    bench.round().await;
+    assert!(is_listed(&bench, &ids[0]).await && is_listed(&bench, &ids[1]).await);
+    assert_eq!((n_asked(), finding(&bench).await), (2, None));
+
+    bench.ca.put_back();
+    bench.ca.be(Mood::SwallowsRevocations);
+    bench.pass(Duration::minutes(6));
+    bench.round().await;
+    assert!(!is_listed(&bench, &ids[0]).await && !is_listed(&bench, &ids[1]).await);
+    assert_eq!(finding(&bench).await.unwrap().severity, Severity::Critical);
+    bench.round().await;
+    assert_eq!(n_asked(), 4);
+
+    bench.ca.be(Mood::Signs);
+    bench.pass(Duration::minutes(20));
+    bench.round().await;
+    bench.round().await;
+    assert!(is_listed(&bench, &ids[0]).await && is_listed(&bench, &ids[1]).await);
+    assert_eq!(finding(&bench).await, None);
+    // Once for each.
+    let mut conn = bench.store.read().await.unwrap();
+    let rows = audit::page(&mut conn, &PageQuery::default()).await.unwrap().items;
+    let told = |row: &&AuditRow| {
+        row.entry
+            .detail
+            .as_deref()
+            .is_some_and(|it| it.contains("one before did"))
+    };
+    assert_eq!(rows.iter().filter(told).count(), 2, "{rows:#?}");
 }
