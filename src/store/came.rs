@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use crate::domain::follows::{Came, Follows};
+use crate::domain::told::{SAID, cited};
 use crate::wire::runs::RunView;
 
 use super::row::{FromRow, Row};
@@ -212,7 +213,7 @@ impl Found {
         let why = self
             .why
             .as_deref()
-            .map_or(String::new(), |why| format!(": {why}"));
+            .map_or(String::new(), |why| format!(": {}", cited(why, SAID)));
         let came = match (follows, self.word.as_str(), self.job.as_deref()) {
             (Follows::Nothing, ..) | (Follows::Revocation, "revoked", _) => Came::About,
             (Follows::Revocation, _, Some("failed")) => {
