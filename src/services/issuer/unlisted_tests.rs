@@ -150,8 +150,7 @@ async fn what_falls_out_of_the_list_is_a_finding_and_asked_for_again() {
     let mut conn = bench.store.read().await.unwrap();
     let rows = audit::page(&mut conn, &PageQuery::default()).await.unwrap().items;
     let told = |row: &&AuditRow| {
-        row.entry
-            .detail
+        row.detail
             .as_deref()
             .is_some_and(|it| it.contains("one before did"))
     };
