@@ -118,3 +118,20 @@ async fn many_are_one_finding_that_says_how_many() {
     assert!(told.what.contains(&format!("and {} more", n - 1)), "{told:?}");
     assert_eq!((told.takes_down.len(), told.n_takes_down), (NAMED, n as i64));
 }
+
+#[tokio::test]
+async fn a_list_that_somebody_else_signed_proves_nothing_whatever_came_with_the_certificate() {
+    let bench = Bench::new().await;
+    bench.ca.be(Mood::SignsBesideAStranger);
+    let id = asked_back(&bench, 1).await.remove(0);
+    let kept = certificate(&bench, &id).await.chain_pem.unwrap();
+    assert_eq!(kept.matches("BEGIN CERTIFICATE").count(), 1, "{kept}");
+
+    bench.ca.be(Mood::ForgesLists);
+    bench.round().await;
+    assert!(!is_listed(&bench, &id).await);
+    bench.pass(Duration::minutes(6));
+    bench.round().await;
+    assert!(!is_listed(&bench, &id).await);
+    assert!(finding(&bench).await.is_some());
+}
