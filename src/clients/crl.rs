@@ -30,6 +30,11 @@ const LIST: Limit = Limit {
 /// Redirects that are followed at most; distribution points have one, to a mirror.
 const MOST_REDIRECTS: usize = 3;
 
+/// Time after which a revocation is missed in the list of its CA, whatever the CA says of when it makes its lists: public CAs
+/// have to make one every seven days (CA/Browser Forum, Baseline Requirements §4.9.7), and so do those of an enterprise as
+/// they come. Who stands before a CA could name any time in its place.
+pub const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
+
 /// A list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crl {

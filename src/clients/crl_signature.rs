@@ -80,7 +80,9 @@ impl Signed {
             return By::NothingKept;
         }
         let pem = read(&certificate.pem);
-        let signers = pem.first().map_or(Vec::new(), |leaf| chain::signers(leaf, &chain));
+        let signers = pem
+            .first()
+            .map_or(Vec::new(), |leaf| chain::signers(leaf, &chain));
         let signatures = signers.iter().map(|ca| self.by(ca));
         signatures.reduce(better).map_or(By::NoSigner, By::Key)
     }

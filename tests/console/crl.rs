@@ -58,7 +58,11 @@ fn page(in_crl_at: Option<DateTime<Utc>>, ends: Duration, is_listed: bool) -> St
     });
     let serial = certificate.serial.clone();
     let id = state.place().subject.unwrap();
-    fixtures::answer(&mut state, Query::Certificate(id), Answer::Certificate(Box::new(detail)));
+    fixtures::answer(
+        &mut state,
+        Query::Certificate(id),
+        Answer::Certificate(Box::new(detail)),
+    );
     let serials: &[&str] = if is_listed { &[&serial] } else { &[] };
     tell(&mut state, Event::Crl(Ok(list(serials))));
     drawn(&state)

@@ -38,7 +38,13 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
     let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));
     // A list leaves out what has expired.
     let has_to_be_listed = with.now() < certificate.not_after;
-    Ok(listed(serial, revocation.in_crl_at, at_its_word, has_to_be_listed, crl))
+    Ok(listed(
+        serial,
+        revocation.in_crl_at,
+        at_its_word,
+        has_to_be_listed,
+        crl,
+    ))
 }
 
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.

@@ -57,6 +57,10 @@ pub(super) enum Mood {
     SwallowsRevocations,
     /// Does so, too, and gives out a list with it that somebody else has signed.
     ForgesLists,
+    /// Does so, too, and gives out no list.
+    HidesLists,
+    /// Says of each certificate that is to be revoked that it has expired.
+    SaysExpired,
     /// Signs for a time from and until, in days from [`start`].
     SignsFrom(i64, i64),
     /// Signs a subject with more in it than was asked for.
@@ -289,6 +293,8 @@ impl Adapter for FakeCa {
                 | Mood::SignsBesideAStranger
                 | Mood::SwallowsRevocations
                 | Mood::ForgesLists
+                | Mood::HidesLists
+                | Mood::SaysExpired
                 | Mood::SignsFrom(..)
                 | Mood::SignsASubject
                 | Mood::SignsForAll
@@ -337,7 +343,13 @@ impl Adapter for FakeCa {
             }
             self.revoking.lock().unwrap().0 -= 1;
             self.withdrawn.lock().unwrap().push(what.clone());
-            if !matches!(self.mood(), Mood::SwallowsRevocations | Mood::ForgesLists) {
+            if self.mood() == Mood::SaysExpired {
+                return Ok(RevocationAnswer::AlreadyExpired);
+            }
+            if !matches!(
+                self.mood(),
+                Mood::SwallowsRevocations | Mood::ForgesLists | Mood::HidesLists
+            ) {
                 self.revoked.lock().unwrap().insert(what.serial.clone());
             }
             Ok(RevocationAnswer::Accepted)
@@ -381,6 +393,7 @@ impl Adapter for FakeCa {
         Box::pin(async {
             self.open()?;
             let (revoked, key) = match self.mood() {
+                Mood::HidesLists => return Err(AdapterError::Retry("500".to_owned())),
                 Mood::ForgesLists => {
                     let asked = self.withdrawn.lock().unwrap();
                     let asked = asked.iter().map(|it| it.serial.clone()).collect();

@@ -56,8 +56,10 @@ pub enum TakesBack {
 /// When a revocation that a CA accepted is in its CRL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// It has no CRL.
+    /// It says that it has no CRL.
     Never,
+    /// The platform's own configuration says that it has none.
+    SwitchedOff,
     /// With the revocation.
     AtOnce,
     /// When the CA makes its next one by itself: after this long at the latest.
