@@ -379,6 +379,7 @@ fn of_cas() -> Vec<Finding> {
         fingerprint_sha256: "dd".to_owned(),
         not_after: now(),
         accepted_at: Some(now() - Duration::days(days)),
+        pem: None,
     };
     let mut two = adapter(Pause::sealed());
     two.cas = vec![ca(8), ca(1)];
