@@ -39,6 +39,8 @@ CREATE TABLE adapters (
     paused_at     timestamptz,
     cas           text NOT NULL DEFAULT '[]' CONSTRAINT adapters_cas_are_json CHECK (cas::json IS NOT NULL),
     strange_ca    text CONSTRAINT adapters_strange_ca_is_json CHECK (strange_ca IS NULL OR strange_ca::json IS NOT NULL),
+    -- Since when its CA is known to publish a CRL.
+    crl_seen_at   timestamptz,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)

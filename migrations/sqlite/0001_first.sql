@@ -13,6 +13,8 @@ CREATE TABLE adapters (
     paused_at     TEXT,
     cas           TEXT NOT NULL DEFAULT '[]',
     strange_ca    TEXT,
+    -- Since when its CA is known to publish a CRL.
+    crl_seen_at   TEXT,
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)

@@ -12,6 +12,7 @@ mod backoff;
 mod bench;
 mod clock;
 mod crl;
+mod expected;
 #[cfg(test)]
 mod forged_tests;
 mod issue;
