@@ -38,17 +38,27 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         (crl, says)
     });
     let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));
-    Ok(listed(serial, revocation, with.now(), at_its_word, crl))
+    // A list leaves out what has expired.
+    let has_to_be_listed = with.now() < certificate.not_after;
+    Ok(listed(
+        serial,
+        revocation,
+        with.now(),
+        at_its_word,
+        has_to_be_listed,
+        crl,
+    ))
 }
 
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
 /// An external CA's is where the certificate says, and the issuer looks there: a console that can't reach it holds up
-/// nothing.
+/// nothing. One that reads the CA's own list, which doesn't hold it, takes nobody's word for it.
 fn listed(
     serial: &str,
     revocation: &Revocation,
     now: DateTime<Utc>,
     at_its_word: &str,
+    has_to_be_listed: bool,
     crl: Result<(Crl, Says), Problem>,
 ) -> Proof {
     if let Ok((crl, Says::Listed)) = &crl {
@@ -59,6 +69,13 @@ fn listed(
                 .map(|number| format!(" #{number}"))
                 .unwrap_or_default(),
             crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
+        ));
+    }
+    if let (Some(at), Ok((_, Says::NotListed)), true) = (revocation.in_crl_at, &crl, has_to_be_listed) {
+        return Proof::NotYet(format!(
+            "the issuer saw serial {serial} in the CRL at {}, and the CRL that is read from here doesn't hold it: look into \
+             it at the CA itself",
+            at.format("%Y-%m-%d %H:%M:%SZ")
         ));
     }
     if let Some(at) = revocation.in_crl_at {
@@ -145,7 +162,7 @@ mod tests {
             without_crl_at: None,
             refusal: None,
         };
-        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", &revocation(at), now, "", crl);
+        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", &revocation(at), now, "", true, crl);
         let words = |proof: Proof| match proof {
             Proof::NotYet(words) => words,
             other => panic!("{other:?}"),
@@ -159,13 +176,7 @@ mod tests {
         let expected = words(seen(None, crl(Says::NotListed)));
         assert!(expected.ends_with("expected there by 00:05Z"), "{expected}");
         let later = now + TimeDelta::minutes(6);
-        let late = words(listed(
-            "0a:0b",
-            &revocation(None),
-            later,
-            "",
-            crl(Says::NotListed),
-        ));
+        let late = words(listed("0a:0b", &revocation(None), later, "", true, crl(Says::NotListed)));
         assert!(
             late.ends_with("by 00:05Z: the issuer asks the CA again"),
             "{late}"
@@ -182,6 +193,10 @@ mod tests {
             let proof = seen(Some(DateTime::UNIX_EPOCH), crl);
             assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
         }
+        let at = Some(DateTime::UNIX_EPOCH);
+        assert!(words(seen(at, crl(Says::NotListed))).contains("at the CA itself"));
+        let has_expired = listed("0a:0b", &revocation(at), now, "", false, crl(Says::NotListed));
+        assert!(matches!(has_expired, Proof::Proven(_)), "{has_expired:?}");
         let proof = seen(None, crl(Says::Listed));
         assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
     }
