@@ -13,6 +13,8 @@ CREATE TABLE adapters (
     paused_at     TEXT,
     cas           TEXT NOT NULL DEFAULT '[]',
     strange_ca    TEXT,
+    -- Since when its CA is known to publish a CRL.
+    crl_seen_at   TEXT,
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)
@@ -238,13 +240,47 @@ CREATE TABLE installations (
     checked_at              TEXT,
     created_at              TEXT NOT NULL,
     updated_at              TEXT NOT NULL,
+    -- Since when it isn't as expected there; kept by the triggers below.
+    differs_since           TEXT,
     CONSTRAINT installations_path_once UNIQUE (agent_id, path)
 );
+-- What differs may change from look to look, as the number of the handshakes that showed it: the time stays, until all
+-- is as expected or something else is expected.
+CREATE TRIGGER installations_differ_at_first AFTER INSERT ON installations
+BEGIN
+    UPDATE installations SET differs_since = CASE
+        WHEN NEW.on_disk_sha256 = NEW.expected_sha256
+            AND (NEW.served_sha256 = NEW.expected_sha256 OR NEW.served_sha256 IS NULL
+                AND (SELECT a.tls_address IS NULL FROM agents a WHERE a.id = NEW.agent_id))
+            AND NEW.chain_missing IS NULL AND NEW.install_error IS NULL AND NEW.report_error IS NULL
+            AND NEW.failed_certificate_id IS NULL THEN NULL
+        ELSE NEW.updated_at END
+    WHERE id = NEW.id;
+END;
+CREATE TRIGGER installations_differ AFTER UPDATE OF expected_sha256, on_disk_sha256, served_sha256,
+    chain_missing, install_error, report_error, failed_certificate_id ON installations
+BEGIN
+    UPDATE installations SET differs_since = CASE
+        WHEN NEW.on_disk_sha256 = NEW.expected_sha256
+            AND (NEW.served_sha256 = NEW.expected_sha256 OR NEW.served_sha256 IS NULL
+                AND (SELECT a.tls_address IS NULL FROM agents a WHERE a.id = NEW.agent_id))
+            AND NEW.chain_missing IS NULL AND NEW.install_error IS NULL AND NEW.report_error IS NULL
+            AND NEW.failed_certificate_id IS NULL THEN NULL
+        WHEN OLD.differs_since IS NULL OR OLD.expected_sha256 <> NEW.expected_sha256 THEN NEW.updated_at
+        ELSE OLD.differs_since END
+    WHERE id = NEW.id;
+END;
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
 CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
 CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
+-- Places that findings look into.
+CREATE INDEX installations_at_odds ON installations (id)
+    WHERE on_disk_sha256 IS NULL OR on_disk_sha256 <> expected_sha256 OR served_sha256 <> expected_sha256;
+CREATE INDEX installations_in_doubt ON installations (id)
+    WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
+       OR chain_missing IS NOT NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
@@ -300,13 +336,17 @@ BEGIN
            FROM certificate_states_due d WHERE d.id = certificate_states.id)
         WHERE id IN (NEW.id);
 END;
-CREATE TRIGGER certificate_states_update AFTER UPDATE OF status, replaced_by ON certificates
-WHEN OLD.status <> NEW.status OR OLD.replaced_by IS NOT NEW.replaced_by
+CREATE TRIGGER certificate_states_replaced AFTER UPDATE OF replaced_by ON certificates
+WHEN OLD.replaced_by IS NOT NEW.replaced_by
 BEGIN
     UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
         = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
            FROM certificate_states_due d WHERE d.id = certificate_states.id)
         WHERE id IN (NEW.id);
+END;
+CREATE TRIGGER certificate_states_status AFTER UPDATE OF status ON certificates WHEN OLD.status <> NEW.status
+BEGIN
+    UPDATE certificate_states SET status = NEW.status WHERE id = NEW.id;
 END;
 CREATE TRIGGER certificate_states_placed AFTER INSERT ON installations
 BEGIN

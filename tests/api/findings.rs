@@ -142,7 +142,7 @@ async fn troubles_come_and_go() {
         )]
     );
     let (_, reply) = it.get("/api/v1/findings").await;
-    assert!(reply.to_string().contains("CN=Issuing CA is not sent"), "{reply}");
+    assert!(reply.to_string().contains("not sent: `CN=Issuing CA`"), "{reply}");
     let mut tx = it.store.begin().await.unwrap();
     checkin::check_in(&mut tx, &it.agent, &report(path, 1, 1))
         .await

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::words::name;
+use super::words::{name, said};
 use crate::domain::adapter::PauseKind;
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -19,8 +19,8 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
     let why = it
         .paused
         .as_ref()
-        .map(|pause| &pause.reason)
-        .or(it.error.as_ref())
+        .map(|pause| pause.reason.clone())
+        .or(it.error.as_deref().map(said))
         .map_or(String::new(), |why| format!(": {why}"));
     let is_sealed = it
         .paused
