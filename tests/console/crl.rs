@@ -52,6 +52,7 @@ fn page(in_crl_at: Option<DateTime<Utc>>, ends: Duration, is_listed: bool) -> St
         reason: Reason::Superseded,
         asked_at: now() - Duration::days(1),
         accepted_at: Some(now() - Duration::days(1)),
+        in_crl_by: None,
         in_crl_at,
         without_crl_at: None,
         refusal: None,

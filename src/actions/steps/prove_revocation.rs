@@ -176,7 +176,14 @@ mod tests {
         let expected = words(seen(None, crl(Says::NotListed)));
         assert!(expected.ends_with("expected there by 00:05Z"), "{expected}");
         let later = now + TimeDelta::minutes(6);
-        let late = words(listed("0a:0b", &revocation(None), later, "", true, crl(Says::NotListed)));
+        let late = words(listed(
+            "0a:0b",
+            &revocation(None),
+            later,
+            "",
+            true,
+            crl(Says::NotListed),
+        ));
         assert!(
             late.ends_with("by 00:05Z: the issuer asks the CA again"),
             "{late}"
