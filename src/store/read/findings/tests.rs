@@ -592,3 +592,13 @@ fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
     let what = in_use(&[&banned], now()).unwrap().what;
     assert!(what.ends_with("; agent banned"), "{what}");
 }
+
+#[test]
+fn an_adapter_that_shows_another_ca_is_listed_as_such() {
+    let paused = |kind| {
+        let pause = Pause::new(kind, "it shows another CA");
+        requests::paused(adapter(pause), Blocked::default(), &[], now()).matter
+    };
+    assert_eq!(paused(PauseKind::AnotherCa), matter::ANOTHER_CA);
+    assert_eq!(paused(PauseKind::Stopped), matter::PAUSED);
+}
