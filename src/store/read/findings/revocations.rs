@@ -16,12 +16,22 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
         n_hosts: 1,
         ..RiskFacts::default()
     };
-    let why = it
-        .paused
-        .as_ref()
-        .map(|pause| &pause.reason)
-        .or(it.error.as_ref())
-        .map_or(String::new(), |why| format!(": {why}"));
+    let refusal = it
+        .refusal()
+        .map(|words| words.trim_end_matches(['.', ':', ';', ' ']));
+    let pause = it.paused.as_ref().map(|pause| pause.reason.as_str());
+    let what = match (refusal, pause) {
+        // What a pause adds to a refusal is that nobody can be asked again before it is over.
+        (Some(words), Some(pause)) => {
+            format!("{name}'s revocation was refused by the CA: {words}; asked for again it waits: {pause}")
+        }
+        (Some(words), None) => format!("{name}'s revocation was refused by the CA: {words}"),
+        (None, pause) => {
+            let why = pause.or(it.error.as_deref());
+            let why = why.map_or(String::new(), |why| format!(": {why}"));
+            format!("{name}'s revocation is not confirmed by the CA{why}")
+        }
+    };
     let is_sealed = it
         .paused
         .as_ref()
@@ -31,22 +41,26 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
         severity: Severity::Critical,
         risk: risk(&facts, now),
         entity: EntityKind::Certificate,
-        entity_id: it.certificate_id,
+        entity_id: it.certificate_id.clone(),
         version: it.version,
-        what: format!("{name}'s revocation is not confirmed by the CA{why}"),
+        matter: match refusal {
+            Some(_) => matter::NOT_REVOKED,
+            None => matter::NOT_CONFIRMED,
+        }
+        .to_owned(),
+        what,
         subject: name,
         host: None,
         agent: None,
-        matter: matter::NOT_CONFIRMED.to_owned(),
         since: Some(it.asked_at),
         due: None,
         takes_down: Vec::new(),
         n_takes_down: 0,
-        // A revocation that is under way goes on by itself, once its cause is mended.
-        answer: match (is_sealed, it.queued) {
-            (true, _) => Some("unseal".to_owned()),
-            (false, true) => None,
-            (false, false) => Some("revoke".to_owned()),
+        // A revocation that is under way goes on by itself, once its cause is mended; one that was refused doesn't.
+        answer: match (it.queued, is_sealed) {
+            (true, true) => Some("unseal".to_owned()),
+            (true, false) => None,
+            (false, _) => Some("revoke".to_owned()),
         },
         answer_for: Vec::new(),
         under_way: false,
