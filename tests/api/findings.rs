@@ -573,6 +573,7 @@ async fn a_refused_revocation_is_told_at_once_and_one_that_is_under_way_has_its_
         .id;
     drop(revocation::ask(&mut tx, &id, Reason::Superseded).await.unwrap());
     tx.commit().await.unwrap();
+    it.clock.set(noon() + Duration::seconds(2));
     let of = async || {
         told(&it)
             .await
