@@ -12,6 +12,8 @@ mod server;
 
 #[path = "postgres/changes.rs"]
 mod changes;
+#[path = "postgres/findings.rs"]
+mod findings;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "postgres/hosts.rs"]

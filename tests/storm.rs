@@ -28,6 +28,8 @@ mod client;
 mod killed;
 #[path = "storm/primary.rs"]
 mod primary;
+#[path = "storm/read_only.rs"]
+mod read_only;
 #[path = "storm/restarted.rs"]
 mod restarted;
 #[path = "storm/room.rs"]

@@ -104,7 +104,7 @@ const SLOW: [&str; 5] = [
     "certs?filter=expires:%3C30d",
 ];
 /// The shortest rest of a console between two questions; a longer one is as long as the answer took.
-const RESTS: Duration = Duration::from_millis(500);
+const RESTS: Duration = Duration::from_secs(1);
 
 /// One console's, from an address of its own.
 async fn questions(server: SocketAddr, token: String, n: usize, fared: Arc<Fared>) {

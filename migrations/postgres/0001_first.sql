@@ -233,6 +233,12 @@ CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
 CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
 CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
+-- Places that findings look into.
+CREATE INDEX installations_at_odds ON installations (id)
+    WHERE on_disk_sha256 IS NULL OR on_disk_sha256 <> expected_sha256 OR served_sha256 <> expected_sha256;
+CREATE INDEX installations_in_doubt ON installations (id)
+    WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
+       OR chain_missing IS NOT NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
@@ -299,6 +305,12 @@ BEGIN
     PERFORM certificate_states_keep(ARRAY[NEW.id]);
     RETURN NULL;
 END $$;
+-- Nothing else depends on it: hundreds are revoked in a row.
+CREATE FUNCTION certificate_states_of_status() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE certificate_states SET status = NEW.status WHERE id = NEW.id;
+    RETURN NULL;
+END $$;
 CREATE FUNCTION certificate_states_of_installation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM certificate_states_keep(ARRAY(
@@ -325,9 +337,11 @@ BEGIN
 END $$;
 CREATE TRIGGER certificate_states_insert AFTER INSERT ON certificates
     FOR EACH ROW EXECUTE FUNCTION certificate_states_of_certificate();
-CREATE TRIGGER certificate_states_update AFTER UPDATE OF status, replaced_by ON certificates
-    FOR EACH ROW WHEN (OLD.status <> NEW.status OR OLD.replaced_by IS DISTINCT FROM NEW.replaced_by)
+CREATE TRIGGER certificate_states_replaced AFTER UPDATE OF replaced_by ON certificates
+    FOR EACH ROW WHEN (OLD.replaced_by IS DISTINCT FROM NEW.replaced_by)
     EXECUTE FUNCTION certificate_states_of_certificate();
+CREATE TRIGGER certificate_states_status AFTER UPDATE OF status ON certificates
+    FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION certificate_states_of_status();
 CREATE TRIGGER certificate_states_place AFTER INSERT OR DELETE ON installations
     FOR EACH ROW EXECUTE FUNCTION certificate_states_of_installation();
 CREATE TRIGGER certificate_states_moved AFTER UPDATE OF certificate_id, served_sha256, on_disk_sha256 ON installations

@@ -245,6 +245,12 @@ CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);
 CREATE INDEX installations_served_other ON installations (served_sha256) WHERE served_sha256 <> expected_sha256;
 CREATE INDEX installations_on_disk_other ON installations (on_disk_sha256) WHERE on_disk_sha256 <> expected_sha256;
+-- Places that findings look into.
+CREATE INDEX installations_at_odds ON installations (id)
+    WHERE on_disk_sha256 IS NULL OR on_disk_sha256 <> expected_sha256 OR served_sha256 <> expected_sha256;
+CREATE INDEX installations_in_doubt ON installations (id)
+    WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
+       OR chain_missing IS NOT NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
@@ -300,13 +306,17 @@ BEGIN
            FROM certificate_states_due d WHERE d.id = certificate_states.id)
         WHERE id IN (NEW.id);
 END;
-CREATE TRIGGER certificate_states_update AFTER UPDATE OF status, replaced_by ON certificates
-WHEN OLD.status <> NEW.status OR OLD.replaced_by IS NOT NEW.replaced_by
+CREATE TRIGGER certificate_states_replaced AFTER UPDATE OF replaced_by ON certificates
+WHEN OLD.replaced_by IS NOT NEW.replaced_by
 BEGIN
     UPDATE certificate_states SET (status, n_installations, host, owner, is_replaced, is_key_compromised)
         = (SELECT d.status, d.n_installations, d.host, d.owner, d.is_replaced, d.is_key_compromised
            FROM certificate_states_due d WHERE d.id = certificate_states.id)
         WHERE id IN (NEW.id);
+END;
+CREATE TRIGGER certificate_states_status AFTER UPDATE OF status ON certificates WHEN OLD.status <> NEW.status
+BEGIN
+    UPDATE certificate_states SET status = NEW.status WHERE id = NEW.id;
 END;
 CREATE TRIGGER certificate_states_placed AFTER INSERT ON installations
 BEGIN

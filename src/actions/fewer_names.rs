@@ -4,7 +4,7 @@
 use super::in_the_way;
 use crate::domain::certificate::Certificate;
 use crate::domain::request::Request;
-use crate::domain::told::cut;
+use crate::domain::told::{cut, quoted};
 
 /// Characters that a plan tells of what a CA said before.
 const LONGEST_ERROR: usize = 160;
@@ -37,10 +37,10 @@ impl FewerNames {
     /// Sentence of the plan.
     pub(super) fn words(&self) -> String {
         format!(
-            "The last try for {} asked for {} too and failed: {}. This one asks for the present names only.",
+            "The last try for {} asked for {} too. This one asks for the present names only. The last one failed so: {}.",
             self.certificate,
             self.names(),
-            self.error.trim_end_matches('.')
+            quoted(&self.error)
         )
     }
 }

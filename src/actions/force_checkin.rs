@@ -15,6 +15,7 @@ use crate::domain::finding::FindingKind;
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
 use crate::domain::plain::shell_word;
+use crate::domain::told::{SAID, cited};
 use crate::plan::plan::{Inputs, LeftOut, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -115,7 +116,7 @@ async fn plan(on: Vec<Target>, with: &Reads) -> Result<Plan, Problem> {
             silent.push(format!("{} {}", agent.hostname, absence.is));
         }
         if !from_api {
-            unsaid.push(format!("{} at {}", agent.hostname, agent.address));
+            unsaid.push(format!("{} at {}", agent.hostname, cited(&agent.address, SAID)));
         }
         let args = json!({
             "agent": agent.id,
@@ -214,17 +215,11 @@ impl Step for Wake {
                     return Err(Problem::new(ProblemKind::BackendFailed, what).hint(failure.hint));
                 }
             };
-            if let Some(problem) = reply.problem.filter(|_| !reply.reported) {
-                // Its report was sent, and the answer to that was lost.
-                if problem.kind == ProblemKind::NoAnswer {
-                    return Ok(json!({"lost": format!("the agent got no answer: {}", problem.what)}));
-                }
-                let what = format!("the agent answers but could not check in: {}", problem.what);
-                return Err(Problem::new(ProblemKind::BackendFailed, what).hint(
-                    problem
-                        .hint
-                        .unwrap_or_else(|| "look at the agent's log".to_owned()),
-                ));
+            if let Some(problem) = reply.not_reported() {
+                return match problem.kind {
+                    ProblemKind::NoAnswer => Ok(json!({"lost": problem.what})),
+                    _ => Err(problem),
+                };
             }
             Ok(json!({"jobs": reply.n_jobs, "reported": reply.reported}))
         })

@@ -488,13 +488,10 @@ impl Step for Install {
                     "the agent reports it installed and loaded".to_owned(),
                 ));
             }
-            let step = result.failed_step.as_deref().unwrap_or("installing");
-            let why = result.error.as_deref().unwrap_or("no reason given");
-            let after = result.leaves();
             Ok(Proof::Refuted(
                 Problem::new(
                     ProblemKind::BackendFailed,
-                    format!("{step} failed: {}; {after}", why.trim()),
+                    format!("the agent could not install it: {}", result.failure()),
                 )
                 .hint("mend the cause on the host, then install again"),
             ))

@@ -8,6 +8,7 @@ use super::in_the_way;
 use super::steps::standing::{Lists, Standing};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::moment::fixed;
+use crate::domain::told::{SAID, cited};
 use crate::plan::ports::Reads;
 use crate::wire::certs::CertificateDetail;
 
@@ -101,9 +102,9 @@ pub(super) fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
         CertificateStatus::Revoked => "The old certificate is revoked.".to_owned(),
         CertificateStatus::RevocationPending => match certificate.refusal() {
             Some(words) => format!(
-                "The CA refused to revoke the old certificate: {}. It stays valid until {end}; mend the cause, then `X` \
-                 on it.",
-                words.trim_end_matches('.')
+                "The CA refused to revoke the old certificate; it stays valid until {end}. Mend the cause, then `X` on \
+                 it. The CA says {}.",
+                cited(words, SAID)
             ),
             None => format!(
                 "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until \
@@ -163,13 +164,13 @@ mod tests {
     #[test]
     fn what_the_ca_refused_to_revoke_waits_for_nobody() {
         let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
-        let refused = |name| revoking(name, Some("unknown serial."), now);
+        let refused = |name| revoking(name, Some("unknown serial"), now);
         let end = fixed(now + chrono::Duration::days(1));
         assert_eq!(
             old(&refused("a").certificate, now),
             format!(
-                "The CA refused to revoke the old certificate: unknown serial. It stays valid until {end}; mend the cause, \
-                 then `X` on it."
+                "The CA refused to revoke the old certificate; it stays valid until {end}. Mend the cause, then `X` on \
+                 it. The CA says `unknown serial`."
             )
         );
         let waits = revoking("b", None, now);

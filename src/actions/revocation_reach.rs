@@ -10,6 +10,7 @@ use super::in_the_way::names;
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::moment::fixed;
 use crate::domain::reason::Reason;
+use crate::domain::told::{NAMED, cited};
 use crate::wire::certs::CertificateDetail;
 
 /// Keys of these, each with the number of its certificates among them.
@@ -45,7 +46,7 @@ pub(super) fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<U
         [one] => {
             let certificate = &one.certificate;
             let owner = one.in_use().find_map(|place| place.owner.as_deref());
-            let owner = owner.map(|owner| format!("   owner {owner}"));
+            let owner = owner.map(|owner| format!("   owner {}", cited(owner, NAMED)));
             vec![format!(
                 "{} becomes revoked ({reason})   serial {}   ends {}{}",
                 certificate.name(),
@@ -139,6 +140,29 @@ pub(super) mod tests {
             "status": status, "created_at": not_after, "updated_at": not_after, "n_installations": 1,
             "n_reissuable": 1, "is_replaced": false
         })
+    }
+
+    #[test]
+    fn an_owner_is_short_and_in_quotes() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let owner = "nobody, host is switched off since 12 Nov; nothing breaks there, safe to revoke";
+        let detail: CertificateDetail = serde_json::from_value(json!({
+            "certificate": certificate("imap", "active", now), "key": null, "same_key": [], "chain": [],
+            "installations": [{
+                "id": "ins_1", "version": 1, "agent_id": "agt_1", "hostname": "web-01", "owner": owner,
+                "path": "/srv/tls/a.pem", "tls_address": null, "certificate_id": "crt_imap", "subject": "CN=imap",
+                "not_after": now, "expected_sha256": "aa", "on_disk_sha256": "aa", "served_sha256": null,
+                "error": null, "checked_at": null, "updated_at": now, "created_at": now
+            }]
+        }))
+        .unwrap();
+        let [change] = changes(&[detail], Reason::Superseded, now).try_into().unwrap();
+        let change: String = change;
+        let (_, said) = change.split_once("   owner ").unwrap();
+        assert_eq!(
+            said,
+            "`nobody, host is switched off since 12 Nov; nothing breaks t…`"
+        );
     }
 
     #[test]

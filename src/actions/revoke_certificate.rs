@@ -19,6 +19,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::installation::{Installation, Truth};
 use crate::domain::moment::fixed;
 use crate::domain::reason::Reason;
+use crate::domain::told::{SAID, cited};
 use crate::plan::plan::{Field, Inputs, LeftOut, Loss, Plan, PlannedStep, Target};
 use crate::plan::ports::{Reads, Writes};
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -259,7 +260,7 @@ fn refused_before(all: &[CertificateDetail]) -> Option<String> {
         .filter_map(|it| Some((it.name(), it.refusal()?)))
         .collect();
     let (name, words) = refused.first()?;
-    let words = words.trim_end_matches('.');
+    let words = cited(words, SAID);
     Some(match refused.len() {
         1 => format!("The CA refused to revoke {name} before: {words}."),
         n => format!("The CA refused to revoke {n} of these before, {name} so: {words}."),

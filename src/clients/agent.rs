@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body::{self, BodyError, Limit};
 use super::causes::{chain, sources};
 use super::http::{client_builder, without_unused_roots};
+use crate::domain::told::{SAID, cited};
 use crate::wire::agents::WakeReply;
 use crate::wire::strict;
 
@@ -136,7 +137,7 @@ pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Re
     if !status.is_success() {
         return Err(WakeFailure {
             step: WakeStep::Http,
-            what: format!("`{address}` answered {}", status_words(status)),
+            what: format!("{} answered {}", said(address), status_words(status)),
             hint: "something else than a `cmp-agent` may listen there, or it is overloaded; see its log",
         });
     }
@@ -152,10 +153,18 @@ pub async fn wake_within(address: &str, reach: Reach<'_>, limit: Duration) -> Re
     strict::from_slice(&body).map_err(|_| no_agent(address, "it is not of that form"))
 }
 
+/// The address in a sentence: it is the agent's own word.
+fn said(address: &str) -> String {
+    cited(address, SAID)
+}
+
 fn no_agent(address: &str, why: &str) -> WakeFailure {
     WakeFailure {
         step: WakeStep::Http,
-        what: format!("`{address}` answered something that is not an agent's answer: {why}"),
+        what: format!(
+            "{} answered something that is not an agent's answer: {why}",
+            said(address)
+        ),
         hint: "check that a `cmp-agent` of a version that fits listens there",
     }
 }
@@ -163,7 +172,10 @@ fn no_agent(address: &str, why: &str) -> WakeFailure {
 fn parse(address: &str) -> Result<(Url, String, u16), WakeFailure> {
     let malformed = || WakeFailure {
         step: WakeStep::Name,
-        what: format!("the agent's address `{address}` is not of the form `http://host:8084`"),
+        what: format!(
+            "the agent's address {} is not of the form `http://host:8084`",
+            said(address)
+        ),
         hint: "correct `advertise` in the agent's configuration; its next check-in reports it",
     };
     let base = Url::parse(address).map_err(|_| malformed())?;
@@ -221,7 +233,7 @@ fn unreachable_or_silent(address: &str, error: &reqwest::Error, limit: Duration)
         } else {
             WakeFailure {
                 step: WakeStep::Http,
-                what: format!("`{address}` hung up without an answer: {}", chain(error)),
+                what: format!("{} hung up without an answer: {}", said(address), chain(error)),
                 hint: "the agent may be restarting; see `journalctl -u cmp-agent` on the host",
             }
         };
@@ -244,7 +256,7 @@ fn unreachable_or_silent(address: &str, error: &reqwest::Error, limit: Duration)
     };
     WakeFailure {
         step: WakeStep::Connect,
-        what: format!("no connection to `{address}`: {why}"),
+        what: format!("no connection to {}: {why}", said(address)),
         hint,
     }
 }
@@ -253,7 +265,8 @@ fn silent(address: &str, limit: Duration) -> WakeFailure {
     WakeFailure {
         step: WakeStep::Http,
         what: format!(
-            "`{address}` accepted the connection but did not answer within {} s",
+            "{} accepted the connection but did not answer within {} s",
+            said(address),
             limit.as_secs_f32()
         ),
         hint: "the agent hangs, or the API that it reports to does; see `journalctl -u cmp-agent` on the host",

@@ -1,5 +1,5 @@
 //! Rests between two questions for the same: at least as long as the last answer took, so that a console whose
-//! backend is slow takes half of what there is at most, and one that gets news all the time asks twice a second.
+//! backend is slow takes half of what there is at most, and one that gets news all the time asks once a second.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::state::query::Query;
 
 /// The shortest rest.
-const SHORTEST: Duration = Duration::from_millis(500);
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Questions that rest, each with its rows and until when.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_rests_as_long_as_its_answer_took_and_half_a_second_at_least() {
+    fn a_question_rests_as_long_as_its_answer_took_and_a_second_at_least() {
         let rests = Rests::default();
         let asked = Instant::now();
         let after = |seconds| asked + Duration::from_secs(seconds);

@@ -1,6 +1,6 @@
 //! Adapters: the issuer's plug for one CA, and why it is paused.
 
-use super::plain;
+use super::{chain, plain};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -123,6 +123,9 @@ impl Pause {
 /// The most characters of a CA's subject that are kept: the sentence about it has more to say.
 const LONGEST_SUBJECT: usize = 120;
 
+/// The largest certificate that is kept of a CA, in bytes of DER: one is a few kilobytes.
+const LARGEST_CERTIFICATE: usize = 16 << 10;
+
 /// The certificate of a CA, as far as it tells one CA from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ca {
@@ -139,6 +142,10 @@ pub struct Ca {
     /// Time at which an operator accepted it; none for the first one that was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<DateTime<Utc>>,
+    /// Its certificate in PEM, with whose key signatures are verified; none of one that was seen before they were kept, until
+    /// it is seen again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pem: Option<String>,
 }
 
 impl Ca {
@@ -154,7 +161,15 @@ impl Ca {
             fingerprint_sha256: facts.fingerprint_sha256,
             not_after: facts.not_after,
             accepted_at: None,
+            pem: (der.len() <= LARGEST_CERTIFICATE).then(|| x509::pem_of(der)),
         })
+    }
+
+    /// True if its key verifiably signed the certificate in DER, whatever came with that and whomever it names.
+    #[must_use]
+    pub fn has_signed(&self, der: &[u8]) -> bool {
+        let own = x509::certificates(self.pem.as_deref().unwrap_or_default()).unwrap_or_default();
+        own.first().is_some_and(|own| chain::is_by_key_of(der, own))
     }
 
     /// True if both have one key, whatever certificate it is in.
@@ -287,6 +302,22 @@ impl Adapter {
         self.cas.iter().any(|known| known.is_same(ca))
     }
 
+    /// The known CA whose key signed a certificate in DER.
+    #[must_use]
+    pub fn signer(&self, der: &[u8]) -> Option<&Ca> {
+        self.cas.iter().find(|known| known.has_signed(der))
+    }
+
+    /// True if the certificate of this CA is still to be kept, which is known by its key alone.
+    #[must_use]
+    pub fn lacks_certificate_of(&self, ca: &Ca) -> bool {
+        ca.pem.is_some()
+            && self
+                .cas
+                .iter()
+                .any(|known| known.is_same(ca) && known.pem.is_none())
+    }
+
     /// Pause since another CA answers. Its reason has the ways on first, then the fingerprints, and last what the other one
     /// calls itself: a row is cut, and that is the stranger's own to write.
     #[must_use]
@@ -354,6 +385,7 @@ mod tests {
             fingerprint_sha256: String::new(),
             not_after: DateTime::UNIX_EPOCH,
             accepted_at: None,
+            pem: None,
         }
     }
 

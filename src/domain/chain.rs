@@ -288,6 +288,17 @@ pub fn subject(der: &[u8]) -> String {
     )
 }
 
+/// True if the key of `issuer` verifiably signed `der`, whoever that names as its issuer.
+#[must_use]
+pub fn is_by_key_of(der: &[u8], issuer: &[u8]) -> bool {
+    let (Ok((_, certificate)), Ok((_, issuer))) =
+        (X509Certificate::from_der(der), X509Certificate::from_der(issuer))
+    else {
+        return false;
+    };
+    Signature::of_certificate(&certificate, issuer.public_key()) == Signature::Verified
+}
+
 /// By name and by signature, since two CAs may have one name, and anybody can write a name. A signature of a kind that
 /// can't be verified here links nothing.
 fn signed_by(der: &[u8], issuer: &[u8]) -> bool {

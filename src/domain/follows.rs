@@ -13,6 +13,17 @@ pub enum Follows {
     Installation,
 }
 
+impl Follows {
+    /// True if that is all that there is to the action: what is looked at afterwards is the change itself.
+    #[must_use]
+    pub fn is_the_whole(self) -> bool {
+        match self {
+            Self::Nothing | Self::Revocation => true,
+            Self::Certificates | Self::Installation => false,
+        }
+    }
+}
+
 /// Progress of something that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Came {

@@ -11,6 +11,12 @@ pub const LONGEST: usize = 1000;
 /// The most characters of a path: what Linux takes.
 pub const LONGEST_PATH: usize = 4096;
 
+/// The most characters that a sentence has of what an agent or a CA said.
+pub const SAID: usize = 300;
+
+/// The most characters that a sentence has of a name that an agent gives.
+pub const NAMED: usize = 60;
+
 /// The words, fit to be kept. What is left out is marked with `…`.
 #[must_use]
 pub fn told(words: &str) -> String {
@@ -39,6 +45,12 @@ pub fn shortened(words: &str, longest: usize) -> String {
 #[must_use]
 pub fn quoted(name: &str) -> String {
     format!("`{}`", plain(name).replace('`', "'"))
+}
+
+/// Words of others in a sentence: no more of them than this, and between backticks that they can't end.
+#[must_use]
+pub fn cited(words: &str, longest: usize) -> String {
+    quoted(&shortened(words.trim(), longest))
 }
 
 /// For a field that others fill in: it is cut as it is read.
@@ -83,6 +95,12 @@ mod tests {
     fn a_name_of_others_does_not_end_its_quotes() {
         assert_eq!(quoted("CN=a\u{9b}"), "`CN=a\u{fffd}`");
         assert_eq!(quoted("CN=a` is fine `"), "`CN=a' is fine '`");
+    }
+
+    #[test]
+    fn cited_words_are_short_and_stay_in_their_quotes() {
+        assert_eq!(cited(" no` reload\n", 60), "`no' reload`");
+        assert_eq!(cited("abcdef", 4), "`abc…`");
     }
 
     #[test]

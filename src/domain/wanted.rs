@@ -23,6 +23,10 @@ pub struct Validity {
     pub longest: TimeDelta,
 }
 
+/// The time that CAs date a certificate back, so that clocks that are behind take it: what began earlier than that before
+/// its CA was asked was signed for somebody else.
+pub const DATED_BACK: TimeDelta = TimeDelta::hours(1);
+
 /// Names and key of a certificate that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

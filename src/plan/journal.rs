@@ -158,9 +158,9 @@ impl Journal {
     pub(super) async fn step(&self, api: &ApiWriter, on: Recorded, run: &str, step: &RunStepRecord) {
         let written = match on {
             Recorded::Audit => match tell(api, Word::Step(run, step)).await {
-                // As for the end: it is as it should be, and not known to be by this run.
-                Err(problem) if problem.kind == ProblemKind::Conflict && step.status == "proven" => {
-                    let note = step.note.as_deref().unwrap_or("proven");
+                // As for the end: it looks so from here, and the records don't say that it is.
+                Err(problem) if problem.kind == ProblemKind::Conflict && is_known(&step.status) => {
+                    let note = step.note.as_deref().unwrap_or(&step.status);
                     let unknown = RunStepRecord {
                         status: "unknown".to_owned(),
                         note: Some(format!("{note}; but {}", problem.what)),
@@ -196,15 +196,12 @@ impl Journal {
         };
         let told = match on {
             Recorded::Audit => match tell_end(api, run, &end, leaving.clone()).await {
-                // Another one's change proved it, and none of its own is on record: the answer to that was lost.
+                // The records say otherwise: another one's change proved it, say, or what had failed was tried again.
                 Err(problem)
                     if matches!(problem.kind, ProblemKind::Conflict | ProblemKind::NotYet)
-                        && end.outcome == AuditOutcome::Done =>
+                        && is_known(end.outcome.word()) =>
                 {
-                    end = RunEnd {
-                        outcome: AuditOutcome::Unknown,
-                        note: Some(format!("{}; but {}", outcome.for_record(), problem.what)),
-                    };
+                    end = against_the_records(&end, &problem);
                     tell(api, Word::End(run, &end)).await
                 }
                 told => told,
@@ -357,7 +354,21 @@ async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<boo
             Line::Step { step, .. } => Word::Step(run, step),
             Line::End { end, .. } => Word::End(run, end),
         };
-        match word.once(api).await {
+        let told = match (word.once(api).await, line) {
+            (Err(problem), Line::End { end, .. })
+                if problem.kind == ProblemKind::Conflict && is_known(end.outcome.word()) =>
+            {
+                let unknown = against_the_records(end, &problem);
+                Word::End(run, &unknown).once(api).await
+            }
+            (Err(problem), Line::Step { .. }) if problem.kind == ProblemKind::Conflict => {
+                // Its end is what counts, and says more.
+                tracing::warn!(%run, %problem, "a step of {run} could not be handed over");
+                Ok(())
+            }
+            (told, _) => told,
+        };
+        match told {
             Ok(()) => {}
             Err(problem) if is_away(&problem) => return Err(problem),
             Err(problem) => {
@@ -456,6 +467,20 @@ async fn tell_end(
             () = sleep(BETWEEN_REPORTS) => {}
             Ok(_) = leaving.wait_for(|leaving| *leaving) => return told,
         }
+    }
+}
+
+/// True if this word says what came of it.
+fn is_known(word: &str) -> bool {
+    matches!(word, "proven" | "done" | "refused" | "failed")
+}
+
+/// The end, where the platform's records say otherwise: then nobody knows it yet.
+fn against_the_records(end: &RunEnd, problem: &Problem) -> RunEnd {
+    let said = end.note.as_deref().unwrap_or(end.outcome.word());
+    RunEnd {
+        outcome: AuditOutcome::Unknown,
+        note: Some(format!("{said}; but {}", problem.what)),
     }
 }
 

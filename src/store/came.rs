@@ -4,10 +4,11 @@
 use chrono::TimeDelta;
 
 use crate::domain::follows::{Came, Follows};
+use crate::domain::told::{SAID, cited};
 use crate::wire::runs::RunView;
 
 use super::row::{FromRow, Row};
-use super::statement::sql;
+use super::statement::{Statement, sql};
 use super::{Conn, StoreError};
 
 /// A change of a run.
@@ -21,59 +22,82 @@ pub struct Change {
     pub came: Came,
 }
 
-/// Rows of a run's changes, found by the time, for which there is an index.
+/// Rows of a run's changes.
 macro_rules! of_run {
-    ($columns:literal, $joined:literal) => {
+    ($columns:literal, $joined:literal, $which:literal) => {
         concat!(
             "SELECT a.entity_id, a.detail, ",
             $columns,
             " FROM audit_logs a ",
             $joined,
             " WHERE a.timestamp >= $1 AND a.run_id = $2 AND a.action = $3 AND a.outcome IN ('asked', 'done') \
-              AND a.source <> 'issuer' ORDER BY a.seq"
+              AND a.source <> 'issuer'",
+            $which,
+            " ORDER BY a.seq"
         )
     };
 }
 
 /// No more than the row.
-const ROWS: &str = of_run!(
-    "'done' AS word, NULL AS what, NULL AS why, NULL AS job, CAST(0 AS bigint) AS is_there",
-    ""
-);
+macro_rules! rows {
+    ($which:literal) => {
+        of_run!(
+            "'done' AS word, NULL AS what, NULL AS why, NULL AS job, CAST(0 AS bigint) AS is_there",
+            "",
+            $which
+        )
+    };
+}
 
 /// Requests of the moment in which they were asked for, and the last job that installs what they brought.
-const CERTIFICATES: &str = of_run!(
-    "r.status AS word, r.id AS what, r.error_message AS why, \
-     CASE WHEN r.install_path IS NULL THEN 'done' ELSE \
-       (SELECT j.status FROM jobs j JOIN installations i ON i.id = j.installation_id \
-         WHERE j.certificate_id = r.certificate_id AND j.kind = 'install' AND i.agent_id = r.agent_id \
-         AND i.path = r.install_path ORDER BY j.created_at DESC, j.id DESC LIMIT 1) END AS job, \
-     CAST(CASE WHEN EXISTS (SELECT 1 FROM installations i WHERE i.agent_id = r.agent_id AND i.path = r.install_path \
-       AND i.certificate_id = r.certificate_id AND i.on_disk_sha256 = i.expected_sha256) \
-       THEN 1 ELSE 0 END AS bigint) AS is_there",
-    "JOIN issuance_requests r ON r.replaces = a.entity_id AND r.created_at = a.timestamp"
-);
+macro_rules! certificates {
+    ($which:literal) => {
+        of_run!(
+            "r.status AS word, r.id AS what, r.error_message AS why, \
+             CASE WHEN r.install_path IS NULL THEN 'done' ELSE \
+               (SELECT j.status FROM jobs j JOIN installations i ON i.id = j.installation_id \
+                 WHERE j.certificate_id = r.certificate_id AND j.kind = 'install' AND i.agent_id = r.agent_id \
+                 AND i.path = r.install_path ORDER BY j.created_at DESC, j.id DESC LIMIT 1) END AS job, \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM installations i WHERE i.agent_id = r.agent_id AND i.path = r.install_path \
+               AND i.certificate_id = r.certificate_id AND i.on_disk_sha256 = i.expected_sha256) \
+               THEN 1 ELSE 0 END AS bigint) AS is_there",
+            "JOIN issuance_requests r ON r.replaces = a.entity_id AND r.created_at = a.timestamp",
+            $which
+        )
+    };
+}
 
 /// Certificates, and the last job that revokes them.
-const REVOCATIONS: &str = of_run!(
-    "c.status AS word, c.id AS what, \
-     (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
-       ORDER BY j.created_at DESC, j.id DESC LIMIT 1) AS why, \
-     (SELECT j.status FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
-       ORDER BY j.created_at DESC, j.id DESC LIMIT 1) AS job, CAST(0 AS bigint) AS is_there",
-    "JOIN certificates c ON c.id = a.entity_id"
-);
+macro_rules! revocations {
+    ($which:literal) => {
+        of_run!(
+            "c.status AS word, c.id AS what, \
+             (SELECT j.error_message FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
+               ORDER BY j.created_at DESC, j.id DESC LIMIT 1) AS why, \
+             (SELECT j.status FROM jobs j WHERE j.certificate_id = c.id AND j.kind = 'revoke' \
+               ORDER BY j.created_at DESC, j.id DESC LIMIT 1) AS job, CAST(0 AS bigint) AS is_there",
+            "JOIN certificates c ON c.id = a.entity_id",
+            $which
+        )
+    };
+}
 
 /// Agents, and the last job of theirs that installs the certificate whose id follows the first word of the row's details.
-const INSTALLATIONS: &str = of_run!(
-    "'issued' AS word, h.hostname AS what, j.error_message AS why, j.status AS job, CAST(0 AS bigint) AS is_there",
-    "JOIN agents h ON h.id = a.entity_id \
-     LEFT JOIN jobs j ON j.id = (SELECT l.id FROM jobs l WHERE l.kind = 'install' AND l.agent_id = a.entity_id \
-       AND l.created_at >= a.timestamp AND l.certificate_id = SUBSTR(a.detail, 13, 30) \
-       ORDER BY l.created_at DESC, l.id DESC LIMIT 1)"
-);
+macro_rules! installations {
+    ($which:literal) => {
+        of_run!(
+            "'issued' AS word, h.hostname AS what, j.error_message AS why, j.status AS job, CAST(0 AS bigint) AS is_there",
+            "JOIN agents h ON h.id = a.entity_id \
+             LEFT JOIN jobs j ON j.id = (SELECT l.id FROM jobs l WHERE l.kind = 'install' AND l.agent_id = a.entity_id \
+               AND l.created_at >= a.timestamp AND l.certificate_id = SUBSTR(a.detail, 13, 30) \
+               ORDER BY l.created_at DESC, l.id DESC LIMIT 1)",
+            $which
+        )
+    };
+}
 
-/// All changes of a run by this verb, each with what became of it.
+/// All changes of a run by this verb, each with what became of it. They are found by the time, for which there is an
+/// index.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -84,21 +108,56 @@ pub async fn of_run(
     follows: Follows,
 ) -> Result<Vec<Change>, StoreError> {
     let text = match follows {
-        Follows::Nothing => ROWS,
-        Follows::Certificates => CERTIFICATES,
-        Follows::Revocation => REVOCATIONS,
-        Follows::Installation => INSTALLATIONS,
+        Follows::Nothing => rows!(""),
+        Follows::Certificates => certificates!(""),
+        Follows::Revocation => revocations!(""),
+        Follows::Installation => installations!(""),
     };
+    let found = found(sql(text), conn, run, verb, None).await?;
+    Ok(found.into_iter().map(|found| found.judged(follows)).collect())
+}
+
+/// The changes of a run by this verb about one thing, or on agents that were asked to install it.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn of_thing(
+    conn: &mut Conn,
+    run: &RunView,
+    verb: &str,
+    follows: Follows,
+    thing: &str,
+) -> Result<Vec<Change>, StoreError> {
+    let text = match follows {
+        Follows::Nothing => rows!(" AND a.entity_id = $4"),
+        Follows::Certificates => certificates!(" AND a.entity_id = $4"),
+        Follows::Revocation => revocations!(" AND a.entity_id = $4"),
+        Follows::Installation => installations!(
+            " AND a.entity_id IN (SELECT o.agent_id FROM jobs o WHERE o.certificate_id = $4 AND o.kind = 'install') \
+             AND SUBSTR(a.detail, 13, 30) = $4"
+        ),
+    };
+    let found = found(sql(text), conn, run, verb, Some(thing)).await?;
+    Ok(found.into_iter().map(|found| found.judged(follows)).collect())
+}
+
+async fn found(
+    of: Statement,
+    conn: &mut Conn,
+    run: &RunView,
+    verb: &str,
+    thing: Option<&str>,
+) -> Result<Vec<Found>, StoreError> {
     // Clocks of servers differ by less.
     let since = run.started_at - TimeDelta::hours(1);
-    let found: Vec<Found> = sql(text)
-        .bind(since)
-        .bind(&run.id)
-        .bind(verb)
-        .fetch_all(conn.raw())
+    let of = of.bind(since).bind(&run.id).bind(verb);
+    let of = match thing {
+        Some(thing) => of.bind(thing),
+        None => of,
+    };
+    of.fetch_all(conn.raw())
         .await
-        .map_err(StoreError::because("reading what became of a run's changes"))?;
-    Ok(found.into_iter().map(|found| found.judged(follows)).collect())
+        .map_err(StoreError::because("reading what became of a run's changes"))
 }
 
 /// True if the run has a change by this verb: about this thing, or on an agent that was asked to install it.
@@ -154,7 +213,7 @@ impl Found {
         let why = self
             .why
             .as_deref()
-            .map_or(String::new(), |why| format!(": {why}"));
+            .map_or(String::new(), |why| format!(": {}", cited(why, SAID)));
         let came = match (follows, self.word.as_str(), self.job.as_deref()) {
             (Follows::Nothing, ..) | (Follows::Revocation, "revoked", _) => Came::About,
             (Follows::Revocation, _, Some("failed")) => {

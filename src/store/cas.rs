@@ -14,12 +14,24 @@ use super::issuing::by_issuer;
 use super::statement::{Json, sql};
 use super::{StoreError, Tx, adapters, audit, certificates, revocation};
 
-/// Keeps the first CA that was seen at an adapter; one that has one keeps that.
+/// Keeps the first CA that was seen at an adapter; one that has one keeps that, and its certificate if it had none yet.
 ///
 /// # Errors
 /// There is no such adapter, or the database doesn't answer.
 pub async fn keep_first(tx: &mut Tx, adapter_id: &str, ca: &Ca) -> Result<Adapter, StoreError> {
     let adapter = adapters::lock(tx, adapter_id).await?;
+    if adapter.lacks_certificate_of(ca) {
+        let with_it = |known: Ca| match known.is_same(ca) {
+            true => Ca {
+                pem: ca.pem.clone(),
+                ..known
+            },
+            false => known,
+        };
+        let cas: Vec<Ca> = adapter.cas.into_iter().map(with_it).collect();
+        write(tx, adapter_id, &cas, adapter.strange_ca.as_ref()).await?;
+        return adapters::lock(tx, adapter_id).await;
+    }
     if !adapter.cas.is_empty() {
         return Ok(adapter);
     }
@@ -108,7 +120,7 @@ pub async fn accept(tx: &mut Tx, adapter_id: &str, which: Decided<'_>) -> Result
         ..ca
     });
     write(tx, adapter_id, &cas, None).await?;
-    adapters::lock(tx, adapter_id).await
+    judge_next(tx, adapter_id).await
 }
 
 /// An operator says that it is not the adapter's CA, whether it waits for a decision or was accepted before. Those of its
@@ -146,22 +158,59 @@ pub async fn dismiss(
     } else {
         write(tx, adapter_id, &others, adapter.strange_ca.as_ref()).await?;
     }
-    Ok((adapters::lock(tx, adapter_id).await?, n))
+    Ok((judge_next(tx, adapter_id).await?, n))
+}
+
+/// Puts forward who has to be judged next, where something that no known CA has signed waits to be revoked: one decision
+/// is about one of them, and the CA isn't asked about the others either.
+async fn judge_next(tx: &mut Tx, adapter_id: &str) -> Result<Adapter, StoreError> {
+    let adapter = adapters::lock(tx, adapter_id).await?;
+    if adapter.strange_ca.is_some() {
+        return Ok(adapter);
+    }
+    // One that was issued has been traced to its CA.
+    let refused: Vec<String> = sql("SELECT c.id FROM certificates c WHERE c.adapter_id = $1 \
+         AND c.status = 'revocation_pending' AND c.request_id IS NULL ORDER BY c.id")
+    .bind(adapter_id)
+    .fetch_all(tx.raw())
+    .await
+    .map_err(StoreError::because("reading what a strange CA has signed"))?;
+    for id in refused {
+        let certificate = certificates::existing(tx, &id).await?;
+        let now = tx.now();
+        let strange = match signer(&certificate, &adapter.cas) {
+            Some(Signer::Shown(ca)) if !adapter.knows(&ca) => StrangeCa::signed(ca, now),
+            Some(Signer::Nobody) => StrangeCa::untraced(&certificate.fingerprint_sha256, now),
+            _ => continue,
+        };
+        write(tx, adapter_id, &adapter.cas, Some(&strange)).await?;
+        pause_adapter(tx, adapter_id, &adapter.another_ca(&strange)).await?;
+        return adapters::lock(tx, adapter_id).await;
+    }
+    Ok(adapter)
 }
 
 /// Ends the revocations that wait for a CA which has not signed what is to be revoked.
 async fn end_without_ca(tx: &mut Tx, adapter_id: &str, which: Decided<'_>) -> Result<usize, StoreError> {
+    let known = adapters::read(tx, adapter_id)
+        .await?
+        .map_or(Vec::new(), |adapter| adapter.cas);
     let waiting_for_a_ca: Vec<String> = sql(
-        "SELECT c.id FROM certificates c WHERE c.adapter_id = $1 AND c.status = 'revocation_pending' ORDER BY c.id",
+        "SELECT c.id FROM certificates c WHERE c.adapter_id = $1 AND c.status = 'revocation_pending' \
+         AND c.fingerprint_sha256 = COALESCE($2, c.fingerprint_sha256) ORDER BY c.id",
     )
     .bind(adapter_id)
+    .bind(match which {
+        Decided::Certificate(sha256) => Some(sha256),
+        Decided::Key(_) => None,
+    })
     .fetch_all(tx.raw())
     .await
     .map_err(StoreError::because("reading what a strange CA has signed"))?;
     let mut n = 0;
     for id in waiting_for_a_ca {
         let certificate = certificates::lock(tx, &id).await?;
-        if is_signed_by(&certificate, which) {
+        if is_signed_by(&certificate, which, &known) {
             let why = "another CA than its adapter's has signed it: nobody is asked to revoke it, and no CRL lists it";
             revocation::end_without_ca(tx, &id, why).await?;
             n += 1;
@@ -201,19 +250,39 @@ fn waiting(adapter: &Adapter, which: Decided<'_>) -> Result<StrangeCa, StoreErro
     )
 }
 
-/// By the chain that is kept with it.
-fn is_signed_by(certificate: &Certificate, which: Decided<'_>) -> bool {
+/// Owner of the key that signed a certificate.
+enum Signer {
+    /// The CA whose certificate is kept with it.
+    Shown(Ca),
+    /// A CA that is known, whose certificate isn't kept with it.
+    Known,
+    /// None of these.
+    Nobody,
+}
+
+/// By the chain that is kept with it, and by the keys of the known CAs, since what came along was for whoever answered to
+/// choose; none where there is no certificate to be read. Rights and dates are no matter here.
+fn signer(certificate: &Certificate, known: &[Ca]) -> Option<Signer> {
     let read =
         |text: &Option<String>| x509::certificates(text.as_deref().unwrap_or_default()).unwrap_or_default();
     let (leaf, given) = (read(&certificate.pem), read(&certificate.chain_pem));
-    let Some(leaf) = leaf.first() else { return false };
-    // Its rights and dates are no matter here.
-    let above = chain::above(leaf, &given);
-    match (which, above.first()) {
+    let leaf = leaf.first()?;
+    let shown = chain::above(leaf, &given).first().map(|der| Ca::of_der(der));
+    match shown {
+        Some(shown) => shown.ok().map(Signer::Shown),
+        None if known.iter().any(|ca| ca.has_signed(leaf)) => Some(Signer::Known),
+        None => Some(Signer::Nobody),
+    }
+}
+
+fn is_signed_by(certificate: &Certificate, which: Decided<'_>, known: &[Ca]) -> bool {
+    match (which, signer(certificate, known)) {
         // One that was issued has been traced to its CA.
-        (Decided::Certificate(_), signer) => signer.is_none() && certificate.request_id.is_none(),
-        (Decided::Key(key), Some(der)) => x509::of_der(der).is_ok_and(|facts| facts.spki_sha256 == key),
-        (Decided::Key(_), None) => false,
+        (Decided::Certificate(sha256), Some(Signer::Nobody)) => {
+            certificate.fingerprint_sha256 == sha256 && certificate.request_id.is_none()
+        }
+        (Decided::Key(key), Some(Signer::Shown(ca))) => ca.spki_sha256 == key,
+        _ => false,
     }
 }
 

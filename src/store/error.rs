@@ -9,8 +9,6 @@ use super::pools::Kind;
 use super::question::TooLong;
 use super::{Trouble, constraint, dialect};
 
-/// PostgreSQL: a change where only reading is allowed.
-const READ_ONLY: &str = "25006";
 /// PostgreSQL: a text isn't what its encoding allows.
 const NO_SUCH_CHARACTER: &str = "22021";
 
@@ -70,7 +68,7 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The database only follows another one.
-    #[error("`{url}` {}", Trouble::replica(Some(.follows)))]
+    #[error("`{url}` {}", Trouble::replica(.follows))]
     Replica {
         /// The database's address.
         url: String,
@@ -181,23 +179,18 @@ impl From<StoreError> for Problem {
                     "the database couldn't take it now, while {doing}: {source}"
                 ))
                 .hint("nothing was changed; try again"),
-                sqlx::Error::Database(source) if source.code().as_deref() == Some(READ_ONLY) => {
-                    Self::unavailable(format!("the database only reads, while {doing}"))
-                        .hint("it is a replica by now: point `DB_HOST` to the primary; `/readyz` says what it follows")
-                }
                 sqlx::Error::Database(source) if source.code().as_deref() == Some(NO_SUCH_CHARACTER) => {
                     Self::bad_input("a text has a character that the database can't keep, such as NUL")
                 }
                 sqlx::Error::Database(source) => match trouble {
-                    Some(trouble) => Self::unavailable(format!(
-                        "the database can't do it, while {doing}: {}",
-                        trouble.what
-                    ))
-                    .hint(format!("nothing was changed; {}", trouble.hint)),
+                    Some(trouble) => cant(doing, &trouble),
                     None => Self::unavailable(format!("the database refused while {doing}: {source}"))
                         .hint("nothing was changed; look at the API's log"),
                 },
-                _ => Self::internal(format!("the database gave something unexpected while {doing}")),
+                _ => match trouble {
+                    Some(trouble) => cant(doing, &trouble),
+                    None => Self::internal(format!("the database gave something unexpected while {doing}")),
+                },
             },
             StoreError::Chain(broken) => Self::internal(format!("the audit chain is broken: {broken}"))
                 .hint("keep the database as it is and compare it with a backup"),
@@ -213,6 +206,12 @@ impl From<StoreError> for Problem {
             | StoreError::Row { .. } => Self::internal(error.to_string()),
         }
     }
+}
+
+/// Something is wrong with the database, of which the cause is known.
+fn cant(doing: &str, trouble: &Trouble) -> Problem {
+    let what = format!("the database can't do it, while {doing}: {}", trouble.what);
+    Problem::unavailable(what).hint(format!("nothing was changed; {}", trouble.hint))
 }
 
 /// The database answers others, who have all connections.

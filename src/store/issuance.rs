@@ -9,7 +9,9 @@ use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
 use crate::domain::reason::Reason;
 use crate::domain::request::{Request, RequestStatus};
+use crate::domain::signature::CLOCK_AHEAD;
 use crate::domain::told::told;
+use crate::domain::wanted::DATED_BACK;
 use crate::problem::Problem;
 
 use super::certificates::NewCertificate;
@@ -259,7 +261,7 @@ pub enum SignedBy {
 }
 
 /// Records a certificate that isn't the one asked for, or isn't of the CA that was asked: the request failed, and the
-/// certificate is in the inventory, its revocation asked for. Returns its id, unless it has the serial of another one that
+/// certificate is in the inventory, its revocation asked for unless it was signed for somebody else. Returns its id, unless it has the serial of another one that
 /// is there: that one is nobody's matter here, and what came is in the audit alone.
 ///
 /// # Errors
@@ -272,7 +274,9 @@ pub async fn refuse_issue(
     by: SignedBy,
 ) -> Result<Option<String>, StoreError> {
     let request = guard(tx, id).await?;
-    let (certificate, what) = keep_refused(tx, &request, new, error, by).await?;
+    let is_anothers = request.spki_sha256.as_deref() != Some(new.spki_sha256.as_str())
+        && began_before_asked(tx, id, new.not_before).await?;
+    let (certificate, what) = keep_refused(tx, &request, new, error, (!is_anothers).then_some(by)).await?;
     request_failure::record(tx, id, &format!("{error}; {what}")).await?;
     if let Some(certificate) = &certificate {
         sql("UPDATE issuance_requests SET certificate_id = $2 WHERE id = $1")
@@ -293,13 +297,24 @@ pub async fn refuse_issue(
     Ok(certificate)
 }
 
-/// Puts what is refused into the inventory, if it has a place there; says what became of it.
+/// True if a certificate that begins then was signed before the CA was asked for the request.
+async fn began_before_asked(tx: &mut Tx, id: &str, begins: DateTime<Utc>) -> Result<bool, StoreError> {
+    let asked_at: Option<DateTime<Utc>> = sql("SELECT asked_ca_at FROM issuance_requests WHERE id = $1")
+        .bind(id)
+        .fetch_one(tx.raw())
+        .await
+        .map_err(StoreError::because("reading when the CA was asked"))?;
+    Ok(begins + DATED_BACK + CLOCK_AHEAD < asked_at.unwrap_or_else(|| tx.now()))
+}
+
+/// Puts what is refused into the inventory, if it has a place there; says what became of it. What was signed `by` nobody
+/// for this request is somebody else's, who may need it: its revocation is for a person to ask for.
 async fn keep_refused(
     tx: &mut Tx,
     request: &Request,
     new: &NewCertificate,
     error: &str,
-    by: SignedBy,
+    by: Option<SignedBy>,
 ) -> Result<(Option<String>, String), StoreError> {
     let known: Option<(String, String)> = sql("SELECT c.id, c.fingerprint_sha256 FROM certificates c \
          WHERE c.fingerprint_sha256 = $1 OR (c.serial = $2 AND c.issuer = $3) \
@@ -331,14 +346,18 @@ async fn keep_refused(
             new.adapter_id.get_or_insert(request.adapter_id.clone());
             let certificate = certificates::insert_from(tx, &new, None, None).await?.id;
             let is_over = new.not_after <= tx.now();
-            if !is_over {
+            if !is_over && by.is_some() {
                 revocation::take_back(tx, &certificate, Reason::Unspecified, error).await?;
             }
             let what = match (is_over, by) {
                 (true, _) => "is on record, with nothing to revoke",
-                (false, SignedBy::Known) => "is on record, and the CA is asked to revoke it",
-                (false, SignedBy::Stranger) => {
+                (false, Some(SignedBy::Known)) => "is on record, and the CA is asked to revoke it",
+                (false, Some(SignedBy::Stranger)) => {
                     "is on record; whom to ask to revoke it waits for what is decided about its CA"
+                }
+                (false, None) => {
+                    "is on record and stays as it is: it began before the CA was asked, so that it is somebody else's; find \
+                     out whose, and who answers in the CA's place; revoke it only if nobody needs it"
                 }
             };
             let what = format!("certificate `{certificate}` {what}");

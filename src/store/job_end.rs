@@ -4,6 +4,7 @@
 use super::jobs::{Job, finish, lock, read};
 use super::{StoreError, Tx, agents, installations, orders, request_failure, requests};
 use crate::domain::id::EntityKind;
+use crate::domain::told::{SAID, cited};
 use crate::wire::agents::JobResult;
 
 /// Records how an agent's job ended, and what follows from it for the installation or the request.
@@ -42,7 +43,7 @@ pub async fn end(
             installations::failed(tx, installation, &error, back, found).await?;
         }
         (None, Some(request)) if !result.done => {
-            request_failure::record(tx, request, &format!("the agent: {error}")).await?;
+            request_failure::record(tx, request, &format!("the agent says {}", cited(&error, SAID))).await?;
         }
         (None, Some(request)) if job.kind == "challenge" => orders::answered(tx, request).await?,
         (None, _) => {}
@@ -53,8 +54,8 @@ pub async fn end(
 /// Which step failed and what it said, in one line.
 fn said(result: &JobResult) -> String {
     match (&result.failed_step, &result.error) {
-        (Some(step), Some(error)) => format!("{step}: {error}"),
-        (Some(step), None) => format!("{step} failed"),
+        (Some(_), Some(error)) => format!("{}: {error}", result.step()),
+        (Some(_), None) => format!("{} failed", result.step()),
         (None, Some(error)) => error.clone(),
         (None, None) => "the agent gave no reason".to_owned(),
     }

@@ -45,6 +45,7 @@ mod json;
 pub mod keys;
 mod lead;
 mod news;
+mod only_reads;
 pub mod orders;
 mod pools;
 mod question;
@@ -61,6 +62,7 @@ mod search;
 mod searched;
 mod select;
 pub mod serials;
+mod standstill;
 mod statement;
 mod tls;
 pub mod tokens;
@@ -163,8 +165,9 @@ impl Store {
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let own = new_id(EntityKind::Run);
         let mut ear = None;
+        let mut troubles = trouble::Troubles::default();
         let pools = if address::is_postgres(url) {
-            let ways = dialect::postgres::open(url).await.map_err(failed)?;
+            let ways = dialect::postgres::open(url, &troubles).await.map_err(failed)?;
             schema::bring_up_postgres(&ways.writer, url).await?;
             let mut conn = ways.writer.acquire().await.map_err(failed)?;
             if let Some(follows) = dialect::postgres::upstream(&mut conn).await.map_err(failed)? {
@@ -177,6 +180,7 @@ impl Store {
             let options = ways.writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));
+            troubles = troubles.of(only_reads::Asked::new(ways.writer.connect_options()));
             Pools::Postgres(Arc::new(ways))
         } else {
             let ways = dialect::sqlite::open(url).await.map_err(failed)?;
@@ -188,7 +192,7 @@ impl Store {
             clock,
             changes,
             own,
-            troubles: trouble::Troubles::default(),
+            troubles,
             instance: Arc::default(),
             reach: Arc::default(),
             in_use: InUse::default(),
@@ -276,7 +280,13 @@ impl Store {
 
     fn conn(&self, link: Link, held: Held) -> Conn {
         held.got();
-        Conn::new(link, self.now(), self.counted.clone(), Some(held))
+        Conn::new(
+            link,
+            self.now(),
+            self.counted.clone(),
+            self.troubles.clone(),
+            Some(held),
+        )
     }
 
     /// Why nothing was given to who asked at `asked`: others have it all, which the log has to tell more of, or the
@@ -350,12 +360,7 @@ impl Store {
         };
         let link = link.map_err(|error| self.refused(Kind::Changes, asked, error))?;
         let conn = self.conn(link, held);
-        Ok(Tx::new(
-            conn,
-            self.changes.clone(),
-            self.own.clone(),
-            self.troubles.clone(),
-        ))
+        Ok(Tx::new(conn, self.changes.clone(), self.own.clone()))
     }
 
     /// What committed transactions changed, from now on: of this process, and on PostgreSQL of all. A change
@@ -386,6 +391,15 @@ impl Store {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<Option<Trouble>, StoreError> {
+        let answered = self.how_is_it().await;
+        match &answered {
+            Ok(_) => self.troubles.looked(),
+            Err(_) => self.troubles.no_answer(),
+        }
+        answered
+    }
+
+    async fn how_is_it(&self) -> Result<Option<Trouble>, StoreError> {
         let failed = || StoreError::because("asking the database whether it is there");
         let mut conn = self.read().await?;
         let before = self.clock.now();
@@ -393,7 +407,7 @@ impl Store {
             sql("SELECT 1").execute(conn.raw()).await.map_err(failed())?;
             return Ok(self.troubles.now());
         };
-        let (theirs, takes_changes, n_waiting): (DateTime<Utc>, bool, i64) =
+        let (theirs, is_replica, is_set_so, n_waiting): (DateTime<Utc>, bool, bool, i64) =
             sqlx::query_as(dialect::postgres::HOW_IS_IT)
                 .fetch_one(&mut *postgres)
                 .await
@@ -403,10 +417,8 @@ impl Store {
         if let Some(instance) = instance::of(&mut *postgres).await {
             *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
         }
-        if !takes_changes {
-            let follows = dialect::postgres::upstream(postgres).await.map_err(failed())?;
-            return Ok(Some(Trouble::replica(follows.as_ref())));
-        }
+        drop(conn);
+        self.troubles.judge(is_replica || is_set_so).await;
         self.troubles.waiting(n_waiting > 0);
         if self.clock.follows_system() {
             self.troubles.compared(ClockOff::of(before + half - theirs, half));

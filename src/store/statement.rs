@@ -217,10 +217,13 @@ async fn noting<T>(
         Some(bound) => bound.hold(work).await,
         None => work.await,
     };
-    if let (Err(error), Some(troubles)) = (&done, troubles) {
-        troubles.met(error);
-    }
-    done
+    let (error, troubles) = match (done, troubles) {
+        (Err(error), Some(troubles)) => (error, troubles),
+        (done, _) => return done,
+    };
+    let error = troubles.with_reason(error).await;
+    troubles.met(&error);
+    Err(error)
 }
 
 macro_rules! bound_as {

@@ -3,12 +3,15 @@
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteError;
 
 use super::clock_off::{ClockOff, HINT};
 use super::dialect::postgres::Upstream;
 use super::error::too_long;
+use super::only_reads::{self, Asked, OnlyReads, Why};
+use super::standstill::{Counts, Standstill};
 use super::{StoreError, tls};
 
 /// A cause and the next step.
@@ -52,6 +55,9 @@ impl Trouble {
         if let Some(it) = tls::refused(error) {
             let name_it = "name its CA in the address: `sslmode=verify-full&sslrootcert=FILE`";
             return Some(Self::lasting(&it.what, it.hint.unwrap_or(name_it)));
+        }
+        if let Some(it) = OnlyReads::trouble(error) {
+            return Some(it);
         }
         Some(match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -130,7 +136,7 @@ impl Trouble {
                 "this account lacks rights in it",
                 "run `deploy/postgres/roles.sql` there, as a superuser",
             ),
-            "25006" => Self::replica(None),
+            only_reads::CODE => Self::only_reads(),
             "42P01" | "3F000" => Self::no_tables(),
             _ if code.starts_with("57P") => Self::passing(
                 "is going down or coming up",
@@ -162,25 +168,65 @@ impl Trouble {
     }
 
     /// A replica; of one that still receives the primary lives, so that nothing is to be promoted.
-    pub(super) fn replica(follows: Option<&Upstream>) -> Self {
-        let point = "point `DB_HOST` to the primary, and start this again";
+    pub(super) fn replica(follows: &Upstream) -> Self {
         match follows {
-            Some(Upstream { receives: true, from }) => {
+            Upstream { receives: true, from } => {
                 let of = from
                     .as_ref()
                     .map_or_else(|| "a primary".to_owned(), |from| format!("`{from}`"));
                 Self::lasting(
                     &format!("is a replica that streams from {of}, and only reads"),
-                    point,
+                    "point `DB_HOST` to the primary, and start this again",
                 )
             }
-            Some(Upstream { receives: false, .. }) => Self::lasting(
+            Upstream { receives: false, .. } => Self::lasting(
                 "is a replica that receives from nobody, and only reads",
                 "point `DB_HOST` to the primary, and start this again; only if there is none any more, promote \
                  this one: `SELECT pg_promote();`",
             ),
-            None => Self::lasting("is a replica, which only reads", point),
         }
+    }
+
+    /// A primary that only reads because one place of its settings says so.
+    pub(super) fn set_read_only(place: &str) -> Self {
+        let reset = match place {
+            "database" => {
+                "when changes are wanted again: `ALTER DATABASE … RESET default_transaction_read_only;`, as its owner"
+            }
+            "user" => {
+                "when changes are wanted again: `ALTER ROLE … RESET default_transaction_read_only;`, for the role in \
+                 the address, as a superuser"
+            }
+            "database user" => {
+                "when changes are wanted again: `ALTER ROLE … IN DATABASE … RESET default_transaction_read_only;`, \
+                 for the role in the address, as a superuser"
+            }
+            "client" => "take that out of the options in the address, and start this again",
+            "command line" => {
+                "start PostgreSQL without that on its command line, when changes are wanted again"
+            }
+            _ => {
+                "when changes are wanted again: `ALTER SYSTEM RESET default_transaction_read_only; SELECT \
+                 pg_reload_conf();`, as a superuser; or take it out of postgresql.conf, and reload"
+            }
+        };
+        Self::lasting(
+            "is the primary, set read-only (`default_transaction_read_only`)",
+            reset,
+        )
+    }
+
+    /// It only reads, and doesn't say why.
+    pub(super) fn only_reads() -> Self {
+        Self::lasting(
+            "takes no changes: it is a replica, or set read-only",
+            "ask it which: `SELECT pg_is_in_recovery(); SHOW default_transaction_read_only;`",
+        )
+    }
+
+    /// It takes changes when it is asked again.
+    pub(super) fn only_read() -> Self {
+        Self::passing("was set read-only, and takes changes by now", "try again")
     }
 }
 
@@ -201,7 +247,7 @@ impl StoreError {
                 "its schema isn't up to date, and this account may not change it",
                 "run `cmp-server --migrate-only` once, as the schema's owner",
             )),
-            Self::Replica { follows, .. } => Some(Trouble::replica(Some(follows))),
+            Self::Replica { follows, .. } => Some(Trouble::replica(follows)),
             Self::Crowded(_) => Some(Trouble::passing(
                 "answers, but this server has all its connections in use",
                 "wait a moment; its log says who has them",
@@ -213,24 +259,113 @@ impl StoreError {
 
 /// What is wrong now, as far as this process has met it. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Troubles(Arc<Mutex<Known>>);
+pub(super) struct Troubles {
+    known: Arc<Mutex<Known>>,
+    /// Who says why it only reads; none of a file.
+    asked: Option<Asked>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
     /// Changes can't be made.
     changes: Option<Trouble>,
+    /// Nor can they where it only reads.
+    only_reads: Option<Trouble>,
+    standstill: Standstill,
+    /// Sessions from before that go by settings that are no longer so.
+    outdated: Option<Instant>,
     /// They wait for a standby.
     waiting: bool,
     clock: Option<ClockOff>,
 }
 
 impl Troubles {
+    /// The same, of a server that can be asked.
+    pub(super) fn of(self, asked: Asked) -> Self {
+        Self {
+            asked: Some(asked),
+            ..self
+        }
+    }
+
+    /// The error, with the reason if it is that the database only reads.
+    pub(super) async fn with_reason(&self, error: sqlx::Error) -> sqlx::Error {
+        match &self.asked {
+            Some(asked) if only_reads::is(&error) => only_reads::told(self.why(asked).await, error),
+            _ => error,
+        }
+    }
+
+    /// Finds out why it only reads, if it does: as this session was told, or as was known before.
+    pub(super) async fn judge(&self, only_reads: bool) {
+        let known = self.lock().only_reads.is_some();
+        if let Some(asked) = &self.asked
+            && (only_reads || known)
+        {
+            self.why(asked).await;
+        }
+    }
+
+    /// Why it only reads, which is kept.
+    async fn why(&self, asked: &Asked) -> Why {
+        let why = asked.why().await;
+        let mut known = self.lock();
+        match &why {
+            Why::NotNow => {
+                known.outdated = Some(Instant::now());
+                if known.only_reads.take().is_some() {
+                    tracing::info!("changes can be made again");
+                }
+            }
+            Why::Unknown if known.only_reads.is_some() => {}
+            Why::Replica(_) | Why::SetSo(_) | Why::Unknown => {
+                let trouble = why.trouble();
+                if known.only_reads.as_ref() != Some(&trouble) {
+                    tracing::error!("changes can't be made: the database: {trouble}");
+                    known.only_reads = Some(trouble);
+                }
+            }
+        }
+        drop(known);
+        why
+    }
+
+    /// Whether a session of this age goes by settings that are no longer so.
+    pub(super) fn is_outdated(&self, age: Duration) -> bool {
+        let known = self.lock();
+        known.outdated.is_some_and(|at| age > at.elapsed())
+    }
+
+    /// It was looked how the database is, and it answered.
+    pub(super) fn looked(&self) {
+        let mut known = self.lock();
+        if known.only_reads.is_some() || known.changes.is_some() || known.waiting {
+            known.standstill.no_change(Instant::now());
+        } else {
+            known.standstill.changes();
+        }
+    }
+
+    /// It doesn't answer.
+    pub(super) fn no_answer(&self) {
+        self.lock().standstill.no_change(Instant::now());
+    }
+
+    /// Until when it means something that somebody wrote nothing.
+    pub(super) fn silence(&self) -> Counts {
+        self.lock().standstill.silence(Instant::now())
+    }
+
     /// A change could not be made.
     pub(super) fn met(&self, error: &sqlx::Error) {
         let Some(trouble) = Trouble::of(error).filter(|it| it.lasts) else {
             return;
         };
         let mut known = self.lock();
+        known.standstill.no_change(Instant::now());
+        if OnlyReads::trouble(error).is_some() {
+            return;
+        }
         if known.changes.as_ref() != Some(&trouble) {
             tracing::error!("changes can't be made: the database: {trouble}");
             known.changes = Some(trouble);
@@ -239,7 +374,9 @@ impl Troubles {
 
     /// A change was made.
     pub(super) fn over(&self) {
-        if self.lock().changes.take().is_some() {
+        let mut known = self.lock();
+        known.standstill.changes();
+        if known.changes.take().is_some() {
             tracing::info!("changes can be made again");
         }
     }
@@ -276,12 +413,13 @@ impl Troubles {
     pub(super) fn now(&self) -> Option<Trouble> {
         let known = self.lock();
         let waiting = || known.waiting.then(Trouble::waiting);
-        let changes = known.changes.clone().or_else(waiting);
+        let changes = known.only_reads.clone().or_else(|| known.changes.clone());
+        let changes = changes.or_else(waiting);
         changes.or_else(|| known.clock.map(Trouble::of_clock))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

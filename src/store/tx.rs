@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use super::counted::Counted;
 use super::in_use::Held;
 use super::question::Question;
+use super::standstill::Counts;
 use super::statement::{Raw, To, sql};
 use super::trouble::Troubles;
 use super::{StoreError, audit, dialect, news};
@@ -22,8 +23,9 @@ use crate::wire::page::Change;
 pub struct Conn {
     link: Link,
     now: DateTime<Utc>,
-    /// Of a transaction for changes.
-    troubles: Option<Troubles>,
+    troubles: Troubles,
+    /// A transaction for changes, which keeps there what is wrong.
+    changes: bool,
     counted: Counted,
     /// Whose it is; last, so that it is told of until it is given back.
     _held: Option<Held>,
@@ -38,11 +40,18 @@ pub(super) enum Link {
 }
 
 impl Conn {
-    pub(super) fn new(link: Link, now: DateTime<Utc>, counted: Counted, held: Option<Held>) -> Self {
+    pub(super) fn new(
+        link: Link,
+        now: DateTime<Utc>,
+        counted: Counted,
+        troubles: Troubles,
+        held: Option<Held>,
+    ) -> Self {
         Self {
             link,
             now,
-            troubles: None,
+            troubles,
+            changes: false,
             counted,
             _held: held,
         }
@@ -73,8 +82,13 @@ impl Conn {
         Raw {
             to,
             bound,
-            troubles: self.troubles.as_ref(),
+            troubles: self.changes.then_some(&self.troubles),
         }
+    }
+
+    /// Until when it means something that somebody wrote nothing.
+    pub(super) fn silence(&self) -> Counts {
+        self.troubles.silence()
     }
 
     /// The connection as PostgreSQL's own; none of a file.
@@ -108,30 +122,22 @@ pub struct Tx {
     noted: Vec<AuditEntry>,
     changes: broadcast::Sender<Change>,
     own: String,
-    troubles: Troubles,
     /// Given back once the transaction has ended.
     _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Tx {
-    pub(super) fn new(
-        conn: Conn,
-        changes: broadcast::Sender<Change>,
-        own: String,
-        troubles: Troubles,
-    ) -> Self {
-        let conn = Conn {
-            troubles: Some(troubles.clone()),
-            ..conn
-        };
+    pub(super) fn new(conn: Conn, changes: broadcast::Sender<Change>, own: String) -> Self {
         Self {
-            conn,
+            conn: Conn {
+                changes: true,
+                ..conn
+            },
             changed: Vec::new(),
             told: Vec::new(),
             noted: Vec::new(),
             changes,
             own,
-            troubles,
             _turn: None,
         }
     }
@@ -172,13 +178,13 @@ impl Tx {
                 return StoreError::CutOff(source);
             }
             outcome.is_known = true;
-            self.troubles.met(&source);
+            self.conn.troubles.met(&source);
             StoreError::Query { doing, source }
         })?;
         outcome.is_known = true;
         // Where nothing was written, nothing is proven.
         if !self.changed.is_empty() || !self.told.is_empty() {
-            self.troubles.over();
+            self.conn.troubles.over();
         }
         news::tell(&self.changes, self.changed.into_iter().chain(self.told));
         Ok(())

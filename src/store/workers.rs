@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::clocks::databases_now;
 use super::row::{FromRow, Row, word};
+use super::standstill::Counts;
 use super::statement::sql;
 use super::{Conn, StoreError, Tx};
 use crate::domain::worker::{Duty, Worker};
@@ -70,7 +71,8 @@ pub async fn beat(tx: &mut Tx, duty: Duty, name: &str, version: &str) -> Result<
     Ok(())
 }
 
-/// All that were seen within a day, by duty and name.
+/// All that were seen within a day, by duty and name. While no change could be made nobody could say that he is there:
+/// that silence means nothing.
 ///
 /// # Errors
 /// The database doesn't answer.
@@ -80,8 +82,14 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Worker>, StoreError> {
         .fetch_all(conn.raw())
         .await
         .map_err(StoreError::because("reading which workers are there"))?;
+    let until = match conn.silence() {
+        Counts::UntilNow => Some(now),
+        Counts::UntilBefore(ago) => Some(now - TimeDelta::from_std(ago).unwrap_or(TimeDelta::zero())),
+        Counts::Never => None,
+    };
+    let silent = |seen_at| until.map_or(TimeDelta::zero(), |until| until - seen_at);
     let worker = |it: Seen| Worker {
-        is_there: now - it.seen_at <= Duty::PATIENCE,
+        is_there: silent(it.seen_at) <= Duty::PATIENCE,
         duty: it.duty,
         name: it.name,
         version: it.version,

@@ -11,6 +11,7 @@ use super::{Opens, Row, View};
 use crate::domain::agent::{Agent, AgentHealth, AgentIdentity};
 use crate::domain::certificate::common_name;
 use crate::domain::id::EntityKind;
+use crate::domain::told::{NAMED, cut};
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
@@ -110,7 +111,10 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
         fact("Interval", format!("{} s", agent.checkin_interval_s)),
         fact(
             "Owner",
-            agent.owner.clone().unwrap_or_else(|| "nobody said".to_owned()),
+            agent
+                .owner
+                .as_deref()
+                .map_or_else(|| "nobody said".to_owned(), |owner| cut(owner, NAMED)),
         ),
         fact("Address", agent.address.clone()),
         fact(

@@ -16,6 +16,7 @@ use crate::domain::installation::{Installation, Truth};
 use crate::domain::key::KeyStatus;
 use crate::domain::plain::plain as harmless;
 use crate::domain::renewal::Renewal;
+use crate::domain::told::{NAMED, cut};
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::cmd::Cmd;
@@ -439,7 +440,8 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         ),
         if compromised { Meaning::Bad } else { Meaning::Plain },
     ));
-    let mut owners: Vec<&str> = detail.in_use().filter_map(|it| it.owner.as_deref()).collect();
+    let owners = detail.in_use().filter_map(|it| it.owner.as_deref());
+    let mut owners: Vec<String> = owners.map(|owner| cut(owner, NAMED)).collect();
     owners.sort_unstable();
     owners.dedup();
     if !owners.is_empty() {

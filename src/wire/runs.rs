@@ -44,7 +44,7 @@ pub struct RunBegin {
 }
 
 /// `POST /api/v1/runs/{id}/steps`: a step of the run began or ended. One that changes something is `proven` only where the
-/// run's change of its thing is on record.
+/// run's change of its thing is on record, and `refused` only where it isn't, or came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunStepRecord {
     /// Its place in the plan, from 0.
@@ -59,8 +59,9 @@ pub struct RunStepRecord {
     pub note: Option<String>,
 }
 
-/// `POST /api/v1/runs/{id}/end`: the run ended. Idempotent. It is `done` only where what it asked for came about; while that
-/// is under way it is `unknown`.
+/// `POST /api/v1/runs/{id}/end`: the run ended. Idempotent. It is `done` only where what it asked for came about, and `refused`
+/// only where not all of its things are changed; while that is under way it is `unknown`. A revocation that came about, or
+/// may yet, has not `failed` either.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunEnd {
     /// How.

@@ -15,6 +15,7 @@ fn ca(n: u8) -> Ca {
         fingerprint_sha256: format!("{:02x}", n + 100).repeat(32),
         not_after: noon(),
         accepted_at: None,
+        pem: None,
     }
 }
 

@@ -94,13 +94,19 @@ async fn from_the_wish_to_the_installation() {
         r#"{{"path":"/srv/tls/new.pem","on_disk_sha256":"{0}","served_sha256":"{0}"}}"#,
         issued.fingerprint_sha256
     );
-    let result = format!(r#"{{"done":true,"installation":{there}}}"#);
+    // The row has the job's place, whatever its result calls it.
+    let result = format!(
+        r#"{{"done":true,"installation":{}}}"#,
+        there.replace("/srv/tls/new.pem", "/srv/tls/other.pem")
+    );
     let n_rows = it.rows().await.len();
     assert_eq!(it.as_agent(&path, &result).await.1["status"], "done");
     assert_eq!(it.as_agent(&path, &result).await.1["status"], "done");
     let rows = it.rows().await;
     assert_eq!(rows.len(), n_rows + 1, "said twice, recorded once");
     assert_eq!(rows[n_rows].action, "install");
+    let place = format!("on agent {} at /srv/tls/new.pem", it.agent);
+    assert_eq!(rows[n_rows].detail, Some(place));
     assert!(it.report(&format!("[{there}]")).await.jobs.is_empty());
     let (_, detail) = it.get(&format!("/api/v1/certs/{}", issued.id)).await;
     assert_eq!(

@@ -142,7 +142,7 @@ async fn troubles_come_and_go() {
         )]
     );
     let (_, reply) = it.get("/api/v1/findings").await;
-    assert!(reply.to_string().contains("CN=Issuing CA is not sent"), "{reply}");
+    assert!(reply.to_string().contains("not sent: `CN=Issuing CA`"), "{reply}");
     let mut tx = it.store.begin().await.unwrap();
     checkin::check_in(&mut tx, &it.agent, &report(path, 1, 1))
         .await
@@ -592,7 +592,8 @@ async fn a_refused_revocation_is_told_at_once_and_one_that_is_under_way_has_its_
     let found = of().await.expect("a refusal is final");
     let what = found["what"].as_str().unwrap();
     assert!(
-        what.ends_with("'s revocation was refused by the CA: unknown serial") && found["answer"] == "revoke",
+        what.ends_with("'s revocation was refused by the CA; the CA says `unknown serial`")
+            && found["answer"] == "revoke",
         "{found}"
     );
 }

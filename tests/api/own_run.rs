@@ -276,6 +276,133 @@ async fn a_step_is_proven_where_its_thing_was_changed() {
     }
 }
 
+/// A run that changed its thing doesn't end as one that was refused, or came to nothing.
+#[tokio::test]
+async fn what_was_revoked_is_not_ended_as_refused_or_failed() {
+    let Some(it) = Server::start().await else { return };
+    let path = format!("certs/{}/revoke", it.cert);
+    let body = r#"{"reason":"superseded"}"#;
+    it.begin("run_1", "revoke", &[&it.cert]).await;
+    let says = async |what: &str, body: &str| it.post(&format!("/api/v1/runs/run_1/{what}"), body).await;
+    let claims = [
+        (
+            "steps",
+            r#"{"index":0,"name":"revoke","status":"refused","note":"the CA said no; nothing was changed"}"#,
+        ),
+        ("steps", r#"{"index":0,"name":"revoke","status":"failed"}"#),
+        (
+            "end",
+            r#"{"outcome":"refused","note":"the CA said no; nothing was changed"}"#,
+        ),
+        (
+            "end",
+            r#"{"outcome":"failed","note":"the CA said no; nothing was changed"}"#,
+        ),
+    ];
+    let (_, reply) = it.under("run_1/0", &path, body).await;
+    let job = reply["job_id"].as_str().unwrap().to_owned();
+    for (what, claim) in claims {
+        let (status, problem) = says(what, claim).await;
+        assert_eq!(status, 409, "{claim}: {problem}");
+        let title = problem["title"].as_str().unwrap();
+        assert!(title.contains("is under way"), "{title}");
+    }
+    let mut tx = it.store.begin().await.unwrap();
+    let job = jobs::read(&mut tx, &job).await.unwrap().unwrap();
+    revocation::accept_revocation(&mut tx, &job, it.clock.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    for (what, claim) in claims {
+        let (status, problem) = says(what, claim).await;
+        assert_eq!(status, 409, "{claim}: {problem}");
+        assert!(
+            problem["title"].as_str().unwrap().contains("came about"),
+            "{problem}"
+        );
+    }
+    let (_, record) = it.get("/api/v1/runs/run_1").await;
+    assert_eq!(
+        (&record["outcome"], &record["steps"]),
+        (&json!("asked"), &Value::Null),
+        "{record}"
+    );
+    // Whoever doesn't know it says so.
+    let unknown = r#"{"index":0,"name":"revoke","status":"unknown"}"#;
+    assert_eq!(says("steps", unknown).await.0, 200);
+    assert_eq!(says("end", r#"{"outcome":"unknown"}"#).await.0, 200);
+    assert_eq!(says("end", claims[2].1).await.0, 409);
+    assert_eq!(it.done("run_1").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_the_ca_refused_to_revoke_ends_as_failed_and_what_some_came_of_says_so() {
+    let Some(it) = Server::start().await else { return };
+    let body = r#"{"reason":"superseded"}"#;
+    let other = it.held(4).await;
+    it.begin("run_1", "revoke", &[&it.cert, &other.id]).await;
+    for (n, (certificate, is_refused)) in [(&it.cert, true), (&other.id, false)].into_iter().enumerate() {
+        let path = format!("certs/{certificate}/revoke");
+        let (_, reply) = it.under(&format!("run_1/{n}"), &path, body).await;
+        let mut tx = it.store.begin().await.unwrap();
+        let job = jobs::read(&mut tx, reply["job_id"].as_str().unwrap()).await;
+        let job = job.unwrap().unwrap();
+        match is_refused {
+            true => revocation::fail_revocation(&mut tx, &job, "unknown serial")
+                .await
+                .unwrap(),
+            false => {
+                revocation::accept_revocation(&mut tx, &job, it.clock.now())
+                    .await
+                    .unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        let step = format!(r#"{{"index":{n},"name":"revoke","status":"failed"}}"#);
+        let (status, problem) = it.post("/api/v1/runs/run_1/steps", &step).await;
+        assert_eq!(status, if is_refused { 200 } else { 409 }, "{problem}");
+    }
+    let end = r#"{"outcome":"failed","note":"the CA said no; nothing was changed"}"#;
+    let (status, run) = it.post("/api/v1/runs/run_1/end", end).await;
+    assert_eq!(status, 200, "{run}");
+    assert_eq!(
+        run["note"],
+        "the CA said no; nothing was changed; on record as changed: 1 of 2"
+    );
+    let (status, again) = it.post("/api/v1/runs/run_1/end", end).await;
+    assert_eq!((status, &again["note"]), (StatusCode::OK, &run["note"]));
+}
+
+#[tokio::test]
+async fn what_was_installed_may_fail_where_it_is_looked_at_and_was_not_refused() {
+    let Some(it) = Server::start().await else { return };
+    it.begin("run_1", "install", &[&it.cert]).await;
+    let path = format!("agents/{}/install", it.agent);
+    let body = json!({"cert_id": it.cert, "path": PLACE}).to_string();
+    let (_, reply) = it.under("run_1/0", &path, &body).await;
+    let end = async |outcome: &str| {
+        let body = json!({"outcome": outcome, "note": "the old one is served"}).to_string();
+        it.post("/api/v1/runs/run_1/end", &body).await
+    };
+    assert_eq!(end("refused").await.0, 409);
+    let (status, problem) = end("failed").await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::CONFLICT, &json!("not_yet"))
+    );
+    it.end_job(reply["job_id"].as_str().unwrap(), &JobResult::done())
+        .await;
+    let step = r#"{"index":0,"name":"install","status":"failed"}"#;
+    assert_eq!(it.post("/api/v1/runs/run_1/steps", step).await.0, 409);
+    assert_eq!(end("refused").await.0, 409);
+    let (status, run) = end("failed").await;
+    assert_eq!(status, 200, "{run}");
+    assert_eq!(
+        run["note"],
+        "the old one is served; the change itself is on record"
+    );
+}
+
 #[tokio::test]
 async fn a_certificate_whose_key_is_compromised_is_not_installed() {
     let Some(it) = Server::start().await else { return };

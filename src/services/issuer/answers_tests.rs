@@ -58,6 +58,30 @@ async fn what_the_ca_signs_otherwise_than_asked_is_revoked_there_and_on_record()
     }
 }
 
+/// Whoever answers in the CA's place can give any certificate of it: those that were not signed for the request stay good.
+#[tokio::test]
+async fn what_the_ca_had_signed_for_somebody_else_before_is_on_record_and_not_revoked() {
+    let bench = Bench::new().await;
+    let request = bench.request().await;
+    bench.ca.be(Mood::GivesAnothers);
+    bench.round().await;
+    bench.round().await;
+    let failed = bench.now(&request).await;
+    assert_eq!(failed.status, RequestStatus::Failed);
+    let error = failed.error_message.unwrap();
+    assert!(
+        error.contains("another key") && error.contains("somebody else's"),
+        "{error}"
+    );
+    assert!(!error.contains("is asked to revoke it"), "{error}");
+    assert!(bench.ca.withdrawn.lock().unwrap().is_empty());
+    let mut conn = bench.store.read().await.unwrap();
+    let id = failed.certificate_id.unwrap();
+    let kept = certificates::existing(&mut conn, &id).await.unwrap();
+    assert_eq!((kept.status, kept.revocation), (CertificateStatus::Active, None));
+    assert!(error.contains(&id), "{error}");
+}
+
 /// A reissue changes nothing of what it was to replace, unless what came is what was asked for.
 #[tokio::test]
 async fn a_reissue_that_comes_back_wrong_leaves_its_predecessor_active_and_in_place() {

@@ -45,6 +45,8 @@ pub(super) enum Mood {
     SignsFor(&'static str),
     /// Signs for a key of its own.
     SignsAnotherKey,
+    /// Gives what it signed for somebody else's key a day before.
+    GivesAnothers,
     /// Makes a CA of whoever asks.
     SignsACa,
     /// Signs, and then something changes the signature.
@@ -61,6 +63,8 @@ pub(super) enum Mood {
     SignsForAll,
     /// Signs, and sends no certificate of its own along.
     SignsWithoutChain,
+    /// Signs, and what comes along has its name and another key.
+    SignsUnderAnotherChain,
     /// Signs, and sends a private key and other things along.
     SignsAndSpills,
     /// Signs, and answers something else.
@@ -185,6 +189,7 @@ impl FakeCa {
         csr.params.serial_number = Some(rcgen::SerialNumber::from(n));
         let (from, until) = match self.mood() {
             Mood::SignsFrom(from, until) => (from, until),
+            Mood::SignsAnotherKey => (0, 90),
             _ => (-1, 90),
         };
         let at = |days| time_of(start() + Duration::days(days));
@@ -196,7 +201,7 @@ impl FakeCa {
                 csr.params.subject_alt_names.extend(names.subject_alt_names);
                 csr.signed_by(&issuer).unwrap()
             }
-            Mood::SignsAnotherKey => csr
+            Mood::SignsAnotherKey | Mood::GivesAnothers => csr
                 .params
                 .signed_by(&KeyPair::generate().unwrap(), &issuer)
                 .unwrap(),
@@ -227,6 +232,14 @@ impl FakeCa {
             Mood::SignsWithoutChain => SignedCertificate {
                 pem,
                 chain_pem: String::new(),
+            },
+            Mood::SignsUnderAnotherChain => SignedCertificate {
+                pem,
+                chain_pem: self
+                    .params
+                    .self_signed(&KeyPair::generate().unwrap())
+                    .unwrap()
+                    .pem(),
             },
             Mood::SignsAndSpills => SignedCertificate {
                 pem: format!("\u{1b}[2Jhello {pem}trailing\u{7}"),
@@ -269,6 +282,7 @@ impl Adapter for FakeCa {
                 Mood::Signs
                 | Mood::SignsFor(_)
                 | Mood::SignsAnotherKey
+                | Mood::GivesAnothers
                 | Mood::SignsACa
                 | Mood::SignsForged
                 | Mood::ForgesTheFirst
@@ -277,6 +291,7 @@ impl Adapter for FakeCa {
                 | Mood::SignsASubject
                 | Mood::SignsForAll
                 | Mood::SignsWithoutChain
+                | Mood::SignsUnderAnotherChain
                 | Mood::SignsAndSpills => Ok(self.make(&order.csr_pem)),
                 Mood::SignsAndBabbles => {
                     self.make(&order.csr_pem);

@@ -8,7 +8,7 @@ use super::way::pause_for;
 use super::{Issuer, LEASE, MARGIN};
 use chrono::{DateTime, Utc};
 
-use crate::domain::adapter::{Ca, Pause, PauseKind, StrangeCa};
+use crate::domain::adapter::{Adapter as AdapterRow, Ca, Pause, PauseKind, StrangeCa};
 use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
@@ -174,7 +174,7 @@ impl Issuer {
                 return self.fail(issuing, &words).await;
             }
         };
-        let new = NewCertificate::of(
+        let mut new = NewCertificate::of(
             read,
             &anew.pem,
             &anew.chain_pem,
@@ -185,10 +185,20 @@ impl Issuer {
             longest: adapter.longest(),
         };
         // The certificate is judged as it was read, whoever signed it.
-        let judged = as_asked(issuing, signed, validity);
+        let mut judged = as_asked(issuing, signed, validity);
         if adapter.keeps_ca() {
-            let (strange, why) = match signer(signed, validity.now) {
-                Ok(ca) => (self.strange(issuing, &ca, judged.is_ok()).await?, String::new()),
+            let row = rows::read(&mut self.store.read().await?, &issuing.request.adapter_id).await?;
+            let (strange, why) = match signer(signed, row.as_ref(), validity.now) {
+                Ok(Signer::CameAlong(ca)) => {
+                    (self.strange(issuing, &ca, judged.is_ok()).await?, String::new())
+                }
+                Ok(Signer::Known(ca)) => {
+                    let words = "it is signed by the key of its adapter's CA, whose certificate did not come with it: the \
+                                 CA's answer has none, or somebody else's";
+                    judged = holds_as_asked(issuing, signed, validity).and(Err(words.to_owned()));
+                    new.chain_pem = ca.pem.unwrap_or_default();
+                    (None, String::new())
+                }
                 // Of whom it is can't be told; of no CA that is known.
                 Err(why) => {
                     let nobodys = StrangeCa::untraced(&new.fingerprint_sha256, validity.now);
@@ -267,29 +277,51 @@ fn readable(issuing: &Issuing) -> Result<Csr, String> {
     Ok(csr)
 }
 
-/// The CA whose key verifiably signed it, whatever its rights and dates are; or why none of those that came with it is
-/// that.
-fn signer(signed: &SignedCertificate, now: DateTime<Utc>) -> Result<Ca, String> {
+/// The CA whose key verifiably signed a certificate.
+enum Signer {
+    /// One whose certificate came with it.
+    CameAlong(Ca),
+    /// One that its adapter is known for, and whose certificate did not come with it.
+    Known(Ca),
+}
+
+/// The CA whose key verifiably signed it, whatever its rights and dates are; or why it is none of those that came with it
+/// and none that its adapter is known for.
+fn signer(
+    signed: &SignedCertificate,
+    row: Option<&AdapterRow>,
+    now: DateTime<Utc>,
+) -> Result<Signer, String> {
     let read = |text: &str| x509::certificates(text).map_err(|error| error.to_string());
     let (leaf, given) = (read(&signed.pem)?, read(&signed.chain_pem)?);
     let leaf = leaf.first().ok_or("there is no certificate in it")?;
-    match chain::above(leaf, &given).first() {
-        Some(issuer) => Ca::of_der(issuer).map_err(|error| error.to_string()),
-        None => match chain::issued(leaf, &given, now) {
-            Err(why) => Err(why.to_string()),
-            Ok(()) => Err("it says that it issued itself".to_owned()),
-        },
+    if let Some(issuer) = chain::above(leaf, &given).first() {
+        return Ca::of_der(issuer)
+            .map(Signer::CameAlong)
+            .map_err(|error| error.to_string());
+    }
+    // What came along is for whoever answers to choose.
+    if let Some(known) = row.and_then(|row| row.signer(leaf)) {
+        return Ok(Signer::Known(known.clone()));
+    }
+    match chain::issued(leaf, &given, now) {
+        Err(why) => Err(why.to_string()),
+        Ok(()) => Err("it says that it issued itself".to_owned()),
     }
 }
 
-/// Refuses a certificate unless it is signed by the CA that came with it, and holds what was asked for and nothing
-/// else.
-fn as_asked(issuing: &Issuing, signed: &SignedCertificate, validity: Validity) -> Result<(), String> {
+/// Refuses a certificate unless it holds what was asked for and nothing else.
+fn holds_as_asked(issuing: &Issuing, signed: &SignedCertificate, validity: Validity) -> Result<(), String> {
     let csr = readable(issuing)?;
     let content = x509::content(&signed.pem).map_err(|error| error.to_string())?;
     Wanted::of(&issuing.request)
         .certified_by(&content, &csr, validity)
-        .map_err(|other| other.to_string())?;
+        .map_err(|other| other.to_string())
+}
+
+/// Refuses a certificate unless it is signed by a CA that came with it, and holds what was asked for and nothing else.
+fn as_asked(issuing: &Issuing, signed: &SignedCertificate, validity: Validity) -> Result<(), String> {
+    holds_as_asked(issuing, signed, validity)?;
     let read = |text: &str| x509::certificates(text).map_err(|error| error.to_string());
     let leaf = read(&signed.pem)?;
     let leaf = leaf.first().ok_or("there is no certificate in it")?;

@@ -31,7 +31,7 @@ impl Issuer {
             }
         }
         let Some(ca) = shown else { return Ok(true) };
-        if row.knows(&ca) && row.strange_ca.is_none() {
+        if row.knows(&ca) && row.strange_ca.is_none() && !row.lacks_certificate_of(&ca) {
             return Ok(true);
         }
         let mut tx = self.store.begin().await?;

@@ -18,6 +18,7 @@ use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
 use super::Locking;
 use crate::store::pools::{self, Ways, Work};
 use crate::store::tls;
+use crate::store::trouble::Troubles;
 
 /// How long a statement waits for a lock, and a caller for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,9 +95,10 @@ pub(in crate::store) const INSTANCE: &str = "SELECT (SELECT system_identifier::t
          ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, \
     pg_postmaster_start_time()";
 
-/// What time it is for the database, whether it takes changes, and how many of this account's changes wait for a
+/// What time it is for the database, whether it is a replica, whether it is set read-only for this session, and how many of this account's changes wait for a
 /// synchronous standby longer than one that is there takes.
-pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), NOT pg_is_in_recovery(), \
+pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), pg_is_in_recovery(), \
+    current_setting('default_transaction_read_only')::bool, \
     (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = current_user \
         AND query_start < now() - interval '3 seconds')";
 
@@ -107,6 +109,10 @@ pub(in crate::store) const NOW: &str = "SELECT now()";
 /// told that.
 pub(in crate::store) const UPSTREAM: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver), \
     (SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver)";
+
+/// What a new session is told of changes, and which place says so.
+const SET_READ_ONLY: &str = "SELECT setting::bool, source FROM pg_settings \
+    WHERE name = 'default_transaction_read_only'";
 
 /// The process that works for this session with what time it is there, and the word for one of the same account to
 /// stop.
@@ -137,8 +143,8 @@ pub(in crate::store) fn is_passing(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03" | "53300") || code.starts_with("57P")
 }
 
-/// The connections, a pool for each kind of work.
-pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Error> {
+/// The connections, a pool for each kind of work. A session that goes by what is no longer set is not used again.
+pub(in crate::store) async fn open(url: &str, troubles: &Troubles) -> Result<Ways<Postgres>, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?.application_name("cmp");
     tls::check_ca(&options)?;
     if let Some(unchecked) = tls::unchecked(&options) {
@@ -151,6 +157,13 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Postgres>, sqlx::Er
         PgPoolOptions::new()
             .max_connections(n)
             .acquire_timeout(patience)
+            .before_acquire({
+                let troubles = troubles.clone();
+                move |_, session| {
+                    let is_used = !troubles.is_outdated(session.age);
+                    Box::pin(async move { Ok(is_used) })
+                }
+            })
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     conn.execute(settings).await?;
@@ -220,6 +233,12 @@ pub(in crate::store) async fn upstream(conn: &mut PgConnection) -> Result<Option
     }
     let (receives, from): (bool, Option<String>) = sqlx::query_as(UPSTREAM).fetch_one(conn).await?;
     Ok(Some(Upstream { receives, from }))
+}
+
+/// Whether sessions only read because that is set, and by which place.
+pub(in crate::store) async fn set_read_only(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    let (is_so, place): (bool, String) = sqlx::query_as(SET_READ_ONLY).fetch_one(conn).await?;
+    Ok(is_so.then_some(place))
 }
 
 /// How a replica follows.

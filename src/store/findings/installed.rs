@@ -228,7 +228,7 @@ const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certifica
 
 /// A ban changes nothing of what a host serves, so that banned agents' places count as any other.
 const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
-     JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
+     JOIN certificate_states s ON s.id = c.id JOIN keys k ON k.spki_sha256 = c.spki_sha256 JOIN agents a ON a.id = i.agent_id \
      LEFT JOIN certificates f ON f.id = i.failed_certificate_id AND f.id <> i.certificate_id \
        AND f.status = 'active' \
        AND EXISTS (SELECT 1 FROM keys o WHERE o.spki_sha256 = f.spki_sha256 AND o.status = 'active') \
@@ -249,8 +249,8 @@ const ELSEWHERE: &str = concat!(
 );
 
 /// Certificates in use with a key that is in nobody else's hands, as far as is known.
-const GOOD: &str = "FROM certificates c JOIN keys k ON k.spki_sha256 = c.spki_sha256 \
-     WHERE c.status = 'active' AND k.status <> 'compromised' AND EXISTS (SELECT 1 FROM installations i \
+const GOOD: &str = "FROM certificate_states s JOIN certificates c ON c.id = s.id \
+     WHERE s.status = 'active' AND NOT s.is_key_compromised AND NOT s.is_replaced AND s.n_installations > 0 AND EXISTS (SELECT 1 FROM installations i \
        WHERE i.certificate_id = c.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
            AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)) AND ";
 
@@ -353,8 +353,11 @@ async fn wherever(
 /// # Errors
 /// The database doesn't answer.
 pub async fn ends_or_is_wanted_now(conn: &mut Conn, soon: DateTime<Utc>) -> Result<Vec<InUse>, StoreError> {
-    let condition = "c.status = 'active' AND k.status <> 'compromised' AND (c.not_after <= $2 \
-                     OR (c.renewal_window_start <= $1 AND c.renewal_moved_from IS NOT NULL))";
+    // Each is the beginning of an index; what is expected somewhere isn't replaced.
+    let condition = "s.status = 'active' AND NOT s.is_key_compromised AND c.id IN ( \
+                     SELECT m.id FROM certificate_states m WHERE NOT m.is_replaced AND m.not_after <= $2 \
+                     UNION SELECT w.id FROM certificates w \
+                       WHERE w.renewal_window_start <= $1 AND w.renewal_moved_from IS NOT NULL)";
     let bound = vec![conn.now().into(), soon.into()];
     all(conn, &in_place(condition), "c.not_after", bound).await
 }
@@ -389,10 +392,10 @@ pub async fn ending_in_use(
 ) -> Result<Foremost<InUse>, StoreError> {
     foremost(
         conn,
-        "c.not_after > $2 AND c.not_after < $4 AND (c.renewal_window_start IS NULL \
+        "s.not_after > $2 AND s.not_after < $4 AND (c.renewal_window_start IS NULL \
          OR c.renewal_window_start > $1)",
-        "c.not_after <= $3",
-        "c.not_after",
+        "s.not_after <= $3",
+        "s.not_after",
         vec![conn.now().into(), soon.into(), week.into(), horizon.into()],
     )
     .await
@@ -409,6 +412,10 @@ fn could_be_served() -> String {
     )
 }
 
+/// The index over places of which one of the reasons for doubt may hold.
+const MAY_BE_IN_DOUBT: &str = "(i.served_sha256 IS NULL OR i.install_error IS NOT NULL \
+     OR i.failed_certificate_id IS NOT NULL OR i.chain_missing IS NOT NULL)";
+
 const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expected_sha256 \
      OR i.served_sha256 <> i.expected_sha256)";
 
@@ -417,7 +424,7 @@ const AT_ODDS: &str = "(i.on_disk_sha256 IS NULL OR i.on_disk_sha256 <> i.expect
 /// # Errors
 /// The database doesn't answer.
 pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<InUse>, StoreError> {
-    let condition = format!("{} AND NOT {NEVER_THERE} AND {AT_ODDS}", could_be_served());
+    let condition = format!("{AT_ODDS} AND {} AND NOT {NEVER_THERE}", could_be_served());
     all(
         conn,
         &condition,
@@ -435,7 +442,7 @@ pub async fn installations_at_odds(conn: &mut Conn, at: Expected) -> Result<Vec<
 pub async fn installations_in_doubt(conn: &mut Conn, at: Expected) -> Result<Foremost<InUse>, StoreError> {
     // Not NOT: with nothing served the comparison is neither true nor false.
     let condition = format!(
-        "{} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
+        "{MAY_BE_IN_DOUBT} AND {} AND ({NEVER_THERE} OR (i.on_disk_sha256 = i.expected_sha256 \
          AND (i.served_sha256 IS NULL OR i.served_sha256 = i.expected_sha256) \
          AND ((i.served_sha256 IS NULL AND a.tls_address IS NOT NULL) OR {OWED} \
          OR (i.install_error IS NOT NULL AND i.failed_certificate_id = i.certificate_id) \

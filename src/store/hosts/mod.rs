@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::counted::Counted;
 use super::question::Question;
+use super::trouble::Troubles;
 use super::tx::{Conn, Link};
 use super::{CHANGES_KEPT, StoreError, Work, dialect, tls};
 use crate::clock::Clock;
@@ -247,6 +248,7 @@ impl Hosts {
             Link::Question(question),
             now,
             self.0.counted.clone(),
+            Troubles::default(),
             None,
         ))
     }

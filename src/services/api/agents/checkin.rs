@@ -94,7 +94,7 @@ async fn wake(api: &ApiState, agent: Agent) -> CheckinReply {
     let _bell = api.bells.acquire().await;
     let (reached, failed_step, problem) = match api.wake.wake(listening).await {
         Ok(woken) if woken.reported => (true, None, None),
-        Ok(woken) => (true, Some("report".to_owned()), woken.problem),
+        Ok(woken) => (true, Some("report".to_owned()), woken.not_reported()),
         Err(unreached) => (false, Some(unreached.failed_step), Some(unreached.problem)),
     };
     CheckinReply {

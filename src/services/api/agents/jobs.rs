@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use crate::domain::audit::AuditOutcome;
 use crate::domain::id::EntityKind;
+use crate::domain::installation::Installation;
 use crate::problem::Problem;
 use crate::services::api::ApiState;
 use crate::services::api::audited::{Attempt, Door};
@@ -12,7 +13,7 @@ use crate::services::api::caller::{Call, Needs};
 use crate::services::api::input::{self, Ids};
 use crate::services::api::openapi::{Changes, IdempotencyKey, Refused};
 use crate::services::api::reply::problem_of;
-use crate::store::{job_end, jobs};
+use crate::store::{installations, job_end, jobs};
 use crate::wire::agents::{JobResult, JobView};
 
 /// Records the end of a job and what follows from it.
@@ -53,9 +54,16 @@ async fn record(door: &mut Door<'_>, id: &str, job_id: &str, body: &[u8]) -> Res
     let about = match job.kind.as_str() {
         "install" => job
             .certificate_id
+            .clone()
             .map(|id| ("install", EntityKind::Certificate, id)),
-        "challenge" => job.request_id.map(|id| ("challenge", EntityKind::Request, id)),
-        "make_key" => job.request_id.map(|id| ("make-key", EntityKind::Request, id)),
+        "challenge" => job
+            .request_id
+            .clone()
+            .map(|id| ("challenge", EntityKind::Request, id)),
+        "make_key" => job
+            .request_id
+            .clone()
+            .map(|id| ("make-key", EntityKind::Request, id)),
         _ => None,
     };
     if let Some((action, entity_type, entity_id)) = about {
@@ -68,7 +76,14 @@ async fn record(door: &mut Door<'_>, id: &str, job_id: &str, body: &[u8]) -> Res
     } else {
         AuditOutcome::Failed
     };
-    door.attempt.detail = Some(told(id, &result));
+    // The job's own place: the result names what it likes.
+    let place = match &job.installation_id {
+        Some(installation) => installations::read(&mut door.tx, installation)
+            .await
+            .map_err(problem_of)?,
+        None => None,
+    };
+    door.attempt.detail = Some(told(id, place.as_ref(), &result));
     view(door, job_id).await
 }
 
@@ -80,15 +95,13 @@ async fn view(door: &mut Door<'_>, job_id: &str) -> Result<JobView, Problem> {
         .ok_or_else(|| Problem::not_found(format!("there is no job `{job_id}`")))
 }
 
-fn told(agent_id: &str, result: &JobResult) -> String {
-    let place = match &result.installation {
+fn told(agent_id: &str, place: Option<&Installation>, result: &JobResult) -> String {
+    let place = match place {
         Some(there) => format!("on agent {agent_id} at {}", there.path),
         None => format!("on agent {agent_id}"),
     };
-    if result.done {
-        return place;
+    match result.done {
+        true => place,
+        false => format!("{place}: {}", result.failure()),
     }
-    let step = result.failed_step.as_deref().unwrap_or("unknown step");
-    let error = result.error.as_deref().unwrap_or("no reason given");
-    format!("{place}: {step}: {error}; {}", result.leaves())
 }

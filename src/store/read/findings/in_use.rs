@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::Found;
 use super::renewal_asked::asked_for;
-use super::words::{as_reported, counted, name, number, short};
+use super::words::{as_reported, counted, name, number, said};
 use crate::domain::certificate::{CertificateStatus, Urgency, urgency};
 use crate::domain::finding::{AnswerFor, Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -177,7 +177,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
         false => matter::REVOKED_ON_DISK,
     };
     let failing = match (first.renewal_failing, &first.renewal_error) {
-        (true, Some(why)) => format!(", and its renewal failed: {}", short(why)),
+        (true, Some(why)) => format!(", and its renewal failed: {}", said(why)),
         (true, None) => ", and its renewal failed".to_owned(),
         (false, _) => String::new(),
     };

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::Found;
 use super::unreadable::{is_unread, unreadable};
-use super::words::{as_reported, name, short};
+use super::words::{as_reported, name, said};
 use crate::domain::certificate::short_serial;
 use crate::domain::finding::{Finding, FindingKind, NAMED, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -103,21 +103,17 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
     };
     let name = name(&it.subject);
     let is_chain = matter == matter::CHAIN_INCOMPLETE;
-    let missing = it.chain_missing.as_ref().filter(|_| is_chain);
     // Its agent would write the same file again.
     let is_laid_out_so = is_chain && it.layout.is_some_and(|layout| !layout.has_chain());
-    let missing = missing.map(|name| match is_laid_out_so {
-        true => format!("{name} is not sent, since {}", without_chain(it)),
-        false => format!("{name} is not sent"),
-    });
-    let said = it
-        .error
-        .as_ref()
-        .or(missing.as_ref())
-        .map_or(String::new(), |error| match is_laid_out_so {
-            true => format!(": {error}"),
-            false => format!(": {}", short(error)),
-        });
+    let why = match is_laid_out_so {
+        true => format!(": {}", without_chain(it)),
+        false => String::new(),
+    };
+    let said = match (&it.error, &it.chain_missing) {
+        (Some(error), _) => Some(agent_says(error)),
+        (None, Some(issuer)) if is_chain => Some(format!("not sent: {}", said(issuer))),
+        (None, _) => None,
+    };
     let facts = RiskFacts {
         due: Some(match severity {
             Severity::Critical => now + Duration::hours(1),
@@ -137,7 +133,8 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         },
         severity,
         matter,
-        what: format!("{name}{what}, on {} at {}{said}", it.hostname, it.path),
+        what: format!("{name}{what}, on {} at {}{why}", it.hostname, it.path),
+        said,
         // The end of what is expected says nothing of what is there instead.
         due: (severity != Severity::Critical).then_some(it.not_after),
         risk: facts,
@@ -189,18 +186,15 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
     } else {
         (Severity::Warning, format!("{before} is still in its place"))
     };
-    let said = owed
-        .error
-        .as_ref()
-        .map_or(String::new(), |error| format!(": {}", short(error)));
     let finding = AtPlace {
         kind: FindingKind::NotServed,
         severity,
         matter: matter::INSTALL_FAILED,
         what: format!(
-            "{name} with the serial {new} could not be installed and {there}, on {} at {}{said}",
+            "{name} with the serial {new} could not be installed and {there}, on {} at {}",
             it.hostname, it.path
         ),
+        said: owed.error.as_deref().map(agent_says),
         // The certificate in its place is what clients see until it ends.
         due: (severity != Severity::Critical).then_some(it.not_after),
         risk: RiskFacts {
@@ -226,12 +220,19 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
     }
 }
 
+/// What the agent there gives as its reason.
+pub(super) fn agent_says(error: &str) -> String {
+    format!("its agent says {}", said(error))
+}
+
 /// The part of a finding about one place that is not the place's own.
 pub(super) struct AtPlace {
     pub(super) kind: FindingKind,
     pub(super) severity: Severity,
     pub(super) matter: &'static str,
     pub(super) what: String,
+    /// Words with those of others in them: they stand last, behind all that is ours.
+    pub(super) said: Option<String>,
     pub(super) due: Option<DateTime<Utc>>,
     pub(super) risk: RiskFacts,
     /// The action that mends it, if one does.
@@ -245,6 +246,7 @@ impl AtPlace {
             false => "",
         };
         let reported = as_reported(&[it], now);
+        let said = self.said.map_or(String::new(), |said| format!("; {said}"));
         Finding {
             kind: self.kind,
             severity: self.severity,
@@ -256,7 +258,7 @@ impl AtPlace {
             host: Some(it.hostname.clone()),
             agent: Some(it.agent_id.clone()),
             matter: self.matter.to_owned(),
-            what: format!("{}{banned}{reported}", self.what),
+            what: format!("{}{banned}{reported}{said}", self.what),
             since: Some(it.updated_at),
             due: self.due,
             takes_down: vec![it.hostname.clone()],

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::words::name;
+use super::words::{name, said};
 use crate::domain::adapter::PauseKind;
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
@@ -16,32 +16,34 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
         n_hosts: 1,
         ..RiskFacts::default()
     };
-    let refusal = it
-        .refusal()
-        .map(|words| words.trim_end_matches(['.', ':', ';', ' ']));
-    let pause = it.paused.as_ref().map(|pause| pause.reason.as_str());
-    let what = match (refusal, pause) {
-        // What a pause adds to a refusal is that nobody can be asked again before it is over.
-        (Some(words), Some(pause)) => {
-            format!("{name}'s revocation was refused by the CA: {words}; asked for again it waits: {pause}")
-        }
-        (Some(words), None) => format!("{name}'s revocation was refused by the CA: {words}"),
-        (None, pause) => {
-            let why = pause.or(it.error.as_deref());
-            let why = why.map_or(String::new(), |why| format!(": {why}"));
-            format!("{name}'s revocation is not confirmed by the CA{why}")
-        }
-    };
     let is_sealed = it
         .paused
         .as_ref()
         .is_some_and(|pause| pause.kind == PauseKind::Sealed);
+    let refusal = it.refusal().map(said);
+    let what = match (&refusal, &it.paused) {
+        // What a pause adds to a refusal is that nobody can be asked again before it is over.
+        (Some(words), pause) => {
+            let waits = match pause {
+                Some(_) if is_sealed => ", and waits while Vault is sealed if it is asked for again",
+                Some(_) => ", and waits while its adapter is paused if it is asked for again",
+                None => "",
+            };
+            format!("{name}'s revocation was refused by the CA{waits}; the CA says {words}")
+        }
+        (None, pause) => {
+            let why = pause.as_ref().map(|pause| pause.reason.clone());
+            let why = why.or(it.error.as_deref().map(said));
+            let why = why.map_or(String::new(), |why| format!(": {why}"));
+            format!("{name}'s revocation is not confirmed by the CA{why}")
+        }
+    };
     Finding {
         kind: FindingKind::RevocationPending,
         severity: Severity::Critical,
         risk: risk(&facts, now),
         entity: EntityKind::Certificate,
-        entity_id: it.certificate_id.clone(),
+        entity_id: it.certificate_id,
         version: it.version,
         matter: match refusal {
             Some(_) => matter::NOT_REVOKED,

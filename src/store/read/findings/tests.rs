@@ -162,7 +162,7 @@ fn a_refused_revocation_is_told_as_that_whatever_stands_in_the_way_of_the_next_o
             adapter_id: Some("adp_1".to_owned()),
             asked_at: now(),
             reason: None,
-            error: Some("unknown serial.".to_owned()),
+            error: Some("unknown serial".to_owned()),
             queued: false,
             paused,
         };
@@ -173,14 +173,20 @@ fn a_refused_revocation_is_told_as_that_whatever_stands_in_the_way_of_the_next_o
         );
         finding.what
     };
-    let words = "shop.example.com's revocation was refused by the CA: unknown serial";
-    assert_eq!(refused(None), words);
+    let (first, last) = (
+        "shop.example.com's revocation was refused by the CA",
+        "; the CA says `unknown serial`",
+    );
+    assert_eq!(refused(None), format!("{first}{last}"));
     assert_eq!(
         refused(Some(Pause::sealed())),
-        format!("{words}; asked for again it waits: Vault is sealed")
+        format!("{first}, and waits while Vault is sealed if it is asked for again{last}")
     );
     let away = Pause::no_answer("issuer-1", "Vault at http://vault:8200", "refused");
-    assert!(refused(Some(away)).starts_with(&format!("{words}; asked for again it waits: issuer-1")));
+    assert_eq!(
+        refused(Some(away)),
+        format!("{first}, and waits while its adapter is paused if it is asked for again{last}")
+    );
 }
 
 /// What is on its way to a host comes when its agent does.
@@ -463,6 +469,7 @@ fn of_cas() -> Vec<Finding> {
         fingerprint_sha256: "dd".to_owned(),
         not_after: now(),
         accepted_at: Some(now() - Duration::days(days)),
+        pem: None,
     };
     let mut two = adapter(Pause::sealed());
     two.cas = vec![ca(8), ca(1)];
@@ -533,7 +540,7 @@ fn others() -> Vec<Finding> {
         queued: true,
         paused: Some(Pause::sealed()),
     };
-    for error in [None, Some("unknown serial.".to_owned())] {
+    for error in [None, Some("unknown serial".to_owned())] {
         let paused = revoked.paused.clone().filter(|_| error.is_none());
         let queued = error.is_none();
         let it = Unconfirmed {

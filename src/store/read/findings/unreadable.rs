@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::installations::AtPlace;
-use super::words::{name, short};
+use super::installations::{AtPlace, agent_says};
+use super::words::name;
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity};
 use crate::domain::matter;
 use crate::store::findings::InUse;
@@ -12,6 +12,9 @@ use crate::store::findings::InUse;
 pub(super) fn is_unread(why: &str) -> bool {
     !why.starts_with("nothing is at ") && !why.starts_with("the agent knows of nothing")
 }
+
+/// Sorts of what is no plain file, in the words of agents.
+const SORTS: [&str; 4] = ["FIFO", "directory", "socket", "device"];
 
 /// Something is at the path that holds no certificate, or none that the agent can read. What is served is another
 /// matter: a server keeps what it has loaded.
@@ -23,12 +26,14 @@ pub(super) fn unreadable(it: &InUse, why: &str, now: DateTime<Utc>) -> Finding {
         Some(_) => "another certificate is served",
         None => "what is served isn't known",
     };
-    let holds = match why
+    let sort = why
         .split_once("it is a ")
         .and_then(|(_, is)| is.split_once(", not a plain file"))
-    {
-        Some((is, _)) => format!("{name}'s path holds no plain file (it is a {is})"),
-        None => format!("{name}'s file can't be read ({})", short(why)),
+        .map(|(is, _)| is)
+        .filter(|is| SORTS.contains(is));
+    let holds = match sort {
+        Some(is) => format!("{name}'s path holds no plain file (it is a {is})"),
+        None => format!("{name}'s file can't be read"),
     };
     let failed = match it.install_failed {
         true => "; the last installation failed",
@@ -49,6 +54,7 @@ pub(super) fn unreadable(it: &InUse, why: &str, now: DateTime<Utc>) -> Finding {
         kind: FindingKind::NotServed,
         severity,
         matter: matter::NOT_READABLE,
+        said: sort.is_none().then(|| agent_says(why)),
         what: format!("{holds}; {served}{failed}, on {} at {}", it.hostname, it.path),
         due: None,
         risk: facts,

@@ -4,10 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::certificate::common_name;
 use crate::domain::moment;
+use crate::domain::told::{SAID, cited};
 use crate::store::findings::InUse;
-
-/// Letters that a finding quotes of what a CA, a reload command or an agent said.
-const SAID: usize = 300;
 
 pub(super) fn name(subject: &str) -> String {
     common_name(subject).unwrap_or(subject).to_owned()
@@ -19,6 +17,11 @@ pub(super) fn short(words: &str) -> String {
         Some((at, _)) => format!("{}…", &words[..at]),
         None => words.to_owned(),
     }
+}
+
+/// Somebody's words at the end of a sentence, in quotes.
+pub(super) fn said(words: &str) -> String {
+    cited(words, SAID)
 }
 
 pub(super) fn number(n: usize) -> i64 {
