@@ -24,6 +24,8 @@ mod confirm;
 mod contexts;
 #[path = "console/copies.rs"]
 mod copies;
+#[path = "console/crl.rs"]
+mod crl;
 #[allow(dead_code, reason = "every test program uses a part of it")]
 #[path = "support/fixtures.rs"]
 mod fixtures;

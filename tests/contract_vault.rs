@@ -72,5 +72,7 @@ mod server;
 mod sign;
 #[path = "contract_vault/strict.rs"]
 mod strict;
+#[path = "contract_vault/swallowed.rs"]
+mod swallowed;
 #[path = "contract_vault/tokens.rs"]
 mod tokens;

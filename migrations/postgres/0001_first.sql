@@ -39,6 +39,8 @@ CREATE TABLE adapters (
     paused_at     timestamptz,
     cas           text NOT NULL DEFAULT '[]' CONSTRAINT adapters_cas_are_json CHECK (cas::json IS NOT NULL),
     strange_ca    text CONSTRAINT adapters_strange_ca_is_json CHECK (strange_ca IS NULL OR strange_ca::json IS NOT NULL),
+    -- Since when its CA is known to publish a CRL.
+    crl_seen_at   timestamptz,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)
@@ -226,8 +228,28 @@ CREATE TABLE installations (
     checked_at              timestamptz,
     created_at              timestamptz NOT NULL,
     updated_at              timestamptz NOT NULL,
+    -- Since when it isn't as expected there; kept by the trigger below.
+    differs_since           timestamptz,
     CONSTRAINT installations_path_once UNIQUE (agent_id, path)
 );
+-- What differs may change from look to look, as the number of the handshakes that showed it: the time stays, until all
+-- is as expected or something else is expected.
+CREATE FUNCTION installations_differ() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.on_disk_sha256 = NEW.expected_sha256
+        AND (NEW.served_sha256 = NEW.expected_sha256 OR NEW.served_sha256 IS NULL
+            AND (SELECT a.tls_address IS NULL FROM agents a WHERE a.id = NEW.agent_id))
+        AND NEW.chain_missing IS NULL AND NEW.install_error IS NULL AND NEW.report_error IS NULL
+        AND NEW.failed_certificate_id IS NULL THEN
+        NEW.differs_since := NULL;
+    ELSIF TG_OP = 'INSERT' OR OLD.differs_since IS NULL OR OLD.expected_sha256 <> NEW.expected_sha256 THEN
+        NEW.differs_since := NEW.updated_at;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER installations_differ BEFORE INSERT OR UPDATE OF expected_sha256, on_disk_sha256, served_sha256,
+    chain_missing, install_error, report_error, failed_certificate_id ON installations
+    FOR EACH ROW EXECUTE FUNCTION installations_differ();
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);

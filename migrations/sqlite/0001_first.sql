@@ -13,6 +13,8 @@ CREATE TABLE adapters (
     paused_at     TEXT,
     cas           TEXT NOT NULL DEFAULT '[]',
     strange_ca    TEXT,
+    -- Since when its CA is known to publish a CRL.
+    crl_seen_at   TEXT,
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)
@@ -238,8 +240,36 @@ CREATE TABLE installations (
     checked_at              TEXT,
     created_at              TEXT NOT NULL,
     updated_at              TEXT NOT NULL,
+    -- Since when it isn't as expected there; kept by the triggers below.
+    differs_since           TEXT,
     CONSTRAINT installations_path_once UNIQUE (agent_id, path)
 );
+-- What differs may change from look to look, as the number of the handshakes that showed it: the time stays, until all
+-- is as expected or something else is expected.
+CREATE TRIGGER installations_differ_at_first AFTER INSERT ON installations
+BEGIN
+    UPDATE installations SET differs_since = CASE
+        WHEN NEW.on_disk_sha256 = NEW.expected_sha256
+            AND (NEW.served_sha256 = NEW.expected_sha256 OR NEW.served_sha256 IS NULL
+                AND (SELECT a.tls_address IS NULL FROM agents a WHERE a.id = NEW.agent_id))
+            AND NEW.chain_missing IS NULL AND NEW.install_error IS NULL AND NEW.report_error IS NULL
+            AND NEW.failed_certificate_id IS NULL THEN NULL
+        ELSE NEW.updated_at END
+    WHERE id = NEW.id;
+END;
+CREATE TRIGGER installations_differ AFTER UPDATE OF expected_sha256, on_disk_sha256, served_sha256,
+    chain_missing, install_error, report_error, failed_certificate_id ON installations
+BEGIN
+    UPDATE installations SET differs_since = CASE
+        WHEN NEW.on_disk_sha256 = NEW.expected_sha256
+            AND (NEW.served_sha256 = NEW.expected_sha256 OR NEW.served_sha256 IS NULL
+                AND (SELECT a.tls_address IS NULL FROM agents a WHERE a.id = NEW.agent_id))
+            AND NEW.chain_missing IS NULL AND NEW.install_error IS NULL AND NEW.report_error IS NULL
+            AND NEW.failed_certificate_id IS NULL THEN NULL
+        WHEN OLD.differs_since IS NULL OR OLD.expected_sha256 <> NEW.expected_sha256 THEN NEW.updated_at
+        ELSE OLD.differs_since END
+    WHERE id = NEW.id;
+END;
 CREATE INDEX installations_by_certificate ON installations (certificate_id);
 CREATE INDEX installations_by_served ON installations (served_sha256);
 CREATE INDEX installations_by_on_disk ON installations (on_disk_sha256);

@@ -12,7 +12,7 @@ use crate::domain::certificate::Certificate;
 use crate::domain::listed::first;
 use crate::domain::moment::short;
 use crate::domain::request::{Request, RequestStatus};
-use crate::domain::worker::Duty;
+use crate::domain::worker::{Duty, all_clocks_off};
 use crate::plan::ports::Reads;
 use crate::problem::Problem;
 use crate::wire::page::PageQuery;
@@ -209,7 +209,8 @@ impl Adapters {
                     "no issuer is at work since {since} (`{}` was the last)",
                     last.name
                 )
-            });
+            })
+            .or_else(|| all_clocks_off(&workers));
         Ok(Self {
             all: all?,
             no_issuer,

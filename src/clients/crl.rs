@@ -1,6 +1,7 @@
-//! Fetches a certificate revocation list and reads it. It says something of a certificate only where that
-//! certificate's CA has verifiably signed it, and where the certificate is among those that it is about. A list that the CA itself handed out through its API is taken at its word
-//! where the inventory keeps no certificate of the CA; one from anywhere else proves nothing then.
+//! Fetches a certificate revocation list and reads it. It says something of a certificate only where the key that
+//! verifiably signed that certificate has verifiably signed the list, too, and where the certificate is among those that it
+//! is about. A list that the CA itself handed out through its API is taken at its word where the inventory keeps no
+//! certificate of the CA; one from anywhere else proves nothing then.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::body::{self, BodyError, Limit};
 use super::crl_scope::Scope;
-use super::crl_signature::Signed;
+use super::crl_signature::{By, Signed};
 use super::http::client_builder;
 use super::proxy::{self, by_environment};
 use crate::domain::certificate::{Certificate, normal_serial};
@@ -28,6 +29,11 @@ const LIST: Limit = Limit {
 
 /// Redirects that are followed at most; distribution points have one, to a mirror.
 const MOST_REDIRECTS: usize = 3;
+
+/// Time after which a revocation is missed in the list of its CA, whatever the CA says of when it makes its lists: public CAs
+/// have to make one every seven days (CA/Browser Forum, Baseline Requirements §4.9.7), and so do those of an enterprise as
+/// they come. Who stands before a CA could name any time in its place.
+pub const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
 /// A list as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,23 +168,28 @@ impl Crl {
                 self.this_update.format("%Y-%m-%d %H:%M:%SZ")
             ));
         }
-        let cas = cas(certificate);
-        match self.signed.by_one_of(&cas) {
-            Signature::Verified => {}
-            _ if self.is_handed_out && cas.is_empty() => {}
-            _ if cas.is_empty() => {
+        match self.signed.by_signer_of(certificate) {
+            By::Key(Signature::Verified) => {}
+            By::NothingKept if self.is_handed_out => {}
+            By::NothingKept => {
                 return Says::Nothing(format!(
                     "no certificate of {} is kept with it that the signature of the published list could be verified by",
                     self.issuer
                 ));
             }
-            Signature::Unknown => {
+            By::NoSigner => {
+                return Says::Nothing(format!(
+                    "none of the certificates that are kept with it is shown to have signed it: which key of {} the                      published list has to be signed by is not known",
+                    self.issuer
+                ));
+            }
+            By::Key(Signature::Unknown) => {
                 return Says::Nothing(format!(
                     "the signature of the list that is published as that of {} is of a kind that can't be verified here",
                     self.issuer
                 ));
             }
-            Signature::Forged => {
+            By::Key(Signature::Forged) => {
                 return Says::Nothing(format!(
                     "the list that is published as that of {} is signed by somebody else",
                     self.issuer
@@ -206,7 +217,7 @@ impl Crl {
     /// is taken for it; none otherwise.
     #[must_use]
     pub fn at_its_word(&self, certificate: &Certificate) -> &'static str {
-        match self.is_handed_out && cas(certificate).is_empty() {
+        match self.is_handed_out && self.signed.by_signer_of(certificate) == By::NothingKept {
             true => " (its CA's API says so; no certificate of the CA is kept to verify the signature by)",
             false => "",
         }
@@ -222,12 +233,6 @@ impl Crl {
                     .is_some_and(|s| self.serials.contains(s))
         })
     }
-}
-
-/// The certificates of its issuers that are kept with a certificate, in DER.
-fn cas(certificate: &Certificate) -> Vec<Vec<u8>> {
-    let chain = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
-    chain.into_iter().map(pem::Pem::into_contents).collect()
 }
 
 #[cfg(test)]
@@ -310,7 +315,7 @@ mod tests {
         let (own, chain) = ca("Issuing CA");
         let (strangers, _) = ca("Issuing CA");
         let (another, another_chain) = ca("Another CA");
-        let it = certificate("CN=Issuing CA", &chain);
+        let it = at(&own, &chain, None);
         assert_eq!(list(&own, true).says(&it, now), Says::Listed);
         assert_eq!(list(&own, false).says(&it, now), Says::NotListed);
         assert_eq!(list(&another, true).says(&it, now), Says::Another);
@@ -337,7 +342,7 @@ mod tests {
         assert_eq!(handed_out.says(&without, now), Says::Listed);
         assert!(handed_out.at_its_word(&without).contains("API says so"));
         assert_eq!(handed_out.at_its_word(&it), "");
-        let of_others = certificate("CN=Issuing CA", &another_chain);
+        let of_others = at(&own, &another_chain, None);
         assert!(matches!(list(&own, true).says(&of_others, now), Says::Nothing(_)));
         // After its end it says no longer that something isn't on it.
         let later = now + TimeDelta::days(3000);
@@ -347,6 +352,42 @@ mod tests {
             matches!(&ended, Says::Nothing(why) if why.contains("2031-01-01")),
             "{ended:?}"
         );
+    }
+
+    #[test]
+    fn a_key_that_stands_beside_the_cas_own_in_the_chain_signs_no_list() {
+        let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
+        let (own, chain) = ca("Issuing CA");
+        let (strangers, beside) = ca("Issuing CA");
+        for chains in [format!("{chain}{beside}"), format!("{beside}{chain}")] {
+            let it = at(&own, &chains, None);
+            assert_eq!(list(&own, true).says(&it, now), Says::Listed);
+            for is_handed_out in [true, false] {
+                let forged = Crl {
+                    is_handed_out,
+                    ..list(&strangers, true)
+                };
+                let says = forged.says(&it, now);
+                assert!(
+                    matches!(&says, Says::Nothing(why) if why.contains("signed by somebody else")),
+                    "{says:?}"
+                );
+            }
+        }
+        // Alone it is no chain of the certificate, and the API's word is not taken for it.
+        let it = at(&own, &beside, None);
+        for by in [&own, &strangers] {
+            let handed_out = Crl {
+                is_handed_out: true,
+                ..list(by, true)
+            };
+            let says = handed_out.says(&it, now);
+            assert!(
+                matches!(&says, Says::Nothing(why) if why.contains("shown to have signed it")),
+                "{says:?}"
+            );
+            assert_eq!(handed_out.at_its_word(&it), "");
+        }
     }
 
     const URL: &str = "http://ca.example.com/crl/1";
@@ -467,7 +508,10 @@ mod tests {
         let without = at(&own, &chain, None);
         assert!(matches!(whole.says(&without, now), Says::Nothing(_)));
         assert_eq!(list(&own, false).says(&without, now), Says::NotListed);
-        let unread = certificate("CN=Issuing CA", &chain);
+        let unread = Certificate {
+            pem: None,
+            ..it.clone()
+        };
         assert!(matches!(whole.says(&unread, now), Says::Nothing(_)));
     }
 
@@ -501,7 +545,7 @@ mod tests {
     fn a_signature_that_can_not_be_verified_proves_nothing() {
         let now: DateTime<Utc> = "2026-11-29T00:00:00Z".parse().unwrap();
         let (own, chain) = ca("Issuing CA");
-        let it = certificate("CN=Issuing CA", &chain);
+        let it = at(&own, &chain, None);
         for is_listed in [true, false] {
             let strange = by_an_unknown_algorithm(&own, is_listed);
             for strange in [
@@ -523,7 +567,7 @@ mod tests {
     #[test]
     fn a_list_from_the_future_proves_nothing() {
         let (own, chain) = ca("Issuing CA");
-        let it = certificate("CN=Issuing CA", &chain);
+        let it = at(&own, &chain, None);
         let made: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         for is_listed in [true, false] {
             let says = |now| list(&own, is_listed).says(&it, now);
@@ -546,7 +590,7 @@ mod tests {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let other = params.self_signed(own.key()).unwrap().pem();
-        let says = list(&own, true).says(&certificate("CN=Issuing CA", &other), now);
+        let says = list(&own, true).says(&at(&own, &other, None), now);
         assert!(matches!(says, Says::Nothing(_)), "{says:?}");
     }
 

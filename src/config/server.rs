@@ -126,6 +126,8 @@ pub struct Vault {
     pub mount: String,
     /// The role that signs.
     pub role: String,
+    /// False where the CA publishes no CRL: its yes to a revocation is the end of it then.
+    pub crl: bool,
     /// The issuer's token.
     pub token: Option<SecretSource>,
     /// Instead of a token, AppRole's role id.
@@ -193,6 +195,7 @@ impl Default for Vault {
             namespace: None,
             mount: "cmp-pki".to_owned(),
             role: "cmp-role".to_owned(),
+            crl: true,
             token: None,
             role_id: None,
             secret_id: None,

@@ -16,8 +16,11 @@ use crate::wire::filter;
 
 /// Shows the certificates that a clue leads to; what an address leads to is found out by a handshake.
 pub(super) fn find(state: &mut State, clue: &str, effects: &mut Vec<Effect>) {
-    if material_in(clue).is_some() {
-        return state.say(Tone::Bad, format!("it was not looked for: it {}", wiped::MAY_BE));
+    if let Some(material) = material_in(clue) {
+        return state.say(
+            Tone::Bad,
+            format!("it was not looked for: it {}", wiped::why(&material)),
+        );
     }
     let said = Following::said(clue);
     let mut found = readings(clue);

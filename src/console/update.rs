@@ -229,9 +229,10 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
             state.token_refused = refused;
         }
         Event::Workers(workers) => {
-            let told = |workers: &[Worker]| -> Vec<(String, bool)> {
+            let told = |workers: &[Worker]| -> Vec<(String, bool, Option<i64>)> {
                 let words = |it: &Worker| format!("{} {} {}", it.duty.word(), it.name, it.version);
-                workers.iter().map(|it| (words(it), it.is_there)).collect()
+                let told = |it: &Worker| (words(it), it.is_there, it.clock_ahead_s);
+                workers.iter().map(told).collect()
             };
             // That one was seen again a moment ago is no news.
             visible = told(&state.workers) != told(&workers);

@@ -31,6 +31,38 @@ pub fn above(leaf: &[u8], given: &[Vec<u8>]) -> Vec<Vec<u8>> {
     path
 }
 
+/// The certificates of `given` that hold the key by which `leaf` verifiably is signed, under the name that it gives; all in
+/// DER. There are several where a CA is signed across or has a new certificate for its key.
+#[must_use]
+pub fn signers(leaf: &[u8], given: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let given = given.iter().take(MAX_GIVEN);
+    let is_signer = |issuer: &&Vec<u8>| issuer.as_slice() != leaf && signed_by(leaf, issuer);
+    given.filter(is_signer).cloned().collect()
+}
+
+/// The certificates of `given` that lead up from `leaf`, in the order in which they were given: those that signed it, those
+/// that signed these, and so on, on every path of a CA that is signed across. Above the leaf's own signer a signature of a
+/// kind that can't be verified here is followed by the name: servers have to send those, too.
+#[must_use]
+pub fn leading_up(leaf: &[u8], given: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let given = given.get(..MAX_GIVEN).unwrap_or(given);
+    let (mut open, mut rest): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = given
+        .iter()
+        .filter(|issuer| issuer.as_slice() != leaf)
+        .partition(|issuer| signed_by(leaf, issuer));
+    let mut met = open.clone();
+    while let Some(below) = open.pop() {
+        let (above, others): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = rest
+            .into_iter()
+            .partition(|issuer| link(below, issuer).is_some_and(|link| link != Signature::Forged));
+        open.extend(&above);
+        met.extend(above);
+        rest = others;
+    }
+    let leads_up = |issuer: &&Vec<u8>| met.contains(issuer);
+    given.iter().filter(leads_up).cloned().collect()
+}
+
 /// Reason that a certificate is not shown to be its CA's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotIssued {
@@ -302,13 +334,15 @@ pub fn is_by_key_of(der: &[u8], issuer: &[u8]) -> bool {
 /// By name and by signature, since two CAs may have one name, and anybody can write a name. A signature of a kind that
 /// can't be verified here links nothing.
 fn signed_by(der: &[u8], issuer: &[u8]) -> bool {
-    let (Ok((_, certificate)), Ok((_, issuer))) =
-        (X509Certificate::from_der(der), X509Certificate::from_der(issuer))
-    else {
-        return false;
-    };
-    certificate.issuer().as_raw() == issuer.subject().as_raw()
-        && Signature::of_certificate(&certificate, issuer.public_key()) == Signature::Verified
+    link(der, issuer) == Some(Signature::Verified)
+}
+
+/// The signature of a certificate held against the key of an issuer, if that has the name which it gives.
+fn link(der: &[u8], issuer: &[u8]) -> Option<Signature> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let (_, issuer) = X509Certificate::from_der(issuer).ok()?;
+    (certificate.issuer().as_raw() == issuer.subject().as_raw())
+        .then(|| Signature::of_certificate(&certificate, issuer.public_key()))
 }
 
 #[cfg(test)]
@@ -537,6 +571,38 @@ mod tests {
             Signature::of_certificate(&read, issuer.public_key()),
             Signature::Unknown
         );
+    }
+
+    #[test]
+    fn what_leads_up_is_kept_on_every_path_and_nothing_else_is() {
+        let [root_key, old_key, key, leaf_key, strange_key] =
+            std::array::from_fn(|_| KeyPair::generate().unwrap());
+        let (top, old) = (ca("root", 2020, 2040, None), ca("old root", 2010, 2040, None));
+        let below = ca("issuing", 2025, 2035, None);
+        let own = |params: &CertificateParams, key: &KeyPair| params.self_signed(key).unwrap().der().to_vec();
+        let issuing = signed(&below, &key, &top, &root_key);
+        let across = signed(&top, &root_key, &old, &old_key);
+        let (root, old_root) = (own(&top, &root_key), own(&old, &old_key));
+        let leaf = signed(&CertificateParams::default(), &leaf_key, &below, &key);
+        let good = [issuing.clone(), across, old_root, root];
+        assert_eq!(leading_up(&leaf, &good), good);
+        assert_eq!(signers(&leaf, &good), [issuing.clone()]);
+
+        // The name of each, with a key of somebody else's.
+        let mut given = vec![own(&below, &strange_key), own(&top, &strange_key)];
+        given.extend(good.clone());
+        given.push(own(&old, &strange_key));
+        assert_eq!(leading_up(&leaf, &given), good);
+        assert_eq!(signers(&leaf, &given), [issuing.clone()]);
+        let strangers = signed(&CertificateParams::default(), &leaf_key, &below, &strange_key);
+        assert_eq!(leading_up(&strangers, &good), Vec::<Vec<u8>>::new());
+
+        // A link that can't be verified here, above the leaf and at it.
+        let strange = by_an_unknown_algorithm(&issuing);
+        let given = [strange.clone(), good[3].clone()];
+        assert_eq!(leading_up(&leaf, &given), given);
+        let leaf = by_an_unknown_algorithm(&leaf);
+        assert!(leading_up(&leaf, &good).is_empty() && signers(&leaf, &good).is_empty());
     }
 
     #[test]

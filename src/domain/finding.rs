@@ -97,6 +97,8 @@ pub enum FindingKind {
     ApiElsewhere,
     /// No issuer, or no scheduler, is at work.
     NobodyWorks,
+    /// An issuer claims nothing, since its clock is off.
+    IssuerClockOff,
     /// The API doesn't answer.
     ApiDown,
     /// The API refuses the console's token.
@@ -236,6 +238,7 @@ impl FindingKind {
             Self::VaultSealed
             | Self::ReplicaBehind
             | Self::NobodyWorks
+            | Self::IssuerClockOff
             | Self::ApiDown
             | Self::TokenRefused
             | Self::VaultDown
@@ -392,7 +395,8 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         | Kind::RevocationNotListed
         | Kind::SharedKey
         | Kind::CaAccepted
-        | Kind::NobodyWorks => Maker::Api,
+        | Kind::NobodyWorks
+        | Kind::IssuerClockOff => Maker::Api,
     };
     let all = [
         Kind::VaultSealed,
@@ -417,6 +421,7 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         Kind::TwoPrimaries,
         Kind::ApiElsewhere,
         Kind::NobodyWorks,
+        Kind::IssuerClockOff,
         Kind::ApiDown,
         Kind::TokenRefused,
         Kind::VaultDown,

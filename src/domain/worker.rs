@@ -58,4 +58,64 @@ pub struct Worker {
     pub seen_at: DateTime<Utc>,
     /// Whether that is lately enough.
     pub is_there: bool,
+    /// Seconds by which its clock is ahead of the database's (behind it: negative), where it is so far off that nothing
+    /// is claimed by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_s: Option<i64>,
+}
+
+impl Worker {
+    /// It is there, and takes up what is to be done.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.is_there && self.clock_ahead_s.is_none()
+    }
+}
+
+/// How far a clock is off the database's, in words, of `whose` clock.
+#[must_use]
+pub fn clock_words(whose: &str, ahead_s: i64) -> String {
+    let which = if ahead_s > 0 { "ahead of" } else { "behind" };
+    format!("{whose} is {} s {which} the database's", ahead_s.abs())
+}
+
+/// Why nothing is issued or revoked though issuers are there: the clock of each is off.
+#[must_use]
+pub fn all_clocks_off(workers: &[Worker]) -> Option<String> {
+    let there = workers
+        .iter()
+        .filter(|it| it.duty == Duty::Issuer && it.is_there)
+        .collect::<Vec<_>>();
+    if there.iter().any(|it| it.works()) {
+        return None;
+    }
+    let first = there.first()?;
+    let clock = clock_words(&format!("the clock of `{}`", first.name), first.clock_ahead_s?);
+    Some(format!("{clock}, so that it claims nothing: set both by NTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_issued_where_each_issuer_that_is_there_goes_by_a_wrong_clock() {
+        let issuer = |name: &str, is_there, clock_ahead_s| Worker {
+            duty: Duty::Issuer,
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            seen_at: DateTime::UNIX_EPOCH,
+            is_there,
+            clock_ahead_s,
+        };
+        let off = issuer("issuer@a", true, Some(40));
+        let words = "the clock of `issuer@a` is 40 s ahead of the database's, so that it claims nothing: set both by NTP";
+        let gone = issuer("issuer@b", false, None);
+        assert_eq!(
+            all_clocks_off(&[off.clone(), gone.clone()]).as_deref(),
+            Some(words)
+        );
+        assert_eq!(all_clocks_off(&[off, issuer("issuer@c", true, None)]), None);
+        assert_eq!(all_clocks_off(&[gone]), None, "that is another matter");
+    }
 }

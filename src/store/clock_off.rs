@@ -2,6 +2,8 @@
 
 use chrono::TimeDelta;
 
+use crate::domain::worker::clock_words;
+
 /// A clock that is further off is told, and nothing is claimed by it: claims end by the clocks of those who
 /// look at them.
 const LIMIT: TimeDelta = TimeDelta::seconds(10);
@@ -26,14 +28,6 @@ impl ClockOff {
 
     /// In words, of `whose` clock.
     pub(super) fn words(self, whose: &str) -> String {
-        let which = if self.0 > TimeDelta::zero() {
-            "ahead of"
-        } else {
-            "behind"
-        };
-        format!(
-            "{whose} is {} s {which} the database's",
-            self.0.num_seconds().abs()
-        )
+        clock_words(whose, self.0.num_seconds())
     }
 }

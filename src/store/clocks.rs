@@ -1,6 +1,8 @@
 //! Clocks that are off the database's, as each process finds its own, and whose issuers', told through the
 //! database so that every API can say so. Nothing here compares clocks or sets them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::clock_off::{ClockOff, HINT};
@@ -60,26 +62,33 @@ pub async fn is_right(tx: &mut Tx, issuer: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The issuers whose clocks are off, in words with the next step.
+/// The issuers whose clocks are off, with the time that each is ahead.
+///
+/// # Errors
+/// The database doesn't answer.
+pub(super) async fn off(conn: &mut Conn) -> Result<BTreeMap<String, TimeDelta>, StoreError> {
+    let now = databases_now(conn).await?;
+    let rows: Vec<(String, i64)> = sql("SELECT issuer, ahead_ms FROM clocks_off WHERE seen_at > $1")
+        .bind(now - GONE)
+        .fetch_all(conn.raw())
+        .await
+        .map_err(StoreError::because("reading which clocks are off"))?;
+    let ahead = |(issuer, ahead_ms)| (issuer, TimeDelta::milliseconds(ahead_ms));
+    Ok(rows.into_iter().map(ahead).collect())
+}
+
+/// The same in words with the next step.
 ///
 /// # Errors
 /// The database doesn't answer.
 pub async fn told(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    let now = databases_now(conn).await?;
-    let rows: Vec<(String, i64)> =
-        sql("SELECT issuer, ahead_ms FROM clocks_off WHERE seen_at > $1 ORDER BY issuer")
-            .bind(now - GONE)
-            .fetch_all(conn.raw())
-            .await
-            .map_err(StoreError::because("reading which clocks are off"))?;
-    let words = |(issuer, ahead_ms): (String, i64)| {
-        let off = ClockOff(TimeDelta::milliseconds(ahead_ms));
+    let words = |(issuer, ahead): (String, TimeDelta)| {
         format!(
             "{}, so it claims nothing: {HINT}",
-            off.words(&format!("the clock of `{issuer}`"))
+            ClockOff(ahead).words(&format!("the clock of `{issuer}`"))
         )
     };
-    Ok(rows.into_iter().map(words).collect())
+    Ok(off(conn).await?.into_iter().map(words).collect())
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub mod job_end;
 pub mod jobs;
 mod json;
 pub mod keys;
+pub mod known_crl;
 mod lead;
 mod news;
 mod only_reads;

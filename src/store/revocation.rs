@@ -174,13 +174,17 @@ pub async fn accept_revocation(
     Ok(certificate)
 }
 
-/// The certificate expired before the CA was asked: it is revoked here, and on no CRL.
+/// The CA says that the certificate expired before it was asked: where that is so, it is revoked here, and on no CRL. Returns
+/// whether it is: the end of a certificate is known here, and nothing is changed before it.
 ///
 /// # Errors
 /// The job isn't a revocation, or the database doesn't answer.
-pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError> {
+pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<bool, StoreError> {
     let id = about(job)?;
     let now = tx.now();
+    if certificates::lock(tx, id).await?.not_after > now {
+        return Ok(false);
+    }
     sql(
         "UPDATE certificates SET status = 'revoked', version = version + 1, updated_at = $2 \
          WHERE id = $1 AND status IN ('revocation_pending', 'revoked')",
@@ -195,7 +199,7 @@ pub async fn expire_revocation(tx: &mut Tx, job: &Job) -> Result<(), StoreError>
     let detail = Some("it expired before the CA revoked it; no CRL lists it".to_owned());
     let entry = by_issuer("revoke", EntityKind::Certificate, id, AuditOutcome::Done, detail);
     audit::note(tx, entry);
-    Ok(())
+    Ok(true)
 }
 
 /// Nobody can be asked to revoke it, since no CA of ours has signed it: it is revoked here, and that is the end.

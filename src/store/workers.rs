@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::clocks::databases_now;
+use super::clocks::{self, databases_now};
 use super::row::{FromRow, Row, word};
 use super::standstill::Counts;
 use super::statement::sql;
@@ -82,6 +82,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Worker>, StoreError> {
         .fetch_all(conn.raw())
         .await
         .map_err(StoreError::because("reading which workers are there"))?;
+    let clocks = clocks::off(conn).await?;
     let until = match conn.silence() {
         Counts::UntilNow => Some(now),
         Counts::UntilBefore(ago) => Some(now - TimeDelta::from_std(ago).unwrap_or(TimeDelta::zero())),
@@ -90,6 +91,10 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Worker>, StoreError> {
     let silent = |seen_at| until.map_or(TimeDelta::zero(), |until| until - seen_at);
     let worker = |it: Seen| Worker {
         is_there: silent(it.seen_at) <= Duty::PATIENCE,
+        clock_ahead_s: clocks
+            .get(&it.name)
+            .filter(|_| it.duty == Duty::Issuer)
+            .map(TimeDelta::num_seconds),
         duty: it.duty,
         name: it.name,
         version: it.version,

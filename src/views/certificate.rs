@@ -335,7 +335,8 @@ pub(super) fn now_is<'a>(places: impl Iterator<Item = &'a Installation>, state: 
 
 /// What the CA's published list says of the certificate.
 fn in_crl(certificate: &Certificate, state: &State) -> Fact {
-    let (words, meaning) = match state.crl.as_ref().map(|looked| &looked.crl) {
+    let looked = state.crl.as_ref();
+    let (words, meaning) = match looked.map(|looked| &looked.crl) {
         None if state.context.vault.is_none() => (
             "not read from here, since this context has no Vault; the issuer reads its CA's list".to_owned(),
             Meaning::Dim,
@@ -366,11 +367,31 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
                 full(crl.this_update, state),
                 crl.at_its_word(certificate)
             );
+            let at = looked.map(|looked| state.by_platform(looked.at));
+            if let Some(seen) = record_says_otherwise(certificate, listed, at) {
+                let words = format!(
+                    "{words}, which contradicts the record: the issuer saw it there {}. Look into the CRL at the CA itself",
+                    full(seen, state)
+                );
+                return fact_that_means("CRL now", words, Meaning::Bad);
+            }
             let agrees = listed == certificate.revocation.is_some();
             (words, if agrees { Meaning::Good } else { Meaning::Bad })
         }
     };
     fact_that_means("CRL now", words, meaning)
+}
+
+/// Time at which the issuer saw the certificate on its CA's list, where it is not on the one that was read `at` a later time.
+/// Lists leave out what has expired.
+fn record_says_otherwise(
+    certificate: &Certificate,
+    is_listed: bool,
+    at: Option<DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
+    let seen = certificate.revocation.as_ref()?.in_crl_at?;
+    let at = at?;
+    (!is_listed && seen < at && at < certificate.not_after).then_some(seen)
 }
 
 /// The cells of an installation: expected, on disk, served as the agent found it and served now, side by side.

@@ -4,11 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::detail::{self, Below, Fact, fact, fact_that_means};
-use super::requests::{meaning, targets};
+use super::requests::{meaning, targets, why};
 use super::times::full;
 use super::{Row, View, audit, related};
 use crate::domain::id::EntityKind;
 use crate::domain::request::{Request, WaitingOn};
+use crate::domain::worker::all_clocks_off;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
 use crate::state::screen::ViewId;
@@ -88,7 +89,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
     let agent = agent.and_then(|id| related::name(state, EntityKind::Agent, id));
     vec![
         fact_that_means("Status", request.status.word(), meaning(request.status)),
-        fact_that_means("Why", request.why(), meaning(request.status)),
+        fact_that_means("Why", why(request, state), meaning(request.status)),
         fact(
             "Next try",
             request
@@ -145,6 +146,7 @@ fn next_try(request: &Request, state: &State) -> String {
         Some(WaitingOn::Key | WaitingOn::Challenge) => "when the agent is back",
         // The error is the CA's last answer, and it is over when that is.
         Some(WaitingOn::Ca) if request.error_message.is_some() => "when the CA can be used again",
+        Some(WaitingOn::Ca) if all_clocks_off(&state.workers).is_some() => "when an issuer's clock is right",
         Some(WaitingOn::Ca) => "now",
         None => "-",
     }

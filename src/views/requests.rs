@@ -7,7 +7,8 @@ use super::rows::Rows;
 use super::times::when;
 use super::{Opens, Pane, Row, View, agents};
 use crate::domain::id::EntityKind;
-use crate::domain::request::{Request, RequestStatus};
+use crate::domain::request::{Request, RequestStatus, WaitingOn};
+use crate::domain::worker::all_clocks_off;
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::query::{Answer, Query};
@@ -127,13 +128,24 @@ pub(super) fn targets(request: &Request, state: &State) -> Vec<Target> {
     [itself].into_iter().chain(certificate).chain(agent).collect()
 }
 
+/// Why it is stuck, and who must act: a CA isn't asked while no issuer works.
+pub(super) fn why(request: &Request, state: &State) -> String {
+    let waits_for_ca = request.status == RequestStatus::Pending
+        && matches!(request.waiting_on, Some(WaitingOn::Ca) | None)
+        && request.error_message.is_none();
+    match all_clocks_off(&state.workers).filter(|_| waits_for_ca) {
+        Some(off) => format!("waits for an issuer: {off}"),
+        None => request.why(),
+    }
+}
+
 fn row(request: &Request, state: &State) -> Row {
     Row {
         id: request.id.clone(),
         cells: vec![
             plain(request.common_name.clone()),
             cell(request.status.word(), meaning(request.status)),
-            plain(request.why()),
+            plain(why(request, state)),
             plain(request.attempt.to_string()),
             plain(when(request.created_at, state)),
             cell(request.requested_by.clone(), Meaning::Dim),

@@ -11,7 +11,7 @@ use super::{Pane, Row, View, palette, resting};
 use crate::domain::database::{Host, HostState, ReadFrom};
 use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
-use crate::domain::worker::Worker;
+use crate::domain::worker::{Worker, clock_words};
 use crate::state::State;
 use crate::state::cmd::Cmd;
 use crate::state::databases;
@@ -168,13 +168,15 @@ fn workers(state: &State) -> impl Iterator<Item = Row> {
         // The API says who is there, and reads it in its database.
         let is_known = state.link(Backend::Api) != LinkState::Down && state.api_database != LinkState::Down;
         let (word, meaning) = match (worker.is_there, is_known) {
+            (true, _) if worker.clock_ahead_s.is_some() => ("clock off", Meaning::Bad),
             (true, false) => ("was at work", Meaning::Dim),
             (true, true) => ("at work", Meaning::Good),
             (false, _) => ("gone", Meaning::Dim),
         };
-        let since = match worker.is_there {
-            true => String::new(),
-            false => format!(", not seen since {}", when(worker.seen_at, state)),
+        let since = match (worker.is_there, worker.clock_ahead_s) {
+            (true, Some(ahead_s)) => format!(", {}", clock_words("its clock", ahead_s)),
+            (true, None) => String::new(),
+            (false, _) => format!(", not seen since {}", when(worker.seen_at, state)),
         };
         Row {
             id: worker_row(worker),
@@ -417,7 +419,8 @@ pub(super) fn place_of(state: &State, kind: EntityKind, id: &str) -> Option<Plac
             Some(known) => backend(*known),
             // A scheduler is a worker only; what there is of neither, such as this computer's clock, the API knows.
             None => {
-                let worker = state.workers.iter().find(|it| it.duty.word() == id);
+                let mut workers = state.workers.iter();
+                let worker = workers.find(|it| it.duty.word() == id || it.name == id);
                 worker.map_or_else(|| backend(Backend::Api), worker_row)
             }
         },

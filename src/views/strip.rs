@@ -58,7 +58,15 @@ fn words(finding: &Finding, state: &State) -> String {
             None => format!("{what}."),
         };
     };
-    let is = match (finding.kind, due > now) {
+    match due_words(finding.kind, due > now) {
+        Some(is) => format!("{what}. {is} {}.", with_distance(due, state)),
+        None => format!("{what}."),
+    }
+}
+
+/// Words before the time of a finding of this kind, where it says more than its sentence does.
+fn due_words(kind: FindingKind, is_to_come: bool) -> Option<&'static str> {
+    Some(match (kind, is_to_come) {
         (FindingKind::RequestStuck, true) => "It is tried again",
         (FindingKind::RequestStuck, false) => "It was to be tried again",
         (FindingKind::CompromisedKeyInUse | FindingKind::CompromisedNotRevoked, _) => {
@@ -67,10 +75,23 @@ fn words(finding: &Finding, state: &State) -> String {
         (FindingKind::RevokedInUse, _) => "Its revocation was asked for",
         (FindingKind::RenewalAsked, true) => "That is to be done by",
         (FindingKind::RenewalAsked, false) => "That was to be done by",
-        (_, true) => "It ends",
-        (_, false) => "It ended",
-    };
-    format!("{what}. {is} {}.", with_distance(due, state))
+        (ends, is_to_come) if has_an_end(ends) => match is_to_come {
+            true => "It ends",
+            false => "It ended",
+        },
+        _ => return None,
+    })
+}
+
+/// Whether the time of such a finding is the end of what it is about.
+fn has_an_end(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::ExpiredInUse
+            | FindingKind::ExpiringInUse
+            | FindingKind::NotServed
+            | FindingKind::ChainIncomplete
+    )
 }
 
 impl Strip<'_> {
@@ -103,5 +124,20 @@ impl Strip<'_> {
             x = put(buffer, inner, x, y, key, palette.style(Meaning::Key));
             x = put(buffer, inner, x + 1, y, word, palette.style(Meaning::Plain)) + 2;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_ends_is_told_to_have_ended() {
+        for is_to_come in [true, false] {
+            assert_eq!(due_words(FindingKind::RevocationNotListed, is_to_come), None);
+        }
+        assert_eq!(due_words(FindingKind::ExpiredInUse, false), Some("It ended"));
+        assert_eq!(due_words(FindingKind::ExpiringInUse, true), Some("It ends"));
+        assert_eq!(due_words(FindingKind::NotServed, true), Some("It ends"));
     }
 }

@@ -157,7 +157,7 @@ fn what_is_not_understood_says_so_and_nothing_long_is_asked_for() {
     run_line(&mut state, &format!("find {}", "word ".repeat(60)));
     assert!(said(&state).starts_with("not understood"), "{}", said(&state));
     press(&mut state, "2 /");
-    tell(&mut state, Event::Paste("x".repeat(300)));
+    tell(&mut state, Event::Paste("words-".repeat(50)));
     press(&mut state, "enter");
     assert!(said(&state).contains("at most 200"), "{}", said(&state));
     assert_eq!(state.screen().list.q, "");

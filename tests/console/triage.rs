@@ -375,6 +375,7 @@ fn with_the_platform_away_nothing_grows_old_by_itself() {
         version: "1".to_owned(),
         seen_at: now(),
         is_there: true,
+        clock_ahead_s: None,
     };
     state.workers = vec![worker];
     press(&mut state, "6");

@@ -1,6 +1,7 @@
 //! Words that say what is, where it is read.
 
 use cmp_console::domain::request::{RequestStatus, WaitingOn};
+use cmp_console::domain::worker::{Duty, Worker};
 use cmp_console::wire::trends::Trends;
 
 use crate::hands::*;
@@ -127,6 +128,44 @@ fn a_request_says_when_it_is_tried_again() {
         let screen = drawn(&state);
         assert!(screen.contains(&format!("Next try     {words} ")), "{screen}");
     }
+}
+
+#[test]
+fn a_request_waits_for_no_ca_while_the_clock_of_each_issuer_is_off() {
+    let mut state = unsealed();
+    let request = fixtures::request(1, "new.example.com", RequestStatus::Pending, None);
+    let id = request.id.clone();
+    state.places.push(Place {
+        view: ViewId::Request,
+        subject: Some(id.clone()),
+    });
+    fixtures::answer(&mut state, Query::Request(id), Answer::Request(Box::new(request)));
+    let issuer = Worker {
+        duty: Duty::Issuer,
+        name: "issuer@a".to_owned(),
+        version: "1".to_owned(),
+        seen_at: fixtures::now(),
+        is_there: true,
+        clock_ahead_s: Some(40),
+    };
+    let right = Worker {
+        name: "issuer@b".to_owned(),
+        clock_ahead_s: None,
+        ..issuer.clone()
+    };
+    state.workers = vec![issuer.clone()];
+    let screen = drawn(&state);
+    assert!(
+        screen.contains("waits for an issuer: the clock of `issuer@a` is 40 s ahead of the database's"),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("Next try     when an issuer's clock is right "),
+        "{screen}"
+    );
+    state.workers = vec![issuer, right];
+    let screen = drawn(&state);
+    assert!(screen.contains("Why          waits for the CA "), "{screen}");
 }
 
 #[test]

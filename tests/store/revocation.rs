@@ -111,13 +111,23 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
     let id = certificates::insert(&mut tx, &of_adapter(&it)).await.unwrap().id;
     ask(&mut tx, &id, Reason::Superseded).await.unwrap();
     tx.commit().await.unwrap();
+    let claimed = async || {
+        let mut tx = it.store.begin().await.unwrap();
+        let job = jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w", Duration::seconds(30))
+            .await
+            .unwrap()
+            .unwrap();
+        (tx, job)
+    };
+    let (mut tx, job) = claimed().await;
+    // Its end is known here, whatever a CA says.
+    assert!(!expire_revocation(&mut tx, &job).await.unwrap());
+    let valid = certificates::existing(&mut tx, &id).await.unwrap();
+    assert_eq!(valid.status, CertificateStatus::RevocationPending);
+    drop(tx);
     it.clock.set(noon() + Duration::days(2));
-    let mut tx = it.store.begin().await.unwrap();
-    let job = jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w", Duration::seconds(30))
-        .await
-        .unwrap()
-        .unwrap();
-    expire_revocation(&mut tx, &job).await.unwrap();
+    let (mut tx, job) = claimed().await;
+    assert!(expire_revocation(&mut tx, &job).await.unwrap());
     let ended = certificates::existing(&mut tx, &id).await.unwrap();
     assert_eq!(ended.status, CertificateStatus::Revoked);
     assert_eq!(

@@ -9,6 +9,7 @@ mod pages;
 mod renewals;
 mod revocation;
 mod searches;
+mod since;
 mod states;
 mod tokens;
 mod turns;

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use cmp_console::clients::api::ApiReader;
+use cmp_console::domain::finding::{FindingKind, Severity};
 use cmp_console::domain::request::RequestStatus;
+use cmp_console::domain::secret::Secret;
 
 use crate::client::{Client, ready};
 use crate::daemon::{Daemon, TOKEN, eventually};
@@ -336,6 +338,23 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     });
     let client = Client::new(&database.url, vec![api.address.clone()]).await;
     let id = client.request(1).await;
+    let stands = ["89", "90"].map(|n| format!("its clock is {n} s ahead of the database's"));
+    tokio::task::block_in_place(|| {
+        screen.wait("the clock in the worker's own row", |screen| {
+            let mut lines = screen.lines().filter(|line| line.contains("issuer on cmp-2"));
+            lines.any(|line| line.contains("clock off") && stands.iter().any(|it| line.contains(it)))
+        });
+    });
+    it_is_critical_that_nobody_claims(&api.address, &database, &id).await;
+    // A CA that is back is seen all the same: what is said of its adapter is of now.
+    database.psql(
+        "UPDATE adapters SET status = 'paused', paused_kind = 'no_answer', paused_reason = 'it gave no answer', \
+         paused_at = now()",
+    );
+    eventually("the adapter works again", async || {
+        (database.psql("SELECT DISTINCT status FROM adapters") == "active").then_some(())
+    })
+    .await;
 
     clock("0 seconds");
     let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
@@ -352,6 +371,36 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     drop(issuer);
     database.psql("UPDATE clocks_off SET seen_at = seen_at - interval '1 minute'");
     well_again(&api.address).await;
+}
+
+/// Waits until the issuer's clock is the finding that stands for everything that waits for it, and for nothing else.
+async fn it_is_critical_that_nobody_claims(api: &str, database: &server::Database, request: &str) {
+    // As a while ago.
+    let earlier = "SET created_at = created_at - interval '5 minutes'";
+    database.psql(&format!("UPDATE adapters {earlier}"));
+    database.psql(&format!(
+        "UPDATE issuance_requests {earlier} WHERE id = '{request}'"
+    ));
+    let token = Secret::new(TOKEN.to_owned());
+    let reader = ApiReader::new(&format!("http://{api}"), Some(token)).unwrap();
+    let finding = eventually("the finding with what waits", async || {
+        let found = reader.findings().await.unwrap().findings;
+        assert!(
+            found.iter().all(|it| it.kind != FindingKind::RequestStuck),
+            "{found:#?}"
+        );
+        let mut found = found.into_iter();
+        found.find(|it| it.kind == FindingKind::IssuerClockOff && it.n_takes_down == 1)
+    })
+    .await;
+    assert_eq!(finding.severity, Severity::Critical);
+    let what = ["89", "90"].map(|n| {
+        format!(
+            "issuer@cmp-2 claims nothing, since its clock is {n} s ahead of the database's: nothing is issued or revoked, \
+             1 request waiting; set its host's clock and the database's by NTP, and it goes on by itself"
+        )
+    });
+    assert!(what.contains(&finding.what), "{}", finding.what);
 }
 
 /// Waits until the issuer is up and readiness says nothing of it; one answer is given to all who ask within a second.

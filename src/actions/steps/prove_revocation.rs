@@ -37,16 +37,25 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         (crl, says)
     });
     let at_its_word = crl.as_ref().map_or("", |(crl, _)| crl.at_its_word(&certificate));
-    Ok(listed(serial, revocation.in_crl_at, at_its_word, crl))
+    // A list leaves out what has expired.
+    let has_to_be_listed = with.now() < certificate.not_after;
+    Ok(listed(
+        serial,
+        revocation.in_crl_at,
+        at_its_word,
+        has_to_be_listed,
+        crl,
+    ))
 }
 
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
 /// An external CA's is where the certificate says, and the issuer looks there: a console that can't reach it holds up
-/// nothing.
+/// nothing. One that reads the CA's own list, which doesn't hold it, takes nobody's word for it.
 fn listed(
     serial: &str,
     in_crl_at: Option<DateTime<Utc>>,
     at_its_word: &str,
+    has_to_be_listed: bool,
     crl: Result<(Crl, Says), Problem>,
 ) -> Proof {
     if let Ok((crl, Says::Listed)) = &crl {
@@ -57,6 +66,13 @@ fn listed(
                 .map(|number| format!(" #{number}"))
                 .unwrap_or_default(),
             crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
+        ));
+    }
+    if let (Some(at), Ok((_, Says::NotListed)), true) = (in_crl_at, &crl, has_to_be_listed) {
+        return Proof::NotYet(format!(
+            "the issuer saw serial {serial} in the CRL at {}, and the CRL that is read from here doesn't hold it: look into \
+             it at the CA itself",
+            at.format("%Y-%m-%d %H:%M:%SZ")
         ));
     }
     if let Some(at) = in_crl_at {
@@ -126,7 +142,7 @@ mod tests {
     fn the_issuers_look_counts_where_this_console_has_no_way_to_a_list() {
         let none = || Err(Problem::not_found("this context has no Vault"));
         let crl = |says: Says| Ok((Crl::empty(), says));
-        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, "", crl);
+        let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", at, "", true, crl);
         let words = |proof: Proof| match proof {
             Proof::NotYet(words) => words,
             other => panic!("{other:?}"),
@@ -150,6 +166,10 @@ mod tests {
             let proof = seen(Some(DateTime::UNIX_EPOCH), crl);
             assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
         }
+        let at = Some(DateTime::UNIX_EPOCH);
+        assert!(words(seen(at, crl(Says::NotListed))).contains("at the CA itself"));
+        let has_expired = listed("0a:0b", at, "", false, crl(Says::NotListed));
+        assert!(matches!(has_expired, Proof::Proven(_)), "{has_expired:?}");
         let proof = seen(None, crl(Says::Listed));
         assert!(matches!(proof, Proof::Proven(_)), "{proof:?}");
     }

@@ -460,6 +460,9 @@ fn vault_adapter(vault: &Vault) -> Option<serde_json::Value> {
     if let Some(namespace) = &vault.namespace {
         config["namespace"] = namespace.as_str().into();
     }
+    if !vault.crl {
+        config["crl"] = false.into();
+    }
     Some(config)
 }
 

@@ -15,6 +15,7 @@ use super::error::VaultError;
 use super::link::Link;
 use super::place::{Login, Place};
 use super::request::{parse, refusal};
+use crate::clients::crl::LONGEST_WAIT;
 use crate::domain::duration::duration;
 
 /// `GET sys/seal-status`, and the answer to a share. A JSON that doesn't say whether it is sealed is none of Vault's.
@@ -324,7 +325,8 @@ pub struct CrlRule {
 }
 
 impl CrlRule {
-    /// How long a revocation may take to be in the list, at most; nothing where that is at once.
+    /// How long a revocation may take to be in the list, at most; nothing where that is at once. No more than
+    /// [`LONGEST_WAIT`] is believed.
     #[must_use]
     pub fn longest_wait(&self) -> Option<std::time::Duration> {
         let seconds = |text: &str| duration(&text.into()).and_then(|n| u64::try_from(n).ok());
@@ -332,7 +334,7 @@ impl CrlRule {
         let valid = seconds(&self.expiry).unwrap_or(72 * 3600);
         let before = seconds(&self.auto_rebuild_grace_period).unwrap_or(12 * 3600);
         self.auto_rebuild
-            .then(|| std::time::Duration::from_secs(valid.saturating_sub(before)))
+            .then(|| std::time::Duration::from_secs(valid.saturating_sub(before)).min(LONGEST_WAIT))
     }
 }
 
@@ -366,6 +368,18 @@ mod tests {
             ..rule
         };
         assert_eq!(rule.longest_wait(), hours(1));
+        for expiry in ["87600h", "9999999999999999h", "7d1h"] {
+            let rule = CrlRule {
+                expiry: expiry.to_owned(),
+                auto_rebuild_grace_period: "0s".to_owned(),
+                ..rule.clone()
+            };
+            let wait = rule.longest_wait().unwrap();
+            assert!(
+                wait <= std::time::Duration::from_hours(7 * 24),
+                "{expiry}: {wait:?}"
+            );
+        }
     }
 
     #[test]

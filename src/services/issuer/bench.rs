@@ -53,8 +53,16 @@ pub(super) enum Mood {
     SignsForged,
     /// Forges so, too, with the serial of the first that it signed.
     ForgesTheFirst,
+    /// Signs, and sends a certificate along that somebody else made under its name.
+    SignsBesideAStranger,
     /// Says yes to a revocation and does nothing.
     SwallowsRevocations,
+    /// Does so, too, and gives out a list with it that somebody else has signed.
+    ForgesLists,
+    /// Does so, too, and gives out no list.
+    HidesLists,
+    /// Says of each certificate that is to be revoked that it has expired.
+    SaysExpired,
     /// Signs for a time from and until, in days from [`start`].
     SignsFrom(i64, i64),
     /// Signs a subject with more in it than was asked for.
@@ -85,6 +93,8 @@ pub(super) enum Mood {
 pub(super) struct FakeCa {
     mood: Mutex<Mood>,
     key: KeyPair,
+    /// Somebody else's.
+    strange_key: KeyPair,
     params: CertificateParams,
     signed: Mutex<Vec<(String, SignedCertificate)>>,
     revoked: Mutex<BTreeSet<String>>,
@@ -109,6 +119,7 @@ impl FakeCa {
         Self {
             mood: Mutex::new(Mood::Signs),
             key: KeyPair::generate().unwrap(),
+            strange_key: KeyPair::generate().unwrap(),
             params,
             signed: Mutex::default(),
             revoked: Mutex::default(),
@@ -245,6 +256,13 @@ impl FakeCa {
                 pem: format!("\u{1b}[2Jhello {pem}trailing\u{7}"),
                 chain_pem: format!("{}{own}\u{1b}]0;x", self.key.serialize_pem()),
             },
+            Mood::SignsBesideAStranger => {
+                let strange = self.params.self_signed(&self.strange_key).unwrap().pem();
+                SignedCertificate {
+                    pem,
+                    chain_pem: format!("{own}{strange}"),
+                }
+            }
             _ => SignedCertificate { pem, chain_pem: own },
         };
         let serial = x509::read(&signed.pem).unwrap().serial;
@@ -286,7 +304,11 @@ impl Adapter for FakeCa {
                 | Mood::SignsACa
                 | Mood::SignsForged
                 | Mood::ForgesTheFirst
+                | Mood::SignsBesideAStranger
                 | Mood::SwallowsRevocations
+                | Mood::ForgesLists
+                | Mood::HidesLists
+                | Mood::SaysExpired
                 | Mood::SignsFrom(..)
                 | Mood::SignsASubject
                 | Mood::SignsForAll
@@ -336,7 +358,13 @@ impl Adapter for FakeCa {
             }
             self.revoking.lock().unwrap().0 -= 1;
             self.withdrawn.lock().unwrap().push(what.clone());
-            if self.mood() != Mood::SwallowsRevocations {
+            if self.mood() == Mood::SaysExpired {
+                return Ok(RevocationAnswer::AlreadyExpired);
+            }
+            if !matches!(
+                self.mood(),
+                Mood::SwallowsRevocations | Mood::ForgesLists | Mood::HidesLists
+            ) {
                 self.revoked.lock().unwrap().insert(what.serial.clone());
             }
             Ok(RevocationAnswer::Accepted)
@@ -379,7 +407,15 @@ impl Adapter for FakeCa {
     fn crl(&self) -> BoxFuture<'_, Result<Vec<u8>, AdapterError>> {
         Box::pin(async {
             self.open()?;
-            let revoked = self.revoked.lock().unwrap();
+            let (revoked, key) = match self.mood() {
+                Mood::HidesLists => return Err(AdapterError::Retry("500".to_owned())),
+                Mood::ForgesLists => {
+                    let asked = self.withdrawn.lock().unwrap();
+                    let asked = asked.iter().map(|it| it.serial.clone()).collect();
+                    (asked, &self.strange_key)
+                }
+                _ => (self.revoked.lock().unwrap().clone(), &self.key),
+            };
             let list = rcgen::CertificateRevocationListParams {
                 this_update: rcgen::date_time_ymd(2026, 1, 1),
                 next_update: rcgen::date_time_ymd(2036, 1, 1),
@@ -396,7 +432,7 @@ impl Adapter for FakeCa {
                     .collect(),
                 key_identifier_method: rcgen::KeyIdMethod::Sha256,
             };
-            let issuer = Ca::from_params(&self.params, &self.key);
+            let issuer = Ca::from_params(&self.params, key);
             Ok(list.signed_by(&issuer).unwrap().pem().unwrap().into_bytes())
         })
     }

@@ -2,19 +2,21 @@
 //! nothing.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::Issuer;
-use super::adapters::Published;
+use super::adapters::{Adapter, Published};
 use crate::clients::crl::{Crl, Says, fetch, handed_out};
 use crate::domain::adapter::Adapter as AdapterRow;
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
-use crate::store::{StoreError, Work, adapters as rows, apart, certificates, revocation, unlisted};
+use crate::store::{
+    StoreError, Work, adapters as rows, apart, certificates, known_crl, revocation, unlisted,
+};
 
 /// How many certificates are looked for at once.
 const AT_ONCE: u32 = 500;
@@ -64,6 +66,15 @@ impl Watch {
     }
 }
 
+/// Lists of one CA.
+#[derive(Default)]
+struct Lists {
+    /// Its own, as its API hands it out.
+    own: Option<Crl>,
+    /// Those that the certificates name count, too.
+    are_named: bool,
+}
+
 impl Issuer {
     /// Looks for revoked certificates that no CRL was seen to hold yet.
     pub(super) async fn look_into_crls(&self, watch: &mut Watch) -> Result<(), StoreError> {
@@ -89,48 +100,84 @@ impl Issuer {
     /// Looks into the CRL of one CA; whether something is missing there.
     async fn look_into_crl_of(&self, row: &AdapterRow) -> Result<bool, StoreError> {
         let mut wanted = self.wanted(row, "").await?;
-        if wanted.is_empty() {
+        let had_since = known_crl::since(&mut self.store.read().await?, &row.id).await?;
+        let Some(adapter) = self.roster.adapter(row) else {
+            return Ok(!wanted.is_empty());
+        };
+        // That a CA has a list of its own is known before something is looked for in it.
+        if wanted.is_empty() && (had_since.is_some() || !adapter.keeps_ca()) {
             return Ok(false);
         }
-        let Some(adapter) = self.roster.adapter(row) else {
-            return Ok(true);
-        };
-        let its_own = match adapter.capabilities().await {
-            Ok(can) => can.crl != Published::Never,
-            Err(error) => {
-                tracing::warn!(adapter = %row.name, %error, "what the CA can do is not known");
-                return Ok(true);
-            }
-        };
-        let crl = match its_own {
-            false => None,
-            true => match adapter.crl().await {
-                Ok(bytes) => Some(handed_out(&bytes)),
-                Err(error) => Some(Err(error.to_string())),
-            },
-        };
-        let crl = match crl.transpose() {
-            Ok(crl) => crl,
-            Err(error) => {
-                tracing::warn!(adapter = %row.name, error, "the CRL can't be read");
-                return Ok(true);
-            }
-        };
+        let lists = self.lists_of(row, adapter.as_ref(), had_since.is_some()).await?;
         let mut is_missing = false;
         // All of them: those that are never listed must not stand before the others.
         while let Some(last) = wanted.last() {
             let after = last.id.clone();
-            let n_found = match &crl {
-                Some(crl) => self.record_listed(&wanted, crl).await?,
-                None => self.look_where_they_say(&wanted).await?,
-            };
-            is_missing |= n_found < wanted.len();
+            let found = self.record_found(row, &wanted, &lists).await?;
+            is_missing |= found.len() < wanted.len();
             wanted = self.wanted(row, &after).await?;
         }
         if is_missing {
             self.ask_once_more(row).await?;
         }
         Ok(is_missing)
+    }
+
+    /// The lists of one CA, as far as they can be had now. One that is known to have a list of its own is asked for it,
+    /// whatever it says of that.
+    async fn lists_of(
+        &self,
+        row: &AdapterRow,
+        adapter: &dyn Adapter,
+        had_one: bool,
+    ) -> Result<Lists, StoreError> {
+        let published = match adapter.capabilities().await {
+            Ok(can) => can.crl,
+            Err(error) => {
+                tracing::warn!(adapter = %row.name, %error, "what the CA can do is not known");
+                return Ok(Lists::default());
+            }
+        };
+        let says_none = matches!(published, Published::Never | Published::SwitchedOff);
+        let mut lists = Lists {
+            own: None,
+            are_named: says_none,
+        };
+        if published == Published::SwitchedOff || says_none && !had_one {
+            return Ok(lists);
+        }
+        let own = match adapter.crl().await {
+            Ok(bytes) => handed_out(&bytes),
+            Err(error) => Err(error.to_string()),
+        };
+        match own {
+            Ok(crl) => lists.own = Some(crl),
+            Err(error) => tracing::warn!(adapter = %row.name, error, "the CRL can't be read"),
+        }
+        if lists.own.is_some() && !had_one {
+            let mut tx = self.store.begin_behind().await?;
+            known_crl::note(&mut tx, &row.id).await?;
+            tx.commit().await?;
+        }
+        Ok(lists)
+    }
+
+    /// Records those of `wanted` that are in one of the lists; their ids.
+    async fn record_found(
+        &self,
+        row: &AdapterRow,
+        wanted: &[Certificate],
+        lists: &Lists,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut found = match &lists.own {
+            Some(crl) => self.record_listed(row, wanted, crl).await?,
+            None => BTreeSet::new(),
+        };
+        if lists.are_named {
+            let others: Vec<&Certificate> = wanted.iter().filter(|it| !found.contains(&it.id)).collect();
+            found.extend(self.look_where_they_say(row, &others).await?);
+        }
+        Ok(found)
     }
 
     /// Some of those that should be in a CRL of this CA, behind the one with this id.
@@ -160,27 +207,33 @@ impl Issuer {
 
     async fn record_listed<C: Borrow<Certificate>>(
         &self,
+        row: &AdapterRow,
         wanted: &[C],
         crl: &Crl,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<BTreeSet<String>, StoreError> {
         let listed: Vec<&Certificate> = wanted
             .iter()
             .map(Borrow::borrow)
             .filter(|it| it.issuer == crl.issuer && crl.lists(&it.serial))
             .collect();
         if listed.is_empty() {
-            return Ok(0);
+            return Ok(BTreeSet::new());
         }
         let mut tx = self.store.begin_behind().await?;
         let now = tx.now();
-        let mut found = 0;
+        let mut found = BTreeSet::new();
         for certificate in listed {
             // Two CAs may have one name, so that each is asked for with the chain that is kept with it.
             let certificate = certificates::existing(&mut tx, &certificate.id).await?;
             match crl.says(&certificate, now) {
+                // Where the CA's key is known, its API's word is not enough.
+                Says::Listed if !row.cas.is_empty() && !crl.at_its_word(&certificate).is_empty() => {
+                    let why = "no certificate of the CA is kept to verify its signature by";
+                    tracing::error!(certificate = %certificate.id, why, "the CRL proves nothing");
+                }
                 Says::Listed => {
                     revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
-                    found += 1;
+                    found.insert(certificate.id);
                 }
                 Says::Another | Says::NotListed => {}
                 Says::Nothing(why) => {
@@ -192,18 +245,22 @@ impl Issuer {
         Ok(found)
     }
 
-    /// Looks into the CRLs that the certificates themselves name; how many are in them.
-    async fn look_where_they_say(&self, wanted: &[Certificate]) -> Result<usize, StoreError> {
+    /// Looks into the CRLs that the certificates themselves name; which are in them.
+    async fn look_where_they_say(
+        &self,
+        row: &AdapterRow,
+        wanted: &[&Certificate],
+    ) -> Result<BTreeSet<String>, StoreError> {
         let mut by_url: BTreeMap<String, Vec<&Certificate>> = BTreeMap::new();
         let mut conn = self.store.read().await?;
         for it in wanted {
             let pem = certificates::existing(&mut conn, &it.id).await?.pem;
             if let Some(url) = pem.as_deref().and_then(x509::crl_url) {
-                by_url.entry(url).or_default().push(it);
+                by_url.entry(url).or_default().push(*it);
             }
         }
         drop(conn);
-        let mut found = 0;
+        let mut found = BTreeSet::new();
         for (url, wanted) in by_url {
             let crl = match fetch(&url).await {
                 Ok(crl) => crl,
@@ -212,7 +269,7 @@ impl Issuer {
                     continue;
                 }
             };
-            found += self.record_listed(&wanted, &crl).await?;
+            found.extend(self.record_listed(row, &wanted, &crl).await?);
         }
         Ok(found)
     }

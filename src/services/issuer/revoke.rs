@@ -7,26 +7,23 @@ use tokio::sync::watch;
 
 use super::adapters::{Adapter, AdapterError, Published, RevocationAnswer, TakesBack, Withdrawal};
 use super::backoff::next_attempt;
+use super::expected::{Expected, expected};
 use super::lanes::Lane;
 use super::{AT_ONCE, Issuer, LEASE};
 use crate::domain::adapter::{Pause, PauseKind};
 use crate::domain::audit::{AuditEntry, AuditOutcome};
 use crate::domain::certificate::Certificate;
 use crate::domain::id::EntityKind;
+use crate::domain::moment;
 use crate::domain::reason::Reason;
-use crate::domain::x509;
 use crate::store::jobs::{self, Job};
 use crate::store::{
-    StoreError, adapters as rows, apart, audit, certificates, orders, revocation, unlisted, without_crl,
+    StoreError, adapters as rows, apart, audit, certificates, known_crl, orders, revocation, unlisted,
+    without_crl,
 };
 
 /// How soon it is tried again whether the issuer may revoke by now.
 const DENIED_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
-/// Time after which a list is seen to hold what it is to hold by now: it is looked into every two minutes.
-const SOON: chrono::Duration = chrono::Duration::minutes(5);
-/// Time that a public CA has for its list (CA/Browser Forum, Baseline Requirements §4.9.7).
-const PUBLIC: chrono::Duration = chrono::Duration::hours(24);
-
 impl Issuer {
     /// Carries out all that is due in a lane, several at a time; the oldest first, and one alone, since a CA that
     /// can't take it can't take the others either.
@@ -99,9 +96,18 @@ impl Issuer {
             }
             Ok((RevocationAnswer::AlreadyExpired, _)) => {
                 let mut tx = self.store.begin_behind().await?;
-                revocation::expire_revocation(&mut tx, job).await?;
+                let has_expired = revocation::expire_revocation(&mut tx, job).await?;
                 tx.commit().await?;
-                tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
+                if has_expired {
+                    tracing::info!(certificate = id, "it had expired, so the CA puts it on no CRL");
+                    return Ok(());
+                }
+                let error = format!(
+                    "the CA says that it has expired, and it is valid until {}: that is no answer",
+                    moment::whole(certificate.not_after)
+                );
+                let at = self.ask_again(job, &error).await?;
+                tracing::error!(certificate = id, error, %at, "the CA is asked again");
                 Ok(())
             }
             // A lack of signatures is no reason not to revoke, and so no answer to this.
@@ -160,7 +166,7 @@ impl Issuer {
         Ok(at)
     }
 
-    /// The CA said yes. Where its list waits for its own time, the audit says until when.
+    /// The CA said yes. By when its list has to prove that is on record, and in the audit where that is not at once.
     async fn accept(
         &self,
         job: &Job,
@@ -170,34 +176,22 @@ impl Issuer {
         let mut tx = self.store.begin_behind().await?;
         let now = tx.now();
         revocation::accept_revocation(&mut tx, job, now).await?;
-        let by = match published {
-            Published::Within(wait) => chrono::Duration::from_std(wait)
-                .ok()
-                .and_then(|wait| now.checked_add_signed(wait)),
-            Published::AtOnce | Published::Never => None,
-        };
-        let pem = certificate.pem.as_deref().unwrap_or_default();
-        let listed_within = match published {
-            Published::AtOnce => Some(SOON),
-            Published::Within(wait) => chrono::Duration::from_std(wait).ok().map(|wait| wait + SOON),
-            Published::Never if x509::crl_url(pem).is_some() => Some(PUBLIC + SOON),
-            Published::Never => None,
-        };
-        match listed_within {
-            None if published == Published::Never => without_crl::record(&mut tx, &certificate.id).await?,
-            within => {
-                if let Some(at) = within.and_then(|within| now.checked_add_signed(within)) {
-                    unlisted::expect(&mut tx, &certificate.id, at).await?;
-                }
+        let adapter = certificate.adapter_id.as_deref().unwrap_or_default();
+        let had_since = known_crl::since(&mut tx, adapter).await?;
+        let by = match expected(certificate, published, had_since, now) {
+            Expected::Nowhere => {
+                let is_sure = published == Published::SwitchedOff;
+                without_crl::record(&mut tx, &certificate.id, is_sure).await?;
+                None
             }
-        }
-        if let Some(by) = by {
-            let detail = format!(
-                "the CA makes its CRL by itself: the serial is in it by {} at the latest",
-                by.to_rfc3339()
-            );
-            audit::append(&mut tx, listed_later(&certificate.id, detail)).await?;
-        }
+            Expected::By { at, words } => {
+                unlisted::expect(&mut tx, &certificate.id, at).await?;
+                if let Some(words) = words {
+                    audit::append(&mut tx, listed_later(&certificate.id, words)).await?;
+                }
+                Some(at)
+            }
+        };
         tx.commit().await?;
         tracing::info!(
             certificate = %certificate.id, serial = %certificate.serial, in_crl_by = ?by,

@@ -2,11 +2,12 @@
 
 use chrono::Duration;
 
+use super::adapters::Published;
 use super::bench::{Bench, Mood};
-use crate::domain::certificate::Certificate;
+use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::finding::{Finding, FindingKind, NAMED, Severity};
 use crate::domain::reason::Reason;
-use crate::store::{certificates, read, revocation};
+use crate::store::{audit, certificates, read, revocation};
 
 async fn finding(bench: &Bench) -> Option<Finding> {
     let mut conn = bench.store.read().await.unwrap();
@@ -95,7 +96,7 @@ async fn a_yes_that_no_list_proves_is_a_finding_and_the_ca_is_asked_until_one_do
 async fn a_ca_that_lists_by_its_own_time_is_given_that_time() {
     let bench = Bench::new().await;
     let hour = std::time::Duration::from_secs(3600);
-    bench.ca.can.lock().unwrap().crl = super::adapters::Published::Within(hour);
+    bench.ca.can.lock().unwrap().crl = Published::Within(hour);
     asked_back(&bench, 1).await;
     bench.ca.be(Mood::SwallowsRevocations);
     bench.round().await;
@@ -117,4 +118,158 @@ async fn many_are_one_finding_that_says_how_many() {
     let told = finding(&bench).await.unwrap();
     assert!(told.what.contains(&format!("and {} more", n - 1)), "{told:?}");
     assert_eq!((told.takes_down.len(), told.n_takes_down), (NAMED, n as i64));
+}
+
+#[tokio::test]
+async fn a_list_that_somebody_else_signed_proves_nothing_whatever_came_with_the_certificate() {
+    let bench = Bench::new().await;
+    bench.ca.be(Mood::SignsBesideAStranger);
+    let id = asked_back(&bench, 1).await.remove(0);
+    let kept = certificate(&bench, &id).await.chain_pem.unwrap();
+    assert_eq!(kept.matches("BEGIN CERTIFICATE").count(), 1, "{kept}");
+
+    bench.ca.be(Mood::ForgesLists);
+    bench.round().await;
+    assert!(!is_listed(&bench, &id).await);
+    bench.pass(Duration::minutes(6));
+    bench.round().await;
+    assert!(!is_listed(&bench, &id).await);
+    assert!(finding(&bench).await.is_some());
+}
+
+#[tokio::test]
+async fn a_revocation_that_no_list_can_be_read_for_is_asked_for_again_at_the_time_that_is_told() {
+    let bench = Bench::new().await;
+    let id = asked_back(&bench, 1).await.remove(0);
+    let n_asked = || bench.ca.withdrawn.lock().unwrap().len();
+    bench.ca.be(Mood::HidesLists);
+    bench.round().await;
+    bench.pass(Duration::minutes(6));
+    let told = finding(&bench).await.unwrap().what;
+    assert!(told.contains("due since 08:05Z"), "{told}");
+    for _ in 0..3 {
+        bench.round().await;
+    }
+    assert_eq!((n_asked(), is_listed(&bench, &id).await), (2, false));
+    let told = finding(&bench).await.unwrap().what;
+    assert!(told.contains("asks again by itself, next 08:11Z"), "{told}");
+
+    bench.ca.be(Mood::Signs);
+    bench.pass(Duration::minutes(20));
+    bench.round().await;
+    bench.round().await;
+    assert!(is_listed(&bench, &id).await);
+}
+
+#[tokio::test]
+async fn that_a_certificate_has_expired_is_believed_after_its_end() {
+    let bench = Bench::new().await;
+    let id = asked_back(&bench, 1).await.remove(0);
+    let n_asked = || bench.ca.withdrawn.lock().unwrap().len();
+    let status = async || certificate(&bench, &id).await.status;
+    bench.ca.be(Mood::SaysExpired);
+    for n in 1..=3 {
+        bench.round().await;
+        assert_eq!(
+            (n_asked(), status().await),
+            (n, CertificateStatus::RevocationPending)
+        );
+        bench.pass(Duration::minutes(12));
+    }
+    let mut conn = bench.store.read().await.unwrap();
+    let rows = audit::rows_after(&mut conn, 0, 100).await.unwrap();
+    let is_told = |why: &String| why.contains("that is no answer");
+    assert!(
+        rows.iter().any(|row| row.reason.as_ref().is_some_and(is_told)),
+        "{rows:?}"
+    );
+    drop(conn);
+
+    // Once it is revoked it is expected in the list as any other.
+    bench.ca.be(Mood::SwallowsRevocations);
+    bench.round().await;
+    bench.pass(Duration::minutes(6));
+    assert!(finding(&bench).await.is_some());
+    // Asked again, that is no way out either.
+    bench.ca.be(Mood::SaysExpired);
+    bench.round().await;
+    bench.round().await;
+    assert!(finding(&bench).await.is_some());
+
+    let over = asked_back(&bench, 1).await.remove(0);
+    bench.pass(Duration::days(91));
+    bench.round().await;
+    let over = certificate(&bench, &over).await;
+    assert_eq!(over.status, CertificateStatus::Revoked);
+    assert_eq!(over.revocation.unwrap().accepted_at, None);
+}
+
+#[tokio::test]
+async fn no_ca_puts_off_for_years_when_its_list_has_to_hold_a_revocation() {
+    for hours in [87_600, u64::MAX / 3600] {
+        let bench = Bench::new().await;
+        let wait = std::time::Duration::from_secs(hours * 3600);
+        bench.ca.can.lock().unwrap().crl = Published::Within(wait);
+        asked_back(&bench, 1).await;
+        bench.ca.be(Mood::SwallowsRevocations);
+        bench.round().await;
+        bench.pass(Duration::days(7));
+        assert_eq!(finding(&bench).await, None);
+        bench.pass(Duration::minutes(6));
+        assert!(finding(&bench).await.is_some(), "{hours}");
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_had_a_list_is_not_believed_that_it_has_none() {
+    let bench = Bench::new().await;
+    // Before anything is revoked.
+    bench.round().await;
+    bench.ca.can.lock().unwrap().crl = Published::Never;
+    bench.ca.be(Mood::SwallowsRevocations);
+    let id = asked_back(&bench, 1).await.remove(0);
+    bench.round().await;
+    let revocation = certificate(&bench, &id).await.revocation.unwrap();
+    assert_eq!(revocation.without_crl_at, None);
+    bench.pass(Duration::minutes(6));
+    assert!(finding(&bench).await.is_some());
+    bench.ca.be(Mood::Signs);
+    bench.round().await;
+    bench.round().await;
+    assert!(is_listed(&bench, &id).await);
+    assert_eq!(finding(&bench).await, None);
+}
+
+#[tokio::test]
+async fn what_is_expected_in_a_list_is_not_given_up_by_a_ca_that_has_none_but_by_the_configuration() {
+    let bench = Bench::new().await;
+    let id = asked_back(&bench, 1).await.remove(0);
+    bench.ca.be(Mood::SwallowsRevocations);
+    bench.round().await;
+    bench.pass(Duration::minutes(6));
+    for (says, is_over) in [(Published::Never, false), (Published::SwitchedOff, true)] {
+        bench.ca.can.lock().unwrap().crl = says;
+        bench.round().await;
+        bench.round().await;
+        let revocation = certificate(&bench, &id).await.revocation.unwrap();
+        assert_eq!(revocation.without_crl_at.is_some(), is_over, "{says:?}");
+        assert_eq!(finding(&bench).await.is_none(), is_over, "{says:?}");
+        bench.pass(Duration::minutes(20));
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_never_had_a_list_says_the_last_word() {
+    for says in [Published::Never, Published::SwitchedOff] {
+        let bench = Bench::new().await;
+        bench.ca.can.lock().unwrap().crl = says;
+        bench.round().await;
+        let id = asked_back(&bench, 1).await.remove(0);
+        bench.round().await;
+        let revocation = certificate(&bench, &id).await.revocation.unwrap();
+        assert!(revocation.without_crl_at.is_some(), "{says:?}");
+        bench.pass(Duration::days(8));
+        bench.round().await;
+        assert_eq!(finding(&bench).await, None, "{says:?}");
+    }
 }

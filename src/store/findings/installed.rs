@@ -81,8 +81,8 @@ pub struct InUse {
     pub instead: Option<Instead>,
     /// When the agent last looked.
     pub checked_at: Option<DateTime<Utc>>,
-    /// When what is expected changed last.
-    pub updated_at: DateTime<Utc>,
+    /// Since when what is there isn't what is expected.
+    pub differs_since: DateTime<Utc>,
     /// Requests under way that are to replace the certificate.
     pub n_reissues: i64,
     /// Places for which a reissue would make a request.
@@ -185,7 +185,7 @@ const COLUMNS: &str = concat!(
      k.status AS key_status, k.compromised_at, i.expected_sha256, i.on_disk_sha256, i.served_sha256, \
      CAST(CASE WHEN i.certificate_id = c.id THEN 1 ELSE 0 END AS bigint) AS is_expected, \
      CAST(CASE WHEN i.served_sha256 = c.fingerprint_sha256 THEN 1 ELSE 0 END AS bigint) AS is_served, \
-     i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, i.updated_at, \
+     i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, COALESCE(i.differs_since, i.updated_at) AS differs_since, \
      CAST(CASE WHEN i.install_error IS NOT NULL THEN 1 ELSE 0 END AS bigint) AS install_failed, \
      CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
        AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL THEN 1 ELSE 0 END AS bigint) AS never_there, \
@@ -492,7 +492,7 @@ impl FromRow for InUse {
             report_error: row.try_get("report_error")?,
             never_there: row.try_get::<i64>("never_there")? == 1,
             checked_at: row.try_get("checked_at")?,
-            updated_at: row.try_get("updated_at")?,
+            differs_since: row.try_get("differs_since")?,
             owed: owed(row)?,
             instead: instead(row)?,
             n_reissues: row.try_get("n_reissues")?,

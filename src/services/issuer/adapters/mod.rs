@@ -15,6 +15,7 @@ pub use acme::Acme;
 pub use vault_pki::VaultPki;
 
 use crate::domain::adapter::Ca;
+use crate::domain::chain;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Suggestion;
 use crate::domain::x509::{self, FactsError};
@@ -55,8 +56,10 @@ pub enum TakesBack {
 /// When a revocation that a CA accepted is in its CRL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// It has no CRL.
+    /// It says that it has no CRL.
     Never,
+    /// The platform's own configuration says that it has none.
+    SwitchedOff,
     /// With the revocation.
     AtOnce,
     /// When the CA makes its next one by itself: after this long at the latest.
@@ -97,8 +100,8 @@ pub struct SignedCertificate {
 }
 
 impl SignedCertificate {
-    /// This answer, made anew from the certificates that are read in it: nothing else that a CA, or somebody before it,
-    /// put into its answer is kept.
+    /// This answer, made anew from the certificates that are read in it, and of the issuers from those that lead up from the
+    /// certificate: nothing else that a CA, or somebody before it, put into its answer is kept.
     ///
     /// # Errors
     /// There is no certificate in it.
@@ -107,7 +110,7 @@ impl SignedCertificate {
         let leaf = leaf
             .first()
             .ok_or_else(|| FactsError::NotDer("there is none in it".to_owned()))?;
-        let chain = x509::certificates(&self.chain_pem)?;
+        let chain = chain::leading_up(leaf, &x509::certificates(&self.chain_pem)?);
         Ok(Self {
             pem: x509::pem_of(leaf),
             chain_pem: chain.iter().map(|der| x509::pem_of(der)).collect(),

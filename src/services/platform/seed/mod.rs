@@ -44,6 +44,7 @@ pub(super) fn adapter_config(vault_address: &str) -> vault_pki::Config {
         ttl: None,
         ca: None,
         namespace: None,
+        crl: true,
     }
 }
 

@@ -259,7 +259,7 @@ impl AtPlace {
             agent: Some(it.agent_id.clone()),
             matter: self.matter.to_owned(),
             what: format!("{}{banned}{reported}{said}", self.what),
-            since: Some(it.updated_at),
+            since: Some(it.differs_since),
             due: self.due,
             takes_down: vec![it.hostname.clone()],
             n_takes_down: 1,

@@ -89,7 +89,7 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     let told: BTreeSet<&str> = told.map(|it| it.certificate_id.as_str()).collect();
     requests::failed(conn, now, &told, &mut found).await?;
     let (waiting, own) = Waiting::of(facts::unconfirmed_revocations(conn, now).await?);
-    let has_issuer = workers::gone(conn, since, &waiting, &mut found).await?;
+    let has_issuer = workers::idle(conn, since, &waiting, &mut found).await?;
     requests::waiting(conn, now, since, has_issuer, &waiting, &mut found).await?;
     // Without an issuer none goes on, and that is told once.
     let is_told = |it: &Unconfirmed| it.queued && !has_issuer;

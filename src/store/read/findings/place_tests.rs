@@ -14,7 +14,7 @@ fn what_is_served_instead_is_not_dated_by_the_end_of_what_is_expected() {
     };
     let finding = installation(&it, now());
     assert_eq!(finding.matter, matter::OLD_ONE_SERVED);
-    assert_eq!((finding.due, finding.since), (None, Some(it.updated_at)));
+    assert_eq!((finding.due, finding.since), (None, Some(it.differs_since)));
 }
 
 /// What an agent reports is its own to write: it ends no quotes, and nothing of ours stands behind it.

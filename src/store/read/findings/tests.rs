@@ -19,7 +19,7 @@ use crate::domain::layout::Layout;
 use crate::domain::matter;
 use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
-use crate::domain::worker::Duty;
+use crate::domain::worker::{Duty, Worker};
 use crate::store::findings::{
     Banned, Blocked, Failed, InUse, Instead, OnAgent, SharedKey, Silent, Unconfirmed, Unlisted, Unrevoked,
     WaitedFor,
@@ -79,7 +79,7 @@ pub(super) fn place() -> InUse {
         n_reissues: 0,
         n_reissuable: 1,
         checked_at: Some(now()),
-        updated_at: now(),
+        differs_since: now(),
         renewal_failing: false,
         renewal_error: None,
         last_checkin: Some(now()),
@@ -528,6 +528,19 @@ fn others() -> Vec<Finding> {
             let waiting = Blocked { n, names: Vec::new() };
             found.push(workers::finding(&gone, waiting, &[]));
         }
+    }
+    let off = Worker {
+        duty: Duty::Issuer,
+        name: "issuer@a".to_owned(),
+        version: "1".to_owned(),
+        seen_at: now(),
+        is_there: true,
+        clock_ahead_s: Some(40),
+    };
+    found.push(workers::clock_off(&off, 40, None));
+    for names in [&[][..], &["smtp.example.com".to_owned()]] {
+        let waits = Some((Blocked::default(), names));
+        found.push(workers::clock_off(&off, -40, waits));
     }
     let revoked = Unconfirmed {
         certificate_id: "crt_1".to_owned(),

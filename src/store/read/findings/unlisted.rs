@@ -22,7 +22,11 @@ pub(super) fn one(adapter: &str, first: &[Unlisted], n: i64, now: DateTime<Utc>)
         others => format!(", and {others} more"),
     };
     let accepted = oldest.accepted_at.unwrap_or(oldest.in_crl_by);
-    let again = oldest.again_at.unwrap_or(now).max(now);
+    let again = match oldest.again_at {
+        Some(at) if at <= now => format!("due since {}", moment::short(at, now)),
+        Some(at) => format!("next {}", moment::short(at, now)),
+        None => "with its next look".to_owned(),
+    };
     let names: Vec<String> = first.iter().map(|it| name(&it.subject)).collect();
     Some(Finding {
         kind: FindingKind::RevocationNotListed,
@@ -33,12 +37,11 @@ pub(super) fn one(adapter: &str, first: &[Unlisted], n: i64, now: DateTime<Utc>)
         version: oldest.version,
         what: format!(
             "{subject}'s revocation was seen in no CRL{others}: {adapter} accepted it {}, and was to list serial {} by {}. \
-             The issuer asks again by itself, next {}. Look for the serial in the CRL at the CA itself: if it isn't \
+             The issuer asks again by itself, {again}. Look for the serial in the CRL at the CA itself: if it isn't \
              there, somebody before the CA keeps revocations from it",
             moment::short(accepted, now),
             oldest.serial,
-            moment::short(oldest.in_crl_by, now),
-            moment::short(again, now)
+            moment::short(oldest.in_crl_by, now)
         ),
         subject,
         host: None,

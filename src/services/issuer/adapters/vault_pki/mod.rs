@@ -54,6 +54,13 @@ pub struct Config {
     /// The namespace that the mount is in.
     #[serde(default)]
     pub namespace: Option<String>,
+    /// False where the CA has no CRL, whatever it says.
+    #[serde(default = "yes")]
+    pub crl: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Config {
@@ -126,6 +133,7 @@ impl VaultPki {
             answer => answer?,
         };
         let crl = match rule.longest_wait() {
+            _ if !self.config.crl => Published::SwitchedOff,
             _ if rule.disable => Published::Never,
             Some(wait) => Published::Within(wait),
             None => Published::AtOnce,
