@@ -256,17 +256,47 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
     }
     over.pty.send("q");
     assert!(over.pty.ended_within(Duration::from_secs(10)).is_some());
+    assert_eq!(kept(&over, &secret), None);
+}
+
+/// The first file under the person's home that has `text`.
+fn kept(over: &Over, text: &str) -> Option<std::path::PathBuf> {
     let mut folders = vec![over.pty.home.path().to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if let Ok(text) = std::fs::read_to_string(&path) {
-                assert!(!text.contains(&secret), "{} has it", path.display());
+            } else if std::fs::read_to_string(&path).is_ok_and(|it| it.contains(text)) {
+                return Some(path);
             }
         }
     }
+    None
+}
+
+/// As few keys as people type ahead, all at once.
+#[test]
+fn a_short_paste_with_its_enter_moves_and_opens_no_gate() {
+    let context =
+        "[contexts.other]\napi = \"http://127.0.0.1:1\"\nvault = \"http://127.0.0.1:1\"\nprotected = true";
+    let mut over = console_with(Line::default(), 120, 40, context);
+    over.pty.send(":certs\r");
+    over.pty.wait_for("night  Certificates");
+    over.pty.types(":context other\r");
+    over.pty.wait("the other context", |screen| {
+        screen.contains(" other ") && screen.contains("locked")
+    });
+    over.pty.send(":unlock 1h A-1\r");
+    let screen = over.pty.wait_for("press enter once more to run it");
+    assert!(
+        screen.contains("unlock 1h A-1") && !screen.contains("unlocked"),
+        "{screen}"
+    );
+    over.pty.types("\r");
+    over.pty.wait_for("unlocked until");
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
 }
 
 #[test]

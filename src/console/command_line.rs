@@ -35,6 +35,59 @@ pub(super) enum Asked {
     Typed(Typed),
 }
 
+impl Asked {
+    /// True for what shows something else and nothing more: moving, finding, filtering and sorting.
+    fn only_shows(&self) -> bool {
+        match self {
+            Self::Place(_) | Self::List(..) => true,
+            Self::Cmd(cmd) => cmd.only_shows(),
+            Self::Typed(typed) => matches!(
+                typed,
+                Typed::Find(_) | Typed::Sort(_) | Typed::View(_) | Typed::Contexts
+            ),
+        }
+    }
+}
+
+/// True if the line that is open would do more than show something else, were it taken now.
+pub(super) fn would_act(state: &State) -> bool {
+    let Some(Layer::CommandLine(layer)) = state.layers.last() else {
+        return false;
+    };
+    let typed = line(&layer.typed);
+    let picked = picked_of(state, layer).map(|found| found.leads);
+    asked_by(state, &typed, picked.as_ref()).is_some_and(|asked| !asked.only_shows())
+}
+
+/// The candidate that is picked.
+fn picked_of(state: &State, layer: &CommandLine) -> Option<Candidate> {
+    let at = layer.picked.checked_sub(1)?;
+    let sorts = views::find(state.place().view).sort_words();
+    let mut found = candidates_with(state, &line(&layer.typed), &sorts);
+    let last = found.len().checked_sub(1)?;
+    Some(found.swap_remove(at.min(last)))
+}
+
+/// What is asked for by a line and what is picked for it; nothing while something is missing or wrong.
+fn asked_by(state: &State, typed: &str, picked: Option<&Leads>) -> Option<Asked> {
+    match (picked, typed::read(typed)) {
+        (Some(leads), _) => asked_of(leads),
+        (None, Some(read)) => read.ok().map(Asked::Typed),
+        (None, None) => asked_of(&whole(state, typed)?.leads),
+    }
+}
+
+fn asked_of(leads: &Leads) -> Option<Asked> {
+    let read = |line: &str| typed::read(line)?.ok().map(Asked::Typed);
+    match leads {
+        Leads::Cmd(cmd) => Some(Asked::Cmd(*cmd)),
+        Leads::Place(place) => Some(Asked::Place(place.clone())),
+        Leads::List(view, filter) => Some(Asked::List(*view, filter.clone())),
+        Leads::Line(found) => read(found),
+        Leads::Typed(usage) => read(usage.name),
+    }
+}
+
 /// A key for the command line, which is the topmost dialog.
 pub(super) fn key(state: &mut State, key: &str) -> Option<Asked> {
     let Some(Layer::CommandLine(mut layer)) = state.layers.pop() else {
@@ -119,27 +172,17 @@ fn enter(state: &mut State, mut layer: Box<CommandLine>, picked: Option<Leads>) 
         return None;
     }
     keep(state, &typed);
+    if let Some(asked) = asked_by(state, &typed, picked.as_ref()) {
+        return Some(asked);
+    }
     let is_picked = picked.is_some();
-    let (leads, usage) = match (picked, typed::read(&typed)) {
-        (None, Some(Ok(typed))) => return Some(Asked::Typed(typed)),
-        (None, Some(Err(usage))) => (None, Some(usage)),
-        (None, None) => (whole(state, &typed).map(|found| found.leads), None),
-        (picked, _) => (picked, None),
-    };
-    match leads {
-        Some(Leads::Cmd(cmd)) => return Some(Asked::Cmd(cmd)),
-        Some(Leads::Place(place)) => return Some(Asked::Place(place)),
-        Some(Leads::List(view, filter)) => return Some(Asked::List(view, filter)),
-        Some(Leads::Line(found)) => match typed::read(&found) {
-            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
-            // The rest of its arguments is still to be typed.
-            _ => layer.typed = field(&format!("{found} ")),
-        },
-        Some(Leads::Typed(usage)) => match typed::read(usage.name) {
-            Some(Ok(typed)) => return Some(Asked::Typed(typed)),
-            _ => layer.typed = field(&format!("{} ", usage.name)),
-        },
+    match picked {
+        // The rest of its arguments is still to be typed.
+        Some(Leads::Line(found)) => layer.typed = field(&format!("{found} ")),
+        Some(Leads::Typed(usage)) => layer.typed = field(&format!("{} ", usage.name)),
+        Some(Leads::Cmd(_) | Leads::Place(_) | Leads::List(..)) => {}
         None => {
+            let usage = typed::read(&typed).and_then(Result::err);
             layer.error = Some(usage.unwrap_or_else(|| no_such(state, &typed)));
             go_on_typing(state, &mut layer, &typed);
         }

@@ -150,11 +150,29 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
         Ignored::Among => {
             format!("{keys} ignored: they came as fast as a paste, and what acts is pressed by itself")
         }
+        Ignored::AtOnce => {
+            let behind = match n {
+                0 => String::new(),
+                _ => format!("; {keys} behind it ignored"),
+            };
+            format!(
+                "not run: the line came at once with its enter, as a paste does; press enter once more to run it{behind}"
+            )
+        }
         Ignored::Piece => {
             if n > 0 {
                 wiped::with_paste(state);
             }
             format!("what was pasted was dropped: it {}", wiped::MAY_BE)
+        }
+        Ignored::Unread { characters } => {
+            if n > 0 {
+                wiped::with_paste(state);
+            }
+            format!(
+                "{characters} characters were pasted and dropped: that {}",
+                wiped::UNREAD
+            )
         }
         Ignored::Rest => format!(
             "{keys} ignored: what was dropped may be a private key, a share or a token, and these came right behind it; pause for a second"
@@ -269,6 +287,12 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         (Some(InDialog::Commands), Phase::Planned) => {
             if let Some(plan) = &run.plan {
                 (layer.detail, layer.scroll) = (layer.detail.next(plan), 0);
+                // What was asked for is what is seen next, whatever had no room above it.
+                if layer.detail != Detail::Names {
+                    let scrolling = views::dialogs::scrolling(state, &layer);
+                    let own = scrolling.own.min(scrolling.most);
+                    layer.scroll = u16::try_from(own).unwrap_or(u16::MAX);
+                }
             }
         }
         (Some(InDialog::CopyCommands), Phase::Planned) if layer.detail == Detail::Commands => {

@@ -57,9 +57,12 @@ impl Entry {
                 // What was typed before it opens its field.
                 return None;
             }
-            let (_, input, _) = self.come.pop_front()?;
+            let (at, input, _) = self.come.pop_front()?;
             return match input {
-                Input::Paste(text) => self.pasted(text, None, now, state),
+                Input::Paste(text) => {
+                    self.hand.heard_paste(at);
+                    self.pasted(text, None, now, state)
+                }
                 Input::HangUp => Some(Event::HangUp),
                 Input::Resize(size) => Some(Event::Resize(size)),
                 Input::PasteBroke => Some(Event::PasteBroke),
@@ -120,6 +123,7 @@ impl Entry {
             Heard::Early => ignored(1, Ignored::Unseen),
             Heard::Hasty(_) => ignored(1, Ignored::Hasty),
             Heard::Among(keys) => ignored(keys, Ignored::Among),
+            Heard::AtOnce(behind) => ignored(behind, Ignored::AtOnce),
         }
     }
 
@@ -158,6 +162,10 @@ impl Entry {
             Some(Material::Piece) if !wants_secret(state) => {
                 Event::KeysIgnored(keys.unwrap_or(0), Ignored::Piece)
             }
+            Some(Material::Unread) if has_field(state) && !wants_secret(state) => {
+                let characters = text.chars().count();
+                Event::KeysIgnored(keys.unwrap_or(0), Ignored::Unread { characters })
+            }
             _ if wants_secret(state) => match share_in(&text) {
                 Some(share) => {
                     share.chars().for_each(|c| self.secret.push(c));
@@ -173,7 +181,8 @@ impl Entry {
         text.zeroize();
         let stays_out = matches!(
             event,
-            Event::PastedKey(_) | Event::KeysIgnored(_, Ignored::Piece | Ignored::NoShare)
+            Event::PastedKey(_)
+                | Event::KeysIgnored(_, Ignored::Piece | Ignored::Unread { .. } | Ignored::NoShare)
         );
         if stays_out && keys.is_some() {
             self.hand.stay_deaf(now);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::command_line;
 use super::heard::typed_character;
 use crate::plan::tier::Ask;
 use crate::state::State;
@@ -78,6 +79,8 @@ pub enum Heard {
     Hasty(String),
     /// Keys that act came within others, and so many of what followed them.
     Among(usize),
+    /// A line that acts came at once with the key that runs it, and so many keys behind that one.
+    AtOnce(usize),
 }
 
 /// What a key does, as the screen is.
@@ -91,8 +94,10 @@ enum Does {
     Types,
     /// It carries a plan out by itself.
     Yes,
-    /// It takes what is typed to confirm, or a share.
+    /// It takes what is typed to confirm, or a share, or drops the shares that were taken.
     Confirms,
+    /// It runs a line that does more than show something else.
+    Runs,
     /// Anything else.
     Other,
 }
@@ -151,6 +156,8 @@ pub struct Hand {
     deaf: Option<(Instant, bool)>,
     /// How many keys that act came within the newest ones that came together.
     among: usize,
+    /// How many keys came together with the one that would have run a line, from that one on.
+    at_once: usize,
     /// How many keys came while that was so, the paste's among them.
     late: usize,
 }
@@ -242,7 +249,7 @@ impl Hand {
         let at_once = match does {
             Does::Moves => true,
             // Held down: the first of it has waited.
-            Does::Types | Does::Other => is_given_again,
+            Does::Types | Does::Runs | Does::Other => is_given_again,
             Does::Acts | Does::Yes | Does::Confirms => false,
         };
         if does == Does::Acts {
@@ -267,7 +274,7 @@ impl Hand {
         let held = self.waiting.pop_front()?;
         let is_followed = follows.is_some_and(|next| next < held.at + wait);
         if !held.together {
-            self.among = 0;
+            (self.among, self.at_once) = (0, 0);
         }
         let heard = match does {
             Does::Acts if is_given_again => return self.next(now, state),
@@ -275,6 +282,15 @@ impl Hand {
             Does::Acts if is_followed || (held.together && self.different > BEFORE_AN_ACTION) => {
                 self.among += 1 + held.repeats;
                 Heard::Among(self.among)
+            }
+            // What comes at once, and as few keys as are typed ahead, may still be a paste.
+            Does::Runs if held.together => {
+                self.at_once += 1;
+                Heard::AtOnce(self.at_once - 1)
+            }
+            Does::Types if self.at_once > 0 => {
+                self.at_once += 1;
+                Heard::AtOnce(self.at_once - 1)
             }
             // A key behind a dropped one was typed for the dialog that that one would have opened.
             Does::Other if self.among > 0 && state.layers.is_empty() => {
@@ -334,6 +350,11 @@ impl Hand {
         }
         self.tail.push(c);
         self.tail.as_str() == BEGIN
+    }
+
+    /// A paste in brackets came: a key that comes at once with it is no hand's.
+    pub fn heard_paste(&mut self, at: Instant) {
+        self.last = Some((Zeroizing::default(), at));
     }
 
     /// Nothing that was typed counts any more, as after the program was stopped.
@@ -418,13 +439,16 @@ fn does(state: &State, key: &str) -> Does {
         };
     };
     let is = state.keymap.in_dialog(key);
+    let confirms = matches!(is, Some(InDialog::Confirm | InDialog::Reset));
     match layer {
-        Layer::Filter(_) | Layer::NoFilter | Layer::CommandLine(_) => Does::Types,
-        Layer::Run(layer) if has_field(state) && is == Some(InDialog::Confirm) && layer.focus == 0 => {
-            Does::Confirms
+        Layer::CommandLine(_) if is == Some(InDialog::Confirm) && command_line::would_act(state) => {
+            Does::Runs
         }
+        Layer::Filter(_) | Layer::NoFilter | Layer::CommandLine(_) => Does::Types,
+        Layer::Run(layer) if has_field(state) && confirms && layer.focus == 0 => Does::Confirms,
         Layer::Run(_) if has_field(state) => Does::Types,
         Layer::Run(layer) if key == "y" && asks_yes(state, layer) => Does::Yes,
+        Layer::Run(layer) if is == Some(InDialog::Retry) && has_ended(state, layer) => Does::Acts,
         _ if matches!(is, Some(InDialog::Next | InDialog::Previous)) => Does::Moves,
         _ => Does::Other,
     }
@@ -438,6 +462,11 @@ fn is_early(state: &State, held: &Held) -> bool {
     let counts = matches!(does(state, &held.key), Does::Yes | Does::Confirms | Does::Types);
     let closes = state.keymap.in_dialog(&held.key) == Some(InDialog::Close);
     counts && !closes && held.listening.as_ref() != Some(&layer.run)
+}
+
+fn has_ended(state: &State, layer: &RunLayer) -> bool {
+    let run = state.run(&layer.run);
+    run.is_some_and(|run| matches!(run.phase, Phase::Ended(_)))
 }
 
 fn asks_yes(state: &State, layer: &RunLayer) -> bool {

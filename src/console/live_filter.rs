@@ -1,7 +1,7 @@
 //! A filter that works while it is typed. What is in memory is filtered with each letter. What the server filters is
 //! asked when typing pauses, one question at a time, and the list that is shown stays until the answer is there.
 
-use crate::domain::key_material::material_in;
+use crate::domain::key_material::{is_clear, material_in};
 use crate::domain::plain::is_hidden;
 use crate::state::layer::{FilterLine, Layer, line};
 use crate::state::query::Query;
@@ -117,7 +117,7 @@ fn may_go(text: &str) -> bool {
     };
     let in_a_word = |c: char| c.is_ascii_alphanumeric() || "+/=_%".contains(c);
     let is_plain = !text.contains(is_hidden) && !text.contains("0x");
-    is_plain && material_in(text).is_none() && !text.split(|c| !in_a_word(c)).any(is_random)
+    is_plain && is_clear(text) && !text.split(|c| !in_a_word(c)).any(is_random)
 }
 
 /// Letters of a secret from which it isn't made out yet.

@@ -3,10 +3,11 @@
 //! whole.
 
 use tui_textarea::TextArea;
+use zeroize::Zeroizing;
 
 use super::dialogs::complain;
 use super::layers::field;
-use crate::domain::key_material::{material_in, material_so_far};
+use crate::domain::key_material::{Material, material_in, material_so_far};
 use crate::state::State;
 use crate::state::cmd::InDialog;
 use crate::state::layer::{Layer, RunLayer, line};
@@ -15,9 +16,20 @@ use crate::state::run::Phase;
 /// Said wherever something was dropped for what it may be, and why a clue may be among it.
 pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate from its BEGIN on";
 
+/// Said wherever something was dropped that reads as nothing that is known.
+pub(super) const UNREAD: &str = "may hold a secret, and is neither shown nor kept. What can be pasted is what people look for: words, names, hosts, addresses, paths, times, ids, a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate, request or public key from its BEGIN on";
+
+/// What is said of something that was dropped for this.
+pub(super) fn why(material: &Material) -> &'static str {
+    match material {
+        Material::Unread => UNREAD,
+        Material::PrivateKey(_) | Material::Piece => MAY_BE,
+    }
+}
+
 /// The key material that the open field has come to hold is gone.
 pub(super) fn as_it_grows(state: &mut State) {
-    wipe(state, |text| material_so_far(text).is_some());
+    wipe(state, material_so_far);
 }
 
 /// Look at a field before a key takes what is in it, or leaves it; true if the key is to do nothing now.
@@ -32,7 +44,7 @@ pub(super) fn before(state: &mut State, key: &str) -> bool {
                 | InDialog::Previous
         )
     );
-    takes && wipe(state, |text| material_in(text).is_some())
+    takes && wipe(state, material_in)
 }
 
 /// Drops the letters of a paste that got into the field before it was known for one.
@@ -52,15 +64,21 @@ pub(super) fn open_field(state: &State) -> Option<String> {
     }
 }
 
-fn wipe(state: &mut State, is_material: impl Fn(&str) -> bool) -> bool {
-    if !open_field(state).is_some_and(|text| is_material(&text)) {
+fn wipe(state: &mut State, judge: impl Fn(&str) -> Option<Material>) -> bool {
+    let text = open_field(state).map(Zeroizing::new);
+    let Some(material) = text.as_ref().and_then(|text| judge(text)) else {
         return false;
-    }
+    };
+    let n = text.map_or(0, |text| text.chars().count());
     if let Some(area) = open_field_mut(state) {
         clear(area);
     }
     state.wiped += 1;
-    complain(state, format!("what was typed was wiped: it {MAY_BE}"));
+    let words = match &material {
+        Material::Unread => format!("{n} characters were typed and wiped: that {UNREAD}"),
+        material => format!("what was typed was wiped: it {}", why(material)),
+    };
+    complain(state, words);
     true
 }
 

@@ -73,6 +73,48 @@ pub enum Cmd {
     Dialog(InDialog),
 }
 
+impl Cmd {
+    /// True for what shows something else and nothing more: moving, finding, filtering and sorting.
+    #[must_use]
+    pub fn only_shows(self) -> bool {
+        match self {
+            Self::Down
+            | Self::Up
+            | Self::Top
+            | Self::Bottom
+            | Self::HalfDown
+            | Self::HalfUp
+            | Self::NextPane
+            | Self::PreviousPane
+            | Self::Open
+            | Self::Back
+            | Self::Help
+            | Self::CommandLine
+            | Self::Filter
+            | Self::Sort
+            | Self::Reverse
+            | Self::NextTrouble
+            | Self::PreviousTrouble
+            | Self::Related
+            | Self::HistoryBack
+            | Self::HistoryForward
+            | Self::Show(_) => true,
+            Self::Quit
+            | Self::Mark
+            | Self::MarkRange
+            | Self::MarkAll
+            | Self::Unmark
+            | Self::Copy
+            | Self::Verify
+            | Self::Refresh
+            | Self::Freeze
+            | Self::Suspend
+            | Self::Start(_)
+            | Self::Dialog(_) => false,
+        }
+    }
+}
+
 /// What keys mean inside a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InDialog {

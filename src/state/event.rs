@@ -132,8 +132,15 @@ pub enum Ignored {
     Hasty,
     /// Those that act came within others.
     Among,
+    /// A line that acts came at once with the key that runs it; the keys are those behind that one.
+    AtOnce,
     /// They may be a piece of a key, or a secret of another kind.
     Piece,
+    /// A paste of so many characters that reads as nothing that is known, so that it may be anything.
+    Unread {
+        /// How many.
+        characters: usize,
+    },
     /// They came right behind what was dropped as such.
     Rest,
     /// That is no unseal share.

@@ -448,3 +448,104 @@ fn keys_typed_before_a_dialog_was_seen_are_not_heard_by_it_later() {
         terminal.said()
     );
 }
+
+fn protected() -> State {
+    let mut state = opened("1");
+    state.guard = Guard::Protected(None);
+    state
+}
+
+fn is_unlocked(terminal: &Terminal) -> bool {
+    terminal.state.guard.unlocked(terminal.state.now).is_some()
+}
+
+/// The line that is open on the command line.
+fn command_line(terminal: &Terminal) -> Option<String> {
+    match terminal.state.layers.last() {
+        Some(Layer::CommandLine(layer)) => Some(cmp_console::state::layer::line(&layer.typed)),
+        _ => None,
+    }
+}
+
+/// Fourteen keys are as few as people type ahead.
+#[test]
+fn a_line_that_acts_and_its_enter_at_once_run_nothing() {
+    for line in [
+        "unlock 1h A-1",
+        "reissue",
+        "quit",
+        "save mine",
+        "export csv",
+        "lock",
+    ] {
+        for at_once in [1, 64] {
+            let mut terminal = Terminal::new(protected());
+            terminal.send(&keys_of(&format!(":{line}\n")), (at_once, Duration::ZERO));
+            terminal.wait(Duration::from_secs(2));
+            assert!(!is_unlocked(&terminal) && !terminal.state.quit, "{line}");
+            assert!(terminal.effects.iter().all(|effect| !changes(effect)), "{line}");
+            assert_eq!(command_line(&terminal).as_deref(), Some(line));
+            assert!(
+                terminal.said().contains("press enter once more to run it"),
+                "{line}: {}",
+                terminal.said()
+            );
+        }
+    }
+    let mut terminal = Terminal::new(protected());
+    terminal.send(&keys_of(":unlock 1h A-1\n\nX"), (64, Duration::ZERO));
+    terminal.wait(Duration::from_secs(2));
+    assert!(!is_unlocked(&terminal));
+    assert_eq!(command_line(&terminal).as_deref(), Some("unlock 1h A-1"));
+    assert!(
+        terminal.said().contains("2 keys behind it ignored"),
+        "{}",
+        terminal.said()
+    );
+    terminal.types("enter", Duration::ZERO);
+    assert!(is_unlocked(&terminal), "{}", terminal.said());
+}
+
+#[test]
+fn an_enter_that_comes_with_a_paste_in_brackets_runs_nothing_either() {
+    let mut terminal = Terminal::new(protected());
+    terminal.types(":", Duration::ZERO);
+    for input in [
+        Input::Paste("unlock 1h A-1".to_owned()),
+        Input::Key("enter".to_owned()),
+    ] {
+        terminal.entry.hear(terminal.now, input, &terminal.state);
+    }
+    terminal.wait(Duration::from_secs(2));
+    assert!(!is_unlocked(&terminal));
+    assert!(
+        terminal.said().contains("press enter once more"),
+        "{}",
+        terminal.said()
+    );
+    terminal.types("enter", Duration::ZERO);
+    assert!(is_unlocked(&terminal));
+}
+
+#[test]
+fn what_only_shows_something_is_typed_ahead_with_its_enter() {
+    for (line, view) in [
+        (":certs\n", ViewId::Certificates),
+        (":find pay\n", ViewId::Certificates),
+        (":agents\n", ViewId::Agents),
+        ("2/web-01\n", ViewId::Certificates),
+    ] {
+        let mut terminal = Terminal::new(protected());
+        terminal.send(&keys_of(line), (64, Duration::ZERO));
+        terminal.wait(Duration::from_secs(2));
+        assert_eq!(terminal.state.place().view, view, "{line}");
+        assert!(terminal.state.layers.is_empty(), "{line}");
+    }
+    // A hand at its pace runs what it types.
+    let mut terminal = Terminal::new(protected());
+    for key in keys_of(":unlock 1h A-1\n") {
+        terminal.send(&[key], (1, Duration::from_millis(110)));
+    }
+    terminal.wait(Duration::from_secs(2));
+    assert!(is_unlocked(&terminal), "{}", terminal.said());
+}

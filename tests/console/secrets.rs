@@ -19,6 +19,11 @@ fn secrets() -> Vec<(&'static str, String)> {
     let share: [u8; 33] = std::array::from_fn(|n| u8::try_from(n * 37 % 251).unwrap());
     let token = "AbC1dEf2GhI3jKl4MnO5pQr6StU7vWx8";
     let c = key.serialized_der().iter().map(|byte| format!("0x{byte:02x},"));
+    let pairs: Vec<String> = key
+        .serialized_der()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     vec![
         ("a share in base64", STANDARD.encode(share)),
         (
@@ -42,6 +47,15 @@ fn secrets() -> Vec<(&'static str, String)> {
             body.replace('A', "A\u{200b}"),
         ),
         ("a key in C", c.collect()),
+        (
+            "a key as PostgreSQL prints it",
+            format!("\\x{}", hex::encode(key.serialized_der())),
+        ),
+        ("a key in pairs with slashes", pairs.join("/")),
+        (
+            "a number in base32hex",
+            data_encoding::BASE32HEX_NOPAD.encode(&share[..32]),
+        ),
         ("the middle of a key", body[60..120].to_owned()),
         ("a key", body),
     ]

@@ -1,9 +1,11 @@
-//! Key material in what somebody typed or pasted, in whatever wrapping: private keys, unseal shares, tokens, and
-//! pieces of them, recognised before they get to a screen, a URL, a filter or a file. Of a private key its public
-//! half is made, where that can be done.
+//! The one judgement of what somebody typed or pasted, before it gets to a screen, a URL, a filter or a file: private
+//! keys, unseal shares, tokens and pieces of them are recognised in many wrappings; of the rest only what reads as
+//! something that people look for may be shown (`harmless`). Of a private key its public half is made, where that can be
+//! done.
 
 mod base85;
 mod der;
+mod harmless;
 mod label;
 mod piece;
 mod ssh;
@@ -21,6 +23,8 @@ pub enum Material {
     PrivateKey(Option<String>),
     /// A token or an unseal share, or it may be a piece of a key: nothing can be made of it.
     Piece,
+    /// It is nothing that is known, so that it may be any of these in a wrapping that isn't.
+    Unread,
 }
 
 /// What `text` holds of key material; nothing if it can be shown.
@@ -63,15 +67,33 @@ fn found_in(text: &str, grows: bool) -> Option<Material> {
     if is_private {
         return Some(Material::PrivateKey(None));
     }
-    let has_piece = inners.iter().any(|inner| match inner {
-        Inner::Text(text) => token::is_in(text) || base85::is_in(text) || piece::is_in(text, grows),
-        Inner::Block(..) | Inner::Bytes(_) => false,
+    let texts = inners.iter().filter_map(|inner| match inner {
+        Inner::Text(text) => Some(text.as_str()),
+        Inner::Block(..) | Inner::Bytes(_) => None,
     });
-    // Escapes may stand for bytes that are no text.
-    let has_piece = has_piece || piece::is_dumped(text);
-    // In base85 a percent sign is a letter.
-    let has_piece = has_piece || text.contains('%') && base85::has_percent(&seen(text));
-    has_piece.then_some(Material::Piece)
+    let mut is_read = true;
+    for (n, text) in texts.enumerate() {
+        let left = match token::is_in(text) || base85::is_in(text) {
+            true => None,
+            false => piece::left_of(text, grows),
+        };
+        let Some(left) = left else {
+            return Some(Material::Piece);
+        };
+        // What stands in the text in base64 is judged as that, unless it is taken for the text that it is.
+        is_read &= n > 0 && !text.contains("-----BEGIN ") || harmless::reads(&left, grows);
+    }
+    // Escapes may stand for bytes that are no text, and in base85 a percent sign is a letter.
+    if piece::is_dumped(text) || text.contains('%') && base85::has_percent(&seen(text)) {
+        return Some(Material::Piece);
+    }
+    (!is_read).then_some(Material::Unread)
+}
+
+/// True if next to nothing can be hidden in `text`, so that it may go out before somebody has said so.
+#[must_use]
+pub fn is_clear(text: &str) -> bool {
+    harmless::is_clear(text) && material_in(text).is_none()
 }
 
 /// Words that only stand beside a private key.

@@ -5,7 +5,7 @@
 
 use data_encoding::BASE32_NOPAD;
 
-use super::{der, label, says_private, ssh};
+use super::{der, harmless, label, says_private, ssh};
 use crate::domain::wrapping::{dumped, from_base64, from_hex};
 
 /// Fewer letters are a word, an id or a name. A share of a key of 128 bits has 23.
@@ -23,6 +23,21 @@ const SHARE: usize = 44;
 const DECIMAL: usize = 49;
 /// Letters of base32 in upper and lower case: host names have at most 63 of the latter, few digits among them.
 const BASE32: (usize, usize) = (32, 50);
+/// Length of a text in base64, whose end isn't known.
+const TEXT: usize = usize::MAX;
+/// Ends of labels of PEM blocks that are public.
+const OF_BLOCKS: [&str; 6] = [
+    "CERTIFICATE",
+    "CERTIFICATE REQUEST",
+    "PUBLIC KEY",
+    "X509 CRL",
+    "PKCS7",
+    "PARAMETERS",
+];
+/// Letters of a block by which it can be told what it holds, and those that OpenSSL writes behind a certificate that it
+/// trusts.
+const SHORTEST_BLOCK: usize = 32;
+const TRUSTED: usize = 172;
 /// Shorter ones of equal length are one text in groups.
 const IN_GROUPS: usize = 40;
 /// Pairs of a line of `openssl rsa -text`, which ends with a colon as no serial does, that are left of a line that was
@@ -31,18 +46,32 @@ const LINE: usize = 8;
 /// Pairs behind the name of a number of a private key. Fewer tell nothing of it.
 const NUMBER: usize = 4;
 
-/// True if `text` has such a piece in it; while `text` `grows`, anything shorter than a hash may become one.
-pub(super) fn is_in(text: &str, grows: bool) -> bool {
+/// What is left of `text` without what says itself that it is public; nothing where a piece is in it. While `text`
+/// `grows`, anything shorter than a hash may become one.
+pub(super) fn left_of(text: &str, grows: bool) -> Option<String> {
+    let dumps = dumped(text);
     // Clues are not written as dumps, but for certificates.
-    if is_dumped(text) {
-        return true;
+    if dumps.iter().any(|bytes| !is_public(bytes)) {
+        return None;
     }
-    let text = without_blocks(text);
+    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    // Two digits a byte, beside which stand places and letters.
+    if dumps.iter().any(|bytes| bytes.len() * 10 >= digits * 3) {
+        return Some(String::new());
+    }
+    let text = harmless::without_ids(&without_blocks(text), grows);
+    let left = without_words(&text, grows)?;
+    if is_in_groups(&text) {
+        return None;
+    }
     // `openssl x509 -text` prints keys and signatures in pairs, and a public key is public.
     let is_printed = ["Certificate:", "Public-Key:", "Certificate Request:"]
         .iter()
         .any(|words| text.contains(words));
-    has_word(&text, grows) || (!is_printed && has_pairs(&text, grows)) || is_in_groups(&text)
+    match is_printed {
+        true => Some(without_lines_of_pairs(&left)),
+        false => without_pairs(&left, grows),
+    }
 }
 
 /// True if bytes that aren't public are written one by one in `text`.
@@ -50,63 +79,127 @@ pub(super) fn is_dumped(text: &str) -> bool {
     dumped(text).iter().any(|bytes| !is_public(bytes))
 }
 
-/// Text outside of PEM blocks, which say themselves what they hold.
+/// Text outside of PEM blocks that hold what they say.
 fn without_blocks(text: &str) -> String {
     let mut outside = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, begun)) = rest.split_once("-----BEGIN ") {
         outside.push_str(before);
         outside.push(' ');
-        let Some((_, body)) = begun.split_once("-----") else {
+        let Some((label, behind)) = begun.split_once("-----") else {
+            outside.push_str(begun);
             return outside;
         };
-        let Some((_, ended)) = body.split_once("-----END ") else {
-            return outside;
-        };
+        let (body, ended) = behind.split_once("-----END ").unwrap_or((behind, ""));
+        if !is_public_block(label, body) {
+            outside.push_str(label);
+            outside.push(' ');
+            outside.push_str(body);
+        }
         rest = ended.split_once("-----").map_or("", |(_, after)| after);
     }
     outside.push_str(rest);
     outside
 }
 
+/// True if a block is one of those that are public, and its bytes begin so and end with it. Of a few letters it can't be
+/// told.
+fn is_public_block(label: &str, body: &str) -> bool {
+    let is_label = OF_BLOCKS.iter().any(|end| label.ends_with(end));
+    let letters: String = body
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))
+        .collect();
+    let is_public = || {
+        let bytes = letters.get(..letters.len() / 4 * 4).and_then(from_base64)?;
+        let read = read_bytes(&bytes, 4, 3, letters.len())?;
+        Some(matches!(read, Read::Public(whole) if letters.len() <= whole.saturating_add(TRUSTED)))
+    };
+    is_label && (letters.len() < SHORTEST_BLOCK || is_public().unwrap_or(false))
+}
+
+/// Lines without those of pairs of hex digits, as OpenSSL prints long numbers.
+fn without_lines_of_pairs(text: &str) -> String {
+    let is_of_pairs = |line: &&str| {
+        let pairs = line.trim().trim_end_matches(':').split(':');
+        let mut pairs = pairs.peekable();
+        pairs.peek().is_some()
+            && pairs.all(|it| it.len() == 2 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    text.lines()
+        .filter(|line| !is_of_pairs(line))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
 fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')
 }
 
-/// True if one of its words is a piece. Words that follow the beginning of something public are the rest of it, up
-/// to the length that the beginning gives.
-fn has_word(text: &str, grows: bool) -> bool {
+/// `text` without the words that are public; nothing if one of them is a piece. Words that follow the beginning of
+/// something public are the rest of it, up to the length that the beginning gives.
+fn without_words(text: &str, grows: bool) -> Option<String> {
+    let mut left = String::with_capacity(text.len());
     let mut rest = 0;
     let mut behind = text;
     while !behind.is_empty() {
         let n = behind.find(|c| !is_letter(c)).unwrap_or(behind.len());
         let (word, after) = behind.split_at(n);
         let begins = text.len() - behind.len();
-        behind = after.split_at(after.chars().next().map_or(0, char::len_utf8)).1;
+        let (sign, after_sign) = after.split_at(after.chars().next().map_or(0, char::len_utf8));
+        behind = after_sign;
+        let is_rest = match rest {
+            TEXT => is_text(word),
+            rest => !word.is_empty() && word.len() <= rest,
+        };
+        let is_labelled = || {
+            let before = text.get(..begins);
+            before.is_some_and(|before| label::names_public(before, text))
+        };
         if word.len() < SHORTEST {
-            rest = usize::saturating_sub(rest, word.len());
+            let may_be_hash = grows && behind.is_empty() && word.len() >= SHORTEST / 2 && is_labelled();
+            if !is_rest && !may_be_hash {
+                left.push_str(word);
+            }
+            left.push_str(sign);
+            if rest != TEXT {
+                rest = usize::saturating_sub(rest, word.len());
+            }
             continue;
         }
-        let says_hash = after.starts_with('=')
-            || text
-                .get(..begins)
-                .is_some_and(|before| label::names_public(before, text));
+        let says_hash = after.starts_with('=') || is_labelled();
         let read = read(word, says_hash, grows);
         if read == Read::Private {
-            return true;
+            return None;
         }
-        if word.len() <= rest {
-            rest -= word.len();
+        if is_rest {
+            if rest != TEXT {
+                rest -= word.len();
+            }
+            left.push_str(sign);
             continue;
         }
         rest = 0;
         match read {
-            Read::Piece => return true,
+            Read::Piece | Read::Private => return None,
+            Read::Public(TEXT) => rest = TEXT,
             Read::Public(letters) => rest = letters.saturating_sub(word.len()),
-            Read::Private | Read::Other => {}
+            Read::Hash => {}
+            Read::Other => left.push_str(word),
         }
+        left.push_str(sign);
     }
-    false
+    Some(left)
+}
+
+/// True if a word is a part of a text in base64, which is judged as that text.
+fn is_text(word: &str) -> bool {
+    let bytes = word.get(..word.len() / 4 * 4).and_then(from_base64);
+    bytes.is_some_and(|bytes| {
+        bytes
+            .iter()
+            .all(|byte| matches!(byte, b'\n' | b'\r' | b'\t' | b' '..=b'~'))
+    })
 }
 
 /// Kind of a word.
@@ -115,6 +208,8 @@ enum Read {
     Private,
     /// The beginning of something public that has so many letters.
     Public(usize),
+    /// A hash in base64 that is said to be one.
+    Hash,
     Piece,
     Other,
 }
@@ -150,8 +245,9 @@ fn read(word: &str, says_hash: bool, grows: bool) -> Read {
         .strip_prefix('/')
         .filter(|pin| HASHES.contains(&pin.len()))
         .unwrap_or(pin);
+    let is_clue = says_hash && (HASHES.contains(&pin.len()) || (grows && pin.len() <= HASHES[1]));
     if !is_random(pin) {
-        return Read::Other;
+        return if is_clue { Read::Hash } else { Read::Other };
     }
     let whole = pin.get(..pin.len() / 4 * 4).and_then(from_base64);
     if let Some(read) = whole.as_ref().and_then(|bytes| read_bytes(bytes, 4, 3, n)) {
@@ -160,11 +256,10 @@ fn read(word: &str, says_hash: bool, grows: bool) -> Read {
     let is_public_text = whole.is_some_and(|bytes| {
         std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("-----BEGIN ") && !says_private(text))
     });
-    let is_clue = says_hash && (HASHES.contains(&pin.len()) || (grows && pin.len() <= HASHES[1]));
     match (is_public_text, is_clue) {
         // Its end is not known, and its lines are read where it is taken apart.
-        (true, _) => Read::Public(usize::MAX),
-        (_, true) => Read::Other,
+        (true, _) => Read::Public(TEXT),
+        (_, true) => Read::Hash,
         _ => Read::Piece,
     }
 }
@@ -253,10 +348,13 @@ impl Pairs {
     }
 }
 
-/// True if hex digits in pairs or fours, with colons, hyphens or spaces between, are more than a hash has, or stand in
-/// the lines of a private key that is written out.
-fn has_pairs(text: &str, grows: bool) -> bool {
+/// `text` without pairs of hex digits that are public. Nothing if hex digits in pairs or fours, with colons, hyphens or
+/// spaces between, are more than a hash has, or stand in the lines of a private key that is written out.
+fn without_pairs(text: &str, grows: bool) -> Option<String> {
     let mut pairs = Pairs::default();
+    let mut left = String::with_capacity(text.len());
+    let mut kept = 0;
+    let mut since = 0;
     let mut between = None;
     let mut rest = text;
     while !rest.is_empty() {
@@ -273,6 +371,7 @@ fn has_pairs(text: &str, grows: bool) -> bool {
         let is_group = group.is_some();
         if pairs.bytes.is_empty() && is_group {
             pairs.says = text.get(..begins).and_then(label::said_by);
+            since = begins;
         }
         pairs.bytes.extend(group.unwrap_or_default());
         // The last colon of what is being typed is followed by something.
@@ -293,14 +392,27 @@ fn has_pairs(text: &str, grows: bool) -> bool {
             between = next;
         } else {
             if pairs.is_piece(grows) {
-                return true;
+                return None;
+            }
+            if is_public(&pairs.bytes) {
+                left.push_str(text.get(kept..since)?);
+                kept = if is_group { begins + word.len() } else { begins };
             }
             pairs = Pairs::default();
             between = None;
         }
         rest = behind;
     }
-    pairs.is_piece(grows)
+    if pairs.is_piece(grows) {
+        return None;
+    }
+    let end = if is_public(&pairs.bytes) {
+        since
+    } else {
+        text.len()
+    };
+    left.push_str(text.get(kept..end)?);
+    Some(left)
 }
 
 /// True if groups of equal length, in which people write long texts, are a random text together.
