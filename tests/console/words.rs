@@ -144,7 +144,7 @@ fn a_request_waits_for_no_ca_while_the_clock_of_each_issuer_is_off() {
         duty: Duty::Issuer,
         name: "issuer@a".to_owned(),
         version: "1".to_owned(),
-        seen_at: fixtures::now(),
+        seen_at: now(),
         is_there: true,
         clock_ahead_s: Some(40),
     };
