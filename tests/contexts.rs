@@ -35,9 +35,12 @@ fn row<'a>(screen: &'a str, name: &str) -> &'a str {
 fn one_lost_context_is_told_while_the_others_go_on_and_enter_goes_there() {
     let home = tempfile::tempdir().unwrap();
     let (here, there) = (Demo::start(home.path(), None), Demo::start(home.path(), None));
-    let token = home.path().join("token");
-    std::fs::write(&token, there.text("/operator_token")).unwrap();
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let [token, viewer] = ["operator_token", "viewer_token"].map(|name| {
+        let file = home.path().join(name);
+        std::fs::write(&file, there.text(&format!("/{name}"))).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        file
+    });
     let ran = home.path().join("ran");
     let at = |demo: &Demo| {
         format!(
@@ -51,13 +54,16 @@ fn one_lost_context_is_told_while_the_others_go_on_and_enter_goes_there() {
          [contexts.night]\n{}\
          [contexts.prod]\n{}api_token = {{ file = \"{}\" }}\nprotected = true\n\
          [contexts.locked-up]\n{}api_token = {{ command = [\"touch\", \"{}\"] }}\nread_only = true\n\
-         [contexts.usual]\n{}",
+         [contexts.usual]\n{}\
+         [contexts.wall]\n{}api_token = {{ file = \"{}\" }}\nprotected = true\n",
         at(&here),
         at(&there),
         token.display(),
         at(&there),
         ran.display(),
         at(&there),
+        at(&there),
+        viewer.display(),
     );
     let config = home.path().join("config.toml");
     std::fs::write(&config, text).unwrap();
@@ -69,15 +75,17 @@ fn one_lost_context_is_told_while_the_others_go_on_and_enter_goes_there() {
     pty.wait_for("is sealed (0 of 3 shares)");
     pty.send("9");
     let screen = pty.wait("all to have answered", |screen| {
-        ["night", "prod", "locked-up", "usual"]
+        ["night", "prod", "locked-up", "usual", "wall"]
             .iter()
             .all(|name| row(screen, name).contains(" up ") && row(screen, name).contains("SEALED"))
             && !row(screen, "prod").contains('?')
+            && !row(screen, "wall").contains('?')
             && row(screen, "usual").contains("there is no API token")
     });
     assert!(row(&screen, "night").contains("(here)"), "{screen}");
     assert!(row(&screen, "prod").contains("locked"), "{screen}");
     assert!(row(&screen, "locked-up").contains("READ-ONLY"), "{screen}");
+    assert!(row(&screen, "wall").contains(" VIEWER "), "{screen}");
     // A password manager is not asked for a look, and the one token of the environment is for the open context.
     let why = "there is no API token: the command `touch` is run only";
     assert!(row(&screen, "locked-up").contains(why), "{screen}");

@@ -151,6 +151,7 @@ fn plan(tier: Tier) -> Plan {
         Tier::Harmless => Harm::None,
         Tier::Shares => Harm::Shares,
         Tier::Contained => Harm::Changes,
+        Tier::Backward => Harm::Backward,
         Tier::Irreversible | Tier::Sweeping => Harm::Final,
     };
     Plan {
@@ -214,6 +215,21 @@ fn open_run(state: &mut State, action: &'static str, plan: Plan) {
 #[test]
 fn triage() {
     snapshot("triage", |_| {});
+}
+
+/// A long name is cut, and not the status of all: that one has expired is what matters.
+#[test]
+fn a_long_name_takes_no_status_away() {
+    snapshot("triage_long_name", |state| {
+        let mut rows = fixtures::certificates();
+        rows[1].subject = "CN=backup.db-01.example.com".to_owned();
+        let total = i64::try_from(rows.len()).unwrap();
+        let expiring = Answer::Certificates(cmp_console::state::query::Window { total, rows });
+        fixtures::answer(state, Query::Expiring, expiring);
+        let shown = text(state);
+        let pane = shown.lines().skip_while(|line| !line.contains("── Certificates"));
+        assert!(pane.take(4).any(|line| line.contains("expired")), "{shown}");
+    });
 }
 
 #[test]

@@ -216,8 +216,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             hosts.reload()
         )];
     }
-    plan.in_the_way =
-        hosts.lines(|until| format!("The job is on record; nothing is installed there until it {until}."));
+    plan.in_the_way = hosts
+        .lines(|until| format!("The job will be on record; nothing is installed there until it {until}."));
     if let Some((name, why)) = unknown.first() {
         plan.in_the_way.push(format!(
             "Whether {} is revoked at the CA isn't known: {why}",
@@ -246,7 +246,8 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// An older certificate in a newer one's place is mostly a mistake, so it is said and typed.
+/// An older certificate in a newer one's place is mostly a mistake, so it is said and typed; the newer one can be put
+/// back.
 fn over_newer(places: &[Place], plan: &mut Plan) {
     let mut older = places
         .iter()
@@ -260,7 +261,9 @@ fn over_newer(places: &[Place], plan: &mut Plan) {
         more => format!(" The same for {more} more."),
     };
     plan.for_good = format!(
-        "An OLDER certificate takes a newer one's place: {} was issued {}; {}.{more}",
+        "An OLDER certificate takes a newer one's place; `{}` on the newer one puts it back: {} was issued {}; \
+         {}.{more}",
+        SPEC.key,
         certificate.name(),
         fixed(certificate.not_before),
         newer.words(),
@@ -525,7 +528,7 @@ impl Step for InstallOlder {
     }
 
     fn harm(&self) -> Harm {
-        Harm::Final
+        Harm::Backward
     }
 
     fn run<'a>(&'a self, cx: &'a StepContext, with: &'a Writes<'a>) -> BoxFuture<'a, Result<Value, Problem>> {

@@ -8,6 +8,7 @@ use super::in_the_way;
 use super::steps::standing::{Lists, Standing};
 use crate::domain::certificate::{Certificate, CertificateStatus};
 use crate::domain::moment::fixed;
+use crate::domain::told::{SAID, cited};
 use crate::plan::ports::Reads;
 use crate::wire::certs::CertificateDetail;
 
@@ -48,11 +49,12 @@ pub(super) fn keep_the_key(all: &[CertificateDetail], now: DateTime<Utc>) -> Opt
 
 /// Sentence about the old certificates, counted by what becomes of each.
 pub(super) fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String {
-    let (mut good, mut leaked, mut asked, mut revoked, mut ended) = (0, 0, 0, 0, 0);
+    let (mut good, mut leaked, mut asked, mut refused, mut revoked, mut ended) = (0, 0, 0, 0, 0, 0);
     for certificate in all.iter().map(|detail| &detail.certificate) {
         match certificate.status {
             _ if certificate.not_after <= now => ended += 1,
             CertificateStatus::Revoked => revoked += 1,
+            CertificateStatus::RevocationPending if certificate.refusal().is_some() => refused += 1,
             CertificateStatus::RevocationPending => asked += 1,
             CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => {
                 leaked += 1;
@@ -80,6 +82,11 @@ pub(super) fn old_ones(all: &[CertificateDetail], now: DateTime<Utc>) -> String 
             "waits for its CA to be revoked",
             "wait for their CA to be revoked",
         ),
+        of(
+            refused,
+            "that its CA refused to revoke stays valid until it ends: mend the cause, then `X`",
+            "that their CA refused to revoke stay valid until they end: mend the cause, then `X`",
+        ),
         of(revoked, "is revoked", "are revoked"),
         of(ended, "has ended", "have ended"),
     ];
@@ -93,9 +100,17 @@ pub(super) fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
     match certificate.status {
         _ if certificate.not_after <= now => format!("The old certificate ended {end}."),
         CertificateStatus::Revoked => "The old certificate is revoked.".to_owned(),
-        CertificateStatus::RevocationPending => format!(
-            "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until {end}."
-        ),
+        CertificateStatus::RevocationPending => match certificate.refusal() {
+            Some(words) => format!(
+                "The CA refused to revoke the old certificate; it stays valid until {end}. Mend the cause, then `X` on \
+                 it. The CA says {}.",
+                cited(words, SAID)
+            ),
+            None => format!(
+                "The old certificate's revocation is asked for and waits for its CA; without it it stays valid until \
+                 {end}."
+            ),
+        },
         CertificateStatus::Active | CertificateStatus::Held if certificate.is_key_compromised => format!(
             "The old certificate's key is compromised, and it stays valid until {end} unless it is revoked: `X` on it, \
              once the new one is served."
@@ -124,4 +139,50 @@ pub(super) async fn revoked_at_ca(all: &[CertificateDetail], with: &Reads) -> Op
             in_the_way::names(&names)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::revocation_reach::tests::certificate;
+    use super::*;
+
+    /// A certificate whose revocation is asked for, and refused with these words.
+    fn revoking(name: &str, refusal: Option<&str>, now: DateTime<Utc>) -> CertificateDetail {
+        let end = now + chrono::Duration::days(1);
+        let mut certificate = certificate(name, "revocation_pending", end);
+        certificate["revocation"] = json!({
+            "reason": "superseded", "asked_at": now, "accepted_at": null, "in_crl_at": null, "refusal": refusal
+        });
+        serde_json::from_value(json!({
+            "certificate": certificate, "key": null, "installations": [], "same_key": [], "chain": []
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_the_ca_refused_to_revoke_waits_for_nobody() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let refused = |name| revoking(name, Some("unknown serial"), now);
+        let end = fixed(now + chrono::Duration::days(1));
+        assert_eq!(
+            old(&refused("a").certificate, now),
+            format!(
+                "The CA refused to revoke the old certificate; it stays valid until {end}. Mend the cause, then `X` on \
+                 it. The CA says `unknown serial`."
+            )
+        );
+        let waits = revoking("b", None, now);
+        assert!(old(&waits.certificate, now).contains("is asked for and waits for its CA"));
+        assert_eq!(
+            old_ones(&[waits, refused("a")], now),
+            "Of the old certificates 1 waits for its CA to be revoked; 1 that its CA refused to revoke stays valid until it \
+             ends: mend the cause, then `X`."
+        );
+        assert_eq!(
+            old_ones(&[refused("a"), refused("b")], now),
+            "Of the old certificates 2 that their CA refused to revoke stay valid until they end: mend the cause, then `X`."
+        );
+    }
 }

@@ -286,7 +286,8 @@ fn replaced_first(served: &[&Certificate]) -> Vec<String> {
     };
     if !asked.is_empty() {
         lines.push(format!(
-            "What replaces {} is asked for, and not there yet. Revoked once that is served: no outage.",
+            "What replaces {} is asked for, and not there yet. The revocation doesn't wait for that: an outage until it is \
+             served. Wait for it, then `X`: no outage.",
             names(&asked)
         ));
     }

@@ -81,23 +81,24 @@ fn read_next(
 }
 
 /// Once the list that a clue leads to is there: if it is about one key, that key's reach is what somebody
-/// with a clue wants to see; if it is empty, the clue is read otherwise.
-pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
+/// with a clue wants to see; if it is empty, the clue is read otherwise. Returns whether another list is awaited now,
+/// which may be there already: two readings can lead to the same one.
+pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) -> bool {
     let Some(Following {
         awaits: Awaits::Rows(list),
         ..
     }) = &state.follow
     else {
-        return;
+        return false;
     };
     let query = Query::Certificates(list.clone());
     let is_open = state.place().view == ViewId::Certificates && state.screen().list == *list;
     let Some(loaded) = state.data.get(&query).filter(|_| is_open) else {
         state.follow = None;
-        return;
+        return false;
     };
     if loaded.waiting || loaded.dirty {
-        return;
+        return false;
     }
     let mut found_by = None;
     let keys: Option<Vec<String>> = match &loaded.value {
@@ -111,10 +112,11 @@ pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
         _ => None,
     };
     let (Some(following), Some(keys)) = (state.follow.take(), keys) else {
-        return;
+        return false;
     };
     if keys.is_empty() {
-        return nothing(state, following, effects);
+        nothing(state, following, effects);
+        return matches!(&state.follow, Some(it) if matches!(it.awaits, Awaits::Rows(_)));
     }
     if let [spki] = keys.as_slice() {
         go(state, Place::of_key(spki.clone()));
@@ -129,6 +131,7 @@ pub(super) fn follow_clue(state: &mut State, effects: &mut Vec<Effect>) {
     };
     let words = found_by.map_or(following.words, str::to_owned);
     state.say(Tone::Plain, format!("read as {words}{more}{not}"));
+    false
 }
 
 /// Number of the certificate that the text was found in; none where one of its names has the text, since a list looks

@@ -287,6 +287,12 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         (Some(InDialog::Commands), Phase::Planned) => {
             if let Some(plan) = &run.plan {
                 (layer.detail, layer.scroll) = (layer.detail.next(plan), 0);
+                // What was asked for is what is seen next, whatever had no room above it.
+                if layer.detail != Detail::Names {
+                    let scrolling = views::dialogs::scrolling(state, &layer);
+                    let own = scrolling.own.min(scrolling.most);
+                    layer.scroll = u16::try_from(own).unwrap_or(u16::MAX);
+                }
             }
         }
         (Some(InDialog::CopyCommands), Phase::Planned) if layer.detail == Detail::Commands => {

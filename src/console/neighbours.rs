@@ -115,7 +115,8 @@ impl Neighbours {
             limit: Some(1),
             ..PageQuery::default()
         };
-        let (findings, expiring, open, failed) = tokio::try_join!(
+        let (me, findings, expiring, open, failed) = tokio::try_join!(
+            api.me(),
             api.findings(),
             api.certificates(&expiring),
             api.requests(&open),
@@ -126,7 +127,10 @@ impl Neighbours {
             requests: open.counted(),
             failed: failed.counted(),
         };
-        Ok(Figures::of(&findings.findings, &findings.more, lists))
+        Ok(Figures {
+            role: Some(me.role),
+            ..Figures::of(&findings.findings, &findings.more, lists)
+        })
     }
 
     fn named(&self, name: &str) -> Result<Arc<Neighbour>, Problem> {

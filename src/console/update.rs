@@ -319,7 +319,9 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
     }
     live_filter::answered(state);
     ask(state, effects);
-    clues::follow_clue(state, effects);
+    while clues::follow_clue(state, effects) {
+        ask(state, effects);
+    }
     ask(state, effects);
     verify::go_on(state, effects);
     if is_held(state) {

@@ -135,7 +135,7 @@ pub struct Finding {
     /// Where: the host, or the first one of several; none where it is about no host, or is the subject itself.
     #[serde(default, deserialize_with = "plain::maybe_name")]
     pub host: Option<String>,
-    /// The agent there, where the finding is about what that one sees.
+    /// The agent there, where the finding is about what that one sees, or waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The matter, in one of the fixed words of `domain/matter.rs`.

@@ -49,6 +49,8 @@ pub const WAITS: &str = "waits";
 pub const PAUSED: &str = "paused";
 /// A revocation that the CA hasn't confirmed.
 pub const NOT_CONFIRMED: &str = "not confirmed";
+/// A revocation that the CA has refused.
+pub const NOT_REVOKED: &str = "refused by CA";
 /// A revocation that the CA has confirmed, and doesn't list.
 pub const NOT_LISTED: &str = "not in the CRL";
 /// A CA that was accepted beside the one that was known.

@@ -49,6 +49,16 @@ impl Role {
         self == Self::Admin
     }
 
+    /// The word for a token that may change nothing, as it stands beside a context; none for one that may.
+    #[must_use]
+    pub fn forbids(self) -> Option<&'static str> {
+        match self {
+            Self::Agent => Some("AGENT"),
+            Self::Viewer => Some("VIEWER"),
+            Self::Operator | Self::Admin => None,
+        }
+    }
+
     /// May carry out actions.
     #[must_use]
     pub fn may_operate(self) -> bool {

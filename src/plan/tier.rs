@@ -26,6 +26,8 @@ pub enum Harm {
     Shares,
     /// Keys, files or records change. What was there before can be had again.
     Changes,
+    /// Something older takes the place of what is newer, which is mostly a mistake. The newer can be had again.
+    Backward,
     /// It can't be undone.
     Final,
 }
@@ -37,8 +39,8 @@ pub struct Reach {
     pub harm: Harm,
     /// The things that it is about.
     pub things: usize,
-    /// Those of them to which something is done that can't be undone.
-    pub for_good: usize,
+    /// Those of them to which something is done that can't be undone, or is mostly a mistake.
+    pub grave: usize,
     /// The hosts on which something changes.
     pub hosts: usize,
 }
@@ -61,9 +63,11 @@ pub enum Tier {
     Shares,
     /// Changes on a few things and hosts, or something harmless to many.
     Contained,
+    /// One thing that goes back to what is older.
+    Backward,
     /// One thing that can't be undone.
     Irreversible,
-    /// Many things or hosts, or several things that can't be undone.
+    /// Many things or hosts, or several things that can't be undone or go back.
     Sweeping,
 }
 
@@ -92,7 +96,7 @@ impl Reach {
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let harms = |step: &&PlannedStep| step.harm >= Harm::Changes;
-        let for_good = plan.steps.iter().filter(|step| step.harm == Harm::Final);
+        let grave = plan.steps.iter().filter(|step| step.harm >= Harm::Backward);
         let hosts = plan.steps.iter().filter(harms).flat_map(|step| &step.hosts);
         Self {
             harm: plan
@@ -102,7 +106,7 @@ impl Reach {
                 .max()
                 .unwrap_or(Harm::None),
             things: plan.targets.len(),
-            for_good: for_good.map(|step| step.target).collect::<BTreeSet<_>>().len(),
+            grave: grave.map(|step| step.target).collect::<BTreeSet<_>>().len(),
             hosts: hosts.collect::<BTreeSet<_>>().len(),
         }
     }
@@ -113,7 +117,7 @@ impl Reach {
         Self {
             harm,
             things,
-            for_good: if harm == Harm::Final { things } else { 0 },
+            grave: if harm >= Harm::Backward { things } else { 0 },
             hosts: 0,
         }
     }
@@ -127,12 +131,13 @@ impl Reach {
             Harm::None => Tier::Contained,
             Harm::Shares => Tier::Shares,
             Harm::Changes if !many => Tier::Contained,
-            Harm::Final if !many && self.for_good <= 1 => Tier::Irreversible,
-            Harm::Changes | Harm::Final => Tier::Sweeping,
+            Harm::Backward if !many && self.grave <= 1 => Tier::Backward,
+            Harm::Final if !many && self.grave <= 1 => Tier::Irreversible,
+            Harm::Changes | Harm::Backward | Harm::Final => Tier::Sweeping,
         }
     }
 
-    /// What is asked for in `context`. `phrase` names the one thing that can't be undone. A protected context
+    /// What is asked for in `context`. `phrase` names the one thing that can't be undone or goes back. A protected context
     /// asks for more at each tier, and for its name wherever something is changed.
     #[must_use]
     pub fn asks(self, context: InContext<'_>, phrase: &str) -> Ask {
@@ -143,9 +148,9 @@ impl Reach {
             (Tier::Harmless, true) | (Tier::Contained, false) => Ask::Yes,
             (Tier::Contained, true) | (Tier::Sweeping, _) => counted(),
             // Nothing to type would be typed by a bare Enter.
-            (Tier::Irreversible, _) if phrase.trim().is_empty() => counted(),
-            (Tier::Irreversible, false) => Ask::Type(phrase.to_owned()),
-            (Tier::Irreversible, true) => Ask::Type(format!("{phrase} {}", context.name)),
+            (Tier::Backward | Tier::Irreversible, _) if phrase.trim().is_empty() => counted(),
+            (Tier::Backward | Tier::Irreversible, false) => Ask::Type(phrase.to_owned()),
+            (Tier::Backward | Tier::Irreversible, true) => Ask::Type(format!("{phrase} {}", context.name)),
         }
     }
 }
@@ -186,6 +191,8 @@ mod tests {
             (reach(Harm::Changes, 9, 3), Ask::Yes, typed("9 prod-eu")),
             (reach(Harm::Changes, 10, 1), typed("10 demo"), typed("10 prod-eu")),
             (reach(Harm::Changes, 1, 4), typed("1 demo"), typed("1 prod-eu")),
+            (reach(Harm::Backward, 1, 1), typed("f973"), typed("f973 prod-eu")),
+            (reach(Harm::Backward, 2, 1), typed("2 demo"), typed("2 prod-eu")),
             (reach(Harm::Final, 1, 1), typed("f973"), typed("f973 prod-eu")),
             (reach(Harm::Final, 1, 4), typed("1 demo"), typed("1 prod-eu")),
             (reach(Harm::Final, 2, 1), typed("2 demo"), typed("2 prod-eu")),
@@ -203,7 +210,7 @@ mod tests {
             Ask::Yes => 1,
             Ask::Type(_) => 2,
         };
-        for harm in [Harm::None, Harm::Changes, Harm::Final] {
+        for harm in [Harm::None, Harm::Changes, Harm::Backward, Harm::Final] {
             for things in 0..12 {
                 for hosts in 0..6 {
                     let reach = reach(harm, things, hosts);
@@ -217,7 +224,7 @@ mod tests {
 
     #[test]
     fn more_things_more_hosts_and_more_harm_never_ask_for_less() {
-        for harm in [Harm::None, Harm::Changes, Harm::Final] {
+        for harm in [Harm::None, Harm::Changes, Harm::Backward, Harm::Final] {
             for things in 0..12 {
                 for hosts in 0..6 {
                     let tier = reach(harm, things, hosts).tier();

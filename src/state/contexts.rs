@@ -11,6 +11,7 @@ use super::link::Link;
 use super::loaded::Loaded;
 use super::query::{Answer, ListQuery, Query};
 use crate::domain::link::{Backend, LinkState};
+use crate::domain::role::Role;
 use crate::problem::ProblemKind;
 
 /// Another context that was not heard of for longer is not known any more: nobody asked meanwhile.
@@ -59,6 +60,8 @@ pub struct Sight<'a> {
     pub answer: Option<&'a Loaded<Answer>>,
     /// Whether nobody has asked for a while, so that the figures are not of now.
     pub is_old: bool,
+    /// The token's role there, where its API told it.
+    pub role: Option<Role>,
 }
 
 impl Sight<'_> {
@@ -179,6 +182,7 @@ fn of_open<'a>(state: &'a State, configured: Option<&Configured>) -> Sight<'a> {
         figures,
         answer: findings,
         is_old: false,
+        role: state.role,
     }
 }
 
@@ -207,6 +211,7 @@ fn of_other<'a>(state: &'a State, context: &Configured) -> Sight<'a> {
         figures,
         answer,
         is_old: answer.is_some_and(is_old),
+        role: figures.and_then(|figures| figures.role),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The figures of one context: how much burns in it. Where they come from is in `contexts`.
 
 use crate::domain::finding::{Finding, FindingKind, More, Severity, n_left_out};
+use crate::domain::role::Role;
 
 /// What burns in a context, counted as its triage shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Figures {
     /// Requests that failed for good, as their list counts them. Most of them have no finding of their own: it is
     /// their certificate's.
     pub failed: i64,
+    /// The role of the token by which they were asked for, where the API told it.
+    pub role: Option<Role>,
 }
 
 /// Numbers of rows that lists have at the server.
@@ -55,6 +58,7 @@ impl Figures {
             silent: of_kind(FindingKind::AgentSilent),
             requests: lists.requests,
             failed: lists.failed,
+            role: None,
         }
     }
 }

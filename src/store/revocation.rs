@@ -110,7 +110,8 @@ fn twice(certificate: &Certificate, before: Reason, now: Reason) -> Problem {
         "is being revoked already"
     };
     let problem = Problem::conflict(format!("certificate `{}` {what}, for {before}", certificate.id));
-    if now == Reason::KeyCompromise {
+    // What is on record as the worst can't be worsened.
+    if Reason::KeyCompromise == now || Reason::KeyCompromise == before {
         problem
     } else {
         problem.hint("only its reason may still change, to `keyCompromise`")

@@ -48,7 +48,7 @@ pub(super) const NARROW: &[Column] = &[
     },
     Column {
         title: "status",
-        width: Width::From(8, 30),
+        width: Width::Kept(8, 30),
     },
     Column {
         title: "ends",

@@ -11,6 +11,7 @@ use crate::actions::{self, Action, Availability};
 use crate::domain::database::{ReadFrom, Source};
 use crate::domain::divided::Divided;
 use crate::domain::link::{Backend, LinkState};
+use crate::domain::role::Role;
 use crate::plan::guard::Guard;
 use crate::state::cmd::Cmd;
 use crate::state::databases::{self, Reads};
@@ -226,12 +227,15 @@ impl Wrong {
 }
 
 fn guard(state: &State) -> Option<String> {
-    match (&state.guard, state.guard.unlocked(state.now)) {
-        (Guard::ReadWrite, _) => None,
-        (Guard::ReadOnly, _) => Some(" READ-ONLY ".to_owned()),
-        (Guard::Protected(_), None) => Some(" locked ".to_owned()),
+    let viewer = state.role.and_then(Role::forbids);
+    match (&state.guard, viewer, state.guard.unlocked(state.now)) {
+        (Guard::ReadOnly, ..) => Some(" READ-ONLY ".to_owned()),
+        // No unlock helps a token that may only read.
+        (_, Some(word), _) => Some(format!(" {word} ")),
+        (Guard::ReadWrite, ..) => None,
+        (Guard::Protected(_), _, None) => Some(" locked ".to_owned()),
         // In whole minutes: a countdown by seconds would write all the time.
-        (Guard::Protected(_), Some(unlocked)) => {
+        (Guard::Protected(_), _, Some(unlocked)) => {
             let left = (unlocked.until - state.now).num_seconds().saturating_add(59) / 60;
             Some(format!(" UNLOCKED {left}m {} ", fit(&unlocked.ticket, 16)))
         }

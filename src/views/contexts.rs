@@ -8,6 +8,7 @@ use super::services::{latency, word};
 use super::times::when;
 use super::{Opens, Pane, Row, View, freshness, palette};
 use crate::domain::link::{Backend, LinkState};
+use crate::domain::role::Role;
 use crate::plan::guard::Guard;
 use crate::state::State;
 use crate::state::contexts::{Sight, needs, sights};
@@ -171,11 +172,14 @@ fn changes(sight: &Sight<'_>, state: &State) -> Cell {
         true => state.guard.clone(),
         false => Guard::of(sight.context.read_only, sight.context.protected),
     };
-    let words = match (&guard, guard.unlocked(state.shown_at())) {
-        (Guard::ReadWrite, _) => "",
-        (Guard::ReadOnly, _) => "READ-ONLY",
-        (Guard::Protected(_), None) => "locked",
-        (Guard::Protected(_), Some(_)) => "UNLOCKED",
+    // No unlock helps a token that may only read.
+    let viewer = sight.role.and_then(Role::forbids);
+    let words = match (&guard, viewer, guard.unlocked(state.shown_at())) {
+        (Guard::ReadOnly, ..) => "READ-ONLY",
+        (_, Some(word), _) => word,
+        (Guard::ReadWrite, ..) => "",
+        (Guard::Protected(_), _, None) => "locked",
+        (Guard::Protected(_), _, Some(_)) => "UNLOCKED",
     };
     plain(words)
 }

@@ -17,6 +17,8 @@ pub enum Width {
     /// So many columns, and only where the table is at least so wide. The wider it has to be, the sooner the column
     /// goes where a name has no room.
     From(u16, u16),
+    /// So many columns, and only where the table is at least so wide; a name is cut for it.
+    Kept(u16, u16),
     /// So many columns, where the table is at least and at most so wide.
     Between(u16, u16, u16),
     /// As many as the longest that is shown takes, up to this.
@@ -200,11 +202,11 @@ fn widths(columns: &[Column], total: u16, shown: &[(usize, Line)]) -> Vec<u16> {
         .enumerate()
         .map(|(n, column)| match column.width {
             Width::Fixed(width) => width,
-            Width::From(width, least) if total >= least => width,
+            Width::From(width, least) | Width::Kept(width, least) if total >= least => width,
             Width::Between(width, least, most) if (least..=most).contains(&total) => width,
             Width::UpTo(most) => longest(shown, n).min(most),
             Width::Name(least) => longest(shown, n).max(least),
-            Width::From(..) | Width::Between(..) | Width::Rest(_) | Width::Fill(_) => 0,
+            Width::From(..) | Width::Kept(..) | Width::Between(..) | Width::Rest(_) | Width::Fill(_) => 0,
         })
         .collect();
     let takes = |widths: &[u16]| {
@@ -287,6 +289,11 @@ mod tests {
             widths(&columns, 40, &lines("a-very-long-name.example.com")),
             [28, 8, 0]
         );
+        let columns = [Width::Name(10), Width::Kept(8, 30), Width::From(8, 20)].map(column);
+        let long = lines("a-very-long-name.example.com");
+        assert_eq!(widths(&columns, 30, &long), [21, 8, 0]);
+        assert_eq!(widths(&columns, 29, &long), [28, 0, 0]);
+        let columns = [Width::Name(10), Width::Fixed(8), Width::From(8, 20)].map(column);
         // Nothing else can go: the name is cut.
         assert_eq!(
             widths(&columns, 30, &lines("a-very-long-name.example.com")),

@@ -1,5 +1,7 @@
 //! Plans count over all that they are about, and say what is in the way before anybody says yes.
 
+use cmp_console::plan::tier::Harm;
+
 use super::*;
 
 /// Facts of a plan are those of all that it is about.
@@ -31,6 +33,19 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
     assert!(matches!(outcome, Outcome::Waiting(_)), "{outcome:?}\n{said}");
     let detail = demo.read(&format!("/api/v1/certs/{}", all[0].id)).await;
     assert_eq!(detail["key"]["status"], "compromised", "{}", detail["key"]);
+
+    // No revocation waits for what replaces the certificate, and the plan of one and of several says so.
+    let on = certificates(&demo, &["img.example.com", "status.example.com"]).await;
+    for on in [on[..1].to_vec(), on] {
+        let words = hands.plan(revoke, on).await.in_the_way.join(" ");
+        assert!(
+            words.contains(
+                "What replaces img.example.com is asked for, and not there yet. The revocation doesn't wait for that: an \
+                 outage until it is served. Wait for it, then `X`: no outage."
+            ),
+            "{words}"
+        );
+    }
 
     // A reissue that is under way can't begin again, and the plan says so by name before anybody says yes.
     let reissue = actions::find("reissue").unwrap();
@@ -103,6 +118,14 @@ async fn a_plan_counts_what_is_left_over_all_of_it_and_says_what_waits_before_it
         began.elapsed() < std::time::Duration::from_secs(90),
         "nobody waited for the limit of a step"
     );
+    // Of a plan nothing is on record yet.
+    let on = certificates(&demo, &["vpn.example.com"]).await;
+    let plan = hands.plan(actions::find("install").unwrap(), on).await;
+    let words = plan.in_the_way.join(" ");
+    assert!(
+        words.contains("The job will be on record; nothing is installed there until it"),
+        "{words}"
+    );
 }
 
 /// The database may be behind what hosts serve and what the CA has done, as after a restore: the plan reads the dates
@@ -155,7 +178,11 @@ async fn an_older_certificate_is_typed_for_and_one_that_the_ca_has_revoked_is_re
     let last_four = serial.replace(':', "");
     let last_four = &last_four[last_four.len() - 4..];
     let mut wrong = Vec::new();
-    if older.asks(DEMO) != Ask::Type(last_four.to_owned()) || !older.for_good.contains("OLDER") {
+    let puts_back = "An OLDER certificate takes a newer one's place; `i` on the newer one puts it back: ";
+    if older.asks(DEMO) != Ask::Type(last_four.to_owned())
+        || older.reach().harm == Harm::Final
+        || !older.for_good.starts_with(puts_back)
+    {
         wrong.push(format!(
             "an older one over a newer one: {:?}, {}",
             older.asks(DEMO),

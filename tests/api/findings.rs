@@ -561,3 +561,39 @@ async fn a_reissue_is_offered_for_the_places_that_would_get_one() {
         (&json!("web-01"), &json!(true))
     );
 }
+
+/// Nothing comes of waiting once the CA has said no.
+#[tokio::test]
+async fn a_refused_revocation_is_told_at_once_and_one_that_is_under_way_has_its_time() {
+    let Some(it) = Server::start().await else { return };
+    let mut tx = it.store.begin().await.unwrap();
+    let id = certificates::insert(&mut tx, &certificate(7, 60))
+        .await
+        .unwrap()
+        .id;
+    drop(revocation::ask(&mut tx, &id, Reason::Superseded).await.unwrap());
+    tx.commit().await.unwrap();
+    it.clock.set(noon() + Duration::seconds(2));
+    let of = async || {
+        told(&it)
+            .await
+            .into_iter()
+            .find(|it| it["entity_id"] == json!(id))
+    };
+    assert_eq!(of().await, None, "it was asked for a moment ago");
+    let mut tx = it.store.begin().await.unwrap();
+    let job = jobs::claim_revoke(&mut tx, None, "w", Duration::seconds(30))
+        .await
+        .unwrap();
+    revocation::fail_revocation(&mut tx, &job.unwrap(), "unknown serial")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let found = of().await.expect("a refusal is final");
+    let what = found["what"].as_str().unwrap();
+    assert!(
+        what.ends_with("'s revocation was refused by the CA; the CA says `unknown serial`")
+            && found["answer"] == "revoke",
+        "{found}"
+    );
+}

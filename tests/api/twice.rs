@@ -145,6 +145,13 @@ async fn revoking_twice_is_refused_but_for_the_compromise() {
     );
     let (status, problem) = it.post(&path, r#"{"reason": "keyCompromise"}"#).await;
     assert_eq!(status, 409, "{problem}");
+    // It has the worst reason already: there is none that it may still change to.
+    assert!(problem.to_string().contains("for keyCompromise"), "{problem}");
+    let (status, other) = it.post(&path, r#"{"reason": "superseded"}"#).await;
+    assert_eq!(status, 409, "{other}");
+    for problem in [problem, other] {
+        assert!(!problem.to_string().contains("may still change"), "{problem}");
+    }
     // A compromised key is no obstacle to a fresh one.
     let (status, reply) = it.post(&format!("/api/v1/certs/{}/reissue", it.cert), "").await;
     assert_eq!(status, 202, "{reply}");

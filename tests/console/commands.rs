@@ -132,6 +132,25 @@ fn a_clue_is_read_in_every_way_until_one_leads_somewhere_and_that_is_said() {
     );
 }
 
+/// Two readings may lead to the same list, which is there already when the second one is asked for.
+#[test]
+fn a_clue_that_leads_nowhere_names_every_reading_when_the_last_list_is_known_already() {
+    for clue in ["578133456789", "0011223344556677"] {
+        let mut state = unsealed();
+        run_line(&mut state, &format!("find {clue}"));
+        for _ in 0..3 {
+            assert!(!said(&state).contains("nothing of ours"), "{}", said(&state));
+            answered(&mut state, &[]);
+        }
+        assert_eq!(
+            said(&state),
+            format!(
+                "nothing of ours matches {clue}, read as a serial, a decimal serial, a name, a part of a serial"
+            )
+        );
+    }
+}
+
 #[test]
 fn what_is_not_understood_says_so_and_nothing_long_is_asked_for() {
     let mut state = unsealed();

@@ -283,7 +283,7 @@ proptest! {
                         match tier {
                             Tier::Harmless | Tier::Shares => {}
                             Tier::Contained => prop_assert_eq!(&key, "y"),
-                            Tier::Irreversible => prop_assert!(key == "enter" && typed == "8401", "{} {}", key, typed),
+                            Tier::Backward | Tier::Irreversible => prop_assert!(key == "enter" && typed == "8401", "{} {}", key, typed),
                             Tier::Sweeping => prop_assert!(key == "enter" && typed == counted, "{} {}", key, typed),
                         }
                     }

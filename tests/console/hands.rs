@@ -56,6 +56,7 @@ pub(crate) fn harm_of(tier: Tier) -> Harm {
         Tier::Harmless => Harm::None,
         Tier::Shares => Harm::Shares,
         Tier::Contained => Harm::Changes,
+        Tier::Backward => Harm::Backward,
         Tier::Irreversible | Tier::Sweeping => Harm::Final,
     }
 }

@@ -419,6 +419,36 @@ fn a_finding_of_what_an_agent_sees_has_that_agent_for_a_check_in() {
     assert!(effects.iter().any(asks), "{effects:?}");
 }
 
+/// A certificate whose replacement waits for a silent agent leads to that agent, by its name.
+#[test]
+fn a_finding_that_waits_for_an_agent_leads_to_it() {
+    let mut state = fixtures::night(80, 24);
+    let waits = Finding {
+        kind: FindingKind::RevokedInUse,
+        host: Some("vpn-01".to_owned()),
+        agent: Some("agt_0007".to_owned()),
+        answer: Some("checkin".to_owned()),
+        under_way: true,
+        ..finding(1, Severity::Critical)
+    };
+    answered(&mut state, vec![waits], Findings::default());
+    while !cursor_and_strip(&state).0.contains("name-01") {
+        press(&mut state, "j");
+    }
+    assert!(cursor_and_strip(&state).0.contains("c checkin"));
+    let effects = press(&mut state, "c");
+    let asks = |effect: &Effect| matches!(effect, Effect::Plan { action: "checkin", on, .. } if on[0].id == "agt_0007");
+    assert!(effects.iter().any(asks), "{effects:?}");
+    press(&mut state, "esc o");
+    let screen = lines(&state, 80, 24).join("\n");
+    assert!(screen.contains("h the agent vpn-01"), "{screen}");
+    press(&mut state, "h");
+    assert_eq!(
+        (state.place().view, state.place().subject.as_deref()),
+        (ViewId::Agent, Some("agt_0007"))
+    );
+}
+
 /// A footer has what is possible, at every width.
 #[test]
 fn what_is_not_possible_is_not_offered() {

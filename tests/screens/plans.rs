@@ -249,3 +249,110 @@ fn the_largest_loss_of_a_sweeping_plan_is_what_is_seen_at_once() {
         "{shown}"
     );
 }
+
+/// A plan of nearly all certificates, with as much in its way as on the night that is rehearsed.
+fn plan_of_a_night() -> Plan {
+    let left_out = [
+        ("img.example.com", "being reissued already"),
+        ("legacy.example.com", "expected on banned agents only"),
+        ("old.example.com", "replaced"),
+    ];
+    let plan = wide_plan(58);
+    Plan {
+        title: "Reissue 58 of 61 certificates".to_owned(),
+        for_good: String::new(),
+        changes: vec![
+            "58 certificates get new keys on 14 hosts, which load them by a reload. Of the old certificates 56 stay \
+             valid until they end; 2 with compromised keys stay valid until they are revoked, `X`."
+                .to_owned(),
+            "2 other certificates keep one of the old keys: mx1.example.com, smtp.example.com. Reissue them too to be \
+             rid of the key."
+                .to_owned(),
+        ],
+        left_out: left_out
+            .map(|(name, why)| LeftOut {
+                name: name.to_owned(),
+                why: why.to_owned(),
+            })
+            .to_vec(),
+        in_the_way: vec![
+            "vault-pki is paused: Vault is sealed. A reissue can be asked for: the CA signs when that is over; nothing \
+             else waits."
+                .to_owned(),
+            "vpn-01, api-02 are silent since 27 Nov 03:02Z: vpn, vpn-admin, payments, invoices and 3 more wait for \
+             them. Nothing is installed there until they are back; nothing else waits."
+                .to_owned(),
+            "web-03 is banned: nothing is issued for it and nothing installed there until it is unbanned, `U`."
+                .to_owned(),
+        ],
+        steps: plan
+            .steps
+            .iter()
+            .map(|step| PlannedStep {
+                harm: Harm::Changes,
+                ..step.clone()
+            })
+            .collect(),
+        ..plan
+    }
+}
+
+/// No heading stands over nothing, what is left out is in sight, and the key that opens a part goes there.
+#[test]
+fn a_plan_with_much_in_its_way_shows_what_is_left_out_and_what_was_opened() {
+    let press = |state: &mut State, key: &str| {
+        let event = Event::Key(key.to_owned());
+        update(state, Timed { at: now(), event }, &mut Vec::new());
+    };
+    for (losses, headings) in [
+        (58, ["by name", "all losses", "commands"]),
+        (1, ["by name", "commands", "by name"]),
+    ] {
+        let mut state = night(80, 24);
+        let mut plan = plan_of_a_night();
+        plan.losses.truncate(losses);
+        open_run(&mut state, "reissue", plan);
+        for (n, heading) in headings.into_iter().enumerate() {
+            let shown = text(&state);
+            assert!(
+                shown.contains("│  Left out: img.example.com (being reissued already)"),
+                "{shown}"
+            );
+            let lines: Vec<&str> = shown.lines().collect();
+            let bare = lines
+                .windows(2)
+                .find(|pair| pair[0].starts_with("├ ") && pair[1].starts_with('├'));
+            assert_eq!(bare, None, "{shown}");
+            if n > 0 && heading != "by name" {
+                assert!(shown.contains(&format!("├ {heading} ─")), "{heading}: {shown}");
+            }
+            press(&mut state, "ctrl-o");
+        }
+    }
+    snapshot("plan_of_a_night", |state| {
+        open_run(state, "reissue", plan_of_a_night())
+    });
+}
+
+/// An older certificate in a newer one's place is typed for, and can be undone.
+#[test]
+fn only_what_cannot_be_undone_says_so() {
+    snapshot("plan_backward", |state| {
+        let plan = Plan {
+            title: "Install shop.example.com".to_owned(),
+            for_good: "An OLDER certificate takes a newer one's place; `i` on the newer one puts it back: \
+                       shop.example.com was issued 3 Nov 10:00Z; what is there was issued 27 Nov 10:00Z."
+                .to_owned(),
+            ..plan(Tier::Backward)
+        };
+        open_run(state, "install", plan);
+    });
+    let mut state = night(120, 40);
+    open_run(&mut state, "install", plan(Tier::Backward));
+    let shown = text(&state);
+    assert!(!shown.contains("CAN'T BE UNDONE"), "{shown}");
+    assert!(
+        shown.contains("Type the last four of the serial (8402)"),
+        "{shown}"
+    );
+}

@@ -105,7 +105,7 @@ impl Step for ProveHandshake {
             if let Some(back) = wanted.rolled_back {
                 let problem = Problem::new(ProblemKind::BackendFailed, format!("{address}: {}", back.error))
                     .hint(match back.is_old_there {
-                        true => "the agent put the old one back; mend the cause and install again",
+                        true => "the old one is in its place; mend the cause and install again",
                         false => MEND,
                     });
                 // Another reissue would make a third certificate: the new one is there, and has to be installed.

@@ -192,15 +192,14 @@ impl Reads {
             Self::From { from, older } => {
                 let place = match from {
                     ReadFrom::Api => "through the API".to_owned(),
-                    ReadFrom::Host { name, standing } if standing.role == HostRole::Replica => {
+                    ReadFrom::Host { name, standing } => {
                         let as_now = standing_of(hosts, name).unwrap_or(standing);
-                        let behind = match as_now.behind_ms {
-                            0..=BARELY => String::new(),
-                            ms => format!(", {}", behind(ms)),
+                        let behind = match (as_now.role, as_now.behind_ms) {
+                            (HostRole::Primary, _) | (HostRole::Replica, 0..=BARELY) => String::new(),
+                            (HostRole::Replica, ms) => format!(", {}", behind(ms)),
                         };
-                        format!("from replica {name}{behind}")
+                        format!("from {} {name}{behind}", as_now.role.word())
                     }
-                    ReadFrom::Host { name, standing } => format!("from {} {name}", standing.role.word()),
                 };
                 let older = if *older { ", older than what was shown" } else { "" };
                 format!("this screen is read {place}{older}")
@@ -240,6 +239,10 @@ pub fn note(hosts: &[Host], reads: &Reads) -> Option<String> {
         } => {
             // Its distance is seen with each look; the rows on screen are at least as new.
             let standing = standing_of(hosts, name).unwrap_or(standing);
+            // It was promoted since, which is a finding.
+            if standing.role == HostRole::Primary {
+                return None;
+            }
             // Against what it would be behind is lost too: how old it is, its last change says.
             let age = match standing.last_change {
                 Some(at) if !standing.follows || (standing.behind_ms == 0 && !has_primary(hosts)) => {

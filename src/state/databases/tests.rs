@@ -322,3 +322,24 @@ fn a_database_whose_tables_give_no_answer_is_not_called_up() {
     );
     assert_eq!(words(&hosts[0], true), format!("primary; read here; {slow}"));
 }
+
+#[test]
+fn a_replica_that_was_promoted_since_it_was_read_is_no_longer_called_one() {
+    let read = from("db-2", &up(HostRole::Replica, false, 0), true);
+    let promoted = [
+        host("db-1", lost()),
+        host("db-2", up(HostRole::Primary, false, 0)),
+    ];
+    assert_eq!(note(&promoted, &read), None);
+    let words = read.words(&promoted);
+    assert!(
+        words.starts_with("this screen is read from primary db-2"),
+        "{words}"
+    );
+    let before = [
+        host("db-1", lost()),
+        host("db-2", up(HostRole::Replica, false, 0)),
+    ];
+    let words = note(&before, &read).unwrap();
+    assert!(words.starts_with("from replica db-2"), "{words}");
+}

@@ -155,6 +155,14 @@ pub struct Unconfirmed {
     pub paused: Option<Pause>,
 }
 
+impl Unconfirmed {
+    /// Words of the CA that refused it, where nobody asks it any more: that is final, and no wait mends it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        self.error.as_deref().filter(|_| !self.queued)
+    }
+}
+
 /// Revocations asked for before `before` that the CA has not confirmed, the longest wait first.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! first, and headings count things and not lines.
 
 use super::sheet::{Line, Pinned, Scrolling, Section, Sheet, Thing};
+use crate::widgets::theme::Meaning;
 
 /// Lines of what scrolls that are kept in sight while something else can be shortened, its heading among them.
 const SCROLLS: usize = 4;
@@ -17,6 +18,8 @@ pub(super) struct Folded<'a> {
     below: Vec<Line<'a>>,
     /// Lines of what scrolls that are in sight, the heading at its top among them.
     shown: usize,
+    /// Number of sections before the sheet's own.
+    moved: usize,
 }
 
 impl<'a> Folded<'a> {
@@ -35,9 +38,16 @@ impl<'a> Folded<'a> {
             let losses = losses.map_or(0, Pinned::n_lines);
             pinned(sheet) + losses + flow(&sheet.sections).min(LEAST) <= room
         };
+        if !fits(&sheet, losses.as_ref())
+            && let Some(short) = sheet.short.take()
+            && let Some(last) = sheet.kept.checked_sub(1).and_then(|at| sheet.above.get_mut(at))
+        {
+            let whole = std::mem::replace(last, short);
+            sheet.above.push(whole);
+        }
         // Paragraphs that have no room above the scrolling part scroll with it, the least weighty first.
         let mut changes = Vec::new();
-        while sheet.above.len() > 1 && !fits(&sheet, losses.as_ref()) {
+        while sheet.above.len() > sheet.kept.max(1) && !fits(&sheet, losses.as_ref()) {
             changes.extend(sheet.above.pop());
             if changes.len() == 1 {
                 sheet.sections.insert(0, Section::default());
@@ -58,12 +68,18 @@ impl<'a> Folded<'a> {
             let heading = "breaks";
             sheet.sections.insert(0, Section { heading, things });
         }
+        if !fits(&sheet, losses.as_ref()) && sheet.above.len() > 1 {
+            let things = sheet.above.split_off(1);
+            let heading = "left out";
+            sheet.sections.insert(0, Section { heading, things });
+        }
         // Below is what is typed: its end stays.
         let too_many = (pinned(&sheet)).saturating_sub(room);
         sheet.below.drain(..too_many.min(sheet.below.len()));
         let left = pinned(&sheet) + losses.as_ref().map_or(0, Pinned::n_lines);
         let left = room.saturating_sub(left);
-        let follows = sheet.follows.map(|thing| (sheet.sections.len() - own, thing));
+        let moved = sheet.sections.len() - own;
+        let follows = sheet.follows.map(|thing| (moved, thing));
         let flow = Flow::of(sheet.sections, follows);
         // A heading by itself says nothing.
         let shown = if left < LEAST {
@@ -78,14 +94,21 @@ impl<'a> Folded<'a> {
             in_the_way: sheet.in_the_way,
             below: sheet.below,
             shown,
+            moved,
         }
     }
 
     /// Limits of scrolling.
     pub(super) fn scrolling(&self) -> Scrolling {
+        let before = self
+            .flow
+            .lines
+            .iter()
+            .take_while(|line| line.section < self.moved);
         Scrolling {
             most: self.flow.lines.len() - self.shown,
             page: self.shown.saturating_sub(1).max(1),
+            own: before.count(),
         }
     }
 
@@ -97,7 +120,7 @@ impl<'a> Folded<'a> {
         } else {
             scroll
         };
-        let first = first.min(most);
+        let first = self.flow.past_bare(first.min(most)).min(most);
         let mut all: Vec<Line<'a>> = self.above.into_iter().flatten().collect();
         if let Some(losses) = self.losses {
             all.push(Line::Rule("breaks", losses.more));
@@ -193,19 +216,30 @@ impl<'a> Flow<'a> {
         at.map_or(0, |at| (at + 1).saturating_sub(shown))
     }
 
+    /// The same offset, or that of the next heading where that comes right below: the heading at the top would stand
+    /// over nothing.
+    fn past_bare(&self, first: usize) -> usize {
+        let next = self.lines.get(first + 1);
+        first + usize::from(next.is_some_and(|line| line.line.is_none()))
+    }
+
     /// The lines in sight.
     fn shown(mut self, first: usize, shown: usize) -> Vec<Line<'a>> {
         if shown == 0 {
             return Vec::new();
         }
         let top = self.note(first, shown);
+        let is_bare = shown > 1 && self.lines[first + 1].line.is_none();
         let seen = self.lines.drain(first..first + shown).enumerate();
         let headings = &self.headings;
         seen.map(|(index, line)| {
             let (heading, n) = headings[line.section];
             match line.line {
+                _ if index == 0 && is_bare => Line::Text(String::new(), Meaning::Plain),
                 _ if index == 0 => Line::Rule(heading, top.clone()),
                 Some(line) => line,
+                // A heading by itself says nothing: the next page begins with it.
+                None if index + 1 == shown => Line::Text(String::new(), Meaning::Plain),
                 None => Line::Rule(heading, n.to_string()),
             }
         })
@@ -265,7 +299,6 @@ impl<'a> Flow<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::widgets::theme::Meaning;
 
     fn texts(n: usize) -> Vec<Line<'static>> {
         let text = |n: usize| Line::Text(n.to_string(), Meaning::Plain);
@@ -328,10 +361,54 @@ mod tests {
     }
 
     #[test]
+    fn no_heading_is_the_last_line_that_is_in_sight() {
+        for room in 10..30 {
+            for scroll in 0..70 {
+                let lines = Folded::of(sheet(4, &[3], 58, 4), room).lines(scroll);
+                let is_rule = |line: &Line<'_>| matches!(line, Line::Rule(..));
+                let pairs = lines.windows(2);
+                let bare = pairs.filter(|pair| is_rule(&pair[0]) && is_rule(&pair[1]));
+                assert_eq!(bare.count(), 0, "{room}, {scroll}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_gives_way_last() {
+        let kept = |room| {
+            let sheet = Sheet {
+                kept: 2,
+                ..sheet(4, &[3], 58, 4)
+            };
+            let folded = Folded::of(sheet, room);
+            (folded.above.len(), folded.scrolling().own)
+        };
+        assert_eq!(kept(40), (4, 0));
+        assert_eq!(kept(14), (2, 3), "two changes and their heading scroll");
+        assert_eq!(kept(6).0, 1);
+        // In one line where there is no room for all of it, which scrolls.
+        let kept = |room| {
+            let mut sheet = Sheet {
+                kept: 2,
+                short: Some(texts(1)),
+                ..sheet(3, &[3], 58, 4)
+            };
+            sheet.above[1] = texts(3);
+            let folded = Folded::of(sheet, room);
+            (
+                folded.above.iter().map(Vec::len).collect::<Vec<_>>(),
+                folded.scrolling().own,
+            )
+        };
+        assert_eq!(kept(40), (vec![1, 3, 1], 0));
+        assert_eq!(kept(14), (vec![1, 1], 5));
+    }
+
+    #[test]
     fn a_page_skips_nothing_and_every_thing_is_reached() {
         for room in 14..40 {
             let folded = || Folded::of(sheet(3, &[6, 2], 58, 4), room);
-            let Scrolling { most, page } = folded().scrolling();
+            let Scrolling { most, page, .. } = folded().scrolling();
             let last_of = |rules: &[String]| -> (usize, usize) {
                 let note = rules
                     .iter()

@@ -95,27 +95,44 @@ fn detail<'a>(plan: &'a Plan, layer: &RunLayer, width: usize) -> Option<Section<
 }
 
 fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
-    if !plan.for_good.is_empty() || plan.reach().harm == Harm::Final {
-        let words = format!("CAN'T BE UNDONE. {}", plan.for_good);
+    let for_good = match plan.reach().harm {
+        Harm::Final => format!("CAN'T BE UNDONE. {}", plan.for_good),
+        _ => plan.for_good.clone(),
+    };
+    if !for_good.is_empty() {
         sheet
             .above
-            .push(Sheet::thing(words.trim_end(), width, Meaning::Bad));
+            .push(Sheet::thing(for_good.trim_end(), width, Meaning::Bad));
     }
     let changes = plan.changes.iter();
     sheet
         .above
         .extend(changes.map(|change| Sheet::thing(change, width, Meaning::Plain)));
-    if !plan.left_out.is_empty() {
-        let causes = plan.left_out_by_cause().into_iter();
-        let causes: Vec<String> = causes
-            .map(|(why, names)| match names.as_slice() {
-                [one] => format!("{one} ({why})"),
-                many => format!("{} {why}", many.len()),
-            })
-            .collect();
-        let words = format!("Left out: {}.", causes.join(", "));
-        sheet.above.push(Sheet::thing(&words, width, Meaning::Warn));
+    if plan.left_out.is_empty() {
+        return;
     }
+    // It stays in sight behind what weighs most, in one line where there is no room for more.
+    let whole = left_out(plan, usize::MAX);
+    let shorter = (0..plan.left_out.len()).rev().map(|n| left_out(plan, n));
+    let short = shorter.into_iter().find(|words| columns(words) <= width);
+    let line = |words: String| vec![Line::Text(words, Meaning::Warn)];
+    sheet.short = short.filter(|_| columns(&whole) > width).map(line);
+    let at = sheet.above.len().min(1);
+    sheet.above.insert(at, Sheet::thing(&whole, width, Meaning::Warn));
+    sheet.kept = at + 1;
+}
+
+/// What is left out by its causes, the first `most` of them named and the things of the others counted.
+fn left_out(plan: &Plan, most: usize) -> String {
+    let causes = plan.left_out_by_cause();
+    let named: Vec<String> = (causes.iter().take(most))
+        .map(|(why, names)| match names.as_slice() {
+            [one] => format!("{one} ({why})"),
+            many => format!("{} {why}", many.len()),
+        })
+        .collect();
+    let more: usize = causes.iter().skip(most).map(|(_, names)| names.len()).sum();
+    format!("Left out: {}.", listed::listed(&named, named.len() + more))
 }
 
 /// Losses, whole and then shorter and shorter.
@@ -286,7 +303,9 @@ fn asked<'a>(state: &State, plan: &'a Plan, layer: &'a RunLayer, width: usize) -
         Ask::Type(wanted) => {
             let confirm = state.keymap.call(Cmd::Dialog(InDialog::Confirm));
             let what = match plan.tier() {
-                Tier::Irreversible if !plan.phrase_is.is_empty() => format!("{} ({wanted})", plan.phrase_is),
+                Tier::Backward | Tier::Irreversible if !plan.phrase_is.is_empty() => {
+                    format!("{} ({wanted})", plan.phrase_is)
+                }
                 _ => wanted,
             };
             let label = format!("Type {what}, then {confirm}:");

@@ -93,6 +93,10 @@ impl Pinned<'_> {
 pub(super) struct Sheet<'a> {
     /// Pinned above, a paragraph each, in the order of weight.
     pub(super) above: Vec<Thing<'a>>,
+    /// So many of those stay there while anything else can give way; the first one always does.
+    pub(super) kept: usize,
+    /// The last of those in one line, for where there is no room for all of it.
+    pub(super) short: Option<Thing<'a>>,
     /// Losses, once whole and then in fewer and fewer lines: the first form that fits is pinned. None where nothing is
     /// said of them.
     pub(super) losses: Vec<Pinned<'a>>,
@@ -170,6 +174,8 @@ pub struct Scrolling {
     pub most: usize,
     /// Lines that are in sight.
     pub page: usize,
+    /// Lines before the sheet's own first section, which what has no room above it stands in front of.
+    pub own: usize,
 }
 
 /// Bounds for scrolling `sheet` on a screen of this size.

@@ -62,7 +62,13 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         _ if under_way => format!("{said}, and its reissue is under way"),
         _ => said,
     };
+    // What is on its way comes when its agent does, and that one can be asked to.
+    let awaited = match under_way || matches!(answer, Answer::OnItsWay(_)) {
+        true => places.iter().find(|it| !it.agent_banned && it.agent_silent(now)),
+        false => None,
+    };
     let (answer, answer_for) = match answer {
+        _ if awaited.is_some() => (Some("checkin".to_owned()), Vec::new()),
         Answer::ForItself => (Some("reissue".to_owned()), Vec::new()),
         // A certificate that can't be replaced can still be taken back.
         Answer::Barred if can_be_revoked => (Some("revoke".to_owned()), Vec::new()),
@@ -77,8 +83,11 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         entity_id: first.certificate_id.clone(),
         version: first.certificate_version,
         subject: name(&first.subject),
-        host: hosts.first().map(|&host| host.to_owned()),
-        agent: None,
+        host: awaited
+            .map(|it| it.hostname.as_str())
+            .or_else(|| hosts.first().copied())
+            .map(str::to_owned),
+        agent: awaited.map(|it| it.agent_id.clone()),
         matter: trouble.matter.to_owned(),
         what,
         since: trouble.since,

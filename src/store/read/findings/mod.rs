@@ -93,7 +93,9 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
     requests::waiting(conn, now, since, has_issuer, &waiting, &mut found).await?;
     // Without an issuer none goes on, and that is told once.
     let is_told = |it: &Unconfirmed| it.queued && !has_issuer;
-    for it in own.into_iter().filter(|it| it.asked_at < since && !is_told(it)) {
+    // A refusal is told at once: nothing comes of waiting any more.
+    let is_due = |it: &Unconfirmed| it.asked_at < since || it.refusal().is_some();
+    for it in own.into_iter().filter(|it| is_due(it) && !is_told(it)) {
         found.push(revocations::unconfirmed(it, now));
     }
     shared_keys::shared(conn, now, &mut found).await?;

@@ -146,6 +146,7 @@ pub(super) fn paused(
         matter: match (is_sealed, is_away) {
             (true, _) => matter::sealed(blocked.n),
             (_, true) => matter::NO_ANSWER.to_owned(),
+            _ if adapter.is_paused_as(PauseKind::AnotherCa) => matter::ANOTHER_CA.to_owned(),
             _ => matter::PAUSED.to_owned(),
         },
         what: match adapter.paused_kind {

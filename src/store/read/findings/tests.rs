@@ -151,6 +151,96 @@ fn used() -> Vec<Finding> {
     states.iter().map(|it| in_use(&[it], now()).unwrap()).collect()
 }
 
+/// A seal, or a CA that gives no answer, takes nothing back of what the CA has said.
+#[test]
+fn a_refused_revocation_is_told_as_that_whatever_stands_in_the_way_of_the_next_one() {
+    let refused = |paused: Option<Pause>| {
+        let it = Unconfirmed {
+            certificate_id: "crt_1".to_owned(),
+            version: 1,
+            subject: "CN=shop.example.com".to_owned(),
+            adapter_id: Some("adp_1".to_owned()),
+            asked_at: now(),
+            reason: None,
+            error: Some("unknown serial".to_owned()),
+            queued: false,
+            paused,
+        };
+        let finding = unconfirmed(it, now());
+        assert_eq!(
+            (finding.answer.as_deref(), finding.matter.as_str()),
+            (Some("revoke"), "refused by CA")
+        );
+        finding.what
+    };
+    let (first, last) = (
+        "shop.example.com's revocation was refused by the CA",
+        "; the CA says `unknown serial`",
+    );
+    assert_eq!(refused(None), format!("{first}{last}"));
+    assert_eq!(
+        refused(Some(Pause::sealed())),
+        format!("{first}, and waits while Vault is sealed if it is asked for again{last}")
+    );
+    let away = Pause::no_answer("issuer-1", "Vault at http://vault:8200", "refused");
+    assert_eq!(
+        refused(Some(away)),
+        format!("{first}, and waits while its adapter is paused if it is asked for again{last}")
+    );
+}
+
+/// What is on its way to a host comes when its agent does.
+#[test]
+fn what_waits_for_a_silent_agent_is_answered_by_that_agents_check_in() {
+    let silent = || InUse {
+        status: CertificateStatus::Revoked,
+        n_reissues: 1,
+        n_reissuable: 0,
+        last_checkin: Some(now() - Duration::days(1)),
+        ..place()
+    };
+    let told = |places: &[InUse]| {
+        let places: Vec<&InUse> = places.iter().collect();
+        let finding = in_use(&places, now()).unwrap();
+        (finding.answer, finding.agent, finding.host)
+    };
+    let words = |[answer, agent, host]: [&str; 3]| {
+        let some = |it: &str| (!it.is_empty()).then(|| it.to_owned());
+        (some(answer), some(agent), some(host))
+    };
+    assert_eq!(told(&[silent()]), words(["checkin", "agt_1", "web-01"]));
+    // Of several places the one that is waited for is named.
+    let other = InUse {
+        agent_id: "agt_2".to_owned(),
+        hostname: "web-02".to_owned(),
+        n_reissues: 2,
+        ..silent()
+    };
+    let answers = InUse {
+        last_checkin: Some(now()),
+        n_reissues: 2,
+        ..silent()
+    };
+    assert_eq!(told(&[answers, other]), words(["checkin", "agt_2", "web-02"]));
+    // An agent that answers needs no call; one that is banned hears none; and without a request there is one to make.
+    let here = InUse {
+        last_checkin: Some(now()),
+        ..silent()
+    };
+    assert_eq!(told(&[here]), words(["reissue", "", "web-01"]));
+    let banned = InUse {
+        agent_banned: true,
+        ..silent()
+    };
+    assert_eq!(told(&[banned]).0, None);
+    let unasked = InUse {
+        n_reissues: 0,
+        n_reissuable: 1,
+        ..silent()
+    };
+    assert_eq!(told(&[unasked]), words(["reissue", "", "web-01"]));
+}
+
 #[test]
 fn what_is_found_where_another_one_is_expected_is_answered_by_what_belongs_there() {
     let instead = |id: &str| Instead {
@@ -463,7 +553,17 @@ fn others() -> Vec<Finding> {
         queued: true,
         paused: Some(Pause::sealed()),
     };
-    found.push(unconfirmed(revoked, now()));
+    for error in [None, Some("unknown serial".to_owned())] {
+        let paused = revoked.paused.clone().filter(|_| error.is_none());
+        let queued = error.is_none();
+        let it = Unconfirmed {
+            error,
+            queued,
+            paused,
+            ..revoked.clone()
+        };
+        found.push(unconfirmed(it, now()));
+    }
     let key = SharedKey {
         version: 1,
         spki_sha256: "bb".to_owned(),
@@ -591,4 +691,14 @@ fn what_an_agent_reported_before_it_fell_silent_is_told_as_of_then() {
     };
     let what = in_use(&[&banned], now()).unwrap().what;
     assert!(what.ends_with("; agent banned"), "{what}");
+}
+
+#[test]
+fn an_adapter_that_shows_another_ca_is_listed_as_such() {
+    let paused = |kind| {
+        let pause = Pause::new(kind, "it shows another CA");
+        requests::paused(adapter(pause), Blocked::default(), &[], now()).matter
+    };
+    assert_eq!(paused(PauseKind::AnotherCa), matter::ANOTHER_CA);
+    assert_eq!(paused(PauseKind::Stopped), matter::PAUSED);
 }
