@@ -21,6 +21,8 @@ mod known_ca;
 mod lanes;
 #[cfg(test)]
 mod lanes_tests;
+#[cfg(test)]
+mod mood;
 mod renewals;
 #[cfg(test)]
 mod renewals_tests;

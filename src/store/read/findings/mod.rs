@@ -2,6 +2,8 @@
 
 mod accepted_cas;
 mod agents;
+#[cfg(test)]
+mod answers_tests;
 mod in_use;
 mod installations;
 #[cfg(test)]
