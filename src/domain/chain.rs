@@ -586,14 +586,14 @@ mod tests {
         let leaf = signed(&CertificateParams::default(), &leaf_key, &below, &key);
         let good = [issuing.clone(), across, old_root, root];
         assert_eq!(leading_up(&leaf, &good), good);
-        assert_eq!(signers(&leaf, &good), [issuing.clone()]);
+        assert_eq!(signers(&leaf, &good), std::slice::from_ref(&issuing));
 
         // The name of each, with a key of somebody else's.
         let mut given = vec![own(&below, &strange_key), own(&top, &strange_key)];
         given.extend(good.clone());
         given.push(own(&old, &strange_key));
         assert_eq!(leading_up(&leaf, &given), good);
-        assert_eq!(signers(&leaf, &given), [issuing.clone()]);
+        assert_eq!(signers(&leaf, &given), std::slice::from_ref(&issuing));
         let strangers = signed(&CertificateParams::default(), &leaf_key, &below, &strange_key);
         assert_eq!(leading_up(&strangers, &good), Vec::<Vec<u8>>::new());
 

@@ -119,7 +119,7 @@ impl Liar {
 }
 
 /// An answer of Vault with this data.
-fn told(data: Value) -> Response {
+fn told(data: &Value) -> Response {
     let warnings = data
         .is_null()
         .then(|| json!(["already expired; refusing to add to CRL"]));
@@ -140,8 +140,8 @@ async fn answer(State(it): State<Liar>, request: Request) -> Response {
         let serial = asked["serial_number"].as_str().unwrap().to_owned();
         it.swallowed.lock().unwrap().push(serial);
         return match lie {
-            Lie::Expired => told(Value::Null),
-            _ => told(json!({"revocation_time": 1_800_000_000, "state": "revoked"})),
+            Lie::Expired => told(&Value::Null),
+            _ => told(&json!({"revocation_time": 1_800_000_000, "state": "revoked"})),
         };
     }
     match lie {

@@ -330,7 +330,7 @@ fn a_plan_with_much_in_its_way_shows_what_is_left_out_and_what_was_opened() {
         }
     }
     snapshot("plan_of_a_night", |state| {
-        open_run(state, "reissue", plan_of_a_night())
+        open_run(state, "reissue", plan_of_a_night());
     });
 }
 

@@ -112,12 +112,15 @@ async fn what_has_expired_is_not_revoked_and_not_looked_for_in_a_crl() {
     ask(&mut tx, &id, Reason::Superseded).await.unwrap();
     tx.commit().await.unwrap();
     let claimed = async || {
-        let mut tx = it.store.begin().await.unwrap();
-        let job = jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w", Duration::seconds(30))
-            .await
-            .unwrap()
-            .unwrap();
-        (tx, job)
+        loop {
+            let mut tx = it.store.begin().await.unwrap();
+            let job = jobs::claim_revoke(&mut tx, Some(&it.adapter.id), "w", Duration::seconds(30));
+            if let Some(job) = job.await.unwrap() {
+                return (tx, job);
+            }
+            // A transaction that was dropped lets go of it a moment later.
+            tokio::task::yield_now().await;
+        }
     };
     let (mut tx, job) = claimed().await;
     // Its end is known here, whatever a CA says.

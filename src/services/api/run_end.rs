@@ -155,17 +155,15 @@ fn has_changed(leaves: Leaves, thing: &str, came: &Came) -> String {
 }
 
 /// The end with what is on record against its words, which are kept as far as there is room.
-fn with_record(end: RunEnd, n_changed: usize, n: usize) -> RunEnd {
+fn with_record(mut end: RunEnd, n_changed: usize, n: usize) -> RunEnd {
     let record = match n {
         1 => "the change itself is on record".to_owned(),
         _ => format!("on record as changed: {n_changed} of {n}"),
     };
     let note = end.note.as_deref().unwrap_or(end.outcome.word());
     let room = LONGEST.saturating_sub(record.chars().count() + 2);
-    RunEnd {
-        note: Some(format!("{}; {record}", cut(note, room))),
-        ..end
-    }
+    end.note = Some(format!("{}; {record}", cut(note, room)));
+    end
 }
 
 fn under_way(run: &RunView, first: &str, others: &[String]) -> Problem {
