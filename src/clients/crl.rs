@@ -179,7 +179,7 @@ impl Crl {
             }
             By::NoSigner => {
                 return Says::Nothing(format!(
-                    "none of the certificates that are kept with it is shown to have signed it: which key of {} the                      published list has to be signed by is not known",
+                    "none of the certificates that are kept with it is shown to have signed it: which key of {} the published list has to be signed by is not known",
                     self.issuer
                 ));
             }

@@ -23,7 +23,7 @@ pub(super) struct Signed {
 /// Relation of a list to the CA of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    /// What its signature is to the key that signed the certificate.
+    /// Its signature, held against the key that signed the certificate.
     Key(Signature),
     /// No certificate of an issuer is kept with the certificate.
     NothingKept,
@@ -55,7 +55,7 @@ impl Signed {
         &self.der
     }
 
-    /// What it is to the CA of this certificate.
+    /// Its signature, held against the CA of this certificate.
     pub(super) fn by_signer_of(&self, certificate: &Certificate) -> By {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = |it: &&Asked| it.pem == certificate.pem && it.chain_pem == certificate.chain_pem;

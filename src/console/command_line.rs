@@ -68,7 +68,7 @@ fn picked_of(state: &State, layer: &CommandLine) -> Option<Candidate> {
     Some(found.swap_remove(at.min(last)))
 }
 
-/// What is asked for by a line and what is picked for it; nothing while something is missing or wrong.
+/// Request of a line, and what is picked for it; nothing while something is missing or wrong.
 fn asked_by(state: &State, typed: &str, picked: Option<&Leads>) -> Option<Asked> {
     match (picked, typed::read(typed)) {
         (Some(leads), _) => asked_of(leads),

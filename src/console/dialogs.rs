@@ -287,7 +287,7 @@ fn run_key(state: &mut State, mut layer: Box<RunLayer>, key: &str, effects: &mut
         (Some(InDialog::Commands), Phase::Planned) => {
             if let Some(plan) = &run.plan {
                 (layer.detail, layer.scroll) = (layer.detail.next(plan), 0);
-                // What was asked for is what is seen next, whatever had no room above it.
+                // The part that was asked for is seen next, whatever had no room above it.
                 if layer.detail != Detail::Names {
                     let scrolling = views::dialogs::scrolling(state, &layer);
                     let own = scrolling.own.min(scrolling.most);

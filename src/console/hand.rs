@@ -156,7 +156,7 @@ pub struct Hand {
     deaf: Option<(Instant, bool)>,
     /// How many keys that act came within the newest ones that came together.
     among: usize,
-    /// How many keys came together with the one that would have run a line, from that one on.
+    /// Number of the keys that came together with the one that would have run a line, from that one on.
     at_once: usize,
     /// How many keys came while that was so, the paste's among them.
     late: usize,
@@ -283,7 +283,7 @@ impl Hand {
                 self.among += 1 + held.repeats;
                 Heard::Among(self.among)
             }
-            // What comes at once, and as few keys as are typed ahead, may still be a paste.
+            // Keys that come at once, and as few as are typed ahead, may still be a paste.
             Does::Runs if held.together => {
                 self.at_once += 1;
                 Heard::AtOnce(self.at_once - 1)

@@ -19,7 +19,7 @@ pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a 
 /// Said wherever something was dropped that reads as nothing that is known.
 pub(super) const UNREAD: &str = "may hold a secret, and is neither shown nor kept. What can be pasted is what people look for: words, names, hosts, addresses, paths, times, ids, a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate, request or public key from its BEGIN on";
 
-/// What is said of something that was dropped for this.
+/// Words for something that was dropped for this.
 pub(super) fn why(material: &Material) -> &'static str {
     match material {
         Material::Unread => UNREAD,

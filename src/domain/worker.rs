@@ -72,7 +72,7 @@ impl Worker {
     }
 }
 
-/// How far a clock is off the database's, in words, of `whose` clock.
+/// Words for the distance of `whose` clock from the database's.
 #[must_use]
 pub fn clock_words(whose: &str, ahead_s: i64) -> String {
     let which = if ahead_s > 0 { "ahead of" } else { "behind" };

@@ -133,13 +133,13 @@ pub struct Plan {
     pub title: String,
     /// The things, with the versions that the plan was made from.
     pub targets: Vec<Target>,
-    /// What names the one thing that is typed for, as what can't be undone is.
+    /// Name of the one thing that is typed for, as what can't be undone is.
     pub phrase: String,
     /// Where `phrase` comes from, e.g. `the last four of the serial`.
     pub phrase_is: String,
     /// What can be set.
     pub fields: Vec<Field>,
-    /// What can't be undone about it, or why it is typed for though it can; a sentence, empty where neither is so.
+    /// The part of it that can't be undone, or why it is typed for though it can; a sentence, empty where neither is so.
     pub for_good: String,
     /// What changes, a line each, worked out over the whole plan.
     pub changes: Vec<String>,

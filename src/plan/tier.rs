@@ -137,7 +137,7 @@ impl Reach {
         }
     }
 
-    /// What is asked for in `context`. `phrase` names the one thing that can't be undone or goes back. A protected context
+    /// Confirmation that is asked for in `context`. `phrase` names the one thing that can't be undone or goes back. A protected context
     /// asks for more at each tier, and for its name wherever something is changed.
     #[must_use]
     pub fn asks(self, context: InContext<'_>, phrase: &str) -> Ask {

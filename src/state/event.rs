@@ -138,7 +138,7 @@ pub enum Ignored {
     Piece,
     /// A paste of so many characters that reads as nothing that is known, so that it may be anything.
     Unread {
-        /// How many.
+        /// Their number.
         characters: usize,
     },
     /// They came right behind what was dropped as such.

@@ -77,7 +77,7 @@ pub(super) async fn off(conn: &mut Conn) -> Result<BTreeMap<String, TimeDelta>, 
     Ok(rows.into_iter().map(ahead).collect())
 }
 
-/// The same in words with the next step.
+/// Words for it, with the next step.
 ///
 /// # Errors
 /// The database doesn't answer.

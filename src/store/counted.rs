@@ -12,7 +12,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Upper bound for the filters that are known so, by as many screens.
 const AT_MOST: u64 = 1_000;
 
-/// What is known of the lists of a store; a clone is the same.
+/// Knowledge of the lists of a store; a clone is the same.
 #[derive(Clone)]
 pub(super) struct Counted(Cache<Asked, ()>);
 

@@ -18,10 +18,10 @@ use super::dialect::postgres::{self, Upstream};
 pub(super) const CODE: &str = "25006";
 /// For how long an answer holds, for all whose changes were refused.
 const HOLDS: Duration = Duration::from_secs(1);
-/// How long asking may take.
+/// Time that asking may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How it stands with changes.
+/// State of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     /// It follows another one.
@@ -43,7 +43,7 @@ pub(super) struct OnlyReads {
 }
 
 impl OnlyReads {
-    /// What is wrong, of an error that carries it.
+    /// Cause of an error that carries one.
     pub(super) fn trouble(error: &sqlx::Error) -> Option<Trouble> {
         let sqlx::Error::AnyDriverError(error) = error else {
             return None;
@@ -78,7 +78,7 @@ impl Asked {
         }
     }
 
-    /// How it stands with changes now.
+    /// State of changes now.
     pub(super) async fn why(&self) -> Why {
         let mut last = self.last.lock().await;
         if let Some((at, why)) = last.as_ref()

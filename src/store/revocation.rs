@@ -110,7 +110,7 @@ fn twice(certificate: &Certificate, before: Reason, now: Reason) -> Problem {
         "is being revoked already"
     };
     let problem = Problem::conflict(format!("certificate `{}` {what}, for {before}", certificate.id));
-    // What is on record as the worst can't be worsened.
+    // The worst reason on record can't be worsened.
     if Reason::KeyCompromise == now || Reason::KeyCompromise == before {
         problem
     } else {

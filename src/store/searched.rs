@@ -34,7 +34,7 @@ impl Search {
         }
     }
 
-    /// Whether all that [`Search::ids`] gives is wanted, or only all that is wanted among it.
+    /// True if all that [`Search::ids`] gives is wanted, or only all that is wanted among it.
     pub(super) fn is_exact(&self) -> bool {
         !matches!(self.wants, Wanted::Lacks(_))
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// What is told within this time belongs together, and for so long afterwards silence means nothing yet: whoever
+/// Events within this time belong together, and for so long afterwards silence means nothing yet: whoever
 /// couldn't write needs a while to be heard again.
 const AFTERWARDS: Duration = Duration::from_secs(30);
 

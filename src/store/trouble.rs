@@ -261,7 +261,7 @@ impl StoreError {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Troubles {
     known: Arc<Mutex<Known>>,
-    /// Who says why it only reads; none of a file.
+    /// The place that says why it only reads; none of a file.
     asked: Option<Asked>,
 }
 
@@ -330,7 +330,7 @@ impl Troubles {
         why
     }
 
-    /// Whether a session of this age goes by settings that are no longer so.
+    /// True if a session of this age goes by settings that are no longer so.
     pub(super) fn is_outdated(&self, age: Duration) -> bool {
         let known = self.lock();
         known.outdated.is_some_and(|at| age > at.elapsed())

@@ -63,7 +63,7 @@ impl Conn {
         self.now
     }
 
-    /// What is known of lists that are too long to be counted.
+    /// Knowledge of lists that are too long to be counted.
     pub(super) fn counted(&self) -> Counted {
         self.counted.clone()
     }

@@ -83,7 +83,7 @@ fn due_words(kind: FindingKind, is_to_come: bool) -> Option<&'static str> {
     })
 }
 
-/// Whether the time of such a finding is the end of what it is about.
+/// True if the time of such a finding is the end of what it is about.
 fn has_an_end(kind: FindingKind) -> bool {
     matches!(
         kind,

@@ -29,7 +29,7 @@ contracts!(
     a_revocation_is_asked_for_again_where_no_list_can_be_read,
 );
 
-/// What is done to the CA's answers.
+/// Lies in the CA's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     /// Nothing.

@@ -10,7 +10,7 @@ use crate::sized;
 /// Upper bound for the blocks of 8 KiB that a statement touches, each as often as it does: all words of certificates are in
 /// as many. The rows of a table that are looked at one by one are 100,000 times several.
 const BLOCKS: u64 = 6_000;
-/// The same for counting what is beyond what is counted, where each row is looked at in several tables.
+/// Upper bound for counting what is beyond what is counted, where each row is looked at in several tables.
 const BLOCKS_TO_COUNT: u64 = 250_000;
 
 /// From now on the blocks that each statement touches go into the server's log.

@@ -325,7 +325,7 @@ pub struct CrlRule {
 }
 
 impl CrlRule {
-    /// How long a revocation may take to be in the list, at most; nothing where that is at once. No more than
+    /// Upper bound for the time until a revocation is in the list; nothing where that is at once. No more than
     /// [`LONGEST_WAIT`] is believed.
     #[must_use]
     pub fn longest_wait(&self) -> Option<std::time::Duration> {

@@ -80,7 +80,7 @@ fn found_in(text: &str, grows: bool) -> Option<Material> {
         let Some(left) = left else {
             return Some(Material::Piece);
         };
-        // What stands in the text in base64 is judged as that, unless it is taken for the text that it is.
+        // Base64 in the text is judged as that, unless it is taken for the text that it is.
         is_read &= n > 0 && !text.contains("-----BEGIN ") || harmless::reads(&left, grows);
     }
     // Escapes may stand for bytes that are no text, and in base85 a percent sign is a letter.

@@ -46,7 +46,7 @@ const LINE: usize = 8;
 /// Pairs behind the name of a number of a private key. Fewer tell nothing of it.
 const NUMBER: usize = 4;
 
-/// What is left of `text` without what says itself that it is public; nothing where a piece is in it. While `text`
+/// Rest of `text` without what says itself that it is public; nothing where a piece is in it. While `text`
 /// `grows`, anything shorter than a hash may become one.
 pub(super) fn left_of(text: &str, grows: bool) -> Option<String> {
     let dumps = dumped(text);

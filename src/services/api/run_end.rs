@@ -44,7 +44,7 @@ pub(super) async fn judged(tx: &mut Tx, run: &RunView, end: RunEnd) -> Result<Ju
     }
 }
 
-/// What came of a run's changes, by its things.
+/// Outcome of a run's changes, by its things.
 async fn by_thing(
     tx: &mut Tx,
     run: &RunView,
@@ -122,7 +122,7 @@ async fn not_done(tx: &mut Tx, run: &RunView, end: RunEnd, leaves: Leaves) -> Re
         .collect();
     let is_seen_later = end.outcome == AuditOutcome::Failed && !leaves.follows().is_the_whole();
     Ok(match (is_seen_later, open.as_slice()) {
-        // What is looked at after the change may show that it was of no use.
+        // A look after the change may show that it was of no use.
         (true, []) => Judged::Taken(with_record(end, n_changed, all.len())),
         (true, [first, others @ ..]) => Judged::NotYet(under_way(run, first, others)),
         (false, _) => {

@@ -226,7 +226,7 @@ impl Issuer {
             // Two CAs may have one name, so that each is asked for with the chain that is kept with it.
             let certificate = certificates::existing(&mut tx, &certificate.id).await?;
             match crl.says(&certificate, now) {
-                // Where the CA's key is known, its API's word is not enough.
+                // The API's word is not enough for a CA whose key is known.
                 Says::Listed if !row.cas.is_empty() && !crl.at_its_word(&certificate).is_empty() => {
                     let why = "no certificate of the CA is kept to verify its signature by";
                     tracing::error!(certificate = %certificate.id, why, "the CRL proves nothing");

@@ -15,7 +15,7 @@ use crate::store::{StoreError, Work, adapters as rows, certificates, unlisted};
 
 /// Between two looks. A list is read whole then, and compared only if it is another one than the last time.
 const PERIOD: Duration = Duration::from_secs(300);
-/// How many certificates are compared at once.
+/// Number of certificates that are compared at once.
 const AT_ONCE: u32 = 500;
 
 /// When to look next, and the number and time of the list that each CA showed last.

@@ -21,12 +21,12 @@ pub(super) enum Expected {
     /// Its serial is in a CRL then.
     By {
         at: DateTime<Utc>,
-        /// What is to be said of it on record.
+        /// Words for the record.
         words: Option<String>,
     },
 }
 
-/// What is expected of a revocation that was accepted at `now`, by a CA that says when it publishes, and that had a CRL
+/// Expectation of a revocation that was accepted at `now`, by a CA that says when it publishes, and that had a CRL
 /// since `had_since`, if one of it was ever read.
 pub(super) fn expected(
     certificate: &Certificate,

@@ -93,7 +93,7 @@ async fn a_signature_of_nobody_that_is_known_stops_the_adapter_until_it_is_dismi
     );
 }
 
-/// What comes along is for whoever answers to choose: the key of the known CA is tried before its signature is called a
+/// Certificates that come along are for whoever answers to choose: the key of the known CA is tried before its signature is called a
 /// stranger's.
 #[tokio::test]
 async fn what_the_known_ca_signed_is_revoked_there_whatever_came_along() {

@@ -300,7 +300,7 @@ fn signer(
             .map(Signer::CameAlong)
             .map_err(|error| error.to_string());
     }
-    // What came along is for whoever answers to choose.
+    // Certificates that came along are for whoever answers to choose.
     if let Some(known) = row.and_then(|row| row.signer(leaf)) {
         return Ok(Signer::Known(known.clone()));
     }

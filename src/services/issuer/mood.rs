@@ -1,6 +1,6 @@
 //! Moods of the CA that the issuer's tests work with: how it, or who stands before it, misbehaves.
 
-/// What the CA does with the next signature.
+/// Behaviour of the CA with the next signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
     Signs,

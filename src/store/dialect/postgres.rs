@@ -95,7 +95,7 @@ pub(in crate::store) const INSTANCE: &str = "SELECT (SELECT system_identifier::t
          ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, \
     pg_postmaster_start_time()";
 
-/// What time it is for the database, whether it is a replica, whether it is set read-only for this session, and how many of this account's changes wait for a
+/// The database's time, whether it is a replica, whether it is set read-only for this session, and how many of this account's changes wait for a
 /// synchronous standby longer than one that is there takes.
 pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), pg_is_in_recovery(), \
     current_setting('default_transaction_read_only')::bool, \
@@ -110,7 +110,7 @@ pub(in crate::store) const NOW: &str = "SELECT now()";
 pub(in crate::store) const UPSTREAM: &str = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver), \
     (SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver)";
 
-/// What a new session is told of changes, and which place says so.
+/// Word that a new session gets of changes, and which place says so.
 const SET_READ_ONLY: &str = "SELECT setting::bool, source FROM pg_settings \
     WHERE name = 'default_transaction_read_only'";
 
@@ -235,7 +235,7 @@ pub(in crate::store) async fn upstream(conn: &mut PgConnection) -> Result<Option
     Ok(Some(Upstream { receives, from }))
 }
 
-/// Whether sessions only read because that is set, and by which place.
+/// Setting by which sessions only read, and by which place.
 pub(in crate::store) async fn set_read_only(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
     let (is_so, place): (bool, String) = sqlx::query_as(SET_READ_ONLY).fetch_one(conn).await?;
     Ok(is_so.then_some(place))

@@ -122,7 +122,7 @@ fn above<'a>(sheet: &mut Sheet<'a>, plan: &'a Plan, width: usize) {
     sheet.kept = at + 1;
 }
 
-/// What is left out by its causes, the first `most` of them named and the things of the others counted.
+/// Things left out by their causes, the first `most` of them named and the things of the others counted.
 fn left_out(plan: &Plan, most: usize) -> String {
     let causes = plan.left_out_by_cause();
     let named: Vec<String> = (causes.iter().take(most))

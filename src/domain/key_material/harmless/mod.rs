@@ -1,4 +1,4 @@
-//! What people look for, and write beside a change: words, names, addresses, paths, times, ids, numbers of certificates.
+//! Texts that people look for, and write beside a change: words, names, addresses, paths, times, ids, numbers of certificates.
 //! Anything else may hold a secret, in whatever wrapping: what is known is named here, and what isn't is not shown.
 //!
 //! Each piece of a text costs as many bits as may be hidden in it; words give some back. A key has 128 bits at the

@@ -35,7 +35,7 @@ const OF_HASHES: [&str; 12] = [
 
 /// Groups of digits, one behind the other.
 pub(super) struct Numbers {
-    /// How much of the text they are, in bytes.
+    /// Their length in the text, in bytes.
     pub(super) length: usize,
     /// Bits that may be hidden in them.
     pub(super) doubt: f64,

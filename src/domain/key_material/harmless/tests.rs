@@ -1,4 +1,4 @@
-//! What people paste and type, which is shown, and keys in wrappings that nobody has named, which aren't.
+//! Texts that people paste and type, which are shown, and keys in wrappings that nobody has named, which aren't.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -247,7 +247,7 @@ fn key() -> (Vec<u8>, Vec<u8>) {
     (whole, number)
 }
 
-/// What `openssl asn1parse` writes of such a key, and the line that has its number.
+/// Output of `openssl asn1parse` for such a key, and the line that has its number.
 fn asn1parse(number: &[u8]) -> [String; 2] {
     let line = format!(
         "    5:d=1  hl=2 l=  32 prim: OCTET STRING      [HEX DUMP]:{}",

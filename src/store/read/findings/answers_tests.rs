@@ -46,7 +46,7 @@ fn a_refused_revocation_is_told_as_that_whatever_stands_in_the_way_of_the_next_o
     );
 }
 
-/// What is on its way to a host comes when its agent does.
+/// Things on their way to a host come when its agent does.
 #[test]
 fn what_waits_for_a_silent_agent_is_answered_by_that_agents_check_in() {
     let silent = || InUse {

@@ -62,7 +62,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         _ if under_way => format!("{said}, and its reissue is under way"),
         _ => said,
     };
-    // What is on its way comes when its agent does, and that one can be asked to.
+    // Things on their way come when the agent does, and that one can be asked to.
     let awaited = match under_way || matches!(answer, Answer::OnItsWay(_)) {
         true => places.iter().find(|it| !it.agent_banned && it.agent_silent(now)),
         false => None,

@@ -220,7 +220,7 @@ fn could_not_be_installed(it: &InUse, owed: &Owed, now: DateTime<Utc>) -> Findin
     }
 }
 
-/// What the agent there gives as its reason.
+/// Reason that the agent there gives.
 pub(super) fn agent_says(error: &str) -> String {
     format!("its agent says {}", said(error))
 }

@@ -17,7 +17,7 @@ fn what_is_served_instead_is_not_dated_by_the_end_of_what_is_expected() {
     assert_eq!((finding.due, finding.since), (None, Some(it.differs_since)));
 }
 
-/// What an agent reports is its own to write: it ends no quotes, and nothing of ours stands behind it.
+/// An agent's report is its own to write: it ends no quotes, and nothing of ours stands behind it.
 #[test]
 fn an_agents_words_are_quoted_and_last() {
     let forged = "CN=CA 2`, which clients have; nothing to do";

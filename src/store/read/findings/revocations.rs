@@ -22,7 +22,7 @@ pub(super) fn unconfirmed(it: Unconfirmed, now: DateTime<Utc>) -> Finding {
         .is_some_and(|pause| pause.kind == PauseKind::Sealed);
     let refusal = it.refusal().map(said);
     let what = match (&refusal, &it.paused) {
-        // What a pause adds to a refusal is that nobody can be asked again before it is over.
+        // A pause adds to a refusal that nobody can be asked again before it is over.
         (Some(words), pause) => {
             let waits = match pause {
                 Some(_) if is_sealed => ", and waits while Vault is sealed if it is asked for again",
