@@ -68,9 +68,9 @@ impl Watch {
 
 /// Lists of one CA.
 #[derive(Default)]
-struct Lists {
+pub(super) struct Lists {
     /// Its own, as its API hands it out.
-    own: Option<Crl>,
+    pub(super) own: Option<Crl>,
     /// Those that the certificates name count, too.
     are_named: bool,
 }
@@ -125,7 +125,7 @@ impl Issuer {
 
     /// The lists of one CA, as far as they can be had now. One that is known to have a list of its own is asked for it,
     /// whatever it says of that.
-    async fn lists_of(
+    pub(super) async fn lists_of(
         &self,
         row: &AdapterRow,
         adapter: &dyn Adapter,

@@ -8,10 +8,9 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::Issuer;
-use super::adapters::Published;
-use crate::clients::crl::{Crl, Says, handed_out};
+use crate::clients::crl::{Crl, Says};
 use crate::domain::adapter::Adapter as AdapterRow;
-use crate::store::{StoreError, Work, adapters as rows, certificates, unlisted};
+use crate::store::{StoreError, Work, adapters as rows, certificates, known_crl, unlisted};
 
 /// Between two looks. A list is read whole then, and compared only if it is another one than the last time.
 const PERIOD: Duration = Duration::from_secs(300);
@@ -55,8 +54,7 @@ impl Issuer {
         Ok(())
     }
 
-    /// The list that a CA hands out, if it has one and something was seen in it. What keeps it from being read is told
-    /// where revocations are looked for.
+    /// The list that a CA hands out, if it has one and something was seen in it.
     async fn own_list(&self, row: &AdapterRow) -> Result<Option<Crl>, StoreError> {
         let mut conn = self.store.ask(Work::Background).await?;
         let is_any = !unlisted::listed(&mut conn, &row.id, "", 1).await?.is_empty();
@@ -64,18 +62,10 @@ impl Issuer {
         let Some(adapter) = self.roster.adapter(row).filter(|_| is_any) else {
             return Ok(None);
         };
-        match adapter.capabilities().await {
-            Ok(can) if can.crl != Published::Never => {}
-            _ => return Ok(None),
-        }
-        let list = adapter.crl().await.map_err(|error| error.to_string());
-        Ok(match list.and_then(|bytes| handed_out(&bytes)) {
-            Ok(crl) => Some(crl),
-            Err(error) => {
-                tracing::warn!(adapter = %row.name, error, "the CRL can't be read");
-                None
-            }
-        })
+        let had_one = known_crl::since(&mut self.store.read().await?, &row.id)
+            .await?
+            .is_some();
+        Ok(self.lists_of(row, adapter.as_ref(), had_one).await?.own)
     }
 
     /// Puts on record what is no longer on the list.
