@@ -5,22 +5,26 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::Issuer;
 use crate::clients::crl::{Crl, Says};
 use crate::domain::adapter::Adapter as AdapterRow;
-use crate::store::{StoreError, Work, adapters as rows, certificates, known_crl, unlisted};
+use crate::store::{StoreError, Work, adapters as rows, apart, certificates, known_crl, unlisted};
 
 /// Between two looks. A list is read whole then, and compared only if it is another one than the last time.
 const PERIOD: Duration = Duration::from_secs(300);
 /// Number of certificates that are compared at once.
 const AT_ONCE: u32 = 500;
 
+/// Number and time of a list.
+type List = (Option<String>, DateTime<Utc>);
+
 /// When to look next, and the number and time of the list that each CA showed last.
 pub(super) struct Again {
     due: Instant,
-    seen: BTreeMap<String, (Option<String>, DateTime<Utc>)>,
+    seen: BTreeMap<String, List>,
 }
 
 impl Default for Again {
@@ -39,19 +43,31 @@ impl Issuer {
             return Ok(());
         }
         let adapters = rows::all(&mut self.store.read().await?).await?;
-        for row in adapters.iter().filter(|row| row.does_more_than_sign()) {
-            let Some(crl) = self.own_list(row).await? else {
-                continue;
-            };
-            let list = (crl.number.clone(), crl.this_update);
-            if again.seen.get(&row.id) == Some(&list) {
-                continue;
-            }
-            self.compare(row, &crl).await?;
-            again.seen.insert(row.id.clone(), list);
-        }
+        // Beside each other, since none is to wait for another's CA.
+        let looks = adapters
+            .iter()
+            .filter(|row| row.does_more_than_sign())
+            .map(|row| apart(self.look_into_crl_again(row, again.seen.get(&row.id))));
+        let lists = try_join_all(looks).await?;
+        again.seen.extend(lists.into_iter().flatten());
         again.due = Instant::now() + PERIOD;
         Ok(())
+    }
+
+    /// Looks into the list of one CA, unless it is the one that was seen last; its adapter's id, and which it is.
+    async fn look_into_crl_again(
+        &self,
+        row: &AdapterRow,
+        last: Option<&List>,
+    ) -> Result<Option<(String, List)>, StoreError> {
+        let Some(crl) = self.own_list(row).await? else {
+            return Ok(None);
+        };
+        let list = (crl.number.clone(), crl.this_update);
+        if last != Some(&list) {
+            self.compare(row, &crl).await?;
+        }
+        Ok(Some((row.id.clone(), list)))
     }
 
     /// The list that a CA hands out, if it has one and something was seen in it.
