@@ -41,6 +41,8 @@ CREATE TABLE adapters (
     strange_ca    text CONSTRAINT adapters_strange_ca_is_json CHECK (strange_ca IS NULL OR strange_ca::json IS NOT NULL),
     -- Since when its CA is known to publish a CRL.
     crl_seen_at   timestamptz,
+    -- When its last CRL that the issuer has read and verified ends.
+    crl_ends_at   timestamptz,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)

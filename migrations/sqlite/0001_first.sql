@@ -15,6 +15,8 @@ CREATE TABLE adapters (
     strange_ca    TEXT,
     -- Since when its CA is known to publish a CRL.
     crl_seen_at   TEXT,
+    -- When its last CRL that the issuer has read and verified ends.
+    crl_ends_at   TEXT,
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     CONSTRAINT adapters_name_once UNIQUE (name)

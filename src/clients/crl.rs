@@ -17,6 +17,7 @@ use super::http::client_builder;
 use super::proxy::{self, by_environment};
 use crate::domain::certificate::{Certificate, normal_serial};
 use crate::domain::signature::{CLOCK_AHEAD, Signature};
+use crate::domain::x509;
 use crate::problem::{Problem, ProblemKind};
 
 /// Time that fetching may take.
@@ -203,14 +204,39 @@ impl Crl {
                 self.issuer
             ));
         }
-        match self.next_update {
+        match self.ended(now) {
             _ if is_listed => Says::Listed,
-            Some(end) if end < now => Says::Nothing(format!(
+            Some(end) => Says::Nothing(format!(
                 "the list that is published ended at {}",
                 end.format("%Y-%m-%d %H:%M:%SZ")
             )),
-            _ => Says::NotListed,
+            None => Says::NotListed,
         }
+    }
+
+    /// True if the key of this CA's certificate, in PEM, has verifiably signed it.
+    #[must_use]
+    pub fn is_signed_by(&self, ca: &str) -> bool {
+        let read = x509::certificates(ca).unwrap_or_default();
+        read.first()
+            .is_some_and(|der| self.signed.by(der) == Signature::Verified)
+    }
+
+    /// When it ended, if that is past at `now`: those who verify certificates by it may take it no more.
+    #[must_use]
+    pub fn ended(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.next_update.filter(|end| *end < now)
+    }
+
+    /// Words beside what it says, where it has ended; none otherwise.
+    #[must_use]
+    pub fn end_words(&self, now: DateTime<Utc>) -> String {
+        self.ended(now).map_or(String::new(), |end| {
+            format!(
+                "; that CRL ended at {}, and who verifies by it may take it no more",
+                end.format("%Y-%m-%d %H:%M:%SZ")
+            )
+        })
     }
 
     /// Words beside what it says of `certificate` where its signature could not be verified, and the word of the CA's API

@@ -87,7 +87,8 @@ impl Signed {
         signatures.reduce(better).map_or(By::NoSigner, By::Key)
     }
 
-    fn by(&self, ca: &[u8]) -> Signature {
+    /// Its signature, held against the key of a CA's certificate in DER.
+    pub(super) fn by(&self, ca: &[u8]) -> Signature {
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, by)) = checked.iter().find(|(known, _)| known == ca) {
             return *by;

@@ -269,6 +269,9 @@ pub struct Adapter {
     pub cas: Vec<Ca>,
     /// A CA that answered in their place, until it is accepted or dismissed, or they are back.
     pub strange_ca: Option<StrangeCa>,
+    /// When the CRL ends that its CA handed out last; none where it hands out none, or none that its key signed.
+    #[serde(default)]
+    pub crl_ends_at: Option<DateTime<Utc>>,
     /// When the row was made.
     pub created_at: DateTime<Utc>,
     /// When the row changed last.
@@ -403,6 +406,7 @@ mod tests {
             paused_at: None,
             cas: vec![ca(1, "CN=known")],
             strange_ca: None,
+            crl_ends_at: None,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         };

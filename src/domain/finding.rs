@@ -83,6 +83,8 @@ pub enum FindingKind {
     RevocationPending,
     /// A revocation that the CA has confirmed, and that its CRL doesn't hold though it should by now.
     RevocationNotListed,
+    /// A CA's CRL has ended, and no new one was made.
+    CrlExpired,
     /// One key in several certificates.
     SharedKey,
     /// An operator accepted another CA at an adapter a few days ago.
@@ -248,7 +250,8 @@ impl FindingKind {
             Self::CompromisedNotRevoked
             | Self::RevokedInUse
             | Self::RevocationPending
-            | Self::RevocationNotListed => 3,
+            | Self::RevocationNotListed
+            | Self::CrlExpired => 3,
             Self::ExpiredInUse
             | Self::NotServed
             | Self::ChainIncomplete
@@ -393,6 +396,7 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         | Kind::RequestStuck
         | Kind::RevocationPending
         | Kind::RevocationNotListed
+        | Kind::CrlExpired
         | Kind::SharedKey
         | Kind::CaAccepted
         | Kind::NobodyWorks
@@ -414,6 +418,7 @@ pub(crate) fn kinds_of(maker: Maker) -> std::collections::BTreeSet<FindingKind> 
         Kind::RequestStuck,
         Kind::RevocationPending,
         Kind::RevocationNotListed,
+        Kind::CrlExpired,
         Kind::SharedKey,
         Kind::CaAccepted,
         Kind::DatabaseLost,

@@ -53,6 +53,8 @@ pub const NOT_CONFIRMED: &str = "not confirmed";
 pub const NOT_REVOKED: &str = "refused by CA";
 /// A revocation that the CA has confirmed, and doesn't list.
 pub const NOT_LISTED: &str = "not in the CRL";
+/// A CRL that has ended.
+pub const CRL_EXPIRED: &str = "CRL expired";
 /// A CA that was accepted beside the one that was known.
 pub const ANOTHER_CA: &str = "another CA";
 /// Something that doesn't answer.

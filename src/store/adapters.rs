@@ -154,6 +154,7 @@ impl FromRow for Wrapped {
             paused_at: row.try_get("paused_at")?,
             cas,
             strange_ca: strange_ca.map(|Json(strange)| strange),
+            crl_ends_at: row.try_get("crl_ends_at")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
         }))

@@ -362,10 +362,11 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
                 .as_ref()
                 .map_or(String::new(), |number| format!(" #{number}"));
             let words = format!(
-                "{} on the list{number} of {}{}",
+                "{} on the list{number} of {}{}{}",
                 if listed { "IS" } else { "is not" },
                 full(crl.this_update, state),
-                crl.at_its_word(certificate)
+                crl.at_its_word(certificate),
+                crl.end_words(state.by_platform(state.now))
             );
             let at = looked.map(|looked| state.by_platform(looked.at));
             if let Some(seen) = record_says_otherwise(certificate, listed, at) {
@@ -375,7 +376,8 @@ fn in_crl(certificate: &Certificate, state: &State) -> Fact {
                 );
                 return fact_that_means("CRL now", words, Meaning::Bad);
             }
-            let agrees = listed == certificate.revocation.is_some();
+            let has_ended = crl.ended(state.by_platform(state.now)).is_some();
+            let agrees = listed == certificate.revocation.is_some() && !has_ended;
             (words, if agrees { Meaning::Good } else { Meaning::Bad })
         }
     };

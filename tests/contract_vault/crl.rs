@@ -1,9 +1,12 @@
 //! The revocation list: at once, by `auto_rebuild`, by hand, and how it is served.
 
+use cmp_console::clock::Clock;
+use cmp_console::domain::finding::{FindingKind, Severity};
 use serde_json::{Value, json};
 use x509_parser::{parse_x509_certificate, parse_x509_crl};
 
-use super::server::{Server, errors};
+use super::issuer::{Bench, until};
+use super::server::{MOUNT, Server, errors};
 
 contracts!(
     a_revoked_serial_is_in_the_list_at_once,
@@ -11,6 +14,8 @@ contracts!(
     the_list_is_served_in_der_and_pem_to_everybody,
     what_makes_no_sense_in_the_lists_configuration_is_refused,
     a_disabled_list_is_empty,
+    a_list_that_has_ended_stays_until_a_new_one_is_asked_for,
+    a_list_that_is_not_renewed_is_a_finding,
 );
 
 /// The number of the list as it is published now, and the serials in it.
@@ -156,4 +161,43 @@ async fn a_disabled_list_is_empty(server: Server) {
     assert!(!lists(&server, "cmp-pki", &serial).await);
     server.must("cmp-pki/config/crl", json!({"disable": false})).await;
     assert!(lists(&server, "cmp-pki", &serial).await);
+}
+
+/// When the list that is published now ends.
+async fn end(server: &Server) -> i64 {
+    let (_, _, der) = server.raw("cmp-pki/crl").await;
+    let (_, list) = parse_x509_crl(&der).unwrap();
+    list.next_update().unwrap().timestamp()
+}
+
+async fn a_list_that_has_ended_stays_until_a_new_one_is_asked_for(server: Server) {
+    let server = server.with_ca().await;
+    server.must("cmp-pki/config/crl", json!({"expiry": "2s"})).await;
+    server.get("cmp-pki/crl/rotate").await;
+    let first = published(&server, "cmp-pki").await;
+    let ends = end(&server).await;
+    until(async || (Clock::system().now().timestamp() > ends).then_some(())).await;
+    assert_eq!(published(&server, "cmp-pki").await, first);
+    server.get("cmp-pki/crl/rotate").await;
+    assert!(end(&server).await > ends);
+}
+
+async fn a_list_that_is_not_renewed_is_a_finding(server: Server) {
+    let server = server.with_ca().await;
+    server.must("cmp-pki/config/crl", json!({"expiry": "30m"})).await;
+    server.get("cmp-pki/crl/rotate").await;
+    let ends = end(&server).await;
+    let bench = Bench::start_at(&server, &server.base, MOUNT).await;
+    bench.issued("a.example.com").await;
+    // The certificate lives for an hour.
+    until(async || bench.crl_ends_at().await.filter(|at| at.timestamp() == ends)).await;
+    assert_eq!(bench.found(FindingKind::CrlExpired).await, None);
+    bench.pass(31 * 60);
+    let told = bench.found(FindingKind::CrlExpired).await.unwrap();
+    assert_eq!(told.severity, Severity::Warning, "{told:?}");
+    assert!(told.what.contains("vault read cmp-pki/crl/rotate"), "{told:?}");
+
+    server.must("cmp-pki/config/crl", json!({"expiry": "72h"})).await;
+    server.get("cmp-pki/crl/rotate").await;
+    until(async || bench.found(FindingKind::CrlExpired).await.is_none().then_some(())).await;
 }

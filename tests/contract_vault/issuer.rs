@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use cmp_console::clients::vault::Login;
 use cmp_console::clock::Clock;
 use cmp_console::domain::certificate::CertificateStatus;
@@ -133,6 +134,20 @@ impl Bench {
         let found = read::findings(&mut conn).await.unwrap().findings;
         let why = self.paused().await?;
         found.into_iter().find(|it| it.what.contains(&why))
+    }
+
+    /// A finding of this kind.
+    pub(super) async fn found(&self, kind: FindingKind) -> Option<Finding> {
+        let mut conn = self.store.read().await.unwrap();
+        let found = read::findings(&mut conn).await.unwrap().findings;
+        found.into_iter().find(|it| it.kind == kind)
+    }
+
+    /// When the CRL ends that the CA handed out last.
+    pub(super) async fn crl_ends_at(&self) -> Option<DateTime<Utc>> {
+        let mut conn = self.store.read().await.unwrap();
+        let row = adapters::read(&mut conn, &self.adapter).await.unwrap().unwrap();
+        row.crl_ends_at
     }
 
     /// Asks for a revocation; its job.

@@ -9,9 +9,9 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cmp_console::domain::certificate::{Certificate, CertificateStatus};
-use cmp_console::domain::finding::{Finding, FindingKind};
+use cmp_console::domain::finding::FindingKind;
 use cmp_console::domain::x509;
-use cmp_console::store::{certificates, read};
+use cmp_console::store::certificates;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, DnValue,
     IsCa, Issuer, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -186,12 +186,6 @@ async fn is_proven(bench: &Bench, id: &str) -> bool {
     revocation.in_crl_at.is_some() || revocation.without_crl_at.is_some()
 }
 
-async fn finding(bench: &Bench, kind: FindingKind) -> Option<Finding> {
-    let mut conn = bench.store.read().await.unwrap();
-    let found = read::findings(&mut conn).await.unwrap().findings;
-    found.into_iter().find(|it| it.kind == kind)
-}
-
 /// Until the CA is said to have revoked it.
 async fn accepted(bench: &Bench, id: &str) {
     until(async || {
@@ -219,7 +213,7 @@ async fn a_list_that_is_signed_by_a_key_beside_the_cas_own_proves_nothing(server
     // Asked again, so that the list was looked into before.
     until(async || (liar.n_swallowed() > 1).then_some(())).await;
     assert!(!is_proven(&bench, &id).await);
-    assert!(finding(&bench, FindingKind::RevocationNotListed).await.is_some());
+    assert!(bench.found(FindingKind::RevocationNotListed).await.is_some());
 
     liar.tells(Lie::None);
     until(async || {
@@ -269,5 +263,5 @@ async fn a_revocation_is_asked_for_again_where_no_list_can_be_read(server: Serve
     accepted(&bench, &id).await;
     bench.pass(360);
     until(async || (liar.n_swallowed() > 1).then_some(())).await;
-    assert!(finding(&bench, FindingKind::RevocationNotListed).await.is_some());
+    assert!(bench.found(FindingKind::RevocationNotListed).await.is_some());
 }

@@ -63,12 +63,13 @@ fn listed(
 ) -> Proof {
     if let Ok((crl, Says::Listed)) = &crl {
         return Proof::Proven(format!(
-            "serial {serial} is in the CRL{} of {}{at_its_word}",
+            "serial {serial} is in the CRL{} of {}{at_its_word}{}",
             crl.number
                 .as_ref()
                 .map(|number| format!(" #{number}"))
                 .unwrap_or_default(),
-            crl.this_update.format("%Y-%m-%d %H:%M:%SZ")
+            crl.this_update.format("%Y-%m-%d %H:%M:%SZ"),
+            crl.end_words(now)
         ));
     }
     if let (Some(at), Ok((_, Says::NotListed)), true) = (revocation.in_crl_at, &crl, has_to_be_listed) {

@@ -50,6 +50,8 @@ pub(super) struct FakeCa {
     /// What it says of when to renew, and how often it was asked.
     suggests: Mutex<Result<Suggestion, AdapterError>>,
     n_asked: Mutex<usize>,
+    /// When its lists end.
+    pub(super) lists_end: Mutex<DateTime<Utc>>,
     /// Each revocation takes a permit of it, where there is one.
     pub(super) slow: Mutex<Option<Arc<Semaphore>>>,
     /// Revocations that it is at, and the most that it was at.
@@ -87,6 +89,7 @@ impl FakeCa {
             revoking: Mutex::default(),
             suggests: Mutex::new(Err(AdapterError::Refused("no opinion".to_owned()))),
             n_asked: Mutex::default(),
+            lists_end: Mutex::new(start() + Duration::days(3650)),
             meanwhile: Mutex::default(),
         }
     }
@@ -369,7 +372,7 @@ impl Adapter for FakeCa {
             };
             let list = rcgen::CertificateRevocationListParams {
                 this_update: rcgen::date_time_ymd(2026, 1, 1),
-                next_update: rcgen::date_time_ymd(2036, 1, 1),
+                next_update: time_of(*self.lists_end.lock().unwrap()),
                 crl_number: rcgen::SerialNumber::from(1_u64),
                 issuing_distribution_point: None,
                 revoked_certs: revoked

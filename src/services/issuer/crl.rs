@@ -73,6 +73,8 @@ pub(super) struct Lists {
     pub(super) own: Option<Crl>,
     /// Those that the certificates name count, too.
     are_named: bool,
+    /// An operator said that the CA has none of its own.
+    pub(super) is_off: bool,
 }
 
 impl Issuer {
@@ -100,15 +102,15 @@ impl Issuer {
     /// Looks into the CRL of one CA; whether something is missing there.
     async fn look_into_crl_of(&self, row: &AdapterRow) -> Result<bool, StoreError> {
         let mut wanted = self.wanted(row, "").await?;
-        let had_since = known_crl::since(&mut self.store.read().await?, &row.id).await?;
+        let known = known_crl::of(&mut self.store.read().await?, &row.id).await?;
         let Some(adapter) = self.roster.adapter(row) else {
             return Ok(!wanted.is_empty());
         };
         // That a CA has a list of its own is known before something is looked for in it.
-        if wanted.is_empty() && (had_since.is_some() || !adapter.keeps_ca()) {
+        if wanted.is_empty() && (known.is_some() || !adapter.keeps_ca()) {
             return Ok(false);
         }
-        let lists = self.lists_of(row, adapter.as_ref(), had_since.is_some()).await?;
+        let lists = self.lists_of(row, adapter.as_ref(), known.is_some()).await?;
         let mut is_missing = false;
         // All of them: those that are never listed must not stand before the others.
         while let Some(last) = wanted.last() {
@@ -142,8 +144,9 @@ impl Issuer {
         let mut lists = Lists {
             own: None,
             are_named: says_none,
+            is_off: published == Published::SwitchedOff,
         };
-        if published == Published::SwitchedOff || says_none && !had_one {
+        if lists.is_off || says_none && !had_one {
             return Ok(lists);
         }
         let own = match adapter.crl().await {

@@ -7,6 +7,7 @@ use super::adapters::Published;
 use crate::clients::crl::LONGEST_WAIT;
 use crate::domain::certificate::Certificate;
 use crate::domain::x509;
+use crate::store::known_crl::KnownCrl;
 
 /// Time after which a list is seen to hold what it is to hold by now: it is looked into every two minutes.
 const SOON: Duration = Duration::minutes(5);
@@ -26,19 +27,21 @@ pub(super) enum Expected {
     },
 }
 
-/// Expectation of a revocation that was accepted at `now`, by a CA that says when it publishes, and that had a CRL
-/// since `had_since`, if one of it was ever read.
+/// Expectation of a revocation that was accepted at `now`, by a CA that says when it publishes, and whose CRL is
+/// `known`, if one of it was ever read. The next one is made before that one ends, which the CA has signed.
 pub(super) fn expected(
     certificate: &Certificate,
     published: Published,
-    had_since: Option<DateTime<Utc>>,
+    known: Option<KnownCrl>,
     now: DateTime<Utc>,
 ) -> Expected {
     let is_named = || certificate.pem.as_deref().and_then(x509::crl_url).is_some();
-    let (within, words) = match (published, had_since) {
+    let (within, words) = match (published, known) {
         (Published::AtOnce, _) => (Duration::zero(), None),
         (Published::Within(wait), _) => {
             let wait = Duration::from_std(wait.min(LONGEST_WAIT)).unwrap_or(PUBLIC);
+            let next = known.and_then(|it| it.ends_at).filter(|end| *end > now);
+            let wait = next.map_or(wait, |end| wait.min(end - now));
             let by = at(now, wait, certificate);
             let words = format!(
                 "the CA makes its CRL by itself: the serial is to be in it by {} at the latest",
@@ -46,11 +49,11 @@ pub(super) fn expected(
             );
             (wait, Some(words))
         }
-        (Published::Never, Some(since)) => {
+        (Published::Never, Some(crl)) => {
             let words = format!(
                 "the CA says that it has no CRL, and one was read at {}: the serial is to be in that. Where it was switched \
                  off, say so with `crl = false` in the issuer's `[vault]`",
-                since.to_rfc3339()
+                crl.since.to_rfc3339()
             );
             (Duration::zero(), Some(words))
         }

@@ -177,8 +177,8 @@ impl Issuer {
         let now = tx.now();
         revocation::accept_revocation(&mut tx, job, now).await?;
         let adapter = certificate.adapter_id.as_deref().unwrap_or_default();
-        let had_since = known_crl::since(&mut tx, adapter).await?;
-        let by = match expected(certificate, published, had_since, now) {
+        let known = known_crl::of(&mut tx, adapter).await?;
+        let by = match expected(certificate, published, known, now) {
             Expected::Nowhere => {
                 let is_sure = published == Published::SwitchedOff;
                 without_crl::record(&mut tx, &certificate.id, is_sure).await?;

@@ -311,3 +311,68 @@ async fn what_falls_out_of_the_list_is_a_finding_and_asked_for_again() {
     };
     assert_eq!(rows.iter().filter(told).count(), 2, "{rows:#?}");
 }
+
+async fn expired(bench: &Bench) -> Option<Finding> {
+    let mut conn = bench.store.read().await.unwrap();
+    let found = read::findings(&mut conn).await.unwrap().findings;
+    found.into_iter().find(|it| it.kind == FindingKind::CrlExpired)
+}
+
+#[tokio::test]
+async fn a_list_that_has_ended_is_a_finding_until_a_newer_one_is_read() {
+    let bench = Bench::new().await;
+    let end = |days| *bench.ca.lists_end.lock().unwrap() = super::bench::start() + Duration::days(days);
+    end(1);
+    let request = bench.request().await;
+    // The CA is seen first, then its list.
+    for _ in 0..3 {
+        bench.round().await;
+    }
+    let id = bench.now(&request).await.certificate_id.unwrap();
+    let ends_at = bench.adapter().await.crl_ends_at.unwrap();
+    assert_eq!(ends_at, super::bench::start() + Duration::days(1));
+    assert_eq!(expired(&bench).await, None);
+
+    // One that somebody else made counts for nothing, whatever end it says.
+    bench.pass(Duration::hours(25));
+    end(90);
+    bench.ca.be(Mood::ForgesLists);
+    bench.round().await;
+    let told = expired(&bench).await.unwrap();
+    assert_eq!(told.severity, Severity::Warning, "{told:?}");
+
+    bench.ca.be(Mood::Signs);
+    end(1);
+    let mut tx = bench.store.begin().await.unwrap();
+    revocation::ask(&mut tx, &id, Reason::Superseded).await.unwrap();
+    tx.commit().await.unwrap();
+    bench.round().await;
+    let told = expired(&bench).await.unwrap();
+    assert_eq!(told.severity, Severity::Critical, "{told:?}");
+
+    end(2);
+    bench.round().await;
+    assert_eq!(expired(&bench).await, None);
+    // What an operator switched off is nobody's to renew.
+    bench.ca.can.lock().unwrap().crl = Published::SwitchedOff;
+    bench.round().await;
+    bench.pass(Duration::days(3));
+    assert_eq!(expired(&bench).await, None);
+}
+
+#[tokio::test]
+async fn a_revocation_is_expected_before_the_list_ends_that_is_there() {
+    let bench = Bench::new().await;
+    bench.ca.can.lock().unwrap().crl = Published::Within(std::time::Duration::from_secs(6 * 86400));
+    *bench.ca.lists_end.lock().unwrap() = super::bench::start() + Duration::hours(2);
+    bench.request().await;
+    for _ in 0..3 {
+        bench.round().await;
+    }
+    assert!(bench.adapter().await.crl_ends_at.is_some());
+    let id = asked_back(&bench, 1).await.remove(0);
+    bench.ca.be(Mood::SwallowsRevocations);
+    bench.round().await;
+    let by = certificate(&bench, &id).await.revocation.unwrap().in_crl_by;
+    assert_eq!(by, Some(super::bench::start() + Duration::minutes(125)));
+}

@@ -4,6 +4,7 @@
 //! urgency, up to [`AT_MOST`], and comes with how many there are in all ([`Foremost`]).
 
 mod agents;
+mod crl_expired;
 mod installed;
 mod leaked;
 mod requests;
@@ -30,6 +31,7 @@ pub use requests::{
     waiting_for_issuer,
 };
 
+pub use crl_expired::{Relying, relying};
 pub use unlisted::{Unlisted, unlisted};
 
 /// So many findings of a kind that isn't critical are told one by one; the others are counted.

@@ -21,17 +21,18 @@ fn path(mount: &str) -> String {
     format!("pki/{mount}/crl")
 }
 
-/// The list in PEM; made anew when it is due, or when a crash kept a revocation out of it.
+/// The list in PEM; made anew when `auto_rebuild` says so, or when a crash kept a revocation out of it.
 pub(super) fn current(core: &Core, mount: &str) -> Result<String, Reply> {
     let kept: Option<Crl> = core.barrier.read(&path(mount)).map_err(|error| storage(&error))?;
     let n_revoked = core.barrier.list(&format!("pki/{mount}/revoked")).len();
     let rule = Rule::of(core, mount);
     let now = core.clock.now();
     match kept {
-        Some(crl) if rule.disabled && crl.next_update > now => Ok(crl.pem),
+        Some(crl) if rule.disabled => Ok(crl.pem),
         Some(crl) => match rule.grace {
             Some(grace) if crl.next_update - Duration::seconds(grace) > now => Ok(crl.pem),
-            None if crl.n_revoked == n_revoked && crl.next_update > now => Ok(crl.pem),
+            // One that has ended stays, as in Vault, until something is revoked or somebody asks for a new one.
+            None if crl.n_revoked == n_revoked => Ok(crl.pem),
             _ => rebuild(core, mount),
         },
         None => rebuild(core, mount),

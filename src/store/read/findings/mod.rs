@@ -4,6 +4,7 @@ mod accepted_cas;
 mod agents;
 #[cfg(test)]
 mod answers_tests;
+mod crl_expired;
 mod in_use;
 mod installations;
 #[cfg(test)]
@@ -106,6 +107,7 @@ pub async fn findings(conn: &mut Conn) -> Result<Findings, StoreError> {
         let (first, n) = facts::unlisted(conn, &adapter.id).await?;
         found.extend(unlisted::one(&adapter.name, &first, n, now));
         found.extend(accepted_cas::accepted(&adapter, now));
+        found.extend(crl_expired::one(conn, &adapter, now).await?);
     }
     rank(&mut found.0.findings);
     Ok(found.0)

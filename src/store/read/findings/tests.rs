@@ -9,7 +9,7 @@ use super::in_use::in_use;
 use super::installations::installation;
 use super::revocations::unconfirmed;
 use super::shared_keys::shares;
-use super::{accepted_cas, unlisted, unrevoked};
+use super::{accepted_cas, crl_expired, unlisted, unrevoked};
 use super::{requests, workers};
 use crate::domain::adapter::{Adapter, AdapterStatus, Ca, Pause, PauseKind};
 use crate::domain::certificate::{Certificate, CertificateStatus};
@@ -21,7 +21,8 @@ use crate::domain::renewal::Renewal;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::{Duty, Worker};
 use crate::store::findings::{
-    Banned, Blocked, Failed, InUse, OnAgent, SharedKey, Silent, Unconfirmed, Unlisted, Unrevoked, WaitedFor,
+    Banned, Blocked, Failed, InUse, OnAgent, Relying, SharedKey, Silent, Unconfirmed, Unlisted, Unrevoked,
+    WaitedFor,
 };
 use crate::store::workers::Gone;
 
@@ -281,7 +282,7 @@ fn asked() -> Vec<Finding> {
     found
 }
 
-fn adapter(pause: Pause) -> Adapter {
+pub(super) fn adapter(pause: Pause) -> Adapter {
     Adapter {
         id: "adp_1".to_owned(),
         version: 1,
@@ -294,6 +295,7 @@ fn adapter(pause: Pause) -> Adapter {
         paused_at: Some(now()),
         cas: Vec::new(),
         strange_ca: None,
+        crl_ends_at: None,
         created_at: now(),
         updated_at: now(),
     }
@@ -328,6 +330,16 @@ fn of_cas() -> Vec<Finding> {
     assert_eq!(accepted.len(), 1, "an old one is told no more");
     assert!(accepted[0].what.contains("2 CAs count"), "{accepted:?}");
     found.extend(accepted);
+    let relying = Relying {
+        good: true,
+        revoked: true,
+    };
+    found.extend(crl_expired::told(
+        &two,
+        now() - Duration::hours(1),
+        relying,
+        now(),
+    ));
     found
 }
 
