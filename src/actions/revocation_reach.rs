@@ -47,8 +47,12 @@ pub(super) fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<U
             let certificate = &one.certificate;
             let owner = one.in_use().find_map(|place| place.owner.as_deref());
             let owner = owner.map(|owner| format!("   owner {}", cited(owner, NAMED)));
+            let becomes = match certificate.missed_in_crl(now) {
+                Some(_) => "is revoked at the CA once more",
+                None => "becomes revoked",
+            };
             vec![format!(
-                "{} becomes revoked ({reason})   serial {}   ends {}{}",
+                "{} {becomes} ({reason})   serial {}   ends {}{}",
                 certificate.name(),
                 by_name::tail(&certificate.serial),
                 fixed(certificate.not_after),

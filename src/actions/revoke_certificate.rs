@@ -81,19 +81,25 @@ impl Action for RevokeCertificate {
 }
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
-    let reason = inputs
-        .get("reason")
-        .map_or(Some(Reason::KeyCompromise), |text| Reason::parse(text));
-    let reason = reason.ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?;
     let now = with.now();
     let adapters = Adapters::ask(with).await?.for_revoking();
     let rule = list_waits(with).await;
     let mut plan = Plan::new(SPEC.id, now);
     let mut all: Vec<CertificateDetail> = Vec::new();
     let mut longest: Option<Duration> = None;
-    let alone = on.len() == 1;
+    let mut asked: Vec<(Target, CertificateDetail)> = Vec::new();
     for target in on {
         let detail = with.api.certificate(&target.id).await?;
+        asked.push((target, detail));
+    }
+    let reason = match inputs.get("reason") {
+        Some(text) => {
+            Reason::parse(text).ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?
+        }
+        None => said_before(&asked).unwrap_or(Reason::KeyCompromise),
+    };
+    let alone = asked.len() == 1;
+    for (target, detail) in asked {
         let certificate = &detail.certificate;
         match refused(certificate, reason, now) {
             Some(refusal) if alone => return Err(refusal.problem),
@@ -161,6 +167,15 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
+/// The reason that was given for all of them before: what is asked for again stays what it was.
+fn said_before(all: &[(Target, CertificateDetail)]) -> Option<Reason> {
+    let mut reasons = all
+        .iter()
+        .map(|(_, detail)| Some(detail.certificate.revocation.as_ref()?.reason));
+    let first = reasons.next()??;
+    reasons.all(|it| it == Some(first)).then_some(first)
+}
+
 fn step(
     target: usize,
     detail: &CertificateDetail,
@@ -213,6 +228,8 @@ fn refused(certificate: &Certificate, reason: Reason, now: DateTime<Utc>) -> Opt
     let worsens = reason == Reason::KeyCompromise && before != Some(Reason::KeyCompromise);
     // The word is the one of lists, the answer a sentence.
     let (word, is) = match certificate.status {
+        // Nor does a yes that no list bears out.
+        CertificateStatus::Revoked if certificate.missed_in_crl(now).is_some() => return None,
         CertificateStatus::Revoked => ("revoked already", "revoked already"),
         // A refusal by the CA ends nothing: whoever has mended its cause asks again.
         CertificateStatus::RevocationPending if certificate.refusal().is_none() => {
@@ -241,6 +258,7 @@ fn in_the_way(
     let certificates = all.iter().map(|detail| &detail.certificate);
     let mut lines = adapters.lines(certificates, so, with);
     lines.extend(refused_before(all));
+    lines.extend(missed_before(all, with.now()));
     lines.extend(wait.map(|wait| waits(wait, with)));
     let served = |detail: &&CertificateDetail| {
         let served = |place: &Installation| {
@@ -264,6 +282,25 @@ fn refused_before(all: &[CertificateDetail]) -> Option<String> {
     Some(match refused.len() {
         1 => format!("The CA refused to revoke {name} before: {words}."),
         n => format!("The CA refused to revoke {n} of these before, {name} so: {words}."),
+    })
+}
+
+/// Sentence about what the CA has accepted before, and doesn't list.
+fn missed_before(all: &[CertificateDetail], now: DateTime<Utc>) -> Option<String> {
+    let certificates = all.iter().map(|detail| &detail.certificate);
+    let missed: Vec<(&str, DateTime<Utc>)> = certificates
+        .filter_map(|it| Some((it.name(), it.missed_in_crl(now)?)))
+        .collect();
+    let (name, by) = missed.first()?;
+    Some(match missed.len() {
+        1 => format!(
+            "The CA accepted this before, and its CRL, which was to hold {name} by {}, doesn't: it is asked once more.",
+            fixed(*by)
+        ),
+        n => format!(
+            "The CA accepted {n} of these before, and its CRL doesn't hold them, {name} since {}: it is asked once more.",
+            fixed(*by)
+        ),
     })
 }
 
@@ -454,5 +491,23 @@ mod tests {
         ] {
             assert_eq!(said(change), words);
         }
+    }
+
+    #[test]
+    fn what_the_ca_accepted_and_lists_nowhere_can_be_asked_for_again() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let end = now + chrono::Duration::days(30);
+        let refused_with = |by: i64, listed: Value| {
+            let mut it = certificate("a", "revoked", end);
+            it["revocation"] = json!({
+                "reason": "superseded", "asked_at": now, "accepted_at": now,
+                "in_crl_by": now + chrono::Duration::minutes(by), "in_crl_at": listed
+            });
+            let it: Certificate = serde_json::from_value(it).unwrap();
+            refused(&it, Reason::Superseded, now).map(|refusal| refusal.word)
+        };
+        assert_eq!(refused_with(-1, Value::Null), None);
+        assert_eq!(refused_with(1, Value::Null), Some("revoked already"));
+        assert_eq!(refused_with(-1, json!(now)), Some("revoked already"));
     }
 }

@@ -264,6 +264,18 @@ impl Certificate {
         revocation.refusal.as_deref()
     }
 
+    /// Time by which its CRL was to hold it, where its CA has accepted the revocation and no list was seen to hold it, at
+    /// `now`: the CA can be asked for it again.
+    #[must_use]
+    pub fn missed_in_crl(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let revocation = self.revocation.as_ref()?;
+        let is_open = revocation.in_crl_at.is_none() && revocation.without_crl_at.is_none();
+        let is_revoked = self.status == CertificateStatus::Revoked;
+        revocation
+            .in_crl_by
+            .filter(|by| is_revoked && is_open && *by <= now)
+    }
+
     /// There is nothing left to ask for: each of its places has a request that is under way.
     #[must_use]
     pub fn is_being_reissued(&self) -> bool {

@@ -19,6 +19,14 @@ pub const KEY_LEAKED: &str = "key leaked";
 pub const REVOKED_SERVED: &str = "revoked, served";
 /// One that is revoked, and on disk where another one is expected.
 pub const REVOKED_ON_DISK: &str = "revoked, on disk";
+/// One whose revocation its CA has not confirmed.
+pub const REVOKING_SERVED: &str = "revoking, served";
+/// One of those, where another one is expected.
+pub const REVOKING_ON_DISK: &str = "revoking on disk";
+/// One that is on hold.
+pub const HELD_SERVED: &str = "held, served";
+/// One of those, where another one is expected.
+pub const HELD_ON_DISK: &str = "held, on disk";
 /// The new certificate is on disk, another one is served.
 pub const OLD_ONE_SERVED: &str = "old one served";
 /// No certificate is where one is expected.
@@ -134,6 +142,19 @@ pub fn shared(n: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_fixed_fits_too() {
+        for words in [
+            REVOKED_SERVED,
+            REVOKED_ON_DISK,
+            REVOKING_SERVED,
+            REVOKING_ON_DISK,
+            CHAIN_INCOMPLETE,
+        ] {
+            assert!(words.chars().count() <= 16, "{words}");
+        }
+    }
 
     #[test]
     fn none_is_longer_than_its_column() {

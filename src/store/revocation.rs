@@ -45,10 +45,13 @@ pub async fn ask(tx: &mut Tx, id: &str, reason: Reason) -> Result<(Certificate, 
         }
         Some(before) => {
             let queued = queued_job(tx, id).await?;
-            if certificate.status == CertificateStatus::Revoked || queued.is_some() {
+            let is_over =
+                certificate.status == CertificateStatus::Revoked && certificate.missed_in_crl(now).is_none();
+            if is_over || queued.is_some() {
                 return Err(twice(&certificate, before.reason, reason).into());
             }
-            // The CA refused the earlier wish for good; asked again, it is tried again.
+            // The CA refused the earlier wish for good, or its list lacks what it said yes to: asked again, it is tried
+            // again.
         }
         None if certificate
             .status
@@ -104,10 +107,14 @@ fn expired(certificate: &Certificate) -> Problem {
 }
 
 fn twice(certificate: &Certificate, before: Reason, now: Reason) -> Problem {
-    let what = if certificate.status == CertificateStatus::Revoked {
-        "is revoked already"
-    } else {
-        "is being revoked already"
+    let is_listed = certificate
+        .revocation
+        .as_ref()
+        .is_some_and(|it| it.in_crl_by.is_none() || it.in_crl_at.is_some());
+    let what = match certificate.status {
+        CertificateStatus::Revoked if is_listed => "is revoked already",
+        CertificateStatus::Revoked => "is revoked already, and the issuer waits for its CA's CRL",
+        _ => "is being revoked already",
     };
     let problem = Problem::conflict(format!("certificate `{}` {what}, for {before}", certificate.id));
     // The worst reason on record can't be worsened.

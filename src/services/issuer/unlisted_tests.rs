@@ -74,16 +74,28 @@ async fn a_yes_that_no_list_proves_is_a_finding_and_the_ca_is_asked_until_one_do
         told.what.contains(&format!("serial {serial} by 08:05Z")),
         "{told:?}"
     );
+    assert_eq!(told.answer.as_deref(), Some("revoke"));
     // Asked again in the round after, and then not at once.
     for _ in 0..3 {
         bench.round().await;
     }
     assert_eq!(n_asked(), 2);
+    // Nor does a person have to wait.
+    let ask = async || {
+        let mut tx = bench.store.begin().await.unwrap();
+        let asked = revocation::ask(&mut tx, &id, Reason::Superseded).await;
+        tx.commit().await.unwrap();
+        asked.map(|_| ())
+    };
+    ask().await.unwrap();
+    assert!(ask().await.is_err(), "it is under way");
+    bench.round().await;
+    assert_eq!(n_asked(), 3);
     bench.pass(Duration::minutes(6));
     for _ in 0..3 {
         bench.round().await;
     }
-    assert_eq!(n_asked(), 3);
+    assert_eq!(n_asked(), 4);
     assert!(finding(&bench).await.is_some());
 
     bench.ca.be(Mood::Signs);
@@ -91,7 +103,7 @@ async fn a_yes_that_no_list_proves_is_a_finding_and_the_ca_is_asked_until_one_do
     bench.round().await;
     bench.round().await;
     assert!(is_listed(&bench, &id).await);
-    assert_eq!((n_asked(), finding(&bench).await), (4, None));
+    assert_eq!((n_asked(), finding(&bench).await), (5, None));
 }
 
 #[tokio::test]

@@ -156,3 +156,30 @@ fn what_is_found_where_another_one_is_expected_is_answered_by_what_belongs_there
     let (action, on, _) = told(&[found(instead("crt_a")), place()]);
     assert_eq!((action.as_deref(), on.as_str()), (Some("reissue"), ""));
 }
+
+/// That the CA has not confirmed a revocation is no revocation yet.
+#[test]
+fn what_is_only_asked_back_is_not_told_as_revoked() {
+    let told = |status, is_expected| {
+        let place = InUse {
+            status,
+            is_expected,
+            ..place()
+        };
+        let it = in_use(&[&place], now()).unwrap();
+        (it.what, it.matter)
+    };
+    let (what, matter) = told(CertificateStatus::RevocationPending, true);
+    assert!(
+        what.contains(" is to be revoked ") && what.contains(" and still in use on 1 host"),
+        "{what}"
+    );
+    assert_eq!(matter, "revoking, served");
+    let (what, matter) = told(CertificateStatus::Held, true);
+    assert!(
+        what.contains(" is on hold ") && !what.contains("revoked"),
+        "{what}"
+    );
+    assert_eq!(matter, "held, served");
+    assert!(told(CertificateStatus::Revoked, true).0.contains(" is revoked "));
+}

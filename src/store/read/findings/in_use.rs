@@ -172,9 +172,14 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
     if !places.iter().any(|it| it.is_expected) {
         hosts.push_str(", where another one is expected");
     }
-    let revoked = match places.iter().any(|it| it.is_expected || it.is_served) {
-        true => matter::REVOKED_SERVED,
-        false => matter::REVOKED_ON_DISK,
+    let is_shown = places.iter().any(|it| it.is_expected || it.is_served);
+    let (taken_back, is) = match (first.status, is_shown) {
+        (CertificateStatus::Held, true) => (matter::HELD_SERVED, "is on hold"),
+        (CertificateStatus::Held, false) => (matter::HELD_ON_DISK, "is on hold"),
+        (CertificateStatus::RevocationPending, true) => (matter::REVOKING_SERVED, "is to be revoked"),
+        (CertificateStatus::RevocationPending, false) => (matter::REVOKING_ON_DISK, "is to be revoked"),
+        (_, true) => (matter::REVOKED_SERVED, "is revoked"),
+        (_, false) => (matter::REVOKED_ON_DISK, "is revoked"),
     };
     let failing = match (first.renewal_failing, &first.renewal_error) {
         (true, Some(why)) => format!(", and its renewal failed: {}", said(why)),
@@ -188,7 +193,7 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
         Trouble {
             kind: FindingKind::CompromisedKeyInUse,
             matter: match is_revoked {
-                true => revoked,
+                true => taken_back,
                 false => matter::KEY_LEAKED,
             },
             severity: Severity::Critical,
@@ -208,9 +213,9 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
             .map_or(String::new(), |reason| format!(" ({reason})"));
         Trouble {
             kind: FindingKind::RevokedInUse,
-            matter: revoked,
+            matter: taken_back,
             severity: Severity::Critical,
-            what: format!("{name} is revoked{reason} and still in use on {hosts}"),
+            what: format!("{name} {is}{reason} and still in use on {hosts}"),
             since: first.revocation_asked_at,
             due: first.revocation_asked_at,
             risk: urgent,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::words::{name, number};
-use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
+use crate::domain::finding::{AnswerFor, Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::{matter, moment};
 use crate::store::findings::Unlisted;
@@ -51,9 +51,16 @@ pub(super) fn one(adapter: &str, first: &[Unlisted], n: i64, now: DateTime<Utc>)
         due: Some(oldest.in_crl_by),
         n_takes_down: n.max(number(names.len())),
         takes_down: names,
-        // Asked again it would only be refused as revoked already.
-        answer: None,
-        answer_for: Vec::new(),
+        answer: Some("revoke".to_owned()),
+        answer_for: first.iter().map(answer_for).collect(),
         under_way: false,
     })
+}
+
+fn answer_for(it: &Unlisted) -> AnswerFor {
+    AnswerFor {
+        id: it.certificate_id.clone(),
+        version: it.version,
+        name: name(&it.subject),
+    }
 }
