@@ -66,11 +66,11 @@ impl<W: Write> Painter<W> {
             }
             let symbol = cell.symbol();
             let width = u16::try_from(columns(symbol)).unwrap_or(1);
-            let behind = (x.saturating_add(1)..x.saturating_add(width)).find(|x| {
-                let shown = self.shown.cell((*x, y));
+            let covers = (x.saturating_add(1)..x.saturating_add(width)).any(|x| {
+                let shown = self.shown.cell((x, y));
                 shown.is_some_and(|cell| cell.symbol() != " ")
             });
-            if behind.is_some() {
+            if covers {
                 // A terminal that takes it for narrow would leave what was there.
                 write!(self.out, "\x1b[{width}X")?;
             }

@@ -232,7 +232,7 @@ fn words_of_others_move_nothing_on_the_terminal() {
         "👍🏽".repeat(15),
         "👍🏽".repeat(200),
         "🇩🇪🇩🇪".to_owned(),
-        "1\u{20e3}e\u{301}日本🫨ﾊﾟ".repeat(4),
+        "1\u{20e3}e\u{301}日本🫨".repeat(4),
     ] {
         for (width, height) in [(120, 40), (80, 24)] {
             let mut state = full();
