@@ -100,7 +100,7 @@ const ON_HOSTS: &str = concat!(
 );
 
 /// Names and serials.
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     of: "certificate",
     from: "certificates c",
     id: "c.id",

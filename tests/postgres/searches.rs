@@ -2,7 +2,7 @@
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::certificate::Certificate;
-use cmp_console::store::{Conn, Store, Work, agents, certificates, keys, requests};
+use cmp_console::store::{Conn, Store, Work, agents, audit, certificates, keys, requests};
 use cmp_console::wire::page::{Page, PageQuery};
 
 use crate::server::Database;
@@ -123,6 +123,8 @@ async fn a_search_reads_no_table() {
         ("address:127.1.31.28:", 1),
         ("agt_01k00000000000000000007777", 1),
         ("cert:crt_01k9", 0),
+        ("cert:www77777.shop777", 1),
+        (&format!("cert:{serial}"), 1),
         ("status:active team-7 !host-1", 179),
     ] {
         let page = agents::page(&mut conn().await, &found(filter)).await.unwrap();
@@ -140,9 +142,15 @@ async fn a_search_reads_no_table() {
         ("agent:agt_01k00000000000000000007777", 1),
         ("error:role status:failed", 8),
         (&format!("cert:{id}"), 0),
+        ("cert:www77777.shop777", 0),
+        (&format!("cert:{serial}"), 0),
     ] {
         let page = requests::page(&mut conn().await, &found(filter)).await.unwrap();
         assert_eq!(page.total, n, "requests {filter}");
+    }
+    for filter in ["entity:www77777.shop777", &format!("entity:{id}"), "entity:vault"] {
+        let page = audit::page(&mut conn().await, &found(filter)).await.unwrap();
+        assert_eq!(page.total, 0, "audit {filter}");
     }
     let log = it.server.log().split_off(began);
     let plans: Vec<&str> = log.lines().filter(|line| line.contains("Query Text:")).collect();
