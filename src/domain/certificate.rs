@@ -126,7 +126,8 @@ pub struct Certificate {
     pub replaces: Option<String>,
     /// The certificate that replaced it.
     pub replaced_by: Option<String>,
-    /// On how many places it is expected.
+    /// On how many places it is expected. One where its first installation failed counts only where there is no other:
+    /// it isn't there.
     pub n_installations: i64,
     /// Requests under way that are to replace it: one for each of its places.
     #[serde(default)]
