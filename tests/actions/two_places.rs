@@ -16,7 +16,7 @@ async fn in_two_places(demo: &Demo, hands: &Hands) -> (Target, [String; 2]) {
     let on = target(demo, EntityKind::Certificate).await;
     let detail = demo.read(&format!("/api/v1/certs/{}", on.id)).await;
     let first = detail["installations"][0]["path"].as_str().unwrap().to_owned();
-    let second = first.replace(".pem", "-zz.pem");
+    let second = first.replace(".pem", "zz.pem");
     let install = actions::find("install").unwrap();
     let inputs = Inputs::from([("path".to_owned(), second.clone())]);
     let plan = install.plan(vec![on.clone()], inputs, &hands.reads).await.unwrap();
