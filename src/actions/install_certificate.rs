@@ -518,9 +518,7 @@ async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
     let was_there = cx.args["there"].as_str() == Some(certificate);
     Ok(match there {
         Some(it)
-            if !was_there
-                && !it.under_way
-                && it.on_disk_sha256.as_ref() == Some(&it.expected_sha256) =>
+            if !was_there && !it.under_way && it.on_disk_sha256.as_ref() == Some(&it.expected_sha256) =>
         {
             Proof::Proven("the agent reports it on disk".to_owned())
         }

@@ -568,7 +568,11 @@ fn issued(cx: &StepContext, serials: &str) -> Proof {
         Some(true) => "; the old one's key is compromised: it still has to be revoked, `X` on it",
         _ => "",
     };
-    let word = if serials.contains(", ") { "serials" } else { "serial" };
+    let word = if serials.contains(", ") {
+        "serials"
+    } else {
+        "serial"
+    };
     Proof::Proven(format!("issued, {word} {serials}{left}"))
 }
 

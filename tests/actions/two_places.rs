@@ -19,7 +19,10 @@ async fn in_two_places(demo: &Demo, hands: &Hands) -> (Target, [String; 2]) {
     let second = first.replace(".pem", "zz.pem");
     let install = actions::find("install").unwrap();
     let inputs = Inputs::from([("path".to_owned(), second.clone())]);
-    let plan = install.plan(vec![on.clone()], inputs, &hands.reads).await.unwrap();
+    let plan = install
+        .plan(vec![on.clone()], inputs, &hands.reads)
+        .await
+        .unwrap();
     let (outcome, said) = hands.carry_out(confirmed(plan), Guard::ReadWrite, &[]).await;
     assert!(outcome.is_proven(), "{outcome:?}\n{said}");
     (on, [first, second])
@@ -64,7 +67,9 @@ async fn a_reissue_of_two_places_behind_one_address_is_done_only_where_both_have
     let hands = Hands::new(&demo, &demo.text("/api"), tmp.path());
     let (on, paths) = in_two_places(&demo, &hands).await;
 
-    let plan = hands.plan(actions::find("reissue").unwrap(), vec![on.clone()]).await;
+    let plan = hands
+        .plan(actions::find("reissue").unwrap(), vec![on.clone()])
+        .await;
     let steps: Vec<&str> = plan.steps.iter().map(|it| it.step.as_str()).collect();
     assert_eq!(steps, ["reissue", "prove_handshake", "prove_handshake"]);
     let said = plan.changes.join(" ");
@@ -102,7 +107,9 @@ async fn a_place_that_could_not_be_written_fails_though_the_address_serves_the_n
     let (on, [first, second]) = in_two_places(&demo, &hands).await;
     std::fs::create_dir_all(obstacle(&second)).unwrap();
 
-    let plan = hands.plan(actions::find("reissue").unwrap(), vec![on.clone()]).await;
+    let plan = hands
+        .plan(actions::find("reissue").unwrap(), vec![on.clone()])
+        .await;
     let (outcome, said) = hands.carry_out_and_follow(confirmed(plan.clone())).await;
     assert_eq!(have_theirs(&demo, &on.id).await, [first.clone()]);
     assert_eq!(proven(&plan, &said), [first.clone()], "{said}");

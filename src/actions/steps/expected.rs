@@ -229,7 +229,8 @@ impl Expected {
                     ProblemKind::BackendFailed,
                     format!(
                         "{address} serves another certificate: {} has the new one, and at {} {}",
-                        self.at, failed.place.path,
+                        self.at,
+                        failed.place.path,
                         agent_says(failed.place.error.as_deref())
                     ),
                 )

@@ -82,7 +82,10 @@ fn a_place_that_has_its_own_is_proven_where_another_ones_is_served_and_says_so()
         "shown: b: /a.pem on web-01 has the new certificate a-fingerprint…, as its agent reports; web-01:443 serves that \
          of /b.pem"
     );
-    assert_eq!(judged(&it, "old"), "not yet: web-01:443 still serves another certificate");
+    assert_eq!(
+        judged(&it, "old"),
+        "not yet: web-01:443 still serves another certificate"
+    );
 }
 
 #[test]
@@ -125,7 +128,11 @@ fn a_place_whose_installation_failed_is_refuted_whatever_is_served() {
             words.starts_with("refuted: web-01:443: the installation failed; its agent says"),
             "{words}"
         );
-        assert_eq!(words.contains("the new certificate of /b.pem"), served == "b-fingerprint", "{words}");
+        assert_eq!(
+            words.contains("the new certificate of /b.pem"),
+            served == "b-fingerprint",
+            "{words}"
+        );
     }
     // What another place lost is not served for this one.
     let mut it = both();
