@@ -149,6 +149,7 @@ pub(super) const LIST: List = List {
         "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
               c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
               c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_by, c.in_crl_at, c.without_crl_at, \
+              c.was_in_crl_at, c.left_crl, \
               c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
               c.renewal_explanation_url, c.renewal_asked_at, \
               c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \

@@ -313,6 +313,8 @@ impl FromRow for Wrapped {
                 in_crl_by: row.try_get("in_crl_by")?,
                 in_crl_at: row.try_get("in_crl_at")?,
                 without_crl_at: row.try_get("without_crl_at")?,
+                was_in_crl_at: row.try_get("was_in_crl_at")?,
+                left_crl: row.try_get("left_crl")?,
                 refusal: row.try_get("refusal")?,
             }),
             _ => None,

@@ -311,6 +311,7 @@ fn of_cas() -> Vec<Finding> {
         serial: "10:11:12".to_owned(),
         accepted_at: Some(now() - Duration::minutes(6)),
         in_crl_by: now() - Duration::minutes(1),
+        fell_out: None,
         again_at: Some(now()),
     };
     let mut found: Vec<Finding> = [1, 3]
