@@ -26,6 +26,8 @@ mod vault;
 mod client;
 #[path = "storm/killed.rs"]
 mod killed;
+#[path = "storm/locked.rs"]
+mod locked;
 #[path = "storm/primary.rs"]
 mod primary;
 #[path = "storm/read_only.rs"]

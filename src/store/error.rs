@@ -157,7 +157,7 @@ impl From<StoreError> for Problem {
             StoreError::Open { .. } | StoreError::Connect(_) => {
                 let (why, hint) = match trouble {
                     Some(trouble) => (format!(": {}", trouble.what), trouble.hint),
-                    None => (String::new(), "look at the API's log, then try again"),
+                    None => (String::new(), "look at the API's log, then try again".into()),
                 };
                 Self::unavailable(format!("the database doesn't answer{why}")).hint(hint)
             }

@@ -45,6 +45,7 @@ mod json;
 pub mod keys;
 pub mod known_crl;
 mod lead;
+mod locked;
 mod news;
 mod only_reads;
 pub mod orders;
@@ -74,6 +75,7 @@ pub mod unlisted;
 mod window;
 pub mod without_crl;
 pub mod workers;
+mod write_lock;
 
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,11 +183,15 @@ impl Store {
             let options = ways.writer.connect_options().as_ref().clone();
             let opened = news::Ear::open(options, own.clone(), changes.clone()).await;
             ear = Some(Arc::new(opened.map_err(failed)?));
-            troubles = troubles.of(only_reads::Asked::new(ways.writer.connect_options()));
+            let server = ways.writer.connect_options();
+            troubles = troubles.of(only_reads::Asked::new(Arc::clone(&server)));
+            troubles = troubles.with_locks(locked::Holders::of_postgres(server));
             Pools::Postgres(Arc::new(ways))
         } else {
             let ways = dialect::sqlite::open(url).await.map_err(failed)?;
             schema::bring_up_sqlite(&ways.writer, url).await?;
+            let file = ways.writer.connect_options().get_filename().to_owned();
+            troubles = troubles.with_locks(locked::Holders::File(file));
             Pools::Sqlite(Arc::new(ways))
         };
         let store = Self {
@@ -359,7 +365,21 @@ impl Store {
                 begun.map(Link::PostgresWriter)
             }
         };
-        let link = link.map_err(|error| self.refused(Kind::Changes, asked, error))?;
+        let link = match link {
+            Ok(link) => link,
+            Err(error) => {
+                let doing = "beginning a change";
+                let locked = self.troubles.locked_out(error).await;
+                return Err(locked.map_or_else(
+                    |error| self.refused(Kind::Changes, asked, error),
+                    |source| StoreError::Query { doing, source },
+                ));
+            }
+        };
+        if let Link::SqliteWriter(_) = &link {
+            // There is no other lock.
+            self.troubles.has_lock();
+        }
         let conn = self.conn(link, held);
         Ok(Tx::new(conn, self.changes.clone(), self.own.clone()))
     }
@@ -406,9 +426,10 @@ impl Store {
         let before = self.clock.now();
         let Some(postgres) = conn.postgres() else {
             sql("SELECT 1").execute(conn.raw()).await.map_err(failed())?;
+            self.troubles.judge_lock(false, None).await;
             return Ok(self.troubles.now());
         };
-        let (theirs, is_replica, is_set_so, n_waiting): (DateTime<Utc>, bool, bool, i64) =
+        let (theirs, is_replica, is_set_so, n_waiting, n_locked): (DateTime<Utc>, bool, bool, i64, i64) =
             sqlx::query_as(dialect::postgres::HOW_IS_IT)
                 .fetch_one(&mut *postgres)
                 .await
@@ -418,6 +439,7 @@ impl Store {
         if let Some(instance) = instance::of(&mut *postgres).await {
             *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
         }
+        self.troubles.judge_lock(n_locked > 0, Some(postgres)).await;
         drop(conn);
         self.troubles.judge(is_replica || is_set_so).await;
         self.troubles.waiting(n_waiting > 0);

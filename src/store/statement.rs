@@ -213,9 +213,10 @@ async fn noting<T>(
     bound: Option<&mut Bound>,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let done = match bound {
-        Some(bound) => bound.hold(work).await,
-        None => work.await,
+    let done = match (bound, troubles) {
+        (Some(bound), _) => bound.hold(work).await,
+        (None, Some(troubles)) => troubles.watch(work).await,
+        (None, None) => work.await,
     };
     let (error, troubles) = match (done, troubles) {
         (Err(error), Some(troubles)) => (error, troubles),

@@ -1,15 +1,18 @@
 //! What is wrong with the database, in words that name the cause and the next step and nothing that is
 //! anybody's business only: no address, no account. They are told where no token is asked for.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sqlx::PgConnection;
 use sqlx::sqlite::SqliteError;
 
 use super::clock_off::{ClockOff, HINT};
 use super::dialect::postgres::Upstream;
 use super::error::too_long;
+use super::locked::{self, Holders, Locked};
 use super::only_reads::{self, Asked, OnlyReads, Why};
 use super::standstill::{Counts, Standstill};
 use super::{StoreError, tls};
@@ -20,7 +23,7 @@ pub struct Trouble {
     /// What is wrong.
     pub what: String,
     /// What to do.
-    pub hint: &'static str,
+    pub hint: Cow<'static, str>,
     /// It stays until somebody does something.
     lasts: bool,
 }
@@ -35,7 +38,7 @@ impl Trouble {
     fn passing(what: &str, hint: &'static str) -> Self {
         Self {
             what: what.to_owned(),
-            hint,
+            hint: Cow::Borrowed(hint),
             lasts: false,
         }
     }
@@ -44,6 +47,15 @@ impl Trouble {
         Self {
             lasts: true,
             ..Self::passing(what, hint)
+        }
+    }
+
+    /// Changes wait for somebody else's lock.
+    pub(super) fn locked(what: String, hint: String) -> Self {
+        Self {
+            what,
+            hint: Cow::Owned(hint),
+            lasts: true,
         }
     }
 
@@ -58,6 +70,9 @@ impl Trouble {
         }
         if let Some(it) = OnlyReads::trouble(error) {
             return Some(it);
+        }
+        if let Some(it) = locked::of(error) {
+            return Some(it.trouble());
         }
         Some(match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -114,7 +129,8 @@ impl Trouble {
     pub(super) fn held_up(seconds: u64) -> Self {
         Self {
             what: format!("answers, but its tables can't be read within {seconds} s"),
-            hint: "look what holds a lock or all of its power: `SELECT * FROM pg_locks WHERE NOT granted`",
+            hint: "look what holds a lock or all of its power: `SELECT * FROM pg_locks WHERE NOT granted`"
+                .into(),
             lasts: false,
         }
     }
@@ -160,7 +176,7 @@ impl Trouble {
         )
     }
 
-    fn waiting() -> Self {
+    pub(super) fn waiting() -> Self {
         Self::lasting(
             "its changes wait for a synchronous standby that doesn't answer",
             "start that again, or take it out of `synchronous_standby_names` and reload",
@@ -263,6 +279,7 @@ pub(super) struct Troubles {
     known: Arc<Mutex<Known>>,
     /// The place that says why it only reads; none of a file.
     asked: Option<Asked>,
+    holders: Option<Holders>,
 }
 
 #[derive(Debug, Default)]
@@ -276,6 +293,8 @@ struct Known {
     outdated: Option<Instant>,
     /// They wait for a standby.
     waiting: bool,
+    /// They were given up for a lock.
+    locked: Option<Locked>,
     clock: Option<ClockOff>,
 }
 
@@ -285,6 +304,86 @@ impl Troubles {
         Self {
             asked: Some(asked),
             ..self
+        }
+    }
+
+    /// The same, where it can be asked who holds a lock.
+    pub(super) fn with_locks(self, holders: Holders) -> Self {
+        Self {
+            holders: Some(holders),
+            ..self
+        }
+    }
+
+    /// What `work` gives; if it was given up for a lock, then with who holds that.
+    pub(super) async fn watch<T>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        match &self.holders {
+            Some(holders) => holders.watch(work).await,
+            None => work.await,
+        }
+    }
+
+    /// Of a change that could not begin: the error with the lock that it waited for, or that those wait for who have all
+    /// connections.
+    ///
+    /// # Errors
+    /// Otherwise as it was.
+    pub(super) async fn locked_out(&self, error: sqlx::Error) -> Result<sqlx::Error, sqlx::Error> {
+        let locked = match (&self.holders, &error) {
+            (Some(holders), error) if locked::is(error) => Some(holders.locked(holders.ask().await)),
+            (_, sqlx::Error::PoolTimedOut) => self.lock().locked.clone(),
+            _ => None,
+        };
+        let Some(locked) = locked else { return Err(error) };
+        let error = locked::told(locked, error);
+        self.met(&error);
+        Ok(error)
+    }
+
+    /// Looks whether changes still wait for a lock, as this server knows from its own or was told of all (`waits`).
+    pub(super) async fn judge_lock(&self, waits: bool, conn: Option<&mut PgConnection>) {
+        let Some(holders) = &self.holders else { return };
+        let known = self.lock().locked.clone();
+        if let Some(holder) = known.and_then(|it| it.holder) {
+            if holders.still_holds(&holder, conn).await {
+                return;
+            }
+            self.has_lock();
+        }
+        if waits && let Some(holder) = holders.ask().await {
+            self.given_up(&holders.locked(Some(holder)));
+        }
+    }
+
+    fn given_up(&self, now: &Locked) {
+        let mut known = self.lock();
+        known.standstill.no_change(Instant::now());
+        let trouble = now.trouble();
+        let holder = |it: &Locked| it.holder.is_some();
+        if now.holder.is_none() && known.locked.as_ref().is_some_and(holder) {
+            return;
+        }
+        if known.locked.as_ref().map(Locked::trouble).as_ref() != Some(&trouble) {
+            tracing::error!("changes can't be made: the database: {trouble}");
+            known.locked = Some(now.clone());
+        }
+    }
+
+    /// The lock is free.
+    pub(super) fn has_lock(&self) {
+        if self.lock().locked.take().is_some() {
+            tracing::info!("changes can be made again");
+        }
+    }
+
+    /// A change with its audit row was made. Others may still wait for a transaction that is known to be there.
+    pub(super) fn audited(&self) {
+        let is_known = |it: &Locked| it.holder.is_some();
+        if !self.lock().locked.as_ref().is_some_and(is_known) {
+            self.has_lock();
         }
     }
 
@@ -339,7 +438,7 @@ impl Troubles {
     /// It was looked how the database is, and it answered.
     pub(super) fn looked(&self) {
         let mut known = self.lock();
-        if known.only_reads.is_some() || known.changes.is_some() || known.waiting {
+        if known.only_reads.is_some() || known.changes.is_some() || known.waiting || known.locked.is_some() {
             known.standstill.no_change(Instant::now());
         } else {
             known.standstill.changes();
@@ -361,6 +460,10 @@ impl Troubles {
         let Some(trouble) = Trouble::of(error).filter(|it| it.lasts) else {
             return;
         };
+        if let Some(locked) = locked::of(error) {
+            self.given_up(locked);
+            return;
+        }
         let mut known = self.lock();
         known.standstill.no_change(Instant::now());
         if OnlyReads::trouble(error).is_some() {
@@ -415,6 +518,7 @@ impl Troubles {
         let waiting = || known.waiting.then(Trouble::waiting);
         let changes = known.only_reads.clone().or_else(|| known.changes.clone());
         let changes = changes.or_else(waiting);
+        let changes = changes.or_else(|| known.locked.as_ref().map(Locked::trouble));
         changes.or_else(|| known.clock.map(Trouble::of_clock))
     }
 

@@ -120,6 +120,8 @@ pub struct Tx {
     /// Audit rows to be written before the end. The chain is one for all servers, so it is taken hold of
     /// as late as can be.
     noted: Vec<AuditEntry>,
+    /// An audit row was written, for which the head of the chain was to be had.
+    is_audited: bool,
     changes: broadcast::Sender<Change>,
     own: String,
     /// Given back once the transaction has ended.
@@ -136,6 +138,7 @@ impl Tx {
             changed: Vec::new(),
             told: Vec::new(),
             noted: Vec::new(),
+            is_audited: false,
             changes,
             own,
             _turn: None,
@@ -186,6 +189,9 @@ impl Tx {
         if !self.changed.is_empty() || !self.told.is_empty() {
             self.conn.troubles.over();
         }
+        if self.is_audited {
+            self.conn.troubles.audited();
+        }
         news::tell(&self.changes, self.changed.into_iter().chain(self.told));
         Ok(())
     }
@@ -229,6 +235,10 @@ impl Tx {
     /// Other processes are told of it already.
     pub(super) fn told(&mut self, change: Change) {
         self.told.push(change);
+    }
+
+    pub(super) fn is_audited(&mut self) {
+        self.is_audited = true;
     }
 
     pub(super) fn note(&mut self, entry: AuditEntry) {

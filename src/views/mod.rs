@@ -34,6 +34,7 @@ pub mod export;
 mod facts;
 mod key;
 mod logs;
+mod nothing;
 mod pane;
 pub mod related;
 mod request;

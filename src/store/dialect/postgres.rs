@@ -16,12 +16,14 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
 
 use super::Locking;
+use crate::store::locked::Holder;
 use crate::store::pools::{self, Ways, Work};
 use crate::store::tls;
 use crate::store::trouble::Troubles;
 
-/// How long a statement waits for a lock, and a caller for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection. With the time for a lock it ends before the console's patience does
+/// (`clients/api.rs`), so that who waits in vain is told what for.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Connections by kind of work: changes, short reads that others' work hangs on, and what nobody waits for. With those
 /// for questions of screens, listening and leading, five processes fit into the hundred that PostgreSQL allows if
@@ -32,7 +34,7 @@ const N_BACKGROUND: u32 = 2;
 
 /// Said to each new connection. A server that hangs in the middle of a transaction must not hold the
 /// audit chain for ever.
-const SETTINGS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '30s'; \
+const SETTINGS: &str = "SET lock_timeout = '3s'; SET statement_timeout = '30s'; \
                         SET idle_in_transaction_session_timeout = '30s'";
 /// Said to each new connection for short reads: one that isn't short gives its place back.
 const VITAL: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s'";
@@ -95,12 +97,35 @@ pub(in crate::store) const INSTANCE: &str = "SELECT (SELECT system_identifier::t
          ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, \
     pg_postmaster_start_time()";
 
-/// The database's time, whether it is a replica, whether it is set read-only for this session, and how many of this account's changes wait for a
-/// synchronous standby longer than one that is there takes.
+/// The database's time, whether it is a replica, whether it is set read-only for this session, how many of this account's
+/// changes wait for a synchronous standby longer than one that is there takes, and how many for a lock longer than one
+/// is held that ends by itself.
 pub(in crate::store) const HOW_IS_IT: &str = "SELECT clock_timestamp(), pg_is_in_recovery(), \
     current_setting('default_transaction_read_only')::bool, \
     (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = current_user \
-        AND query_start < now() - interval '3 seconds')";
+        AND query_start < now() - interval '3 seconds'), \
+    (SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = current_user \
+        AND datname = current_database() AND query_start < now() - interval '2 seconds')";
+
+/// The transaction that this account's work waits for, and that waits for nobody itself. Of another account's no more
+/// is told than process and program, and the number that its locks have.
+const LOCK_HOLDER: &str = "SELECT h.pid, a.application_name, a.xact_start, \
+        (SELECT l.virtualtransaction FROM pg_locks l WHERE l.pid = h.pid LIMIT 1), \
+        coalesce(a.wait_event = 'SyncRep', false) \
+    FROM (SELECT DISTINCT unnest(pg_blocking_pids(w.pid)) AS pid FROM pg_stat_activity w \
+          WHERE w.wait_event_type = 'Lock' AND w.usename = current_user AND w.datname = current_database()) h \
+    LEFT JOIN pg_stat_activity a ON a.pid = h.pid \
+    WHERE h.pid = 0 OR cardinality(pg_blocking_pids(h.pid)) = 0 \
+    ORDER BY a.xact_start NULLS FIRST, h.pid LIMIT 1";
+
+/// Whether a transaction is there that was seen to hold a lock.
+const STILL_HOLDS: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND virtualtransaction = $2)";
+/// Whether any is prepared.
+const ANY_PREPARED: &str =
+    "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())";
+
+/// A lock that wasn't free in time.
+pub(in crate::store) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What time it is for the database, alone.
 pub(in crate::store) const NOW: &str = "SELECT now()";
@@ -138,9 +163,9 @@ pub(in crate::store) fn locking(locking: Locking) -> String {
 }
 
 /// Whether what went wrong is nobody's fault and gone when it is tried again: a deadlock, a conflict of
-/// two transactions, a lock that wasn't free in time, a server that goes down or comes up.
+/// two transactions, a server that goes down or comes up.
 pub(in crate::store) fn is_passing(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "55P03" | "53300") || code.starts_with("57P")
+    matches!(code, "40001" | "40P01" | "53300") || code.starts_with("57P")
 }
 
 /// The connections, a pool for each kind of work. A session that goes by what is no longer set is not used again.
@@ -221,6 +246,35 @@ pub(in crate::store) async fn stop(beside: PgPool, backend: i32) {
     if let Err(error) = told {
         tracing::debug!(%error, "a question that nobody waits for can't be stopped");
     }
+}
+
+/// Who holds what this account's work waits for.
+pub(in crate::store) async fn lock_holder(conn: &mut PgConnection) -> Result<Option<Holder>, sqlx::Error> {
+    let found: Option<(i32, Option<String>, Option<DateTime<Utc>>, Option<String>, bool)> =
+        sqlx::query_as(LOCK_HOLDER).fetch_optional(conn).await?;
+    Ok(
+        found.map(|(process, program, since, transaction, is_committed)| Holder {
+            process: (process != 0).then_some(process),
+            program,
+            since,
+            transaction,
+            is_committed,
+        }),
+    )
+}
+
+/// Whether that transaction is still there.
+pub(in crate::store) async fn still_holds(
+    conn: &mut PgConnection,
+    holder: &Holder,
+) -> Result<bool, sqlx::Error> {
+    let asked = match holder.process {
+        Some(process) => sqlx::query_scalar(STILL_HOLDS)
+            .bind(process)
+            .bind(&holder.transaction),
+        None => sqlx::query_scalar(ANY_PREPARED),
+    };
+    asked.fetch_one(conn).await
 }
 
 /// Whether it only follows another one, and how it does.

@@ -12,7 +12,10 @@ use sqlx::{Connection, Sqlite, SqlitePool};
 use crate::store::pools::{self, Ways, Work};
 
 /// How long a statement waits for another process's write before it gives up.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY: Duration = Duration::from_secs(3);
+/// How long a caller waits for a connection: with the above it ends before the console's patience does
+/// (`clients/api.rs`).
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Readers that may work at once beside those for screens: short ones, on which others' work hangs, and what nobody
 /// waits for.
@@ -42,7 +45,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Sqlite>, sqlx::Erro
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .acquire_timeout(BUSY)
+        .acquire_timeout(PATIENCE)
         // When the disk gives errors SQLite takes a transaction back by itself, and `sqlx` believes for ever
         // that it is in one: nothing could be changed on this connection any more.
         .before_acquire(|conn, _| Box::pin(std::future::ready(Ok(!conn.is_in_transaction()))))
@@ -57,7 +60,7 @@ pub(in crate::store) async fn open(url: &str) -> Result<Ways<Sqlite>, sqlx::Erro
     };
     Ok(Ways {
         writer,
-        vital: readers(N_VITAL, BUSY),
+        vital: readers(N_VITAL, PATIENCE),
         screens: readers(pools::screens(), Work::Screen.queues()),
         searches: readers(pools::searches(), Work::Search.queues()),
         background: readers(N_BACKGROUND, Work::Background.queues()),
@@ -73,6 +76,11 @@ pub(in crate::store) async fn stop_when(
     let mut handle = conn.lock_handle().await?;
     handle.set_progress_handler(LOOK_EVERY, move || !stop.load(Ordering::Relaxed));
     Ok(())
+}
+
+/// True for the code of a lock that another process has, with more about it in the upper bits.
+pub(in crate::store) fn is_busy(code: u32) -> bool {
+    code & 0xff == 5
 }
 
 /// The last audit row's number and hash; none before the first. The writer is alone anyway.

@@ -151,7 +151,7 @@ async fn look(listener: &mut PgListener) -> Result<HostState, StoreError> {
     match schema::fit(listener).await? {
         Fit::Same => {}
         Fit::Not(why) => return Ok(HostState::Unfit(why)),
-        Fit::NoTables => return Ok(HostState::NoTables(Trouble::no_tables().hint.to_owned())),
+        Fit::NoTables => return Ok(HostState::NoTables(Trouble::no_tables().hint.into_owned())),
     }
     let mut looked = first;
     let mut behind_ms = 0;
