@@ -274,7 +274,10 @@ fn what_a_paste_holds_behind_a_mark_of_its_own_end_does_nothing() {
             !screen.contains("behind the paste ignored")
         });
         let screen = over.pty.screen();
-        assert!(!screen.contains("FROZEN") && !screen.contains("Check-in of"), "{screen}");
+        assert!(
+            !screen.contains("FROZEN") && !screen.contains("Check-in of"),
+            "{screen}"
+        );
     }
     over.pty.send("q");
     assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
@@ -312,7 +315,8 @@ fn a_key_that_says_it_is_one_is_neither_on_the_screen_nor_in_the_snapshot() {
     ] {
         over.pty.types("/");
         over.pty.send(&format!("\x1b[200~{line}\x1b[201~"));
-        over.pty.wait_for("what was pasted was dropped: it may be a private key");
+        over.pty
+            .wait_for("what was pasted was dropped: it may be a private key");
         over.pty.answers_paste("\r");
         over.pty.wait("the filter to be closed", |screen| {
             !screen.contains("may be a private key")

@@ -297,7 +297,16 @@ mod tests {
     fn what_terminals_count_otherwise_moves_nothing_on_any_row() {
         let mut painter = Painter::new(Vec::new());
         let mut terminal = terminal();
-        for words in ["👍🏽", "🇩🇪", "👩\u{200d}💻", "1\u{fe0f}\u{20e3}", "ﾊﾟ", "e\u{301}\u{323}", "日本", "🫨"] {
+        for words in [
+            "👍🏽",
+            "🇩🇪",
+            "👩\u{200d}💻",
+            "1\u{fe0f}\u{20e3}",
+            "ﾊﾟ",
+            "e\u{301}\u{323}",
+            "日本",
+            "🫨",
+        ] {
             let mut frame = blank();
             frame.set_string(0, 1, words.repeat(15), Look::new());
             frame.set_string(12, 1, "note ok", Look::new());

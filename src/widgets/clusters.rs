@@ -78,7 +78,13 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 1));
         buffer.set_string(0, 0, text, Style::new());
         mark_disputed(&mut buffer);
-        buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect::<String>().trim_end().to_owned()
+        buffer
+            .content
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
     }
 
     #[test]
@@ -100,7 +106,14 @@ mod tests {
 
     #[test]
     fn letters_of_people_stay() {
-        for text in ["e\u{301}o\u{308}", "Ệ", "E\u{323}\u{302}", "ع\u{64e}", "กำ", "한글"] {
+        for text in [
+            "e\u{301}o\u{308}",
+            "Ệ",
+            "E\u{323}\u{302}",
+            "ع\u{64e}",
+            "กำ",
+            "한글",
+        ] {
             assert_eq!(drawn(text).replace(' ', ""), text.replace(' ', ""), "{text}");
         }
         // Behind a wide letter the buffer has an empty cell.

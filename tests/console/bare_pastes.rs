@@ -574,7 +574,12 @@ fn a_key_half_a_second_behind_a_paste_is_heard() {
     terminal.entry.hear(terminal.now, paste, &terminal.state);
     terminal.wait(Duration::from_millis(500));
     terminal.types("enter", Duration::ZERO);
-    assert_eq!(terminal.state.place().view, ViewId::Certificates, "{}", terminal.said());
+    assert_eq!(
+        terminal.state.place().view,
+        ViewId::Certificates,
+        "{}",
+        terminal.said()
+    );
 }
 
 #[test]

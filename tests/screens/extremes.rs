@@ -206,7 +206,11 @@ struct Terminal(Rc<RefCell<vt100::Parser>>);
 impl Terminal {
     fn new(width: u16, height: u16) -> Self {
         let cells = |n| std::num::NonZeroU16::new(n).unwrap();
-        Self(Rc::new(RefCell::new(vt100::Parser::new(cells(height), cells(width), 0))))
+        Self(Rc::new(RefCell::new(vt100::Parser::new(
+            cells(height),
+            cells(width),
+            0,
+        ))))
     }
 
     fn rows(&self, width: u16) -> Vec<String> {
@@ -239,7 +243,9 @@ fn words_of_others_move_nothing_on_the_terminal() {
             state.size = cmp_console::state::Size { width, height };
             for loaded in state.data.values_mut() {
                 let mut value = json!(loaded.value);
-                for name in ["subject", "what", "owner", "host", "hostname", "error", "sans", "comment"] {
+                for name in [
+                    "subject", "what", "owner", "host", "hostname", "error", "sans", "comment",
+                ] {
                     each(&mut value, name, "", &|leaf| {
                         if leaf.is_string() {
                             *leaf = json!(format!("{words}note ok "));

@@ -146,7 +146,9 @@ fn is_of_key(words: &[String], at: usize) -> Option<Named> {
         .next_if(|word| matches!(*word, "the" | "its" | "a" | "this" | "that" | "our" | "public"))
         .is_some()
     {}
-    let is_of = ahead.next_if(|word| matches!(*word, "of" | "for" | "over")).is_some();
+    let is_of = ahead
+        .next_if(|word| matches!(*word, "of" | "for" | "over"))
+        .is_some();
     let is_hash = ahead
         .next()
         .is_some_and(|word| OF_HASHES.contains(&word) || matches!(word, "hash" | "digest" | "id"));
@@ -250,7 +252,11 @@ mod tests {
     ];
 
     fn pairs(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .join(":")
     }
 
     #[test]
@@ -270,7 +276,9 @@ mod tests {
                         assert_eq!(material_in(&text), Some(Material::Piece), "{text}");
                     }
                     let text = format!("{label}{value}");
-                    let is_wiped = text.char_indices().any(|(at, _)| material_so_far(&text[..at]).is_some());
+                    let is_wiped = text
+                        .char_indices()
+                        .any(|(at, _)| material_so_far(&text[..at]).is_some());
                     assert!(is_wiped || material_so_far(&text).is_some(), "{text}");
                 }
             }

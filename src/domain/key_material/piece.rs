@@ -213,14 +213,16 @@ fn is_text(word: &str) -> bool {
 
 fn is_hex(word: &str) -> bool {
     let digits = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
-    digits.unwrap_or(word).bytes().all(|byte| byte.is_ascii_hexdigit())
+    digits
+        .unwrap_or(word)
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// True if a word is a key where a word before it says so.
 fn may_be_key(word: &str, ends_with_sign: bool) -> bool {
     let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
-    let is_mixed =
-        has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
     is_hex(word) && word.len() >= 2 * KEY || ends_with_sign && is_mixed
 }
 
