@@ -39,6 +39,7 @@ mod pane;
 pub mod related;
 mod request;
 mod requests;
+mod revocation;
 pub mod rows;
 mod runs;
 mod services;
