@@ -32,6 +32,8 @@ mod lost;
 mod old_ones;
 #[path = "actions/plans.rs"]
 mod plans;
+#[path = "actions/two_places.rs"]
+mod two_places;
 #[path = "actions/without_api.rs"]
 mod without_api;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::in_the_way::{Absence, away};
 use super::installable::{EXPIRED, banned, ended, holder, unfit};
 use super::newer::{self, Newer};
-use super::steps::prove_handshake::{self, ProveHandshake, Shows};
+use super::steps::prove_handshake::{self, At, ProveHandshake, Shows};
 use super::steps::standing::{Lists, Standing};
 use super::taking_part::{Hosts, Part};
 use super::{
@@ -333,7 +333,15 @@ fn steps(target: usize, place: &Place, with: &Reads) -> Vec<PlannedStep> {
         served_before,
         is_older: place.newer.is_some(),
     };
-    let proof = address(place).map(|address| prove_handshake::planned(target, address, &shows));
+    let proof = address(place).map(|address| {
+        let at = At {
+            address,
+            agent: &agent.id,
+            hostname: &agent.hostname,
+            path,
+        };
+        prove_handshake::planned(target, &at, &shows)
+    });
     [install].into_iter().chain(proof).collect()
 }
 
@@ -509,7 +517,9 @@ async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
         .find(|it| it.path == path && it.certificate_id == certificate);
     let was_there = cx.args["there"].as_str() == Some(certificate);
     Ok(match there {
-        Some(it) if !was_there && it.on_disk_sha256.as_ref() == Some(&it.expected_sha256) => {
+        Some(it)
+            if !was_there && !it.under_way && it.on_disk_sha256.as_ref() == Some(&it.expected_sha256) =>
+        {
             Proof::Proven("the agent reports it on disk".to_owned())
         }
         Some(_) if !was_there => {

@@ -26,6 +26,7 @@ mod install_certificate;
 mod installable;
 mod newer;
 mod old_certificates;
+mod one_address;
 mod own_place;
 mod reissue_certificate;
 mod revocation_reach;

@@ -11,16 +11,18 @@ use serde_json::{Value, json};
 use super::fewer_names::FewerNames;
 use super::in_the_way::{self, Adapters, Agents, UnderWay, away};
 use super::steps::await_agent::{self, AwaitAgent};
-use super::steps::prove_handshake::{self, ProveHandshake, Shows};
+use super::steps::prove_handshake::{self, At, ProveHandshake, Shows};
 use super::taking_part::{Hosts, Part};
 use super::{
     Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api, old_certificates,
+    one_address,
 };
 use crate::domain::certificate::{Certificate, Shown};
 use crate::domain::follows::Follows;
 use crate::domain::id::EntityKind;
-use crate::domain::installation::Truth;
+use crate::domain::installation::{Installation, Truth};
 use crate::domain::key::KeyAlgorithm;
+use crate::domain::listed::first;
 use crate::domain::moment::fixed;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::plan::plan::{Field, Inputs, LeftOut, Plan, PlannedStep, Target};
@@ -106,12 +108,20 @@ struct Found {
     /// A line for each, with the hosts that it is replaced on.
     by_name: Vec<Vec<String>>,
     uninstalled: Vec<String>,
+    /// Keys and certificates that are made: one for each place.
+    n_new: usize,
+    /// Places of a certificate that has several.
+    places: Vec<String>,
+    /// Places of which a server shows one certificate.
+    one_address: Vec<String>,
     /// Names that the last try asked for too and this one does not, by certificate, with what came of that.
     fewer_names: BTreeMap<String, FewerNames>,
 }
 
 /// Certificates whose last try is told of.
 const TOLD_TRIES: usize = 3;
+/// Places that are named.
+const TOLD_PLACES: usize = 4;
 
 async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Problem> {
     let algorithm = inputs.get("key").map_or(SAME, String::as_str);
@@ -182,13 +192,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             many.len() + n_left_out
         ),
     };
+    let revoked_at_ca = old_certificates::revoked_at_ca(&mut found.all, with).await;
     plan.changes = changes(&found, algorithm, now);
     if found.all.len() > 1 {
         plan.by_name = by_name::columns(&found.by_name);
     }
     plan.in_the_way = in_the_way(&found, with).await?;
-    plan.in_the_way
-        .extend(old_certificates::revoked_at_ca(&found.all, with).await);
+    plan.in_the_way.extend(revoked_at_ca);
     prove_handshake::thorough_if_few(&mut plan.steps);
     let mut options = vec![SAME.to_owned()];
     options.extend(
@@ -326,17 +336,26 @@ async fn steps(
     let (mut proofs, mut later) = (Vec::new(), Vec::new());
     let mut hosts: BTreeSet<String> = BTreeSet::new();
     let mut late: Vec<String> = Vec::new();
+    let mut reached: Vec<(&Installation, Part)> = Vec::new();
     for place in detail.belongs() {
         let agent = agents.get(&place.agent_id, with).await?;
         let part = Part::of(agent, Some(&place.path), open.iter().copied(), now);
         found.hosts.note(agent, part, certificate.name(), now);
-        if !part.is_reached() {
-            continue;
+        if part.is_reached() {
+            reached.push((place, part));
         }
+    }
+    let places: Vec<&Installation> = reached.iter().map(|(place, _)| *place).collect();
+    for (place, part) in reached {
+        let agent = agents.get(&place.agent_id, with).await?;
         hosts.insert(place.hostname.clone());
-        let handshake = place.tls_address.as_ref().map(|address| {
-            let shows = Shows::SuccessorOf(certificate, place.version);
-            prove_handshake::planned(target, address, &shows)
+        let handshake = At::of(place).map(|at| {
+            let shows = Shows::SuccessorOf {
+                old: certificate,
+                place,
+                is_shared: one_address::is_shared(place, &places),
+            };
+            prove_handshake::planned(target, &at, &shows)
         });
         if part == Part::Late {
             late.push(agent.id.clone());
@@ -359,6 +378,14 @@ async fn steps(
                 late.push(agent.id.clone());
             }
         }
+    }
+    found.n_new += places.len().max(1);
+    found
+        .one_address
+        .extend(one_address::lines(certificate.name(), &places));
+    if let [_, _, ..] = places.as_slice() {
+        let at = places.iter().map(|it| format!("{} on {}", it.path, it.hostname));
+        found.places.extend(at);
     }
     let reached: Vec<&str> = hosts.iter().map(String::as_str).collect();
     found.by_name.push(by_name::certificate_on(detail, &reached, now));
@@ -391,10 +418,15 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
                 SAME => certificate.key_algorithm.as_str(),
                 other => other,
             };
-            changes.push(format!(
-                "{} gets a new {key} key and certificate.",
-                certificate.name()
-            ));
+            changes.push(match found.places.as_slice() {
+                [] => format!("{} gets a new {key} key and certificate.", certificate.name()),
+                places => format!(
+                    "{} gets {} new {key} keys and certificates, one for each of its places: {}.",
+                    certificate.name(),
+                    found.n_new,
+                    first(places, TOLD_PLACES)
+                ),
+            });
             match found.hosts.now().len() {
                 0 => {}
                 1 => changes.push(format!(
@@ -410,8 +442,12 @@ fn changes(found: &Found, algorithm: &str, now: DateTime<Utc>) -> Vec<String> {
         }
         many => {
             changes.push(format!(
-                "{} new keys, {}. {}",
-                many.len(),
+                "{} new keys{}, {}. {}",
+                found.n_new,
+                match found.n_new > many.len() {
+                    true => ", one for each place",
+                    false => "",
+                },
                 found.hosts.reload(),
                 old_certificates::old_ones(many, now)
             ));
@@ -437,6 +473,7 @@ async fn in_the_way(found: &Found, with: &Reads) -> Result<Vec<String>, Problem>
     let certificates = found.all.iter().map(|detail| &detail.certificate);
     let so = "can be asked for: issued and installed by itself when that is over.";
     lines.extend(adapters.lines(certificates, so, with));
+    lines.extend(found.one_address.iter().take(TOLD_PLACES).cloned());
     match found.uninstalled.as_slice() {
         [] => {}
         [one] => lines.push(format!(
@@ -531,7 +568,12 @@ fn issued(cx: &StepContext, serials: &str) -> Proof {
         Some(true) => "; the old one's key is compromised: it still has to be revoked, `X` on it",
         _ => "",
     };
-    Proof::Proven(format!("issued, serial {serials}{left}"))
+    let word = if serials.contains(", ") {
+        "serials"
+    } else {
+        "serial"
+    };
+    Proof::Proven(format!("issued, {word} {serials}{left}"))
 }
 
 /// The answer was lost: another one in its place than when it was planned is what was asked for.

@@ -54,6 +54,9 @@ pub struct Installation {
     /// The last installation there did not come about.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
+    /// An installation there was asked for, and its agent has not said yet how it ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub under_way: bool,
     /// Why there was no handshake, or why the last installation was rolled back.
     #[serde(default, deserialize_with = "plain::maybe_name")]
     pub error: Option<String>,

@@ -12,6 +12,7 @@ use crate::domain::link::{Backend, LinkState};
 use crate::domain::matter;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
 use crate::domain::worker::Worker;
+use crate::plan::plan::{Plan, Target};
 use crate::problem::{Problem, ProblemKind};
 
 /// What the console sees without asking the API: a backend that is away or refuses us, Vault sealed, a clock that is
@@ -32,6 +33,22 @@ pub fn own_findings(state: &State) -> Vec<Finding> {
     away.chain([vault_sealed(state), clock_off(state)])
         .flatten()
         .collect()
+}
+
+/// Sentence in a plan that changes something through the API, while that can't make changes as it should.
+#[must_use]
+pub fn in_the_way(state: &State, plan: &Plan) -> Option<String> {
+    let is_through_api = |it: &Target| !matches!(it.kind, EntityKind::Vault | EntityKind::Agent);
+    if !plan.targets.iter().any(is_through_api) {
+        return None;
+    }
+    let finding = no_tables(state)
+        .or_else(|| database_down(state))
+        .or_else(|| database_degraded(state))?;
+    Some(format!(
+        "{}. A change is refused or waits until that is over.",
+        finding.what
+    ))
 }
 
 /// One about a backend, before all others of its severity: the smaller `rank`, the further up.

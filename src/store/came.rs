@@ -49,7 +49,8 @@ macro_rules! rows {
     };
 }
 
-/// Requests of the moment in which they were asked for, and the last job that installs what they brought.
+/// Requests of the moment in which they were asked for, and the last job that installs what they brought. What is on disk
+/// while that job is under way may be taken back, unless a handshake showed it.
 macro_rules! certificates {
     ($which:literal) => {
         of_run!(
@@ -59,7 +60,9 @@ macro_rules! certificates {
                  WHERE j.certificate_id = r.certificate_id AND j.kind = 'install' AND i.agent_id = r.agent_id \
                  AND i.path = r.install_path ORDER BY j.created_at DESC, j.id DESC LIMIT 1) END AS job, \
              CAST(CASE WHEN EXISTS (SELECT 1 FROM installations i WHERE i.agent_id = r.agent_id AND i.path = r.install_path \
-               AND i.certificate_id = r.certificate_id AND i.on_disk_sha256 = i.expected_sha256) \
+               AND i.certificate_id = r.certificate_id AND i.on_disk_sha256 = i.expected_sha256 \
+               AND (i.served_sha256 = i.expected_sha256 OR NOT EXISTS (SELECT 1 FROM jobs j \
+                 WHERE j.installation_id = i.id AND j.kind = 'install' AND j.status = 'queued'))) \
                THEN 1 ELSE 0 END AS bigint) AS is_there",
             "JOIN issuance_requests r ON r.replaces = a.entity_id AND r.created_at = a.timestamp",
             $which

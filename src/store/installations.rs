@@ -154,6 +154,8 @@ async fn some(conn: &mut Conn, which: &'static str, value: &str) -> Result<Vec<I
            WHERE f.id = i.failed_certificate_id AND f.id <> i.certificate_id AND f.status = 'active'), \
            i.report_error) AS error, \
          CAST(CASE WHEN i.install_error IS NULL THEN 0 ELSE 1 END AS bigint) AS failed, i.checked_at, \
+         CAST(CASE WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.installation_id = i.id AND j.status = 'queued' \
+           AND j.kind = 'install') THEN 1 ELSE 0 END AS bigint) AS under_way, \
          CAST(CASE WHEN {LEFT_OUT} THEN 1 ELSE 0 END AS bigint) AS is_left_out \
          FROM installations i JOIN agents a ON a.id = i.agent_id \
          JOIN certificates c ON c.id = i.certificate_id WHERE {which} ORDER BY a.hostname, i.path"
@@ -395,6 +397,7 @@ impl FromRow for Wrapped {
             served_revoked: row.try_get::<i64>("n_revoked")? > 0,
             chain_missing: row.try_get("chain_missing")?,
             failed: row.try_get::<i64>("failed")? > 0,
+            under_way: row.try_get::<i64>("under_way")? > 0,
             error: row.try_get("error")?,
             checked_at: row.try_get("checked_at")?,
             is_left_out: row.try_get::<i64>("is_left_out")? > 0,

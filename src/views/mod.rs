@@ -33,6 +33,7 @@ pub mod export;
 mod facts;
 mod key;
 mod logs;
+mod nothing;
 mod pane;
 pub mod related;
 mod request;

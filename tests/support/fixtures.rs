@@ -239,6 +239,7 @@ pub(crate) fn installation(certificate: &Certificate, served_old: bool) -> Insta
         chain_missing: None,
         served_revoked: false,
         failed: false,
+        under_way: false,
         served_sha256: Some(if served_old { "ee".repeat(32) } else { fingerprint }),
         error: None,
         checked_at: Some(now() - Duration::minutes(1)),

@@ -4,7 +4,7 @@
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::prove_handshake::requests;
+use super::expected::requests;
 use crate::actions::in_the_way::{Absence, away};
 use crate::domain::agent::Agent;
 use crate::domain::installation::Installation;
@@ -80,7 +80,8 @@ fn installed(
         Some(id) => it.certificate_id == id,
         None => cx.args["before"].as_str() != Some(it.certificate_id.as_str()),
     });
-    if let Some(new) = place.filter(|_| is_new)
+    // What is on disk while it is being installed may be taken back.
+    if let Some(new) = place.filter(|it| is_new && !it.under_way)
         && new.on_disk_sha256.as_ref() == Some(&new.expected_sha256)
     {
         return Ok(Proof::Proven(format!(

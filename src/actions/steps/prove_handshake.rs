@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::await_agent::MEND;
+use super::expected::{Expected, Judged, Shown};
 use super::standing::{Lists, Standing};
 use crate::clients::anchors;
 use crate::clients::tls_look::{Effort, Seen};
@@ -16,26 +16,41 @@ use crate::domain::certificate::Certificate;
 use crate::domain::chain::{self, Fault, Known};
 use crate::domain::installation::Installation;
 use crate::domain::server_name::server_name;
-use crate::domain::told::{SAID, cited};
 use crate::plan::plan::PlannedStep;
 use crate::plan::ports::Reads;
 use crate::plan::step::{Proof, Step, StepContext, text};
 use crate::plan::tier::Harm;
 use crate::problem::{Problem, ProblemKind};
 
-/// Words for an installation that failed, with what its agent gave as the reason.
-fn agent_says(error: Option<&str>) -> String {
-    match error {
-        Some(error) => format!("the installation failed; its agent says {}", cited(error, SAID)),
-        None => "the installation did not come about".to_owned(),
-    }
-}
-
 /// Up to so many proofs of one plan are spread over a while each.
 const FEW: usize = 3;
 
 /// See the module.
 pub(in crate::actions) struct ProveHandshake;
+
+/// The place that the proof is for.
+pub(in crate::actions) struct At<'a> {
+    /// `host:port`
+    pub(in crate::actions) address: &'a str,
+    /// Its agent.
+    pub(in crate::actions) agent: &'a str,
+    /// The agent's host.
+    pub(in crate::actions) hostname: &'a str,
+    /// On that host.
+    pub(in crate::actions) path: &'a str,
+}
+
+impl<'a> At<'a> {
+    /// That of an installation, where it is served.
+    pub(in crate::actions) fn of(place: &'a Installation) -> Option<Self> {
+        Some(Self {
+            address: place.tls_address.as_deref()?,
+            agent: &place.agent_id,
+            hostname: &place.hostname,
+            path: &place.path,
+        })
+    }
+}
 
 /// The certificate that the handshake must show.
 pub(in crate::actions) enum Shows<'a> {
@@ -48,35 +63,60 @@ pub(in crate::actions) enum Shows<'a> {
         /// A newer one has its place.
         is_older: bool,
     },
-    /// The one that takes the place of this one, in an installation that has this version now.
-    SuccessorOf(&'a Certificate, i64),
+    /// The one that takes the place of this one.
+    SuccessorOf {
+        /// Which.
+        old: &'a Certificate,
+        /// The place, as it is now.
+        place: &'a Installation,
+        /// Other places of it that get one of their own are behind the same address.
+        is_shared: bool,
+    },
 }
 
-/// The step for `address` (`host:port`) and the plan's target at `target`.
-pub(in crate::actions) fn planned(target: usize, address: &str, shows: &Shows<'_>) -> PlannedStep {
+/// The step for this place and the plan's target at `target`.
+pub(in crate::actions) fn planned(target: usize, at: &At<'_>, shows: &Shows<'_>) -> PlannedStep {
     let (certificate, key) = match shows {
         Shows::This { certificate, .. } => (certificate, "certificate"),
-        Shows::SuccessorOf(certificate, _) => (certificate, "old"),
+        Shows::SuccessorOf { old, .. } => (old, "old"),
     };
+    let At {
+        address,
+        agent,
+        hostname,
+        path,
+    } = at;
     let mut args = json!({
         "address": address,
         "name": server_name(certificate.sans.iter().map(String::as_str)),
+        "agent": agent, "hostname": hostname, "path": path,
         key: certificate.id,
     });
-    if let Shows::SuccessorOf(old, version) = shows {
-        args["version"] = json!(version);
-        args["replaced_by"] = json!(old.replaced_by);
+    let mut title = format!("handshake with {address}");
+    match shows {
+        Shows::SuccessorOf {
+            old,
+            place,
+            is_shared,
+        } => {
+            args["version"] = json!(place.version);
+            args["before"] = json!(place.certificate_id);
+            args["replaced_by"] = json!(old.replaced_by);
+            args["shared"] = json!(is_shared);
+            if *is_shared {
+                title = format!("{title} for {path}");
+            }
+        }
+        Shows::This {
+            served_before,
+            is_older,
+            ..
+        } => {
+            args["served_before"] = json!(served_before);
+            args["older"] = json!(is_older);
+        }
     }
-    if let Shows::This {
-        served_before,
-        is_older,
-        ..
-    } = shows
-    {
-        args["served_before"] = json!(served_before);
-        args["older"] = json!(is_older);
-    }
-    PlannedStep::new(&ProveHandshake, target, format!("handshake with {address}"), args)
+    PlannedStep::new(&ProveHandshake, target, title, args)
 }
 
 impl Step for ProveHandshake {
@@ -92,32 +132,15 @@ impl Step for ProveHandshake {
         Box::pin(async move {
             let address = text(&cx.args, "address")?;
             let name = cx.args["name"].as_str();
-            let wanted = wanted(cx, with, address).await?;
+            let expected = Expected::of(cx, with).await?;
             let served = with.served(address, name).await;
-            if let Some(certificate) = served
-                .as_ref()
-                .ok()
-                .and_then(|it| wanted.of(&it.fingerprint_sha256))
-            {
-                return everywhere(cx, certificate, address, with).await;
+            let served = served.as_ref().map(|it| it.fingerprint_sha256.as_str());
+            match expected.judge(served.map_err(ToString::to_string), address) {
+                Judged::Shown(shown) => everywhere(cx, &shown, address, with).await,
+                Judged::NotYet(words) => Ok(Proof::NotYet(words)),
+                Judged::Open(words) => Ok(Proof::Open(words)),
+                Judged::Refuted(problem) => Ok(Proof::Refuted(problem)),
             }
-            // An installation that was rolled back will not come about by waiting.
-            if let Some(back) = wanted.rolled_back {
-                let problem = Problem::new(ProblemKind::BackendFailed, format!("{address}: {}", back.error))
-                    .hint(match back.is_old_there {
-                        true => "the old one is in its place; mend the cause and install again",
-                        false => MEND,
-                    });
-                // Another reissue would make a third certificate: the new one is there, and has to be installed.
-                return Ok(Proof::Refuted(match &back.new {
-                    Some(new) => problem.remedy("install", new),
-                    None => problem,
-                }));
-            }
-            Ok(Proof::NotYet(match served {
-                Ok(_) => format!("{address} still serves another certificate"),
-                Err(error) => format!("no handshake with {address}: {error}"),
-            }))
         })
     }
 
@@ -139,21 +162,21 @@ pub(in crate::actions) fn thorough_if_few(steps: &mut [PlannedStep]) {
 /// One connection shows it: all others have to, with the chain that clients need, and the CA must not have revoked it.
 async fn everywhere(
     cx: &StepContext,
-    certificate: &Certificate,
+    shown: &Shown<'_>,
     address: &str,
     with: &Reads,
 ) -> Result<Proof, Problem> {
+    let certificate = shown.certificate;
     let effort = match cx.args["thorough"].as_bool() {
         Some(true) => Effort::PROOF,
         _ => Effort::AT_ONCE,
     };
-    let expected = [certificate.fingerprint_sha256.clone()];
     let known = pem::parse_many(certificate.chain_pem.as_deref().unwrap_or_default()).unwrap_or_default();
     let known: Vec<Vec<u8>> = known.into_iter().map(pem::Pem::into_contents).collect();
     let look = with
         .served_everywhere(address, cx.args["name"].as_str(), effort)
         .await;
-    let seen = match look.and_then(|look| Seen::of(look, &expected, &known, with.now())) {
+    let seen = match look.and_then(|look| Seen::of(look, &shown.any_of, &known, with.now())) {
         Ok(seen) => seen,
         Err(error) => return Ok(Proof::NotYet(format!("no handshake with {address}: {error}"))),
     };
@@ -199,13 +222,14 @@ async fn everywhere(
         None => {}
     }
     let is = |fact: &str| cx.args[fact].as_bool() == Some(true);
-    let serves = match (is("served_before"), is("older")) {
-        (true, _) => "served before already, and still does, the certificate",
-        (false, true) => "serves the older certificate",
-        (false, false) => "serves the new certificate",
+    let serves = match (is("served_before"), is("older"), &shown.instead) {
+        (true, ..) => format!("{address} served before already, and still does, the certificate"),
+        (_, true, _) => format!("{address} serves the older certificate"),
+        (.., None) => format!("{address} serves the new certificate"),
+        (.., Some(instead)) => format!("{},", instead.words(address)),
     };
     let mut words = format!(
-        "{address} {serves} {}… on all {} connections, with its chain",
+        "{serves} {}… on all {} connections, with its chain",
         certificate.fingerprint_sha256.get(..16).unwrap_or_default(),
         seen.n
     );
@@ -234,90 +258,4 @@ fn kept_with<'a>(chain: &'a [Vec<u8>], with: &Reads) -> Known<'a> {
         anchors: anchors::of_this_machine(),
         now: with.now(),
     }
-}
-
-struct Wanted {
-    certificates: Vec<Certificate>,
-    rolled_back: Option<RolledBack>,
-}
-
-/// A place whose installation failed.
-struct RolledBack {
-    error: String,
-    /// The old certificate is expected there again.
-    is_old_there: bool,
-    /// The certificate that could not be installed there.
-    new: Option<String>,
-}
-
-impl Wanted {
-    fn of(&self, fingerprint: &str) -> Option<&Certificate> {
-        self.certificates
-            .iter()
-            .find(|certificate| certificate.fingerprint_sha256 == fingerprint)
-    }
-}
-
-async fn wanted(cx: &StepContext, with: &Reads, address: &str) -> Result<Wanted, Problem> {
-    let mut certificates: Vec<String> = Vec::new();
-    if let Some(id) = cx.args["certificate"].as_str() {
-        certificates.push(id.to_owned());
-    }
-    let requests = requests(&cx.earlier);
-    for id in &requests {
-        certificates.extend(with.api.request(id).await?.certificate_id);
-    }
-    // The answer that names the requests may have been lost: then the certificate that took the old one's place since
-    // the plan is the one that was asked for.
-    if let Some(old) = cx.args["old"].as_str().filter(|_| requests.is_empty()) {
-        let by = with.api.certificate(old).await?.certificate.replaced_by;
-        certificates.extend(by.filter(|by| cx.args["replaced_by"].as_str() != Some(by)));
-    }
-    let mut wanted = Wanted {
-        certificates: Vec::new(),
-        rolled_back: None,
-    };
-    let mut failed = Vec::new();
-    for id in &certificates {
-        let detail = with.api.certificate(id).await?;
-        let here = |it: &&Installation| it.failed && it.tls_address.as_deref() == Some(address);
-        if let Some(failed) = detail.installations.iter().find(here) {
-            wanted.rolled_back = Some(RolledBack {
-                error: agent_says(failed.error.as_deref()),
-                is_old_there: false,
-                new: Some(id.clone()),
-            });
-        }
-        failed.extend(detail.failed.iter().map(|place| (place.id.clone(), id.clone())));
-        wanted.certificates.push(detail.certificate);
-    }
-    // After a rollback the old certificate is the expected one again, in a later version of the
-    // installation than the plan saw.
-    if let (Some(old), Some(planned)) = (cx.args["old"].as_str(), cx.args["version"].as_i64()) {
-        let installations = with.api.certificate(old).await?.installations;
-        let back = installations
-            .into_iter()
-            .find(|here| here.tls_address.as_deref() == Some(address) && here.version > planned);
-        let back = back.map(|installation| {
-            let new = failed.into_iter().find(|(place, _)| *place == installation.id);
-            let error = installation.error;
-            RolledBack {
-                error: agent_says(error.as_deref()),
-                is_old_there: true,
-                new: new.map(|(_, certificate)| certificate),
-            }
-        });
-        wanted.rolled_back = back.or(wanted.rolled_back);
-    }
-    Ok(wanted)
-}
-
-/// The requests that earlier steps made.
-pub(super) fn requests(earlier: &[Value]) -> Vec<String> {
-    let lists = earlier.iter().filter_map(|result| result["requests"].as_array());
-    lists
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
 }
