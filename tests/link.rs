@@ -222,7 +222,7 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
     over.pty.send(&paste("u\nunseal\ny\n"));
     over.pty.wait_for("pasted text was ignored: no field is open");
     // A line break that is pasted confirms nothing, and what is to be typed is typed.
-    over.pty.send("2");
+    over.pty.answers_paste("2");
     over.pty.wait("rows", |screen| {
         screen.contains("replaced hidden") && screen.contains("active")
     });
@@ -236,7 +236,7 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
     over.pty.send(&paste(&format!("{phrase}\r\n")));
     let screen = over.pty.wait_for("a confirmation is typed");
     assert!(screen.contains("Type the last four"), "{screen}");
-    over.pty.send("\x1b");
+    over.pty.answers_paste("\x1b");
     over.pty.wait_for("cancelled");
     let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let secret = key.lines().nth(1).unwrap()[..40].to_owned();
@@ -246,17 +246,41 @@ fn what_is_pasted_outside_a_field_does_nothing_and_a_private_key_is_kept_nowhere
     over.pty.send(&paste(&key));
     let screen = over.pty.wait("the hash of its public half", public);
     assert!(!screen.contains(&secret), "{screen}");
-    over.pty.send("\x1b");
+    over.pty.answers_paste("\x1b");
     for opens in ["", "2/"] {
         over.pty.send(opens);
         over.pty.send(&paste(&key));
         let screen = over.pty.wait_for("a private key was pasted and dropped");
         assert!(!screen.contains(&secret), "{screen}");
-        over.pty.send("\x1b");
+        over.pty.answers_paste("\x1b");
     }
     over.pty.send("q");
     assert!(over.pty.ended_within(Duration::from_secs(10)).is_some());
     assert_eq!(kept(&over, &secret), None);
+}
+
+#[test]
+fn what_a_paste_holds_behind_a_mark_of_its_own_end_does_nothing() {
+    let mut over = console(Line::default(), 120, 40);
+    over.pty.send("3");
+    over.pty.wait_for("Agents ");
+    for key in ["c", "f", "2", "q"] {
+        over.pty
+            .send(&format!("\x1b[200~serial 4f:0a:6e:25\x1b[201~{key}\x1b[201~"));
+        over.pty.wait_for("1 key behind the paste ignored");
+        // Esc takes the words away.
+        over.pty.answers_paste("\x1b");
+        over.pty.wait("the words to be gone", |screen| {
+            !screen.contains("behind the paste ignored")
+        });
+        let screen = over.pty.screen();
+        assert!(
+            !screen.contains("FROZEN") && !screen.contains("Check-in of"),
+            "{screen}"
+        );
+    }
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
 }
 
 /// The first file under the person's home that has `text`.
@@ -273,6 +297,39 @@ fn kept(over: &Over, text: &str) -> Option<std::path::PathBuf> {
         }
     }
     None
+}
+
+/// A line of any WireGuard file, and other words that say what is behind them.
+#[test]
+fn a_key_that_says_it_is_one_is_neither_on_the_screen_nor_in_the_snapshot() {
+    let mut over = console(Line::default(), 120, 40);
+    let secret = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+    let digits = "c8a0f93745fe9755c9b5ed78b638b7ce530dabe85ddab614220241801ddf0669";
+    over.pty.send("2");
+    over.pty.wait_for("night  Certificates");
+    for line in [
+        format!("PrivateKey = {secret}"),
+        format!("Unseal Key 1: {secret}"),
+        format!("export AES_KEY={secret}"),
+        format!("certificate private key {digits}"),
+    ] {
+        over.pty.types("/");
+        over.pty.send(&format!("\x1b[200~{line}\x1b[201~"));
+        over.pty
+            .wait_for("what was pasted was dropped: it may be a private key");
+        over.pty.answers_paste("\r");
+        over.pty.wait("the filter to be closed", |screen| {
+            !screen.contains("may be a private key")
+        });
+    }
+    assert!(!over.pty.ever_wrote(&secret[..20]) && !over.pty.ever_wrote(&digits[..20]));
+    over.pty.send("q");
+    assert_eq!(over.pty.ended_within(Duration::from_secs(10)), Some(0));
+    // The snapshot is there, without it.
+    assert!(kept(&over, "\"answers\"").is_some());
+    for piece in [&secret[..20], &digits[..20]] {
+        assert_eq!(kept(&over, piece), None);
+    }
 }
 
 /// As few keys as people type ahead, all at once.

@@ -83,7 +83,7 @@ fn unseal(pty: &mut Pty, state: &Path) {
             _ => pty.send(&format!("\x1b[200~\"{share}\",\n\x1b[201~")),
         }
         pty.wait_for(&format!("{} characters", share.len()));
-        pty.types("\r");
+        pty.answers_paste("\r");
     }
     let screen = pty.wait_for("DONE: unsealed, and a test certificate was issued");
     for share in &shares {

@@ -148,6 +148,9 @@ CREATE TABLE certificates (
     in_crl_by              timestamptz,
     revoke_again_at        timestamptz,
     in_crl_at              timestamptz,
+    -- When it was seen in a CRL that a later one, this, doesn't bear out.
+    was_in_crl_at          timestamptz,
+    left_crl               text,
     -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
     without_crl_at         timestamptz,
     adapter_id             text COLLATE "C" REFERENCES adapters (id),

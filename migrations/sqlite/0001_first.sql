@@ -142,6 +142,9 @@ CREATE TABLE certificates (
     in_crl_by              TEXT,
     revoke_again_at        TEXT,
     in_crl_at              TEXT,
+    -- When it was seen in a CRL that a later one, this, doesn't bear out.
+    was_in_crl_at          TEXT,
+    left_crl               TEXT,
     -- The CA accepted the revocation and publishes no CRL for it: its yes is the end.
     without_crl_at         TEXT,
     adapter_id             TEXT REFERENCES adapters (id),

@@ -265,7 +265,9 @@ impl Adapters {
             Seen::Silent(why) => Some(format!(
                 "Vault doesn't answer this console: {why}. Unless the issuer gets through, this waits for it"
             )),
-            Seen::Open | Seen::Sealed => None,
+            // The issuer tells it within seconds.
+            Seen::Sealed => Some("Vault is sealed".to_owned()),
+            Seen::Open => None,
         })
     }
 

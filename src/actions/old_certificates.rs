@@ -121,15 +121,17 @@ pub(super) fn old(certificate: &Certificate, now: DateTime<Utc>) -> String {
     }
 }
 
-/// Names that the CA has revoked though the inventory calls them good, as after a restore.
-pub(super) async fn revoked_at_ca(all: &[CertificateDetail], with: &Reads) -> Option<String> {
+/// Names that the CA has revoked though the inventory calls them good, as after a restore. They count as revoked in all that
+/// is said of them from then on.
+pub(super) async fn revoked_at_ca(all: &mut [CertificateDetail], with: &Reads) -> Option<String> {
     let mut lists = Lists::default();
     let mut names = Vec::new();
     for detail in all {
-        let certificate = &detail.certificate;
+        let certificate = &mut detail.certificate;
         if certificate.status == CertificateStatus::Active
             && lists.standing(certificate, with).await == Standing::Revoked
         {
+            certificate.status = CertificateStatus::Revoked;
             names.push(certificate.name());
         }
     }

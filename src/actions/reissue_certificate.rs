@@ -192,13 +192,13 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
             many.len() + n_left_out
         ),
     };
+    let revoked_at_ca = old_certificates::revoked_at_ca(&mut found.all, with).await;
     plan.changes = changes(&found, algorithm, now);
     if found.all.len() > 1 {
         plan.by_name = by_name::columns(&found.by_name);
     }
     plan.in_the_way = in_the_way(&found, with).await?;
-    plan.in_the_way
-        .extend(old_certificates::revoked_at_ca(&found.all, with).await);
+    plan.in_the_way.extend(revoked_at_ca);
     prove_handshake::thorough_if_few(&mut plan.steps);
     let mut options = vec![SAME.to_owned()];
     options.extend(

@@ -47,24 +47,54 @@ pub(super) fn changes(all: &[CertificateDetail], reason: Reason, now: DateTime<U
             let certificate = &one.certificate;
             let owner = one.in_use().find_map(|place| place.owner.as_deref());
             let owner = owner.map(|owner| format!("   owner {}", cited(owner, NAMED)));
-            let becomes = match certificate.missed_in_crl(now) {
-                Some(_) => "is revoked at the CA once more",
-                None => "becomes revoked",
+            let becomes = match (certificate.missed_in_crl(now), revoked_before(certificate, now)) {
+                (Some(_), _) => format!("is revoked at the CA once more ({reason})"),
+                (None, Some(before)) => {
+                    format!("is revoked already ({before}); its reason becomes {reason}")
+                }
+                (None, None) => format!("becomes revoked ({reason})"),
             };
             vec![format!(
-                "{} {becomes} ({reason})   serial {}   ends {}{}",
+                "{} {becomes}   serial {}   ends {}{}",
                 certificate.name(),
                 by_name::tail(&certificate.serial),
                 fixed(certificate.not_after),
                 owner.unwrap_or_default()
             )]
         }
-        many => vec![format!("{} certificates become revoked ({reason}).", many.len())],
+        many => {
+            let before = many
+                .iter()
+                .filter(|it| revoked_before(&it.certificate, now).is_some());
+            match (many.len(), before.count()) {
+                (n, 0) => vec![format!("{n} certificates become revoked ({reason}).")],
+                (n, m) if n == m => {
+                    vec![format!(
+                        "{n} certificates are revoked already; their reason becomes {reason}."
+                    )]
+                }
+                (n, m) => vec![format!(
+                    "{} become revoked ({reason}); {m} of these {n} certificates are revoked already, and get it as their reason.",
+                    n - m
+                )],
+            }
+        }
     };
     if reason == Reason::KeyCompromise {
         changes.push(same_key(all, now));
     }
     changes
+}
+
+/// The reason of a revocation that is over: nothing but that can change.
+pub(super) fn revoked_before(certificate: &Certificate, now: DateTime<Utc>) -> Option<Reason> {
+    let is_over =
+        certificate.status == CertificateStatus::Revoked && certificate.missed_in_crl(now).is_none();
+    certificate
+        .revocation
+        .as_ref()
+        .filter(|_| is_over)
+        .map(|revocation| revocation.reason)
 }
 
 /// Other certificates with one of these keys, by what becomes of them; what the plan itself revokes and what has

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::in_the_way::{Adapters, names};
-use super::revocation_reach::{changes, for_good};
+use super::revocation_reach::{changes, for_good, revoked_before};
 use super::steps::prove_revocation;
 use super::{Action, Availability, Facts, Leaves, Refusal, Seen, Spec, by_hand, by_name, needs_api};
 use crate::domain::adapter::VAULT_PKI;
@@ -43,6 +43,8 @@ static SPEC: Spec = Spec {
 
 /// No run waits longer for a CA that makes its list by itself.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// Time that a plan waits for what its Vault says of the list.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Age beyond which what an agent saw isn't said of the present.
 const FRESH: chrono::Duration = chrono::Duration::minutes(15);
 
@@ -264,7 +266,9 @@ fn in_the_way(
         let served = |place: &Installation| {
             place.served_sha256.as_deref() == Some(detail.certificate.fingerprint_sha256.as_str())
         };
-        detail.certificate.replaced_by.is_none() && detail.in_use().any(served)
+        // Of one that is revoked already the outage is there.
+        let is_good = revoked_before(&detail.certificate, with.now()).is_none();
+        is_good && detail.certificate.replaced_by.is_none() && detail.in_use().any(served)
     };
     let unreplaced: Vec<&Certificate> = all.iter().filter(served).map(|it| &it.certificate).collect();
     lines.extend(replaced_first(&unreplaced));
@@ -341,7 +345,10 @@ fn replaced_first(served: &[&Certificate]) -> Vec<String> {
 /// Time that the CA's list may wait for its own time; nothing where it is made with each revocation, or where
 /// this console may not look.
 async fn list_waits(with: &Reads) -> Option<Duration> {
-    let rule = with.vault().ok()?.crl_rule(&with.pki_mount).await.ok()?;
+    let asked = with.vault().ok()?;
+    // A Vault that hangs holds up no plan: what it would say is said by the issuer, too.
+    let rule = tokio::time::timeout(PATIENCE, asked.crl_rule(&with.pki_mount)).await;
+    let rule = rule.ok()?.ok()?;
     rule.longest_wait().filter(|_| !rule.disable)
 }
 
@@ -372,6 +379,9 @@ fn losses(detail: &CertificateDetail, now: DateTime<Utc>) -> impl Iterator<Item 
             _ => "now".to_owned(),
         };
         let what = match (served, place.truth()) {
+            (true, _) if revoked_before(certificate, now).is_some() => {
+                format!("{SERVED} {seen}: it is revoked, and clients that check that refuse it already")
+            }
             (true, _) => {
                 format!("{SERVED} {seen}: clients that check revocation refuse it from the next CRL on")
             }
@@ -509,5 +519,47 @@ mod tests {
         assert_eq!(refused_with(-1, Value::Null), None);
         assert_eq!(refused_with(1, Value::Null), Some("revoked already"));
         assert_eq!(refused_with(-1, json!(now)), Some("revoked already"));
+    }
+
+    #[test]
+    fn what_is_revoked_already_only_gets_another_reason() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let detail = |name: &str, status: &str| -> CertificateDetail {
+            let mut it = certificate(name, status, now + chrono::Duration::days(30));
+            if status == "revoked" {
+                it["revocation"] = json!({
+                    "reason": "superseded", "asked_at": now, "accepted_at": now, "in_crl_by": now, "in_crl_at": now
+                });
+            }
+            serde_json::from_value(json!({
+                "certificate": it, "key": null, "same_key": [], "chain": [], "installations": [{
+                    "id": "ins_1", "version": 1, "agent_id": "agt_1", "hostname": "web-01", "path": "/srv/a.pem",
+                    "tls_address": "web-01:443", "certificate_id": format!("crt_{name}"), "subject": "CN=a.example.com",
+                    "not_after": now, "expected_sha256": "aa", "on_disk_sha256": "aa", "served_sha256": "aa",
+                    "error": null, "checked_at": now
+                }]
+            }))
+            .unwrap()
+        };
+        let (over, good) = (detail("a", "revoked"), detail("b", "active"));
+        let said = changes(std::slice::from_ref(&over), Reason::KeyCompromise, now);
+        assert!(
+            said[0].starts_with(
+                "a.example.com is revoked already (superseded); its reason becomes keyCompromise"
+            ),
+            "{said:?}"
+        );
+        let lost: Vec<String> = losses(&over, now).map(|loss| loss.what).collect();
+        assert_eq!(
+            lost,
+            ["served now: it is revoked, and clients that check that refuse it already"]
+        );
+        let said = changes(&[over, good], Reason::KeyCompromise, now);
+        assert!(
+            said[0].starts_with(
+                "1 become revoked (keyCompromise); 1 of these 2 certificates are revoked already"
+            ),
+            "{said:?}"
+        );
     }
 }

@@ -100,7 +100,8 @@ async fn ask_there(
             Answer::Certificates(pages(1, page, |page| async move { from.certificates(&page).await }).await?)
         }
         Query::Certificates(list) => {
-            let page = match list.has_replaced() {
+            // Where it is about ends, a status would choose by itself.
+            let page = match list.has_replaced() || list.is_by_end() {
                 true => list.page("not_after"),
                 false => list.with("!status:replaced").page("not_after"),
             };

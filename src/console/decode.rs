@@ -64,7 +64,7 @@ impl Decoder {
         }
         for &byte in bytes {
             if self.swallowed.is_some() {
-                self.swallow(byte);
+                heard.extend(self.swallow(byte));
                 continue;
             }
             if self.paste.is_some() {
@@ -92,6 +92,9 @@ impl Decoder {
             if self.open.ends_with(PASTE_BEGINS) {
                 self.forget();
                 self.paste = Some(Zeroizing::default());
+            } else if self.open.ends_with(PASTE_ENDS) {
+                self.forget();
+                heard.push(Input::PasteEnded);
             } else if let [ESC, kind] = self.open.as_slice()
                 && STRINGS.contains(kind)
             {
@@ -174,14 +177,17 @@ impl Decoder {
         self.parser = Parser::default();
     }
 
-    fn swallow(&mut self, byte: u8) {
-        let Some(tail) = &mut self.swallowed else { return };
+    fn swallow(&mut self, byte: u8) -> Option<Input> {
+        let tail = self.swallowed.as_mut()?;
         tail.push(byte);
         if tail.ends_with(PASTE_ENDS) {
             self.swallowed = None;
-        } else if tail.len() >= PASTE_ENDS.len() {
+            return Some(Input::PasteEnded);
+        }
+        if tail.len() >= PASTE_ENDS.len() {
             tail.remove(0);
         }
+        None
     }
 
     fn pasted(&mut self, byte: u8) -> Option<Input> {
@@ -292,6 +298,7 @@ mod tests {
             Input::Answered(column) => format!("@{column}"),
             Input::PasteBroke => "broke".to_owned(),
             Input::PasteTooLong(n) => format!("<{n}>"),
+            Input::PasteEnded => "ended".to_owned(),
             other => panic!("{other:?}"),
         });
         words.collect::<Vec<_>>().join(" ")
@@ -330,7 +337,7 @@ mod tests {
         assert_eq!(heard(&["^", "[20", "0~X", "y^", "[201~", "j"]), "<Xy> j");
         assert_eq!(
             heard(&["^[200~Xy", "|", "SECRET\rq", "^[20", "1~j"]),
-            "broke j",
+            "broke ended j",
             "its end came late"
         );
         assert_eq!(heard(&["^[200~Xy", "|", "SECRET", "^", "|", "j"]), "broke j");
@@ -346,6 +353,12 @@ mod tests {
             heard(&["^[200~", &huge, "^[201~j"]),
             format!("<{}> j", 10 * LONGEST_PASTE)
         );
+    }
+
+    #[test]
+    fn the_mark_of_an_end_outside_of_a_paste_is_told() {
+        assert_eq!(heard(&["^[200~X^[201~c^[201~"]), "<X> c ended");
+        assert_eq!(heard(&["^[200~X^[201~", "c^[20", "1~j"]), "<X> c ended j");
     }
 
     #[test]

@@ -177,6 +177,9 @@ pub(super) fn ignored(state: &mut State, n: usize, why: Ignored) {
         Ignored::Rest => format!(
             "{keys} ignored: what was dropped may be a private key, a share or a token, and these came right behind it; pause for a second"
         ),
+        Ignored::Behind => format!(
+            "{keys} behind the paste ignored: what comes at once with a paste is a part of it; press a key once more if it was you"
+        ),
         Ignored::NoShare => {
             "what was pasted was dropped: it is no share. A share is one word of base64 or hex".to_owned()
         }

@@ -66,7 +66,14 @@ impl Entry {
                 Input::HangUp => Some(Event::HangUp),
                 Input::Resize(size) => Some(Event::Resize(size)),
                 Input::PasteBroke => Some(Event::PasteBroke),
-                Input::PasteTooLong(bytes) => Some(Event::KeysIgnored(bytes, Ignored::TooLong)),
+                Input::PasteTooLong(bytes) => {
+                    self.hand.heard_paste(at);
+                    Some(Event::KeysIgnored(bytes, Ignored::TooLong))
+                }
+                Input::PasteEnded => {
+                    self.hand.heard_end(at);
+                    continue;
+                }
                 // These are about frames, and keys are in order.
                 Input::Answered(_) | Input::Key(_) => continue,
             };
@@ -120,6 +127,7 @@ impl Entry {
             Heard::Paste(mut text, keys) => self.pasted(std::mem::take(&mut *text), Some(keys), now, state),
             Heard::Late(keys) => ignored(keys, Ignored::Paste),
             Heard::Rest(keys) => ignored(keys, Ignored::Rest),
+            Heard::Behind(keys) => ignored(keys, Ignored::Behind),
             Heard::Early => ignored(1, Ignored::Unseen),
             Heard::Hasty(_) => ignored(1, Ignored::Hasty),
             Heard::Among(keys) => ignored(keys, Ignored::Among),

@@ -29,7 +29,8 @@ const TYPED_AHEAD: usize = 16;
 /// An action at the end of keys that came together counts after so many different ones: `2jjjX` has three.
 /// A word does not end in an action.
 const BEFORE_AN_ACTION: usize = 4;
-/// A paste is over when nothing came for so long: mosh sends at least every 250 ms while it has something.
+/// A paste is over when nothing came for so long: mosh sends at least every 250 ms while it has something. That holds
+/// behind one in brackets, too: its text may hold the mark of its end, and a link may cut it there.
 const PASTE_ENDS: Duration = Duration::from_millis(300);
 /// Different keys of a hand are mostly this far apart or more: the fastest typists have 15 a second, and none of
 /// them keeps time.
@@ -73,6 +74,8 @@ pub enum Heard {
     Late(usize),
     /// Number of keys that came right behind a text that was dropped, since it may be a secret.
     Rest(usize),
+    /// Number of keys that came right behind a paste in brackets, whose text may have held the mark of its end.
+    Behind(usize),
     /// A key came before the dialog was seen that it would be for now.
     Early,
     /// A key that confirms came too soon after another one, or another one after it.
@@ -136,6 +139,42 @@ struct Paced {
     longest: Duration,
 }
 
+/// Keys that come until then don't count.
+#[derive(Clone, Copy)]
+struct Deaf {
+    until: Instant,
+    behind: Behind,
+}
+
+/// Kind of what keys are the rest of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// A paste of bare keys: in a field they count.
+    Bare,
+    /// A paste in brackets.
+    Brackets,
+    /// What was dropped, since it may be a secret.
+    Dropped,
+}
+
+impl Behind {
+    /// Silence after which keys count again.
+    fn silence(self) -> Duration {
+        match self {
+            Self::Bare | Self::Dropped => DEAF,
+            Self::Brackets => PASTE_ENDS,
+        }
+    }
+}
+
+impl Deaf {
+    /// Whether a key that comes `pause` after the one before goes on with what it is behind. Of bare keys a single one is
+    /// a person who waits for the end.
+    fn goes_on(self, pause: Duration) -> bool {
+        pause < TOGETHER || self.behind != Behind::Bare && pause < REST
+    }
+}
+
 /// What has been typed and does not count yet.
 #[derive(Default)]
 pub struct Hand {
@@ -152,8 +191,7 @@ pub struct Hand {
     /// The newest characters, as many as [`BEGIN`] has.
     tail: Zeroizing<String>,
     paste: Option<Paste>,
-    /// Until when nothing counts outside of fields, and whether not in fields either.
-    deaf: Option<(Instant, bool)>,
+    deaf: Option<Deaf>,
     /// How many keys that act came within the newest ones that came together.
     among: usize,
     /// Number of the keys that came together with the one that would have run a line, from that one on.
@@ -181,13 +219,12 @@ impl Hand {
         if !same || !together {
             self.different += 1;
         }
-        let late = self.deaf.is_some_and(|(until, _)| at < until);
-        let is_rest = late && self.deaf.is_some_and(|(_, everywhere)| everywhere);
-        if let Some((until, _)) = self.deaf.as_mut()
-            && (late && together || is_rest && pause < REST)
-        {
-            // The rest of a paste goes on; a single key is a person who waits for the end.
-            *until = at + DEAF;
+        let deaf = self.deaf.filter(|deaf| at < deaf.until);
+        let late = deaf.is_some();
+        let is_rest = deaf.is_some_and(|deaf| deaf.behind != Behind::Bare);
+        if let Some(deaf) = deaf.filter(|deaf| deaf.goes_on(pause)) {
+            let until = at + deaf.behind.silence();
+            self.deaf = Some(Deaf { until, ..deaf });
         }
         self.paced.note(pause, same);
         let begins = self.begins(key, pause);
@@ -229,19 +266,25 @@ impl Hand {
             let paste = self.paste.take()?;
             self.late = paste.keys;
             if !has_field(state) {
-                self.deaf = Some((*newest + DEAF, false));
+                self.deaf = Some(Deaf {
+                    until: *newest + DEAF,
+                    behind: Behind::Bare,
+                });
             }
             self.given = None;
             return Some(Heard::Paste(paste.text, paste.keys));
         }
         let held = self.waiting.front()?;
-        if held.late && (!has_field(state) || self.deaf.is_some_and(|(_, everywhere)| everywhere)) {
+        let behind = self.deaf.map(|deaf| deaf.behind);
+        let is_everywhere = behind.is_some_and(|behind| behind != Behind::Bare);
+        if held.late && (is_everywhere || !has_field(state)) {
             let n = self.waiting.iter().take_while(|held| held.late).count();
             self.waiting.drain(..n);
             self.late += n;
-            return Some(match self.deaf {
-                Some((_, true)) => Heard::Rest(self.late),
-                _ => Heard::Late(self.late),
+            return Some(match behind {
+                Some(Behind::Dropped) => Heard::Rest(self.late),
+                Some(Behind::Brackets) => Heard::Behind(self.late),
+                Some(Behind::Bare) | None => Heard::Late(self.late),
             });
         }
         let does = does(state, &held.key);
@@ -329,8 +372,22 @@ impl Hand {
 
     /// What was pasted must not get into a field either, nor what still comes of it.
     pub fn stay_deaf(&mut self, now: Instant) {
-        self.deaf = Some((now + DEAF, true));
-        self.late = 0;
+        self.stay_deaf_behind(Behind::Dropped, now);
+        self.drop_waiting();
+    }
+
+    fn stay_deaf_behind(&mut self, behind: Behind, at: Instant) {
+        let until = at + behind.silence();
+        let longer = self.deaf.filter(|deaf| deaf.until > until);
+        // Nothing makes the time after a secret shorter.
+        if longer.is_none_or(|deaf| deaf.behind != Behind::Dropped) {
+            let until = longer.map_or(until, |deaf| deaf.until);
+            self.deaf = Some(Deaf { until, behind });
+            self.late = 0;
+        }
+    }
+
+    fn drop_waiting(&mut self) {
         for held in &mut self.waiting {
             held.late = true;
         }
@@ -352,9 +409,17 @@ impl Hand {
         self.tail.as_str() == BEGIN
     }
 
-    /// A paste in brackets came: a key that comes at once with it is no hand's.
+    /// A paste in brackets came: what comes right behind it is no hand's, but its rest, behind a mark of the end that
+    /// it held itself.
     pub fn heard_paste(&mut self, at: Instant) {
         self.last = Some((Zeroizing::default(), at));
+        self.stay_deaf_behind(Behind::Brackets, at);
+    }
+
+    /// The mark of a paste's end came outside of one: what waits is the rest of a paste that held such a mark.
+    pub fn heard_end(&mut self, at: Instant) {
+        self.heard_paste(at);
+        self.drop_waiting();
     }
 
     /// Nothing that was typed counts any more, as after the program was stopped.

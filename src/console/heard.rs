@@ -35,6 +35,8 @@ pub enum Input {
     PasteBroke,
     /// Text was pasted that nothing has room for, in bytes: it is dropped.
     PasteTooLong(usize),
+    /// The mark of a paste's end came outside of one: what is right before and behind it belongs to a paste.
+    PasteEnded,
     /// The terminal has another size.
     Resize(Size),
     /// The terminal has shown all that it was sent before it was asked with this mark (see `pace`).

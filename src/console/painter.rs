@@ -2,13 +2,17 @@
 //! synchronized output, so that a slow link never shows half of one. It decides nothing about when.
 //!
 //! The sequences are the shortest that say it (ECMA-48): a change of style in one of them, and steps to the
-//! right rather than a place on the screen. On a night's triage that halves the bytes.
+//! right rather than a place on the screen. On a night's triage that halves the bytes. Behind a cell that isn't plain
+//! narrow text the place is said, since the terminal may have counted its columns by another Unicode.
 
 use std::io::{self, Write};
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+
+use crate::domain::plain::HIDDEN;
+use crate::widgets::clusters::columns;
 
 /// What is on a screen, and how it is changed.
 pub struct Painter<W: Write> {
@@ -60,11 +64,22 @@ impl<W: Write> Painter<W> {
                 self.out.write_all(style.change_to(&wanted).as_bytes())?;
                 style = wanted;
             }
-            self.out.write_all(cell.symbol().as_bytes())?;
-            let width = unicode_width::UnicodeWidthStr::width(cell.symbol());
-            let end = x.saturating_add(u16::try_from(width).unwrap_or(1));
+            let symbol = cell.symbol();
+            let width = u16::try_from(columns(symbol)).unwrap_or(1);
+            let covers = (x.saturating_add(1)..x.saturating_add(width)).any(|x| {
+                let shown = self.shown.cell((x, y));
+                shown.is_some_and(|cell| cell.symbol() != " ")
+            });
+            if covers {
+                // A terminal that takes it for narrow would leave what was there.
+                write!(self.out, "\x1b[{width}X")?;
+            }
+            self.out.write_all(symbol.as_bytes())?;
+            // The mark itself is a letter of two columns to some, and none to others.
+            let is_plain = width == 1 && symbol.chars().nth(1).is_none() && !symbol.starts_with(HIDDEN);
+            let end = x.saturating_add(width);
             // After the last column terminals differ.
-            at = (end < next.area.right()).then_some((end, y));
+            at = (is_plain && end < next.area.right()).then_some((end, y));
         }
         if style != Style::default() {
             write!(self.out, "\x1b[m")?;
@@ -275,6 +290,56 @@ mod tests {
                 prop_assert_eq!(terminal.screen().cursor_position(), (1, 3));
             }
         }
+    }
+
+    /// A terminal that counts characters, as vt100 and tmux do.
+    #[test]
+    fn what_terminals_count_otherwise_moves_nothing_on_any_row() {
+        let mut painter = Painter::new(Vec::new());
+        let mut terminal = terminal();
+        for words in [
+            "👍🏽",
+            "🇩🇪",
+            "👩\u{200d}💻",
+            "1\u{fe0f}\u{20e3}",
+            "ﾊﾟ",
+            "e\u{301}\u{323}",
+            "日本",
+            "🫨",
+        ] {
+            let mut frame = blank();
+            frame.set_string(0, 1, words.repeat(15), Look::new());
+            frame.set_string(12, 1, "note ok", Look::new());
+            frame.set_string(0, 2, "WARN w1.example.com", Look::new());
+            crate::widgets::clusters::mark_disputed(&mut frame);
+            // To vt100 the mark is no character.
+            painter.forget();
+            painter.show(frame.clone(), 3).unwrap();
+            terminal.process(&std::mem::take(&mut painter.out));
+            let row = |n| terminal.screen().rows(0, SIZE.0).nth(n).unwrap();
+            assert!(row(1).ends_with("note ok"), "{words}: {}", row(1));
+            assert_eq!(row(2), "WARN w1.example.com", "{words}");
+            assert_eq!((row(0).trim(), row(3).trim()), ("", ""), "{words}");
+        }
+    }
+
+    #[test]
+    fn behind_what_is_not_plain_the_place_is_said() {
+        let written = |frames: &[&str]| {
+            let mut painter = Painter::new(Vec::new());
+            for text in frames {
+                painter.out.clear();
+                let mut frame = blank();
+                frame.set_string(0, 0, text, Look::new());
+                painter.show(frame, 3).unwrap();
+            }
+            String::from_utf8(painter.out).unwrap()
+        };
+        assert!(written(&["😀ab"]).contains("😀\x1b[1;3Hab"));
+        assert!(written(&["e\u{301}ab"]).contains("e\u{301}\x1b[1;2Hab"));
+        assert!(written(&["éab"]).contains("éab"), "a plain letter");
+        // Beneath a wide one nothing is left where a terminal takes it for narrow.
+        assert!(written(&["xyz", "😀z"]).contains("\x1b[2X😀"));
     }
 
     #[test]

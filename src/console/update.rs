@@ -23,6 +23,7 @@ use crate::state::effect::Effect;
 use crate::state::event::{Event, Timed};
 use crate::state::history::Visit;
 use crate::state::layer::{Layer, Shown};
+use crate::state::own_findings;
 use crate::state::query::Query;
 use crate::state::run::{Phase, Run};
 use crate::state::screen::{Place, ViewId};
@@ -526,6 +527,10 @@ fn start(state: &mut State, id: &'static str, effects: &mut Vec<Effect>) {
 }
 
 fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effects: &mut Vec<Effect>) {
+    let cannot_change = result
+        .as_ref()
+        .ok()
+        .and_then(|plan| own_findings::in_the_way(state, plan));
     // A plan that comes late, for a run that is cancelled or under way, is nobody's plan.
     let Some(run) = state.run_mut(id).filter(|run| run.phase == Phase::Planning) else {
         return;
@@ -540,6 +545,7 @@ fn planned(state: &mut State, id: &str, result: Result<Box<Plan>, Problem>, effe
         }
         Ok(mut plan) => {
             plan.left_out.extend(run.left_out.iter().cloned());
+            plan.in_the_way.extend(cannot_change);
             run.phase = Phase::Planned;
             run.plan = Some(plan);
             dialogs::planned(state, id, effects);

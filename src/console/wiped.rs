@@ -14,7 +14,7 @@ use crate::state::layer::{Layer, RunLayer, line};
 use crate::state::run::Phase;
 
 /// Said wherever something was dropped for what it may be, and why a clue may be among it.
-pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate from its BEGIN on";
+pub(super) const MAY_BE: &str = "may be a private key, a share or a token, or a piece of one. A clue is a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate from its BEGIN on; behind a word such as key or secret a hash may be a key";
 
 /// Said wherever something was dropped that reads as nothing that is known.
 pub(super) const UNREAD: &str = "may hold a secret, and is neither shown nor kept. What can be pasted is what people look for: words, names, hosts, addresses, paths, times, ids, a serial, a SHA-1 or SHA-256 (in base64 with `sha256/` before it or its `=` behind it), or a certificate, request or public key from its BEGIN on";

@@ -73,6 +73,16 @@ pub struct Revocation {
     /// When it was found that the CA publishes no CRL for it, so that its yes is the end of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_crl_at: Option<DateTime<Utc>>,
+    /// When the serial was seen in a CRL before, where a later one doesn't hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_in_crl_at: Option<DateTime<Utc>>,
+    /// That later one, in words.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "plain::maybe_name"
+    )]
+    pub left_crl: Option<String>,
     /// Words of the CA that refused to revoke, where nobody asks it any more: it can be asked for again.
     #[serde(
         default,
@@ -80,6 +90,15 @@ pub struct Revocation {
         deserialize_with = "plain::maybe_name"
     )]
     pub refusal: Option<String>,
+}
+
+impl Revocation {
+    /// That a CRL held it, and a later one doesn't: when it was seen there, and which lacks it now.
+    #[must_use]
+    pub fn fell_out(&self) -> Option<(DateTime<Utc>, &str)> {
+        let is_missing = self.in_crl_at.is_none();
+        Some((self.was_in_crl_at?, self.left_crl.as_deref()?)).filter(|_| is_missing)
+    }
 }
 
 /// One issued certificate.
@@ -126,7 +145,8 @@ pub struct Certificate {
     pub replaces: Option<String>,
     /// The certificate that replaced it.
     pub replaced_by: Option<String>,
-    /// On how many places it is expected.
+    /// On how many places it is expected. One where its first installation failed counts only where there is no other:
+    /// it isn't there.
     pub n_installations: i64,
     /// Requests under way that are to replace it: one for each of its places.
     #[serde(default)]

@@ -98,6 +98,26 @@ impl EntityKind {
         }
     }
 
+    /// The thing as one of its kind.
+    #[must_use]
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::Certificate => "a certificate",
+            Self::Key => "a key",
+            Self::Agent => "an agent",
+            Self::Request => "a request",
+            Self::Installation => "an installation",
+            Self::Run => "a run",
+            Self::Job => "a job",
+            Self::Adapter => "an adapter",
+            Self::Token => "a token",
+            Self::Audit => "an audit row",
+            Self::Vault => "a Vault",
+            Self::Database => "a database",
+            Self::Service => "a service",
+        }
+    }
+
     /// Advice where nobody knows what became of a change to it.
     #[must_use]
     pub fn check_first(self) -> String {

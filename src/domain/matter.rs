@@ -7,6 +7,8 @@ pub const EXPIRED: &str = "expired";
 pub const ENDS: &str = "ends";
 /// One that ends, and whose agent is silent.
 pub const ENDS_SILENT: &str = "ends, silent";
+/// One that ends, and whose agent can't check in.
+pub const ENDS_NO_TOKEN: &str = "ends, no token";
 /// A certificate that ends, and whose agent is banned.
 pub const ENDS_BANNED: &str = "ends, banned";
 /// One that ends, and whose renewal failed.

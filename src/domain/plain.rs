@@ -6,7 +6,7 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use serde::{Deserialize, Deserializer};
 
 /// Stands for a character that can't be seen but steers what shows it.
-const HIDDEN: char = '\u{fffd}';
+pub const HIDDEN: char = '\u{fffd}';
 
 /// True if `c` can't be seen: it steers a terminal (control characters, line and paragraph separators) or the order
 /// in which the rest is read (bidirectional marks), or has no shape of its own (zero-width and soft characters,

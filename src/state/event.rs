@@ -146,6 +146,8 @@ pub enum Ignored {
     },
     /// They came right behind what was dropped as such.
     Rest,
+    /// They came right behind a paste in brackets.
+    Behind,
     /// That is no unseal share.
     NoShare,
     /// Typed text that is no unseal share, so that it was not sent.

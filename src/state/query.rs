@@ -112,8 +112,14 @@ impl ListQuery {
     /// something by a word, which is to be found whatever became of it.
     #[must_use]
     pub fn has_replaced(&self) -> bool {
-        let has = |filter: Filter| filter.names("status") || filter.has_word();
-        Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(has)
+        Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(|filter| filter.chooses_status())
+    }
+
+    /// Whether it leaves out what is replaced or revoked by itself: it asks for ends, and for no status.
+    #[must_use]
+    pub fn is_by_end(&self) -> bool {
+        let is = |filter: Filter| filter.names("expires") && !filter.chooses_status();
+        Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(is)
     }
 
     /// As the API takes it.

@@ -7,6 +7,7 @@ use crate::domain::id::{EntityKind, new_id};
 use crate::domain::name;
 use crate::problem::{Denial, Problem};
 use crate::wire::agents::EnrolBody;
+use crate::wire::filter::Thing;
 use crate::wire::page::{Page, PageQuery};
 
 use super::in_use_sql::{has_no_token, in_use, without_token};
@@ -14,7 +15,7 @@ use super::row::{FromRow, Row, list, word};
 use super::search::{By, Place, Words};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx};
+use super::{Conn, StoreError, Tx, certificate_list};
 
 const COLUMNS: &str = concat!(
     "a.*, (SELECT COUNT(*) FROM installations i WHERE i.agent_id = a.id) AS n_installations, \
@@ -29,6 +30,41 @@ pub(super) const WORDS: Words = Words {
     from: "agents a",
     id: "a.id",
 };
+
+/// The agents that have a certificate `c` of which something holds, in use in one of its three ways.
+const fn holding(by: By, ids: &'static [&'static str]) -> Place {
+    Place {
+        by,
+        ids,
+        row: concat!(
+            "EXISTS (SELECT 1 FROM installations i JOIN certificates c ON ",
+            in_use!(),
+            " WHERE i.agent_id = a.id AND ?if)"
+        ),
+    }
+}
+
+/// The ids of those agents, by a condition on `c`.
+macro_rules! holders_if {
+    ($condition:literal) => {
+        &[
+            concat!(
+                "SELECT i.agent_id AS id FROM certificates c JOIN installations i ON i.certificate_id = c.id WHERE ",
+                $condition
+            ),
+            concat!(
+                "SELECT i.agent_id AS id FROM certificates c \
+                 JOIN installations i ON i.served_sha256 = c.fingerprint_sha256 WHERE ",
+                $condition
+            ),
+            concat!(
+                "SELECT i.agent_id AS id FROM certificates c \
+                 JOIN installations i ON i.on_disk_sha256 = c.fingerprint_sha256 WHERE ",
+                $condition
+            ),
+        ]
+    };
+}
 
 /// The agents of which something holds by itself.
 const OWN: &[&str] = &["SELECT a.id FROM agents a WHERE ?if"];
@@ -104,7 +140,10 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "host",
-            is: Is::Text(&[Place::own(By::Part(WORDS, "LOWER(a.hostname)"), &["?words"])]),
+            is: Is::Text(&[
+                Place::own(By::Part(WORDS, "LOWER(a.hostname)"), &["?words"]),
+                Place::own(By::Id("a.id", "agt_"), OWN),
+            ]),
         },
         Field {
             name: "owner",
@@ -119,21 +158,14 @@ pub(super) const LIST: List = List {
         },
         Field {
             name: "cert",
-            is: Is::Text(&[Place {
-                by: By::Id("c.id", "crt_"),
-                ids: &[
-                    "SELECT i.agent_id AS id FROM certificates c JOIN installations i ON i.certificate_id = c.id WHERE ?if",
-                    "SELECT i.agent_id AS id FROM certificates c \
-                     JOIN installations i ON i.served_sha256 = c.fingerprint_sha256 WHERE ?if",
-                    "SELECT i.agent_id AS id FROM certificates c \
-                     JOIN installations i ON i.on_disk_sha256 = c.fingerprint_sha256 WHERE ?if",
-                ],
-                row: concat!(
-                    "EXISTS (SELECT 1 FROM installations i JOIN certificates c ON ",
-                    in_use!(),
-                    " WHERE i.agent_id = a.id AND ?if)"
+            is: Is::Text(&[
+                holding(
+                    By::Words(certificate_list::WORDS),
+                    holders_if!("c.id IN (?words)"),
                 ),
-            }]),
+                holding(By::Serial("c.serial"), holders_if!("?if")),
+                holding(By::Id("c.id", "crt_"), holders_if!("?if")),
+            ]),
         },
     ],
     parameters: &["q", "status"],
@@ -304,11 +336,16 @@ pub async fn headcount(conn: &mut Conn) -> Result<Headcount, StoreError> {
 }
 
 /// What an agent is looked up by: its id as it is, or its host's name in its one spelling.
-pub(super) fn id_or_host(text: &str) -> String {
-    if text.starts_with("agt_") {
-        return text.to_owned();
-    }
-    name::of_host(text).unwrap_or_else(|_| text.to_owned())
+///
+/// # Errors
+/// It is another thing's id.
+pub(super) fn id_or_host(text: &str) -> Result<Value, Problem> {
+    Thing::Agent.check("agent", text).map_err(Problem::bad_input)?;
+    let looked_up = match text.starts_with("agt_") {
+        true => text.to_owned(),
+        false => name::of_host(text).unwrap_or_else(|_| text.to_owned()),
+    };
+    Ok(Value::from(looked_up))
 }
 
 pub(super) fn banned(agent: &Agent) -> Problem {

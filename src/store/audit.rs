@@ -8,9 +8,10 @@ use crate::domain::id::EntityKind;
 use crate::wire::page::{Change, Page, PageQuery};
 
 use super::row::{FromRow, Row, word};
+use super::search::{By, Place, of_kind};
 use super::select::{Field, Is, List, Named, SortColumn, Sorts, Where};
 use super::statement::{Raw, Value, sql};
-use super::{Conn, Store, StoreError, Tx, Work, dialect, news};
+use super::{Conn, Store, StoreError, Tx, Work, agents, certificate_list, dialect, news, requests};
 
 const COLUMNS: &str = "seq, timestamp, actor, action, entity_type, entity_id, outcome, reason, ticket, \
                        run_id, source, detail, prev_hash, hash";
@@ -41,6 +42,58 @@ const SHOWN: &[Named] = &[
 
 /// How many rows are checked at once.
 const BATCH: i64 = 1000;
+
+/// Rows about things with a certain id.
+const OF_ID: &[&str] = &["SELECT l.seq AS id FROM audit_logs l WHERE ?if"];
+/// Rows about things that are found by their words.
+const OF_WORDS: &[&str] = &["SELECT l.seq AS id FROM audit_logs l WHERE l.entity_id IN (?words)"];
+
+/// Rows about a thing with this prefix in its id.
+const fn with_prefix(prefix: &'static str) -> Place {
+    Place::own(By::Id("entity_id", prefix), OF_ID)
+}
+
+/// What a row is about: a thing by its name or its id, or by the beginning of that, or all things of a kind. Each is
+/// found by an index.
+const ENTITY: &[Place] = &[
+    Place {
+        by: By::Words(certificate_list::WORDS),
+        ids: OF_WORDS,
+        row: "COALESCE((SELECT 1 FROM certificates c WHERE c.id = entity_id AND ?if), 0) = 1",
+    },
+    Place {
+        by: By::Words(agents::WORDS),
+        ids: OF_WORDS,
+        row: "COALESCE((SELECT 1 FROM agents a WHERE a.id = entity_id AND ?if), 0) = 1",
+    },
+    Place {
+        by: By::Words(requests::WORDS),
+        ids: OF_WORDS,
+        row: "COALESCE((SELECT 1 FROM issuance_requests r WHERE r.id = entity_id AND ?if), 0) = 1",
+    },
+    Place::own(
+        By::Kind("entity_type"),
+        &[of_kind!("audit_logs", "seq", "entity_type")],
+    ),
+    // Addresses and names that are ids themselves: there are few such rows.
+    Place {
+        by: By::Kind("LOWER(entity_id)"),
+        ids: &[
+            "SELECT kind.seq AS id FROM (SELECT l.seq, l.entity_id AS value FROM audit_logs l \
+             WHERE l.entity_type IN ('vault', 'database', 'service')) kind WHERE ?if",
+        ],
+        row: "entity_type IN ('vault', 'database', 'service') AND ?if",
+    },
+    Place::own(By::Hash("entity_id"), OF_ID),
+    with_prefix("crt_"),
+    with_prefix("agt_"),
+    with_prefix("req_"),
+    with_prefix("ins_"),
+    with_prefix("run_"),
+    with_prefix("job_"),
+    with_prefix("adp_"),
+    with_prefix("tok_"),
+];
 
 pub(super) const LIST: List = List {
     columns: COLUMNS,
@@ -82,7 +135,7 @@ pub(super) const LIST: List = List {
     ],
     default_sort: "-seq",
     words: Is::Like(
-        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
+        "LOWER(actor) LIKE ? ESCAPE '\\' OR LOWER(action) LIKE ? ESCAPE '\\' OR LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(reason, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(detail, '')) LIKE ? ESCAPE '\\' OR LOWER(COALESCE(ticket, '')) LIKE ? ESCAPE '\\' OR LOWER(outcome) LIKE ? ESCAPE '\\' \
             OR action = 'run' AND (outcome = 'done' AND COALESCE(detail, '') NOT LIKE 'plan `%`: reported: %' AND 'proven' LIKE ? ESCAPE '\\' \
               OR outcome = 'done' AND COALESCE(detail, '') LIKE 'plan `%`: reported: %' AND 'reported' LIKE ? ESCAPE '\\' \
               OR outcome = 'unknown' AND COALESCE(detail, '') LIKE 'plan `%`: waiting: %' AND 'waiting' LIKE ? ESCAPE '\\' \
@@ -92,7 +145,7 @@ pub(super) const LIST: List = List {
     fields: &[
         Field {
             name: "entity",
-            is: Is::Like("LOWER(entity_id) LIKE ? ESCAPE '\\' OR LOWER(entity_type) LIKE ? ESCAPE '\\'"),
+            is: Is::Text(ENTITY),
         },
         Field {
             name: "actor",

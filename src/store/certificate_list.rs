@@ -1,7 +1,7 @@
 //! The list of certificates: what is selected, sorted and searched by.
 
 use super::agents;
-use super::in_use_sql::reissuable;
+use super::in_use_sql::{in_use, never_there, reissuable};
 use super::search::{By, Place, Words, of_kind};
 use super::select::{Beside, Field, Is, List, Named, SortColumn, Sorts};
 
@@ -30,11 +30,34 @@ macro_rules! asked {
     };
 }
 
+/// Number of places that expect the certificate `c` where its first installation failed: it isn't there, and what counts
+/// its places leaves them out, unless there is no other.
+macro_rules! n_never_there {
+    () => {
+        concat!(
+            "(SELECT COUNT(*) FROM installations i WHERE i.certificate_id = c.id AND ",
+            never_there!(),
+            ")"
+        )
+    };
+}
+
 /// Columns of the certificate `c` that are worked out of its state `s` and of other tables.
 macro_rules! derived {
     () => {
         concat!(
-            "s.n_installations, NULLIF(s.host, '') AS host, NULLIF(s.owner, '') AS owner, \
+            "CASE WHEN ",
+            n_never_there!(),
+            " < s.n_installations THEN s.n_installations - ",
+            n_never_there!(),
+            " ELSE s.n_installations END AS n_installations, \
+             CASE WHEN ",
+            n_never_there!(),
+            " > 0 THEN COALESCE((SELECT MIN(a.hostname) FROM installations i JOIN agents a ON a.id = i.agent_id WHERE ",
+            in_use!(),
+            " AND NOT ",
+            never_there!(),
+            "), s.host) ELSE NULLIF(s.host, '') END AS host, NULLIF(s.owner, '') AS owner, \
              CAST(CASE WHEN s.status = 'active' AND s.is_replaced THEN 1 ELSE 0 END AS bigint) AS is_replaced, \
              CAST(CASE WHEN s.is_key_compromised THEN 1 ELSE 0 END AS bigint) AS is_key_compromised, \
              (SELECT COUNT(*) FROM issuance_requests r WHERE r.replaces = c.id \
@@ -48,7 +71,7 @@ macro_rules! derived {
         )
     };
 }
-pub(super) use {asked, derived};
+pub(super) use {asked, derived, n_never_there};
 
 /// The ids of the certificates that are expected on these agents.
 macro_rules! in_use_on {
@@ -100,7 +123,7 @@ const ON_HOSTS: &str = concat!(
 );
 
 /// Names and serials.
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     of: "certificate",
     from: "certificates c",
     id: "c.id",
@@ -126,6 +149,7 @@ pub(super) const LIST: List = List {
         "c.id, c.version, c.subject, c.sans, c.issuer, c.serial, c.fingerprint_sha256, c.spki_sha256, \
               c.key_algorithm, c.not_before, c.not_after, c.status, c.revocation_reason, \
               c.revocation_asked_at, c.revocation_accepted_at, c.in_crl_by, c.in_crl_at, c.without_crl_at, \
+              c.was_in_crl_at, c.left_crl, \
               c.renewal_window_start, c.renewal_window_end, c.renewal_moved_from, \
               c.renewal_explanation_url, c.renewal_asked_at, \
               c.adapter_id, c.request_id, c.replaces, c.replaced_by, c.created_at, c.updated_at, \

@@ -5,14 +5,15 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::certificate::{Certificate, CertificateStatus, Revocation};
 use crate::domain::id::{EntityKind, new_id};
+use crate::domain::key::is_spki;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
 use crate::domain::x509;
 use crate::problem::Problem;
 use crate::wire::page::{Page, PageQuery};
 
-use super::certificate_list::{LIST, STILL_MATTERS, asked, derived};
-use super::in_use_sql::{of_agents, reissuable};
+use super::certificate_list::{LIST, STILL_MATTERS, asked, derived, n_never_there};
+use super::in_use_sql::{in_use, never_there, of_agents, reissuable};
 use super::row::{FromRow, Row, list, optional_word, word};
 use super::select::Where;
 use super::statement::{Json, Value, sql};
@@ -252,12 +253,18 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Certificate
         filter.and_plain(STILL_MATTERS);
     }
     if let Some(spki) = &query.spki {
-        filter.and("c.spki_sha256 = ?", Value::from(spki.to_lowercase()));
+        let spki = spki.to_lowercase();
+        if !is_spki(&spki) {
+            return Err(Problem::bad_input(format!("`spki={spki}` is no key's hash"))
+                .hint("a key is known by its SHA-256, 64 hex digits")
+                .into());
+        }
+        filter.and("c.spki_sha256 = ?", Value::from(spki));
     }
     if let Some(agent) = &query.agent {
         filter.and(
             concat!("c.id IN (", of_agents!(), "a.id = ? OR a.hostname = ?)"),
-            Value::from(agents::id_or_host(agent)),
+            agents::id_or_host(agent)?,
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;
@@ -306,6 +313,8 @@ impl FromRow for Wrapped {
                 in_crl_by: row.try_get("in_crl_by")?,
                 in_crl_at: row.try_get("in_crl_at")?,
                 without_crl_at: row.try_get("without_crl_at")?,
+                was_in_crl_at: row.try_get("was_in_crl_at")?,
+                left_crl: row.try_get("left_crl")?,
                 refusal: row.try_get("refusal")?,
             }),
             _ => None,

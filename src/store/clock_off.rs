@@ -22,7 +22,8 @@ impl ClockOff {
     }
 
     /// Time that it is ahead; negative where it is behind.
-    pub(super) fn ahead(self) -> TimeDelta {
+    #[must_use]
+    pub fn ahead(self) -> TimeDelta {
         self.0
     }
 

@@ -12,7 +12,7 @@ use super::row::{FromRow, Row, word};
 use super::search::{By, Place, of_kind};
 use super::select::{Is, List, SortColumn, Sorts, Where};
 use super::statement::{Value, sql};
-use super::{Conn, StoreError, Tx};
+use super::{Conn, StoreError, Tx, agents};
 
 /// The present is the first bind; certificates that are revoked or over don't count.
 macro_rules! columns {
@@ -159,9 +159,9 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Key>, Store
     }
     if let Some(agent) = &query.agent {
         filter.and(
-            "EXISTS (SELECT 1 FROM key_holders h WHERE h.spki_sha256 = k.spki_sha256 AND h.agent_id = ? \
-             AND h.proven_at IS NOT NULL)",
-            Value::from(agent.clone()),
+            "EXISTS (SELECT 1 FROM key_holders h JOIN agents o ON o.id = h.agent_id \
+             WHERE h.spki_sha256 = k.spki_sha256 AND (o.id = ? OR o.hostname = ?) AND h.proven_at IS NOT NULL)",
+            agents::id_or_host(agent)?,
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

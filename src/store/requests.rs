@@ -13,10 +13,10 @@ use super::row::{FromRow, Row, list, optional_word, word};
 use super::search::{By, Place, Words};
 use super::select::{Field, Is, List, SortColumn, Sorts, Where};
 use super::statement::{Json, Value, sql};
-use super::{Conn, StoreError, Tx, agents, ban, holders, jobs, keys};
+use super::{Conn, StoreError, Tx, agents, ban, certificate_list, holders, jobs, keys};
 
 /// Names, and what went wrong.
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     of: "request",
     from: "issuance_requests r",
     id: "r.id",
@@ -25,6 +25,9 @@ const WORDS: Words = Words {
 const OWN: &[&str] = &["SELECT r.id FROM issuance_requests r WHERE ?if"];
 /// The condition that a request is for an agent `a` of which something holds.
 const ON_HOST: &str = "COALESCE((SELECT 1 FROM agents a WHERE a.id = r.agent_id AND ?if), 0) = 1";
+
+/// The condition that a request made, or was to replace, a certificate `c` of which something holds.
+const OF_CERTIFICATE: &str = "COALESCE((SELECT 1 FROM certificates c WHERE c.id IN (r.certificate_id, r.replaces) AND ?if LIMIT 1), 0) = 1";
 
 pub(super) const LIST: List = List {
     columns: "r.*",
@@ -116,6 +119,24 @@ pub(super) const LIST: List = List {
             is: Is::Text(&[
                 Place::own(By::Id("r.certificate_id", "crt_"), OWN),
                 Place::own(By::Id("r.replaces", "crt_"), OWN),
+                Place {
+                    by: By::Words(certificate_list::WORDS),
+                    ids: &[
+                        "SELECT r.id FROM issuance_requests r WHERE r.certificate_id IN (?words)",
+                        "SELECT r.id FROM issuance_requests r WHERE r.replaces IN (?words)",
+                    ],
+                    row: OF_CERTIFICATE,
+                },
+                Place {
+                    by: By::Serial("c.serial"),
+                    ids: &[
+                        "SELECT r.id FROM issuance_requests r \
+                         WHERE r.certificate_id IN (SELECT c.id FROM certificates c WHERE ?if)",
+                        "SELECT r.id FROM issuance_requests r \
+                         WHERE r.replaces IN (SELECT c.id FROM certificates c WHERE ?if)",
+                    ],
+                    row: OF_CERTIFICATE,
+                },
             ]),
         },
         Field {
@@ -287,7 +308,7 @@ pub async fn page(conn: &mut Conn, query: &PageQuery) -> Result<Page<Request>, S
     if let Some(agent) = &query.agent {
         filter.and(
             "r.agent_id IN (SELECT a.id FROM agents a WHERE a.id = ? OR a.hostname = ?)",
-            Value::from(agents::id_or_host(agent)),
+            agents::id_or_host(agent)?,
         );
     }
     let page: Page<Wrapped> = LIST.page(conn, query, filter).await?;

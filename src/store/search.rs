@@ -271,7 +271,7 @@ impl Sought {
 
     /// The condition that it is an id in a column, or its beginning.
     fn is_id(&self, column: &str, prefix: &str, binds: &mut Vec<Value>) -> Option<String> {
-        let is_id = self.text.len() >= FEWEST_LETTERS
+        let is_id = (self.text.len() >= FEWEST_LETTERS || self.text.starts_with(prefix))
             && self.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let begins = match self.text.starts_with(prefix) {
             true => self.text.clone(),

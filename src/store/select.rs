@@ -98,7 +98,8 @@ pub(super) enum Is {
     /// One of these words, or one that time makes of them: its condition, in which `?now` stands for the
     /// present and `?soon` for thirty days later.
     Word(&'static str, &'static [&'static str], &'static [Named]),
-    /// A time; the second is what must hold beside for one that is near.
+    /// A time, whether near or far; the second is what must hold beside, unless the filter chooses by status
+    /// ([`Filter::chooses_status`]).
     Time(&'static str, &'static str),
     /// A time in the past, by how long ago it is.
     Ago(&'static str),
@@ -184,12 +185,16 @@ impl Where {
                 (Is::Word(column, words, _), Wants::Text(word)) if words.contains(&word.as_str()) => {
                     (format!("{column} = ?"), Some(Value::from(word.clone())))
                 }
-                (Is::Time(column, beside), Wants::Within(span)) => {
-                    let until = Value::from(now + *span);
-                    (format!("{column} < ? AND {beside}"), Some(until))
-                }
-                (Is::Time(column, _), Wants::Beyond(span)) => {
-                    (format!("{column} >= ?"), Some(Value::from(now + *span)))
+                // Either is a range of the index, and its inverse is the other one, of the same rows.
+                (Is::Time(column, beside), Wants::Within(span) | Wants::Beyond(span)) => {
+                    let is_near = matches!(term.wants, Wants::Within(_)) != term.not;
+                    let than = if is_near { "<" } else { ">=" };
+                    let condition = self.bound(&format!("{column} {than} ?"), Value::from(now + *span));
+                    self.push(&condition);
+                    if !filter.chooses_status() {
+                        self.push(beside);
+                    }
+                    continue;
                 }
                 (Is::Ago(column), Wants::Within(span)) => {
                     (format!("{column} > ?"), Some(Value::from(now - *span)))
@@ -607,7 +612,7 @@ mod tests {
             assert_eq!(fields, known);
             for field in list.fields {
                 match (&field.is, takes(fields, field.name)) {
-                    (Is::Text(_) | Is::Like(_), Takes::Text)
+                    (Is::Text(_) | Is::Like(_), Takes::Text | Takes::Thing(_))
                     | (Is::Time(..), Takes::Ahead)
                     | (Is::Ago(_), Takes::Ago)
                     | (Is::Flag(..), Takes::Flag) => {}

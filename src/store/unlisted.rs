@@ -105,12 +105,14 @@ impl FromRow for Listed {
 pub async fn fell_out(tx: &mut Tx, id: &str, list: &str) -> Result<bool, StoreError> {
     let now = tx.now();
     let done = sql(
-        "UPDATE certificates SET in_crl_at = NULL, in_crl_by = $2, revoke_again_at = $2, \
+        "UPDATE certificates SET was_in_crl_at = in_crl_at, left_crl = $3, in_crl_at = NULL, in_crl_by = $2, \
+           revoke_again_at = $2, \
            version = version + 1, updated_at = $2 \
          WHERE id = $1 AND status = 'revoked' AND in_crl_at IS NOT NULL",
     )
     .bind(id)
     .bind(now)
+    .bind(list)
     .execute(tx.raw())
     .await
     .map_err(StoreError::because(

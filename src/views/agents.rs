@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::nothing::no_match;
 use super::rows::Rows;
 use super::times::when;
 use super::{Opens, Pane, Row, View, related};
@@ -188,14 +189,14 @@ fn row(agent: &Agent, known: DateTime<Utc>, state: &State) -> Row {
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let query = query(state);
-    let empty = "no agent matches";
+    let empty = no_match(state, "agent");
     Pane {
         title: "Agents",
         index: 0,
         columns: WIDE,
         headings: true,
         query: Some(&query),
-        empty,
+        empty: &empty,
         ..Pane::default()
     }
     .draw(state, area, buffer);

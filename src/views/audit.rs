@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::nothing::no_match;
 use super::rows::Rows;
 use super::times::when;
 use super::{Opens, Pane, Row, View, related};
@@ -176,14 +177,14 @@ fn row(audit: &AuditRow, state: &State) -> Row {
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let query = query(state);
-    let empty = "no audit row matches";
+    let empty = no_match(state, "audit row");
     Pane {
         title: "Audit",
         index: 0,
         columns: WIDE,
         headings: true,
         query: Some(&query),
-        empty,
+        empty: &empty,
         ..Pane::default()
     }
     .draw(state, area, buffer);

@@ -16,7 +16,7 @@ use crate::domain::installation::{Installation, Truth};
 use crate::domain::key::KeyStatus;
 use crate::domain::plain::plain as harmless;
 use crate::domain::renewal::Renewal;
-use crate::domain::told::{NAMED, cut};
+use crate::domain::told::{NAMED, SAID, cited, cut};
 use crate::plan::plan::Target;
 use crate::state::State;
 use crate::state::cmd::Cmd;
@@ -289,9 +289,13 @@ fn when_looked_at(place: &Installation, truth: Truth, now: DateTime<Utc>) -> (St
         (None, _) => (words(truth).to_owned(), truth_meaning(truth)),
         // A set that was put back is the expected one again, so only the failure is worth a word.
         (Some(error), Truth::Agrees | Truth::OnDisk) => {
-            (format!("the last installation failed: {error}"), Meaning::Bad)
+            let said = cited(error, SAID);
+            (format!("the last installation failed: {said}"), Meaning::Bad)
         }
-        (Some(error), _) => (format!("{}: {error}", words(truth)), truth_meaning(truth)),
+        (Some(error), _) => {
+            let said = cited(error, SAID);
+            (format!("{}: {said}", words(truth)), truth_meaning(truth))
+        }
     }
 }
 
@@ -514,6 +518,13 @@ fn facts(detail: &CertificateDetail, state: &State, width: u16) -> Vec<Fact> {
         });
         facts.push(match revocation.without_crl_at {
             Some(_) => fact("  in CRL", "none: the CA's yes is the end of it"),
+            None if let Some((seen, list)) = revocation.fell_out() => {
+                let words = format!(
+                    "no longer: was in it at {}, and {list} doesn't hold it; the issuer asks again",
+                    full(seen, state)
+                );
+                fact_that_means("  in CRL", words, Meaning::Bad)
+            }
             None => match (revocation.in_crl_at, revocation.in_crl_by) {
                 (None, Some(by)) if by <= state.shown_at() => fact_that_means(
                     "  in CRL",

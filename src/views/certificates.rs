@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::nothing::no_match;
 use super::rows::Rows;
 use super::times::when;
 use super::{Opens, Pane, Row, View};
@@ -93,7 +94,8 @@ const WIDE: &[Column] = &[
 
 fn needs(state: &State) -> Vec<Query> {
     let list = state.screen().list;
-    let hidden = (!list.has_replaced()).then_some(Query::Replaced(list));
+    let is_counted = !list.has_replaced() && !list.is_by_end();
+    let hidden = is_counted.then_some(Query::Replaced(list));
     std::iter::once(query(state)).chain(hidden).collect()
 }
 
@@ -183,21 +185,23 @@ fn short_serial(serial: &str) -> String {
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let query = query(state);
-    let hidden = match state.answer(&Query::Replaced(state.screen().list)) {
+    let list = state.screen().list;
+    let hidden = match state.answer(&Query::Replaced(list.clone())) {
+        _ if list.is_by_end() => ", replaced and revoked hidden: status:any shows them".to_owned(),
         Some(Answer::Certificates(window)) if window.total > 0 => {
             let n = n_rows(window.total);
             format!(", {n} replaced hidden: status:any shows them")
         }
         _ => String::new(),
     };
-    let empty = "no certificate matches";
+    let empty = no_match(state, "certificate");
     Pane {
         title: "Certificates",
         index: 0,
         columns: WIDE,
         headings: true,
         query: Some(&query),
-        empty,
+        empty: &empty,
         about: &hidden,
         ..Pane::default()
     }

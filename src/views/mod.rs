@@ -14,6 +14,7 @@ use crate::state::query::{Answer, Query};
 use crate::state::screen::{Place, ViewId};
 use crate::state::{Look, State};
 use crate::widgets::ascii::to_ascii;
+use crate::widgets::clusters::mark_disputed;
 use crate::widgets::table::{Cell, Column};
 use crate::widgets::theme::Palette;
 
@@ -33,6 +34,7 @@ pub mod export;
 mod facts;
 mod key;
 mod logs;
+mod nothing;
 mod pane;
 pub mod related;
 mod request;
@@ -243,6 +245,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     if state.look.ascii || state.wire.poor {
         to_ascii(buffer);
     }
+    mark_disputed(buffer);
 }
 
 /// The colours in use; on a slow link none, since every change of colour costs as much as a word.

@@ -10,7 +10,7 @@ use crate::state::State;
 use crate::state::query::Query;
 use crate::widgets::heading::heading;
 use crate::widgets::table::{self, Column, Line, first_shown};
-use crate::widgets::text::{columns, put};
+use crate::widgets::text::{columns, put, wrap};
 use crate::widgets::theme::Meaning;
 use crate::wire::page::{MOST_COUNTED, n_rows};
 
@@ -92,7 +92,10 @@ impl Pane<'_> {
                 None => "asking…".to_owned(),
             };
             let style = palette.style(Meaning::Dim);
-            put(buffer, inner, inner.x + 1, inner.y, &text, style);
+            let lines = wrap(&text, usize::from(inner.width.saturating_sub(2)));
+            for (y, line) in (inner.y..inner.bottom()).zip(&lines) {
+                put(buffer, inner, inner.x + 1, y, line, style);
+            }
             return;
         }
         let line = |index: usize| {

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::nothing::no_match;
 use super::rows::Rows;
 use super::times::when;
 use super::{Opens, Pane, Row, View, agents};
@@ -158,14 +159,14 @@ fn row(request: &Request, state: &State) -> Row {
 
 fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let query = query(state);
-    let empty = "no request matches";
+    let empty = no_match(state, "request");
     Pane {
         title: "Requests",
         index: 0,
         columns: WIDE,
         headings: true,
         query: Some(&query),
-        empty,
+        empty: &empty,
         ..Pane::default()
     }
     .draw(state, area, buffer);

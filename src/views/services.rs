@@ -3,7 +3,6 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use unicode_width::UnicodeWidthStr;
 
 use super::detail::{Fact, fact, fact_that_means};
 use super::times::when;
@@ -20,7 +19,7 @@ use crate::state::query::Query;
 use crate::state::screen::{Place, ViewId};
 use crate::widgets::heading::heading;
 use crate::widgets::table::{Column, Width, cell, plain};
-use crate::widgets::text::{put, wrap};
+use crate::widgets::text::{columns, put, wrap};
 use crate::widgets::theme::Meaning;
 
 /// See the module.
@@ -125,7 +124,7 @@ fn hosts(state: &State) -> impl Iterator<Item = Row> {
             matches!(from, Some(ReadFrom::Host { name, .. }) if *name == host.name),
         );
         // A name that the column would cut stands before the words, whole: two hosts of one name differ at its end.
-        let (first, words) = match host.name.width() <= usize::from(FIRST) {
+        let (first, words) = match columns(&host.name) <= usize::from(FIRST) {
             true => (host.name.clone(), words),
             false => (
                 format!("db host {}", index + 1),

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Widget};
 
-use super::text::{fit, put};
+use super::text::{columns, fit, put};
 use super::theme::{Meaning, Palette};
 
 /// Draws a frame with a title at its left and a note at its right; gives what is inside.
@@ -30,7 +30,7 @@ pub fn frame(
     let left = usize::from(area.right().saturating_sub(end)).saturating_sub(4);
     if !note.0.is_empty() && left > 4 {
         let note_text = fit(note.0, left);
-        let width = u16::try_from(unicode_width::UnicodeWidthStr::width(note_text.as_str())).unwrap_or(0);
+        let width = u16::try_from(columns(&note_text)).unwrap_or(0);
         let x = area.right().saturating_sub(width + 3);
         put(
             buffer,

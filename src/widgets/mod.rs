@@ -2,6 +2,7 @@
 
 pub mod ascii;
 pub mod bars;
+pub mod clusters;
 pub mod frame;
 pub mod heading;
 pub mod table;

@@ -5,25 +5,25 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::clusters;
 use crate::domain::plain::{is_hidden, plain};
 
 /// `text` in at most `width` columns, with `…` where something was cut off.
 #[must_use]
 pub fn fit(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
+    let text = seen(text);
+    if columns(&text) <= width {
+        return text.into_owned();
     }
     let mut fitted = String::new();
     let mut used = 0;
-    for c in text.chars() {
-        let columns = c.width().unwrap_or(0);
-        if used + columns > width.saturating_sub(1) {
+    for cluster in clusters::clusters(&text) {
+        used += clusters::columns(cluster);
+        if used > width.saturating_sub(1) {
             break;
         }
-        fitted.push(c);
-        used += columns;
+        fitted.push_str(cluster);
     }
     if width > 0 {
         fitted.push('…');
@@ -34,26 +34,30 @@ pub fn fit(text: &str, width: usize) -> String {
 /// Text cut at its beginning, where its end says more.
 #[must_use]
 pub fn fit_start(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
+    let text = seen(text);
+    if columns(&text) <= width {
+        return text.into_owned();
     }
     let mut kept = Vec::new();
     let mut used = 1;
-    for c in text.chars().rev() {
-        used += c.width().unwrap_or(0);
+    for cluster in clusters::clusters(&text).rev() {
+        used += clusters::columns(cluster);
         if used > width {
             break;
         }
-        kept.push(c);
+        kept.push(cluster);
     }
-    let ellipsis = (width > 0).then_some('…');
+    let ellipsis = (width > 0).then_some("…");
     ellipsis.into_iter().chain(kept.into_iter().rev()).collect()
 }
 
 /// How many columns a text takes.
 #[must_use]
 pub fn columns(text: &str) -> usize {
-    text.width()
+    match text.is_ascii() {
+        true => text.len(),
+        false => clusters::clusters(&seen(text)).map(clusters::columns).sum(),
+    }
 }
 
 /// Writes `text` at `(x, y)` as far as `area` reaches; gives the column after it. What can't be seen in it has a mark in
@@ -63,8 +67,7 @@ pub fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: S
         return x;
     }
     let width = usize::from(area.right() - x);
-    let seen = seen(text);
-    let (end, _) = buffer.set_stringn(x, y, fit(&seen, width), width, style);
+    let (end, _) = buffer.set_stringn(x, y, fit(text, width), width, style);
     end
 }
 
@@ -84,12 +87,12 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         let mut line = String::new();
         for word in paragraph.split(' ') {
             let mut word = word;
-            while line.width() + usize::from(!line.is_empty()) + word.width() > width {
+            while columns(&line) + usize::from(!line.is_empty()) + columns(word) > width {
                 if line.is_empty() {
                     // A word longer than the line, such as a fingerprint: cut where it must be.
-                    let at = word.char_indices().nth(width).map_or(word.len(), |(at, _)| at);
-                    lines.push(word[..at].to_owned());
-                    word = &word[at..];
+                    let (begins, rest) = word.split_at(first_columns(word, width));
+                    lines.push(begins.to_owned());
+                    word = rest;
                 } else {
                     lines.push(std::mem::take(&mut line));
                 }
@@ -105,6 +108,19 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// Length in bytes of what of `text` has room in so many columns: one cluster at least.
+fn first_columns(text: &str, width: usize) -> usize {
+    let (mut length, mut used) = (0, 0);
+    for cluster in clusters::clusters(text) {
+        used += columns(cluster);
+        if used > width && length > 0 {
+            break;
+        }
+        length += cluster.len();
+    }
+    length
 }
 
 #[cfg(test)]
@@ -136,8 +152,23 @@ mod tests {
     proptest! {
         #[test]
         fn what_fits_is_never_wider(text in "\\PC{0,60}", width in 0usize..40) {
-            prop_assert!(fit(&text, width).width() <= width);
-            prop_assert!(fit_start(&text, width).width() <= width);
+            prop_assert!(columns(&fit(&text, width)) <= width);
+            prop_assert!(columns(&fit_start(&text, width)) <= width);
+        }
+
+        #[test]
+        fn what_is_counted_is_what_is_drawn(text in "(\\PC|👍🏽|🇩🇪|👩\u{200d}💻|ﾊﾟ|e\u{301}){0,20}") {
+            let area = Rect::new(0, 0, 200, 1);
+            let mut buffer = Buffer::empty(area);
+            let end = put(&mut buffer, area, 0, 0, &text, Style::new());
+            prop_assert_eq!(usize::from(end), columns(&text));
+        }
+
+        #[test]
+        fn no_wrapped_line_is_wider(text in "(\\PC|日|👍🏽){0,60}", width in 8usize..40) {
+            for line in wrap(&text, width) {
+                prop_assert!(columns(&line) <= width, "{}", line);
+            }
         }
 
         #[test]

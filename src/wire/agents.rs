@@ -302,7 +302,7 @@ impl JobResult {
         let nothing_there = |there: &ReportedInstallation| there.on_disk_sha256.is_none();
         match (self.rolled_back, self.failed_step.as_deref()) {
             (true, _) if self.installation.as_ref().is_some_and(nothing_there) => {
-                "no set was there before, and none is now"
+                "nothing was there before, and nothing is now"
             }
             (true, _) => "the previous set is back in place",
             (false, Some("swap" | "reload" | "handshake")) => {
@@ -496,7 +496,7 @@ mod tests {
             // A first installation has no set to go back to.
             (
                 result("reload", true, None),
-                "no set was there before, and none is now",
+                "nothing was there before, and nothing is now",
             ),
             (
                 result("swap", false, Some("ab")),

@@ -5,6 +5,11 @@
 
 use chrono::Duration;
 
+use crate::domain::clue::{Clue, readings};
+use crate::domain::id::{EntityKind, kind_of};
+use crate::domain::key::KeyAlgorithm;
+use crate::domain::told::cut;
+
 /// No filter is longer, in characters: on the screen, in the API and in what is kept.
 pub const LONGEST: usize = 200;
 /// No filter has more words: each is looked for in every column.
@@ -40,6 +45,8 @@ pub const AUDIT_OUTCOMES: &[&str] = &[
 pub enum Takes {
     /// A text that it contains.
     Text,
+    /// A thing, by what it is known by.
+    Thing(Thing),
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// Distance of a time to come.
@@ -48,6 +55,150 @@ pub enum Takes {
     Ago,
     /// Yes or no.
     Flag,
+}
+
+/// A thing that a field names. What can't be one is refused: an empty list would say that nothing has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A certificate, by its name, serial or id.
+    Certificate,
+    /// An agent, by its host's name or its id.
+    Agent,
+    /// A key, by its hash, or keys of a kind.
+    Key,
+    /// A serial.
+    Serial,
+    /// A run, by its id.
+    Run,
+    /// A token, by its id.
+    Token,
+}
+
+impl Thing {
+    /// What it is known by, with its article.
+    #[must_use]
+    pub fn known_by(self) -> &'static str {
+        match self {
+            Self::Certificate => "a certificate's name or a part of it, its serial or its id",
+            Self::Agent => "a host's name or a part of it, or an agent's id",
+            Self::Key => {
+                "a key's hash or its beginning, from four hex digits on, or an algorithm such as ecdsa"
+            }
+            Self::Serial => "a serial or a part of it, in hex or decimal",
+            Self::Run => "a run's id (run_…) or a part of it",
+            Self::Token => "a token's id (tok_…) or a part of it",
+        }
+    }
+
+    /// Whether it can be one, by what was typed of it so far.
+    fn may_be(self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        match self {
+            Self::Certificate => of_another_kind(&text, EntityKind::Certificate).is_none(),
+            Self::Agent => of_another_kind(&text, EntityKind::Agent).is_none(),
+            Self::Key => is_hash(&text) || is_algorithm(&text),
+            Self::Serial => {
+                let digits = text.strip_prefix("0x").unwrap_or(&text);
+                let is_digit = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '-');
+                !digits.is_empty() && digits.chars().all(is_digit)
+            }
+            Self::Run => is_part_of_id(&text, "run_"),
+            Self::Token => is_part_of_id(&text, "tok_"),
+        }
+    }
+
+    /// Refuses a text that can't be one, for the field or parameter with this name.
+    ///
+    /// # Errors
+    /// What is wanted, and what this is.
+    pub fn check(self, name: &str, text: &str) -> Result<(), String> {
+        if self.may_be(text) {
+            return Ok(());
+        }
+        let is = match kind_of(&text.to_lowercase()) {
+            Some(kind) => format!("the id of {}", kind.with_article()),
+            None => "none".to_owned(),
+        };
+        Err(format!(
+            "`{name}` wants {}; `{}` is {is}",
+            self.known_by(),
+            cut(text, 60)
+        ))
+    }
+}
+
+/// Letters behind the prefix of an id from which on it can be no name.
+const FEWEST_OF_ID: usize = 6;
+
+/// The kind of thing whose id it is, where that isn't `wanted`.
+fn of_another_kind(text: &str, wanted: EntityKind) -> Option<EntityKind> {
+    let kind = kind_of(text).filter(|kind| *kind != wanted)?;
+    let (_, tail) = text.split_once('_')?;
+    (tail.len() >= FEWEST_OF_ID).then_some(kind)
+}
+
+/// Whether it is the beginning of a hash, or a whole one in any notation.
+fn is_hash(text: &str) -> bool {
+    let digits = text.chars().filter(|c| !matches!(c, ':' | '-'));
+    let is_hex = digits.clone().all(|c| c.is_ascii_hexdigit()) && digits.count() >= 4;
+    is_hex || readings(text).iter().any(|it| matches!(it.clue, Clue::Sha256(_)))
+}
+
+/// Whether it is a part of an algorithm's name: the platform's own, or what certificates hold where it has none.
+fn is_algorithm(text: &str) -> bool {
+    let is_part = KeyAlgorithm::ALL.iter().any(|it| it.word().contains(text));
+    let numbers = text.strip_prefix("rsa-").or_else(|| text.strip_prefix("ecdsa-"));
+    is_part
+        || numbers
+            .unwrap_or(text)
+            .chars()
+            .all(|c| c.is_ascii_digit() || c == '.')
+}
+
+/// Whether it is an id with this prefix, or a part of one.
+fn is_part_of_id(text: &str, prefix: &str) -> bool {
+    let tail = text.strip_prefix(prefix);
+    let in_tail = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    // Ids are made without these letters, so that none is read as another one.
+    let in_made = |c: char| c.is_ascii_alphanumeric() && !"ilou".contains(c);
+    match tail {
+        Some(tail) => tail.chars().all(in_tail),
+        None => prefix.starts_with(text) || text.chars().all(in_made),
+    }
+}
+
+/// Columns of a list that a word is looked for in, in the words of its headings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookedInto {
+    /// Those, and what isn't in a column.
+    pub into: &'static str,
+    /// What is on screen beside them.
+    pub not: &'static str,
+}
+
+/// Where words are looked for in a list with these fields; none where a row is looked into as a whole.
+#[must_use]
+pub fn looked_into(fields: &[&str]) -> Option<LookedInto> {
+    let (into, not) = match fields {
+        CERTIFICATE_FIELDS => (
+            "certificate, host and serial, hashes and ids",
+            "status, ends, key or owner",
+        ),
+        AGENT_FIELDS => (
+            "agent, owner, address and ids",
+            "health, silent, last check-in or on",
+        ),
+        REQUEST_FIELDS => (
+            "request, ids and what went wrong",
+            "status, tries, asked, by or what one waits for",
+        ),
+        AUDIT_FIELDS => (
+            "who, what, outcome, why, tickets and ids",
+            "when or the names of things (entity: finds them)",
+        ),
+        _ => return None,
+    };
+    Some(LookedInto { into, not })
 }
 
 /// The sort of value that the field called `name` takes, in a list that knows `fields`: help is written from it, and
@@ -62,6 +213,13 @@ pub fn takes(fields: &[&str], name: &str) -> Takes {
         "expires" => Takes::Ahead,
         "silent" | "asked" | "when" => Takes::Ago,
         "open" => Takes::Flag,
+        "cert" => Takes::Thing(Thing::Certificate),
+        "agent" => Takes::Thing(Thing::Agent),
+        "host" if fields == AGENT_FIELDS => Takes::Thing(Thing::Agent),
+        "key" => Takes::Thing(Thing::Key),
+        "serial" => Takes::Thing(Thing::Serial),
+        "run" => Takes::Thing(Thing::Run),
+        "parent" => Takes::Thing(Thing::Token),
         _ => Takes::Text,
     }
 }
@@ -171,6 +329,13 @@ impl Filter {
         self.terms.iter().any(|term| term.field.is_none() && !term.not)
     }
 
+    /// Whether it chooses certificates whatever became of them: by a status, or by a word, which is to be found
+    /// everywhere. Without it, those are left out that a newer one took the place of.
+    #[must_use]
+    pub fn chooses_status(&self) -> bool {
+        self.names("status") || self.has_word()
+    }
+
     /// Whether something is said of this field.
     #[must_use]
     pub fn names(&self, field: &str) -> bool {
@@ -245,9 +410,17 @@ impl Term {
             }
             (Takes::Flag, _) => Wants::Flag(flag(value)?),
             (Takes::Ahead | Takes::Ago, _) => how_far(name, value)?,
-            (Takes::Text, Some("")) => return Err("`~` wants letters behind it".to_owned()),
-            (Takes::Text, Some(letters)) => Wants::Letters(letters.to_owned()),
+            (Takes::Text | Takes::Thing(_), Some("")) => {
+                return Err("`~` wants letters behind it".to_owned());
+            }
+            (Takes::Text | Takes::Thing(_), Some(letters)) => Wants::Letters(letters.to_owned()),
             (Takes::Text, None) => Wants::Text(value.to_owned()),
+            (Takes::Thing(thing), None) => {
+                let each = value.split('|').filter(|text| !text.is_empty());
+                each.map(|text| thing.check(name, text))
+                    .collect::<Result<(), _>>()?;
+                Wants::Text(value.to_owned())
+            }
         };
         Ok(Self { not, field, wants })
     }

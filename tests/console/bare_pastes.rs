@@ -519,12 +519,67 @@ fn an_enter_that_comes_with_a_paste_in_brackets_runs_nothing_either() {
     terminal.wait(Duration::from_secs(2));
     assert!(!is_unlocked(&terminal));
     assert!(
-        terminal.said().contains("press enter once more"),
+        terminal.said().contains("1 key behind the paste ignored"),
         "{}",
         terminal.said()
     );
     terminal.types("enter", Duration::ZERO);
     assert!(is_unlocked(&terminal));
+}
+
+/// A terminal passes on what the clipboard holds, the mark of a paste's end too.
+#[test]
+fn a_paste_that_holds_the_mark_of_its_end_acts_no_more_than_any_other() {
+    for key in ["c", "f", "q", "2", "X", "enter"] {
+        for later in [0, 45, 130, 250] {
+            let mut terminal = Terminal::new(opened("3 G"));
+            let paste = Input::Paste("serial 4f:0a:6e:25".to_owned());
+            terminal.entry.hear(terminal.now, paste, &terminal.state);
+            terminal.take();
+            // A slow link brings the burst in two.
+            terminal.wait(Duration::from_millis(later));
+            for input in [Input::Key(key.to_owned()), Input::PasteEnded] {
+                terminal.entry.hear(terminal.now, input, &terminal.state);
+            }
+            terminal.wait(Duration::from_secs(2));
+            let at = format!("{key} after {later} ms: {}", terminal.said());
+            assert!(terminal.effects.iter().all(|effect| !changes(effect)), "{at}");
+            assert!(!terminal.state.quit && terminal.state.runs.is_empty(), "{at}");
+            assert_eq!(terminal.state.place().view, ViewId::Agents, "{at}");
+            assert!(terminal.said().contains("1 key behind the paste ignored"), "{at}");
+        }
+    }
+}
+
+/// Even where the link stood still between the two halves, the last mark says what came with it.
+#[test]
+fn what_comes_with_the_mark_of_an_end_is_the_rest_of_a_paste() {
+    let mut terminal = Terminal::new(opened("3 G"));
+    let paste = Input::Paste("serial 4f:0a:6e:25".to_owned());
+    terminal.entry.hear(terminal.now, paste, &terminal.state);
+    terminal.wait(Duration::from_secs(3));
+    for input in [Input::Key("c".to_owned()), Input::PasteEnded] {
+        terminal.entry.hear(terminal.now, input, &terminal.state);
+    }
+    terminal.wait(Duration::from_secs(2));
+    assert!(terminal.effects.iter().all(|effect| !changes(effect)));
+    assert_eq!(plans(&terminal.types("c", Duration::ZERO), "checkin"), 1);
+}
+
+#[test]
+fn a_key_half_a_second_behind_a_paste_is_heard() {
+    let mut terminal = Terminal::new(opened("1"));
+    terminal.types(":", Duration::ZERO);
+    let paste = Input::Paste("certs".to_owned());
+    terminal.entry.hear(terminal.now, paste, &terminal.state);
+    terminal.wait(Duration::from_millis(500));
+    terminal.types("enter", Duration::ZERO);
+    assert_eq!(
+        terminal.state.place().view,
+        ViewId::Certificates,
+        "{}",
+        terminal.said()
+    );
 }
 
 #[test]

@@ -324,3 +324,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plan_says_that_the_database_takes_no_changes() {
+    let mut state = unsealed();
+    press(&mut state, "X");
+    let why = "the primary is set read-only";
+    let link = fixtures::link(LinkState::Degraded, Some(why));
+    tell(&mut state, Event::Link(Backend::Database, link));
+    planned(&mut state, Tier::Irreversible);
+    let drawn = drawn(&state);
+    assert!(!drawn.contains("Nothing known."), "{drawn}");
+    let way = drawn.find("in the way").expect("the part of the plan");
+    assert!(drawn[way..].contains(why), "{drawn}");
+}

@@ -55,6 +55,8 @@ fn page(in_crl_at: Option<DateTime<Utc>>, ends: Duration, is_listed: bool) -> St
         in_crl_by: None,
         in_crl_at,
         without_crl_at: None,
+        was_in_crl_at: None,
+        left_crl: None,
         refusal: None,
     });
     let serial = certificate.serial.clone();

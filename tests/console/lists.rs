@@ -241,3 +241,120 @@ fn where_there_is_nothing_to_filter_letters_behind_the_slash_are_no_keys() {
     }
     assert!(refused > 12, "{refused}");
 }
+
+/// An empty list would say that nobody has it.
+#[test]
+fn what_can_be_no_certificate_is_refused_in_the_filters_line() {
+    for (screen, filter, wanted) in [
+        ("3", "cert:agt_01k9000000", "a certificate's name"),
+        ("4", "cert:req_01k9000000", "a certificate's name"),
+        ("2", "key:press.example.com", "a key's hash"),
+        ("5", "run:press.example.com", "a run's id"),
+    ] {
+        let mut state = unsealed();
+        press(&mut state, &format!("{screen} /"));
+        let typed: Vec<String> = filter.chars().map(String::from).collect();
+        press(&mut state, &format!("{} enter", typed.join(" ")));
+        assert!(matches!(state.layers.last(), Some(Layer::Filter(_))), "{filter}");
+        let screen = drawn(&state);
+        assert!(screen.contains(wanted), "{filter}: {screen}");
+    }
+}
+
+#[test]
+fn a_list_without_a_row_says_where_its_word_was_looked_for() {
+    for (view, title, into) in [
+        ("2", "no certificate matches", "not in status, ends, key or owner"),
+        (
+            "3",
+            "no agent matches",
+            "not in health, silent, last check-in or on",
+        ),
+        ("4", "no request matches", "what went wrong, not in status"),
+        (
+            "5",
+            "no audit row matches",
+            "the names of things (entity: finds them)",
+        ),
+    ] {
+        let mut state = unsealed();
+        for (filter, says) in [("q q q", true), ("! q q q", false)] {
+            press(&mut state, &format!("{view} / {filter} enter"));
+            let list = state.screen().list;
+            let (query, none) = match view {
+                "2" => (
+                    Query::Certificates(list),
+                    Answer::Certificates(Window {
+                        rows: Vec::new(),
+                        total: 0,
+                    }),
+                ),
+                "3" => (
+                    Query::Agents(list),
+                    Answer::Agents(Window {
+                        rows: Vec::new(),
+                        total: 0,
+                    }),
+                ),
+                "4" => (
+                    Query::Requests(list),
+                    Answer::Requests(Window {
+                        rows: Vec::new(),
+                        total: 0,
+                    }),
+                ),
+                _ => (
+                    Query::Audit(list),
+                    Answer::Audit(Window {
+                        rows: Vec::new(),
+                        total: 0,
+                    }),
+                ),
+            };
+            fixtures::answer(&mut state, query, none);
+            let screen = drawn(&state);
+            let lines: Vec<char> = screen.chars().collect();
+            let lines: Vec<String> = lines.chunks(120).map(|line| line.iter().collect()).collect();
+            let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+            let words = words.join(" ");
+            assert!(words.contains(title), "{view} {filter}: {words}");
+            assert_eq!(words.contains(into), says, "{view} {filter}: {words}");
+        }
+    }
+}
+
+#[test]
+fn a_list_by_ends_says_what_it_leaves_out() {
+    let mut state = unsealed();
+    press(&mut state, "2");
+    for (filter, says) in [
+        ("expires:<7d", true),
+        ("!expires:<7d agent:web", true),
+        ("status:any expires:<7d", false),
+        ("shop expires:<7d", false),
+    ] {
+        let typed: Vec<String> = filter
+            .chars()
+            .map(|c| {
+                if c == ' ' {
+                    "space".to_owned()
+                } else {
+                    c.to_string()
+                }
+            })
+            .collect();
+        press(&mut state, &format!("/ {} enter", typed.join(" ")));
+        let list = state.screen().list;
+        assert_eq!(list.q, filter);
+        let rows = fixtures::certificates();
+        let window = Window { rows, total: 5 };
+        fixtures::answer(
+            &mut state,
+            Query::Certificates(list),
+            Answer::Certificates(window),
+        );
+        let screen = drawn(&state);
+        let told = "replaced and revoked hidden: status:any shows them";
+        assert_eq!(screen.contains(told), says, "{filter}: {screen}");
+    }
+}

@@ -23,6 +23,8 @@ fn revoked(index: i64, name: &str, reason: Reason) -> Certificate {
             in_crl_by: None,
             in_crl_at: None,
             without_crl_at: None,
+            was_in_crl_at: None,
+            left_crl: None,
             refusal: None,
         }),
         ..fixtures::certificate(index, name, Duration::days(40))

@@ -2,7 +2,7 @@
 
 use cmp_console::clock::Clock;
 use cmp_console::domain::certificate::Certificate;
-use cmp_console::store::{Conn, Store, Work, agents, certificates, keys, requests};
+use cmp_console::store::{Conn, Store, Work, agents, audit, certificates, keys, requests};
 use cmp_console::wire::page::{Page, PageQuery};
 
 use crate::server::Database;
@@ -73,6 +73,18 @@ async fn a_search_reads_no_table() {
     let (sha256, spki) = (of("fingerprint_sha256"), of("spki_sha256"));
     let bare = serial.replace(':', "");
     let colons = serial[serial.len() - 11..].to_owned();
+    let installed = |column: &str| {
+        it.psql(&format!(
+            "SELECT {column} FROM certificates c JOIN installations i ON i.certificate_id = c.id \
+             ORDER BY i.id OFFSET 7777 LIMIT 1"
+        ))
+    };
+    let installed = [
+        installed("substring(c.subject from 'www[0-9]+[.]shop[0-9]+[.]')"),
+        installed("c.serial"),
+        installed("c.id"),
+    ];
+    let [by_name, by_serial, by_id] = installed.map(|known_by| format!("cert:{known_by}"));
     let _log = sized::LOG.lock().await;
     explained(&it);
     let store = Store::open(&it.url, Clock::system()).await.unwrap();
@@ -123,6 +135,10 @@ async fn a_search_reads_no_table() {
         ("address:127.1.31.28:", 1),
         ("agt_01k00000000000000000007777", 1),
         ("cert:crt_01k9", 0),
+        (&by_name, 1),
+        (&by_serial, 1),
+        (&by_id, 1),
+        ("cert:www77777.shop777", 0),
         ("status:active team-7 !host-1", 179),
     ] {
         let page = agents::page(&mut conn().await, &found(filter)).await.unwrap();
@@ -140,9 +156,15 @@ async fn a_search_reads_no_table() {
         ("agent:agt_01k00000000000000000007777", 1),
         ("error:role status:failed", 8),
         (&format!("cert:{id}"), 0),
+        ("cert:www77777.shop777", 0),
+        (&format!("cert:{serial}"), 0),
     ] {
         let page = requests::page(&mut conn().await, &found(filter)).await.unwrap();
         assert_eq!(page.total, n, "requests {filter}");
+    }
+    for filter in ["entity:www77777.shop777", &format!("entity:{id}"), "entity:vault"] {
+        let page = audit::page(&mut conn().await, &found(filter)).await.unwrap();
+        assert_eq!(page.total, 0, "audit {filter}");
     }
     let log = it.server.log().split_off(began);
     let plans: Vec<&str> = log.lines().filter(|line| line.contains("Query Text:")).collect();

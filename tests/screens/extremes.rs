@@ -1,5 +1,10 @@
 //! Numbers and times that no server means: whatever it says, every screen is drawn.
 
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use cmp_console::console::painter::Painter;
 use cmp_console::state::State;
 use cmp_console::state::query::{Answer, Query};
 use cmp_console::state::screen::ViewId;
@@ -192,4 +197,92 @@ fn a_line_break_in_a_name_makes_no_line() {
             );
         }
     }
+}
+
+/// A terminal that can be looked at while it is written to.
+#[derive(Clone)]
+struct Terminal(Rc<RefCell<vt100::Parser>>);
+
+impl Terminal {
+    fn new(width: u16, height: u16) -> Self {
+        let cells = |n| std::num::NonZeroU16::new(n).unwrap();
+        Self(Rc::new(RefCell::new(vt100::Parser::new(
+            cells(height),
+            cells(width),
+            0,
+        ))))
+    }
+
+    fn rows(&self, width: u16) -> Vec<String> {
+        self.0.borrow().screen().rows(0, width).collect()
+    }
+}
+
+impl Write for Terminal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().process(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a terminal that counts characters shows of a screen is what was drawn, whatever emoji a name holds.
+#[test]
+fn words_of_others_move_nothing_on_the_terminal() {
+    for words in [
+        "👍🏽".repeat(15),
+        "👍🏽".repeat(200),
+        "🇩🇪🇩🇪".to_owned(),
+        "1\u{20e3}e\u{301}日本🫨".repeat(4),
+    ] {
+        for (width, height) in [(120, 40), (80, 24)] {
+            let mut state = full();
+            state.size = cmp_console::state::Size { width, height };
+            for loaded in state.data.values_mut() {
+                let mut value = json!(loaded.value);
+                for name in [
+                    "subject", "what", "owner", "host", "hostname", "error", "sans", "comment",
+                ] {
+                    each(&mut value, name, "", &|leaf| {
+                        if leaf.is_string() {
+                            *leaf = json!(format!("{words}note ok "));
+                        }
+                    });
+                }
+                loaded.value = serde_json::from_value(value).unwrap();
+            }
+            let terminal = Terminal::new(width, height);
+            let mut painter = Painter::new(terminal.clone());
+            let mut n = 0;
+            for (view, subject) in VIEWS {
+                go(&mut state, view, subject);
+                let frame = drawn(&state);
+                let is_mark = |cell: &&ratatui::buffer::Cell| cell.symbol() == "\u{fffd}";
+                n += frame.content().iter().filter(is_mark).count();
+                let rows = frame.content().chunks(usize::from(width));
+                let wanted: Vec<String> = rows.map(text_of).collect();
+                // To vt100 the mark is no character: its place stays blank.
+                painter.forget();
+                painter.show(frame, 0).unwrap();
+                for (shown, wanted) in terminal.rows(width).iter().zip(&wanted) {
+                    assert_eq!(shown.trim_end(), wanted, "{view:?} at {width}x{height}");
+                }
+            }
+            assert!(n > 20, "{n} marks in all");
+        }
+    }
+}
+
+/// The text of a row of cells; behind a wide one there is an empty one.
+fn text_of(row: &[ratatui::buffer::Cell]) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(cell) = row.get(at) {
+        text.push_str(cell.symbol());
+        at += cmp_console::widgets::clusters::columns(cell.symbol()).max(1);
+    }
+    text.replace('\u{fffd}', " ").trim_end().to_owned()
 }

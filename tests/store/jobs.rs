@@ -10,8 +10,9 @@ use cmp_console::store::{
     Tx, agents, ban, certificates, checkin, compromise, installations, job_end, jobs, read, revocation,
 };
 use cmp_console::wire::agents::{JobResult, Report, ReportedInstallation};
+use cmp_console::wire::page::PageQuery;
 
-use super::fixture::{Fixture, certificate, noon};
+use super::fixture::{Fixture, certificate, enrol, noon};
 
 const PATH: &str = "/srv/tls/cert.pem";
 
@@ -240,6 +241,24 @@ async fn a_first_installation_that_failed_stays_with_its_error() {
     let found = found.iter().filter(|it| it.kind != FindingKind::NobodyWorks);
     let found: Vec<_> = found.map(|it| (it.kind, it.matter.as_str())).collect();
     assert_eq!(found, [(FindingKind::NotServed, "install failed")]);
+
+    // It is on the other host, whose name comes later, and counts there alone.
+    let counted = async |tx: &mut Tx| {
+        let it = certificates::existing(tx, &certificate.id).await.unwrap();
+        let page = certificates::page(tx, &PageQuery::default()).await.unwrap();
+        let listed = page.items.iter().find(|listed| listed.id == it.id).unwrap();
+        assert_eq!(
+            (listed.n_installations, &listed.host),
+            (it.n_installations, &it.host)
+        );
+        (it.n_installations, it.host)
+    };
+    assert_eq!(counted(&mut tx).await, (1, Some("web-01".to_owned())));
+    let other = agents::insert(&mut tx, &enrol("web-04"), 60).await.unwrap();
+    installations::expect(&mut tx, &other.id, PATH, &certificate)
+        .await
+        .unwrap();
+    assert_eq!(counted(&mut tx).await, (1, Some("web-04".to_owned())));
 
     // The next one has nothing to go back to either.
     let second = certificates::insert(&mut tx, &super::fixture::certificate(2))

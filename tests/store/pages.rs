@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::Duration;
-use cmp_console::domain::certificate::{Certificate, Shown};
+use cmp_console::domain::certificate::{Certificate, CertificateStatus, Shown};
 use cmp_console::domain::reason::Reason;
 use cmp_console::problem::{Problem, ProblemKind};
 use cmp_console::store::requests::NewRequest;
@@ -303,6 +303,41 @@ async fn a_status_in_a_filter_is_the_word_that_the_screen_shows() {
             "{status:?}"
         );
         assert_eq!(page.items.len(), n, "{status:?}");
+    }
+    // An end is compared alike in both directions, and with its inverse; what is revoked or replaced is among them where
+    // a status is asked for.
+    let mut ends = async |filter: &str| -> BTreeSet<String> {
+        let query = PageQuery {
+            filter: Some(filter.to_owned()),
+            ..PageQuery::default()
+        };
+        let page = certificates::page(&mut conn, &query).await.unwrap();
+        page.items.into_iter().map(|it| it.id).collect()
+    };
+    let all: BTreeSet<String> = every.iter().map(|it| it.id.clone()).collect();
+    let matters = |it: &&Certificate| it.status != CertificateStatus::Revoked && !it.is_replaced;
+    let matter: BTreeSet<String> = every.iter().filter(matters).map(|it| it.id.clone()).collect();
+    assert!(matter.len() < all.len());
+    for (status, wanted) in [
+        ("", &matter),
+        ("status:any", &all),
+        ("!status:held", &all),
+        ("example", &all),
+    ] {
+        for days in [0, 7, 20, 60, 200] {
+            let end = noon() + Duration::days(days);
+            let is_near = |id: &&String| every.iter().any(|it| it.id == **id && it.not_after < end);
+            let near: BTreeSet<String> = wanted.iter().filter(is_near).cloned().collect();
+            let far: BTreeSet<String> = wanted.difference(&near).cloned().collect();
+            for (expires, ids) in [("", &near), ("!", &far)] {
+                let found = ends(&format!("{status} {expires}expires:<{days}d")).await;
+                assert_eq!(&found, ids, "{status} {expires}<{days}d");
+            }
+            for (expires, ids) in [("", &far), ("!", &near)] {
+                let found = ends(&format!("{status} {expires}expires:>{days}d")).await;
+                assert_eq!(&found, ids, "{status} {expires}>{days}d");
+            }
+        }
     }
     let any = PageQuery {
         filter: Some("status:any".to_owned()),

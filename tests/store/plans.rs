@@ -170,6 +170,8 @@ async fn a_search_reads_no_table_and_a_page_sorts_none() {
         ("!status:replaced", "not_after"),
         ("!status:replaced", "-not_after"),
         ("expires:<30d", "not_after"),
+        ("!expires:<30d", "-not_after"),
+        ("status:any expires:<30d", "not_after"),
         ("status:expiring", "not_after"),
         ("status:revoked", "-not_after"),
         ("example", "host"),

@@ -13,3 +13,4 @@ mod since;
 mod states;
 mod tokens;
 mod turns;
+mod words;

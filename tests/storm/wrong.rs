@@ -3,9 +3,15 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use cmp_console::clients::api::ApiReader;
+use cmp_console::clock::Clock;
 use cmp_console::domain::finding::{FindingKind, Severity};
 use cmp_console::domain::request::RequestStatus;
 use cmp_console::domain::secret::Secret;
@@ -263,7 +269,7 @@ async fn a_clock_that_is_off_is_named_and_claims_nothing() {
     // A console isn't told that its own clock is off: the platform's time is the database's.
     let reader = ApiReader::new(&format!("http://{}", it.address), None).unwrap();
     let (_, platforms) = reader.ready_at().await.unwrap();
-    let behind = (cmp_console::clock::Clock::system().now() - platforms.unwrap()).num_seconds();
+    let behind = (Clock::system().now() - platforms.unwrap()).num_seconds();
     assert!((48..=53).contains(&behind), "{behind} s");
     let id = client.request(1).await;
     let dated = "extract(epoch FROM odd.clock_timestamp() - created_at)::int";
@@ -301,8 +307,11 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     };
     database.psql("CREATE SCHEMA odd");
     clock("-90 seconds");
+    // The CA's clock goes with the database's: it is the issuer's alone that is off.
+    let behind = Arc::new(AtomicI64::new(90));
     let to_issuer = format!("{}&options[search_path]=odd,pg_catalog,public", database.url);
     let ca = Ca::start().await;
+    let vault = dated(&ca.address, behind.clone()).await;
     let api = Daemon::over(&database.url, &API, &[]).await;
     let arguments = [
         "--health-listen",
@@ -312,7 +321,7 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
         "--name",
         "cmp-2",
         "--vault",
-        &ca.address,
+        &vault,
     ];
     let issuer = Daemon::over(&to_issuer, &arguments, &[("CMP_VAULT_TOKEN", &ca.root_token)]).await;
     let off = ["89", "90"].map(|n| {
@@ -346,6 +355,13 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
         });
     });
     it_is_critical_that_nobody_claims(&api.address, &database, &id).await;
+    // Nor is the CA's called off: the adapter is looked at as long as it works.
+    let adapters = "SELECT status || COALESCE(paused_reason, '') FROM adapters";
+    eventually("its CA is known", async || {
+        (database.psql("SELECT cas <> '[]' FROM adapters") == "t").then_some(())
+    })
+    .await;
+    assert_eq!(database.psql(adapters), "active");
     // A CA that is back is seen all the same: what is said of its adapter is of now.
     database.psql(
         "UPDATE adapters SET status = 'paused', paused_kind = 'no_answer', paused_reason = 'it gave no answer', \
@@ -356,6 +372,7 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     })
     .await;
 
+    behind.store(0, Ordering::Relaxed);
     clock("0 seconds");
     let status = || database.psql(&format!("SELECT status FROM issuance_requests WHERE id = '{id}'"));
     eventually("it is issued", async || (status() == "issued").then_some(())).await;
@@ -371,6 +388,34 @@ async fn an_issuers_clock_that_is_off_is_told_by_the_api_whose_own_is_right() {
     drop(issuer);
     database.psql("UPDATE clocks_off SET seen_at = seen_at - interval '1 minute'");
     well_again(&api.address).await;
+}
+
+/// A way to the Vault at `address` whose answers are dated so many seconds behind this computer's clock.
+async fn dated(address: &str, behind: Arc<AtomicI64>) -> String {
+    let (real, http) = (address.to_owned(), reqwest::Client::new());
+    let answer = move |request: Request| {
+        let (real, http, behind) = (real.clone(), http.clone(), behind.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap();
+            let url = format!("{real}{}", parts.uri);
+            let sent = http.request(parts.method, url).headers(parts.headers).body(body);
+            let Ok(answer) = sent.send().await else {
+                return StatusCode::BAD_GATEWAY.into_response();
+            };
+            let at = Clock::system().now() - chrono::Duration::seconds(behind.load(Ordering::Relaxed));
+            let mut headers = answer.headers().clone();
+            headers.remove("transfer-encoding");
+            let date = at.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            headers.insert("date", date.parse().unwrap());
+            (answer.status(), headers, answer.bytes().await.unwrap()).into_response()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
 }
 
 /// Waits until the issuer's clock is the finding that stands for everything that waits for it, and for nothing else.

@@ -226,6 +226,12 @@ impl Pty {
         self.seen.1.notify_all();
     }
 
+    /// Presses keys as somebody does who has seen what came of a paste.
+    pub(crate) fn answers_paste(&mut self, keys: &str) {
+        be_slow(READS);
+        self.send(keys);
+    }
+
     /// The process.
     pub(crate) fn pid(&self) -> rustix::process::Pid {
         let id = i32::try_from(self.child.process_id().unwrap()).unwrap();

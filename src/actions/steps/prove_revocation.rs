@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::actions::in_the_way::Adapters;
 use crate::clients::crl::{Crl, Says};
 use crate::domain::certificate::{Certificate, Revocation};
+use crate::domain::key::{Key, KeyStatus};
 use crate::domain::moment;
 use crate::domain::reason::Reason;
 use crate::domain::told::{SAID, cited};
@@ -16,11 +17,12 @@ use crate::problem::Problem;
 pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
     let serial = text(&cx.args, "serial")?;
     // A CRL fetched before the CA accepted proves nothing, so acceptance comes first.
-    let certificate = with
-        .api
-        .certificate(text(&cx.args, "certificate")?)
-        .await?
-        .certificate;
+    let detail = with.api.certificate(text(&cx.args, "certificate")?).await?;
+    let (certificate, key) = (detail.certificate, detail.key);
+    let is_good = |key: &Key| key.status != KeyStatus::Compromised;
+    if blocks_key(cx) && key.as_ref().is_some_and(is_good) {
+        return Ok(Proof::NotYet("its key isn't blocked yet".to_owned()));
+    }
     let Some(revocation) = &certificate.revocation else {
         return Ok(Proof::NotYet("the wish is not on record yet".to_owned()));
     };
@@ -48,6 +50,11 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
         has_to_be_listed,
         crl,
     ))
+}
+
+/// Whether the revocation blocks the key, too.
+fn blocks_key(cx: &StepContext) -> bool {
+    text(&cx.args, "reason").is_ok_and(|reason| reason == Reason::KeyCompromise.name())
 }
 
 /// Proof that an accepted revocation is listed: in the CRL that this console reads, or in one that the issuer has read.
@@ -91,6 +98,10 @@ fn listed(
             format!("accepted by the CA; {why}, so that it proves nothing; the issuer looks into its CRL")
         }
         // The end of the CRL that is there says nothing: a CA may make another one at once.
+        Ok(_) if let Some((seen, list)) = revocation.fell_out() => format!(
+            "accepted by the CA, was in the CRL at {}, and {list} doesn't hold it: the issuer asks the CA again",
+            seen.format("%Y-%m-%d %H:%M:%SZ")
+        ),
         Ok(_) => match revocation.in_crl_by {
             Some(by) if by <= now => format!(
                 "accepted by the CA, and not in its CRL, which was to hold it by {}: the issuer asks the CA again",
@@ -137,8 +148,12 @@ async fn not_accepted(cx: &StepContext, certificate: &Certificate, with: &Reads)
         (None, _) => Proof::Open(words.to_owned()),
         (Some(why), None) => Proof::Open(format!("{words}: {why}")),
         (Some(why), Some(_)) => Proof::Refuted(
-            Problem::refused(format!("the CA refused the revocation: {}", cited(&why, SAID)))
-                .hint("its key stays blocked; mend the cause, then revoke it again"),
+            Problem::refused(format!("the CA refused the revocation: {}", cited(&why, SAID))).hint(
+                match blocks_key(cx) {
+                    true => "its key stays blocked; mend the cause, then revoke it again",
+                    false => "mend the cause, then revoke it again",
+                },
+            ),
         ),
     })
 }
@@ -161,6 +176,8 @@ mod tests {
             in_crl_by: Some(now + TimeDelta::minutes(5)),
             in_crl_at,
             without_crl_at: None,
+            was_in_crl_at: None,
+            left_crl: None,
             refusal: None,
         };
         let seen = |at: Option<DateTime<Utc>>, crl| listed("0a:0b", &revocation(at), now, "", true, crl);

@@ -6,7 +6,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, response::Parts};
 use instant_acme::{Error, Problem};
 
-use crate::domain::told::{cut, told};
+use crate::domain::told::{SAID, cited, cut, told};
 
 /// What all of ACME's own error types begin with.
 const URN: &str = "urn:ietf:params:acme:error:";
@@ -74,20 +74,25 @@ pub(super) fn said(problem: &Problem) -> AcmeError {
     let words = words(problem);
     match kind.as_str() {
         "rateLimited" => AcmeError::Busy {
-            words,
+            words: says(&words),
             pause: BUSY_FOR,
         },
         // The library tried again with fresh nonces; a hostile or overloaded server refused them all.
         "badNonce" => AcmeError::Busy {
-            words,
+            words: says(&words),
             pause: Duration::from_secs(1),
         },
-        "serverInternal" => AcmeError::Trouble(words),
-        "accountDoesNotExist" => AcmeError::NoAccount(words),
+        "serverInternal" => AcmeError::Trouble(says(&words)),
+        "accountDoesNotExist" => AcmeError::NoAccount(says(&words)),
         // Each of a CA's refusals has a type (RFC 8555 §6.7); a JSON without one is somebody else's.
         "" => AcmeError::Trouble("what came is no answer of the ACME server".to_owned()),
         _ => AcmeError::Refused { kind, words },
     }
+}
+
+/// The CA's words as a sentence of ours.
+fn says(words: &str) -> String {
+    format!("the CA says {}", cited(words, SAID))
 }
 
 fn kind(problem: &Problem) -> String {
@@ -129,7 +134,7 @@ impl Trouble {
             return None;
         }
         let words = match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) if problem.detail.is_some() || problem.r#type.is_some() => words(&problem),
+            Ok(problem) if problem.detail.is_some() || problem.r#type.is_some() => says(&words(&problem)),
             _ => format!("the ACME server answered {}", parts.status),
         };
         Some(Self(match busy {
@@ -212,7 +217,7 @@ mod tests {
     fn a_rate_limit_says_until_when() {
         let body = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates"}"#;
         let expected = |seconds| AcmeError::Busy {
-            words: "too many certificates (rateLimited)".to_owned(),
+            words: "the CA says `too many certificates (rateLimited)`".to_owned(),
             pause: Duration::from_secs(seconds),
         };
         assert_eq!(answer(429, Some("120"), body), Some(expected(120)));

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::clients::distrust::distrust;
 use crate::clients::proxy;
-use crate::domain::told::told;
+use crate::domain::told::{SAID, cited, told};
 use crate::problem::{Problem, ProblemKind};
 
 /// Why a call did not do what it should.
@@ -107,19 +107,28 @@ impl VaultError {
         } else {
             told(&words.join("; "))
         };
+        // Words of others, which stand in sentences of ours.
+        let said = match errors.is_empty() {
+            true => words.clone(),
+            false => cited(&words, SAID),
+        };
+        let says = match errors.is_empty() {
+            true => words.clone(),
+            false => format!("Vault says {said}"),
+        };
         match code {
             403 if errors.iter().any(|words| is_of_policy(words)) => Self::Denied(NOT_IN_POLICY.to_owned()),
             // A proxy's 503 says nothing of what Vault did with the call.
             503 if says_sealed(&words) => Self::Sealed,
-            403 => Self::Denied(words),
-            404 => Self::NotFound(words),
-            429 => Self::Retry(words),
+            403 => Self::Denied(said),
+            404 => Self::NotFound(said),
+            429 => Self::Retry(says),
             // Vault answers 400 "Vault is not initialized" for some paths and 503 for others.
             400 if words.to_lowercase().contains("not initialized") => Self::Sealed,
             // A proxy that waited in vain; Vault may go on with it.
-            408 | 499 => Self::Unknown(words),
+            408 | 499 => Self::Unknown(says),
             400..=499 => Self::Refused(words),
-            _ => Self::Unknown(words),
+            _ => Self::Unknown(says),
         }
     }
 
@@ -224,11 +233,11 @@ mod tests {
         assert_eq!(status(503, &["Vault is sealed"]), VaultError::Sealed);
         assert_eq!(
             status(503, &["backend busy"]),
-            VaultError::Unknown("backend busy".to_owned())
+            VaultError::Unknown("Vault says `backend busy`".to_owned())
         );
         assert_eq!(
             status(403, &["permission denied"]),
-            VaultError::Denied("permission denied".to_owned())
+            VaultError::Denied("`permission denied`".to_owned())
         );
         assert_eq!(
             status(400, &["common name x not allowed by this role"]),

@@ -7,6 +7,7 @@ mod base85;
 mod der;
 mod harmless;
 mod label;
+mod naming;
 mod piece;
 mod ssh;
 mod token;

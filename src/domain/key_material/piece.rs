@@ -5,6 +5,7 @@
 
 use data_encoding::BASE32_NOPAD;
 
+use super::naming::{Named, named_by};
 use super::{der, harmless, label, says_private, ssh};
 use crate::domain::wrapping::{dumped, from_base64, from_hex};
 
@@ -43,6 +44,8 @@ const IN_GROUPS: usize = 40;
 /// Pairs of a line of `openssl rsa -text`, which ends with a colon as no serial does, that are left of a line that was
 /// copied from its middle.
 const LINE: usize = 8;
+/// Bytes of the shortest key, behind a word that says that it is one.
+const KEY: usize = 16;
 /// Pairs behind the name of a number of a private key. Fewer tell nothing of it.
 const NUMBER: usize = 4;
 
@@ -167,8 +170,13 @@ fn without_words(text: &str, grows: bool) -> Option<String> {
             }
             continue;
         }
-        let says_hash = after.starts_with('=') || is_labelled();
-        let read = read(word, says_hash, grows);
+        let says_hash = is_labelled();
+        let is_secret = !says_hash && {
+            let before = text.get(..begins).unwrap_or_default();
+            named_by(before, is_hex(word)) == Some(Named::Secret)
+        };
+        let ends_with_sign = after.starts_with('=');
+        let read = read(word, says_hash || ends_with_sign && !is_secret, grows);
         if read == Read::Private {
             return None;
         }
@@ -182,6 +190,7 @@ fn without_words(text: &str, grows: bool) -> Option<String> {
         rest = 0;
         match read {
             Read::Piece | Read::Private => return None,
+            Read::Other if is_secret && may_be_key(word, ends_with_sign) => return None,
             Read::Public(TEXT) => rest = TEXT,
             Read::Public(letters) => rest = letters.saturating_sub(word.len()),
             Read::Hash => {}
@@ -200,6 +209,21 @@ fn is_text(word: &str) -> bool {
             .iter()
             .all(|byte| matches!(byte, b'\n' | b'\r' | b'\t' | b' '..=b'~'))
     })
+}
+
+fn is_hex(word: &str) -> bool {
+    let digits = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
+    digits
+        .unwrap_or(word)
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// True if a word is a key where a word before it says so.
+fn may_be_key(word: &str, ends_with_sign: bool) -> bool {
+    let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
+    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    is_hex(word) && word.len() >= 2 * KEY || ends_with_sign && is_mixed
 }
 
 /// Kind of a word.
@@ -326,6 +350,8 @@ struct Pairs {
     ends_with_colon: bool,
     /// By what stands before it.
     says: Option<label::Says>,
+    /// By words before it.
+    is_secret: bool,
 }
 
 impl Pairs {
@@ -336,6 +362,9 @@ impl Pairs {
             return false;
         }
         if self.says == Some(label::Says::Private) && n >= NUMBER {
+            return true;
+        }
+        if self.is_secret && n >= KEY {
             return true;
         }
         if self.ends_with_colon && self.says != Some(label::Says::Hash) && n >= LINE {
@@ -370,7 +399,9 @@ fn without_pairs(text: &str, grows: bool) -> Option<String> {
             .flatten();
         let is_group = group.is_some();
         if pairs.bytes.is_empty() && is_group {
-            pairs.says = text.get(..begins).and_then(label::said_by);
+            let before = text.get(..begins).unwrap_or_default();
+            pairs.says = label::said_by(before);
+            pairs.is_secret = named_by(before, true) == Some(Named::Secret);
             since = begins;
         }
         pairs.bytes.extend(group.unwrap_or_default());

@@ -13,6 +13,7 @@ use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
 use crate::domain::request::Request;
+use crate::domain::told::{SAID, cited};
 use crate::domain::wanted::{Validity, Wanted};
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
@@ -75,6 +76,7 @@ impl Issuer {
                 error @ (AdapterError::Away(_)
                 | AdapterError::Sealed(_)
                 | AdapterError::Unsigned(_)
+                | AdapterError::ClockOff { .. }
                 | AdapterError::Denied(_)),
             ) => {
                 let pause = pause_for(&error);
@@ -83,7 +85,11 @@ impl Issuer {
                 tx.commit().await
             }
             Err(AdapterError::Retry(error)) => self.retry_later(&issuing, &error).await,
-            Err(AdapterError::Refused(words)) => self.fail(&issuing, &words).await,
+            Err(AdapterError::Refused(words)) => {
+                // The CA's own, and not ours: whoever holds the CA's answers could write what to do next.
+                let words = format!("the CA says {}", cited(&words, SAID));
+                self.fail(&issuing, &words).await
+            }
             Err(AdapterError::Unknown(error)) => self.look_after(&adapter, &issuing, &error).await,
         }
     }
@@ -151,6 +157,7 @@ impl Issuer {
             AdapterError::Away(_)
             | AdapterError::Sealed(_)
             | AdapterError::Unsigned(_)
+            | AdapterError::ClockOff { .. }
             | AdapterError::Denied(_) => self.pause(&issuing.request.adapter_id, &pause_for(&error)).await,
             AdapterError::Busy(_, pause) => self.look_again(issuing, pause).await,
             _ => Ok(()),

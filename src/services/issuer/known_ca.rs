@@ -2,6 +2,9 @@
 //! place with a CA and a chain of their own, which fit each other: whose they are is known from before, or not at all.
 
 use super::Issuer;
+use chrono::TimeDelta;
+
+use super::adapters::vault_pki::CLOCK_OFF;
 use super::adapters::{Adapter, AdapterError};
 use crate::domain::adapter::{Adapter as AdapterRow, Ca, StrangeCa};
 use crate::domain::told::quoted;
@@ -9,13 +12,23 @@ use crate::store::certificates::NewCertificate;
 use crate::store::issuance::{self, Issuing, SignedBy};
 use crate::store::{StoreError, adapters as rows, cas};
 
-/// The CA that an adapter shows, once it is ready.
-pub(super) async fn shown_by(adapter: &dyn Adapter) -> Result<Option<Ca>, AdapterError> {
-    adapter.ready().await?;
-    Ok(adapter.ca().await)
-}
-
 impl Issuer {
+    /// The CA that an adapter shows, once it is ready. That this issuer's own clock is off is told of the issuer, and is no
+    /// trouble of the CA: the database knows a third clock.
+    pub(super) async fn shown_by(&self, adapter: &dyn Adapter) -> Result<Option<Ca>, AdapterError> {
+        match adapter.ready().await {
+            Err(AdapterError::ClockOff { ahead, .. }) if self.is_ahead_by(ahead).await => {}
+            ready => ready?,
+        }
+        Ok(adapter.ca().await)
+    }
+
+    /// True if this issuer's clock is off the database's by as much.
+    async fn is_ahead_by(&self, ahead: TimeDelta) -> bool {
+        let own = self.store.clock_off().await.ok().flatten();
+        own.is_some_and(|own| (own.ahead() - ahead).abs() <= CLOCK_OFF)
+    }
+
     /// Holds the CA that is shown against those that the adapter knows: the first one is kept, another one stops the
     /// adapter. True if nothing is against its work.
     pub(super) async fn holds_ca(&self, row: &AdapterRow, shown: Option<Ca>) -> Result<bool, StoreError> {

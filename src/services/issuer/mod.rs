@@ -52,7 +52,6 @@ use crate::domain::worker::Duty;
 use crate::store::{Store, StoreError, adapters as rows, apart, issuance, jobs};
 use crate::wire::page::Change;
 
-use known_ca::shown_by;
 use lanes::{Lane, WentOn};
 use roster::Roster;
 
@@ -252,7 +251,7 @@ impl Issuer {
         let Some(adapter) = self.roster.adapter(row) else {
             return Ok(());
         };
-        match shown_by(adapter.as_ref()).await {
+        match self.shown_by(adapter.as_ref()).await {
             Ok(shown) => {
                 if !self.holds_ca(row, shown).await? {
                     return Ok(());
@@ -268,7 +267,11 @@ impl Issuer {
                 Ok(())
             }
             // Its pause says more: that it can't sign either makes nothing of it trustworthy.
-            Err(AdapterError::Unsigned(_)) if row.is_paused_as(PauseKind::AnotherCa) => Ok(()),
+            Err(AdapterError::Unsigned(_) | AdapterError::ClockOff { .. })
+                if row.is_paused_as(PauseKind::AnotherCa) =>
+            {
+                Ok(())
+            }
             Err(error) => {
                 let pause = self.pause_of(row, &error);
                 if !row.is_paused_for(&pause) {

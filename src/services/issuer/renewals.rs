@@ -145,6 +145,7 @@ impl Issuer {
                     | AdapterError::Away(words)
                     | AdapterError::Sealed(words)
                     | AdapterError::Unsigned(words)
+                    | AdapterError::ClockOff { words, .. }
                     | AdapterError::Denied(words),
                 ) => {
                     watch.say(row, &due.id, &words);

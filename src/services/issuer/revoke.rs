@@ -111,7 +111,12 @@ impl Issuer {
                 Ok(())
             }
             // A lack of signatures is no reason not to revoke, and so no answer to this.
-            Err(error @ (AdapterError::Away(_) | AdapterError::Sealed(_) | AdapterError::Unsigned(_))) => {
+            Err(
+                error @ (AdapterError::Away(_)
+                | AdapterError::Sealed(_)
+                | AdapterError::Unsigned(_)
+                | AdapterError::ClockOff { .. }),
+            ) => {
                 let pause = Pause {
                     kind: match error {
                         AdapterError::Sealed(_) => PauseKind::Sealed,

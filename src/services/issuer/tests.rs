@@ -223,7 +223,7 @@ async fn a_busy_ca_is_asked_again_later_and_a_refusal_is_final() {
     assert_eq!(failed.status, RequestStatus::Failed);
     assert_eq!(
         failed.error_message.as_deref(),
-        Some("common name not allowed by this role")
+        Some("the CA says `common name not allowed by this role`")
     );
     assert_eq!(bench.ca.n_signed(), 0);
 }

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::adapters::AdapterError;
-use super::known_ca::shown_by;
 use super::{Issuer, told};
 use crate::domain::adapter::{Adapter as AdapterRow, AdapterStatus, Pause, PauseKind};
 use crate::store::{StoreError, adapters as rows};
@@ -58,7 +57,7 @@ impl Issuer {
             let way = ways.0.entry(row.id.clone()).or_default();
             if way.looked.is_none_or(|at| at.elapsed() >= adapter.look_every()) {
                 way.looked = Some(Instant::now());
-                due.push(async move { (row, shown_by(adapter.as_ref()).await) });
+                due.push(async move { (row, self.shown_by(adapter.as_ref()).await) });
             }
         }
         for (row, answer) in join_all(due).await {
@@ -102,7 +101,7 @@ impl Issuer {
 pub(super) fn pause_for(error: &AdapterError) -> Pause {
     let kind = match error {
         AdapterError::Sealed(_) => PauseKind::Sealed,
-        AdapterError::Unsigned(_) => PauseKind::Unsigned,
+        AdapterError::Unsigned(_) | AdapterError::ClockOff { .. } => PauseKind::Unsigned,
         _ => PauseKind::Stopped,
     };
     Pause::new(kind, error.to_string())

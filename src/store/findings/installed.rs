@@ -11,7 +11,7 @@ use crate::domain::key::KeyStatus;
 use crate::domain::layout::Layout;
 use crate::domain::reason::Reason;
 use crate::domain::renewal::Renewal;
-use crate::store::in_use_sql::{elsewhere, reissuable};
+use crate::store::in_use_sql::{elsewhere, has_no_token, never_there, reissuable};
 use crate::store::row::{FromRow, Row, optional_word, word};
 use crate::store::statement::{Value, sql};
 use crate::store::{Conn, StoreError, certificates};
@@ -95,6 +95,8 @@ pub struct InUse {
     pub last_checkin: Option<DateTime<Utc>>,
     /// Its agent is banned: what is there stays there, and it gets nothing.
     pub agent_banned: bool,
+    /// Its agent has no token: it can't check in until it is enrolled again.
+    pub agent_has_no_token: bool,
     /// Its interval.
     pub checkin_interval_s: i64,
 }
@@ -111,6 +113,18 @@ impl InUse {
     pub fn agent_silent(&self, now: DateTime<Utc>) -> bool {
         let patience = Duration::seconds(self.checkin_interval_s) * SILENT_AFTER_INTERVALS;
         self.last_checkin.is_none_or(|at| now - at > patience)
+    }
+
+    /// Its agent isn't banned, and can't come by itself, nor when it is woken.
+    #[must_use]
+    pub fn agent_lacks_token(&self) -> bool {
+        self.agent_has_no_token && !self.agent_banned
+    }
+
+    /// Its agent may come, and missed its check-ins: it can be asked to.
+    #[must_use]
+    pub fn agent_may_be_woken(&self, now: DateTime<Utc>) -> bool {
+        !self.agent_banned && !self.agent_has_no_token && self.agent_silent(now)
     }
 
     /// Time of its agent's last look, if a check-in is overdue since and the agent isn't banned: what is known of the place
@@ -187,8 +201,9 @@ const COLUMNS: &str = concat!(
      CAST(CASE WHEN i.served_sha256 = c.fingerprint_sha256 THEN 1 ELSE 0 END AS bigint) AS is_served, \
      i.chain_missing, COALESCE(i.install_error, i.report_error) AS error, i.report_error, i.checked_at, COALESCE(i.differs_since, i.updated_at) AS differs_since, \
      CAST(CASE WHEN i.install_error IS NOT NULL THEN 1 ELSE 0 END AS bigint) AS install_failed, \
-     CAST(CASE WHEN i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
-       AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL THEN 1 ELSE 0 END AS bigint) AS never_there, \
+     CAST(CASE WHEN ",
+    never_there!(),
+    " THEN 1 ELSE 0 END AS bigint) AS never_there, \
      COALESCE((SELECT r.status FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1), \
        '') AS renewal, \
      (SELECT r.error_message FROM issuance_requests r WHERE r.replaces = c.id ORDER BY r.id DESC LIMIT 1) \
@@ -198,6 +213,9 @@ const COLUMNS: &str = concat!(
     reissuable!(),
     " AS n_reissuable, a.last_checkin, a.checkin_interval_s, \
      CAST(CASE WHEN a.status = 'banned' THEN 1 ELSE 0 END AS bigint) AS agent_banned, \
+     CAST(CASE WHEN ",
+    has_no_token!("a.id"),
+    " THEN 1 ELSE 0 END AS bigint) AS agent_has_no_token, \
      f.id AS owed_id, f.version AS owed_version, f.subject AS owed_subject, f.serial AS owed_serial, \
      f.not_after AS owed_until, f.fingerprint_sha256 AS owed_sha256, i.failed_error, "
 );
@@ -223,8 +241,7 @@ const INSTEAD: &str = concat!(
 );
 
 /// The first installation there failed: nothing is, or ever was, in use by it.
-const NEVER_THERE: &str = "(i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
-     AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)";
+const NEVER_THERE: &str = never_there!();
 
 /// A ban changes nothing of what a host serves, so that banned agents' places count as any other.
 const IN_USE: &str = "FROM installations i JOIN certificates c ON c.id = i.certificate_id \
@@ -249,10 +266,13 @@ const ELSEWHERE: &str = concat!(
 );
 
 /// Certificates in use with a key that is in nobody else's hands, as far as is known.
-const GOOD: &str = "FROM certificate_states s JOIN certificates c ON c.id = s.id \
+const GOOD: &str = concat!(
+    "FROM certificate_states s JOIN certificates c ON c.id = s.id \
      WHERE s.status = 'active' AND NOT s.is_key_compromised AND NOT s.is_replaced AND s.n_installations > 0 AND EXISTS (SELECT 1 FROM installations i \
-       WHERE i.certificate_id = c.id AND NOT (i.install_error IS NOT NULL AND i.previous_certificate_id IS NULL \
-           AND i.on_disk_sha256 IS NULL AND i.served_sha256 IS NULL)) AND ";
+       WHERE i.certificate_id = c.id AND NOT ",
+    never_there!(),
+    ") AND "
+);
 
 fn in_place(condition: &str) -> String {
     format!("NOT {NEVER_THERE} AND {condition}")
@@ -501,6 +521,7 @@ impl FromRow for InUse {
             renewal_error: row.try_get("renewal_error")?,
             last_checkin: row.try_get("last_checkin")?,
             agent_banned: row.try_get::<i64>("agent_banned")? == 1,
+            agent_has_no_token: row.try_get::<i64>("agent_has_no_token")? == 1,
             checkin_interval_s: row.try_get("checkin_interval_s")?,
         })
     }

@@ -28,7 +28,7 @@ pub use installed::{
 pub use leaked::{Unrevoked, unrevoked_of_leaked_keys};
 pub use requests::{
     Blocked, Failed, WaitedFor, agents_waited_for, blocked_by_adapter, failed_requests, stuck_requests,
-    waiting_for_issuer,
+    waiting_for_issuer, waiting_for_token,
 };
 
 pub use crl_expired::{Relying, relying};

@@ -81,6 +81,11 @@ const FOR_AGENT: &str = concat!(
     "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge') AND NOT ",
     has_no_token!("r.agent_id")
 );
+/// Requests that wait for an agent that can't check in. A ban takes back what waits for it.
+const FOR_TOKEN: &str = concat!(
+    "r.status = 'pending' AND r.agent_id IS NOT NULL AND r.waiting_on IN ('key', 'challenge') AND r.created_at <= $1 AND ",
+    has_no_token!("r.agent_id")
+);
 const FOR_CA: &str = "(r.status = 'issuing' OR r.waiting_on = 'ca')";
 const PAUSED: &str = "EXISTS (SELECT 1 FROM adapters p WHERE p.id = r.adapter_id AND p.status = 'paused')";
 
@@ -104,6 +109,15 @@ pub async fn waiting_for_issuer(conn: &mut Conn, before: DateTime<Utc>) -> Resul
     let condition = format!("{WAITS} AND {FOR_CA}");
     let mut named = named_by(conn, "CAST('issuer' AS text)", &condition, before).await?;
     Ok(named.remove("issuer").unwrap_or_default())
+}
+
+/// How many requests wait for each agent that has no token: from the first moment, since nothing comes of waiting.
+///
+/// # Errors
+/// The database doesn't answer.
+pub async fn waiting_for_token(conn: &mut Conn) -> Result<BTreeMap<String, Blocked>, StoreError> {
+    let now = conn.now();
+    named_by(conn, "r.agent_id", FOR_TOKEN, now).await
 }
 
 /// Agents that requests, under way since before `before`, wait for: first the one that most wait for.

@@ -23,6 +23,8 @@ pub struct Unlisted {
     pub accepted_at: Option<DateTime<Utc>>,
     /// By when the CRL was to hold it.
     pub in_crl_by: DateTime<Utc>,
+    /// When it was seen in a CRL before, and the later one that doesn't hold it.
+    pub fell_out: Option<(DateTime<Utc>, String)>,
     /// Time at which the CA is asked once more.
     pub again_at: Option<DateTime<Utc>>,
 }
@@ -39,7 +41,8 @@ pub async fn unlisted(conn: &mut Conn, adapter_id: &str) -> Result<(Vec<Unlisted
     let (now, doing) = (conn.now(), "looking for revocations that no CRL holds");
     let most = i64::try_from(NAMED).unwrap_or(i64::MAX);
     let rows: Vec<Unlisted> = sql(sqlx::AssertSqlSafe(format!(
-        "SELECT c.id, c.version, c.subject, c.serial, c.revocation_accepted_at, c.in_crl_by, c.revoke_again_at \
+        "SELECT c.id, c.version, c.subject, c.serial, c.revocation_accepted_at, c.in_crl_by, c.revoke_again_at, \
+         c.was_in_crl_at, c.left_crl \
          {UNLISTED} ORDER BY c.in_crl_by, c.id LIMIT $3"
     )))
     .bind(adapter_id)
@@ -63,7 +66,9 @@ pub async fn unlisted(conn: &mut Conn, adapter_id: &str) -> Result<(Vec<Unlisted
 
 impl FromRow for Unlisted {
     fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let was_in: Option<DateTime<Utc>> = row.try_get("was_in_crl_at")?;
         Ok(Self {
+            fell_out: was_in.zip(row.try_get("left_crl")?),
             certificate_id: row.try_get("id")?,
             version: row.try_get("version")?,
             subject: row.try_get("subject")?,

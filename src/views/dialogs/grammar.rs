@@ -3,7 +3,7 @@
 use crate::state::cmd::{Cmd, InDialog};
 use crate::state::keymap::Keymap;
 use crate::views::View;
-use crate::wire::filter::{AUDIT_FIELDS, Takes, headings, takes};
+use crate::wire::filter::{AUDIT_FIELDS, Takes, Thing, headings, looked_into, takes};
 
 /// Terms that can be typed, and what each finds; a heading has nothing before it. None where nothing is filtered.
 pub(super) fn lines(view: &View, keymap: &Keymap) -> Vec<(String, String)> {
@@ -16,6 +16,7 @@ pub(super) fn lines(view: &View, keymap: &Keymap) -> Vec<(String, String)> {
     lines.extend(fields.iter().map(|name| {
         let what = match takes(fields, name) {
             Takes::Text => "contains this text".to_owned(),
+            Takes::Thing(thing) => format!("is {}", thing.known_by()),
             Takes::OneOf(words) => format!("is one of {}", words.join(", ")),
             Takes::Ahead => "<7d within that time, >7d later; or 30m, 36h, 2w".to_owned(),
             Takes::Ago => "<7d less long ago, >7d longer ago; or 30m, 36h, 2w".to_owned(),
@@ -28,12 +29,16 @@ pub(super) fn lines(view: &View, keymap: &Keymap) -> Vec<(String, String)> {
         (format!("{heading}:"), what)
     }));
     // The audit trail has no index by trigrams: there each row is looked at.
-    let word = match fields == AUDIT_FIELDS {
-        true => "a row that has the word in some column",
-        false => "a row that has the word in some column; one or two letters begin a part of it",
+    let short = match fields == AUDIT_FIELDS {
+        true => "",
+        false => "; one or two letters begin a part of it",
+    };
+    let word = match looked_into(fields) {
+        Some(it) => format!("a row that has it in {}, not in {}{short}", it.into, it.not),
+        None => "a line that has it".to_owned(),
     };
     lines.extend([
-        line("word", word.to_owned()),
+        line("word", word),
         line("one two", "both".to_owned()),
         line("one|two", "either of two texts".to_owned()),
         line("~xyz", "has these letters in this order".to_owned()),
@@ -63,6 +68,8 @@ fn example(fields: &[&str]) -> String {
         told.push(sort);
         words.push(match is {
             Takes::Text => format!("!{name}:web"),
+            Takes::Thing(Thing::Certificate | Thing::Agent) => format!("{name}:web-01"),
+            Takes::Thing(_) => continue,
             Takes::OneOf(words) => format!("{name}:{}", words.first().unwrap_or(&"")),
             Takes::Ahead => format!("{name}:<7d"),
             Takes::Ago => format!("{name}:>2h"),

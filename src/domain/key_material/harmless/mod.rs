@@ -76,6 +76,11 @@ pub(super) fn without_ids(text: &str, grows: bool) -> String {
     left
 }
 
+/// Words and numbers in a name, as case and digits part them.
+pub(super) fn parts(name: &str) -> Vec<&str> {
+    words::parts(name)
+}
+
 /// Length of what `rest` begins with, in bytes, and its bits.
 fn piece(ahead: &str, before: Option<char>, rest: &str, grows: bool) -> (usize, f64) {
     if let Some(form) = forms::read(before, rest, grows) {

@@ -1,6 +1,8 @@
 //! Numbers: hex and decimal digits, in one run or in groups. A serial has twenty octets at most, a SHA-256 has 32; what
 //! has another length, or other signs between its groups than a serial has, is a dump.
 
+use super::super::naming::{Named, named_by};
+
 /// Digits of a serial or a SHA-1 in hex, of a SHA-256, and of the highest serial in decimal.
 const SERIAL: usize = 40;
 const SHA256: usize = 64;
@@ -16,22 +18,6 @@ const LISTED: f64 = 2.0;
 const FEW: usize = 12;
 /// So many groups without a digit are words.
 const MANY: usize = 32;
-
-/// Words on the line before a hash that say what it is.
-const OF_HASHES: [&str; 12] = [
-    "fingerprint",
-    "thumbprint",
-    "sha256",
-    "sha-256",
-    "sha1",
-    "spki",
-    "pin",
-    "hash",
-    "digest",
-    "checksum",
-    "cert",
-    "x5t",
-];
 
 /// Groups of digits, one behind the other.
 pub(super) struct Numbers {
@@ -166,17 +152,15 @@ pub(super) fn begins_list(word: &str) -> bool {
     is_of_bytes && !is_address && !word.contains([':', '-'])
 }
 
-/// True unless something else is said of a hash than that it is one: a sign stands before it, and on its line no word
-/// that names one.
+/// True unless something else is said of a hash than that it is one: that it is a key, or by a sign before it and no
+/// word that names one.
 fn is_said(before: &str) -> bool {
     let label = before.trim_end_matches(|c: char| {
         c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '(' | '<' | '[' | '{')
     });
-    if !label.ends_with([':', '=', '\\', ']', '#', '$', '%']) {
-        return true;
+    match named_by(before, true) {
+        Some(Named::Secret) => false,
+        Some(Named::Public) => true,
+        None => !label.ends_with([':', '=', '\\', ']', '#', '$', '%']),
     }
-    let line = label.rsplit('\n').next().unwrap_or_default();
-    let from = line.char_indices().rev().take(80).last().map_or(0, |(at, _)| at);
-    let line = line.get(from..).unwrap_or_default().to_ascii_lowercase();
-    OF_HASHES.iter().any(|word| line.contains(word))
 }

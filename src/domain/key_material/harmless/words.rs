@@ -125,7 +125,7 @@ fn of_letters(word: &str) -> f64 {
 }
 
 /// Words and numbers in a run, as case and digits part them: `webServer01` has three.
-fn parts(piece: &str) -> Vec<&str> {
+pub(super) fn parts(piece: &str) -> Vec<&str> {
     let kind = |c: char| match c {
         c if c.is_ascii_digit() => Kind::Digit,
         c if c.is_uppercase() => Kind::Upper,

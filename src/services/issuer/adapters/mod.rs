@@ -166,6 +166,15 @@ pub enum AdapterError {
     /// adapter pauses for signatures alone.
     #[error("{0}")]
     Unsigned(String),
+    /// Its clock and ours differ, so that nothing is signed; else as [`Self::Unsigned`]. Which of the two is off tells who
+    /// knows a third one.
+    #[error("{words}")]
+    ClockOff {
+        /// Time that ours is ahead of its.
+        ahead: TimeDelta,
+        /// The same for people.
+        words: String,
+    },
     /// Nothing happened: our credential may do other things, but not this one. It is tried again until it may.
     #[error("{0}")]
     Denied(String),

@@ -1,5 +1,7 @@
 //! Agents that stopped checking in, or never did, or are banned while their hosts serve.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Duration, Utc};
 
 use super::Found;
@@ -7,7 +9,7 @@ use super::words::{counted, name};
 use crate::domain::finding::{Finding, FindingKind, RiskFacts, Severity, risk};
 use crate::domain::id::EntityKind;
 use crate::domain::matter;
-use crate::store::findings::{self as facts, Banned, OnAgent, Silent};
+use crate::store::findings::{self as facts, Banned, Blocked, OnAgent, Silent};
 use crate::store::{Conn, StoreError};
 
 pub(super) async fn silent(conn: &mut Conn, now: DateTime<Utc>, found: &mut Found) -> Result<(), StoreError> {
@@ -15,9 +17,14 @@ pub(super) async fn silent(conn: &mut Conn, now: DateTime<Utc>, found: &mut Foun
     let agents = found.rows(FindingKind::AgentSilent, agents);
     let ids: Vec<&str> = agents.iter().map(|agent| agent.id.as_str()).collect();
     let mut on = facts::on_agents(conn, &ids).await?;
+    let mut waiting = match agents.iter().any(|agent| agent.has_no_token) {
+        true => facts::waiting_for_token(conn).await?,
+        false => BTreeMap::new(),
+    };
     for agent in agents {
         let on = on.remove(&agent.id).unwrap_or_default();
-        found.push(one_silent(agent, &on, now));
+        let waiting = waiting.remove(&agent.id).unwrap_or_default();
+        found.push(one_silent(agent, &on, &waiting, now));
     }
     Ok(())
 }
@@ -71,7 +78,19 @@ pub(super) fn one_banned(agent: Banned, on: &OnAgent, now: DateTime<Utc>) -> Fin
     }
 }
 
-pub(super) fn one_silent(agent: Silent, on: &OnAgent, now: DateTime<Utc>) -> Finding {
+/// Requests that wait for an agent which can't check in, behind that: they are told nowhere else.
+fn wait_for_it(waiting: &Blocked) -> String {
+    let named = match waiting.names.as_slice() {
+        [] => return String::new(),
+        [first, second, _, ..] => format!("{first}, {second} and {} more", waiting.n - 2),
+        few => few.join(" and "),
+    };
+    let n = counted(waiting.n, "request");
+    let wait = if waiting.n == 1 { "waits" } else { "wait" };
+    format!(", and {n} {wait} for it ({named})")
+}
+
+pub(super) fn one_silent(agent: Silent, on: &OnAgent, waiting: &Blocked, now: DateTime<Utc>) -> Finding {
     let facts = RiskFacts {
         due: Some(now + Duration::days(2)),
         agent_silent: true,
@@ -85,8 +104,9 @@ pub(super) fn one_silent(agent: Silent, on: &OnAgent, now: DateTime<Utc>) -> Fin
         _ if agent.has_no_token => (
             matter::NO_TOKEN.to_owned(),
             format!(
-                "{host} isn't banned, but has no token: enrol it again, with a one-time token \
+                "{host} isn't banned, but has no token{}: enrol it again, with a one-time token \
                  (`POST /api/v1/agents/{}/token`)",
+                wait_for_it(waiting),
                 agent.id
             ),
         ),

@@ -90,6 +90,21 @@ fn what_waits_for_a_silent_agent_is_answered_by_that_agents_check_in() {
         ..silent()
     };
     assert_eq!(told(&[banned]).0, None);
+    // One without a token can't come, whoever calls it.
+    let outside = InUse {
+        status: CertificateStatus::Active,
+        agent_has_no_token: true,
+        ..silent()
+    };
+    assert_eq!(told(std::slice::from_ref(&outside)), words(["", "", "web-01"]));
+    let finding = in_use(&[&outside], now()).unwrap();
+    assert_eq!(finding.matter, "ends, no token");
+    assert!(
+        finding.what.contains("; its agent has no token: enrol it again"),
+        "{}",
+        finding.what
+    );
+    assert!(!finding.what.contains("silent"), "{}", finding.what);
     let unasked = InUse {
         n_reissues: 0,
         n_reissuable: 1,

@@ -41,7 +41,7 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
         FindingKind::ExpiringInUse | FindingKind::RenewalAsked => String::new(),
         _ => as_reported(places, now),
     };
-    let said = format!("{}{}{reported}", trouble.what, banned(places));
+    let said = format!("{}{}{}{reported}", trouble.what, banned(places), no_token(places));
     let can_be_revoked = first.key_status == KeyStatus::Compromised
         && matches!(first.status, CertificateStatus::Active | CertificateStatus::Held)
         && first.not_after > now;
@@ -64,11 +64,15 @@ pub(super) fn in_use(places: &[&InUse], now: DateTime<Utc>) -> Option<Finding> {
     };
     // Things on their way come when the agent does, and that one can be asked to.
     let awaited = match under_way || matches!(answer, Answer::OnItsWay(_)) {
-        true => places.iter().find(|it| !it.agent_banned && it.agent_silent(now)),
+        true => places.iter().find(|it| it.agent_may_be_woken(now)),
         false => None,
     };
     let (answer, answer_for) = match answer {
         _ if awaited.is_some() => (Some("checkin".to_owned()), Vec::new()),
+        // It comes once somebody has enrolled the agent again, which no key does.
+        Answer::ForItself if under_way && places.iter().any(|it| it.agent_lacks_token()) => {
+            (None, Vec::new())
+        }
         Answer::ForItself => (Some("reissue".to_owned()), Vec::new()),
         // A certificate that can't be replaced can still be taken back.
         Answer::Barred if can_be_revoked => (Some("revoke".to_owned()), Vec::new()),
@@ -266,12 +270,22 @@ fn trouble(first: &InUse, places: &[&InUse], now: DateTime<Utc>) -> Trouble {
 
 /// Words about agents in its fixed word: wider screens, which have the sentence, say no less.
 fn silent(places: &[&InUse], now: DateTime<Utc>) -> String {
-    let is_silent = |it: &&&InUse| !it.agent_banned && it.agent_silent(now);
+    let is_silent = |it: &&&InUse| it.agent_may_be_woken(now);
     match places.iter().filter(is_silent).count() {
         0 => String::new(),
         1 if places.len() == 1 => "; its agent is silent".to_owned(),
         n if n == places.len() => "; their agents are silent".to_owned(),
         n => format!("; agent silent on {n} of them"),
+    }
+}
+
+/// An agent without a token gets nothing, and can't be woken: it is a finding of its own, with the way to a new one.
+fn no_token(places: &[&InUse]) -> String {
+    match places.iter().filter(|it| it.agent_lacks_token()).count() {
+        0 => String::new(),
+        1 if places.len() == 1 => "; its agent has no token: enrol it again".to_owned(),
+        n if n == places.len() => "; their agents have no token: enrol them again".to_owned(),
+        n => format!("; no token for the agent on {n} of them: enrol it again"),
     }
 }
 
@@ -286,12 +300,13 @@ fn banned(places: &[&InUse]) -> String {
 }
 
 fn ends(facts: &RiskFacts, places: &[&InUse], now: DateTime<Utc>) -> &'static str {
-    let is_silent = |it: &&InUse| !it.agent_banned && it.agent_silent(now);
     if facts.renewal_failing {
         matter::RENEWAL_FAILED
     } else if places.iter().all(|it| it.agent_banned) {
         matter::ENDS_BANNED
-    } else if places.iter().any(is_silent) {
+    } else if places.iter().any(|it| it.agent_lacks_token()) {
+        matter::ENDS_NO_TOKEN
+    } else if places.iter().any(|it| it.agent_may_be_woken(now)) {
         matter::ENDS_SILENT
     } else {
         matter::ENDS

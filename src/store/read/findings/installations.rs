@@ -58,7 +58,7 @@ pub(super) fn installation(it: &InUse, now: DateTime<Utc>) -> Finding {
         _ if it.never_there => (
             Severity::Warning,
             matter::INSTALL_FAILED,
-            " could not be installed, no set was there before",
+            " could not be installed, and nothing was there before",
         ),
         (None, _) if failed => (
             Severity::Critical,

@@ -84,6 +84,7 @@ pub(super) fn place() -> InUse {
         renewal_error: None,
         last_checkin: Some(now()),
         agent_banned: false,
+        agent_has_no_token: false,
         checkin_interval_s: 60,
     }
 }
@@ -310,6 +311,7 @@ fn of_cas() -> Vec<Finding> {
         serial: "10:11:12".to_owned(),
         accepted_at: Some(now() - Duration::minutes(6)),
         in_crl_by: now() - Duration::minutes(1),
+        fell_out: None,
         again_at: Some(now()),
     };
     let mut found: Vec<Finding> = [1, 3]
@@ -354,13 +356,30 @@ fn others() -> Vec<Finding> {
         has_no_token: false,
     };
     let mut found: Vec<Finding> = [None, Some(now())]
-        .map(|at| one_silent(agent(at), &OnAgent::default(), now()))
+        .map(|at| one_silent(agent(at), &OnAgent::default(), &Blocked::default(), now()))
         .into();
     let unbanned = Silent {
         has_no_token: true,
         ..agent(Some(now()))
     };
-    found.push(one_silent(unbanned, &OnAgent::default(), now()));
+    for n in [0, 1, 7] {
+        let waiting = Blocked {
+            n,
+            names: (0..n).map(|n| format!("n{n}.example.com")).collect(),
+        };
+        found.push(one_silent(unbanned.clone(), &OnAgent::default(), &waiting, now()));
+    }
+    let told: Vec<&str> = found[found.len() - 3..]
+        .iter()
+        .map(|it| it.what.as_str())
+        .collect();
+    assert!(!told[0].contains("wait"), "{}", told[0]);
+    assert!(
+        told[1].contains("1 request waits for it (n0.example.com)"),
+        "{}",
+        told[1]
+    );
+    assert!(told[2].contains("7 requests wait for it (n0.example.com, n1.example.com and 5 more)"));
     for (n_served, n) in [(0, 1), (2, 2), (1, 2)] {
         let banned = Banned {
             id: "agt_1".to_owned(),

@@ -27,6 +27,27 @@ pub(super) fn one(adapter: &str, first: &[Unlisted], n: i64, now: DateTime<Utc>)
         Some(at) => format!("next {}", moment::short(at, now)),
         None => "with its next look".to_owned(),
     };
+    let (missed, next) = match &oldest.fell_out {
+        Some((seen, list)) => (
+            format!(
+                "was in the CRL {}, and {list} doesn't hold serial {} any more{others}",
+                moment::short(*seen, now),
+                oldest.serial
+            ),
+            "Look for the serial in the CRL at the CA itself: either the CA was put back to an earlier day, or somebody \
+             before it shows an old list",
+        ),
+        None => (
+            format!(
+                "was seen in no CRL{others}: {adapter} accepted it {}, and was to list serial {} by {}",
+                moment::short(accepted, now),
+                oldest.serial,
+                moment::short(oldest.in_crl_by, now)
+            ),
+            "Look for the serial in the CRL at the CA itself: if it isn't there, somebody before the CA keeps \
+             revocations from it",
+        ),
+    };
     let names: Vec<String> = first.iter().map(|it| name(&it.subject)).collect();
     Some(Finding {
         kind: FindingKind::RevocationNotListed,
@@ -35,14 +56,7 @@ pub(super) fn one(adapter: &str, first: &[Unlisted], n: i64, now: DateTime<Utc>)
         entity: EntityKind::Certificate,
         entity_id: oldest.certificate_id.clone(),
         version: oldest.version,
-        what: format!(
-            "{subject}'s revocation was seen in no CRL{others}: {adapter} accepted it {}, and was to list serial {} by {}. \
-             The issuer asks again by itself, {again}. Look for the serial in the CRL at the CA itself: if it isn't \
-             there, somebody before the CA keeps revocations from it",
-            moment::short(accepted, now),
-            oldest.serial,
-            moment::short(oldest.in_crl_by, now)
-        ),
+        what: format!("{subject}'s revocation {missed}. The issuer asks again by itself, {again}. {next}"),
         subject,
         host: None,
         agent: None,

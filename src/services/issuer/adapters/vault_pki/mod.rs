@@ -34,7 +34,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const LIST_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a CA's clock may be off.
-const CLOCK_OFF: TimeDelta = TimeDelta::seconds(60);
+pub(in crate::services::issuer) const CLOCK_OFF: TimeDelta = TimeDelta::seconds(60);
 
 /// The `config` of an adapter row of kind `vault_pki`. Credentials are never in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -201,9 +201,10 @@ impl VaultPki {
             } else {
                 "ahead of"
             };
-            return Err(AdapterError::Unsigned(format!(
-                "Vault's clock is {seconds} s {which} this server's: set both by NTP"
-            )));
+            return Err(AdapterError::ClockOff {
+                ahead,
+                words: format!("Vault's clock is {seconds} s {which} this server's: set both by NTP"),
+            });
         }
         *self.timed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
