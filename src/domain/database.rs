@@ -242,6 +242,38 @@ pub fn has_two_primaries(hosts: &[Host]) -> bool {
     primaries.filter(|it| it.role == HostRole::Primary).count() > 1
 }
 
+/// Whether any of these hosts takes changes, as far as they show it: that a primary is set read-only, the API on it knows.
+/// A replica that follows one is enough only where no other host is lost, which may be what it follows.
+#[must_use]
+pub fn takes_changes(hosts: &[Host]) -> Option<bool> {
+    if hosts.iter().any(|host| host.state == HostState::Unknown) {
+        return None;
+    }
+    let up = |role| {
+        let standing = hosts.iter().filter_map(Host::standing);
+        standing.filter(move |it| it.role == role)
+    };
+    let may_be_primary = |host: &Host| match &host.state {
+        HostState::Lost { was, .. } => *was != Some(HostRole::Replica),
+        _ => false,
+    };
+    let has_primary = up(HostRole::Primary).next().is_some();
+    let follows = up(HostRole::Replica).any(|it| it.follows);
+    Some(has_primary || (follows && !hosts.iter().any(may_be_primary)))
+}
+
+/// True of the words for a database that takes no changes by its nature or its settings (`store/trouble.rs`): a replica, or
+/// a primary that was set read-only.
+#[must_use]
+pub fn only_reads(said: &str) -> bool {
+    let begins = [
+        "is a replica that",
+        "is the primary, set read-only",
+        "takes no changes: ",
+    ];
+    begins.iter().any(|begin| said.starts_with(begin))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +309,20 @@ mod tests {
             },
             instance: None,
         }
+    }
+
+    #[test]
+    fn without_a_primary_nobody_writes_and_a_replica_alone_speaks_for_the_one_it_follows() {
+        let mut left = up(Replica, 0, 0);
+        assert_eq!(takes_changes(&[lost(), up(Primary, 2, 0)]), Some(true));
+        assert_eq!(takes_changes(&[up(Replica, 0, 5)]), Some(true));
+        assert_eq!(takes_changes(&[lost(), left.clone()]), Some(false), "it may hang");
+        if let HostState::Up(standing) = &mut left.state {
+            standing.follows = false;
+        }
+        assert_eq!(takes_changes(std::slice::from_ref(&left)), Some(false));
+        left.state = HostState::Unknown;
+        assert_eq!(takes_changes(&[left, up(Primary, 1, 0)]), None);
     }
 
     #[test]

@@ -87,6 +87,30 @@ impl Sight<'_> {
         trouble.is_some_and(|problem| problem.kind == ProblemKind::NotAuthenticated)
     }
 
+    /// Number of critical findings there. Of the open one all are counted; of another one the API tells its own, and
+    /// what a console there would find by itself is seen by how its backends are (`own_findings`).
+    #[must_use]
+    pub fn critical(&self) -> Option<usize> {
+        let told = self.figures.map(|it| it.critical);
+        if self.is_open {
+            return told;
+        }
+        let is = |backend, states: &[LinkState]| {
+            let link = self.link(backend);
+            link.is_some_and(|link| states.contains(&link.state))
+        };
+        let vault_is_told = self.figures.is_some_and(|it| it.vault > 0);
+        let seen = [
+            is(Backend::Api, &[LinkState::Down]),
+            is(Backend::Database, &[LinkState::Down, LinkState::Degraded]),
+            !vault_is_told && (is(Backend::Vault, &[LinkState::Down]) || self.is_sealed()),
+        ];
+        match (told, seen.into_iter().filter(|is_so| *is_so).count()) {
+            (None, 0) => None,
+            (told, n) => Some(told.unwrap_or_default() + n),
+        }
+    }
+
     /// How urgently somebody should look at it.
     #[must_use]
     pub fn burns(&self) -> Burns {
@@ -97,7 +121,7 @@ impl Sight<'_> {
         let figures = self.figures.unwrap_or_default();
         // Without a token nobody knows; that is no fault of the platform's.
         let fails = self.answer.is_some_and(|answer| answer.trouble.is_some()) && !self.is_without_token();
-        if is(LinkState::Down) || self.is_sealed() || figures.critical > 0 {
+        if is(LinkState::Down) || self.is_sealed() || self.critical().unwrap_or_default() > 0 {
             Burns::Now
         } else if is(LinkState::Degraded)
             || figures.warnings + figures.silent > 0
@@ -317,6 +341,67 @@ mod tests {
             links(LinkState::Down, 3),
         );
         assert_eq!(names(&state), "a c b prod");
+    }
+
+    #[test]
+    fn another_contexts_database_in_trouble_is_critical_as_the_open_ones_is() {
+        let mut state = state();
+        for name in ["a", "c", "prod"] {
+            let figures = Answer::Figures(Figures::default());
+            answer(&mut state, Query::FiguresOf(name.to_owned()), figures);
+            answer(
+                &mut state,
+                Query::LinksOf(name.to_owned()),
+                links(LinkState::Up, 3),
+            );
+        }
+        let link = |state, seal| Link {
+            state,
+            note: Some("is the primary, set read-only".to_owned()),
+            latency_ms: None,
+            as_of: DateTime::UNIX_EPOCH,
+            seal,
+        };
+        let database = link(LinkState::Degraded, None);
+        let all = [
+            (Backend::Api, link(LinkState::Up, None)),
+            (Backend::Database, database),
+        ];
+        answer(
+            &mut state,
+            Query::LinksOf("c".to_owned()),
+            Answer::Links(all.into()),
+        );
+        let critical = |state: &State, name: &str| {
+            let sights = sights(state);
+            let sight = sights.iter().find(|it| it.context.name == name).unwrap();
+            (sight.critical(), sight.burns())
+        };
+        assert_eq!(critical(&state, "c"), (Some(1), Burns::Now));
+        assert_eq!(critical(&state, "a"), (Some(0), Burns::Not));
+        assert_eq!(names(&state), "c b prod a");
+        // One cause is one: of a Vault that is away the API tells too.
+        let vault = [
+            (Backend::Api, link(LinkState::Up, None)),
+            (Backend::Vault, link(LinkState::Down, None)),
+        ];
+        answer(
+            &mut state,
+            Query::LinksOf("a".to_owned()),
+            Answer::Links(vault.into()),
+        );
+        assert_eq!(critical(&state, "a").0, Some(1));
+        let told = Figures {
+            critical: 1,
+            vault: 1,
+            ..Figures::default()
+        };
+        answer(
+            &mut state,
+            Query::FiguresOf("a".to_owned()),
+            Answer::Figures(told),
+        );
+        assert_eq!(critical(&state, "a").0, Some(1));
     }
 
     #[test]

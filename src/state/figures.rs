@@ -1,6 +1,7 @@
 //! The figures of one context: how much burns in it. Where they come from is in `contexts`.
 
 use crate::domain::finding::{Finding, FindingKind, More, Severity, n_left_out};
+use crate::domain::id::EntityKind;
 use crate::domain::role::Role;
 
 /// What burns in a context, counted as its triage shows it.
@@ -8,6 +9,8 @@ use crate::domain::role::Role;
 pub struct Figures {
     /// Findings of something that is broken, or breaks within hours.
     pub critical: usize,
+    /// Those of them about Vault, which a console there would see by itself.
+    pub vault: usize,
     /// Findings of what breaks soon.
     pub warnings: usize,
     /// Certificates that are *expiring*, as their list counts them.
@@ -53,6 +56,7 @@ impl Figures {
         let warnings = n_left_out(more, |more| more.warning);
         Self {
             critical: severe(Severity::Critical),
+            vault: findings.iter().filter(|it| is_critical_vault(it)).count(),
             warnings: severe(Severity::Warning).saturating_add(warnings),
             expiring: lists.expiring,
             silent: of_kind(FindingKind::AgentSilent),
@@ -61,4 +65,8 @@ impl Figures {
             role: None,
         }
     }
+}
+
+fn is_critical_vault(finding: &Finding) -> bool {
+    finding.severity == Severity::Critical && finding.entity == EntityKind::Vault
 }

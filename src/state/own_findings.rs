@@ -11,6 +11,7 @@ use crate::domain::id::EntityKind;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::matter;
 use crate::domain::request::{Request, RequestStatus, WaitingOn};
+use crate::domain::worker::Worker;
 use crate::plan::plan::{Plan, Target};
 use crate::problem::{Problem, ProblemKind};
 
@@ -288,6 +289,9 @@ fn told(state: &State, is: impl Fn(&Finding) -> bool) -> Option<&Finding> {
 /// True if the console sees the cause of an API's finding by itself, and so has a row of its own for it, or knows that
 /// it is gone: one cause is one row, and it says how it is now.
 pub(super) fn is_seen_here(state: &State, finding: &Finding) -> bool {
+    if finding.kind == FindingKind::NobodyWorks {
+        return works(state, &finding.entity_id);
+    }
     if finding.entity != EntityKind::Vault {
         return false;
     }
@@ -297,6 +301,14 @@ pub(super) fn is_seen_here(state: &State, finding: &Finding) -> bool {
         LinkState::Up | LinkState::Degraded => state.vault_sealed() || state.findings_are_old(),
         LinkState::Unknown | LinkState::Absent => false,
     }
+}
+
+/// True if the API says that somebody is at this duty. It knows when nobody could write that he is, as on a primary that is
+/// set read-only; a console that reads the database itself only sees who is silent.
+fn works(state: &State, duty: &str) -> bool {
+    let at_it = |it: &Worker| it.duty.word() == duty && it.is_there;
+    let answers = matches!(state.link(Backend::Api), LinkState::Up | LinkState::Degraded);
+    answers && state.divided().is_none() && state.workers.iter().any(at_it)
 }
 
 /// Time that the issuer is given to try a Vault again that was opened.
@@ -510,6 +522,7 @@ mod tests {
     use super::*;
     use crate::domain::database::{Host, HostState};
     use crate::domain::finding::{Maker, assert_is_whole, kinds_of};
+    use crate::domain::worker::Duty;
 
     fn state_with(links: &[(Backend, LinkState)], sealed: bool) -> State {
         let size = Size {
@@ -559,6 +572,32 @@ mod tests {
         assert_is_whole(it);
         assert_eq!(it.severity, Severity::Critical);
         assert!(it.what.contains("`cmp-server --migrate-only`"), "{}", it.what);
+    }
+
+    #[test]
+    fn nobody_is_missed_here_of_whom_the_api_says_that_he_is_there() {
+        let mut state = state_with(&[(Backend::Api, LinkState::Up)], false);
+        let missing = |duty: Duty| Finding {
+            kind: FindingKind::NobodyWorks,
+            entity_id: duty.word().to_owned(),
+            ..about(&state, Backend::Api, 0)
+        };
+        let (issuer, scheduler) = (missing(Duty::Issuer), missing(Duty::Scheduler));
+        let worker = |is_there| Worker {
+            duty: Duty::Issuer,
+            name: "issuer-1".to_owned(),
+            version: String::new(),
+            seen_at: DateTime::UNIX_EPOCH,
+            is_there,
+            clock_ahead_s: None,
+        };
+        state.workers = vec![worker(true)];
+        assert!(is_seen_here(&state, &issuer) && !is_seen_here(&state, &scheduler));
+        state.workers = vec![worker(false)];
+        assert!(!is_seen_here(&state, &issuer));
+        let mut away = state_with(&[(Backend::Api, LinkState::Down)], false);
+        away.workers = vec![worker(true)];
+        assert!(!is_seen_here(&away, &issuer), "that was before it was away");
     }
 
     #[test]

@@ -445,6 +445,15 @@ impl Troubles {
         }
     }
 
+    /// It was looked from outside whether anybody can write.
+    pub(super) fn seen_from_afar(&self, takes_changes: bool) {
+        let mut known = self.lock();
+        match takes_changes {
+            true => known.standstill.changes(),
+            false => known.standstill.no_change(Instant::now()),
+        }
+    }
+
     /// It doesn't answer.
     pub(super) fn no_answer(&self) {
         self.lock().standstill.no_change(Instant::now());
@@ -530,7 +539,24 @@ impl Troubles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::database::only_reads;
     use crate::problem::{Problem, ProblemKind};
+
+    #[test]
+    fn what_only_reads_is_known_by_its_words() {
+        let follows = |receives| Upstream { receives, from: None };
+        for it in [
+            Trouble::replica(&follows(true)),
+            Trouble::replica(&follows(false)),
+            Trouble::set_read_only("database"),
+            Trouble::only_reads(),
+        ] {
+            assert!(only_reads(&it.to_string()), "{it}");
+        }
+        for it in [Trouble::full(), Trouble::waiting(), Trouble::no_tables()] {
+            assert!(!only_reads(&it.to_string()), "{it}");
+        }
+    }
 
     #[tokio::test]
     async fn a_full_disk_is_named_and_nothing_is_changed() {

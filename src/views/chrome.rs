@@ -8,7 +8,7 @@ use ratatui::widgets::{Clear, Widget};
 use super::times::when;
 use super::{find, offered, palette, related};
 use crate::actions::{self, Action, Availability};
-use crate::domain::database::{ReadFrom, Source};
+use crate::domain::database::{ReadFrom, Source, only_reads};
 use crate::domain::divided::Divided;
 use crate::domain::link::{Backend, LinkState};
 use crate::domain::role::Role;
@@ -166,16 +166,30 @@ fn room(state: &State, notes: &[String], width: u16) -> usize {
     usize::from(width).saturating_sub(taken)
 }
 
-/// Of each the first words that there is room for.
+/// Of each the first words that there is room for, while what is bad after it keeps room for its shortest. What there is no
+/// room for is counted where there is room for that.
 fn fitting(wrong: Vec<Wrong>, room: usize) -> Vec<(String, Meaning)> {
-    let mut needs = 0;
-    let mut fit = Vec::new();
+    let mut room = room.saturating_sub(TRAIL);
+    let needs = |text: &str| columns(text) + 2;
+    let shortest = |it: &Wrong| it.forms.iter().map(|form| needs(form)).min().unwrap_or(0);
+    let bad = wrong.iter().filter(|it| it.meaning == Meaning::Bad);
+    let mut kept: usize = bad.map(shortest).sum();
+    let (mut fit, mut n_left) = (Vec::new(), 0);
     for it in wrong {
-        let fits = |text: &String| needs + columns(text) + 2 + TRAIL <= room;
-        if let Some(text) = it.forms.into_iter().find(fits) {
-            needs += columns(&text) + 2;
-            fit.push((text, it.meaning));
+        if it.meaning == Meaning::Bad {
+            kept -= shortest(&it);
         }
+        match it.forms.into_iter().find(|form| needs(form) + kept <= room) {
+            Some(text) => {
+                room -= needs(&text);
+                fit.push((text, it.meaning));
+            }
+            None => n_left += 1,
+        }
+    }
+    let more = format!("+{n_left} more");
+    if n_left > 0 && needs(&more) <= room {
+        fit.push((more, Meaning::Warn));
     }
     fit
 }
@@ -324,8 +338,7 @@ fn degraded(state: &State, backend: Backend, note: &str) -> Option<Wrong> {
             ("signing paused".to_owned(), Meaning::Bad)
         }
         Backend::Issuer if note.starts_with("paused") => ("issuer paused".to_owned(), Meaning::Bad),
-        // Which host of the database is read, where the console reads it itself.
-        Backend::Database if !state.hosts.is_empty() => (format!("db {note}"), Meaning::Warn),
+        Backend::Database => return Some(database(state, note)),
         Backend::Agents => {
             let numbers: Vec<&str> = note
                 .split_whitespace()
@@ -339,6 +352,22 @@ fn degraded(state: &State, backend: Backend, note: &str) -> Option<Wrong> {
         other => (format!("{} degraded", other.word()), Meaning::Warn),
     };
     Some(Wrong::new(text, meaning))
+}
+
+/// A database that is in trouble: what the API says of it is a sentence, which is told as a finding; or which host of it is
+/// read, where the console reads it itself.
+fn database(state: &State, note: &str) -> Wrong {
+    let said = state.api_database_note.as_deref();
+    let said = said.filter(|_| state.api_database == LinkState::Degraded);
+    match said {
+        Some(said) if only_reads(said) => Wrong::new("db READ-ONLY", Meaning::Bad),
+        Some(_) => Wrong::new("db degraded", Meaning::Bad),
+        None if state.hosts.is_empty() || note.is_empty() => Wrong::new("db degraded", Meaning::Warn),
+        None => Wrong {
+            forms: vec![format!("db {note}"), "db degraded".to_owned()],
+            meaning: Meaning::Warn,
+        },
+    }
 }
 
 /// What must not be overlooked about what is shown.

@@ -142,7 +142,7 @@ fn row(sight: &Sight<'_>, state: &State) -> Row {
             changes(sight, state),
             cell(api, api_means),
             plain(took.map(coarse).unwrap_or_default()),
-            n(figures.map(|it| it.critical), Meaning::Bad),
+            n(sight.critical(), Meaning::Bad),
             n(figures.map(|it| it.warnings), Meaning::Warn),
             count(figures.map(|it| it.expiring), Meaning::Plain),
             n(figures.map(|it| it.silent), Meaning::Warn),

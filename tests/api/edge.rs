@@ -9,7 +9,7 @@ use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::support::Server;
+use super::support::{Server, noon};
 
 /// A connection of one's own to the server.
 async fn raw(it: &Server) -> TcpStream {
@@ -261,4 +261,19 @@ async fn metrics_count_requests_by_template_and_the_platform() {
     assert!(text.contains("cmp_build_info{version=\""), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
     assert!(!text.contains("wp-login") && !text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn answers_are_dated_by_the_stores_clock_also_when_it_is_set_back() {
+    let Some(it) = Server::start().await else { return };
+    let date = async |path: &str| {
+        let response = it.http.get(format!("{}{path}", it.base)).send().await.unwrap();
+        response.headers()["date"].to_str().unwrap().to_owned()
+    };
+    for (ahead, told) in [(7200, "22:26:40"), (0, "20:26:40")] {
+        it.clock.set(noon() + chrono::Duration::seconds(ahead));
+        for path in ["/readyz", "/healthz", "/api/v1/me", "/nothing"] {
+            assert_eq!(date(path).await, format!("Thu, 28 May 2026 {told} GMT"), "{path}");
+        }
+    }
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use cmp_console::clock::Clock;
 use cmp_console::config::console::DatabaseConfig;
 use cmp_console::domain::database::{Host, HostRole, HostState, Source, Standing};
+use cmp_console::domain::worker::Duty;
 use cmp_console::store::hosts::Hosts;
-use cmp_console::store::{Store, agents};
+use cmp_console::store::{Store, adapters, agents, workers};
 use sqlx::Connection;
 use tokio::task::AbortHandle;
 
@@ -191,4 +192,52 @@ async fn a_table_that_is_locked_makes_its_reads_late_until_one_is_answered_again
     lock.rollback().await.unwrap();
     assert!(read().await.is_ok());
     it.until(|hosts| hosts[0].late.is_empty()).await;
+}
+
+#[tokio::test]
+async fn nobody_is_missed_while_there_is_no_primary_to_write_to() {
+    let Some(primary) = server::of_ones_own() else {
+        return;
+    };
+    let store = Store::open(&primary.url(OWNER, "cmp"), Clock::system())
+        .await
+        .unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let nothing = serde_json::json!({});
+    adapters::upsert(&mut tx, "vault", "vault_pki", &nothing)
+        .await
+        .unwrap();
+    workers::beat(&mut tx, Duty::Issuer, "issuer-1", "1")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
+    let old = "UPDATE adapters SET created_at = now() - interval '1 hour'";
+    primary.psql(OWNER, "cmp", old);
+    let replica = primary.replica();
+    let it = Watched::new("cmp", OWNER, &[primary.dir(), replica.dir()]);
+    let gone = async |host| {
+        let read = it.0.on(host, "workers", async |conn| workers::gone(conn).await);
+        let gone = read.await.unwrap();
+        gone.into_iter().map(|it| it.duty).collect::<Vec<_>>()
+    };
+    it.until(|hosts| hosts.iter().all(|host| host.standing().is_some()))
+        .await;
+    assert_eq!(gone(0).await, [Duty::Scheduler], "while changes could be made");
+    primary.end("QUIT");
+    it.until(|hosts| matches!(hosts[0].state, HostState::Lost { .. }))
+        .await;
+    let later = "SELECT min(now() - seen_at) > interval '31 seconds' FROM workers";
+    let limit = std::time::Duration::from_secs(60);
+    let silent = async {
+        while replica.psql("postgres", "cmp", later) != "t" {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(limit, silent).await.unwrap();
+    assert_eq!(
+        gone(1).await,
+        [Duty::Scheduler],
+        "the issuer can't say that it is there"
+    );
 }

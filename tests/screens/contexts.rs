@@ -39,6 +39,7 @@ fn with_other_contexts(state: &mut State) {
     let of = |name: &str| Query::FiguresOf(name.to_owned());
     let figures = Figures {
         critical: 2,
+        vault: 1,
         warnings: 11,
         expiring: 148,
         silent: 3,

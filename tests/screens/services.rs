@@ -141,3 +141,51 @@ fn services_and_command_log() {
         });
     });
 }
+
+/// Whatever the API says of its database at whatever length, the title has a word for it.
+#[test]
+fn the_title_has_a_status_of_a_database_in_trouble_at_every_width() {
+    let read_only = "is the primary, set read-only (`default_transaction_read_only`): when changes are wanted again: \
+                     `ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf();`, as a superuser; or \
+                     take it out of postgresql.conf, and reload";
+    let off = "this server's clock is 7200 s ahead of the database's: set both by NTP";
+    for (width, height) in SIZES {
+        for (note, status) in [(read_only, "db READ-ONLY"), (off, "db degraded")] {
+            for has_hosts in [true, false] {
+                let mut state = night(width, height);
+                let mut tell = |event| update(&mut state, Timed { at: now(), event }, &mut Vec::new());
+                let link = |note| fixtures::link(LinkState::Degraded, Some(note));
+                let primary = HostState::Up(Standing {
+                    role: HostRole::Primary,
+                    timeline: 1,
+                    behind_ms: 0,
+                    follows: false,
+                    last_change: None,
+                    latency_ms: 3,
+                });
+                let host = Host {
+                    name: "db-1".to_owned(),
+                    unchecked: None,
+                    late: std::collections::BTreeSet::new(),
+                    state: primary,
+                    instance: None,
+                };
+                if has_hosts {
+                    tell(Event::Hosts(vec![host.clone()]));
+                }
+                tell(Event::Link(Backend::Database, link(note)));
+                if has_hosts {
+                    tell(Event::Hosts(vec![host]));
+                }
+                tell(Event::Link(Backend::Cache, link("redis is lost")));
+                let screen = text(&state);
+                let title = screen.lines().next().unwrap();
+                assert!(title.contains(status), "{width} {has_hosts}: {title}");
+                assert!(
+                    title.contains("cache degraded") || title.contains(" more"),
+                    "{width}: {title}"
+                );
+            }
+        }
+    }
+}

@@ -11,6 +11,7 @@ use tracing::{Instrument, Span};
 
 use super::{ApiState, reply, request_id};
 use crate::problem::Problem;
+use crate::services::serve::date;
 
 /// What is asked all the time by machines: its log lines are for debugging.
 const ROUTINE: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -34,6 +35,7 @@ pub(super) async fn around(State(api): State<ApiState>, request: Request, next: 
     let mut response = within(api.bounds.answer, request, next)
         .instrument(span.clone())
         .await;
+    date(api.store.clock().now(), response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(request_id::HEADER, id);
     }

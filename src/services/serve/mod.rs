@@ -3,6 +3,7 @@
 
 mod answering;
 mod bounds;
+mod date;
 mod patient;
 mod peer;
 mod places;
@@ -29,11 +30,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::clock::Clock;
+
 use answering::Answering;
 use patient::{Least, Patient};
 use places::{Full, Place, Places};
 
 pub use bounds::Bounds;
+pub use date::date;
 pub use peer::Peer;
 pub use tls::{Tls, TlsError};
 
@@ -215,7 +219,8 @@ impl Visitor {
             async move {
                 let answer = tokio::time::timeout(limit, answering).await;
                 // A router doesn't fail.
-                let Ok(answer) = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+                let Ok(mut answer) = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+                date(Clock::system().now(), answer.headers_mut());
                 if is_stream(&answer) {
                     busy.streams();
                 }

@@ -21,7 +21,7 @@ use super::tx::{Conn, Link};
 use super::{CHANGES_KEPT, StoreError, Work, dialect, tls};
 use crate::clock::Clock;
 use crate::config::console::DatabaseConfig;
-use crate::domain::database::{Host, HostState, ReadFrom, Source, sources};
+use crate::domain::database::{Host, HostState, ReadFrom, Source, sources, takes_changes};
 use crate::domain::secret::Secret;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::page::Change;
@@ -55,6 +55,8 @@ struct Inner {
     /// Reads that were late last, by host, and when.
     late: Mutex<BTreeMap<(usize, &'static str), Instant>>,
     counted: Counted,
+    /// When nobody could write, as far as the hosts show it.
+    troubles: Troubles,
 }
 
 impl Inner {
@@ -68,6 +70,13 @@ impl Inner {
             };
         }
         self.tell_late(index);
+    }
+
+    /// Keeps whether anybody can write: who is silent while there is no primary isn't missing.
+    fn judge_changes(&self) {
+        if let Some(takes_changes) = takes_changes(&self.seen.borrow()) {
+            self.troubles.seen_from_afar(takes_changes);
+        }
     }
 
     /// Tells what is late at the host; what was so long ago is no news of now.
@@ -162,6 +171,7 @@ impl Hosts {
             changes: broadcast::Sender::new(CHANGES_KEPT),
             late: Mutex::default(),
             counted: Counted::default(),
+            troubles: Troubles::default(),
         })))
     }
 
@@ -248,7 +258,7 @@ impl Hosts {
             Link::Question(question),
             now,
             self.0.counted.clone(),
-            Troubles::default(),
+            self.0.troubles.clone(),
             None,
         ))
     }

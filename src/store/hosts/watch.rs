@@ -53,6 +53,7 @@ pub(super) async fn watch(hosts: &Inner, index: usize) {
             Err(_) => silent(),
         };
         lost(hosts, index, reason);
+        hosts.judge_changes();
         looked(hosts, index, wish);
         let _asked = timeout(AGAIN, looks.changed()).await;
     }
@@ -110,6 +111,7 @@ async fn until_lost(
             }
         }
         told(hosts, index, state);
+        hosts.judge_changes();
         hosts.tell_late(index);
         looked(hosts, index, wish);
         let any_lost = |host: &Host| matches!(host.state, HostState::Lost { .. });
