@@ -20,6 +20,8 @@ mod beside;
 #[path = "actions/between.rs"]
 mod between;
 mod demo;
+#[path = "actions/denied.rs"]
+mod denied;
 #[path = "actions/every.rs"]
 mod every;
 #[path = "actions/late.rs"]

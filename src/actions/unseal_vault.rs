@@ -330,15 +330,15 @@ fn stopped(status: &SealStatus, command: &str) -> Problem {
         _ if !status.sealed => {
             Problem::new(kind, "Vault was unsealed meanwhile; nothing of it was looked at")
         }
-        0 => Problem::new(kind, "no share was entered; Vault is sealed as before"),
+        0 => Problem::new(kind, "no share was entered; Vault was left sealed, as before"),
         n => {
-            let stay = if n == 1 { "stays" } else { "stay" };
+            let were = if n == 1 { "was" } else { "were" };
             Problem::new(
                 kind,
-                format!("{n} of {t} shares {stay} at Vault, which is sealed"),
+                format!("{n} of {t} shares {were} left at Vault, which was sealed then"),
             )
             .hint(format!(
-                "unseal again and enter the other {}, or drop what is there: `{command} -reset`",
+                "while it is sealed: unseal again and enter the other {}, or drop what is there: `{command} -reset`",
                 t.saturating_sub(n)
             ))
         }
@@ -500,10 +500,18 @@ mod tests {
     fn who_stops_is_told_what_stays_at_vault_and_what_drops_it() {
         let command = "VAULT_ADDR=http://v vault operator unseal";
         let none = stopped(&status(0, ""), command);
-        assert_eq!(none.what, "no share was entered; Vault is sealed as before");
+        assert_eq!(
+            none.what,
+            "no share was entered; Vault was left sealed, as before"
+        );
         assert_eq!(none.hint, None);
         let some = stopped(&status(2, "a"), command);
-        assert_eq!(some.what, "2 of 3 shares stay at Vault, which is sealed");
+        // It is read on the runs' screen long after, when Vault may be open.
+        assert_eq!(
+            some.what,
+            "2 of 3 shares were left at Vault, which was sealed then"
+        );
+        assert!(some.hint.as_ref().unwrap().starts_with("while it is sealed: "));
         assert!(
             some.hint
                 .unwrap()

@@ -16,6 +16,7 @@ use crate::plan::guard::Guard;
 use crate::plan::journal::Journal;
 use crate::plan::known::KnownAgents;
 use crate::plan::one_database;
+use crate::plan::outcome::Outcome;
 use crate::plan::ports::{Changes, Reads};
 use crate::problem::Problem;
 use crate::state::effect::Export;
@@ -171,18 +172,19 @@ impl Backends {
         }
     }
 
-    /// Hands over what the local journal holds; false when it has to be tried again.
-    pub(super) async fn hand_over_journal(&self) -> bool {
+    /// Hands over what the local journal holds, and gives the ends that the records deny; none when it has to be tried
+    /// again.
+    pub(super) async fn hand_over_journal(&self) -> Option<Vec<(String, Outcome)>> {
         // What is told to a database that is left behind is told to nobody.
         if let Some(problem) = one_database::not_one(&self.reads).await {
             tracing::debug!(%problem, "the local journal waits");
-            return false;
+            return None;
         }
         match self.journal.hand_over(&self.changes).await {
-            Ok(()) => true,
+            Ok(denied) => Some(denied),
             Err(problem) => {
                 tracing::debug!(%problem, "the local journal is not handed over yet");
-                false
+                None
             }
         }
     }

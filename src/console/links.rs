@@ -47,8 +47,13 @@ pub(super) async fn watch(backends: Arc<Backends>, to: Sender<Event>, look: Arc<
         }
         // What the API could not be told at a run's end, though its link looks well.
         due |= backends.journal.has_news();
-        if due && backends.hand_over_journal().await {
+        if due && let Some(denied) = backends.hand_over_journal().await {
             due = false;
+            for (run, end) in denied {
+                if to.send(Event::OnRecord(run, end)).await.is_err() {
+                    return;
+                }
+            }
         }
         let reads = &backends.reads;
         let (platform, vault) = tokio::join!(

@@ -25,7 +25,10 @@ pub(super) fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects
     let wanted_secret = state.run(id).is_some_and(Run::wants_secret);
     let now = state.now;
     let Some(run) = state.run_mut(id) else { return };
-    let was_over = matches!(run.phase, Phase::Ended(_));
+    let was_open = match &run.phase {
+        Phase::Ended(outcome) => matches!(outcome, Outcome::Waiting(_) | Outcome::Unknown(_)),
+        _ => false,
+    };
     run.take(event.clone());
     if matches!(event, RunEvent::Ended(_)) {
         run.ended_at = Some(now);
@@ -41,7 +44,7 @@ pub(super) fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects
             heed_refusal(state, problem, effects);
         }
         // For whom it waits now is on its screen; that it waits still is no news.
-        let is_news = !was_over || !matches!(outcome, Outcome::Waiting(_) | Outcome::Unknown(_));
+        let is_news = !was_open || !matches!(outcome, Outcome::Waiting(_) | Outcome::Unknown(_));
         if is_news && !layers::is_open(state, id) {
             let (tone, words) = match outcome {
                 Outcome::Proven(proof) => (Tone::Good, proof.clone()),
@@ -64,6 +67,17 @@ pub(super) fn run_goes_on(state: &mut State, id: &str, event: &RunEvent, effects
     }
     if matches!(event, RunEvent::StepNote(..) | RunEvent::StepEnded(..)) && wanted_secret {
         effects.push(Effect::CheckLinks);
+    }
+}
+
+/// Takes the end that the record of a run has in the place of the one that was said here before.
+pub(super) fn on_record(state: &mut State, record: &str, end: Outcome, effects: &mut Vec<Effect>) {
+    let run = state.runs.iter().find(|run| run.record_id() == Some(record));
+    let id = run
+        .filter(|run| matches!(run.phase, Phase::Ended(_)))
+        .map(|run| run.id.clone());
+    if let Some(id) = id {
+        run_goes_on(state, &id, &RunEvent::Ended(end), effects);
     }
 }
 

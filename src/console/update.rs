@@ -3,7 +3,7 @@
 
 use super::clipboard::takes;
 use super::command_line::{self, Asked};
-use super::run_told::{no_longer_awaited, run_goes_on};
+use super::run_told::{no_longer_awaited, on_record, run_goes_on};
 use super::wants::{ask, can_read, heed_refusal, is_held, remember, touch, touch_own};
 use super::{
     clues, cursor, dialogs, exporting, layers, leaving, lists, live_filter, menu, starting, verify, wiped,
@@ -272,6 +272,7 @@ pub fn update(state: &mut State, timed: Timed, effects: &mut Vec<Effect>) -> boo
         }
         Event::Planned(run, result) => planned(state, &run, result, effects),
         Event::Run(run, event) => run_goes_on(state, &run, &event, effects),
+        Event::OnRecord(id, end) => on_record(state, &id, end, effects),
         Event::Starting(what) => {
             state.starting = what;
             touch(state, |_| true);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::executor::{Ended, Means, Rest, RunEvent, Thing, context, ends, record};
+use super::executor::{Ended, Means, Rest, RunEvent, Thing, context, end, ends, record};
+use super::journal::Patience;
 use super::outcome::Outcome;
 use super::plan::PlannedStep;
 use super::sent::still_open;
@@ -45,8 +46,9 @@ impl Rest {
         watch: &(dyn Fn(RunEvent) + Send + Sync),
     ) {
         let began = Instant::now();
-        let mut counted = ends(self.confirmed.plan(), &self.things).counted();
-        while self.things.values().any(is_open) && began.elapsed() < AT_MOST {
+        let first = ends(self.confirmed.plan(), &self.things);
+        let (mut seen, mut counted) = (first.whole(), first.counted());
+        while (self.is_denied_for_now || self.things.values().any(is_open)) && began.elapsed() < AT_MOST {
             let n_open = self.things.values().filter(|thing| is_open(thing)).count();
             let is_soon = began.elapsed() < FRESH && n_open <= FEW;
             sleep(if is_soon { SOON } else { LATER }).await;
@@ -56,20 +58,28 @@ impl Rest {
             }
             self.things = things;
             let ends = ends(self.confirmed.plan(), &self.things);
-            let now = ends.whole();
-            if now == told {
+            let is_same = std::mem::replace(&mut seen, ends.whole()) == seen;
+            if is_same && !self.is_denied_for_now {
                 continue;
             }
+            let is_counted_so = std::mem::replace(&mut counted, ends.counted()) == counted;
             // For whom it waits by now is for the screen alone.
-            if std::mem::replace(&mut counted, ends.counted()) != ends.counted() {
-                let (run, at) = (&self.confirmed.plan().run_id, means.reads.now());
-                let end = means
-                    .journal
-                    .end(&means.changes.api, self.recorded, run, &now, at, &means.leaving);
-                end.await;
+            let now = match is_counted_so && !self.is_denied_for_now {
+                true => seen.clone(),
+                false => {
+                    let patience = match is_counted_so {
+                        true => Patience::None,
+                        false => Patience::ForAReport,
+                    };
+                    let has = end(means, self.recorded, &self.confirmed, &seen, patience).await;
+                    self.is_denied_for_now = has.is_under_way;
+                    has.end
+                }
+            };
+            if now != told {
+                watch(RunEvent::Ended(now.clone()));
+                told = now;
             }
-            watch(RunEvent::Ended(now.clone()));
-            told = now;
         }
     }
 

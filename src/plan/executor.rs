@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::confirm::Confirmed;
 use super::guard::Guard;
-use super::journal::{Journal, Recorded};
+use super::journal::{Journal, OnRecord, Patience, Recorded};
 use super::one_database::OneDatabase;
 use super::order::{IN_HAND, Row, Turn, Turns, rows};
 use super::outcome::{Ends, Outcome};
@@ -68,7 +68,7 @@ pub struct Means<'a> {
 pub struct Ended {
     /// Its end.
     pub outcome: Outcome,
-    /// Things that may still come about by themselves.
+    /// Things, and its record, that may still come about by themselves.
     pub(super) rest: Option<Rest>,
 }
 
@@ -77,6 +77,8 @@ pub(super) struct Rest {
     pub(super) confirmed: Confirmed,
     pub(super) recorded: Recorded,
     pub(super) things: BTreeMap<usize, Thing>,
+    /// The records deny its end for as long as something is under way.
+    pub(super) is_denied_for_now: bool,
 }
 
 /// Carries a confirmed plan out and tells `watch` how it goes.
@@ -87,19 +89,33 @@ pub async fn execute(
 ) -> Ended {
     let (outcome, begun) = carry_out(&confirmed, means, watch).await;
     watch(RunEvent::Ended(outcome.clone()));
-    let rest = begun.map(|(recorded, things)| Rest {
-        confirmed,
-        recorded,
-        things,
-    });
+    let rest = begun.map(
+        |Begun {
+             recorded,
+             things,
+             is_denied_for_now,
+         }| Rest {
+            confirmed,
+            recorded,
+            things,
+            is_denied_for_now,
+        },
+    );
     Ended { outcome, rest }
+}
+
+/// A run that was put on record.
+struct Begun {
+    recorded: Recorded,
+    things: BTreeMap<usize, Thing>,
+    is_denied_for_now: bool,
 }
 
 async fn carry_out(
     confirmed: &Confirmed,
     means: &Means<'_>,
     watch: &(dyn Fn(RunEvent) + Send + Sync),
-) -> (Outcome, Option<(Recorded, BTreeMap<usize, Thing>)>) {
+) -> (Outcome, Option<Begun>) {
     let recorded = match on_record(confirmed, means).await {
         Ok(begun) => begun,
         Err(end) => return (end, None),
@@ -118,18 +134,35 @@ async fn carry_out(
             BTreeMap::new(),
         ),
     };
-    means
-        .journal
-        .end(
-            &means.changes.api,
-            recorded,
-            &confirmed.plan().run_id,
-            &outcome,
-            means.reads.now(),
-            &means.leaving,
-        )
-        .await;
-    (outcome, Some((recorded, things)))
+    // The record's end is the one that is told: what it denies isn't so for anybody.
+    let told = end(means, recorded, confirmed, &outcome, Patience::ForAReport).await;
+    let begun = Begun {
+        recorded,
+        things,
+        is_denied_for_now: told.is_under_way,
+    };
+    (told.end, Some(begun))
+}
+
+/// Puts an end of the run on record, and gives the one that the record has.
+pub(super) async fn end(
+    means: &Means<'_>,
+    recorded: Recorded,
+    confirmed: &Confirmed,
+    outcome: &Outcome,
+    patience: Patience,
+) -> OnRecord {
+    let at = means.reads.now();
+    let ended = means.journal.end(
+        &means.changes.api,
+        recorded,
+        confirmed,
+        outcome,
+        at,
+        &means.leaving,
+        patience,
+    );
+    ended.await
 }
 
 /// Puts the run on record where nothing speaks against it now; else its end, before anything was sent.

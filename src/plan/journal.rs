@@ -23,6 +23,7 @@ use super::ports::Changes;
 use super::record;
 use crate::clients::api::ApiWriter;
 use crate::domain::audit::AuditOutcome;
+use crate::domain::id::EntityKind;
 use crate::problem::{Problem, ProblemKind};
 use crate::wire::runs::{RunBegin, RunEnd, RunStepRecord};
 
@@ -43,6 +44,32 @@ pub enum Recorded {
     Audit,
     /// In the local file only, since the API doesn't answer.
     Locally,
+}
+
+/// The end that the record of a run has.
+pub(super) struct OnRecord {
+    /// It.
+    pub(super) end: Outcome,
+    /// The records deny another one only for as long as something is under way.
+    pub(super) is_under_way: bool,
+}
+
+impl OnRecord {
+    fn denied(end: &RunEnd, problem: &Problem, confirmed: &Confirmed) -> Self {
+        Self {
+            end: denied(end, Some(confirmed.plan().kind_of(0))),
+            is_under_way: problem.kind == ProblemKind::NotYet,
+        }
+    }
+}
+
+/// Time that is given to what the records say is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as an agent takes to report.
+    ForAReport,
+    /// None: it is told again later.
+    None,
 }
 
 /// Writes runs down.
@@ -180,28 +207,35 @@ impl Journal {
         }
     }
 
-    /// The end; what can't be told to the API is kept locally.
+    /// Puts the end on record, and gives the one that the record has; what can't be told to the API is kept locally.
     pub(super) async fn end(
         &self,
         api: &ApiWriter,
         on: Recorded,
-        run: &str,
+        confirmed: &Confirmed,
         outcome: &Outcome,
         at: DateTime<Utc>,
         leaving: &watch::Receiver<bool>,
-    ) {
+        patience: Patience,
+    ) -> OnRecord {
+        let run = &confirmed.plan().run_id;
+        let mut has = OnRecord {
+            end: outcome.clone(),
+            is_under_way: false,
+        };
         let mut end = RunEnd {
             outcome: outcome.for_audit(),
             note: Some(outcome.for_record()),
         };
         let told = match on {
-            Recorded::Audit => match tell_end(api, run, &end, leaving.clone()).await {
+            Recorded::Audit => match tell_end(api, run, &end, leaving.clone(), patience).await {
                 // The records say otherwise: another one's change proved it, say, or what had failed was tried again.
                 Err(problem)
                     if matches!(problem.kind, ProblemKind::Conflict | ProblemKind::NotYet)
                         && is_known(end.outcome.word()) =>
                 {
                     end = against_the_records(&end, &problem);
+                    has = OnRecord::denied(&end, &problem, confirmed);
                     tell(api, Word::End(run, &end)).await
                 }
                 told => told,
@@ -212,11 +246,8 @@ impl Journal {
             // The audit row will have the time at which it is handed over, so the note has this one. What may
             // have been told already is told in the same words: it is the same end.
             if !told.is_err_and(|problem| problem.kind == ProblemKind::NoAnswer) {
-                end.note = Some(format!(
-                    "{} (ended at {})",
-                    outcome.for_record(),
-                    at.format("%Y-%m-%d %H:%M:%SZ")
-                ));
+                let note = end.note.as_deref().unwrap_or_default();
+                end.note = Some(format!("{note} (ended at {})", at.format("%Y-%m-%d %H:%M:%SZ")));
             }
             let line = Line::End {
                 run: run.to_owned(),
@@ -226,19 +257,20 @@ impl Journal {
                 tracing::error!(%run, %problem, "the end of {run} could not be recorded");
             }
         }
+        has
     }
 
     /// Hands the ended runs of the local file over to the API, each once however often it is tried (the
     /// API knows them by their ids). One whose console is gone without saying its end has ended as unknown.
-    /// What is under way, or refused, stays in the file.
+    /// What is under way, or refused, stays in the file. Gives the ends that the records deny, by the runs' ids.
     ///
     /// # Errors
     /// That the file can't be read or written, or that the API is away again.
-    pub async fn hand_over(&self, changes: &Changes) -> Result<(), Problem> {
+    pub async fn hand_over(&self, changes: &Changes) -> Result<Vec<(String, Outcome)>, Problem> {
         let failed = |error: std::io::Error| self.unusable(&error);
         let lines = match tokio::fs::read_to_string(&self.local).await {
             Ok(text) => text.lines().map(str::to_owned).collect::<Vec<_>>(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
         };
         // A last line that a crash cut off is none; its run never ended here.
@@ -249,21 +281,26 @@ impl Journal {
         let broken_off = ends_of_the_gone(&parsed);
         parsed.extend(broken_off);
         let mut handed_over = BTreeSet::new();
+        let mut denied = Vec::new();
         for line in &parsed {
-            if let Line::End { run, .. } = line
-                && hand_over_run(&changes.api, run, &parsed).await?
-            {
+            if let Line::End { run, .. } = line {
+                match hand_over_run(&changes.api, run, &parsed).await? {
+                    HandedOver::No => continue,
+                    HandedOver::AsItIs => {}
+                    HandedOver::Denied(end) => denied.push((run.clone(), end)),
+                }
                 handed_over.insert(run.clone());
             }
         }
         if handed_over.is_empty() {
-            return Ok(());
+            return Ok(denied);
         }
         let local = self.local.clone();
         tokio::task::spawn_blocking(move || forget(&local, &handed_over))
             .await
             .map_err(|error| Problem::internal(error.to_string()))?
-            .map_err(|error| self.unusable(&error))
+            .map_err(|error| self.unusable(&error))?;
+        Ok(denied)
     }
 
     fn unusable(&self, error: &std::io::Error) -> Problem {
@@ -346,8 +383,23 @@ fn ends_of_the_gone(lines: &[Line]) -> Vec<Line> {
     .collect()
 }
 
-/// Says one run's lines to the API; false when the API refuses them, so that they stay.
-async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<bool, Problem> {
+/// A run of the local file, as far as the API takes it.
+enum HandedOver {
+    /// It refuses the lines, so that they stay.
+    No,
+    /// It is on record as the file has it.
+    AsItIs,
+    /// The records deny its end, and have this one.
+    Denied(Outcome),
+}
+
+/// Says one run's lines to the API.
+async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<HandedOver, Problem> {
+    let begun = lines.iter().find_map(|line| match line {
+        Line::Begin { run: of, body, .. } if of == run => Some(body.entity_type),
+        _ => None,
+    });
+    let mut handed_over = HandedOver::AsItIs;
     for line in lines.iter().filter(|line| line.run() == run) {
         let word = match line {
             Line::Begin { body, .. } => Word::Begin(body),
@@ -359,6 +411,7 @@ async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<boo
                 if problem.kind == ProblemKind::Conflict && is_known(end.outcome.word()) =>
             {
                 let unknown = against_the_records(end, &problem);
+                handed_over = HandedOver::Denied(denied(&unknown, begun));
                 Word::End(run, &unknown).once(api).await
             }
             (Err(problem), Line::Step { .. }) if problem.kind == ProblemKind::Conflict => {
@@ -373,11 +426,11 @@ async fn hand_over_run(api: &ApiWriter, run: &str, lines: &[Line]) -> Result<boo
             Err(problem) if is_away(&problem) => return Err(problem),
             Err(problem) => {
                 tracing::warn!(%run, %problem, "{run} could not be handed over and stays in the local journal");
-                return Ok(false);
+                return Ok(HandedOver::No);
             }
         }
     }
-    Ok(true)
+    Ok(handed_over)
 }
 
 /// The file for its owner alone, locked against other consoles of the same person.
@@ -455,8 +508,13 @@ async fn tell_end(
     run: &str,
     end: &RunEnd,
     mut leaving: watch::Receiver<bool>,
+    patience: Patience,
 ) -> Result<(), Problem> {
-    let until = Instant::now() + FOR_A_REPORT;
+    let until = Instant::now()
+        + match patience {
+            Patience::ForAReport => FOR_A_REPORT,
+            Patience::None => Duration::ZERO,
+        };
     loop {
         let told = tell(api, Word::End(run, end)).await;
         let is_early = matches!(&told, Err(problem) if problem.kind == ProblemKind::NotYet);
@@ -482,6 +540,15 @@ fn against_the_records(end: &RunEnd, problem: &Problem) -> RunEnd {
         outcome: AuditOutcome::Unknown,
         note: Some(format!("{said}; but {}", problem.what)),
     }
+}
+
+/// The same for who sees the run, with what to look at, which its things' kind says.
+fn denied(unknown: &RunEnd, kind: Option<EntityKind>) -> Outcome {
+    let problem = Problem::no_answer(unknown.note.as_deref().unwrap_or_default());
+    Outcome::Unknown(match kind {
+        Some(kind) => problem.hint(kind.check_first()),
+        None => problem,
+    })
 }
 
 fn is_away(problem: &Problem) -> bool {

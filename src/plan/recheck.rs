@@ -93,7 +93,11 @@ fn changed(target: &Target, now: &AsNow, done: &[String]) -> Problem {
     };
     let done = match done {
         [] => String::new(),
-        done => format!("; done to it last: {}", done.join(", then ")),
+        done => {
+            // They come the newest first, and are told in the order in which they were done.
+            let done: Vec<&str> = done.iter().rev().map(String::as_str).collect();
+            format!("; done to it last: {}", done.join(", then "))
+        }
     };
     Problem::conflict(format!(
         "{} {} changed since the plan was made, so nothing was done: {status}{done}",
@@ -125,6 +129,12 @@ mod tests {
             changed(&target, &now(4, "revoked"), &done).what,
             "certificate shop.example.com changed since the plan was made, so nothing was done: it was active and \
              is revoked now; done to it last: revoke by dana at 02:14:07Z (done, INC-7)"
+        );
+        let two = ["revoke by issuer at 11:29:01Z", "revoke by dana at 11:29:00Z"].map(str::to_owned);
+        assert!(
+            changed(&target, &now(5, "revoked"), &two).what.ends_with(
+                "done to it last: revoke by dana at 11:29:00Z, then revoke by issuer at 11:29:01Z"
+            )
         );
         assert!(
             changed(&target, &now(4, "active"), &[])

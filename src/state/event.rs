@@ -17,6 +17,7 @@ use crate::domain::link::Backend;
 use crate::domain::role::Role;
 use crate::domain::worker::Worker;
 use crate::plan::executor::RunEvent;
+use crate::plan::outcome::Outcome;
 use crate::plan::plan::Plan;
 use crate::problem::Problem;
 use crate::wire::page::Change;
@@ -95,6 +96,8 @@ pub enum Event {
     Planned(String, Result<Box<Plan>, Problem>),
     /// A run goes on.
     Run(String, RunEvent),
+    /// The end that the record of a run has, by the id that it is on record by, where it isn't what was said here.
+    OnRecord(String, Outcome),
     /// What is being started, in words; none when all is up.
     Starting(Option<String>),
     /// The rows that an export waits for, or why they can't be had.

@@ -229,9 +229,18 @@ impl Run {
             Phase::Planning => "planning".to_owned(),
             Phase::Planned => "planned".to_owned(),
             Phase::Running => "running".to_owned(),
-            Phase::Ended(outcome) if self.ends.len() < 2 => outcome.of_run().to_owned(),
+            Phase::Ended(outcome) if self.ends.len() < 2 || self.is_denied(outcome) => {
+                outcome.of_run().to_owned()
+            }
             Phase::Ended(_) => self.named_ends().counted(),
         }
+    }
+
+    /// True if nobody knows its end though all of its things have one: the records deny them.
+    #[must_use]
+    pub fn is_denied(&self, outcome: &Outcome) -> bool {
+        let is_unknown = |end: &Outcome| matches!(end, Outcome::Unknown(_));
+        is_unknown(outcome) && !self.ends.values().any(is_unknown)
     }
 
     /// The step that is under way, and what it last said.

@@ -96,7 +96,7 @@ pub(super) fn facts(state: &State) -> Vec<Fact> {
                 .next_attempt_at
                 .map_or_else(|| next_try(request, state), |at| full(at, state)),
         ),
-        fact("Tries", request.attempt.to_string()),
+        fact("Errors", request.attempt.to_string()),
         fact("Names", request.sans.join(" ")),
         fact("Key", request.key_algorithm.clone()),
         fact("Agent", agent.unwrap_or_else(|| or_none(&request.agent_id))),

@@ -28,7 +28,7 @@ pub(super) static VIEW: View = View {
         ("status", "status"),
         ("common_name", "request"),
         ("why", "why"),
-        ("attempt", "tries"),
+        ("attempt", "errors"),
         ("requested_by", "by"),
     ],
     filters: REQUEST_FIELDS,
@@ -68,8 +68,8 @@ const WIDE: &[Column] = &[
         width: Width::Rest(0),
     },
     Column {
-        title: "tries",
-        width: Width::Fixed(5),
+        title: "errors",
+        width: Width::Fixed(6),
     },
     Column {
         title: "asked",

@@ -23,6 +23,35 @@ fn a_run_goes_on_when_its_dialog_is_closed_and_its_end_is_told() {
     );
 }
 
+/// What was said here is not so: the record that the run was handed over to has another end.
+#[test]
+fn the_end_that_is_on_record_takes_the_place_of_the_one_that_was_said() {
+    let mut state = unsealed();
+    press(&mut state, "r");
+    planned(&mut state, Tier::Contained);
+    press(&mut state, "y esc");
+    let ended = RunEvent::Ended(Outcome::Proven("web-01 serves it".to_owned()));
+    tell(&mut state, Event::Run("#1".to_owned(), ended));
+    let id = state.run("#1").unwrap().record_id().unwrap().to_owned();
+    let denied = Problem::no_answer("web-01 serves it; but run is not done: the installation failed");
+    let denied = Outcome::Unknown(denied);
+    tell(
+        &mut state,
+        Event::OnRecord("run_of_another".to_owned(), denied.clone()),
+    );
+    assert_eq!(state.run("#1").unwrap().state(), "done");
+    tell(&mut state, Event::OnRecord(id, denied));
+    assert_eq!(state.run("#1").unwrap().state(), "unknown");
+    let said = state.toast.clone().map(|toast| toast.text).unwrap_or_default();
+    assert!(said.contains("is not done"), "{said}");
+    press(&mut state, "7");
+    let screen = drawn(&state);
+    assert!(
+        screen.contains("unknown") && !screen.contains("done  "),
+        "{screen}"
+    );
+}
+
 /// It would take the keys of whatever is done meanwhile.
 #[test]
 fn no_dialog_opens_by_itself_when_a_run_ends_after_it_was_closed() {

@@ -62,6 +62,20 @@ fn runs() {
         state.runs[0].take(RunEvent::Ended(whole));
         state.runs[0].ended_at = Some(now());
     });
+    // All was seen to be done, and the records deny it.
+    snapshot("run_denied", |state| {
+        open_run(state, "reissue", wide_plan(3));
+        state.runs[0].begin(now());
+        for target in 0..3 {
+            let end = Outcome::Proven("web-01:443 serves the new certificate".to_owned());
+            state.runs[0].take(RunEvent::ThingEnded(target, end));
+        }
+        let denied = "3 proven; but run `run_1` is not done: request `req_1` is issued, and the installation of its \
+                      certificate failed";
+        let why = Problem::no_answer(denied).hint("check the certificate before you retry");
+        state.runs[0].take(RunEvent::Ended(Outcome::Unknown(why)));
+        assert_eq!(state.runs[0].state(), "unknown");
+    });
     snapshot("run_unseal", |state| {
         let mut plan = plan(Tier::Shares);
         plan.title = "Unseal Vault".to_owned();

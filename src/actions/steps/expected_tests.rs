@@ -8,9 +8,10 @@ use crate::domain::certificate::CertificateStatus;
 fn certificate(id: &str) -> Certificate {
     let empty = serde_json::json!({
         "id": id, "version": 1, "subject": "CN=www.example.com", "sans": [], "issuer": "CN=CA", "serial": id,
-        "fingerprint_sha256": format!("{id}-fingerprint"), "spki_sha256": id, "key_algorithm": "ecdsa-p256",
+        "fingerprint_sha256": id.repeat(16), "spki_sha256": id, "key_algorithm": "ecdsa-p256",
         "not_before": DateTime::UNIX_EPOCH, "not_after": DateTime::UNIX_EPOCH,
-        "status": CertificateStatus::Active.word(), "created_at": DateTime::UNIX_EPOCH, "n_installations": 1,
+        "status": CertificateStatus::Active.word(), "created_at": DateTime::UNIX_EPOCH,
+        "updated_at": DateTime::UNIX_EPOCH, "n_installations": 1, "n_reissuable": 1,
     });
     serde_json::from_value(empty).unwrap()
 }
@@ -74,12 +75,12 @@ fn judged(it: &Expected, served: &str) -> String {
 fn a_place_that_has_its_own_is_proven_where_another_ones_is_served_and_says_so() {
     let it = both();
     assert_eq!(
-        judged(&it, "a-fingerprint"),
-        "shown: a of [\"b-fingerprint\", \"a-fingerprint\"]"
+        judged(&it, "aaaaaaaaaaaaaaaa"),
+        "shown: a of [\"bbbbbbbbbbbbbbbb\", \"aaaaaaaaaaaaaaaa\"]"
     );
     assert_eq!(
-        judged(&it, "b-fingerprint"),
-        "shown: b: /a.pem on web-01 has the new certificate a-fingerprint…, as its agent reports; web-01:443 serves that \
+        judged(&it, "bbbbbbbbbbbbbbbb"),
+        "shown: b: /a.pem on web-01 has the new certificate aaaaaaaaaaaaaaaa…, as its agent reports; web-01:443 serves that \
          of /b.pem"
     );
     assert_eq!(
@@ -99,7 +100,7 @@ fn a_place_beside_others_is_not_proven_before_its_agent_has_said_that_it_is_ther
     for spoil in under_way {
         let mut it = both();
         spoil(&mut it);
-        for served in ["a-fingerprint", "b-fingerprint", "old"] {
+        for served in ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "old"] {
             assert_eq!(
                 judged(&it, served),
                 "open: issued, and its agent has not reported the installation at /a.pem on web-01 yet"
@@ -108,8 +109,8 @@ fn a_place_beside_others_is_not_proven_before_its_agent_has_said_that_it_is_ther
         // Alone at its address, its own handshake is the proof.
         it.is_shared = false;
         it.beside.clear();
-        assert!(judged(&it, "a-fingerprint").starts_with("shown: a of [\"a-"));
-        assert!(judged(&it, "b-fingerprint").starts_with("not yet"));
+        assert!(judged(&it, "aaaaaaaaaaaaaaaa").starts_with("shown: a of [\"a"));
+        assert!(judged(&it, "bbbbbbbbbbbbbbbb").starts_with("not yet"));
     }
 }
 
@@ -122,7 +123,7 @@ fn a_place_whose_installation_failed_is_refuted_whatever_is_served() {
         is_old_there: true,
         new: Some("a".to_owned()),
     });
-    for served in ["a-fingerprint", "b-fingerprint", "old"] {
+    for served in ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "old"] {
         let words = judged(&it, served);
         assert!(
             words.starts_with("refuted: web-01:443: the installation failed; its agent says"),
@@ -130,15 +131,15 @@ fn a_place_whose_installation_failed_is_refuted_whatever_is_served() {
         );
         assert_eq!(
             words.contains("the new certificate of /b.pem"),
-            served == "b-fingerprint",
+            served == "bbbbbbbbbbbbbbbb",
             "{words}"
         );
     }
     // What another place lost is not served for this one.
     let mut it = both();
     it.beside[0].is_good = false;
-    assert!(judged(&it, "a-fingerprint").starts_with("shown: a of [\"a-fingerprint\"]"));
-    for served in ["b-fingerprint", "old"] {
+    assert!(judged(&it, "aaaaaaaaaaaaaaaa").starts_with("shown: a of [\"aaaaaaaaaaaaaaaa\"]"));
+    for served in ["bbbbbbbbbbbbbbbb", "old"] {
         let words = judged(&it, served);
         assert!(
             words.starts_with("refuted: web-01:443 serves another certificate: /a.pem on web-01 has the new one, and at /b.pem "),

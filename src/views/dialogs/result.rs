@@ -134,6 +134,11 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
     sheet
         .above
         .push(Sheet::thing(&when(run, state), width, Meaning::Plain));
+    // What the things came to by themselves is not the end that is on record.
+    if run.is_denied(whole) {
+        let words = format!("{}: {}", whole.of_run().to_uppercase(), whole.words());
+        sheet.above.push(Sheet::thing(&words, width, runs::ended(whole)));
+    }
     let any = |is: fn(&Outcome) -> bool| run.ends.values().any(is);
     let waits = any(|end| matches!(end, Outcome::Waiting(_)));
     // Its ends are looked at for as long as the console runs.
