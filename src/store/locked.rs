@@ -133,14 +133,14 @@ pub(super) fn is(error: &sqlx::Error) -> bool {
     }
 }
 
+/// What was answered last, and when.
+type Asked = (Instant, Option<Holder>);
+
 /// Where it is asked who holds a lock. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) enum Holders {
     /// On a connection of its own: those for changes all wait.
-    Postgres(
-        Arc<PgConnectOptions>,
-        Arc<Mutex<Option<(Instant, Option<Holder>)>>>,
-    ),
+    Postgres(Arc<PgConnectOptions>, Arc<Mutex<Option<Asked>>>),
     /// SQLite's file.
     File(PathBuf),
 }

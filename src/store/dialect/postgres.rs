@@ -248,10 +248,12 @@ pub(in crate::store) async fn stop(beside: PgPool, backend: i32) {
     }
 }
 
+/// A row of [`LOCK_HOLDER`].
+type LockHolder = (i32, Option<String>, Option<DateTime<Utc>>, Option<String>, bool);
+
 /// Who holds what this account's work waits for.
 pub(in crate::store) async fn lock_holder(conn: &mut PgConnection) -> Result<Option<Holder>, sqlx::Error> {
-    let found: Option<(i32, Option<String>, Option<DateTime<Utc>>, Option<String>, bool)> =
-        sqlx::query_as(LOCK_HOLDER).fetch_optional(conn).await?;
+    let found: Option<LockHolder> = sqlx::query_as(LOCK_HOLDER).fetch_optional(conn).await?;
     Ok(
         found.map(|(process, program, since, transaction, is_committed)| Holder {
             process: (process != 0).then_some(process),
