@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::confirm::Confirmed;
 use super::guard::Guard;
-use super::journal::{Journal, OnRecord, Patience, Recorded};
+use super::journal::{Ending, Journal, OnRecord, Patience, Recorded};
 use super::one_database::OneDatabase;
 use super::order::{IN_HAND, Row, Turn, Turns, rows};
 use super::outcome::{Ends, Outcome};
@@ -152,17 +152,13 @@ pub(super) async fn end(
     outcome: &Outcome,
     patience: Patience,
 ) -> OnRecord {
-    let at = means.reads.now();
-    let ended = means.journal.end(
-        &means.changes.api,
-        recorded,
+    let ending = Ending {
         confirmed,
         outcome,
-        at,
-        &means.leaving,
-        patience,
-    );
-    ended.await
+        at: means.reads.now(),
+    };
+    let (api, journal) = (&means.changes.api, means.journal);
+    journal.end(api, recorded, ending, &means.leaving, patience).await
 }
 
 /// Puts the run on record where nothing speaks against it now; else its end, before anything was sent.

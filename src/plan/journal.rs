@@ -108,6 +108,13 @@ impl Line {
     }
 }
 
+/// End of a run as its console has seen it.
+pub(super) struct Ending<'a> {
+    pub(super) confirmed: &'a Confirmed,
+    pub(super) outcome: &'a Outcome,
+    pub(super) at: DateTime<Utc>,
+}
+
 impl Journal {
     /// With the local file's path, used only while the API doesn't answer.
     #[must_use]
@@ -212,12 +219,15 @@ impl Journal {
         &self,
         api: &ApiWriter,
         on: Recorded,
-        confirmed: &Confirmed,
-        outcome: &Outcome,
-        at: DateTime<Utc>,
+        ending: Ending<'_>,
         leaving: &watch::Receiver<bool>,
         patience: Patience,
     ) -> OnRecord {
+        let Ending {
+            confirmed,
+            outcome,
+            at,
+        } = ending;
         let run = &confirmed.plan().run_id;
         let mut has = OnRecord {
             end: outcome.clone(),

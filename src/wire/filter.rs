@@ -416,9 +416,8 @@ impl Term {
             (Takes::Text | Takes::Thing(_), Some(letters)) => Wants::Letters(letters.to_owned()),
             (Takes::Text, None) => Wants::Text(value.to_owned()),
             (Takes::Thing(thing), None) => {
-                let each = value.split('|').filter(|text| !text.is_empty());
-                each.map(|text| thing.check(name, text))
-                    .collect::<Result<(), _>>()?;
+                let mut each = value.split('|').filter(|text| !text.is_empty());
+                each.try_for_each(|text| thing.check(name, text))?;
                 Wants::Text(value.to_owned())
             }
         };

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use cmp_console::clients::api::ApiReader;
 use cmp_console::clock::Clock;
 use cmp_console::domain::finding::FindingKind;
@@ -156,7 +156,7 @@ async fn a_program_that_holds_sqlites_lock_is_named_and_nobody_is_missed_who_wai
             let all = workers::all(&mut store.read().await.unwrap()).await.unwrap();
             let silent = all
                 .iter()
-                .all(|it| Utc::now() - it.seen_at > TimeDelta::seconds(31));
+                .all(|it| Clock::system().now() - it.seen_at > TimeDelta::seconds(31));
             (!all.is_empty() && silent).then_some(())
         },
     )
