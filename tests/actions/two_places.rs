@@ -111,8 +111,8 @@ async fn a_place_that_could_not_be_written_fails_though_the_address_serves_the_n
         .plan(actions::find("reissue").unwrap(), vec![on.clone()])
         .await;
     let (outcome, said) = hands.carry_out_and_follow(confirmed(plan.clone())).await;
-    assert_eq!(have_theirs(&demo, &on.id).await, [first.clone()]);
-    assert_eq!(proven(&plan, &said), [first.clone()], "{said}");
+    assert_eq!(have_theirs(&demo, &on.id).await, std::slice::from_ref(&first));
+    assert_eq!(proven(&plan, &said), std::slice::from_ref(&first), "{said}");
     let words = outcome.words();
     assert!(
         words.contains("the installation failed; its agent says")
