@@ -85,14 +85,17 @@ macro_rules! revocations {
     };
 }
 
-/// Agents, and the last job of theirs that installs the certificate whose id follows the first word of the row's details.
+/// Agents, and the last job of theirs that installs the certificate whose id follows the first word of the row's details,
+/// at the path behind that: `certificate crt_… at /etc/tls/web.pem on web-01`.
 macro_rules! installations {
     ($which:literal) => {
         of_run!(
             "'issued' AS word, h.hostname AS what, j.error_message AS why, j.status AS job, CAST(0 AS bigint) AS is_there",
             "JOIN agents h ON h.id = a.entity_id \
-             LEFT JOIN jobs j ON j.id = (SELECT l.id FROM jobs l WHERE l.kind = 'install' AND l.agent_id = a.entity_id \
+             LEFT JOIN jobs j ON j.id = (SELECT l.id FROM jobs l JOIN installations i ON i.id = l.installation_id \
+               WHERE l.kind = 'install' AND l.agent_id = a.entity_id \
                AND l.created_at >= a.timestamp AND l.certificate_id = SUBSTR(a.detail, 13, 30) \
+               AND SUBSTR(a.detail, 47, LENGTH(i.path) + 4) = i.path || ' on ' \
                ORDER BY l.created_at DESC, l.id DESC LIMIT 1)",
             $which
         )

@@ -404,6 +404,25 @@ async fn what_was_installed_may_fail_where_it_is_looked_at_and_was_not_refused()
 }
 
 #[tokio::test]
+async fn what_failed_at_another_path_says_nothing_of_an_installation() {
+    let Some(it) = Server::start().await else { return };
+    let path = format!("agents/{}/install", it.agent);
+    let other = PLACE.replace(".pem", "-2.pem");
+    let mut jobs = Vec::new();
+    for (run, place) in [("run_1", PLACE), ("run_2", other.as_str())] {
+        it.begin(run, "install", &[&it.cert]).await;
+        let body = json!({"cert_id": it.cert, "path": place}).to_string();
+        let (status, reply) = it.under(&format!("{run}/0"), &path, &body).await;
+        assert_eq!(status, 202, "{reply}");
+        jobs.push(reply["job_id"].as_str().unwrap().to_owned());
+    }
+    it.end_job(&jobs[0], &JobResult::done()).await;
+    it.end_job(&jobs[1], &JobResult::withdrawn("no reload")).await;
+    assert_eq!(it.done("run_1").await.0, 200);
+    assert_eq!(it.done("run_2").await.0, 409);
+}
+
+#[tokio::test]
 async fn a_certificate_whose_key_is_compromised_is_not_installed() {
     let Some(it) = Server::start().await else { return };
     let leaked = it.held(4).await;
