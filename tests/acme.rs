@@ -265,7 +265,7 @@ async fn a_refusal_is_told_in_the_cas_own_words() {
     let failed = world.until(&moved, "failed", None).await;
     let words = failed["error_message"].as_str().unwrap();
     assert!(
-        words.starts_with("moved.example.test: ") && words.contains("connection"),
+        words.starts_with("the CA says `moved.example.test: ") && words.contains("connection"),
         "{words}"
     );
     world.pebble.point("moved.example.test", "127.0.0.1").await;

@@ -38,6 +38,8 @@ mod plans;
 mod two_places;
 #[path = "actions/without_api.rs"]
 mod without_api;
+#[path = "actions/worse.rs"]
+mod worse;
 
 use std::path::Path;
 use std::sync::Mutex;

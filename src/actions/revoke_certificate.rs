@@ -98,7 +98,7 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
         Some(text) => {
             Reason::parse(text).ok_or_else(|| Problem::bad_input("that is no reason of RFC 5280"))?
         }
-        None => said_before(&asked).unwrap_or(Reason::KeyCompromise),
+        None => said_before(&asked, now).unwrap_or(Reason::KeyCompromise),
     };
     let alone = asked.len() == 1;
     for (target, detail) in asked {
@@ -169,11 +169,14 @@ async fn plan(on: Vec<Target>, inputs: Inputs, with: &Reads) -> Result<Plan, Pro
     Ok(plan)
 }
 
-/// The reason that was given for all of them before: what is asked for again stays what it was.
-fn said_before(all: &[(Target, CertificateDetail)]) -> Option<Reason> {
-    let mut reasons = all
-        .iter()
-        .map(|(_, detail)| Some(detail.certificate.revocation.as_ref()?.reason));
+/// The reason that was given for all of them before, where none is over: what is asked for again stays what it was, and what
+/// is over can only get a worse reason.
+fn said_before(all: &[(Target, CertificateDetail)], now: DateTime<Utc>) -> Option<Reason> {
+    let mut reasons = all.iter().map(|(_, detail)| {
+        let certificate = &detail.certificate;
+        let reason = certificate.revocation.as_ref()?.reason;
+        revoked_before(certificate, now).is_none().then_some(reason)
+    });
     let first = reasons.next()??;
     reasons.all(|it| it == Some(first)).then_some(first)
 }
@@ -560,6 +563,34 @@ mod tests {
                 "1 become revoked (keyCompromise); 1 of these 2 certificates are revoked already"
             ),
             "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_plan_begins_with_the_reason_before_where_that_can_be_asked_for_again() {
+        let now = DateTime::from_timestamp(1_795_403_220, 0).unwrap();
+        let on = |in_crl_at: Value, by: i64| -> (Target, CertificateDetail) {
+            let mut it = certificate("a", "revoked", now + chrono::Duration::days(30));
+            it["revocation"] = json!({
+                "reason": "superseded", "asked_at": now, "accepted_at": now,
+                "in_crl_by": now + chrono::Duration::minutes(by), "in_crl_at": in_crl_at
+            });
+            let detail =
+                json!({"certificate": it, "key": null, "same_key": [], "chain": [], "installations": []});
+            let target = Target {
+                kind: EntityKind::Certificate,
+                id: "crt_a".to_owned(),
+                version: 1,
+                name: String::new(),
+                status: String::new(),
+            };
+            (target, serde_json::from_value(detail).unwrap())
+        };
+        assert_eq!(said_before(&[on(Value::Null, -1)], now), Some(Reason::Superseded));
+        assert_eq!(
+            said_before(&[on(json!(now), -1)], now),
+            None,
+            "over: only a worse one is left"
         );
     }
 }

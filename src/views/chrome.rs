@@ -179,7 +179,9 @@ fn fitting(wrong: Vec<Wrong>, room: usize) -> Vec<(String, Meaning)> {
         if it.meaning == Meaning::Bad {
             kept -= shortest(&it);
         }
-        match it.forms.into_iter().find(|form| needs(form) + kept <= room) {
+        let fits = |beside: usize| it.forms.iter().find(|form| needs(form) + beside <= room);
+        // Where there isn't room for all, what comes first goes first.
+        match fits(kept).or_else(|| fits(0)).cloned() {
             Some(text) => {
                 room -= needs(&text);
                 fit.push((text, it.meaning));

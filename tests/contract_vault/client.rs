@@ -333,7 +333,7 @@ async fn a_namespace_that_is_not_there_holds_nothing(server: Server) {
         reader.mounts().await.unwrap_err(),
         reader.crl(MOUNT).await.unwrap_err(),
     ] {
-        assert_eq!(error, VaultError::NotFound("namespace not found".to_owned()));
+        assert_eq!(error, VaultError::NotFound("`namespace not found`".to_owned()));
     }
     // Seal and health are the node's, wherever one is.
     assert!(!reader.seal_status().await.unwrap().sealed);
