@@ -466,7 +466,10 @@ fn it_stops_and_goes_on_as_any_program_of_a_shell() {
     shell.send("2");
     shell.wait_for("status   ends");
     // Stopped from outside, with and without a word beforehand: what the shell left is made good again.
-    for (signal, key, screen) in [(Signal::TSTP, "3", "last check-in"), (Signal::STOP, "4", "tries")] {
+    for (signal, key, screen) in [
+        (Signal::TSTP, "3", "last check-in"),
+        (Signal::STOP, "4", "errors"),
+    ] {
         let program = *shell.children().first().unwrap();
         kill_process(program, signal).unwrap();
         match signal {

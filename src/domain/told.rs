@@ -53,6 +53,12 @@ pub fn cited(words: &str, longest: usize) -> String {
     quoted(&shortened(words.trim(), longest))
 }
 
+/// Words of others behind who says them: "the CA says `no`".
+#[must_use]
+pub fn said_by(who: &str, words: &str) -> String {
+    format!("{who} says {}", cited(words, SAID))
+}
+
 /// For a field that others fill in: it is cut as it is read.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, response::Parts};
 use instant_acme::{Error, Problem};
 
-use crate::domain::told::{SAID, cited, cut, told};
+use crate::domain::told::{cut, said_by, told};
 
 /// What all of ACME's own error types begin with.
 const URN: &str = "urn:ietf:params:acme:error:";
@@ -92,7 +92,7 @@ pub(super) fn said(problem: &Problem) -> AcmeError {
 
 /// The CA's words as a sentence of ours.
 fn says(words: &str) -> String {
-    format!("the CA says {}", cited(words, SAID))
+    said_by("the CA", words)
 }
 
 fn kind(problem: &Problem) -> String {

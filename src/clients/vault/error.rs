@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::clients::distrust::distrust;
 use crate::clients::proxy;
-use crate::domain::told::{SAID, cited, told};
+use crate::domain::told::{SAID, cited, said_by, told};
 use crate::problem::{Problem, ProblemKind};
 
 /// Why a call did not do what it should.
@@ -114,7 +114,7 @@ impl VaultError {
         };
         let says = match errors.is_empty() {
             true => words.clone(),
-            false => format!("Vault says {said}"),
+            false => said_by("Vault", &words),
         };
         match code {
             403 if errors.iter().any(|words| is_of_policy(words)) => Self::Denied(NOT_IN_POLICY.to_owned()),

@@ -13,7 +13,7 @@ use crate::domain::chain;
 use crate::domain::csr::Csr;
 use crate::domain::reason::Reason;
 use crate::domain::request::Request;
-use crate::domain::told::{SAID, cited};
+use crate::domain::told::said_by;
 use crate::domain::wanted::{Validity, Wanted};
 use crate::domain::x509;
 use crate::store::certificates::NewCertificate;
@@ -87,8 +87,7 @@ impl Issuer {
             Err(AdapterError::Retry(error)) => self.retry_later(&issuing, &error).await,
             Err(AdapterError::Refused(words)) => {
                 // The CA's own, and not ours: whoever holds the CA's answers could write what to do next.
-                let words = format!("the CA says {}", cited(&words, SAID));
-                self.fail(&issuing, &words).await
+                self.fail(&issuing, &said_by("the CA", &words)).await
             }
             Err(AdapterError::Unknown(error)) => self.look_after(&adapter, &issuing, &error).await,
         }

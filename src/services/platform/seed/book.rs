@@ -16,6 +16,7 @@ use crate::domain::reason::Reason;
 use crate::domain::request::Request;
 use crate::domain::role::Role;
 use crate::domain::secret::Secret;
+use crate::domain::told::said_by;
 use crate::domain::x509;
 use crate::services::issuer::adapters::{SignedCertificate, vault_pki};
 use crate::store::certificates::NewCertificate;
@@ -239,7 +240,7 @@ impl Book {
             .await?;
         if let Some(words) = refusal {
             issuance::begin_issue(&mut tx, &request.id, OWNER, LEASE).await?;
-            issuance::fail_issue(&mut tx, &request.id, words).await?;
+            issuance::fail_issue(&mut tx, &request.id, &said_by("the CA", words)).await?;
         }
         tx.commit().await?;
         Ok(request)
