@@ -118,7 +118,7 @@ async fn a_replica_is_promoted_and_takes_over() {
     tx.commit().await.unwrap();
     let replica = server::replica().unwrap();
     let url = replica.url(OWNER, &database.name);
-    // What the primary is told later arrives as well.
+    // What the primary is told later arrives as well, behind what other tests write meanwhile.
     let mut tx = it.store.begin().await.unwrap();
     audit::append(&mut tx, entry("streamed")).await.unwrap();
     tx.commit().await.unwrap();
@@ -128,7 +128,7 @@ async fn a_replica_is_promoted_and_takes_over() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), arriving)
+    tokio::time::timeout(Duration::from_secs(120), arriving)
         .await
         .unwrap();
 
