@@ -105,6 +105,7 @@ async fn a_reissue_after_a_try_for_more_names_says_that_it_asks_for_the_present_
     let says = plan.changes.iter().find(|line| line.starts_with("The last try"));
     let says = says.unwrap_or_else(|| panic!("{:?}", plan.changes));
     let error = failed["error_message"].as_str().unwrap();
+    let error = error.strip_prefix("the CA says `").unwrap();
     for part in [
         "asked for cdn.example.net too",
         &error[..40],
