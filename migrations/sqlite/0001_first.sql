@@ -288,6 +288,9 @@ CREATE INDEX installations_at_odds ON installations (id)
 CREATE INDEX installations_in_doubt ON installations (id)
     WHERE served_sha256 IS NULL OR install_error IS NOT NULL OR failed_certificate_id IS NOT NULL
        OR chain_missing IS NOT NULL;
+-- Places where the first installation failed: there are few, and each row of a list asks for its own.
+CREATE INDEX installations_never_there ON installations (certificate_id)
+    WHERE install_error IS NOT NULL AND previous_certificate_id IS NULL AND on_disk_sha256 IS NULL AND served_sha256 IS NULL;
 CREATE INDEX installations_by_failed ON installations (failed_certificate_id) WHERE failed_certificate_id IS NOT NULL;
 
 -- State of a certificate in the inventory, as lists, counts and findings ask for it: in use where, replaced, its key
