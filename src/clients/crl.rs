@@ -222,7 +222,7 @@ impl Crl {
             .is_some_and(|der| self.signed.by(der) == Signature::Verified)
     }
 
-    /// When it ended, if that is past at `now`: those who verify certificates by it may take it no more.
+    /// End of it, if that is past at `now`: those who verify certificates by it may take it no more.
     #[must_use]
     pub fn ended(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.next_update.filter(|end| *end < now)

@@ -100,7 +100,7 @@ async fn ask_there(
             Answer::Certificates(pages(1, page, |page| async move { from.certificates(&page).await }).await?)
         }
         Query::Certificates(list) => {
-            // Where it is about ends, a status would choose by itself.
+            // A status would choose by itself where the filter is about ends.
             let page = match list.has_replaced() || list.is_by_end() {
                 true => list.page("not_after"),
                 false => list.with("!status:replaced").page("not_after"),

@@ -153,7 +153,7 @@ enum Behind {
     Bare,
     /// A paste in brackets.
     Brackets,
-    /// What was dropped, since it may be a secret.
+    /// A text that was dropped, since it may be a secret.
     Dropped,
 }
 
@@ -168,7 +168,7 @@ impl Behind {
 }
 
 impl Deaf {
-    /// Whether a key that comes `pause` after the one before goes on with what it is behind. Of bare keys a single one is
+    /// True if a key that comes `pause` after the one before goes on with what it is behind. Of bare keys a single one is
     /// a person who waits for the end.
     fn goes_on(self, pause: Duration) -> bool {
         pause < TOGETHER || self.behind != Behind::Bare && pause < REST

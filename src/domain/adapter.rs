@@ -269,7 +269,7 @@ pub struct Adapter {
     pub cas: Vec<Ca>,
     /// A CA that answered in their place, until it is accepted or dismissed, or they are back.
     pub strange_ca: Option<StrangeCa>,
-    /// When the CRL ends that its CA handed out last; none where it hands out none, or none that its key signed.
+    /// End of the CRL that its CA handed out last; none where it hands out none, or none that its key signed.
     #[serde(default)]
     pub crl_ends_at: Option<DateTime<Utc>>,
     /// When the row was made.

@@ -73,10 +73,10 @@ pub struct Revocation {
     /// When it was found that the CA publishes no CRL for it, so that its yes is the end of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_crl_at: Option<DateTime<Utc>>,
-    /// When the serial was seen in a CRL before, where a later one doesn't hold it.
+    /// Time at which the serial was seen in a CRL before, where a later one doesn't hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was_in_crl_at: Option<DateTime<Utc>>,
-    /// That later one, in words.
+    /// The later one, in words.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -93,7 +93,7 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// That a CRL held it, and a later one doesn't: when it was seen there, and which lacks it now.
+    /// Time at which a CRL held it, with the later one that doesn't.
     #[must_use]
     pub fn fell_out(&self) -> Option<(DateTime<Utc>, &str)> {
         let is_missing = self.in_crl_at.is_none();

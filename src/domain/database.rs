@@ -242,7 +242,7 @@ pub fn has_two_primaries(hosts: &[Host]) -> bool {
     primaries.filter(|it| it.role == HostRole::Primary).count() > 1
 }
 
-/// Whether any of these hosts takes changes, as far as they show it: that a primary is set read-only, the API on it knows.
+/// True if any of these hosts takes changes, as far as they show it: that a primary is set read-only, the API on it knows.
 /// A replica that follows one is enough only where no other host is lost, which may be what it follows.
 #[must_use]
 pub fn takes_changes(hosts: &[Host]) -> Option<bool> {

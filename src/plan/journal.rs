@@ -552,7 +552,7 @@ fn against_the_records(end: &RunEnd, problem: &Problem) -> RunEnd {
     }
 }
 
-/// The same for who sees the run, with what to look at, which its things' kind says.
+/// That end for a person who sees the run, with a place to look, which its things' kind says.
 fn denied(unknown: &RunEnd, kind: Option<EntityKind>) -> Outcome {
     let problem = Problem::no_answer(unknown.note.as_deref().unwrap_or_default());
     Outcome::Unknown(match kind {

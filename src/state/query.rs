@@ -115,7 +115,7 @@ impl ListQuery {
         Filter::read(&self.q, CERTIFICATE_FIELDS).is_ok_and(|filter| filter.chooses_status())
     }
 
-    /// Whether it leaves out what is replaced or revoked by itself: it asks for ends, and for no status.
+    /// True if it leaves out what is replaced or revoked by itself: it asks for ends, and for no status.
     #[must_use]
     pub fn is_by_end(&self) -> bool {
         let is = |filter: Filter| filter.names("expires") && !filter.chooses_status();

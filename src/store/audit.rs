@@ -53,7 +53,7 @@ const fn with_prefix(prefix: &'static str) -> Place {
     Place::own(By::Id("entity_id", prefix), OF_ID)
 }
 
-/// What a row is about: a thing by its name or its id, or by the beginning of that, or all things of a kind. Each is
+/// Subject of a row: a thing by its name or its id, or by the beginning of that, or all things of a kind. Each is
 /// found by an index.
 const ENTITY: &[Place] = &[
     Place {

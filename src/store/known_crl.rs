@@ -7,12 +7,12 @@ use super::row::{FromRow, Row};
 use super::statement::sql;
 use super::{Conn, StoreError, Tx};
 
-/// What is known of a CA's CRL.
+/// Facts that are known of a CA's CRL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownCrl {
     /// Since when the CA is known to publish one.
     pub since: DateTime<Utc>,
-    /// When the last one that was read, and that the CA verifiably signed, ends.
+    /// End of the last one that was read and that the CA verifiably signed.
     pub ends_at: Option<DateTime<Utc>>,
 }
 

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Holder {
     /// The process that works for it; none of one that was prepared, which no process has any more.
     pub(super) process: Option<i32>,
-    /// What that calls itself.
+    /// Name that the process gives itself.
     pub(super) program: Option<String>,
     pub(super) since: Option<DateTime<Utc>>,
     /// Its number, by which its end is seen.
@@ -133,10 +133,10 @@ pub(super) fn is(error: &sqlx::Error) -> bool {
     }
 }
 
-/// What was answered last, and when.
+/// The last answer, and its time.
 type Asked = (Instant, Option<Holder>);
 
-/// Where it is asked who holds a lock. Clones share it.
+/// Place to ask for a lock's holder. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) enum Holders {
     /// On a connection of its own: those for changes all wait.
@@ -150,7 +150,7 @@ impl Holders {
         Self::Postgres(server, Arc::default())
     }
 
-    /// What `work` gives; if it was given up for a lock, then with that and its holder.
+    /// Result of `work`; if it was given up for a lock, then with that and its holder.
     pub(super) async fn watch<T>(
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,
@@ -178,7 +178,7 @@ impl Holders {
         Locked { on, holder }
     }
 
-    /// Who holds what changes of this account wait for now, if any do.
+    /// Holder of the lock that changes of this account wait for now, if any do.
     pub(super) async fn ask(&self) -> Option<Holder> {
         let (server, last) = match self {
             Self::Postgres(server, last) => (server, last),
@@ -205,7 +205,7 @@ impl Holders {
     pub(super) async fn still_holds(&self, holder: &Holder, conn: Option<&mut PgConnection>) -> bool {
         match (self, conn) {
             (Self::File(file), _) => write_lock::holder(file).as_ref() == Some(holder),
-            // What can't be asked stays as it was.
+            // An answer that can't be had leaves it as it was.
             (Self::Postgres(..), Some(conn)) => postgres::still_holds(conn, holder).await.unwrap_or(true),
             (Self::Postgres(..), None) => true,
         }

@@ -307,7 +307,7 @@ impl Troubles {
         }
     }
 
-    /// The same, where it can be asked who holds a lock.
+    /// Troubles that can also ask for a lock's holder.
     pub(super) fn with_locks(self, holders: Holders) -> Self {
         Self {
             holders: Some(holders),
@@ -315,7 +315,7 @@ impl Troubles {
         }
     }
 
-    /// What `work` gives; if it was given up for a lock, then with who holds that.
+    /// Result of `work`; if it was given up for a lock, then with who holds that.
     pub(super) async fn watch<T>(
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,

@@ -10,7 +10,7 @@ use super::locked::Holder;
 /// The byte of the `-shm` file that a writer locks (SQLite's `WAL_WRITE_LOCK`).
 const WRITER: &str = "120";
 
-/// Who holds it now, if anybody does.
+/// Its holder now, if there is one.
 pub(super) fn holder(database: &Path) -> Option<Holder> {
     let mut shared = database.as_os_str().to_owned();
     shared.push("-shm");

@@ -180,7 +180,7 @@ fn fitting(wrong: Vec<Wrong>, room: usize) -> Vec<(String, Meaning)> {
             kept -= shortest(&it);
         }
         let fits = |beside: usize| it.forms.iter().find(|form| needs(form) + beside <= room);
-        // Where there isn't room for all, what comes first goes first.
+        // The first one goes first where there isn't room for all.
         match fits(kept).or_else(|| fits(0)).cloned() {
             Some(text) => {
                 room -= needs(&text);

@@ -65,7 +65,7 @@ fn on_record(certificate: &Certificate, revocation: &Revocation, state: &State) 
     facts
 }
 
-/// What the CA's published list says of the certificate.
+/// Answer of the CA's published list about the certificate.
 fn in_crl(certificate: &Certificate, state: &State) -> Fact {
     let looked = state.crl.as_ref();
     let (words, meaning) = match looked.map(|looked| &looked.crl) {

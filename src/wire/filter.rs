@@ -75,7 +75,7 @@ pub enum Thing {
 }
 
 impl Thing {
-    /// What it is known by, with its article.
+    /// Name for it, with its article.
     #[must_use]
     pub fn known_by(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ impl Thing {
         }
     }
 
-    /// Whether it can be one, by what was typed of it so far.
+    /// True if it can be one, by what was typed of it so far.
     fn may_be(self, text: &str) -> bool {
         let text = text.to_lowercase();
         match self {
@@ -110,7 +110,7 @@ impl Thing {
     /// Refuses a text that can't be one, for the field or parameter with this name.
     ///
     /// # Errors
-    /// What is wanted, and what this is.
+    /// The form that is wanted, and the one that this has.
     pub fn check(self, name: &str, text: &str) -> Result<(), String> {
         if self.may_be(text) {
             return Ok(());
@@ -137,14 +137,14 @@ fn of_another_kind(text: &str, wanted: EntityKind) -> Option<EntityKind> {
     (tail.len() >= FEWEST_OF_ID).then_some(kind)
 }
 
-/// Whether it is the beginning of a hash, or a whole one in any notation.
+/// True if it is the beginning of a hash, or a whole one in any notation.
 fn is_hash(text: &str) -> bool {
     let digits = text.chars().filter(|c| !matches!(c, ':' | '-'));
     let is_hex = digits.clone().all(|c| c.is_ascii_hexdigit()) && digits.count() >= 4;
     is_hex || readings(text).iter().any(|it| matches!(it.clue, Clue::Sha256(_)))
 }
 
-/// Whether it is a part of an algorithm's name: the platform's own, or what certificates hold where it has none.
+/// True if it is a part of an algorithm's name: the platform's own, or what certificates hold where it has none.
 fn is_algorithm(text: &str) -> bool {
     let is_part = KeyAlgorithm::ALL.iter().any(|it| it.word().contains(text));
     let numbers = text.strip_prefix("rsa-").or_else(|| text.strip_prefix("ecdsa-"));
@@ -155,7 +155,7 @@ fn is_algorithm(text: &str) -> bool {
             .all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// Whether it is an id with this prefix, or a part of one.
+/// True if it is an id with this prefix, or a part of one.
 fn is_part_of_id(text: &str, prefix: &str) -> bool {
     let tail = text.strip_prefix(prefix);
     let in_tail = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -172,11 +172,11 @@ fn is_part_of_id(text: &str, prefix: &str) -> bool {
 pub struct LookedInto {
     /// Those, and what isn't in a column.
     pub into: &'static str,
-    /// What is on screen beside them.
+    /// Columns that are on screen and aren't looked into.
     pub not: &'static str,
 }
 
-/// Where words are looked for in a list with these fields; none where a row is looked into as a whole.
+/// Columns that words are looked for in, of a list with these fields; none where a row is looked into as a whole.
 #[must_use]
 pub fn looked_into(fields: &[&str]) -> Option<LookedInto> {
     let (into, not) = match fields {
@@ -329,7 +329,7 @@ impl Filter {
         self.terms.iter().any(|term| term.field.is_none() && !term.not)
     }
 
-    /// Whether it chooses certificates whatever became of them: by a status, or by a word, which is to be found
+    /// True if it chooses certificates whatever became of them: by a status, or by a word, which is to be found
     /// everywhere. Without it, those are left out that a newer one took the place of.
     #[must_use]
     pub fn chooses_status(&self) -> bool {

@@ -80,7 +80,7 @@ fn installed(
         Some(id) => it.certificate_id == id,
         None => cx.args["before"].as_str() != Some(it.certificate_id.as_str()),
     });
-    // What is on disk while it is being installed may be taken back.
+    // A file on disk may be taken back while it is being installed.
     if let Some(new) = place.filter(|it| is_new && !it.under_way)
         && new.on_disk_sha256.as_ref() == Some(&new.expected_sha256)
     {

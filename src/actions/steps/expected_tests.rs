@@ -135,7 +135,7 @@ fn a_place_whose_installation_failed_is_refuted_whatever_is_served() {
             "{words}"
         );
     }
-    // What another place lost is not served for this one.
+    // A loss at another place is not served for this one.
     let mut it = both();
     it.beside[0].is_good = false;
     assert!(judged(&it, "aaaaaaaaaaaaaaaa").starts_with("shown: a of [\"aaaaaaaaaaaaaaaa\"]"));

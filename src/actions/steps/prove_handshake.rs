@@ -41,7 +41,7 @@ pub(in crate::actions) struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    /// That of an installation, where it is served.
+    /// Place of an installation, where it is served.
     pub(in crate::actions) fn of(place: &'a Installation) -> Option<Self> {
         Some(Self {
             address: place.tls_address.as_deref()?,

@@ -52,7 +52,7 @@ pub(in crate::actions) async fn prove(cx: &StepContext, with: &Reads) -> Result<
     ))
 }
 
-/// Whether the revocation blocks the key, too.
+/// True if the revocation blocks the key, too.
 fn blocks_key(cx: &StepContext) -> bool {
     text(&cx.args, "reason").is_ok_and(|reason| reason == Reason::KeyCompromise.name())
 }

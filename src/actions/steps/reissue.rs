@@ -121,7 +121,7 @@ async fn found_out(cx: &StepContext, with: &Reads) -> Result<Proof, Problem> {
     }
 }
 
-/// Who a request waits for; nobody has to stay for one who is known to be away.
+/// Party that a request waits for; nobody has to stay for one that is known to be away.
 async fn not_issued(request: &Request, certificate: &str, with: &Reads) -> Result<Proof, Problem> {
     match (request.waiting_on, &request.agent_id) {
         (Some(WaitingOn::Approval), _) => {

@@ -3,7 +3,7 @@
 
 use super::harmless;
 
-/// What a value is said to be.
+/// Kind of thing that a value is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
     /// A hash, or the number of something.
@@ -92,7 +92,7 @@ const LINE: usize = 160;
 /// Longer words are values themselves.
 const LONGEST: usize = 30;
 
-/// What the words before a value say of it. `is_hex` is said of the value: `key:` and hex is a filter of the console's own.
+/// Judgement of a value by the words before it. `is_hex` is said of the value: `key:` and hex is a filter of the console's own.
 pub(super) fn named_by(before: &str, is_hex: bool) -> Option<Named> {
     let mut label = line(before);
     let mut named = None;
@@ -132,7 +132,7 @@ fn says_key(word: &str) -> bool {
     OF_KEYS.contains(&word) || word.len() > 4 && ENDS.iter().any(|end| word.ends_with(end))
 }
 
-/// What a word that says key says in its place: the hash of a key is no key, and of a compromise something else is told.
+/// Judgement by a word that says key, in its place: the hash of a key is no key, and of a compromise something else is told.
 fn is_of_key(words: &[String], at: usize) -> Option<Named> {
     let is_told = at
         .checked_sub(1)

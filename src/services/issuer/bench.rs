@@ -50,7 +50,7 @@ pub(super) struct FakeCa {
     /// What it says of when to renew, and how often it was asked.
     suggests: Mutex<Result<Suggestion, AdapterError>>,
     n_asked: Mutex<usize>,
-    /// When its lists end.
+    /// End of its lists.
     pub(super) lists_end: Mutex<DateTime<Utc>>,
     /// Each revocation takes a permit of it, where there is one.
     pub(super) slow: Mutex<Option<Arc<Semaphore>>>,

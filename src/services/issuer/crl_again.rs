@@ -29,11 +29,11 @@ pub(super) struct Again(BTreeMap<String, Look>);
 /// A look at one CA's list.
 struct Look {
     at: Instant,
-    /// What it showed, as far as one was ever read.
+    /// The list that it showed, as far as one was ever read.
     list: Option<List>,
 }
 
-/// What tells one list from another, and its end.
+/// Marks that tell one list from another, and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct List {
     number: Option<String>,
@@ -42,7 +42,7 @@ struct List {
 }
 
 impl Again {
-    /// Whether it is time for another look at this adapter's, at `now`.
+    /// True if it is time for another look at this adapter's, at `now`.
     fn is_due(&self, adapter: &str, now: DateTime<Utc>) -> bool {
         let Some(look) = self.0.get(adapter) else {
             return true;

@@ -365,7 +365,7 @@ async fn a_list_that_has_ended_is_a_finding_until_a_newer_one_is_read() {
     end(2);
     bench.round().await;
     assert_eq!(expired(&bench).await, None);
-    // What an operator switched off is nobody's to renew.
+    // A list that an operator switched off is nobody's to renew.
     bench.ca.can.lock().unwrap().crl = Published::SwitchedOff;
     bench.round().await;
     bench.pass(Duration::days(3));

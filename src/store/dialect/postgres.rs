@@ -21,7 +21,7 @@ use crate::store::pools::{self, Ways, Work};
 use crate::store::tls;
 use crate::store::trouble::Troubles;
 
-/// How long a caller waits for a connection. With the time for a lock it ends before the console's patience does
+/// Time that a caller waits for a connection. With the time for a lock it ends before the console's patience does
 /// (`clients/api.rs`), so that who waits in vain is told what for.
 const PATIENCE: Duration = Duration::from_secs(6);
 
@@ -118,9 +118,9 @@ const LOCK_HOLDER: &str = "SELECT h.pid, a.application_name, a.xact_start, \
     WHERE h.pid = 0 OR cardinality(pg_blocking_pids(h.pid)) = 0 \
     ORDER BY a.xact_start NULLS FIRST, h.pid LIMIT 1";
 
-/// Whether a transaction is there that was seen to hold a lock.
+/// Test for a transaction that was seen to hold a lock.
 const STILL_HOLDS: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND virtualtransaction = $2)";
-/// Whether any is prepared.
+/// Test for a prepared one.
 const ANY_PREPARED: &str =
     "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())";
 
@@ -251,7 +251,7 @@ pub(in crate::store) async fn stop(beside: PgPool, backend: i32) {
 /// A row of [`LOCK_HOLDER`].
 type LockHolder = (i32, Option<String>, Option<DateTime<Utc>>, Option<String>, bool);
 
-/// Who holds what this account's work waits for.
+/// Holder of the lock that this account's work waits for.
 pub(in crate::store) async fn lock_holder(conn: &mut PgConnection) -> Result<Option<Holder>, sqlx::Error> {
     let found: Option<LockHolder> = sqlx::query_as(LOCK_HOLDER).fetch_optional(conn).await?;
     Ok(
@@ -265,7 +265,7 @@ pub(in crate::store) async fn lock_holder(conn: &mut PgConnection) -> Result<Opt
     )
 }
 
-/// Whether that transaction is still there.
+/// True if that transaction is still there.
 pub(in crate::store) async fn still_holds(
     conn: &mut PgConnection,
     holder: &Holder,

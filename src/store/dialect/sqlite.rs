@@ -13,7 +13,7 @@ use crate::store::pools::{self, Ways, Work};
 
 /// How long a statement waits for another process's write before it gives up.
 const BUSY: Duration = Duration::from_secs(3);
-/// How long a caller waits for a connection: with the above it ends before the console's patience does
+/// Time that a caller waits for a connection: with the above it ends before the console's patience does
 /// (`clients/api.rs`).
 const PATIENCE: Duration = Duration::from_secs(6);
 

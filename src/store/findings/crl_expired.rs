@@ -3,7 +3,7 @@
 use crate::store::statement::sql;
 use crate::store::{Conn, StoreError};
 
-/// Whether a CA has any that haven't ended.
+/// Kinds of those that a CA has and that haven't ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relying {
     /// Some that are good.
@@ -12,7 +12,7 @@ pub struct Relying {
     pub revoked: bool,
 }
 
-/// Whether this CA has any.
+/// Kinds that this CA has.
 ///
 /// # Errors
 /// The database doesn't answer.

@@ -111,7 +111,7 @@ pub async fn waiting_for_issuer(conn: &mut Conn, before: DateTime<Utc>) -> Resul
     Ok(named.remove("issuer").unwrap_or_default())
 }
 
-/// How many requests wait for each agent that has no token: from the first moment, since nothing comes of waiting.
+/// Number of requests that wait for each agent that has no token: from the first moment, since nothing comes of waiting.
 ///
 /// # Errors
 /// The database doesn't answer.

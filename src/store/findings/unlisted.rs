@@ -23,7 +23,7 @@ pub struct Unlisted {
     pub accepted_at: Option<DateTime<Utc>>,
     /// By when the CRL was to hold it.
     pub in_crl_by: DateTime<Utc>,
-    /// When it was seen in a CRL before, and the later one that doesn't hold it.
+    /// Time at which it was seen in a CRL before, and the later one that doesn't hold it.
     pub fell_out: Option<(DateTime<Utc>, String)>,
     /// Time at which the CA is asked once more.
     pub again_at: Option<DateTime<Utc>>,

@@ -55,7 +55,7 @@ struct Inner {
     /// Reads that were late last, by host, and when.
     late: Mutex<BTreeMap<(usize, &'static str), Instant>>,
     counted: Counted,
-    /// When nobody could write, as far as the hosts show it.
+    /// Times at which nobody could write, as far as the hosts show it.
     troubles: Troubles,
 }
 

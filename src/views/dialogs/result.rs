@@ -134,7 +134,7 @@ fn several<'a>(state: &State, run: &Run, whole: &Outcome, width: usize) -> Sheet
     sheet
         .above
         .push(Sheet::thing(&when(run, state), width, Meaning::Plain));
-    // What the things came to by themselves is not the end that is on record.
+    // The things' own ends are not the end that is on record.
     if run.is_denied(whole) {
         let words = format!("{}: {}", whole.of_run().to_uppercase(), whole.words());
         sheet.above.push(Sheet::thing(&words, width, runs::ended(whole)));

@@ -172,7 +172,7 @@ pub enum AdapterError {
     ClockOff {
         /// Time that ours is ahead of its.
         ahead: TimeDelta,
-        /// The same for people.
+        /// The difference in words.
         words: String,
     },
     /// Nothing happened: our credential may do other things, but not this one. It is tried again until it may.

@@ -172,7 +172,7 @@ fn what_is_found_where_another_one_is_expected_is_answered_by_what_belongs_there
     assert_eq!((action.as_deref(), on.as_str()), (Some("reissue"), ""));
 }
 
-/// That the CA has not confirmed a revocation is no revocation yet.
+/// A wish that the CA has not confirmed is no revocation yet.
 #[test]
 fn what_is_only_asked_back_is_not_told_as_revoked() {
     let told = |status, is_expected| {

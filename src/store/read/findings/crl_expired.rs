@@ -28,7 +28,7 @@ pub(super) fn told(
     relying: Relying,
     now: DateTime<Utc>,
 ) -> Option<Finding> {
-    // Who verifies by a CRL that has ended refuses everything, or takes what is revoked: that is his to configure.
+    // A program that verifies by a CRL that has ended refuses everything, or takes what is revoked, as it is configured.
     let (severity, then) = match relying {
         Relying {
             good: false,
