@@ -164,7 +164,8 @@ impl Platform {
                 .as_str()
                 .unwrap_or_else(|| panic!("{text}"));
             let read = x509::read(pem).unwrap();
-            let new = NewCertificate::of(read, pem, "", Some(&adapter));
+            let chain = signed["data"]["issuing_ca"].as_str().unwrap();
+            let new = NewCertificate::of(read, pem, chain, Some(&adapter));
             certificates::insert(&mut tx, &new).await.unwrap();
         }
         tx.commit().await.unwrap();

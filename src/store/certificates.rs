@@ -202,7 +202,7 @@ pub async fn by_fingerprint(conn: &mut Conn, fingerprint: &str) -> Result<Option
 }
 
 /// Revoked ones of one CA, or of those that no adapter leads to, that no fetched CRL was seen to hold yet, the
-/// oldest first, without PEM: what the issuer looks for in each CRL that it fetches. What has expired needs to be
+/// oldest first: what the issuer looks for in each CRL that it fetches. What has expired needs to be
 /// in none.
 ///
 /// # Errors
@@ -228,7 +228,7 @@ pub async fn revoked_not_in_crl(
     .map_err(StoreError::because(
         "reading which certificates should be in the CRL",
     ))?;
-    Ok(rows.into_iter().map(|row| row.0.without_pem()).collect())
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// One page, what ends first first if nothing else is said.

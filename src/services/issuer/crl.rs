@@ -20,6 +20,8 @@ use crate::store::{
 
 /// How many certificates are looked for at once.
 const AT_ONCE: u32 = 500;
+/// Revocations that are put on record in one transaction, which holds the audit chain that every change waits for.
+const RECORDED_AT_ONCE: usize = 20;
 /// Revocations that a CA is asked for once more after one look, at most.
 const ASKED_ONCE_MORE: u32 = 50;
 /// Between two looks at a CRL that lacks what it should hold, at first and at most. A CA may rebuild
@@ -75,6 +77,24 @@ pub(super) struct Lists {
     are_named: bool,
     /// An operator said that the CA has none of its own.
     pub(super) is_off: bool,
+}
+
+/// Certificates that are on a list that proves nothing of them, counted by the reason.
+#[derive(Default)]
+struct Unproven(BTreeMap<String, (usize, String)>);
+
+impl Unproven {
+    fn add(&mut self, certificate: &Certificate, why: String) {
+        let (n, _) = self.0.entry(why).or_insert_with(|| (0, certificate.id.clone()));
+        *n += 1;
+    }
+
+    /// One line for each reason: as many as there are certificates would be written again with every look.
+    fn log(&self, row: &AdapterRow) {
+        for (why, (n, first)) in &self.0 {
+            tracing::error!(adapter = %row.name, n, certificate = first, why, "the CRL proves nothing");
+        }
+    }
 }
 
 impl Issuer {
@@ -214,38 +234,34 @@ impl Issuer {
         wanted: &[C],
         crl: &Crl,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let listed: Vec<&Certificate> = wanted
+        let now = self.store.now();
+        let listed = wanted
             .iter()
             .map(Borrow::borrow)
-            .filter(|it| it.issuer == crl.issuer && crl.lists(&it.serial))
-            .collect();
-        if listed.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let mut tx = self.store.begin_behind().await?;
-        let now = tx.now();
-        let mut found = BTreeSet::new();
+            .filter(|it| it.issuer == crl.issuer && crl.lists(&it.serial));
+        let (mut proven, mut unproven) = (Vec::new(), Unproven::default());
         for certificate in listed {
-            // Two CAs may have one name, so that each is asked for with the chain that is kept with it.
-            let certificate = certificates::existing(&mut tx, &certificate.id).await?;
-            match crl.says(&certificate, now) {
+            // Two CAs may have one name, so that each is held against the chain that is kept with it.
+            match crl.says(certificate, now) {
                 // The API's word is not enough for a CA whose key is known.
-                Says::Listed if !row.cas.is_empty() && !crl.at_its_word(&certificate).is_empty() => {
+                Says::Listed if !row.cas.is_empty() && !crl.at_its_word(certificate).is_empty() => {
                     let why = "no certificate of the CA is kept to verify its signature by";
-                    tracing::error!(certificate = %certificate.id, why, "the CRL proves nothing");
+                    unproven.add(certificate, why.to_owned());
                 }
-                Says::Listed => {
-                    revocation::record_in_crl(&mut tx, &certificate.id, now).await?;
-                    found.insert(certificate.id);
-                }
+                Says::Listed => proven.push(&certificate.id),
                 Says::Another | Says::NotListed => {}
-                Says::Nothing(why) => {
-                    tracing::error!(certificate = %certificate.id, why, "the CRL proves nothing");
-                }
+                Says::Nothing(why) => unproven.add(certificate, why),
             }
         }
-        tx.commit().await?;
-        Ok(found)
+        for some in proven.chunks(RECORDED_AT_ONCE) {
+            let mut tx = self.store.begin_behind().await?;
+            for id in some {
+                revocation::record_in_crl(&mut tx, id, now).await?;
+            }
+            tx.commit().await?;
+        }
+        unproven.log(row);
+        Ok(proven.into_iter().cloned().collect())
     }
 
     /// Looks into the CRLs that the certificates themselves name; which are in them.
@@ -255,14 +271,11 @@ impl Issuer {
         wanted: &[&Certificate],
     ) -> Result<BTreeSet<String>, StoreError> {
         let mut by_url: BTreeMap<String, Vec<&Certificate>> = BTreeMap::new();
-        let mut conn = self.store.read().await?;
         for it in wanted {
-            let pem = certificates::existing(&mut conn, &it.id).await?.pem;
-            if let Some(url) = pem.as_deref().and_then(x509::crl_url) {
+            if let Some(url) = it.pem.as_deref().and_then(x509::crl_url) {
                 by_url.entry(url).or_default().push(*it);
             }
         }
-        drop(conn);
         let mut found = BTreeSet::new();
         for (url, wanted) in by_url {
             let crl = match fetch(&url).await {

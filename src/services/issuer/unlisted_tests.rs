@@ -1,5 +1,8 @@
 //! A CA, or who stands before it, that says yes to revocations and lists nothing.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use chrono::Duration;
 
 use super::adapters::Published;
@@ -10,6 +13,21 @@ use crate::domain::finding::{Finding, FindingKind, NAMED, Severity};
 use crate::domain::reason::Reason;
 use crate::store::{audit, certificates, read, revocation};
 use crate::wire::page::PageQuery;
+
+/// Lines that were logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 async fn finding(bench: &Bench) -> Option<Finding> {
     let mut conn = bench.store.read().await.unwrap();
@@ -149,6 +167,32 @@ async fn a_list_that_somebody_else_signed_proves_nothing_whatever_came_with_the_
     bench.round().await;
     assert!(!is_listed(&bench, &id).await);
     assert!(finding(&bench).await.is_some());
+}
+
+#[tokio::test]
+async fn a_list_that_proves_nothing_is_logged_once_a_look_however_many_are_on_it() {
+    let bench = Bench::new().await;
+    let all = asked_back(&bench, 5).await;
+    bench.ca.be(Mood::ForgesLists);
+    let logged = Logged::default();
+    let to = logged.clone();
+    let listens = tracing_subscriber::fmt()
+        .with_writer(move || to.clone())
+        .finish();
+    let listening = tracing::subscriber::set_default(listens);
+    bench.round().await;
+    drop(listening);
+
+    let text = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("proves nothing"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    assert!(lines[0].contains("n=5") && lines[0].contains("signed by somebody else"), "{text}");
+    for id in &all {
+        assert!(!is_listed(&bench, id).await);
+    }
 }
 
 #[tokio::test]
